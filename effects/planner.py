@@ -1,0 +1,72 @@
+"""The planner: from the state (wanted and observed) to the goals that are not reached yet. Pure.
+
+One goal a workload at a time: the next follows from the state that the first one leads to. An empty plan means that
+the machine is as its operators want it.
+"""
+
+from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun
+from projections.phases import LIVE, RunPhase
+from projections.state import Machine, Workload
+
+
+def plan(machine: Machine) -> tuple[Effect, ...]:
+    """Every workload's next goal, by name."""
+    goals = (plan_workload(machine.workloads[name]) for name in sorted(machine.workloads))
+    return tuple(goal for goal in goals if goal is not None)
+
+
+def plan_workload(workload: Workload) -> Effect | None:
+    """The workload's next goal, or None when nothing is due."""
+    trouble = workload.trouble
+    attempt = 1 if trouble is None else trouble.attempt + 1
+    run = workload.run
+    if run is not None and run.phase in LIVE and _unwanted(workload):
+        # A start that never came to life is ended like any run: the driver looks, and finds what there is.
+        return StopRun(workload.name, workload.uid, run.number, workload.spec.stop_grace_ms, workload.hold, attempt)
+    if workload.desired == "deleting":
+        return RemoveWorkload(workload.name, workload.uid, workload.hold, attempt)
+    if run is not None and run.phase not in LIVE and not run.cleaned:
+        return CleanRun(workload.name, workload.uid, run.number, None, attempt)
+    if trouble is not None and trouble.permanent:
+        return None
+    number = _due_run(workload)
+    if number is None:
+        return None
+    return StartRun(
+        name=workload.name,
+        uid=workload.uid,
+        run=number,
+        revision=workload.revision,
+        spec=workload.spec,
+        labels=workload.labels,
+        not_before=workload.hold,
+        attempt=attempt,
+    )
+
+
+def _unwanted(workload: Workload) -> bool:
+    run = workload.run
+    assert run is not None
+    return (
+        workload.desired != "running"
+        or run.number <= workload.superseded
+        or run.revision != workload.revision
+        or run.phase is RunPhase.STOPPING
+    )
+
+
+def _due_run(workload: Workload) -> int | None:
+    """The number of the run that should be brought to life now, or None."""
+    run = workload.run
+    if workload.desired != "running":
+        return None
+    if run is None:
+        return 1
+    match run.phase:
+        case RunPhase.STARTING:
+            return run.number
+        case RunPhase.RUNNING | RunPhase.STOPPING:
+            return None
+        case RunPhase.EXITED | RunPhase.LOST:
+            fresh = run.number <= workload.superseded or run.revision != workload.revision
+            return run.number + 1 if fresh or run.again else None

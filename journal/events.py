@@ -1,0 +1,306 @@
+"""The closed union of everything that can stand in the journal: immutable facts, in the past tense.
+
+A tag is never renamed or reused. A new field has a default; a changed meaning is a new VERSION with an upcaster
+(codec.py). EFFECT says whether a release that does not know an event may still act: "must" entries change the
+desired state or what was done to the world, so a release that cannot read one freezes; "may" entries only tell.
+"""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from journal.specs import ContainerSpec, ImagePin, Kind
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
+    """Base of every event; the tag of each subclass is its type in the header."""
+
+    VERSION: ClassVar[int] = 1
+    EFFECT: ClassVar[Literal["must", "may"]] = "must"
+
+
+# --- calls: one API request as it reached the daemon -------------------------------------------------------------
+
+
+class CallAccepted(Event, frozen=True, omit_defaults=True, tag="call.accepted"):
+    """A mutating call that was admitted; the entries it led to follow in the same transaction.
+
+    `call_id` and `args_hash` make a repeated call answerable (empty when the client sent no id). `login` is the name
+    a local client gave for itself: unverified.
+    """
+
+    method: str
+    objects: tuple[str, ...] = ()
+    call_id: str = ""
+    args_hash: str = ""
+    login: str = ""
+
+
+class CallRefused(Event, frozen=True, omit_defaults=True, tag="call.refused"):
+    """A mutating call that was not admitted. Field paths, never values: a refused value may be a secret."""
+
+    EFFECT = "may"
+
+    method: str
+    reason: str
+    code: str
+    objects: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    login: str = ""
+
+
+class CallRead(Event, frozen=True, omit_defaults=True, tag="call.read"):
+    """A read, for the audit stream."""
+
+    EFFECT = "may"
+
+    method: str
+    object: str = ""
+    login: str = ""
+
+
+class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
+    """A streaming call that acts has begun; durable before its first byte moves."""
+
+    EFFECT = "must"
+
+    method: str
+    object: str = ""
+    argv: tuple[str, ...] = ()
+    tty: bool = False
+    login: str = ""
+
+
+class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
+    """The end of a streaming call: `outcome` is ok, failed, cancelled or lost (the daemon died with it open)."""
+
+    EFFECT = "must"
+
+    opened: int
+    outcome: str
+    bytes_in: int = 0
+    bytes_out: int = 0
+    exit_code: int | None = None
+    reason: str = ""
+
+
+# --- desired state -----------------------------------------------------------------------------------------------
+
+
+class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One workload of an apply. `created` and `changed` are admission's verdicts, so that a reader need not fold."""
+
+    name: str
+    kind: Kind
+    container: ContainerSpec
+    labels: tuple[tuple[str, str], ...] = ()
+    desired: Literal["running", "stopped"] = "running"
+    created: bool = False
+    changed: bool = False
+
+
+class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):
+    """One or more workloads were declared; one entry, so no moment of the past shows half a batch."""
+
+    items: tuple[AppliedWorkload, ...]
+
+
+class WorkloadStopRequested(Event, frozen=True, omit_defaults=True, tag="workload.stop_requested"):
+    """The workload shall be stopped and stay so over reboots."""
+
+    name: str
+    uid: int
+
+
+class WorkloadStartRequested(Event, frozen=True, omit_defaults=True, tag="workload.start_requested"):
+    """The workload shall run."""
+
+    name: str
+    uid: int
+
+
+class WorkloadRestartRequested(Event, frozen=True, omit_defaults=True, tag="workload.restart_requested"):
+    """The present run shall end and another begin; the desired state stays as it is."""
+
+    name: str
+    uid: int
+
+
+class WorkloadDeleteRequested(Event, frozen=True, omit_defaults=True, tag="workload.delete_requested"):
+    """Nothing of the workload shall be left."""
+
+    name: str
+    uid: int
+
+
+# --- effects and observations ------------------------------------------------------------------------------------
+
+
+class EffectStarted(Event, frozen=True, omit_defaults=True, tag="effect.started"):
+    """A runner is about to act. A start allots the run's number, so what is found later has a name."""
+
+    effect: str
+    name: str
+    uid: int
+    run: int = 0
+    revision: int = 0
+    attempt: int = 1
+
+
+class EffectDone(Event, frozen=True, omit_defaults=True, tag="effect.done"):
+    """The goal was reached; what it led to stands in the observations beside it."""
+
+    effect: str
+    name: str
+    uid: int
+    run: int = 0
+
+
+class EffectFailed(Event, frozen=True, omit_defaults=True, tag="effect.failed"):
+    """The goal was not reached. `permanent`: another try without a change would fail the same way."""
+
+    effect: str
+    name: str
+    uid: int
+    reason: str
+    message: str
+    run: int = 0
+    attempt: int = 1
+    retry_delay_ms: int = 0
+    permanent: bool = False
+
+
+class WorkloadStarted(Event, frozen=True, omit_defaults=True, tag="workload.started"):
+    """The run's process exists. `adopted`: it was found running, not started by this daemon's life."""
+
+    name: str
+    uid: int
+    run: int
+    revision: int
+    pid: int
+    adopted: bool = False
+
+
+class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exited"):
+    """The run's process ended. `streak` and `restart_delay_ms` are the policy's verdict, fixed at this moment."""
+
+    name: str
+    uid: int
+    run: int
+    exit_code: int
+    exited_at: int = 0
+    oom: bool = False
+    restart: bool = False
+    restart_delay_ms: int = 0
+    streak: int = 0
+
+
+class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
+    """The run is gone and left no exit code: power was lost, or somebody else removed it."""
+
+    name: str
+    uid: int
+    run: int
+    reason: str
+
+
+class WorkloadRemoved(Event, frozen=True, omit_defaults=True, tag="workload.removed"):
+    """Nothing of this incarnation is left in the world."""
+
+    name: str
+    uid: int
+
+
+# --- images ------------------------------------------------------------------------------------------------------
+
+
+class PushedImage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One image name that an archive brought."""
+
+    pin: ImagePin
+    size_bytes: int = 0
+
+
+class ImagePushed(Event, frozen=True, omit_defaults=True, tag="image.pushed"):
+    """An archive was loaded into the image cache."""
+
+    images: tuple[PushedImage, ...]
+    bytes_received: int = 0
+
+
+# --- the daemon and the journal itself ---------------------------------------------------------------------------
+
+
+class DaemonStarted(Event, frozen=True, omit_defaults=True, tag="daemon.started"):
+    """A life of the daemon began. `previous`: first, clean, crash, or power-lost (another boot id, no clean end)."""
+
+    mode: Literal["hosted", "os"]
+    previous: str
+    pid: int = 0
+
+
+class DaemonStopped(Event, frozen=True, omit_defaults=True, tag="daemon.stopped"):
+    """A clean end; workloads run on."""
+
+    reason: str
+
+
+class EmergencyRecovered(Event, frozen=True, omit_defaults=True, tag="emergency.recovered"):
+    """An action taken while the journal could not write, read in from the side log. It changed no desired state."""
+
+    action: str
+    name: str = ""
+    uid: int = 0
+    at: int = 0
+
+
+class JournalExcised(Event, frozen=True, omit_defaults=True, tag="journal.excised"):
+    """The bodies of these entries were removed for ever; their headers still prove the rest."""
+
+    seqs: tuple[int, ...]
+    reason: str = ""
+
+
+class JournalCheckpointed(Event, frozen=True, omit_defaults=True, tag="journal.checkpointed"):
+    """Entries up to `upto` may be cut: the fold of them has this hash in this view."""
+
+    upto: int
+    view: int
+    state_hash: str
+    head_hash: str
+    exported_to: str = ""
+
+
+EVENT_TYPES: tuple[type[Event], ...] = (
+    CallAccepted,
+    CallRefused,
+    CallRead,
+    StreamOpened,
+    StreamClosed,
+    WorkloadApplied,
+    WorkloadStopRequested,
+    WorkloadStartRequested,
+    WorkloadRestartRequested,
+    WorkloadDeleteRequested,
+    EffectStarted,
+    EffectDone,
+    EffectFailed,
+    WorkloadStarted,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadRemoved,
+    ImagePushed,
+    DaemonStarted,
+    DaemonStopped,
+    EmergencyRecovered,
+    JournalExcised,
+    JournalCheckpointed,
+)
+"""Every event this release can read and write, in the order of the manual's catalogue."""
+
+
+def type_of(event: Event | type[Event]) -> str:
+    """The event's exact tag, as it stands in the header."""
+    tag = event.__struct_config__.tag
+    assert isinstance(tag, str)
+    return tag

@@ -1,0 +1,75 @@
+"""What an operator may declare, in the form that stands in the journal: resolved, defaulted and sealed.
+
+A spec in an event needs nothing else to be understood later: no default that a release could change, no tag that
+could move, no secret. New fields come with a default, so that old entries keep their meaning.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["container", "microvm"]
+Network = Literal["none", "host", "bridge"]
+RestartMode = Literal["always", "on-failure", "never"]
+
+
+class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One environment variable; its value is in the sealed store under `sealed`, a keyed hash of it."""
+
+    name: str
+    sealed: str
+    size_bytes: int = 0
+
+
+class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A host port that leads to a workload's port."""
+
+    container_port: int
+    host_port: int
+    protocol: str = "tcp"
+
+
+class VolumeMount(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A volume, by name, at a path inside the workload."""
+
+    volume_name: str
+    mount_path: str
+    read_only: bool = False
+
+
+class ImagePin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an image string meant when it was applied: the index (or manifest) and this machine's manifest in it."""
+
+    ref: str
+    index_digest: str
+    platform_digest: str
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a run that ended is followed by another. The constants stand in the event, never in the fold."""
+
+    mode: RestartMode = "always"
+    backoff_first_ms: int = 1_000
+    backoff_cap_ms: int = 300_000
+    stable_ms: int = 600_000
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A container as it is to run. Times in milliseconds."""
+
+    image: ImagePin
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[SealedEnv, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    mounts: tuple[VolumeMount, ...] = ()
+    network: Network = "none"
+    ports: tuple[PortMapping, ...] = ()
+    privileged: bool = False
+    host_pid: bool = False
+    host_mount: bool = False
+    host_ipc: bool = False
+    host_bind_paths: tuple[str, ...] = ()
+    stop_grace_ms: int = 10_000
+    restart: RestartPolicy = RestartPolicy()

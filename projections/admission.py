@@ -1,0 +1,185 @@
+"""Admission: a call against the head state becomes events, or a refusal with its reason. Pure.
+
+Calls are admitted strictly one after another on the head state (entries that are not yet durable included), so of
+two calls that want the same port exactly one wins, whatever the batch they are committed in.
+"""
+
+from typing import assert_never
+
+import msgspec
+from msgspec.structs import replace
+
+from journal.events import (
+    AppliedWorkload,
+    Event,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+    WorkloadRestartRequested,
+    WorkloadStartRequested,
+    WorkloadStopRequested,
+)
+from journal.specs import ImagePin
+from projections.intents import Apply, Declared, Delete, Intent, Restart, Start, Stop
+from projections.phases import LIVE
+from projections.refusals import Refusal, conflict, invalid, lacks, missing, refused, wrong_phase
+from projections.rules import check_spec, check_takes
+from projections.state import Machine, Workload
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The call stands: these events say what it changes (none, if all was so already)."""
+
+    events: tuple[Event, ...]
+
+
+def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Admitted | Refusal:
+    """Decide on `intent`. `capabilities` names what this machine's drivers can honour (`network.bridge`, …)."""
+    match intent:
+        case Apply():
+            return _apply(machine, intent, capabilities)
+        case Delete():
+            return _delete(machine, intent)
+        case Stop() | Start() | Restart():
+            return _switch(machine, intent)
+        case _:
+            assert_never(intent)
+
+
+def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admitted | Refusal:
+    if not call.workloads:
+        return invalid("EMPTY_APPLY", "nothing to apply: the call names no workload", "workloads")
+    names = [declared.name for declared in call.workloads]
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        return invalid("DUPLICATE_NAME", f"{doubled} is declared more than once in this call", "workloads.name")
+    race = _race(machine, call.expect_seq, names)
+    if race is not None:
+        return race
+    items: list[AppliedWorkload] = []
+    for declared in call.workloads:
+        item = _item(machine, declared, call.pull, capabilities)
+        if isinstance(item, Refusal):
+            return item
+        items.append(item)
+    taken = check_takes(machine, items)
+    if taken is not None:
+        return taken
+    acting = tuple(item for item in items if _acts(machine.workloads.get(item.name), item))
+    return Admitted((WorkloadApplied(acting),) if acting else ())
+
+
+def _race(machine: Machine, expect_seq: int | None, names: list[str]) -> Refusal | None:
+    """A batch is guarded by the whole machine's desired state, one object by its own."""
+    if expect_seq is None:
+        return None
+    if len(names) == 1:
+        workload = machine.workloads.get(names[0])
+        actual = 0 if workload is None else workload.desired_seq
+        what = names[0]
+    else:
+        actual, what = machine.desired_seq, "the machine"
+    if actual == expect_seq:
+        return None
+    return refused(
+        "ABORTED",
+        "SEQUENCE_MISMATCH",
+        f"{what} was last changed at {actual}, not at {expect_seq}: read it again, then repeat the call",
+        "expect_seq",
+    )
+
+
+def _item(
+    machine: Machine, declared: Declared, pull: bool, capabilities: frozenset[str]
+) -> AppliedWorkload | Refusal:
+    before = machine.workloads.get(declared.name)
+    if before is not None and before.desired == "deleting":
+        return refused(
+            "ABORTED",
+            "DELETING",
+            f"{declared.name} is being deleted: wait until it is gone, then apply again",
+            "name",
+        )
+    bad = check_spec(declared, capabilities)
+    if bad is not None:
+        return bad
+    pin = _pin(before, declared, pull)
+    if pin is None:
+        return missing(
+            "IMAGE_NOT_FOUND",
+            f"image {declared.image_ref} is not on this machine: bring it with `capsulectl image push FILE`",
+            "container.image",
+            code="FAILED_PRECONDITION",
+        )
+    if before is not None and before.kind != declared.kind:
+        return conflict("KIND_FIXED", f"{declared.name} is a {before.kind}; delete it before you change its kind")
+    spec = replace(declared.spec, image=pin)
+    changed = before is not None and (before.spec != spec or before.labels != declared.labels)
+    return AppliedWorkload(
+        name=declared.name,
+        kind=declared.kind,
+        container=spec,
+        labels=declared.labels,
+        desired=declared.desired,
+        created=before is None,
+        changed=changed,
+    )
+
+
+def _pin(before: Workload | None, declared: Declared, pull: bool) -> ImagePin | None:
+    """A tag that was resolved once stays what it was while the string stays the same, unless a pull is asked for."""
+    if before is not None and before.spec.image.ref == declared.image_ref and not pull:
+        return before.spec.image
+    return declared.resolved
+
+
+def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
+    """Whether the item says anything new: the same spec on what runs already is no event."""
+    if before is None or item.changed or before.desired != item.desired:
+        return True
+    if item.desired == "stopped":
+        return False
+    return before.trouble is not None or (before.run is not None and before.run.phase not in LIVE)
+
+
+def _delete(machine: Machine, call: Delete) -> Admitted | Refusal:
+    workload = machine.workloads.get(call.name)
+    if workload is None:
+        return Admitted(())  # what does not exist is deleted: clients rely on it
+    race = _race(machine, call.expect_seq, [call.name])
+    if race is not None:
+        return race
+    if workload.desired == "deleting":
+        return Admitted(())
+    return Admitted((WorkloadDeleteRequested(call.name, workload.uid),))
+
+
+def _switch(machine: Machine, call: Stop | Start | Restart) -> Admitted | Refusal:
+    workload = machine.workloads.get(call.name)
+    if workload is None:
+        return missing("WORKLOAD_NOT_FOUND", f"there is no workload {call.name}", "name")
+    race = _race(machine, call.expect_seq, [call.name])
+    if race is not None:
+        return race
+    if workload.desired == "deleting":
+        return refused("ABORTED", "DELETING", f"{call.name} is being deleted", "name")
+    match call:
+        case Stop():
+            if workload.desired == "stopped":
+                return Admitted(())
+            return Admitted((WorkloadStopRequested(call.name, workload.uid),))
+        case Start():
+            idle = workload.run is not None and workload.run.phase not in LIVE
+            if workload.desired == "running" and not idle and workload.trouble is None:
+                return Admitted(())
+            return Admitted((WorkloadStartRequested(call.name, workload.uid),))
+        case Restart():
+            if workload.desired == "stopped":
+                return wrong_phase(
+                    "STOPPED", f"{call.name} is stopped: `capsulectl workload start {call.name}` starts it"
+                )
+            return Admitted((WorkloadRestartRequested(call.name, workload.uid),))
+        case _:
+            assert_never(call)
+
+
+__all__ = ["Admitted", "Refusal", "admit", "lacks"]

@@ -1,0 +1,53 @@
+"""Lives of the daemon and boots of the machine. A new boot id means that power was lost on every run."""
+
+from msgspec.structs import replace
+
+from journal.entry import Header
+from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised
+from projections.handlers import Handlers
+from projections.phases import LIVE, RunPhase
+from projections.state import Boot, Machine
+
+
+def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> None:
+    """Runs of another boot cannot exist any more: they are lost, and their deadlines have passed."""
+    if machine.boot is not None and machine.boot.boot != header.boot:
+        for name, workload in machine.workloads.items():
+            run = workload.run
+            if run is not None and run.phase in LIVE:
+                again = workload.spec.restart.mode != "never"
+                run = replace(run, phase=RunPhase.LOST, pid=0, reason="power-lost", finished_at=header.at, again=again)
+            machine.workloads[name] = replace(workload, run=run, hold=None, hold_until_wall=0, streak=0)
+    machine.boots += 1
+    machine.boot = Boot(
+        boot=header.boot,
+        release=header.release,
+        slot=header.slot,
+        mode=event.mode,
+        started_at=header.at,
+        seq=header.seq,
+    )
+
+
+def daemon_stopped(machine: Machine, header: Header, event: DaemonStopped) -> None:
+    """A clean end."""
+    if machine.boot is not None:
+        machine.boot = replace(machine.boot, stopped=True)
+
+
+def journal_excised(machine: Machine, header: Header, event: JournalExcised) -> None:
+    """Bodies are gone; the fold of what they said was made before and stands in the snapshots' successors."""
+    machine.excised += len(event.seqs)
+
+
+def journal_checkpointed(machine: Machine, header: Header, event: JournalCheckpointed) -> None:
+    """History may now begin behind `upto`."""
+    machine.checkpoint = event.upto
+
+
+HANDLERS: Handlers = {
+    DaemonStarted: daemon_started,
+    DaemonStopped: daemon_stopped,
+    JournalExcised: journal_excised,
+    JournalCheckpointed: journal_checkpointed,
+}

@@ -1,0 +1,41 @@
+"""Accepted calls that carried an id, and streaming calls that are open."""
+
+from journal.entry import Header
+from journal.events import CallAccepted, StreamClosed, StreamOpened
+from projections.handlers import Handlers
+from projections.state import CallRecord, Machine, OpenStream
+
+KEEP_NS = 7 * 24 * 3600 * 1_000_000_000
+"""How long a call id stays good; after that the same id is answered with *expired*, for as long again."""
+
+
+def call_accepted(machine: Machine, header: Header, event: CallAccepted) -> None:
+    """Remember the call for a client that asks again, and forget those nobody may ask for any more."""
+    if not event.call_id:
+        return
+    machine.calls[header.actor.id, event.method, event.call_id] = CallRecord(
+        seq=header.seq, at=header.at, args_hash=event.args_hash
+    )
+    # Insertion order is age: stop at the first that is young enough. Bounded work, and the table stays bounded.
+    oldest = next(iter(machine.calls))
+    if machine.calls[oldest].at + 2 * KEEP_NS < header.at:
+        del machine.calls[oldest]
+
+
+def stream_opened(machine: Machine, header: Header, event: StreamOpened) -> None:
+    """A stream that acts is open until its `closed` entry, whatever happens between."""
+    machine.streams[header.seq] = OpenStream(
+        method=event.method, object=event.object, opened_at=header.at, boot=header.boot
+    )
+
+
+def stream_closed(machine: Machine, header: Header, event: StreamClosed) -> None:
+    """The stream is over."""
+    machine.streams.pop(event.opened, None)
+
+
+HANDLERS: Handlers = {
+    CallAccepted: call_accepted,
+    StreamOpened: stream_opened,
+    StreamClosed: stream_closed,
+}

@@ -1,0 +1,42 @@
+"""The fold: one event at a time into the state tree. Pure (no I/O, no clock) and total (no event makes it raise).
+
+An event that does not fit the state, for example an observation of an earlier incarnation, changes nothing: the
+journal is what happened, and what happened cannot be refused any more.
+"""
+
+from collections.abc import Callable, Iterable
+
+from journal.entry import Header
+from journal.events import Event
+from projections import boots, calls, images, workloads
+from projections.state import Machine
+
+FOLD_VERSION = 1
+"""Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
+
+Handler = Callable[[Machine, Header, Event], None]
+
+# Each aggregate's module declares its handlers; a type that stands nowhere only tells and folds to nothing.
+HANDLERS: dict[type[Event], Handler] = {
+    **boots.HANDLERS,
+    **calls.HANDLERS,
+    **images.HANDLERS,
+    **workloads.HANDLERS,
+}
+
+
+def fold(machine: Machine, header: Header, event: Event | None) -> None:
+    """Fold one entry into `machine`, in place. `event` is None for an unknown `may` entry or an excised body."""
+    handler = HANDLERS.get(type(event))  # type: ignore[arg-type]
+    if handler is not None:
+        handler(machine, header, event)  # type: ignore[arg-type]
+    machine.seq = header.seq
+    machine.at = header.at
+
+
+def replay(entries: Iterable[tuple[Header, Event | None]], machine: Machine | None = None) -> Machine:
+    """Fold all of `entries` on top of `machine` (changed in place), or on the empty state."""
+    machine = Machine() if machine is None else machine
+    for header, event in entries:
+        fold(machine, header, event)
+    return machine

@@ -1,0 +1,42 @@
+"""Refusals as values: a gRPC status name, a machine-readable reason, a message, and the field paths at fault."""
+
+import msgspec
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a call was not admitted. `message` says what, why and what to do; `fields` are paths, never values."""
+
+    code: str
+    reason: str
+    message: str
+    fields: tuple[str, ...] = ()
+
+
+def refused(code: str, reason: str, message: str, *fields: str) -> Refusal:
+    """A refusal with any status."""
+    return Refusal(code, reason, message, fields)
+
+
+def invalid(reason: str, message: str, *fields: str) -> Refusal:
+    """The call itself is wrong."""
+    return Refusal("INVALID_ARGUMENT", reason, message, fields)
+
+
+def missing(reason: str, message: str, *fields: str, code: str = "NOT_FOUND") -> Refusal:
+    """Something the call names does not exist."""
+    return Refusal(code, reason, message, fields)
+
+
+def conflict(reason: str, message: str, *fields: str) -> Refusal:
+    """Another object has what the call wants."""
+    return Refusal("FAILED_PRECONDITION", reason, message, fields)
+
+
+def wrong_phase(reason: str, message: str, *fields: str) -> Refusal:
+    """Not possible in the object's present phase."""
+    return Refusal("FAILED_PRECONDITION", reason, message, fields)
+
+
+def lacks(reason: str, message: str, *fields: str) -> Refusal:
+    """This machine's drivers cannot honour a field."""
+    return Refusal("UNIMPLEMENTED", reason, message, fields)

@@ -1,0 +1,95 @@
+"""What a spec must be to be admitted: on its own (`check_spec`) and beside the others (`check_takes`)."""
+
+import re
+from collections.abc import Iterable
+
+from journal.events import AppliedWorkload
+from projections.intents import Declared
+from projections.refusals import Refusal, conflict, invalid, lacks, missing
+from projections.state import Machine
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+PROTOCOLS = ("tcp", "udp")
+
+
+def check_spec(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
+    """What is wrong with the declaration by itself, or with this machine for it."""
+    return (
+        _check_name(declared) or _check_drivers(declared, capabilities) or _check_fields(declared)
+    )
+
+
+def _check_name(declared: Declared) -> Refusal | None:
+    if NAME.fullmatch(declared.name):
+        return None
+    return invalid(
+        "BAD_NAME",
+        "a workload's name has 1 to 63 lower-case letters, digits and inner hyphens (it becomes a host name)",
+        "name",
+    )
+
+
+def _check_drivers(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
+    spec = declared.spec
+    if declared.kind == "microvm" and "microvm" not in capabilities:
+        return lacks("NO_MICROVM_DRIVER", "this machine has no microVM driver: use `kind: Container`", "kind")
+    if spec.network == "bridge" and "network.bridge" not in capabilities:
+        return lacks(
+            "NO_BRIDGE_DRIVER",
+            "this machine has no network driver for BRIDGE: say `networkMode: HOST` or `networkMode: NONE`",
+            "container.networkMode",
+        )
+    if spec.mounts and "volume" not in capabilities:
+        name = spec.mounts[0].volume_name
+        return missing(
+            "VOLUME_NOT_FOUND",
+            f"volume {name} does not exist: this machine has no volume driver",
+            "container.mounts",
+            code="FAILED_PRECONDITION",
+        )
+    return None
+
+
+def _check_fields(declared: Declared) -> Refusal | None:
+    spec = declared.spec
+    for variable in spec.env:
+        if not ENV_NAME.fullmatch(variable.name):
+            return invalid("BAD_ENV_NAME", "an environment variable's name is not valid", "container.env")
+    if spec.working_dir and not spec.working_dir.startswith("/"):
+        return invalid("BAD_PATH", "workingDir must be an absolute path", "container.workingDir")
+    for path in spec.host_bind_paths:
+        if not path.startswith("/") or ".." in path.split("/"):
+            return invalid("BAD_PATH", "a host bind path is absolute and has no `..`", "container.hostBindPaths")
+    for port in spec.ports:
+        if not (1 <= port.container_port <= 65535 and 1 <= port.host_port <= 65535):
+            return invalid("BAD_PORT", "ports are numbers from 1 to 65535", "container.ports")
+        if port.protocol not in PROTOCOLS:
+            return invalid("BAD_PROTOCOL", "a port's protocol is tcp or udp", "container.ports.protocol")
+    if spec.ports and spec.network == "none":
+        return invalid(
+            "PORTS_WITHOUT_NETWORK", "a workload with network NONE has no ports to map", "container.ports"
+        )
+    return None
+
+
+def check_takes(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:
+    """A host port belongs to one workload: those that stay, then the items in their order."""
+    items = tuple(items)
+    replaced = {item.name for item in items}
+    holders: dict[tuple[str, int], str] = {}
+    for workload in machine.workloads.values():
+        if workload.name not in replaced:
+            for port in workload.spec.ports:
+                holders[port.protocol, port.host_port] = workload.name
+    for item in items:
+        for port in item.container.ports:
+            holder = holders.setdefault((port.protocol, port.host_port), item.name)
+            if holder != item.name:
+                return conflict(
+                    "PORT_TAKEN",
+                    f"{item.name} wants host port {port.host_port}/{port.protocol}, which {holder} has: "
+                    f"choose another hostPort, or delete {holder}",
+                    "container.ports.hostPort",
+                )
+    return None

@@ -1,0 +1,161 @@
+"""The state tree: everything the journal's fold knows, as frozen records in plain dicts.
+
+`Machine` itself is the fold's own scratch pad: it is changed in place by `fold` (a copy per event would make replay
+slower than the disk) and handed to nobody who writes. The records in it are frozen: a reader may keep one.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from journal.specs import ContainerSpec, ImagePin, Kind
+from projections.phases import RunPhase
+
+Desired = Literal["running", "stopped", "deleting"]
+
+
+class Deadline(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A moment on the monotonic clock of one boot; in another boot it has passed."""
+
+    boot: str
+    mono_ns: int
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One life of a workload's process. `revision` is the spec it was started from.
+
+    `again`: its end is to be followed by another run. `cleaned`: the runtime holds nothing of it any more.
+    """
+
+    number: int
+    revision: int
+    phase: RunPhase
+    pid: int = 0
+    started_at: int = 0
+    started_mono: int = 0
+    boot: str = ""
+    finished_at: int = 0
+    exit_code: int | None = None
+    oom: bool = False
+    reason: str = ""
+    again: bool = False
+    cleaned: bool = False
+
+
+class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last failure of the effect that is due, until it succeeds or the desired state changes."""
+
+    effect: str
+    reason: str
+    message: str
+    at: int
+    attempt: int
+    retry_delay_ms: int = 0
+    permanent: bool = False
+
+
+class Revision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One spec a workload had, and the image it was pinned to."""
+
+    seq: int
+    image: ImagePin
+
+
+class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One incarnation of a workload: what is wanted, and what was seen. `uid` is the seq that created it.
+
+    `superseded`: runs up to this number are not wanted any more (stopped, restarted, replaced); `streak`: ends in a
+    row that called for a restart; `hold`: no try before this moment (`hold_until_wall` is the same for people).
+    """
+
+    name: str
+    uid: int
+    kind: Kind
+    spec: ContainerSpec
+    revision: int
+    desired_seq: int
+    created_at: int
+    desired: Desired = "running"
+    labels: tuple[tuple[str, str], ...] = ()
+    revisions: tuple[Revision, ...] = ()
+    run: Run | None = None
+    restarts: int = 0
+    streak: int = 0
+    superseded: int = 0
+    hold: Deadline | None = None
+    hold_until_wall: int = 0
+    trouble: Trouble | None = None
+
+
+class Image(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An image name as it was last pushed."""
+
+    pin: ImagePin
+    size_bytes: int
+    seq: int
+    pushed_at: int
+
+
+class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An accepted call that carried an id: enough to answer it again."""
+
+    seq: int
+    at: int
+    args_hash: str
+
+
+class OpenStream(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A streaming call that has begun and not ended."""
+
+    method: str
+    object: str
+    opened_at: int
+    boot: str
+
+
+class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The daemon's present life."""
+
+    boot: str
+    release: str
+    slot: str
+    mode: str
+    started_at: int
+    seq: int
+    stopped: bool = False
+
+
+CallKey = tuple[str, str, str]
+"""(actor id, method, client's call id)"""
+
+
+class Machine(msgspec.Struct):
+    """The fold of the journal up to and including `seq`."""
+
+    seq: int = 0
+    at: int = 0
+    workloads: dict[str, Workload] = {}
+    images: dict[str, Image] = {}
+    calls: dict[CallKey, CallRecord] = {}
+    streams: dict[int, OpenStream] = {}
+    boot: Boot | None = None
+    boots: int = 0
+    excised: int = 0
+    checkpoint: int = 0
+    desired_seq: int = 0
+
+    def fork(self) -> "Machine":
+        """A copy that may be folded further without this one noticing; records are shared, they are frozen."""
+        return Machine(
+            seq=self.seq,
+            at=self.at,
+            workloads=dict(self.workloads),
+            images=dict(self.images),
+            calls=dict(self.calls),
+            streams=dict(self.streams),
+            boot=self.boot,
+            boots=self.boots,
+            excised=self.excised,
+            checkpoint=self.checkpoint,
+            desired_seq=self.desired_seq,
+        )

@@ -1,0 +1,266 @@
+"""Workloads: what was declared, and what became of it."""
+
+from msgspec.structs import replace
+
+from journal.entry import Header
+from journal.events import (
+    AppliedWorkload,
+    EffectDone,
+    EffectFailed,
+    EffectStarted,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadRemoved,
+    WorkloadRestartRequested,
+    WorkloadStarted,
+    WorkloadStartRequested,
+    WorkloadStopRequested,
+)
+from projections.handlers import Handlers
+from projections.phases import LIVE, TABLE, RunMove, RunPhase
+from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble, Workload
+
+REVISIONS_KEPT = 5
+"""Garbage collection of images keeps the digests of so many revisions of each workload."""
+
+
+def _mine(machine: Machine, name: str, uid: int) -> Workload | None:
+    """The workload, if the event speaks of the incarnation that exists."""
+    workload = machine.workloads.get(name)
+    return workload if workload is not None and workload.uid == uid else None
+
+
+def _my_run(machine: Machine, name: str, uid: int, number: int) -> tuple[Workload, Run] | None:
+    """The workload and its present run, if the event speaks of just these."""
+    workload = _mine(machine, name, uid)
+    if workload is None or workload.run is None or workload.run.number != number:
+        return None
+    return workload, workload.run
+
+
+def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
+    """Create, change or only start each workload of the batch."""
+    machine.desired_seq = header.seq
+    for item in event.items:
+        machine.workloads[item.name] = _apply(machine.workloads.get(item.name), header, item)
+
+
+def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Workload:
+    if before is None:
+        return Workload(
+            name=item.name,
+            uid=header.seq,
+            kind=item.kind,
+            spec=item.container,
+            revision=header.seq,
+            desired_seq=header.seq,
+            created_at=header.at,
+            desired=item.desired,
+            labels=item.labels,
+            revisions=(Revision(header.seq, item.container.image),),
+        )
+    revision, revisions = before.revision, before.revisions
+    if item.changed:
+        revision = header.seq
+        revisions = (*revisions, Revision(header.seq, item.container.image))[-REVISIONS_KEPT:]
+    # An apply is the operator's fresh word: whatever back-off was running is over.
+    return replace(
+        before,
+        superseded=_supersede(before, item.changed or item.desired == "stopped"),
+        kind=item.kind,
+        spec=item.container,
+        labels=item.labels,
+        desired=item.desired,
+        revision=revision,
+        revisions=revisions,
+        desired_seq=header.seq,
+        streak=0,
+        hold=None,
+        hold_until_wall=0,
+        trouble=None,
+    )
+
+
+def _supersede(workload: Workload, ends_run: bool) -> int:
+    """The number up to which runs are unwanted from now: a run that ended is never the wanted one again."""
+    run = workload.run
+    if run is None or not (ends_run or run.phase not in LIVE):
+        return workload.superseded
+    return run.number
+
+
+def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desired) -> None:
+    workload = _mine(machine, name, uid)
+    if workload is not None:
+        machine.desired_seq = header.seq
+        machine.workloads[name] = replace(
+            workload,
+            superseded=_supersede(workload, desired != "running"),
+            desired=desired,
+            desired_seq=header.seq,
+            streak=0,
+            hold=None,
+            hold_until_wall=0,
+            trouble=None,
+        )
+
+
+def stop_requested(machine: Machine, header: Header, event: WorkloadStopRequested) -> None:
+    """Stopped, over reboots."""
+    _want(machine, header, event.name, event.uid, "stopped")
+
+
+def start_requested(machine: Machine, header: Header, event: WorkloadStartRequested) -> None:
+    """Running, from now."""
+    _want(machine, header, event.name, event.uid, "running")
+
+
+def delete_requested(machine: Machine, header: Header, event: WorkloadDeleteRequested) -> None:
+    """Deleting cannot be taken back: from here the incarnation only ends."""
+    _want(machine, header, event.name, event.uid, "deleting")
+
+
+def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRequested) -> None:
+    """The desired state stays; the present run is not the wanted one any more."""
+    workload = _mine(machine, event.name, event.uid)
+    if workload is not None:
+        machine.workloads[event.name] = replace(
+            workload,
+            superseded=_supersede(workload, ends_run=True),
+            restarts=workload.restarts + 1,
+            streak=0,
+            hold=None,
+            hold_until_wall=0,
+            trouble=None,
+        )
+
+
+def effect_started(machine: Machine, header: Header, event: EffectStarted) -> None:
+    """A start allots the run; a stop marks it, so that its exit is not taken for a crash."""
+    workload = _mine(machine, event.name, event.uid)
+    if workload is None:
+        return
+    run = workload.run
+    if event.effect == "StartRun" and (run is None or event.run > run.number):
+        run = Run(number=event.run, revision=event.revision, phase=RunPhase.STARTING, boot=header.boot)
+        machine.workloads[event.name] = replace(workload, run=run)
+    elif event.effect == "StopRun" and run is not None and event.run == run.number:
+        phase = TABLE.get((run.phase, RunMove.STOP))
+        if phase is not None:
+            machine.workloads[event.name] = replace(workload, run=replace(run, phase=phase))
+
+
+def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
+    """What was due is done: the trouble with it is over."""
+    workload = _mine(machine, event.name, event.uid)
+    if workload is None:
+        return
+    if workload.trouble is not None:
+        workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    run = workload.run
+    if event.effect in ("StopRun", "CleanRun") and run is not None and run.number == event.run:
+        workload = replace(workload, run=replace(run, cleaned=True))
+    machine.workloads[event.name] = workload
+
+
+def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None:
+    """Hold the next try back as the event says."""
+    workload = _mine(machine, event.name, event.uid)
+    if workload is None:
+        return
+    delay_ns = event.retry_delay_ms * 1_000_000
+    machine.workloads[event.name] = replace(
+        workload,
+        hold=Deadline(header.boot, header.mono + delay_ns) if delay_ns else None,
+        hold_until_wall=header.at + delay_ns if delay_ns else 0,
+        trouble=Trouble(
+            effect=event.effect,
+            reason=event.reason,
+            message=event.message,
+            at=header.at,
+            attempt=event.attempt,
+            retry_delay_ms=event.retry_delay_ms,
+            permanent=event.permanent,
+        ),
+    )
+
+
+def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
+    """The run's process exists."""
+    mine = _my_run(machine, event.name, event.uid, event.run)
+    if mine is None:
+        return
+    workload, run = mine
+    phase = TABLE.get((run.phase, RunMove.START))
+    if phase is not None:
+        run = replace(
+            run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot
+        )
+        machine.workloads[event.name] = replace(workload, run=run, trouble=None, hold=None, hold_until_wall=0)
+
+
+def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
+    """The run ended; the policy's verdict stands in the event."""
+    mine = _my_run(machine, event.name, event.uid, event.run)
+    if mine is None:
+        return
+    workload, run = mine
+    phase = TABLE.get((run.phase, RunMove.EXIT))
+    if phase is None:
+        return
+    run = replace(
+        run,
+        phase=phase,
+        pid=0,
+        exit_code=event.exit_code,
+        oom=event.oom,
+        finished_at=event.exited_at or header.at,
+        again=event.restart,
+    )
+    delay_ns = event.restart_delay_ms * 1_000_000
+    machine.workloads[event.name] = replace(
+        workload,
+        run=run,
+        streak=event.streak,
+        restarts=workload.restarts + event.restart,
+        hold=Deadline(header.boot, header.mono + delay_ns) if event.restart and delay_ns else None,
+        hold_until_wall=header.at + delay_ns if event.restart and delay_ns else 0,
+    )
+
+
+def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
+    """The run is gone without an exit code."""
+    mine = _my_run(machine, event.name, event.uid, event.run)
+    if mine is None:
+        return
+    workload, run = mine
+    phase = TABLE.get((run.phase, RunMove.LOSE))
+    if phase is not None:
+        run = replace(run, phase=phase, pid=0, reason=event.reason, finished_at=header.at)
+        run = replace(run, again=workload.spec.restart.mode != "never")
+        machine.workloads[event.name] = replace(workload, run=run)
+
+
+def removed(machine: Machine, header: Header, event: WorkloadRemoved) -> None:
+    """The incarnation is over."""
+    if _mine(machine, event.name, event.uid) is not None:
+        machine.desired_seq = header.seq
+        del machine.workloads[event.name]
+
+
+HANDLERS: Handlers = {
+    WorkloadApplied: applied,
+    WorkloadStopRequested: stop_requested,
+    WorkloadStartRequested: start_requested,
+    WorkloadRestartRequested: restart_requested,
+    WorkloadDeleteRequested: delete_requested,
+    EffectStarted: effect_started,
+    EffectDone: effect_done,
+    EffectFailed: effect_failed,
+    WorkloadStarted: started,
+    WorkloadExited: exited,
+    WorkloadLost: lost,
+    WorkloadRemoved: removed,
+}

@@ -1,0 +1,96 @@
+"""Builders in the domain's words: a story of calls and observations, folded as it is told."""
+
+from journal.entry import LOCAL, Header
+from journal.events import DaemonStarted, EffectDone, EffectStarted, Event, WorkloadStarted, type_of
+from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy
+from projections.admission import Admitted, admit
+from projections.fold import fold
+from projections.intents import Apply, Declared, Intent
+from projections.observations import SeenRun, observe_run
+from projections.refusals import Refusal
+from projections.state import Machine, Workload
+
+PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "1" * 64, "sha256:" + "2" * 64)
+OTHER_PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "3" * 64, "sha256:" + "4" * 64)
+ALL = frozenset({"network.bridge"})
+SECOND = 1_000_000_000
+
+
+def spec(
+    *args: str, ports: tuple[PortMapping, ...] = (), restart: str = "always", network: str = "none"
+) -> ContainerSpec:
+    return ContainerSpec(
+        image=PIN, args=args, ports=ports, network=network, restart=RestartPolicy(mode=restart)  # type: ignore[arg-type]
+    )
+
+
+def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object) -> Declared:
+    wanted = fields.pop("desired", "running")
+    return Declared(
+        name=name,
+        kind="container",
+        spec=spec(*args, **fields),  # type: ignore[arg-type]
+        image_ref=PIN.ref,
+        resolved=pin,
+        desired=wanted,  # type: ignore[arg-type]
+    )
+
+
+class Story:
+    """A journal in memory with a hand-driven clock."""
+
+    def __init__(self, boot: str = "boot-1") -> None:
+        self.machine = Machine()
+        self.entries: list[tuple[Header, Event]] = []
+        self.boot = boot
+        self.mono = SECOND
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            seq = self.machine.seq + 1
+            header = Header(
+                seq, 1_700_000_000 * SECOND + self.mono, self.boot, self.mono, "0.0.1", "", LOCAL, 0, 0,
+                type_of(event), event.VERSION, event.EFFECT, b"", b"",
+            )  # fmt: skip
+            fold(self.machine, header, event)
+            self.entries.append((header, event))
+
+    def pass_time(self, seconds: float) -> None:
+        self.mono += int(seconds * SECOND)
+
+    def reboot(self, boot: str) -> None:
+        self.boot, self.mono = boot, SECOND
+        self.tell(DaemonStarted(mode="hosted", previous="power-lost"))
+
+    def call(self, intent: Intent) -> Admitted | Refusal:
+        verdict = admit(self.machine, intent, ALL)
+        if isinstance(verdict, Admitted):
+            self.tell(*verdict.events)
+        return verdict
+
+    def apply(self, *workloads: Declared, **fields: object) -> Admitted | Refusal:
+        return self.call(Apply(workloads, **fields))  # type: ignore[arg-type]
+
+    def run_starts(self, name: str, pid: int = 100) -> int:
+        workload = self[name]
+        number = 1 if workload.run is None else workload.run.number + 1
+        self.tell(
+            EffectStarted("StartRun", name, workload.uid, run=number, revision=workload.revision),
+            WorkloadStarted(name, workload.uid, number, workload.revision, pid),
+            EffectDone("StartRun", name, workload.uid, run=number),
+        )
+        return number
+
+    def run_ends(self, name: str, exit_code: int) -> None:
+        workload = self[name]
+        assert workload.run is not None
+        seen = SeenRun(name, workload.uid, workload.run.number, workload.run.revision, False, exit_code=exit_code)
+        self.tell(*observe_run(self.machine, seen, self.boot, self.mono))
+
+    def cleaned(self, name: str) -> None:
+        workload = self[name]
+        assert workload.run is not None
+        self.tell(EffectDone("CleanRun", name, workload.uid, run=workload.run.number))
+
+    def __getitem__(self, name: str) -> Workload:
+        return self.machine.workloads[name]

@@ -1,0 +1,137 @@
+"""Given this state, when this call, then these events or this refusal."""
+
+import pytest
+
+from journal.events import WorkloadApplied, WorkloadDeleteRequested
+from journal.specs import PortMapping
+from projections.admission import Admitted
+from projections.intents import Delete, Restart, Start, Stop
+from projections.refusals import Refusal
+from tests.support.story import OTHER_PIN, Story, declared
+
+WEB = (PortMapping(80, 8080),)
+
+
+def reason(verdict: Admitted | Refusal) -> str:
+    assert isinstance(verdict, Refusal), verdict
+    return verdict.reason
+
+
+def test_an_apply_creates_with_the_entry_as_uid() -> None:
+    story = Story()
+    verdict = story.apply(declared("web", "sleep", "9"))
+    assert isinstance(verdict, Admitted)
+    (event,) = verdict.events
+    assert isinstance(event, WorkloadApplied) and event.items[0].created
+    assert story["web"].uid == story["web"].revision == 1
+
+
+def test_the_same_spec_on_what_runs_is_no_event() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    assert story.apply(declared("web")) == Admitted(())
+
+
+def test_the_same_spec_starts_what_is_stopped() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.call(Stop("web"))
+    verdict = story.apply(declared("web"))
+    assert isinstance(verdict, Admitted) and len(verdict.events) == 1
+    assert story["web"].desired == "running"
+
+
+def test_a_change_is_a_new_revision_of_the_same_incarnation() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    story.apply(declared("web", "two"))
+    assert (story["web"].uid, story["web"].revision) == (1, 2)
+
+
+def test_a_pin_stays_while_the_string_stays() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    assert story.apply(declared("web", pin=OTHER_PIN)) == Admitted(())
+    story.apply(declared("web", pin=OTHER_PIN), pull=True)
+    assert story["web"].spec.image == OTHER_PIN
+
+
+def test_a_pinned_workload_needs_no_image_to_resolve() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    assert story.apply(declared("web", pin=None)) == Admitted(())
+    assert reason(story.apply(declared("new", pin=None))) == "IMAGE_NOT_FOUND"
+
+
+def test_of_two_calls_that_want_a_port_exactly_one_wins() -> None:
+    story = Story()
+    first = story.apply(declared("a", ports=WEB, network="bridge"))
+    second = story.apply(declared("b", ports=WEB, network="bridge"))
+    assert isinstance(first, Admitted)
+    assert reason(second) == "PORT_TAKEN"
+    assert list(story.machine.workloads) == ["a"]
+
+
+def test_a_batch_with_one_bad_workload_changes_nothing() -> None:
+    story = Story()
+    verdict = story.apply(
+        declared("a", ports=WEB, network="bridge"), declared("b", ports=WEB, network="bridge")
+    )
+    assert reason(verdict) == "PORT_TAKEN"
+    assert not story.machine.workloads and story.machine.seq == 0
+
+
+def test_a_port_may_move_from_one_workload_to_another_within_a_batch() -> None:
+    story = Story()
+    story.apply(declared("a", ports=WEB, network="bridge"))
+    verdict = story.apply(declared("b", ports=WEB, network="bridge"), declared("a", network="bridge"))
+    assert isinstance(verdict, Admitted)
+
+
+@pytest.mark.parametrize("name", ["", "Web", "-a", "a-", "a" * 64, "a.b", "a/b", "ä"])
+def test_a_bad_name_is_refused(name: str) -> None:
+    assert reason(Story().apply(declared(name))) == "BAD_NAME"
+
+
+def test_expect_seq_guards_one_object_and_the_machine() -> None:
+    story = Story()
+    assert reason(story.apply(declared("web"), expect_seq=5)) == "SEQUENCE_MISMATCH"
+    assert isinstance(story.apply(declared("web"), expect_seq=0), Admitted)
+    assert isinstance(story.apply(declared("web", "x"), expect_seq=1), Admitted)
+    assert reason(story.apply(declared("a"), declared("b"), expect_seq=1)) == "SEQUENCE_MISMATCH"
+    assert isinstance(story.apply(declared("a"), declared("b"), expect_seq=2), Admitted)
+
+
+def test_an_observation_does_not_move_expect_seq() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    assert isinstance(story.apply(declared("web", "x"), expect_seq=1), Admitted)
+
+
+def test_deleting_what_is_not_there_succeeds_and_says_nothing() -> None:
+    assert Story().call(Delete("web")) == Admitted(())
+
+
+def test_an_apply_during_a_delete_is_aborted() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    assert story.call(Delete("web")) == Admitted((WorkloadDeleteRequested("web", 1),))
+    verdict = story.apply(declared("web"))
+    assert isinstance(verdict, Refusal) and (verdict.code, verdict.reason) == ("ABORTED", "DELETING")
+
+
+@pytest.mark.parametrize("intent", [Stop("no"), Start("no"), Restart("no")])
+def test_switching_what_is_not_there_is_not_found(intent: Stop | Start | Restart) -> None:
+    verdict = Story().call(intent)
+    assert isinstance(verdict, Refusal) and verdict.code == "NOT_FOUND"
+
+
+def test_a_stop_twice_is_one_event() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Stop("web"))
+    assert story.call(Stop("web")) == Admitted(())
+    assert reason(story.call(Restart("web"))) == "STOPPED"
