@@ -1,0 +1,247 @@
+"""The heart: one place where calls are admitted, entries appended, state folded, and everybody woken. No I/O of its own.
+
+All of it runs on the event loop's thread, so admission is strictly one call after another. What is answered, shown or
+acted on waits for `durable`; the head state may be ahead of the disk, the world never is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from journal.clock import Clock
+from journal.entry import EFFECT, SYSTEM, Actor, Header
+from journal.events import CallAccepted, CallRefused, Event, type_of
+from journal.sequencer import THIS_BATCH, Draft
+from projections.admission import Admitted, admit
+from projections.calls import KEEP_NS
+from projections.fold import fold
+from projections.intents import Apply, Delete, Intent, Stop
+from projections.refusals import Refusal, refused
+from projections.state import Machine, Workload
+
+
+class Appended(Protocol):
+    """What an append answers: the entries as they will stand."""
+
+    @property
+    def entries(self) -> Sequence[tuple[Header, Event]]: ...
+
+
+class Log(Protocol):
+    """The part of the journal that the engine needs."""
+
+    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Appended:
+        """Number and queue the drafts. Raises JournalFull, JournalFailed."""
+        ...
+
+    async def durable(self, seq: int) -> None:
+        """Return once entry `seq` is durable. Raises JournalFailed."""
+        ...
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls, and how: `call_id` and `args_hash` make a repeated call answerable, `login` is unverified."""
+
+    actor: Actor
+    method: str
+    call_id: str = ""
+    args_hash: str = ""
+    login: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """An accepted call. `seq` is its own entry; `events` what it changed; `repeated`: answered from memory."""
+
+    seq: int
+    events: tuple[Event, ...]
+    repeated: bool = False
+
+
+class Engine:
+    """The head state and the way to change it."""
+
+    def __init__(self, log: Log, machine: Machine, clock: Clock, capabilities: frozenset[str]) -> None:
+        self.machine = machine
+        self.capabilities = capabilities
+        self._log = log
+        self._clock = clock
+        self._wakers: list[Callable[[str, int], None]] = []
+        self._pending: dict[tuple[str, str, str], asyncio.Event] = {}
+        self._changed = asyncio.Event()
+
+    def on_change(self, waker: Callable[[str, int], None]) -> None:
+        """Call `waker(name, seq)` after each entry that changed a workload."""
+        self._wakers.append(waker)
+
+    # --- entries -------------------------------------------------------------------------------------------------
+
+    def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+        """Append `drafts` as one batch and fold them into the head state at once."""
+        entries = self._log.append(drafts, reserved=reserved).entries
+        for header, event in entries:
+            before = self.machine.workloads
+            names = _names(event)
+            held = [before.get(name) for name in names]
+            fold(self.machine, header, event)
+            for name, old in zip(names, held, strict=True):
+                if self.machine.workloads.get(name) is not old:
+                    for waker in self._wakers:
+                        waker(name, header.seq)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        return entries
+
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, actor: Actor = EFFECT) -> int:
+        """Append what happened in the world; the first entry's seq, 0 if nothing did."""
+        if not events:
+            return 0
+        entries = self.commit([Draft(event, actor, cause=cause) for event in events], reserved)
+        return entries[0][0].seq
+
+    async def durable(self, seq: int | None = None) -> None:
+        """Return once entry `seq` (by default all that was appended so far) is durable."""
+        await self._log.durable(self.machine.seq if seq is None else seq)
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    async def call(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
+        """Admit `intent`, or answer it again. The answer is durable when this returns, a refusal too."""
+        key = (caller.actor.id, caller.method, caller.call_id)
+        if caller.call_id:
+            while (busy := self._pending.get(key)) is not None:
+                await busy.wait()
+            answer = self._again(key, caller)
+            if answer is not None:
+                await self.durable()
+                return answer
+            self._pending[key] = asyncio.Event()
+        try:
+            return await self._decide(intent, caller)
+        finally:
+            if caller.call_id:
+                self._pending.pop(key).set()
+
+    async def _decide(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
+        verdict = admit(self.machine, intent, self.capabilities)
+        names = _objects(intent)
+        if isinstance(verdict, Refusal):
+            await self.refuse(verdict, caller, names)
+            return verdict
+        entries = self.commit(self._drafts(verdict, caller, names), reserved=_is_release(intent))
+        seq = entries[0][0].seq
+        await self.durable(entries[-1][0].seq)
+        return Outcome(seq, verdict.events)
+
+    def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
+        accepted = CallAccepted(
+            method=caller.method,
+            objects=names,
+            call_id=caller.call_id,
+            args_hash=caller.args_hash,
+            login=caller.login,
+        )
+        tail = (Draft(event, caller.actor, cause=THIS_BATCH, call=THIS_BATCH) for event in verdict.events)
+        return [Draft(accepted, caller.actor, call=THIS_BATCH), *tail]
+
+    async def refuse(self, refusal: Refusal, caller: Caller, names: tuple[str, ...] = ()) -> None:
+        """Journal a refusal; the caller may tell it once this returns."""
+        event = CallRefused(
+            method=caller.method,
+            reason=refusal.reason,
+            code=refusal.code,
+            objects=names,
+            fields=refusal.fields,
+            login=caller.login,
+        )
+        entries = self.commit([Draft(event, caller.actor, call=THIS_BATCH)])
+        await self.durable(entries[-1][0].seq)
+
+    def _again(self, key: tuple[str, str, str], caller: Caller) -> Outcome | Refusal | None:
+        record = self.machine.calls.get(key)
+        if record is None:
+            return None
+        if record.args_hash != caller.args_hash:
+            return refused(
+                "INVALID_ARGUMENT",
+                "CALL_ID_REUSED",
+                "this call id was used for a call with other arguments: use a new id for a new call",
+                "capsule-call-id",
+            )
+        if self._clock.wall_ns() - record.at > KEEP_NS:
+            return refused(
+                "FAILED_PRECONDITION",
+                "CALL_ID_EXPIRED",
+                "this call id is older than 7 days: what became of the call stands in `capsulectl history`",
+                "capsule-call-id",
+            )
+        return Outcome(record.seq, (), repeated=True)
+
+    def preview(self, intent: Intent) -> tuple[Machine, Admitted | Refusal]:
+        """What `intent` would lead to: a fork of the state. Nothing is written, woken or remembered."""
+        fork = self.machine.fork()
+        verdict = admit(fork, intent, self.capabilities)
+        if isinstance(verdict, Admitted):
+            for event in verdict.events:
+                fold(fork, self._imagined(fork, event), event)
+        return fork, verdict
+
+    def _imagined(self, fork: Machine, event: Event) -> Header:
+        boot = fork.boot
+        return Header(
+            fork.seq + 1,
+            self._clock.wall_ns(),
+            self._clock.boot_id,
+            self._clock.mono_ns(),
+            "" if boot is None else boot.release,
+            "" if boot is None else boot.slot,
+            SYSTEM,
+            0,
+            0,
+            type_of(event),
+            event.VERSION,
+            event.EFFECT,
+            b"",
+            b"",
+        )
+
+    # --- watching ------------------------------------------------------------------------------------------------
+
+    async def changes(self) -> AsyncIterator[Machine]:
+        """The head state, now and after every change, each time made durable first. Slow readers skip states."""
+        while True:
+            changed = self._changed
+            await self.durable()
+            yield self.machine
+            await changed.wait()
+
+    async def gone(self, name: str, uid: int) -> None:
+        """Return once this incarnation is gone, durably."""
+        async for machine in self.changes():
+            workload = machine.workloads.get(name)
+            if workload is None or workload.uid != uid:
+                return
+
+    def workload(self, name: str) -> Workload | None:
+        """The workload as of the head state."""
+        return self.machine.workloads.get(name)
+
+
+def _names(event: Event) -> tuple[str, ...]:
+    items = getattr(event, "items", None)
+    if items is not None:
+        return tuple(item.name for item in items)
+    name = getattr(event, "name", "")
+    return (name,) if name else ()
+
+
+def _objects(intent: Intent) -> tuple[str, ...]:
+    if isinstance(intent, Apply):
+        return tuple(declared.name for declared in intent.workloads)
+    return (intent.name,)
+
+
+def _is_release(intent: Intent) -> bool:
+    """Calls that free something may use the journal's reserve: with a full disk they are what helps."""
+    return isinstance(intent, Stop | Delete)

@@ -1,0 +1,82 @@
+"""What a driver of containers must do: the contract that the real one and its twin both keep.
+
+Every method may be called again after any crash: it looks, compares, acts, and reports. Failures are `DriverError`s.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+
+
+class ContainerRun(msgspec.Struct, frozen=True):
+    """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it."""
+
+    name: str
+    uid: int
+    revision: int
+    run: int
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    network: Literal["host", "none"] = "none"
+    privileged: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    host_mount: bool = False
+    host_bind_paths: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class ObservedRun(msgspec.Struct, frozen=True):
+    """One run as the driver finds it. `exit_code` is None until it is `stopped`; `exited_at_ns` is wall time.
+
+    `created` is a run that was made and never started: nothing of it is alive.
+    """
+
+    name: str
+    uid: int
+    revision: int
+    run: int
+    status: Literal["created", "running", "stopped"]
+    pid: int = 0
+    exit_code: int | None = None
+    exited_at_ns: int = 0
+    oom: bool = False
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """In a stream of exits: reports may have been missed before this point, so look at everything again."""
+
+
+class ContainerDriver(Protocol):
+    """Containers on one kind of runtime."""
+
+    async def observe(self) -> tuple[ObservedRun, ...]:
+        """Every run the runtime holds, leftovers of earlier incarnations included."""
+        ...
+
+    async def ensure_running(self, run: ContainerRun) -> ObservedRun:
+        """The run is alive, or has been and ended meanwhile. An existing process is adopted, half-made things are
+        completed or made anew; a process is never started twice for one run number."""
+        ...
+
+    async def stop(self, name: str, uid: int, run: int, grace_ms: int) -> ObservedRun | None:
+        """The run has ended: asked first, killed after the grace. None if the runtime knows no such run.
+        The exit stays readable until `remove_run`."""
+        ...
+
+    async def remove_run(self, name: str, uid: int, run: int) -> None:
+        """The runtime holds nothing of the run any more. The writable layer stays."""
+        ...
+
+    async def remove_workload(self, name: str, uid: int) -> None:
+        """Nothing of the incarnation is left: runs, writable layers, logs."""
+        ...
+
+    def exits(self) -> AsyncIterator[ObservedRun | Resync]:
+        """Ends of runs as they happen, and a Resync whenever some may have been missed (first of all)."""
+        ...

@@ -1,0 +1,75 @@
+"""What can go wrong in the outside world, by condition. A driver raises nothing else.
+
+A driver's failure is an observation, not an RPC error: `reason` goes into the event for machines, `message` for people
+(what happened, why, what to do next), and `permanent` says that another try without a change would fail the same way.
+"""
+
+
+class DriverError(Exception):
+    """Base: something the driver could not do."""
+
+    reason = "DRIVER_FAILED"
+    permanent = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RuntimeUnavailable(DriverError):
+    """Raised when containerd does not answer; it is supervised and comes back."""
+
+    reason = "RUNTIME_UNAVAILABLE"
+
+
+class ImageMissing(DriverError):
+    """Raised when the pinned image is not in the image cache."""
+
+    reason = "IMAGE_MISSING"
+    permanent = True
+
+
+class ImageUnreadable(DriverError):
+    """Raised when an image's manifest, config or layer cannot be used as it is."""
+
+    reason = "IMAGE_UNREADABLE"
+    permanent = True
+
+
+class EntrypointMissing(DriverError):
+    """Raised when the command cannot be executed: not there, not executable, or none was given."""
+
+    reason = "ENTRYPOINT_MISSING"
+    permanent = True
+
+
+class BadUser(DriverError):
+    """Raised when the user or group does not exist in the image."""
+
+    reason = "BAD_USER"
+    permanent = True
+
+
+class NoSpace(DriverError):
+    """Raised when a disk is full."""
+
+    reason = "NO_SPACE"
+
+
+class NotRunning(DriverError):
+    """Raised when something is asked of a run that is not alive."""
+
+    reason = "NOT_RUNNING"
+
+
+class DriverLacks(DriverError):
+    """Raised when this machine's driver cannot honour a field."""
+
+    reason = "DRIVER_LACKS"
+    permanent = True
+
+
+class StartFailed(DriverError):
+    """Raised when the runtime refused to start a process for a reason of its own."""
+
+    reason = "START_FAILED"
