@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import msgspec
+from msgspec.structs import replace
 
 from journal.codec import encode
 from journal.entry import SALT_BYTES, Actor, Header, encode_header, pack
@@ -36,43 +37,37 @@ class Stamp(msgspec.Struct, frozen=True):
     slot: str
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """Entries that are committed together or not at all."""
-
-    first_seq: int
-    last_seq: int
-    at: int
-    headers: tuple[Header, ...]
+Numbered = tuple[Header, Event]
+"""An entry with its place, before it is linked: the header's two hashes are still empty."""
 
 
-class PendingEntry(msgspec.Struct, frozen=True):
-    """An entry with its number, still without hashes: those are made off the caller's path."""
-
-    seq: int
-    stamp: Stamp
-    draft: Draft
-    cause: int
-    call: int
-
-
-def number(drafts: Sequence[Draft], first_seq: int, stamp: Stamp) -> list[PendingEntry]:
-    """Give `drafts` their numbers."""
-    return [
-        PendingEntry(
-            seq=first_seq + offset,
-            stamp=stamp,
-            draft=draft,
-            cause=_own(draft.cause, first_seq, first_seq + offset),
-            call=_own(draft.call, first_seq, 0),
+def number(drafts: Sequence[Draft], first_seq: int, stamp: Stamp) -> list[Numbered]:
+    """Give `drafts` their numbers, in order, from `first_seq`."""
+    numbered: list[Numbered] = []
+    for seq, draft in enumerate(drafts, first_seq):
+        event, cause, call = draft.event, draft.cause, draft.call
+        if cause == THIS_BATCH:
+            cause = 0 if seq == first_seq else first_seq
+        if call == THIS_BATCH:
+            call = first_seq
+        header = Header(
+            seq,
+            stamp.at,
+            stamp.boot,
+            stamp.mono,
+            stamp.release,
+            stamp.slot,
+            draft.actor,
+            cause,
+            call,
+            type_of(event),
+            event.VERSION,
+            event.EFFECT,
+            b"",
+            b"",
         )
-        for offset, draft in enumerate(drafts)
-    ]
-
-
-def _own(reference: int, first_seq: int, self_seq: int) -> int:
-    if reference != THIS_BATCH:
-        return reference
-    return 0 if self_seq == first_seq else first_seq
+        numbered.append((header, event))
+    return numbered
 
 
 class Salts:
@@ -99,30 +94,13 @@ class Chain:
         self.prev = prev
         self._salts = salts
 
-    def link(self, pending: PendingEntry) -> tuple[bytes, bytes]:
+    def link(self, header: Header, event: Event) -> tuple[bytes, bytes]:
         """The key and the stored value of the entry that follows the head; the head moves on."""
-        assert pending.seq == self.seq + 1, "entries must be linked in their order"
-        draft, stamp = pending.draft, pending.stamp
-        body = encode(draft.event)
+        assert header.seq == self.seq + 1, "entries must be linked in their order"
+        body = encode(event)
         salt = self._salts.next()
-        header_bytes = encode_header(
-            Header(
-                pending.seq,
-                stamp.at,
-                stamp.boot,
-                stamp.mono,
-                stamp.release,
-                stamp.slot,
-                draft.actor,
-                pending.cause,
-                pending.call,
-                type_of(draft.event),
-                draft.event.VERSION,
-                draft.event.EFFECT,
-                sha256(salt + body).digest(),
-                self.prev,
-            )
-        )
+        linked = replace(header, body_hash=sha256(salt + body).digest(), prev=self.prev)
+        header_bytes = encode_header(linked)
         self.prev = sha256(header_bytes).digest()
-        self.seq = pending.seq
-        return pending.seq.to_bytes(8, "big"), pack(header_bytes, salt, body)
+        self.seq = header.seq
+        return header.seq.to_bytes(8, "big"), pack(header_bytes, salt, body)

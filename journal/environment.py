@@ -1,0 +1,156 @@
+"""The LMDB environment under the journal: one directory, one owner, its sub-databases and its growth.
+
+    facts       8-byte seq -> entry         the journal itself, never thinned
+    audit       8-byte seq -> entry         reads and other things that change nothing: a ring
+    meta        name -> bytes               format, journal id, created
+    by_object   name NUL seq, by_type tag NUL seq, by_call call seq     kept by the follower
+    snapshots   fold version, seq -> bytes  caches of the fold, never trusted over the entries
+
+Only `sync=True, metasync=True, writemap=False` kept every acknowledged entry in power-cut images (see docs).
+"""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import lmdb
+
+from journal.entry import genesis
+from journal.errors import ForeignDirectory, JournalDamaged, JournalLocked, JournalReadOnly, UnknownFormat
+
+FORMAT = 1
+FIRST_MAP_BYTES = 256 << 20
+PAGE_BYTES = 4096
+DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
+_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log"}
+
+
+class Environment:
+    """An open environment. `map_guard` is held by readers of this process while a transaction is open, and by the
+    writer while it moves the map: LMDB would silently invalidate a reader's pages."""
+
+    def __init__(self, directory: Path, *, readonly: bool = False) -> None:
+        self.directory = directory
+        self.readonly = readonly
+        self.map_guard = threading.Lock()
+        self._owner: int | None = None
+        if not readonly:
+            self._prepare()
+        try:
+            self.lmdb = self._open()
+            self.db = {name: self._database(name) for name in DATABASES}
+            self._read_meta()
+        except BaseException:
+            self._release()
+            raise
+
+    # --- opening -------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            strange = sorted(set(os.listdir(self.directory)) - _OWN_FILES)
+            if strange:
+                raise ForeignDirectory(
+                    f"{self.directory} holds {strange[0]}, which is not the journal's: choose an empty directory "
+                    "for a new machine, or the right one for an old"
+                )
+            self._owner = os.open(self.directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalReadOnly(
+                f"the journal's directory {self.directory} cannot be written: {error.strerror}. Make the file "
+                "system writable; until then nothing can be changed here"
+            ) from error
+        try:
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._release()
+            raise JournalLocked(
+                f"another capsuled has {self.directory}: stop it first, or give this one a state directory of its own"
+            ) from error
+
+    def _open(self) -> lmdb.Environment:
+        data = self.directory / "data.mdb"
+        if self.readonly and not data.exists():
+            raise ForeignDirectory(f"{self.directory} holds no journal: there is no data.mdb in it")
+        size = data.stat().st_size if data.exists() else 0
+        try:
+            return lmdb.open(
+                str(self.directory),
+                map_size=max(FIRST_MAP_BYTES, _round_up(size * 2, FIRST_MAP_BYTES)),
+                max_dbs=len(DATABASES),
+                max_readers=64,
+                readonly=self.readonly,
+                create=not self.readonly,
+                lock=not self.readonly or os.access(self.directory, os.W_OK),
+                sync=True,
+                metasync=True,
+                writemap=False,
+                readahead=True,
+            )
+        except lmdb.ReadonlyError as error:
+            raise JournalReadOnly(f"the journal at {self.directory} cannot be written: {error}") from error
+        except lmdb.Error as error:
+            raise JournalDamaged(
+                f"LMDB cannot open the journal at {self.directory}: {error}. Restore it from an export "
+                "(`capsulectl journal import`), or look at it with `capsulectl journal verify --dir`"
+            ) from error
+
+    def _database(self, name: str) -> object:
+        try:
+            return self.lmdb.open_db(name.encode(), create=not self.readonly)
+        except lmdb.NotFoundError:
+            raise ForeignDirectory(
+                f"{self.directory} is an LMDB environment, but not a journal of Capsule's: it has no `{name}`"
+            ) from None
+        except lmdb.Error as error:
+            raise JournalDamaged(f"the journal's `{name}` cannot be opened: {error}") from error
+
+    def _read_meta(self) -> None:
+        with self.lmdb.begin() as txn:
+            stored = txn.get(b"format", db=self.db["meta"])
+            identity = txn.get(b"id", db=self.db["meta"])
+        if stored is None:
+            if self.readonly:
+                raise ForeignDirectory(f"{self.directory} is an LMDB environment, but not a journal of Capsule's")
+            identity = os.urandom(16)
+            with self.lmdb.begin(write=True) as txn:
+                txn.put(b"format", str(FORMAT).encode(), db=self.db["meta"])
+                txn.put(b"id", identity, db=self.db["meta"])
+        elif int(stored) > FORMAT:
+            raise UnknownFormat(
+                f"the journal at {self.directory} has format {int(stored)}; this release knows up to {FORMAT}: "
+                "start the release that wrote it"
+            )
+        assert identity is not None
+        self.journal_id: bytes = bytes(identity)
+        self.genesis = genesis(self.journal_id)
+
+    # --- size ----------------------------------------------------------------------------------------------------
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the data file that pages were ever written to."""
+        return (int(self.lmdb.info()["last_pgno"]) + 1) * PAGE_BYTES
+
+    def make_room(self, ahead_bytes: int) -> None:
+        """Grow the map, so that `ahead_bytes` more fit. Writer's thread only, between transactions."""
+        size = int(self.lmdb.info()["map_size"])
+        if self.used_bytes + ahead_bytes > size:
+            with self.map_guard:
+                self.lmdb.set_mapsize(size * 2)
+
+    def close(self) -> None:
+        """Close the environment and give the directory free."""
+        self.lmdb.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._owner is not None:
+            os.close(self._owner)
+            self._owner = None
+
+
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit

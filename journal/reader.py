@@ -1,0 +1,116 @@
+"""Reading the journal: by seq, by object, by type, by call. Transactions are short; nothing is held over a wait."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from journal.entry import Stored, unpack
+from journal.environment import Environment
+
+CHUNK = 512
+LAST = (1 << 64) - 1
+
+
+class Reader:
+    """Reads one environment, from the daemon itself or from another process while the daemon runs."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._env = environment
+
+    @classmethod
+    def open(cls, directory: Path) -> "Reader":
+        """A reader of its own on the journal in `directory`. Raises JournalError."""
+        return cls(Environment(directory, readonly=True))
+
+    def close(self) -> None:
+        """Close the environment of a reader that was made by `open`."""
+        self._env.close()
+
+    @property
+    def genesis(self) -> bytes:
+        """The link that the first entry's `prev` equals."""
+        return self._env.genesis
+
+    def get(self, seq: int, stream: str = "facts") -> Stored | None:
+        """Entry `seq`."""
+        with self._env.map_guard, self._begin() as txn:
+            value = txn.get(seq.to_bytes(8, "big"), db=self._env.db[stream])
+        return None if value is None else unpack(value)
+
+    def last(self, stream: str = "facts") -> Stored | None:
+        """The newest entry."""
+        with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
+            return unpack(cursor.value()) if cursor.last() else None
+
+    def first_seq(self, stream: str = "facts") -> int:
+        """Where history begins; 0 when there is none."""
+        with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
+            return int.from_bytes(cursor.key(), "big") if cursor.first() else 0
+
+    def entries(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
+        """Entries `first` to `last`, in order."""
+        for _, value in self._scan(stream, first.to_bytes(8, "big"), last.to_bytes(8, "big")):
+            yield unpack(value)
+
+    def newest(self, count: int, stream: str = "facts", before: int = LAST) -> list[Stored]:
+        """The newest `count` entries up to `before`, oldest of them first."""
+        found: list[Stored] = []
+        with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
+            placed = cursor.set_range(before.to_bytes(8, "big"))
+            more = (placed and cursor.key() == before.to_bytes(8, "big")) or (
+                cursor.prev() if placed else cursor.last()
+            )
+            while more and len(found) < count:
+                found.append(unpack(cursor.value()))
+                more = cursor.prev()
+        return found[::-1]
+
+    def indexed(self, index: str, key: bytes, first: int = 1, last: int = LAST) -> Iterator[int]:
+        """Seqs that `by_object`, `by_type` or `by_call` hold under `key`, as far as the follower has come."""
+        prefix = key + b"\0"
+        start, end = prefix + first.to_bytes(8, "big"), prefix + last.to_bytes(8, "big")
+        for found, _ in self._scan(index, start, end):
+            yield int.from_bytes(found[-8:], "big")
+
+    def meta(self, key: bytes, database: str = "meta") -> bytes | None:
+        """A value of a small database."""
+        with self._env.map_guard, self._begin() as txn:
+            value = txn.get(key, db=self._env.db[database])
+        return None if value is None else bytes(value)
+
+    def snapshot(self, fold_version: int, upto: int = LAST) -> tuple[int, bytes] | None:
+        """The newest snapshot of this fold version at or before `upto`: (seq, bytes)."""
+        prefix = fold_version.to_bytes(4, "big")
+        with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db["snapshots"]) as cursor:
+            key = prefix + upto.to_bytes(8, "big")
+            placed = cursor.set_range(key) and cursor.key() == key
+            if not (placed or (cursor.prev() if cursor.key() else cursor.last())):
+                return None
+            found = bytes(cursor.key())
+            return (int.from_bytes(found[4:], "big"), bytes(cursor.value())) if found[:4] == prefix else None
+
+    def _scan(self, database: str, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs from `start` to `end`, read in chunks so that no transaction outlives a yield."""
+        while True:
+            chunk: list[tuple[bytes, bytes]] = []
+            with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[database]) as cursor:
+                if not cursor.set_range(start):
+                    return
+                for key, value in cursor:
+                    if key > end:
+                        break
+                    chunk.append((bytes(key), bytes(value)))
+                    if len(chunk) == CHUNK:
+                        break
+            yield from chunk
+            if len(chunk) < CHUNK:
+                return
+            start = chunk[-1][0] + b"\0"
+
+    def _begin(self) -> lmdb.Transaction:
+        try:
+            return self._env.lmdb.begin()
+        except lmdb.MapResizedError:
+            self._env.lmdb.set_mapsize(0)  # the daemon's map has grown: take over its size
+            return self._env.lmdb.begin()

@@ -1,0 +1,63 @@
+"""The journal's own space: blocks taken from the disk ahead of need, and a reserve for what must still be written.
+
+An ordinary entry is accepted only while `ahead` bytes beyond it are already the journal's, so a commit that was
+promised cannot meet a full disk. When the disk gives no more, ordinary appends are refused before anything is
+promised; stop, confirm, rollback and boot entries go on into the reserve.
+"""
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+KEEP_SIZE = 0x01
+AHEAD_BYTES = 16 << 20
+RESERVE_BYTES = 4 << 20
+COMMIT_BYTES = 2 << 20
+"""What one group commit may write at most, copy-on-write pages included (writer.py bounds its batches)."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+class Space:
+    """Blocks of the data file. Not thread-safe: the writer's thread extends, others only read `granted`."""
+
+    def __init__(self, data: Path, ahead_bytes: int = AHEAD_BYTES, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self._fd = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+        self.ahead_bytes = ahead_bytes
+        self.reserve_bytes = reserve_bytes
+        self.granted = 0
+        self.reason = ""
+
+    def extend(self, used_bytes: int) -> bool:
+        """Own the blocks up to `used_bytes` + ahead + reserve. False, with `reason`, when the disk gives no more."""
+        want = used_bytes + self.ahead_bytes + self.reserve_bytes
+        if self.granted >= want - self.ahead_bytes // 2:
+            self.reason = ""
+            return True
+        if _libc.fallocate(self._fd, KEEP_SIZE, 0, want) == 0:
+            self.granted, self.reason = want, ""
+            return True
+        code = ctypes.get_errno()
+        if code in (errno.EOPNOTSUPP, errno.ENOSYS):
+            # A file system without preallocation gives no promise; then what is free now must do.
+            return self._believe_statvfs(used_bytes, want)
+        self.reason = os.strerror(code)
+        return self.granted >= used_bytes + COMMIT_BYTES * 2 + self.reserve_bytes
+
+    def _believe_statvfs(self, used_bytes: int, want: int) -> bool:
+        stat = os.fstatvfs(self._fd)
+        if stat.f_bavail * stat.f_frsize >= want - used_bytes:
+            self.granted, self.reason = want, ""
+            return True
+        self.reason = "No space left on device"
+        return False
+
+    def has_reserve(self, used_bytes: int) -> bool:
+        """Whether one more commit fits into what is already owned."""
+        return self.granted >= used_bytes + COMMIT_BYTES
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
