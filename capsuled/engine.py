@@ -22,17 +22,10 @@ from projections.refusals import Refusal, refused
 from projections.state import Machine, Workload
 
 
-class Appended(Protocol):
-    """What an append answers: the entries as they will stand."""
-
-    @property
-    def entries(self) -> Sequence[tuple[Header, Event]]: ...
-
-
 class Log(Protocol):
     """The part of the journal that the engine needs."""
 
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Appended:
+    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """Number and queue the drafts. Raises JournalFull, JournalFailed."""
         ...
 
@@ -79,7 +72,7 @@ class Engine:
 
     def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """Append `drafts` as one batch and fold them into the head state at once."""
-        entries = self._log.append(drafts, reserved=reserved).entries
+        entries = self._log.append(drafts, reserved=reserved)
         for header, event in entries:
             before = self.machine.workloads
             names = _names(event)

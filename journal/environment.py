@@ -24,13 +24,14 @@ FIRST_MAP_BYTES = 256 << 20
 PAGE_BYTES = 4096
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
 _OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log"}
+"""Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over."""
 
 
 class Environment:
     """An open environment. `map_guard` is held by readers of this process while a transaction is open, and by the
     writer while it moves the map: LMDB would silently invalidate a reader's pages."""
 
-    def __init__(self, directory: Path, *, readonly: bool = False) -> None:
+    def __init__(self, directory: Path, *, readonly: bool = False, journal_id: bytes | None = None) -> None:
         self.directory = directory
         self.readonly = readonly
         self.map_guard = threading.Lock()
@@ -40,7 +41,7 @@ class Environment:
         try:
             self.lmdb = self._open()
             self.db = {name: self._database(name) for name in DATABASES}
-            self._read_meta()
+            self._read_meta(journal_id)
         except BaseException:
             self._release()
             raise
@@ -107,14 +108,14 @@ class Environment:
         except lmdb.Error as error:
             raise JournalDamaged(f"the journal's `{name}` cannot be opened: {error}") from error
 
-    def _read_meta(self) -> None:
+    def _read_meta(self, journal_id: bytes | None) -> None:
         with self.lmdb.begin() as txn:
             stored = txn.get(b"format", db=self.db["meta"])
             identity = txn.get(b"id", db=self.db["meta"])
         if stored is None:
             if self.readonly:
                 raise ForeignDirectory(f"{self.directory} is an LMDB environment, but not a journal of Capsule's")
-            identity = os.urandom(16)
+            identity = journal_id or os.urandom(16)
             with self.lmdb.begin(write=True) as txn:
                 txn.put(b"format", str(FORMAT).encode(), db=self.db["meta"])
                 txn.put(b"id", identity, db=self.db["meta"])

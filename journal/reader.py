@@ -1,15 +1,26 @@
 """Reading the journal: by seq, by object, by type, by call. Transactions are short; nothing is held over a wait."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
+from journal.codec import plain
 from journal.entry import Stored, unpack
 from journal.environment import Environment
 
 CHUNK = 512
 LAST = (1 << 64) - 1
+CURSOR_KEY = b"cursor"
+
+
+def objects_of(body: dict[str, Any]) -> tuple[str, ...]:
+    """The objects that an entry speaks of, from its plain body: by these `history NAME` finds it."""
+    names: list[str] = [body[field] for field in ("name", "object") if body.get(field)]
+    names.extend(body.get("objects", ()))
+    names.extend(item["name"] for item in body.get("items", ()))
+    return tuple(dict.fromkeys(names))
 
 
 class Reader:
@@ -66,12 +77,37 @@ class Reader:
                 more = cursor.prev()
         return found[::-1]
 
-    def indexed(self, index: str, key: bytes, first: int = 1, last: int = LAST) -> Iterator[int]:
-        """Seqs that `by_object`, `by_type` or `by_call` hold under `key`, as far as the follower has come."""
-        prefix = key + b"\0"
-        start, end = prefix + first.to_bytes(8, "big"), prefix + last.to_bytes(8, "big")
-        for found, _ in self._scan(index, start, end):
-            yield int.from_bytes(found[-8:], "big")
+    def cursor(self) -> int:
+        """Up to which entry the follower has come."""
+        return int.from_bytes(self.meta(CURSOR_KEY, "follower") or b"", "big")
+
+    def of_object(self, name: str, first: int = 1, last: int = LAST) -> Iterator[Stored]:
+        """Entries that speak of the object, in order."""
+        return self._found("by_object", name, first, last, lambda stored: name in objects_of(plain(stored)))
+
+    def of_type(self, tag: str, first: int = 1, last: int = LAST) -> Iterator[Stored]:
+        """Entries of one type, in order."""
+        return self._found("by_type", tag, first, last, lambda stored: stored.header.type == tag)
+
+    def of_call(self, seq: int) -> Iterator[Stored]:
+        """Entries that were written in one call's transaction, the call's own first."""
+        return self._found("by_call", str(seq), seq, LAST, lambda stored: stored.header.call == seq)
+
+    def _found(
+        self, index: str, key: str, first: int, last: int, test: Callable[[Stored], bool]
+    ) -> Iterator[Stored]:
+        """What the index knows, then what stands behind the follower's cursor, looked through one by one."""
+        cursor = self.cursor()
+        prefix = key.encode() + b"\0"
+        upto = min(last, cursor)
+        if first <= upto:
+            for found, _ in self._scan(index, prefix + first.to_bytes(8, "big"), prefix + upto.to_bytes(8, "big")):
+                stored = self.get(int.from_bytes(found[-8:], "big"))
+                if stored is not None:
+                    yield stored
+        for stored in self.entries(max(first, cursor + 1), last):
+            if test(stored):
+                yield stored
 
     def meta(self, key: bytes, database: str = "meta") -> bytes | None:
         """A value of a small database."""

@@ -10,7 +10,6 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import replace
 
-from journal.codec import encode
 from journal.entry import SALT_BYTES, Actor, Header, encode_header, pack
 from journal.events import Event, type_of
 
@@ -37,13 +36,13 @@ class Stamp(msgspec.Struct, frozen=True):
     slot: str
 
 
-Numbered = tuple[Header, Event]
+Placed = tuple[Header, Event]
 """An entry with its place, before it is linked: the header's two hashes are still empty."""
 
 
-def number(drafts: Sequence[Draft], first_seq: int, stamp: Stamp) -> list[Numbered]:
+def number(drafts: Sequence[Draft], first_seq: int, stamp: Stamp) -> list[Placed]:
     """Give `drafts` their numbers, in order, from `first_seq`."""
-    numbered: list[Numbered] = []
+    numbered: list[Placed] = []
     for seq, draft in enumerate(drafts, first_seq):
         event, cause, call = draft.event, draft.cause, draft.call
         if cause == THIS_BATCH:
@@ -94,10 +93,9 @@ class Chain:
         self.prev = prev
         self._salts = salts
 
-    def link(self, header: Header, event: Event) -> tuple[bytes, bytes]:
+    def link(self, header: Header, body: bytes) -> tuple[bytes, bytes]:
         """The key and the stored value of the entry that follows the head; the head moves on."""
         assert header.seq == self.seq + 1, "entries must be linked in their order"
-        body = encode(event)
         salt = self._salts.next()
         linked = replace(header, body_hash=sha256(salt + body).digest(), prev=self.prev)
         header_bytes = encode_header(linked)

@@ -1,0 +1,158 @@
+"""Proof that a journal is whole: every header follows the one before, every body is its header's, the tail is there.
+
+    python -m journal.verify DIRECTORY [--recent N] [--head SEQ:HASH]      prints one JSON object
+
+It runs in a process of its own: damaged pages abort the process that reads them, and a truncated file kills it with
+SIGBUS. `verify_apart` starts that process and turns its death into a finding.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from journal.codec import BadBody, UnknownMust, decode
+from journal.entry import MalformedEntry, Stored, check
+from journal.errors import JournalError
+from journal.head import Head, read_head
+from journal.reader import Reader
+
+RECENT_ENTRIES = 1_000
+"""How far back the check at every start looks; the whole journal is looked at on request."""
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong, and at which entry (0 when it cannot be said)."""
+
+    problem: str
+    seq: int = 0
+    stream: str = "facts"
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The outcome. `head_seq` and `head_hash` are the newest entry's; compare them with a head kept elsewhere."""
+
+    checked: int
+    first_seq: int
+    head_seq: int
+    head_hash: str
+    findings: tuple[Finding, ...] = ()
+    excised: int = 0
+    unreadable: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+def verify(directory: Path, recent: int | None = None, head: Head | None = None) -> Report:
+    """Check the journal in `directory` in this process: all of it, or its newest `recent` entries."""
+    try:
+        reader = Reader.open(directory)
+    except JournalError as error:
+        return Report(0, 0, 0, "", (Finding(str(error)),))
+    try:
+        report = _chain(reader, "facts", recent)
+        audit = _chain(reader, "audit", recent)
+        witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
+        tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
+        return msgspec.structs.replace(report, findings=report.findings + audit.findings + tail)
+    finally:
+        reader.close()
+
+
+def _chain(reader: Reader, stream: str, recent: int | None) -> Report:
+    last = reader.last(stream)
+    if last is None:
+        return Report(0, 0, 0, "")
+    begin = reader.first_seq(stream)
+    first = begin if recent is None else max(begin, last.header.seq - recent + 1)
+    # The audit stream is a ring: its first entry's own link is all there is to begin with.
+    prev = reader.genesis if first == 1 else None
+    return check_entries(reader.entries(first, stream=stream), first, prev, stream)
+
+
+def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, stream: str = "facts") -> Report:
+    """Walk `entries`, which begin at `first` behind the link `prev` (None: not known, the first entry's is taken)."""
+    findings: list[Finding] = []
+    checked = excised = unreadable = 0
+    seq, link = first, prev or b""
+    try:
+        for stored in entries:
+            wrong = check(stored, seq, stored.header.prev if prev is None and not checked else link)
+            if wrong is not None:
+                findings.append(Finding(wrong, seq, stream))
+                break
+            try:
+                decode(stored)
+            except UnknownMust:
+                unreadable += 1
+            except BadBody as error:
+                findings.append(Finding(str(error), seq, stream))
+            excised += stored.excised
+            checked += 1
+            seq, link = seq + 1, stored.hash
+    except MalformedEntry as error:
+        findings.append(Finding(str(error), seq, stream))
+    except Exception as error:  # LMDB reports damaged pages in many ways, all of them findings
+        findings.append(Finding(f"the journal cannot be read behind entry {seq - 1}: {error}", seq, stream))
+    return Report(checked, first, seq - 1, link.hex(), tuple(findings), excised, unreadable)
+
+
+def _tail(reader: Reader, report: Report, witness: Head) -> Finding | None:
+    if witness.seq == 0:
+        return None
+    stored = reader.get(witness.seq)
+    if stored is None and witness.seq > report.head_seq:
+        return Finding(
+            f"the tail is cut: entry {witness.seq} was written and the journal now ends at {report.head_seq}", witness.seq
+        )
+    if stored is not None and stored.hash != witness.hash:
+        return Finding(f"entry {witness.seq} is not the one that was remembered: history was rewritten", witness.seq)
+    return None
+
+
+async def verify_apart(directory: Path, recent: int | None = None, head: Head | None = None) -> Report:
+    """`verify` in a child process, whose death is a finding too."""
+    arguments = [str(directory)]
+    if recent is not None:
+        arguments += ["--recent", str(recent)]
+    if head is not None:
+        arguments += ["--head", f"{head.seq}:{head.hash.hex()}"]
+    root = str(Path(__file__).resolve().parent.parent)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "journal.verify",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    out, err = await child.communicate()
+    if child.returncode:
+        code = child.returncode
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        detail = err.decode(errors="replace").strip().splitlines()[-1:]
+        why = f": {detail[0]}" if detail else ""
+        return Report(0, 0, 0, "", (Finding(f"reading the journal {how}: its pages are damaged{why}"),))
+    return msgspec.json.decode(out, type=Report)
+
+
+def _main(arguments: list[str]) -> None:
+    directory, options = Path(arguments[0]), dict(zip(arguments[1::2], arguments[2::2], strict=True))
+    head = None
+    if "--head" in options:
+        seq, digest = options["--head"].split(":")
+        head = Head(int(seq), bytes.fromhex(digest))
+    recent = int(options["--recent"]) if "--recent" in options else None
+    print(msgspec.json.encode(verify(directory, recent, head)).decode())
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
