@@ -1,0 +1,134 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetInfoResponse(_message.Message):
+    __slots__ = ("hostname", "short_id", "kernel_release", "kernel_version", "architecture", "uptime_seconds", "capsule_version", "active_slot", "pending_slot", "pending_deadline_unix", "last_version", "memory_total_bytes", "memory_available_bytes", "cpu_cores", "cpu_model", "boot_disk", "disk_total_bytes", "thinpool_total_bytes", "thinpool_used_bytes", "perm_total_bytes", "perm_used_bytes", "local_time_unix", "capsule_id", "mode", "condition", "condition_message", "journal_seq", "journal_head", "containerd_version")
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    SHORT_ID_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_RELEASE_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CAPSULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_SLOT_FIELD_NUMBER: _ClassVar[int]
+    PENDING_SLOT_FIELD_NUMBER: _ClassVar[int]
+    PENDING_DEADLINE_UNIX_FIELD_NUMBER: _ClassVar[int]
+    LAST_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_AVAILABLE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_CORES_FIELD_NUMBER: _ClassVar[int]
+    CPU_MODEL_FIELD_NUMBER: _ClassVar[int]
+    BOOT_DISK_FIELD_NUMBER: _ClassVar[int]
+    DISK_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    THINPOOL_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    THINPOOL_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PERM_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PERM_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_TIME_UNIX_FIELD_NUMBER: _ClassVar[int]
+    CAPSULE_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_SEQ_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_HEAD_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERD_VERSION_FIELD_NUMBER: _ClassVar[int]
+    hostname: str
+    short_id: str
+    kernel_release: str
+    kernel_version: str
+    architecture: str
+    uptime_seconds: int
+    capsule_version: str
+    active_slot: str
+    pending_slot: str
+    pending_deadline_unix: int
+    last_version: str
+    memory_total_bytes: int
+    memory_available_bytes: int
+    cpu_cores: int
+    cpu_model: str
+    boot_disk: str
+    disk_total_bytes: int
+    thinpool_total_bytes: int
+    thinpool_used_bytes: int
+    perm_total_bytes: int
+    perm_used_bytes: int
+    local_time_unix: int
+    capsule_id: str
+    mode: str
+    condition: str
+    condition_message: str
+    journal_seq: int
+    journal_head: str
+    containerd_version: str
+    def __init__(self, hostname: _Optional[str] = ..., short_id: _Optional[str] = ..., kernel_release: _Optional[str] = ..., kernel_version: _Optional[str] = ..., architecture: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., capsule_version: _Optional[str] = ..., active_slot: _Optional[str] = ..., pending_slot: _Optional[str] = ..., pending_deadline_unix: _Optional[int] = ..., last_version: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., cpu_cores: _Optional[int] = ..., cpu_model: _Optional[str] = ..., boot_disk: _Optional[str] = ..., disk_total_bytes: _Optional[int] = ..., thinpool_total_bytes: _Optional[int] = ..., thinpool_used_bytes: _Optional[int] = ..., perm_total_bytes: _Optional[int] = ..., perm_used_bytes: _Optional[int] = ..., local_time_unix: _Optional[int] = ..., capsule_id: _Optional[str] = ..., mode: _Optional[str] = ..., condition: _Optional[str] = ..., condition_message: _Optional[str] = ..., journal_seq: _Optional[int] = ..., journal_head: _Optional[str] = ..., containerd_version: _Optional[str] = ...) -> None: ...
+
+class CapsuleLogsRequest(_message.Message):
+    __slots__ = ("follow", "tail_lines")
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    follow: bool
+    tail_lines: int
+    def __init__(self, follow: _Optional[bool] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+
+class CapsuleLogChunk(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class UpdateOSRequest(_message.Message):
+    __slots__ = ("metadata", "chunk")
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    metadata: UpdateOSMetadata
+    chunk: bytes
+    def __init__(self, metadata: _Optional[_Union[UpdateOSMetadata, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class UpdateOSMetadata(_message.Message):
+    __slots__ = ("total_bytes", "sha256_hex")
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_HEX_FIELD_NUMBER: _ClassVar[int]
+    total_bytes: int
+    sha256_hex: str
+    def __init__(self, total_bytes: _Optional[int] = ..., sha256_hex: _Optional[str] = ...) -> None: ...
+
+class UpdateOSResponse(_message.Message):
+    __slots__ = ("next_slot", "next_version", "reboot_scheduled")
+    NEXT_SLOT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REBOOT_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    next_slot: str
+    next_version: str
+    reboot_scheduled: bool
+    def __init__(self, next_slot: _Optional[str] = ..., next_version: _Optional[str] = ..., reboot_scheduled: _Optional[bool] = ...) -> None: ...
+
+class UpdateConfirmRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class UpdateConfirmResponse(_message.Message):
+    __slots__ = ("committed_slot", "committed_version")
+    COMMITTED_SLOT_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    committed_slot: str
+    committed_version: str
+    def __init__(self, committed_slot: _Optional[str] = ..., committed_version: _Optional[str] = ...) -> None: ...
+
+class RebootNodeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RebootNodeResponse(_message.Message):
+    __slots__ = ("message",)
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    def __init__(self, message: _Optional[str] = ...) -> None: ...

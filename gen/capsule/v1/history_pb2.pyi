@@ -1,0 +1,190 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HistoryEntry(_message.Message):
+    __slots__ = ("seq", "at_unix_ns", "boot", "mono_ns", "release", "slot", "actor", "actor_name", "actor_role", "cause", "call", "type", "version", "effect_on_state", "summary", "body_json", "stream", "hash", "objects", "excised")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    MONO_NS_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_NAME_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_ROLE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_ON_STATE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    BODY_JSON_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    EXCISED_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    at_unix_ns: int
+    boot: str
+    mono_ns: int
+    release: str
+    slot: str
+    actor: str
+    actor_name: str
+    actor_role: str
+    cause: int
+    call: int
+    type: str
+    version: int
+    effect_on_state: str
+    summary: str
+    body_json: str
+    stream: str
+    hash: str
+    objects: _containers.RepeatedScalarFieldContainer[str]
+    excised: bool
+    def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., boot: _Optional[str] = ..., mono_ns: _Optional[int] = ..., release: _Optional[str] = ..., slot: _Optional[str] = ..., actor: _Optional[str] = ..., actor_name: _Optional[str] = ..., actor_role: _Optional[str] = ..., cause: _Optional[int] = ..., call: _Optional[int] = ..., type: _Optional[str] = ..., version: _Optional[int] = ..., effect_on_state: _Optional[str] = ..., summary: _Optional[str] = ..., body_json: _Optional[str] = ..., stream: _Optional[str] = ..., hash: _Optional[str] = ..., objects: _Optional[_Iterable[str]] = ..., excised: _Optional[bool] = ...) -> None: ...
+
+class HistoryListRequest(_message.Message):
+    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    actor: str
+    since_unix_ns: int
+    limit: int
+    follow: bool
+    audit: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ...) -> None: ...
+
+class HistoryShowRequest(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
+
+class HistoryShowResponse(_message.Message):
+    __slots__ = ("entry", "tree")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    entry: HistoryEntry
+    tree: _containers.RepeatedCompositeFieldContainer[HistoryNode]
+    def __init__(self, entry: _Optional[_Union[HistoryEntry, _Mapping]] = ..., tree: _Optional[_Iterable[_Union[HistoryNode, _Mapping]]] = ...) -> None: ...
+
+class HistoryNode(_message.Message):
+    __slots__ = ("depth", "entry")
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    depth: int
+    entry: HistoryEntry
+    def __init__(self, depth: _Optional[int] = ..., entry: _Optional[_Union[HistoryEntry, _Mapping]] = ...) -> None: ...
+
+class ReplayRequest(_message.Message):
+    __slots__ = ("to",)
+    TO_FIELD_NUMBER: _ClassVar[int]
+    to: int
+    def __init__(self, to: _Optional[int] = ...) -> None: ...
+
+class ReplayResponse(_message.Message):
+    __slots__ = ("seq", "view", "state_hash", "entries", "live_hash", "elapsed_us")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    STATE_HASH_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LIVE_HASH_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_US_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    view: int
+    state_hash: str
+    entries: int
+    live_hash: str
+    elapsed_us: int
+    def __init__(self, seq: _Optional[int] = ..., view: _Optional[int] = ..., state_hash: _Optional[str] = ..., entries: _Optional[int] = ..., live_hash: _Optional[str] = ..., elapsed_us: _Optional[int] = ...) -> None: ...
+
+class VerifyRequest(_message.Message):
+    __slots__ = ("head_hash", "head_seq")
+    HEAD_HASH_FIELD_NUMBER: _ClassVar[int]
+    HEAD_SEQ_FIELD_NUMBER: _ClassVar[int]
+    head_hash: str
+    head_seq: int
+    def __init__(self, head_hash: _Optional[str] = ..., head_seq: _Optional[int] = ...) -> None: ...
+
+class VerifyResponse(_message.Message):
+    __slots__ = ("checked", "first_seq", "head_seq", "head_hash", "findings", "excised")
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    HEAD_SEQ_FIELD_NUMBER: _ClassVar[int]
+    HEAD_HASH_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    EXCISED_FIELD_NUMBER: _ClassVar[int]
+    checked: int
+    first_seq: int
+    head_seq: int
+    head_hash: str
+    findings: _containers.RepeatedScalarFieldContainer[str]
+    excised: int
+    def __init__(self, checked: _Optional[int] = ..., first_seq: _Optional[int] = ..., head_seq: _Optional[int] = ..., head_hash: _Optional[str] = ..., findings: _Optional[_Iterable[str]] = ..., excised: _Optional[int] = ...) -> None: ...
+
+class StatsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatsResponse(_message.Message):
+    __slots__ = ("journal_id", "first_seq", "last_seq", "audit_entries", "used_bytes", "file_bytes", "map_bytes", "index_seq", "snapshots", "newest_snapshot_seq", "first_at_unix_ns", "last_at_unix_ns", "head_hash", "by_type")
+    class ByTypeEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    JOURNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FILE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_SNAPSHOT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    LAST_AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_HASH_FIELD_NUMBER: _ClassVar[int]
+    BY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    journal_id: str
+    first_seq: int
+    last_seq: int
+    audit_entries: int
+    used_bytes: int
+    file_bytes: int
+    map_bytes: int
+    index_seq: int
+    snapshots: int
+    newest_snapshot_seq: int
+    first_at_unix_ns: int
+    last_at_unix_ns: int
+    head_hash: str
+    by_type: _containers.ScalarMap[str, int]
+    def __init__(self, journal_id: _Optional[str] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., audit_entries: _Optional[int] = ..., used_bytes: _Optional[int] = ..., file_bytes: _Optional[int] = ..., map_bytes: _Optional[int] = ..., index_seq: _Optional[int] = ..., snapshots: _Optional[int] = ..., newest_snapshot_seq: _Optional[int] = ..., first_at_unix_ns: _Optional[int] = ..., last_at_unix_ns: _Optional[int] = ..., head_hash: _Optional[str] = ..., by_type: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class ExportRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExportChunk(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...

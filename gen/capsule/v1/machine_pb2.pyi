@@ -1,0 +1,84 @@
+from capsule.v1 import workload_pb2 as _workload_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ApplyAllRequest(_message.Message):
+    __slots__ = ("workloads", "dry_run", "expect_seq", "pull")
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[_workload_pb2.Workload]
+    dry_run: bool
+    expect_seq: int
+    pull: bool
+    def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ..., pull: _Optional[bool] = ...) -> None: ...
+
+class ApplyAllResponse(_message.Message):
+    __slots__ = ("items", "seq", "plan")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[AppliedItem]
+    seq: int
+    plan: _containers.RepeatedCompositeFieldContainer[_workload_pb2.PlannedEffect]
+    def __init__(self, items: _Optional[_Iterable[_Union[AppliedItem, _Mapping]]] = ..., seq: _Optional[int] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ...) -> None: ...
+
+class AppliedItem(_message.Message):
+    __slots__ = ("workload", "outcome")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    workload: _workload_pb2.Workload
+    outcome: str
+    def __init__(self, workload: _Optional[_Union[_workload_pb2.Workload, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
+
+class DiffRequest(_message.Message):
+    __slots__ = ("workloads", "pull")
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[_workload_pb2.Workload]
+    pull: bool
+    def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., pull: _Optional[bool] = ...) -> None: ...
+
+class DiffResponse(_message.Message):
+    __slots__ = ("changes",)
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    def __init__(self, changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...) -> None: ...
+
+class FieldChange(_message.Message):
+    __slots__ = ("name", "op", "path", "old", "new")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OP_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OLD_FIELD_NUMBER: _ClassVar[int]
+    NEW_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    op: str
+    path: str
+    old: str
+    new: str
+    def __init__(self, name: _Optional[str] = ..., op: _Optional[str] = ..., path: _Optional[str] = ..., old: _Optional[str] = ..., new: _Optional[str] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchItem(_message.Message):
+    __slots__ = ("workload", "removed", "synced", "seq")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    SYNCED_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    workload: _workload_pb2.Workload
+    removed: bool
+    synced: bool
+    seq: int
+    def __init__(self, workload: _Optional[_Union[_workload_pb2.Workload, _Mapping]] = ..., removed: _Optional[bool] = ..., synced: _Optional[bool] = ..., seq: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,486 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DesiredState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DESIRED_STATE_UNSPECIFIED: _ClassVar[DesiredState]
+    DESIRED_STATE_RUNNING: _ClassVar[DesiredState]
+    DESIRED_STATE_STOPPED: _ClassVar[DesiredState]
+    DESIRED_STATE_DELETING: _ClassVar[DesiredState]
+
+class WorkloadKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKLOAD_KIND_UNSPECIFIED: _ClassVar[WorkloadKind]
+    WORKLOAD_KIND_CONTAINER: _ClassVar[WorkloadKind]
+    WORKLOAD_KIND_MICRO_VM: _ClassVar[WorkloadKind]
+
+class WorkloadPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKLOAD_PHASE_UNSPECIFIED: _ClassVar[WorkloadPhase]
+    WORKLOAD_PHASE_PENDING: _ClassVar[WorkloadPhase]
+    WORKLOAD_PHASE_RUNNING: _ClassVar[WorkloadPhase]
+    WORKLOAD_PHASE_FAILED: _ClassVar[WorkloadPhase]
+    WORKLOAD_PHASE_STOPPED: _ClassVar[WorkloadPhase]
+
+class NetworkMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NETWORK_MODE_UNSPECIFIED: _ClassVar[NetworkMode]
+    NETWORK_MODE_HOST: _ClassVar[NetworkMode]
+    NETWORK_MODE_BRIDGE: _ClassVar[NetworkMode]
+    NETWORK_MODE_NONE: _ClassVar[NetworkMode]
+
+class MicroVMBackend(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MICRO_VM_BACKEND_UNSPECIFIED: _ClassVar[MicroVMBackend]
+    MICRO_VM_BACKEND_FIRECRACKER: _ClassVar[MicroVMBackend]
+    MICRO_VM_BACKEND_SMOLVM: _ClassVar[MicroVMBackend]
+    MICRO_VM_BACKEND_QEMU: _ClassVar[MicroVMBackend]
+
+class LogSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOG_SOURCE_UNSPECIFIED: _ClassVar[LogSource]
+    LOG_SOURCE_PAYLOAD: _ClassVar[LogSource]
+    LOG_SOURCE_SERIAL: _ClassVar[LogSource]
+
+class LogStream(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOG_STREAM_UNSPECIFIED: _ClassVar[LogStream]
+    LOG_STREAM_STDOUT: _ClassVar[LogStream]
+    LOG_STREAM_STDERR: _ClassVar[LogStream]
+
+class RestartMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESTART_MODE_UNSPECIFIED: _ClassVar[RestartMode]
+    RESTART_MODE_ALWAYS: _ClassVar[RestartMode]
+    RESTART_MODE_ON_FAILURE: _ClassVar[RestartMode]
+    RESTART_MODE_NEVER: _ClassVar[RestartMode]
+DESIRED_STATE_UNSPECIFIED: DesiredState
+DESIRED_STATE_RUNNING: DesiredState
+DESIRED_STATE_STOPPED: DesiredState
+DESIRED_STATE_DELETING: DesiredState
+WORKLOAD_KIND_UNSPECIFIED: WorkloadKind
+WORKLOAD_KIND_CONTAINER: WorkloadKind
+WORKLOAD_KIND_MICRO_VM: WorkloadKind
+WORKLOAD_PHASE_UNSPECIFIED: WorkloadPhase
+WORKLOAD_PHASE_PENDING: WorkloadPhase
+WORKLOAD_PHASE_RUNNING: WorkloadPhase
+WORKLOAD_PHASE_FAILED: WorkloadPhase
+WORKLOAD_PHASE_STOPPED: WorkloadPhase
+NETWORK_MODE_UNSPECIFIED: NetworkMode
+NETWORK_MODE_HOST: NetworkMode
+NETWORK_MODE_BRIDGE: NetworkMode
+NETWORK_MODE_NONE: NetworkMode
+MICRO_VM_BACKEND_UNSPECIFIED: MicroVMBackend
+MICRO_VM_BACKEND_FIRECRACKER: MicroVMBackend
+MICRO_VM_BACKEND_SMOLVM: MicroVMBackend
+MICRO_VM_BACKEND_QEMU: MicroVMBackend
+LOG_SOURCE_UNSPECIFIED: LogSource
+LOG_SOURCE_PAYLOAD: LogSource
+LOG_SOURCE_SERIAL: LogSource
+LOG_STREAM_UNSPECIFIED: LogStream
+LOG_STREAM_STDOUT: LogStream
+LOG_STREAM_STDERR: LogStream
+RESTART_MODE_UNSPECIFIED: RestartMode
+RESTART_MODE_ALWAYS: RestartMode
+RESTART_MODE_ON_FAILURE: RestartMode
+RESTART_MODE_NEVER: RestartMode
+
+class Workload(_message.Message):
+    __slots__ = ("name", "kind", "container", "micro_vm", "status", "desired_state", "labels", "uid", "revision", "desired_seq", "image_digest")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    MICRO_VM_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: WorkloadKind
+    container: ContainerSpec
+    micro_vm: MicroVMSpec
+    status: WorkloadStatus
+    desired_state: DesiredState
+    labels: _containers.ScalarMap[str, str]
+    uid: int
+    revision: int
+    desired_seq: int
+    image_digest: str
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ...) -> None: ...
+
+class ContainerSpec(_message.Message):
+    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart")
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    ARGS_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_MODE_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    PRIVILEGED_FIELD_NUMBER: _ClassVar[int]
+    HOST_PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_MOUNT_FIELD_NUMBER: _ClassVar[int]
+    HOST_IPC_FIELD_NUMBER: _ClassVar[int]
+    HOST_BIND_PATHS_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    STOP_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    command: _containers.RepeatedScalarFieldContainer[str]
+    args: _containers.RepeatedScalarFieldContainer[str]
+    env: _containers.ScalarMap[str, str]
+    mounts: _containers.RepeatedCompositeFieldContainer[VolumeMount]
+    network_mode: NetworkMode
+    ports: _containers.RepeatedCompositeFieldContainer[PortMapping]
+    privileged: bool
+    host_pid: bool
+    host_mount: bool
+    host_ipc: bool
+    host_bind_paths: _containers.RepeatedScalarFieldContainer[str]
+    working_dir: str
+    user: str
+    stop_grace_seconds: int
+    restart: RestartMode
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ...) -> None: ...
+
+class PortMapping(_message.Message):
+    __slots__ = ("container_port", "host_port", "protocol")
+    CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
+    HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    container_port: int
+    host_port: int
+    protocol: str
+    def __init__(self, container_port: _Optional[int] = ..., host_port: _Optional[int] = ..., protocol: _Optional[str] = ...) -> None: ...
+
+class MicroVMSpec(_message.Message):
+    __slots__ = ("image", "command", "args", "env", "kernel_path", "rootfs_path", "vcpus", "memory_mib", "mounts", "kernel_cmdline_extra", "backend", "ports")
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    ARGS_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_PATH_FIELD_NUMBER: _ClassVar[int]
+    ROOTFS_PATH_FIELD_NUMBER: _ClassVar[int]
+    VCPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MIB_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_CMDLINE_EXTRA_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    command: _containers.RepeatedScalarFieldContainer[str]
+    args: _containers.RepeatedScalarFieldContainer[str]
+    env: _containers.ScalarMap[str, str]
+    kernel_path: str
+    rootfs_path: str
+    vcpus: int
+    memory_mib: int
+    mounts: _containers.RepeatedCompositeFieldContainer[VolumeMount]
+    kernel_cmdline_extra: str
+    backend: MicroVMBackend
+    ports: _containers.RepeatedCompositeFieldContainer[PortMapping]
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., kernel_path: _Optional[str] = ..., rootfs_path: _Optional[str] = ..., vcpus: _Optional[int] = ..., memory_mib: _Optional[int] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., kernel_cmdline_extra: _Optional[str] = ..., backend: _Optional[_Union[MicroVMBackend, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ...) -> None: ...
+
+class VolumeMount(_message.Message):
+    __slots__ = ("volume_name", "mount_path", "read_only")
+    VOLUME_NAME_FIELD_NUMBER: _ClassVar[int]
+    MOUNT_PATH_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    volume_name: str
+    mount_path: str
+    read_only: bool
+    def __init__(self, volume_name: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
+
+class WorkloadStatus(_message.Message):
+    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESTART_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    PHASE_DETAIL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_RETRY_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    phase: WorkloadPhase
+    message: str
+    restart_count: int
+    exit_code: int
+    pid: int
+    started_at_unix_ns: int
+    finished_at_unix_ns: int
+    run: int
+    phase_detail: str
+    next_retry_unix_ns: int
+    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ...) -> None: ...
+
+class PlannedEffect(_message.Message):
+    __slots__ = ("effect", "object", "detail")
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    effect: str
+    object: str
+    detail: str
+    def __init__(self, effect: _Optional[str] = ..., object: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class WorkloadApplyRequest(_message.Message):
+    __slots__ = ("workload", "dry_run", "expect_seq", "pull")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    workload: Workload
+    dry_run: bool
+    expect_seq: int
+    pull: bool
+    def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ..., pull: _Optional[bool] = ...) -> None: ...
+
+class WorkloadApplyResponse(_message.Message):
+    __slots__ = ("workload", "seq", "changed", "plan")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    workload: Workload
+    seq: int
+    changed: bool
+    plan: _containers.RepeatedCompositeFieldContainer[PlannedEffect]
+    def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ..., seq: _Optional[int] = ..., changed: _Optional[bool] = ..., plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ...) -> None: ...
+
+class WorkloadGetRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class WorkloadListRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WorkloadListResponse(_message.Message):
+    __slots__ = ("workloads", "desired_seq", "seq")
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[Workload]
+    desired_seq: int
+    seq: int
+    def __init__(self, workloads: _Optional[_Iterable[_Union[Workload, _Mapping]]] = ..., desired_seq: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class WorkloadDeleteRequest(_message.Message):
+    __slots__ = ("name", "expect_seq", "dry_run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    expect_seq: int
+    dry_run: bool
+    def __init__(self, name: _Optional[str] = ..., expect_seq: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class WorkloadDeleteResponse(_message.Message):
+    __slots__ = ("plan", "seq")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    plan: _containers.RepeatedCompositeFieldContainer[PlannedEffect]
+    seq: int
+    def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class WorkloadLogsRequest(_message.Message):
+    __slots__ = ("name", "follow", "tail_lines", "source", "stream")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    follow: bool
+    tail_lines: int
+    source: LogSource
+    stream: LogStream
+    def __init__(self, name: _Optional[str] = ..., follow: _Optional[bool] = ..., tail_lines: _Optional[int] = ..., source: _Optional[_Union[LogSource, str]] = ..., stream: _Optional[_Union[LogStream, str]] = ...) -> None: ...
+
+class WorkloadLogChunk(_message.Message):
+    __slots__ = ("data", "stderr")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    stderr: bool
+    def __init__(self, data: _Optional[bytes] = ..., stderr: _Optional[bool] = ...) -> None: ...
+
+class WorkloadExecClientMessage(_message.Message):
+    __slots__ = ("config", "stdin", "resize")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    STDIN_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
+    config: WorkloadExecConfig
+    stdin: bytes
+    resize: WorkloadExecResize
+    def __init__(self, config: _Optional[_Union[WorkloadExecConfig, _Mapping]] = ..., stdin: _Optional[bytes] = ..., resize: _Optional[_Union[WorkloadExecResize, _Mapping]] = ...) -> None: ...
+
+class WorkloadExecConfig(_message.Message):
+    __slots__ = ("name", "command", "tty", "env")
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    TTY_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    command: _containers.RepeatedScalarFieldContainer[str]
+    tty: bool
+    env: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., tty: _Optional[bool] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class WorkloadExecResize(_message.Message):
+    __slots__ = ("cols", "rows")
+    COLS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    cols: int
+    rows: int
+    def __init__(self, cols: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class WorkloadExecServerMessage(_message.Message):
+    __slots__ = ("stdout", "stderr", "exit")
+    STDOUT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FIELD_NUMBER: _ClassVar[int]
+    EXIT_FIELD_NUMBER: _ClassVar[int]
+    stdout: bytes
+    stderr: bytes
+    exit: WorkloadExecExit
+    def __init__(self, stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., exit: _Optional[_Union[WorkloadExecExit, _Mapping]] = ...) -> None: ...
+
+class WorkloadExecExit(_message.Message):
+    __slots__ = ("exit_code",)
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    exit_code: int
+    def __init__(self, exit_code: _Optional[int] = ...) -> None: ...
+
+class WorkloadRestartRequest(_message.Message):
+    __slots__ = ("name", "expect_seq", "dry_run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    expect_seq: int
+    dry_run: bool
+    def __init__(self, name: _Optional[str] = ..., expect_seq: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class WorkloadRestartResponse(_message.Message):
+    __slots__ = ("plan", "seq")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    plan: _containers.RepeatedCompositeFieldContainer[PlannedEffect]
+    seq: int
+    def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class WorkloadStopRequest(_message.Message):
+    __slots__ = ("name", "expect_seq", "dry_run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    expect_seq: int
+    dry_run: bool
+    def __init__(self, name: _Optional[str] = ..., expect_seq: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class WorkloadStopResponse(_message.Message):
+    __slots__ = ("plan", "seq", "not_remembered")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    NOT_REMEMBERED_FIELD_NUMBER: _ClassVar[int]
+    plan: _containers.RepeatedCompositeFieldContainer[PlannedEffect]
+    seq: int
+    not_remembered: bool
+    def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ..., not_remembered: _Optional[bool] = ...) -> None: ...
+
+class WorkloadStartRequest(_message.Message):
+    __slots__ = ("name", "expect_seq", "dry_run")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    expect_seq: int
+    dry_run: bool
+    def __init__(self, name: _Optional[str] = ..., expect_seq: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class WorkloadStartResponse(_message.Message):
+    __slots__ = ("plan", "seq")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    plan: _containers.RepeatedCompositeFieldContainer[PlannedEffect]
+    seq: int
+    def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class WorkloadCopyToRequest(_message.Message):
+    __slots__ = ("metadata", "chunk")
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    metadata: WorkloadCopyToMetadata
+    chunk: bytes
+    def __init__(self, metadata: _Optional[_Union[WorkloadCopyToMetadata, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class WorkloadCopyToMetadata(_message.Message):
+    __slots__ = ("name", "dest_path")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DEST_PATH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dest_path: str
+    def __init__(self, name: _Optional[str] = ..., dest_path: _Optional[str] = ...) -> None: ...
+
+class WorkloadCopyToResponse(_message.Message):
+    __slots__ = ("bytes_received",)
+    BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    bytes_received: int
+    def __init__(self, bytes_received: _Optional[int] = ...) -> None: ...
+
+class WorkloadCopyFromRequest(_message.Message):
+    __slots__ = ("name", "src_path")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SRC_PATH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    src_path: str
+    def __init__(self, name: _Optional[str] = ..., src_path: _Optional[str] = ...) -> None: ...
+
+class WorkloadCopyFromChunk(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
