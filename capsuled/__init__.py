@@ -1,0 +1,1 @@
+"""The daemon: wiring, servicers, supervision, data-plane streams."""

@@ -1,0 +1,1 @@
+"""The private containerd that the drivers of containers and images speak to."""

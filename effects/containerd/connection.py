@@ -1,0 +1,128 @@
+"""A connection to one containerd: its channel, its services, and its errors in this house's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from containerdapi import (
+    containers_pb2_grpc,
+    content_pb2_grpc,
+    diff_pb2_grpc,
+    events_pb2_grpc,
+    images_pb2_grpc,
+    leases_pb2_grpc,
+    namespaces_pb2,
+    namespaces_pb2_grpc,
+    snapshots_pb2_grpc,
+    tasks_pb2_grpc,
+    version_pb2_grpc,
+)
+from effects.errors import DriverError, NoSpace, RuntimeUnavailable, StartFailed
+
+NAMESPACE = "capsule"
+SNAPSHOTTER = "overlayfs"
+MESSAGE_BYTES = 16 << 20
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Connection:
+    """Lazy stubs over one channel. `metadata` must go with every call."""
+
+    def __init__(self, address: Path) -> None:
+        self.address = address
+        self.channel = grpc.aio.insecure_channel(
+            f"unix://{address}",
+            options=[
+                ("grpc.max_receive_message_length", MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MESSAGE_BYTES),
+                # containerd's server refuses the escaped path that would stand here by default.
+                ("grpc.default_authority", "localhost"),
+                # It is supervised and back within a second: no long sleeps before the next try.
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.min_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 1_000),
+                # Two containerds of one process (the tests) must not share a connection pool by address.
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
+        )
+        self.metadata: Metadata = (("containerd-namespace", NAMESPACE),)
+
+    @cached_property
+    def containers(self) -> Any:
+        """Records that tasks run from."""
+        return containers_pb2_grpc.ContainersStub(self.channel)
+
+    @cached_property
+    def content(self) -> Any:
+        """Blobs by digest."""
+        return content_pb2_grpc.ContentStub(self.channel)
+
+    @cached_property
+    def diff(self) -> Any:
+        """Layers into mounts."""
+        return diff_pb2_grpc.DiffStub(self.channel)
+
+    @cached_property
+    def events(self) -> Any:
+        """What happens."""
+        return events_pb2_grpc.EventsStub(self.channel)
+
+    @cached_property
+    def images(self) -> Any:
+        """Image names."""
+        return images_pb2_grpc.ImagesStub(self.channel)
+
+    @cached_property
+    def leases(self) -> Any:
+        """Guards against garbage collection."""
+        return leases_pb2_grpc.LeasesStub(self.channel)
+
+    @cached_property
+    def snapshots(self) -> Any:
+        """File system trees."""
+        return snapshots_pb2_grpc.SnapshotsStub(self.channel)
+
+    @cached_property
+    def tasks(self) -> Any:
+        """Running processes."""
+        return tasks_pb2_grpc.TasksStub(self.channel)
+
+    async def ready(self) -> str:
+        """Wait until containerd answers, make our namespace, and return its version."""
+        stub: Any = version_pb2_grpc.VersionStub(self.channel)
+        answer = await stub.Version(Empty(), wait_for_ready=True)
+        namespaces: Any = namespaces_pb2_grpc.NamespacesStub(self.channel)
+        request = namespaces_pb2.CreateNamespaceRequest(namespace=namespaces_pb2.Namespace(name=NAMESPACE))
+        with tolerated(grpc.StatusCode.ALREADY_EXISTS):
+            await namespaces.Create(request, metadata=self.metadata)
+        return str(answer.version)
+
+    async def close(self) -> None:
+        """Close the channel; calls in flight end."""
+        await self.channel.close(grace=None)
+
+
+@contextmanager
+def tolerated(*codes: grpc.StatusCode) -> Iterator[None]:
+    """Let these statuses pass: the goal is reached already. Anything else becomes a DriverError."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        if error.code() not in codes:
+            raise translated(error) from error
+
+
+def translated(error: grpc.aio.AioRpcError) -> DriverError:
+    """containerd's error as a condition of ours."""
+    details = (error.details() or "").strip()
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return RuntimeUnavailable("containerd does not answer; it is started again and the work goes on by itself")
+    if "no space left on device" in details or "disk quota exceeded" in details:
+        return NoSpace(f"the disk is full: {details}. Free space under the state directory")
+    return StartFailed(details or error.code().name)

@@ -1,0 +1,1 @@
+"""Containers: the drivers' contract, and the one that speaks to containerd."""

@@ -1,0 +1,369 @@
+"""The driver of containers: runs as containerd containers and tasks, found again by their labels.
+
+Order of a start: log files, snapshot, container, task, start. Each step tolerates that it was done already, so a start
+that was cut anywhere is completed by the next one; only `Tasks.Start` makes a process, and containerd does that once.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from containerdapi import (
+    containers_pb2,
+    events_pb2,
+    runcopts_pb2,
+    snapshots_pb2,
+    task_pb2,
+    taskevents_pb2,
+    tasks_pb2,
+)
+from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containers import names
+from effects.containers.protocol import ContainerRun, ObservedRun, Resync
+from effects.containers.spec import Host, runtime_spec
+from effects.containers.users import layer_directories, resolve
+from effects.errors import DriverError, EntrypointMissing, ImageMissing, StartFailed
+from effects.images.rootfs import RootFs, RootFsSource
+
+SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
+RUNTIME = "io.containerd.runc.v2"
+KILL_WAIT_S = 10.0
+_TERM, _KILL = 15, 9
+_NO_SUCH = grpc.StatusCode.NOT_FOUND
+_EXISTS = grpc.StatusCode.ALREADY_EXISTS
+_FINISHED = grpc.StatusCode.FAILED_PRECONDITION
+_STATUS = {task_pb2.CREATED: "created", task_pb2.STOPPED: "stopped"}
+_OOMS_KEPT = 1_024
+
+
+class ContainerdDriver:
+    """Containers of one capsule. `logs` is the directory of the workloads' logs, `runc_root` runc's own state."""
+
+    def __init__(
+        self, connection: Connection, images: RootFsSource, host: Host, logs: Path, runc_root: Path
+    ) -> None:
+        self._connection = connection
+        self._images = images
+        self._host = host
+        self._logs = logs
+        self._options = AnyMessage(
+            type_url="containerd.runc.v1.Options",
+            value=runcopts_pb2.Options(root=str(runc_root)).SerializeToString(),
+        )
+        self._metadata = connection.metadata
+        self._ooms: dict[str, None] = {}
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    async def observe(self) -> tuple[ObservedRun, ...]:
+        """Every container with our labels, joined with its task."""
+        with tolerated():
+            containers = (
+                await self._connection.containers.List(
+                    containers_pb2.ListContainersRequest(filters=[f'labels."{names.NAME}"']), metadata=self._metadata
+                )
+            ).containers
+            tasks = (await self._connection.tasks.List(tasks_pb2.ListTasksRequest(), metadata=self._metadata)).tasks
+        # Tasks.List names the container in `id`, Tasks.Get in `container_id`.
+        by_id = {task.container_id or task.id: task for task in tasks}
+        return tuple(
+            self._observed(dict(container.labels), container.id, by_id.get(container.id))
+            for container in containers
+            if names.is_ours(container.labels)
+        )
+
+    def _observed(self, labels: dict[str, str], cid: str, process: Any) -> ObservedRun:
+        identity = {
+            "name": labels[names.NAME],
+            "uid": int(labels[names.UID]),
+            "revision": int(labels[names.REVISION]),
+            "run": int(labels[names.RUN]),
+        }
+        if process is None:
+            return ObservedRun(**identity, status="created")
+        stopped = process.status == task_pb2.STOPPED
+        return ObservedRun(
+            **identity,
+            status=_STATUS.get(process.status, "running"),  # type: ignore[arg-type]
+            pid=0 if stopped else process.pid,
+            exit_code=int(process.exit_status) if stopped else None,
+            exited_at_ns=process.exited_at.ToNanoseconds() if stopped else 0,
+            oom=stopped and cid in self._ooms,
+        )
+
+    async def _process(self, cid: str) -> Any | None:
+        try:
+            answer = await self._connection.tasks.Get(tasks_pb2.GetRequest(container_id=cid), metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == _NO_SUCH:
+                return None
+            raise translated(error) from error
+        return answer.process
+
+    # --- starting ------------------------------------------------------------------------------------------------
+
+    async def ensure_running(self, run: ContainerRun) -> ObservedRun:
+        """See the protocol."""
+        cid = names.container_id(run.name, run.uid, run.run)
+        process = await self._process(cid)
+        if process is None:
+            process = await self._make(run, cid)
+        if process is None or process.status == task_pb2.CREATED:
+            process = await self._start(cid)
+        return self._observed(names.labels_of(run), cid, process)
+
+    async def _make(self, run: ContainerRun, cid: str) -> Any | None:
+        """Everything up to a created task. A task that is found alive on the way is answered instead."""
+        rootfs = await self._images.rootfs(run.image)
+        key = names.snapshot_key(run.name, run.uid, run.revision)
+        mounts = await self._writable_layer(run, key, rootfs)
+        directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
+        identity = resolve(run.user or rootfs.config.user, directories)
+        spec = runtime_spec(run, rootfs.config, identity, self._host, cid)
+        stdout, stderr = self.log_files(run.name, run.uid, run.run)
+        await self._record(run, cid, key, spec)
+        request = tasks_pb2.CreateTaskRequest(
+            container_id=cid, rootfs=mounts, stdout=str(stdout), stderr=str(stderr), options=self._options
+        )
+        try:
+            _touch(stdout, stderr)
+            await self._connection.tasks.Create(request, metadata=self._metadata)
+        except OSError as error:
+            raise StartFailed(f"the log file {stdout} cannot be made: {error.strerror}") from error
+        except grpc.aio.AioRpcError as error:
+            if error.code() == _EXISTS:
+                return await self._process(cid)
+            raise _start_error(error, spec) from error
+        return None
+
+    async def _writable_layer(self, run: ContainerRun, key: str, rootfs: RootFs) -> Any:
+        snapshots = self._connection.snapshots
+        # The label keeps it from garbage collection in the moment before its container exists.
+        labels = {names.NAME: run.name, names.UID: str(run.uid), "containerd.io/gc.root": "1"}
+        request = snapshots_pb2.PrepareSnapshotRequest(
+            snapshotter=SNAPSHOTTER, key=key, parent=rootfs.chain_id, labels=labels
+        )
+        try:
+            mounts = (await snapshots.Prepare(request, metadata=self._metadata)).mounts
+        except grpc.aio.AioRpcError as error:
+            if error.code() == _EXISTS:
+                with tolerated():
+                    asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
+                    return (await snapshots.Mounts(asked, metadata=self._metadata)).mounts
+            if error.code() == _NO_SUCH:
+                self._images.forget(run.image)
+                raise ImageMissing(
+                    f"the layers of {run.image} are not in the image cache: push the image again"
+                ) from error
+            raise translated(error) from error
+        if run.revision != run.uid:
+            await self._drop_layers(run.name, run.uid, keep=key)
+        return mounts
+
+    async def _record(self, run: ContainerRun, cid: str, key: str, spec: dict[str, Any]) -> None:
+        container = containers_pb2.Container(
+            id=cid,
+            labels=names.labels_of(run),
+            image=run.image,
+            runtime=containers_pb2.Container.Runtime(name=RUNTIME, options=self._options),
+            spec=AnyMessage(type_url=SPEC_URL, value=msgspec.json.encode(spec)),
+            snapshotter=SNAPSHOTTER,
+            snapshot_key=key,
+        )
+        request = containers_pb2.CreateContainerRequest(container=container)
+        try:
+            await self._connection.containers.Create(request, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != _EXISTS:
+                raise translated(error) from error
+            # Left by a start that was cut short; this release may render it differently.
+            with tolerated(_NO_SUCH):
+                await self._connection.containers.Delete(
+                    containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
+                )
+            with tolerated():
+                await self._connection.containers.Create(request, metadata=self._metadata)
+
+    async def _start(self, cid: str) -> Any:
+        try:
+            await self._connection.tasks.Start(tasks_pb2.StartRequest(container_id=cid), metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            process = await self._process(cid)
+            if process is not None and process.status in (task_pb2.RUNNING, task_pb2.STOPPED):
+                return process
+            with contextlib.suppress(DriverError):
+                await self._delete_task(cid)
+            raise _start_error(error, {}) from error
+        process = await self._process(cid)
+        if process is None:
+            raise StartFailed("the task was gone right after its start")
+        return process
+
+    # --- stopping and removing -----------------------------------------------------------------------------------
+
+    async def stop(self, name: str, uid: int, run: int, grace_ms: int) -> ObservedRun | None:
+        """See the protocol."""
+        cid = names.container_id(name, uid, run)
+        with tolerated(_NO_SUCH):
+            request = containers_pb2.GetContainerRequest(id=cid)
+            container = (await self._connection.containers.Get(request, metadata=self._metadata)).container
+            process = await self._process(cid)
+            if process is None or process.status == task_pb2.CREATED:
+                await self.remove_run(name, uid, run)
+                return None
+            if process.status != task_pb2.STOPPED:
+                await self._end(cid, grace_ms)
+                process = await self._process(cid)
+            return None if process is None else self._observed(dict(container.labels), cid, process)
+        return None
+
+    async def _end(self, cid: str, grace_ms: int) -> None:
+        """Ask, wait for the grace, kill."""
+        ended = asyncio.ensure_future(
+            self._connection.tasks.Wait(tasks_pb2.WaitRequest(container_id=cid), metadata=self._metadata)
+        )
+        try:
+            if grace_ms > 0:
+                await self._signal(cid, _TERM)
+                await asyncio.wait((ended,), timeout=grace_ms / 1000)
+            if not ended.done():
+                await self._signal(cid, _KILL, everybody=True)
+                await asyncio.wait((ended,), timeout=KILL_WAIT_S)
+            if not ended.done():
+                raise StartFailed("the process does not end although it was killed: it may hang in the kernel")
+            with tolerated(_NO_SUCH):
+                ended.result()
+        finally:
+            if not ended.done():
+                ended.cancel()
+
+    async def _signal(self, cid: str, signal: int, everybody: bool = False) -> None:
+        request = tasks_pb2.KillRequest(container_id=cid, signal=signal, all=everybody)
+        with tolerated(_NO_SUCH, _FINISHED):
+            await self._connection.tasks.Kill(request, metadata=self._metadata)
+
+    async def _delete_task(self, cid: str) -> None:
+        with tolerated(_NO_SUCH):
+            await self._connection.tasks.Delete(tasks_pb2.DeleteTaskRequest(container_id=cid), metadata=self._metadata)
+
+    async def remove_run(self, name: str, uid: int, run: int) -> None:
+        """See the protocol."""
+        cid = names.container_id(name, uid, run)
+        process = await self._process(cid)
+        if process is not None:
+            if process.status != task_pb2.STOPPED:
+                await self._end(cid, 0)
+            await self._delete_task(cid)
+        with tolerated(_NO_SUCH):
+            await self._connection.containers.Delete(
+                containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
+            )
+        self._ooms.pop(cid, None)
+
+    async def remove_workload(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        for seen in await self.observe():
+            if (seen.name, seen.uid) == (name, uid):
+                await self.remove_run(name, uid, seen.run)
+        await self._drop_layers(name, uid)
+        _remove_logs(self._logs / name, uid)
+
+    async def _drop_layers(self, name: str, uid: int, keep: str = "") -> None:
+        asked = snapshots_pb2.ListSnapshotsRequest(
+            snapshotter=SNAPSHOTTER, filters=[f'labels."{names.NAME}"=={name},labels."{names.UID}"=={uid}']
+        )
+        with tolerated(_NO_SUCH):
+            async for page in self._connection.snapshots.List(asked, metadata=self._metadata):
+                for info in page.info:
+                    if info.name != keep:
+                        with tolerated(_NO_SUCH):
+                            await self._connection.snapshots.Remove(
+                                snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=info.name),
+                                metadata=self._metadata,
+                            )
+
+    def log_files(self, name: str, uid: int, run: int) -> tuple[Path, Path]:
+        """The run's standard output and standard error."""
+        stem = self._logs / name / f"{uid}.{run}"
+        return stem.with_name(stem.name + ".out"), stem.with_name(stem.name + ".err")
+
+    # --- ends ----------------------------------------------------------------------------------------------------
+
+    async def exits(self) -> AsyncIterator[ObservedRun | Resync]:
+        """See the protocol. The subscription ends with containerd and is made again with its successor."""
+        topics = ['topic=="/tasks/exit"', 'topic=="/tasks/oom"']
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                stream = self._connection.events.Subscribe(
+                    events_pb2.SubscribeRequest(filters=topics), metadata=self._metadata, wait_for_ready=True
+                )
+                # containerd sends the headers with the first event only; it answering anything later than the
+                # subscription was sent means that the subscription stands, as both go over one connection.
+                await self._connection.ready()
+                yield Resync()
+                async for envelope in stream:
+                    seen = await self._report(envelope)
+                    if seen is not None:
+                        yield seen
+            await asyncio.sleep(0.1)
+
+    async def _report(self, envelope: Any) -> ObservedRun | Resync | None:
+        if envelope.topic == "/tasks/oom":
+            self._ooms[taskevents_pb2.TaskOOM.FromString(envelope.event.value).container_id] = None
+            if len(self._ooms) > _OOMS_KEPT:
+                del self._ooms[next(iter(self._ooms))]
+            return None
+        end = taskevents_pb2.TaskExit.FromString(envelope.event.value)
+        if end.id != end.container_id:
+            return None  # an exec's process
+        try:
+            request = containers_pb2.GetContainerRequest(id=end.container_id)
+            answer = await self._connection.containers.Get(request, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == _NO_SUCH:
+                return None
+            return Resync()
+        labels = dict(answer.container.labels)
+        if not names.is_ours(labels):
+            return None
+        process = task_pb2.Process(
+            status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at
+        )
+        return self._observed(labels, end.container_id, process)
+
+
+def _start_error(error: grpc.aio.AioRpcError, spec: dict[str, Any]) -> DriverError:
+    details = error.details() or ""
+    argv = spec.get("process", {}).get("args", ())
+    command = f" `{argv[0]}`" if argv else ""
+    if "executable file not found" in details or ("exec:" in details and "no such file or directory" in details):
+        return EntrypointMissing(f"the command{command} does not exist in the image")
+    if "exec:" in details and ("permission denied" in details or "is a directory" in details):
+        return EntrypointMissing(f"the command{command} is not executable in the image")
+    failure = translated(error)
+    if isinstance(failure, StartFailed):
+        # runc's own words come last, behind the chain of who called whom.
+        return StartFailed(f"the runtime could not start it: {details.rpartition('runc ')[2] or details}")
+    return failure
+
+
+def _touch(*paths: Path) -> None:
+    paths[0].parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in paths:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+
+
+def _remove_logs(directory: Path, uid: int) -> None:
+    for path in directory.glob(f"{uid}.*"):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+

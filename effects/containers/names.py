@@ -1,0 +1,33 @@
+"""How runs and writable layers are named inside containerd: everything says which incarnation it belongs to."""
+
+from collections.abc import Mapping
+
+from effects.containers.protocol import ContainerRun
+
+NAME = "capsule.name"
+UID = "capsule.uid"
+REVISION = "capsule.revision"
+RUN = "capsule.run"
+
+_NAME_BYTES = 40
+"""containerd allows 76 bytes for an identifier; uid and run need the rest."""
+
+
+def container_id(name: str, uid: int, run: int) -> str:
+    """A run's container. Unique through the uid, however long the name."""
+    return f"{name[:_NAME_BYTES].rstrip('-')}.{uid}.{run}"
+
+
+def snapshot_key(name: str, uid: int, revision: int) -> str:
+    """A revision's writable layer: it outlives restarts, and a changed spec begins with a fresh one."""
+    return f"{name[:_NAME_BYTES].rstrip('-')}.{uid}.{revision}"
+
+
+def labels_of(run: ContainerRun) -> dict[str, str]:
+    """The labels by which a run is found again; a rendered spec is never compared."""
+    return {NAME: run.name, UID: str(run.uid), REVISION: str(run.revision), RUN: str(run.run)}
+
+
+def is_ours(labels: Mapping[str, str]) -> bool:
+    """Whether a record carries all that names a run."""
+    return all(labels.get(key, "").isdigit() for key in (UID, REVISION, RUN)) and NAME in labels

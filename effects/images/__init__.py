@@ -1,0 +1,1 @@
+"""Images: references, archives, and the cache in containerd."""
