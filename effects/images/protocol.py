@@ -19,8 +19,9 @@ class CachedImage(msgspec.Struct, frozen=True):
 class ImageStore(Protocol):
     """The machine's image cache."""
 
-    async def import_archive(self, chunks: AsyncIterator[bytes]) -> tuple[CachedImage, ...]:
-        """Load an OCI or docker-save archive; all of its images or none. Raises ImageUnreadable, NoSpace."""
+    async def import_archive(self, chunks: AsyncIterator[bytes], name: str = "") -> tuple[CachedImage, ...]:
+        """Load an OCI or docker-save archive; all of its images or none. `name` names one that carries none.
+        Raises ImageUnreadable, NoSpace."""
         ...
 
     async def list(self) -> tuple[CachedImage, ...]:
