@@ -2,13 +2,10 @@
 
     python -m journal.verify DIRECTORY [--recent N] [--head SEQ:HASH]      prints one JSON object
 
-It runs in a process of its own: damaged pages abort the process that reads them, and a truncated file kills it with
-SIGBUS. `verify_apart` starts that process and turns its death into a finding.
+Run it in a process of its own: damaged pages abort the process that reads them, and a truncated file kills it with
+SIGBUS. The daemon does (capsuled/examine.py), and takes such a death for a finding.
 """
 
-import asyncio
-import os
-import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -115,33 +112,6 @@ def _tail(reader: Reader, report: Report, witness: Head) -> Finding | None:
     if stored is not None and stored.hash != witness.hash:
         return Finding(f"entry {witness.seq} is not the one that was remembered: history was rewritten", witness.seq)
     return None
-
-
-async def verify_apart(directory: Path, recent: int | None = None, head: Head | None = None) -> Report:
-    """`verify` in a child process, whose death is a finding too."""
-    arguments = [str(directory)]
-    if recent is not None:
-        arguments += ["--recent", str(recent)]
-    if head is not None:
-        arguments += ["--head", f"{head.seq}:{head.hash.hex()}"]
-    root = str(Path(__file__).resolve().parent.parent)
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "journal.verify",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-    out, err = await child.communicate()
-    if child.returncode:
-        code = child.returncode
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        detail = err.decode(errors="replace").strip().splitlines()[-1:]
-        why = f": {detail[0]}" if detail else ""
-        return Report(0, 0, 0, "", (Finding(f"reading the journal {how}: its pages are damaged{why}"),))
-    return msgspec.json.decode(out, type=Report)
 
 
 def _main(arguments: list[str]) -> None:

@@ -63,7 +63,8 @@ def observe_all(machine: Machine, seen: tuple[SeenRun, ...], boot: str, mono_ns:
     planner starts it again under the same number.
     """
     events: list[Event] = []
-    shown = {(one.name, one.uid, one.run) for one in seen}
+    # A container without a process (never started, or its shim was killed with it) shows no life and no end.
+    shown = {(one.name, one.uid, one.run) for one in seen if one.alive or one.exit_code is not None}
     for one in seen:
         events.extend(observe_run(machine, one, boot, mono_ns))
     for workload in machine.workloads.values():

@@ -1,0 +1,64 @@
+"""Who this machine is: its id and its key, made once and kept."""
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+import msgspec
+
+KEY_BYTES = 32
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """`capsule_id` is a UUIDv4; `machine_key` seals values and never leaves the machine."""
+
+    capsule_id: str
+    machine_key: bytes
+
+    @property
+    def short_id(self) -> str:
+        """What people call it."""
+        return f"capsule-{self.capsule_id[:4]}"
+
+    def __repr__(self) -> str:
+        return f"Identity({self.capsule_id})"
+
+
+def load_or_make(directory: Path) -> Identity:
+    """The identity kept in `directory`, made there if it is new. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    capsule_id = _kept(directory / "capsule_id", str(uuid.uuid4()).encode() + b"\n")
+    return Identity(capsule_id.decode().strip(), _kept(directory / "machine_key", os.urandom(KEY_BYTES)))
+
+
+def _kept(path: Path, fresh: bytes) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    write_durably(path, fresh)
+    return fresh
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """The file is there whole, or not at all, whatever happens. Mode 0600."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, content)
+        os.fsync(fd)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    os.replace(scratch, path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Names in the directory survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

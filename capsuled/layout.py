@@ -1,0 +1,67 @@
+"""Where everything lies: the state directory, which is `/perm` on the OS and any directory in hosted mode.
+
+What is volatile (sockets, containerd's and runc's runtime state) lies below `/run`, named after the state directory: it
+must vanish with the power, and a unix socket's path has at most 107 bytes.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Paths of one capsule."""
+
+    state: Path
+    run: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal"
+
+    @property
+    def identity(self) -> Path:
+        return self.state / "identity"
+
+    @property
+    def sealed(self) -> Path:
+        return self.state / "sealed"
+
+    @property
+    def containerd(self) -> Path:
+        return self.state / "containerd"
+
+    @property
+    def spool(self) -> Path:
+        return self.state / "images" / "incoming"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def daemon_logs(self) -> Path:
+        return self.state / "logs" / ".capsuled"
+
+    @property
+    def socket(self) -> Path:
+        return self.state / "capsule.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.state / "capsuled.pid"
+
+    @property
+    def execs(self) -> Path:
+        return self.run / "exec"
+
+    @property
+    def runc(self) -> Path:
+        return self.run / "runc"
+
+
+def hosted(state: Path) -> Layout:
+    """The layout of a state directory on an ordinary machine."""
+    state = state.resolve()
+    return Layout(state, Path("/run/capsule") / hashlib.sha256(str(state).encode()).hexdigest()[:12])

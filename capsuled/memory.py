@@ -1,0 +1,128 @@
+"""The head state at start: the newest snapshot, and the entries behind it folded on top. And the next snapshots.
+
+    python -m capsuled.memory DIRECTORY [--to SEQ] [--state]
+
+folds the journal from its first entry in a process of its own, for `replay` and for a damaged journal, and prints one
+JSON line; with `--state` the encoded state follows.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from journal.codec import BadBody, UnknownMust, decode
+from journal.entry import MalformedEntry, check
+from journal.reader import LAST, Reader
+from journal.writer import Journal
+from projections.fold import FOLD_VERSION, fold
+from projections.state import Machine
+from projections.views import VIEW, state_hash
+
+SNAPSHOT_ENTRIES = 50_000
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Machine)
+
+
+class Recalled(msgspec.Struct):
+    """A folded state. `frozen_by` says which entry this release cannot read; the fold ends before it."""
+
+    machine: Machine
+    snapshot_seq: int = 0
+    frozen_by: str = ""
+
+
+def recall(reader: Reader) -> Recalled:
+    """The state as of the journal's end, by way of the newest snapshot."""
+    found = reader.snapshot(FOLD_VERSION)
+    recalled = Recalled(Machine())
+    if found is not None:
+        try:
+            recalled = Recalled(_decoder.decode(found[1]), found[0])
+        except msgspec.MsgspecError:
+            recalled = Recalled(Machine())  # a cache that cannot be read is no cache
+    machine = recalled.machine
+    for stored in reader.entries(machine.seq + 1):
+        try:
+            fold(machine, stored.header, decode(stored))
+        except UnknownMust as unknown:
+            recalled.frozen_by = str(unknown)
+            break
+    return recalled
+
+
+def encode_state(machine: Machine) -> bytes:
+    """A state as a snapshot keeps it."""
+    return _encoder.encode(machine)
+
+
+def decode_state(content: bytes) -> Machine:
+    """The state of a snapshot."""
+    return _decoder.decode(content)
+
+
+class Snapshots:
+    """Takes a snapshot whenever enough entries have gathered."""
+
+    def __init__(self, journal: Journal, seq: int) -> None:
+        self._journal = journal
+        self._seq = seq
+
+    def consider(self, machine: Machine) -> None:
+        """Called after each batch."""
+        if machine.seq - self._seq >= SNAPSHOT_ENTRIES:
+            self.take(machine)
+
+    def take(self, machine: Machine) -> None:
+        """Fork now; encoded and written by the journal's thread, behind the entries it stands on."""
+        if machine.seq == self._seq:
+            return
+        self._seq = machine.seq
+        fork = machine.fork()
+        self._journal.save_snapshot(FOLD_VERSION, fork.seq, lambda: encode_state(fork))
+
+
+class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A fold from the first entry. `problem` says why it ended early."""
+
+    seq: int
+    view: int
+    state_hash: str
+    entries: int
+    elapsed_us: int
+    problem: str = ""
+
+
+def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]:
+    """Fold everything again, the chain checked on the way."""
+    began = time.perf_counter()
+    machine = Machine()
+    first = reader.first_seq()
+    prev: bytes | None = reader.genesis if first == 1 else None
+    seq, entries, problem = first, 0, ""
+    try:
+        for stored in reader.entries(first, upto):
+            problem = check(stored, seq, stored.header.prev if prev is None else prev) or ""
+            if problem:
+                break
+            fold(machine, stored.header, decode(stored))
+            seq, prev, entries = seq + 1, stored.hash, entries + 1
+    except (UnknownMust, BadBody, MalformedEntry) as error:
+        problem = str(error)
+    elapsed_us = int((time.perf_counter() - began) * 1e6)
+    return Replayed(machine.seq, VIEW, state_hash(machine), entries, elapsed_us, problem), machine
+
+
+def _main(arguments: list[str]) -> None:
+    upto = int(arguments[arguments.index("--to") + 1]) if "--to" in arguments else LAST
+    reader = Reader.open(Path(arguments[0]))
+    replayed, machine = replay_journal(reader, upto)
+    sys.stdout.buffer.write(msgspec.json.encode(replayed) + b"\n")
+    if "--state" in arguments:
+        sys.stdout.buffer.write(encode_state(machine))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,61 @@
+"""From the driver's reports to observations: every end is journaled once, and a gap in the reports is looked through.
+
+After each (re)connection to the runtime everything is observed, differences are journaled, and what belongs to no
+workload any more is removed.
+"""
+
+import asyncio
+import logging
+
+from capsuled.engine import Engine
+from effects.containers.protocol import ContainerDriver, Resync
+from effects.errors import DriverError
+from effects.runner import seen_run
+from journal.clock import Clock
+from journal.events import Event
+from projections.observations import observe_all, observe_run, strangers
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class Observer:
+    """`synced` is set once everything was observed for the first time; before it, nothing may be planned."""
+
+    def __init__(self, engine: Engine, containers: ContainerDriver, clock: Clock, *, frozen: bool) -> None:
+        self._engine = engine
+        self._containers = containers
+        self._clock = clock
+        self._frozen = frozen
+        self.synced = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the driver until cancelled."""
+        async for report in self._containers.exits():
+            if isinstance(report, Resync):
+                await self._resync()
+            else:
+                self._record(observe_run(self._engine.machine, seen_run(report), self._clock.boot_id, self._clock.mono_ns()))
+
+    def _record(self, events: tuple[Event, ...]) -> None:
+        if events and not self._frozen:
+            # What the world did has happened, whether or not the disk is full: the reserve is for this.
+            self._engine.record(events, reserved=True)
+
+    async def _resync(self) -> None:
+        """Look until one look succeeds; the stream of ends waits meanwhile and loses nothing."""
+        while True:
+            try:
+                seen = tuple(seen_run(one) for one in await self._containers.observe())
+                self._record(observe_all(self._engine.machine, seen, self._clock.boot_id, self._clock.mono_ns()))
+                if not self._frozen:
+                    for one in strangers(self._engine.machine, seen):
+                        log.info("removing %s.%d run %d, which no workload owns", one.name, one.uid, one.run)
+                        await self._containers.remove_run(one.name, one.uid, one.run)
+            except DriverError as error:
+                log.warning("the runtime cannot be observed: %s", error)
+                await self._clock.sleep(RETRY_S)
+            else:
+                self.synced.set()
+                return

@@ -1,0 +1,80 @@
+"""The one module that starts and reaps processes. Nothing else calls exec or wait.
+
+A supervised process is started again when it ends, after a back-off that is forgotten once it ran for a while.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_S = 0.05
+CAP_DELAY_S = 5.0
+STABLE_S = 30.0
+STOP_S = 10.0
+
+
+class CommandFailed(Exception):
+    """Raised when a command ended with a code other than 0; the message can be pasted into a shell."""
+
+
+async def run(*argv: str) -> bytes:
+    """Run a command to its end and return its output. Raises CommandFailed."""
+    child = await asyncio.create_subprocess_exec(
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+    )
+    try:
+        out, err = await child.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+        raise
+    if child.returncode:
+        how = f"killed by {signal.Signals(-child.returncode).name}" if child.returncode < 0 else f"exit {child.returncode}"
+        raise CommandFailed(f"`{' '.join(argv)}`: {how}: {err.decode(errors='replace').strip()[-500:]}")
+    return out
+
+
+async def supervise(argv: Sequence[str], log_file: Path) -> None:
+    """Keep a process running until cancelled; then end it. It ends with this process, too."""
+    loop = asyncio.get_running_loop()
+    delay = FIRST_DELAY_S
+    while True:
+        began = loop.time()
+        fd = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            # A session of its own: the terminal's Ctrl-C is for the daemon, which ends this one in its order.
+            child = await asyncio.create_subprocess_exec(
+                "setpriv", "--pdeathsig", "TERM", "--", *argv,
+                stdin=asyncio.subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(fd)
+        try:
+            code = await child.wait()
+        except asyncio.CancelledError:
+            await _end(child)
+            raise
+        if loop.time() - began > STABLE_S:
+            delay = FIRST_DELAY_S
+        log.warning("%s ended with %s; started again in %.2f s", argv[0], code, delay)
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, CAP_DELAY_S)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await child.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()

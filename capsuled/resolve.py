@@ -1,0 +1,67 @@
+"""Resolve: the one step before admission that may touch the world. Tags become digests, env values sealed references."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.sealing import PREFIX, Vault
+from capsuled.wire import Parsed, is_sealed, parse_workload
+from effects.images.protocol import ImageStore
+from journal.specs import ImagePin, SealedEnv
+from projections.intents import Apply, Declared
+from projections.refusals import Refusal, invalid
+from projections.state import Machine
+
+
+class Resolver:
+    """Turns requests into intents that admission can judge without looking at anything."""
+
+    def __init__(self, images: ImageStore, vault: Vault) -> None:
+        self._images = images
+        self._vault = vault
+
+    async def apply(
+        self, machine: Machine, messages: Sequence[pb.Workload], *, expect_seq: int | None, pull: bool, dry: bool
+    ) -> Apply | Refusal:
+        """The intent, or what is wrong with the request. `dry`: hash env values, but keep nothing."""
+        parsed: list[Parsed] = []
+        for message in messages:
+            one = parse_workload(message)
+            if isinstance(one, Refusal):
+                return one
+            parsed.append(one)
+        declared: list[Declared] = []
+        for one in parsed:
+            env = self._environment(machine, one, dry)
+            if isinstance(env, Refusal):
+                return env
+            pin = await self._pin(machine, one.declared, pull)
+            declared.append(replace(one.declared, resolved=pin, spec=replace(one.declared.spec, env=env)))
+        return Apply(tuple(declared), expect_seq, pull)
+
+    def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
+        before = machine.workloads.get(parsed.declared.name)
+        known = {} if before is None else {variable.sealed: variable for variable in before.spec.env}
+        sealed: list[SealedEnv] = []
+        for name, value in parsed.env:
+            if is_sealed(value):
+                kept = known.get(value.removeprefix(PREFIX))
+                if kept is None:
+                    return invalid(
+                        "UNKNOWN_SEALED_VALUE",
+                        f"{parsed.declared.name} has no such sealed value to keep: give the value itself",
+                        f"container.env.{name}",
+                    )
+                sealed.append(replace(kept, name=name))
+            else:
+                reference = self._vault.name_of(value) if dry else self._vault.seal(value)
+                sealed.append(SealedEnv(name, reference, len(value.encode())))
+        return tuple(sealed)
+
+    async def _pin(self, machine: Machine, declared: Declared, pull: bool) -> ImagePin | None:
+        before = machine.workloads.get(declared.name)
+        if before is not None and before.spec.image.ref == declared.image_ref and not pull:
+            return before.spec.image  # pinned: nobody has to be asked
+        found = await self._images.resolve(declared.image_ref)
+        return None if found is None else ImagePin(declared.image_ref, found.index_digest, found.platform_digest)

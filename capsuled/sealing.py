@@ -1,0 +1,76 @@
+"""Sealed values: secrets live encrypted in files named by a keyed hash, and only that hash stands in the journal.
+
+The hash is keyed with the machine's key, so that nobody who has the journal can test a guess; equal values have equal
+hashes, so that applying the same manifest again changes nothing. The file is durable before the event that names it.
+"""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from capsuled.identity import write_durably
+from effects.errors import DriverError
+from journal.specs import ContainerSpec, SealedEnv
+
+PREFIX = "sealed:"
+_HASH_CHARS = 32
+_NONCE_BYTES = 12
+
+
+class SealBroken(DriverError):
+    """Raised when a sealed value is missing or cannot be opened with this machine's key."""
+
+    reason = "SEAL_BROKEN"
+    permanent = True
+
+
+class Vault:
+    """The sealed values of one machine."""
+
+    def __init__(self, directory: Path, machine_key: bytes) -> None:
+        self._directory = directory
+        self._naming = _derived(machine_key, b"capsule sealed value names 1")
+        self._cipher = AESGCM(_derived(machine_key, b"capsule sealed values 1"))
+
+    def name_of(self, value: str) -> str:
+        """The keyed hash that stands for `value`."""
+        return hmac.new(self._naming, value.encode(), hashlib.sha256).hexdigest()[:_HASH_CHARS]
+
+    def seal(self, value: str) -> str:
+        """Keep `value` and return its name. Raises OSError."""
+        name = self.name_of(value)
+        path = self._directory / name
+        if not path.exists():
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            nonce = os.urandom(_NONCE_BYTES)
+            write_durably(path, nonce + self._cipher.encrypt(nonce, value.encode(), name.encode()))
+        return name
+
+    def open(self, name: str) -> str:
+        """The value behind a name. Raises SealBroken."""
+        try:
+            content = (self._directory / name).read_bytes()
+            return self._cipher.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], name.encode()).decode()
+        except OSError as error:
+            raise SealBroken(f"a sealed value is gone ({name}): apply the workload again with the value") from error
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken(
+                f"a sealed value ({name}) cannot be opened with this machine's key: apply the workload again with it"
+            ) from error
+
+    def environment(self, spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
+        """A spec's environment in clear, for the driver alone."""
+        return tuple((variable.name, self.open(variable.sealed)) for variable in spec.env)
+
+
+def shown(variable: SealedEnv) -> str:
+    """What an operator sees in place of the value; applied back, it keeps the value."""
+    return PREFIX + variable.sealed
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.new(key, purpose, hashlib.sha256).digest()

@@ -1,0 +1,250 @@
+"""Between protobuf and the house's own words: parsed here, once, and nothing untyped goes further in. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.sealing import PREFIX, shown
+from effects.goals import Effect, detail_of, kind_of
+from effects.images.reference import BadReference, normalise
+from journal.specs import ContainerSpec, ImagePin, Network, PortMapping, RestartMode, RestartPolicy, VolumeMount
+from projections.intents import Declared
+from projections.refusals import Refusal, invalid, lacks
+from projections.state import Workload
+from projections.status import Phase, status_of
+
+_NETWORKS: dict[int, Network] = {
+    pb.NETWORK_MODE_UNSPECIFIED: "none",
+    pb.NETWORK_MODE_NONE: "none",
+    pb.NETWORK_MODE_HOST: "host",
+    pb.NETWORK_MODE_BRIDGE: "bridge",
+}
+_NETWORKS_OUT = {"none": pb.NETWORK_MODE_NONE, "host": pb.NETWORK_MODE_HOST, "bridge": pb.NETWORK_MODE_BRIDGE}
+_RESTARTS: dict[int, RestartMode] = {
+    pb.RESTART_MODE_UNSPECIFIED: "always",
+    pb.RESTART_MODE_ALWAYS: "always",
+    pb.RESTART_MODE_ON_FAILURE: "on-failure",
+    pb.RESTART_MODE_NEVER: "never",
+}
+_RESTARTS_OUT = {mode: number for number, mode in _RESTARTS.items() if number}
+_PHASES = {
+    Phase.PENDING: pb.WORKLOAD_PHASE_PENDING,
+    Phase.RUNNING: pb.WORKLOAD_PHASE_RUNNING,
+    Phase.FAILED: pb.WORKLOAD_PHASE_FAILED,
+    Phase.STOPPED: pb.WORKLOAD_PHASE_STOPPED,
+}
+_DESIRED_OUT = {
+    "running": pb.DESIRED_STATE_RUNNING,
+    "stopped": pb.DESIRED_STATE_STOPPED,
+    "deleting": pb.DESIRED_STATE_DELETING,
+}
+STOP_GRACE_MS = 10_000
+_STOP_GRACE_MAX_S = 3_600
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """A workload as it came in: `env` in clear or as `sealed:<hash>`, the image not yet resolved."""
+
+    declared: Declared
+    env: tuple[tuple[str, str], ...]
+
+
+def parse_workload(message: pb.Workload) -> Parsed | Refusal:
+    """One declaration. What a newer client may say and this release does not know is refused, never dropped."""
+    if message.kind == pb.WORKLOAD_KIND_MICRO_VM or message.HasField("micro_vm"):
+        return lacks("NO_MICROVM_DRIVER", "this machine has no microVM driver: use `kind: Container`", "kind")
+    if message.kind not in (pb.WORKLOAD_KIND_UNSPECIFIED, pb.WORKLOAD_KIND_CONTAINER):
+        return invalid("BAD_KIND", "the workload's kind is not one this release knows", "kind")
+    if not message.HasField("container"):
+        return invalid("NO_SPEC", "a Container needs a `container:` section", "container")
+    container = message.container
+    try:
+        image_ref = normalise(container.image)
+    except BadReference as error:
+        return invalid("BAD_IMAGE", str(error), "container.image")
+    enums = _parse_enums(message)
+    if isinstance(enums, Refusal):
+        return enums
+    network, restart, desired = enums
+    grace_s = container.stop_grace_seconds if container.HasField("stop_grace_seconds") else STOP_GRACE_MS // 1000
+    if grace_s > _STOP_GRACE_MAX_S:
+        return invalid("BAD_GRACE", "stopGraceSeconds is at most 3600", "container.stopGraceSeconds")
+    spec = ContainerSpec(
+        image=ImagePin(image_ref, "", ""),
+        command=tuple(container.command),
+        args=tuple(container.args),
+        working_dir=container.working_dir,
+        user=container.user,
+        mounts=tuple(VolumeMount(one.volume_name, one.mount_path, one.read_only) for one in container.mounts),
+        network=network,
+        ports=tuple(PortMapping(one.container_port, one.host_port, one.protocol or "tcp") for one in container.ports),
+        privileged=container.privileged,
+        host_pid=container.host_pid,
+        host_mount=container.host_mount,
+        host_ipc=container.host_ipc,
+        host_bind_paths=tuple(container.host_bind_paths),
+        stop_grace_ms=grace_s * 1000,
+        restart=RestartPolicy(mode=restart),
+    )
+    declared = Declared(
+        name=message.name,
+        kind="container",
+        spec=spec,
+        image_ref=image_ref,
+        labels=tuple(sorted(message.labels.items())),
+        desired=desired,
+    )
+    return Parsed(declared, tuple(sorted(container.env.items())))
+
+
+def _parse_enums(message: pb.Workload) -> tuple[Network, RestartMode, Any] | Refusal:
+    container = message.container
+    if container.network_mode not in _NETWORKS:
+        return invalid("BAD_NETWORK", "the network mode is not one this release knows", "container.networkMode")
+    if container.restart not in _RESTARTS:
+        return invalid("BAD_RESTART", "the restart mode is not one this release knows", "container.restart")
+    match message.desired_state:
+        case pb.DESIRED_STATE_UNSPECIFIED | pb.DESIRED_STATE_RUNNING:
+            desired = "running"
+        case pb.DESIRED_STATE_STOPPED:
+            desired = "stopped"
+        case _:
+            return invalid("BAD_DESIRED_STATE", "a workload is deleted by Delete, not by Apply", "desiredState")
+    return _NETWORKS[container.network_mode], _RESTARTS[container.restart], desired
+
+
+def is_sealed(value: str) -> bool:
+    """Whether an env value is the text that stands for a sealed one."""
+    return value.startswith(PREFIX)
+
+
+def workload_message(workload: Workload) -> pb.Workload:
+    """A workload as clients see it; applied back, it changes nothing."""
+    spec = workload.spec
+    return pb.Workload(
+        name=workload.name,
+        kind=pb.WORKLOAD_KIND_CONTAINER,
+        container=pb.ContainerSpec(
+            image=spec.image.ref,
+            command=spec.command,
+            args=spec.args,
+            env={variable.name: shown(variable) for variable in spec.env},
+            mounts=[
+                pb.VolumeMount(volume_name=one.volume_name, mount_path=one.mount_path, read_only=one.read_only)
+                for one in spec.mounts
+            ],
+            network_mode=_NETWORKS_OUT[spec.network],
+            ports=[
+                pb.PortMapping(container_port=one.container_port, host_port=one.host_port, protocol=one.protocol)
+                for one in spec.ports
+            ],
+            privileged=spec.privileged,
+            host_pid=spec.host_pid,
+            host_mount=spec.host_mount,
+            host_ipc=spec.host_ipc,
+            host_bind_paths=spec.host_bind_paths,
+            working_dir=spec.working_dir,
+            user=spec.user,
+            stop_grace_seconds=spec.stop_grace_ms // 1000,
+            restart=_RESTARTS_OUT[spec.restart.mode],
+        ),
+        status=status_message(workload),
+        desired_state=_DESIRED_OUT[workload.desired],
+        labels=dict(workload.labels),
+        uid=workload.uid,
+        revision=workload.revision,
+        desired_seq=workload.desired_seq,
+        image_digest=spec.image.platform_digest,
+    )
+
+
+def status_message(workload: Workload) -> pb.WorkloadStatus:
+    """What became of it."""
+    status, run = status_of(workload), workload.run
+    message = pb.WorkloadStatus(
+        phase=_PHASES[status.phase],
+        message=status.message,
+        restart_count=workload.restarts,
+        phase_detail=status.detail,
+        next_retry_unix_ns=workload.hold_until_wall,
+    )
+    if run is not None:
+        message.pid = run.pid
+        message.run = run.number
+        message.started_at_unix_ns = run.started_at
+        message.finished_at_unix_ns = run.finished_at
+        if run.exit_code is not None:
+            message.exit_code = run.exit_code
+    return message
+
+
+def plan_messages(plan: Iterable[Effect]) -> list[pb.PlannedEffect]:
+    """A plan as `--dry-run` prints it."""
+    return [pb.PlannedEffect(effect=kind_of(goal), object=goal.name, detail=detail_of(goal)) for goal in plan]
+
+
+def args_hash(request: Any) -> str:
+    """What makes two calls the same call: the request, deterministically encoded."""
+    return hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+
+
+def field_changes(before: Workload | None, after: Workload | None) -> list[tuple[str, str, str, str]]:
+    """(op, path, old, new) for every declared field that differs, values as JSON."""
+    old = {} if before is None else _flat("", _declared_plain(before))
+    new = {} if after is None else _flat("", _declared_plain(after))
+    changes = []
+    for path in sorted(old.keys() | new.keys()):
+        if path not in old:
+            changes.append(("add", path, "", _json(new[path])))
+        elif path not in new:
+            changes.append(("remove", path, _json(old[path]), ""))
+        elif old[path] != new[path]:
+            changes.append(("change", path, _json(old[path]), _json(new[path])))
+    return changes
+
+
+def _declared_plain(workload: Workload) -> dict[str, Any]:
+    """What an operator declared, in the manifest's words, with the pinned digest beside the image."""
+    spec = workload.spec
+    container = {
+        "image": spec.image.ref,
+        "imageDigest": spec.image.platform_digest,
+        "command": list(spec.command),
+        "args": list(spec.args),
+        "env": {variable.name: shown(variable) for variable in spec.env},
+        "workingDir": spec.working_dir,
+        "user": spec.user,
+        "mounts": [msgspec.to_builtins(one) for one in spec.mounts],
+        "networkMode": spec.network.upper(),
+        "ports": [f"{one.host_port}:{one.container_port}/{one.protocol}" for one in spec.ports],
+        "privileged": spec.privileged,
+        "hostPid": spec.host_pid,
+        "hostMount": spec.host_mount,
+        "hostIpc": spec.host_ipc,
+        "hostBindPaths": list(spec.host_bind_paths),
+        "stopGraceSeconds": spec.stop_grace_ms // 1000,
+        "restart": spec.restart.mode,
+    }
+    return {
+        "kind": workload.kind,
+        "desiredState": workload.desired,
+        "labels": dict(workload.labels),
+        "container": {name: value for name, value in container.items() if value not in ("", [], {}, False)},
+    }
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        flat: dict[str, Any] = {}
+        for name, item in value.items():
+            flat.update(_flat(f"{prefix}.{name}" if prefix else name, item))
+        return flat
+    return {prefix: value}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
