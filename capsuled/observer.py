@@ -13,7 +13,7 @@ from effects.errors import DriverError
 from effects.runner import seen_run
 from journal.clock import Clock
 from journal.events import Event
-from projections.observations import observe_all, observe_run, strangers
+from projections.observations import live_runs, observe_all, observe_run, strangers
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,10 @@ class Observer:
         """Look until one look succeeds; the stream of ends waits meanwhile and loses nothing."""
         while True:
             try:
+                lived = live_runs(self._engine.machine)
                 seen = tuple(seen_run(one) for one in await self._containers.observe())
-                self._record(observe_all(self._engine.machine, seen, self._clock.boot_id, self._clock.mono_ns()))
+                machine, clock = self._engine.machine, self._clock
+                self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived))
                 if not self._frozen:
                     for one in strangers(self._engine.machine, seen):
                         log.info("removing %s.%d run %d, which no workload owns", one.name, one.uid, one.run)

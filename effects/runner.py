@@ -6,6 +6,7 @@ may be tried again after a crash at any point: the drivers look before they act.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
 
@@ -14,12 +15,17 @@ from effects.errors import DriverError
 from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun, kind_of, run_of
 from effects.planner import plan_workload
 from journal.clock import Clock
+from journal.errors import JournalFull
 from journal.events import EffectDone, EffectFailed, EffectStarted, Event, WorkloadLost, WorkloadRemoved
 from journal.specs import ContainerSpec
 from projections.observations import SeenRun, observe_run
 from projections.phases import LIVE
 from projections.restarts import retry_delay_ms
 from projections.state import Deadline, Machine
+
+log = logging.getLogger(__name__)
+
+FULL_RETRY_S = 5.0
 
 Unseal = Callable[[ContainerSpec], tuple[tuple[str, str], ...]]
 """The clear values of a spec's environment. Raises DriverError when one cannot be opened."""
@@ -106,8 +112,13 @@ class Runner:
                 if seconds > 0:
                     await self._hold(lane, seconds)
                 else:
-                    async with self._room:
-                        await self._reach(goal, lane.cause)
+                    try:
+                        async with self._room:
+                            await self._reach(goal, lane.cause)
+                    except JournalFull as full:
+                        # Nothing may be begun that cannot be remembered; the disk gives no event when it is freed.
+                        log.warning("%s waits: %s", name, full)
+                        await self._hold(lane, FULL_RETRY_S)
         finally:
             # No await since `_due` said None: nothing can have woken this lane meanwhile.
             del self._lanes[name]
@@ -128,7 +139,6 @@ class Runner:
     async def _reach(self, goal: Effect, cause: int) -> None:
         """One try at one goal, from its durable start to its durable outcome."""
         recorder = self._recorder
-        stopping = isinstance(goal, StopRun)
         begun = EffectStarted(
             effect=kind_of(goal),
             name=goal.name,
@@ -137,7 +147,7 @@ class Runner:
             revision=goal.revision if isinstance(goal, StartRun) else 0,
             attempt=goal.attempt,
         )
-        started = recorder.record((begun,), cause=cause, reserved=stopping)
+        started = recorder.record((begun,), cause=cause, reserved=not isinstance(goal, StartRun))
         await recorder.durable()
         try:
             await self._act(goal, started)
@@ -153,7 +163,7 @@ class Runner:
                 retry_delay_ms=0 if error.permanent and isinstance(goal, StartRun) else retry_delay_ms(goal.attempt),
                 permanent=error.permanent and isinstance(goal, StartRun),
             )
-            recorder.record((failed,), cause=started, reserved=stopping)
+            recorder.record((failed,), cause=started, reserved=True)
             await recorder.durable()
 
     async def _act(self, goal: Effect, started: int) -> None:
@@ -161,7 +171,7 @@ class Runner:
         match goal:
             case StartRun():
                 seen = await self._containers.ensure_running(self._container(goal))
-                self._recorder.record((*self._news(seen), done), cause=started)
+                self._recorder.record((*self._news(seen), done), cause=started, reserved=True)
             case StopRun():
                 end = await self._containers.stop(goal.name, goal.uid, goal.run, goal.grace_ms)
                 if end is not None:
@@ -172,10 +182,11 @@ class Runner:
                 self._recorder.record((*self._gone(goal), done), cause=started, reserved=True)
             case CleanRun():
                 await self._containers.remove_run(goal.name, goal.uid, goal.run)
-                self._recorder.record((done,), cause=started)
+                self._recorder.record((done,), cause=started, reserved=True)
             case RemoveWorkload():
                 await self._containers.remove_workload(goal.name, goal.uid)
-                self._recorder.record((done, WorkloadRemoved(goal.name, goal.uid)), cause=started)
+                removed = WorkloadRemoved(goal.name, goal.uid)
+                self._recorder.record((done, removed), cause=started, reserved=True)
             case _:
                 assert_never(goal)
         await self._recorder.durable()

@@ -56,8 +56,26 @@ def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tup
     )
 
 
-def observe_all(machine: Machine, seen: tuple[SeenRun, ...], boot: str, mono_ns: int) -> tuple[Event, ...]:
+RunKey = tuple[str, int, int]
+"""(name, uid, run number)"""
+
+
+def live_runs(machine: Machine) -> frozenset[RunKey]:
+    """Runs that have a process as far as the state knows."""
+    return frozenset(
+        (workload.name, workload.uid, workload.run.number)
+        for workload in machine.workloads.values()
+        if workload.run is not None and workload.run.phase in (RunPhase.RUNNING, RunPhase.STOPPING)
+    )
+
+
+def observe_all(
+    machine: Machine, seen: tuple[SeenRun, ...], boot: str, mono_ns: int, lived: frozenset[RunKey]
+) -> tuple[Event, ...]:
     """The differences between the state and everything a driver sees; what is not seen any more is lost.
+
+    `lived` are the live runs from before the look began: one that came to life while the driver was looking is not
+    lost because it was not seen.
 
     A run whose start was journaled but which the driver does not show never came to life: that is no loss, the
     planner starts it again under the same number.
@@ -69,9 +87,10 @@ def observe_all(machine: Machine, seen: tuple[SeenRun, ...], boot: str, mono_ns:
         events.extend(observe_run(machine, one, boot, mono_ns))
     for workload in machine.workloads.values():
         run = workload.run
-        if run is None or run.phase not in LIVE or (workload.name, workload.uid, run.number) in shown:
+        if run is None or run.phase not in LIVE:
             continue
-        if run.phase is RunPhase.RUNNING or run.phase is RunPhase.STOPPING:
+        key = (workload.name, workload.uid, run.number)
+        if key in lived and key not in shown:
             events.append(WorkloadLost(workload.name, workload.uid, run.number, reason="vanished"))
     return tuple(events)
 

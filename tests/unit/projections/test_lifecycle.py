@@ -3,7 +3,7 @@
 from journal.events import EffectFailed, EffectStarted, WorkloadExited, WorkloadRemoved, WorkloadStarted
 from projections.fold import fold, replay
 from projections.intents import Delete, Restart, Start, Stop
-from projections.observations import SeenRun, observe_all, observe_run
+from projections.observations import SeenRun, live_runs, observe_all, observe_run
 from projections.phases import RunPhase
 from projections.state import Machine
 from projections.status import Phase, status_of
@@ -155,7 +155,7 @@ def test_what_vanished_is_lost_and_what_never_lived_is_not() -> None:
     story = running()
     story.apply(declared("late"))
     story.tell(EffectStarted("StartRun", "late", story["late"].uid, run=1, revision=story["late"].revision))
-    (event,) = observe_all(story.machine, (), story.boot, story.mono)
+    (event,) = observe_all(story.machine, (), story.boot, story.mono, live_runs(story.machine))
     assert (event.name, event.reason) == ("web", "vanished")  # type: ignore[attr-defined]
 
 

@@ -1,0 +1,91 @@
+"""Declaring workloads: resolve, admit, journal; or only look at what would become of it (dry run, diff)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.engine import Caller, Engine
+from capsuled.resolve import Resolver
+from capsuled.rpc import Refused
+from effects.goals import Effect
+from effects.planner import plan
+from journal.events import AppliedWorkload, WorkloadApplied
+from projections.admission import Admitted
+from projections.intents import Apply
+from projections.refusals import Refusal
+from projections.state import Machine
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a declaration led to. `outcomes` has a word for each workload; `plan` is empty unless it was a dry run."""
+
+    machine: Machine
+    outcomes: tuple[str, ...]
+    seq: int = 0
+    plan: tuple[Effect, ...] = ()
+
+
+class Declarations:
+    """The way of an apply through the house, for one workload and for many."""
+
+    def __init__(self, engine: Engine, resolver: Resolver) -> None:
+        self._engine = engine
+        self._resolver = resolver
+
+    async def apply(
+        self,
+        messages: Sequence[pb.Workload],
+        caller: Caller,
+        *,
+        expect_seq: int | None,
+        pull: bool,
+        dry_run: bool,
+    ) -> Result:
+        """Declare, or with `dry_run` say what would change. Raises Refused."""
+        names = tuple(message.name for message in messages)
+        intent = await self._resolver.apply(
+            self._engine.machine, messages, expect_seq=expect_seq, pull=pull, dry=dry_run
+        )
+        if dry_run:
+            if isinstance(intent, Refusal):
+                raise Refused(intent)
+            fork, events = self._preview(intent)
+            goals = tuple(goal for goal in plan(fork) if goal.name in names)
+            return Result(fork, _outcomes(names, events), plan=goals)
+        if isinstance(intent, Refusal):
+            await self._engine.refuse(intent, caller, names)
+            raise Refused(intent)
+        outcome = await self._engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        return Result(self._engine.machine, _outcomes(names, outcome.events), outcome.seq)
+
+    async def preview(self, messages: Sequence[pb.Workload], *, pull: bool) -> Machine:
+        """The state as it would be declared. Raises Refused."""
+        intent = await self._resolver.apply(self._engine.machine, messages, expect_seq=None, pull=pull, dry=True)
+        if isinstance(intent, Refusal):
+            raise Refused(intent)
+        return self._preview(intent)[0]
+
+    def _preview(self, intent: Apply) -> tuple[Machine, tuple[object, ...]]:
+        fork, verdict = self._engine.preview(intent)
+        if isinstance(verdict, Refusal):
+            raise Refused(verdict)
+        assert isinstance(verdict, Admitted)
+        return fork, verdict.events
+
+
+def _outcomes(names: Sequence[str], events: Sequence[object]) -> tuple[str, ...]:
+    items = {item.name: item for event in events if isinstance(event, WorkloadApplied) for item in event.items}
+    return tuple(_word(items.get(name)) for name in names)
+
+
+def _word(item: AppliedWorkload | None) -> str:
+    if item is None:
+        return "unchanged"
+    if item.created:
+        return "created"
+    if item.changed:
+        return "configured"
+    return "stopped" if item.desired == "stopped" else "started"

@@ -1,0 +1,1 @@
+"""gRPC servicers: decode, hand on, reply. Nothing is decided here."""

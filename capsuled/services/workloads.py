@@ -1,0 +1,172 @@
+"""WorkloadService: declarations in, states and plans out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+
+from capsule.v1 import workload_pb2 as pb
+from capsule.v1.workload_pb2_grpc import WorkloadServiceServicer
+from capsuled.declare import Declarations
+from capsuled.emergency import Emergencies
+from capsuled.engine import Engine, Outcome
+from capsuled.exec_stream import ExecStreams
+from capsuled.log_stream import LogStreams
+from capsuled.rpc import Refused, caller_of, refuse
+from capsuled.wire import plan_messages, workload_message
+from effects.goals import Effect
+from effects.planner import plan
+from journal.errors import JournalError
+from projections.intents import Delete, Intent, Restart, Start, Stop
+from projections.refusals import Refusal
+from projections.state import Machine
+
+DELETE_WAIT_S = 25.0
+"""The field CLI gives a delete 30 seconds; it must hear why before it gives up."""
+
+
+class WorkloadService(WorkloadServiceServicer):
+    """See proto/capsule/v1/workload.proto."""
+
+    def __init__(
+        self, engine: Engine, declarations: Declarations, logs: LogStreams, execs: ExecStreams, emergencies: Emergencies
+    ) -> None:
+        self._engine = engine
+        self._declarations = declarations
+        self._logs = logs
+        self._execs = execs
+        self._emergencies = emergencies
+
+    async def Apply(self, request: pb.WorkloadApplyRequest, context: Any) -> pb.WorkloadApplyResponse:
+        """One declaration; a dry run answers with the plan and the workload as it would be."""
+        result = await self._declarations.apply(
+            [request.workload],
+            caller_of(context, "WorkloadService.Apply", request),
+            expect_seq=request.expect_seq if request.HasField("expect_seq") else None,
+            pull=request.pull,
+            dry_run=request.dry_run,
+        )
+        workload = result.machine.workloads[request.workload.name]
+        return pb.WorkloadApplyResponse(
+            workload=workload_message(workload),
+            seq=result.seq,
+            changed=result.outcomes[0] != "unchanged",
+            plan=plan_messages(result.plan),
+        )
+
+    async def Get(self, request: pb.WorkloadGetRequest, context: Any) -> pb.Workload:
+        """The workload as it is now, durably."""
+        await self._engine.durable()
+        return workload_message(self._existing(request.name))
+
+    async def List(self, request: pb.WorkloadListRequest, context: Any) -> pb.WorkloadListResponse:
+        """All workloads, by name."""
+        await self._engine.durable()
+        machine = self._engine.machine
+        return pb.WorkloadListResponse(
+            workloads=[workload_message(machine.workloads[name]) for name in sorted(machine.workloads)],
+            desired_seq=machine.desired_seq,
+            seq=machine.seq,
+        )
+
+    def _existing(self, name: str) -> Any:
+        workload = self._engine.machine.workloads.get(name)
+        if workload is None:
+            refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", f"there is no workload {name}", "name")
+        return workload
+
+    async def Delete(self, request: pb.WorkloadDeleteRequest, context: Any) -> pb.WorkloadDeleteResponse:
+        """Answers when nothing is left."""
+        if request.dry_run:
+            return pb.WorkloadDeleteResponse(plan=plan_messages(self._planned(Delete(request.name, _expected(request)))))
+        before = self._engine.machine.workloads.get(request.name)
+        outcome = await self._call(Delete(request.name, _expected(request)), context, "Delete", request)
+        if before is not None:
+            try:
+                async with asyncio.timeout(DELETE_WAIT_S):
+                    await self._engine.gone(request.name, before.uid)
+            except TimeoutError:
+                refuse(
+                    "DEADLINE_EXCEEDED",
+                    "STILL_DELETING",
+                    f"{request.name} is not gone yet; it will be, as soon as its process ends and the runtime lets go. "
+                    f"`capsulectl workload get {request.name}` shows how far it is",
+                )
+        return pb.WorkloadDeleteResponse(seq=outcome.seq)
+
+    async def Stop(self, request: pb.WorkloadStopRequest, context: Any) -> pb.WorkloadStopResponse:
+        """Remembered over reboots; with a journal that cannot write, an emergency stop that is not."""
+        intent = Stop(request.name, _expected(request))
+        if request.dry_run:
+            return pb.WorkloadStopResponse(plan=plan_messages(self._planned(intent)))
+        try:
+            outcome = await self._call(intent, context, "Stop", request)
+        except JournalError as error:
+            self._existing(request.name)
+            await self._emergencies.stop(request.name, error)
+            return pb.WorkloadStopResponse(not_remembered=True)
+        return pb.WorkloadStopResponse(seq=outcome.seq)
+
+    async def Start(self, request: pb.WorkloadStartRequest, context: Any) -> pb.WorkloadStartResponse:
+        """The workload shall run."""
+        intent = Start(request.name, _expected(request))
+        if request.dry_run:
+            return pb.WorkloadStartResponse(plan=plan_messages(self._planned(intent)))
+        return pb.WorkloadStartResponse(seq=(await self._call(intent, context, "Start", request)).seq)
+
+    async def Restart(self, request: pb.WorkloadRestartRequest, context: Any) -> pb.WorkloadRestartResponse:
+        """A new run; the desired state stays."""
+        intent = Restart(request.name, _expected(request))
+        if request.dry_run:
+            return pb.WorkloadRestartResponse(plan=plan_messages(self._planned(intent)))
+        return pb.WorkloadRestartResponse(seq=(await self._call(intent, context, "Restart", request)).seq)
+
+    async def _call(self, intent: Intent, context: Any, method: str, request: Any) -> Outcome:
+        outcome = await self._engine.call(intent, caller_of(context, f"WorkloadService.{method}", request))
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        return outcome
+
+    def _planned(self, intent: Delete | Stop | Start | Restart) -> tuple[Effect, ...]:
+        fork, verdict = self._engine.preview(intent)
+        if isinstance(verdict, Refusal):
+            raise Refused(verdict)
+        return plan_of(fork, (intent.name,))
+
+    async def Logs(self, request: pb.WorkloadLogsRequest, context: Any) -> AsyncIterator[pb.WorkloadLogChunk]:
+        """What the workload wrote."""
+        if request.source == pb.LOG_SOURCE_SERIAL:
+            refuse("INVALID_ARGUMENT", "NO_SERIAL", "only a microVM has a serial console", "source")
+        await self._engine.durable()
+        workload = self._existing(request.name)
+        async for chunk in self._logs.stream(workload, request.follow, request.tail_lines, request.stream):
+            yield chunk
+
+    async def Exec(
+        self, requests: AsyncIterator[pb.WorkloadExecClientMessage], context: Any
+    ) -> AsyncIterator[pb.WorkloadExecServerMessage]:
+        """A further process in a running container."""
+        async for message in self._execs.run(requests, caller_of(context, "WorkloadService.Exec")):
+            yield message
+
+    async def CopyTo(self, requests: AsyncIterator[pb.WorkloadCopyToRequest], context: Any) -> pb.WorkloadCopyToResponse:
+        """Not in this release."""
+        async for _ in requests:  # a client that is refused early would see only the end of its stream
+            pass
+        refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files into a workload: mount them, or use exec")
+
+    async def CopyFrom(self, request: pb.WorkloadCopyFromRequest, context: Any) -> AsyncIterator[pb.WorkloadCopyFromChunk]:
+        """Not in this release."""
+        refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files out of a workload: use exec")
+        yield pb.WorkloadCopyFromChunk()
+
+
+def plan_of(machine: Machine, names: tuple[str, ...]) -> tuple[Effect, ...]:
+    """The part of the plan that concerns these workloads."""
+    return tuple(goal for goal in plan(machine) if goal.name in names)
+
+
+def _expected(request: Any) -> int | None:
+    return request.expect_seq if request.HasField("expect_seq") else None
+
+

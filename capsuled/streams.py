@@ -1,0 +1,47 @@
+"""Facts about streaming calls that act: `opened`, durable before the first byte moves, and `closed` with the outcome."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from capsuled.engine import Caller, Engine
+from journal.events import StreamClosed, StreamOpened
+
+
+class OpenStream:
+    """Counts what passes; whoever moves bytes adds to it. `seq` is the entry that opened it."""
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.exit_code: int | None = None
+        self.outcome = "ok"
+        self.reason = ""
+
+
+@asynccontextmanager
+async def opened(
+    engine: Engine, caller: Caller, name: str, argv: tuple[str, ...] = (), tty: bool = False
+) -> AsyncIterator[OpenStream]:
+    """Journal the stream's beginning and, however it ends, its end."""
+    seq = engine.record(
+        (StreamOpened(method=caller.method, object=name, argv=argv, tty=tty, login=caller.login),), actor=caller.actor
+    )
+    await engine.durable(seq)
+    stream = OpenStream(seq)
+    try:
+        yield stream
+    except BaseException as error:
+        stream.outcome = "failed" if isinstance(error, Exception) else "cancelled"
+        stream.reason = getattr(error, "reason", type(error).__name__)
+        raise
+    finally:
+        closed = StreamClosed(
+            opened=seq,
+            outcome=stream.outcome,
+            bytes_in=stream.bytes_in,
+            bytes_out=stream.bytes_out,
+            exit_code=stream.exit_code,
+            reason=stream.reason,
+        )
+        engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)
