@@ -135,6 +135,11 @@ class Environment:
         """Bytes of the data file that pages were ever written to."""
         return (int(self.lmdb.info()["last_pgno"]) + 1) * PAGE_BYTES
 
+    @property
+    def map_bytes(self) -> int:
+        """How far the file may grow before the map is moved."""
+        return int(self.lmdb.info()["map_size"])
+
     def make_room(self, ahead_bytes: int) -> None:
         """Grow the map, so that `ahead_bytes` more fit. Writer's thread only, between transactions."""
         size = int(self.lmdb.info()["map_size"])

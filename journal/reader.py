@@ -1,5 +1,6 @@
 """Reading the journal: by seq, by object, by type, by call. Transactions are short; nothing is held over a wait."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,23 @@ class Reader:
         with self._env.map_guard, self._begin() as txn:
             value = txn.get(key, db=self._env.db[database])
         return None if value is None else bytes(value)
+
+    def count(self, database: str) -> int:
+        """How many pairs a database holds."""
+        with self._env.map_guard, self._begin() as txn:
+            return int(txn.stat(self._env.db[database])["entries"])
+
+    def types(self) -> dict[str, int]:
+        """How many entries there are of each type."""
+        counts: Counter[str] = Counter()
+        for key, _ in self._scan("by_type", b"", b"\xff"):
+            counts[key[:-9].decode()] += 1
+        counts.update(stored.header.type for stored in self.entries(self.cursor() + 1))
+        return dict(sorted(counts.items()))
+
+    def snapshots(self) -> tuple[int, ...]:
+        """The entries at which snapshots stand, of any fold version."""
+        return tuple(int.from_bytes(key[4:], "big") for key, _ in self._scan("snapshots", b"", b"\xff"))
 
     def snapshot(self, fold_version: int, upto: int = LAST) -> tuple[int, bytes] | None:
         """The newest snapshot of this fold version at or before `upto`: (seq, bytes)."""

@@ -1,0 +1,185 @@
+"""The journal as clients see it: entries as messages, filtered lists, followed tails, and cause trees."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+
+from capsule.v1 import history_pb2 as pb
+from capsuled.engine import Engine
+from journal.codec import BadBody, UnknownMust, decode, plain
+from journal.entry import Actor, Stored
+from journal.reader import Reader, objects_of
+from projections.describe import describe
+
+TREE_ENTRIES = 500
+"""A tree stops here: a workload that crashes for years has a cause with a million consequences."""
+
+_YIELD_ENTRIES = 256
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which entries a client asked for. `type` may be a prefix that ends in a dot."""
+
+    name: str = ""
+    type: str = ""
+    actor: str = ""
+    since_ns: int = 0
+
+    def matches(self, stored: Stored) -> bool:
+        """Whether the entry is one of them."""
+        header = stored.header
+        return (
+            header.at >= self.since_ns
+            and (not self.type or header.type == self.type or self._prefix(header.type))
+            and (not self.actor or self.actor in (header.actor.kind, header.actor.id, header.actor.name))
+            and (not self.name or self.name in objects_of(plain(stored)))
+        )
+
+    def _prefix(self, tag: str) -> bool:
+        return self.type.endswith(".") and tag.startswith(self.type)
+
+
+class History:
+    """Reads the journal for clients, beside the writer."""
+
+    def __init__(self, reader: Reader, engine: Engine) -> None:
+        self._reader = reader
+        self._engine = engine
+
+    async def list(self, wanted: Filter, limit: int, follow: bool, audit: bool) -> AsyncIterator[pb.HistoryEntry]:
+        """Entries in order, the newest `limit` of them (0: all), then with `follow` each new one once it is durable."""
+        upto = self._engine.machine.seq
+        await self._engine.durable(upto)
+        for number, message in enumerate(self._past(wanted, limit, audit, upto)):
+            yield message
+            if number % _YIELD_ENTRIES == _YIELD_ENTRIES - 1:
+                await asyncio.sleep(0)  # a long history must not hold up the calls of others
+        if not follow:
+            return
+        async for machine in self._engine.changes():
+            seq = machine.seq
+            await self._engine.durable(seq)
+            for stored in self._reader.entries(upto + 1, seq):
+                if wanted.matches(stored):
+                    yield message_of(stored)
+            upto = seq
+
+    def _past(self, wanted: Filter, limit: int, audit: bool, upto: int) -> Iterator[pb.HistoryEntry]:
+        facts = self._newest(wanted, limit, upto) if limit else self._all(wanted, upto)
+        if not audit:
+            for stored in facts:
+                yield message_of(stored)
+            return
+        reads = (stored for stored in self._reader.entries(stream="audit") if wanted.matches(stored))
+        merged = sorted(
+            [(stored, "facts") for stored in facts] + [(stored, "audit") for stored in reads],
+            key=lambda one: one[0].header.at,
+        )
+        for stored, stream in merged[-limit:] if limit else merged:
+            yield message_of(stored, stream)
+
+    def _all(self, wanted: Filter, upto: int) -> Iterator[Stored]:
+        if wanted.name:
+            source = self._reader.of_object(wanted.name, last=upto)
+        elif wanted.type and not wanted.type.endswith("."):
+            source = self._reader.of_type(wanted.type, last=upto)
+        else:
+            source = self._reader.entries(last=upto)
+        return (stored for stored in source if wanted.matches(stored))
+
+    def _newest(self, wanted: Filter, limit: int, upto: int) -> list[Stored]:
+        """From the end backwards, until enough were found or time has run out of the asked span."""
+        if wanted.name or (wanted.type and not wanted.type.endswith(".")):
+            return list(self._all(wanted, upto))[-limit:]
+        found: list[Stored] = []
+        before = upto
+        while len(found) < limit and before > 0:
+            page = self._reader.newest(1_024, before=before)
+            if not page:
+                break
+            found = [stored for stored in page if wanted.matches(stored)] + found
+            if page[0].header.at < wanted.since_ns:
+                break
+            before = page[0].header.seq - 1
+        return found[-limit:]
+
+    async def show(self, seq: int) -> pb.HistoryShowResponse | None:
+        """An entry and its tree; None when there is no such entry."""
+        if not 0 < seq <= self._engine.machine.seq:
+            return None
+        await self._engine.durable()
+        stored = self._reader.get(seq)
+        if stored is None:
+            return None
+        return pb.HistoryShowResponse(entry=message_of(stored), tree=self._tree(stored))
+
+    def _tree(self, stored: Stored) -> list[pb.HistoryNode]:
+        """From the first cause of `stored` down through everything that came of it."""
+        root = stored
+        while root.header.cause and (above := self._reader.get(root.header.cause)) is not None:
+            root = above
+        children: dict[int, list[Stored]] = {}
+        for one in self._related(root):
+            children.setdefault(one.header.cause, []).append(one)
+        nodes: list[pb.HistoryNode] = []
+        stack = [(0, root)]
+        while stack and len(nodes) < TREE_ENTRIES:
+            depth, one = stack.pop()
+            nodes.append(pb.HistoryNode(depth=depth, entry=message_of(one)))
+            below = children.get(one.header.seq, ())
+            stack.extend((depth + 1, child) for child in reversed(below))
+        return nodes
+
+    def _related(self, root: Stored) -> list[Stored]:
+        """Entries behind `root` that speak of its objects: what it led to is among them."""
+        names = objects_of(plain(root))
+        found: dict[int, Stored] = {one.header.seq: one for one in self._reader.of_call(root.header.seq)}
+        for name in names:
+            for one in self._reader.of_object(name, first=root.header.seq + 1):
+                found[one.header.seq] = one
+                if len(found) >= TREE_ENTRIES * 20:
+                    break
+        if not names:
+            found.update((one.header.seq, one) for one in self._reader.entries(root.header.seq + 1, root.header.seq + 500))
+        found.pop(root.header.seq, None)
+        return [found[seq] for seq in sorted(found)]
+
+
+def message_of(stored: Stored, stream: str = "facts") -> pb.HistoryEntry:
+    """An entry for clients. What this release cannot read is shown as plain data."""
+    header = stored.header
+    body = plain(stored)
+    try:
+        summary = describe(header, decode(stored), stored.excised)
+    except (UnknownMust, BadBody) as error:
+        summary = str(error)
+    return pb.HistoryEntry(
+        seq=header.seq,
+        at_unix_ns=header.at,
+        boot=header.boot,
+        mono_ns=header.mono,
+        release=header.release,
+        slot=header.slot,
+        actor=_actor(header.actor),
+        actor_name=header.actor.name or body.get("login", ""),
+        actor_role=header.actor.role,
+        cause=header.cause,
+        call=header.call,
+        type=header.type,
+        version=header.version,
+        effect_on_state=header.effect_on_state,
+        summary=" ".join(summary.split()),
+        body_json=json.dumps(body, ensure_ascii=False),
+        stream=stream,
+        hash=stored.hash.hex(),
+        objects=objects_of(body),
+        excised=stored.excised,
+    )
+
+
+def _actor(actor: Actor) -> str:
+    return actor.id or actor.kind
+
+

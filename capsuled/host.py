@@ -1,0 +1,80 @@
+"""What the machine under the daemon is and has, read from the kernel once for each question."""
+
+import os
+import platform
+import resource
+import socket
+from pathlib import Path
+
+import msgspec
+
+from effects.containers.spec import NOFILE, Host
+
+_CAPABILITIES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
+"""By number, as in linux/capability.h."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The machine in numbers."""
+
+    hostname: str
+    kernel_release: str
+    kernel_version: str
+    architecture: str
+    uptime_s: int
+    memory_total_bytes: int
+    memory_available_bytes: int
+    cpu_cores: int
+    cpu_model: str
+    state_total_bytes: int
+    state_used_bytes: int
+
+
+def facts(state: Path) -> Facts:
+    """Now. `state` is the directory whose file system is meant."""
+    uname = platform.uname()
+    memory = _memory()
+    disk = os.statvfs(state)
+    return Facts(
+        hostname=socket.gethostname(),
+        kernel_release=uname.release,
+        kernel_version=uname.version,
+        architecture=uname.machine,
+        uptime_s=int(float(Path("/proc/uptime").read_text().split()[0])),
+        memory_total_bytes=memory["MemTotal"],
+        memory_available_bytes=min(memory["MemAvailable"], memory["MemTotal"]),
+        cpu_cores=os.cpu_count() or 1,
+        cpu_model=_cpu_model(),
+        state_total_bytes=disk.f_blocks * disk.f_frsize,
+        state_used_bytes=(disk.f_blocks - disk.f_bfree) * disk.f_frsize,
+    )
+
+
+def _memory() -> dict[str, int]:
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return {fields[0].rstrip(":"): int(fields[1]) * 1024 for fields in lines}
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "Model"):
+            return value.strip()
+    return platform.processor()
+
+
+def container_host(cgroup_parent: str) -> Host:
+    """What containers may get at most: a limit or capability that this process lacks cannot be given on."""
+    bounding = next(
+        int(line.split()[1], 16)
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapBnd:")
+    )
+    names = tuple(f"CAP_{name}" for number, name in enumerate(_CAPABILITIES) if bounding >> number & 1)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return Host(cgroup_parent, names, NOFILE if hard == resource.RLIM_INFINITY else hard)

@@ -1,0 +1,95 @@
+"""CapsuleService: the machine itself. Updates and reboots belong to the OS; hosted, they are refused by name."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from capsule.v1 import capsule_pb2 as pb
+from capsule.v1.capsule_pb2_grpc import CapsuleServiceServicer
+from capsuled.condition import State
+from capsuled.engine import Engine
+from capsuled.host import facts
+from capsuled.identity import Identity
+from capsuled.rpc import refuse
+from capsuled.tail import TailedFile, grows
+from journal.release import RELEASE
+
+
+class About:
+    """What the daemon knows of itself; the wiring fills it in as it learns."""
+
+    def __init__(self, identity: Identity, state: Path, log_file: Path, condition: State) -> None:
+        self.identity = identity
+        self.state = state
+        self.log_file = log_file
+        self.condition = condition
+        self.containerd_version = ""
+        self.head_hash = ""
+
+
+class CapsuleService(CapsuleServiceServicer):
+    """See proto/capsule/v1/capsule.proto."""
+
+    def __init__(self, about: About, engine: Engine, head: Any) -> None:
+        self._about = about
+        self._engine = engine
+        self._head = head
+
+    async def GetInfo(self, request: pb.GetInfoRequest, context: Any) -> pb.GetInfoResponse:
+        """Facts, numbers, and the daemon's condition."""
+        await self._engine.durable()
+        about, host = self._about, facts(self._about.state)
+        seq, digest = self._head()
+        return pb.GetInfoResponse(
+            hostname=host.hostname,
+            short_id=about.identity.short_id,
+            kernel_release=host.kernel_release,
+            kernel_version=host.kernel_version,
+            architecture=host.architecture,
+            uptime_seconds=host.uptime_s,
+            capsule_version=RELEASE,
+            memory_total_bytes=host.memory_total_bytes,
+            memory_available_bytes=host.memory_available_bytes,
+            cpu_cores=host.cpu_cores,
+            cpu_model=host.cpu_model,
+            perm_total_bytes=host.state_total_bytes,
+            perm_used_bytes=host.state_used_bytes,
+            local_time_unix=int(time.time()),
+            capsule_id=about.identity.capsule_id,
+            mode="hosted",
+            condition=about.condition.condition.value,
+            condition_message=about.condition.message,
+            journal_seq=seq,
+            journal_head=digest,
+            containerd_version=about.containerd_version,
+        )
+
+    async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:
+        """The daemon's log of this boot."""
+        file = TailedFile(self._about.log_file)
+        try:
+            file.seek_tail(request.tail_lines)
+            if not request.follow:
+                while data := file.read():
+                    yield pb.CapsuleLogChunk(data=data)
+                return
+            async for _ in grows(self._about.log_file.parent):
+                while data := file.read():
+                    yield pb.CapsuleLogChunk(data=data)
+        finally:
+            file.close()
+
+    async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
+        """Only the OS has slots."""
+        async for _ in requests:
+            pass
+        refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
+
+    async def UpdateConfirm(self, request: pb.UpdateConfirmRequest, context: Any) -> pb.UpdateConfirmResponse:
+        """Only the OS has slots."""
+        refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: there is nothing to confirm")
+
+    async def RebootNode(self, request: pb.RebootNodeRequest, context: Any) -> pb.RebootNodeResponse:
+        """The host belongs to somebody else."""
+        refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted: reboot the host with its own means")

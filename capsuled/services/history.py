@@ -1,0 +1,109 @@
+"""HistoryService: the memory, asked."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from capsule.v1 import history_pb2 as pb
+from capsule.v1.history_pb2_grpc import HistoryServiceServicer
+from capsuled.engine import Engine
+from capsuled.examine import replay_apart, verify_apart
+from capsuled.history import Filter, History
+from capsuled.processes import CommandFailed
+from capsuled.rpc import refuse
+from journal import archive
+from journal.environment import Environment
+from journal.head import Head
+from journal.reader import LAST, Reader
+from projections.views import state_hash
+
+EXPORT_BYTES = 256 << 10
+
+
+class HistoryService(HistoryServiceServicer):
+    """See proto/capsule/v1/history.proto."""
+
+    def __init__(self, environment: Environment, reader: Reader, engine: Engine) -> None:
+        self._environment = environment
+        self._reader = reader
+        self._engine = engine
+        self._history = History(reader, engine)
+
+    async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
+        """What happened."""
+        wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns)
+        async for message in self._history.list(wanted, request.limit, request.follow, request.audit):
+            yield message
+
+    async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:
+        """One entry and its tree."""
+        answer = await self._history.show(request.seq)
+        if answer is None:
+            refuse("NOT_FOUND", "NO_SUCH_ENTRY", f"there is no entry {request.seq}", "seq")
+        return answer
+
+    async def Replay(self, request: pb.ReplayRequest, context: Any) -> pb.ReplayResponse:
+        """Fold the journal again, and compare with the daemon's own state where it has one at that entry."""
+        live = self._engine.machine.fork()
+        await self._engine.durable(live.seq)
+        upto = request.to or live.seq
+        if upto > live.seq:
+            refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"the journal ends at {live.seq}", "to")
+        try:
+            replayed, _ = await replay_apart(self._environment.directory, upto)
+        except CommandFailed as failure:
+            refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the journal cannot be replayed: {failure}")
+        if replayed.problem:
+            refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the replay ended at {replayed.seq}: {replayed.problem}")
+        return pb.ReplayResponse(
+            seq=replayed.seq,
+            view=replayed.view,
+            state_hash=replayed.state_hash,
+            entries=replayed.entries,
+            live_hash=state_hash(live) if upto == live.seq else "",
+            elapsed_us=replayed.elapsed_us,
+        )
+
+    async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:
+        """The chain's proof, in a process apart."""
+        await self._engine.durable()
+        head = Head(request.head_seq, bytes.fromhex(request.head_hash)) if request.head_seq else None
+        report = await verify_apart(self._environment.directory, head=head)
+        return pb.VerifyResponse(
+            checked=report.checked,
+            first_seq=report.first_seq,
+            head_seq=report.head_seq,
+            head_hash=report.head_hash,
+            findings=[finding.problem for finding in report.findings],
+            excised=report.excised,
+        )
+
+    async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:
+        """The journal's size and extent."""
+        await self._engine.durable()
+        reader, environment = self._reader, self._environment
+        first, last = reader.get(reader.first_seq()), reader.last()
+        snapshots = reader.snapshots()
+        return pb.StatsResponse(
+            journal_id=environment.journal_id.hex(),
+            first_seq=reader.first_seq(),
+            last_seq=0 if last is None else last.header.seq,
+            audit_entries=reader.count("audit"),
+            used_bytes=environment.used_bytes,
+            file_bytes=(environment.directory / "data.mdb").stat().st_blocks * 512,
+            map_bytes=environment.map_bytes,
+            index_seq=reader.cursor(),
+            snapshots=len(snapshots),
+            newest_snapshot_seq=max(snapshots, default=0),
+            first_at_unix_ns=0 if first is None else first.header.at,
+            last_at_unix_ns=0 if last is None else last.header.at,
+            head_hash="" if last is None else last.hash.hex(),
+            by_type=reader.types(),
+        )
+
+    async def Export(self, request: pb.ExportRequest, context: Any) -> AsyncIterator[pb.ExportChunk]:
+        """The archive, up to the entry that is the newest now."""
+        upto = self._engine.machine.seq
+        await self._engine.durable(upto)
+        for block in archive.export(self._reader, self._environment.journal_id, upto or LAST):
+            for start in range(0, len(block), EXPORT_BYTES):
+                yield pb.ExportChunk(data=block[start : start + EXPORT_BYTES])

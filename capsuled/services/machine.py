@@ -1,0 +1,78 @@
+"""MachineService: batches, differences, and the watch over everything."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from capsule.v1 import machine_pb2 as pb
+from capsule.v1 import workload_pb2
+from capsule.v1.machine_pb2_grpc import MachineServiceServicer
+from capsuled.declare import Declarations
+from capsuled.engine import Engine
+from capsuled.rpc import caller_of
+from capsuled.wire import field_changes, plan_messages, workload_message
+from projections.state import Workload
+
+
+class MachineService(MachineServiceServicer):
+    """See proto/capsule/v1/machine.proto."""
+
+    def __init__(self, engine: Engine, declarations: Declarations) -> None:
+        self._engine = engine
+        self._declarations = declarations
+
+    async def ApplyAll(self, request: pb.ApplyAllRequest, context: Any) -> pb.ApplyAllResponse:
+        """All or none, one entry."""
+        result = await self._declarations.apply(
+            list(request.workloads),
+            caller_of(context, "MachineService.ApplyAll", request),
+            expect_seq=request.expect_seq if request.HasField("expect_seq") else None,
+            pull=request.pull,
+            dry_run=request.dry_run,
+        )
+        names = [message.name for message in request.workloads]
+        return pb.ApplyAllResponse(
+            items=[
+                pb.AppliedItem(workload=workload_message(result.machine.workloads[name]), outcome=outcome)
+                for name, outcome in zip(names, result.outcomes, strict=True)
+            ],
+            seq=result.seq,
+            plan=plan_messages(result.plan),
+        )
+
+    async def Diff(self, request: pb.DiffRequest, context: Any) -> pb.DiffResponse:
+        """Field by field; a dry run, so nothing is written."""
+        before = dict(self._engine.machine.workloads)
+        after = await self._declarations.preview(list(request.workloads), pull=request.pull)
+        return pb.DiffResponse(
+            changes=[
+                pb.FieldChange(name=message.name, op=op, path=path, old=old, new=new)
+                for message in request.workloads
+                for op, path, old, new in field_changes(before.get(message.name), after.workloads.get(message.name))
+            ]
+        )
+
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchItem]:
+        """Records are frozen, so what changed is what is not the same record any more."""
+        wanted = frozenset(request.names)
+        shown: dict[str, Workload] = {}
+        synced = False
+        async for machine in self._engine.changes():
+            now = {name: one for name, one in machine.workloads.items() if not wanted or name in wanted}
+            seq = machine.seq
+            items = [
+                pb.WatchItem(workload=workload_message(one), seq=seq)
+                for name, one in sorted(now.items())
+                if shown.get(name) is not one
+            ]
+            items += [
+                pb.WatchItem(workload=workload_pb2.Workload(name=name, uid=shown[name].uid), removed=True, seq=seq)
+                for name in sorted(shown.keys() - now.keys())
+            ]
+            shown = now
+            # An await lies between here and the next look: what is sent must be on the disk first.
+            await self._engine.durable(seq)
+            for item in items:
+                yield item
+            if not synced:
+                synced = True
+                yield pb.WatchItem(synced=True, seq=seq)

@@ -1,0 +1,122 @@
+"""An event in one line, for people. Pure; unknown and excised entries are described too."""
+
+from typing import Any
+
+from journal.entry import Header
+from journal.events import (
+    CallAccepted,
+    CallRead,
+    CallRefused,
+    DaemonStarted,
+    DaemonStopped,
+    EffectDone,
+    EffectFailed,
+    EffectStarted,
+    EmergencyRecovered,
+    Event,
+    ImagePushed,
+    JournalCheckpointed,
+    JournalExcised,
+    StreamClosed,
+    StreamOpened,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadRemoved,
+    WorkloadRestartRequested,
+    WorkloadStarted,
+    WorkloadStartRequested,
+    WorkloadStopRequested,
+)
+
+
+def describe(header: Header, event: Event | None, excised: bool = False) -> str:
+    """What happened."""
+    if excised:
+        return "(its content was removed)"
+    match event:
+        case None:
+            return "(written by a newer release)"
+        case CallAccepted():
+            return _call(event.method, event.objects)
+        case CallRefused():
+            return f"{_call(event.method, event.objects)} refused: {event.reason}{_fields(event.fields)}"
+        case CallRead():
+            return _call(event.method, (event.object,) if event.object else ())
+        case StreamOpened():
+            command = f": {' '.join(event.argv)}" if event.argv else ""
+            return f"{_call(event.method, (event.object,) if event.object else ())}{command}"
+        case StreamClosed():
+            code = "" if event.exit_code is None else f", exit code {event.exit_code}"
+            why = f" ({event.reason})" if event.reason else ""
+            return f"stream {event.opened} {event.outcome}{why}{code}, {event.bytes_in} B in, {event.bytes_out} B out"
+        case WorkloadApplied():
+            return ", ".join(f"{item.name} {_applied(item)}" for item in event.items)
+        case WorkloadStopRequested():
+            return f"{event.name} shall stop"
+        case WorkloadStartRequested():
+            return f"{event.name} shall run"
+        case WorkloadRestartRequested():
+            return f"{event.name} shall begin a new run"
+        case WorkloadDeleteRequested():
+            return f"{event.name} shall be gone"
+        case EffectStarted():
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"{event.name}: {event.effect}{_run(event.run)}{again}"
+        case EffectDone():
+            return f"{event.name}: {event.effect}{_run(event.run)} done"
+        case EffectFailed():
+            then = "given up" if event.permanent else f"next try in {event.retry_delay_ms / 1000:g} s"
+            return f"{event.name}: {event.effect}{_run(event.run)} failed: {event.message} ({then})"
+        case WorkloadStarted():
+            return f"{event.name} run {event.run} {'found running' if event.adopted else 'started'}, pid {event.pid}"
+        case WorkloadExited():
+            return f"{event.name} run {event.run} {_exited(event)}"
+        case WorkloadLost():
+            return f"{event.name} run {event.run} lost: {event.reason}"
+        case WorkloadRemoved():
+            return f"{event.name} is gone"
+        case ImagePushed():
+            return ", ".join(f"{image.pin.ref} is {image.pin.platform_digest[:19]}" for image in event.images)
+        case DaemonStarted():
+            return f"capsuled {header.release} started ({event.mode}, before: {event.previous})"
+        case DaemonStopped():
+            return f"capsuled stopped ({event.reason}); workloads run on"
+        case EmergencyRecovered():
+            return f"emergency {event.action} of {event.name}, taken while the journal could not write"
+        case JournalExcised():
+            return f"the content of {len(event.seqs)} entries was removed: {event.reason}"
+        case JournalCheckpointed():
+            return f"history up to {event.upto} may be cut; it was exported to {event.exported_to}"
+        case _:
+            return header.type
+
+
+def _call(method: str, objects: tuple[str, ...]) -> str:
+    return f"{method}({', '.join(objects)})"
+
+
+def _fields(fields: tuple[str, ...]) -> str:
+    return f" at {', '.join(fields)}" if fields else ""
+
+
+def _run(number: int) -> str:
+    return f" run {number}" if number else ""
+
+
+def _applied(item: Any) -> str:
+    word = "created" if item.created else "changed" if item.changed else "started again"
+    if item.desired == "stopped":
+        word += ", stopped"
+    return f"{word} ({item.container.image.ref})"
+
+
+def _exited(event: WorkloadExited) -> str:
+    how = f"exited with code {event.exit_code}"
+    if event.oom:
+        how += " (out of memory)"
+    if event.restart:
+        how += f"; next run in {event.restart_delay_ms / 1000:g} s"
+    return how
+
