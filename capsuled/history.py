@@ -48,7 +48,7 @@ class History:
         self._reader = reader
         self._engine = engine
 
-    async def list(self, wanted: Filter, limit: int, follow: bool, audit: bool) -> AsyncIterator[pb.HistoryEntry]:
+    async def entries(self, wanted: Filter, limit: int, follow: bool, audit: bool) -> AsyncIterator[pb.HistoryEntry]:
         """Entries in order, the newest `limit` of them (0: all), then with `follow` each new one once it is durable."""
         upto = self._engine.machine.seq
         await self._engine.durable(upto)

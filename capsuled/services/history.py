@@ -31,7 +31,7 @@ class HistoryService(HistoryServiceServicer):
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
         wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns)
-        async for message in self._history.list(wanted, request.limit, request.follow, request.audit):
+        async for message in self._history.entries(wanted, request.limit, request.follow, request.audit):
             yield message
 
     async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:

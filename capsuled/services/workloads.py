@@ -17,7 +17,7 @@ from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
 from effects.planner import plan
 from journal.errors import JournalError
-from projections.intents import Delete, Intent, Restart, Start, Stop
+from projections import intents
 from projections.refusals import Refusal
 from projections.state import Machine
 
@@ -78,9 +78,9 @@ class WorkloadService(WorkloadServiceServicer):
     async def Delete(self, request: pb.WorkloadDeleteRequest, context: Any) -> pb.WorkloadDeleteResponse:
         """Answers when nothing is left."""
         if request.dry_run:
-            return pb.WorkloadDeleteResponse(plan=plan_messages(self._planned(Delete(request.name, _expected(request)))))
+            return pb.WorkloadDeleteResponse(plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request)))))
         before = self._engine.machine.workloads.get(request.name)
-        outcome = await self._call(Delete(request.name, _expected(request)), context, "Delete", request)
+        outcome = await self._call(intents.Delete(request.name, _expected(request)), context, "Delete", request)
         if before is not None:
             try:
                 async with asyncio.timeout(DELETE_WAIT_S):
@@ -96,7 +96,7 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def Stop(self, request: pb.WorkloadStopRequest, context: Any) -> pb.WorkloadStopResponse:
         """Remembered over reboots; with a journal that cannot write, an emergency stop that is not."""
-        intent = Stop(request.name, _expected(request))
+        intent = intents.Stop(request.name, _expected(request))
         if request.dry_run:
             return pb.WorkloadStopResponse(plan=plan_messages(self._planned(intent)))
         try:
@@ -109,25 +109,25 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def Start(self, request: pb.WorkloadStartRequest, context: Any) -> pb.WorkloadStartResponse:
         """The workload shall run."""
-        intent = Start(request.name, _expected(request))
+        intent = intents.Start(request.name, _expected(request))
         if request.dry_run:
             return pb.WorkloadStartResponse(plan=plan_messages(self._planned(intent)))
         return pb.WorkloadStartResponse(seq=(await self._call(intent, context, "Start", request)).seq)
 
     async def Restart(self, request: pb.WorkloadRestartRequest, context: Any) -> pb.WorkloadRestartResponse:
         """A new run; the desired state stays."""
-        intent = Restart(request.name, _expected(request))
+        intent = intents.Restart(request.name, _expected(request))
         if request.dry_run:
             return pb.WorkloadRestartResponse(plan=plan_messages(self._planned(intent)))
         return pb.WorkloadRestartResponse(seq=(await self._call(intent, context, "Restart", request)).seq)
 
-    async def _call(self, intent: Intent, context: Any, method: str, request: Any) -> Outcome:
+    async def _call(self, intent: intents.Intent, context: Any, method: str, request: Any) -> Outcome:
         outcome = await self._engine.call(intent, caller_of(context, f"WorkloadService.{method}", request))
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
         return outcome
 
-    def _planned(self, intent: Delete | Stop | Start | Restart) -> tuple[Effect, ...]:
+    def _planned(self, intent: intents.Delete | intents.Stop | intents.Start | intents.Restart) -> tuple[Effect, ...]:
         fork, verdict = self._engine.preview(intent)
         if isinstance(verdict, Refusal):
             raise Refused(verdict)

@@ -1,0 +1,87 @@
+"""capsuled: the daemon. Hosted for now: a root process on an ordinary Linux machine, its state in one directory."""
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from journal.errors import JournalError
+from journal.release import RELEASE
+
+DEFAULT_STATE = Path("/var/lib/capsule")
+NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
+
+
+def main() -> None:
+    """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
+    arguments = _arguments()
+    problem = _missing()
+    if problem:
+        raise SystemExit(f"capsuled: {problem}")
+    from capsuled.layout import hosted
+
+    layout = hosted(arguments.state)
+    try:
+        layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log_file = _log_to(layout.daemon_logs, arguments.verbose)
+        code = asyncio.run(_run(layout, log_file))
+    except JournalError as error:
+        raise SystemExit(f"capsuled: {error}") from error
+    except OSError as error:
+        raise SystemExit(f"capsuled: {error.filename or layout.state}: {error.strerror}") from error
+    sys.exit(code)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="capsuled", description="The Capsule daemon, hosted on this machine.")
+    parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help=f"state directory (default {DEFAULT_STATE})")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.add_argument("--version", action="version", version=RELEASE)
+    return parser.parse_args()
+
+
+def _missing() -> str:
+    if sys.platform != "linux":
+        return "needs Linux; on another system use capsulectl to drive one"
+    if os.geteuid() != 0:
+        return "must run as root: it makes containers"
+    for program, package in NEEDED.items():
+        if shutil.which(program) is None:
+            return f"{program} is not installed: install the package {package}"
+    return ""
+
+
+def _log_to(directory: Path, verbose: bool) -> Path:
+    """The daemon's log of this boot, in a file and on standard error."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    log_file = directory / f"{boot}.log"
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        handlers=[logging.FileHandler(log_file), logging.StreamHandler()],
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return log_file
+
+
+async def _run(layout, log_file: Path) -> int:  # type: ignore[no-untyped-def]
+    from capsuled.daemon import run
+
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    layout.pid_file.write_text(f"{os.getpid()}\n")
+    try:
+        await run(layout, log_file, stopping)
+    finally:
+        layout.pid_file.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    main()

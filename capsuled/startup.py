@@ -1,0 +1,126 @@
+"""Opening the memory at start: what can be trusted, what was left undone, and in which condition the daemon may run."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from capsuled.condition import Condition, State
+from capsuled.emergency import recovered
+from capsuled.examine import replay_apart, verify_apart
+from capsuled.memory import recall
+from capsuled.processes import CommandFailed
+from journal.clock import Clock
+from journal.entry import SYSTEM
+from journal.environment import Environment
+from journal.errors import JournalDamaged, JournalError, JournalReadOnly
+from journal.events import DaemonStarted, Event, StreamClosed
+from journal.reader import Reader
+from journal.sequencer import Draft
+from journal.verify import RECENT_ENTRIES
+from journal.writer import Journal
+from projections.state import Machine
+
+log = logging.getLogger(__name__)
+
+
+class ClosedLog:
+    """Stands in for the journal where nothing may be written: every append says why."""
+
+    def __init__(self, why: JournalError) -> None:
+        self._why = why
+
+    def append(self, drafts: object, *, reserved: bool = False) -> list[tuple[object, Event]]:
+        """Raises the reason."""
+        raise self._why
+
+    async def durable(self, seq: int) -> None:
+        """All there is has been read from the disk."""
+
+
+class Memory(msgspec.Struct):
+    """The opened journal. `journal` is None where it must not be written, `reader` where it cannot even be read."""
+
+    machine: Machine
+    state: State
+    environment: Environment | None = None
+    reader: Reader | None = None
+    journal: Journal | None = None
+    snapshot_seq: int = 0
+
+    @property
+    def why(self) -> JournalError:
+        """The error that a refused change carries."""
+        kind = JournalDamaged if self.state.condition is Condition.DAMAGED else JournalReadOnly
+        return kind(f"nothing can be changed: {self.state.message}")
+
+
+async def open_memory(directory: Path, clock: Clock) -> Memory:
+    """Check the tail in a process apart, then open. Raises JournalLocked, ForeignDirectory and UnknownFormat."""
+    if (directory / "data.mdb").exists():
+        report = await verify_apart(directory, recent=RECENT_ENTRIES)
+        if not report.whole and not _is_foreign(report.findings[0].problem):
+            return await _salvaged(directory, report.findings[0].problem)
+    try:
+        environment = Environment(directory)
+    except JournalReadOnly as error:
+        return _read_only(directory, error)
+    except JournalDamaged as error:
+        return await _salvaged(directory, str(error))
+    reader = Reader(environment)
+    recalled = recall(reader)
+    memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
+    if recalled.frozen_by:
+        memory.state = State(Condition.FROZEN, recalled.frozen_by)
+    else:
+        memory.journal = Journal(environment, clock)
+    return memory
+
+
+def _is_foreign(problem: str) -> bool:
+    """Not damage: the open that follows says it with the right class."""
+    return "not a journal of Capsule's" in problem
+
+
+def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
+    state = State(Condition.READ_ONLY, str(error))
+    try:
+        environment = Environment(directory, readonly=True)
+    except JournalError:
+        return Memory(Machine(), state)
+    reader = Reader(environment)
+    return Memory(recall(reader).machine, state, environment, reader)
+
+
+async def _salvaged(directory: Path, problem: str) -> Memory:
+    """As much of the state as the chain still proves. The pages are not touched by this process."""
+    state = State(
+        Condition.DAMAGED,
+        f"the journal at {directory} is damaged: {problem}. What runs goes on. Look with "
+        f"`capsulectl journal verify --dir {directory}`, or bring an export back with `capsulectl journal import`",
+    )
+    log.error("%s", state.message)
+    try:
+        _, machine = await replay_apart(directory)
+    except (CommandFailed, ValueError) as failure:
+        log.error("nothing of the state could be recovered: %s", failure)
+        machine = Machine()
+    return Memory(machine, state)
+
+
+def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...]:
+    """The first facts of this life: that it began, after what, and which streams its predecessor left open."""
+    before = machine.boot
+    if before is None:
+        previous = "first"
+    elif before.stopped:
+        previous = "clean"
+    else:
+        previous = "crash" if before.boot == clock.boot_id else "power-lost"
+    lost = tuple(StreamClosed(opened=seq, outcome="lost") for seq in sorted(machine.streams))
+    return (DaemonStarted(mode="hosted", previous=previous, pid=pid), *lost)
+
+
+def recovery_drafts(journal: Journal) -> list[Draft]:
+    """What was done while the journal could not write."""
+    return [Draft(event, SYSTEM) for event in recovered(journal.side_log)]
