@@ -40,6 +40,11 @@ class Reader:
         self._env.close()
 
     @property
+    def journal_id(self) -> bytes:
+        """What names the journal."""
+        return self._env.journal_id
+
+    @property
     def genesis(self) -> bytes:
         """The link that the first entry's `prev` equals."""
         return self._env.genesis

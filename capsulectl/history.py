@@ -1,0 +1,138 @@
+"""`capsulectl history` and `capsulectl history show`."""
+
+import datetime
+import json
+import re
+import time
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from capsule.v1 import history_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.errors import USAGE, Failure
+from capsulectl.options import COMMON, Common, Output, workload_names
+from capsulectl.render import moment, plain, write, write_line
+
+_SPAN = re.compile(r"(\d+)\s*([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+app = App(
+    name="history",
+    help="What happened: one line an event, newest last.",
+    help_format="plaintext",
+    version_flags=[],
+)
+
+
+@app.default
+def history(
+    name: Annotated[str, Parameter(help="Only what concerns this object.", completer=workload_names)] = "",
+    /,
+    *,
+    since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
+    actor: Annotated[str, Parameter(name="--actor", help="Only by: local, system, effect, or a key id.")] = "",
+    type: Annotated[str, Parameter(name="--type", help="Only this type; a prefix ends in a dot (workload.).")] = "",
+    limit: Annotated[int, Parameter(name=["-n", "--limit"], help="Only the newest so many; 0: all.")] = 0,
+    follow: Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")] = False,
+    reads: Annotated[bool, Parameter(name="--reads", negative="", help="With reads, from the audit stream.")] = False,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """What happened: one line an event, newest last; `-o json` is one object a line.
+
+    Example: capsulectl history web --since 2h -f
+    """
+    request = pb.HistoryListRequest(
+        name=name,
+        type=type,
+        actor=actor,
+        since_unix_ns=parse_since(since),
+        limit=limit,
+        follow=follow,
+        audit=reads,
+    )
+    connection = Connection(common.capsule)
+    for entry in connection.stream(connection.history.List, request):
+        match output:
+            case "json":
+                write_line(as_data(entry))
+            case "yaml":
+                write([as_data(entry)], "yaml")
+            case "name":
+                print(entry.seq, flush=follow)
+            case _:
+                print(line(entry, output == "wide"), flush=follow)
+
+
+@app.command
+def show(
+    seq: Annotated[int, Parameter(help="The event's sequence number.")],
+    /,
+    *,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Show one event and the tree of what led to it and what came of it.
+
+    Example: capsulectl history show 42
+    """
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.history.Show, pb.HistoryShowRequest(seq=seq))
+    if output in ("json", "yaml"):
+        tree = [{"depth": node.depth, "event": as_data(node.entry)} for node in answer.tree]
+        write({"event": as_data(answer.entry), "tree": tree}, output)
+        return
+    if output == "name":
+        print(answer.entry.seq)
+        return
+    _print_entry(answer.entry)
+    print("\nCause tree:")
+    for node in answer.tree:
+        mark = "➤" if node.entry.seq == seq else " "
+        print(f"{mark} {'   ' * node.depth}{node.entry.seq}  {node.entry.type}  {node.entry.summary}")
+
+
+def parse_since(text: str, now: float | None = None) -> int:
+    """A span back from now, or a moment in local time (with an offset: there), in wall nanoseconds; 0 for none."""
+    if not text:
+        return 0
+    span = _SPAN.fullmatch(text.strip())
+    if span is not None:
+        seconds = int(span[1]) * _UNITS[span[2]]
+        return int(((time.time() if now is None else now) - seconds) * 1e9)
+    try:
+        return int(datetime.datetime.fromisoformat(text).timestamp() * 1e9)
+    except ValueError as error:
+        raise Failure(f"--since {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE) from error
+
+
+def as_data(entry: Any) -> dict[str, Any]:
+    """An event as plain data, its body in place."""
+    data = plain(entry)
+    data.pop("bodyJson", None)
+    data["body"] = json.loads(entry.body_json or "{}")
+    return data
+
+
+def line(entry: Any, wide: bool) -> str:
+    """An event in one line."""
+    who = f"{entry.actor}({entry.actor_name})" if entry.actor_name else entry.actor
+    cause = f"{entry.cause:>7}  " if wide else ""
+    seq = f"{entry.seq:>7}" if entry.stream == "facts" else f"r{entry.seq:>6}"
+    return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{who:<14}  {entry.type:<26}  {entry.summary}"
+
+
+def _print_entry(entry: Any) -> None:
+    lines = (
+        ("Event", f"{entry.seq}  {entry.type} (version {entry.version}, {entry.effect_on_state})"),
+        ("When", f"{moment(entry.at_unix_ns)}, boot {entry.boot[:8]}, {entry.mono_ns / 1e9:.3f} s after it"),
+        ("Who", f"{entry.actor}" + (f" ({entry.actor_name}, unverified)" if entry.actor_name else "")),
+        ("Written by", f"release {entry.release}" + (f", {entry.slot}" if entry.slot else "")),
+        ("Cause", str(entry.cause or "")),
+        ("Call", str(entry.call or "")),
+        ("Hash", entry.hash),
+        ("What", entry.summary),
+    )
+    print("\n".join(f"{name + ':':<12}{value}" for name, value in lines if value))
+    print(json.dumps(json.loads(entry.body_json or "{}"), indent=2, ensure_ascii=False))

@@ -1,0 +1,175 @@
+"""`capsulectl journal …`: verify, stats, export, import."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsulectl.connection import Connection
+from capsulectl.contexts import known_head, remember_head
+from capsulectl.errors import USAGE, Failure
+from capsulectl.options import COMMON, Common, Output
+from capsulectl.render import moment, plain, say, size, write
+
+VERIFY_S = 600.0
+EXPORT_S = 3_600.0
+
+
+def verify(
+    *,
+    dir: Annotated[str, Parameter(name="--dir", help="A journal directory, looked at here, without a machine.")] = "",
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Prove the journal whole: nothing altered, dropped, inserted, reordered or cut off. Exits 1 if it is not.
+
+    Example: capsulectl journal verify
+    """
+    data = _verified_here(Path(dir)) if dir else _verified_there(common)
+    findings = data.get("findings", [])
+    if output in ("json", "yaml"):
+        write(data, output)
+    elif output == "name":
+        print(data.get("headHash", ""))
+    else:
+        print(f"Checked:  {data.get('checked', 0)} entries, {data.get('firstSeq', 0)} to {data.get('headSeq', 0)}")
+        print(f"Head:     {data.get('headHash', '')}")
+        for finding in findings:
+            print(f"Finding:  {finding}")
+        if not findings:
+            print("Whole:    yes")
+    if findings:
+        raise Failure("the journal is not whole")
+
+
+def _verified_there(common: Common) -> dict[str, Any]:
+    from capsule.v1 import capsule_pb2, history_pb2
+
+    connection = Connection(common.capsule)
+    info = connection.call(connection.capsule.GetInfo, capsule_pb2.GetInfoRequest())
+    seq, digest = known_head(info.capsule_id)
+    request = history_pb2.VerifyRequest(head_seq=seq, head_hash=digest)
+    answer = connection.call(connection.history.Verify, request, timeout=VERIFY_S)
+    if not answer.findings and answer.head_seq:
+        remember_head(info.capsule_id, answer.head_seq, answer.head_hash)
+    return plain(answer)
+
+
+def _verified_here(directory: Path) -> dict[str, Any]:
+    from journal.verify import verify as check
+
+    report = check(directory)
+    return {
+        "checked": report.checked,
+        "firstSeq": report.first_seq,
+        "headSeq": report.head_seq,
+        "headHash": report.head_hash,
+        "findings": [finding.problem for finding in report.findings],
+    }
+
+
+def stats(*, output: Output = "table", common: Common = COMMON) -> None:
+    """Show the journal's extent and size.
+
+    Example: capsulectl journal stats -o json
+    """
+    from capsule.v1 import history_pb2
+
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.history.Stats, history_pb2.StatsRequest())
+    if output in ("json", "yaml"):
+        write(plain(answer), output)
+        return
+    if output == "name":
+        print(answer.journal_id)
+        return
+    lines = [
+        ("Journal", answer.journal_id),
+        ("Begins", f"entry {answer.first_seq}, {moment(answer.first_at_unix_ns)}"),
+        ("Ends", f"entry {answer.last_seq}, {moment(answer.last_at_unix_ns)}"),
+        ("Head", answer.head_hash),
+        ("Reads", f"{answer.audit_entries} in the audit stream"),
+        ("Used", f"{size(answer.used_bytes)} of {size(answer.file_bytes)} on disk"),
+        ("Snapshots", f"{answer.snapshots}, newest at {answer.newest_snapshot_seq}"),
+    ]
+    print("\n".join(f"{name + ':':<11}{value}" for name, value in lines))
+    if output == "wide":
+        for tag, count in sorted(answer.by_type.items()):
+            print(f"  {count:>8}  {tag}")
+
+
+def export(
+    file: Annotated[str, Parameter(help="Where to write the archive.")],
+    /,
+    *,
+    force: Annotated[bool, Parameter(name="--force", negative="", help="Replace a file that is there.")] = False,
+    dir: Annotated[str, Parameter(name="--dir", help="From a journal directory, without a machine.")] = "",
+    common: Common = COMMON,
+) -> None:
+    """Write the whole journal into a compressed archive that proves itself.
+
+    Example: capsulectl journal export memory.capsule
+    """
+    target = Path(file)
+    if target.exists() and not force:
+        raise Failure(f"{file} exists: say --force to replace it", USAGE)
+    scratch = target.with_name(f".{target.name}.part")
+    try:
+        with scratch.open("wb") as out:
+            for block in _exported_here(Path(dir)) if dir else _exported_there(common):
+                out.write(block)
+            out.flush()
+            os.fsync(out.fileno())
+        scratch.replace(target)
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    say(f"{file}: {size(target.stat().st_size)}", common.quiet)
+
+
+def _exported_there(common: Common) -> Iterator[bytes]:
+    from capsule.v1 import history_pb2
+
+    connection = Connection(common.capsule)
+    for chunk in connection.stream(connection.history.Export, history_pb2.ExportRequest(), timeout=EXPORT_S):
+        yield chunk.data
+
+
+def _exported_here(directory: Path) -> Iterator[bytes]:
+    from journal import archive
+    from journal.errors import JournalError
+    from journal.reader import Reader
+
+    try:
+        reader = Reader.open(directory)
+        yield from archive.export(reader, reader.journal_id)
+        reader.close()
+    except JournalError as error:
+        raise Failure(str(error)) from error
+
+
+def import_(
+    file: Annotated[str, Parameter(help="The archive.")],
+    /,
+    *,
+    dir: Annotated[str, Parameter(name="--dir", help="The journal directory to make; it must hold none.")],
+    common: Common = COMMON,
+) -> None:
+    """Make a journal from an archive, checked entry by entry. For a machine that is not running.
+
+    Example: capsulectl journal import memory.capsule --dir /var/lib/capsule/journal
+    """
+    from journal.archive import import_archive
+    from journal.errors import JournalError
+
+    try:
+        with open(file, "rb") as source:
+            title = import_archive(source, Path(dir))
+    except OSError as error:
+        raise Failure(f"{error.filename or file}: {error.strerror}") from error
+    except JournalError as error:
+        raise Failure(str(error)) from error
+    say(f"entries {title.first_seq} to {title.last_seq} of journal {title.journal_id} are in {dir}", common.quiet)

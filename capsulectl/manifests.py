@@ -1,0 +1,286 @@
+"""Manifests: strict YAML to messages. What is unknown, doubled or of the wrong type is an error with file, line and path.
+
+The fields are the protobuf messages' own, in lowerCamelCase or snake_case; enum values in full, short (`HOST`) or by
+number; `env` as a mapping or as a list of name/value pairs. What `get` prints and only a capsule can say (status, uid …)
+is read over, so that its output can be applied again.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from google.protobuf.descriptor import FieldDescriptor as Field
+
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.errors import USAGE, Failure
+
+OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
+KINDS = {
+    "Container": pb.WORKLOAD_KIND_CONTAINER,
+    "MicroVM": pb.WORKLOAD_KIND_MICRO_VM,
+    "WORKLOAD_KIND_CONTAINER": pb.WORKLOAD_KIND_CONTAINER,
+    "WORKLOAD_KIND_MICRO_VM": pb.WORKLOAD_KIND_MICRO_VM,
+}
+SUFFIXES = (".yaml", ".yml")
+_SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INT = "tag:yaml.org,2002:int"
+_FLOAT = "tag:yaml.org,2002:float"
+_STR = "tag:yaml.org,2002:str"
+_BOOL = "tag:yaml.org,2002:bool"
+_NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class VolumeManifest:
+    """A volume as declared."""
+
+    name: str
+    size_bytes: int
+
+
+class ManifestError(Failure):
+    """Says where: file, line, and the path of the field."""
+
+    def __init__(self, source: str, node: yaml.Node | None, path: str, problem: str) -> None:
+        line = f":{node.start_mark.line + 1}" if node is not None else ""
+        where = f"{path}: " if path else ""
+        super().__init__(f"{source}{line}: {where}{problem}", USAGE)
+
+
+def load(sources: list[str]) -> tuple[list[pb.Workload], list[VolumeManifest]]:
+    """Every document of every source: files, directories (their .yaml and .yml), `-` for standard input."""
+    workloads: list[pb.Workload] = []
+    volumes: list[VolumeManifest] = []
+    names: dict[tuple[str, str], str] = {}
+    for source, text in _texts(sources):
+        for node in _documents(source, text):
+            parsed = _Document(source).parse(node)
+            kind = "volume" if isinstance(parsed, VolumeManifest) else "workload"
+            where = names.setdefault((kind, parsed.name), f"{source}:{node.start_mark.line + 1}")
+            if where != f"{source}:{node.start_mark.line + 1}":
+                raise ManifestError(source, node, "name", f"{parsed.name} is declared already at {where}")
+            if isinstance(parsed, VolumeManifest):
+                volumes.append(parsed)
+            else:
+                workloads.append(parsed)
+    if not workloads and not volumes:
+        raise Failure(f"nothing to apply in {', '.join(sources)}", USAGE)
+    return workloads, volumes
+
+
+def _texts(sources: list[str]) -> Iterator[tuple[str, str]]:
+    for source in sources:
+        if source == "-":
+            yield "standard input", sys.stdin.read()
+            continue
+        path = Path(source)
+        try:
+            if path.is_dir():
+                for file in sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and one.is_file()):
+                    yield str(file), file.read_text()
+            else:
+                yield source, path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}", USAGE) from error
+
+
+def _documents(source: str, text: str) -> Iterator[yaml.Node]:
+    try:
+        for node in yaml.compose_all(text, Loader=_Loader):
+            if node is not None and not (isinstance(node, yaml.ScalarNode) and node.tag == _NULL):
+                yield node
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise Failure(f"{source}{line}: no valid YAML: {error.problem}", USAGE) from error
+    except yaml.YAMLError as error:
+        raise Failure(f"{source}: no valid YAML: {error}", USAGE) from error
+
+
+class _Document:
+    """One document of one source."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def _wrong(self, node: yaml.Node, path: str, problem: str) -> ManifestError:
+        return ManifestError(self._source, node, path, problem)
+
+    def parse(self, node: yaml.Node) -> pb.Workload | VolumeManifest:
+        """The message. Raises ManifestError."""
+        fields = self._mapping(node, "")
+        if "kind" not in fields:
+            raise self._wrong(node, "kind", "missing: Container, MicroVM or Volume")
+        kind = self._scalar(fields["kind"][1], "kind")
+        if kind == "Volume":
+            return self._volume(node, fields)
+        if kind not in KINDS:
+            raise self._wrong(fields["kind"][1], "kind", f"{kind!r} is no kind: Container, MicroVM or Volume")
+        rest = {name: pair for name, pair in fields.items() if name != "kind"}
+        workload = pb.Workload(kind=KINDS[kind])
+        self._fill(workload, rest, "")
+        if not workload.name:
+            raise self._wrong(node, "name", "missing")
+        section = "container" if workload.kind == pb.WORKLOAD_KIND_CONTAINER else "micro_vm"
+        other = "micro_vm" if section == "container" else "container"
+        if workload.HasField(other):
+            raise self._wrong(node, _camel(other), f"does not go with `kind: {kind}`")
+        if not workload.HasField(section):
+            raise self._wrong(node, _camel(section), f"missing: `kind: {kind}` needs it")
+        if section == "container" and workload.container.network_mode == pb.NETWORK_MODE_UNSPECIFIED:
+            workload.container.network_mode = pb.NETWORK_MODE_BRIDGE
+        return workload
+
+    def _volume(self, node: yaml.Node, fields: dict[str, tuple[yaml.Node, yaml.Node]]) -> VolumeManifest:
+        for name, (key, _) in fields.items():
+            if name not in ("name", "kind", "size"):
+                raise self._wrong(key, name, "unknown field of a Volume: it has name and size")
+        for name in ("name", "size"):
+            if name not in fields:
+                raise self._wrong(node, name, "missing")
+        text = self._scalar(fields["size"][1], "size")
+        return VolumeManifest(self._scalar(fields["name"][1], "name"), self._size(fields["size"][1], text))
+
+    def _size(self, node: yaml.Node, text: str) -> int:
+        found = _SIZE.fullmatch(text.strip())
+        if found is None:
+            hint = f"say {text}MiB or {text}GiB" if text.strip().isdigit() else "write it like 512MiB or 2GiB"
+            raise self._wrong(node, "size", f"{text!r} has no unit that can be trusted: {hint}")
+        return int(found[1]) * _UNITS[found[2].upper()]
+
+    # --- YAML to messages ----------------------------------------------------------------------------------------
+
+    def _mapping(self, node: yaml.Node, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self._wrong(node, path, "must be a mapping")
+        fields: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for key, value in node.value:
+            name = self._scalar(key, path)
+            if name in fields:
+                raise self._wrong(key, _join(path, name), "given twice")
+            fields[name] = (key, value)
+        return fields
+
+    def _fill(self, message: Any, fields: dict[str, tuple[yaml.Node, yaml.Node]], path: str) -> None:
+        known = {name: one for one in message.DESCRIPTOR.fields for name in (one.json_name, one.name)}
+        for name, (key, value) in fields.items():
+            where = _join(path, name)
+            field = known.get(name)
+            if field is None:
+                near = _nearest(name, [one.json_name for one in message.DESCRIPTOR.fields])
+                raise self._wrong(key, where, f"unknown field{near}")
+            if not path and field.name in OUTPUT_ONLY:
+                continue
+            if isinstance(value, yaml.ScalarNode) and value.tag == _NULL:
+                continue  # `args:` with nothing behind it is as if it were not there
+            self._set(message, field, value, where)
+
+    def _set(self, message: Any, field: Any, node: yaml.Node, path: str) -> None:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            target = getattr(message, field.name)
+            for key, value in self._pairs(node, path):
+                target[key] = value
+        elif field.is_repeated:
+            if not isinstance(node, yaml.SequenceNode):
+                raise self._wrong(node, path, "must be a list")
+            target = getattr(message, field.name)
+            for number, item in enumerate(node.value):
+                where = f"{path}[{number}]"
+                if field.message_type is not None:
+                    self._fill(target.add(), self._mapping(item, where), where)
+                else:
+                    target.append(self._value(field, item, where))
+        elif field.message_type is not None:
+            target = getattr(message, field.name)
+            target.SetInParent()
+            self._fill(target, self._mapping(node, path), path)
+        else:
+            setattr(message, field.name, self._value(field, node, path))
+
+    def _pairs(self, node: yaml.Node, path: str) -> Iterator[tuple[str, str]]:
+        """A mapping, or the older manual's list of name/value pairs."""
+        if isinstance(node, yaml.SequenceNode):
+            seen: set[str] = set()
+            for number, item in enumerate(node.value):
+                fields = self._mapping(item, f"{path}[{number}]")
+                if fields.keys() != {"name", "value"}:
+                    raise self._wrong(item, f"{path}[{number}]", "must have name and value, and nothing else")
+                name = self._scalar(fields["name"][1], f"{path}[{number}].name")
+                if name in seen:
+                    raise self._wrong(item, f"{path}[{number}]", f"{name} is given twice")
+                seen.add(name)
+                yield name, self._text(fields["value"][1], f"{path}[{number}].value")
+            return
+        for name, (_, value) in self._mapping(node, path).items():
+            yield name, self._text(value, _join(path, name))
+
+    def _value(self, field: Any, node: yaml.Node, path: str) -> Any:
+        if field.enum_type is not None:
+            return self._enum(field.enum_type, node, path)
+        match field.cpp_type:
+            case Field.CPPTYPE_STRING:
+                return self._text(node, path)
+            case Field.CPPTYPE_BOOL:
+                if node.tag != _BOOL:
+                    raise self._wrong(node, path, "must be true or false")
+                return yaml.SafeLoader.bool_values[node.value.lower()]
+            case _:
+                return self._number(field, node, path)
+
+    def _number(self, field: Any, node: yaml.Node, path: str) -> int:
+        text = self._scalar(node, path)
+        limit = 1 << (32 if field.cpp_type in (Field.CPPTYPE_UINT32, Field.CPPTYPE_INT32) else 64)
+        if node.tag != _INT or not text.isdigit() or (len(text) > 1 and text.startswith("0")):
+            raise self._wrong(node, path, "must be a whole number")
+        if int(text) >= limit:
+            raise self._wrong(node, path, f"must be below {limit}")
+        return int(text)
+
+    def _enum(self, enum: Any, node: yaml.Node, path: str) -> int:
+        text = self._scalar(node, path)
+        prefix = enum_prefix(enum)
+        if text.isdigit() and int(text) in enum.values_by_number:
+            return int(text)
+        for name in (text, prefix + text.upper().replace("-", "_")):
+            if name in enum.values_by_name:
+                return int(enum.values_by_name[name].number)
+        words = ", ".join(one.name.removeprefix(prefix) for one in enum.values if one.number)
+        raise self._wrong(node, path, f"{text!r} is none of {words}")
+
+    def _text(self, node: yaml.Node, path: str) -> str:
+        text = self._scalar(node, path)
+        if node.tag in (_BOOL, _NULL):
+            # YAML reads `yes`, `on` and nothing at all as something else than text: only quotes say what is meant.
+            raise self._wrong(node, path, f"must be text: write it in quotes, \"{text}\"")
+        return text
+
+    def _scalar(self, node: yaml.Node, path: str) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._wrong(node, path, "must be a single value")
+        return str(node.value)
+
+
+def enum_prefix(enum: Any) -> str:
+    """What all names of an enum begin with: NETWORK_MODE_ for NetworkMode."""
+    return str(enum.values_by_number[0].name.removesuffix("UNSPECIFIED"))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    return f": do you mean {close[0]}?" if close else ""

@@ -1,0 +1,93 @@
+"""Answers to text: aligned columns, JSON, YAML, names. Data on standard output, everything else on standard error."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from capsulectl.options import Format
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need to be, the last one free."""
+    lines = [list(headings), *[list(row) for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def plain(message: Any) -> dict[str, Any]:
+    """A protobuf message as plain data, in the names manifests use; 64-bit numbers as numbers."""
+    from google.protobuf.json_format import MessageToDict
+
+    return _numbers(message.DESCRIPTOR, MessageToDict(message))
+
+
+def _numbers(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
+    """protobuf's JSON writes 64-bit numbers as strings, for JavaScript's sake; scripts with jq want numbers."""
+    from google.protobuf.descriptor import FieldDescriptor as field
+
+    wide = (field.CPPTYPE_INT64, field.CPPTYPE_UINT64)
+    for one in descriptor.fields:
+        if one.json_name not in value:
+            continue
+        found = value[one.json_name]
+        is_map = one.message_type is not None and one.message_type.GetOptions().map_entry
+        if one.cpp_type in wide:
+            value[one.json_name] = [int(item) for item in found] if isinstance(found, list) else int(found)
+        elif is_map and one.message_type.fields_by_name["value"].cpp_type in wide:
+            value[one.json_name] = {key: int(item) for key, item in found.items()}
+        elif one.message_type is not None and not is_map:
+            for item in found if isinstance(found, list) else [found]:
+                _numbers(one.message_type, item)
+    return value
+
+
+def write(data: Any, output: Format) -> None:
+    """Print plain data as JSON or YAML."""
+    if output == "json":
+        print(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    import yaml
+
+    print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+
+
+def write_line(data: Any) -> None:
+    """One JSON object a line, at once."""
+    print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """Tell the operator something that is not data."""
+    if not quiet:
+        print(text, file=sys.stderr)
+
+
+def age(at_ns: int, now_ns: int | None = None) -> str:
+    """How long ago, in its largest unit; empty for never."""
+    if not at_ns:
+        return ""
+    seconds = max(0, ((now_ns or time.time_ns()) - at_ns) // 1_000_000_000)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def moment(at_ns: int) -> str:
+    """A wall time, in the operator's own time zone, to the millisecond."""
+    local = time.localtime(at_ns // 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{at_ns % 1_000_000_000 // 1_000_000:03d}"
+
+
+def size(count: int) -> str:
+    """Bytes, in powers of two."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

@@ -1,0 +1,83 @@
+"""`capsulectl replay`: the fold again, on the machine or here, from an archive."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsulectl.connection import Connection
+from capsulectl.errors import USAGE, Failure
+from capsulectl.options import COMMON, Common, Output
+from capsulectl.render import plain, write
+
+REPLAY_S = 600.0
+
+
+def replay(
+    *,
+    to: Annotated[int, Parameter(name="--to", help="Up to this event; 0: all.")] = 0,
+    verify: Annotated[
+        bool, Parameter(name="--verify", negative="", help="Compare with the machine's own state; exit 1 if it differs.")
+    ] = False,
+    file: Annotated[str, Parameter(name="--file", help="Fold an archive, here, without a machine.")] = "",
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Fold the journal again and print the state's hash.
+
+    Example: capsulectl replay --verify
+    """
+    if file:
+        if verify:
+            raise Failure("--verify compares with a machine; an archive is proven by its own chain while it is read", USAGE)
+        _print(_replayed_archive(Path(file), to), output)
+        return
+    from capsule.v1 import history_pb2 as pb
+
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.history.Replay, pb.ReplayRequest(to=0 if verify else to), timeout=REPLAY_S)
+    _print(plain(answer), output)
+    if verify and answer.live_hash != answer.state_hash:
+        raise Failure(
+            f"the machine's own state at {answer.seq} has the hash {answer.live_hash}: it is not the fold of its journal. "
+            "Keep the journal (`capsulectl journal export`) and restart capsuled, which folds it again"
+        )
+    if verify and output in ("table", "wide"):
+        print("Verified:  the machine's state is the fold of its journal")
+
+
+def _replayed_archive(path: Path, to: int) -> dict[str, Any]:
+    import time
+
+    from journal.archive import Archive
+    from journal.codec import BadBody, UnknownMust, decode
+    from journal.errors import JournalError
+    from projections.fold import fold
+    from projections.state import Machine
+    from projections.views import VIEW, state_hash
+
+    machine, entries, began = Machine(), 0, time.perf_counter()
+    try:
+        with path.open("rb") as source:
+            for stream, stored in Archive(source).entries():
+                if stream == "facts" and (not to or stored.header.seq <= to):
+                    fold(machine, stored.header, decode(stored))
+                    entries += 1
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror}", USAGE) from error
+    except (JournalError, UnknownMust, BadBody) as error:
+        raise Failure(str(error)) from error
+    elapsed_us = int((time.perf_counter() - began) * 1e6)
+    return {
+        "seq": machine.seq, "view": VIEW, "stateHash": state_hash(machine), "entries": entries, "elapsedUs": elapsed_us,
+    }  # fmt: skip
+
+
+def _print(data: dict[str, Any], output: str) -> None:
+    if output in ("json", "yaml"):
+        write(data, output)  # type: ignore[arg-type]
+    elif output == "name":
+        print(data["stateHash"])
+    else:
+        print(f"Replayed:  {data.get('entries', 0)} entries, up to {data.get('seq', 0)}, in {data['elapsedUs'] / 1000:.1f} ms")
+        print(f"State:     {data['stateHash']} (view {data['view']})")
