@@ -1,9 +1,81 @@
-.PHONY: test
-test: .venv/ready
-	.venv/bin/python -m pytest -q tests
+# Two commands do everything from nothing: `make demo` and `make test`. The rest is for daily work.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+SEEDS ?= 2000
+# What the daemon, its tests and its demo need from Debian.
+PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 e2fsprogs fuse3
+# What the benchmarks compare with, on top.
+PEERS := podman crun sqlite3
 
-.venv/ready:
-	command -v /usr/bin/python3 >/dev/null && /usr/bin/python3 -c 'import ensurepip' || (apt-get update && apt-get install -y python3-venv)
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: venv packages ## the tour: a daemon, an image, a container, its history
+	$(PYTHON) -m tools.demo
+
+.PHONY: up
+up: venv packages ## start a daemon that stays, with its state in ./var
+	$(PYTHON) -m tools.hosted up
+
+.PHONY: down
+down: venv ## stop that daemon and everything it runs; the state stays
+	$(PYTHON) -m tools.hosted down
+
+.PHONY: test
+test: venv packages ## every check and every test
+	$(PYTHON) -m tools.check
+	$(PYTHON) -m pytest
+
+.PHONY: check
+check: venv ## formatter, linter, types, import contracts, stubs, docs
+	$(PYTHON) -m tools.check
+
+.PHONY: sim
+sim: venv ## simulate SEEDS seeds (default 2000); SEED=n replays one with its trace
+	$(PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+.PHONY: bench
+bench: venv packages peers ## every figure, as ratios in one run; also in build/bench.json
+	$(PYTHON) -m bench
+
+.PHONY: bench-faults
+bench-faults: venv packages ## 500 kills under load, 200 power cuts
+	$(PYTHON) -m bench.faults
+
+.PHONY: stubs
+stubs: venv ## generate gen/ from proto/
+	$(PYTHON) -m tools.stubs
+
+.PHONY: docs
+docs: venv ## generate the event catalogue and the CLI reference
+	$(PYTHON) -m tools.docs
+
+.PHONY: lock
+lock: venv ## resolve requirements.lock anew
+	.venv/bin/pip-compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-header \
+		--strip-extras --allow-unsafe --extra daemon --extra dev -o requirements.lock pyproject.toml
+
+.PHONY: clean
+clean: ## remove what was built; never ./var
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: venv
+venv: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml
+	@/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || tools/packages python3-venv
 	/usr/bin/python3 -m venv .venv
-	.venv/bin/pip install -q msgspec pytest
-	touch $@
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: packages
+packages:
+	@tools/packages $(PACKAGES)
+
+.PHONY: peers
+peers:
+	@tools/packages $(PEERS)

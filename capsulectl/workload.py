@@ -1,5 +1,6 @@
 """`capsulectl workload …`: list, get, start, stop, restart, delete, wait."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
@@ -240,7 +241,7 @@ def _page(workload: Any) -> str:
         ("Message", status.message),
         ("Desired", pb.DesiredState.Name(workload.desired_state).removeprefix("DESIRED_STATE_").lower()),
         ("Image", f"{short_image(container.image)} ({workload.image_digest})"),
-        ("Command", " ".join([*container.command, *container.args])),
+        ("Command", shlex.join([*container.command, *container.args]).replace("\n", " ")),
         ("Network", pb.NetworkMode.Name(container.network_mode).removeprefix("NETWORK_MODE_")),
         ("Run", f"{status.run}" + (f", pid {status.pid}" if status.pid else "")),
         ("Started", f"{age(status.started_at_unix_ns)} ago" if status.started_at_unix_ns else ""),

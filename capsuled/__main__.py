@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from capsuled.layout import Layout, hosted
 from journal.errors import JournalError
 from journal.release import RELEASE
 
@@ -22,13 +23,11 @@ def main() -> None:
     problem = _missing()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
-    from capsuled.layout import hosted
-
     layout = hosted(arguments.state)
     try:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         log_file = _log_to(layout.daemon_logs, arguments.verbose)
-        code = asyncio.run(_run(layout, log_file))
+        code = asyncio.run(_halt(layout) if arguments.halt else _run(layout, log_file))
     except JournalError as error:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
@@ -39,6 +38,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="capsuled", description="The Capsule daemon, hosted on this machine.")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help=f"state directory (default {DEFAULT_STATE})")
+    parser.add_argument(
+        "--halt", action="store_true", help="end everything that runs here; the next start brings it back"
+    )
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=RELEASE)
     return parser.parse_args()
@@ -69,7 +71,17 @@ def _log_to(directory: Path, verbose: bool) -> Path:
     return log_file
 
 
-async def _run(layout, log_file: Path) -> int:  # type: ignore[no-untyped-def]
+async def _halt(layout: Layout) -> int:
+    from capsuled.halt import halt
+    from journal.environment import hold
+
+    with hold(layout.journal):  # refuses while a daemon has it
+        ended = await halt(layout)
+    print(f"{ended} ended")
+    return 0
+
+
+async def _run(layout: Layout, log_file: Path) -> int:
     from capsuled.daemon import run
 
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()

@@ -25,7 +25,7 @@ from capsuled.declare import Declarations
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
-from capsuled.host import container_host
+from capsuled.host import cgroup_parent, container_host
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.log_stream import LogStreams
@@ -173,7 +173,7 @@ def _drivers(layout: Layout, identity: Identity) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
     images = ContainerdImages(connection, layout.spool)
     containers = ContainerdDriver(
-        connection, images.unpacker, container_host(f"/{identity.short_id}"), layout.logs, layout.runc
+        connection, images.unpacker, container_host(cgroup_parent(identity)), layout.logs, layout.runc
     )
     return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images)
 

@@ -1,5 +1,6 @@
 """What the machine under the daemon is and has, read from the kernel once for each question."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from capsuled.identity import Identity
 from effects.containers.spec import NOFILE, Host
+
+CGROUPS = Path("/sys/fs/cgroup")
 
 _CAPABILITIES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
@@ -78,3 +82,16 @@ def container_host(cgroup_parent: str) -> Host:
     names = tuple(f"CAP_{name}" for number, name in enumerate(_CAPABILITIES) if bounding >> number & 1)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return Host(cgroup_parent, names, NOFILE if hard == resource.RLIM_INFINITY else hard)
+
+def cgroup_parent(identity: Identity) -> str:
+    """Below it live this capsule's containers, and nothing else."""
+    return f"/{identity.short_id}-{identity.capsule_id[-6:]}"
+
+
+def remove_cgroups(parent: str) -> None:
+    """Remove what runc leaves of the parent: an empty group per controller (cgroup v1), or one (v2)."""
+    name = parent.lstrip("/")
+    for top in (CGROUPS, *(one for one in CGROUPS.iterdir() if one.is_dir())):
+        for directory, _, _ in os.walk(top / name, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)

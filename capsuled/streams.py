@@ -32,6 +32,8 @@ async def opened(
     try:
         yield stream
     except BaseException as error:
+        if stream.exit_code is not None:
+            raise  # a client that leaves once it has the exit code has had it all
         stream.outcome = "failed" if isinstance(error, Exception) else "cancelled"
         stream.reason = getattr(error, "reason", type(error).__name__)
         raise

@@ -12,6 +12,8 @@ Only `sync=True, metasync=True, writemap=False` kept every acknowledged entry in
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -57,18 +59,11 @@ class Environment:
                     f"{self.directory} holds {strange[0]}, which is not the journal's: choose an empty directory "
                     "for a new machine, or the right one for an old"
                 )
-            self._owner = os.open(self.directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._owner = _own(self.directory)
         except OSError as error:
             raise JournalReadOnly(
                 f"the journal's directory {self.directory} cannot be written: {error.strerror}. Make the file "
                 "system writable; until then nothing can be changed here"
-            ) from error
-        try:
-            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._release()
-            raise JournalLocked(
-                f"another capsuled has {self.directory}: stop it first, or give this one a state directory of its own"
             ) from error
 
     def _open(self) -> lmdb.Environment:
@@ -160,3 +155,26 @@ class Environment:
 
 def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
+
+
+def _own(directory: Path) -> int:
+    owner = os.open(directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(owner)
+        raise JournalLocked(
+            f"another capsuled has {directory}: stop it first, or give this one a state directory of its own"
+        ) from error
+    return owner
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Own the directory without opening the journal. Raises JournalLocked and OSError."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    owner = _own(directory)
+    try:
+        yield
+    finally:
+        os.close(owner)

@@ -1,0 +1,51 @@
+"""Ending everything a hosted capsule runs, without a daemon: what switching the machine off is for the OS.
+
+Desired state stays as it is: the next daemon finds its runs gone and starts them again.
+"""
+
+import asyncio
+import logging
+import shutil
+
+from capsuled.host import cgroup_parent, container_host, remove_cgroups
+from capsuled.identity import load_or_make
+from capsuled.layout import Layout
+from capsuled.processes import supervise
+from effects.containerd.config import paths_under, render
+from effects.containerd.connection import Connection
+from effects.containers.containerd_driver import ContainerdDriver
+from effects.containers.containerd_exec import ContainerdExecutor
+from effects.images.rootfs import Unpacker
+
+log = logging.getLogger(__name__)
+
+GRACE_MS = 5_000
+
+
+async def halt(layout: Layout) -> int:
+    """End every run; returns how many there were. The daemon must not be running."""
+    identity = load_or_make(layout.identity)
+    paths = paths_under(layout.containerd, layout.run)
+    layout.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.daemon_logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    layout.containerd.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.config.write_text(render(paths))
+    runtime = asyncio.ensure_future(
+        supervise(["containerd", "--config", str(paths.config)], layout.daemon_logs / "containerd.log")
+    )
+    connection = Connection(paths.address)
+    try:
+        await connection.ready()
+        await ContainerdExecutor(connection, layout.execs).sweep()
+        host = container_host(cgroup_parent(identity))
+        driver = ContainerdDriver(connection, Unpacker(connection), host, layout.logs, layout.runc)
+        runs = await driver.observe()
+        await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
+        await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
+    finally:
+        await connection.close()
+        runtime.cancel()
+        await asyncio.gather(runtime, return_exceptions=True)
+    remove_cgroups(cgroup_parent(identity))
+    shutil.rmtree(layout.run, ignore_errors=True)
+    return len(runs)
