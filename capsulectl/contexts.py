@@ -41,7 +41,7 @@ def _load(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise Failure(f"{path} is no valid YAML: {error}") from error
     if not isinstance(loaded, dict):

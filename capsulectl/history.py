@@ -104,7 +104,9 @@ def parse_since(text: str, now: float | None = None) -> int:
     try:
         return int(datetime.datetime.fromisoformat(text).timestamp() * 1e9)
     except ValueError as error:
-        raise Failure(f"--since {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE) from error
+        raise Failure(
+            f"--since {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE
+        ) from error
 
 
 def as_data(entry: Any) -> dict[str, Any]:

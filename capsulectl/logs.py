@@ -11,9 +11,7 @@ from capsulectl.options import COMMON, Common, Name
 
 Follow = Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")]
 Tail = Annotated[int, Parameter(name=["-n", "--tail"], help="Only the last so many lines of each stream; 0: all.")]
-Stream = Annotated[
-    Literal["both", "stdout", "stderr"], Parameter(name="--stream", help="Only one of the two streams.")
-]
+Stream = Annotated[Literal["both", "stdout", "stderr"], Parameter(name="--stream", help="Only one of the two streams.")]
 
 
 def logs(name: Name, /, *, follow: Follow = False, tail: Tail = 0, stream: Stream = "both",

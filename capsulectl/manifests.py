@@ -1,7 +1,7 @@
-"""Manifests: strict YAML to messages. What is unknown, doubled or of the wrong type is an error with file, line and path.
+"""Manifests: strict YAML to messages. What is unknown, doubled or mistyped is an error with file, line and path.
 
 The fields are the protobuf messages' own, in lowerCamelCase or snake_case; enum values in full, short (`HOST`) or by
-number; `env` as a mapping or as a list of name/value pairs. What `get` prints and only a capsule can say (status, uid …)
+number; `env` as a mapping or as a list of name/value pairs. What `get` prints and only a capsule can say (status, uid)
 is read over, so that its output can be applied again.
 """
 
@@ -256,7 +256,7 @@ class _Document:
         text = self._scalar(node, path)
         if node.tag in (_BOOL, _NULL):
             # YAML reads `yes`, `on` and nothing at all as something else than text: only quotes say what is meant.
-            raise self._wrong(node, path, f"must be text: write it in quotes, \"{text}\"")
+            raise self._wrong(node, path, f'must be text: write it in quotes, "{text}"')
         return text
 
     def _scalar(self, node: yaml.Node, path: str) -> str:

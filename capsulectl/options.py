@@ -39,9 +39,12 @@ class Common:
     """Options of every command that talks to a capsule."""
 
     capsule: Annotated[
-        str, Parameter(name="--capsule", help="A context's name, or unix:PATH (default: CAPSULE_HOST, current context).")
+        str,
+        Parameter(name="--capsule", help="A context's name, or unix:PATH (default: CAPSULE_HOST, current context)."),
     ] = ""
-    quiet: Annotated[bool, Parameter(name=["-q", "--quiet"], negative="", help="Print only what was asked for.")] = False
+    quiet: Annotated[bool, Parameter(name=["-q", "--quiet"], negative="", help="Print only what was asked for.")] = (
+        False
+    )
 
 
 COMMON = Common()

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, Output
+from capsulectl.options import COMMON, Common, Format, Output
 from capsulectl.render import plain, write
 
 REPLAY_S = 600.0
@@ -17,7 +17,8 @@ def replay(
     *,
     to: Annotated[int, Parameter(name="--to", help="Up to this event; 0: all.")] = 0,
     verify: Annotated[
-        bool, Parameter(name="--verify", negative="", help="Compare with the machine's own state; exit 1 if it differs.")
+        bool,
+        Parameter(name="--verify", negative="", help="Compare with the machine's own state; exit 1 if it differs."),
     ] = False,
     file: Annotated[str, Parameter(name="--file", help="Fold an archive, here, without a machine.")] = "",
     output: Output = "table",
@@ -29,7 +30,9 @@ def replay(
     """
     if file:
         if verify:
-            raise Failure("--verify compares with a machine; an archive is proven by its own chain while it is read", USAGE)
+            raise Failure(
+                "--verify compares with a machine; an archive is proven by its own chain while it is read", USAGE
+            )
         _print(_replayed_archive(Path(file), to), output)
         return
     from capsule.v1 import history_pb2 as pb
@@ -39,7 +42,8 @@ def replay(
     _print(plain(answer), output)
     if verify and answer.live_hash != answer.state_hash:
         raise Failure(
-            f"the machine's own state at {answer.seq} has the hash {answer.live_hash}: it is not the fold of its journal. "
+            f"the machine's own state at {answer.seq} has the hash {answer.live_hash}: it is not the fold of its "
+            "journal. "
             "Keep the journal (`capsulectl journal export`) and restart capsuled, which folds it again"
         )
     if verify and output in ("table", "wide"):
@@ -73,11 +77,12 @@ def _replayed_archive(path: Path, to: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(data: dict[str, Any], output: str) -> None:
+def _print(data: dict[str, Any], output: Format) -> None:
     if output in ("json", "yaml"):
-        write(data, output)  # type: ignore[arg-type]
+        write(data, output)
     elif output == "name":
         print(data["stateHash"])
     else:
-        print(f"Replayed:  {data.get('entries', 0)} entries, up to {data.get('seq', 0)}, in {data['elapsedUs'] / 1000:.1f} ms")
+        elapsed_ms = data["elapsedUs"] / 1000
+        print(f"Replayed:  {data.get('entries', 0)} entries, up to {data.get('seq', 0)}, in {elapsed_ms:.1f} ms")
         print(f"State:     {data['stateHash']} (view {data['view']})")

@@ -96,7 +96,8 @@ def explain(path: Annotated[str, Parameter(help="A kind, or a field of it: Conta
         _explain_volume(names)
         return
     section = "container" if found == "Container" else "micro_vm"
-    message, title, text = pb.Workload.DESCRIPTOR, found, KINDS[found]
+    message: Any = pb.Workload.DESCRIPTOR
+    title, text = found, KINDS[found]
     spec = message.fields_by_name[section].message_type
     for name in names:
         # The section may be left out: Container.restart is Container.container.restart.
@@ -125,13 +126,15 @@ def _explain_volume(names: list[str]) -> None:
 
 def _list_fields(message: Any, section: str) -> None:
     for field in message.fields:
-        if message is pb.Workload.DESCRIPTOR:
-            if field.name in OUTPUT_ONLY or field.name in {"container", "micro_vm"} - {section}:
-                continue
+        hidden = OUTPUT_ONLY | ({"container", "micro_vm"} - {section})
+        if message is pb.Workload.DESCRIPTOR and field.name in hidden:
+            continue
         print(f"  {field.json_name:<20}{_describe(field):<11}{FIELDS[message.name][field.json_name]}")
         if field.name == section:
             for inner in field.message_type.fields:
-                print(f"    {inner.json_name:<20}{_describe(inner):<11}{FIELDS[field.message_type.name][inner.json_name]}")
+                print(
+                    f"    {inner.json_name:<20}{_describe(inner):<11}{FIELDS[field.message_type.name][inner.json_name]}"
+                )
 
 
 def _field(message: Any, name: str) -> Any:

@@ -65,5 +65,5 @@ def _note(item: Any, goals: dict[str, Goal], left: dict[str, Goal], seen: dict[s
 def _reached(workload: Any, goal: Goal) -> bool:
     phase = workload.status.phase
     if goal is Goal.RUNNING:
-        return phase == pb.WORKLOAD_PHASE_RUNNING or workload.status.phase_detail == "completed"
+        return bool(phase == pb.WORKLOAD_PHASE_RUNNING) or workload.status.phase_detail == "completed"
     return goal is Goal.STOPPED and phase in (pb.WORKLOAD_PHASE_STOPPED, pb.WORKLOAD_PHASE_FAILED)

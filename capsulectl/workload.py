@@ -20,9 +20,7 @@ _HEADINGS = ("NAME", "PHASE", "RESTARTS", "AGE", "IMAGE")
 _WIDE = (*_HEADINGS, "RUN", "PID", "UID", "NETWORK", "DIGEST", "MESSAGE")
 
 
-def list_(
-    *, output: Output = "table", watch: Watch = False, selector: Labels = "", common: Common = COMMON
-) -> None:
+def list_(*, output: Output = "table", watch: Watch = False, selector: Labels = "", common: Common = COMMON) -> None:
     """List workloads.
 
     Example: capsulectl workload list -o wide
@@ -144,9 +142,7 @@ def confirm(question: str, yes: bool) -> None:
         raise Failure("nothing was changed")
 
 
-def _act(
-    common: Common, method: str, request: Any, done: str, name: str, goal: Goal | None, timeout: float
-) -> Any:
+def _act(common: Common, method: str, request: Any, done: str, name: str, goal: Goal | None, timeout: float) -> Any:
     connection = Connection(common.capsule)
     call: Callable[..., Any] = getattr(connection.workloads, method)
     answer = connection.call(call, request)

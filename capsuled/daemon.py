@@ -262,6 +262,7 @@ async def _act(
         await observer.synced.wait()
         if state.acts:
             runner = Runner(engine, drivers.containers, vault.environment, clock, group)
+            observer.acting_on = runner.acting_on
             engine.on_change(runner.wake)
             runner.open()
 

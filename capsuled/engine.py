@@ -1,4 +1,4 @@
-"""The heart: one place where calls are admitted, entries appended, state folded, and everybody woken. No I/O of its own.
+"""The heart: one place where calls are admitted, entries appended, state folded, and all are woken. No I/O of its own.
 
 All of it runs on the event loop's thread, so admission is strictly one call after another. What is answered, shown or
 acted on waits for `durable`; the head state may be ahead of the disk, the world never is.

@@ -1,4 +1,4 @@
-"""Exec as a stream: the client's messages to the process, the process's output to the client, and its exit code last."""
+"""Exec as a stream: the client's messages to the process, its output to the client, and its exit code last."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.engine import Caller, Engine
 from capsuled.rpc import refuse
 from capsuled.streams import OpenStream, opened
-from effects.containers.exec_protocol import ExecRequest, Executor, ExecSession
+from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
 from projections.phases import RunPhase
 
 Requests = AsyncIterator[pb.WorkloadExecClientMessage]
@@ -30,7 +30,10 @@ class ExecStreams:
             try:
                 async for number, data in session.output():
                     stream.bytes_out += len(data)
-                    yield pb.WorkloadExecServerMessage(**{"stdout" if number == 1 else "stderr": data})
+                    if number == 1:
+                        yield pb.WorkloadExecServerMessage(stdout=data)
+                    else:
+                        yield pb.WorkloadExecServerMessage(stderr=data)
                 stream.exit_code = await session.wait()
                 yield pb.WorkloadExecServerMessage(exit=pb.WorkloadExecExit(exit_code=stream.exit_code))
             finally:
@@ -50,7 +53,10 @@ class ExecStreams:
         if config.tty:
             await _drain(requests)
             refuse(
-                "UNIMPLEMENTED", "NO_TERMINAL", "this release runs exec without a terminal: leave `-t` out", "config.tty"
+                "UNIMPLEMENTED",
+                "NO_TERMINAL",
+                "this release runs exec without a terminal: leave `-t` out",
+                "config.tty",
             )
         workload = self._engine.machine.workloads.get(config.name)
         if workload is None:

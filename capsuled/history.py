@@ -142,7 +142,9 @@ class History:
                 if len(found) >= TREE_ENTRIES * 20:
                     break
         if not names:
-            found.update((one.header.seq, one) for one in self._reader.entries(root.header.seq + 1, root.header.seq + 500))
+            found.update(
+                (one.header.seq, one) for one in self._reader.entries(root.header.seq + 1, root.header.seq + 500)
+            )
         found.pop(root.header.seq, None)
         return [found[seq] for seq in sorted(found)]
 
@@ -181,5 +183,3 @@ def message_of(stored: Stored, stream: str = "facts") -> pb.HistoryEntry:
 
 def _actor(actor: Actor) -> str:
     return actor.id or actor.kind
-
-

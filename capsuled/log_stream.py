@@ -28,7 +28,12 @@ class LogStreams:
         name, uid = workload.name, workload.uid
         directory = self._directory / name
         number = 0 if workload.run is None else workload.run.number
-        files = [TailedFile(directory / f"{uid}.{number}{suffix}",) for suffix in _suffixes(only)]
+        files = [
+            TailedFile(
+                directory / f"{uid}.{number}{suffix}",
+            )
+            for suffix in _suffixes(only)
+        ]
         try:
             for file in files:
                 file.seek_tail(tail_lines)
@@ -56,8 +61,15 @@ class LogStreams:
             for file in files:
                 file.close()
 
+
 def _suffixes(only: int) -> tuple[str, ...]:
-    return {pb.LOG_STREAM_STDOUT: (".out",), pb.LOG_STREAM_STDERR: (".err",)}.get(only, (".out", ".err"))
+    match only:
+        case pb.LOG_STREAM_STDOUT:
+            return (".out",)
+        case pb.LOG_STREAM_STDERR:
+            return (".err",)
+        case _:
+            return (".out", ".err")
 
 
 def _chunk(file: TailedFile, data: bytes) -> pb.WorkloadLogChunk:

@@ -6,14 +6,14 @@ workload any more is removed.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from capsuled.engine import Engine
 from effects.containers.protocol import ContainerDriver, Resync
 from effects.errors import DriverError
 from effects.runner import seen_run
 from journal.clock import Clock
-from journal.events import Event
-from projections.observations import live_runs, observe_all, observe_run, strangers
+from projections.observations import Observation, live_runs, observe_all, observe_run, strangers
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,15 @@ RETRY_S = 0.5
 
 
 class Observer:
-    """`synced` is set once everything was observed for the first time; before it, nothing may be planned."""
+    """`acting_on` tells which effect is at work on a workload. `synced` is set once everything was observed for the
+    first time; before it, nothing may be planned."""
 
     def __init__(self, engine: Engine, containers: ContainerDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
         self._containers = containers
         self._clock = clock
         self._frozen = frozen
+        self.acting_on: Callable[[str], int] = _nobody
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -36,12 +38,15 @@ class Observer:
             if isinstance(report, Resync):
                 await self._resync()
             else:
-                self._record(observe_run(self._engine.machine, seen_run(report), self._clock.boot_id, self._clock.mono_ns()))
+                self._record(
+                    observe_run(self._engine.machine, seen_run(report), self._clock.boot_id, self._clock.mono_ns())
+                )
 
-    def _record(self, events: tuple[Event, ...]) -> None:
+    def _record(self, events: tuple[Observation, ...]) -> None:
         if events and not self._frozen:
             # What the world did has happened, whether or not the disk is full: the reserve is for this.
-            self._engine.record(events, reserved=True)
+            for event in events:
+                self._engine.record((event,), cause=self.acting_on(event.name), reserved=True)
 
     async def _resync(self) -> None:
         """Look until one look succeeds; the stream of ends waits meanwhile and loses nothing."""
@@ -61,3 +66,7 @@ class Observer:
             else:
                 self.synced.set()
                 return
+
+
+def _nobody(name: str) -> int:
+    return 0

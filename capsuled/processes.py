@@ -36,7 +36,11 @@ async def run(*argv: str) -> bytes:
         await child.wait()
         raise
     if child.returncode:
-        how = f"killed by {signal.Signals(-child.returncode).name}" if child.returncode < 0 else f"exit {child.returncode}"
+        how = (
+            f"killed by {signal.Signals(-child.returncode).name}"
+            if child.returncode < 0
+            else f"exit {child.returncode}"
+        )
         raise CommandFailed(f"`{' '.join(argv)}`: {how}: {err.decode(errors='replace').strip()[-500:]}")
     return out
 

@@ -1,4 +1,4 @@
-"""Resolve: the one step before admission that may touch the world. Tags become digests, env values sealed references."""
+"""Resolve: the one step before admission that may touch the world. Tags become digests, env values are sealed."""
 
 from collections.abc import Sequence
 

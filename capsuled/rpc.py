@@ -77,7 +77,9 @@ def status_of_error(error: BaseException) -> tuple[grpc.StatusCode, str, str, tu
         case _:
             number = uuid.uuid4().hex[:8]
             log.error("internal error %s", number, exc_info=error)
-            message = f"something went wrong inside capsuled (error {number}): `capsulectl capsule logs` has the details"
+            message = (
+                f"something went wrong inside capsuled (error {number}): `capsulectl capsule logs` has the details"
+            )
             return grpc.StatusCode.INTERNAL, "INTERNAL", message, ()
 
 
@@ -92,7 +94,7 @@ Note = Callable[[str, Any, Any], None]
 """Called with (method, request, context) after a unary call that succeeded."""
 
 
-class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Interceptor(grpc.aio.ServerInterceptor[Any, Any]):
     """Maps errors, and hands finished unary calls to `note`."""
 
     def __init__(self, note: Note) -> None:
@@ -104,6 +106,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler is None:
             return None
         method = details.method.removeprefix("/capsule.v1.")
+        wrapped: Callable[..., Any]
         if handler.unary_unary:
             wrapped, make = self._single(handler.unary_unary, method), grpc.unary_unary_rpc_method_handler
         elif handler.stream_unary:

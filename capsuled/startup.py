@@ -1,6 +1,7 @@
 """Opening the memory at start: what can be trusted, what was left undone, and in which condition the daemon may run."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from capsuled.examine import replay_apart, verify_apart
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from journal.clock import Clock
-from journal.entry import SYSTEM
+from journal.entry import SYSTEM, Header
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError, JournalReadOnly
 from journal.events import DaemonStarted, Event, StreamClosed
@@ -30,7 +31,7 @@ class ClosedLog:
     def __init__(self, why: JournalError) -> None:
         self._why = why
 
-    def append(self, drafts: object, *, reserved: bool = False) -> list[tuple[object, Event]]:
+    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """Raises the reason."""
         raise self._why
 

@@ -1,4 +1,4 @@
-"""Facts about streaming calls that act: `opened`, durable before the first byte moves, and `closed` with the outcome."""
+"""Facts about streaming calls that act: `opened`, durable before the first byte moves, `closed` with the outcome."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

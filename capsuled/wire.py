@@ -30,7 +30,7 @@ _RESTARTS: dict[int, RestartMode] = {
     pb.RESTART_MODE_ON_FAILURE: "on-failure",
     pb.RESTART_MODE_NEVER: "never",
 }
-_RESTARTS_OUT = {mode: number for number, mode in _RESTARTS.items() if number}
+_RESTARTS_OUT: dict[RestartMode, Any] = {mode: number for number, mode in _RESTARTS.items() if number}
 _PHASES = {
     Phase.PENDING: pb.WORKLOAD_PHASE_PENDING,
     Phase.RUNNING: pb.WORKLOAD_PHASE_RUNNING,

@@ -49,10 +49,13 @@ class Recorder(Protocol):
 
 
 class Lane:
-    """One workload's work: woken by events, and the seq of the last one is the cause of what is done next."""
+    """One workload's work: woken by events, and the seq of the last one is the cause of what is done next.
+
+    `acting` is the entry of the effect in progress, 0 between two."""
 
     def __init__(self, cause: int) -> None:
         self.cause = cause
+        self.acting = 0
         self.woken = asyncio.Event()
 
 
@@ -95,6 +98,11 @@ class Runner:
             lane = self._lanes[name] = Lane(cause)
             self._group.create_task(self._work(name, lane), name=f"lane {name}")
 
+    def acting_on(self, name: str) -> int:
+        """The entry of the effect that is at work on a workload: the cause of what is observed of it now. 0 if none."""
+        lane = self._lanes.get(name)
+        return 0 if lane is None else lane.acting
+
     @property
     def idle(self) -> bool:
         """Whether no lane is at work."""
@@ -114,7 +122,7 @@ class Runner:
                 else:
                     try:
                         async with self._room:
-                            await self._reach(goal, lane.cause)
+                            await self._reach(goal, lane)
                     except JournalFull as full:
                         # Nothing may be begun that cannot be remembered; the disk gives no event when it is freed.
                         log.warning("%s waits: %s", name, full)
@@ -136,7 +144,7 @@ class Runner:
         except TimeoutError:
             pass
 
-    async def _reach(self, goal: Effect, cause: int) -> None:
+    async def _reach(self, goal: Effect, lane: Lane) -> None:
         """One try at one goal, from its durable start to its durable outcome."""
         recorder = self._recorder
         begun = EffectStarted(
@@ -147,7 +155,7 @@ class Runner:
             revision=goal.revision if isinstance(goal, StartRun) else 0,
             attempt=goal.attempt,
         )
-        started = recorder.record((begun,), cause=cause, reserved=not isinstance(goal, StartRun))
+        started = lane.acting = recorder.record((begun,), cause=lane.cause, reserved=not isinstance(goal, StartRun))
         await recorder.durable()
         try:
             await self._act(goal, started)
@@ -165,6 +173,8 @@ class Runner:
             )
             recorder.record((failed,), cause=started, reserved=True)
             await recorder.durable()
+        finally:
+            lane.acting = 0
 
     async def _act(self, goal: Effect, started: int) -> None:
         done = EffectDone(effect=kind_of(goal), name=goal.name, uid=goal.uid, run=run_of(goal))

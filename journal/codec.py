@@ -55,7 +55,7 @@ def decode(stored: Stored) -> Event | None:
     decoder = _DECODERS.get((header.type, header.version))
     try:
         if decoder is not None:
-            return decoder.decode(stored.body) if stored.body else None  # type: ignore[no-any-return]
+            return decoder.decode(stored.body) if stored.body else None
         return _decode_other(header, stored.body)
     except msgspec.MsgspecError as error:
         raise BadBody(f"the body of entry {header.seq} ({header.type}) cannot be read: {error}") from error

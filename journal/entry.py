@@ -1,4 +1,4 @@
-"""One entry of the journal: a header that is stable for ever, and a salted body that can be removed without breaking it.
+"""One entry of the journal: a header that is stable for ever, and a salted body that can be removed by itself.
 
 Stored form: u16 big-endian header length | header | 16 bytes salt | body. The header is a msgpack array; new fields may
 only be appended to it. What is hashed is the header's *stored bytes*, never a re-encoding, so a later encoder cannot

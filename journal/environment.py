@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
@@ -42,7 +43,7 @@ class Environment:
             self._prepare()
         try:
             self.lmdb = self._open()
-            self.db = {name: self._database(name) for name in DATABASES}
+            self.db: dict[str, Any] = {name: self._database(name) for name in DATABASES}
             self._read_meta(journal_id)
         except BaseException:
             self._release()

@@ -60,5 +60,3 @@ class Follower:
         mine = [key for key in keys if key.startswith(prefix)]
         for key in set(keys) - set(mine[-SNAPSHOTS_KEPT:]):
             txn.delete(key, db=database)
-
-

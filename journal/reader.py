@@ -53,12 +53,12 @@ class Reader:
         """Entry `seq`."""
         with self._env.map_guard, self._begin() as txn:
             value = txn.get(seq.to_bytes(8, "big"), db=self._env.db[stream])
-        return None if value is None else unpack(value)
+        return None if value is None else unpack(bytes(value))
 
     def last(self, stream: str = "facts") -> Stored | None:
         """The newest entry."""
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-            return unpack(cursor.value()) if cursor.last() else None
+            return unpack(bytes(cursor.value())) if cursor.last() else None
 
     def first_seq(self, stream: str = "facts") -> int:
         """Where history begins; 0 when there is none."""
@@ -79,7 +79,7 @@ class Reader:
                 cursor.prev() if placed else cursor.last()
             )
             while more and len(found) < count:
-                found.append(unpack(cursor.value()))
+                found.append(unpack(bytes(cursor.value())))
                 more = cursor.prev()
         return found[::-1]
 
@@ -99,9 +99,7 @@ class Reader:
         """Entries that were written in one call's transaction, the call's own first."""
         return self._found("by_call", str(seq), seq, LAST, lambda stored: stored.header.call == seq)
 
-    def _found(
-        self, index: str, key: str, first: int, last: int, test: Callable[[Stored], bool]
-    ) -> Iterator[Stored]:
+    def _found(self, index: str, key: str, first: int, last: int, test: Callable[[Stored], bool]) -> Iterator[Stored]:
         """What the index knows, then what stands behind the follower's cursor, looked through one by one."""
         cursor = self.cursor()
         prefix = key.encode() + b"\0"
@@ -157,7 +155,7 @@ class Reader:
                 if not cursor.set_range(start):
                     return
                 for key, value in cursor:
-                    if key > end:
+                    if bytes(key) > end:
                         break
                     chunk.append((bytes(key), bytes(value)))
                     if len(chunk) == CHUNK:

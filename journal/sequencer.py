@@ -18,7 +18,7 @@ THIS_BATCH = -1
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """An event that wants to become an entry. `cause` and `call` are seqs, 0 for none, THIS_BATCH for the batch's first."""
+    """An event that wants to become an entry. `cause` and `call` are seqs, 0 for none, or THIS_BATCH."""
 
     event: Event
     actor: Actor

@@ -107,7 +107,8 @@ def _tail(reader: Reader, report: Report, witness: Head) -> Finding | None:
     stored = reader.get(witness.seq)
     if stored is None and witness.seq > report.head_seq:
         return Finding(
-            f"the tail is cut: entry {witness.seq} was written and the journal now ends at {report.head_seq}", witness.seq
+            f"the tail is cut: entry {witness.seq} was written and the journal now ends at {report.head_seq}",
+            witness.seq,
         )
     if stored is not None and stored.hash != witness.hash:
         return Finding(f"entry {witness.seq} is not the one that was remembered: history was rewritten", witness.seq)

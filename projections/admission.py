@@ -88,9 +88,7 @@ def _race(machine: Machine, expect_seq: int | None, names: list[str]) -> Refusal
     )
 
 
-def _item(
-    machine: Machine, declared: Declared, pull: bool, capabilities: frozenset[str]
-) -> AppliedWorkload | Refusal:
+def _item(machine: Machine, declared: Declared, pull: bool, capabilities: frozenset[str]) -> AppliedWorkload | Refusal:
     before = machine.workloads.get(declared.name)
     if before is not None and before.desired == "deleting":
         return refused(

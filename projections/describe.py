@@ -119,4 +119,3 @@ def _exited(event: WorkloadExited) -> str:
     if event.restart:
         how += f"; next run in {event.restart_delay_ms / 1000:g} s"
     return how
-

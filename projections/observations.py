@@ -6,10 +6,12 @@ end that is known already, is dropped. So every exit is counted exactly once, ho
 
 import msgspec
 
-from journal.events import Event, WorkloadExited, WorkloadLost, WorkloadStarted
+from journal.events import WorkloadExited, WorkloadLost, WorkloadStarted
 from projections.phases import LIVE, RunMove, RunPhase, can
 from projections.restarts import after_exit
 from projections.state import Machine, Run, Workload
+
+Observation = WorkloadStarted | WorkloadExited | WorkloadLost
 
 
 class SeenRun(msgspec.Struct, frozen=True):
@@ -26,7 +28,7 @@ class SeenRun(msgspec.Struct, frozen=True):
     oom: bool = False
 
 
-def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tuple[Event, ...]:
+def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tuple[Observation, ...]:
     """What `seen` adds to the state."""
     found = _present(machine, seen.name, seen.uid, seen.run)
     if found is None:
@@ -35,9 +37,7 @@ def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tup
     if seen.alive:
         if not can(run.phase, RunMove.START):
             return ()
-        return (
-            WorkloadStarted(seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False),
-        )
+        return (WorkloadStarted(seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False),)
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
     verdict = after_exit(workload, run, seen.exit_code, boot, mono_ns)
@@ -71,7 +71,7 @@ def live_runs(machine: Machine) -> frozenset[RunKey]:
 
 def observe_all(
     machine: Machine, seen: tuple[SeenRun, ...], boot: str, mono_ns: int, lived: frozenset[RunKey]
-) -> tuple[Event, ...]:
+) -> tuple[Observation, ...]:
     """The differences between the state and everything a driver sees; what is not seen any more is lost.
 
     `lived` are the live runs from before the look began: one that came to life while the driver was looking is not
@@ -80,7 +80,7 @@ def observe_all(
     A run whose start was journaled but which the driver does not show never came to life: that is no loss, the
     planner starts it again under the same number.
     """
-    events: list[Event] = []
+    events: list[Observation] = []
     # A container without a process (never started, or its shim was killed with it) shows no life and no end.
     shown = {(one.name, one.uid, one.run) for one in seen if one.alive or one.exit_code is not None}
     for one in seen:

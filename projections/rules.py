@@ -15,9 +15,7 @@ PROTOCOLS = ("tcp", "udp")
 
 def check_spec(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
     """What is wrong with the declaration by itself, or with this machine for it."""
-    return (
-        _check_name(declared) or _check_drivers(declared, capabilities) or _check_fields(declared)
-    )
+    return _check_name(declared) or _check_drivers(declared, capabilities) or _check_fields(declared)
 
 
 def _check_name(declared: Declared) -> Refusal | None:
@@ -67,9 +65,7 @@ def _check_fields(declared: Declared) -> Refusal | None:
         if port.protocol not in PROTOCOLS:
             return invalid("BAD_PROTOCOL", "a port's protocol is tcp or udp", "container.ports.protocol")
     if spec.ports and spec.network == "none":
-        return invalid(
-            "PORTS_WITHOUT_NETWORK", "a workload with network NONE has no ports to map", "container.ports"
-        )
+        return invalid("PORTS_WITHOUT_NETWORK", "a workload with network NONE has no ports to map", "container.ports")
     return None
 
 

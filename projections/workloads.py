@@ -195,9 +195,7 @@ def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
     workload, run = mine
     phase = TABLE.get((run.phase, RunMove.START))
     if phase is not None:
-        run = replace(
-            run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot
-        )
+        run = replace(run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot)
         machine.workloads[event.name] = replace(workload, run=run, trouble=None, hold=None, hold_until_wall=0)
 
 

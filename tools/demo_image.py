@@ -1,6 +1,6 @@
 """Builds a small image offline, from the machine's own busybox-static: an OCI archive, the same bytes every time.
 
-    python -m tools.demo_image OUTPUT [NAME]
+python -m tools.demo_image OUTPUT [NAME]
 """
 
 import gzip
@@ -16,7 +16,7 @@ from pathlib import Path
 BUSYBOX = Path("/bin/busybox")
 DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "var/www")
 FILES = {
-    "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nweb:x:101:102::/:/bin/sh\n",
+    "etc/passwd": b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nweb:x:101:102::/:/bin/sh\n",
     "etc/group": b"root:x:0:\nweb:x:102:\nnogroup:x:65534:\nwatchers:x:200:web\n",
     "etc/hosts": b"127.0.0.1 localhost\n",
     "etc/resolv.conf": b"",

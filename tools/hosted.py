@@ -1,6 +1,6 @@
 """`make up` and `make down`: a hosted daemon that stays, its state under ./var, its context selected for capsulectl.
 
-    python -m tools.hosted up|down [STATE]
+python -m tools.hosted up|down [STATE]
 """
 
 import os
@@ -30,7 +30,11 @@ def start(state: Path) -> int:
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state / "capsuled.out").open("ab") as out:
         child = subprocess.Popen(
-            [BIN / "capsuled", "--state", state], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            [BIN / "capsuled", "--state", state],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:

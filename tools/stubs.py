@@ -37,7 +37,9 @@ def generate(target: Path) -> None:
 
 def stale(one: Path, other: Path) -> list[str]:
     """The files that differ between two trees, or are in one only."""
-    names = {str(path.relative_to(root)) for root in (one, other) for path in root.rglob("*.py*") if path.suffix != ".pyc"}
+    names = {
+        str(path.relative_to(root)) for root in (one, other) for path in root.rglob("*.py*") if path.suffix != ".pyc"
+    }
     _, mismatch, missing = filecmp.cmpfiles(one, other, sorted(names), shallow=False)
     return sorted(mismatch + missing)
 

@@ -63,5 +63,7 @@ async def _chunks(
         yield request.chunk
     if total_bytes and stream.bytes_in != total_bytes:
         refuse(
-            "DATA_LOSS", "CUT", f"the archive was announced with {total_bytes} bytes and {stream.bytes_in} came: push again"
+            "DATA_LOSS",
+            "CUT",
+            f"the archive was announced with {total_bytes} bytes and {stream.bytes_in} came: push again",
         )

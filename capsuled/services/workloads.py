@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceServicer
 from capsuled.declare import Declarations
@@ -78,7 +77,9 @@ class WorkloadService(WorkloadServiceServicer):
     async def Delete(self, request: pb.WorkloadDeleteRequest, context: Any) -> pb.WorkloadDeleteResponse:
         """Answers when nothing is left."""
         if request.dry_run:
-            return pb.WorkloadDeleteResponse(plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request)))))
+            return pb.WorkloadDeleteResponse(
+                plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request))))
+            )
         before = self._engine.machine.workloads.get(request.name)
         outcome = await self._call(intents.Delete(request.name, _expected(request)), context, "Delete", request)
         if before is not None:
@@ -149,13 +150,17 @@ class WorkloadService(WorkloadServiceServicer):
         async for message in self._execs.run(requests, caller_of(context, "WorkloadService.Exec")):
             yield message
 
-    async def CopyTo(self, requests: AsyncIterator[pb.WorkloadCopyToRequest], context: Any) -> pb.WorkloadCopyToResponse:
+    async def CopyTo(
+        self, requests: AsyncIterator[pb.WorkloadCopyToRequest], context: Any
+    ) -> pb.WorkloadCopyToResponse:
         """Not in this release."""
         async for _ in requests:  # a client that is refused early would see only the end of its stream
             pass
         refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files into a workload: mount them, or use exec")
 
-    async def CopyFrom(self, request: pb.WorkloadCopyFromRequest, context: Any) -> AsyncIterator[pb.WorkloadCopyFromChunk]:
+    async def CopyFrom(
+        self, request: pb.WorkloadCopyFromRequest, context: Any
+    ) -> AsyncIterator[pb.WorkloadCopyFromChunk]:
         """Not in this release."""
         refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files out of a workload: use exec")
         yield pb.WorkloadCopyFromChunk()
@@ -168,5 +173,3 @@ def plan_of(machine: Machine, names: tuple[str, ...]) -> tuple[Effect, ...]:
 
 def _expected(request: Any) -> int | None:
     return request.expect_seq if request.HasField("expect_seq") else None
-
-

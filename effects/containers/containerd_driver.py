@@ -39,16 +39,14 @@ _TERM, _KILL = 15, 9
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
 _FINISHED = grpc.StatusCode.FAILED_PRECONDITION
-_STATUS = {task_pb2.CREATED: "created", task_pb2.STOPPED: "stopped"}
+_STATUS: dict[int, Any] = {task_pb2.CREATED: "created", task_pb2.STOPPED: "stopped"}
 _OOMS_KEPT = 1_024
 
 
 class ContainerdDriver:
     """Containers of one capsule. `logs` is the directory of the workloads' logs, `runc_root` runc's own state."""
 
-    def __init__(
-        self, connection: Connection, images: RootFsSource, host: Host, logs: Path, runc_root: Path
-    ) -> None:
+    def __init__(self, connection: Connection, images: RootFsSource, host: Host, logs: Path, runc_root: Path) -> None:
         self._connection = connection
         self._images = images
         self._host = host
@@ -80,7 +78,7 @@ class ContainerdDriver:
         )
 
     def _observed(self, labels: dict[str, str], cid: str, process: Any) -> ObservedRun:
-        identity = {
+        identity: dict[str, Any] = {
             "name": labels[names.NAME],
             "uid": int(labels[names.UID]),
             "revision": int(labels[names.REVISION]),
@@ -91,7 +89,7 @@ class ContainerdDriver:
         stopped = process.status == task_pb2.STOPPED
         return ObservedRun(
             **identity,
-            status=_STATUS.get(process.status, "running"),  # type: ignore[arg-type]
+            status=_STATUS.get(process.status, "running"),
             pid=0 if stopped else process.pid,
             exit_code=int(process.exit_status) if stopped else None,
             exited_at_ns=process.exited_at.ToNanoseconds() if stopped else 0,
@@ -333,9 +331,7 @@ class ContainerdDriver:
         labels = dict(answer.container.labels)
         if not names.is_ours(labels):
             return None
-        process = task_pb2.Process(
-            status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at
-        )
+        process = task_pb2.Process(status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at)
         return self._observed(labels, end.container_id, process)
 
 
@@ -365,5 +361,3 @@ def _remove_logs(directory: Path, uid: int) -> None:
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         directory.rmdir()
-
-

@@ -80,7 +80,7 @@ class ContainerdExec:
     def __init__(self, connection: Connection, cid: str, exec_id: str, directory: Path) -> None:
         self._tasks = connection.tasks
         self._metadata = connection.metadata
-        self._ids = {"container_id": cid, "exec_id": exec_id}
+        self._ids: dict[str, Any] = {"container_id": cid, "exec_id": exec_id}
         self._directory = directory
         self._stdin: asyncio.StreamWriter | None = None
         self._readers: list[tuple[int, asyncio.StreamReader, asyncio.BaseTransport]] = []
@@ -105,7 +105,9 @@ class ContainerdExec:
     async def _run(self, paths: dict[str, Path], process: dict[str, Any]) -> None:
         request = tasks_pb2.ExecProcessRequest(
             **self._ids,
-            **{name: str(path) for name, path in paths.items()},
+            stdin=str(paths["stdin"]),
+            stdout=str(paths["stdout"]),
+            stderr=str(paths["stderr"]),
             spec=AnyMessage(type_url=PROCESS_URL, value=msgspec.json.encode(process)),
         )
         try:
@@ -113,9 +115,7 @@ class ContainerdExec:
             self._ended = asyncio.ensure_future(
                 self._tasks.Wait(tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata)
             )
-            self._pid = (
-                await self._tasks.Start(tasks_pb2.StartRequest(**self._ids), metadata=self._metadata)
-            ).pid
+            self._pid = (await self._tasks.Start(tasks_pb2.StartRequest(**self._ids), metadata=self._metadata)).pid
         except grpc.aio.AioRpcError as error:
             raise _exec_error(error, process["args"][0]) from error
 

@@ -8,7 +8,7 @@ import hashlib
 import posixpath
 import tarfile
 from collections.abc import Iterator
-from typing import IO, cast
+from typing import IO
 
 import msgspec
 
@@ -185,7 +185,7 @@ class ImageArchive:
         file = self._tar.extractfile(self._member(name))
         if file is None:
             raise ImageUnreadable(f"{name} in the archive is no file")
-        return cast(IO[bytes], file)
+        return file
 
     def _read(self, name: str) -> bytes:
         try:

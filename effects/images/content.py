@@ -53,7 +53,12 @@ class ContentStore:
                 )
                 offset += len(chunk)
             yield content_pb2.WriteContentRequest(
-                action=content_pb2.COMMIT, ref=ref, total=size, expected=digest, offset=offset, labels=dict(labels or {})
+                action=content_pb2.COMMIT,
+                ref=ref,
+                total=size,
+                expected=digest,
+                offset=offset,
+                labels=dict(labels or {}),
             )
 
         try:

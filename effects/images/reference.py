@@ -18,7 +18,7 @@ class BadReference(ValueError):
 def normalise(text: str) -> str:
     """The full form: domain/path:tag, or domain/path@digest, or domain/path:tag@digest. Raises BadReference."""
     rest, _, digest = text.partition("@")
-    if digest and not _DIGEST.fullmatch(digest) or text.endswith("@"):
+    if (digest and not _DIGEST.fullmatch(digest)) or text.endswith("@"):
         raise BadReference(f"{text!r} is no image reference: behind the @ stands sha256: and 64 hex digits")
     head, slash, tail = rest.partition("/")
     is_domain = bool(slash) and ("." in head or ":" in head or head == "localhost" or head != head.lower())

@@ -114,7 +114,9 @@ class Unpacker:
         except grpc.aio.AioRpcError as error:
             await self._drop(key, metadata)
             if error.code() == grpc.StatusCode.NOT_FOUND:
-                raise ImageMissing(f"a layer ({layer.digest}) is not in the image cache: push the image again") from error
+                raise ImageMissing(
+                    f"a layer ({layer.digest}) is not in the image cache: push the image again"
+                ) from error
             failure = translated(error)
             if failure.reason == "START_FAILED":
                 raise ImageUnreadable(f"a layer of the image cannot be unpacked: {failure.message}") from error

@@ -20,7 +20,11 @@ def spec(
     *args: str, ports: tuple[PortMapping, ...] = (), restart: str = "always", network: str = "none"
 ) -> ContainerSpec:
     return ContainerSpec(
-        image=PIN, args=args, ports=ports, network=network, restart=RestartPolicy(mode=restart)  # type: ignore[arg-type]
+        image=PIN,
+        args=args,
+        ports=ports,
+        network=network,
+        restart=RestartPolicy(mode=restart),  # type: ignore[arg-type]
     )
 
 

@@ -76,9 +76,7 @@ def test_of_two_calls_that_want_a_port_exactly_one_wins() -> None:
 
 def test_a_batch_with_one_bad_workload_changes_nothing() -> None:
     story = Story()
-    verdict = story.apply(
-        declared("a", ports=WEB, network="bridge"), declared("b", ports=WEB, network="bridge")
-    )
+    verdict = story.apply(declared("a", ports=WEB, network="bridge"), declared("b", ports=WEB, network="bridge"))
     assert reason(verdict) == "PORT_TAKEN"
     assert not story.machine.workloads and story.machine.seq == 0
 

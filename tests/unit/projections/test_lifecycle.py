@@ -1,5 +1,7 @@
 """Given these events, then this status and this plan: the life of a workload."""
 
+from effects.goals import CleanRun, RemoveWorkload, StartRun, StopRun
+from effects.planner import plan
 from journal.events import EffectFailed, EffectStarted, WorkloadExited, WorkloadRemoved, WorkloadStarted
 from projections.fold import fold, replay
 from projections.intents import Delete, Restart, Start, Stop
@@ -8,8 +10,6 @@ from projections.phases import RunPhase
 from projections.state import Machine
 from projections.status import Phase, status_of
 from projections.views import state_hash
-from effects.goals import CleanRun, RemoveWorkload, StartRun, StopRun
-from effects.planner import plan
 from tests.support.story import Story, declared
 
 
