@@ -1,11 +1,12 @@
 """Resolve: the one step before admission that may touch the world. Tags become digests, env values are sealed."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.sealing import PREFIX, Vault
+from capsuled.sealing import PREFIX
 from capsuled.wire import Parsed, is_sealed, parse_workload
 from effects.images.protocol import ImageStore
 from journal.specs import ImagePin, SealedEnv
@@ -14,10 +15,22 @@ from projections.refusals import Refusal, invalid
 from projections.state import Machine
 
 
+class Sealer(Protocol):
+    """What keeps values out of the journal."""
+
+    def name_of(self, value: str) -> str:
+        """The keyed hash that stands for `value`."""
+        ...
+
+    def seal(self, value: str) -> str:
+        """Keep `value` and return its name."""
+        ...
+
+
 class Resolver:
     """Turns requests into intents that admission can judge without looking at anything."""
 
-    def __init__(self, images: ImageStore, vault: Vault) -> None:
+    def __init__(self, images: ImageStore, vault: Sealer) -> None:
         self._images = images
         self._vault = vault
 

@@ -94,7 +94,7 @@ Note = Callable[[str, Any, Any], None]
 """Called with (method, request, context) after a unary call that succeeded."""
 
 
-class Interceptor(grpc.aio.ServerInterceptor[Any, Any]):
+class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Maps errors, and hands finished unary calls to `note`."""
 
     def __init__(self, note: Note) -> None:

@@ -1,0 +1,182 @@
+"""The simulated twin of the containers' driver: the same contract on a world in memory.
+
+The world outlives drivers as the machine outlives daemons. What it can do wrong is what the contract suite has seen the
+real driver do: answers that never come, work that is half done, a runtime that dies and comes back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from effects.containers.protocol import ContainerRun, ObservedRun, Resync
+from effects.errors import EntrypointMissing, ImageMissing, RuntimeUnavailable
+
+Step = Callable[[str], Awaitable[None]]
+"""Awaited before and after everything a driver does to the world; may delay, raise, or never return."""
+
+Key = tuple[str, int, int]
+"""(name, uid, run)"""
+
+
+class TwinContainer(msgspec.Struct):
+    """One container of the world. `ignores_term`: it ends only when it is killed."""
+
+    run: ContainerRun
+    status: Literal["created", "running", "stopped"] = "created"
+    pid: int = 0
+    exit_code: int | None = None
+    exited_at_ns: int = 0
+    ignores_term: bool = False
+
+
+class World:
+    """Everything that exists outside the daemon. `starts` counts how often each run's process was made."""
+
+    def __init__(self, images: set[str]) -> None:
+        self.images = images
+        self.containers: dict[Key, TwinContainer] = {}
+        self.layers: set[tuple[str, int, int]] = set()
+        self.logs: set[tuple[str, int]] = set()
+        self.starts: dict[Key, int] = {}
+        self.now_ns: Callable[[], int] = lambda: 0
+        self.on_start: Callable[[TwinContainer], None] = lambda container: None
+        self._pids = 1_000
+        self._listeners: list[asyncio.Queue[ObservedRun | None]] = []
+
+    def start(self, container: TwinContainer) -> None:
+        """A process comes to life."""
+        key = _key(container.run)
+        self._pids += 1
+        container.status, container.pid = "running", self._pids
+        self.starts[key] = self.starts.get(key, 0) + 1
+        self.on_start(container)
+
+    def end(self, key: Key, exit_code: int) -> None:
+        """A process ends; whoever listens hears of it."""
+        container = self.containers.get(key)
+        if container is None or container.status != "running":
+            return
+        container.status, container.pid = "stopped", 0
+        container.exit_code, container.exited_at_ns = exit_code, self.now_ns()
+        for listener in self._listeners:
+            listener.put_nowait(observed(container))
+
+    def listen(self) -> "asyncio.Queue[ObservedRun | None]":
+        """A queue of ends; None says that the runtime's end of the stream broke."""
+        queue: asyncio.Queue[ObservedRun | None] = asyncio.Queue()
+        self._listeners.append(queue)
+        return queue
+
+    def break_streams(self) -> None:
+        """The runtime dies and comes back: streams end, containers go on."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.put_nowait(None)
+
+    def lose_power(self) -> None:
+        """Every process is gone; what was on the disk stays."""
+        for container in self.containers.values():
+            container.status, container.pid, container.exit_code = "created", 0, None
+        self.break_streams()
+
+
+class TwinContainers:
+    """A driver on a world. See the protocol."""
+
+    def __init__(self, world: World, step: Step) -> None:
+        self._world = world
+        self._step = step
+
+    async def observe(self) -> tuple[ObservedRun, ...]:
+        """See the protocol."""
+        await self._step("observe")
+        return tuple(observed(container) for container in self._world.containers.values())
+
+    async def ensure_running(self, run: ContainerRun) -> ObservedRun:
+        """See the protocol."""
+        await self._step("look")
+        world, key = self._world, _key(run)
+        if key not in world.containers:
+            if run.image not in world.images:
+                raise ImageMissing(f"{run.image} is not in the image cache")
+            world.layers.add((run.name, run.uid, run.revision))
+            world.layers -= {
+                layer for layer in world.layers if layer[:2] == (run.name, run.uid) and layer[2] != run.revision
+            }
+            await self._step("layer")
+            world.logs.add((run.name, run.uid))
+            world.containers[key] = TwinContainer(run, ignores_term="ignore-term" in run.args)
+            await self._step("create")
+        container = world.containers[key]
+        if container.status == "created":
+            if run.command == ("missing",):
+                raise EntrypointMissing("the command `missing` does not exist in the image")
+            world.start(container)
+            await self._step("start")
+        return observed(container)
+
+    async def stop(self, name: str, uid: int, run: int, grace_ms: int) -> ObservedRun | None:
+        """See the protocol."""
+        await self._step("stop")
+        container = self._world.containers.get((name, uid, run))
+        if container is None or container.status == "created":
+            await self.remove_run(name, uid, run)
+            return None
+        if container.status == "running":
+            if container.ignores_term or grace_ms == 0:
+                await asyncio.sleep(grace_ms / 1000)
+                self._world.end((name, uid, run), 137)
+            else:
+                self._world.end((name, uid, run), 143)
+        await self._step("stopped")
+        return observed(container)
+
+    async def remove_run(self, name: str, uid: int, run: int) -> None:
+        """See the protocol."""
+        await self._step("remove")
+        self._world.end((name, uid, run), 137)
+        self._world.containers.pop((name, uid, run), None)
+        await self._step("removed")
+
+    async def remove_workload(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        world = self._world
+        for key in [key for key in world.containers if key[:2] == (name, uid)]:
+            await self.remove_run(*key)
+        world.layers -= {layer for layer in world.layers if layer[:2] == (name, uid)}
+        await self._step("layers removed")
+        world.logs.discard((name, uid))
+        await self._step("logs removed")
+
+    async def exits(self) -> AsyncIterator[ObservedRun | Resync]:
+        """See the protocol."""
+        while True:
+            queue = self._world.listen()
+            yield Resync()
+            while (end := await queue.get()) is not None:
+                try:
+                    await self._step("exit")
+                except RuntimeUnavailable:
+                    break  # a report was lost on the way: everything is looked at again
+                yield end
+
+
+def observed(container: TwinContainer) -> ObservedRun:
+    """A container as a driver reports it."""
+    run = container.run
+    return ObservedRun(
+        name=run.name,
+        uid=run.uid,
+        revision=run.revision,
+        run=run.run,
+        status=container.status,
+        pid=container.pid,
+        exit_code=container.exit_code,
+        exited_at_ns=container.exited_at_ns,
+    )
+
+
+def _key(run: ContainerRun) -> Key:
+    return run.name, run.uid, run.run

@@ -1,0 +1,340 @@
+"""One simulated run: a machine, its daemon's lives, operators who call and repeat, and faults. All from one seed."""
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.declare import Declarations
+from capsuled.engine import Caller, Engine
+from capsuled.observer import Observer
+from capsuled.resolve import Resolver
+from capsuled.rpc import Refused
+from capsuled.startup import opening_events
+from effects.containers.twin import TwinContainer, TwinContainers, World
+from effects.errors import DriverError, NoSpace, RuntimeUnavailable
+from effects.images.twin import TwinImages
+from effects.planner import plan
+from effects.runner import Runner
+from journal.entry import LOCAL, SYSTEM
+from journal.errors import JournalFull
+from projections.intents import Delete, Intent, Restart, Start, Stop
+from projections.refusals import Refusal
+from projections.views import state_hash
+from tests.simulation.oracle import Oracle
+from tests.simulation.store import Disk, SimulatedLog
+from tests.simulation.time import VirtualClock, VirtualLoop
+
+NAMES = ("web", "db", "job", "cache")
+PROGRAMS = (("serve", "1"), ("serve", "2"), ("serve", "3"), ("end-ok",), ("end-bad",), ("ignore-term",))
+POLICIES = {
+    "always": pb.RESTART_MODE_ALWAYS,
+    "on-failure": pb.RESTART_MODE_ON_FAILURE,
+    "never": pb.RESTART_MODE_NEVER,
+}
+IMAGE = "docker.io/library/app:1"
+STORM_S = 60.0
+CALM_S = 1_500.0
+"""Longer than every back-off there is, several times over."""
+
+
+class Crash(BaseException):
+    """The daemon dies here. No `except Exception` may hold it up."""
+
+
+class MemoryVault:
+    """Sealing without files."""
+
+    def name_of(self, value: str) -> str:
+        return f"hash-of-{value}"
+
+    def seal(self, value: str) -> str:
+        return self.name_of(value)
+
+
+@dataclass
+class Trace:
+    """What happened, for people who look for the reason of a failure."""
+
+    loop: VirtualLoop
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.lines.append(f"{self.loop.time():10.4f}  {text}")
+
+
+class Simulation:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.loop = VirtualLoop()
+        self.trace = Trace(self.loop)
+        self.clock = VirtualClock(self.loop)
+        self.disk = Disk()
+        self.world = World({IMAGE_DIGEST})
+        self.world.now_ns = self.clock.wall_ns
+        self.world.on_start = self._program
+        self.oracle = Oracle()
+        self.faults = True
+        self.life: Life | None = None
+        self.alive = asyncio.Event()
+        self.calls = 0
+
+    def run(self) -> None:
+        """Raises AssertionError with everything that is wrong."""
+        try:
+            asyncio.set_event_loop(self.loop)
+            self.loop.run_until_complete(self._main())
+        finally:
+            asyncio.set_event_loop(None)
+            self.loop.close()
+
+    async def _main(self) -> None:
+        power = asyncio.ensure_future(self._lives())
+        operators = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
+        trouble = asyncio.ensure_future(self._trouble())
+        await asyncio.sleep(STORM_S)
+        self.faults = False
+        self.disk.full = False
+        await asyncio.gather(*operators, trouble)
+        await asyncio.sleep(CALM_S)
+        await self._judge()
+        power.cancel()
+        await asyncio.gather(power, return_exceptions=True)
+
+    # --- the machine ---------------------------------------------------------------------------------------------
+
+    def _program(self, container: TwinContainer) -> None:
+        """What the process does by itself."""
+        key = (container.run.name, container.run.uid, container.run.run)
+        self.trace.note(f"world: {key} starts {container.run.args}")
+        code = {"end-ok": 0, "end-bad": 3}.get(container.run.args[0])
+        if code is not None:
+            self.loop.call_later(self.random.expovariate(0.5), self._end, key, code)
+
+    def _end(self, key: tuple[str, int, int], code: int) -> None:
+        container = self.world.containers.get(key)
+        if container is not None and container.status == "running":
+            self.trace.note(f"world: {key} ends with {code}")
+            self.oracle.ended[key] = code
+            self.world.end(key, code)
+
+    async def _lives(self) -> None:
+        """The daemon, started again whenever it dies."""
+        while True:
+            self.life = Life(self)
+            try:
+                await self.life.run()
+            except BaseExceptionGroup as group:
+                if group.subgroup(lambda error: not isinstance(error, Crash)) is not None:
+                    raise
+            except Crash:
+                pass
+            self.alive.clear()
+            self.trace.note("daemon: dead")
+            await asyncio.sleep(self.random.uniform(0.0, 0.5))
+
+    async def _trouble(self) -> None:
+        """Faults that come from outside the daemon."""
+        while self.faults:
+            await asyncio.sleep(self.random.expovariate(0.15))
+            if not self.faults:
+                return
+            match self.random.choice(("kill", "runtime", "power", "full", "clock")):
+                case "kill":
+                    self._kill("killed")
+                case "runtime":
+                    self.trace.note("fault: the runtime dies")
+                    self.world.break_streams()
+                case "power":
+                    self.trace.note("fault: power is lost")
+                    self._kill("power")
+                    self.clock.reboot()
+                    self._forget_ends()
+                    self.world.lose_power()
+                case "full":
+                    self.disk.full = not self.disk.full
+                    self.trace.note(f"fault: disk full: {self.disk.full}")
+                case "clock":
+                    self.clock.wall_offset_ns += self.random.randint(-10**15, 10**15)
+                    self.trace.note("fault: the wall clock jumps")
+
+    def _forget_ends(self) -> None:
+        """An end that nobody had read when the power went can be known by nobody."""
+        _, entries = self.disk.replay()
+        told = {(event.name, event.uid, event.run) for _, event in entries if type(event).__name__ == "WorkloadExited"}
+        self.oracle.ended = {key: code for key, code in self.oracle.ended.items() if key in told}
+
+    def _kill(self, why: str) -> None:
+        if self.life is not None:
+            self.life.kill(why)
+
+    async def step(self, point: str) -> None:
+        """Between any two things a driver does to the world."""
+        random = self.random
+        if not self.faults:
+            await asyncio.sleep(0.001)
+            return
+        await asyncio.sleep(random.expovariate(50.0))
+        dice = random.random()
+        if dice < 0.01:
+            self._kill(f"in the middle of {point}")
+            await asyncio.Event().wait()
+        elif dice < 0.05:
+            self.trace.note(f"fault: no answer to {point}")
+            raise RuntimeUnavailable("the simulated runtime does not answer")
+        elif dice < 0.06 and point in ("layer", "create"):
+            raise NoSpace("the simulated disk is full")
+
+    # --- operators -----------------------------------------------------------------------------------------------
+
+    async def _operate(self, name: str) -> None:
+        """One operator per name, so that what was acknowledged last is what counts."""
+        while self.faults:
+            await asyncio.sleep(self.random.expovariate(0.4))
+            self.calls += 1
+            await self._until_answered(name, f"call-{name}-{self.calls}")
+        # The last word, without faults: what is judged must be known for sure.
+        self.calls += 1
+        await self._until_answered(name, f"call-{name}-{self.calls}")
+
+    async def _until_answered(self, name: str, call_id: str) -> None:
+        """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
+        program, policy = self.random.choice(PROGRAMS), self.random.choice(tuple(POLICIES))
+        verb = self.random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete"))
+        while True:
+            await self.alive.wait()
+            life = self.life
+            assert life is not None
+            try:
+                answer = await life.guarded(self._call(life, verb, name, program, policy, call_id))
+            except (Crash, DriverError):
+                continue
+            except JournalFull:
+                await asyncio.sleep(1)
+                continue
+            self.trace.note(f"operator: {verb} {name} {program if verb == 'apply' else ''} -> {answer}")
+            return
+
+    async def _call(
+        self, life: "Life", verb: str, name: str, program: tuple[str, ...], policy: str, call_id: str
+    ) -> str:
+        caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy}")
+        if verb == "apply":
+            message = pb.Workload(
+                name=name,
+                container=pb.ContainerSpec(
+                    image="app:1", args=program, restart=POLICIES[policy], stop_grace_seconds=2  # type: ignore[arg-type]
+                ),
+            )
+            try:
+                await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
+            except Refused as refused:
+                return refused.refusal.reason
+            self.oracle.applied(name, program, policy)
+            return "ok"
+        intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[verb](name)
+        before = life.engine.workload(name)
+        outcome = await life.engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            return outcome.reason
+        match verb:
+            case "stop":
+                self.oracle.stopped(name)
+            case "start":
+                self.oracle.started(name)
+            case "delete":
+                self.oracle.deleted(name)
+                if before is not None:
+                    await life.engine.gone(name, before.uid)
+        return "ok"
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    async def _judge(self) -> None:
+        life = self.life
+        assert life is not None
+        await life.engine.durable()
+        machine, entries = self.disk.replay()
+        wrong = self.oracle.judge(self.world, entries)
+        if state_hash(machine) != state_hash(life.engine.machine):
+            wrong.append("the state is not the fold of the journal")
+        for name, workload in life.engine.machine.workloads.items():
+            if name not in self.oracle.wishes:
+                wrong.append(f"{name} is in the state although it was deleted")
+            assert workload.name == name
+        due = [goal for goal in plan(life.engine.machine) if goal.not_before is None]
+        if due:
+            wrong.append(f"after convergence something is still due: {due}")
+        assert not wrong, "\n".join(wrong)
+
+
+class Life:
+    """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._killed = simulation.loop.create_future()
+        machine, _ = simulation.disk.replay()
+        self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
+        self.engine = Engine(self.log, machine, simulation.clock, frozenset())
+        self._containers = TwinContainers(simulation.world, self._step)
+        images = TwinImages(simulation.world.images)
+        images.name(IMAGE, IMAGE_DIGEST)
+        self.declarations = Declarations(self.engine, Resolver(images, MemoryVault()))
+
+    async def _step(self, point: str) -> None:
+        """A dead daemon's driver calls nothing any more."""
+        if self._killed.done():
+            await asyncio.Event().wait()
+        await self._simulation.step(point)
+        if self._killed.done():
+            await asyncio.Event().wait()
+
+    def kill(self, why: str) -> None:
+        """From here on nothing of this life does anything."""
+        if not self._killed.done():
+            self._simulation.trace.note(f"daemon: {why}")
+            self.log.crash()
+            self._killed.set_result(None)
+
+    async def guarded(self, call: object) -> object:
+        """A client's call: an answer of a daemon that died meanwhile is none."""
+        task = asyncio.ensure_future(call)  # type: ignore[arg-type]
+        await asyncio.wait((task, self._killed), return_when=asyncio.FIRST_COMPLETED)
+        if self._killed.done():
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                task.exception()
+            raise Crash
+        return task.result()
+
+    async def run(self) -> None:
+        """Until killed."""
+        simulation = self._simulation
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._die())
+            group.create_task(self.log.write())
+            self.engine.record(
+                opening_events(self.engine.machine, simulation.clock, 1), reserved=True, actor=SYSTEM
+            )
+            await self.engine.durable()
+            simulation.alive.set()
+            simulation.trace.note("daemon: alive")
+            observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
+            group.create_task(observer.run())
+            await observer.synced.wait()
+            runner = Runner(self.engine, self._containers, lambda spec: (), simulation.clock, group)
+            observer.acting_on = runner.acting_on
+            self.engine.on_change(runner.wake)
+            runner.open()
+
+    async def _die(self) -> None:
+        await self._killed
+        raise Crash
+
+
+IMAGE_DIGEST = "sha256:" + "1" * 64

@@ -1,0 +1,93 @@
+"""Says what must run, from the calls that were acknowledged. Shares no code with admission, the fold or the planner."""
+
+from dataclasses import dataclass, field
+
+from effects.containers.twin import World
+from journal.entry import Header
+from journal.events import Event, WorkloadExited, WorkloadLost, WorkloadStarted
+
+
+@dataclass
+class Wish:
+    """What the operator wants of a name. `program` is the arguments by which a spec is told from another."""
+
+    program: tuple[str, ...] = ()
+    wanted: str = "absent"
+    policy: str = "always"
+
+
+@dataclass
+class Oracle:
+    """Remembers acknowledged calls, and the truth about processes."""
+
+    wishes: dict[str, Wish] = field(default_factory=dict)
+    ended: dict[tuple[str, int, int], int] = field(default_factory=dict)
+
+    def applied(self, name: str, program: tuple[str, ...], policy: str) -> None:
+        """An apply was acknowledged."""
+        self.wishes[name] = Wish(program, "running", policy)
+
+    def stopped(self, name: str) -> None:
+        """A stop was acknowledged."""
+        self.wishes[name].wanted = "stopped"
+
+    def started(self, name: str) -> None:
+        """A start was acknowledged."""
+        self.wishes[name].wanted = "running"
+
+    def deleted(self, name: str) -> None:
+        """A delete was acknowledged: nothing of it is left, or will be."""
+        self.wishes.pop(name, None)
+
+    def judge(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
+        """Everything that is not as it must be, after all faults have stopped and time has passed."""
+        wrong: list[str] = []
+        for name in sorted({key[0] for key in world.containers} | set(self.wishes)):
+            alive = [one for key, one in world.containers.items() if key[0] == name and one.status == "running"]
+            wish = self.wishes.get(name, Wish())
+            wrong += self._judge_name(name, wish, [one.run.args for one in alive])
+        for name, uid, _ in world.layers:
+            if name not in self.wishes:
+                wrong.append(f"a file system of {name}.{uid} is left although it was deleted")
+        for name, uid in world.logs:
+            if name not in self.wishes:
+                wrong.append(f"logs of {name}.{uid} are left although it was deleted")
+        wrong += [f"{key} was started {count} times" for key, count in world.starts.items() if count > 1]
+        wrong += self._judge_ends(entries)
+        return wrong
+
+    def _judge_name(self, name: str, wish: Wish, alive: list[tuple[str, ...]]) -> list[str]:
+        if wish.wanted != "running":
+            return [f"{name} runs although it is {wish.wanted}"] if alive else []
+        if len(alive) > 1:
+            return [f"{name} runs {len(alive)} times"]
+        if alive and alive[0] != wish.program:
+            return [f"{name} runs {alive[0]}, but {wish.program} was declared"]
+        ends_by_itself = "end-ok" in wish.program or "end-bad" in wish.program
+        may_rest = wish.policy == "never" or (wish.policy == "on-failure" and "end-ok" in wish.program)
+        if not alive and not ends_by_itself:
+            return [f"{name} does not run"]
+        if not alive and not may_rest:
+            return []  # between two runs of a program that ends: in its back-off
+        return []
+
+    def _judge_ends(self, entries: list[tuple[Header, Event]]) -> list[str]:
+        """Every process that ended while power was on is journaled once, with its own exit code."""
+        told: dict[tuple[str, int, int], list[int]] = {}
+        known: set[tuple[str, int, int]] = set()
+        lost: set[tuple[str, int, int]] = set()
+        for _, event in entries:
+            if isinstance(event, WorkloadExited):
+                told.setdefault((event.name, event.uid, event.run), []).append(event.exit_code)
+            elif isinstance(event, WorkloadStarted):
+                known.add((event.name, event.uid, event.run))
+            elif isinstance(event, WorkloadLost):
+                lost.add((event.name, event.uid, event.run))
+        wrong = [f"{key} ended {len(codes)} times by the journal" for key, codes in told.items() if len(codes) > 1]
+        for key, codes in told.items():
+            if key in self.ended and self.ended[key] != codes[0]:
+                wrong.append(f"{key} ended with {self.ended[key]}, the journal says {codes[0]}")
+        for key in self.ended:
+            if key not in told and key in known and key not in lost:
+                wrong.append(f"the journal does not know that {key} ended")
+        return wrong
