@@ -5,32 +5,10 @@
 """
 
 import argparse
-import multiprocessing
-import os
 import sys
-import traceback
 
 from tests.simulation.machine import Simulation
-
-
-def failure_of(seed: int) -> tuple[int, str] | None:
-    """What is wrong with a seed, or None."""
-    simulation = Simulation(seed)
-    try:
-        simulation.run()
-    except BaseException:
-        return seed, traceback.format_exc(limit=6)
-    return None
-
-
-def run_many(first: int, count: int) -> tuple[int, str] | None:
-    """Run seeds on every core; the first failure found, or None."""
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for found in pool.imap_unordered(failure_of, range(first, first + count), chunksize=20):
-            if found is not None:
-                pool.terminate()
-                return found
-    return None
+from tests.simulation.seeds import run_many
 
 
 def main() -> None:

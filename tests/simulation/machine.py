@@ -81,18 +81,25 @@ class Simulation:
         self.life: Life | None = None
         self.alive = asyncio.Event()
         self.calls = 0
+        self.broken: BaseException | None = None
 
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
         try:
             asyncio.set_event_loop(self.loop)
-            self.loop.run_until_complete(self._main())
+            main = self.loop.create_task(self._main())
+            main.add_done_callback(lambda _: self.loop.stop())
+            self.loop.run_forever()
+            if self.broken is not None:
+                raise self.broken
+            main.result()
         finally:
             asyncio.set_event_loop(None)
             self.loop.close()
 
     async def _main(self) -> None:
         power = asyncio.ensure_future(self._lives())
+        power.add_done_callback(self._fell)
         operators = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
         trouble = asyncio.ensure_future(self._trouble())
         await asyncio.sleep(STORM_S)
@@ -103,6 +110,12 @@ class Simulation:
         await self._judge()
         power.cancel()
         await asyncio.gather(power, return_exceptions=True)
+
+    def _fell(self, power: "asyncio.Future[None]") -> None:
+        """A daemon that ends by anything but a crash is a bug: end the run with its error."""
+        if not power.cancelled() and power.exception() is not None:
+            self.broken = power.exception()
+            self.loop.stop()
 
     # --- the machine ---------------------------------------------------------------------------------------------
 
@@ -127,10 +140,7 @@ class Simulation:
             self.life = Life(self)
             try:
                 await self.life.run()
-            except BaseExceptionGroup as group:
-                if group.subgroup(lambda error: not isinstance(error, Crash)) is not None:
-                    raise
-            except Crash:
+            except* Crash:
                 pass
             self.alive.clear()
             self.trace.note("daemon: dead")
@@ -211,6 +221,7 @@ class Simulation:
             try:
                 answer = await life.guarded(self._call(life, verb, name, program, policy, call_id))
             except (Crash, DriverError):
+                await asyncio.sleep(0.01)
                 continue
             except JournalFull:
                 await asyncio.sleep(1)

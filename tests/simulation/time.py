@@ -35,15 +35,29 @@ class Deadlock(Exception):
     """Raised when no timer and no ready callback is left."""
 
 
+class Endless(Exception):
+    """Raised when a run takes more turns than any honest one: somebody spins without waiting."""
+
+
+TURNS = 200_000
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Deterministic: ready callbacks run in order, timers by their time, and no real time passes."""
 
     def __init__(self) -> None:
+        self._turns = 0
         self._virtual = _NoSelector()
         super().__init__(self._virtual)
 
     def time(self) -> float:
         return self._virtual.now
+
+    def _run_once(self) -> None:
+        self._turns += 1
+        if self._turns > TURNS:
+            raise Endless(f"more than {TURNS} turns")
+        super()._run_once()  # type: ignore[misc]
 
     def _process_events(self, event_list: Any) -> None:
         pass
