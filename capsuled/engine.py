@@ -162,7 +162,8 @@ class Engine:
                 "this call id was used for a call with other arguments: use a new id for a new call",
                 "capsule-call-id",
             )
-        if self._clock.wall_ns() - record.at > KEEP_NS:
+        age_ns = self.machine.age_ns(self._clock.boot_id, self._clock.mono_ns())
+        if age_ns - record.lived_ns > KEEP_NS:
             return refused(
                 "FAILED_PRECONDITION",
                 "CALL_ID_EXPIRED",

@@ -6,7 +6,7 @@ from projections.handlers import Handlers
 from projections.state import CallRecord, Machine, OpenStream
 
 KEEP_NS = 7 * 24 * 3600 * 1_000_000_000
-"""How long a call id stays good; after that the same id is answered with *expired*, for as long again."""
+"""How long a call id stays good, in the machine's own time; after that it is answered with *expired*, as long again."""
 
 
 def call_accepted(machine: Machine, header: Header, event: CallAccepted) -> None:
@@ -14,11 +14,11 @@ def call_accepted(machine: Machine, header: Header, event: CallAccepted) -> None
     if not event.call_id:
         return
     machine.calls[header.actor.id, event.method, event.call_id] = CallRecord(
-        seq=header.seq, at=header.at, args_hash=event.args_hash
+        seq=header.seq, lived_ns=machine.lived_ns, args_hash=event.args_hash
     )
     # Insertion order is age: stop at the first that is young enough. Bounded work, and the table stays bounded.
     oldest = next(iter(machine.calls))
-    if machine.calls[oldest].at + 2 * KEEP_NS < header.at:
+    if machine.calls[oldest].lived_ns + 2 * KEEP_NS < machine.lived_ns:
         del machine.calls[oldest]
 
 

@@ -27,6 +27,9 @@ HANDLERS: dict[type[Event], Handler] = {
 
 def fold(machine: Machine, header: Header, event: Event | None) -> None:
     """Fold one entry into `machine`, in place. `event` is None for an unknown `may` entry or an excised body."""
+    mono, boot = header.mono, header.boot
+    machine.lived_ns += mono - machine.mono_ns if boot == machine.mono_boot else mono
+    machine.mono_boot, machine.mono_ns = boot, mono
     handler = HANDLERS.get(type(event))  # type: ignore[arg-type]
     if handler is not None:
         handler(machine, header, event)  # type: ignore[arg-type]

@@ -97,10 +97,10 @@ class Image(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An accepted call that carried an id: enough to answer it again."""
+    """An accepted call that carried an id: enough to answer it again. `lived_ns` is the machine's age at the call."""
 
     seq: int
-    at: int
+    lived_ns: int
     args_hash: str
 
 
@@ -130,10 +130,17 @@ CallKey = tuple[str, str, str]
 
 
 class Machine(msgspec.Struct):
-    """The fold of the journal up to and including `seq`."""
+    """The fold of the journal up to and including `seq`.
+
+    `lived_ns` is how long the machine has been up, over all its boots, by the monotonic clock: what expires, expires by
+    it, for the wall clock may jump. `mono_boot` and `mono_ns` are the last entry's reading.
+    """
 
     seq: int = 0
     at: int = 0
+    lived_ns: int = 0
+    mono_boot: str = ""
+    mono_ns: int = 0
     workloads: dict[str, Workload] = {}
     images: dict[str, Image] = {}
     calls: dict[CallKey, CallRecord] = {}
@@ -144,11 +151,18 @@ class Machine(msgspec.Struct):
     checkpoint: int = 0
     desired_seq: int = 0
 
+    def age_ns(self, boot: str, mono_ns: int) -> int:
+        """`lived_ns` at a later reading of the monotonic clock; a new boot has lived since its own beginning."""
+        return self.lived_ns + (mono_ns - self.mono_ns if boot == self.mono_boot else mono_ns)
+
     def fork(self) -> "Machine":
         """A copy that may be folded further without this one noticing; records are shared, they are frozen."""
         return Machine(
             seq=self.seq,
             at=self.at,
+            lived_ns=self.lived_ns,
+            mono_boot=self.mono_boot,
+            mono_ns=self.mono_ns,
             workloads=dict(self.workloads),
             images=dict(self.images),
             calls=dict(self.calls),

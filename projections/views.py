@@ -56,7 +56,7 @@ _VIEW_1: dict[str, tuple[str, ...]] = {
         "trouble",
     ),
     "Image": ("pin", "size_bytes", "seq", "pushed_at"),
-    "CallRecord": ("seq", "at", "args_hash"),
+    "CallRecord": ("seq", "lived_ns", "args_hash"),
     "OpenStream": ("method", "object", "opened_at", "boot"),
     "Boot": ("boot", "release", "slot", "mode", "started_at", "seq", "stopped"),
     "SealedEnv": ("name", "sealed", "size_bytes"),
@@ -109,6 +109,7 @@ def _view_1(machine: Machine) -> dict[str, Any]:
         "excised": machine.excised,
         "checkpoint": machine.checkpoint,
         "desired_seq": machine.desired_seq,
+        "lived_ns": machine.lived_ns,
     }
     return {"seq": machine.seq, **{name: part for name, part in tree.items() if part}}
 

@@ -42,6 +42,7 @@ class World:
         self.starts: dict[Key, int] = {}
         self.now_ns: Callable[[], int] = lambda: 0
         self.on_start: Callable[[TwinContainer], None] = lambda container: None
+        self.on_end: Callable[[Key, int], None] = lambda key, exit_code: None
         self._pids = 1_000
         self._listeners: list[asyncio.Queue[ObservedRun | None]] = []
 
@@ -60,6 +61,7 @@ class World:
             return
         container.status, container.pid = "stopped", 0
         container.exit_code, container.exited_at_ns = exit_code, self.now_ns()
+        self.on_end(key, exit_code)
         for listener in self._listeners:
             listener.put_nowait(observed(container))
 

@@ -33,7 +33,7 @@ POLICIES = {
     "never": pb.RESTART_MODE_NEVER,
 }
 IMAGE = "docker.io/library/app:1"
-STORM_S = 60.0
+STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
 
@@ -76,6 +76,7 @@ class Simulation:
         self.world = World({IMAGE_DIGEST})
         self.world.now_ns = self.clock.wall_ns
         self.world.on_start = self._program
+        self.world.on_end = self._ended
         self.oracle = Oracle()
         self.faults = True
         self.life: Life | None = None
@@ -130,9 +131,11 @@ class Simulation:
     def _end(self, key: tuple[str, int, int], code: int) -> None:
         container = self.world.containers.get(key)
         if container is not None and container.status == "running":
-            self.trace.note(f"world: {key} ends with {code}")
-            self.oracle.ended[key] = code
             self.world.end(key, code)
+
+    def _ended(self, key: tuple[str, int, int], code: int) -> None:
+        self.trace.note(f"world: {key} ends with {code}")
+        self.oracle.ended[key] = code
 
     async def _lives(self) -> None:
         """The daemon, started again whenever it dies."""
@@ -149,10 +152,10 @@ class Simulation:
     async def _trouble(self) -> None:
         """Faults that come from outside the daemon."""
         while self.faults:
-            await asyncio.sleep(self.random.expovariate(0.15))
+            await asyncio.sleep(self.random.expovariate(0.5))
             if not self.faults:
                 return
-            match self.random.choice(("kill", "runtime", "power", "full", "clock")):
+            match self.random.choice(("kill", "kill", "runtime", "runtime", "power", "full", "clock")):
                 case "kill":
                     self._kill("killed")
                 case "runtime":
@@ -163,6 +166,7 @@ class Simulation:
                     self._kill("power")
                     self.clock.reboot()
                     self._forget_ends()
+                    self.oracle.vanished |= {key for key, one in self.world.containers.items() if one.status != "created"}
                     self.world.lose_power()
                 case "full":
                     self.disk.full = not self.disk.full
@@ -189,13 +193,13 @@ class Simulation:
             return
         await asyncio.sleep(random.expovariate(50.0))
         dice = random.random()
-        if dice < 0.01:
+        if dice < 0.03:
             self._kill(f"in the middle of {point}")
             await asyncio.Event().wait()
-        elif dice < 0.05:
+        elif dice < 0.07:
             self.trace.note(f"fault: no answer to {point}")
             raise RuntimeUnavailable("the simulated runtime does not answer")
-        elif dice < 0.06 and point in ("layer", "create"):
+        elif dice < 0.09 and point in ("layer", "create"):
             raise NoSpace("the simulated disk is full")
 
     # --- operators -----------------------------------------------------------------------------------------------
@@ -203,7 +207,7 @@ class Simulation:
     async def _operate(self, name: str) -> None:
         """One operator per name, so that what was acknowledged last is what counts."""
         while self.faults:
-            await asyncio.sleep(self.random.expovariate(0.4))
+            await asyncio.sleep(self.random.expovariate(0.8))
             self.calls += 1
             await self._until_answered(name, f"call-{name}-{self.calls}")
         # The last word, without faults: what is judged must be known for sure.
@@ -212,6 +216,7 @@ class Simulation:
 
     async def _until_answered(self, name: str, call_id: str) -> None:
         """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
+        self.oracle.asked(name)
         program, policy = self.random.choice(PROGRAMS), self.random.choice(tuple(POLICIES))
         verb = self.random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete"))
         while True:
@@ -226,6 +231,7 @@ class Simulation:
             except JournalFull:
                 await asyncio.sleep(1)
                 continue
+            self.oracle.answered(name)
             self.trace.note(f"operator: {verb} {name} {program if verb == 'apply' else ''} -> {answer}")
             return
 
@@ -289,6 +295,8 @@ class Life:
         self._simulation = simulation
         self._killed = simulation.loop.create_future()
         machine, _ = simulation.disk.replay()
+        forgotten = simulation.oracle.judge_memory(machine)
+        assert not forgotten, "\n".join(forgotten)
         self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
         self.engine = Engine(self.log, machine, simulation.clock, frozenset())
         self._containers = TwinContainers(simulation.world, self._step)

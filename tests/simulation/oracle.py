@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from effects.containers.twin import World
 from journal.entry import Header
-from journal.events import Event, WorkloadExited, WorkloadLost, WorkloadStarted
+from journal.events import CallAccepted, Event, WorkloadExited, WorkloadLost, WorkloadStarted
+from projections.state import Machine
 
 
 @dataclass
@@ -22,6 +23,16 @@ class Oracle:
 
     wishes: dict[str, Wish] = field(default_factory=dict)
     ended: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    vanished: set[tuple[str, int, int]] = field(default_factory=set)
+    open_calls: set[str] = field(default_factory=set)
+
+    def asked(self, name: str) -> None:
+        """A call is under way: until it is answered, either outcome is right."""
+        self.open_calls.add(name)
+
+    def answered(self, name: str) -> None:
+        """The call was answered."""
+        self.open_calls.discard(name)
 
     def applied(self, name: str, program: tuple[str, ...], policy: str) -> None:
         """An apply was acknowledged."""
@@ -39,6 +50,17 @@ class Oracle:
         """A delete was acknowledged: nothing of it is left, or will be."""
         self.wishes.pop(name, None)
 
+    def judge_memory(self, machine: Machine) -> list[str]:
+        """What a daemon that starts has forgotten although it was acknowledged."""
+        wrong = []
+        for name in {*self.wishes, *machine.workloads} - self.open_calls:
+            wish, found = self.wishes.get(name, Wish()), machine.workloads.get(name)
+            remembered = "absent" if found is None or found.desired == "deleting" else found.desired
+            program = () if remembered == "absent" or found is None else found.spec.args
+            if (remembered, program) != (wish.wanted, wish.program if wish.wanted != "absent" else ()):
+                wrong.append(f"{name} was acknowledged as {wish}, and is remembered as {remembered} {program}")
+        return wrong
+
     def judge(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
         """Everything that is not as it must be, after all faults have stopped and time has passed."""
         wrong: list[str] = []
@@ -53,7 +75,9 @@ class Oracle:
             if name not in self.wishes:
                 wrong.append(f"logs of {name}.{uid} are left although it was deleted")
         wrong += [f"{key} was started {count} times" for key, count in world.starts.items() if count > 1]
-        wrong += self._judge_ends(entries)
+        wrong += self._judge_ends(world, entries)
+        ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
+        wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
         return wrong
 
     def _judge_name(self, name: str, wish: Wish, alive: list[tuple[str, ...]]) -> list[str]:
@@ -71,11 +95,12 @@ class Oracle:
             return []  # between two runs of a program that ends: in its back-off
         return []
 
-    def _judge_ends(self, entries: list[tuple[Header, Event]]) -> list[str]:
+    def _judge_ends(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
         """Every process that ended while power was on is journaled once, with its own exit code."""
         told: dict[tuple[str, int, int], list[int]] = {}
         known: set[tuple[str, int, int]] = set()
         lost: set[tuple[str, int, int]] = set()
+        wrong: list[str] = []
         for _, event in entries:
             if isinstance(event, WorkloadExited):
                 told.setdefault((event.name, event.uid, event.run), []).append(event.exit_code)
@@ -83,7 +108,10 @@ class Oracle:
                 known.add((event.name, event.uid, event.run))
             elif isinstance(event, WorkloadLost):
                 lost.add((event.name, event.uid, event.run))
-        wrong = [f"{key} ended {len(codes)} times by the journal" for key, codes in told.items() if len(codes) > 1]
+        for key in lost - self.vanished:
+            if world.starts.get(key):
+                wrong.append(f"{key} is lost by the journal, but it never vanished")
+        wrong += [f"{key} ended {len(codes)} times by the journal" for key, codes in told.items() if len(codes) > 1]
         for key, codes in told.items():
             if key in self.ended and self.ended[key] != codes[0]:
                 wrong.append(f"{key} ended with {self.ended[key]}, the journal says {codes[0]}")

@@ -80,7 +80,7 @@ class SimulatedLog:
             self._woken.clear()
             while self._queue:
                 group = list(self._queue)
-                await asyncio.sleep(self._random.uniform(0.0, 0.01))
+                await asyncio.sleep(self._random.choice((0.001, 0.005, 0.05)))
                 self._commit(len(group))
                 async with self._synced:
                     self._durable = len(self._disk.values)
