@@ -262,6 +262,9 @@ class Simulation:
                 self.oracle.stopped(name)
             case "start":
                 self.oracle.started(name)
+            case "restart":
+                if before is not None and before.run is not None:
+                    self.oracle.restarted(name, before.uid, before.run.number)
             case "delete":
                 self.oracle.deleted(name)
                 if before is not None:

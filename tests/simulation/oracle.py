@@ -24,6 +24,7 @@ class Oracle:
     wishes: dict[str, Wish] = field(default_factory=dict)
     ended: dict[tuple[str, int, int], int] = field(default_factory=dict)
     vanished: set[tuple[str, int, int]] = field(default_factory=set)
+    restarts: dict[str, tuple[int, int]] = field(default_factory=dict)
     open_calls: set[str] = field(default_factory=set)
 
     def asked(self, name: str) -> None:
@@ -45,6 +46,10 @@ class Oracle:
     def started(self, name: str) -> None:
         """A start was acknowledged."""
         self.wishes[name].wanted = "running"
+
+    def restarted(self, name: str, uid: int, run: int) -> None:
+        """A restart was acknowledged: this run, and those before it, must not be the last."""
+        self.restarts[name] = (uid, run)
 
     def deleted(self, name: str) -> None:
         """A delete was acknowledged: nothing of it is left, or will be."""
@@ -68,6 +73,9 @@ class Oracle:
             alive = [one for key, one in world.containers.items() if key[0] == name and one.status == "running"]
             wish = self.wishes.get(name, Wish())
             wrong += self._judge_name(name, wish, [one.run.args for one in alive])
+            uid, run = self.restarts.get(name, (0, 0))
+            if any(one.run.uid == uid and one.run.run <= run for one in alive):
+                wrong.append(f"{name} still has run {run}, although it was restarted")
         for name, uid, _ in world.layers:
             if name not in self.wishes:
                 wrong.append(f"a file system of {name}.{uid} is left although it was deleted")

@@ -1,0 +1,29 @@
+"""Order from fast to slow, and what a test may need of the machine."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ORDER = ("unit", "histories", "simulation", "contract", "cli", "integration", "boot")
+NEEDED = ("containerd", "runc", "busybox")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Kinds in their order; what needs a runtime that is not here is skipped by name."""
+    root = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        kind = item.path.relative_to(root).parts[0]
+        return ORDER.index(kind) if kind in ORDER else len(ORDER)
+
+    items.sort(key=rank)
+    lacks = [program for program in NEEDED if shutil.which(program) is None]
+    if os.geteuid() != 0:
+        lacks.append("root")
+    if lacks:
+        skip = pytest.mark.skip(reason=f"this machine lacks {', '.join(lacks)}")
+        for item in items:
+            if "real" in item.keywords:
+                item.add_marker(skip)

@@ -1,0 +1,89 @@
+"""A private containerd for tests: its own directories and cgroup, ended with everything in it."""
+
+import asyncio
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from capsuled.host import container_host, remove_cgroups
+from capsuled.processes import supervise
+from effects.containerd.config import paths_under, render
+from effects.containerd.connection import Connection
+from effects.containers.containerd_driver import ContainerdDriver
+from effects.containers.containerd_exec import ContainerdExecutor
+from effects.images.containerd_store import ContainerdImages
+
+
+class Runtime:
+    """containerd, and the drivers on it."""
+
+    def __init__(self, directory: Path, run: Path) -> None:
+        self.directory = directory
+        self.run = run
+        self.paths = paths_under(directory / "containerd", run)
+        self.cgroup = f"/capsule-test-{uuid.uuid4().hex[:8]}"
+        self.connection = Connection(self.paths.address)
+        self.images = ContainerdImages(self.connection, directory / "spool")
+        self.logs = directory / "logs"
+        self.containers = ContainerdDriver(
+            self.connection, self.images.unpacker, container_host(self.cgroup), self.logs, run / "runc"
+        )
+        self.executor = ContainerdExecutor(self.connection, run / "exec")
+        self._supervised: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Up and answering."""
+        self.paths.config.parent.mkdir(parents=True, exist_ok=True)
+        self.paths.config.write_text(render(self.paths))
+        command = ["containerd", "--config", str(self.paths.config)]
+        self._supervised = asyncio.ensure_future(supervise(command, self.directory / "containerd.log"))
+        await self.connection.ready()
+        await self.executor.sweep()
+
+    def pid(self) -> int:
+        """containerd's process id, found by its configuration."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if words[:1] == [b"containerd"] and str(self.paths.config).encode() in words:
+                    return int(entry.name)
+        raise AssertionError("containerd is not running")
+
+    async def stop(self) -> None:
+        """Nothing is left."""
+        assert self._supervised is not None
+        for run in await self.containers.observe():
+            await self.containers.remove_workload(run.name, run.uid)
+        await self.connection.close()
+        self._supervised.cancel()
+        await asyncio.gather(self._supervised, return_exceptions=True)
+        remove_cgroups(self.cgroup)
+
+
+@asynccontextmanager
+async def runtime() -> AsyncIterator[Runtime]:
+    """A runtime for one test."""
+    directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
+    run = Path(tempfile.mkdtemp(prefix="capsule-run-", dir="/run"))
+    made = Runtime(directory, run)
+    try:
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.stop()
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def chunks(content: bytes, size: int = 1 << 20) -> AsyncIterator[bytes]:
+    """Content as a client sends it."""
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
