@@ -1,0 +1,190 @@
+"""What the command line does without a machine: manifests, schema, contexts, usage errors."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.app import app
+from capsulectl.errors import Failure
+from capsulectl.fields import FIELDS
+from capsulectl.manifests import OUTPUT_ONLY, VolumeManifest, load
+from capsulectl.schema import json_schema
+from tests.support.daemon import BIN
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FIELD_MANIFESTS = """
+name: host
+kind: Container
+container:
+  image: docker.io/library/nginx:1.27
+  networkMode: NETWORK_MODE_HOST
+---
+name: bridged
+kind: Container
+container:
+  image: nginx
+  command: [nginx]
+  args: ["-g", "daemon off;"]
+  env:
+    A: one
+  ports:
+    - {containerPort: 80, hostPort: 8080, protocol: tcp}
+  mounts:
+    - {volumeName: data, mountPath: /data, readOnly: true}
+---
+name: listed
+kind: Container
+container: {image: nginx, env: [{name: A, value: one}], network_mode: 1}
+---
+name: vm
+kind: MicroVM
+microVm: {image: nginx, vcpus: 2, memoryMib: 512, ports: [{containerPort: 80, hostPort: 81}]}
+---
+name: own-kernel
+kind: MicroVM
+microVm: {kernelPath: /k, rootfsPath: /r}
+---
+name: data
+kind: Volume
+size: 2GiB
+"""
+
+
+def ctl(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    merged = {**os.environ, "CAPSULE_CONFIG_DIR": "/nonexistent", **environment}
+    merged.pop("CAPSULE_HOST", None)
+    return subprocess.run([BIN / "capsulectl", *arguments], env=merged, capture_output=True, text=True, check=False)
+
+
+def parse(tmp_path: Path, text: str) -> pb.Workload:
+    file = tmp_path / "m.yaml"
+    file.write_text(text)
+    (workload,), _ = load([str(file)])
+    return workload
+
+
+def test_manifests_in_the_field_parse_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "field.yaml").write_text(FIELD_MANIFESTS)
+    workloads, volumes = load([str(tmp_path)])
+    host, bridged, listed, vm, kernel = workloads
+    assert host.container.network_mode == listed.container.network_mode == pb.NETWORK_MODE_HOST
+    assert bridged.container.network_mode == pb.NETWORK_MODE_BRIDGE
+    assert dict(bridged.container.env) == dict(listed.container.env) == {"A": "one"}
+    assert bridged.container.ports[0].host_port == 8080 and bridged.container.mounts[0].read_only
+    assert (vm.micro_vm.vcpus, vm.micro_vm.memory_mib, kernel.micro_vm.rootfs_path) == (2, 512, "/r")
+    assert volumes == [VolumeManifest("data", 2 << 30)]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: a\nkind: Container\ncontainer:\n  imge: x\n", "m.yaml:4: container.imge: unknown field: do you mean image?"),
+        ("name: a\nkind: Pod\n", "m.yaml:2: kind: 'Pod' is no kind"),
+        ("kind: Container\ncontainer: {image: x}\n", "m.yaml:1: name: missing"),
+        ("name: a\nkind: Container\n", "container: missing"),
+        ("name: a\nname: b\nkind: Container\n", "m.yaml:2: name: given twice"),
+        ("name: a\nkind: Container\ncontainer: {image: x, env: {A: yes}}\n", 'container.env.A: must be text: write it in'),
+        ("name: a\nkind: Container\ncontainer: {image: x, privileged: 1}\n", "must be true or false"),
+        ("name: a\nkind: Container\ncontainer: {image: x, ports: [{hostPort: 1e3}]}\n", "ports[0].hostPort: must be a whole"),
+        ("name: a\nkind: Container\ncontainer: {image: x, networkMode: WIFI}\n", "'WIFI' is none of HOST, BRIDGE, NONE"),
+        ("name: a\nkind: Container\ncontainer: {image: x, args: ls}\n", "container.args: must be a list"),
+        ("name: a\nkind: Container\ncontainer: {image: x}\nmicroVm: {}\n", "microVm: does not go with"),
+        ("name: a\nkind: Volume\nsize: 512\n", "size: '512' has no unit that can be trusted: say 512MiB"),
+        ("name: a\nkind: Volume\nsize: 1G\nlabels: {}\n", "labels: unknown field of a Volume"),
+        ("a: [", "no valid YAML"),
+        ("", "nothing to apply"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(Failure) as caught:
+        parse(tmp_path, text)
+    assert complaint in caught.value.message and caught.value.code == 2
+
+
+def test_sizes_are_powers_of_two_with_or_without_i_and_b(tmp_path: Path) -> None:
+    for text, size in (("1K", 1 << 10), ("2MB", 2 << 20), ("3gib", 3 << 30), ("1 TiB", 1 << 40)):
+        (tmp_path / "v.yaml").write_text(f"name: v\nkind: Volume\nsize: {text}\n")
+        assert load([str(tmp_path / "v.yaml")])[1][0].size_bytes == size
+
+
+def test_the_examples_parse() -> None:
+    workloads, _ = load([str(ROOT / "examples")])
+    assert {workload.name for workload in workloads} >= {"hello", "web", "clock"}
+
+
+def test_every_field_is_explained_and_no_other() -> None:
+    for message in (pb.Workload, pb.ContainerSpec, pb.MicroVMSpec, pb.PortMapping, pb.VolumeMount):
+        names = {field.json_name for field in message.DESCRIPTOR.fields if field.name not in OUTPUT_ONLY}
+        assert FIELDS[message.DESCRIPTOR.name].keys() == names
+
+
+def test_the_schema_names_the_fields_of_the_parser() -> None:
+    container = json_schema()["oneOf"][0]["properties"]["container"]["properties"]
+    assert container["networkMode"]["enum"][:3] == ["HOST", "BRIDGE", "NONE"] and container["env"]["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("nonsense",), 2, "nonsense"),
+        (("apply",), 2, "-f requires"),
+        (("get",), 2, "NAME"),
+        (("list", "-o", "xml"), 2, "xml"),
+        (("list",), 1, "no capsule to talk to"),
+        (("list", "--capsule", "unix:/nonexistent/socket"), 1, "does not answer"),
+        (("list", "--capsule", "nobody"), 1, "there is no context nobody"),
+        (("explain", "Container.nope"), 2, "no field nope"),
+        (("exec", "web"), 2, "nothing to run"),
+        (("context", "use", "nobody"), 1, "no context nobody"),
+        (("journal", "verify", "--dir", "/nonexistent"), 1, "not whole"),
+        (("replay", "--file", "/nonexistent"), 2, "cannot be read"),
+    ],
+)
+def test_usage_errors_exit_2_and_failures_1(arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = ctl(*arguments)
+    assert (done.returncode, done.stdout if code == 2 else "") == (code, "") and words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_help_needs_no_machine_and_has_an_example_for_every_verb() -> None:
+    def verbs(parent: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        found = []
+        for name in parent:  # type: ignore[attr-defined]
+            if not name.startswith("-"):
+                child = parent[name]  # type: ignore[index]
+                inner = verbs(child, (*path, name))
+                found += inner or [(*path, name)]
+        return found
+
+    commands = verbs(app, ())
+    assert len(commands) > 30
+    for command in commands:
+        node = app
+        for name in command:
+            node = node[name]
+        text = node.default_command.__doc__ if node.default_command else ""
+        assert "Example: capsulectl" in text or "Example: source" in text or "| capsulectl" in text, command
+
+
+def test_completion_scripts_are_made_for_each_shell() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        done = ctl("completion", shell)
+        assert done.returncode == 0 and "capsulectl" in done.stdout
+
+
+def test_contexts_are_kept_private_and_apart_from_older_clients(tmp_path: Path) -> None:
+    where = {"CAPSULE_CONFIG_DIR": str(tmp_path / "c")}
+    assert ctl("context", "add", "home", "--socket", "/s", "--use", **where).returncode == 0
+    file = tmp_path / "c" / "local.yaml"
+    assert file.stat().st_mode & 0o777 == 0o600 and (tmp_path / "c").stat().st_mode & 0o777 == 0o700
+    assert json.loads(ctl("context", "list", "-o", "json", **where).stdout) == {
+        "current": "home",
+        "contexts": {"home": "unix:/s"},
+    }
+    assert "unix:/s" in ctl("list", **where).stderr
+    assert ctl("context", "rm", "home", **where).returncode == 0

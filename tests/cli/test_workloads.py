@@ -1,0 +1,179 @@
+"""What an operator sees: output, streams and exit codes."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.support.daemon import BIN, SERVE, Daemon, manifest
+
+pytestmark = pytest.mark.real
+
+
+def test_a_workload_lives_and_dies_by_the_command_line(capsule: Daemon) -> None:
+    text = manifest("life", SERVE, env={"SECRET": "hunter2"})
+    assert capsule.apply(text, "--wait") == "workload/life created\n"
+    assert capsule.apply(text) == "workload/life unchanged\n"
+    assert "life" in capsule.good("list") and capsule.good("list", "-o", "name").split().count("life") == 1
+    assert capsule.good("logs", "life") == "ready\n"
+    capsule.good("stop", "life", "--wait")
+    assert capsule.status("life")["phase"] == "WORKLOAD_PHASE_STOPPED"
+    assert capsule.apply(text, "--wait") == "workload/life started\n"
+    capsule.good("restart", "life")
+    assert capsule.ctl("delete", "life").returncode == 2
+    assert capsule.ctl("delete", "life", "--yes").returncode == 0
+    assert capsule.ctl("get", "life").returncode == 1
+    assert "hunter2" not in json.dumps(capsule.history())
+
+
+def test_what_get_prints_can_be_applied_again(capsule: Daemon) -> None:
+    capsule.apply(manifest("same", SERVE, env={"A": "1", "B": "2"}), "--wait")
+    printed = capsule.good("get", "same", "-o", "yaml")
+    assert "sealed:" in printed and capsule.apply(printed) == "workload/same unchanged\n"
+    capsule.good("delete", "same", "--yes")
+
+
+def test_diff_says_what_would_change_by_its_exit_code(capsule: Daemon) -> None:
+    capsule.apply(manifest("differ", SERVE), "--wait")
+    same = capsule.ctl("diff", "-f", "-", stdin=manifest("differ", SERVE))
+    assert (same.returncode, same.stdout) == (0, "")
+    other = capsule.ctl("diff", "-f", "-", stdin=manifest("differ", SERVE, user="web"))
+    assert other.returncode == 1 and "+ container.user" in other.stdout
+    assert capsule.ctl("diff", "-f", "/nowhere").returncode == 2
+    capsule.good("delete", "differ", "--yes")
+
+
+def test_a_dry_run_writes_nothing_at_all(capsule: Daemon) -> None:
+    def journal() -> tuple[int, int]:
+        stats = capsule.data("journal", "stats")
+        return stats["lastSeq"], stats["auditEntries"]
+
+    capsule.good("journal", "stats")
+    time.sleep(1.2)  # reads are flushed into the audit stream within a second
+    before = journal()
+    out = capsule.apply(manifest("dry", SERVE, env={"A": "new-secret"}), "--dry-run")
+    assert "dry created (dry run)" in out and "StartRun" in out
+    assert capsule.ctl("diff", "-f", "-", stdin=manifest("dry", SERVE)).returncode == 1
+    time.sleep(1.2)
+    after = journal()
+    assert after[0] == before[0]
+    assert after[1] - before[1] == 1  # the stats that were asked for before; nothing of the dry runs
+    assert capsule.ctl("get", "dry").returncode == 1
+
+
+def test_exec_passes_streams_and_exit_codes_on(capsule: Daemon) -> None:
+    capsule.apply(manifest("inside", SERVE), "--wait")
+    done = capsule.ctl("exec", "inside", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    text = "x" * 200_000 + "\n"
+    assert capsule.ctl("exec", "-i", "inside", "cat", stdin=text).stdout == text
+    assert capsule.ctl("exec", "inside", "cat").returncode == 0
+    assert capsule.ctl("exec", "inside", "nothing-like-it").returncode == 127
+    assert capsule.ctl("exec", "inside", "/etc/passwd").returncode == 126
+    assert capsule.ctl("exec", "nobody", "true").returncode == 125
+    assert capsule.ctl("exec", "-e", "A=b", "inside", "--", "sh", "-c", "echo $A").stdout == "b\n"
+    capsule.good("delete", "inside", "--yes")
+
+
+def test_a_client_that_vanishes_leaves_no_process(capsule: Daemon) -> None:
+    capsule.apply(manifest("left", SERVE), "--wait")
+    command = [BIN / "capsulectl", "exec", "left", "--", "sh", "-c", "sleep 4242 & sleep 4242"]
+    client = subprocess.Popen(command, env=capsule.environment)
+    count = ["exec", "left", "--", "sh", "-c", "ps | grep -c '[s]leep 4242'"]
+    capsule.until(lambda: capsule.ctl(*count).stdout in ("2\n", "3\n"), "both sleep")
+    client.kill()
+    client.wait()
+    capsule.until(lambda: capsule.ctl(*count).stdout == "0\n", "nothing of it is left")
+    capsule.good("delete", "left", "--yes")
+
+
+def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -> None:
+    capsule.apply(manifest("talks", "for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2; " + SERVE), "--wait")
+    capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked")
+    tail = capsule.ctl("logs", "talks", "-n", "2")
+    assert (tail.stdout, tail.stderr) == ("line 5\nready\n", "bad\n")
+    assert capsule.ctl("logs", "talks", "--stream", "stderr").stdout == ""
+    command = [BIN / "capsulectl", "logs", "talks", "-f", "--stream", "stdout"]
+    follower = subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True)
+    capsule.good("restart", "talks", "--wait")
+    capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked again")
+    capsule.good("stop", "talks", "--wait")
+    out, _ = follower.communicate(timeout=20)
+    assert follower.returncode == 0 and out.count("line 1\n") == 2 and out.count("ready\n") == 2
+    capsule.good("delete", "talks", "--yes")
+
+
+def test_waiting_in_vain_exits_124_and_a_failure_1(capsule: Daemon) -> None:
+    capsule.apply(manifest("vain", SERVE), "--wait")
+    slow = capsule.ctl("wait", "vain", "--for", "gone", "--timeout", "0.5")
+    assert slow.returncode == 124 and "vain is running" in slow.stderr
+    failed = capsule.ctl("apply", "-f", "-", "--wait", stdin=manifest("never", "exit 3", restart="NEVER", command=["/no"]))
+    assert failed.returncode == 1 and "does not exist in the image" in failed.stderr
+    capsule.good("delete", "vain", "never", "--yes")
+
+
+def test_two_operators_race_and_one_is_told(capsule: Daemon) -> None:
+    capsule.apply(manifest("raced", SERVE), "--wait")
+    seq = capsule.data("get", "raced")["desiredSeq"]
+    capsule.apply(manifest("raced", SERVE, user="web"), "--expect-seq", str(seq))
+    late = capsule.ctl("apply", "-f", "-", "--expect-seq", str(seq), stdin=manifest("raced", SERVE, user="root"))
+    assert late.returncode == 1 and f"not at {seq}" in late.stderr
+    capsule.good("delete", "raced", "--yes")
+
+
+def test_a_batch_is_all_or_nothing(capsule: Daemon) -> None:
+    web = manifest("batch-a", SERVE, networkMode="HOST", ports=[{"containerPort": 80, "hostPort": 8080}])
+    taken = manifest("batch-b", SERVE, networkMode="HOST", ports=[{"containerPort": 81, "hostPort": 8080}])
+    done = capsule.ctl("apply", "-f", "-", stdin=f"{web}\n---\n{taken}")
+    assert done.returncode == 1 and "8080/tcp, which batch-a has" in done.stderr
+    assert "batch-a" not in capsule.good("list", "-o", "name").split()
+
+
+def test_what_this_machine_lacks_is_refused_by_name(capsule: Daemon) -> None:
+    bridge = capsule.ctl("apply", "-f", "-", stdin="{name: b, kind: Container, container: {image: demo:1}}")
+    assert bridge.returncode == 1 and "BRIDGE" in bridge.stderr
+    vm = capsule.ctl("apply", "-f", "-", stdin="{name: b, kind: MicroVM, microVm: {image: demo:1}}")
+    assert vm.returncode == 1 and "microVM driver" in vm.stderr
+    image = capsule.ctl("apply", "-f", "-", stdin=manifest("b", SERVE, image="nowhere:1"))
+    assert image.returncode == 1 and "image push" in image.stderr
+
+
+def test_history_tells_who_and_why(capsule: Daemon) -> None:
+    capsule.apply(manifest("told", SERVE), "--wait")
+    capsule.good("delete", "told", "--yes")
+    types = [event["type"] for event in capsule.history("told")]
+    assert types[:3] == ["call.accepted", "workload.applied", "effect.started"] and types[-1] == "workload.removed"
+    applied = next(event for event in capsule.history("told") if event["type"] == "workload.applied")
+    tree = capsule.data("history", "show", str(applied["seq"]))["tree"]
+    assert [node["event"]["type"] for node in tree][:3] == ["call.accepted", "workload.applied", "effect.started"]
+    assert all(event["type"].startswith("workload.") for event in capsule.history("told", "--type", "workload."))
+    assert capsule.ctl("history", "show", "999999").returncode == 1
+
+
+def test_the_memory_proves_itself(capsule: Daemon, tmp_path: object) -> None:
+    verified = capsule.data("journal", "verify")
+    assert not verified.get("findings") and verified["checked"] == verified["headSeq"]
+    assert "Verified" in capsule.good("replay", "--verify")
+    file = f"{tmp_path}/memory.capsule"
+    capsule.good("journal", "export", file)
+    assert capsule.ctl("journal", "export", file).returncode == 2
+    offline = capsule.data("replay", "--file", file)
+    online = capsule.data("replay", "--to", str(offline["seq"]))
+    assert offline["stateHash"] == online["stateHash"]
+    capsule.good("journal", "import", file, "--dir", f"{tmp_path}/copy")
+    assert "Whole:    yes" in capsule.good("journal", "verify", "--dir", f"{tmp_path}/copy")
+    assert capsule.ctl("journal", "import", file, "--dir", f"{tmp_path}/copy").returncode == 1
+
+
+def test_images_are_listed_as_they_were_pushed(capsule: Daemon) -> None:
+    (image,) = [one for one in capsule.data("image", "list") if one["name"].endswith("/demo:1")]
+    assert image["digest"].startswith("sha256:") and image["sizeBytes"] > 500_000
+    bad = capsule.ctl("image", "push", "/etc/passwd")
+    assert bad.returncode == 1 and "no image archive" in bad.stderr
+
+
+def test_every_read_can_be_had_as_data(capsule: Daemon) -> None:
+    for read in (["list"], ["image", "list"], ["capsule", "info"], ["journal", "stats"], ["journal", "verify"], ["replay"]):
+        for form in ("json", "yaml", "table", "wide", "name"):
+            capsule.good(*read, "-o", form)

@@ -1,0 +1,139 @@
+"""A hosted daemon for tests, driven as an operator drives it: by its command line."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tools.demo_image import archive
+
+BIN = Path(sys.executable).parent
+
+
+class Daemon:
+    """One state directory, and the daemon on it."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.state = scratch / "state"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.environment = os.environ | {
+            "CAPSULE_CONFIG_DIR": str(scratch / "config"),
+            "CAPSULE_HOST": f"unix:{self.state}/capsule.sock",
+            "NO_COLOR": "1",
+        }
+        self.environment.pop("PYTHONPATH", None)
+
+    def start(self, *options: str, wait: bool = True) -> None:
+        """Start it, and wait until it answers."""
+        with (self.scratch / "out").open("ab") as out:
+            command = [str(BIN / "capsuled"), "--state", str(self.state), *options]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        if wait:
+            self.until(lambda: self.ctl("capsule", "info").returncode == 0, "capsuled answers")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is tidied up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, as an init system does it."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=30)
+
+    def output(self) -> str:
+        """What it wrote."""
+        return (self.scratch / "out").read_text()
+
+    def ctl(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+        """Run capsulectl."""
+        return subprocess.run(
+            [BIN / "capsulectl", *arguments],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def good(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run capsulectl, which must succeed; its output."""
+        done = self.ctl(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"capsulectl {' '.join(arguments)}: {done.stderr}\n{self.output()[-2000:]}"
+        return done.stdout
+
+    def data(self, *arguments: str) -> Any:
+        """Run capsulectl with `-o json`."""
+        return json.loads(self.good(*arguments, "-o", "json"))
+
+    def status(self, name: str) -> dict[str, Any]:
+        """A workload's status."""
+        found: dict[str, Any] = self.data("get", name)["status"]
+        return found
+
+    def until(self, condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+        """Wait for the world; tests may poll, the daemon may not."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"capsuled ended: {self.output()[-2000:]}")
+            assert time.monotonic() < deadline, f"in vain: {what}\n{self.output()[-2000:]}"
+            time.sleep(0.05)
+
+    def push_image(self, name: str = "demo:1") -> None:
+        """Bring the demo image."""
+        path = self.scratch / "demo.tar"
+        path.write_bytes(archive(name))
+        self.good("image", "push", str(path))
+
+    def apply(self, manifest: str, *options: str) -> str:
+        """Apply text."""
+        return self.good("apply", "-f", "-", *options, stdin=manifest)
+
+    def history(self, *arguments: str) -> list[dict[str, Any]]:
+        """Events."""
+        return [json.loads(line) for line in self.good("history", *arguments, "-o", "json").splitlines()]
+
+    def close(self) -> None:
+        """Nothing is left, whatever happened."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        with contextlib.suppress(OSError):
+            subprocess.run(
+                [BIN / "capsuled", "--state", self.state, "--halt"], env=self.environment, capture_output=True, check=False
+            )
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+@contextmanager
+def daemon(start: bool = True) -> Iterator[Daemon]:
+    """A daemon in a directory of its own."""
+    made = Daemon(Path(tempfile.mkdtemp(prefix="capsule-daemon-")))
+    try:
+        if start:
+            made.start()
+        yield made
+    finally:
+        made.close()
+
+
+def manifest(name: str, script: str, **fields: Any) -> str:
+    """A container that runs a shell script."""
+    container = {"image": "demo:1", "command": ["sh", "-c", script], "networkMode": "NONE", "stopGraceSeconds": 1, **fields}
+    return json.dumps({"name": name, "kind": "Container", "container": container})
+
+
+SERVE = "trap 'exit 0' TERM; echo ready; while :; do sleep 1 & wait $!; done"
+
