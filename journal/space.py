@@ -13,6 +13,7 @@ from pathlib import Path
 KEEP_SIZE = 0x01
 AHEAD_BYTES = 16 << 20
 RESERVE_BYTES = 4 << 20
+EXTENT_TREE_BYTES = 64 << 10
 COMMIT_BYTES = 2 << 20
 """What one group commit may write at most, copy-on-write pages included (writer.py bounds its batches)."""
 
@@ -27,7 +28,8 @@ class Space:
         self._fd = os.open(data, os.O_RDWR | os.O_CLOEXEC)
         self.ahead_bytes = ahead_bytes
         self.reserve_bytes = reserve_bytes
-        self.granted = 0
+        # What an earlier life was given is still the file's; the margin is for blocks that hold the extent tree.
+        self.granted = max(0, os.fstat(self._fd).st_blocks * 512 - EXTENT_TREE_BYTES)
         self.reason = ""
 
     def extend(self, used_bytes: int) -> bool:

@@ -60,6 +60,7 @@ class Journal:
         self._queue: SimpleQueue[_Linked | _Job | None] = SimpleQueue()
         self._inflight_bytes = 0
         self._used_bytes = environment.used_bytes
+        self._space.extend(self._used_bytes)
         self._audit_drafts: list[Draft] = []
         self._audit_timer: asyncio.TimerHandle | None = None
         self._audit_seq = self._audit.seq
