@@ -23,7 +23,7 @@ GRACE_MS = 5_000
 
 
 async def halt(layout: Layout) -> int:
-    """End every run; returns how many there were. The daemon must not be running."""
+    """End every run; returns how many were alive. The daemon must not be running."""
     identity = load_or_make(layout.identity)
     paths = paths_under(layout.containerd, layout.run)
     layout.run.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -48,4 +48,4 @@ async def halt(layout: Layout) -> int:
         await asyncio.gather(runtime, return_exceptions=True)
     remove_cgroups(cgroup_parent(identity))
     shutil.rmtree(layout.run, ignore_errors=True)
-    return len(runs)
+    return sum(run.status == "running" for run in runs)

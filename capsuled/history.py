@@ -50,8 +50,7 @@ class History:
 
     async def entries(self, wanted: Filter, limit: int, follow: bool, audit: bool) -> AsyncIterator[pb.HistoryEntry]:
         """Entries in order, the newest `limit` of them (0: all), then with `follow` each new one once it is durable."""
-        upto = self._engine.machine.seq
-        await self._engine.durable(upto)
+        upto = await self._end()
         for number, message in enumerate(self._past(wanted, limit, audit, upto)):
             yield message
             if number % _YIELD_ENTRIES == _YIELD_ENTRIES - 1:
@@ -65,6 +64,13 @@ class History:
                 if wanted.matches(stored):
                     yield message_of(stored)
             upto = seq
+
+    async def _end(self) -> int:
+        """The newest entry on the disk, with everything that the head state knows. A frozen daemon's state ends
+        before it."""
+        await self._engine.durable()
+        last = self._reader.last()
+        return 0 if last is None else last.header.seq
 
     def _past(self, wanted: Filter, limit: int, audit: bool, upto: int) -> Iterator[pb.HistoryEntry]:
         facts = self._newest(wanted, limit, upto) if limit else self._all(wanted, upto)
@@ -107,9 +113,9 @@ class History:
 
     async def show(self, seq: int) -> pb.HistoryShowResponse | None:
         """An entry and its tree; None when there is no such entry."""
-        if not 0 < seq <= self._engine.machine.seq:
+        if seq <= 0:
             return None
-        await self._engine.durable()
+        await self._end()
         stored = self._reader.get(seq)
         if stored is None:
             return None

@@ -1,0 +1,183 @@
+"""The daemon on a real containerd: killed in every way, and what it says when its memory is in trouble."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import SERVE, Daemon, daemon, manifest
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def capsule() -> Iterator[Daemon]:
+    with daemon() as made:
+        made.push_image()
+        yield made
+
+
+def containerd_of(capsule: Daemon) -> int:
+    words = str(capsule.state / "containerd" / "config.toml").encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if command[:1] == [b"containerd"] and words in command:
+                return int(entry.name)
+    raise AssertionError("containerd is not running")
+
+
+def ends_of(capsule: Daemon, name: str) -> list[tuple[int, int]]:
+    events = capsule.history(name, "--type", "workload.exited")
+    return [(event["body"]["run"], event["body"].get("exit_code")) for event in events]
+
+
+def test_a_killed_daemon_adopts_what_runs_and_loses_no_exit(capsule: Daemon) -> None:
+    capsule.apply(manifest("stays", SERVE), "--wait")
+    capsule.apply(manifest("ends", "sleep 1.5; exit 9", restart="NEVER"), "--wait")
+    before = capsule.status("stays")
+    capsule.kill()
+    time.sleep(2)
+    capsule.start()
+    capsule.until(lambda: ends_of(capsule, "ends") == [(1, 9)], "the exit is known")
+    assert capsule.status("stays") == before
+    started = capsule.history("--type", "daemon.started")
+    assert [event["body"]["previous"] for event in started] == ["first", "crash"]
+
+
+def test_exit_codes_and_restarts_are_exact_over_kills_of_daemon_containerd_and_both(capsule: Daemon) -> None:
+    script = "n=$(cat /n 2>/dev/null || echo 0); n=$((n+1)); echo $n > /n; sleep 0.3; exit $n"
+    capsule.apply(manifest("counts", script))
+    for number in range(9):
+        time.sleep(0.7)
+        if number % 3 != 1:
+            capsule.kill()
+        if number % 3 != 0:
+            try:
+                os.kill(containerd_of(capsule), signal.SIGKILL)
+            except (AssertionError, ProcessLookupError):
+                pass  # it dies with the daemon, too
+        if number % 3 != 1:
+            capsule.start()
+    capsule.until(lambda: len(ends_of(capsule, "counts")) >= 4, "it ended often", seconds=60)
+    capsule.good("stop", "counts", "--wait")
+    ends = ends_of(capsule, "counts")
+    # Each run counts on in its own file system and exits with the count: no run is skipped, none is told twice. One
+    # that was caught in its birth is killed by containerd itself, and that, too, is what the journal must say.
+    assert [run for run, _ in ends] == list(range(1, len(ends) + 1))
+    counted = [code for _, code in ends if code not in (137, 143)]
+    assert counted == sorted(set(counted)) and len(counted) >= 3, ends
+    assert all(code <= run for run, code in ends if code not in (137, 143)), ends
+    assert capsule.status("counts").get("restartCount", 0) >= len(ends) - 1
+    assert "Verified" in capsule.good("replay", "--verify")
+
+
+def test_an_exec_that_was_open_is_closed_as_lost_and_its_process_is_gone(capsule: Daemon) -> None:
+    capsule.apply(manifest("opened", SERVE), "--wait")
+    command = [Path(sys.executable).parent / "capsulectl", "exec", "opened", "sleep", "4343"]
+    client = subprocess.Popen(command, env=capsule.environment, stderr=subprocess.DEVNULL)
+    count = ["exec", "opened", "--", "sh", "-c", "ps | grep -c '[s]leep 4343'"]
+    capsule.until(lambda: capsule.ctl(*count).stdout == "1\n", "it sleeps")
+    capsule.kill()
+    client.wait()
+    capsule.start()
+    capsule.until(lambda: capsule.ctl(*count).stdout == "0\n", "its process is gone")
+    (opened,) = [event for event in capsule.history("--type", "stream.opened") if "4343" in event["body"].get("argv", ())]
+    closed = {event["body"]["opened"]: event["body"] for event in capsule.history("--type", "stream.closed")}
+    assert closed[opened["seq"]]["outcome"] == "lost"
+
+
+def test_a_clean_stop_leaves_workloads_running_and_is_remembered(capsule: Daemon) -> None:
+    capsule.apply(manifest("stays", SERVE), "--wait")
+    before = capsule.status("stays")
+    assert capsule.stop() == 0
+    assert Path(f"/proc/{before['pid']}").exists()
+    capsule.start()
+    capsule.until(lambda: capsule.status("stays") == before, "it was adopted")
+    assert capsule.history("--type", "daemon.started")[-1]["body"]["previous"] == "clean"
+
+
+def test_two_daemons_on_one_state_are_one_too_many(capsule: Daemon) -> None:
+    second = subprocess.run(
+        [Path(sys.executable).parent / "capsuled", "--state", capsule.state],
+        env=capsule.environment, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert second.returncode == 1 and "another capsuled has" in second.stderr
+    capsule.good("list")
+
+
+def test_a_damaged_journal_is_served_read_only_while_everything_runs(capsule: Daemon) -> None:
+    capsule.apply(manifest("runs", SERVE), "--wait")
+    pid = capsule.status("runs")["pid"]
+    capsule.kill()
+    data = capsule.state / "journal" / "data.mdb"
+    content = bytearray(data.read_bytes())
+    at = content.find(b"daemon.started")
+    content[at] ^= 1
+    data.write_bytes(bytes(content))
+    capsule.start()
+    info = capsule.ctl("capsule", "info")
+    assert "damaged" in info.stderr and "capsulectl journal verify" in info.stderr
+    refused = capsule.ctl("apply", "-f", "-", stdin=manifest("more", SERVE))
+    assert refused.returncode == 1 and "nothing can be changed" in refused.stderr
+    assert Path(f"/proc/{pid}").exists()
+
+
+def test_a_journal_of_a_newer_release_freezes_the_daemon(capsule: Daemon) -> None:
+    capsule.apply(manifest("runs", SERVE), "--wait")
+    pid = capsule.status("runs")["pid"]
+    assert capsule.stop() == 0
+    append_from_the_future(capsule.state / "journal")
+    capsule.start()
+    info = capsule.ctl("capsule", "info")
+    assert "frozen" in info.stderr and "workload.teleported" in info.stderr
+    assert capsule.good("list", "-o", "name") == "runs\n"
+    assert capsule.ctl("stop", "runs").returncode == 0  # an emergency stop acts, and says that it is not remembered
+    assert "workload.teleported" in capsule.good("history", "-n", "3")
+    capsule.until(lambda: not Path(f"/proc/{pid}").exists(), "it was stopped")
+    refused = capsule.ctl("start", "runs")
+    assert refused.returncode == 1 and "only a newer release may act" in refused.stderr
+
+
+def append_from_the_future(directory: Path) -> None:
+    """One well-chained `must` entry of a type that this release does not know."""
+    from journal.entry import SYSTEM, Header, encode_header, hash_body, pack
+    from journal.environment import Environment
+    from journal.reader import Reader
+
+    environment = Environment(directory)
+    last = Reader(environment).last()
+    assert last is not None
+    salt, body = os.urandom(16), b"\x81\xa4name\xa4runs"
+    seq = last.header.seq + 1
+    header = Header(
+        seq, last.header.at, last.header.boot, last.header.mono, "9.0.0", "", SYSTEM, 0, 0,
+        "workload.teleported", 1, "must", hash_body(salt, body), last.hash,
+    )  # fmt: skip
+    with environment.lmdb.begin(write=True) as txn:
+        txn.put(seq.to_bytes(8, "big"), pack(encode_header(header), salt, body), db=environment.db["facts"])
+    environment.close()
+
+
+def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
+    capsule.apply(manifest("again", SERVE), "--wait")
+    capsule.apply(manifest("stopped", SERVE), "--wait")
+    capsule.good("stop", "stopped", "--wait")
+    capsule.stop()
+    halted = subprocess.run(
+        [Path(sys.executable).parent / "capsuled", "--state", capsule.state, "--halt"],
+        env=capsule.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert halted.stdout == "1 ended\n"
+    capsule.start()
+    capsule.good("wait", "again")
+    assert capsule.status("again")["run"] == 2
+    assert capsule.status("stopped")["phase"] == "WORKLOAD_PHASE_STOPPED"
