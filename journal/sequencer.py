@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import msgspec
-from msgspec.structs import replace
 
-from journal.entry import SALT_BYTES, Actor, Header, encode_header, pack
+from journal.entry import SALT_BYTES, Actor, Header, pack
 from journal.events import Event, type_of
 
 THIS_BATCH = -1
@@ -86,19 +85,65 @@ class Salts:
 
 
 class Chain:
-    """The head of one chain; `link` makes the next stored value."""
+    """The head of one chain; `link` makes the next stored value.
+
+    A header's bytes are put together from parts that are encoded once (a batch's stamp, an actor, a type): encoding
+    every header whole was half of an entry's cost. A test proves them equal to what `encode_header` reads back.
+    """
 
     def __init__(self, seq: int, prev: bytes, salts: Salts) -> None:
         self.seq = seq
         self.prev = prev
         self._salts = salts
+        self._stamp: tuple[int, int] = (-1, -1)
+        self._stamp_bytes = b""
+        self._actors: dict[Actor, bytes] = {}
+        self._types: dict[tuple[str, int], bytes] = {}
 
     def link(self, header: Header, body: bytes) -> tuple[bytes, bytes]:
         """The key and the stored value of the entry that follows the head; the head moves on."""
-        assert header.seq == self.seq + 1, "entries must be linked in their order"
+        seq = header.seq
+        assert seq == self.seq + 1, "entries must be linked in their order"
+        if (header.at, header.mono) != self._stamp:
+            self._stamp = header.at, header.mono
+            self._stamp_bytes = _joined(header.at, header.boot, header.mono, header.release, header.slot)
+        actor = self._actors.get(header.actor)
+        if actor is None:
+            actor = self._actors[header.actor] = _joined(header.actor)
+        kind = self._types.get((header.type, header.version))
+        if kind is None:
+            kind = _joined(header.type, header.version, header.effect_on_state)
+            self._types[header.type, header.version] = kind
         salt = self._salts.next()
-        linked = replace(header, body_hash=sha256(salt + body).digest(), prev=self.prev)
-        header_bytes = encode_header(linked)
+        key = seq.to_bytes(8, "big")
+        header_bytes = b"".join(
+            (
+                _ARRAY_AND_INT,
+                key,
+                self._stamp_bytes,
+                actor,
+                _INT,
+                header.cause.to_bytes(8, "big"),
+                _INT,
+                header.call.to_bytes(8, "big"),
+                kind,
+                _HASH,
+                sha256(salt + body).digest(),
+                _HASH,
+                self.prev,
+            )
+        )
         self.prev = sha256(header_bytes).digest()
-        self.seq = header.seq
-        return header.seq.to_bytes(8, "big"), pack(header_bytes, salt, body)
+        self.seq = seq
+        return key, pack(header_bytes, salt, body)
+
+
+# msgpack: an array of 14, an unsigned 64-bit integer, 32 bytes of binary.
+_INT = b"\xcf"
+_ARRAY_AND_INT = b"\x9e" + _INT
+_HASH = b"\xc4\x20"
+_encoder = msgspec.msgpack.Encoder()
+
+
+def _joined(*parts: object) -> bytes:
+    return b"".join(_encoder.encode(part) for part in parts)

@@ -1,6 +1,6 @@
 """The journal's one writer: appends are numbered at once on the event loop, and made durable by one thread in groups.
 
-    append (loop) ─▶ queue ─▶ thread: link, one LMDB transaction, one sync ─▶ one callback on the loop ─▶ waiters
+    append (loop): number, link ─▶ queue ─▶ thread: one LMDB transaction, one sync ─▶ callback on the loop ─▶ waiters
 
 Whoever waited while a commit ran shares the next one. Entries alone stand in the acknowledging transaction: indexes and
 snapshots are the follower's, on its own cursor. A commit that fails is never retried: every waiter gets JournalFailed
@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import lmdb
 
@@ -34,8 +35,17 @@ AUDIT_FLUSH_S = 1.0
 FRAME_BYTES = 512
 """What an entry needs beside its body, generously: header, salt, key, its share of branch pages."""
 
-_Linked = list[tuple[Header, bytes]]
+_Pairs = list[tuple[bytes, bytes]]
 _Job = Callable[[lmdb.Transaction], None]
+
+
+class _Group(NamedTuple):
+    """One append on its way: stored pairs, their size, and the head behind them."""
+
+    pairs: _Pairs
+    size: int
+    seq: int
+    head: bytes
 
 
 class Journal:
@@ -57,13 +67,12 @@ class Journal:
         self.seq = self.durable_seq = self._facts.seq
         self.failed: asyncio.Future[None] = self._loop.create_future()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._queue: SimpleQueue[_Linked | _Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Group | _Job | None] = SimpleQueue()
         self._inflight_bytes = 0
         self._used_bytes = environment.used_bytes
         self._space.extend(self._used_bytes)
         self._audit_drafts: list[Draft] = []
         self._audit_timer: asyncio.TimerHandle | None = None
-        self._audit_seq = self._audit.seq
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -96,12 +105,14 @@ class Journal:
         """
         self._raise_if_failed()
         entries = number(drafts, self.seq + 1, self._stamp())
-        linked = [(header, encode(event)) for header, event in entries]
-        size = sum(len(body) + FRAME_BYTES for _, body in linked)
+        bodies = [encode(event) for _, event in entries]
+        size = sum(map(len, bodies)) + FRAME_BYTES * len(bodies)
         self._claim(size, reserved)
+        link = self._facts.link
+        pairs = [link(header, body) for (header, _), body in zip(entries, bodies, strict=True)]
         self.seq += len(entries)
         self._inflight_bytes += size
-        self._queue.put(linked)
+        self._queue.put(_Group(pairs, size, self._facts.seq, self._facts.prev))
         return entries
 
     def _stamp(self) -> Stamp:
@@ -141,13 +152,14 @@ class Journal:
         if not self._audit_drafts or self.failed.done():
             return
         drafts, self._audit_drafts = self._audit_drafts, []
-        entries = [(header, encode(event)) for header, event in number(drafts, self._audit_seq + 1, self._stamp())]
+        entries = number(drafts, self._audit.seq + 1, self._stamp())
+        bodies = [encode(event) for _, event in entries]
         try:
-            self._claim(sum(len(body) + FRAME_BYTES for _, body in entries), reserved=False)
+            self._claim(sum(map(len, bodies)) + FRAME_BYTES * len(bodies), reserved=False)
         except JournalFull:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
-        self._audit_seq += len(entries)
-        self._queue.put(lambda txn: self._write_audit(txn, entries))
+        pairs = [self._audit.link(header, body) for (header, _), body in zip(entries, bodies, strict=True)]
+        self._queue.put(lambda txn: self._write_audit(txn, pairs))
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """Keep a snapshot of the fold up to `seq`, encoded on the writer's thread. A cache: dropped when in need."""
@@ -195,57 +207,55 @@ class Journal:
         try:
             while self._turn():
                 pass
+            self._head_file.write(self.head)
             self._follower.catch_up(self._facts.seq, whole=True)
         except BaseException as error:  # the loop must learn of whatever ended this thread
             self._tell(self._lost, error)
 
     def _turn(self) -> bool:
-        """One group: wait for work, take all there is, commit it. False when it was the last."""
-        entries: _Linked = []
+        """One transaction: wait for work, take all there is, commit it. False when it was the last."""
+        groups: list[_Group] = []
         jobs: list[_Job] = []
         size = 0
         item = self._queue.get()
-        while True:
-            if item is None:
-                self._commit(entries, jobs, size)
-                return False
-            if callable(item):
-                jobs.append(item)
+        while item is not None:
+            if isinstance(item, _Group):
+                groups.append(item)
+                size += item.size
             else:
-                entries.extend(item)
-                size += sum(len(body) + FRAME_BYTES for _, body in item)
+                jobs.append(item)
             if size > COMMIT_BYTES // 2:
                 break
             try:
                 item = self._queue.get_nowait()
             except Empty:
                 break
-        self._commit(entries, jobs, size)
-        return True
+        self._commit(groups, jobs, size)
+        return item is not None
 
-    def _commit(self, entries: _Linked, jobs: list[_Job], size: int) -> None:
-        if not entries and not jobs:
+    def _commit(self, groups: "list[_Group]", jobs: list[_Job], size: int) -> None:
+        if not groups and not jobs:
             return
-        link = self._facts.link
-        values = [link(header, body) for header, body in entries]
         self._env.make_room(2 * size + COMMIT_BYTES)
         with self._env.lmdb.begin(write=True) as txn:
-            if values:
+            if groups:
+                pairs = groups[0].pairs if len(groups) == 1 else [pair for group in groups for pair in group.pairs]
                 with txn.cursor(self._env.db["facts"]) as cursor:
-                    consumed, added = cursor.putmulti(values, append=True)
-                assert consumed == added == len(values)
+                    consumed, added = cursor.putmulti(pairs, append=True)
+                assert consumed == added == len(pairs)
             for job in jobs:
                 job(txn)
-        self._tell(self._committed, self._facts.seq, self._env.used_bytes, size)
-        if values:
-            self._head_file.write(self.head)
-            if self._queue.empty() or self._follower.far_behind(self._facts.seq):
-                self._follower.catch_up(self._facts.seq)
+        if not groups:
+            return
+        last = groups[-1]
+        self._tell(self._committed, last.seq, self._env.used_bytes, size)
+        if self._queue.empty() or self._follower.far_behind(last.seq):
+            self._head_file.write(Head(last.seq, last.head))
+            self._follower.catch_up(last.seq)
 
-    def _write_audit(self, txn: lmdb.Transaction, entries: _Linked) -> None:
+    def _write_audit(self, txn: lmdb.Transaction, pairs: _Pairs) -> None:
         database = self._env.db["audit"]
-        for header, body in entries:
-            key, value = self._audit.link(header, body)
+        for key, value in pairs:
             txn.put(key, value, append=True, db=database)
         surplus = txn.stat(database)["entries"] - AUDIT_KEPT
         with txn.cursor(database) as cursor:

@@ -9,7 +9,7 @@ from effects.images.protocol import CachedImage
 
 
 class TwinImages:
-    """See the protocol. An archive is a JSON object of names to digests. `digests` is what containers can be made of."""
+    """See the protocol. An archive is a JSON object of names to digests; `digests` is what containers are made of."""
 
     def __init__(self, digests: set[str]) -> None:
         self._digests = digests
@@ -29,7 +29,7 @@ class TwinImages:
         except msgspec.MsgspecError as error:
             raise ImageUnreadable(f"this is no image archive: {error}") from error
         if name and len(names) == 1:
-            names = {name: digest for digest in names.values()}
+            names = dict(zip((name,), names.values(), strict=True))
         return tuple(self.name(ref, digest, len(content)) for ref, digest in names.items())
 
     async def list(self) -> tuple[CachedImage, ...]:

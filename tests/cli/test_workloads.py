@@ -108,7 +108,9 @@ def test_waiting_in_vain_exits_124_and_a_failure_1(capsule: Daemon) -> None:
     capsule.apply(manifest("vain", SERVE), "--wait")
     slow = capsule.ctl("wait", "vain", "--for", "gone", "--timeout", "0.5")
     assert slow.returncode == 124 and "vain is running" in slow.stderr
-    failed = capsule.ctl("apply", "-f", "-", "--wait", stdin=manifest("never", "exit 3", restart="NEVER", command=["/no"]))
+    failed = capsule.ctl(
+        "apply", "-f", "-", "--wait", stdin=manifest("never", "exit 3", restart="NEVER", command=["/no"])
+    )
     assert failed.returncode == 1 and "does not exist in the image" in failed.stderr
     capsule.good("delete", "vain", "never", "--yes")
 
@@ -174,6 +176,13 @@ def test_images_are_listed_as_they_were_pushed(capsule: Daemon) -> None:
 
 
 def test_every_read_can_be_had_as_data(capsule: Daemon) -> None:
-    for read in (["list"], ["image", "list"], ["capsule", "info"], ["journal", "stats"], ["journal", "verify"], ["replay"]):
+    for read in (
+        ["list"],
+        ["image", "list"],
+        ["capsule", "info"],
+        ["journal", "stats"],
+        ["journal", "verify"],
+        ["replay"],
+    ):
         for form in ("json", "yaml", "table", "wide", "name"):
             capsule.good(*read, "-o", form)

@@ -65,7 +65,9 @@ async def real() -> AsyncIterator[Subject]:
         yield made.containers, make
 
 
-BOTH = pytest.mark.parametrize("subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"])
+BOTH = pytest.mark.parametrize(
+    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
+)
 
 
 def run_suite(subject: Any, suite: Suite) -> None:

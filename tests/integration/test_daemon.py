@@ -90,7 +90,9 @@ def test_an_exec_that_was_open_is_closed_as_lost_and_its_process_is_gone(capsule
     client.wait()
     capsule.start()
     capsule.until(lambda: capsule.ctl(*count).stdout == "0\n", "its process is gone")
-    (opened,) = [event for event in capsule.history("--type", "stream.opened") if "4343" in event["body"].get("argv", ())]
+    (opened,) = [
+        event for event in capsule.history("--type", "stream.opened") if "4343" in event["body"].get("argv", ())
+    ]
     closed = {event["body"]["opened"]: event["body"] for event in capsule.history("--type", "stream.closed")}
     assert closed[opened["seq"]]["outcome"] == "lost"
 

@@ -1,7 +1,7 @@
 """`make sim`: many seeds over all cores, or one with its trace.
 
-    python -m tests.simulation --seeds 2000 [--first 0]
-    python -m tests.simulation --seed 17
+python -m tests.simulation --seeds 2000 [--first 0]
+python -m tests.simulation --seed 17
 """
 
 import argparse

@@ -166,13 +166,15 @@ class Simulation:
                     self._kill("power")
                     self.clock.reboot()
                     self._forget_ends()
-                    self.oracle.vanished |= {key for key, one in self.world.containers.items() if one.status != "created"}
+                    self.oracle.vanished |= {
+                        key for key, one in self.world.containers.items() if one.status != "created"
+                    }
                     self.world.lose_power()
                 case "full":
                     self.disk.full = not self.disk.full
                     self.trace.note(f"fault: disk full: {self.disk.full}")
                 case "clock":
-                    self.clock.wall_offset_ns += self.random.randint(-10**15, 10**15)
+                    self.clock.wall_offset_ns += self.random.randint(-(10**15), 10**15)
                     self.trace.note("fault: the wall clock jumps")
 
     def _forget_ends(self) -> None:
@@ -243,7 +245,10 @@ class Simulation:
             message = pb.Workload(
                 name=name,
                 container=pb.ContainerSpec(
-                    image="app:1", args=program, restart=POLICIES[policy], stop_grace_seconds=2  # type: ignore[arg-type]
+                    image="app:1",
+                    args=program,
+                    restart=POLICIES[policy],
+                    stop_grace_seconds=2,  # type: ignore[arg-type]
                 ),
             )
             try:
@@ -340,9 +345,7 @@ class Life:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._die())
             group.create_task(self.log.write())
-            self.engine.record(
-                opening_events(self.engine.machine, simulation.clock, 1), reserved=True, actor=SYSTEM
-            )
+            self.engine.record(opening_events(self.engine.machine, simulation.clock, 1), reserved=True, actor=SYSTEM)
             await self.engine.durable()
             simulation.alive.set()
             simulation.trace.note("daemon: alive")

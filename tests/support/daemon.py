@@ -112,7 +112,10 @@ class Daemon:
             self.kill()
         with contextlib.suppress(OSError):
             subprocess.run(
-                [BIN / "capsuled", "--state", self.state, "--halt"], env=self.environment, capture_output=True, check=False
+                [BIN / "capsuled", "--state", self.state, "--halt"],
+                env=self.environment,
+                capture_output=True,
+                check=False,
             )
         shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -131,9 +134,14 @@ def daemon(start: bool = True) -> Iterator[Daemon]:
 
 def manifest(name: str, script: str, **fields: Any) -> str:
     """A container that runs a shell script."""
-    container = {"image": "demo:1", "command": ["sh", "-c", script], "networkMode": "NONE", "stopGraceSeconds": 1, **fields}
+    container = {
+        "image": "demo:1",
+        "command": ["sh", "-c", script],
+        "networkMode": "NONE",
+        "stopGraceSeconds": 1,
+        **fields,
+    }
     return json.dumps({"name": name, "kind": "Container", "container": container})
 
 
 SERVE = "trap 'exit 0' TERM; echo ready; while :; do sleep 1 & wait $!; done"
-

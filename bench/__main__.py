@@ -1,0 +1,34 @@
+"""`make bench`: every figure, printed and in build/bench.json.
+
+python -m bench [journal replay daemon containers cli logs idle]
+"""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.report import Row, save, show
+
+GROUPS = ("journal", "replay", "daemon", "containers", "cli", "logs", "idle")
+
+
+def main() -> None:
+    """Run the groups that were named, or all."""
+    chosen = sys.argv[1:] or GROUPS
+    build = Path(__file__).resolve().parent.parent / "build"
+    build.mkdir(exist_ok=True)
+    rows: list[Row] = []
+    for group in chosen:
+        with tempfile.TemporaryDirectory(dir=build, prefix="bench-") as scratch:
+            for one in importlib.import_module(f"bench.{group}").rows(Path(scratch)):
+                show(one)
+                rows.append(one)
+    if set(chosen) == set(GROUPS):
+        save(rows)
+    missed = [one.name for one in rows if not one.good]
+    print(f"{len(rows)} figures, {len(missed)} missed{': ' + ', '.join(missed) if missed else ''}")
+
+
+if __name__ == "__main__":
+    main()

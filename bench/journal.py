@@ -1,0 +1,123 @@
+"""journal.append: whole entries a second through the journal, against one write and fdatasync, and bare putmulti."""
+
+import asyncio
+import os
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import lmdb
+
+from bench.report import Row, in_turn, row
+from journal.clock import SystemClock
+from journal.entry import LOCAL
+from journal.environment import Environment
+from journal.events import EffectFailed
+from journal.sequencer import Draft
+from journal.writer import Journal
+
+BODY_BYTES = 500
+ROUNDS = 5
+BATCHES = {1: 300, 64: 300, 256: 150}
+IN_FLIGHT = 2
+"""Batches under way at a time: while one is written, the next is put together. For single appends there is one."""
+
+
+def _event() -> EffectFailed:
+    from journal.codec import encode
+
+    bare = len(encode(EffectFailed("StartRun", "web", 7, "NO_SPACE", "", run=3)))
+    event = EffectFailed("StartRun", "web", 7, "NO_SPACE", "x" * (BODY_BYTES - bare - 2), run=3)
+    assert abs(len(encode(event)) - BODY_BYTES) <= 3
+    return event
+
+
+class Appends:
+    """The measures for one size of batch, on one directory."""
+
+    def __init__(self, directory: Path, size: int) -> None:
+        self._directory = directory
+        self._size = size
+        self._count = BATCHES[size]
+        self._values: list[bytes] = []
+        self.cpu_us: list[float] = []
+        self.sync_us: list[float] = []
+
+    def ours(self) -> float:
+        """Entries a second through the journal."""
+        with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
+            return asyncio.run(self._ours(Path(scratch) / "journal"))
+
+    async def _ours(self, directory: Path) -> float:
+        journal = Journal(Environment(directory), SystemClock())
+        drafts = [Draft(_event(), LOCAL)] * self._size
+        ahead = 1 if self._size == 1 else IN_FLIGHT
+        begun, used = time.perf_counter(), _cpu_s()
+        for number in range(self._count):
+            journal.append(drafts)
+            await journal.durable(max(0, journal.seq - (ahead - 1) * self._size))
+            del number
+        await journal.durable(journal.seq)
+        seconds = time.perf_counter() - begun
+        self.cpu_us.append((_cpu_s() - used) / (self._count * self._size) * 1e6)
+        if not self._values:
+            from journal.entry import pack
+
+            self._values = [
+                pack(stored.header_bytes, stored.salt, stored.body) for stored in journal.reader.newest(self._size)
+            ]
+        await journal.close()
+        return self._count * self._size / seconds
+
+    def raw(self) -> float:
+        """Entries a second as one write and one fdatasync a batch, of the same bytes."""
+        with tempfile.NamedTemporaryFile(dir=self._directory) as file:
+            block = b"".join(self._values)
+            syncs: list[float] = []
+            begun = time.perf_counter()
+            for _ in range(self._count):
+                os.write(file.fileno(), block)
+                before = time.perf_counter()
+                os.fdatasync(file.fileno())
+                syncs.append(time.perf_counter() - before)
+            seconds = time.perf_counter() - begun
+        self.sync_us.append(statistics.median(syncs) * 1e6)
+        return self._count * self._size / seconds
+
+    def bare(self) -> float:
+        """Entries a second as bare putmulti transactions of the same bytes."""
+        with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
+            environment = lmdb.open(scratch, map_size=1 << 30, max_dbs=1, sync=True, metasync=True, writemap=False)
+            database = environment.open_db(b"facts")
+            seq, begun = 0, time.perf_counter()
+            for _ in range(self._count):
+                pairs = [((seq + offset).to_bytes(8, "big"), value) for offset, value in enumerate(self._values)]
+                seq += self._size
+                with environment.begin(write=True) as txn, txn.cursor(database) as cursor:
+                    cursor.putmulti(pairs, append=True)
+            seconds = time.perf_counter() - begun
+            environment.close()
+        return self._count * self._size / seconds
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def rows(directory: Path) -> list[Row]:
+    """All sizes."""
+    found: list[Row] = []
+    for size, bar in ((1, ">=0.5"), (64, ">=0.4"), (256, ">=0.3")):
+        appends = Appends(directory, size)
+        appends.ours()  # warm, and the bytes that the peers write
+        ours, raw, bare = in_turn(ROUNDS, appends.ours, appends.raw, appends.bare)
+        cpu_us, sync_us = statistics.median(appends.cpu_us), statistics.median(appends.sync_us)
+        note = f"{cpu_us:.1f} µs CPU an entry, fdatasync {sync_us:.0f} µs"
+        found.append(row(f"journal.append.{size}", ours, "entries/s", "write+fdatasync", raw, bar, note))
+        found.append(
+            row(f"journal.append.{size}", ours, "entries/s", "lmdb putmulti", bare, ">=0.6" if size > 1 else "")
+        )
+    return found
