@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from capsuled.layout import Layout, hosted
@@ -15,6 +16,8 @@ from journal.release import RELEASE
 
 DEFAULT_STATE = Path("/var/lib/capsule")
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
+MODULES = ("asyncinotify", "httpx", "pyroute2")
+"""Of the `daemon` extra: an installation of the command line alone lacks them."""
 
 
 def main() -> None:
@@ -51,6 +54,9 @@ def _missing() -> str:
         return "needs Linux; on another system use capsulectl to drive one"
     if os.geteuid() != 0:
         return "must run as root: it makes containers"
+    lacking = [module for module in MODULES if find_spec(module) is None]
+    if lacking:
+        return f"this installation is the command line alone (no {lacking[0]}): install `capsule[daemon]`"
     for program, package in NEEDED.items():
         if shutil.which(program) is None:
             return f"{program} is not installed: install the package {package}"
