@@ -1,23 +1,26 @@
 """Views: the state as plain sorted data, frozen per number, so that a hash taken years ago can be taken again.
 
-A view lists its fields by name. A later release that adds a field to a record leaves view 1 alone and writes view 2;
-defaults are left out, so a field nobody used does not change a hash either.
+A view lists its fields by name. A release that adds a field to a record leaves the frozen views alone and adds to the
+newest; defaults are left out, so a field nobody used does not change a hash either. View 1 is frozen as of 0.0.1.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from projections.state import Machine
 
-VIEW = 1
+VIEW = 2
 """The view that this release records beside its hashes."""
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
-_VIEW_1: dict[str, tuple[str, ...]] = {
+Fields = dict[str, tuple[str, ...]]
+"""The fields of each record that stand in a view."""
+
+_FIELDS_1: Fields = {
     "Deadline": ("boot", "mono_ns"),
     "Run": (
         "number",
@@ -85,37 +88,63 @@ _VIEW_1: dict[str, tuple[str, ...]] = {
 }
 
 
-def _plain_1(value: Any) -> Any:
+# What came after view 1: more fields of its records, and records of its own. Grows until the release that freezes it.
+_MORE_2: Fields = {}
+_FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}
+
+
+def _plain(value: Any, fields: Fields) -> Any:
     if isinstance(value, msgspec.Struct):
         kind = type(value)
         defaults = dict(zip(reversed(kind.__struct_fields__), reversed(kind.__struct_defaults__), strict=False))
-        pairs = ((name, getattr(value, name)) for name in _VIEW_1[kind.__name__])
-        return {name: _plain_1(item) for name, item in pairs if name not in defaults or item != defaults[name]}
+        pairs = ((name, getattr(value, name)) for name in fields[kind.__name__])
+        return {name: _plain(item, fields) for name, item in pairs if name not in defaults or item != defaults[name]}
     if isinstance(value, dict):
-        return {key: _plain_1(item) for key, item in value.items()}
+        return {key: _plain(item, fields) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain_1(item) for item in value]
+        return [_plain(item, fields) for item in value]
     return value
 
 
-def _view_1(machine: Machine) -> dict[str, Any]:
-    tree = {
-        "workloads": _plain_1(machine.workloads),
-        "images": _plain_1(machine.images),
-        "calls": {"\0".join(key): _plain_1(record) for key, record in machine.calls.items()},
-        "streams": {str(seq): _plain_1(stream) for seq, stream in machine.streams.items()},
-        "boot": _plain_1(machine.boot),
+def _tree_1(machine: Machine, fields: Fields) -> dict[str, Any]:
+    return {
+        "workloads": _plain(machine.workloads, fields),
+        "images": _plain(machine.images, fields),
+        "calls": {"\0".join(key): _plain(record, fields) for key, record in machine.calls.items()},
+        "streams": {str(seq): _plain(stream, fields) for seq, stream in machine.streams.items()},
+        "boot": _plain(machine.boot, fields),
         "boots": machine.boots,
         "excised": machine.excised,
         "checkpoint": machine.checkpoint,
         "desired_seq": machine.desired_seq,
         "lived_ns": machine.lived_ns,
     }
+
+
+def _tree_2(machine: Machine, fields: Fields) -> dict[str, Any]:
+    return _tree_1(machine, fields)
+
+
+def _view(machine: Machine, tree: dict[str, Any]) -> dict[str, Any]:
     return {"seq": machine.seq, **{name: part for name, part in tree.items() if part}}
 
 
-VIEWS: dict[int, Callable[[Machine], dict[str, Any]]] = {1: _view_1}
+VIEWS: dict[int, Callable[[Machine], dict[str, Any]]] = {
+    1: lambda machine: _view(machine, _tree_1(machine, _FIELDS_1)),
+    2: lambda machine: _view(machine, _tree_2(machine, _FIELDS_2)),
+}
 """Every view this release can still take."""
+
+
+def unlisted(kinds: Iterable[type[msgspec.Struct]], view: int = VIEW) -> tuple[str, ...]:
+    """The fields of `kinds` that a view leaves out, as `Record.field`: of the newest view there must be none."""
+    fields = {1: _FIELDS_1, 2: _FIELDS_2}[view]
+    return tuple(
+        f"{kind.__name__}.{name}"
+        for kind in kinds
+        for name in kind.__struct_fields__
+        if name not in fields.get(kind.__name__, ())
+    )
 
 
 def state_hash(machine: Machine, view: int = VIEW) -> str:
