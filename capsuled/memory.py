@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from journal.codec import BadBody, UnknownMust, decode
-from journal.entry import MalformedEntry, check
+from journal.entry import UNREADABLE, MalformedEntry, check
 from journal.reader import LAST, Reader
 from journal.writer import Journal
 from projections.fold import FOLD_VERSION, fold
@@ -41,7 +41,7 @@ def recall(reader: Reader) -> Recalled:
     if found is not None:
         try:
             recalled = Recalled(_decoder.decode(found[1]), found[0])
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             recalled = Recalled(Machine())  # a cache that cannot be read is no cache
     machine = recalled.machine
     for stored in reader.entries(machine.seq + 1):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from journal.entry import MalformedEntry, Stored, check, genesis, pack, unpack
+from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, pack, unpack
 from journal.environment import Environment
 from journal.errors import ForeignDirectory, JournalError
 from journal.reader import LAST, Reader
@@ -75,7 +75,7 @@ def _record(number: int, value: bytes) -> bytes:
 
 
 class Archive:
-    """A reader of an archive. Iterating yields (stream, entry) and checks the chains on the way."""
+    """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -83,13 +83,9 @@ class Archive:
             raise BadArchive("this is no journal archive: its first line is not `capsule-archive 1`")
         try:
             self.title = msgspec.json.decode(_line(source), type=Title)
-        except msgspec.MsgspecError as error:
+            self.journal_id = bytes.fromhex(self.title.journal_id)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise BadArchive(f"the archive's title cannot be read: {error}") from error
-
-    @property
-    def journal_id(self) -> bytes:
-        """The journal that was exported."""
-        return bytes.fromhex(self.title.journal_id)
 
     def entries(self) -> Iterator[tuple[str, Stored]]:
         """Every entry, in order, each checked against the one before. Raises BadArchive at the first that is wrong."""
@@ -98,7 +94,7 @@ class Archive:
         closing: Closing | None = None
         for number, value in _records(self._source):
             if number == _CLOSING:
-                closing = msgspec.json.decode(value, type=Closing)
+                closing = _closing(value)
                 continue
             stream = STREAMS[number]
             try:
@@ -115,12 +111,19 @@ class Archive:
         if closing is None or (closing.facts, closing.audit) != (counts["facts"], counts["audit"]):
             raise BadArchive("the archive is cut: its closing record is missing or counts other entries")
         head = links.get("facts", (0, b""))[1].hex()
-        if closing.head_hash != head:
+        if not closing.head_hash == self.title.head_hash == head:
             raise BadArchive("the archive's head is not the one it names")
 
     def _begin(self, stream: str, stored: Stored) -> tuple[int, bytes]:
         seq = stored.header.seq
         return seq, genesis(self.journal_id) if seq == 1 else stored.header.prev
+
+
+def _closing(value: bytes) -> Closing:
+    try:
+        return msgspec.json.decode(value, type=Closing)
+    except UNREADABLE as error:
+        raise BadArchive(f"the archive's closing record cannot be read: {error}") from error
 
 
 def _line(source: BinaryIO) -> bytes:
@@ -134,7 +137,7 @@ def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
     stream = _Inflated(source)
     while True:
         frame = stream.read(5)
-        if not frame:
+        if not frame and stream.ended:
             return
         length = int.from_bytes(frame[1:], "big")
         value = stream.read(length)
@@ -146,6 +149,11 @@ def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
 class _Inflated:
     def __init__(self, source: BinaryIO) -> None:
         self._source, self._inflate, self._ready = source, zlib.decompressobj(), b""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream came to its own end, its checksum included."""
+        return self._inflate.eof
 
     def read(self, size: int) -> bytes:
         parts, have = [self._ready], len(self._ready)

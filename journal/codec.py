@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from journal.entry import Header, Stored
+from journal.entry import UNREADABLE, Header, Stored
 from journal.events import EVENT_TYPES, Event, type_of
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -57,7 +57,7 @@ def decode(stored: Stored) -> Event | None:
         if decoder is not None:
             return decoder.decode(stored.body) if stored.body else None
         return _decode_other(header, stored.body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadBody(f"the body of entry {header.seq} ({header.type}) cannot be read: {error}") from error
 
 
@@ -76,8 +76,13 @@ def _decode_other(header: Header, body: bytes) -> Event | None:
 
 
 def plain(stored: Stored) -> dict[str, Any]:
-    """The body as plain data, for people and JSON, also of types this release does not know; {} if excised."""
-    return msgspec.msgpack.decode(stored.body) if stored.body else {}
+    """The body as plain data, for people and indexes, also of types this release does not know. Total: {} if it was
+    excised, and if it is no map or cannot be read, which `decode` and `journal verify` tell as what it is."""
+    try:
+        body = msgspec.msgpack.decode(stored.body) if stored.body else {}
+    except UNREADABLE:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def reader_level() -> dict[str, int]:

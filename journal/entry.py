@@ -75,6 +75,9 @@ class MalformedEntry(ValueError):
     """The stored bytes are no entry."""
 
 
+UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises on bytes that are not what they should be; text that is no UTF-8 and endless nesting, too."""
+
 _encoder = msgspec.msgpack.Encoder()
 _header_decoder = msgspec.msgpack.Decoder(Header)
 
@@ -98,7 +101,7 @@ def unpack(value: bytes) -> Stored:
         raise MalformedEntry("the entry is shorter than its own length says")
     try:
         header = _header_decoder.decode(header_bytes)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise MalformedEntry(f"the entry's header cannot be read: {error}") from error
     return Stored(header, header_bytes, rest[:SALT_BYTES], rest[SALT_BYTES:])
 

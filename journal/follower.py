@@ -9,7 +9,7 @@ import lmdb
 from journal.codec import plain
 from journal.entry import Stored
 from journal.environment import Environment
-from journal.reader import CURSOR_KEY, Reader, objects_of
+from journal.reader import CURSOR_KEY, Reader, index_prefix, objects_of
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
@@ -44,11 +44,11 @@ class Follower:
     def _index(self, txn: lmdb.Transaction, stored: Stored) -> None:
         header = stored.header
         seq = header.seq.to_bytes(8, "big")
-        txn.put(header.type.encode() + b"\0" + seq, b"", db=self._env.db["by_type"])
+        txn.put(index_prefix(header.type) + seq, b"", db=self._env.db["by_type"])
         if header.call:
-            txn.put(str(header.call).encode() + b"\0" + seq, b"", db=self._env.db["by_call"])
+            txn.put(index_prefix(str(header.call)) + seq, b"", db=self._env.db["by_call"])
         for name in objects_of(plain(stored)):
-            txn.put(name.encode() + b"\0" + seq, b"", db=self._env.db["by_object"])
+            txn.put(index_prefix(name) + seq, b"", db=self._env.db["by_object"])
 
     def save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, encoded: bytes) -> None:
         """Keep the newest few snapshots of this fold version; those of other versions go."""

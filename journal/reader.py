@@ -14,14 +14,27 @@ from journal.environment import Environment
 CHUNK = 512
 LAST = (1 << 64) - 1
 CURSOR_KEY = b"cursor"
+PREFIX_BYTES = 400
 
 
 def objects_of(body: dict[str, Any]) -> tuple[str, ...]:
     """The objects that an entry speaks of, from its plain body: by these `history NAME` finds it."""
-    names: list[str] = [body[field] for field in ("name", "object") if body.get(field)]
-    names.extend(body.get("objects", ()))
-    names.extend(item["name"] for item in body.get("items", ()))
-    return tuple(dict.fromkeys(names))
+    names = [body.get("name"), body.get("object")]
+    names.extend(_listed(body, "objects"))
+    names.extend(item.get("name") for item in _listed(body, "items") if isinstance(item, dict))
+    # A newer release may mean something else by these words: what is no text is no object's name.
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def _listed(body: dict[str, Any], field: str) -> list[Any]:
+    value = body.get(field)
+    return value if isinstance(value, list) else []
+
+
+def index_prefix(text: str) -> bytes:
+    """What stands before the seq in an index. Cut, for LMDB takes no key beyond 511 bytes and a name that was refused
+    for its length is remembered too: what is found under a key is looked at before it is believed."""
+    return text.encode()[:PREFIX_BYTES] + b"\0"
 
 
 class Reader:
@@ -102,12 +115,12 @@ class Reader:
     def _found(self, index: str, key: str, first: int, last: int, test: Callable[[Stored], bool]) -> Iterator[Stored]:
         """What the index knows, then what stands behind the follower's cursor, looked through one by one."""
         cursor = self.cursor()
-        prefix = key.encode() + b"\0"
+        prefix = index_prefix(key)
         upto = min(last, cursor)
         if first <= upto:
             for found, _ in self._scan(index, prefix + first.to_bytes(8, "big"), prefix + upto.to_bytes(8, "big")):
                 stored = self.get(int.from_bytes(found[-8:], "big"))
-                if stored is not None:
+                if stored is not None and test(stored):
                     yield stored
         for stored in self.entries(max(first, cursor + 1), last):
             if test(stored):

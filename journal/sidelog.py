@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from journal.entry import UNREADABLE
+
 SECTOR = 512
 SECTORS = 128
 _MAGIC = b"CSL1"
@@ -78,5 +80,5 @@ def _record(sector: bytes) -> Emergency | None:
         return None
     try:
         return _decoder.decode(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None

@@ -15,6 +15,7 @@ import msgspec
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import MalformedEntry, Stored, check
 from journal.errors import JournalError
+from journal.events import JournalExcised
 from journal.head import Head, read_head
 from journal.reader import Reader
 
@@ -77,7 +78,9 @@ def _chain(reader: Reader, stream: str, recent: int | None) -> Report:
 def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, stream: str = "facts") -> Report:
     """Walk `entries`, which begin at `first` behind the link `prev` (None: not known, the first entry's is taken)."""
     findings: list[Finding] = []
-    checked = excised = unreadable = 0
+    gone: list[int] = []
+    announced: set[int] = set()
+    checked = unreadable = 0
     seq, link = first, prev or b""
     try:
         for stored in entries:
@@ -86,19 +89,28 @@ def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, str
                 findings.append(Finding(wrong, seq, stream))
                 break
             try:
-                decode(stored)
+                event = decode(stored)
+                if isinstance(event, JournalExcised):
+                    announced.update(event.seqs)
             except UnknownMust:
                 unreadable += 1
             except BadBody as error:
                 findings.append(Finding(str(error), seq, stream))
-            excised += stored.excised
+            if stored.excised:
+                gone.append(seq)
             checked += 1
             seq, link = seq + 1, stored.hash
     except MalformedEntry as error:
         findings.append(Finding(str(error), seq, stream))
     except Exception as error:  # LMDB reports damaged pages in many ways, all of them findings
         findings.append(Finding(f"the journal cannot be read behind entry {seq - 1}: {error}", seq, stream))
-    return Report(checked, first, seq - 1, link.hex(), tuple(findings), excised, unreadable)
+    if stream == "facts" and not findings:  # what announces a removal stands behind it, or it was not come to
+        findings = [
+            Finding(f"the body of entry {one} was removed, and no journal.excised entry says so", one)
+            for one in gone
+            if one not in announced
+        ]
+    return Report(checked, first, seq - 1, link.hex(), tuple(findings), len(gone), unreadable)
 
 
 def _tail(reader: Reader, report: Report, witness: Head) -> Finding | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from effects.containers.spec import ImageConfig
 from effects.errors import ImageUnreadable
+from journal.entry import UNREADABLE
 
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -77,7 +78,7 @@ def parse(content: bytes, kind: type[T], what: str) -> T:
     """JSON to a Struct. Raises ImageUnreadable, naming `what`."""
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ImageUnreadable(f"the image's {what} cannot be read: {error}") from error
 
 

@@ -1,7 +1,17 @@
 """Builders in the domain's words: a story of calls and observations, folded as it is told."""
 
+from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun, kind_of, run_of
+from effects.planner import plan
 from journal.entry import LOCAL, Header
-from journal.events import DaemonStarted, EffectDone, EffectStarted, Event, WorkloadStarted, type_of
+from journal.events import (
+    DaemonStarted,
+    EffectDone,
+    EffectStarted,
+    Event,
+    WorkloadRemoved,
+    WorkloadStarted,
+    type_of,
+)
 from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy
 from projections.admission import Admitted, admit
 from projections.fold import fold
@@ -90,6 +100,36 @@ class Story:
         assert workload.run is not None
         seen = SeenRun(name, workload.uid, workload.run.number, workload.run.revision, False, exit_code=exit_code)
         self.tell(*observe_run(self.machine, seen, self.boot, self.mono))
+
+    def begin(self, goal: Effect) -> None:
+        """The runner has journaled that it is about to act."""
+        revision = goal.revision if isinstance(goal, StartRun) else 0
+        self.tell(EffectStarted(kind_of(goal), goal.name, goal.uid, run_of(goal), revision, goal.attempt))
+
+    def reach(self, goal: Effect) -> None:
+        """The runner reaches a goal in a world where all goes well."""
+        self.begin(goal)
+        name, uid = goal.name, goal.uid
+        done = EffectDone(kind_of(goal), name, uid, run_of(goal))
+        match goal:
+            case StartRun():
+                self.tell(WorkloadStarted(name, uid, goal.run, goal.revision, pid=100), done)
+            case StopRun():
+                self.run_ends(name, 143)
+                self.tell(done)
+            case CleanRun():
+                self.tell(done)
+            case RemoveWorkload():
+                self.tell(done, WorkloadRemoved(name, uid))
+
+    def converge(self, turns: int = 40) -> int:
+        """Let the runner reach whatever is due until nothing is; how many goals it took. Fails when it never ends."""
+        for turn in range(turns):
+            goals = plan(self.machine)
+            if not goals:
+                return turn
+            self.reach(goals[0])
+        raise AssertionError(f"after {turns} goals reached there is still something due: {plan(self.machine)}")
 
     def cleaned(self, name: str) -> None:
         workload = self[name]

@@ -1,0 +1,214 @@
+"""Chance in the domain's words: any event at all, any call at all, and whole histories as a daemon could have lived them.
+
+Names and numbers come from a small world, so that what is drawn meets what was drawn before.
+"""
+
+import types
+from collections.abc import Callable
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from hypothesis import strategies as st
+
+from effects.planner import plan
+from journal.events import EVENT_TYPES, EffectFailed, Event, ImagePushed, PushedImage, WorkloadLost
+from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy, SealedEnv
+from projections.intents import Apply, Declared, Delete, Intent, Restart, Start, Stop
+from projections.phases import LIVE
+from tests.support.story import OTHER_PIN, PIN, Story
+
+NAMES = ("web", "db", "job")
+EFFECTS = ("StartRun", "StopRun", "CleanRun", "RemoveWorkload")
+SMALL = st.integers(0, 12)
+# What a field is called says what it means: these meet each other only when they come from few values.
+_BY_NAME: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.sampled_from(NAMES),
+    "object": st.sampled_from(NAMES),
+    "effect": st.sampled_from(EFFECTS),
+    "uid": SMALL,
+    "run": SMALL,
+    "revision": SMALL,
+    "opened": SMALL,
+    "call_id": st.sampled_from(("", "one", "two")),
+    "retry_delay_ms": st.integers(0, 10**7),
+    "restart_delay_ms": st.integers(0, 10**7),
+    "streak": st.integers(0, 10**4),
+}
+_TEXT = st.text(max_size=12)
+_NUMBER = st.integers(0, 2**53)
+
+
+def of_type(hint: Any, name: str = "") -> st.SearchStrategy[Any]:
+    """Any value of a field."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return struct(hint)
+    if hint is bool:
+        return st.booleans()
+    if hint is int:
+        return _NUMBER
+    if hint is str:
+        return _TEXT
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin in (Union, types.UnionType):
+        return st.one_of(*(st.none() if one is type(None) else of_type(one) for one in inner))
+    if origin is tuple:
+        if inner[-1] is Ellipsis:
+            return st.lists(of_type(inner[0]), max_size=2).map(tuple)
+        return st.tuples(*(of_type(one) for one in inner))
+    raise AssertionError(f"no chance for a field of type {hint}: teach tests/support/chance.py")
+
+
+def struct(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Any record of a kind; fields with a default are left out at will."""
+    hints = get_type_hints(kind)
+    fields = {one.name: of_type(hints[one.name], one.name) for one in msgspec.structs.fields(kind)}
+    needed = {one.name for one in msgspec.structs.fields(kind) if one.required}
+    return st.fixed_dictionaries(
+        {name: fields[name] for name in fields if name in needed},
+        optional={name: fields[name] for name in fields if name not in needed},
+    ).map(lambda values: kind(**values))
+
+
+def events() -> st.SearchStrategy[Event]:
+    """Any event of any type, whether or not it makes sense."""
+    return st.one_of(*(struct(kind) for kind in EVENT_TYPES))
+
+
+# --- calls -------------------------------------------------------------------------------------------------------
+
+_PORTS = st.builds(
+    PortMapping, st.integers(-1, 70_000), st.sampled_from((80, 8080, 8081)), st.sampled_from(("tcp", "udp", "sctp"))
+)
+_SPECS = st.builds(
+    ContainerSpec,
+    image=st.just(ImagePin(PIN.ref, "", "")),
+    args=st.sampled_from(((), ("one",), ("two",))),
+    env=st.lists(st.builds(SealedEnv, st.sampled_from(("A", "B", "not good")), _TEXT), max_size=2).map(tuple),
+    working_dir=st.sampled_from(("", "/srv", "srv")),
+    network=st.sampled_from(("none", "host", "bridge")),
+    ports=st.lists(_PORTS, max_size=2).map(tuple),
+    host_bind_paths=st.sampled_from(((), ("/dev",), ("/dev/../etc",), ("dev",))),
+    restart=st.builds(RestartPolicy, st.sampled_from(("always", "on-failure", "never"))),
+)
+_DECLARED = st.builds(
+    Declared,
+    name=st.sampled_from((*NAMES, "Bad Name", "")),
+    kind=st.sampled_from(("container", "microvm")),
+    spec=_SPECS,
+    image_ref=st.sampled_from((PIN.ref, "docker.io/library/other:1")),
+    resolved=st.sampled_from((PIN, OTHER_PIN, None)),
+    labels=st.sampled_from(((), (("app", "site"),))),
+    desired=st.sampled_from(("running", "stopped")),
+)
+_EXPECTED = st.one_of(st.none(), SMALL)
+
+
+def intents() -> st.SearchStrategy[Intent]:
+    """Any call, whether or not it can be admitted."""
+    names = st.sampled_from((*NAMES, "nobody"))
+    applies = st.builds(Apply, st.lists(_DECLARED, max_size=3).map(tuple), _EXPECTED, st.booleans())
+    return st.one_of(applies, *(st.builds(kind, names, _EXPECTED) for kind in (Delete, Stop, Start, Restart)))
+
+
+# --- histories ---------------------------------------------------------------------------------------------------
+
+Move = Callable[[Story], None]
+
+
+def _call(intent: Intent) -> Move:
+    return lambda story: void(story.call(intent))
+
+
+def void(_: object) -> None:
+    """A move answers nothing."""
+
+
+def _act(number: int) -> Move:
+    """The runner reaches one of the goals that are due."""
+
+    def move(story: Story) -> None:
+        goals = plan(story.machine)
+        if goals:
+            story.reach(goals[number % len(goals)])
+
+    return move
+
+
+def _fails(number: int, permanent: bool) -> Move:
+    def move(story: Story) -> None:
+        goals = plan(story.machine)
+        if goals:
+            goal = goals[number % len(goals)]
+            story.begin(goal)
+            story.tell(
+                EffectFailed(
+                    type(goal).__name__, goal.name, goal.uid, "NO_SPACE", "disk full", retry_delay_ms=500,
+                    attempt=goal.attempt, permanent=permanent,
+                )
+            )  # fmt: skip
+
+    return move
+
+
+def _ends(name: str, code: int) -> Move:
+    def move(story: Story) -> None:
+        workload = story.machine.workloads.get(name)
+        if workload is not None and workload.run is not None:
+            story.run_ends(name, code)
+
+    return move
+
+
+def _vanishes(name: str) -> Move:
+    def move(story: Story) -> None:
+        workload = story.machine.workloads.get(name)
+        if workload is not None and workload.run is not None and workload.run.phase in LIVE:
+            story.tell(WorkloadLost(name, workload.uid, workload.run.number, reason="vanished"))
+
+    return move
+
+
+def _reboots(boot: int) -> Move:
+    return lambda story: story.reboot(f"boot-{boot}")
+
+
+def _waits(seconds: int) -> Move:
+    return lambda story: story.pass_time(seconds)
+
+
+def _tells(event: Event) -> Move:
+    return lambda story: story.tell(event)
+
+
+def moves() -> st.SearchStrategy[Move]:
+    """One thing that can happen to a machine: a call, a goal reached or not, an end, a reboot, time."""
+    names = st.sampled_from(NAMES)
+    numbers = st.integers(0, 5)
+    return st.one_of(
+        intents().map(_call),
+        numbers.map(_act),
+        numbers.map(_act),
+        st.builds(_fails, numbers, st.booleans()),
+        st.builds(_ends, names, st.sampled_from((0, 1, 137))),
+        names.map(_vanishes),
+        numbers.map(_reboots),
+        st.sampled_from((1, 700)).map(_waits),
+        st.just(_tells(ImagePushed((PushedImage(OTHER_PIN, 5),)))),
+    )
+
+
+def histories(most: int = 25) -> st.SearchStrategy[Story]:
+    """A machine that has lived."""
+
+    def lived(chosen: list[Move]) -> Story:
+        story = Story()
+        story.reboot("boot-0")
+        for move in chosen:
+            move(story)
+        return story
+
+    return st.lists(moves(), max_size=most).map(lived)

@@ -1,0 +1,132 @@
+"""Builders of stored entries, made from the stable format alone: they share no code with the writer they prove."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from journal.entry import SYSTEM, Actor, Header, Stored, encode_header, genesis, hash_body, pack, unpack
+from journal.environment import Environment
+from journal.events import CallAccepted, Event, type_of
+from journal.writer import Journal
+from tests.support.clock import HandClock
+
+JOURNAL_ID = bytes(range(16))
+SALT = b"salt-of-16-bytes"
+
+
+@dataclass
+class Ledger:
+    """A chain that grows entry by entry, as any release could have written it."""
+
+    journal_id: bytes = JOURNAL_ID
+    entries: list[Stored] = field(default_factory=list)
+    first_seq: int = 1
+    first_prev: bytes | None = None
+    release: str = "0.0.1"
+
+    @property
+    def seq(self) -> int:
+        """The newest entry's."""
+        return self.first_seq + len(self.entries) - 1
+
+    def add(self, event: Event, *, actor: Actor = SYSTEM, cause: int = 0, call: int = 0, at: int = 0) -> Stored:
+        """An entry of this release."""
+        body = msgspec.msgpack.encode(event)
+        return self.forge(type_of(event), body, event.EFFECT, event.VERSION, actor=actor, cause=cause, call=call, at=at)
+
+    def forge(
+        self,
+        tag: str,
+        body: bytes | dict[str, Any],
+        effect: Literal["must", "may"] = "must",
+        version: int = 1,
+        *,
+        actor: Actor = SYSTEM,
+        cause: int = 0,
+        call: int = 0,
+        at: int = 0,
+    ) -> Stored:
+        """An entry of any type, also of one that only another release knows."""
+        content = body if isinstance(body, bytes) else msgspec.msgpack.encode(body)
+        seq = self.seq + 1
+        first = genesis(self.journal_id) if self.first_prev is None else self.first_prev
+        prev = self.entries[-1].hash if self.entries else first
+        header = Header(
+            seq, at or 1_700_000_000_000_000_000 + seq, "boot-1", seq * 1_000_000, self.release, "", actor, cause, call,
+            tag, version, effect, hash_body(SALT, content), prev,
+        )  # fmt: skip
+        stored = unpack(pack(encode_header(header), SALT, content))
+        self.entries.append(stored)
+        return stored
+
+    def values(self) -> list[bytes]:
+        """As the store keeps them."""
+        return [value_of(stored) for stored in self.entries]
+
+
+def ledger(count: int) -> Ledger:
+    """A chain of `count` ordinary entries."""
+    made = Ledger()
+    for number in range(1, count + 1):
+        made.add(CallAccepted("Test.Call", (f"object-{number % 3}",)))
+    return made
+
+
+def value_of(stored: Stored) -> bytes:
+    """The bytes that are kept."""
+    return pack(stored.header_bytes, stored.salt, stored.body)
+
+
+def edited(stored: Stored, **fields: Any) -> Stored:
+    """The same entry with other words in its header, encoded anew: what a forger without the rest would write."""
+    return unpack(pack(encode_header(msgspec.structs.replace(stored.header, **fields)), stored.salt, stored.body))
+
+
+def with_body(stored: Stored, body: bytes) -> Stored:
+    """The same header over another body."""
+    return unpack(pack(stored.header_bytes, stored.salt, body))
+
+
+def excised(stored: Stored) -> Stored:
+    """The same entry without salt and body."""
+    return unpack(pack(stored.header_bytes, b"", b""))
+
+
+def relinked(entries: Sequence[Stored], prev: bytes) -> list[Stored]:
+    """The entries numbered and chained anew: a forger who rewrites all that follows."""
+    made: list[Stored] = []
+    for stored in entries:
+        fresh = edited(stored, prev=prev, seq=entries[0].header.seq + len(made))
+        prev = hashlib.sha256(fresh.header_bytes).digest()
+        made.append(fresh)
+    return made
+
+
+def seqs(entries: Iterable[Stored]) -> list[int]:
+    """Their numbers."""
+    return [stored.header.seq for stored in entries]
+
+
+def keep(directory: Path, entries: Sequence[Stored], stream: str = "facts") -> None:
+    """Put entries into the journal in `directory`, beside its writer: no index knows of them."""
+    environment = Environment(directory, journal_id=JOURNAL_ID)
+    try:
+        with environment.lmdb.begin(write=True) as txn:
+            for stored in entries:
+                txn.put(stored.header.seq.to_bytes(8, "big"), value_of(stored), db=environment.db[stream])
+    finally:
+        environment.close()
+
+
+def live_once(directory: Path) -> None:
+    """Open and close the journal as a daemon does: its follower catches up."""
+
+    async def main() -> None:
+        await Journal(Environment(directory), HandClock()).close()
+
+    asyncio.run(main())

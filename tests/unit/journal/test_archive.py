@@ -1,0 +1,213 @@
+"""Export and import: a journal goes through one file unchanged, and a file that was touched is never believed."""
+
+import asyncio
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journal.archive import MAGIC, Archive, BadArchive, Title, export, import_archive
+from journal.entry import LOCAL
+from journal.environment import Environment
+from journal.errors import ForeignDirectory
+from journal.events import CallRead, WorkloadStopRequested
+from journal.reader import LAST, Reader
+from journal.sequencer import Draft
+from journal.verify import verify
+from journal.writer import Journal
+from tests.support.clock import HandClock
+from tests.support.entries import Ledger, Stored, edited, ledger, value_of
+
+ENTRIES = ledger(6).entries
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal of thirty facts and five reads."""
+    directory = tmp_path_factory.mktemp("archive") / "journal"
+
+    async def main() -> None:
+        made = Journal(Environment(directory), HandClock())
+        for number in range(30):
+            made.append([Draft(WorkloadStopRequested(f"web-{number % 3}", number), LOCAL)])
+        for _ in range(5):
+            made.note(Draft(CallRead("Test.Get"), LOCAL))
+        await made.close()
+
+    asyncio.run(main())
+    return directory
+
+
+def exported(directory: Path, upto: int = LAST) -> bytes:
+    reader = Reader.open(directory)
+    try:
+        return b"".join(export(reader, reader.journal_id, upto))
+    finally:
+        reader.close()
+
+
+def read(content: bytes) -> list[tuple[str, Stored]]:
+    return list(Archive(io.BytesIO(content)).entries())
+
+
+def framed(stream: int, value: bytes) -> bytes:
+    return bytes([stream]) + len(value).to_bytes(4, "big") + value
+
+
+def forged(
+    entries: list[Stored],
+    *,
+    facts: int | None = None,
+    head: str | None = None,
+    audit: Sequence[Stored] = (),
+    title: Mapping[str, object] = MappingProxyType({}),
+) -> bytes:
+    """An archive written by hand, from the format in the module's docstring."""
+    hashes = entries[-1].hash.hex() if entries else ""
+    line = {
+        "journal_id": bytes(range(16)).hex(), "release": "0.0.1", "first_seq": 1, "last_seq": len(entries),
+        "head_hash": hashes, **title,
+    }  # fmt: skip
+    closing = {
+        "facts": len(entries) if facts is None else facts,
+        "audit": len(audit),
+        "head_hash": hashes if head is None else head,
+    }
+    records = b"".join(framed(0, value_of(one)) for one in entries) + b"".join(
+        framed(1, value_of(one)) for one in audit
+    )
+    body = zlib.compress(records + framed(255, msgspec.json.encode(closing)))
+    return MAGIC + msgspec.json.encode(line) + b"\n" + body
+
+
+def test_an_archive_names_whose_memory_it_is(journal: Path) -> None:
+    content = exported(journal)
+    title = msgspec.json.decode(content.split(b"\n")[1], type=Title)
+    reader = Reader.open(journal)
+    last = reader.last()
+    assert last is not None
+    assert (title.journal_id, title.last_seq, title.head_hash) == (reader.journal_id.hex(), 30, last.hash.hex())
+    assert (title.first_seq, title.release) == (1, "0.0.1")
+    reader.close()
+
+
+def test_what_is_imported_is_byte_for_byte_what_was_exported(journal: Path, tmp_path: Path) -> None:
+    content = exported(journal)
+    import_archive(io.BytesIO(content), tmp_path / "copy")
+    assert verify(tmp_path / "copy").whole
+    assert exported(tmp_path / "copy") == content
+    assert [stream for stream, _ in read(content)] == ["facts"] * 30 + ["audit"] * 5
+
+
+def test_an_export_up_to_an_entry_ends_there_and_is_whole(journal: Path) -> None:
+    entries = read(exported(journal, upto=12))
+    assert [stored.header.seq for stream, stored in entries if stream == "facts"] == list(range(1, 13))
+
+
+def test_an_empty_journal_can_be_taken_along(tmp_path: Path) -> None:
+    Environment(tmp_path / "empty").close()
+    content = exported(tmp_path / "empty")
+    assert read(content) == []
+    import_archive(io.BytesIO(content), tmp_path / "copy")
+    assert verify(tmp_path / "copy").whole
+
+
+def test_the_format_is_what_it_says_it_is() -> None:
+    entries = ledger(3).entries
+    assert [stored for _, stored in read(forged(entries))] == entries
+
+
+def test_history_may_begin_behind_a_checkpoint() -> None:
+    entries = ledger(5).entries[2:]
+    assert [stored for _, stored in read(forged(entries, title={"first_seq": 3}))] == entries
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no journal archive"),
+        (b"PK\x03\x04 something else entirely", "no journal archive"),
+        (MAGIC, "title is cut"),
+        (MAGIC + b"{}\n", "title cannot be read"),
+        (MAGIC + b"\xff\xff\n", "title cannot be read"),
+        (forged(ledger(2).entries, title={"journal_id": "not hex"}), "title cannot be read"),
+        (forged(ledger(2).entries)[:-20], "cut"),
+        (forged(ledger(2).entries, facts=3), "counts other entries"),
+        (forged(ledger(2).entries, head="00" * 32), "head is not the one it names"),
+        (forged([*ENTRIES[:2], edited(ENTRIES[2], at=1)], head=ENTRIES[2].hash.hex()), "head is not"),
+        (forged([ledger(3).entries[0], ledger(3).entries[2]]), "missing or out of order"),
+        (forged(ledger(2).entries, title={"journal_id": "00" * 16}), "does not follow"),
+        (forged(ledger(1).entries, audit=[ledger(3).entries[2], ledger(3).entries[1]]), "missing or out of order"),
+        (MAGIC + forged([]).split(b"\n")[1] + b"\n" + zlib.compress(framed(7, b"")), "inside a record"),
+        (MAGIC + forged([]).split(b"\n")[1] + b"\n" + zlib.compress(framed(0, b"no entry")), "cannot be read"),
+        (MAGIC + forged([]).split(b"\n")[1] + b"\n" + zlib.compress(framed(255, b"{")), "closing record"),
+        (MAGIC + forged([]).split(b"\n")[1] + b"\n" + b"no zlib", "altered"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_archive_is_said(content: bytes, words: str) -> None:
+    with pytest.raises(BadArchive, match=words):
+        read(content)
+
+
+WHOLE = forged(ENTRIES)
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, len(WHOLE) - 1), mask=st.integers(1, 255))
+def test_no_altered_byte_brings_another_history(at: int, mask: int) -> None:
+    altered = bytearray(WHOLE)
+    altered[at] ^= mask
+    try:
+        assert [stored for _, stored in read(bytes(altered))] == ENTRIES
+    except BadArchive:
+        pass
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(WHOLE) - 1))
+def test_no_cut_archive_is_taken_for_whole(end: int) -> None:
+    with pytest.raises(BadArchive):
+        read(WHOLE[:end])
+
+
+def test_a_bad_archive_leaves_nothing_behind(tmp_path: Path) -> None:
+    content = bytearray(forged(ledger(50).entries))
+    content[-30] ^= 1
+    with pytest.raises(BadArchive):
+        import_archive(io.BytesIO(bytes(content)), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "there").mkdir()
+    with pytest.raises(BadArchive):
+        import_archive(io.BytesIO(bytes(content)), tmp_path / "there")
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_journal_is_never_imported_over(journal: Path, tmp_path: Path) -> None:
+    content = exported(journal)
+    import_archive(io.BytesIO(content), tmp_path / "copy")
+    before = (tmp_path / "copy" / "data.mdb").read_bytes()
+    with pytest.raises(ForeignDirectory, match="holds a journal already"):
+        import_archive(io.BytesIO(content), tmp_path / "copy")
+    assert (tmp_path / "copy" / "data.mdb").read_bytes() == before
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("mine")
+    with pytest.raises(ForeignDirectory):
+        import_archive(io.BytesIO(content), tmp_path / "photos")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+def test_entries_of_a_newer_release_are_taken_along(tmp_path: Path) -> None:
+    made = Ledger()
+    made.forge("workload.teleported", {"name": "web"})
+    made.forge("weather.noticed", {"sky": "grey"}, "may")
+    content = forged(made.entries)
+    import_archive(io.BytesIO(content), tmp_path / "copy")
+    reader = Reader.open(tmp_path / "copy")
+    assert list(reader.entries()) == made.entries
+    reader.close()
