@@ -88,7 +88,10 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
 
 
 class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One workload of an apply. `created` and `changed` are admission's verdicts, so that a reader need not fold."""
+    """One workload of an apply. `created` and `changed` are admission's verdicts, so that a reader need not fold.
+
+    `address` is the allocator's choice for a workload on the bridge, kept for the incarnation's life.
+    """
 
     name: str
     kind: Kind
@@ -97,6 +100,7 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True):
     desired: Literal["running", "stopped"] = "running"
     created: bool = False
     changed: bool = False
+    address: str = ""
 
 
 class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):
@@ -211,6 +215,39 @@ class WorkloadRemoved(Event, frozen=True, omit_defaults=True, tag="workload.remo
     uid: int
 
 
+# --- the network -------------------------------------------------------------------------------------------------
+
+
+class NetworkEnsured(Event, frozen=True, omit_defaults=True, tag="network.ensured"):
+    """Bridge and rules are as they were wanted at entry `upto`."""
+
+    upto: int
+    mappings: int = 0
+
+
+class NetworkAttached(Event, frozen=True, omit_defaults=True, tag="network.attached"):
+    """The workload's network namespace and its link to the bridge exist."""
+
+    name: str
+    uid: int
+    address: str
+
+
+class NetworkDetached(Event, frozen=True, omit_defaults=True, tag="network.detached"):
+    """Nothing of the workload's link is left; its address is free."""
+
+    name: str
+    uid: int
+
+
+class NetworkDrifted(Event, frozen=True, omit_defaults=True, tag="network.drifted"):
+    """Another hand changed or removed what is ours: the link of one workload, or (without a name) bridge or rules."""
+
+    what: str
+    name: str = ""
+    uid: int = 0
+
+
 # --- images ------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +326,10 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkloadExited,
     WorkloadLost,
     WorkloadRemoved,
+    NetworkEnsured,
+    NetworkAttached,
+    NetworkDetached,
+    NetworkDrifted,
     ImagePushed,
     DaemonStarted,
     DaemonStopped,

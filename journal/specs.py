@@ -22,11 +22,15 @@ class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A host port that leads to a workload's port."""
+    """A host port that leads to a workload's port. `host_address`: on this address of the machine only; empty: on all.
+
+    In a declaration a host port of 0 leaves the choice to admission; in an event it is never 0.
+    """
 
     container_port: int
     host_port: int
     protocol: str = "tcp"
+    host_address: str = ""
 
 
 class VolumeMount(msgspec.Struct, frozen=True, omit_defaults=True):

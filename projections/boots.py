@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised
+from projections import network
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Boot, Machine
@@ -18,6 +19,7 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
                 again = workload.spec.restart.mode != "never"
                 run = replace(run, phase=RunPhase.LOST, pid=0, reason="power-lost", finished_at=header.at, again=again)
             machine.workloads[name] = replace(workload, run=run, hold=None, hold_until_wall=0, streak=0)
+        network.power_lost(machine, header)
     machine.boots += 1
     machine.boot = Boot(
         boot=header.boot,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 
 from journal.entry import Header
 from journal.events import Event
-from projections import boots, calls, images, workloads
+from projections import boots, calls, images, network, workloads
 from projections.state import Machine
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]
@@ -21,6 +21,7 @@ HANDLERS: dict[type[Event], Handler] = {
     **boots.HANDLERS,
     **calls.HANDLERS,
     **images.HANDLERS,
+    **network.HANDLERS,
     **workloads.HANDLERS,
 }
 

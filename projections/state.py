@@ -66,6 +66,8 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `superseded`: runs up to this number are not wanted any more (stopped, restarted, replaced); `streak`: ends in a
     row that called for a restart; `hold`: no try before this moment (`hold_until_wall` is the same for people).
+    `address` is its own on the bridge, from the first apply that puts it there until nothing of its link is left;
+    `attached`: namespace and link are there.
     """
 
     name: str
@@ -85,6 +87,15 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: Deadline | None = None
     hold_until_wall: int = 0
     trouble: Trouble | None = None
+    address: str = ""
+    attached: bool = False
+
+
+class Network(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Bridge and rules: the entry at which what is wanted last changed, and the one up to which it was made so."""
+
+    changed_seq: int = 0
+    ensured_seq: int = 0
 
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -150,6 +161,7 @@ class Machine(msgspec.Struct):
     excised: int = 0
     checkpoint: int = 0
     desired_seq: int = 0
+    network: Network = Network()
 
     def age_ns(self, boot: str, mono_ns: int) -> int:
         """`lived_ns` at a later reading of the monotonic clock; a new boot has lived since its own beginning."""
@@ -172,4 +184,5 @@ class Machine(msgspec.Struct):
             excised=self.excised,
             checkpoint=self.checkpoint,
             desired_seq=self.desired_seq,
+            network=self.network,
         )

@@ -18,6 +18,7 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
+from projections import network
 from projections.handlers import Handlers
 from projections.phases import LIVE, TABLE, RunMove, RunPhase
 from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble, Workload
@@ -44,7 +45,8 @@ def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
     """Create, change or only start each workload of the batch."""
     machine.desired_seq = header.seq
     for item in event.items:
-        machine.workloads[item.name] = _apply(machine.workloads.get(item.name), header, item)
+        after = machine.workloads[item.name] = _apply(machine.workloads.get(item.name), header, item)
+        network.touch(machine, header, after)
 
 
 def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Workload:
@@ -60,6 +62,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             desired=item.desired,
             labels=item.labels,
             revisions=(Revision(header.seq, item.container.image),),
+            address=item.address,
         )
     revision, revisions = before.revision, before.revisions
     if item.changed:
@@ -80,6 +83,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         hold=None,
         hold_until_wall=0,
         trouble=None,
+        address=item.address or before.address,
     )
 
 
@@ -95,6 +99,7 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
     workload = _mine(machine, name, uid)
     if workload is not None:
         machine.desired_seq = header.seq
+        network.touch(machine, header, workload)
         machine.workloads[name] = replace(
             workload,
             superseded=_supersede(workload, desired != "running"),

@@ -1,0 +1,124 @@
+"""The network: who has which address and which host ports, and whether the world is known to agree.
+
+Addresses and free host ports are chosen at admission and stand in the event; the fold only keeps them. Whether the
+rules on the machine are the wanted ones is a comparison of two sequence numbers: when what is wanted last changed
+(another hand's drift counts), and up to when it was last ensured.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
+
+import msgspec
+from msgspec.structs import replace
+
+from journal.entry import Header
+from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured
+from journal.specs import PortMapping
+from projections.handlers import Handlers
+from projections.state import Machine, Workload
+
+FREE_PORTS = range(30_000, 32_768)
+"""Where a host port comes from when a mapping leaves the choice to the machine."""
+
+
+class Mapping(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
+    """A host port that leads to a workload's port. `host_address`: on this address only; empty: on all of them."""
+
+    protocol: str
+    host_port: int
+    host_address: str
+    address: str
+    port: int
+
+
+def wanted_mappings(machine: Machine) -> tuple[Mapping, ...]:
+    """What the rules are to hold, sorted."""
+    return tuple(
+        sorted(
+            Mapping(port.protocol, port.host_port, port.host_address, workload.address, port.container_port)
+            for workload in machine.workloads.values()
+            if is_bridged(workload) and workload.desired == "running"
+            for port in workload.spec.ports
+        )
+    )
+
+
+def is_bridged(workload: Workload) -> bool:
+    """Whether the workload's spec puts it on the bridge."""
+    return workload.spec.network == "bridge"
+
+
+def in_use(machine: Machine, but: str = "") -> bool:
+    """Whether anything is, was or will be on the bridge, `but` this workload."""
+    return any(workload.address for name, workload in machine.workloads.items() if name != but)
+
+
+def free_address(subnet: str, taken: Iterable[str]) -> str | None:
+    """The lowest free address behind the machine's own, which is the first; None when the subnet is exhausted."""
+    network = IPv4Network(subnet)
+    held = {int(IPv4Address(one)) for one in taken}
+    first, last = int(network.network_address) + 2, int(network.broadcast_address) - 1
+    found = next((number for number in range(first, last + 1) if number not in held), None)
+    return None if found is None else str(IPv4Address(found))
+
+
+def clash(one: PortMapping, other: PortMapping) -> bool:
+    """Whether two mappings want the same port of the same address."""
+    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
+    return same and (not one.host_address or not other.host_address or one.host_address == other.host_address)
+
+
+# --- the fold ----------------------------------------------------------------------------------------------------
+
+
+def touch(machine: Machine, header: Header, workload: Workload) -> None:
+    """What is wanted of the rules may have changed with this workload."""
+    if workload.address:
+        machine.network = replace(machine.network, changed_seq=header.seq)
+
+
+def ensured(machine: Machine, header: Header, event: NetworkEnsured) -> None:
+    """Bridge and rules are as they were wanted at `upto`."""
+    machine.network = replace(machine.network, ensured_seq=event.upto)
+
+
+def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:
+    """Another hand changed what is ours: it is not known to be there any more."""
+    if event.name:
+        _mark(machine, event.name, event.uid, attached=False)
+    else:
+        machine.network = replace(machine.network, changed_seq=header.seq)
+
+
+def attached(machine: Machine, header: Header, event: NetworkAttached) -> None:
+    """The workload's namespace and link exist."""
+    _mark(machine, event.name, event.uid, attached=True)
+
+
+def detached(machine: Machine, header: Header, event: NetworkDetached) -> None:
+    """Nothing of the workload's link is left, and its address is free."""
+    workload = machine.workloads.get(event.name)
+    if workload is not None and workload.uid == event.uid:
+        machine.workloads[event.name] = replace(workload, attached=False, address="")
+
+
+def _mark(machine: Machine, name: str, uid: int, attached: bool) -> None:
+    workload = machine.workloads.get(name)
+    if workload is not None and workload.uid == uid:
+        machine.workloads[name] = replace(workload, attached=attached)
+
+
+def power_lost(machine: Machine, header: Header) -> None:
+    """Namespaces, links and rules do not outlive a boot."""
+    machine.network = replace(machine.network, changed_seq=header.seq)
+    for name, workload in machine.workloads.items():
+        if workload.attached:
+            machine.workloads[name] = replace(workload, attached=False)
+
+
+HANDLERS: Handlers = {
+    NetworkEnsured: ensured,
+    NetworkDrifted: drifted,
+    NetworkAttached: attached,
+    NetworkDetached: detached,
+}
