@@ -73,3 +73,21 @@ class StartFailed(DriverError):
     """Raised when the runtime refused to start a process for a reason of its own."""
 
     reason = "START_FAILED"
+
+
+class NetworkForeign(DriverError):
+    """Raised when the bridge's name or subnet is somebody else's: nothing of it is touched."""
+
+    reason = "NETWORK_FOREIGN"
+
+
+class NetworkMissing(DriverError):
+    """Raised when a link is asked for while the bridge is not there: it is made again first."""
+
+    reason = "NETWORK_MISSING"
+
+
+class NetworkFailed(DriverError):
+    """Raised when the kernel or nft refused for a reason of its own."""
+
+    reason = "NETWORK_FAILED"

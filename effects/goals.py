@@ -3,7 +3,41 @@
 import msgspec
 
 from journal.specs import ContainerSpec
+from projections.network import Mapping
 from projections.state import Deadline
+
+
+class EnsureNetwork(msgspec.Struct, frozen=True):
+    """The bridge exists, and its rules hold just these mappings: what the machine wanted as of entry `upto`.
+
+    A goal of the whole machine; it stands in the lane of the workload that needs it first.
+    """
+
+    name: str
+    uid: int
+    upto: int
+    mappings: tuple[Mapping, ...] = ()
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class AttachNetwork(msgspec.Struct, frozen=True):
+    """The workload has a network namespace with a link to the bridge and this address."""
+
+    name: str
+    uid: int
+    address: str
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class DetachNetwork(msgspec.Struct, frozen=True):
+    """Nothing is left of the workload's link and namespace."""
+
+    name: str
+    uid: int
+    not_before: Deadline | None = None
+    attempt: int = 1
 
 
 class StartRun(msgspec.Struct, frozen=True):
@@ -49,7 +83,7 @@ class RemoveWorkload(msgspec.Struct, frozen=True):
     attempt: int = 1
 
 
-Effect = StartRun | StopRun | CleanRun | RemoveWorkload
+Effect = EnsureNetwork | AttachNetwork | DetachNetwork | StartRun | StopRun | CleanRun | RemoveWorkload
 
 
 def kind_of(effect: Effect) -> str:
@@ -59,12 +93,19 @@ def kind_of(effect: Effect) -> str:
 
 def run_of(effect: Effect) -> int:
     """The run the effect speaks of; 0 for the whole workload."""
-    return 0 if isinstance(effect, RemoveWorkload) else effect.run
+    return effect.run if isinstance(effect, StartRun | StopRun | CleanRun) else 0
 
 
 def detail_of(effect: Effect) -> str:
     """What the effect would do, in words for an operator."""
     match effect:
+        case EnsureNetwork():
+            count = len(effect.mappings)
+            return f"the bridge with {count} port mapping{'' if count == 1 else 's'}"
+        case AttachNetwork():
+            return f"a link to the bridge with address {effect.address}"
+        case DetachNetwork():
+            return "no link to the bridge"
         case StartRun():
             return f"start run {effect.run} from {effect.spec.image.ref}"
         case StopRun():

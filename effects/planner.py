@@ -4,18 +4,28 @@ One goal a workload at a time: the next follows from the state that the first on
 the machine is as its operators want it.
 """
 
-from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun
+from effects.goals import (
+    AttachNetwork,
+    CleanRun,
+    DetachNetwork,
+    Effect,
+    EnsureNetwork,
+    RemoveWorkload,
+    StartRun,
+    StopRun,
+)
+from projections.network import is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Workload
 
 
 def plan(machine: Machine) -> tuple[Effect, ...]:
     """Every workload's next goal, by name."""
-    goals = (plan_workload(machine.workloads[name]) for name in sorted(machine.workloads))
+    goals = (plan_workload(machine, machine.workloads[name]) for name in sorted(machine.workloads))
     return tuple(goal for goal in goals if goal is not None)
 
 
-def plan_workload(workload: Workload) -> Effect | None:
+def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     """The workload's next goal, or None when nothing is due."""
     trouble = workload.trouble
     attempt = 1 if trouble is None else trouble.attempt + 1
@@ -23,6 +33,9 @@ def plan_workload(workload: Workload) -> Effect | None:
     if run is not None and run.phase in LIVE and _unwanted(workload):
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
         return StopRun(workload.name, workload.uid, run.number, workload.spec.stop_grace_ms, workload.hold, attempt)
+    network = _plan_network(machine, workload, attempt)
+    if network is not None:
+        return network
     if workload.desired == "deleting":
         return RemoveWorkload(workload.name, workload.uid, workload.hold, attempt)
     if run is not None and run.phase not in LIVE and not run.cleaned:
@@ -42,6 +55,22 @@ def plan_workload(workload: Workload) -> Effect | None:
         not_before=workload.hold,
         attempt=attempt,
     )
+
+
+def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect | None:
+    """What is due of the network, once nothing lives that should not. Rules come before links: they bring the bridge."""
+    if not workload.address:
+        return None
+    network = machine.network
+    if network.ensured_seq < network.changed_seq and is_bridged(workload):
+        return EnsureNetwork(
+            workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.hold, attempt
+        )
+    if not is_bridged(workload):
+        return DetachNetwork(workload.name, workload.uid, workload.hold, attempt)
+    if workload.desired == "running" and not workload.attached:
+        return AttachNetwork(workload.name, workload.uid, workload.address, workload.hold, attempt)
+    return None
 
 
 def _unwanted(workload: Workload) -> bool:

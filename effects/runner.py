@@ -12,12 +12,35 @@ from typing import Protocol, assert_never
 
 from effects.containers.protocol import ContainerDriver, ContainerRun, ObservedRun
 from effects.errors import DriverError
-from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun, kind_of, run_of
+from effects.goals import (
+    AttachNetwork,
+    CleanRun,
+    DetachNetwork,
+    Effect,
+    EnsureNetwork,
+    RemoveWorkload,
+    StartRun,
+    StopRun,
+    kind_of,
+    run_of,
+)
+from effects.network.protocol import Link, NetworkDriver
 from effects.planner import plan_workload
 from journal.clock import Clock
 from journal.errors import JournalFull
-from journal.events import EffectDone, EffectFailed, EffectStarted, Event, WorkloadLost, WorkloadRemoved
+from journal.events import (
+    EffectDone,
+    EffectFailed,
+    EffectStarted,
+    Event,
+    NetworkAttached,
+    NetworkDetached,
+    NetworkEnsured,
+    WorkloadLost,
+    WorkloadRemoved,
+)
 from journal.specs import ContainerSpec
+from projections.network import in_use
 from projections.observations import SeenRun, observe_run
 from projections.phases import LIVE
 from projections.restarts import retry_delay_ms
@@ -66,6 +89,7 @@ class Runner:
         self,
         recorder: Recorder,
         containers: ContainerDriver,
+        network: NetworkDriver,
         unseal: Unseal,
         clock: Clock,
         group: asyncio.TaskGroup,
@@ -73,6 +97,8 @@ class Runner:
     ) -> None:
         self._recorder = recorder
         self._containers = containers
+        self._network = network
+        self._rules = asyncio.Lock()
         self._unseal = unseal
         self._clock = clock
         self._group = group
@@ -110,7 +136,7 @@ class Runner:
 
     def _due(self, name: str) -> Effect | None:
         workload = self._recorder.machine.workloads.get(name)
-        return None if workload is None else plan_workload(workload)
+        return None if workload is None else plan_workload(self._recorder.machine, workload)
 
     async def _work(self, name: str, lane: Lane) -> None:
         try:
@@ -121,8 +147,10 @@ class Runner:
                     await self._hold(lane, seconds)
                 else:
                     try:
-                        async with self._room:
-                            await self._reach(goal, lane)
+                        async with self._rules if isinstance(goal, EnsureNetwork) else self._room:
+                            # Meanwhile another lane may have done it: the rules are everybody's.
+                            if not isinstance(goal, EnsureNetwork) or goal == self._due(name):
+                                await self._reach(goal, lane)
                     except JournalFull as full:
                         # Nothing may be begun that cannot be remembered; the disk gives no event when it is freed.
                         log.warning("%s waits: %s", name, full)
@@ -179,6 +207,17 @@ class Runner:
     async def _act(self, goal: Effect, started: int) -> None:
         done = EffectDone(effect=kind_of(goal), name=goal.name, uid=goal.uid, run=run_of(goal))
         match goal:
+            case EnsureNetwork():
+                await self._network.ensure(goal.mappings)
+                ensured = NetworkEnsured(goal.upto, len(goal.mappings))
+                self._recorder.record((ensured, done), cause=started, reserved=True)
+            case AttachNetwork():
+                await self._network.attach(Link(goal.name, goal.uid, goal.address))
+                attached = NetworkAttached(goal.name, goal.uid, goal.address)
+                self._recorder.record((attached, done), cause=started, reserved=True)
+            case DetachNetwork():
+                await self._unlink(goal.name, goal.uid)
+                self._recorder.record((NetworkDetached(goal.name, goal.uid), done), cause=started, reserved=True)
             case StartRun():
                 seen = await self._containers.ensure_running(self._container(goal))
                 self._recorder.record((*self._news(seen), done), cause=started, reserved=True)
@@ -195,15 +234,23 @@ class Runner:
                 self._recorder.record((done,), cause=started, reserved=True)
             case RemoveWorkload():
                 await self._containers.remove_workload(goal.name, goal.uid)
+                if (removed_one := self._recorder.machine.workloads.get(goal.name)) and removed_one.address:
+                    await self._unlink(goal.name, goal.uid)
                 removed = WorkloadRemoved(goal.name, goal.uid)
                 self._recorder.record((done, removed), cause=started, reserved=True)
             case _:
                 assert_never(goal)
         await self._recorder.durable()
 
+    async def _unlink(self, name: str, uid: int) -> None:
+        """The link goes, and with the last one the bridge: a machine that uses neither has neither."""
+        await self._network.detach(name, uid)
+        async with self._rules:
+            if not in_use(self._recorder.machine, but=name):
+                await self._network.clear()
+
     def _container(self, goal: StartRun) -> ContainerRun:
         spec = goal.spec
-        assert spec.network != "bridge", "admission refuses BRIDGE where no driver has it"
         return ContainerRun(
             name=goal.name,
             uid=goal.uid,
@@ -216,6 +263,7 @@ class Runner:
             working_dir=spec.working_dir,
             user=spec.user,
             network=spec.network,
+            namespace=self._network.namespace(goal.name, goal.uid) if spec.network == "bridge" else "",
             privileged=spec.privileged,
             host_pid=spec.host_pid,
             host_ipc=spec.host_ipc,

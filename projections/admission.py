@@ -19,6 +19,7 @@ from journal.events import (
     WorkloadStopRequested,
 )
 from journal.specs import ImagePin
+from projections.allocator import Allocator
 from projections.intents import Apply, Declared, Delete, Intent, Restart, Start, Stop
 from projections.phases import LIVE
 from projections.refusals import Refusal, conflict, invalid, lacks, missing, refused, wrong_phase
@@ -56,8 +57,11 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     if race is not None:
         return race
     items: list[AppliedWorkload] = []
+    allocator = Allocator(machine, call.subnet)
     for declared in call.workloads:
         item = _item(machine, declared, call.pull, capabilities)
+        if not isinstance(item, Refusal):
+            item = allocator.allot(item)
         if isinstance(item, Refusal):
             return item
         items.append(item)

@@ -23,11 +23,12 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 class Apply(msgspec.Struct, frozen=True):
-    """Declare workloads, all or none."""
+    """Declare workloads, all or none. `subnet` is the bridge's on this machine: addresses are chosen from it."""
 
     workloads: tuple[Declared, ...]
     expect_seq: int | None = None
     pull: bool = False
+    subnet: str = ""
 
 
 class Delete(msgspec.Struct, frozen=True):

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 from journal.events import AppliedWorkload
+from journal.specs import PortMapping
 from projections.intents import Declared
+from projections.network import clash
 from projections.refusals import Refusal, conflict, invalid, lacks, missing
 from projections.state import Machine
 
@@ -60,32 +63,60 @@ def _check_fields(declared: Declared) -> Refusal | None:
         if not path.startswith("/") or ".." in path.split("/"):
             return invalid("BAD_PATH", "a host bind path is absolute and has no `..`", "container.hostBindPaths")
     for port in spec.ports:
-        if not (1 <= port.container_port <= 65535 and 1 <= port.host_port <= 65535):
-            return invalid("BAD_PORT", "ports are numbers from 1 to 65535", "container.ports")
+        if not (1 <= port.container_port <= 65535 and 0 <= port.host_port <= 65535):
+            return invalid(
+                "BAD_PORT", "ports are numbers from 1 to 65535; a hostPort of 0 is chosen for you", "container.ports"
+            )
+        if port.host_address and not _is_address(port.host_address):
+            return invalid(
+                "BAD_ADDRESS", "a port's hostAddress is an IPv4 address of this machine", "container.ports.hostAddress"
+            )
         if port.protocol not in PROTOCOLS:
             return invalid("BAD_PROTOCOL", "a port's protocol is tcp or udp", "container.ports.protocol")
     if spec.ports and spec.network == "none":
         return invalid("PORTS_WITHOUT_NETWORK", "a workload with network NONE has no ports to map", "container.ports")
+    if spec.network == "host" and any(port.host_port not in (0, port.container_port) for port in spec.ports):
+        return invalid(
+            "PORT_NOT_MAPPED",
+            "on the machine's own network a port cannot be mapped to another: use networkMode BRIDGE, or equal ports",
+            "container.ports.hostPort",
+        )
     return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_takes(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:
     """A host port belongs to one workload: those that stay, then the items in their order."""
     items = tuple(items)
     replaced = {item.name for item in items}
-    holders: dict[tuple[str, int], str] = {}
+    holders: dict[tuple[str, int], list[tuple[str, PortMapping]]] = {}
     for workload in machine.workloads.values():
         if workload.name not in replaced:
             for port in workload.spec.ports:
-                holders[port.protocol, port.host_port] = workload.name
+                holders.setdefault((port.protocol, port.host_port), []).append((workload.name, port))
     for item in items:
         for port in item.container.ports:
-            holder = holders.setdefault((port.protocol, port.host_port), item.name)
-            if holder != item.name:
-                return conflict(
-                    "PORT_TAKEN",
-                    f"{item.name} wants host port {port.host_port}/{port.protocol}, which {holder} has: "
-                    f"choose another hostPort, or delete {holder}",
-                    "container.ports.hostPort",
-                )
+            held = holders.setdefault((port.protocol, port.host_port), [])
+            holder = next((name for name, other in held if clash(port, other)), None)
+            if holder is not None:
+                return _taken(item.name, port, holder)
+            held.append((item.name, port))
     return None
+
+
+def _taken(name: str, port: PortMapping, holder: str) -> Refusal:
+    what = f"host port {port.host_port}/{port.protocol}"
+    if holder == name:
+        return invalid("PORT_TWICE", f"{name} declares {what} more than once", "container.ports.hostPort")
+    return conflict(
+        "PORT_TAKEN",
+        f"{name} wants {what}, which {holder} has: choose another hostPort, or delete {holder}",
+        "container.ports.hostPort",
+    )

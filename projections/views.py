@@ -89,7 +89,11 @@ _FIELDS_1: Fields = {
 
 
 # What came after view 1: more fields of its records, and records of its own. Grows until the release that freezes it.
-_MORE_2: Fields = {}
+_MORE_2: Fields = {
+    "Workload": ("address", "attached"),
+    "Network": ("changed_seq", "ensured_seq"),
+    "PortMapping": ("host_address",),
+}
 _FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}
 
 
@@ -122,7 +126,7 @@ def _tree_1(machine: Machine, fields: Fields) -> dict[str, Any]:
 
 
 def _tree_2(machine: Machine, fields: Fields) -> dict[str, Any]:
-    return _tree_1(machine, fields)
+    return {**_tree_1(machine, fields), "network": _plain(machine.network, fields)}
 
 
 def _view(machine: Machine, tree: dict[str, Any]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     workload = _mine(machine, event.name, event.uid)
     if workload is None:
         return
-    if workload.trouble is not None:
+    if workload.trouble is not None and workload.trouble.effect == event.effect:
         workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
     run = workload.run
     if event.effect in ("StopRun", "CleanRun") and run is not None and run.number == event.run:

@@ -10,7 +10,10 @@ import msgspec
 
 
 class ContainerRun(msgspec.Struct, frozen=True):
-    """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it."""
+    """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
+
+    `namespace` is the path of the network namespace to join, for the network `bridge`.
+    """
 
     name: str
     uid: int
@@ -22,7 +25,8 @@ class ContainerRun(msgspec.Struct, frozen=True):
     env: tuple[tuple[str, str], ...] = ()
     working_dir: str = ""
     user: str = ""
-    network: Literal["host", "none"] = "none"
+    network: Literal["host", "bridge", "none"] = "none"
+    namespace: str = ""
     privileged: bool = False
     host_pid: bool = False
     host_ipc: bool = False

@@ -141,7 +141,8 @@ def _namespaces(run: ContainerRun) -> list[dict[str, str]]:
         kinds.append("pid")
     if not run.host_ipc:
         kinds.append("ipc")
-    return [{"type": kind} for kind in kinds]
+    found = [{"type": kind} for kind in kinds]
+    return [{**one, "path": run.namespace} if one["type"] == "network" and run.namespace else one for one in found]
 
 
 def _mounts(run: ContainerRun) -> list[dict[str, Any]]:

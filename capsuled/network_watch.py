@@ -1,0 +1,85 @@
+"""What another hand does to the network is seen, journaled as drift, and mended by the lanes it wakes.
+
+The kernel tells that links or tables changed, not by whom: after each burst everything of ours is looked at, and what is
+as the state says leads to nothing.
+"""
+
+import logging
+from collections.abc import Callable
+
+from capsuled.engine import Engine
+from effects.errors import DriverError
+from effects.network.protocol import Link, NetworkDriver
+from journal.events import NetworkDrifted
+from projections.network import in_use, is_bridged, wanted_mappings
+from projections.state import Machine, Workload
+
+log = logging.getLogger(__name__)
+
+
+class NetworkWatch:
+    """`wake` is told of each workload whose lane has work now. `frozen`: look, and change nothing."""
+
+    def __init__(self, engine: Engine, network: NetworkDriver, *, frozen: bool) -> None:
+        self._engine = engine
+        self._network = network
+        self._frozen = frozen
+        self.wake: Callable[[str, int], None] = _nobody
+
+    async def run(self) -> None:
+        """Follow the driver until cancelled."""
+        async for _ in self._network.drift():
+            await self.look()
+
+    async def look(self) -> None:
+        """Compare the world with the state once. What cannot be looked at now is looked at after the next change."""
+        if self._frozen:
+            return
+        try:
+            await self._look_at_links()
+            await self._look_at_rules()
+        except DriverError as error:
+            log.warning("the network cannot be observed: %s", error.message)
+
+    async def _look_at_links(self) -> None:
+        believed = {one.uid for one in self._engine.machine.workloads.values() if one.attached}
+        seen = await self._network.observe()
+        machine = self._engine.machine
+        shown = {(link.uid, link.address) for link in seen}
+        for workload in tuple(machine.workloads.values()):
+            if workload.uid in believed and _should_be_linked(workload) and _key(workload) not in shown:
+                drift = NetworkDrifted(what="its link to the bridge is gone", name=workload.name, uid=workload.uid)
+                self._engine.record((drift,), reserved=True)
+        for link in seen:
+            if _is_stranger(machine, link):
+                log.info("removing the link of %s.%d, which no workload owns", link.name, link.uid)
+                await self._network.detach(link.name, link.uid)
+
+    async def _look_at_rules(self) -> None:
+        before = self._engine.machine.network
+        if not in_use(self._engine.machine) or before.ensured_seq < before.changed_seq:
+            return  # nothing need be there, or a lane is about to make it so
+        holds = await self._network.holds(wanted_mappings(self._engine.machine))
+        if holds or self._engine.machine.network != before:
+            return
+        seq = self._engine.record((NetworkDrifted(what="bridge or rules are not as they were made"),), reserved=True)
+        for name, workload in tuple(self._engine.machine.workloads.items()):
+            if is_bridged(workload):
+                self.wake(name, seq)
+
+
+def _should_be_linked(workload: Workload) -> bool:
+    return workload.attached and is_bridged(workload) and workload.desired != "deleting"
+
+
+def _key(workload: Workload) -> tuple[int, str]:
+    return workload.uid, workload.address
+
+
+def _is_stranger(machine: Machine, link: Link) -> bool:
+    workload = machine.workloads.get(link.name)
+    return workload is None or _key(workload) != (link.uid, link.address)
+
+
+def _nobody(name: str, seq: int) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""The bridge, its rules, and the workloads' links to it."""

@@ -1,0 +1,176 @@
+"""Bridge and links by netlink. Blocking: everything here runs on the driver's own thread.
+
+Links are found again by their alias (`capsule NAME.UID ADDRESS`), read from sysfs. The alias is set last on the way up: a
+link without one is half made and is made again. A hardware address follows from the IP address, so that no neighbour's
+cache is ever wrong when an address gets another owner.
+"""
+
+import errno
+import socket
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from effects.errors import NetworkForeign, NetworkMissing
+from effects.network.namespaces import Inside
+from effects.network.protocol import Link
+
+_SYS = Path("/sys/class/net")
+_SYSCTL = Path("/proc/sys/net/ipv4")
+_INSIDE = "eth0"
+
+
+class Links:
+    """The machine's side of the network: one bridge and its ports. `owner` marks the bridge as this capsule's."""
+
+    def __init__(self, bridge: str, subnet: str, owner: str) -> None:
+        from pyroute2.iproute.linux import IPRoute
+
+        self._bridge = bridge
+        self._network = IPv4Network(subnet)
+        self.gateway = IPv4Address(int(self._network.network_address) + 1)
+        self._alias = f"capsule bridge of {owner}"
+        self._prefix = f"v{owner[:4]}"
+        self._ip: Any = IPRoute()
+        self._open: Any = IPRoute
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._ip.close()
+
+    # --- the bridge ----------------------------------------------------------------------------------------------
+
+    def bridge_is_ours(self) -> bool:
+        """Whether the bridge is there. Raises NetworkForeign when its name is somebody else's."""
+        if not (_SYS / self._bridge).exists():
+            return False
+        alias = _alias(self._bridge)
+        if alias != self._alias:
+            whose = f"belongs to another capsule ({alias})" if alias.startswith("capsule ") else "is not Capsule's"
+            raise NetworkForeign(
+                f"{self._bridge} {whose}: start capsuled with `--bridge NAME`, and with `--subnet` if that is taken too"
+            )
+        return True
+
+    def ensure_bridge(self) -> None:
+        """The bridge is there, up, with its address. Raises NetworkForeign."""
+        if not self.bridge_is_ours():
+            self._refuse_overlap()
+            self._ip.link("add", ifname=self._bridge, kind="bridge")
+            self._ip.link("set", index=self._index(self._bridge), ifalias=self._alias)
+        index = self._index(self._bridge)
+        with _tolerated(errno.EEXIST):
+            self._ip.addr("add", index=index, address=str(self.gateway), prefixlen=self._network.prefixlen)
+        self._ip.link("set", index=index, state="up")
+        # Answers to a loopback source come back over the bridge; what a workload sends there itself is dropped by rule.
+        # Forwarding is switched on for what comes from the bridge; for the machine's other links that is its owner's choice.
+        for setting in ("route_localnet", "forwarding"):
+            (_SYSCTL / "conf" / self._bridge / setting).write_text("1")
+
+    def _refuse_overlap(self) -> None:
+        for address in self._ip.get_addr(family=socket.AF_INET):
+            other = IPv4Interface(f"{address.get('address')}/{address['prefixlen']}").network
+            if other.overlaps(self._network):
+                name = address.get("label") or "another interface"
+                raise NetworkForeign(
+                    f"{name} has {other}, which the bridge's {self._network} would overlap: start capsuled with another "
+                    "`--subnet`"
+                )
+
+    def remove_bridge(self) -> None:
+        """The bridge is not there. Somebody else's stays."""
+        with suppress(NetworkForeign):
+            if self.bridge_is_ours():
+                self._delete(self._bridge)
+
+    # --- links ---------------------------------------------------------------------------------------------------
+
+    def _port(self, uid: int) -> str:
+        return f"{self._prefix}.{uid:x}"
+
+    def is_attached(self, link: Link) -> bool:
+        """Whether the link is there and whole."""
+        return _alias(self._port(link.uid)) == _text(link)
+
+    def attach(self, link: Link, namespace: Path) -> None:
+        """Link the namespace to the bridge. Raises NetworkMissing when there is no bridge."""
+        port = self._port(link.uid)
+        self._delete(port)
+        if not (_SYS / self._bridge).exists():
+            raise NetworkMissing(f"{self._bridge} is not there; it is made again, then the link")
+        with namespace.open() as there:
+            self._ip.link(
+                "add",
+                ifname=port,
+                kind="veth",
+                peer={"ifname": _INSIDE, "net_ns_fd": there.fileno(), "address": _hardware(link.address)},
+            )
+        with Inside(namespace), self._open() as inside:
+            index = inside.link_lookup(ifname=_INSIDE)[0]
+            inside.addr("add", index=index, address=link.address, prefixlen=self._network.prefixlen)
+            inside.link("set", index=index, state="up")
+            inside.link("set", index=inside.link_lookup(ifname="lo")[0], state="up")
+            inside.route("add", dst="default", gateway=str(self.gateway))
+        index = self._index(port)
+        self._ip.link("set", index=index, master=self._index(self._bridge), state="up")
+        # A workload that calls its own mapped port gets its packets back over the port they came from.
+        (_SYS / port / "brport" / "hairpin_mode").write_text("1")
+        self._ip.link("set", index=index, ifalias=_text(link))
+
+    def detach(self, uid: int) -> None:
+        """The link is not there; its other end goes with it."""
+        self._delete(self._port(uid))
+
+    def links(self) -> tuple[Link, ...]:
+        """Every whole link of this capsule's."""
+        ports = sorted(_SYS.glob(f"{self._prefix}.*"))
+        return tuple(link for port in ports if (link := _parsed(_alias(port.name))) is not None)
+
+    def half_made(self) -> tuple[str, ...]:
+        """Ports of this capsule's that carry no alias yet."""
+        return tuple(port.name for port in sorted(_SYS.glob(f"{self._prefix}.*")) if not _alias(port.name))
+
+    def _index(self, name: str) -> int:
+        return int((_SYS / name / "ifindex").read_text())
+
+    def _delete(self, name: str) -> None:
+        if (_SYS / name).exists():
+            with _tolerated(errno.ENODEV):
+                self._ip.link("del", index=self._index(name))
+
+
+def _alias(name: str) -> str:
+    try:
+        return (_SYS / name / "ifalias").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _text(link: Link) -> str:
+    return f"capsule {link.name}.{link.uid} {link.address}"
+
+
+def _parsed(alias: str) -> Link | None:
+    word, _, rest = alias.partition(" ")
+    who, _, address = rest.partition(" ")
+    name, _, uid = who.rpartition(".")
+    return Link(name, int(uid), address) if word == "capsule" and uid.isdigit() and address else None
+
+
+def _hardware(address: str) -> str:
+    """A locally administered address that follows from the IP address."""
+    return "02:ca:" + ":".join(f"{octet:02x}" for octet in IPv4Address(address).packed)
+
+
+class _tolerated(suppress):  # noqa: N801 - reads as the statement it is
+    """Netlink errors that say that the goal is reached already."""
+
+    def __init__(self, *codes: int) -> None:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        super().__init__(NetlinkError)
+        self._codes = codes
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        return super().__exit__(kind, error, trace) is True and error.code in self._codes

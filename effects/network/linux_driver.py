@@ -1,0 +1,191 @@
+"""The driver of the network: a bridge, veth links and one nftables table, all by one thread of its own.
+
+What the kernel does in microseconds would still hold up the event loop; one thread keeps it in order, too. `nft` runs as a
+process: a crash in it (1.0.6 has some) must not take the daemon along.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from effects.errors import DriverError, NetworkFailed
+from effects.network import namespaces, rules
+from effects.network.links import Links
+from effects.network.protocol import Drift, Link
+from projections.network import Mapping
+
+log = logging.getLogger(__name__)
+
+DEFAULT_BRIDGE = "br0"
+DEFAULT_SUBNET = "172.20.254.0/24"
+_NFNLGRP_NFTABLES = 7
+_RTMGRP_LINK = 1
+_QUIET_S = 0.2
+"""A burst of changes is one drift."""
+
+T = TypeVar("T")
+
+
+class Command(Protocol):
+    """Runs a process to its end and returns its output; raises an exception whose text can be pasted into a shell."""
+
+    def __call__(self, *argv: str, stdin: bytes = b"") -> Awaitable[bytes]: ...
+
+
+class LinuxNetwork:
+    """See the protocol. `namespaces_dir` is volatile; `owner` names this capsule."""
+
+    def __init__(self, command: Command, namespaces_dir: Path, bridge: str, subnet: str, owner: str) -> None:
+        self.subnet = subnet
+        self.nameserver = str(IPv4Network(subnet)[1])
+        self._command = command
+        self._directory = namespaces_dir
+        self._bridge = bridge
+        self._owner = owner
+        self._thread = ThreadPoolExecutor(1, "network")
+        self._skeleton = ""
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self._bridge, self.subnet, self._owner)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        def guarded() -> T:
+            from pyroute2.netlink.exceptions import NetlinkError
+
+            try:
+                return work()
+            except NetlinkError as error:
+                raise NetworkFailed(f"the kernel refused a change of the network: {error}") from error
+            except OSError as error:
+                raise NetworkFailed(f"the network cannot be changed: {error.filename}: {error.strerror}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+
+    async def close(self) -> None:
+        """Let go of the thread and its socket; everything that was made stays."""
+        if "_links" in self.__dict__:
+            await self._on_thread(self._links.close)
+        self._thread.shutdown(wait=False)
+
+    # --- the protocol --------------------------------------------------------------------------------------------
+
+    async def observe(self) -> tuple[Link, ...]:
+        """See the protocol. Whatever a crash left half made is removed on the way."""
+        return await self._on_thread(self._observe)
+
+    def _observe(self) -> tuple[Link, ...]:
+        whole = tuple(
+            link for link in self._links.links() if namespaces.exists(Path(self.namespace(link.name, link.uid)))
+        )
+        wanted = {Path(self.namespace(link.name, link.uid)) for link in whole}
+        for left in self._directory.glob("*.*") if self._directory.exists() else ():
+            if left not in wanted:
+                self._detach(int(left.name.rpartition(".")[2], 10), left)
+        return whole
+
+    async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
+        """See the protocol."""
+        if not await self._on_thread(self._links.bridge_is_ours):
+            return False
+        try:
+            listing = await self._list()
+        except DriverError:
+            return False
+        if rules.listed_elements(listing) != rules.elements(mappings):
+            return False
+        return rules.skeleton(listing) == self._skeleton if self._skeleton else rules.is_complete(listing)
+
+    async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
+        """See the protocol."""
+        await self._on_thread(self._links.ensure_bridge)
+        await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
+        self._skeleton = rules.skeleton(await self._list())
+
+    async def clear(self) -> None:
+        """See the protocol."""
+        for link in await self.observe():
+            await self.detach(link.name, link.uid)
+        await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
+        await self._on_thread(self._links.remove_bridge)
+
+    async def attach(self, link: Link) -> None:
+        """See the protocol."""
+        await self._on_thread(lambda: self._attach(link))
+
+    def _attach(self, link: Link) -> None:
+        path = Path(self.namespace(link.name, link.uid))
+        if namespaces.exists(path):
+            if self._links.is_attached(link):
+                return
+            self._detach(link.uid, path)
+        namespaces.make(path)
+        self._links.attach(link, path)
+
+    async def detach(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        await self._on_thread(lambda: self._detach(uid, Path(self.namespace(name, uid))))
+
+    def _detach(self, uid: int, path: Path) -> None:
+        self._links.detach(uid)
+        namespaces.remove(path)
+
+    def namespace(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        return str(self._directory / f"{name}.{uid}")
+
+    async def drift(self) -> AsyncIterator[Drift]:
+        """See the protocol. Woken by the kernel's own news of tables and links."""
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+        sockets = [
+            _listen(socket.NETLINK_NETFILTER, 1 << (_NFNLGRP_NFTABLES - 1)),
+            _listen(socket.NETLINK_ROUTE, _RTMGRP_LINK),
+        ]
+        for one in sockets:
+            loop.add_reader(one, _drain, one, woken)
+        try:
+            while True:
+                await woken.wait()
+                await asyncio.sleep(_QUIET_S)
+                woken.clear()
+                yield Drift()
+        finally:
+            for one in sockets:
+                loop.remove_reader(one)
+                one.close()
+
+    # --- nft -----------------------------------------------------------------------------------------------------
+
+    async def _list(self) -> str:
+        return (await self._nft("-n", "list", "table", "ip", rules.table_of(self._bridge))).decode()
+
+    async def _nft(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        try:
+            return await self._command("nft", *arguments, stdin=stdin)
+        except Exception as error:
+            raise NetworkFailed(f"the firewall's rules cannot be changed: {error}") from error
+
+
+def _listen(protocol: int, groups: int) -> socket.socket:
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+    made.bind((0, groups))
+    return made
+
+
+def _drain(listener: Any, woken: asyncio.Event) -> None:
+    """What the news says does not matter: whoever is woken looks."""
+    while True:
+        try:
+            listener.recv(1 << 16)
+        except BlockingIOError:
+            break
+        except OSError:
+            continue  # an overrun: something was missed, so look all the more
+    woken.set()

@@ -1,0 +1,70 @@
+"""What a driver of the network must do: the contract that the real one and its twin both keep.
+
+Every method may be called again after any crash: it looks, compares, acts. Failures are `DriverError`s.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from projections.network import Mapping
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A workload's link to the bridge, by incarnation. It outlives runs: the address is the workload's, not a run's."""
+
+    name: str
+    uid: int
+    address: str
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """Something of ours may have been changed by another hand: look (`holds`, `observe`), and make it so again."""
+
+
+class NetworkDriver(Protocol):
+    """One bridge, its rules and its links."""
+
+    @property
+    def subnet(self) -> str:
+        """The bridge's, in CIDR form; its first address is the machine's own."""
+        ...
+
+    @property
+    def nameserver(self) -> str:
+        """Where workloads ask for names: the machine's own address on the bridge."""
+        ...
+
+    async def observe(self) -> tuple[Link, ...]:
+        """Every whole link there is, those of earlier incarnations included. One that is half made is not shown."""
+        ...
+
+    async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
+        """Whether the bridge is there and the rules are just these."""
+        ...
+
+    async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
+        """The bridge is there and the rules are just these, replaced in one transaction. Raises NetworkForeign when
+        the bridge's name or subnet is somebody else's."""
+        ...
+
+    async def clear(self) -> None:
+        """Neither bridge nor rules are there, nor any link."""
+        ...
+
+    async def attach(self, link: Link) -> None:
+        """The workload's namespace is there, linked to the bridge, with this address and a way out."""
+        ...
+
+    async def detach(self, name: str, uid: int) -> None:
+        """Neither link nor namespace of the incarnation is there."""
+        ...
+
+    def namespace(self, name: str, uid: int) -> str:
+        """The path under which a container joins the incarnation's namespace."""
+        ...
+
+    def drift(self) -> AsyncIterator[Drift]:
+        """Whenever something of ours may have been changed by another hand; own changes may be reported too."""
+        ...

@@ -1,0 +1,103 @@
+"""The simulated twin of the network: bridge, rules and links of a world in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from effects.errors import NetworkForeign, NetworkMissing
+from effects.network.protocol import Drift, Link
+from projections.network import Mapping
+
+Step = Callable[[str], Awaitable[None]]
+
+
+class Cables:
+    """The part of the world that is network. `foreign`: the bridge's name is somebody else's."""
+
+    def __init__(self) -> None:
+        self.rules: tuple[Mapping, ...] | None = None
+        self.links: dict[tuple[str, int], Link] = {}
+        self.foreign = False
+        self._listeners: list[asyncio.Queue[Drift]] = []
+
+    def listen(self) -> "asyncio.Queue[Drift]":
+        """A queue of changes."""
+        queue: asyncio.Queue[Drift] = asyncio.Queue()
+        self._listeners.append(queue)
+        return queue
+
+    def changed(self) -> None:
+        """Tell whoever listens."""
+        for listener in self._listeners:
+            listener.put_nowait(Drift())
+
+    def flush(self) -> None:
+        """Another hand's `nft flush ruleset`."""
+        self.rules = None
+        self.changed()
+
+    def lose_power(self) -> None:
+        """Nothing of it outlives a boot."""
+        self.rules = None
+        self.links.clear()
+        self._listeners.clear()
+
+
+class TwinNetwork:
+    """A driver on a world. See the protocol."""
+
+    subnet = "172.20.254.0/24"
+    nameserver = "172.20.254.1"
+
+    def __init__(self, cables: Cables, step: Step) -> None:
+        self._cables = cables
+        self._step = step
+
+    async def observe(self) -> tuple[Link, ...]:
+        """See the protocol."""
+        await self._step("observe network")
+        return tuple(self._cables.links.values())
+
+    async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
+        """See the protocol."""
+        await self._step("compare rules")
+        return self._cables.rules == mappings
+
+    async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
+        """See the protocol."""
+        await self._step("ensure network")
+        if self._cables.foreign:
+            raise NetworkForeign("br0 belongs to somebody else")
+        self._cables.rules = mappings
+        self._cables.changed()
+        await self._step("network ensured")
+
+    async def clear(self) -> None:
+        """See the protocol."""
+        await self._step("clear network")
+        self._cables.links.clear()
+        self._cables.rules = None
+        await self._step("network cleared")
+
+    async def attach(self, link: Link) -> None:
+        """See the protocol."""
+        await self._step("attach")
+        if self._cables.rules is None:
+            raise NetworkMissing("there is no bridge")
+        self._cables.links[link.name, link.uid] = link
+        await self._step("attached")
+
+    async def detach(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        await self._step("detach")
+        self._cables.links.pop((name, uid), None)
+        await self._step("detached")
+
+    def namespace(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        return f"/netns/{name}.{uid}"
+
+    async def drift(self) -> AsyncIterator[Drift]:
+        """See the protocol."""
+        queue = self._cables.listen()
+        while True:
+            yield await queue.get()

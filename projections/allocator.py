@@ -1,0 +1,73 @@
+"""Choices that admission makes for an apply: addresses on the bridge, and host ports that were left to the machine. Pure.
+
+A choice stands in the event and is kept as long as the incarnation lives; what a batch takes, its later items see.
+"""
+
+from msgspec.structs import replace
+
+from journal.events import AppliedWorkload
+from journal.specs import PortMapping
+from projections.network import FREE_PORTS, clash, free_address
+from projections.refusals import Refusal, refused
+from projections.state import Machine, Workload
+
+
+class Allocator:
+    """Hands out what no workload has. One per call."""
+
+    def __init__(self, machine: Machine, subnet: str) -> None:
+        self._machine = machine
+        self._subnet = subnet
+        self._addresses = {one.address for one in machine.workloads.values() if one.address}
+        self._ports = [port for one in machine.workloads.values() for port in one.spec.ports]
+
+    def allot(self, item: AppliedWorkload) -> AppliedWorkload | Refusal:
+        """The item with an address, if its network asks for one, and with all its host ports."""
+        before = self._machine.workloads.get(item.name)
+        ports = self._chosen(before, item.container.ports)
+        if isinstance(ports, Refusal):
+            return ports
+        item = replace(item, container=replace(item.container, ports=ports))
+        if before is not None:
+            item = replace(item, changed=before.spec != item.container or before.labels != item.labels)
+        if item.container.network != "bridge":
+            return item
+        address = before.address if before is not None else ""
+        found = address or free_address(self._subnet, self._addresses)
+        if found is None:
+            return refused(
+                "RESOURCE_EXHAUSTED",
+                "NO_ADDRESS",
+                f"{item.name} cannot be put on the bridge: all {len(self._addresses)} addresses of {self._subnet} are "
+                "taken. Delete a workload, or use networkMode HOST or NONE",
+                "container.networkMode",
+            )
+        self._addresses.add(found)
+        return replace(item, address=found)
+
+    def _chosen(self, before: Workload | None, ports: tuple[PortMapping, ...]) -> tuple[PortMapping, ...] | Refusal:
+        chosen = list(ports)
+        for index, port in enumerate(ports):
+            if port.host_port == 0:
+                found = self._kept(before, port, chosen) or self._free(port)
+                if found is None:
+                    return refused(
+                        "RESOURCE_EXHAUSTED",
+                        "NO_PORT",
+                        f"all host ports from {FREE_PORTS.start} to {FREE_PORTS.stop - 1} are taken: name a hostPort",
+                        "container.ports.hostPort",
+                    )
+                chosen[index] = found
+            self._ports.append(chosen[index])
+        return tuple(chosen)
+
+    def _kept(self, before: Workload | None, port: PortMapping, others: list[PortMapping]) -> PortMapping | None:
+        """What the workload was given for this port already: a repeated apply changes nothing."""
+        for one in () if before is None else before.spec.ports:
+            if replace(one, host_port=0) == port and one not in others:
+                return one
+        return None
+
+    def _free(self, port: PortMapping) -> PortMapping | None:
+        fresh = (replace(port, host_port=number) for number in FREE_PORTS)
+        return next((one for one in fresh if not any(clash(one, taken) for taken in self._ports)), None)
