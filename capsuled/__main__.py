@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from capsuled.layout import Layout, hosted
+from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from journal.errors import JournalError
 from journal.release import RELEASE
 
@@ -23,14 +24,15 @@ MODULES = ("asyncinotify", "httpx", "pyroute2")
 def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     arguments = _arguments()
-    problem = _missing()
+    settings = Settings(arguments.bridge, arguments.subnet)
+    problem = _missing() or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
     layout = hosted(arguments.state)
     try:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         log_file = _log_to(layout.daemon_logs, arguments.verbose)
-        code = asyncio.run(_halt(layout) if arguments.halt else _run(layout, log_file))
+        code = asyncio.run(_halt(layout, settings) if arguments.halt else _run(layout, settings, log_file))
     except JournalError as error:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
@@ -41,6 +43,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="capsuled", description="The Capsule daemon, hosted on this machine.")
     parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help=f"state directory (default {DEFAULT_STATE})")
+    parser.add_argument(
+        "--bridge", default=DEFAULT_BRIDGE, help=f"name of the workloads' bridge (default {DEFAULT_BRIDGE})"
+    )
+    parser.add_argument("--subnet", default=DEFAULT_SUBNET, help=f"its network (default {DEFAULT_SUBNET})")
     parser.add_argument(
         "--halt", action="store_true", help="end everything that runs here; the next start brings it back"
     )
@@ -77,17 +83,17 @@ def _log_to(directory: Path, verbose: bool) -> Path:
     return log_file
 
 
-async def _halt(layout: Layout) -> int:
+async def _halt(layout: Layout, settings: Settings) -> int:
     from capsuled.halt import halt
     from journal.environment import hold
 
     with hold(layout.journal):  # refuses while a daemon has it
-        ended = await halt(layout)
+        ended = await halt(layout, settings)
     print(f"{ended} ended")
     return 0
 
 
-async def _run(layout: Layout, log_file: Path) -> int:
+async def _run(layout: Layout, settings: Settings, log_file: Path) -> int:
     from capsuled.daemon import run
 
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -95,7 +101,7 @@ async def _run(layout: Layout, log_file: Path) -> int:
         loop.add_signal_handler(number, stopping.set)
     layout.pid_file.write_text(f"{os.getpid()}\n")
     try:
-        await run(layout, log_file, stopping)
+        await run(layout, settings, log_file, stopping)
     finally:
         layout.pid_file.unlink(missing_ok=True)
     return 0

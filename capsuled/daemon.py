@@ -25,11 +25,12 @@ from capsuled.declare import Declarations
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
-from capsuled.host import cgroup_parent, container_host
+from capsuled.host import capabilities, cgroup_parent, container_host, linux_network
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.log_stream import LogStreams
 from capsuled.memory import Snapshots
+from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.processes import supervise
 from capsuled.resolve import Resolver
@@ -41,6 +42,7 @@ from capsuled.services.history import HistoryService
 from capsuled.services.images import ImageService
 from capsuled.services.machine import MachineService
 from capsuled.services.workloads import WorkloadService
+from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events, recovery_drafts
 from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
@@ -48,6 +50,7 @@ from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
 from effects.errors import DriverError
 from effects.images.containerd_store import ContainerdImages
+from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
@@ -56,9 +59,6 @@ from journal.events import CallRead, DaemonStopped
 from journal.sequencer import Draft
 
 log = logging.getLogger(__name__)
-
-CAPABILITIES: frozenset[str] = frozenset()
-"""What this machine's drivers can honour beyond plain containers; admission refuses the rest by name."""
 
 READS = frozenset(
     {
@@ -92,9 +92,10 @@ class Drivers(msgspec.Struct):
     containers: ContainerdDriver
     executor: ContainerdExecutor
     images: ContainerdImages
+    network: LinuxNetwork
 
 
-async def run(layout: Layout, log_file: Path, stopping: asyncio.Event) -> None:
+async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event) -> None:
     """Serve until `stopping` is set or the journal fails. Raises JournalError when the state cannot be opened."""
     clock = SystemClock()
     identity = load_or_make(layout.identity)
@@ -103,7 +104,7 @@ async def run(layout: Layout, log_file: Path, stopping: asyncio.Event) -> None:
     try:
         memory = await open_memory(layout.journal, clock)
         clock = SystemClock(floor_ns=memory.machine.at)
-        await _serve(layout, log_file, stopping, clock, identity, memory)
+        await _serve(layout, settings, log_file, stopping, clock, identity, memory)
     finally:
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
@@ -119,11 +120,17 @@ def _prepare_containerd(layout: Layout) -> tuple[list[str], Path]:
 
 
 async def _serve(
-    layout: Layout, log_file: Path, stopping: asyncio.Event, clock: Clock, identity: Identity, memory: Memory
+    layout: Layout,
+    settings: Settings,
+    log_file: Path,
+    stopping: asyncio.Event,
+    clock: Clock,
+    identity: Identity,
+    memory: Memory,
 ) -> None:
     journal = memory.journal
-    engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, CAPABILITIES)
-    drivers = _drivers(layout, identity)
+    engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities())
+    drivers = _drivers(layout, settings, identity)
     vault = Vault(layout.sealed, identity.machine_key)
     about = About(identity, layout.state, log_file, memory.state)
     try:
@@ -150,6 +157,7 @@ async def _serve(
             snapshots.take(engine.machine)
     finally:
         await drivers.connection.close()
+        await drivers.network.close()
         if journal is not None:
             await journal.close()
 
@@ -169,13 +177,14 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock) -> None:
         memory.state = State(Condition.READ_ONLY, str(full))
 
 
-def _drivers(layout: Layout, identity: Identity) -> Drivers:
+def _drivers(layout: Layout, settings: Settings, identity: Identity) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
     images = ContainerdImages(connection, layout.spool)
     containers = ContainerdDriver(
         connection, images.unpacker, container_host(cgroup_parent(identity)), layout.logs, layout.runc
     )
-    return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images)
+    executor = ContainerdExecutor(connection, layout.execs)
+    return Drivers(connection, containers, executor, images, linux_network(layout, settings, identity))
 
 
 def _server(
@@ -192,7 +201,7 @@ def _server(
             ("grpc.keepalive_permit_without_calls", 1),
         ],
     )
-    declarations = Declarations(engine, Resolver(drivers.images, vault))
+    declarations = Declarations(engine, Resolver(drivers.images, vault, drivers.network.subnet))
     emergencies = Emergencies(engine, drivers.containers, clock, None if journal is None else journal.side_log)
     workloads = WorkloadService(
         engine, declarations, LogStreams(engine, layout.logs), ExecStreams(engine, drivers.executor), emergencies
@@ -257,12 +266,16 @@ async def _act(
     except DriverError as error:
         log.warning("leftovers of exec could not be swept: %s", error)
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
+    watch = NetworkWatch(engine, drivers.network, frozen=not state.acts)
     async with asyncio.TaskGroup() as inner:
         inner.create_task(observer.run())
+        inner.create_task(watch.run())
         await observer.synced.wait()
+        await watch.look()
         if state.acts:
-            runner = Runner(engine, drivers.containers, vault.environment, clock, group)
+            runner = Runner(engine, drivers.containers, drivers.network, vault.environment, clock, group)
             observer.acting_on = runner.acting_on
+            watch.wake = runner.wake
             engine.on_change(runner.wake)
             runner.open()
 

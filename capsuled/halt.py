@@ -7,10 +7,11 @@ import asyncio
 import logging
 import shutil
 
-from capsuled.host import cgroup_parent, container_host, remove_cgroups
+from capsuled.host import cgroup_parent, container_host, linux_network, remove_cgroups
 from capsuled.identity import load_or_make
 from capsuled.layout import Layout
 from capsuled.processes import supervise
+from capsuled.settings import Settings
 from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 GRACE_MS = 5_000
 
 
-async def halt(layout: Layout) -> int:
+async def halt(layout: Layout, settings: Settings) -> int:
     """End every run; returns how many were alive. The daemon must not be running."""
     identity = load_or_make(layout.identity)
     paths = paths_under(layout.containerd, layout.run)
@@ -34,6 +35,7 @@ async def halt(layout: Layout) -> int:
         supervise(["containerd", "--config", str(paths.config)], layout.daemon_logs / "containerd.log")
     )
     connection = Connection(paths.address)
+    network = linux_network(layout, settings, identity)
     try:
         await connection.ready()
         await ContainerdExecutor(connection, layout.execs).sweep()
@@ -42,8 +44,11 @@ async def halt(layout: Layout) -> int:
         runs = await driver.observe()
         await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
         await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
+        if layout.namespaces.exists():
+            await network.clear()
     finally:
         await connection.close()
+        await network.close()
         runtime.cancel()
         await asyncio.gather(runtime, return_exceptions=True)
     remove_cgroups(cgroup_parent(identity))

@@ -4,13 +4,18 @@ import contextlib
 import os
 import platform
 import resource
+import shutil
 import socket
 from pathlib import Path
 
 import msgspec
 
 from capsuled.identity import Identity
+from capsuled.layout import Layout
+from capsuled.processes import run
+from capsuled.settings import Settings
 from effects.containers.spec import NOFILE, Host
+from effects.network.linux_driver import LinuxNetwork
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -119,6 +124,16 @@ def container_host(cgroup_parent: str) -> Host:
     names = tuple(f"CAP_{name}" for number, name in enumerate(_CAPABILITIES) if bounding >> number & 1)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return Host(cgroup_parent, names, NOFILE if hard == resource.RLIM_INFINITY else hard)
+
+
+def linux_network(layout: Layout, settings: Settings, identity: Identity) -> LinuxNetwork:
+    """The network's driver; nothing is touched before it is asked for something."""
+    return LinuxNetwork(run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id)
+
+
+def capabilities() -> frozenset[str]:
+    """What this machine's drivers can honour beyond plain containers; admission refuses the rest by name."""
+    return frozenset({"network.bridge"}) if shutil.which("nft") else frozenset()
 
 
 def cgroup_parent(identity: Identity) -> str:

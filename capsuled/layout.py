@@ -57,6 +57,10 @@ class Layout(msgspec.Struct, frozen=True):
         return self.run / "exec"
 
     @property
+    def namespaces(self) -> Path:
+        return self.run / "netns"
+
+    @property
     def runc(self) -> Path:
         return self.run / "runc"
 

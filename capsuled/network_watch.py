@@ -1,7 +1,7 @@
 """What another hand does to the network is seen, journaled as drift, and mended by the lanes it wakes.
 
-The kernel tells that links or tables changed, not by whom: after each burst everything of ours is looked at, and what is
-as the state says leads to nothing.
+The kernel tells that links or tables changed, not by whom: after each burst everything of ours is looked at, and what
+is as the state says leads to nothing.
 """
 
 import logging

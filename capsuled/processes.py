@@ -23,13 +23,14 @@ class CommandFailed(Exception):
     """Raised when a command ended with a code other than 0; the message can be pasted into a shell."""
 
 
-async def run(*argv: str) -> bytes:
-    """Run a command to its end and return its output. Raises CommandFailed."""
+async def run(*argv: str, stdin: bytes = b"") -> bytes:
+    """Run a command to its end on `stdin` and return its output. Raises CommandFailed."""
+    pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+        *argv, stdout=pipe, stderr=pipe, stdin=pipe if stdin else asyncio.subprocess.DEVNULL
     )
     try:
-        out, err = await child.communicate()
+        out, err = await child.communicate(stdin or None)
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             child.kill()

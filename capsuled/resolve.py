@@ -30,9 +30,10 @@ class Sealer(Protocol):
 class Resolver:
     """Turns requests into intents that admission can judge without looking at anything."""
 
-    def __init__(self, images: ImageStore, vault: Sealer) -> None:
+    def __init__(self, images: ImageStore, vault: Sealer, subnet: str) -> None:
         self._images = images
         self._vault = vault
+        self._subnet = subnet
 
     async def apply(
         self, machine: Machine, messages: Sequence[pb.Workload], *, expect_seq: int | None, pull: bool, dry: bool
@@ -51,7 +52,7 @@ class Resolver:
                 return env
             pin = await self._pin(machine, one.declared, pull)
             declared.append(replace(one.declared, resolved=pin, spec=replace(one.declared.spec, env=env)))
-        return Apply(tuple(declared), expect_seq, pull)
+        return Apply(tuple(declared), expect_seq, pull, self._subnet)
 
     def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)

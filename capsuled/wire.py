@@ -81,7 +81,10 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         user=container.user,
         mounts=tuple(VolumeMount(one.volume_name, one.mount_path, one.read_only) for one in container.mounts),
         network=network,
-        ports=tuple(PortMapping(one.container_port, one.host_port, one.protocol or "tcp") for one in container.ports),
+        ports=tuple(
+            PortMapping(one.container_port, one.host_port, one.protocol or "tcp", one.host_address)
+            for one in container.ports
+        ),
         privileged=container.privileged,
         host_pid=container.host_pid,
         host_mount=container.host_mount,
@@ -139,7 +142,12 @@ def workload_message(workload: Workload) -> pb.Workload:
             ],
             network_mode=_NETWORKS_OUT[spec.network],
             ports=[
-                pb.PortMapping(container_port=one.container_port, host_port=one.host_port, protocol=one.protocol)
+                pb.PortMapping(
+                    container_port=one.container_port,
+                    host_port=one.host_port,
+                    protocol=one.protocol,
+                    host_address=one.host_address,
+                )
                 for one in spec.ports
             ],
             privileged=spec.privileged,
@@ -171,6 +179,7 @@ def status_message(workload: Workload) -> pb.WorkloadStatus:
         restart_count=workload.restarts,
         phase_detail=status.detail,
         next_retry_unix_ns=workload.hold_until_wall,
+        address=workload.address,
     )
     if run is not None:
         message.pid = run.pid

@@ -58,11 +58,11 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
 
 
 def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect | None:
-    """What is due of the network, once nothing lives that should not. Rules come before links: they bring the bridge."""
+    """What is due of the network, once nothing lives that should not. The rules first: they bring the bridge."""
     if not workload.address:
         return None
     network = machine.network
-    if network.ensured_seq < network.changed_seq and is_bridged(workload):
+    if network.ensured_seq < network.changed_seq:
         return EnsureNetwork(
             workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.hold, attempt
         )

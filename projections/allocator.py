@@ -1,4 +1,4 @@
-"""Choices that admission makes for an apply: addresses on the bridge, and host ports that were left to the machine. Pure.
+"""Choices that admission makes for an apply: addresses on the bridge, host ports that were left to the machine. Pure.
 
 A choice stands in the event and is kept as long as the incarnation lives; what a batch takes, its later items see.
 """

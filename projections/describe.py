@@ -17,6 +17,10 @@ from journal.events import (
     ImagePushed,
     JournalCheckpointed,
     JournalExcised,
+    NetworkAttached,
+    NetworkDetached,
+    NetworkDrifted,
+    NetworkEnsured,
     StreamClosed,
     StreamOpened,
     WorkloadApplied,
@@ -77,6 +81,14 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run} lost: {event.reason}"
         case WorkloadRemoved():
             return f"{event.name} is gone"
+        case NetworkEnsured():
+            return f"the bridge and {event.mappings} port mapping{'' if event.mappings == 1 else 's'} are there"
+        case NetworkAttached():
+            return f"{event.name} has {event.address} on the bridge"
+        case NetworkDetached():
+            return f"{event.name} has no link to the bridge any more"
+        case NetworkDrifted():
+            return f"another hand was there: {event.name + ': ' if event.name else ''}{event.what}"
         case ImagePushed():
             return ", ".join(f"{image.pin.ref} is {image.pin.platform_digest[:19]}" for image in event.images)
         case DaemonStarted():

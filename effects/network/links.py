@@ -1,8 +1,8 @@
 """Bridge and links by netlink. Blocking: everything here runs on the driver's own thread.
 
-Links are found again by their alias (`capsule NAME.UID ADDRESS`), read from sysfs. The alias is set last on the way up: a
-link without one is half made and is made again. A hardware address follows from the IP address, so that no neighbour's
-cache is ever wrong when an address gets another owner.
+Links are found again by their alias (`capsule NAME.UID ADDRESS`), read from sysfs. The alias is set last on the way up:
+a link without one is half made and is made again. A hardware address follows from the IP address, so that no cache of
+a neighbour's is ever wrong when an address gets another owner.
 """
 
 import errno
@@ -63,8 +63,8 @@ class Links:
         with _tolerated(errno.EEXIST):
             self._ip.addr("add", index=index, address=str(self.gateway), prefixlen=self._network.prefixlen)
         self._ip.link("set", index=index, state="up")
-        # Answers to a loopback source come back over the bridge; what a workload sends there itself is dropped by rule.
-        # Forwarding is switched on for what comes from the bridge; for the machine's other links that is its owner's choice.
+        # Answers to a loopback source come back over the bridge; what a workload sends there by itself a rule drops.
+        # What comes from the bridge is forwarded; whether the machine's other links forward is its owner's choice.
         for setting in ("route_localnet", "forwarding"):
             (_SYSCTL / "conf" / self._bridge / setting).write_text("1")
 
@@ -74,8 +74,8 @@ class Links:
             if other.overlaps(self._network):
                 name = address.get("label") or "another interface"
                 raise NetworkForeign(
-                    f"{name} has {other}, which the bridge's {self._network} would overlap: start capsuled with another "
-                    "`--subnet`"
+                    f"{name} has {other}, which the bridge's {self._network} would overlap: start capsuled with "
+                    "another `--subnet`"
                 )
 
     def remove_bridge(self) -> None:
@@ -127,10 +127,6 @@ class Links:
         ports = sorted(_SYS.glob(f"{self._prefix}.*"))
         return tuple(link for port in ports if (link := _parsed(_alias(port.name))) is not None)
 
-    def half_made(self) -> tuple[str, ...]:
-        """Ports of this capsule's that carry no alias yet."""
-        return tuple(port.name for port in sorted(_SYS.glob(f"{self._prefix}.*")) if not _alias(port.name))
-
     def _index(self, name: str) -> int:
         return int((_SYS / name / "ifindex").read_text())
 
@@ -163,7 +159,7 @@ def _hardware(address: str) -> str:
     return "02:ca:" + ":".join(f"{octet:02x}" for octet in IPv4Address(address).packed)
 
 
-class _tolerated(suppress):  # noqa: N801 - reads as the statement it is
+class _tolerated(suppress):
     """Netlink errors that say that the goal is reached already."""
 
     def __init__(self, *codes: int) -> None:

@@ -1,7 +1,7 @@
 """The driver of the network: a bridge, veth links and one nftables table, all by one thread of its own.
 
-What the kernel does in microseconds would still hold up the event loop; one thread keeps it in order, too. `nft` runs as a
-process: a crash in it (1.0.6 has some) must not take the daemon along.
+What the kernel does in microseconds would still hold up the event loop; one thread keeps it in order, too. `nft` runs
+as a process: a crash in it (1.0.6 has some) must not take the daemon along.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_BRIDGE = "br0"
 DEFAULT_SUBNET = "172.20.254.0/24"
+_NETLINK_NETFILTER = 12
 _NFNLGRP_NFTABLES = 7
 _RTMGRP_LINK = 1
 _QUIET_S = 0.2
@@ -145,7 +146,7 @@ class LinuxNetwork:
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
         sockets = [
-            _listen(socket.NETLINK_NETFILTER, 1 << (_NFNLGRP_NFTABLES - 1)),
+            _listen(_NETLINK_NETFILTER, 1 << (_NFNLGRP_NFTABLES - 1)),
             _listen(socket.NETLINK_ROUTE, _RTMGRP_LINK),
         ]
         for one in sockets:

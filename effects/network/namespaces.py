@@ -1,7 +1,7 @@
 """Network namespaces kept by a bind mount, so that they outlive the daemon and every process in them.
 
-A thread makes a namespace by leaving its own: nothing is forked, as gRPC and fork do not mix. All functions here must run
-on a thread of their own kind (`Inside` enters and returns), never on the event loop's.
+A thread makes a namespace by leaving its own: nothing is forked, as gRPC and fork do not mix. `Inside` must be used on
+a thread of its user's own, never on the event loop's.
 """
 
 import ctypes

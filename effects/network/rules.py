@@ -109,5 +109,7 @@ def is_complete(listing: str) -> bool:
     """Whether all chains and rules are there, as far as their number tells."""
     lines = [line.strip() for line in listing.splitlines()]
     chains = sum(line.startswith("chain ") for line in lines)
-    verdicts = sum(line.endswith((" drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}" for line in lines)
+    verdicts = sum(
+        line.endswith((" drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}" for line in lines
+    )
     return (chains, verdicts) == (_CHAINS, _RULES)

@@ -7,6 +7,7 @@ from random import Random
 from capsule.v1 import workload_pb2 as pb
 from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine
+from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
@@ -14,6 +15,7 @@ from capsuled.startup import opening_events
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import DriverError, NoSpace, RuntimeUnavailable
 from effects.images.twin import TwinImages
+from effects.network.twin import Cables, TwinNetwork
 from effects.planner import plan
 from effects.runner import Runner
 from journal.entry import LOCAL, SYSTEM
@@ -74,6 +76,7 @@ class Simulation:
         self.clock = VirtualClock(self.loop)
         self.disk = Disk()
         self.world = World({IMAGE_DIGEST})
+        self.cables = Cables()
         self.world.now_ns = self.clock.wall_ns
         self.world.on_start = self._program
         self.world.on_end = self._ended
@@ -155,7 +158,7 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(0.5))
             if not self.faults:
                 return
-            match self.random.choice(("kill", "kill", "runtime", "runtime", "power", "full", "clock")):
+            match self.random.choice(("kill", "kill", "runtime", "runtime", "power", "full", "clock", "flush")):
                 case "kill":
                     self._kill("killed")
                 case "runtime":
@@ -170,6 +173,10 @@ class Simulation:
                         key for key, one in self.world.containers.items() if one.status != "created"
                     }
                     self.world.lose_power()
+                    self.cables.lose_power()
+                case "flush":
+                    self.trace.note("fault: another hand flushes the rules")
+                    self.cables.flush()
                 case "full":
                     self.disk.full = not self.disk.full
                     self.trace.note(f"fault: disk full: {self.disk.full}")
@@ -220,13 +227,14 @@ class Simulation:
         """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
         self.oracle.asked(name)
         program, policy = self.random.choice(PROGRAMS), self.random.choice(tuple(POLICIES))
+        port = self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name)))
         verb = self.random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete"))
         while True:
             await self.alive.wait()
             life = self.life
             assert life is not None
             try:
-                answer = await life.guarded(self._call(life, verb, name, program, policy, call_id))
+                answer = await life.guarded(self._call(life, verb, name, program, policy, port, call_id))
             except (Crash, DriverError):
                 await asyncio.sleep(0.01)
                 continue
@@ -238,9 +246,10 @@ class Simulation:
             return
 
     async def _call(
-        self, life: "Life", verb: str, name: str, program: tuple[str, ...], policy: str, call_id: str
+        self, life: "Life", verb: str, name: str, program: tuple[str, ...], policy: str, port: int, call_id: str
     ) -> str:
-        caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy}")
+        """`port`: on the bridge, with this host port; 0: without a network."""
+        caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy} {port}")
         if verb == "apply":
             message = pb.Workload(
                 name=name,
@@ -249,13 +258,15 @@ class Simulation:
                     args=program,
                     restart=POLICIES[policy],
                     stop_grace_seconds=2,  # type: ignore[arg-type]
+                    network_mode=pb.NETWORK_MODE_BRIDGE if port else pb.NETWORK_MODE_NONE,
+                    ports=[pb.PortMapping(container_port=80, host_port=port)] if port else [],
                 ),
             )
             try:
                 await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
             except Refused as refused:
                 return refused.refusal.reason
-            self.oracle.applied(name, program, policy)
+            self.oracle.applied(name, program, policy, port)
             return "ok"
         intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[verb](name)
         before = life.engine.workload(name)
@@ -283,7 +294,7 @@ class Simulation:
         assert life is not None
         await life.engine.durable()
         machine, entries = self.disk.replay()
-        wrong = self.oracle.judge(self.world, entries)
+        wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
         if state_hash(machine) != state_hash(life.engine.machine):
             wrong.append("the state is not the fold of the journal")
         for name, workload in life.engine.machine.workloads.items():
@@ -306,11 +317,12 @@ class Life:
         forgotten = simulation.oracle.judge_memory(machine)
         assert not forgotten, "\n".join(forgotten)
         self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
-        self.engine = Engine(self.log, machine, simulation.clock, frozenset())
+        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge"}))
+        self._network = TwinNetwork(simulation.cables, self._step)
         self._containers = TwinContainers(simulation.world, self._step)
         images = TwinImages(simulation.world.images)
         images.name(IMAGE, IMAGE_DIGEST)
-        self.declarations = Declarations(self.engine, Resolver(images, MemoryVault()))
+        self.declarations = Declarations(self.engine, Resolver(images, MemoryVault(), TwinNetwork.subnet))
 
     async def _step(self, point: str) -> None:
         """A dead daemon's driver calls nothing any more."""
@@ -351,9 +363,13 @@ class Life:
             simulation.trace.note("daemon: alive")
             observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
             group.create_task(observer.run())
+            watch = NetworkWatch(self.engine, self._network, frozen=False)
+            group.create_task(watch.run())
             await observer.synced.wait()
-            runner = Runner(self.engine, self._containers, lambda spec: (), simulation.clock, group)
+            await watch.look()
+            runner = Runner(self.engine, self._containers, self._network, lambda spec: (), simulation.clock, group)
             observer.acting_on = runner.acting_on
+            watch.wake = runner.wake
             self.engine.on_change(runner.wake)
             runner.open()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from effects.containers.twin import World
+from effects.network.twin import Cables
 from journal.entry import Header
 from journal.events import CallAccepted, Event, WorkloadExited, WorkloadLost, WorkloadStarted
 from projections.state import Machine
@@ -15,6 +16,7 @@ class Wish:
     program: tuple[str, ...] = ()
     wanted: str = "absent"
     policy: str = "always"
+    port: int = 0
 
 
 @dataclass
@@ -35,9 +37,9 @@ class Oracle:
         """The call was answered."""
         self.open_calls.discard(name)
 
-    def applied(self, name: str, program: tuple[str, ...], policy: str) -> None:
+    def applied(self, name: str, program: tuple[str, ...], policy: str, port: int = 0) -> None:
         """An apply was acknowledged."""
-        self.wishes[name] = Wish(program, "running", policy)
+        self.wishes[name] = Wish(program, "running", policy, port)
 
     def stopped(self, name: str) -> None:
         """A stop was acknowledged."""
@@ -86,6 +88,28 @@ class Oracle:
         wrong += self._judge_ends(world, entries)
         ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
         wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
+        return wrong
+
+    def judge_network(self, cables: Cables) -> list[str]:
+        """Links, addresses and host ports are those of the workloads that want them, each once."""
+        bridged = {name: wish for name, wish in self.wishes.items() if wish.port}
+        links = {link.name: link for link in cables.links.values()}
+        wrong = [f"{name} has a link to the bridge and wants none" for name in sorted(links.keys() - bridged.keys())]
+        if len(links) != len(cables.links):
+            wrong.append(f"a workload has several links: {sorted(cables.links)}")
+        if len({link.address for link in links.values()}) != len(links):
+            wrong.append(f"an address was given twice: {links}")
+        served = {one.host_port: one.address for one in cables.rules or ()}
+        running = {name: wish for name, wish in bridged.items() if wish.wanted == "running"}
+        for name, wish in running.items():
+            if name not in links:
+                wrong.append(f"{name} has no link to the bridge")
+            elif served.get(wish.port) != links[name].address:
+                wrong.append(f"host port {wish.port} does not lead to {name}: {served}")
+        for port in served.keys() - {wish.port for wish in running.values()}:
+            wrong.append(f"host port {port} is mapped although nobody wants it")
+        if not bridged and cables.rules is not None:
+            wrong.append("rules are left although nothing is on the bridge")
         return wrong
 
     def _judge_name(self, name: str, wish: Wish, alive: list[tuple[str, ...]]) -> list[str]:

@@ -1,0 +1,27 @@
+"""What the one who starts the daemon may choose. The same must be said to `--halt`."""
+
+from ipaddress import IPv4Network
+
+import msgspec
+
+from effects.network.linux_driver import DEFAULT_BRIDGE as DEFAULT_BRIDGE
+from effects.network.linux_driver import DEFAULT_SUBNET as DEFAULT_SUBNET
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own."""
+
+    bridge: str = DEFAULT_BRIDGE
+    subnet: str = DEFAULT_SUBNET
+
+    def problem(self) -> str:
+        """What is wrong with them, in words; empty when nothing is."""
+        if not 1 <= len(self.bridge) <= 15 or "/" in self.bridge or self.bridge.strip() != self.bridge:
+            return f"--bridge {self.bridge}: a link's name has 1 to 15 characters, and no slash or space"
+        try:
+            network = IPv4Network(self.subnet)
+        except ValueError as error:
+            return f"--subnet {self.subnet}: {error}; write it like {DEFAULT_SUBNET}"
+        if network.prefixlen > 29 or not network.is_private:
+            return f"--subnet {self.subnet}: a private network of at least 8 addresses is needed, like {DEFAULT_SUBNET}"
+        return ""
