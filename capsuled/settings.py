@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import msgspec
 
 from effects.network.linux_driver import DEFAULT_BRIDGE as DEFAULT_BRIDGE
-from effects.network.linux_driver import DEFAULT_SUBNET as DEFAULT_SUBNET
+from projections.intents import DEFAULT_SUBNET as DEFAULT_SUBNET
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -6,6 +6,9 @@ import msgspec
 
 from journal.specs import ContainerSpec, ImagePin, Kind
 
+DEFAULT_SUBNET = "172.20.254.0/24"
+"""Of the bridge, where whoever starts the daemon says nothing else."""
+
 
 class Declared(msgspec.Struct, frozen=True):
     """One workload of an apply. `resolved` is what `image_ref` means now, or None when nobody here knows it.
@@ -28,7 +31,7 @@ class Apply(msgspec.Struct, frozen=True):
     workloads: tuple[Declared, ...]
     expect_seq: int | None = None
     pull: bool = False
-    subnet: str = ""
+    subnet: str = DEFAULT_SUBNET
 
 
 class Delete(msgspec.Struct, frozen=True):

@@ -23,7 +23,6 @@ from projections.network import Mapping
 log = logging.getLogger(__name__)
 
 DEFAULT_BRIDGE = "br0"
-DEFAULT_SUBNET = "172.20.254.0/24"
 _NETLINK_NETFILTER = 12
 _NFNLGRP_NFTABLES = 7
 _RTMGRP_LINK = 1
