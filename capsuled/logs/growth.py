@@ -1,0 +1,163 @@
+"""Files that grow, as events: inotify, one shot at a time. Nothing is polled, and an idle file costs nothing.
+
+A watch fires once and is armed again when the file was looked at, so a flood of writes is one event. A file that has
+been quiet is looked at with each write; one that is written to all the time only every `PAUSE_S`.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 0.1
+BURST: Final = 20.0
+"""So many looks in a row follow the writes themselves, then one each pause; a pause without a look earns one back."""
+
+_MODIFY, _CLOSE_WRITE = 0x2, 0x8
+_OVERFLOW, _IGNORED, _ONESHOT = 0x4000, 0x8000, 0x80000000
+_EVENT = struct.Struct("iIII")
+_READ_BYTES = 64 << 10
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Watched:
+    """One file. `grew()` looks at it and says whether it had grown; `closed()` hears that a writer let go of it."""
+
+    def __init__(
+        self, growth: "Growth", path: Path, grew: Callable[[], bool], closed: Callable[[], None] | None
+    ) -> None:
+        self._growth = growth
+        self.path = path
+        self._grew = grew
+        self.closed = closed
+        self._looks = BURST
+        self._looked_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.ended = False
+
+    def look(self) -> None:
+        """Look until it stands still with the watch armed, or until it is time for a pause."""
+        self._timer = None
+        while not self.ended:
+            if self._grew() and not self._may_go_on():
+                self._timer = asyncio.get_running_loop().call_later(PAUSE_S, self.look)
+                return
+            # Armed before the last look: what comes after it fires, what came before it is seen.
+            if not self._growth.arm(self) or not self._grew():
+                return
+
+    def _may_go_on(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._looks = min(BURST, self._looks + (now - self._looked_at) / PAUSE_S) - 1
+        self._looked_at = now
+        return self._looks >= 0
+
+    def fired(self) -> None:
+        """The watch fired; it is not armed any more."""
+        if not self.ended and self._timer is None:
+            self.look()
+
+    def end(self) -> None:
+        """Watch it no longer."""
+        self.ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._growth.forget(self)
+
+
+class Growth:
+    """All watched files of the daemon, on two inotify instances: one for growth, one for writers that let go."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._grows, self._closes = _instance(), _instance()
+        self._armed: dict[int, Watched] = {}
+        self._held: dict[int, Watched] = {}
+        self._loop.add_reader(self._grows, self._read_growth)
+        self._loop.add_reader(self._closes, self._read_closes)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        for fd in (self._grows, self._closes):
+            self._loop.remove_reader(fd)
+            os.close(fd)
+        for watched in {*self._armed.values(), *self._held.values()}:
+            watched.ended = True
+
+    def watch(self, path: Path, grew: Callable[[], bool], closed: Callable[[], None] | None = None) -> Watched:
+        """Look at the file now and whenever it grows."""
+        watched = Watched(self, path, grew, closed)
+        if closed is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._held[_add(self._closes, path, _CLOSE_WRITE)] = watched
+        watched.look()
+        return watched
+
+    def arm(self, watched: Watched) -> bool:
+        """Let the next write fire; False when there is no such file."""
+        try:
+            self._armed[_add(self._grows, watched.path, _MODIFY | _ONESHOT)] = watched
+        except FileNotFoundError:
+            return False
+        return True
+
+    def forget(self, watched: Watched) -> None:
+        """Hear nothing of it any more."""
+        _drop(self._grows, self._armed, watched)
+        _drop(self._closes, self._held, watched)
+
+    def _read_growth(self) -> None:
+        for number, mask in _events(self._grows):
+            if mask & _OVERFLOW:
+                log.warning("the kernel lost notices of growing logs; all are looked at")
+                for watched in list(self._armed.values()):
+                    watched.fired()
+            elif not mask & _IGNORED and (found := self._armed.pop(number, None)) is not None:
+                found.fired()
+
+    def _read_closes(self) -> None:
+        for number, _ in _events(self._closes):
+            found = self._held.get(number)
+            if found is not None and found.closed is not None and not found.ended:
+                found.closed()
+
+
+def _instance() -> int:
+    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return int(fd)
+
+
+def _add(fd: int, path: Path, mask: int) -> int:
+    number = _libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask))
+    if number < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    return int(number)
+
+
+def _drop(fd: int, table: dict[int, Watched], watched: Watched) -> None:
+    for number in [number for number, one in table.items() if one is watched]:
+        del table[number]
+        _libc.inotify_rm_watch(fd, number)
+
+
+def _events(fd: int) -> list[tuple[int, int]]:
+    try:
+        data = os.read(fd, _READ_BYTES)
+    except BlockingIOError:
+        return []
+    found, at = [], 0
+    while at < len(data):
+        number, mask, _, length = _EVENT.unpack_from(data, at)
+        found.append((number, mask))
+        at += _EVENT.size + length
+    return found

@@ -1,0 +1,106 @@
+"""Stepping in where the runtime gave a log up: when the disk is full, the shim stops copying a container's output for
+good, and the container would hang as soon as its pipe is full. So the daemon reads the pipe from then on.
+
+It writes what fits and drops what does not, and the log says how much was dropped once there is room again. The pipe
+stays the shim's, too: a daemon that dies breaks it for nobody, and the next one goes on reading.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from capsuled.logs.files import RunFiles
+
+SHIM_BUFFER_BYTES: Final = 32 << 10
+_READ_BYTES = 64 << 10
+_PROC = Path("/proc")
+
+
+class Pump:
+    """Copies from a pipe to a run's log. `gap(bytes)` hears of dropped output when there is room again, or at the end."""
+
+    def __init__(self, files: RunFiles, stream: int, pipe: int, gap: Callable[[int], None]) -> None:
+        self._files = files
+        self._stream = stream
+        self._pipe = pipe
+        self._gap = gap
+        self._dropped = SHIM_BUFFER_BYTES
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(pipe, self._ready)
+
+    def _ready(self) -> None:
+        try:
+            data = os.read(self._pipe, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self.close()
+            return
+        self._dropped += len(data) - self._write(data)
+
+    def _write(self, data: bytes) -> int:
+        try:
+            if self._dropped:
+                self._settle()
+            return self._files.write(self._stream, data)
+        except OSError:
+            return 0
+
+    def _settle(self) -> None:
+        """Say what is missing. Raises OSError while there is no room to say it."""
+        self._files.note(
+            self._stream, f"the disk was full: up to {self._dropped} bytes of output were dropped here"
+        )
+        dropped, self._dropped = self._dropped, 0
+        self._gap(dropped)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._pipe < 0
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._pipe < 0:
+            return
+        self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
+        self._pipe = -1
+        if self._dropped:
+            try:
+                self._settle()
+            except OSError:
+                self._gap(self._dropped)
+
+
+def abandoned_pipe(pid: int, log: Path, number: int) -> int | None:
+    """The reading end of a process's output `number` (1 or 2), if its parent once copied it to `log` and gave that up.
+
+    None when the parent still writes, the process is gone, or its output is no pipe of the parent's. Linux's /proc.
+    """
+    try:
+        parent = int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        target = os.stat(log)
+        pipe = os.readlink(_PROC / str(pid) / "fd" / str(number))
+        if not pipe.startswith("pipe:"):
+            return None
+        held = False
+        for entry in os.scandir(_PROC / str(parent) / "fd"):
+            link = os.readlink(entry.path)
+            held = held or link == pipe
+            if link.startswith("/") and _same(entry.path, target):
+                return None
+        if not held:
+            return None
+        return os.open(_PROC / str(pid) / "fd" / str(number), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+
+
+def _same(path: str, target: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), target)
+    except OSError:
+        return False
