@@ -32,6 +32,10 @@ FIELDS: dict[str, dict[str, str]] = {
         "user": "A name or number, `:group` behind it if wanted; the image's when left out.",
         "stopGraceSeconds": "How long a stop waits before it kills: 10 when left out, 3600 at most.",
         "restart": "ALWAYS (when left out), ON_FAILURE or NEVER; with a back-off of 1 s that doubles up to 5 minutes.",
+        "logs": "How much of what it writes is kept.",
+    },
+    "LogSpec": {
+        "maxSizeBytes": "What the logs of all its runs may take together: 64MiB when left out. The oldest goes first.",
     },
     "MicroVMSpec": {
         "image": "The image, turned into a disk once for all VMs that use it.",

@@ -93,7 +93,7 @@ def show(
         print(f"{mark} {'   ' * node.depth}{node.entry.seq}  {node.entry.type}  {node.entry.summary}")
 
 
-def parse_since(text: str, now: float | None = None) -> int:
+def parse_since(text: str, now: float | None = None, option: str = "--since") -> int:
     """A span back from now, or a moment in local time (with an offset: there), in wall nanoseconds; 0 for none."""
     if not text:
         return 0
@@ -105,7 +105,7 @@ def parse_since(text: str, now: float | None = None) -> int:
         return int(datetime.datetime.fromisoformat(text).timestamp() * 1e9)
     except ValueError as error:
         raise Failure(
-            f"--since {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE
+            f"{option} {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE
         ) from error
 
 

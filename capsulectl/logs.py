@@ -1,31 +1,81 @@
 """`capsulectl logs` and `capsulectl capsule logs`."""
 
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Sequence
+from queue import Queue
+from threading import Lock, Thread
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from capsulectl.connection import Connection
-from capsulectl.options import COMMON, Common, Name
+from capsulectl.errors import USAGE, Failure
+from capsulectl.options import COMMON, Common, workload_names
+from capsulectl.render import say
 
+Names = Annotated[list[str], Parameter(help="The workloads' names.", completer=workload_names)]
 Follow = Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")]
-Tail = Annotated[int, Parameter(name=["-n", "--tail"], help="Only the last so many lines of each stream; 0: all.")]
+Tail = Annotated[int, Parameter(name=["-n", "--tail"], help="Only the last so many lines; 0: all.")]
 Stream = Annotated[Literal["both", "stdout", "stderr"], Parameter(name="--stream", help="Only one of the two streams.")]
+Since = Annotated[str, Parameter(name="--since", help="Only what was seen since: 10m, 2h, 7d or 2026-11-24T10:00.")]
+Until = Annotated[str, Parameter(name="--until", help="Only what was seen until then.")]
+Stamps = Annotated[
+    bool,
+    Parameter(
+        name=["-t", "--timestamps"],
+        negative="",
+        help="Begin each line with the time the capsule saw it; `~`: at that time or before.",
+    ),
+]
+RunNumber = Annotated[int, Parameter(name="--run", help="The log of this run; 0: the newest.")]
+Previous = Annotated[
+    bool, Parameter(name=["-p", "--previous"], negative="", help="The log of the run before the one that is meant.")
+]
 
 
-def logs(name: Name, /, *, follow: Follow = False, tail: Tail = 0, stream: Stream = "both",
+def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Since = "", until: Until = "",
+    timestamps: Stamps = False, stream: Stream = "both", run: RunNumber = 0, previous: Previous = False,
     common: Common = COMMON) -> None:  # fmt: skip
     """Print what a workload's newest run wrote: its output on ours, its errors on ours.
 
-    Example: capsulectl logs web -n 20 -f
+    With several names each line begins with its workload's. A followed log goes on over restarts, and ends when the
+    workload does.
+
+    Example: capsulectl logs web --since 10m -n 20 -f
     """
     from capsule.v1 import workload_pb2 as pb
 
+    if len(names) > 1 and (run or previous):
+        raise Failure("--run and --previous go with one workload", USAGE)
+    if follow and until:
+        raise Failure("--follow has no end: leave out --until", USAGE)
     only = {"both": pb.LOG_STREAM_UNSPECIFIED, "stdout": pb.LOG_STREAM_STDOUT, "stderr": pb.LOG_STREAM_STDERR}[stream]
-    request = pb.WorkloadLogsRequest(name=name, follow=follow, tail_lines=tail, stream=only)
+    since_ns, until_ns = _moment(since, "--since"), _moment(until, "--until")
     connection = Connection(common.capsule)
-    _copy(connection.stream(connection.workloads.Logs, request))
+    width = max(len(name) for name in names)
+
+    def copy(name: str) -> None:
+        request = pb.WorkloadLogsRequest(
+            name=name,
+            follow=follow,
+            tail_lines=tail,
+            stream=only,
+            since_unix_ns=since_ns,
+            until_unix_ns=until_ns,
+            timestamps=timestamps,
+            run=run,
+            previous=previous,
+        )
+        printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
+        for chunk in connection.stream(connection.workloads.Logs, request):
+            printer.print(chunk)
+
+    if follow and len(names) > 1:
+        _together(copy, names)
+    else:
+        for name in names:
+            copy(name)
 
 
 def daemon_logs(*, follow: Follow = False, tail: Tail = 0, common: Common = COMMON) -> None:
@@ -36,11 +86,85 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = 0, common: Common = COMM
     from capsule.v1 import capsule_pb2 as pb
 
     connection = Connection(common.capsule)
-    _copy(connection.stream(connection.capsule.StreamLogs, pb.CapsuleLogsRequest(follow=follow, tail_lines=tail)))
+    request = pb.CapsuleLogsRequest(follow=follow, tail_lines=tail)
+    for chunk in connection.stream(connection.capsule.StreamLogs, request):
+        sys.stdout.buffer.write(chunk.data)
+        sys.stdout.buffer.flush()
 
 
-def _copy(chunks: Iterable[Any]) -> None:
-    for chunk in chunks:
-        target = sys.stderr if getattr(chunk, "stderr", False) else sys.stdout
-        target.buffer.write(chunk.data)
-        target.buffer.flush()
+class Printer:
+    """Chunks of one log to our two streams; whole lines, where something stands before each."""
+
+    _turn = Lock()
+
+    def __init__(self, prefix: str, timestamps: bool) -> None:
+        self._prefix = prefix.encode()
+        self._timestamps = timestamps
+        self._fresh = {False: True, True: True}
+
+    def print(self, chunk: Any) -> None:
+        """Print one chunk, at once. What the capsule says of missing lines is no output of the workload's."""
+        target = (sys.stderr if chunk.stderr or chunk.dropped_bytes else sys.stdout).buffer
+        if self._timestamps and not chunk.dropped_bytes:
+            lead = self._prefix + stamp(chunk.at_unix_ns, chunk.late)
+        else:
+            lead = self._prefix
+        with self._turn:
+            if not lead:
+                target.write(chunk.data)
+            else:
+                self._lines(target, lead, chunk)
+            target.flush()
+
+    def _lines(self, target: Any, lead: bytes, chunk: Any) -> None:
+        for line in _lines(chunk.data):
+            if self._fresh[chunk.stderr]:
+                target.write(lead)
+            target.write(line)
+            self._fresh[chunk.stderr] = line.endswith(b"\n")
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Lines by newline alone: a carriage return is a progress bar's business."""
+    return [line + b"\n" for line in data.split(b"\n")[:-1]] + [rest for rest in data.split(b"\n")[-1:] if rest]
+
+
+def stamp(at_ns: int, late: bool) -> bytes:
+    """A wall time in the operator's own time zone (RFC 3339), and a blank; `~` before one that is only the latest."""
+    local = time.localtime(at_ns // 1_000_000_000)
+    zone = time.strftime("%z", local)
+    text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{at_ns % 1_000_000_000 // 1_000_000:03d}{zone[:3]}:{zone[3:]}"
+    return f"{'~' if late else ''}{text} ".encode()
+
+
+def _moment(text: str, option: str) -> int:
+    if not text:
+        return 0
+    from capsulectl.history import parse_since
+
+    return parse_since(text, option=option)
+
+
+def _together(copy: Callable[[str], None], names: Sequence[str]) -> None:
+    """All at once. A failure is told at once and does not end the others; a reader that is gone ends them all."""
+    ends: Queue[Exception | None] = Queue()
+
+    def guarded(name: str) -> None:
+        try:
+            copy(name)
+            ends.put(None)
+        except (Failure, BrokenPipeError) as error:
+            ends.put(error)
+
+    for name in names:
+        Thread(target=guarded, args=(name,), daemon=True).start()
+    failed: Failure | None = None
+    for _ in names:
+        match ends.get():
+            case Failure() as failure:
+                say(f"capsulectl: {failure.message}")
+                failed = failure
+            case Exception() as error:
+                raise error
+    if failed is not None:
+        raise Failure("", failed.code)

@@ -28,7 +28,7 @@ from capsuled.exec_stream import ExecStreams
 from capsuled.host import capabilities, cgroup_parent, container_host, linux_network
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
-from capsuled.log_stream import LogStreams
+from capsuled.logs.keeping import Logs
 from capsuled.memory import Snapshots
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
@@ -132,13 +132,14 @@ async def _serve(
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities())
     drivers = _drivers(layout, settings, identity)
     vault = Vault(layout.sealed, identity.machine_key)
-    about = About(identity, layout.state, log_file, memory.state)
+    about = About(identity, layout.state, memory.state)
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
                 await _open_life(engine, memory, clock)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
-            server = _server(layout, engine, memory, drivers, vault, clock, about)
+            logs = Logs(engine, layout.logs, log_file, clock, group)
+            server = _server(layout, engine, memory, drivers, vault, clock, about, logs)
             await server.start()
             log.info("serving on %s", layout.socket)
             tasks = [
@@ -147,6 +148,7 @@ async def _serve(
             ]
             await _until_end(stopping, memory)
             await server.stop(STOP_GRACE_S)
+            logs.close()
             for task in asyncio.all_tasks():
                 if task in tasks or task.get_name().startswith("lane "):
                     task.cancel()
@@ -188,7 +190,14 @@ def _drivers(layout: Layout, settings: Settings, identity: Identity) -> Drivers:
 
 
 def _server(
-    layout: Layout, engine: Engine, memory: Memory, drivers: Drivers, vault: Vault, clock: Clock, about: About
+    layout: Layout,
+    engine: Engine,
+    memory: Memory,
+    drivers: Drivers,
+    vault: Vault,
+    clock: Clock,
+    about: About,
+    logs: Logs,
 ) -> grpc.aio.Server:
     journal = memory.journal
     server = grpc.aio.server(
@@ -203,13 +212,13 @@ def _server(
     )
     declarations = Declarations(engine, Resolver(drivers.images, vault, drivers.network.subnet))
     emergencies = Emergencies(engine, drivers.containers, clock, None if journal is None else journal.side_log)
-    workloads = WorkloadService(
-        engine, declarations, LogStreams(engine, layout.logs), ExecStreams(engine, drivers.executor), emergencies
-    )
+    workloads = WorkloadService(engine, declarations, logs.streams, ExecStreams(engine, drivers.executor), emergencies)
     workload_pb2_grpc.add_WorkloadServiceServicer_to_server(workloads, server)
     machine_pb2_grpc.add_MachineServiceServicer_to_server(MachineService(engine, declarations), server)
     image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(engine, drivers.images), server)
-    capsule_pb2_grpc.add_CapsuleServiceServicer_to_server(CapsuleService(about, engine, _head_of(memory)), server)
+    capsule_pb2_grpc.add_CapsuleServiceServicer_to_server(
+        CapsuleService(about, engine, _head_of(memory), logs.own), server
+    )
     volume_pb2_grpc.add_VolumeServiceServicer_to_server(NoVolumes(), server)
     identity_pb2_grpc.add_IdentityServiceServicer_to_server(LocalOnly(about.identity), server)
     if memory.environment is not None and memory.reader is not None:

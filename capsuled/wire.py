@@ -11,7 +11,16 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX, shown
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
-from journal.specs import ContainerSpec, ImagePin, Network, PortMapping, RestartMode, RestartPolicy, VolumeMount
+from journal.specs import (
+    LOG_MAX_BYTES,
+    ContainerSpec,
+    ImagePin,
+    Network,
+    PortMapping,
+    RestartMode,
+    RestartPolicy,
+    VolumeMount,
+)
 from projections.intents import Declared
 from projections.refusals import Refusal, invalid, lacks
 from projections.state import Workload
@@ -92,6 +101,7 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         host_bind_paths=tuple(container.host_bind_paths),
         stop_grace_ms=grace_s * 1000,
         restart=RestartPolicy(mode=restart),
+        log_max_bytes=container.logs.max_size_bytes or LOG_MAX_BYTES,
     )
     declared = Declared(
         name=message.name,
@@ -159,6 +169,7 @@ def workload_message(workload: Workload) -> pb.Workload:
             user=spec.user,
             stop_grace_seconds=spec.stop_grace_ms // 1000,
             restart=_RESTARTS_OUT[spec.restart.mode],
+            logs=None if spec.log_max_bytes == LOG_MAX_BYTES else pb.LogSpec(max_size_bytes=spec.log_max_bytes),
         ),
         status=status_message(workload),
         desired_state=_DESIRED_OUT[workload.desired],
@@ -237,6 +248,7 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "hostBindPaths": list(spec.host_bind_paths),
         "stopGraceSeconds": spec.stop_grace_ms // 1000,
         "restart": spec.restart.mode,
+        "logs": {} if spec.log_max_bytes == LOG_MAX_BYTES else {"maxSizeBytes": spec.log_max_bytes},
     }
     return {
         "kind": workload.kind,

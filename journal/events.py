@@ -208,6 +208,19 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
     reason: str
 
 
+class WorkloadLogDropped(Event, frozen=True, omit_defaults=True, tag="workload.log_dropped"):
+    """Output of a run could not be kept: its disk was full. `dropped_bytes` is how much at most; `stream` is stdout
+    or stderr. The run went on."""
+
+    EFFECT = "may"
+
+    name: str
+    uid: int
+    run: int
+    stream: str
+    dropped_bytes: int
+
+
 class WorkloadRemoved(Event, frozen=True, omit_defaults=True, tag="workload.removed"):
     """Nothing of this incarnation is left in the world."""
 
@@ -325,6 +338,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkloadStarted,
     WorkloadExited,
     WorkloadLost,
+    WorkloadLogDropped,
     WorkloadRemoved,
     NetworkEnsured,
     NetworkAttached,

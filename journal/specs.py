@@ -58,6 +58,10 @@ class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     stable_ms: int = 600_000
 
 
+LOG_MAX_BYTES = 64 << 20
+"""What a workload's logs may take, all its runs together, when its manifest does not say."""
+
+
 class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """A container as it is to run. Times in milliseconds."""
 
@@ -77,3 +81,4 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     host_bind_paths: tuple[str, ...] = ()
     stop_grace_ms: int = 10_000
     restart: RestartPolicy = RestartPolicy()
+    log_max_bytes: int = LOG_MAX_BYTES

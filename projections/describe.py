@@ -26,6 +26,7 @@ from journal.events import (
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
+    WorkloadLogDropped,
     WorkloadLost,
     WorkloadRemoved,
     WorkloadRestartRequested,
@@ -79,6 +80,10 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run} {_exited(event)}"
         case WorkloadLost():
             return f"{event.name} run {event.run} lost: {event.reason}"
+        case WorkloadLogDropped():
+            return (
+                f"{event.name} run {event.run} lost up to {event.dropped_bytes} B of {event.stream}: the disk was full"
+            )
         case WorkloadRemoved():
             return f"{event.name} is gone"
         case NetworkEnsured():

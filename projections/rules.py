@@ -14,6 +14,7 @@ from projections.state import Machine
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PROTOCOLS = ("tcp", "udp")
+LOG_BYTES_MIN, LOG_BYTES_MAX = 64 << 10, 1 << 40
 
 
 def check_spec(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
@@ -57,6 +58,8 @@ def _check_fields(declared: Declared) -> Refusal | None:
     for variable in spec.env:
         if not ENV_NAME.fullmatch(variable.name):
             return invalid("BAD_ENV_NAME", "an environment variable's name is not valid", "container.env")
+    if not LOG_BYTES_MIN <= spec.log_max_bytes <= LOG_BYTES_MAX:
+        return invalid("BAD_LOG_SIZE", "logs.maxSizeBytes is between 64KiB and 1TiB", "container.logs.maxSizeBytes")
     if spec.working_dir and not spec.working_dir.startswith("/"):
         return invalid("BAD_PATH", "workingDir must be an absolute path", "container.workingDir")
     for path in spec.host_bind_paths:

@@ -93,6 +93,7 @@ _MORE_2: Fields = {
     "Workload": ("address", "attached"),
     "Network": ("changed_seq", "ensured_seq"),
     "PortMapping": ("host_address",),
+    "ContainerSpec": ("log_max_bytes",),
 }
 _FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}
 

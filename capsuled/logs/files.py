@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from capsuled.logs.holes import ALIGN_BYTES, FAR_BYTES, NoHoles, front_of, punch
-from capsuled.logs.index import BLOCK_BYTES, ERR, HEADER_BYTES, OUT, STREAMS, Header, Writer, droppable, header_of
+from capsuled.logs.holes import front_of
+from capsuled.logs.index import BLOCK_BYTES, ERR, HEADER_BYTES, OUT, STREAMS, Header, Writer, header_of
 from capsuled.logs.retention import RunSize
 
 log = logging.getLogger(__name__)
@@ -52,52 +52,6 @@ def _content(path: Path) -> int:
         return 0
     try:
         return os.fstat(fd).st_size - front_of(fd)
-    finally:
-        os.close(fd)
-
-
-def remove(directory: Path, uid: int, run: int) -> None:
-    """Nothing of a run's log is left."""
-    # The index goes first: `runs_of` finds what is left of a removal that was cut short, and it is removed again.
-    for suffix in (INDEX_SUFFIX, *SUFFIXES.values()):
-        path_of(directory, uid, run, suffix).unlink(missing_ok=True)
-
-
-def cut_front(path: Path, keep_bytes: int) -> bool:
-    """Let go of a file's front so that about `keep_bytes` stay, in whole blocks; whether anything went.
-
-    Raises NoHoles where that cannot be done, and for a file that has come near the end of what a file can be.
-    """
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        size = os.fstat(fd).st_size
-        upto = min(size, -(-(size - keep_bytes) // ALIGN_BYTES) * ALIGN_BYTES)
-        if upto <= front_of(fd):
-            return False
-        if size > FAR_BYTES:
-            raise NoHoles(f"{path} has come too far")
-        return punch(fd, upto) > 0
-    finally:
-        os.close(fd)
-
-
-def cut_index(directory: Path, uid: int, run: int, keep_bytes: int) -> None:
-    """Let go of index blocks about bytes that are gone, and of the oldest beyond `keep_bytes`. Raises NoHoles."""
-    fronts = []
-    for suffix in SUFFIXES.values():
-        fd = os.open(path_of(directory, uid, run, suffix), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fronts.append(front_of(fd))
-        finally:
-            os.close(fd)
-    fd = os.open(path_of(directory, uid, run, INDEX_SUFFIX), os.O_RDWR | os.O_CLOEXEC)
-    try:
-        first = front_of(fd) // BLOCK_BYTES
-        count = -(-os.fstat(fd).st_size // BLOCK_BYTES)
-        headers = [header_at(fd, number) for number in range(first, count)]
-        gone = droppable(headers, fronts[0], fronts[1], max(1, keep_bytes // BLOCK_BYTES))
-        if gone:
-            punch(fd, (first + gone) * BLOCK_BYTES)
     finally:
         os.close(fd)
 
@@ -178,17 +132,14 @@ class RunFiles:
 
     def sizes(self) -> RunSize:
         """What it takes now."""
-        out, err, index = (
-            os.fstat(fd).st_size - front_of(fd) for fd in (self._fds[OUT], self._fds[ERR], self._index)
-        )
+        out, err, index = (os.fstat(fd).st_size - front_of(fd) for fd in (self._fds[OUT], self._fds[ERR], self._index))
         return RunSize(self.run, out, err, index)
 
-    def empty(self, stream: int, at_ms: int) -> None:
+    def empty(self, stream: int) -> None:
         """The whole stream goes, and says so. What comes between looking and cutting goes uncounted."""
         gone = self.size(stream)
         os.ftruncate(self._fds[stream], 0)
         self.note(stream, f"{gone} bytes of log were dropped here: this file system lets no part of a file go")
-        self.again(at_ms)
 
     def note(self, stream: int, text: str) -> None:
         """A line of the daemon's own in the log, on a line of its own."""

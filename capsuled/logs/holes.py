@@ -1,4 +1,4 @@
-"""Letting the front of a file go while somebody appends to it: the file keeps its offsets, the disk gets its blocks back.
+"""Letting the front of a file go while somebody appends to it: offsets stay, and the disk gets its blocks back.
 
 A punched hole is one operation of the file system: it is there or it is not, whenever the power goes, and nothing is
 ever copied, so nothing can be lost or doubled. Where a file system cannot do it, the whole file is emptied instead.
@@ -10,6 +10,9 @@ import os
 from typing import Final
 
 ALIGN_BYTES: Final = 4096
+LINE_BYTES: Final = 64 << 10
+"""A line longer than this is very long: it may be torn, and half of it may be shown."""
+
 FAR_BYTES: Final = 8 << 40
 """A file that has come this far is emptied once: ext4's files end at 16 TiB, holes included."""
 
@@ -33,6 +36,11 @@ def front_of(fd: int) -> int:
         if error.errno == errno.ENXIO:
             return os.fstat(fd).st_size  # nothing but a hole
         return 0
+
+
+def line_behind(fd: int, front: int) -> int:
+    """Where the first whole line behind a hole begins; where the hole ends, if the line there is very long."""
+    return front + os.pread(fd, LINE_BYTES, front).find(b"\n") + 1
 
 
 def punch(fd: int, upto: int) -> int:

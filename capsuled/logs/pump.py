@@ -8,6 +8,7 @@ stays the shim's, too: a daemon that dies breaks it for nobody, and the next one
 import asyncio
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ _PROC = Path("/proc")
 
 
 class Pump:
-    """Copies from a pipe to a run's log. `gap(bytes)` hears of dropped output when there is room again, or at the end."""
+    """From a pipe to a run's log. `gap(bytes)` hears what was dropped, when there is room again or at the end."""
 
     def __init__(self, files: RunFiles, stream: int, pipe: int, gap: Callable[[int], None]) -> None:
         self._files = files
@@ -50,9 +51,7 @@ class Pump:
 
     def _settle(self) -> None:
         """Say what is missing. Raises OSError while there is no room to say it."""
-        self._files.note(
-            self._stream, f"the disk was full: up to {self._dropped} bytes of output were dropped here"
-        )
+        self._files.note(self._stream, f"the disk was full: up to {self._dropped} bytes of output were dropped here")
         dropped, self._dropped = self._dropped, 0
         self._gap(dropped)
 
@@ -75,27 +74,28 @@ class Pump:
                 self._gap(self._dropped)
 
 
-def abandoned_pipe(pid: int, log: Path, number: int) -> int | None:
-    """The reading end of a process's output `number` (1 or 2), if its parent once copied it to `log` and gave that up.
+def abandoned_pipe(container: str, pid: int, log: Path, number: int) -> int | None:
+    """The reading end of output `number` (1 or 2) of a container's process, if its shim copied it to `log` once and
+    gave that up. None when the shim still writes, the process is gone, or sent its output elsewhere.
 
-    None when the parent still writes, the process is gone, or its output is no pipe of the parent's. Linux's /proc.
+    Linux's /proc; the shim is known by its command line, as a process id alone may be another's by now.
     """
+    output = _PROC / str(pid) / "fd" / str(number)
     try:
-        parent = int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
-        target = os.stat(log)
-        pipe = os.readlink(_PROC / str(pid) / "fd" / str(number))
-        if not pipe.startswith("pipe:"):
+        shim = _PROC / (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1]
+        words = (shim / "cmdline").read_bytes().split(b"\0")
+        if (b"-id", container.encode()) not in pairwise(words):
             return None
-        held = False
-        for entry in os.scandir(_PROC / str(parent) / "fd"):
+        target, pipe, held = os.stat(log), os.readlink(output), False
+        for entry in os.scandir(shim / "fd"):
             link = os.readlink(entry.path)
-            held = held or link == pipe
             if link.startswith("/") and _same(entry.path, target):
                 return None
-        if not held:
+            held = held or link == pipe
+        if not held or not pipe.startswith("pipe:"):
             return None
-        return os.open(_PROC / str(pid) / "fd" / str(number), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        return os.open(output, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, IndexError):
         return None
 
 

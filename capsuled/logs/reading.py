@@ -12,12 +12,11 @@ from typing import Final
 import msgspec
 
 from capsuled.logs.files import INDEX_SUFFIX, SUFFIXES, header_at, path_of
-from capsuled.logs.holes import front_of
+from capsuled.logs.holes import LINE_BYTES, front_of, line_behind
 from capsuled.logs.index import BLOCK_BYTES, HEADER_BYTES, OUT, STREAMS, Cursor, Header, Mark
+from capsuled.logs.tail import count_back
 
 READ_BYTES: Final = 1 << 20
-LINE_BYTES: Final = 64 << 10
-"""A line longer than this may be torn between two pieces."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -117,7 +116,7 @@ class RunReader:
             low = max(start, self._at[stream], front_of(self._fds[stream]))
             if low >= end:
                 continue
-            found, begin[stream] = self._count_back(stream, low, end, wanted)
+            found, begin[stream] = count_back(self._fds[stream], low, end, wanted)
             wanted -= found
             if wanted < 0:
                 break
@@ -153,22 +152,6 @@ class RunReader:
         for stream in reversed(STREAMS):
             if until.get(stream, 0):
                 yield stream, 0, until[stream]
-
-    def _count_back(self, stream: int, low: int, end: int, wanted: int) -> tuple[int, int]:
-        """Newlines in a span, from its end: how many, and where it ended: at `low`, or behind the one too many."""
-        found = 0
-        while end > low:
-            start = max(low, end - LINE_BYTES)
-            block = os.pread(self._fds[stream], end - start, start)
-            count = block.count(b"\n")
-            if found + count > wanted:
-                at = len(block)
-                for _ in range(wanted - found + 1):
-                    at = block.rindex(b"\n", 0, at)
-                return wanted + 1, start + at + 1
-            found += count
-            end = start
-        return found, low
 
     def _line_start(self, stream: int, at: int) -> int:
         """Where the line that goes on at this position begins."""
@@ -281,7 +264,7 @@ class RunReader:
             data = os.pread(fd, min(READ_BYTES, end - at), at)
             # Looked at after the bytes were read: had the front gone meanwhile, they would be zeros.
             if (front := front_of(fd)) > at:
-                start = self._after_hole(fd, front)
+                start = line_behind(fd, front)
                 self._at[stream] = start
                 yield Piece(stream, b"", at_ms, late, dropped=start - at)
                 continue
@@ -289,8 +272,3 @@ class RunReader:
                 return
             self._at[stream] = at + len(data)
             yield Piece(stream, data, at_ms, late)
-
-    def _after_hole(self, fd: int, front: int) -> int:
-        """Where the first whole line behind a hole begins; the end of the hole, if the line there is very long."""
-        return front + os.pread(fd, LINE_BYTES, front).find(b"\n") + 1
-

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capsuled.engine import Engine
-from capsuled.logs.files import RunFiles, cut_front, cut_index, remove, runs_of, size_of
+from capsuled.logs.cutting import cut_runs
+from capsuled.logs.files import RunFiles, runs_of, size_of
 from capsuled.logs.growth import Growth, Watched
-from capsuled.logs.holes import NoHoles
 from capsuled.logs.index import ERR, OUT, STREAMS
 from capsuled.logs.pump import Pump, abandoned_pipe
-from capsuled.logs.retention import INDEX_PART, Cut, RunSize, cuts, over
+from capsuled.logs.retention import INDEX_PART, RunSize, cuts, over
+from effects.containers.names import container_id
 from journal.clock import Clock
 from journal.errors import JournalError
 from journal.events import WorkloadLogDropped
@@ -23,6 +24,9 @@ from projections.phases import LIVE
 from projections.state import Run, Workload
 
 log = logging.getLogger(__name__)
+
+TELL_NS = 60_000_000_000
+"""A full disk is a fact once a minute, however often there is room for a moment."""
 
 _SHIM_OUTPUT = {OUT: 1, ERR: 2}
 
@@ -40,20 +44,29 @@ class Recorded:
         self.earlier = earlier
         self.watched: list[Watched] = []
         self.pumps: dict[int, Pump] = {}
-        self.cutting: asyncio.Task[None] | None = None
+        self.cutting = False
+        self.ended = False
+        self.dropped = dict.fromkeys(STREAMS, 0)
+        self.told_at_ns = 0
+
+    def sizes(self) -> list[RunSize]:
+        """What the workload's logs take, run by run."""
+        return [*self.earlier, self.files.sizes()]
 
 
 class Recorder:
     """`directory` holds a directory for each workload."""
 
-    def __init__(self, engine: Engine, directory: Path, growth: Growth, clock: Clock) -> None:
+    def __init__(self, engine: Engine, directory: Path, growth: Growth, clock: Clock, group: asyncio.TaskGroup) -> None:
         self._engine = engine
         self._directory = directory
         self._growth = growth
         self._clock = clock
+        self._group = group
         self._recorded: dict[str, Recorded] = {}
         self._done: dict[str, tuple[int, int]] = {}
         self._followers: dict[str, set[asyncio.Event]] = {}
+        self._closed = False
 
     def now_ms(self) -> int:
         """Wall time."""
@@ -65,14 +78,16 @@ class Recorder:
             self._update(name, fresh=False)
         self._engine.on_change(self.wake)
 
-    async def close(self) -> None:
-        """Note what came last, and let go."""
+    def close(self) -> None:
+        """Note what came last, and let go; a cut in progress is the task group's to wait for."""
+        self._closed = True
         for name in list(self._recorded):
-            await self._let_go(self._recorded.pop(name))
+            self._finish(self._recorded.pop(name))
 
     def wake(self, name: str, seq: int) -> None:
         """An entry changed this workload."""
-        self._update(name, fresh=True)
+        if not self._closed:
+            self._update(name, fresh=True)
         self._wake_followers(name)
 
     # --- following -----------------------------------------------------------------------------------------------
@@ -107,7 +122,9 @@ class Recorder:
         run = None if workload is None else workload.run
         recorded = self._recorded.get(name)
         if recorded is not None:
-            same = workload is not None and run is not None and (workload.uid, run.number) == (recorded.uid, recorded.run)
+            same = (
+                workload is not None and run is not None and (workload.uid, run.number) == (recorded.uid, recorded.run)
+            )
             if same and run is not None and run.phase in LIVE:
                 assert workload is not None
                 recorded.pid = run.pid
@@ -138,10 +155,9 @@ class Recorder:
             return
         self._recorded[workload.name] = recorded
         for stream in STREAMS:
-            self._take_over(recorded, stream)
-            recorded.watched.append(
-                self._growth.watch(files.paths[stream], self._grew(recorded, stream), self._closed(recorded, stream))
-            )
+            grew, let_go = self._grew(recorded, stream), self._let_go_of(recorded, stream)
+            recorded.watched.append(self._growth.watch(files.paths[stream], grew, let_go))
+            let_go()  # it may have been given up before it was watched
 
     def _grew(self, recorded: Recorded, stream: int) -> Callable[[], bool]:
         def look() -> bool:
@@ -155,103 +171,93 @@ class Recorder:
 
     def _finish(self, recorded: Recorded) -> None:
         """The run has ended: all it wrote is in the files by now."""
-        for stream in STREAMS:
-            recorded.files.grown(stream, self.now_ms())
-        self._hold_to_bound(recorded)
-        self._end_watches(recorded)
-        if recorded.cutting is None:
-            recorded.files.close()
-        else:
-            recorded.cutting.add_done_callback(lambda _: recorded.files.close())
-
-    async def _let_go(self, recorded: Recorded) -> None:
-        self._end_watches(recorded)
-        if recorded.cutting is not None:
-            await asyncio.gather(recorded.cutting, return_exceptions=True)
-        for stream in STREAMS:
-            recorded.files.grown(stream, self.now_ms())
-        recorded.files.close()
-
-    def _end_watches(self, recorded: Recorded) -> None:
         for watched in recorded.watched:
             watched.end()
         for pump in recorded.pumps.values():
             pump.close()
+        self._tell(recorded)
+        for stream in STREAMS:
+            recorded.files.grown(stream, self.now_ms())
+        self._hold_to_bound(recorded)
+        recorded.ended = True
+        if not recorded.cutting:
+            recorded.files.close()
 
     # --- the bound -----------------------------------------------------------------------------------------------
 
     def _hold_to_bound(self, recorded: Recorded) -> None:
-        sizes = [*recorded.earlier, recorded.files.sizes()]
-        if recorded.cutting is None and (over(recorded.bound, sizes) or self._long_index(recorded, sizes[-1])):
-            recorded.cutting = asyncio.create_task(self._cut(recorded, sizes), name=f"log of {recorded.name}")
-            recorded.cutting.add_done_callback(lambda task: self._cut_done(recorded, task))
+        if not recorded.cutting and _too_much(recorded, recorded.sizes()):
+            recorded.cutting = True
+            self._group.create_task(self._cut(recorded), name=f"log of {recorded.name}")
 
-    def _long_index(self, recorded: Recorded, size: RunSize) -> bool:
-        return size.index > recorded.bound // INDEX_PART
+    async def _cut(self, recorded: Recorded) -> None:
+        """Until the bound holds, or nothing more can be done for it."""
+        before: list[RunSize] = []
+        try:
+            while _too_much(recorded, sizes := recorded.sizes()) and sizes != before:
+                before = sizes
+                await self._cut_once(recorded, sizes)
+        except FileNotFoundError:
+            pass  # the workload was deleted meanwhile
+        except OSError as error:
+            log.warning("the log of %s could not be cut: %s", recorded.name, error.strerror)
+        finally:
+            recorded.cutting = False
+            if recorded.ended:
+                recorded.files.close()
 
-    async def _cut(self, recorded: Recorded, sizes: list[RunSize]) -> None:
-        directory, uid = self._directory / recorded.name, recorded.uid
-        planned = cuts(recorded.bound, sizes)
-        whole = await asyncio.to_thread(_apply, directory, uid, planned, recorded.bound // INDEX_PART, recorded.run)
-        for run, stream in whole:
-            if run == recorded.run:
-                recorded.files.empty(stream, self.now_ms())
-        gone = {cut.run for cut in planned if cut.whole}
-        changed = {cut.run for cut in planned}
+    async def _cut_once(self, recorded: Recorded, sizes: list[RunSize]) -> None:
+        directory, uid, bound = self._directory / recorded.name, recorded.uid, recorded.bound
+        planned = cuts(bound, sizes)
+        whole = await asyncio.to_thread(cut_runs, directory, uid, planned, recorded.run, bound // INDEX_PART)
+        if whole is not None:
+            for stream in whole:
+                recorded.files.empty(stream)
+            recorded.files.again(self.now_ms())
+        gone, changed = {cut.run for cut in planned if cut.whole}, {cut.run for cut in planned}
         recorded.earlier = [
             size_of(directory, uid, one.run) if one.run in changed else one
             for one in recorded.earlier
             if one.run not in gone
         ]
 
-    def _cut_done(self, recorded: Recorded, task: "asyncio.Task[None]") -> None:
-        recorded.cutting = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("the log of %s could not be cut: %s", recorded.name, error)
-        elif recorded.name in self._recorded and not task.cancelled():
-            self._hold_to_bound(recorded)  # it may have outgrown the bound again meanwhile
-
     # --- where the runtime gave up -------------------------------------------------------------------------------
 
-    def _closed(self, recorded: Recorded, stream: int) -> Callable[[], None]:
-        return lambda: self._take_over(recorded, stream)
+    def _let_go_of(self, recorded: Recorded, stream: int) -> Callable[[], None]:
+        cid = container_id(recorded.name, recorded.uid, recorded.run)
 
-    def _take_over(self, recorded: Recorded, stream: int) -> None:
-        pump = recorded.pumps.get(stream)
-        if not recorded.pid or (pump is not None and not pump.closed):
-            return
-        pipe = abandoned_pipe(recorded.pid, recorded.files.paths[stream], _SHIM_OUTPUT[stream])
-        if pipe is not None:
-            log.warning("the runtime gave up the log of %s, run %d; it is kept from here", recorded.name, recorded.run)
-            recorded.pumps[stream] = Pump(
-                recorded.files, stream, pipe, lambda dropped: self._gap(recorded, stream, dropped)
-            )
+        def take_over() -> None:
+            pump = recorded.pumps.get(stream)
+            if not recorded.pid or (pump is not None and not pump.closed):
+                return
+            pipe = abandoned_pipe(cid, recorded.pid, recorded.files.paths[stream], _SHIM_OUTPUT[stream])
+            if pipe is not None:
+                log.warning("the runtime gave up the log of %s run %d: kept from here", recorded.name, recorded.run)
+                recorded.pumps[stream] = Pump(recorded.files, stream, pipe, gap)
 
-    def _gap(self, recorded: Recorded, stream: int, dropped: int) -> None:
-        event = WorkloadLogDropped(
-            recorded.name, recorded.uid, recorded.run, "stdout" if stream == OUT else "stderr", dropped
-        )
+        def gap(dropped: int) -> None:
+            recorded.dropped[stream] += dropped
+            if self._clock.mono_ns() - recorded.told_at_ns > TELL_NS:
+                self._tell(recorded)
+
+        return take_over
+
+    def _tell(self, recorded: Recorded) -> None:
+        """Remember what was dropped. Not at once: this may be called while entries are being folded."""
+        for stream, dropped in recorded.dropped.items():
+            if dropped:
+                word = "stdout" if stream == OUT else "stderr"
+                event = WorkloadLogDropped(recorded.name, recorded.uid, recorded.run, word, dropped)
+                asyncio.get_running_loop().call_soon(self._remember, event)
+        recorded.dropped = dict.fromkeys(STREAMS, 0)
+        recorded.told_at_ns = self._clock.mono_ns()
+
+    def _remember(self, event: WorkloadLogDropped) -> None:
         try:
             self._engine.record((event,), reserved=True)
         except JournalError as error:
-            log.warning("%s lost up to %d bytes of log, which cannot be remembered: %s", recorded.name, dropped, error)
+            log.warning("%s lost output, which cannot be remembered: %s", event.name, error)
 
 
-def _apply(directory: Path, uid: int, planned: list[Cut], index_bytes: int, present: int) -> list[tuple[int, int]]:
-    """Cut, away from the loop: a file system may take its time. Returns what could only go whole: (run, stream)."""
-    whole = []
-    for cut in planned:
-        if cut.whole:
-            remove(directory, uid, cut.run)
-            continue
-        for stream, keep in ((OUT, cut.keep_out), (ERR, cut.keep_err)):
-            try:
-                cut_front(path, keep)
-            except NoHoles:
-                whole.append((cut.run, stream))
-    for run in {present, *(cut.run for cut in planned if not cut.whole)}:
-        try:
-            cut_index(directory, uid, run, index_bytes)
-        except NoHoles:
-            whole.append((run, 0))
-    return whole
+def _too_much(recorded: Recorded, sizes: list[RunSize]) -> bool:
+    return over(recorded.bound, sizes) or sizes[-1].index > recorded.bound // INDEX_PART

@@ -11,18 +11,17 @@ from capsuled.condition import State
 from capsuled.engine import Engine
 from capsuled.host import facts
 from capsuled.identity import Identity
+from capsuled.logs.plain import PlainLog
 from capsuled.rpc import refuse
-from capsuled.tail import TailedFile, grows
 from journal.release import RELEASE
 
 
 class About:
     """What the daemon knows of itself; the wiring fills it in as it learns."""
 
-    def __init__(self, identity: Identity, state: Path, log_file: Path, condition: State) -> None:
+    def __init__(self, identity: Identity, state: Path, condition: State) -> None:
         self.identity = identity
         self.state = state
-        self.log_file = log_file
         self.condition = condition
         self.containerd_version = ""
         self.head_hash = ""
@@ -31,10 +30,11 @@ class About:
 class CapsuleService(CapsuleServiceServicer):
     """See proto/capsule/v1/capsule.proto."""
 
-    def __init__(self, about: About, engine: Engine, head: Any) -> None:
+    def __init__(self, about: About, engine: Engine, head: Any, daemon_log: PlainLog) -> None:
         self._about = about
         self._engine = engine
         self._head = head
+        self._log = daemon_log
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Any) -> pb.GetInfoResponse:
         """Facts, numbers, and the daemon's condition."""
@@ -67,18 +67,8 @@ class CapsuleService(CapsuleServiceServicer):
 
     async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:
         """The daemon's log of this boot."""
-        file = TailedFile(self._about.log_file)
-        try:
-            file.seek_tail(request.tail_lines)
-            if not request.follow:
-                while data := file.read():
-                    yield pb.CapsuleLogChunk(data=data)
-                return
-            async for _ in grows(self._about.log_file.parent):
-                while data := file.read():
-                    yield pb.CapsuleLogChunk(data=data)
-        finally:
-            file.close()
+        async for data in self._log.stream(request.follow, request.tail_lines):
+            yield pb.CapsuleLogChunk(data=data)
 
     async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
         """Only the OS has slots."""

@@ -10,7 +10,7 @@ from capsuled.declare import Declarations
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine, Outcome
 from capsuled.exec_stream import ExecStreams
-from capsuled.log_stream import LogStreams
+from capsuled.logs.stream import LogStreams
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
@@ -140,7 +140,7 @@ class WorkloadService(WorkloadServiceServicer):
             refuse("INVALID_ARGUMENT", "NO_SERIAL", "only a microVM has a serial console", "source")
         await self._engine.durable()
         workload = self._existing(request.name)
-        async for chunk in self._logs.stream(workload, request.follow, request.tail_lines, request.stream):
+        async for chunk in self._logs.stream(workload, request):
             yield chunk
 
     async def Exec(

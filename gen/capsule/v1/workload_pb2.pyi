@@ -125,7 +125,7 @@ class Workload(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ...) -> None: ...
 
 class ContainerSpec(_message.Message):
-    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart")
+    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "logs")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,7 @@ class ContainerSpec(_message.Message):
     USER_FIELD_NUMBER: _ClassVar[int]
     STOP_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RESTART_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
     args: _containers.RepeatedScalarFieldContainer[str]
@@ -165,7 +166,14 @@ class ContainerSpec(_message.Message):
     user: str
     stop_grace_seconds: int
     restart: RestartMode
-    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ...) -> None: ...
+    logs: LogSpec
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ...) -> None: ...
+
+class LogSpec(_message.Message):
+    __slots__ = ("max_size_bytes",)
+    MAX_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    max_size_bytes: int
+    def __init__(self, max_size_bytes: _Optional[int] = ...) -> None: ...
 
 class PortMapping(_message.Message):
     __slots__ = ("container_port", "host_port", "protocol", "host_address")
@@ -323,26 +331,44 @@ class WorkloadDeleteResponse(_message.Message):
     def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class WorkloadLogsRequest(_message.Message):
-    __slots__ = ("name", "follow", "tail_lines", "source", "stream")
+    __slots__ = ("name", "follow", "tail_lines", "source", "stream", "since_unix_ns", "until_unix_ns", "timestamps", "run", "previous")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     STREAM_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     name: str
     follow: bool
     tail_lines: int
     source: LogSource
     stream: LogStream
-    def __init__(self, name: _Optional[str] = ..., follow: _Optional[bool] = ..., tail_lines: _Optional[int] = ..., source: _Optional[_Union[LogSource, str]] = ..., stream: _Optional[_Union[LogStream, str]] = ...) -> None: ...
+    since_unix_ns: int
+    until_unix_ns: int
+    timestamps: bool
+    run: int
+    previous: bool
+    def __init__(self, name: _Optional[str] = ..., follow: _Optional[bool] = ..., tail_lines: _Optional[int] = ..., source: _Optional[_Union[LogSource, str]] = ..., stream: _Optional[_Union[LogStream, str]] = ..., since_unix_ns: _Optional[int] = ..., until_unix_ns: _Optional[int] = ..., timestamps: _Optional[bool] = ..., run: _Optional[int] = ..., previous: _Optional[bool] = ...) -> None: ...
 
 class WorkloadLogChunk(_message.Message):
-    __slots__ = ("data", "stderr")
+    __slots__ = ("data", "stderr", "at_unix_ns", "late", "run", "dropped_bytes")
     DATA_FIELD_NUMBER: _ClassVar[int]
     STDERR_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_BYTES_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     stderr: bool
-    def __init__(self, data: _Optional[bytes] = ..., stderr: _Optional[bool] = ...) -> None: ...
+    at_unix_ns: int
+    late: bool
+    run: int
+    dropped_bytes: int
+    def __init__(self, data: _Optional[bytes] = ..., stderr: _Optional[bool] = ..., at_unix_ns: _Optional[int] = ..., late: _Optional[bool] = ..., run: _Optional[int] = ..., dropped_bytes: _Optional[int] = ...) -> None: ...
 
 class WorkloadExecClientMessage(_message.Message):
     __slots__ = ("config", "stdin", "resize")

@@ -1,0 +1,95 @@
+"""Logs of the daemon's own and of what it supervises: plain files, held to a bound, and followed by clients."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from capsuled.logs.cutting import cut_front
+from capsuled.logs.growth import Growth
+from capsuled.logs.holes import front_of, line_behind
+from capsuled.logs.tail import tail_offset
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES: Final = 16 << 20
+BOOTS_KEPT: Final = 8
+READ_BYTES: Final = 256 << 10
+
+
+class PlainLog:
+    """One file that somebody appends to. Its front goes when it outgrows `max_bytes`."""
+
+    def __init__(self, growth: Growth, group: asyncio.TaskGroup, path: Path, max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._group = group
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        self._cutting = False
+        self._followers: set[asyncio.Event] = set()
+        self._watched = growth.watch(path, self._grew)
+
+    def close(self) -> None:
+        """Watch it no longer."""
+        self._watched.end()
+        os.close(self._fd)
+        self._fd = -1
+
+    def _grew(self) -> bool:
+        size = os.fstat(self._fd).st_size
+        if size == self._size:
+            return False
+        self._size = size
+        for woken in self._followers:
+            woken.set()
+        if not self._cutting and size - front_of(self._fd) > self._max_bytes:
+            self._cutting = True
+            self._group.create_task(self._cut(), name=f"log {self._path.name}")
+        return True
+
+    async def _cut(self) -> None:
+        try:
+            keep = self._max_bytes - self._max_bytes // 8
+            if not await asyncio.to_thread(cut_front, self._path, keep):
+                os.truncate(self._path, 0)
+        except OSError as error:
+            log.warning("%s could not be cut: %s", self._path, error.strerror)
+        finally:
+            self._cutting = False
+
+    async def stream(self, follow: bool, tail_lines: int) -> AsyncIterator[bytes]:
+        """The log, its last `tail_lines` lines (0: all of it), and what follows."""
+        woken = asyncio.Event()
+        self._followers.add(woken)
+        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            at = tail_offset(fd, os.fstat(fd).st_size, tail_lines) if tail_lines > 0 else 0
+            while True:
+                woken.clear()
+                at = min(at, os.fstat(fd).st_size)  # emptied, on a file system without holes
+                while True:
+                    data = os.pread(fd, READ_BYTES, at)
+                    if (front := front_of(fd)) > at:
+                        at = line_behind(fd, front)
+                    elif data:
+                        at += len(data)
+                        yield data
+                    else:
+                        break
+                if not follow:
+                    return
+                await woken.wait()
+        finally:
+            self._followers.discard(woken)
+            os.close(fd)
+
+
+def forget_boots(directory: Path, present: Path) -> None:
+    """Keep the logs of the newest boots."""
+    others = [path for path in directory.glob("*.log") if path != present and len(path.stem) == 36]
+    others.sort(key=lambda path: path.stat().st_mtime)
+    for path in others[: -(BOOTS_KEPT - 1)]:
+        path.unlink(missing_ok=True)

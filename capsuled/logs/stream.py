@@ -1,0 +1,143 @@
+"""Workloads' logs to clients: a run's, from where they ask, and on over the runs that follow.
+
+A followed log ends once the workload neither runs nor is about to. A slow client holds up only itself: nothing is read
+for it before it took what was read, and what it has not read when it falls out of the bound, it is told of.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.engine import Engine
+from capsuled.logs.files import runs_of
+from capsuled.logs.index import ERR, OUT, STREAMS
+from capsuled.logs.reading import Piece, RunReader
+from capsuled.logs.recorder import Recorder
+from capsuled.rpc import refuse
+from projections.state import Workload
+from projections.status import Phase, status_of
+
+_MS = 1_000_000
+_STREAMS = {pb.LOG_STREAM_STDOUT: (OUT,), pb.LOG_STREAM_STDERR: (ERR,)}
+
+
+class LogStreams:
+    """`directory` holds a directory for each workload."""
+
+    def __init__(self, engine: Engine, recorder: Recorder, directory: Path) -> None:
+        self._engine = engine
+        self._recorder = recorder
+        self._directory = directory
+
+    async def stream(self, workload: Workload, request: pb.WorkloadLogsRequest) -> AsyncIterator[pb.WorkloadLogChunk]:
+        """What was asked for. Raises Refused for a run that has no log."""
+        name, uid = workload.name, workload.uid
+        run = self._chosen(workload, request)
+        newest = run == _newest(workload)
+        with self._recorder.following(name) as woken:
+            reader = self._reader(workload, run, request)
+            try:
+                self._recorder.settle(name)
+                await asyncio.to_thread(_position, reader, request)
+                while True:
+                    woken.clear()
+                    # The state is read before the files: what a run wrote before its end is in them by then.
+                    now = self._engine.workload(name)
+                    mine = now is not None and now.uid == uid
+                    over = not (request.follow and newest) or not mine or _newest(now) > reader.run or not _lives(now)
+                    async for piece in self._pieces(reader, request.timestamps, final=over):
+                        yield _chunk(piece, reader.run, workload)
+                    if not over:
+                        await woken.wait()
+                        continue
+                    if not (request.follow and newest):
+                        return
+                    following = [number for number in self._runs(workload) if number > reader.run]
+                    if following:
+                        reader.close()
+                        reader = self._reader(workload, following[0], request)
+                    elif not mine or not _lives(now):
+                        await self._engine.durable()
+                        return
+                    else:
+                        await woken.wait()  # the next run is allotted and has no log yet
+            finally:
+                reader.close()
+
+    def _reader(self, workload: Workload, run: int, request: pb.WorkloadLogsRequest) -> RunReader:
+        streams = _STREAMS.get(request.stream, STREAMS)
+        return RunReader(self._directory / workload.name, workload.uid, run, streams)
+
+    async def _pieces(self, reader: RunReader, timed: bool, final: bool) -> AsyncIterator[Piece]:
+        pieces = reader.pieces(timed=timed, final=final, now_ms=self._recorder.now_ms())
+        while True:
+            step = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
+            try:
+                piece = await asyncio.shield(step)
+            except asyncio.CancelledError:
+                await asyncio.wait((step,))  # it reads from files that the caller is about to close
+                raise
+            if piece is None:
+                return
+            yield piece
+
+    def _runs(self, workload: Workload) -> list[int]:
+        return runs_of(self._directory / workload.name, workload.uid)
+
+    def _chosen(self, workload: Workload, request: pb.WorkloadLogsRequest) -> int:
+        """The run that is meant."""
+        name, runs, newest = workload.name, self._runs(workload), _newest(workload)
+        run = request.run or newest
+        if request.previous:
+            run = max((number for number in runs if number < run), default=0)
+            if not run:
+                refuse("NOT_FOUND", "NO_PREVIOUS_LOG", f"no log of a run before that of {name} is kept", "previous")
+        elif request.run and run not in runs and run != newest:
+            kept = f"kept are {_ranges(runs)}" if runs else "none is kept"
+            refuse("NOT_FOUND", "NO_SUCH_LOG", f"there is no log of run {run} of {name}: {kept}", "run")
+        return run
+
+
+def _newest(workload: Workload | None) -> int:
+    return 0 if workload is None or workload.run is None else workload.run.number
+
+
+def _lives(workload: Workload | None) -> bool:
+    return workload is not None and status_of(workload).phase in (Phase.RUNNING, Phase.PENDING)
+
+
+def _position(reader: RunReader, request: pb.WorkloadLogsRequest) -> None:
+    if request.until_unix_ns:
+        reader.until(request.until_unix_ns // _MS)
+    if request.since_unix_ns:
+        reader.since(-(-request.since_unix_ns // _MS))
+    if request.tail_lines > 0:
+        reader.tail(request.tail_lines)
+
+
+def _chunk(piece: Piece, run: int, workload: Workload) -> pb.WorkloadLogChunk:
+    data = piece.data
+    if piece.dropped:
+        word = "stderr" if piece.stream == ERR else "stdout"
+        bound = f"{workload.spec.log_max_bytes >> 10} KiB"
+        data = f"[capsule] {piece.dropped} bytes of older {word} are gone: logs.maxSizeBytes is {bound}\n".encode()
+    return pb.WorkloadLogChunk(
+        data=data,
+        stderr=piece.stream == ERR,
+        at_unix_ns=piece.at_ms * _MS,
+        late=piece.late,
+        run=run,
+        dropped_bytes=piece.dropped,
+    )
+
+
+def _ranges(runs: list[int]) -> str:
+    """`1, 4-9`."""
+    parts: list[list[int]] = []
+    for run in runs:
+        if parts and run == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], run]
+        else:
+            parts.append([run])
+    return ", ".join("-".join(str(run) for run in part) for part in parts)
