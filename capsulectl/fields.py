@@ -53,8 +53,9 @@ FIELDS: dict[str, dict[str, str]] = {
     },
     "PortMapping": {
         "containerPort": "The workload's port.",
-        "hostPort": "The machine's port; one workload has it at a time.",
+        "hostPort": "The machine's port; one workload has it at a time. 0: the machine chooses one, and keeps it.",
         "protocol": "tcp (when left out) or udp.",
+        "hostAddress": "The address of the machine on which the port answers: all of them when left out.",
     },
     "VolumeMount": {
         "volumeName": "The volume.",

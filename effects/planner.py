@@ -14,7 +14,7 @@ from effects.goals import (
     StartRun,
     StopRun,
 )
-from projections.network import is_bridged, wanted_mappings
+from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Workload
 
@@ -62,7 +62,7 @@ def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect 
     if not workload.address:
         return None
     network = machine.network
-    if network.ensured_seq < network.changed_seq:
+    if network.ensured_seq < network.changed_seq and not _may_leave(machine, workload):
         return EnsureNetwork(
             workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.hold, attempt
         )
@@ -71,6 +71,14 @@ def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect 
     if workload.desired == "running" and not workload.attached:
         return AttachNetwork(workload.name, workload.uid, workload.address, workload.hold, attempt)
     return None
+
+
+def _may_leave(machine: Machine, workload: Workload) -> bool:
+    """Whether a workload that is being deleted need not wait for the rules: with the last one the whole table goes, and
+    rules that cannot be made hold nobody here."""
+    trouble = workload.trouble
+    stuck = trouble is not None and trouble.effect == "EnsureNetwork"
+    return workload.desired == "deleting" and (stuck or not in_use(machine, but=workload.name))
 
 
 def _unwanted(workload: Workload) -> bool:

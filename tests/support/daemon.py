@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from capsuled.layout import hosted
 from tools.demo_image import archive
 
 BIN = Path(sys.executable).parent
@@ -21,9 +22,10 @@ BIN = Path(sys.executable).parent
 class Daemon:
     """One state directory, and the daemon on it."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, inside: tuple[str, ...] = ()) -> None:
         self.scratch = scratch
         self.state = scratch / "state"
+        self.inside = inside
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = os.environ | {
             "CAPSULE_CONFIG_DIR": str(scratch / "config"),
@@ -35,7 +37,7 @@ class Daemon:
     def start(self, *options: str, wait: bool = True) -> None:
         """Start it, and wait until it answers."""
         with (self.scratch / "out").open("ab") as out:
-            command = [str(BIN / "capsuled"), "--state", str(self.state), *options]
+            command = [*self.inside, str(BIN / "capsuled"), "--state", str(self.state), *options]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         if wait:
             self.until(lambda: self.ctl("capsule", "info").returncode == 0, "capsuled answers")
@@ -102,6 +104,10 @@ class Daemon:
         """Apply text."""
         return self.good("apply", "-f", "-", *options, stdin=manifest)
 
+    def namespace(self, name: str) -> str:
+        """The path of a bridged workload's network namespace, on the daemon's machine."""
+        return f"{hosted(self.state).namespaces}/{name}.{self.data('get', name)['uid']}"
+
     def history(self, *arguments: str) -> list[dict[str, Any]]:
         """Events."""
         return [json.loads(line) for line in self.good("history", *arguments, "-o", "json").splitlines()]
@@ -112,7 +118,7 @@ class Daemon:
             self.kill()
         with contextlib.suppress(OSError):
             subprocess.run(
-                [BIN / "capsuled", "--state", self.state, "--halt"],
+                [*self.inside, BIN / "capsuled", "--state", self.state, "--halt"],
                 env=self.environment,
                 capture_output=True,
                 check=False,
@@ -121,9 +127,9 @@ class Daemon:
 
 
 @contextmanager
-def daemon(start: bool = True) -> Iterator[Daemon]:
-    """A daemon in a directory of its own."""
-    made = Daemon(Path(tempfile.mkdtemp(prefix="capsule-daemon-")))
+def daemon(start: bool = True, inside: tuple[str, ...] = ()) -> Iterator[Daemon]:
+    """A daemon in a directory of its own; `inside` is the prefix that runs it on a machine of its own (site.py)."""
+    made = Daemon(Path(tempfile.mkdtemp(prefix="capsule-daemon-")), inside)
     try:
         if start:
             made.start()

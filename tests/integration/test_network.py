@@ -1,0 +1,142 @@
+"""The bridge for real: daemons on machines of their own, reached from everywhere a port must answer."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.daemon import Daemon, daemon
+from tests.support.site import Site, site
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Site]:
+    with site() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def capsule(machine: Site) -> Iterator[Daemon]:
+    with daemon(inside=machine.inside) as made:
+        made.push_image()
+        yield made
+
+
+def web(name: str, *ports: dict[str, object], page: str = "") -> str:
+    script = f"echo {page or name} > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
+    container = {"image": "demo:1", "command": ["sh", "-c", script], "ports": list(ports), "stopGraceSeconds": 0}
+    return json.dumps({"name": name, "kind": "Container", "container": container})
+
+
+def fetch(where: Site, address: str, port: int = 80) -> str:
+    program = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())"
+    return where.run("/usr/bin/python3", "-c", program, f"http://{address}:{port}/").stdout.strip()
+
+
+def fetch_from(capsule: Daemon, name: str, address: str, port: int = 80) -> str:
+    # Debian's static busybox crashes in wget's look-up of anything but loopback; nc asks for no look-up.
+    script = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} {port}"
+    return (capsule.ctl("exec", name, "--", "sh", "-c", script).stdout.splitlines() or [""])[-1]
+
+
+def address_of(capsule: Daemon, name: str) -> str:
+    return str(capsule.status(name)["address"])
+
+
+def test_a_host_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(web("one", {"containerPort": 80, "hostPort": 8080}), "--wait")
+    capsule.apply(web("two"), "--wait")
+    with site() as neighbour:
+        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        machine.good("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        capsule.until(lambda: fetch(neighbour, "192.0.2.1", 8080) == "one", "from the LAN")
+        assert fetch(machine, "192.0.2.1", 8080) == "one", "from the machine, on its LAN address"
+    assert fetch(machine, "127.0.0.1", 8080) == "one", "from the machine itself"
+    assert fetch(machine, "172.20.254.1", 8080) == "one", "on the bridge's address"
+    assert fetch(machine, address_of(capsule, "one")) == "one", "by its own address"
+    assert fetch_from(capsule, "two", address_of(capsule, "one")) == "one", "from another workload, by address"
+    assert fetch_from(capsule, "two", "172.20.254.1", 8080) == "one", "from another workload, by mapped port"
+    assert fetch_from(capsule, "one", "172.20.254.1", 8080) == "one", "from itself, by its own mapped port"
+    capsule.good("delete", "one", "two", "--yes")
+
+
+def test_a_workload_cannot_reach_the_machines_loopback(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(web("curious"), "--wait")
+    listener = machine.run("sh", "-c", "busybox httpd -p 127.0.0.1:7777 -h /etc && echo up")
+    assert listener.stdout == "up\n"
+    try:
+        assert machine.run("sh", "-c", "printf 'GET /\\r\\n\\r\\n' | busybox nc -w 3 127.0.0.1 7777").stdout, (
+            "it listens"
+        )
+        # Through the bridge, with the loopback address as destination: root of the machine's own namespace can do it for
+        # the workload, as a workload with NET_ADMIN could.
+        inside = ("nsenter", f"--net={capsule.namespace('curious')}", "--", "sh", "-c")
+        script = """ip address flush dev lo; echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip route add 127.0.0.1 via 172.20.254.1
+            printf 'GET /\\r\\n\\r\\n' | busybox nc -w 2 127.0.0.1 7777"""
+        assert machine.run(*inside, script).stdout == ""
+    finally:
+        machine.run("busybox", "pkill", "-f", "httpd -p 127.0.0.1:7777")
+    capsule.good("delete", "curious", "--yes")
+
+
+def test_a_port_is_chosen_kept_and_refused_to_others(capsule: Daemon) -> None:
+    capsule.apply(web("chosen", {"containerPort": 80, "hostPort": 0}), "--wait")
+    (port,) = capsule.data("get", "chosen")["container"]["ports"]
+    assert port["hostPort"] >= 30_000
+    assert "unchanged" in capsule.apply(web("chosen", {"containerPort": 80, "hostPort": 0}))
+    other = capsule.ctl("apply", "-f", "-", stdin=web("other", {"containerPort": 80, "hostPort": port["hostPort"]}))
+    assert other.returncode == 1 and "which chosen has" in other.stderr
+    capsule.good("delete", "chosen", "--yes")
+
+
+def test_an_address_stays_over_restart_change_and_stop(capsule: Daemon) -> None:
+    capsule.apply(web("steady"), "--wait")
+    before = address_of(capsule, "steady")
+    capsule.good("restart", "steady", "--wait")
+    assert address_of(capsule, "steady") == before
+    capsule.apply(web("steady", page="changed"), "--wait")
+    assert address_of(capsule, "steady") == before
+    capsule.good("stop", "steady", "--wait")
+    capsule.good("start", "steady", "--wait")
+    assert address_of(capsule, "steady") == before
+    capsule.good("delete", "steady", "--yes")
+
+
+def test_what_another_hand_removes_is_noticed_and_mended(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(web("mended", {"containerPort": 80, "hostPort": 8081}), "--wait")
+    machine.good("nft", "flush", "ruleset")
+    capsule.until(lambda: fetch(machine, "127.0.0.1", 8081) == "mended", "the rules are back")
+    assert any(event["type"] == "network.drifted" for event in capsule.history())
+    capsule.good("delete", "mended", "--yes")
+
+
+def test_rules_of_others_are_left_alone(machine: Site, capsule: Daemon) -> None:
+    machine.good("nft", "add", "table", "ip", "mine")
+    capsule.apply(web("polite"), "--wait")
+    capsule.good("delete", "polite", "--yes")
+    assert "table ip mine" in machine.good("nft", "list", "tables")
+    machine.good("nft", "delete", "table", "ip", "mine")
+
+
+def test_ports_answer_again_after_the_daemon_was_killed(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(web("lasting", {"containerPort": 80, "hostPort": 8082}), "--wait")
+    capsule.until(lambda: fetch(machine, "127.0.0.1", 8082) == "lasting", "it listens")
+    capsule.kill()
+    assert fetch(machine, "127.0.0.1", 8082) == "lasting", "without a daemon"
+    capsule.start()
+    assert fetch(machine, "127.0.0.1", 8082) == "lasting"
+    capsule.good("delete", "lasting", "--yes")
+    left = machine.good("sh", "-c", "ip -br link; nft list ruleset")
+    assert left.split()[0] == "lo" and "capsule" not in left and "br0" not in left, left
+
+
+def test_a_bridge_of_somebody_elses_is_not_touched() -> None:
+    with site() as machine, daemon(inside=machine.inside) as capsule:
+        machine.good("ip", "link", "add", "br0", "type", "bridge")
+        capsule.push_image()
+        capsule.apply(web("stuck"))
+        capsule.until(lambda: "is not Capsule's" in str(capsule.status("stuck").get("message")), "it says why")
+        capsule.good("delete", "stuck", "--yes")
+        assert "br0" in machine.good("ip", "-br", "link")

@@ -1,0 +1,94 @@
+"""A place with a network of its own: namespaces in which daemons run as on machines of their own, and a LAN between.
+
+A holder process keeps the network and the mount namespace, so that what is made inside goes with it, whatever a test did.
+/sys is mounted anew there, since sysfs shows the links of the namespace it was mounted in; the cgroups are put back.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_PREPARE = """
+set -e
+mount --make-rprivate /
+mkdir -p /run/capsule
+shadow=$(mktemp -d)
+mount --rbind /sys/fs/cgroup "$shadow"
+mount -t sysfs sysfs /sys
+mount --rbind "$shadow" /sys/fs/cgroup
+umount -l "$shadow"
+rmdir "$shadow"
+ip link set lo up
+echo ready
+exec sleep infinity
+"""
+
+
+class Site:
+    """One machine of a test's: `inside` is the prefix that runs a command on it."""
+
+    def __init__(self) -> None:
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--kill-child", "--fork", "sh", "-c", _PREPARE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == "ready\n", "the place could not be prepared"
+        children = f"/proc/{self._holder.pid}/task/{self._holder.pid}/children"
+        with open(children) as file:
+            self.pid = int(file.read().split()[0])
+        self.inside = ("nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.pid}/ns/net", "--")
+
+    def run(self, *command: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        """Run a command on it."""
+        options = {"capture_output": True, "text": True, "timeout": 60, "check": False} | options
+        return subprocess.run([*self.inside, *command], **options)
+
+    def good(self, *command: str) -> str:
+        """Run a command that must succeed; its output."""
+        done = self.run(*command)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return str(done.stdout)
+
+    def join(self, other: "Site", mine: str, its: str) -> None:
+        """A cable between two machines; addresses in CIDR form."""
+        subprocess.run(
+            [
+                "ip",
+                "link",
+                "add",
+                "lan0",
+                "netns",
+                str(self.pid),
+                "type",
+                "veth",
+                "peer",
+                "lan0",
+                "netns",
+                str(other.pid),
+            ],
+            check=True,
+        )
+        for site, address in ((self, mine), (other, its)):
+            site.good("ip", "address", "add", address, "dev", "lan0")
+            site.good("ip", "link", "set", "lan0", "up")
+
+    def close(self) -> None:
+        """Everything that was made there goes."""
+        self._holder.kill()
+        self._holder.wait()
+        assert self._holder.stdout is not None
+        self._holder.stdout.close()
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """A machine for the length of a block."""
+    made = Site()
+    try:
+        yield made
+    finally:
+        made.close()
