@@ -29,13 +29,13 @@ from capsuled.host import capabilities, cgroup_parent, container_host, linux_net
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
-from capsuled.memory import Snapshots
+from capsuled.memory import Recollection, Snapshots
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.processes import supervise
 from capsuled.resolve import Resolver
 from capsuled.rpc import Interceptor, caller_of
-from capsuled.sealing import Vault
+from capsuled.sealing import Vault, derived
 from capsuled.services.absent import LocalOnly, NoVolumes
 from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.history import HistoryService
@@ -129,7 +129,8 @@ async def _serve(
     memory: Memory,
 ) -> None:
     journal = memory.journal
-    engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities())
+    args_key = derived(identity.machine_key, b"capsule call arguments 1")
+    engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities(), args_key)
     drivers = _drivers(layout, settings, identity)
     vault = Vault(layout.sealed, identity.machine_key)
     about = About(identity, layout.state, memory.state)
@@ -210,7 +211,8 @@ def _server(
             ("grpc.keepalive_permit_without_calls", 1),
         ],
     )
-    declarations = Declarations(engine, Resolver(drivers.images, vault, drivers.network.subnet))
+    resolver = Resolver(drivers.images, vault, drivers.network.subnet)
+    declarations = Declarations(engine, resolver, Recollection(memory.reader))
     emergencies = Emergencies(engine, drivers.containers, clock, None if journal is None else journal.side_log)
     workloads = WorkloadService(engine, declarations, logs.streams, ExecStreams(engine, drivers.executor), emergencies)
     workload_pb2_grpc.add_WorkloadServiceServicer_to_server(workloads, server)

@@ -1,16 +1,17 @@
 """Declaring workloads: resolve, admit, journal; or only look at what would become of it (dry run, diff)."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.engine import Caller, Engine
+from capsuled.engine import Caller, Engine, Outcome
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from effects.goals import Effect
 from effects.planner import plan
-from journal.events import AppliedWorkload, WorkloadApplied
+from journal.events import AppliedWorkload, Event, WorkloadApplied
 from projections.admission import Admitted
 from projections.intents import Apply
 from projections.refusals import Refusal
@@ -26,12 +27,21 @@ class Result(msgspec.Struct, frozen=True):
     plan: tuple[Effect, ...] = ()
 
 
+class Past(Protocol):
+    """What the machine was."""
+
+    async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
+        """The state right after the call whose own entry is `call`, and the events that the call led to."""
+        ...
+
+
 class Declarations:
     """The way of an apply through the house, for one workload and for many."""
 
-    def __init__(self, engine: Engine, resolver: Resolver) -> None:
+    def __init__(self, engine: Engine, resolver: Resolver, past: Past) -> None:
         self._engine = engine
         self._resolver = resolver
+        self._past = past
 
     async def apply(
         self,
@@ -44,6 +54,9 @@ class Declarations:
     ) -> Result:
         """Declare, or with `dry_run` say what would change. Raises Refused."""
         names = tuple(message.name for message in messages)
+        if not dry_run and (answer := await self._engine.answered(caller)) is not None:
+            # Before anything is resolved: what was asked for then may not be there any more.
+            return await self._result(answer, names)
         intent = await self._resolver.apply(
             self._engine.machine, messages, expect_seq=expect_seq, pull=pull, dry=dry_run
         )
@@ -56,10 +69,15 @@ class Declarations:
         if isinstance(intent, Refusal):
             await self._engine.refuse(intent, caller, names)
             raise Refused(intent)
-        outcome = await self._engine.call(intent, caller)
+        return await self._result(await self._engine.call(intent, caller), names)
+
+    async def _result(self, outcome: Outcome | Refusal, names: tuple[str, ...]) -> Result:
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        return Result(self._engine.machine, _outcomes(names, outcome.events), outcome.seq)
+        machine, events = self._engine.machine, outcome.events
+        if outcome.repeated:
+            machine, events = await self._past.after(outcome.seq)
+        return Result(machine, _outcomes(names, events), outcome.seq)
 
     async def preview(self, messages: Sequence[pb.Workload], *, pull: bool) -> Machine:
         """The state as it would be declared. Raises Refused."""

@@ -5,6 +5,8 @@ acted on waits for `durable`; the head state may be ahead of the disk, the world
 """
 
 import asyncio
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -55,9 +57,14 @@ class Outcome(msgspec.Struct, frozen=True):
 class Engine:
     """The head state and the way to change it."""
 
-    def __init__(self, log: Log, machine: Machine, clock: Clock, capabilities: frozenset[str]) -> None:
+    def __init__(
+        self, log: Log, machine: Machine, clock: Clock, capabilities: frozenset[str], args_key: bytes = b""
+    ) -> None:
+        """`args_key` keys the hashes of calls' arguments: there may be secrets in them, and nobody who has the
+        journal shall be able to test a guess."""
         self.machine = machine
         self.capabilities = capabilities
+        self._args_key = args_key
         self._log = log
         self._clock = clock
         self._wakers: list[Callable[[str, int], None]] = []
@@ -101,20 +108,29 @@ class Engine:
 
     async def call(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
         """Admit `intent`, or answer it again. The answer is durable when this returns, a refusal too."""
-        key = (caller.actor.id, caller.method, caller.call_id)
+        answer = await self.answered(caller)
+        if answer is not None:
+            return answer
+        key = _key(caller)
         if caller.call_id:
-            while (busy := self._pending.get(key)) is not None:
-                await busy.wait()
-            answer = self._again(key, caller)
-            if answer is not None:
-                await self.durable()
-                return answer
             self._pending[key] = asyncio.Event()
         try:
             return await self._decide(intent, caller)
         finally:
             if caller.call_id:
                 self._pending.pop(key).set()
+
+    async def answered(self, caller: Caller) -> Outcome | Refusal | None:
+        """The answer that a call with this id has had, durable; None for a call that is new. One that is still in
+        flight is waited for."""
+        if not caller.call_id:
+            return None
+        while (busy := self._pending.get(_key(caller))) is not None:
+            await busy.wait()
+        answer = self._again(caller)
+        if answer is not None:
+            await self.durable()
+        return answer
 
     async def _decide(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
         verdict = admit(self.machine, intent, self.capabilities)
@@ -132,7 +148,7 @@ class Engine:
             method=caller.method,
             objects=names,
             call_id=caller.call_id,
-            args_hash=caller.args_hash,
+            args_hash=self._args_hash(caller),
             login=caller.login,
         )
         tail = (Draft(event, caller.actor, cause=THIS_BATCH, call=THIS_BATCH) for event in verdict.events)
@@ -151,11 +167,16 @@ class Engine:
         entries = self.commit([Draft(event, caller.actor, call=THIS_BATCH)])
         await self.durable(entries[-1][0].seq)
 
-    def _again(self, key: tuple[str, str, str], caller: Caller) -> Outcome | Refusal | None:
-        record = self.machine.calls.get(key)
+    def _args_hash(self, caller: Caller) -> str:
+        if not caller.args_hash:
+            return ""
+        return hmac.new(self._args_key, caller.args_hash.encode(), hashlib.sha256).hexdigest()
+
+    def _again(self, caller: Caller) -> Outcome | Refusal | None:
+        record = self.machine.calls.get(_key(caller))
         if record is None:
             return None
-        if record.args_hash != caller.args_hash:
+        if record.args_hash != self._args_hash(caller):
             return refused(
                 "INVALID_ARGUMENT",
                 "CALL_ID_REUSED",
@@ -220,6 +241,10 @@ class Engine:
     def workload(self, name: str) -> Workload | None:
         """The workload as of the head state."""
         return self.machine.workloads.get(name)
+
+
+def _key(caller: Caller) -> tuple[str, str, str]:
+    return caller.actor.id, caller.method, caller.call_id
 
 
 def _names(event: Event) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ folds the journal from its first entry in a process of its own, for `replay` and
 JSON line; with `--state` the encoded state follows.
 """
 
+import asyncio
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ import msgspec
 
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import UNREADABLE, MalformedEntry, check
+from journal.events import Event
 from journal.reader import LAST, Reader
 from journal.writer import Journal
 from projections.fold import FOLD_VERSION, fold
@@ -34,9 +37,9 @@ class Recalled(msgspec.Struct):
     frozen_by: str = ""
 
 
-def recall(reader: Reader) -> Recalled:
-    """The state as of the journal's end, by way of the newest snapshot."""
-    found = reader.snapshot(FOLD_VERSION)
+def recall(reader: Reader, upto: int = LAST) -> Recalled:
+    """The state as of the journal's end, or as of entry `upto`, by way of the newest snapshot before it."""
+    found = reader.snapshot(FOLD_VERSION, upto)
     recalled = Recalled(Machine())
     if found is not None:
         try:
@@ -44,13 +47,31 @@ def recall(reader: Reader) -> Recalled:
         except UNREADABLE:
             recalled = Recalled(Machine())  # a cache that cannot be read is no cache
     machine = recalled.machine
-    for stored in reader.entries(machine.seq + 1):
+    for stored in reader.entries(machine.seq + 1, upto):
         try:
             fold(machine, stored.header, decode(stored))
         except UnknownMust as unknown:
             recalled.frozen_by = str(unknown)
             break
     return recalled
+
+
+class Recollection:
+    """The past, for an answer that has to be given again."""
+
+    def __init__(self, reader: Reader | None) -> None:
+        self._reader = reader
+
+    async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
+        """The state right after the call whose own entry is `call`, and the events that the call led to."""
+        assert self._reader is not None, "what is remembered of a call was read"
+        return await asyncio.to_thread(self._after, self._reader, call)
+
+    def _after(self, reader: Reader, call: int) -> tuple[Machine, tuple[Event, ...]]:
+        batch = tuple(itertools.takewhile(lambda stored: stored.header.call == call, reader.entries(call)))
+        events = (decode(stored) for stored in batch[1:])
+        machine = recall(reader, batch[-1].header.seq).machine
+        return machine, tuple(event for event in events if event is not None)
 
 
 def encode_state(machine: Machine) -> bytes:

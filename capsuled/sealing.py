@@ -33,8 +33,8 @@ class Vault:
 
     def __init__(self, directory: Path, machine_key: bytes) -> None:
         self._directory = directory
-        self._naming = _derived(machine_key, b"capsule sealed value names 1")
-        self._cipher = AESGCM(_derived(machine_key, b"capsule sealed values 1"))
+        self._naming = derived(machine_key, b"capsule sealed value names 1")
+        self._cipher = AESGCM(derived(machine_key, b"capsule sealed values 1"))
 
     def name_of(self, value: str) -> str:
         """The keyed hash that stands for `value`."""
@@ -72,5 +72,6 @@ def shown(variable: SealedEnv) -> str:
     return PREFIX + variable.sealed
 
 
-def _derived(key: bytes, purpose: bytes) -> bytes:
+def derived(key: bytes, purpose: bytes) -> bytes:
+    """A key for one purpose, 32 bytes, from the machine's."""
     return hmac.new(key, purpose, hashlib.sha256).digest()

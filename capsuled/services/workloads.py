@@ -80,12 +80,13 @@ class WorkloadService(WorkloadServiceServicer):
             return pb.WorkloadDeleteResponse(
                 plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request))))
             )
-        before = self._engine.machine.workloads.get(request.name)
         outcome = await self._call(intents.Delete(request.name, _expected(request)), context, "Delete", request)
-        if before is not None:
+        workload = self._engine.machine.workloads.get(request.name)
+        # A repeated call may meet a later workload of the same name, which nobody asked to delete.
+        if workload is not None and workload.desired == "deleting":
             try:
                 async with asyncio.timeout(DELETE_WAIT_S):
-                    await self._engine.gone(request.name, before.uid)
+                    await self._engine.gone(request.name, workload.uid)
             except TimeoutError:
                 refuse(
                     "DEADLINE_EXCEEDED",

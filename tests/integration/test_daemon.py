@@ -22,19 +22,6 @@ def capsule() -> Iterator[Daemon]:
         yield made
 
 
-def containerd_of(capsule: Daemon) -> int:
-    words = str(capsule.state / "containerd" / "config.toml").encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if command[:1] == [b"containerd"] and words in command:
-                return int(entry.name)
-    raise AssertionError("containerd is not running")
-
-
 def ends_of(capsule: Daemon, name: str) -> list[tuple[int, int]]:
     events = capsule.history(name, "--type", "workload.exited")
     return [(event["body"]["run"], event["body"].get("exit_code")) for event in events]
@@ -62,7 +49,7 @@ def test_exit_codes_and_restarts_are_exact_over_kills_of_daemon_containerd_and_b
             capsule.kill()
         if number % 3 != 0:
             try:
-                os.kill(containerd_of(capsule), signal.SIGKILL)
+                os.kill(capsule.containerd_pid(), signal.SIGKILL)
             except (AssertionError, ProcessLookupError):
                 pass  # it dies with the daemon, too
         if number % 3 != 1:

@@ -322,7 +322,8 @@ class Life:
         self._containers = TwinContainers(simulation.world, self._step)
         images = TwinImages(simulation.world.images)
         images.name(IMAGE, IMAGE_DIGEST)
-        self.declarations = Declarations(self.engine, Resolver(images, MemoryVault(), TwinNetwork.subnet))
+        resolver = Resolver(images, MemoryVault(), TwinNetwork.subnet)
+        self.declarations = Declarations(self.engine, resolver, simulation.disk)
 
     async def _step(self, point: str) -> None:
         """A dead daemon's driver calls nothing any more."""

@@ -37,6 +37,17 @@ class Disk:
             entries.append((stored.header, event))
         return machine, entries
 
+    async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
+        """See capsuled.declare.Past."""
+        machine, events = Machine(), []
+        for header, event in self.replay()[1]:
+            if header.seq > call and header.call != call:
+                break
+            fold(machine, header, event)
+            if header.seq > call:
+                events.append(event)
+        return machine, tuple(events)
+
 
 class SimulatedLog:
     """One daemon's life with the disk; see the engine's Log protocol."""

@@ -94,6 +94,19 @@ class Daemon:
             assert time.monotonic() < deadline, f"in vain: {what}\n{self.output()[-2000:]}"
             time.sleep(0.05)
 
+    def containerd_pid(self) -> int:
+        """The process id of the containerd it supervises, found by its configuration."""
+        words = str(self.state / "containerd" / "config.toml").encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    command = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if command[:1] == [b"containerd"] and words in command:
+                    return int(entry.name)
+        raise AssertionError("containerd is not running")
+
     def push_image(self, name: str = "demo:1") -> None:
         """Bring the demo image."""
         path = self.scratch / "demo.tar"

@@ -1,0 +1,97 @@
+"""What a release wrote, this one folds to the very same state."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from capsuled.memory import decode_state, encode_state
+from journal.entry import genesis
+from journal.events import EVENT_TYPES, type_of
+from journal.verify import check_entries
+from projections.describe import describe
+from projections.fold import fold, replay
+from projections.views import VIEWS, state_hash
+from tests.histories.recorded import HERE, events_of, facts_of, record_of, releases
+from tests.histories.schema import complaints, lock_of, locks, schema
+
+every_release = pytest.mark.parametrize("release", releases())
+
+
+def test_histories_begin_with_the_first_release() -> None:
+    assert releases()[0] == "0.0.1" and locks()[0] == "0.0.1"
+
+
+@every_release
+def test_a_recorded_history_folds_to_the_state_it_folded_to_when_it_was_recorded(release: str) -> None:
+    record = record_of(release)
+    machine = replay(events_of(release))
+    assert state_hash(machine, record.view) == record.state_hash, (
+        f"today's fold makes another state of release {release}'s history than {release} did. Entries mean for ever what "
+        "they meant: make the fold decide by a new event version or a new field, and never record the history again"
+    )
+
+
+@every_release
+def test_a_recorded_history_is_whole_down_to_its_first_link(release: str) -> None:
+    from journal.archive import Archive
+
+    record = record_of(release)
+    facts = facts_of(release)
+    with (HERE / f"{release}.capsule").open("rb") as source:
+        journal_id = Archive(source).journal_id
+    report = check_entries(facts, 1, genesis(journal_id))
+    assert report.whole and not report.unreadable
+    assert (report.checked, report.head_hash) == (record.entries, record.head)
+
+
+@every_release
+def test_a_recorded_history_may_be_folded_in_two_parts_with_a_snapshot_between(release: str) -> None:
+    record = record_of(release)
+    events = events_of(release)
+    for cut in range(0, len(events), 19):
+        machine = decode_state(encode_state(replay(events[:cut])))
+        for header, event in events[cut:]:
+            fold(machine, header, event)
+        assert state_hash(machine, record.view) == record.state_hash, f"cut behind {cut}"
+
+
+@every_release
+def test_every_entry_of_a_recorded_history_can_still_be_told(release: str) -> None:
+    for header, event in events_of(release):
+        text = describe(header, event)
+        assert text and "newer release" not in text and text != header.type, header
+
+
+@every_release
+def test_a_recorded_history_can_be_hashed_in_every_view_from_its_own_on(release: str) -> None:
+    machine = replay(events_of(release))
+    assert all(len(state_hash(machine, view)) == 64 for view in VIEWS if view >= record_of(release).view)
+
+
+def test_the_first_history_tells_of_everything_that_could_happen_in_it() -> None:
+    told = Counter(header.type for header, _ in events_of("0.0.1"))
+    # Excision and checkpoints have no verb yet, and reads stand in the audit stream.
+    assert set(lock_of("0.0.1")["events"]) - told.keys() == {"call.read", "journal.excised", "journal.checkpointed"}
+
+
+def test_a_history_is_never_recorded_again() -> None:
+    before = {path: path.read_bytes() for path in HERE.iterdir() if path.is_file()}
+    for module, words in (("record", "never recorded again"), ("schema", "does not change any more")):
+        command = [sys.executable, "-m", f"tests.histories.{module}", "0.0.1"]
+        done = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and words in done.stderr
+    assert before == {path: path.read_bytes() for path in HERE.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("release", locks())
+def test_what_a_release_wrote_can_still_be_read_as_it_was_meant(release: str) -> None:
+    from journal.codec import UPCASTERS
+
+    wrong = complaints(lock_of(release), schema(), UPCASTERS.keys())
+    assert not wrong, f"the entries of release {release} would not mean what they meant:\n" + "\n".join(wrong)
+
+
+def test_the_lock_knows_every_event_of_today() -> None:
+    assert set(schema()["events"]) == {type_of(kind) for kind in EVENT_TYPES}
