@@ -10,6 +10,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from capsuled.addresses import DEFAULT_LISTEN, parse_listen
 from capsuled.layout import Layout, hosted
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from journal.errors import JournalError
@@ -24,7 +25,7 @@ MODULES = ("asyncinotify", "httpx", "pyroute2")
 def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     arguments = _arguments()
-    settings = Settings(arguments.bridge, arguments.subnet)
+    settings = Settings(arguments.bridge, arguments.subnet, arguments.listen)
     problem = _missing() or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
@@ -48,11 +49,22 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--subnet", default=DEFAULT_SUBNET, help=f"its network (default {DEFAULT_SUBNET})")
     parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDRESS:PORT",
+        help=f"serve the network here, with TLS; repeatable, `none` for nowhere (default {DEFAULT_LISTEN})",
+    )
+    parser.add_argument(
         "--halt", action="store_true", help="end everything that runs here; the next start brings it back"
     )
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=RELEASE)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    try:
+        arguments.listen = parse_listen(arguments.listen)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments
 
 
 def _missing() -> str:

@@ -4,46 +4,27 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import msgspec
 
-from capsule.v1 import (
-    capsule_pb2_grpc,
-    history_pb2_grpc,
-    identity_pb2_grpc,
-    image_pb2_grpc,
-    machine_pb2_grpc,
-    volume_pb2_grpc,
-    workload_pb2_grpc,
-)
 from capsuled.condition import Condition, State
-from capsuled.declare import Declarations
-from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
-from capsuled.exec_stream import ExecStreams
+from capsuled.front import House, make_doorway, make_servers
 from capsuled.host import capabilities, cgroup_parent, container_host, linux_network
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
-from capsuled.memory import Recollection, Snapshots
+from capsuled.memory import Snapshots
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.processes import supervise
-from capsuled.resolve import Resolver
-from capsuled.rpc import Interceptor, caller_of
 from capsuled.sealing import Vault, derived
-from capsuled.services.absent import LocalOnly, NoVolumes
-from capsuled.services.capsule import About, CapsuleService
-from capsuled.services.history import HistoryService
-from capsuled.services.images import ImageService
-from capsuled.services.machine import MachineService
-from capsuled.services.workloads import WorkloadService
+from capsuled.services.capsule import About
 from capsuled.settings import Settings
-from capsuled.startup import ClosedLog, Memory, open_memory, opening_events, recovery_drafts
+from capsuled.startup import ClosedLog, Memory, open_memory, opening_events, recovery_drafts, reset_asked
+from capsuled.tls import Certificate, load_or_make_certificate
 from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
@@ -55,34 +36,9 @@ from effects.runner import Runner
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
 from journal.errors import JournalFull
-from journal.events import CallRead, DaemonStopped
-from journal.sequencer import Draft
+from journal.events import DaemonStopped
 
 log = logging.getLogger(__name__)
-
-READS = frozenset(
-    {
-        "CapsuleService/GetInfo",
-        "CapsuleService/StreamLogs",
-        "HistoryService/List",
-        "HistoryService/Show",
-        "HistoryService/Replay",
-        "HistoryService/Verify",
-        "HistoryService/Stats",
-        "HistoryService/Export",
-        "IdentityService/KeyList",
-        "IdentityService/WhoAmI",
-        "ImageService/List",
-        "MachineService/Watch",
-        "VolumeService/Get",
-        "VolumeService/List",
-        "WorkloadService/Get",
-        "WorkloadService/List",
-        "WorkloadService/Logs",
-    }
-)
-MESSAGE_BYTES = 4 << 20
-STOP_GRACE_S = 1.0
 
 
 class Drivers(msgspec.Struct):
@@ -96,15 +52,21 @@ class Drivers(msgspec.Struct):
 
 
 async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event) -> None:
-    """Serve until `stopping` is set or the journal fails. Raises JournalError when the state cannot be opened."""
+    """Serve until `stopping` is set or the journal fails.
+
+    Raises JournalError when the state cannot be opened, and OSError when an address cannot be listened on.
+    """
     clock = SystemClock()
     identity = load_or_make(layout.identity)
+    certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
     containerd = _prepare_containerd(layout)
     background = asyncio.ensure_future(supervise(*containerd))
     try:
         memory = await open_memory(layout.journal, clock)
         clock = SystemClock(floor_ns=memory.machine.at)
-        await _serve(layout, settings, log_file, stopping, clock, identity, memory)
+        await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate)
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
     finally:
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
@@ -127,6 +89,7 @@ async def _serve(
     clock: Clock,
     identity: Identity,
     memory: Memory,
+    certificate: Certificate,
 ) -> None:
     journal = memory.journal
     args_key = derived(identity.machine_key, b"capsule call arguments 1")
@@ -137,18 +100,35 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
-                await _open_life(engine, memory, clock)
+                await _open_life(engine, memory, clock, layout)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             logs = Logs(engine, layout.logs, log_file, clock, group)
-            server = _server(layout, engine, memory, drivers, vault, clock, about, logs)
-            await server.start()
-            log.info("serving on %s", layout.socket)
+            house = House(
+                layout=layout,
+                engine=engine,
+                memory=memory,
+                containers=drivers.containers,
+                executor=drivers.executor,
+                images=drivers.images,
+                subnet=drivers.network.subnet,
+                logs=logs,
+                vault=vault,
+                clock=clock,
+                about=about,
+                certificate=certificate,
+            )
+            doorway = make_doorway(house)
+            servers = make_servers(house, doorway, settings.listen)
+            await servers.start()
+            _announce(about, layout, engine)
             tasks = [
+                group.create_task(doorway.roster.keep()),
                 group.create_task(_act(engine, drivers, vault, clock, about, group, memory.state)),
                 group.create_task(_keep_snapshots(engine, snapshots)),
             ]
             await _until_end(stopping, memory)
-            await server.stop(STOP_GRACE_S)
+            await servers.stop()
+            doorway.denials.close()
             logs.close()
             for task in asyncio.all_tasks():
                 if task in tasks or task.get_name().startswith("lane "):
@@ -165,17 +145,35 @@ async def _serve(
             await journal.close()
 
 
-async def _open_life(engine: Engine, memory: Memory, clock: Clock) -> None:
+def _announce(about: About, layout: Layout, engine: Engine) -> None:
+    """What an operator needs to reach the machine, in the log and on standard output."""
+    places = " and ".join((*about.addresses, str(layout.socket)))
+    log.info("serving on %s, certificate %s", places, about.fingerprint)
+    lines = [f"{about.identity.short_id} serves on {places}", f"fingerprint {about.fingerprint}"]
+    left_s = engine.claimable_s()
+    if left_s and about.addresses:
+        lines.append(
+            f"not adopted yet: for {-(-left_s // 60)} minutes, `capsulectl adopt {about.addresses[0]}` does it"
+        )
+    print("\n".join(lines), flush=True)
+
+
+async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layout) -> None:
     journal = memory.journal
     assert journal is not None
     try:
         drafts = recovery_drafts(journal)
-        engine.record(opening_events(engine.machine, clock, os.getpid()), reserved=True, actor=SYSTEM)
+        reset_file = layout.by_hand / "RESET_AUTH"
+        reset = reset_asked(reset_file)
+        engine.record((*opening_events(engine.machine, clock, os.getpid()), *reset), reserved=True, actor=SYSTEM)
         if drafts:
             engine.commit(drafts, reserved=True)
         await engine.durable()
         if drafts:
             journal.side_log.clear()
+        if reset:
+            log.warning("every operator's key was taken off, as %s asked for", reset_file)
+            reset_file.unlink(missing_ok=True)
     except JournalFull as full:
         memory.state = State(Condition.READ_ONLY, str(full))
 
@@ -188,77 +186,6 @@ def _drivers(layout: Layout, settings: Settings, identity: Identity) -> Drivers:
     )
     executor = ContainerdExecutor(connection, layout.execs)
     return Drivers(connection, containers, executor, images, linux_network(layout, settings, identity))
-
-
-def _server(
-    layout: Layout,
-    engine: Engine,
-    memory: Memory,
-    drivers: Drivers,
-    vault: Vault,
-    clock: Clock,
-    about: About,
-    logs: Logs,
-) -> grpc.aio.Server:
-    journal = memory.journal
-    server = grpc.aio.server(
-        interceptors=[Interceptor(_noter(memory))],
-        options=[
-            ("grpc.max_receive_message_length", MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MESSAGE_BYTES),
-            # Clients in the field ping every 15 s, with and without calls in flight.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-        ],
-    )
-    resolver = Resolver(drivers.images, vault, drivers.network.subnet)
-    declarations = Declarations(engine, resolver, Recollection(memory.reader))
-    emergencies = Emergencies(engine, drivers.containers, clock, None if journal is None else journal.side_log)
-    workloads = WorkloadService(engine, declarations, logs.streams, ExecStreams(engine, drivers.executor), emergencies)
-    workload_pb2_grpc.add_WorkloadServiceServicer_to_server(workloads, server)
-    machine_pb2_grpc.add_MachineServiceServicer_to_server(MachineService(engine, declarations), server)
-    image_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(engine, drivers.images), server)
-    capsule_pb2_grpc.add_CapsuleServiceServicer_to_server(
-        CapsuleService(about, engine, _head_of(memory), logs.own), server
-    )
-    volume_pb2_grpc.add_VolumeServiceServicer_to_server(NoVolumes(), server)
-    identity_pb2_grpc.add_IdentityServiceServicer_to_server(LocalOnly(about.identity), server)
-    if memory.environment is not None and memory.reader is not None:
-        history = HistoryService(memory.environment, memory.reader, engine)
-        history_pb2_grpc.add_HistoryServiceServicer_to_server(history, server)
-    _bind(server, layout.socket)
-    return server
-
-
-def _bind(server: grpc.aio.Server, socket: Path) -> None:
-    """The journal's lock is held: a socket that is there is a dead daemon's."""
-    socket.unlink(missing_ok=True)
-    before = os.umask(0o177)
-    try:
-        server.add_insecure_port(f"unix:{socket}")
-    finally:
-        os.umask(before)
-
-
-def _head_of(memory: Memory) -> Callable[[], tuple[int, str]]:
-    def head() -> tuple[int, str]:
-        last = None if memory.reader is None else memory.reader.last()
-        return (0, "") if last is None else (last.header.seq, last.hash.hex())
-
-    return head
-
-
-def _noter(memory: Memory) -> Callable[[str, Any, Any], None]:
-    """Reads go into the audit stream; what acts stands among the facts, and dry runs nowhere."""
-
-    def note(method: str, request: Any, context: Any) -> None:
-        if memory.journal is None or method not in READS:
-            return
-        caller = caller_of(context, method.replace("/", "."))
-        event = CallRead(method=caller.method, object=getattr(request, "name", ""), login=caller.login)
-        memory.journal.note(Draft(event, caller.actor))
-
-    return note
 
 
 async def _act(

@@ -14,13 +14,15 @@ import msgspec
 
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
-from journal.events import CallAccepted, CallRefused, Event, type_of
+from journal.events import CallAccepted, CallDenied, CallRefused, Event, type_of
 from journal.sequencer import THIS_BATCH, Draft
 from projections.admission import Admitted, admit
 from projections.calls import KEEP_NS
 from projections.fold import fold
-from projections.intents import Apply, Delete, Intent, Stop
+from projections.intents import AddKey, Adopt, Apply, ChangeRole, Delete, Intent, RemoveKey, Stop
+from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
+from projections.rights import permit
 from projections.state import Machine, Workload
 
 
@@ -36,14 +38,31 @@ class Log(Protocol):
         ...
 
 
+class Told:
+    """Whether the journal knows of a call; one that ends badly before it does is told of at the door."""
+
+    def __init__(self) -> None:
+        self.yes = False
+
+
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls, and how: `call_id` and `args_hash` make a repeated call answerable, `login` is unverified."""
+    """Who calls, and how: `call_id` and `args_hash` make a repeated call answerable, `login` is unverified.
+
+    `peer` is the address it came from, `jti` and `token_exp` are of its token, `began_ns` is the monotonic moment of
+    its arrival.
+    """
 
     actor: Actor
     method: str
     call_id: str = ""
     args_hash: str = ""
     login: str = ""
+    peer: str = ""
+    jti: str = ""
+    token_exp: int = 0
+    arguments: tuple[tuple[str, str], ...] = ()
+    began_ns: int = 0
+    told: Told = msgspec.field(default_factory=Told)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -100,6 +119,14 @@ class Engine:
         entries = self.commit([Draft(event, actor, cause=cause) for event in events], reserved)
         return entries[0][0].seq
 
+    def mono_ns(self) -> int:
+        """Now, by the machine's monotonic clock."""
+        return self._clock.mono_ns()
+
+    def claimable_s(self) -> int:
+        """For how many seconds the machine can still be adopted by whoever asks first."""
+        return claim_left_ns(self.machine, self._clock.boot_id, self._clock.mono_ns()) // 1_000_000_000
+
     async def durable(self, seq: int | None = None) -> None:
         """Return once entry `seq` (by default all that was appended so far) is durable."""
         await self._log.durable(self.machine.seq if seq is None else seq)
@@ -133,12 +160,13 @@ class Engine:
         return answer
 
     async def _decide(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
-        verdict = admit(self.machine, intent, self.capabilities)
+        verdict = permit(caller.actor.role, intent) or admit(self.machine, intent, self.capabilities)
         names = _objects(intent)
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict
         entries = self.commit(self._drafts(verdict, caller, names), reserved=_is_release(intent))
+        caller.told.yes = True
         seq = entries[0][0].seq
         await self.durable(entries[-1][0].seq)
         return Outcome(seq, verdict.events)
@@ -150,22 +178,37 @@ class Engine:
             call_id=caller.call_id,
             args_hash=self._args_hash(caller),
             login=caller.login,
+            peer=caller.peer,
+            jti=caller.jti,
+            token_exp=caller.token_exp,
+            arguments=caller.arguments,
+            took_us=self._took_us(caller),
         )
         tail = (Draft(event, caller.actor, cause=THIS_BATCH, call=THIS_BATCH) for event in verdict.events)
         return [Draft(accepted, caller.actor, call=THIS_BATCH), *tail]
 
     async def refuse(self, refusal: Refusal, caller: Caller, names: tuple[str, ...] = ()) -> None:
         """Journal a refusal; the caller may tell it once this returns."""
-        event = CallRefused(
+        kind = CallDenied if refusal.code == "PERMISSION_DENIED" else CallRefused
+        event = kind(
             method=caller.method,
             reason=refusal.reason,
             code=refusal.code,
             objects=names,
             fields=refusal.fields,
             login=caller.login,
+            peer=caller.peer,
+            jti=caller.jti,
+            token_exp=caller.token_exp,
+            given=tuple(path for path, _ in caller.arguments),
+            took_us=self._took_us(caller),
         )
         entries = self.commit([Draft(event, caller.actor, call=THIS_BATCH)])
+        caller.told.yes = True
         await self.durable(entries[-1][0].seq)
+
+    def _took_us(self, caller: Caller) -> int:
+        return (self._clock.mono_ns() - caller.began_ns) // 1_000 if caller.began_ns else 0
 
     def _args_hash(self, caller: Caller) -> str:
         if not caller.args_hash:
@@ -256,9 +299,13 @@ def _names(event: Event) -> tuple[str, ...]:
 
 
 def _objects(intent: Intent) -> tuple[str, ...]:
-    if isinstance(intent, Apply):
-        return tuple(declared.name for declared in intent.workloads)
-    return (intent.name,)
+    match intent:
+        case Apply():
+            return tuple(declared.name for declared in intent.workloads)
+        case Adopt() | AddKey() | RemoveKey() | ChangeRole():
+            return (intent.kid,)
+        case _:
+            return (intent.name,)
 
 
 def _is_release(intent: Intent) -> bool:

@@ -25,6 +25,19 @@ class Layout(msgspec.Struct, frozen=True):
         return self.state / "identity"
 
     @property
+    def certificate(self) -> Path:
+        return self.identity / "tls.pem"
+
+    @property
+    def operators_cache(self) -> Path:
+        return self.identity / "operators.json"
+
+    @property
+    def by_hand(self) -> Path:
+        """What an operator may put there by hand."""
+        return self.state / "capsule"
+
+    @property
     def sealed(self) -> Path:
         return self.state / "sealed"
 

@@ -1,21 +1,24 @@
-"""What every call has in common: who calls, how an error becomes a status, and which reads are noted.
+"""What every servicer has in common: who calls, and how an error becomes a status.
 
-An error leaves with a status, a message for people (what, why, what to do next), and `capsule-reason` and
-`capsule-fields` in the trailing metadata for machines.
+An error leaves with a status, a message for people (what, why, what to do next), and for machines a
+`google.rpc.ErrorInfo` in the status details, and `capsule-reason` and `capsule-fields` in the trailing metadata.
 """
 
 import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import grpc
+from google.rpc import error_details_pb2, status_pb2
 
+from capsuled.arguments import arguments_of
 from capsuled.engine import Caller
+from capsuled.session import CURRENT
 from capsuled.wire import args_hash
 from effects.errors import DriverError
-from journal.entry import LOCAL
 from journal.errors import JournalError
 from projections.refusals import Refusal
 
@@ -37,6 +40,10 @@ _DRIVER_STATUS = {
 }
 
 
+DOMAIN = "capsule.v1"
+"""The domain of our reasons in an ErrorInfo."""
+
+
 class Refused(Exception):
     """Raised by a servicer to end a call with a refusal."""
 
@@ -51,15 +58,20 @@ def refuse(code: str, reason: str, message: str, *fields: str) -> NoReturn:
 
 
 def caller_of(context: Any, method: str, request: Any = None) -> Caller:
-    """The unix socket is the local way in: whoever may open it is root's equal. The login name is unverified."""
-    metadata = dict(context.invocation_metadata() or ())
-    call_id = str(metadata.get("capsule-call-id", ""))[:128]
+    """Whom the door let in, with this call's arguments. `context` is the call's own; the session is its task's."""
+    session = CURRENT.get()
     return Caller(
-        actor=LOCAL,
+        actor=session.actor,
         method=method,
-        call_id=call_id,
-        args_hash=args_hash(request) if call_id and request is not None else "",
-        login=str(metadata.get("capsule-login", ""))[:64],
+        call_id=session.call_id,
+        args_hash=args_hash(request) if session.call_id and hasattr(request, "ListFields") else "",
+        login=session.login,
+        peer=session.peer,
+        jti=session.jti,
+        token_exp=session.token_exp,
+        arguments=arguments_of(request) if hasattr(request, "ListFields") else (),
+        began_ns=session.began_ns,
+        told=session.told,
     )
 
 
@@ -83,62 +95,35 @@ def status_of_error(error: BaseException) -> tuple[grpc.StatusCode, str, str, tu
             return grpc.StatusCode.INTERNAL, "INTERNAL", message, ()
 
 
-async def _abort(context: Any, error: BaseException) -> NoReturn:
+async def abort(context: Any, error: BaseException) -> NoReturn:
+    """End the call with what the error means."""
     code, reason, message, fields = status_of_error(error)
-    trailing = (("capsule-reason", reason), *((("capsule-fields", ",".join(fields)),) if fields else ()))
-    await context.abort(code, message, trailing_metadata=trailing)
+    details = status_pb2.Status(code=code.value[0], message=message)
+    details.details.add().Pack(
+        error_details_pb2.ErrorInfo(
+            reason=reason, domain=DOMAIN, metadata={"fields": ",".join(fields)} if fields else {}
+        )
+    )
+    trailing: list[tuple[str, str | bytes]] = [
+        ("capsule-reason", reason),
+        ("grpc-status-details-bin", details.SerializeToString()),
+    ]
+    if fields:
+        trailing.append(("capsule-fields", ",".join(fields)))
+    await context.abort(code, message, trailing_metadata=tuple(trailing))
     raise AssertionError("abort raises")
 
 
-Note = Callable[[str, Any, Any], None]
-"""Called with (method, request, context) after a unary call that succeeded."""
+DRAIN_S = 1.0
+DRAIN_MESSAGES = 64
 
 
-class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Maps errors, and hands finished unary calls to `note`."""
-
-    def __init__(self, note: Note) -> None:
-        self._note = note
-
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Wrap the handler that grpc found."""
-        handler = await continuation(details)
-        if handler is None:
-            return None
-        method = details.method.removeprefix("/capsule.v1.")
-        wrapped: Callable[..., Any]
-        if handler.unary_unary:
-            wrapped, make = self._single(handler.unary_unary, method), grpc.unary_unary_rpc_method_handler
-        elif handler.stream_unary:
-            wrapped, make = self._single(handler.stream_unary, method), grpc.stream_unary_rpc_method_handler
-        elif handler.unary_stream:
-            wrapped, make = self._stream(handler.unary_stream, method), grpc.unary_stream_rpc_method_handler
-        else:
-            wrapped, make = self._stream(handler.stream_stream, method), grpc.stream_stream_rpc_method_handler
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)
-
-    def _single(self, handle: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
-        async def guarded(request: Any, context: Any) -> Any:
-            try:
-                answer = await handle(request, context)
-            except (asyncio.CancelledError, grpc.aio.AbortError):
-                raise
-            except Exception as error:
-                await _abort(context, error)
-            self._note(method, request, context)
-            return answer
-
-        return guarded
-
-    def _stream(self, handle: Callable[..., AsyncIterator[Any]], method: str) -> Callable[..., AsyncIterator[Any]]:
-        async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
-            self._note(method, request, context)
-            try:
-                async for item in handle(request, context):
-                    yield item
-            except (asyncio.CancelledError, grpc.aio.AbortError):
-                raise
-            except Exception as error:
-                await _abort(context, error)
-
-        return guarded
+async def drained(requests: AsyncIterator[Any]) -> None:
+    """A client that is refused while it still sends would see only the end of its stream: read on, bounded."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            left = DRAIN_MESSAGES
+            async for _ in requests:
+                left -= 1
+                if not left:
+                    return

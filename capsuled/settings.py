@@ -4,6 +4,7 @@ from ipaddress import IPv4Network
 
 import msgspec
 
+from capsuled.addresses import Listen
 from effects.network.linux_driver import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from projections.intents import DEFAULT_SUBNET as DEFAULT_SUBNET
 
@@ -13,6 +14,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     bridge: str = DEFAULT_BRIDGE
     subnet: str = DEFAULT_SUBNET
+    listen: Listen = Listen()
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""

@@ -1,7 +1,8 @@
 """Opening the memory at start: what can be trusted, what was left undone, and in which condition the daemon may run."""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,22 @@ from capsuled.emergency import recovered
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
+from capsuled.tokens import LIFE_S, SKEW_S
 from journal.clock import Clock
+from journal.codec import decode
 from journal.entry import SYSTEM, Header
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError, JournalReadOnly
-from journal.events import DaemonStarted, Event, StreamClosed
+from journal.events import (
+    CallAccepted,
+    CallDenied,
+    CallRefused,
+    DaemonStarted,
+    Event,
+    OperatorsReset,
+    StreamClosed,
+    StreamOpened,
+)
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.verify import RECENT_ENTRIES
@@ -125,3 +137,37 @@ def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...
 def recovery_drafts(journal: Journal) -> list[Draft]:
     """What was done while the journal could not write."""
     return [Draft(event, SYSTEM) for event in recovered(journal.side_log)]
+
+
+RESET_S = 300
+"""A RESET_AUTH file counts for so long: one that was forgotten somewhere must not open the machine years later."""
+
+_PAGE_ENTRIES = 1_024
+
+
+def reset_asked(file: Path) -> tuple[Event, ...]:
+    """The event that takes every key off, if somebody with the machine in hand has just asked for it."""
+    try:
+        age_s = time.time() - file.stat().st_mtime
+    except OSError:
+        return ()
+    if 0 <= age_s + 1 <= RESET_S:
+        return (OperatorsReset(reason=file.name),)
+    log.warning("%s is ignored: it is %.0f s old, and counts for %d s after it was made", file, age_s, RESET_S)
+    return ()
+
+
+def used_tokens(reader: Reader, now_ns: int) -> Iterator[tuple[str, str, int]]:
+    """(key id, name, expiry) of the tokens of acting calls that may still be good, newest first."""
+    since_ns = now_ns - (LIFE_S + 2 * SKEW_S) * 1_000_000_000
+    before = 0
+    while page := reader.newest(_PAGE_ENTRIES, before=before - 1) if before else reader.newest(_PAGE_ENTRIES):
+        for stored in reversed(page):
+            if stored.header.actor.kind == "operator" and stored.header.at >= since_ns:
+                event = decode(stored)
+                if isinstance(event, CallAccepted | CallRefused | CallDenied | StreamOpened) and event.jti:
+                    yield stored.header.actor.id, event.jti, event.token_exp
+        before = page[0].header.seq
+        # The clock may have jumped within a page, hardly over a whole one.
+        if before <= 1 or all(stored.header.at < since_ns for stored in page):
+            return

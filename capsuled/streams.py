@@ -24,9 +24,19 @@ async def opened(
     engine: Engine, caller: Caller, name: str, argv: tuple[str, ...] = (), tty: bool = False
 ) -> AsyncIterator[OpenStream]:
     """Journal the stream's beginning and, however it ends, its end."""
-    seq = engine.record(
-        (StreamOpened(method=caller.method, object=name, argv=argv, tty=tty, login=caller.login),), actor=caller.actor
+    event = StreamOpened(
+        method=caller.method,
+        object=name,
+        argv=argv,
+        tty=tty,
+        login=caller.login,
+        peer=caller.peer,
+        jti=caller.jti,
+        token_exp=caller.token_exp,
     )
+    seq = engine.record((event,), actor=caller.actor)
+    caller.told.yes = True
+    began_ns = engine.mono_ns()
     await engine.durable(seq)
     stream = OpenStream(seq)
     try:
@@ -45,5 +55,6 @@ async def opened(
             bytes_out=stream.bytes_out,
             exit_code=stream.exit_code,
             reason=stream.reason,
+            took_ms=(engine.mono_ns() - began_ns) // 1_000_000,
         )
         engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, Kind
+from journal.specs import ContainerSpec, ImagePin, Kind, Role
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
@@ -26,7 +26,9 @@ class CallAccepted(Event, frozen=True, omit_defaults=True, tag="call.accepted"):
     """A mutating call that was admitted; the entries it led to follow in the same transaction.
 
     `call_id` and `args_hash` make a repeated call answerable (empty when the client sent no id). `login` is the name
-    a local client gave for itself: unverified.
+    a local client gave for itself: unverified. `peer` is where it came from; `jti` and `token_exp` (Unix seconds) are
+    of the token that was used, so that a restart does not forget it; `arguments` are paths and, of what can be no
+    secret, values; `took_us` is the time from the call's arrival to this decision.
     """
 
     method: str
@@ -34,10 +36,18 @@ class CallAccepted(Event, frozen=True, omit_defaults=True, tag="call.accepted"):
     call_id: str = ""
     args_hash: str = ""
     login: str = ""
+    peer: str = ""
+    jti: str = ""
+    token_exp: int = 0
+    arguments: tuple[tuple[str, str], ...] = ()
+    took_us: int = 0
 
 
 class CallRefused(Event, frozen=True, omit_defaults=True, tag="call.refused"):
-    """A mutating call that was not admitted. Field paths, never values: a refused value may be a secret."""
+    """A mutating call that was not admitted. Field paths, never values: a refused value may be a secret.
+
+    `fields` are at fault, `given` are those the call had.
+    """
 
     EFFECT = "may"
 
@@ -47,6 +57,33 @@ class CallRefused(Event, frozen=True, omit_defaults=True, tag="call.refused"):
     objects: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     login: str = ""
+    peer: str = ""
+    jti: str = ""
+    token_exp: int = 0
+    given: tuple[str, ...] = ()
+    took_us: int = 0
+
+
+class CallDenied(Event, frozen=True, omit_defaults=True, tag="call.denied"):
+    """A call that did not come in: its token proves nobody (`claimed` is the key id it names, unproven), or whom it
+    proves has no right to it. Rate-limited: `count` alike stand behind one entry, of which it shows the last.
+    """
+
+    EFFECT = "may"
+
+    method: str
+    reason: str
+    code: str
+    objects: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    login: str = ""
+    peer: str = ""
+    jti: str = ""
+    token_exp: int = 0
+    given: tuple[str, ...] = ()
+    took_us: int = 0
+    claimed: str = ""
+    count: int = 1
 
 
 class CallRead(Event, frozen=True, omit_defaults=True, tag="call.read"):
@@ -57,6 +94,7 @@ class CallRead(Event, frozen=True, omit_defaults=True, tag="call.read"):
     method: str
     object: str = ""
     login: str = ""
+    peer: str = ""
 
 
 class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
@@ -69,6 +107,9 @@ class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
     argv: tuple[str, ...] = ()
     tty: bool = False
     login: str = ""
+    peer: str = ""
+    jti: str = ""
+    token_exp: int = 0
 
 
 class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
@@ -82,6 +123,7 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
     bytes_out: int = 0
     exit_code: int | None = None
     reason: str = ""
+    took_ms: int = 0
 
 
 # --- desired state -----------------------------------------------------------------------------------------------
@@ -135,6 +177,41 @@ class WorkloadDeleteRequested(Event, frozen=True, omit_defaults=True, tag="workl
 
     name: str
     uid: int
+
+
+# --- operators ---------------------------------------------------------------------------------------------------
+
+
+class OperatorEnrolled(Event, frozen=True, omit_defaults=True, tag="operator.enrolled"):
+    """A key may drive the machine from now. `public_key` is the raw Ed25519 key in hex, `kid` the base64url SHA-256 of
+    it; `how`: adopted in the claim window, added by another operator (`added_by`), or installed with the machine.
+    """
+
+    kid: str
+    public_key: str
+    operator: str
+    role: Role
+    how: Literal["adopted", "added", "installed"] = "added"
+    added_by: str = ""
+
+
+class OperatorRemoved(Event, frozen=True, omit_defaults=True, tag="operator.removed"):
+    """The key opens nothing any more."""
+
+    kid: str
+
+
+class OperatorRoleChanged(Event, frozen=True, omit_defaults=True, tag="operator.role_changed"):
+    """The key's role is this one from now."""
+
+    kid: str
+    role: Role
+
+
+class OperatorsReset(Event, frozen=True, omit_defaults=True, tag="operators.reset"):
+    """Every key was taken off: somebody with the machine itself in hand asked for it."""
+
+    reason: str
 
 
 # --- effects and observations ------------------------------------------------------------------------------------
@@ -324,6 +401,7 @@ class JournalCheckpointed(Event, frozen=True, omit_defaults=True, tag="journal.c
 EVENT_TYPES: tuple[type[Event], ...] = (
     CallAccepted,
     CallRefused,
+    CallDenied,
     CallRead,
     StreamOpened,
     StreamClosed,
@@ -332,6 +410,10 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkloadStartRequested,
     WorkloadRestartRequested,
     WorkloadDeleteRequested,
+    OperatorEnrolled,
+    OperatorRemoved,
+    OperatorRoleChanged,
+    OperatorsReset,
     EffectStarted,
     EffectDone,
     EffectFailed,

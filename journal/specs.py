@@ -11,6 +11,7 @@ import msgspec
 Kind = Literal["container", "microvm"]
 Network = Literal["none", "host", "bridge"]
 RestartMode = Literal["always", "on-failure", "never"]
+Role = Literal["admin", "operator", "reader"]
 
 
 class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -20,7 +20,20 @@ from journal.events import (
 )
 from journal.specs import ImagePin
 from projections.allocator import Allocator
-from projections.intents import Apply, Declared, Delete, Intent, Restart, Start, Stop
+from projections.enrolment import admit_key
+from projections.intents import (
+    AddKey,
+    Adopt,
+    Apply,
+    ChangeRole,
+    Declared,
+    Delete,
+    Intent,
+    RemoveKey,
+    Restart,
+    Start,
+    Stop,
+)
 from projections.phases import LIVE
 from projections.refusals import Refusal, conflict, invalid, lacks, missing, refused, wrong_phase
 from projections.rules import check_spec, check_takes
@@ -42,6 +55,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return _delete(machine, intent)
         case Stop() | Start() | Restart():
             return _switch(machine, intent)
+        case Adopt() | AddKey() | RemoveKey() | ChangeRole():
+            events = admit_key(machine, intent)
+            return events if isinstance(events, Refusal) else Admitted(events)
         case _:
             assert_never(intent)
 

@@ -7,7 +7,7 @@ from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, Jo
 from projections import network
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
-from projections.state import Boot, Machine
+from projections.state import Boot, Deadline, Machine
 
 
 def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> None:
@@ -20,6 +20,8 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
                 run = replace(run, phase=RunPhase.LOST, pid=0, reason="power-lost", finished_at=header.at, again=again)
             machine.workloads[name] = replace(workload, run=run, hold=None, hold_until_wall=0, streak=0)
         network.power_lost(machine, header)
+    if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
+        machine.claimable_since = Deadline(header.boot, header.mono)
     machine.boots += 1
     machine.boot = Boot(
         boot=header.boot,

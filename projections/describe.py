@@ -5,6 +5,7 @@ from typing import Any
 from journal.entry import Header
 from journal.events import (
     CallAccepted,
+    CallDenied,
     CallRead,
     CallRefused,
     DaemonStarted,
@@ -21,6 +22,10 @@ from journal.events import (
     NetworkDetached,
     NetworkDrifted,
     NetworkEnsured,
+    OperatorEnrolled,
+    OperatorRemoved,
+    OperatorRoleChanged,
+    OperatorsReset,
     StreamClosed,
     StreamOpened,
     WorkloadApplied,
@@ -47,6 +52,11 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return _call(event.method, event.objects)
         case CallRefused():
             return f"{_call(event.method, event.objects)} refused: {event.reason}{_fields(event.fields)}"
+        case CallDenied():
+            many = f", {event.count} times" if event.count > 1 else ""
+            who = f" with key {event.claimed}" if event.claimed else ""
+            where = f" from {event.peer}" if event.peer else ""
+            return f"{_call(event.method, event.objects)} denied{where}{who}: {event.reason}{many}"
         case CallRead():
             return _call(event.method, (event.object,) if event.object else ())
         case StreamOpened():
@@ -66,6 +76,16 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} shall begin a new run"
         case WorkloadDeleteRequested():
             return f"{event.name} shall be gone"
+        case OperatorEnrolled():
+            return (
+                f"{event.operator or event.kid} may drive this capsule as {event.role} ({event.how}, key {event.kid})"
+            )
+        case OperatorRemoved():
+            return f"key {event.kid} opens nothing any more"
+        case OperatorRoleChanged():
+            return f"key {event.kid} is {event.role}'s now"
+        case OperatorsReset():
+            return f"all keys were taken off: {event.reason}"
         case EffectStarted():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{event.name}: {event.effect}{_run(event.run)}{again}"

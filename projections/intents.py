@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, Kind
+from journal.specs import ContainerSpec, ImagePin, Kind, Role
 
 DEFAULT_SUBNET = "172.20.254.0/24"
 """Of the bridge, where whoever starts the daemon says nothing else."""
@@ -62,4 +62,38 @@ class Restart(msgspec.Struct, frozen=True):
     expect_seq: int | None = None
 
 
-Intent = Apply | Delete | Stop | Start | Restart
+class Adopt(msgspec.Struct, frozen=True):
+    """Enrol the first key. `boot` and `mono_ns` are now: the claim window closes by them."""
+
+    kid: str
+    public_key: str
+    name: str
+    boot: str
+    mono_ns: int
+
+
+class AddKey(msgspec.Struct, frozen=True):
+    """Enrol a further key; `by` is the key id of whoever asks, empty on the machine itself."""
+
+    kid: str
+    public_key: str
+    name: str
+    role: Role
+    by: str = ""
+
+
+class RemoveKey(msgspec.Struct, frozen=True):
+    """Let a key open nothing any more."""
+
+    kid: str
+
+
+class ChangeRole(msgspec.Struct, frozen=True):
+    """Give an enrolled key another role."""
+
+    kid: str
+    role: Role
+
+
+KeyIntent = Adopt | AddKey | RemoveKey | ChangeRole
+Intent = Apply | Delete | Stop | Start | Restart | KeyIntent

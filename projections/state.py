@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, Kind
+from journal.specs import ContainerSpec, ImagePin, Kind, Role
 from projections.phases import RunPhase
 
 Desired = Literal["running", "stopped", "deleting"]
@@ -124,6 +124,18 @@ class OpenStream(msgspec.Struct, frozen=True, omit_defaults=True):
     boot: str
 
 
+class Operator(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A key that may drive the machine. `public_key` is hex; `added_by` the key id of whoever added it."""
+
+    kid: str
+    public_key: str
+    name: str
+    role: Role
+    added_by: str
+    added_at: int
+    seq: int
+
+
 class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The daemon's present life."""
 
@@ -144,7 +156,8 @@ class Machine(msgspec.Struct):
     """The fold of the journal up to and including `seq`.
 
     `lived_ns` is how long the machine has been up, over all its boots, by the monotonic clock: what expires, expires by
-    it, for the wall clock may jump. `mono_boot` and `mono_ns` are the last entry's reading.
+    it, for the wall clock may jump. `mono_boot` and `mono_ns` are the last entry's reading. `claimable_since` is when
+    this boot began, as far as the daemon saw it: the claim window is counted from it.
     """
 
     seq: int = 0
@@ -162,6 +175,8 @@ class Machine(msgspec.Struct):
     checkpoint: int = 0
     desired_seq: int = 0
     network: Network = Network()
+    operators: dict[str, Operator] = {}
+    claimable_since: Deadline | None = None
 
     def age_ns(self, boot: str, mono_ns: int) -> int:
         """`lived_ns` at a later reading of the monotonic clock; a new boot has lived since its own beginning."""
@@ -185,4 +200,6 @@ class Machine(msgspec.Struct):
             checkpoint=self.checkpoint,
             desired_seq=self.desired_seq,
             network=self.network,
+            operators=dict(self.operators),
+            claimable_since=self.claimable_since,
         )

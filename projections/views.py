@@ -94,6 +94,7 @@ _MORE_2: Fields = {
     "Network": ("changed_seq", "ensured_seq"),
     "PortMapping": ("host_address",),
     "ContainerSpec": ("log_max_bytes",),
+    "Operator": ("kid", "public_key", "name", "role", "added_by", "added_at", "seq"),
 }
 _FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}
 
@@ -127,7 +128,12 @@ def _tree_1(machine: Machine, fields: Fields) -> dict[str, Any]:
 
 
 def _tree_2(machine: Machine, fields: Fields) -> dict[str, Any]:
-    return {**_tree_1(machine, fields), "network": _plain(machine.network, fields)}
+    return {
+        **_tree_1(machine, fields),
+        "network": _plain(machine.network, fields),
+        "operators": _plain(machine.operators, fields),
+        "claimable_since": _plain(machine.claimable_since, fields),
+    }
 
 
 def _view(machine: Machine, tree: dict[str, Any]) -> dict[str, Any]:

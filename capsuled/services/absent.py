@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from capsule.v1 import identity_pb2, volume_pb2
-from capsule.v1.identity_pb2_grpc import IdentityServiceServicer
+from capsule.v1 import volume_pb2
 from capsule.v1.volume_pb2_grpc import VolumeServiceServicer
-from capsuled.identity import Identity
 from capsuled.rpc import refuse
 
 
@@ -31,33 +29,3 @@ class NoVolumes(VolumeServiceServicer):
     async def Resize(self, request: volume_pb2.VolumeResizeRequest, context: Any) -> volume_pb2.Volume:
         """Refused."""
         refuse("UNIMPLEMENTED", "NO_VOLUME_DRIVER", "this machine has no volume driver")
-
-
-class LocalOnly(IdentityServiceServicer):
-    """A machine that is reached through its unix socket alone: there are no keys to enrol yet."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    async def WhoAmI(self, request: identity_pb2.WhoAmIRequest, context: Any) -> identity_pb2.WhoAmIResponse:
-        """The local operator."""
-        return identity_pb2.WhoAmIResponse(capsule_id=self._identity.capsule_id, name="local")
-
-    async def KeyList(self, request: identity_pb2.KeyListRequest, context: Any) -> identity_pb2.KeyListResponse:
-        """There are none."""
-        return identity_pb2.KeyListResponse()
-
-    async def Adopt(self, request: identity_pb2.AdoptRequest, context: Any) -> identity_pb2.AdoptResponse:
-        """Refused."""
-        refuse("UNIMPLEMENTED", "NO_KEYS", _NO_KEYS)
-
-    async def KeyAdd(self, request: identity_pb2.KeyAddRequest, context: Any) -> identity_pb2.KeyAddResponse:
-        """Refused."""
-        refuse("UNIMPLEMENTED", "NO_KEYS", _NO_KEYS)
-
-    async def KeyRemove(self, request: identity_pb2.KeyRemoveRequest, context: Any) -> identity_pb2.KeyRemoveResponse:
-        """Refused."""
-        refuse("UNIMPLEMENTED", "NO_KEYS", _NO_KEYS)
-
-
-_NO_KEYS = "this release is reached through its unix socket alone: there are no operators' keys yet"

@@ -25,6 +25,8 @@ class About:
         self.condition = condition
         self.containerd_version = ""
         self.head_hash = ""
+        self.fingerprint = ""
+        self.addresses: tuple[str, ...] = ()
 
 
 class CapsuleService(CapsuleServiceServicer):
@@ -63,6 +65,9 @@ class CapsuleService(CapsuleServiceServicer):
             journal_seq=seq,
             journal_head=digest,
             containerd_version=about.containerd_version,
+            tls_fingerprint_sha256=about.fingerprint,
+            addresses=about.addresses,
+            claimable_seconds=self._engine.claimable_s(),
         )
 
     async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:

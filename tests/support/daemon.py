@@ -37,7 +37,8 @@ class Daemon:
     def start(self, *options: str, wait: bool = True) -> None:
         """Start it, and wait until it answers."""
         with (self.scratch / "out").open("ab") as out:
-            command = [*self.inside, str(BIN / "capsuled"), "--state", str(self.state), *options]
+            where = () if "--listen" in options else ("--listen", "none")
+            command = [*self.inside, str(BIN / "capsuled"), "--state", str(self.state), *where, *options]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         if wait:
             self.until(lambda: self.ctl("capsule", "info").returncode == 0, "capsuled answers")

@@ -24,35 +24,43 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x61psule/v1/identity.proto\x12\ncapsule.v1\",\n\x0c\x41\x64optRequest\x12\x0e\n\x06pubkey\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"P\n\rAdoptResponse\x12\x12\n\ncapsule_id\x18\x01 \x01(\t\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18\x03 \x01(\t\"\x0f\n\rWhoAmIRequest\"?\n\x0eWhoAmIResponse\x12\x12\n\ncapsule_id\x18\x01 \x01(\t\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"W\n\rAuthorizedKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_by_kid\x18\x03 \x01(\t\x12\x15\n\radded_at_unix\x18\x04 \x01(\x03\"-\n\rKeyAddRequest\x12\x0e\n\x06pubkey\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"8\n\x0eKeyAddResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.capsule.v1.AuthorizedKey\"\x10\n\x0eKeyListRequest\":\n\x0fKeyListResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.capsule.v1.AuthorizedKey\"\x1f\n\x10KeyRemoveRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\"\x13\n\x11KeyRemoveResponse2\xdf\x02\n\x0fIdentityService\x12<\n\x05\x41\x64opt\x12\x18.capsule.v1.AdoptRequest\x1a\x19.capsule.v1.AdoptResponse\x12?\n\x06WhoAmI\x12\x19.capsule.v1.WhoAmIRequest\x1a\x1a.capsule.v1.WhoAmIResponse\x12?\n\x06KeyAdd\x12\x19.capsule.v1.KeyAddRequest\x1a\x1a.capsule.v1.KeyAddResponse\x12\x42\n\x07KeyList\x12\x1a.capsule.v1.KeyListRequest\x1a\x1b.capsule.v1.KeyListResponse\x12H\n\tKeyRemove\x12\x1c.capsule.v1.KeyRemoveRequest\x1a\x1d.capsule.v1.KeyRemoveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x61psule/v1/identity.proto\x12\ncapsule.v1\",\n\x0c\x41\x64optRequest\x12\x0e\n\x06pubkey\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"x\n\rAdoptResponse\x12\x12\n\ncapsule_id\x18\x01 \x01(\t\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18\x03 \x01(\t\x12&\n\x04role\x18\x64 \x01(\x0e\x32\x18.capsule.v1.OperatorRole\"\x0f\n\rWhoAmIRequest\"g\n\x0eWhoAmIResponse\x12\x12\n\ncapsule_id\x18\x01 \x01(\t\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x04role\x18\x64 \x01(\x0e\x32\x18.capsule.v1.OperatorRole\"\x7f\n\rAuthorizedKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x64\x64\x65\x64_by_kid\x18\x03 \x01(\t\x12\x15\n\radded_at_unix\x18\x04 \x01(\x03\x12&\n\x04role\x18\x64 \x01(\x0e\x32\x18.capsule.v1.OperatorRole\"U\n\rKeyAddRequest\x12\x0e\n\x06pubkey\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x64 \x01(\x0e\x32\x18.capsule.v1.OperatorRole\"8\n\x0eKeyAddResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.capsule.v1.AuthorizedKey\"\x10\n\x0eKeyListRequest\":\n\x0fKeyListResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.capsule.v1.AuthorizedKey\"\x1f\n\x10KeyRemoveRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\"\x13\n\x11KeyRemoveResponse\"E\n\x0eSetRoleRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.capsule.v1.OperatorRole\"9\n\x0fSetRoleResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.capsule.v1.AuthorizedKey*|\n\x0cOperatorRole\x12\x1d\n\x19OPERATOR_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13OPERATOR_ROLE_ADMIN\x10\x01\x12\x1a\n\x16OPERATOR_ROLE_OPERATOR\x10\x02\x12\x18\n\x14OPERATOR_ROLE_READER\x10\x03\x32\xdf\x02\n\x0fIdentityService\x12<\n\x05\x41\x64opt\x12\x18.capsule.v1.AdoptRequest\x1a\x19.capsule.v1.AdoptResponse\x12?\n\x06WhoAmI\x12\x19.capsule.v1.WhoAmIRequest\x1a\x1a.capsule.v1.WhoAmIResponse\x12?\n\x06KeyAdd\x12\x19.capsule.v1.KeyAddRequest\x1a\x1a.capsule.v1.KeyAddResponse\x12\x42\n\x07KeyList\x12\x1a.capsule.v1.KeyListRequest\x1a\x1b.capsule.v1.KeyListResponse\x12H\n\tKeyRemove\x12\x1c.capsule.v1.KeyRemoveRequest\x1a\x1d.capsule.v1.KeyRemoveResponse2U\n\x0fOperatorService\x12\x42\n\x07SetRole\x12\x1a.capsule.v1.SetRoleRequest\x1a\x1b.capsule.v1.SetRoleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capsule.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_OPERATORROLE']._serialized_start=867
+  _globals['_OPERATORROLE']._serialized_end=991
   _globals['_ADOPTREQUEST']._serialized_start=41
   _globals['_ADOPTREQUEST']._serialized_end=85
   _globals['_ADOPTRESPONSE']._serialized_start=87
-  _globals['_ADOPTRESPONSE']._serialized_end=167
-  _globals['_WHOAMIREQUEST']._serialized_start=169
-  _globals['_WHOAMIREQUEST']._serialized_end=184
-  _globals['_WHOAMIRESPONSE']._serialized_start=186
-  _globals['_WHOAMIRESPONSE']._serialized_end=249
-  _globals['_AUTHORIZEDKEY']._serialized_start=251
-  _globals['_AUTHORIZEDKEY']._serialized_end=338
-  _globals['_KEYADDREQUEST']._serialized_start=340
-  _globals['_KEYADDREQUEST']._serialized_end=385
-  _globals['_KEYADDRESPONSE']._serialized_start=387
-  _globals['_KEYADDRESPONSE']._serialized_end=443
-  _globals['_KEYLISTREQUEST']._serialized_start=445
-  _globals['_KEYLISTREQUEST']._serialized_end=461
-  _globals['_KEYLISTRESPONSE']._serialized_start=463
-  _globals['_KEYLISTRESPONSE']._serialized_end=521
-  _globals['_KEYREMOVEREQUEST']._serialized_start=523
-  _globals['_KEYREMOVEREQUEST']._serialized_end=554
-  _globals['_KEYREMOVERESPONSE']._serialized_start=556
-  _globals['_KEYREMOVERESPONSE']._serialized_end=575
-  _globals['_IDENTITYSERVICE']._serialized_start=578
-  _globals['_IDENTITYSERVICE']._serialized_end=929
+  _globals['_ADOPTRESPONSE']._serialized_end=207
+  _globals['_WHOAMIREQUEST']._serialized_start=209
+  _globals['_WHOAMIREQUEST']._serialized_end=224
+  _globals['_WHOAMIRESPONSE']._serialized_start=226
+  _globals['_WHOAMIRESPONSE']._serialized_end=329
+  _globals['_AUTHORIZEDKEY']._serialized_start=331
+  _globals['_AUTHORIZEDKEY']._serialized_end=458
+  _globals['_KEYADDREQUEST']._serialized_start=460
+  _globals['_KEYADDREQUEST']._serialized_end=545
+  _globals['_KEYADDRESPONSE']._serialized_start=547
+  _globals['_KEYADDRESPONSE']._serialized_end=603
+  _globals['_KEYLISTREQUEST']._serialized_start=605
+  _globals['_KEYLISTREQUEST']._serialized_end=621
+  _globals['_KEYLISTRESPONSE']._serialized_start=623
+  _globals['_KEYLISTRESPONSE']._serialized_end=681
+  _globals['_KEYREMOVEREQUEST']._serialized_start=683
+  _globals['_KEYREMOVEREQUEST']._serialized_end=714
+  _globals['_KEYREMOVERESPONSE']._serialized_start=716
+  _globals['_KEYREMOVERESPONSE']._serialized_end=735
+  _globals['_SETROLEREQUEST']._serialized_start=737
+  _globals['_SETROLEREQUEST']._serialized_end=806
+  _globals['_SETROLERESPONSE']._serialized_start=808
+  _globals['_SETROLERESPONSE']._serialized_end=865
+  _globals['_IDENTITYSERVICE']._serialized_start=994
+  _globals['_IDENTITYSERVICE']._serialized_end=1345
+  _globals['_OPERATORSERVICE']._serialized_start=1347
+  _globals['_OPERATORSERVICE']._serialized_end=1432
 # @@protoc_insertion_point(module_scope)

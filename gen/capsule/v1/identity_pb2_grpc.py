@@ -65,7 +65,8 @@ class IdentityServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Adopt(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Enrols the first key, while the claim window is open; succeeds at any time for a key that is enrolled.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -258,6 +259,78 @@ class IdentityService:
             '/capsule.v1.IdentityService/KeyRemove',
             capsule_dot_v1_dot_identity__pb2.KeyRemoveRequest.SerializeToString,
             capsule_dot_v1_dot_identity__pb2.KeyRemoveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class OperatorServiceStub:
+    """Missing associated documentation comment in .proto file."""
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.SetRole = channel.unary_unary(
+                '/capsule.v1.OperatorService/SetRole',
+                request_serializer=capsule_dot_v1_dot_identity__pb2.SetRoleRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_identity__pb2.SetRoleResponse.FromString,
+                _registered_method=True)
+
+
+class OperatorServiceServicer:
+    """Missing associated documentation comment in .proto file."""
+
+    def SetRole(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_OperatorServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'SetRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRole,
+                    request_deserializer=capsule_dot_v1_dot_identity__pb2.SetRoleRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_identity__pb2.SetRoleResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'capsule.v1.OperatorService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('capsule.v1.OperatorService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class OperatorService:
+    """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def SetRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.OperatorService/SetRole',
+            capsule_dot_v1_dot_identity__pb2.SetRoleRequest.SerializeToString,
+            capsule_dot_v1_dot_identity__pb2.SetRoleResponse.FromString,
             options,
             channel_credentials,
             insecure,

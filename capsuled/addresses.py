@@ -1,0 +1,30 @@
+"""Where the network's API is served: addresses as an operator gives them."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+DEFAULT_LISTEN = "127.0.0.1:50000"
+"""Of a hosted daemon; the OS listens on all of its addresses."""
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """`addresses`: HOST:PORT each, none for nowhere. `asked`: an operator named them, so every one must work."""
+
+    addresses: tuple[str, ...] = (DEFAULT_LISTEN,)
+    asked: bool = False
+
+
+def parse_listen(given: Sequence[str] | None) -> Listen:
+    """From the command line. Raises ValueError with a sentence."""
+    if not given:
+        return Listen()
+    if "none" in given:
+        if len(given) > 1:
+            raise ValueError("`--listen none` goes with no other --listen")
+        return Listen((), asked=True)
+    for address in given:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+            raise ValueError(f"{address!r} is no ADDRESS:PORT: say 0.0.0.0:50000, [::]:50000 or 192.0.2.7:50000")
+    return Listen(tuple(given), asked=True)

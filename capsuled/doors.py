@@ -1,0 +1,344 @@
+"""The two ways in: the unix socket, whose user is root's equal, and the network, where every call proves whose it is.
+
+A door turns a call's metadata into a session, or denies it. The interceptor stands in it: it asks the door, holds the
+method's rule against the role, reads requests with care (what is no message is the client's error), maps errors, notes
+reads, and keeps streams so that they can be cut.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from operator import attrgetter
+from typing import Any, NoReturn, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError
+from msgspec.structs import replace
+
+from capsuled.denials import Denials
+from capsuled.engine import Engine
+from capsuled.live import LiveStreams
+from capsuled.replays import ReplayGuard
+from capsuled.roles import INSIDE, Rule, rule_of
+from capsuled.rpc import Refused, abort, caller_of, drained, refuse, status_of_error
+from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
+from capsuled.tokens import TokenRefused, check, read
+from journal.clock import Clock
+from journal.entry import LOCAL, SYSTEM, Actor
+from journal.errors import JournalError
+from journal.events import CallDenied
+from projections.refusals import Refusal, refused
+from projections.rights import may, permit_inside
+from projections.state import Operator
+
+PATIENCE_S = 10.0
+"""How long a caller whom nobody knows may take to send its one message."""
+
+CALL_ID_CHARS = 128
+LOGIN_CHARS = 64
+
+Metadata = Mapping[str, Any]
+
+
+class Denied(Refused):
+    """Raised by a door. `actor` is who was proven to call (the system, if nobody), `claimed` a key id without proof."""
+
+    def __init__(
+        self, refusal: Refusal, actor: Actor = SYSTEM, claimed: str = "", session: Session | None = None
+    ) -> None:
+        super().__init__(refusal)
+        self.actor = actor
+        self.claimed = claimed
+        self.session = session or Session(actor)
+
+
+class Door(Protocol):
+    """One way in."""
+
+    def enter(self, method: str, rule: Rule, metadata: Metadata) -> Session:
+        """Who calls. Raises Denied."""
+        ...
+
+
+class LocalDoor:
+    """The unix socket: its mode says who may open it. The login name is what the client says: unverified."""
+
+    def enter(self, method: str, rule: Rule, metadata: Metadata) -> Session:
+        """Always the local admin."""
+        return Session(
+            LOCAL,
+            login=str(metadata.get("capsule-login", ""))[:LOGIN_CHARS],
+            call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
+        )
+
+
+class NetworkDoor:
+    """TLS: a token with every call. `operators` gives the keys that are enrolled now."""
+
+    def __init__(
+        self, capsule_id: str, operators: Callable[[], Mapping[str, Operator]], guard: ReplayGuard, clock: Clock
+    ) -> None:
+        self._capsule_id = capsule_id
+        self._operators = operators
+        self._guard = guard
+        self._clock = clock
+
+    def enter(self, method: str, rule: Rule, metadata: Metadata) -> Session:
+        """The operator that the token proves, if the role suffices."""
+        if rule.role == "open":
+            return Session(ANONYMOUS)
+        try:
+            operator, jti, expiry = self._proven(str(metadata.get("authorization", "")))
+        except TokenRefused as error:
+            refusal = refused("UNAUTHENTICATED", error.reason, error.message)
+            raise Denied(refusal, claimed=error.claimed) from None
+        session = Session(
+            Actor("operator", operator.kid, operator.name, operator.role),
+            jti=jti,
+            token_exp=expiry,
+            call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
+        )
+        if not may(operator.role, rule.role):
+            message = (
+                f"the role {operator.role} does not suffice for {method}: it takes the role {rule.role}. "
+                "`capsulectl key list` shows who is an admin here"
+            )
+            raise Denied(refused("PERMISSION_DENIED", "ROLE_LACKS", message), session.actor, session=session)
+        return session
+
+    def _proven(self, authorization: str) -> tuple[Operator, str, int]:
+        token = read(authorization)
+        operators = self._operators()
+        operator = operators.get(token.kid)
+        if operator is None:
+            raise TokenRefused("KEY_UNKNOWN", _unknown(operators), token.kid[:64] if token.kid.isprintable() else "")
+        now_s = self._clock.wall_ns() / 1e9
+        check(token, operator.public_key, self._capsule_id, now_s)
+        claims = token.claims
+        if not self._guard.take(operator.kid, claims.jti, claims.exp, now_s):
+            raise TokenRefused(
+                "TOKEN_REPLAYED", "this token was used before: every call needs one of its own", operator.kid
+            )
+        return operator, claims.jti, claims.exp
+
+
+def _unknown(operators: Mapping[str, Operator]) -> str:
+    if not operators:
+        return "no key is enrolled on this capsule yet: `capsulectl adopt ADDRESS` enrols yours"
+    return (
+        "this key is not enrolled on this capsule, or was removed: an admin of it can add it with "
+        "`capsulectl key add` (`capsulectl key show` prints yours)"
+    )
+
+
+Note = Callable[[str, Any, Any], None]
+"""Called with (method, request, context) after a unary read that succeeded, and when a streaming read begins."""
+
+
+class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Stands in one door."""
+
+    def __init__(
+        self, door: Door, engine: Engine, denials: Denials, live: LiveStreams, note: Note, clock: Clock
+    ) -> None:
+        self._door = door
+        self._engine = engine
+        self._denials = denials
+        self._live = live
+        self._note = note
+        self._clock = clock
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        """Let the call in to the handler that grpc found, or to one that denies it."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        method = details.method.removeprefix("/").removeprefix("capsule.v1.")
+        rule = rule_of(method)
+        began_ns = self._clock.mono_ns()
+        try:
+            session = self._door.enter(method, rule, dict(details.invocation_metadata or ()))
+        except Denied as denied:
+            return grpc.stream_stream_rpc_method_handler(self._deny(denied, method, handler.request_streaming))
+        session = replace(session, began_ns=began_ns)
+        return _Entered(self, handler, method, rule, session).handler()
+
+    def _deny(self, denied: Denied, method: str, streaming: bool) -> Callable[..., AsyncIterator[Any]]:
+        async def deny(requests: Any, context: Any) -> AsyncIterator[Any]:
+            session, refusal = denied.session, denied.refusal
+            event = CallDenied(
+                method=method.replace("/", "."),
+                reason=refusal.reason,
+                code=refusal.code,
+                peer=address_of(context),
+                jti=session.jti,
+                token_exp=session.token_exp,
+                claimed=denied.claimed,
+            )
+            self._denials.note(event, denied.actor)
+            if streaming:
+                await drained(requests)
+            await abort(context, denied)
+            yield b""
+
+        return deny
+
+    def noted(self, method: str, rule: Rule, request: Any, context: Any) -> None:
+        """A read, for the audit stream. What is open to all says nothing about anybody."""
+        if not rule.acts and rule.role != "open":
+            self._note(method, request, context)
+
+    def check_inside(self, method: str, session: Session, message: Any) -> None:
+        """Raises Refused when the caller's role does not reach into the workload that the message names."""
+        path = INSIDE.get(method)
+        if path is not None:
+            name = attrgetter(path)(message)
+            refusal = permit_inside(session.actor.role, self._engine.machine, name)
+            if refusal is not None:
+                raise Refused(refusal)
+
+    async def end(self, method: str, rule: Rule, request: Any, context: Any, error: BaseException) -> NoReturn:
+        """A call that failed: the client hears why, and so does the journal if it was to act and nobody told it yet."""
+        dry = getattr(request, "dry_run", False)
+        if rule.acts and not dry and not CURRENT.get().told.yes and not isinstance(error, JournalError):
+            code, reason, message, fields = status_of_error(error)
+            name = getattr(request, "name", "")
+            with contextlib.suppress(JournalError):
+                await self._engine.refuse(
+                    Refusal(code.name, reason, message, fields),
+                    caller_of(context, method.replace("/", "."), request),
+                    (name,) if name else (),
+                )
+        await abort(context, error)
+
+    def counted(self, session: Session, rule: Rule) -> Any:
+        """The stream of a key can be cut; the machine's own socket has no key."""
+        kid = session.actor.id
+        return contextlib.nullcontext() if session.actor == LOCAL else self._live.opened(kid, rule)
+
+
+class _Entered:
+    """One call that was let in: the servicer's handler with everything around it."""
+
+    def __init__(self, interceptor: Interceptor, handler: Any, method: str, rule: Rule, session: Session) -> None:
+        self._interceptor = interceptor
+        self._handler = handler
+        self._method = method
+        self._rule = rule
+        self._session = session
+
+    def handler(self) -> Any:
+        """What grpc runs. Requests come as bytes, so that bytes which are no message are the client's error."""
+        inner = self._handler
+        if inner.unary_unary and self._rule.role == "open":
+            return grpc.stream_unary_rpc_method_handler(self._patient, None, inner.response_serializer)
+        if inner.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(self._unary_unary, None, inner.response_serializer)
+        if inner.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(self._stream_unary, None, inner.response_serializer)
+        if inner.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(self._unary_stream, None, inner.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(self._stream_stream, None, inner.response_serializer)
+
+    def _enter(self, context: Any) -> None:
+        CURRENT.set(replace(self._session, peer=address_of(context)))
+
+    def _read(self, raw: bytes) -> Any:
+        deserialize = self._handler.request_deserializer
+        if deserialize is None:
+            return raw
+        try:
+            return deserialize(raw)
+        except (DecodeError, ValueError):
+            refuse("INVALID_ARGUMENT", "BAD_MESSAGE", f"the request of {self._method} is no message of its type")
+
+    async def _end(self, request: Any, context: Any, error: BaseException) -> NoReturn:
+        await self._interceptor.end(self._method, self._rule, request, context, error)
+
+    async def _messages(self, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        first = True
+        async for raw in requests:
+            message = self._read(raw)
+            if first:
+                self._interceptor.check_inside(self._method, self._session, message)
+                first = False
+            yield message
+
+    async def _unary_unary(self, raw: bytes, context: Any) -> Any:
+        self._enter(context)
+        request = None
+        try:
+            request = self._read(raw)
+            answer = await self._handler.unary_unary(request, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:
+            await self._end(request, context, error)
+        self._interceptor.noted(self._method, self._rule, request, context)
+        return answer
+
+    async def _patient(self, requests: AsyncIterator[bytes], context: Any) -> Any:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                raw = await anext(aiter(requests), None)
+        except TimeoutError:
+            raw = None
+        if raw is None:
+            await abort(context, Refused(refused("INVALID_ARGUMENT", "NO_MESSAGE", "the call sent no message")))
+        return await self._unary_unary(raw, context)
+
+    async def _stream_unary(self, requests: AsyncIterator[bytes], context: Any) -> Any:
+        self._enter(context)
+        with self._interceptor.counted(self._session, self._rule) as stream:
+            try:
+                answer = await self._handler.stream_unary(self._messages(requests), context)
+            except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                await _cut(stream, context)
+                raise
+            except Exception as error:
+                await self._end(None, context, error)
+        self._interceptor.noted(self._method, self._rule, None, context)
+        return answer
+
+    async def _unary_stream(self, raw: bytes, context: Any) -> AsyncIterator[Any]:
+        self._enter(context)
+        request = None
+        try:
+            request = self._read(raw)
+            self._interceptor.check_inside(self._method, self._session, request)
+        except Refused as error:
+            await self._end(request, context, error)
+        async for item in self._streamed(self._handler.unary_stream, request, context):
+            yield item
+
+    async def _stream_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
+        async for item in self._streamed(self._handler.stream_stream, self._messages(requests), context):
+            yield item
+
+    async def _streamed(
+        self, handle: Callable[..., AsyncIterator[Any]], request: Any, context: Any
+    ) -> AsyncIterator[Any]:
+        self._enter(context)
+        self._interceptor.noted(self._method, self._rule, request, context)
+        with self._interceptor.counted(self._session, self._rule) as stream:
+            try:
+                async for item in handle(request, context):
+                    yield item
+            except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                await _cut(stream, context)
+                raise
+            except Exception as error:
+                await self._end(request, context, error)
+
+
+async def _cut(stream: Any, context: Any) -> None:
+    """A task that was cancelled because its key lost its right still has to tell why; any other just ends."""
+    if stream is not None and stream.cut is not None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        await abort(context, Refused(stream.cut))

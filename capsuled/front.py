@@ -1,0 +1,209 @@
+"""The front of the house: doors, servers and servicers, each built once and handed what it needs."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import msgspec
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from capsule.v1 import (
+    capsule_pb2_grpc,
+    history_pb2_grpc,
+    identity_pb2_grpc,
+    image_pb2_grpc,
+    machine_pb2_grpc,
+    volume_pb2_grpc,
+    workload_pb2_grpc,
+)
+from capsuled.addresses import Listen
+from capsuled.declare import Declarations
+from capsuled.denials import Denials, Rate
+from capsuled.doors import Interceptor, LocalDoor, NetworkDoor
+from capsuled.emergency import Emergencies
+from capsuled.engine import Engine
+from capsuled.exec_stream import ExecStreams
+from capsuled.layout import Layout
+from capsuled.listening import bind_socket, bind_tls, local_server, network_server
+from capsuled.live import LiveStreams
+from capsuled.logs.keeping import Logs
+from capsuled.memory import Recollection
+from capsuled.replays import ReplayGuard
+from capsuled.resolve import Resolver
+from capsuled.roster import Roster
+from capsuled.rpc import caller_of
+from capsuled.sealing import Vault
+from capsuled.services.absent import NoVolumes
+from capsuled.services.capsule import About, CapsuleService
+from capsuled.services.history import HistoryService
+from capsuled.services.identity import IdentityService, Me, OperatorService
+from capsuled.services.images import ImageService
+from capsuled.services.machine import MachineService
+from capsuled.services.workloads import WorkloadService
+from capsuled.startup import Memory, used_tokens
+from capsuled.tls import Certificate
+from effects.containers.exec_protocol import Executor
+from effects.containers.protocol import ContainerDriver
+from effects.images.protocol import ImageStore
+from journal.clock import Clock
+from journal.events import CallRead
+from journal.sequencer import Draft
+
+STOP_GRACE_S = 1.0
+
+
+class House(msgspec.Struct):
+    """What the servicers work with."""
+
+    layout: Layout
+    engine: Engine
+    memory: Memory
+    containers: ContainerDriver
+    executor: Executor
+    images: ImageStore
+    subnet: str
+    logs: Logs
+    vault: Vault
+    clock: Clock
+    about: About
+    certificate: Certificate
+
+
+class Doorway(msgspec.Struct):
+    """What stands between a client and the servicers: who may come in, who is in, who was sent away."""
+
+    roster: Roster
+    guard: ReplayGuard
+    live: LiveStreams
+    denials: Denials
+
+
+class Servers(msgspec.Struct):
+    """The socket's, and the network's where there is one."""
+
+    local: grpc.aio.Server
+    network: grpc.aio.Server | None
+    health: Any
+
+    async def start(self) -> None:
+        """Serve."""
+        await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
+        for server in filter(None, (self.local, self.network)):
+            await server.start()
+
+    async def stop(self) -> None:
+        """Give calls a moment to end."""
+        await self.health.enter_graceful_shutdown()
+        await asyncio.gather(*(one.stop(STOP_GRACE_S) for one in (self.local, self.network) if one is not None))
+
+
+def make_doorway(house: House, rate: Rate | None = None) -> Doorway:
+    """The doorway as this life of the daemon begins: tokens that an earlier one took are taken."""
+    memory, engine, clock = house.memory, house.engine, house.clock
+    live = LiveStreams()
+    roster = Roster(house.layout.operators_cache, engine, live, trusted=memory.journal is not None)
+    guard = ReplayGuard()
+    if memory.reader is not None:
+        now_ns = clock.wall_ns()
+        guard.remember(used_tokens(memory.reader, now_ns), now_ns / 1e9)
+    return Doorway(roster, guard, live, Denials(engine, clock, rate))
+
+
+def make_servers(house: House, doorway: Doorway, listen: Listen) -> Servers:
+    """Bound, not yet serving. Raises OSError for an address that cannot be had."""
+    about, clock = house.about, house.clock
+    network_door = NetworkDoor(about.identity.capsule_id, doorway.roster.operators, doorway.guard, clock)
+
+    def interceptor(door: LocalDoor | NetworkDoor) -> Interceptor:
+        return Interceptor(door, house.engine, doorway.denials, doorway.live, _noter(house.memory), clock)
+
+    local = local_server(interceptor(LocalDoor()))
+    network = network_server(interceptor(network_door)) if listen.addresses else None
+    servers = Servers(local, network, health.aio.HealthServicer())  # type: ignore[attr-defined]
+    add_services = _services(house, doorway)
+    for server in filter(None, (local, network)):
+        names = add_services(server)
+        health_pb2_grpc.add_HealthServicer_to_server(servers.health, server)
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    about.fingerprint = house.certificate.fingerprint
+    if network is not None:
+        about.addresses = bind_tls(network, listen, house.certificate)
+    bind_socket(local, house.layout.socket)
+    return servers
+
+
+def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], list[str]]:
+    """Made once, for every server: what this returns adds them to one, and names them."""
+    engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
+    side_log = None if memory.journal is None else memory.journal.side_log
+    resolver = Resolver(house.images, house.vault, house.subnet)
+    declarations = Declarations(engine, resolver, Recollection(memory.reader))
+    emergencies = Emergencies(engine, house.containers, clock, side_log)
+    me = Me(about.identity.capsule_id, house.certificate.fingerprint)
+    services: dict[str, tuple[Callable[[Any, grpc.aio.Server], None], Any]] = {
+        "WorkloadService": (
+            workload_pb2_grpc.add_WorkloadServiceServicer_to_server,
+            WorkloadService(
+                engine,
+                declarations,
+                house.logs.streams,
+                ExecStreams(engine, house.executor),
+                emergencies,
+            ),
+        ),
+        "MachineService": (
+            machine_pb2_grpc.add_MachineServiceServicer_to_server,
+            MachineService(engine, declarations),
+        ),
+        "ImageService": (
+            image_pb2_grpc.add_ImageServiceServicer_to_server,
+            ImageService(engine, house.images),
+        ),
+        "CapsuleService": (
+            capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
+            CapsuleService(about, engine, _head_of(memory), house.logs.own),
+        ),
+        "VolumeService": (volume_pb2_grpc.add_VolumeServiceServicer_to_server, NoVolumes()),
+        "IdentityService": (
+            identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+            IdentityService(me, engine, doorway.roster, doorway.denials, clock),
+        ),
+        "OperatorService": (identity_pb2_grpc.add_OperatorServiceServicer_to_server, OperatorService(engine)),
+    }
+    if memory.environment is not None and memory.reader is not None:
+        services["HistoryService"] = (
+            history_pb2_grpc.add_HistoryServiceServicer_to_server,
+            HistoryService(memory.environment, memory.reader, engine),
+        )
+
+    def add_to(server: grpc.aio.Server) -> list[str]:
+        for add, servicer in services.values():
+            add(servicer, server)
+        return [f"capsule.v1.{name}" for name in services]
+
+    return add_to
+
+
+def _head_of(memory: Memory) -> Callable[[], tuple[int, str]]:
+    def head() -> tuple[int, str]:
+        last = None if memory.reader is None else memory.reader.last()
+        return (0, "") if last is None else (last.header.seq, last.hash.hex())
+
+    return head
+
+
+def _noter(memory: Memory) -> Callable[[str, Any, Any], None]:
+    """Reads go into the audit stream; what acts stands among the facts, and dry runs nowhere."""
+
+    def note(method: str, request: Any, context: Any) -> None:
+        if memory.journal is None:
+            return
+        caller = caller_of(context, method.replace("/", "."))
+        event = CallRead(
+            method=caller.method, object=getattr(request, "name", ""), login=caller.login, peer=caller.peer
+        )
+        memory.journal.note(Draft(event, caller.actor))
+
+    return note

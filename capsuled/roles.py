@@ -1,0 +1,92 @@
+"""One table says, for every method, who may call it and whether it acts. A method that stands nowhere is an admin's.
+
+Roles include those below them. Fields that need more than their method are judged on what would be declared
+(projections/rights.py), so that every way to declare it meets the same rule.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from journal.specs import Role
+
+Needed = Role | Literal["open"]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """`role`: who may call it at least; `open`: anybody, without a token. `acts`: it may change something."""
+
+    role: Needed
+    acts: bool
+
+
+def _reads(role: Needed) -> Rule:
+    return Rule(role, acts=False)
+
+
+def _acts(role: Needed) -> Rule:
+    return Rule(role, acts=True)
+
+
+METHODS: dict[str, Rule] = {
+    "CapsuleService/GetInfo": _reads("reader"),
+    "CapsuleService/StreamLogs": _reads("reader"),
+    "CapsuleService/UpdateOS": _acts("operator"),
+    "CapsuleService/UpdateConfirm": _acts("operator"),
+    "CapsuleService/RebootNode": _acts("operator"),
+    "HistoryService/List": _reads("reader"),
+    "HistoryService/Show": _reads("reader"),
+    "HistoryService/Replay": _reads("reader"),
+    "HistoryService/Verify": _reads("reader"),
+    "HistoryService/Stats": _reads("reader"),
+    "HistoryService/Export": _reads("reader"),
+    "IdentityService/Adopt": _acts("open"),  # open only while the claim window is: admission says so
+    "IdentityService/WhoAmI": _reads("reader"),
+    "IdentityService/KeyAdd": _acts("admin"),
+    "IdentityService/KeyList": _reads("reader"),
+    "IdentityService/KeyRemove": _acts("admin"),
+    "OperatorService/SetRole": _acts("admin"),
+    "ImageService/List": _reads("reader"),
+    "ImageService/Push": _acts("operator"),
+    "InstallService/Status": _reads("open"),  # registered in installer mode only
+    "InstallService/Install": _acts("open"),
+    "MachineService/ApplyAll": _acts("operator"),
+    # A difference tells whether a sealed value equals a guess: not for those who may not set it.
+    "MachineService/Diff": _reads("operator"),
+    "MachineService/Watch": _reads("reader"),
+    "VolumeService/Create": _acts("operator"),
+    "VolumeService/Get": _reads("reader"),
+    "VolumeService/List": _reads("reader"),
+    "VolumeService/Delete": _acts("operator"),
+    "VolumeService/Resize": _acts("operator"),
+    "WorkloadService/Apply": _acts("operator"),
+    "WorkloadService/Get": _reads("reader"),
+    "WorkloadService/List": _reads("reader"),
+    "WorkloadService/Delete": _acts("operator"),
+    "WorkloadService/Logs": _reads("reader"),
+    "WorkloadService/Exec": _acts("operator"),
+    "WorkloadService/Restart": _acts("operator"),
+    "WorkloadService/Stop": _acts("operator"),
+    "WorkloadService/Start": _acts("operator"),
+    "WorkloadService/CopyTo": _acts("operator"),
+    "WorkloadService/CopyFrom": _acts("operator"),
+    "grpc.health.v1.Health/Check": _reads("open"),  # says that the API serves, and nothing else
+    "grpc.health.v1.Health/List": _reads("reader"),
+    "grpc.health.v1.Health/Watch": _reads("reader"),
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _reads("admin"),
+}
+
+UNLISTED = Rule("admin", acts=True)
+
+INSIDE: dict[str, str] = {
+    "WorkloadService/Exec": "config.name",
+    "WorkloadService/CopyTo": "metadata.name",
+    "WorkloadService/CopyFrom": "name",
+}
+"""These reach inside the workload that their first message names here: into one that is root on the machine by another
+name, they are an admin's."""
+
+
+def rule_of(method: str) -> Rule:
+    """The rule of a method, named like `WorkloadService/Apply`, or with its package where that is not ours."""
+    return METHODS.get(method, UNLISTED)

@@ -1,0 +1,156 @@
+"""IdentityService and OperatorService: keys in, keys out, and who is asking."""
+
+from typing import Any
+
+from capsule.v1 import identity_pb2 as pb
+from capsule.v1.identity_pb2_grpc import IdentityServiceServicer, OperatorServiceServicer
+from capsuled.denials import Denials
+from capsuled.engine import Engine
+from capsuled.roster import Roster
+from capsuled.rpc import Refused, caller_of, refuse
+from capsuled.session import ANONYMOUS
+from capsuled.tokens import kid_of
+from journal.clock import Clock
+from journal.errors import JournalError
+from journal.events import CallDenied
+from journal.specs import Role
+from projections.enrolment import admit_key
+from projections.intents import AddKey, Adopt, ChangeRole, Intent, RemoveKey
+from projections.refusals import Refusal
+from projections.state import Operator
+
+KEY_BYTES = 32
+
+_ROLES: dict[int, Role] = {
+    pb.OPERATOR_ROLE_ADMIN: "admin",
+    pb.OPERATOR_ROLE_OPERATOR: "operator",
+    pb.OPERATOR_ROLE_READER: "reader",
+}
+_ROLES_OUT: dict[str, Any] = {role: number for number, role in _ROLES.items()}
+
+
+class Me:
+    """What a client learns of the machine when it adopts it."""
+
+    def __init__(self, capsule_id: str, fingerprint: str) -> None:
+        self.capsule_id = capsule_id
+        self.fingerprint = fingerprint
+
+
+class IdentityService(IdentityServiceServicer):
+    """See proto/capsule/v1/identity.proto."""
+
+    def __init__(self, me: Me, engine: Engine, roster: Roster, denials: Denials, clock: Clock) -> None:
+        self._me = me
+        self._engine = engine
+        self._roster = roster
+        self._denials = denials
+        self._clock = clock
+
+    async def Adopt(self, request: pb.AdoptRequest, context: Any) -> pb.AdoptResponse:
+        """Open to all, so what is refused is recorded at a bounded rate, and what changes nothing not at all."""
+        caller = caller_of(context, "IdentityService.Adopt", request)
+        kid = kid_of(request.pubkey)
+        intent = Adopt(kid, request.pubkey.hex(), request.name, self._clock.boot_id, self._clock.mono_ns())
+        verdict = admit_key(self._engine.machine, intent)
+        if isinstance(verdict, Refusal):
+            event = CallDenied(
+                method=caller.method,
+                reason=verdict.reason,
+                code=verdict.code,
+                objects=(kid,),
+                peer=caller.peer,
+                given=tuple(path for path, _ in caller.arguments),
+            )
+            self._denials.note(event, ANONYMOUS)
+            caller.told.yes = True
+            raise Refused(verdict)
+        if verdict and kid not in self._roster.operators():
+            try:
+                await self._call(intent, caller)
+            except JournalError as error:
+                refuse("FAILED_PRECONDITION", "ADOPTION_CLOSED", f"adoption window closed: {error}")
+        await self._engine.durable()
+        operator = self._roster.operators()[kid]
+        return pb.AdoptResponse(
+            capsule_id=self._me.capsule_id,
+            kid=kid,
+            tls_fingerprint_sha256=self._me.fingerprint,
+            role=_ROLES_OUT[operator.role],
+        )
+
+    async def WhoAmI(self, request: pb.WhoAmIRequest, context: Any) -> pb.WhoAmIResponse:
+        """The caller, as the machine knows it."""
+        actor = caller_of(context, "IdentityService.WhoAmI").actor
+        local = actor.kind == "local"
+        return pb.WhoAmIResponse(
+            capsule_id=self._me.capsule_id,
+            kid="" if local else actor.id,
+            name="local" if local else actor.name,
+            role=_ROLES_OUT[actor.role],
+        )
+
+    async def KeyList(self, request: pb.KeyListRequest, context: Any) -> pb.KeyListResponse:
+        """In the order in which they were enrolled."""
+        await self._engine.durable()
+        operators = sorted(self._roster.operators().values(), key=lambda one: one.seq)
+        return pb.KeyListResponse(keys=[key_message(one) for one in operators])
+
+    async def KeyAdd(self, request: pb.KeyAddRequest, context: Any) -> pb.KeyAddResponse:
+        """Clients that know no roles mean an admin."""
+        caller = caller_of(context, "IdentityService.KeyAdd", request)
+        role: Role | None = "admin" if not request.role else _ROLES.get(request.role)
+        if role is None:
+            refuse("INVALID_ARGUMENT", "BAD_ROLE", "the role is not one this release knows", "role")
+        kid = kid_of(request.pubkey)
+        by = caller.actor.id if caller.actor.kind == "operator" else ""
+        await self._call(AddKey(kid, request.pubkey.hex(), request.name, role, by), caller)
+        return pb.KeyAddResponse(key=key_message(_enrolled(self._engine, kid)))
+
+    async def KeyRemove(self, request: pb.KeyRemoveRequest, context: Any) -> pb.KeyRemoveResponse:
+        """Its open streams are cut, too: see Roster."""
+        await self._call(RemoveKey(request.kid), caller_of(context, "IdentityService.KeyRemove", request))
+        return pb.KeyRemoveResponse()
+
+    async def _call(self, intent: Intent, caller: Any) -> None:
+        outcome = await self._engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+
+
+class OperatorService(OperatorServiceServicer):
+    """See proto/capsule/v1/identity.proto."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def SetRole(self, request: pb.SetRoleRequest, context: Any) -> pb.SetRoleResponse:
+        """From the next call on."""
+        role = _ROLES.get(request.role)
+        if role is None:
+            refuse("INVALID_ARGUMENT", "BAD_ROLE", "say which role: admin, operator or reader", "role")
+        outcome = await self._engine.call(
+            ChangeRole(request.kid, role), caller_of(context, "OperatorService.SetRole", request)
+        )
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        return pb.SetRoleResponse(key=key_message(_enrolled(self._engine, request.kid)))
+
+
+def _enrolled(engine: Engine, kid: str) -> Operator:
+    """A call that is answered again may find that the key has gone since."""
+    operator = engine.machine.operators.get(kid)
+    if operator is None:
+        refuse("NOT_FOUND", "KEY_NOT_FOUND", "the key was removed meanwhile", "kid")
+    return operator
+
+
+def key_message(operator: Operator) -> pb.AuthorizedKey:
+    """A key as clients see it."""
+    return pb.AuthorizedKey(
+        kid=operator.kid,
+        name=operator.name,
+        added_by_kid=operator.added_by,
+        added_at_unix=operator.added_at // 1_000_000_000,
+        role=_ROLES_OUT[operator.role],
+    )

@@ -1,0 +1,78 @@
+"""What a role may ask for beyond its methods: fields that are root on the machine by another name. Pure.
+
+It is judged on what would be declared, not on the message that asked for it, so every way to declare a workload meets
+the same rule; and on what a workload is, so that an exec into a privileged container needs what declaring it needs.
+"""
+
+from collections.abc import Mapping
+
+from journal.specs import ContainerSpec, Role
+from projections.intents import Apply, Intent
+from projections.refusals import Refusal, refused
+from projections.state import Machine
+
+RANK: Mapping[str, int] = {"reader": 1, "operator": 2, "admin": 3}
+
+FIELDS: Mapping[str, Mapping[str, Role]] = {
+    "ContainerSpec": {
+        "image": "operator",
+        "command": "operator",
+        "args": "operator",
+        "env": "operator",
+        "working_dir": "operator",
+        "user": "operator",
+        "mounts": "operator",
+        "network": "operator",  # but for the machine's own: see below
+        "ports": "operator",
+        "privileged": "admin",
+        "host_pid": "admin",
+        "host_mount": "admin",
+        "host_ipc": "admin",
+        "host_bind_paths": "admin",
+        "stop_grace_ms": "operator",
+        "restart": "operator",
+    },
+}
+"""Every field of every kind of spec, and who may set it: a test says that none is missing."""
+
+
+def may(role: str, needed: str) -> bool:
+    """Whether a role includes another. An unknown role is none."""
+    return RANK.get(role, 0) >= RANK[needed]
+
+
+def root_fields(spec: ContainerSpec) -> tuple[str, ...]:
+    """The fields by which the spec is root on the machine; empty for an ordinary one."""
+    roles = FIELDS[type(spec).__name__]
+    found = [name for name, role in roles.items() if role == "admin" and getattr(spec, name)]
+    # The host's network is a host namespace, too: whoever is in it reaches what the machine serves to itself.
+    return tuple(found + (["network"] if spec.network == "host" else []))
+
+
+def permit(role: str, intent: Intent) -> Refusal | None:
+    """Why a caller of this role may not ask for `intent`, or None. Its method was permitted already."""
+    if may(role, "admin") or not isinstance(intent, Apply):
+        return None
+    for declared in intent.workloads:
+        fields = root_fields(declared.spec)
+        if fields:
+            return _denied(role, f"{declared.name} would be root on the machine by another name", fields)
+    return None
+
+
+def permit_inside(role: str, machine: Machine, name: str) -> Refusal | None:
+    """Why a caller of this role may not reach inside a workload (exec, copies), or None."""
+    workload = machine.workloads.get(name)
+    if may(role, "admin") or workload is None:
+        return None
+    fields = root_fields(workload.spec)
+    return _denied(role, f"{name} is root on the machine by another name", fields) if fields else None
+
+
+def _denied(role: str, what: str, fields: tuple[str, ...]) -> Refusal:
+    return refused(
+        "PERMISSION_DENIED",
+        "ROLE_LACKS",
+        f"the role {role} does not suffice: {what} ({', '.join(fields)}). Ask an admin",
+        *(f"container.{field}" for field in fields),
+    )

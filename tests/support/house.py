@@ -1,0 +1,171 @@
+"""The daemon's whole front in this process, on twins: both doors, every servicer, a journal on the disk, no runtime."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from capsuled.addresses import Listen
+from capsuled.denials import Rate
+from capsuled.engine import Engine
+from capsuled.front import Doorway, House, make_doorway, make_servers
+from capsuled.identity import load_or_make
+from capsuled.layout import hosted
+from capsuled.logs.keeping import Logs
+from capsuled.sealing import Vault
+from capsuled.services.capsule import About
+from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
+from capsuled.tls import load_or_make_certificate
+from effects.containers.exec_protocol import ExecRequest, ExecSession
+from effects.containers.twin import TwinContainers, World
+from effects.errors import NotRunning
+from effects.images.twin import TwinImages
+from journal.clock import Clock, SystemClock
+from journal.codec import decode
+from journal.entry import SYSTEM, Header
+from journal.events import Event
+from projections.intents import DEFAULT_SUBNET, Intent
+from projections.refusals import Refusal
+
+IMAGE_DIGEST = "sha256:" + "1" * 64
+IMAGE = "docker.io/library/demo:1"
+
+
+class NoExecutor:
+    """Nothing runs here."""
+
+    async def open(self, request: ExecRequest) -> ExecSession:
+        raise NotRunning(f"{request.name} is not running")
+
+
+class Standing:
+    """A house that serves, on an event loop in a thread of its own; everything here may be called from the test's."""
+
+    def __init__(self, state: Path, clock: Clock | None = None, rate: Rate | None = None) -> None:
+        self.layout = hosted(state)
+        self.clock = clock or SystemClock()
+        self.rate = rate or Rate(burst=100_000)
+        self.address = ""
+        self.house: House
+        self.doorway: Doorway
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._stopping: asyncio.Event
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(30)
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        if self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def do(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run something on the house's loop and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(_awaited(work), self._loop).result(30)
+
+    def call(self, intent: Intent, caller: Any) -> Any:
+        """A call by the inner door: what a servicer hands to the engine."""
+        answer = self.do(lambda: self.house.engine.call(intent, caller))
+        assert not isinstance(answer, Refusal), answer
+        return answer
+
+    def entries(self) -> list[tuple[Header, Event | None]]:
+        """The journal's facts."""
+
+        async def read() -> list[tuple[Header, Event | None]]:
+            await self.house.engine.durable()
+            reader = self.house.memory.reader
+            assert reader is not None
+            return [(one.header, decode(one)) for one in reader.entries()]
+
+        found: list[tuple[Header, Event | None]] = self.do(read)
+        return found
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stopping = asyncio.Event()
+        self.layout.state.mkdir(parents=True, exist_ok=True)
+        identity = load_or_make(self.layout.identity)
+        memory = await open_memory(self.layout.journal, self.clock)
+        async with asyncio.TaskGroup() as group:
+            self.house = self._built(identity, memory, group)
+            await self._live(group)
+        if memory.journal is not None:
+            await memory.journal.close()
+
+    async def _live(self, group: asyncio.TaskGroup) -> None:
+        house = self.house
+        engine = house.engine
+        if house.memory.journal is not None:
+            engine.record(opening_events(engine.machine, self.clock, 1), reserved=True, actor=SYSTEM)
+            await engine.durable()
+        self.doorway = make_doorway(house, self.rate)
+        servers = make_servers(house, self.doorway, Listen(("127.0.0.1:0",), asked=True))
+        (self.address,) = house.about.addresses
+        await servers.start()
+        keeping = group.create_task(self.doorway.roster.keep())
+        self._ready.set()
+        await self._stopping.wait()
+        keeping.cancel()
+        await servers.stop()
+        self.doorway.denials.close()
+        house.logs.close()
+
+    def _built(self, identity: Any, memory: Memory, group: asyncio.TaskGroup) -> House:
+        log_file = self.layout.daemon_logs / "boot.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        log_file.touch()
+        engine = Engine(memory.journal or ClosedLog(memory.why), memory.machine, self.clock, frozenset())
+        world = World({IMAGE_DIGEST})
+        images = TwinImages(world.images)
+        images.name(IMAGE, IMAGE_DIGEST)
+        return House(
+            layout=self.layout,
+            engine=engine,
+            memory=memory,
+            containers=TwinContainers(world, _at_once),
+            executor=NoExecutor(),
+            images=images,
+            subnet=DEFAULT_SUBNET,
+            logs=Logs(engine, self.layout.logs, log_file, self.clock, group),
+            vault=Vault(self.layout.sealed, identity.machine_key),
+            clock=self.clock,
+            about=About(identity, self.layout.state, memory.state),
+            certificate=load_or_make_certificate(self.layout.certificate, identity.capsule_id),
+        )
+
+
+async def _awaited(work: Callable[[], Awaitable[Any]]) -> Any:
+    return await work()
+
+
+async def _at_once(point: str) -> None:
+    pass
+
+
+@contextmanager
+def standing(state: Path, clock: Clock | None = None, rate: Rate | None = None) -> Iterator[Standing]:
+    """A house for one test."""
+    made = Standing(state, clock, rate)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
