@@ -31,6 +31,7 @@ FIELDS: Mapping[str, Mapping[str, Role]] = {
         "host_bind_paths": "admin",
         "stop_grace_ms": "operator",
         "restart": "operator",
+        "log_max_bytes": "operator",
     },
 }
 """Every field of every kind of spec, and who may set it: a test says that none is missing."""
