@@ -14,18 +14,20 @@ Needed = Role | Literal["open"]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """`role`: who may call it at least; `open`: anybody, without a token. `acts`: it may change something."""
+    """`role`: who may call it at least; `open`: anybody, without a token. `acts`: it may change something, and is a
+    fact in the journal. `noted`: it is a read for the audit stream."""
 
     role: Needed
     acts: bool
+    noted: bool
 
 
 def _reads(role: Needed) -> Rule:
-    return Rule(role, acts=False)
+    return Rule(role, acts=False, noted=role != "open")
 
 
 def _acts(role: Needed) -> Rule:
-    return Rule(role, acts=True)
+    return Rule(role, acts=True, noted=False)
 
 
 METHODS: dict[str, Rule] = {
@@ -51,8 +53,8 @@ METHODS: dict[str, Rule] = {
     "InstallService/Status": _reads("open"),  # registered in installer mode only
     "InstallService/Install": _acts("open"),
     "MachineService/ApplyAll": _acts("operator"),
-    # A difference tells whether a sealed value equals a guess: not for those who may not set it.
-    "MachineService/Diff": _reads("operator"),
+    # A dry run, which is written nowhere. It tells whether a sealed value equals a guess: not for readers.
+    "MachineService/Diff": Rule("operator", acts=False, noted=False),
     "MachineService/Watch": _reads("reader"),
     "VolumeService/Create": _acts("operator"),
     "VolumeService/Get": _reads("reader"),
@@ -76,7 +78,7 @@ METHODS: dict[str, Rule] = {
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _reads("admin"),
 }
 
-UNLISTED = Rule("admin", acts=True)
+UNLISTED = _acts("admin")
 
 INSIDE: dict[str, str] = {
     "WorkloadService/Exec": "config.name",
