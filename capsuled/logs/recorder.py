@@ -154,6 +154,7 @@ class Recorder:
             self._finish(recorded)
             return
         self._recorded[workload.name] = recorded
+        self._hold_to_bound(recorded)  # it may have outgrown it while nobody was here
         for stream in STREAMS:
             grew, let_go = self._grew(recorded, stream), self._let_go_of(recorded, stream)
             recorded.watched.append(self._growth.watch(files.paths[stream], grew, let_go))
