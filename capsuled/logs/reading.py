@@ -72,9 +72,16 @@ class RunReader:
 
     # --- where to begin and end ----------------------------------------------------------------------------------
 
-    def since(self, at_ms: int) -> None:
-        """Begin with the first line that was seen at this time or later. Without an index, with the first there is."""
-        self._at |= {stream: self._line_start(stream, end) for stream, end in self._reached(at_ms - 1).items()}
+    def since(self, at_ms: int, ended: bool = False) -> None:
+        """Begin with the first line that was seen at this time or later. Without an index, with the first there is.
+
+        Half a line at the end may become one later, unless the run has ended.
+        """
+        ends = self._reached(at_ms - 1)
+        whole = self._sizes() if ended else {}
+        self._at |= {
+            stream: end if end == whole.get(stream) else self._line_start(stream, end) for stream, end in ends.items()
+        }
         self._find_block()
 
     def until(self, at_ms: int) -> None:
@@ -104,8 +111,11 @@ class RunReader:
                 ends[mark.stream] = mark.end
         return ends
 
-    def tail(self, lines: int) -> None:
-        """Begin `lines` lines before the end, over both streams in their order; never before the present beginning."""
+    def tail(self, lines: int) -> int:
+        """Begin `lines` lines before the end, over both streams in their order; never before the present beginning.
+
+        Returns how many of them there are not.
+        """
         self._open()
         sizes = self._sizes()
         begin, wanted = dict(sizes), lines
@@ -119,11 +129,10 @@ class RunReader:
             found, begin[stream] = count_back(self._fds[stream], low, end, wanted)
             wanted -= found
             if wanted < 0:
-                break
-        else:
-            return
-        self._at |= {stream: max(self._at[stream], self._line_start(stream, at)) for stream, at in begin.items()}
-        self._find_block()
+                self._at |= {one: max(self._at[one], self._line_start(one, at)) for one, at in begin.items()}
+                self._find_block()
+                return 0
+        return wanted
 
     def _backwards(self, sizes: dict[int, int]) -> Iterator[tuple[int, int, int]]:
         """(stream, start, end) from the newest to the oldest, adjoining."""

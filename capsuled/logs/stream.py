@@ -33,41 +33,59 @@ class LogStreams:
     async def stream(self, workload: Workload, request: pb.WorkloadLogsRequest) -> AsyncIterator[pb.WorkloadLogChunk]:
         """What was asked for. Raises Refused for a run that has no log."""
         name, uid = workload.name, workload.uid
-        run = self._chosen(workload, request)
-        newest = run == _newest(workload)
+        runs = self._chosen(workload, request)
+        follows = request.follow and runs[-1] == _newest(workload)
         with self._recorder.following(name) as woken:
-            reader = self._reader(workload, run, request)
+            self._recorder.settle(name)
+            readers = await asyncio.to_thread(self._positioned, workload, runs, request)
             try:
-                self._recorder.settle(name)
-                await asyncio.to_thread(_position, reader, request)
+                for reader in readers[:-1]:
+                    async for piece in self._pieces(reader, request.timestamps, final=True):
+                        yield _chunk(piece, reader.run, workload)
+                reader = readers[-1]
                 while True:
                     woken.clear()
                     # The state is read before the files: what a run wrote before its end is in them by then.
                     now = self._engine.workload(name)
                     mine = now is not None and now.uid == uid
-                    over = not (request.follow and newest) or not mine or _newest(now) > reader.run or not _lives(now)
+                    lives = mine and _lives(now)
+                    over = not follows or not lives or _newest(now) > reader.run
                     async for piece in self._pieces(reader, request.timestamps, final=over):
                         yield _chunk(piece, reader.run, workload)
-                    if not over:
-                        await woken.wait()
-                        continue
-                    if not (request.follow and newest):
+                    if not follows:
                         return
                     following = [number for number in self._runs(workload) if number > reader.run]
-                    if following:
-                        reader.close()
-                        reader = self._reader(workload, following[0], request)
-                    elif not mine or not _lives(now):
+                    if over and following:
+                        readers.append(reader := self._reader(workload, following[0], request))
+                    elif not lives:
                         await self._engine.durable()
                         return
                     else:
-                        await woken.wait()  # the next run is allotted and has no log yet
+                        await woken.wait()
             finally:
-                reader.close()
+                for reader in readers:
+                    reader.close()
 
     def _reader(self, workload: Workload, run: int, request: pb.WorkloadLogsRequest) -> RunReader:
         streams = _STREAMS.get(request.stream, STREAMS)
         return RunReader(self._directory / workload.name, workload.uid, run, streams)
+
+    def _positioned(self, workload: Workload, runs: list[int], request: pb.WorkloadLogsRequest) -> list[RunReader]:
+        """Readers of those runs that have a part in what was asked for, in their order; always of the last."""
+        readers: list[RunReader] = []
+        wanted = request.tail_lines
+        for run in reversed(runs):
+            reader = self._reader(workload, run, request)
+            readers.insert(0, reader)
+            if request.until_unix_ns:
+                reader.until(request.until_unix_ns // _MS)
+            if request.since_unix_ns:
+                reader.since(-(-request.since_unix_ns // _MS), ended=run != runs[-1])
+            if request.tail_lines > 0:
+                wanted = reader.tail(wanted)
+                if not wanted:
+                    break
+        return readers
 
     async def _pieces(self, reader: RunReader, timed: bool, final: bool) -> AsyncIterator[Piece]:
         pieces = reader.pieces(timed=timed, final=final, now_ms=self._recorder.now_ms())
@@ -85,8 +103,8 @@ class LogStreams:
     def _runs(self, workload: Workload) -> list[int]:
         return runs_of(self._directory / workload.name, workload.uid)
 
-    def _chosen(self, workload: Workload, request: pb.WorkloadLogsRequest) -> int:
-        """The run that is meant."""
+    def _chosen(self, workload: Workload, request: pb.WorkloadLogsRequest) -> list[int]:
+        """The runs that are meant: one, or, where a time is given to begin with, all up to the newest."""
         name, runs, newest = workload.name, self._runs(workload), _newest(workload)
         run = request.run or newest
         if request.previous:
@@ -96,7 +114,9 @@ class LogStreams:
         elif request.run and run not in runs and run != newest:
             kept = f"kept are {_ranges(runs)}" if runs else "none is kept"
             refuse("NOT_FOUND", "NO_SUCH_LOG", f"there is no log of run {run} of {name}: {kept}", "run")
-        return run
+        if request.since_unix_ns and not (request.run or request.previous):
+            return [*(number for number in runs if number < run), run]
+        return [run]
 
 
 def _newest(workload: Workload | None) -> int:
@@ -105,15 +125,6 @@ def _newest(workload: Workload | None) -> int:
 
 def _lives(workload: Workload | None) -> bool:
     return workload is not None and status_of(workload).phase in (Phase.RUNNING, Phase.PENDING)
-
-
-def _position(reader: RunReader, request: pb.WorkloadLogsRequest) -> None:
-    if request.until_unix_ns:
-        reader.until(request.until_unix_ns // _MS)
-    if request.since_unix_ns:
-        reader.since(-(-request.since_unix_ns // _MS))
-    if request.tail_lines > 0:
-        reader.tail(request.tail_lines)
 
 
 def _chunk(piece: Piece, run: int, workload: Workload) -> pb.WorkloadLogChunk:

@@ -11,6 +11,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.app import app
 from capsulectl.errors import Failure
 from capsulectl.fields import FIELDS
+from capsulectl.logs import Printer, stamp
 from capsulectl.manifests import OUTPUT_ONLY, VolumeManifest, load
 from capsulectl.schema import json_schema
 from tests.support.daemon import BIN
@@ -188,3 +189,29 @@ def test_contexts_are_kept_private_and_apart_from_older_clients(tmp_path: Path) 
     }
     assert "unix:/s" in ctl("list", **where).stderr
     assert ctl("context", "rm", "home", **where).returncode == 0
+
+
+def test_a_log_s_lines_begin_with_their_time_and_name_only_where_that_is_asked(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    plain = Printer("", timestamps=False)
+    plain.print(pb.WorkloadLogChunk(data=b"half"))
+    plain.print(pb.WorkloadLogChunk(data=b" line\r50%\n"))
+    assert capfdbinary.readouterr() == (b"half line\r50%\n", b"")
+    at_ns = 1_700_000_000_042_000_000
+    stamped = Printer("web | ", timestamps=True)
+    stamped.print(pb.WorkloadLogChunk(data=b"a\nb", at_unix_ns=at_ns))
+    stamped.print(pb.WorkloadLogChunk(data=b"c\n", at_unix_ns=at_ns))
+    stamped.print(pb.WorkloadLogChunk(data=b"late\n", at_unix_ns=at_ns, late=True, stderr=True))
+    stamped.print(pb.WorkloadLogChunk(data=b"[capsule] gone\n", dropped_bytes=7))
+    out, err = capfdbinary.readouterr()
+    time = stamp(at_ns, False)
+    assert time.split(b"T")[1].split(b".")[1].startswith(b"042") and len(time) == 30
+    assert out == b"web | " + time + b"a\nweb | " + time + b"bc\n"
+    assert err == b"web | ~" + time + b"late\nweb | [capsule] gone\n"
+
+
+def test_options_of_logs_that_contradict_each_other_are_a_usage_error() -> None:
+    for arguments in (("a", "b", "-p"), ("a", "-f", "--until", "1m"), ("a", "--since", "yesterday")):
+        done = ctl("logs", *arguments)
+        assert done.returncode == 2 and done.stderr.startswith("capsulectl: ")

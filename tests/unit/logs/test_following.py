@@ -1,0 +1,254 @@
+"""Recording and following, on real files and a state that is told by hand."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.logs.files import INDEX_SUFFIX, path_of
+from capsuled.logs.growth import BURST, PAUSE_S, Growth
+from capsuled.logs.index import Cursor
+from capsuled.logs.plain import PlainLog, forget_boots
+from capsuled.logs.recorder import Recorder
+from capsuled.logs.stream import LogStreams
+from journal.clock import SystemClock
+from journal.events import Event
+from projections.intents import Stop
+from projections.state import Machine, Workload
+from tests.support.story import Story, declared
+
+
+class House:
+    """An engine's face on a story; `on_change` is called by hand."""
+
+    def __init__(self, directory: Path) -> None:
+        self.story = Story()
+        self.directory = directory
+        self.remembered: list[Event] = []
+        self._wakers: list[Callable[[str, int], None]] = []
+
+    @property
+    def machine(self) -> Machine:
+        return self.story.machine
+
+    def workload(self, name: str) -> Workload | None:
+        return self.machine.workloads.get(name)
+
+    def on_change(self, waker: Callable[[str, int], None]) -> None:
+        self._wakers.append(waker)
+
+    async def durable(self, seq: int | None = None) -> None:
+        await asyncio.sleep(0)
+
+    def record(self, events: tuple[Event, ...], cause: int = 0, reserved: bool = False) -> int:
+        self.remembered += events
+        return 1
+
+    def changed(self, name: str) -> None:
+        for waker in self._wakers:
+            waker(name, self.machine.seq)
+
+    def starts(self, name: str, **fields: object) -> None:
+        """A run begins, with its files."""
+        if name not in self.machine.workloads:
+            self.story.apply(declared(name, **fields))
+        number = self.story.run_starts(name, pid=0)
+        (self.directory / name).mkdir(exist_ok=True)
+        for suffix in (".out", ".err"):
+            path_of(self.directory / name, self.story[name].uid, number, suffix).touch()
+        self.changed(name)
+
+    def writes(self, name: str, data: bytes, suffix: str = ".out") -> None:
+        workload = self.story[name]
+        assert workload.run is not None
+        with path_of(self.directory / name, workload.uid, workload.run.number, suffix).open("ab") as file:
+            file.write(data)
+
+    def ends(self, name: str, exit_code: int = 1) -> None:
+        self.story.run_ends(name, exit_code)
+        self.changed(name)
+
+    def stops(self, name: str) -> None:
+        self.story.call(Stop(name))
+        self.ends(name, 0)
+
+
+@asynccontextmanager
+async def house(directory: Path) -> AsyncIterator[tuple[House, LogStreams]]:
+    made = House(directory)
+    growth = Growth()
+    try:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            recorder = Recorder(made, directory, growth, SystemClock(), group)  # type: ignore[arg-type]
+            recorder.open()
+            yield made, LogStreams(made, recorder, directory)  # type: ignore[arg-type]
+            recorder.close()
+    finally:
+        growth.close()
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(main())  # type: ignore[arg-type]
+
+
+async def text(made: House, streams: LogStreams, name: str, **fields: object) -> bytes:
+    request = pb.WorkloadLogsRequest(name=name, **fields)  # type: ignore[arg-type]
+    return b"".join([chunk.data async for chunk in streams.stream(made.story[name], request)])
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
+def test_a_followed_log_goes_on_over_runs_and_ends_with_the_workload(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            made.starts("web")
+            made.writes("web", b"one\n")
+            got: list[bytes] = []
+
+            async def follow() -> None:
+                request = pb.WorkloadLogsRequest(name="web", follow=True)
+                async for chunk in streams.stream(made.story["web"], request):
+                    got.append(chunk.data)
+
+            follower = asyncio.create_task(follow())
+            await until(lambda: got == [b"one\n"])
+            made.writes("web", b"half")
+            await until(lambda: got[-1] == b"half")
+            made.ends("web")
+            made.starts("web")
+            made.writes("web", b"two\n")
+            await until(lambda: got[-1] == b"two\n")
+            made.writes("web", b"three\n", ".err")
+            made.stops("web")
+            await follower
+            assert got == [b"one\n", b"half", b"two\n", b"three\n"]
+
+    run(main)
+
+
+def test_a_follower_that_takes_nothing_holds_up_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            made.starts("web")
+            made.writes("web", b"begin\n")
+            slow = aiter(streams.stream(made.story["web"], pb.WorkloadLogsRequest(name="web", follow=True)))
+            await anext(slow)
+            others = [asyncio.create_task(text(made, streams, "web", follow=True)) for _ in range(100)]
+            for number in range(200):
+                made.writes("web", b"%d\n" % number)
+                await asyncio.sleep(0)
+            made.stops("web")
+            whole = b"begin\n" + b"".join(b"%d\n" % number for number in range(200))
+            assert set(await asyncio.gather(*others)) == {whole}
+            assert b"".join([chunk.data async for chunk in slow]) == whole.removeprefix(b"begin\n")
+
+    run(main)
+
+
+def test_with_a_time_to_begin_the_runs_before_belong_to_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            for number in range(1, 4):
+                made.starts("web")
+                made.writes("web", b"run %d\nand %d\n" % (number, number))
+                made.ends("web")
+            assert await text(made, streams, "web") == b"run 3\nand 3\n"
+            assert await text(made, streams, "web", previous=True) == b"run 2\nand 2\n"
+            assert await text(made, streams, "web", run=1, since_unix_ns=1) == b"run 1\nand 1\n"
+            whole = b"".join(b"run %d\nand %d\n" % (number, number) for number in range(1, 4))
+            assert await text(made, streams, "web", since_unix_ns=1) == whole
+            assert await text(made, streams, "web", since_unix_ns=1, tail_lines=3) == b"and 2\nrun 3\nand 3\n"
+            assert await text(made, streams, "web", since_unix_ns=SystemClock().wall_ns() + 10**9) == b""
+
+    run(main)
+
+
+def test_a_flood_is_noted_now_and_then_and_a_quiet_log_line_by_line(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            made.starts("web")
+            path = path_of(tmp_path / "web", made.story["web"].uid, 1, INDEX_SUFFIX)
+
+            def marks() -> int:
+                return len(list(Cursor().feed(path.read_bytes())))
+
+            for number in range(5):
+                made.writes("web", b"line %d\n" % number)
+                await until(lambda number=number: marks() == number + 1)
+            began = asyncio.get_running_loop().time()
+            for _ in range(2_000):
+                made.writes("web", b"flood\n")
+                await asyncio.sleep(0)
+            took = asyncio.get_running_loop().time() - began
+            assert 5 < marks() <= 5 + BURST + took / PAUSE_S + 2
+            assert len(await text(made, streams, "web")) == 5 * 7 + 2_000 * 6
+
+    run(main)
+
+
+def test_a_deleted_workload_leaves_no_file_behind(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, _):
+            made.starts("web")
+            made.writes("web", b"one\n")
+            uid = made.story["web"].uid
+            made.stops("web")
+            for path in (tmp_path / "web").iterdir():
+                path.unlink()
+            del made.machine.workloads["web"]
+            made.changed("web")
+            assert list((tmp_path / "web").glob(f"{uid}.*")) == []
+
+    run(main)
+
+
+def test_the_daemon_s_own_log_is_bounded_and_followed(tmp_path: Path) -> None:
+    async def main() -> None:
+        growth = Growth()
+        path = tmp_path / "own.log"
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            log = PlainLog(growth, group, path, max_bytes=64 << 10)
+            got = bytearray()
+
+            async def follow() -> None:
+                async for data in log.stream(follow=True, tail_lines=0):
+                    got.extend(data)
+
+            follower = asyncio.create_task(follow())
+            lines = [b"%d " % number + b"x" * 8_000 + b"\n" for number in range(40)]
+            whole = b"".join(lines)
+            for line in lines:
+                reach = len(got) + len(line)
+                with path.open("ab") as file:
+                    file.write(line)
+                await until(lambda reach=reach: len(got) == reach)
+            assert got == whole
+            await until(lambda: path.stat().st_blocks * 512 <= 64 << 10)
+            tail = b"".join([data async for data in log.stream(follow=False, tail_lines=2)])
+            assert tail == b"".join(whole.splitlines(keepends=True)[-2:])
+            kept = b"".join([data async for data in log.stream(follow=False, tail_lines=0)])
+            assert whole.endswith(kept) and kept.split(b" ")[0].isdigit() and len(kept) > 32 << 10
+            follower.cancel()
+            log.close()
+        growth.close()
+
+    run(main)
+
+
+def test_the_logs_of_the_newest_boots_are_kept(tmp_path: Path) -> None:
+    boots = [tmp_path / f"{number:08d}-0000-0000-0000-000000000000.log" for number in range(12)]
+    for number, path in enumerate(boots):
+        path.write_text("boot")
+        os.utime(path, (number, number))
+    (tmp_path / "containerd.log").write_text("other")
+    forget_boots(tmp_path, boots[0])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "containerd.log",
+        boots[0].name,
+        *(path.name for path in boots[5:]),
+    }
