@@ -24,6 +24,8 @@ def info(*, output: Output = "table", common: Common = COMMON) -> None:
         print(answer.short_id)
     else:
         _print(answer)
+    for warning in answer.warnings:
+        say(f"warning: {warning}")
     if answer.condition != "ok":
         say(f"{answer.condition}: {answer.condition_message}")
 

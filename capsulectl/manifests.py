@@ -5,7 +5,6 @@ number; `env` as a mapping or as a list of name/value pairs. What `get` prints a
 is read over, so that its output can be applied again.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
+from capsulectl.quantities import duration_ms, size_bytes
+from capsulectl.short_forms import SHORT
 
 OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
 KINDS = {
@@ -26,8 +27,6 @@ KINDS = {
     "WORKLOAD_KIND_MICRO_VM": pb.WORKLOAD_KIND_MICRO_VM,
 }
 SUFFIXES = (".yaml", ".yml")
-_SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
@@ -144,14 +143,10 @@ class _Document:
             if name not in fields:
                 raise self._wrong(node, name, "missing")
         text = self._scalar(fields["size"][1], "size")
-        return VolumeManifest(self._scalar(fields["name"][1], "name"), self._size(fields["size"][1], text))
-
-    def _size(self, node: yaml.Node, text: str) -> int:
-        found = _SIZE.fullmatch(text.strip())
-        if found is None:
-            hint = f"say {text}MiB or {text}GiB" if text.strip().isdigit() else "write it like 512MiB or 2GiB"
-            raise self._wrong(node, "size", f"{text!r} has no unit that can be trusted: {hint}")
-        return int(found[1]) * _UNITS[found[2].upper()]
+        try:
+            return VolumeManifest(self._scalar(fields["name"][1], "name"), size_bytes(text))
+        except ValueError as error:
+            raise self._wrong(fields["size"][1], "size", str(error)) from error
 
     # --- YAML to messages ----------------------------------------------------------------------------------------
 
@@ -167,21 +162,30 @@ class _Document:
         return fields
 
     def _fill(self, message: Any, fields: dict[str, tuple[yaml.Node, yaml.Node]], path: str) -> None:
-        known = {name: one for one in message.DESCRIPTOR.fields for name in (one.json_name, one.name)}
+        known = names_of(message.DESCRIPTOR)
+        given: set[str] = set()
         for name, (key, value) in fields.items():
             where = _join(path, name)
             field = known.get(name)
             if field is None:
                 near = _nearest(name, [one.json_name for one in message.DESCRIPTOR.fields])
                 raise self._wrong(key, where, f"unknown field{near}")
+            if field.name in given:
+                raise self._wrong(key, where, "given twice, under two names")
+            given.add(field.name)
             if not path and field.name in OUTPUT_ONLY:
                 continue
             if isinstance(value, yaml.ScalarNode) and value.tag == _NULL:
                 continue  # `args:` with nothing behind it is as if it were not there
-            self._set(message, field, value, where)
+            if name in (field.json_name, field.name):
+                self._set(message, field, value, where)
+            else:
+                setattr(message, field.name, self._quantity(field, value, where))
 
     def _set(self, message: Any, field: Any, node: yaml.Node, path: str) -> None:
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        if field.name == "restart":
+            self._restart(message, field, node, path)
+        elif field.message_type is not None and field.message_type.GetOptions().map_entry:
             target = getattr(message, field.name)
             for key, value in self._pairs(node, path):
                 target[key] = value
@@ -192,7 +196,7 @@ class _Document:
             for number, item in enumerate(node.value):
                 where = f"{path}[{number}]"
                 if field.message_type is not None:
-                    self._fill(target.add(), self._mapping(item, where), where)
+                    self._item(target.add(), item, where)
                 else:
                     target.append(self._value(field, item, where))
         elif field.message_type is not None:
@@ -201,6 +205,39 @@ class _Document:
             self._fill(target, self._mapping(node, path), path)
         else:
             setattr(message, field.name, self._value(field, node, path))
+
+    def _item(self, message: Any, node: yaml.Node, path: str) -> None:
+        """One of a list: a mapping, or its short form."""
+        name = message.DESCRIPTOR.name
+        if name not in SHORT or not isinstance(node, yaml.ScalarNode):
+            self._fill(message, self._mapping(node, path), path)
+            return
+        read, _ = SHORT[name]
+        try:
+            for field, value in read(self._text(node, path)).items():
+                setattr(message, field, value)
+        except ValueError as error:
+            raise self._wrong(node, path, str(error)) from error
+
+    def _restart(self, message: Any, field: Any, node: yaml.Node, path: str) -> None:
+        """A mode, a mode with the number of attempts (`on-failure:3`), or a mapping of mode and policy."""
+        if isinstance(node, yaml.MappingNode):
+            fields = self._mapping(node, path)
+            mode = fields.pop("mode", None)
+            if mode is None:
+                raise self._wrong(node, f"{path}.mode", "missing: always, on-failure or never")
+            message.restart = self._enum(field.enum_type, mode[1], f"{path}.mode")
+            if fields:
+                self._fill(message.restart_policy, fields, path)
+            return
+        mode_text, colon, attempts = self._scalar(node, path).partition(":")
+        if not colon:
+            message.restart = self._enum(field.enum_type, node, path)
+            return
+        if not attempts.isdecimal() or not 0 < int(attempts) < 1 << 32:
+            raise self._wrong(node, path, f"{attempts!r} is no number of attempts: write it like on-failure:3")
+        message.restart = self._enum_value(field.enum_type, mode_text, node, path)
+        message.restart_policy.max_attempts = int(attempts)
 
     def _pairs(self, node: yaml.Node, path: str) -> Iterator[tuple[str, str]]:
         """A mapping, or the older manual's list of name/value pairs."""
@@ -229,20 +266,50 @@ class _Document:
                 if node.tag != _BOOL:
                     raise self._wrong(node, path, "must be true or false")
                 return yaml.SafeLoader.bool_values[node.value.lower()]
+            case Field.CPPTYPE_DOUBLE:
+                return self._decimal(node, path)
+            case _ if is_quantity(field) and node.tag != _INT:
+                return self._quantity(field, node, path)
             case _:
                 return self._number(field, node, path)
 
+    def _decimal(self, node: yaml.Node, path: str) -> float:
+        text = self._scalar(node, path)
+        if node.tag not in (_INT, _FLOAT):
+            raise self._wrong(node, path, "must be a number, like 0.5 or 2")
+        try:
+            return float(text)
+        except ValueError:
+            raise self._wrong(node, path, "must be a number, like 0.5 or 2") from None
+
+    def _quantity(self, field: Any, node: yaml.Node, path: str) -> int:
+        """A size or a duration with its unit."""
+        try:
+            value = (size_bytes if field.name.endswith("_bytes") else duration_ms)(self._scalar(node, path))
+        except ValueError as error:
+            raise self._wrong(node, path, str(error)) from error
+        return self._below(field, value, node, path)
+
     def _number(self, field: Any, node: yaml.Node, path: str) -> int:
         text = self._scalar(node, path)
-        limit = 1 << (32 if field.cpp_type in (Field.CPPTYPE_UINT32, Field.CPPTYPE_INT32) else 64)
-        if node.tag != _INT or not text.isdigit() or (len(text) > 1 and text.startswith("0")):
+        signed = field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
+        digits = text.removeprefix("-") if signed else text
+        if node.tag != _INT or not digits.isdigit() or (len(digits) > 1 and digits.startswith("0")):
             raise self._wrong(node, path, "must be a whole number")
-        if int(text) >= limit:
+        return self._below(field, int(text), node, path)
+
+    def _below(self, field: Any, value: int, node: yaml.Node, path: str) -> int:
+        limit = 1 << {Field.CPPTYPE_UINT32: 32, Field.CPPTYPE_INT32: 31, Field.CPPTYPE_INT64: 63}.get(
+            field.cpp_type, 64
+        )
+        if not -limit <= value < limit:
             raise self._wrong(node, path, f"must be below {limit}")
-        return int(text)
+        return value
 
     def _enum(self, enum: Any, node: yaml.Node, path: str) -> int:
-        text = self._scalar(node, path)
+        return self._enum_value(enum, self._scalar(node, path), node, path)
+
+    def _enum_value(self, enum: Any, text: str, node: yaml.Node, path: str) -> int:
         prefix = enum_prefix(enum)
         if text.isdigit() and int(text) in enum.values_by_number:
             return int(text)
@@ -263,6 +330,22 @@ class _Document:
         if not isinstance(node, yaml.ScalarNode):
             raise self._wrong(node, path, "must be a single value")
         return str(node.value)
+
+
+def is_quantity(field: Any) -> bool:
+    """Whether a number may be written with its unit: bytes and milliseconds."""
+    return field.cpp_type in (Field.CPPTYPE_UINT32, Field.CPPTYPE_UINT64) and field.name.endswith(("_bytes", "_ms"))
+
+
+def short_name(field: Any) -> str:
+    """A quantity's name without its unit, which its value must then have: `memory` for memoryBytes."""
+    return str(field.json_name.removesuffix("Bytes").removesuffix("Ms"))
+
+
+def names_of(message: Any) -> dict[str, Any]:
+    """The fields of a message by every name they go by."""
+    known = {name: one for one in message.fields for name in (one.json_name, one.name)}
+    return {short_name(one): one for one in message.fields if is_quantity(one)} | known
 
 
 def enum_prefix(enum: Any) -> str:

@@ -9,7 +9,9 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
 from capsulectl.fields import FIELDS, KINDS
-from capsulectl.manifests import OUTPUT_ONLY, enum_prefix
+from capsulectl.manifests import OUTPUT_ONLY, enum_prefix, is_quantity, names_of, short_name
+from capsulectl.quantities import DURATION_PATTERN, SIZE_PATTERN
+from capsulectl.short_forms import SHORT
 
 
 def schema() -> None:
@@ -55,18 +57,42 @@ def _object(description: str, properties: dict[str, Any], required: list[str]) -
 
 def _properties(message: Any, skip: frozenset[str] = frozenset()) -> dict[str, Any]:
     texts = FIELDS[message.name]
-    return {
-        field.json_name: {"description": texts[field.json_name], **_type(field)}
-        for field in message.fields
-        if field.name not in skip
-    }
+    properties: dict[str, Any] = {}
+    for field in message.fields:
+        if field.name in skip:
+            continue
+        text = {"description": texts[field.json_name]}
+        properties[field.json_name] = {**text, **_type(field)}
+        if is_quantity(field):
+            properties[short_name(field)] = {**text, **_with_unit(field)}
+    return properties
+
+
+def _with_unit(field: Any) -> dict[str, Any]:
+    return {"type": "string", "pattern": SIZE_PATTERN if field.name.endswith("_bytes") else DURATION_PATTERN}
 
 
 def _type(field: Any) -> dict[str, Any]:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         return {"type": "object", "additionalProperties": {"type": "string"}}
+    if field.name == "restart":
+        return _restart(field)
     one = _scalar(field)
+    if field.is_repeated and field.message_type is not None and field.message_type.name in SHORT:
+        one = {"anyOf": [{"type": "string", "examples": [SHORT[field.message_type.name][1]]}, one]}
     return {"type": "array", "items": one} if field.is_repeated else one
+
+
+def _restart(field: Any) -> dict[str, Any]:
+    mode = _scalar(field)
+    policy = _properties(field.containing_type.fields_by_name["restart_policy"].message_type)
+    mapping = {
+        "type": "object",
+        "properties": {"mode": mode, **policy},
+        "required": ["mode"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [mode, {"type": "string", "pattern": r"^(always|on-failure):[1-9]\d*$"}, mapping]}
 
 
 def _scalar(field: Any) -> dict[str, Any]:
@@ -75,11 +101,18 @@ def _scalar(field: Any) -> dict[str, Any]:
     if field.enum_type is not None:
         prefix = enum_prefix(field.enum_type)
         names = [value.name for value in field.enum_type.values if value.number]
-        return {"enum": [name.removeprefix(prefix) for name in names] + names}
+        short = [name.removeprefix(prefix) for name in names]
+        return {"enum": [*short, *(name.lower().replace("_", "-") for name in short), *names]}
     if field.cpp_type == Field.CPPTYPE_BOOL:
         return {"type": "boolean"}
     if field.cpp_type == Field.CPPTYPE_STRING:
         return {"type": "string"}
+    if field.cpp_type == Field.CPPTYPE_DOUBLE:
+        return {"type": "number", "minimum": 0}
+    if field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64):
+        return {"type": "integer"}
+    if is_quantity(field):
+        return {"anyOf": [{"type": "integer", "minimum": 0}, _with_unit(field)]}
     return {"type": "integer", "minimum": 0}
 
 
@@ -138,7 +171,7 @@ def _list_fields(message: Any, section: str) -> None:
 
 
 def _field(message: Any, name: str) -> Any:
-    return next((field for field in message.fields if name in (field.json_name, field.name)), None)
+    return names_of(message).get(name)
 
 
 def _is_map(field: Any) -> bool:
@@ -148,5 +181,7 @@ def _is_map(field: Any) -> bool:
 def _describe(field: Any) -> str:
     if field.message_type is not None and _is_map(field):
         return "map"
+    if is_quantity(field):
+        return "size" if field.name.endswith("_bytes") else "duration"
     word = "object" if field.message_type is not None else _scalar(field).get("type", "enum")
     return f"[{word}]" if field.is_repeated else word

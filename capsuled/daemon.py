@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.condition import Condition, State
 from capsuled.engine import Engine
 from capsuled.front import House, make_doorway, make_servers
-from capsuled.host import capabilities, cgroup_parent, container_host, linux_network
+from capsuled.host import capabilities, cgroup_parent, linux_network
+from capsuled.host import memory as memory_of_machine
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
@@ -29,6 +31,7 @@ from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
+from effects.containers.spec import Host
 from effects.errors import DriverError
 from effects.images.containerd_store import ContainerdImages
 from effects.network.linux_driver import LinuxNetwork
@@ -94,9 +97,13 @@ async def _serve(
     journal = memory.journal
     args_key = derived(identity.machine_key, b"capsule call arguments 1")
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities(), args_key)
-    drivers = _drivers(layout, settings, identity)
+    unfiltered = await without_seccomp()
+    host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
+    drivers = _drivers(layout, host, linux_network(layout, settings, identity))
     vault = Vault(layout.sealed, identity.machine_key)
     about = About(identity, layout.state, memory.state)
+    if unfiltered:
+        about.warn(f"{unfiltered}: containers run without a seccomp profile")
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
@@ -111,6 +118,7 @@ async def _serve(
                 executor=drivers.executor,
                 images=drivers.images,
                 subnet=drivers.network.subnet,
+                abilities=abilities(host, memory_of_machine()["MemTotal"]),
                 logs=logs,
                 vault=vault,
                 clock=clock,
@@ -178,14 +186,11 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
         memory.state = State(Condition.READ_ONLY, str(full))
 
 
-def _drivers(layout: Layout, settings: Settings, identity: Identity) -> Drivers:
+def _drivers(layout: Layout, host: Host, network: LinuxNetwork) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
     images = ContainerdImages(connection, layout.spool)
-    containers = ContainerdDriver(
-        connection, images.unpacker, container_host(cgroup_parent(identity)), layout.logs, layout.runc
-    )
-    executor = ContainerdExecutor(connection, layout.execs)
-    return Drivers(connection, containers, executor, images, linux_network(layout, settings, identity))
+    containers = ContainerdDriver(connection, images.unpacker, host, layout.logs, layout.containers, layout.runc)
+    return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images, network)
 
 
 async def _act(

@@ -50,6 +50,7 @@ from effects.images.protocol import ImageStore
 from journal.clock import Clock
 from journal.events import CallRead
 from journal.sequencer import Draft
+from projections.abilities import Abilities
 
 STOP_GRACE_S = 1.0
 
@@ -64,6 +65,7 @@ class House(msgspec.Struct):
     executor: Executor
     images: ImageStore
     subnet: str
+    abilities: Abilities
     logs: Logs
     vault: Vault
     clock: Clock
@@ -138,7 +140,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
     """Made once, for every server: what this returns adds them to one, and names them."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
     side_log = None if memory.journal is None else memory.journal.side_log
-    resolver = Resolver(house.images, house.vault, house.subnet)
+    resolver = Resolver(house.images, house.vault, house.subnet, house.abilities)
     declarations = Declarations(engine, resolver, Recollection(memory.reader))
     emergencies = Emergencies(engine, house.containers, clock, side_log)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)

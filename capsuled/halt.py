@@ -7,7 +7,8 @@ import asyncio
 import logging
 import shutil
 
-from capsuled.host import cgroup_parent, container_host, linux_network, remove_cgroups
+from capsuled.abilities import container_host
+from capsuled.host import cgroup_parent, linux_network, remove_cgroups
 from capsuled.identity import load_or_make
 from capsuled.layout import Layout
 from capsuled.processes import supervise
@@ -40,7 +41,7 @@ async def halt(layout: Layout, settings: Settings) -> int:
         await connection.ready()
         await ContainerdExecutor(connection, layout.execs).sweep()
         host = container_host(cgroup_parent(identity))
-        driver = ContainerdDriver(connection, Unpacker(connection), host, layout.logs, layout.runc)
+        driver = ContainerdDriver(connection, Unpacker(connection), host, layout.logs, layout.containers, layout.runc)
         runs = await driver.observe()
         await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
         await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))

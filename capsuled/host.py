@@ -3,7 +3,6 @@
 import contextlib
 import os
 import platform
-import resource
 import shutil
 import socket
 from pathlib import Path
@@ -14,55 +13,8 @@ from capsuled.identity import Identity
 from capsuled.layout import Layout
 from capsuled.processes import run
 from capsuled.settings import Settings
-from effects.containers.spec import NOFILE, Host
+from effects.containers.cgroups import ROOT
 from effects.network.linux_driver import LinuxNetwork
-
-CGROUPS = Path("/sys/fs/cgroup")
-
-_CAPABILITIES = (
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-)
-"""By number, as in linux/capability.h."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -84,7 +36,7 @@ class Facts(msgspec.Struct, frozen=True):
 def facts(state: Path) -> Facts:
     """Now. `state` is the directory whose file system is meant."""
     uname = platform.uname()
-    memory = _memory()
+    found = memory()
     disk = os.statvfs(state)
     return Facts(
         hostname=socket.gethostname(),
@@ -92,8 +44,8 @@ def facts(state: Path) -> Facts:
         kernel_version=uname.version,
         architecture=uname.machine,
         uptime_s=int(float(Path("/proc/uptime").read_text().split()[0])),
-        memory_total_bytes=memory["MemTotal"],
-        memory_available_bytes=min(memory["MemAvailable"], memory["MemTotal"]),
+        memory_total_bytes=found["MemTotal"],
+        memory_available_bytes=min(found["MemAvailable"], found["MemTotal"]),
         cpu_cores=os.cpu_count() or 1,
         cpu_model=_cpu_model(),
         state_total_bytes=disk.f_blocks * disk.f_frsize,
@@ -101,7 +53,8 @@ def facts(state: Path) -> Facts:
     )
 
 
-def _memory() -> dict[str, int]:
+def memory() -> dict[str, int]:
+    """What the kernel says of its memory, in bytes, by its own names: MemTotal, MemAvailable and more."""
     lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     return {fields[0].rstrip(":"): int(fields[1]) * 1024 for fields in lines}
 
@@ -112,18 +65,6 @@ def _cpu_model() -> str:
         if name.strip() in ("model name", "Model"):
             return value.strip()
     return platform.processor()
-
-
-def container_host(cgroup_parent: str) -> Host:
-    """What containers may get at most: a limit or capability that this process lacks cannot be given on."""
-    bounding = next(
-        int(line.split()[1], 16)
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("CapBnd:")
-    )
-    names = tuple(f"CAP_{name}" for number, name in enumerate(_CAPABILITIES) if bounding >> number & 1)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return Host(cgroup_parent, names, NOFILE if hard == resource.RLIM_INFINITY else hard)
 
 
 def linux_network(layout: Layout, settings: Settings, identity: Identity) -> LinuxNetwork:
@@ -144,7 +85,7 @@ def cgroup_parent(identity: Identity) -> str:
 def remove_cgroups(parent: str) -> None:
     """Remove what runc leaves of the parent: an empty group per controller (cgroup v1), or one (v2)."""
     name = parent.lstrip("/")
-    for top in (CGROUPS, *(one for one in CGROUPS.iterdir() if one.is_dir())):
+    for top in (ROOT, *(one for one in ROOT.iterdir() if one.is_dir())):
         for directory, _, _ in os.walk(top / name, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)

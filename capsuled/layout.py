@@ -50,6 +50,10 @@ class Layout(msgspec.Struct, frozen=True):
         return self.state / "images" / "incoming"
 
     @property
+    def containers(self) -> Path:
+        return self.state / "containers"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs"
 

@@ -1,6 +1,7 @@
 """Resolve: the one step before admission that may touch the world. Tags become digests, env values are sealed."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -9,7 +10,8 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX
 from capsuled.wire import Parsed, is_sealed, parse_workload
 from effects.images.protocol import ImageStore
-from journal.specs import ImagePin, SealedEnv
+from journal.specs import ContainerSpec, ImagePin, SealedEnv
+from projections.abilities import UNKNOWN, Abilities
 from projections.intents import Apply, Declared
 from projections.refusals import Refusal, invalid
 from projections.state import Machine
@@ -28,12 +30,24 @@ class Sealer(Protocol):
 
 
 class Resolver:
-    """Turns requests into intents that admission can judge without looking at anything."""
+    """Turns requests into intents that admission can judge without looking at anything.
 
-    def __init__(self, images: ImageStore, vault: Sealer, subnet: str) -> None:
+    `subnet` is the bridge's, `abilities` what the machine has for containers, `exists` whether it has a path.
+    """
+
+    def __init__(
+        self,
+        images: ImageStore,
+        vault: Sealer,
+        subnet: str,
+        abilities: Abilities = UNKNOWN,
+        exists: Callable[[str], bool] = os.path.exists,
+    ) -> None:
         self._images = images
         self._vault = vault
         self._subnet = subnet
+        self._abilities = abilities
+        self._exists = exists
 
     async def apply(
         self, machine: Machine, messages: Sequence[pb.Workload], *, expect_seq: int | None, pull: bool, dry: bool
@@ -51,8 +65,10 @@ class Resolver:
             if isinstance(env, Refusal):
                 return env
             pin = await self._pin(machine, one.declared, pull)
-            declared.append(replace(one.declared, resolved=pin, spec=replace(one.declared.spec, env=env)))
-        return Apply(tuple(declared), expect_seq, pull, self._subnet)
+            absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
+            spec = replace(one.declared.spec, env=env)
+            declared.append(replace(one.declared, resolved=pin, spec=spec, absent_paths=absent))
+        return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities)
 
     def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)
@@ -79,3 +95,11 @@ class Resolver:
             return before.spec.image  # pinned: nobody has to be asked
         found = await self._images.resolve(declared.image_ref)
         return None if found is None else ImagePin(declared.image_ref, found.index_digest, found.platform_digest)
+
+
+def _host_paths(spec: ContainerSpec) -> Iterator[tuple[str, str]]:
+    """The machine's paths that a spec binds, each with the field that names it."""
+    for number, path in enumerate(spec.host_bind_paths):
+        yield path, f"container.hostBindPaths[{number}]"
+    for number, bind in enumerate(spec.host_binds):
+        yield bind.source, f"container.hostBinds[{number}].source"

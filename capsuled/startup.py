@@ -131,7 +131,7 @@ def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...
     else:
         previous = "crash" if before.boot == clock.boot_id else "power-lost"
     lost = tuple(StreamClosed(opened=seq, outcome="lost") for seq in sorted(machine.streams))
-    return (DaemonStarted(mode="hosted", previous=previous, pid=pid), *lost)
+    return (DaemonStarted(mode="hosted", previous=previous, pid=pid, keeps_streaks=True), *lost)
 
 
 def recovery_drafts(journal: Journal) -> list[Draft]:

@@ -9,22 +9,15 @@ import msgspec
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX, shown
+from capsuled.wire_container import runs_message, runs_plain, with_runs
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
-from journal.specs import (
-    LOG_MAX_BYTES,
-    ContainerSpec,
-    ImagePin,
-    Network,
-    PortMapping,
-    RestartMode,
-    RestartPolicy,
-    VolumeMount,
-)
+from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortMapping, VolumeMount
 from projections.intents import Declared
+from projections.phases import LIVE
 from projections.refusals import Refusal, invalid, lacks
 from projections.state import Workload
-from projections.status import Phase, status_of
+from projections.status import Phase, how_it_ended, status_of
 
 _NETWORKS: dict[int, Network] = {
     pb.NETWORK_MODE_UNSPECIFIED: "none",
@@ -33,13 +26,6 @@ _NETWORKS: dict[int, Network] = {
     pb.NETWORK_MODE_BRIDGE: "bridge",
 }
 _NETWORKS_OUT = {"none": pb.NETWORK_MODE_NONE, "host": pb.NETWORK_MODE_HOST, "bridge": pb.NETWORK_MODE_BRIDGE}
-_RESTARTS: dict[int, RestartMode] = {
-    pb.RESTART_MODE_UNSPECIFIED: "always",
-    pb.RESTART_MODE_ALWAYS: "always",
-    pb.RESTART_MODE_ON_FAILURE: "on-failure",
-    pb.RESTART_MODE_NEVER: "never",
-}
-_RESTARTS_OUT: dict[RestartMode, Any] = {mode: number for number, mode in _RESTARTS.items() if number}
 _PHASES = {
     Phase.PENDING: pb.WORKLOAD_PHASE_PENDING,
     Phase.RUNNING: pb.WORKLOAD_PHASE_RUNNING,
@@ -78,7 +64,7 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
     enums = _parse_enums(message)
     if isinstance(enums, Refusal):
         return enums
-    network, restart, desired = enums
+    network, desired = enums
     grace_s = container.stop_grace_seconds if container.HasField("stop_grace_seconds") else STOP_GRACE_MS // 1000
     if grace_s > _STOP_GRACE_MAX_S:
         return invalid("BAD_GRACE", "stopGraceSeconds is at most 3600", "container.stopGraceSeconds")
@@ -100,13 +86,15 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         host_ipc=container.host_ipc,
         host_bind_paths=tuple(container.host_bind_paths),
         stop_grace_ms=grace_s * 1000,
-        restart=RestartPolicy(mode=restart),
         log_max_bytes=container.logs.max_size_bytes or LOG_MAX_BYTES,
     )
+    runs = with_runs(spec, container)
+    if isinstance(runs, Refusal):
+        return runs
     declared = Declared(
         name=message.name,
         kind="container",
-        spec=spec,
+        spec=runs,
         image_ref=image_ref,
         labels=tuple(sorted(message.labels.items())),
         desired=desired,
@@ -114,12 +102,10 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
     return Parsed(declared, tuple(sorted(container.env.items())))
 
 
-def _parse_enums(message: pb.Workload) -> tuple[Network, RestartMode, Any] | Refusal:
+def _parse_enums(message: pb.Workload) -> tuple[Network, Any] | Refusal:
     container = message.container
     if container.network_mode not in _NETWORKS:
         return invalid("BAD_NETWORK", "the network mode is not one this release knows", "container.networkMode")
-    if container.restart not in _RESTARTS:
-        return invalid("BAD_RESTART", "the restart mode is not one this release knows", "container.restart")
     match message.desired_state:
         case pb.DESIRED_STATE_UNSPECIFIED | pb.DESIRED_STATE_RUNNING:
             desired = "running"
@@ -127,7 +113,7 @@ def _parse_enums(message: pb.Workload) -> tuple[Network, RestartMode, Any] | Ref
             desired = "stopped"
         case _:
             return invalid("BAD_DESIRED_STATE", "a workload is deleted by Delete, not by Apply", "desiredState")
-    return _NETWORKS[container.network_mode], _RESTARTS[container.restart], desired
+    return _NETWORKS[container.network_mode], desired
 
 
 def is_sealed(value: str) -> bool:
@@ -138,7 +124,7 @@ def is_sealed(value: str) -> bool:
 def workload_message(workload: Workload) -> pb.Workload:
     """A workload as clients see it; applied back, it changes nothing."""
     spec = workload.spec
-    return pb.Workload(
+    message = pb.Workload(
         name=workload.name,
         kind=pb.WORKLOAD_KIND_CONTAINER,
         container=pb.ContainerSpec(
@@ -168,7 +154,6 @@ def workload_message(workload: Workload) -> pb.Workload:
             working_dir=spec.working_dir,
             user=spec.user,
             stop_grace_seconds=spec.stop_grace_ms // 1000,
-            restart=_RESTARTS_OUT[spec.restart.mode],
             logs=None if spec.log_max_bytes == LOG_MAX_BYTES else pb.LogSpec(max_size_bytes=spec.log_max_bytes),
         ),
         status=status_message(workload),
@@ -179,6 +164,8 @@ def workload_message(workload: Workload) -> pb.Workload:
         desired_seq=workload.desired_seq,
         image_digest=spec.image.platform_digest,
     )
+    message.container.MergeFrom(runs_message(spec))
+    return message
 
 
 def status_message(workload: Workload) -> pb.WorkloadStatus:
@@ -191,14 +178,21 @@ def status_message(workload: Workload) -> pb.WorkloadStatus:
         phase_detail=status.detail,
         next_retry_unix_ns=workload.hold_until_wall,
         address=workload.address,
+        ends_in_a_row=workload.streak,
     )
     if run is not None:
         message.pid = run.pid
         message.run = run.number
         message.started_at_unix_ns = run.started_at
         message.finished_at_unix_ns = run.finished_at
+        message.oom_killed = run.oom
+        message.oom_kills = run.oom_kills
         if run.exit_code is not None:
             message.exit_code = run.exit_code
+    last = workload.last_run
+    if last is not None and last.phase not in LIVE:
+        message.last_end = how_it_ended(last)
+        message.last_end_unix_ns = last.finished_at
     return message
 
 
@@ -247,14 +241,16 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "hostIpc": spec.host_ipc,
         "hostBindPaths": list(spec.host_bind_paths),
         "stopGraceSeconds": spec.stop_grace_ms // 1000,
-        "restart": spec.restart.mode,
+        **runs_plain(spec),
         "logs": {} if spec.log_max_bytes == LOG_MAX_BYTES else {"maxSizeBytes": spec.log_max_bytes},
     }
     return {
         "kind": workload.kind,
         "desiredState": workload.desired,
         "labels": dict(workload.labels),
-        "container": {name: value for name, value in container.items() if value not in ("", [], {}, False)},
+        "container": {
+            name: value for name, value in container.items() if value is not False and value not in ("", [], {})
+        },
     }
 
 

@@ -50,6 +50,25 @@ class BadUser(DriverError):
     permanent = True
 
 
+class BadWorkingDir(DriverError):
+    """Raised when the working directory cannot be entered: it is a file, or the user may not."""
+
+    reason = "BAD_WORKING_DIR"
+    permanent = True
+
+
+class HostPathMissing(DriverError):
+    """Raised when a path of the machine that a run binds is not there. It may come back, as a disk does."""
+
+    reason = "HOST_PATH_MISSING"
+
+
+class MemoryTooLow(DriverError):
+    """Raised when a memory limit is too low for the process even to be started."""
+
+    reason = "MEMORY_TOO_LOW"
+
+
 class NoSpace(DriverError):
     """Raised when a disk is full."""
 

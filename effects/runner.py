@@ -36,12 +36,11 @@ from journal.events import (
     NetworkAttached,
     NetworkDetached,
     NetworkEnsured,
-    WorkloadLost,
     WorkloadRemoved,
 )
 from journal.specs import ContainerSpec
 from projections.network import in_use
-from projections.observations import SeenRun, observe_run
+from projections.observations import SeenRun, lost, observe_run
 from projections.phases import LIVE
 from projections.restarts import retry_delay_ms
 from projections.state import Deadline, Machine
@@ -269,6 +268,19 @@ class Runner:
             host_ipc=spec.host_ipc,
             host_mount=spec.host_mount,
             host_bind_paths=spec.host_bind_paths,
+            host_binds=spec.host_binds,
+            tmpfs=spec.tmpfs,
+            shm_bytes=spec.shm_bytes,
+            hostname=spec.hostname,
+            extra_hosts=spec.extra_hosts,
+            stop_signal=spec.stop_signal,
+            resources=spec.resources,
+            ulimits=spec.ulimits,
+            cap_add=spec.cap_add,
+            cap_drop=spec.cap_drop,
+            read_only_root=spec.read_only_root,
+            new_privileges=spec.new_privileges,
+            seccomp=spec.seccomp,
             labels=goal.labels,
         )
 
@@ -283,7 +295,9 @@ class Runner:
         run = None if workload is None or workload.uid != goal.uid else workload.run
         if run is None or run.number != goal.run or run.phase not in LIVE:
             return ()
-        return (WorkloadLost(goal.name, goal.uid, goal.run, reason="nothing of it was found when it was stopped"),)
+        assert workload is not None
+        reason = "nothing of it was found when it was stopped"
+        return (lost(workload, run, reason, self._clock.boot_id, self._clock.mono_ns()),)
 
 
 def seen_run(observed: ObservedRun) -> SeenRun:
@@ -297,5 +311,7 @@ def seen_run(observed: ObservedRun) -> SeenRun:
         pid=observed.pid,
         exit_code=observed.exit_code if observed.status == "stopped" else None,
         exited_at=observed.exited_at_ns,
-        oom=observed.oom,
+        oom_kills=observed.oom_kills,
+        memory_limit_bytes=observed.memory_limit_bytes,
+        unexecutable=observed.unexecutable,
     )

@@ -263,7 +263,12 @@ class WorkloadStarted(Event, frozen=True, omit_defaults=True, tag="workload.star
 
 
 class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exited"):
-    """The run's process ended. `streak` and `restart_delay_ms` are the policy's verdict, fixed at this moment."""
+    """The run's process ended. `streak` and `restart_delay_ms` are the policy's verdict, fixed at this moment.
+
+    `oom`: the kernel killed it for want of memory; `oom_kills`: so many of its processes in all; `memory_limit_bytes`:
+    the limit it had, 0 without one. `unexecutable`: it never became the command, for this reason. `gave_up`: the policy
+    would restart it, but that was tried as often as it says.
+    """
 
     name: str
     uid: int
@@ -274,15 +279,39 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
     restart: bool = False
     restart_delay_ms: int = 0
     streak: int = 0
+    gave_up: bool = False
+    oom_kills: int = 0
+    memory_limit_bytes: int = 0
+    unexecutable: str = ""
+
+
+class WorkloadOomKilled(Event, frozen=True, omit_defaults=True, tag="workload.oom_killed"):
+    """The kernel killed processes of a run for want of memory, `kills` so far, and the run goes on."""
+
+    EFFECT = "may"
+
+    name: str
+    uid: int
+    run: int
+    kills: int
+    memory_limit_bytes: int = 0
 
 
 class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
-    """The run is gone and left no exit code: power was lost, or somebody else removed it."""
+    """The run is gone and left no exit code: power was lost, or somebody else removed it.
+
+    `restart` and what follows is the policy's verdict, as of an end; None in entries from before it was given, which
+    meant a restart at once unless the mode is never.
+    """
 
     name: str
     uid: int
     run: int
     reason: str
+    restart: bool | None = None
+    restart_delay_ms: int = 0
+    streak: int = 0
+    gave_up: bool = False
 
 
 class WorkloadLogDropped(Event, frozen=True, omit_defaults=True, tag="workload.log_dropped"):
@@ -359,11 +388,15 @@ class ImagePushed(Event, frozen=True, omit_defaults=True, tag="image.pushed"):
 
 
 class DaemonStarted(Event, frozen=True, omit_defaults=True, tag="daemon.started"):
-    """A life of the daemon began. `previous`: first, clean, crash, or power-lost (another boot id, no clean end)."""
+    """A life of the daemon began. `previous`: first, clean, crash, or power-lost (another boot id, no clean end).
+
+    `keeps_streaks`: a new boot does not forget how often a workload ended in a row; before this field, it did.
+    """
 
     mode: Literal["hosted", "os"]
     previous: str
     pid: int = 0
+    keeps_streaks: bool = False
 
 
 class DaemonStopped(Event, frozen=True, omit_defaults=True, tag="daemon.stopped"):
@@ -419,6 +452,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     EffectFailed,
     WorkloadStarted,
     WorkloadExited,
+    WorkloadOomKilled,
     WorkloadLost,
     WorkloadLogDropped,
     WorkloadRemoved,

@@ -12,6 +12,7 @@ Kind = Literal["container", "microvm"]
 Network = Literal["none", "host", "bridge"]
 RestartMode = Literal["always", "on-failure", "never"]
 Role = Literal["admin", "operator", "reader"]
+Seccomp = Literal["default", "unconfined"]
 
 
 class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,12 +52,54 @@ class ImagePin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When a run that ended is followed by another. The constants stand in the event, never in the fold."""
+    """When a run that ended is followed by another. The constants stand in the event, never in the fold.
+
+    The back-off doubles from first to cap. `max_attempts` is how many restarts may follow one another before the
+    workload is given up (0: no limit); a run that lasted for `stable_ms` begins the count anew.
+    """
 
     mode: RestartMode = "always"
     backoff_first_ms: int = 1_000
     backoff_cap_ms: int = 300_000
     stable_ms: int = 600_000
+    max_attempts: int = 0
+
+
+class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a container may take of the machine. 0 is no limit of its own.
+
+    `cpu_millis`: thousandths of a processor; `cpu_shares`: weight against others when all want more than there is
+    (1024 is what everybody has); `swap_bytes`: how much may be swapped out beyond `memory_bytes`.
+    """
+
+    cpu_millis: int = 0
+    cpu_shares: int = 0
+    memory_bytes: int = 0
+    swap_bytes: int = 0
+    pids: int = 4_096
+
+
+class Tmpfs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file system in memory, empty at the beginning of each run. Size 0: up to half of the machine's memory."""
+
+    mount_path: str
+    size_bytes: int = 0
+
+
+class HostBind(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A path of the machine at a path inside."""
+
+    source: str
+    mount_path: str
+    read_only: bool = False
+
+
+class Ulimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the kernel's limits per process, by its name in lower case without RLIMIT_; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
 
 
 LOG_MAX_BYTES = 64 << 20
@@ -64,7 +107,11 @@ LOG_MAX_BYTES = 64 << 20
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A container as it is to run. Times in milliseconds."""
+    """A container as it is to run. Times in milliseconds.
+
+    Empty texts mean: the image's (`working_dir`, `user`, `stop_signal`) or the workload's name (`hostname`).
+    Capabilities stand without CAP_, and ALL for every one; `extra_hosts` are (name, address).
+    """
 
     image: ImagePin
     command: tuple[str, ...] = ()
@@ -83,3 +130,16 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     stop_grace_ms: int = 10_000
     restart: RestartPolicy = RestartPolicy()
     log_max_bytes: int = LOG_MAX_BYTES
+    stop_signal: str = ""
+    resources: Resources = Resources()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    read_only_root: bool = False
+    new_privileges: bool = False
+    seccomp: Seccomp = "default"
+    tmpfs: tuple[Tmpfs, ...] = ()
+    shm_bytes: int = 67_108_864
+    hostname: str = ""
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    host_binds: tuple[HostBind, ...] = ()

@@ -36,7 +36,7 @@ from projections.intents import (
 )
 from projections.phases import LIVE
 from projections.refusals import Refusal, conflict, invalid, lacks, missing, refused, wrong_phase
-from projections.rules import check_spec, check_takes
+from projections.rules import check_change, check_spec, check_takes
 from projections.state import Machine, Workload
 
 
@@ -75,7 +75,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     items: list[AppliedWorkload] = []
     allocator = Allocator(machine, call.subnet)
     for declared in call.workloads:
-        item = _item(machine, declared, call.pull, capabilities)
+        item = _item(machine, declared, call, capabilities)
         if not isinstance(item, Refusal):
             item = allocator.allot(item)
         if isinstance(item, Refusal):
@@ -108,7 +108,7 @@ def _race(machine: Machine, expect_seq: int | None, names: list[str]) -> Refusal
     )
 
 
-def _item(machine: Machine, declared: Declared, pull: bool, capabilities: frozenset[str]) -> AppliedWorkload | Refusal:
+def _item(machine: Machine, declared: Declared, call: Apply, capabilities: frozenset[str]) -> AppliedWorkload | Refusal:
     before = machine.workloads.get(declared.name)
     if before is not None and before.desired == "deleting":
         return refused(
@@ -120,7 +120,7 @@ def _item(machine: Machine, declared: Declared, pull: bool, capabilities: frozen
     bad = check_spec(declared, capabilities)
     if bad is not None:
         return bad
-    pin = _pin(before, declared, pull)
+    pin = _pin(before, declared, call.pull)
     if pin is None:
         return missing(
             "IMAGE_NOT_FOUND",
@@ -131,6 +131,10 @@ def _item(machine: Machine, declared: Declared, pull: bool, capabilities: frozen
     if before is not None and before.kind != declared.kind:
         return conflict("KIND_FIXED", f"{declared.name} is a {before.kind}; delete it before you change its kind")
     spec = replace(declared.spec, image=pin)
+    if before is None or before.spec != spec:
+        bad = check_change(declared, call.abilities)
+        if bad is not None:
+            return bad
     changed = before is not None and (before.spec != spec or before.labels != declared.labels)
     return AppliedWorkload(
         name=declared.name,

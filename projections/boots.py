@@ -11,14 +11,17 @@ from projections.state import Boot, Deadline, Machine
 
 
 def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> None:
-    """Runs of another boot cannot exist any more: they are lost, and their deadlines have passed."""
+    """Runs of another boot cannot exist any more: they are lost, and their deadlines have passed. What ended again and
+    again before may start at once, but does not begin its back-off anew.
+    """
     if machine.boot is not None and machine.boot.boot != header.boot:
         for name, workload in machine.workloads.items():
             run = workload.run
             if run is not None and run.phase in LIVE:
                 again = workload.spec.restart.mode != "never"
                 run = replace(run, phase=RunPhase.LOST, pid=0, reason="power-lost", finished_at=header.at, again=again)
-            machine.workloads[name] = replace(workload, run=run, hold=None, hold_until_wall=0, streak=0)
+            streak = workload.streak if event.keeps_streaks else 0
+            machine.workloads[name] = replace(workload, run=run, hold=None, hold_until_wall=0, streak=streak)
         network.power_lost(machine, header)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
         machine.claimable_since = Deadline(header.boot, header.mono)

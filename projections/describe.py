@@ -33,12 +33,14 @@ from journal.events import (
     WorkloadExited,
     WorkloadLogDropped,
     WorkloadLost,
+    WorkloadOomKilled,
     WorkloadRemoved,
     WorkloadRestartRequested,
     WorkloadStarted,
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
+from projections.words import end_text, memory_text
 
 
 def describe(header: Header, event: Event | None, excised: bool = False) -> str:
@@ -99,7 +101,9 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case WorkloadExited():
             return f"{event.name} run {event.run} {_exited(event)}"
         case WorkloadLost():
-            return f"{event.name} run {event.run} lost: {event.reason}"
+            return f"{event.name} run {event.run} lost: {event.reason}{_next(event)}"
+        case WorkloadOomKilled():
+            return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"
         case WorkloadLogDropped():
             return (
                 f"{event.name} run {event.run} lost up to {event.dropped_bytes} B of {event.stream}: the disk was full"
@@ -150,9 +154,10 @@ def _applied(item: Any) -> str:
 
 
 def _exited(event: WorkloadExited) -> str:
-    how = f"exited with code {event.exit_code}"
-    if event.oom:
-        how += " (out of memory)"
-    if event.restart:
-        how += f"; next run in {event.restart_delay_ms / 1000:g} s"
-    return how
+    return end_text(event) + _next(event)
+
+
+def _next(event: WorkloadExited | WorkloadLost) -> str:
+    if event.gave_up:
+        return f"; given up: that was end {event.streak} in a row"
+    return f"; next run in {event.restart_delay_ms / 1000:g} s" if event.restart else ""

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from journal.specs import ContainerSpec, ImagePin, Kind, Role
+from projections.abilities import UNKNOWN, Abilities
 
 DEFAULT_SUBNET = "172.20.254.0/24"
 """Of the bridge, where whoever starts the daemon says nothing else."""
@@ -13,7 +14,8 @@ DEFAULT_SUBNET = "172.20.254.0/24"
 class Declared(msgspec.Struct, frozen=True):
     """One workload of an apply. `resolved` is what `image_ref` means now, or None when nobody here knows it.
 
-    `spec.image` is filled in by admission, which alone knows whether the old pin stays.
+    `spec.image` is filled in by admission, which alone knows whether the old pin stays. `absent_paths` are those of the
+    machine's paths it names that do not exist, each with the field that names it.
     """
 
     name: str
@@ -23,15 +25,19 @@ class Declared(msgspec.Struct, frozen=True):
     resolved: ImagePin | None = None
     labels: tuple[tuple[str, str], ...] = ()
     desired: Literal["running", "stopped"] = "running"
+    absent_paths: tuple[tuple[str, str], ...] = ()
 
 
 class Apply(msgspec.Struct, frozen=True):
-    """Declare workloads, all or none. `subnet` is the bridge's on this machine: addresses are chosen from it."""
+    """Declare workloads, all or none. `subnet` is the bridge's on this machine: addresses are chosen from it;
+    `abilities` is what the machine has for containers.
+    """
 
     workloads: tuple[Declared, ...]
     expect_seq: int | None = None
     pull: bool = False
     subnet: str = DEFAULT_SUBNET
+    abilities: Abilities = UNKNOWN
 
 
 class Delete(msgspec.Struct, frozen=True):

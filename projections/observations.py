@@ -6,16 +6,22 @@ end that is known already, is dropped. So every exit is counted exactly once, ho
 
 import msgspec
 
-from journal.events import WorkloadExited, WorkloadLost, WorkloadStarted
+from journal.events import WorkloadExited, WorkloadLost, WorkloadOomKilled, WorkloadStarted
 from projections.phases import LIVE, RunMove, RunPhase, can
-from projections.restarts import after_exit
+from projections.restarts import after_end
 from projections.state import Machine, Run, Workload
 
-Observation = WorkloadStarted | WorkloadExited | WorkloadLost
+Observation = WorkloadStarted | WorkloadExited | WorkloadOomKilled | WorkloadLost
+
+
+_KILLED = 137
 
 
 class SeenRun(msgspec.Struct, frozen=True):
-    """One run as a driver sees it. `exit_code` is None while it runs."""
+    """One run as a driver sees it. `exit_code` is None while it runs.
+
+    `oom_kills`: how many of its processes the kernel has killed for want of memory so far, with the limit they had.
+    """
 
     name: str
     uid: int
@@ -25,7 +31,14 @@ class SeenRun(msgspec.Struct, frozen=True):
     pid: int = 0
     exit_code: int | None = None
     exited_at: int = 0
-    oom: bool = False
+    oom_kills: int = 0
+    memory_limit_bytes: int = 0
+    unexecutable: str = ""
+
+    @property
+    def oom(self) -> bool:
+        """Whether it ended because it was killed so. A shell reports its killed child's end as its own."""
+        return self.oom_kills > 0 and self.exit_code == _KILLED
 
 
 def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tuple[Observation, ...]:
@@ -35,12 +48,11 @@ def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tup
         return ()
     workload, run = found
     if seen.alive:
-        if not can(run.phase, RunMove.START):
-            return ()
-        return (WorkloadStarted(seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False),)
+        started = WorkloadStarted(seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False)
+        return (*((started,) if can(run.phase, RunMove.START) else ()), *_oom_kills(run, seen))
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
-    verdict = after_exit(workload, run, seen.exit_code, boot, mono_ns)
+    verdict = after_end(workload, run, seen.exit_code, boot, mono_ns, hopeless=bool(seen.unexecutable))
     return (
         WorkloadExited(
             name=seen.name,
@@ -52,7 +64,32 @@ def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tup
             restart=verdict.restart,
             restart_delay_ms=verdict.delay_ms,
             streak=verdict.streak,
+            gave_up=verdict.gave_up,
+            oom_kills=seen.oom_kills,
+            memory_limit_bytes=seen.memory_limit_bytes,
+            unexecutable=seen.unexecutable,
         ),
+    )
+
+
+def _oom_kills(run: Run, seen: SeenRun) -> tuple[WorkloadOomKilled, ...]:
+    if run.phase not in LIVE or seen.oom_kills <= run.oom_kills:
+        return ()
+    return (WorkloadOomKilled(seen.name, seen.uid, seen.run, seen.oom_kills, seen.memory_limit_bytes),)
+
+
+def lost(workload: Workload, run: Run, reason: str, boot: str, mono_ns: int) -> WorkloadLost:
+    """The end of a run of which nothing is left, with the policy's verdict on it."""
+    verdict = after_end(workload, run, None, boot, mono_ns)
+    return WorkloadLost(
+        name=workload.name,
+        uid=workload.uid,
+        run=run.number,
+        reason=reason,
+        restart=verdict.restart,
+        restart_delay_ms=verdict.delay_ms,
+        streak=verdict.streak,
+        gave_up=verdict.gave_up,
     )
 
 
@@ -91,7 +128,7 @@ def observe_all(
             continue
         key = (workload.name, workload.uid, run.number)
         if key in lived and key not in shown:
-            events.append(WorkloadLost(workload.name, workload.uid, run.number, reason="vanished"))
+            events.append(lost(workload, run, "vanished", boot, mono_ns))
     return tuple(events)
 
 

@@ -9,21 +9,35 @@ RETRY_CAP_MS = 60_000
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the policy says of an end: restart or not, after how long, and how many such ends came in a row."""
+    """What the policy says of an end: restart or not, after how long, and how many such ends came in a row.
 
-    restart: bool
-    delay_ms: int
-    streak: int
+    `gave_up`: it would restart the run, but has done so as often as it may.
+    """
+
+    restart: bool = False
+    delay_ms: int = 0
+    streak: int = 0
+    gave_up: bool = False
 
 
-def after_exit(workload: Workload, run: Run, exit_code: int, boot: str, mono_ns: int) -> Verdict:
-    """The policy's verdict on the end of `run` at `mono_ns` of `boot`."""
+def after_end(
+    workload: Workload, run: Run, exit_code: int | None, boot: str, mono_ns: int, *, hopeless: bool = False
+) -> Verdict:
+    """The policy's verdict on the end of `run` at `mono_ns` of `boot`.
+
+    `exit_code` is None for a run that was lost: nobody knows how it ended, so it is taken for a failure. `hopeless`:
+    another run of the same spec would end in the same way.
+    """
     policy = workload.spec.restart
     unwanted = workload.desired != "running" or run.number <= workload.superseded
     if unwanted or policy.mode == "never" or (policy.mode == "on-failure" and exit_code == 0):
-        return Verdict(restart=False, delay_ms=0, streak=0)
+        return Verdict()
     lasted_ms = (mono_ns - run.started_mono) // 1_000_000 if run.started_mono and run.boot == boot else 0
     streak = 1 if lasted_ms >= policy.stable_ms else workload.streak + 1
+    if hopeless:
+        return Verdict(streak=streak)
+    if policy.max_attempts and streak > policy.max_attempts:
+        return Verdict(streak=streak, gave_up=True)
     # The exponent is bounded before the shift: a streak of thousands must not make a number of thousands of bits.
     delay_ms = min(policy.backoff_first_ms << min(streak - 1, 30), policy.backoff_cap_ms)
     return Verdict(restart=True, delay_ms=delay_ms, streak=streak)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from journal.specs import ContainerSpec, Role
 from projections.intents import Apply, Intent
+from projections.linux import CONTAINER_CAPABILITIES
 from projections.refusals import Refusal, refused
 from projections.state import Machine
 
@@ -32,6 +33,19 @@ FIELDS: Mapping[str, Mapping[str, Role]] = {
         "stop_grace_ms": "operator",
         "restart": "operator",
         "log_max_bytes": "operator",
+        "stop_signal": "operator",
+        "resources": "operator",
+        "cap_add": "operator",  # but for what containers do not have anyway: see below
+        "cap_drop": "operator",
+        "read_only_root": "operator",
+        "new_privileges": "operator",
+        "seccomp": "operator",  # but for having none: see below
+        "tmpfs": "operator",
+        "shm_bytes": "operator",
+        "hostname": "operator",
+        "extra_hosts": "operator",
+        "ulimits": "operator",
+        "host_binds": "admin",
     },
 }
 """Every field of every kind of spec, and who may set it: a test says that none is missing."""
@@ -47,7 +61,12 @@ def root_fields(spec: ContainerSpec) -> tuple[str, ...]:
     roles = FIELDS[type(spec).__name__]
     found = [name for name, role in roles.items() if role == "admin" and getattr(spec, name)]
     # The host's network is a host namespace, too: whoever is in it reaches what the machine serves to itself.
-    return tuple(found + (["network"] if spec.network == "host" else []))
+    more = {
+        "network": spec.network == "host",
+        "cap_add": not set(spec.cap_add) <= set(CONTAINER_CAPABILITIES),
+        "seccomp": spec.seccomp != "default",
+    }
+    return (*found, *(name for name, is_root in more.items() if is_root))
 
 
 def permit(role: str, intent: Intent) -> Refusal | None:

@@ -6,6 +6,8 @@ from ipaddress import IPv4Address
 
 from journal.events import AppliedWorkload
 from journal.specs import PortMapping
+from projections.abilities import Abilities
+from projections.container_rules import check_container
 from projections.intents import Declared
 from projections.network import clash
 from projections.refusals import Refusal, conflict, invalid, lacks, missing
@@ -18,8 +20,13 @@ LOG_BYTES_MIN, LOG_BYTES_MAX = 64 << 10, 1 << 40
 
 
 def check_spec(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
-    """What is wrong with the declaration by itself, or with this machine for it."""
+    """What is wrong with the declaration by itself, or with this machine's drivers for it."""
     return _check_name(declared) or _check_drivers(declared, capabilities) or _check_fields(declared)
+
+
+def check_change(declared: Declared, abilities: Abilities) -> Refusal | None:
+    """What else a spec must be that is new: one that stands already was judged by the release that admitted it."""
+    return check_container(declared.spec, abilities) or _check_host_paths(declared)
 
 
 def _check_name(declared: Declared) -> Refusal | None:
@@ -62,9 +69,6 @@ def _check_fields(declared: Declared) -> Refusal | None:
         return invalid("BAD_LOG_SIZE", "logs.maxSizeBytes is between 64KiB and 1TiB", "container.logs.maxSizeBytes")
     if spec.working_dir and not spec.working_dir.startswith("/"):
         return invalid("BAD_PATH", "workingDir must be an absolute path", "container.workingDir")
-    for path in spec.host_bind_paths:
-        if not path.startswith("/") or ".." in path.split("/"):
-            return invalid("BAD_PATH", "a host bind path is absolute and has no `..`", "container.hostBindPaths")
     for port in spec.ports:
         if not (1 <= port.container_port <= 65535 and 0 <= port.host_port <= 65535):
             return invalid(
@@ -93,6 +97,19 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _check_host_paths(declared: Declared) -> Refusal | None:
+    """A file that is not there is an operator's slip far more often than one that comes later."""
+    if not declared.absent_paths:
+        return None
+    path, field = declared.absent_paths[0]
+    return missing(
+        "HOST_PATH_MISSING",
+        f"{path} does not exist on this machine: make it first, or correct the path",
+        field,
+        code="FAILED_PRECONDITION",
+    )
 
 
 def check_takes(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:

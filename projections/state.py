@@ -24,7 +24,9 @@ class Deadline(msgspec.Struct, frozen=True, omit_defaults=True):
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """One life of a workload's process. `revision` is the spec it was started from.
 
-    `again`: its end is to be followed by another run. `cleaned`: the runtime holds nothing of it any more.
+    `again`: its end is to be followed by another run; `gave_up`: it is not, only because that was tried too often.
+    `cleaned`: the runtime holds nothing of it any more. `oom`: it was killed for want of memory; `oom_kills`: so many
+    of its processes were; `unexecutable`: why it never became the command.
     """
 
     number: int
@@ -40,6 +42,10 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     again: bool = False
     cleaned: bool = False
+    gave_up: bool = False
+    oom_kills: int = 0
+    memory_limit_bytes: int = 0
+    unexecutable: str = ""
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,9 +71,9 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
     """One incarnation of a workload: what is wanted, and what was seen. `uid` is the seq that created it.
 
     `superseded`: runs up to this number are not wanted any more (stopped, restarted, replaced); `streak`: ends in a
-    row that called for a restart; `hold`: no try before this moment (`hold_until_wall` is the same for people).
-    `address` is its own on the bridge, from the first apply that puts it there until nothing of its link is left;
-    `attached`: namespace and link are there.
+    row that called for a restart; `hold`: no try before this moment (`hold_until_wall` is the same for people);
+    `last_run`: the run before the present one, if it ended. `address` is its own on the bridge, from the first apply
+    that puts it there until nothing of its link is left; `attached`: namespace and link are there.
     """
 
     name: str
@@ -87,6 +93,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: Deadline | None = None
     hold_until_wall: int = 0
     trouble: Trouble | None = None
+    last_run: Run | None = None
     address: str = ""
     attached: bool = False
 

@@ -5,7 +5,11 @@ from enum import StrEnum
 import msgspec
 
 from projections.phases import RunPhase
-from projections.state import Workload
+from projections.state import Run, Workload
+from projections.words import end_text, memory_text
+
+CRASH_LOOP = 3
+"""So many ends in a row are called by their name."""
 
 
 class Phase(StrEnum):
@@ -44,7 +48,7 @@ def status_of(workload: Workload) -> Status:
         case RunPhase.RUNNING:
             if run.number <= workload.superseded or run.revision != workload.revision:
                 return Status(Phase.PENDING, "replacing" if run.revision != workload.revision else "stopping")
-            return Status(Phase.RUNNING, "running")
+            return Status(Phase.RUNNING, "running", _so_far(workload, run))
         case RunPhase.EXITED | RunPhase.LOST:
             return _ended(workload)
 
@@ -53,24 +57,41 @@ def _ended(workload: Workload) -> Status:
     run = workload.run
     assert run is not None
     if workload.desired == "stopped":
-        return Status(Phase.STOPPED, "stopped", _how_it_ended(workload))
+        return Status(Phase.STOPPED, "stopped", how_it_ended(run))
     if run.number <= workload.superseded or run.revision != workload.revision:
         return Status(Phase.PENDING, "starting")
     if run.again:
-        detail = "backoff" if workload.hold is not None else "restarting"
-        return Status(Phase.PENDING, detail, _how_it_ended(workload))
+        looping = workload.streak >= CRASH_LOOP
+        detail = "restarting" if workload.hold is None else "crash-loop" if looping else "backoff"
+        row = f", the {_ordinal(workload.streak)} end in a row" if workload.streak > 1 else ""
+        return Status(Phase.PENDING, detail, how_it_ended(run) + row)
+    if run.gave_up:
+        attempts = workload.spec.restart.max_attempts
+        times = "1 restart" if attempts == 1 else f"{attempts} restarts"
+        return Status(Phase.FAILED, "gave-up", f"given up after {times} in a row: {how_it_ended(run)}")
     if run.phase is RunPhase.EXITED and run.exit_code == 0:
-        return Status(Phase.STOPPED, "completed", "exited with code 0")
-    return Status(Phase.FAILED, "failed", _how_it_ended(workload))
+        return Status(Phase.STOPPED, "completed", how_it_ended(run))
+    return Status(Phase.FAILED, "failed", how_it_ended(run))
 
 
-def _how_it_ended(workload: Workload) -> str:
-    run = workload.run
-    assert run is not None
-    if run.phase is RunPhase.LOST:
-        return f"run {run.number} was lost: {run.reason}"
-    why = " (out of memory)" if run.oom else ""
-    return f"exited with code {run.exit_code}{why}"
+def how_it_ended(run: Run) -> str:
+    """A run's end in one line."""
+    return f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else _one_line(end_text(run))
+
+
+def _so_far(workload: Workload, run: Run) -> str:
+    """What is worth knowing of a run that lives."""
+    if run.oom_kills:
+        what = "a process of it was" if run.oom_kills == 1 else f"{run.oom_kills} of its processes were"
+        return f"{what} killed: {memory_text(run.memory_limit_bytes)}"
+    if workload.streak and workload.last_run is not None:
+        return f"after {workload.streak} end{'s'[: workload.streak > 1]} in a row: {how_it_ended(workload.last_run)}"
+    return ""
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
 
 
 def _one_line(text: str) -> str:

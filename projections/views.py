@@ -90,10 +90,31 @@ _FIELDS_1: Fields = {
 
 # What came after view 1: more fields of its records, and records of its own. Grows until the release that freezes it.
 _MORE_2: Fields = {
-    "Workload": ("address", "attached"),
     "Network": ("changed_seq", "ensured_seq"),
     "PortMapping": ("host_address",),
-    "ContainerSpec": ("log_max_bytes",),
+    "Run": ("gave_up", "oom_kills", "memory_limit_bytes", "unexecutable"),
+    "Workload": ("address", "attached", "last_run"),
+    "RestartPolicy": ("max_attempts",),
+    "Resources": ("cpu_millis", "cpu_shares", "memory_bytes", "swap_bytes", "pids"),
+    "Tmpfs": ("mount_path", "size_bytes"),
+    "HostBind": ("source", "mount_path", "read_only"),
+    "Ulimit": ("name", "soft", "hard"),
+    "ContainerSpec": (
+        "log_max_bytes",
+        "stop_signal",
+        "resources",
+        "cap_add",
+        "cap_drop",
+        "read_only_root",
+        "new_privileges",
+        "seccomp",
+        "tmpfs",
+        "shm_bytes",
+        "hostname",
+        "extra_hosts",
+        "ulimits",
+        "host_binds",
+    ),
     "Operator": ("kid", "public_key", "name", "role", "added_by", "added_at", "seq"),
 }
 _FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}

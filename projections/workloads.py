@@ -12,6 +12,7 @@ from journal.events import (
     WorkloadDeleteRequested,
     WorkloadExited,
     WorkloadLost,
+    WorkloadOomKilled,
     WorkloadRemoved,
     WorkloadRestartRequested,
     WorkloadStarted,
@@ -149,8 +150,8 @@ def effect_started(machine: Machine, header: Header, event: EffectStarted) -> No
         return
     run = workload.run
     if event.effect == "StartRun" and (run is None or event.run > run.number):
-        run = Run(number=event.run, revision=event.revision, phase=RunPhase.STARTING, boot=header.boot)
-        machine.workloads[event.name] = replace(workload, run=run)
+        fresh = Run(number=event.run, revision=event.revision, phase=RunPhase.STARTING, boot=header.boot)
+        machine.workloads[event.name] = replace(workload, run=fresh, last_run=run)
     elif event.effect == "StopRun" and run is not None and event.run == run.number:
         phase = TABLE.get((run.phase, RunMove.STOP))
         if phase is not None:
@@ -221,16 +222,34 @@ def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
         oom=event.oom,
         finished_at=event.exited_at or header.at,
         again=event.restart,
+        gave_up=event.gave_up,
+        oom_kills=event.oom_kills,
+        memory_limit_bytes=event.memory_limit_bytes,
+        unexecutable=event.unexecutable,
     )
+    machine.workloads[event.name] = _judged(workload, run, header, event)
+
+
+def _judged(workload: Workload, run: Run, header: Header, event: WorkloadExited | WorkloadLost) -> Workload:
+    """The workload after an end, as the policy's verdict in the event says."""
     delay_ns = event.restart_delay_ms * 1_000_000
-    machine.workloads[event.name] = replace(
+    return replace(
         workload,
         run=run,
         streak=event.streak,
-        restarts=workload.restarts + event.restart,
+        restarts=workload.restarts + bool(event.restart),
         hold=Deadline(header.boot, header.mono + delay_ns) if event.restart and delay_ns else None,
         hold_until_wall=header.at + delay_ns if event.restart and delay_ns else 0,
     )
+
+
+def oom_killed(machine: Machine, header: Header, event: WorkloadOomKilled) -> None:
+    """Some of the run's processes were killed, and it goes on."""
+    mine = _my_run(machine, event.name, event.uid, event.run)
+    if mine is not None:
+        workload, run = mine
+        run = replace(run, oom_kills=event.kills, memory_limit_bytes=event.memory_limit_bytes)
+        machine.workloads[event.name] = replace(workload, run=run)
 
 
 def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
@@ -240,10 +259,15 @@ def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
         return
     workload, run = mine
     phase = TABLE.get((run.phase, RunMove.LOSE))
-    if phase is not None:
-        run = replace(run, phase=phase, pid=0, reason=event.reason, finished_at=header.at)
+    if phase is None:
+        return
+    run = replace(run, phase=phase, pid=0, reason=event.reason, finished_at=header.at)
+    if event.restart is None:
         run = replace(run, again=workload.spec.restart.mode != "never")
         machine.workloads[event.name] = replace(workload, run=run)
+    else:
+        run = replace(run, again=event.restart, gave_up=event.gave_up)
+        machine.workloads[event.name] = _judged(workload, run, header, event)
 
 
 def removed(machine: Machine, header: Header, event: WorkloadRemoved) -> None:
@@ -264,6 +288,7 @@ HANDLERS: Handlers = {
     EffectFailed: effect_failed,
     WorkloadStarted: started,
     WorkloadExited: exited,
+    WorkloadOomKilled: oom_killed,
     WorkloadLost: lost,
     WorkloadRemoved: removed,
 }

@@ -25,8 +25,8 @@ FILES = {
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def layer(files: dict[str, bytes] = FILES) -> bytes:
-    """The one layer, uncompressed."""
+def layer(files: dict[str, bytes] = FILES, programs: dict[str, bytes] | None = None) -> bytes:
+    """The one layer, uncompressed. `programs` can be executed."""
     applets = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -37,6 +37,8 @@ def layer(files: dict[str, bytes] = FILES) -> bytes:
             _add(tar, f"bin/{applet}", tarfile.SYMTYPE, link="busybox")
         for name, content in files.items():
             _add(tar, name, content=content)
+        for name, content in (programs or {}).items():
+            _add(tar, name, content=content, mode=0o755)
     return out.getvalue()
 
 
@@ -47,9 +49,17 @@ def _add(tar: tarfile.TarFile, name: str, kind: bytes = tarfile.REGTYPE, content
     tar.addfile(member, io.BytesIO(content))
 
 
-def archive(name: str, *, command: tuple[str, ...] = ("/bin/sh",), config: dict[str, object] | None = None) -> bytes:
-    """An OCI archive of one image called `name`. `config` adds to what the image says of its process."""
-    tree = layer()
+def archive(
+    name: str,
+    *,
+    command: tuple[str, ...] = ("/bin/sh",),
+    config: dict[str, object] | None = None,
+    programs: dict[str, bytes] | None = None,
+) -> bytes:
+    """An OCI archive of one image called `name`. `config` adds to what the image says of its process, `programs` to
+    what can be run in it.
+    """
+    tree = layer(programs=programs)
     packed = gzip.compress(tree, 6, mtime=0)
     image_config = json.dumps(
         {

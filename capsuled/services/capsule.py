@@ -1,5 +1,6 @@
 """CapsuleService: the machine itself. Updates and reboots belong to the OS; hosted, they are refused by name."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from capsuled.logs.plain import PlainLog
 from capsuled.rpc import refuse
 from journal.release import RELEASE
 
+log = logging.getLogger(__name__)
+
 
 class About:
     """What the daemon knows of itself; the wiring fills it in as it learns."""
@@ -27,6 +30,12 @@ class About:
         self.head_hash = ""
         self.fingerprint = ""
         self.addresses: tuple[str, ...] = ()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Something this machine lacks, which an operator should know of whenever he looks at it."""
+        log.warning("%s", text)
+        self.warnings.append(text)
 
 
 class CapsuleService(CapsuleServiceServicer):
@@ -68,6 +77,7 @@ class CapsuleService(CapsuleServiceServicer):
             tls_fingerprint_sha256=about.fingerprint,
             addresses=about.addresses,
             claimable_seconds=self._engine.claimable_s(),
+            warnings=about.warnings,
         )
 
     async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:

@@ -26,37 +26,49 @@ from containerdapi import (
 )
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers import names
+from effects.containers.cgroups import killed
+from effects.containers.devices import machine_devices
+from effects.containers.never_ran import never_ran
+from effects.containers.own_files import OwnFiles
 from effects.containers.protocol import ContainerRun, ObservedRun, Resync
-from effects.containers.spec import Host, runtime_spec
+from effects.containers.spec import Host, Surroundings, runtime_spec, stop_signal
+from effects.containers.start_errors import start_error
 from effects.containers.users import layer_directories, resolve
-from effects.errors import DriverError, EntrypointMissing, ImageMissing, StartFailed
+from effects.errors import DriverError, HostPathMissing, ImageMissing, StartFailed
 from effects.images.rootfs import RootFs, RootFsSource
 
 SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 RUNTIME = "io.containerd.runc.v2"
 KILL_WAIT_S = 10.0
+OOM_LOOKS, OOM_LOOK_S = 25, 0.02
 _TERM, _KILL = 15, 9
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
 _FINISHED = grpc.StatusCode.FAILED_PRECONDITION
 _STATUS: dict[int, Any] = {task_pb2.CREATED: "created", task_pb2.STOPPED: "stopped"}
-_OOMS_KEPT = 1_024
+_NEVER_RAN = 1
+"""What the runtime's own process exits with when it could not become the command."""
 
 
 class ContainerdDriver:
-    """Containers of one capsule. `logs` is the directory of the workloads' logs, `runc_root` runc's own state."""
+    """Containers of one capsule. `logs` is the directory of the workloads' logs, `files` of the files that each has
+    for itself, `runc_root` runc's own state.
+    """
 
-    def __init__(self, connection: Connection, images: RootFsSource, host: Host, logs: Path, runc_root: Path) -> None:
+    def __init__(
+        self, connection: Connection, images: RootFsSource, host: Host, logs: Path, files: Path, runc_root: Path
+    ) -> None:
         self._connection = connection
         self._images = images
         self._host = host
         self._logs = logs
+        self._files = OwnFiles(files)
         self._options = AnyMessage(
             type_url="containerd.runc.v1.Options",
             value=runcopts_pb2.Options(root=str(runc_root)).SerializeToString(),
         )
         self._metadata = connection.metadata
-        self._ooms: dict[str, None] = {}
+        self._kills: dict[str, int] = {}
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -87,14 +99,20 @@ class ContainerdDriver:
         if process is None:
             return ObservedRun(**identity, status="created")
         stopped = process.status == task_pb2.STOPPED
-        return ObservedRun(
+        memory = killed(self._host.cgroup_of(cid))
+        found = ObservedRun(
             **identity,
             status=_STATUS.get(process.status, "running"),
             pid=0 if stopped else process.pid,
             exit_code=int(process.exit_status) if stopped else None,
             exited_at_ns=process.exited_at.ToNanoseconds() if stopped else 0,
-            oom=stopped and cid in self._ooms,
+            oom_kills=memory.kills,
+            memory_limit_bytes=memory.limit_bytes,
         )
+        if found.exit_code != _NEVER_RAN:
+            return found
+        _, stderr = self.log_files(found.name, found.uid, found.run)
+        return msgspec.structs.replace(found, unexecutable=never_ran(stderr, self._host.architecture))
 
     async def _process(self, cid: str) -> Any | None:
         try:
@@ -119,14 +137,18 @@ class ContainerdDriver:
 
     async def _make(self, run: ContainerRun, cid: str) -> Any | None:
         """Everything up to a created task. A task that is found alive on the way is answered instead."""
+        absent = next((path for path in _host_paths(run) if not os.path.exists(path)), None)
+        if absent is not None:
+            raise HostPathMissing(f"{absent} does not exist on this machine: it is bound into {run.name}")
         rootfs = await self._images.rootfs(run.image)
         key = names.snapshot_key(run.name, run.uid, run.revision)
         mounts = await self._writable_layer(run, key, rootfs)
         directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
         identity = resolve(run.user or rootfs.config.user, directories)
-        spec = runtime_spec(run, rootfs.config, identity, self._host, cid)
+        around = Surroundings(self._files.write(run), tuple(machine_devices()) if run.privileged else ())
+        spec = runtime_spec(run, rootfs.config, identity, self._host, cid, around)
         stdout, stderr = self.log_files(run.name, run.uid, run.run)
-        await self._record(run, cid, key, spec)
+        await self._record(run, cid, key, spec, stop_signal(run, rootfs.config))
         request = tasks_pb2.CreateTaskRequest(
             container_id=cid, rootfs=mounts, stdout=str(stdout), stderr=str(stderr), options=self._options
         )
@@ -138,7 +160,7 @@ class ContainerdDriver:
         except grpc.aio.AioRpcError as error:
             if error.code() == _EXISTS:
                 return await self._process(cid)
-            raise _start_error(error, spec) from error
+            raise start_error(error, spec) from error
         return None
 
     async def _writable_layer(self, run: ContainerRun, key: str, rootfs: RootFs) -> Any:
@@ -165,10 +187,10 @@ class ContainerdDriver:
             await self._drop_layers(run.name, run.uid, keep=key)
         return mounts
 
-    async def _record(self, run: ContainerRun, cid: str, key: str, spec: dict[str, Any]) -> None:
+    async def _record(self, run: ContainerRun, cid: str, key: str, spec: dict[str, Any], signal: int) -> None:
         container = containers_pb2.Container(
             id=cid,
-            labels=names.labels_of(run),
+            labels=names.labels_of(run) | {names.STOP_SIGNAL: str(signal)},
             image=run.image,
             runtime=containers_pb2.Container.Runtime(name=RUNTIME, options=self._options),
             spec=AnyMessage(type_url=SPEC_URL, value=msgspec.json.encode(spec)),
@@ -198,7 +220,7 @@ class ContainerdDriver:
                 return process
             with contextlib.suppress(DriverError):
                 await self._delete_task(cid)
-            raise _start_error(error, {}) from error
+            raise start_error(error, {}) from error
         process = await self._process(cid)
         if process is None:
             raise StartFailed("the task was gone right after its start")
@@ -217,19 +239,19 @@ class ContainerdDriver:
                 await self.remove_run(name, uid, run)
                 return None
             if process.status != task_pb2.STOPPED:
-                await self._end(cid, grace_ms)
+                await self._end(cid, grace_ms, int(container.labels.get(names.STOP_SIGNAL, _TERM)))
                 process = await self._process(cid)
             return None if process is None else self._observed(dict(container.labels), cid, process)
         return None
 
-    async def _end(self, cid: str, grace_ms: int) -> None:
+    async def _end(self, cid: str, grace_ms: int, signal: int = _TERM) -> None:
         """Ask, wait for the grace, kill."""
         ended = asyncio.ensure_future(
             self._connection.tasks.Wait(tasks_pb2.WaitRequest(container_id=cid), metadata=self._metadata)
         )
         try:
             if grace_ms > 0:
-                await self._signal(cid, _TERM)
+                await self._signal(cid, signal)
                 await asyncio.wait((ended,), timeout=grace_ms / 1000)
             if not ended.done():
                 await self._signal(cid, _KILL, everybody=True)
@@ -263,7 +285,7 @@ class ContainerdDriver:
             await self._connection.containers.Delete(
                 containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
             )
-        self._ooms.pop(cid, None)
+        self._kills.pop(cid, None)
 
     async def remove_workload(self, name: str, uid: int) -> None:
         """See the protocol."""
@@ -272,6 +294,7 @@ class ContainerdDriver:
                 await self.remove_run(name, uid, seen.run)
         await self._drop_layers(name, uid)
         _remove_logs(self._logs / name, uid)
+        self._files.remove(name, uid)
 
     async def _drop_layers(self, name: str, uid: int, keep: str = "") -> None:
         asked = snapshots_pb2.ListSnapshotsRequest(
@@ -314,40 +337,44 @@ class ContainerdDriver:
 
     async def _report(self, envelope: Any) -> ObservedRun | Resync | None:
         if envelope.topic == "/tasks/oom":
-            self._ooms[taskevents_pb2.TaskOOM.FromString(envelope.event.value).container_id] = None
-            if len(self._ooms) > _OOMS_KEPT:
-                del self._ooms[next(iter(self._ooms))]
-            return None
+            return await self._suffering(taskevents_pb2.TaskOOM.FromString(envelope.event.value).container_id)
         end = taskevents_pb2.TaskExit.FromString(envelope.event.value)
         if end.id != end.container_id:
             return None  # an exec's process
         try:
-            request = containers_pb2.GetContainerRequest(id=end.container_id)
-            answer = await self._connection.containers.Get(request, metadata=self._metadata)
+            labels = await self._labels(end.container_id)
         except grpc.aio.AioRpcError as error:
-            if error.code() == _NO_SUCH:
-                return None
-            return Resync()
-        labels = dict(answer.container.labels)
-        if not names.is_ours(labels):
-            return None
+            return None if error.code() == _NO_SUCH else Resync()
         process = task_pb2.Process(status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at)
-        return self._observed(labels, end.container_id, process)
+        return self._observed(labels, end.container_id, process) if names.is_ours(labels) else None
+
+    async def _suffering(self, cid: str) -> ObservedRun | Resync | None:
+        """A run in which a process is killed for want of memory; it may go on, or end with it.
+
+        Version 1 of cgroups announces the deed before it is done and counted: the count follows within milliseconds.
+        """
+        path, told = self._host.cgroup_of(cid), self._kills.get(cid, 0)
+        for _ in range(OOM_LOOKS):
+            if (counted := killed(path).kills) > told:
+                self._kills[cid] = counted
+                break
+            await asyncio.sleep(OOM_LOOK_S)
+        try:
+            labels, process = await self._labels(cid), await self._process(cid)
+        except grpc.aio.AioRpcError as error:
+            return None if error.code() == _NO_SUCH else Resync()
+        except DriverError:
+            return Resync()
+        return self._observed(labels, cid, process) if process is not None and names.is_ours(labels) else None
+
+    async def _labels(self, cid: str) -> dict[str, str]:
+        request = containers_pb2.GetContainerRequest(id=cid)
+        answer = await self._connection.containers.Get(request, metadata=self._metadata)
+        return dict(answer.container.labels)
 
 
-def _start_error(error: grpc.aio.AioRpcError, spec: dict[str, Any]) -> DriverError:
-    details = error.details() or ""
-    argv = spec.get("process", {}).get("args", ())
-    command = f" `{argv[0]}`" if argv else ""
-    if "executable file not found" in details or ("exec:" in details and "no such file or directory" in details):
-        return EntrypointMissing(f"the command{command} does not exist in the image")
-    if "exec:" in details and ("permission denied" in details or "is a directory" in details):
-        return EntrypointMissing(f"the command{command} is not executable in the image")
-    failure = translated(error)
-    if isinstance(failure, StartFailed):
-        # runc's own words come last, behind the chain of who called whom.
-        return StartFailed(f"the runtime could not start it: {details.rpartition('runc ')[2] or details}")
-    return failure
+def _host_paths(run: ContainerRun) -> tuple[str, ...]:
+    return (*run.host_bind_paths, *(bind.source for bind in run.host_binds))
 
 
 def _touch(*paths: Path) -> None:

@@ -8,6 +8,8 @@ NAME = "capsule.name"
 UID = "capsule.uid"
 REVISION = "capsule.revision"
 RUN = "capsule.run"
+STOP_SIGNAL = "capsule.stop-signal"
+"""The number; runs of earlier releases have none and are asked with TERM."""
 
 _NAME_BYTES = 40
 """containerd allows 76 bytes for an identifier; uid and run need the rest."""

@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from journal.specs import HostBind, Resources, Seccomp, Tmpfs, Ulimit
+
 
 class ContainerRun(msgspec.Struct, frozen=True):
     """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
@@ -32,13 +34,28 @@ class ContainerRun(msgspec.Struct, frozen=True):
     host_ipc: bool = False
     host_mount: bool = False
     host_bind_paths: tuple[str, ...] = ()
+    host_binds: tuple[HostBind, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    shm_bytes: int = 67_108_864
+    hostname: str = ""
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    stop_signal: str = ""
+    resources: Resources = Resources()
+    ulimits: tuple[Ulimit, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    read_only_root: bool = False
+    new_privileges: bool = False
+    seccomp: Seccomp = "default"
     labels: tuple[tuple[str, str], ...] = ()
 
 
 class ObservedRun(msgspec.Struct, frozen=True):
     """One run as the driver finds it. `exit_code` is None until it is `stopped`; `exited_at_ns` is wall time.
 
-    `created` is a run that was made and never started: nothing of it is alive.
+    `created` is a run that was made and never started: nothing of it is alive. `oom_kills`: how many of its processes
+    the kernel killed for want of memory, with the limit they had (0 without one). `unexecutable`: why a run that is
+    `stopped` never became its command.
     """
 
     name: str
@@ -49,7 +66,9 @@ class ObservedRun(msgspec.Struct, frozen=True):
     pid: int = 0
     exit_code: int | None = None
     exited_at_ns: int = 0
-    oom: bool = False
+    oom_kills: int = 0
+    memory_limit_bytes: int = 0
+    unexecutable: str = ""
 
 
 class Resync(msgspec.Struct, frozen=True):

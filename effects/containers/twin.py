@@ -11,7 +11,16 @@ from typing import Literal
 import msgspec
 
 from effects.containers.protocol import ContainerRun, ObservedRun, Resync
-from effects.errors import EntrypointMissing, ImageMissing, RuntimeUnavailable
+from effects.errors import (
+    BadUser,
+    BadWorkingDir,
+    EntrypointMissing,
+    HostPathMissing,
+    ImageMissing,
+    MemoryTooLow,
+    RuntimeUnavailable,
+)
+from projections.linux import SIGNALS, signal_number
 
 Step = Callable[[str], Awaitable[None]]
 """Awaited before and after everything a driver does to the world; may delay, raise, or never return."""
@@ -21,7 +30,7 @@ Key = tuple[str, int, int]
 
 
 class TwinContainer(msgspec.Struct):
-    """One container of the world. `ignores_term`: it ends only when it is killed."""
+    """One container of the world. `ignores_term`: it ends only when it is killed; else `stop_signal` ends it."""
 
     run: ContainerRun
     status: Literal["created", "running", "stopped"] = "created"
@@ -29,13 +38,18 @@ class TwinContainer(msgspec.Struct):
     exit_code: int | None = None
     exited_at_ns: int = 0
     ignores_term: bool = False
+    oom_kills: int = 0
+    unexecutable: str = ""
 
 
 class World:
-    """Everything that exists outside the daemon. `starts` counts how often each run's process was made."""
+    """Everything that exists outside the daemon. `starts` counts how often each run's process was made; `paths` are
+    those of the machine that a run may bind.
+    """
 
-    def __init__(self, images: set[str]) -> None:
+    def __init__(self, images: set[str], paths: frozenset[str] = frozenset()) -> None:
         self.images = images
+        self.paths = paths
         self.containers: dict[Key, TwinContainer] = {}
         self.layers: set[tuple[str, int, int]] = set()
         self.logs: set[tuple[str, int]] = set()
@@ -54,11 +68,21 @@ class World:
         self.starts[key] = self.starts.get(key, 0) + 1
         self.on_start(container)
 
-    def end(self, key: Key, exit_code: int) -> None:
+    def suffer(self, key: Key) -> None:
+        """The kernel kills one of the run's processes for want of memory; whoever listens hears of it."""
+        container = self.containers.get(key)
+        if container is not None and container.status == "running":
+            container.oom_kills += 1
+            for listener in self._listeners:
+                listener.put_nowait(observed(container))
+
+    def end(self, key: Key, exit_code: int, *, oom: bool = False, unexecutable: str = "") -> None:
         """A process ends; whoever listens hears of it."""
         container = self.containers.get(key)
         if container is None or container.status != "running":
             return
+        container.oom_kills += oom
+        container.unexecutable = unexecutable
         container.status, container.pid = "stopped", 0
         container.exit_code, container.exited_at_ns = exit_code, self.now_ns()
         self.on_end(key, exit_code)
@@ -81,11 +105,16 @@ class World:
         """Every process is gone; what was on the disk stays."""
         for container in self.containers.values():
             container.status, container.pid, container.exit_code = "created", 0, None
+            container.oom_kills, container.unexecutable = 0, ""
         self.break_streams()
 
 
 class TwinContainers:
-    """A driver on a world. See the protocol."""
+    """A driver on a world. See the protocol.
+
+    What the real one would find out by looking is agreed on: a command /missing, a user `nobody-here`, a working
+    directory below a file, a memory limit below 1 MiB.
+    """
 
     def __init__(self, world: World, step: Step) -> None:
         self._world = world
@@ -101,6 +130,10 @@ class TwinContainers:
         await self._step("look")
         world, key = self._world, _key(run)
         if key not in world.containers:
+            bound = (*run.host_bind_paths, *(bind.source for bind in run.host_binds))
+            absent = next((path for path in bound if path not in world.paths), None)
+            if absent is not None:
+                raise HostPathMissing(f"{absent} does not exist on this machine")
             if run.image not in world.images:
                 raise ImageMissing(f"{run.image} is not in the image cache")
             world.layers.add((run.name, run.uid, run.revision))
@@ -108,13 +141,14 @@ class TwinContainers:
                 layer for layer in world.layers if layer[:2] == (run.name, run.uid) and layer[2] != run.revision
             }
             await self._step("layer")
+            if run.user == "nobody-here":
+                raise BadUser("the image has no user nobody-here")
             world.logs.add((run.name, run.uid))
             world.containers[key] = TwinContainer(run, ignores_term="ignore-term" in run.args)
             await self._step("create")
         container = world.containers[key]
         if container.status == "created":
-            if run.command == ("missing",):
-                raise EntrypointMissing("the command `missing` does not exist in the image")
+            _check_start(run)
             world.start(container)
             await self._step("start")
         return observed(container)
@@ -131,7 +165,7 @@ class TwinContainers:
                 await asyncio.sleep(grace_ms / 1000)
                 self._world.end((name, uid, run), 137)
             else:
-                self._world.end((name, uid, run), 143)
+                self._world.end((name, uid, run), 128 + (signal_number(container.run.stop_signal) or SIGNALS["TERM"]))
         await self._step("stopped")
         return observed(container)
 
@@ -177,7 +211,20 @@ def observed(container: TwinContainer) -> ObservedRun:
         pid=container.pid,
         exit_code=container.exit_code,
         exited_at_ns=container.exited_at_ns,
+        oom_kills=container.oom_kills,
+        memory_limit_bytes=run.resources.memory_bytes if container.oom_kills else 0,
+        unexecutable=container.unexecutable,
     )
+
+
+def _check_start(run: ContainerRun) -> None:
+    """What the runtime refuses when it makes the first process."""
+    if run.command == ("/missing",):
+        raise EntrypointMissing("the command `/missing` does not exist in the image")
+    if run.working_dir.startswith("/etc/passwd"):
+        raise BadWorkingDir(f"the working directory {run.working_dir} cannot be entered: not a directory")
+    if 0 < run.resources.memory_bytes < 1 << 20:
+        raise MemoryTooLow("the memory limit is too low to start a process with")
 
 
 def _key(run: ContainerRun) -> Key:

@@ -59,6 +59,7 @@ class _Process(msgspec.Struct, frozen=True):
     env: tuple[str, ...] | None = msgspec.field(default=None, name="Env")
     working_dir: str | None = msgspec.field(default=None, name="WorkingDir")
     user: str | None = msgspec.field(default=None, name="User")
+    stop_signal: str | None = msgspec.field(default=None, name="StopSignal")
 
 
 class _RootFs(msgspec.Struct, frozen=True):
@@ -93,6 +94,7 @@ def parse_config(content: bytes) -> tuple[ImageConfig, tuple[str, ...]]:
             env=process.env or (),
             working_dir=process.working_dir or "",
             user=process.user or "",
+            stop_signal=process.stop_signal or "",
         ),
         config.rootfs.diff_ids,
     )

@@ -1,23 +1,46 @@
 """The contract of a driver of containers, on the twin and on containerd: whatever the simulation relies on."""
 
 import asyncio
+import functools
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from effects.containers.protocol import ContainerDriver, ContainerRun, ObservedRun, Resync
 from effects.containers.twin import TwinContainer, TwinContainers, World
-from effects.errors import EntrypointMissing, ImageMissing
+from effects.errors import (
+    BadUser,
+    BadWorkingDir,
+    DriverError,
+    EntrypointMissing,
+    HostPathMissing,
+    ImageMissing,
+    MemoryTooLow,
+)
+from journal.specs import HostBind, Resources
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
 
 DIGEST = "sha256:" + "1" * 64
-SERVE = ("sh", "-c", "trap 'exit 143' TERM; while :; do sleep 1 & wait $!; done")
+# The head of an executable for a machine that this one is not (s390, big-endian).
+FOREIGN = b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\x16" + bytes(60)
+LIMIT = Resources(memory_bytes=32 << 20)
+SERVE = ("sh", "-c", "trap 'exit 138' USR1; trap 'exit 143' TERM; while :; do sleep 1 & wait $!; done")
 STUBBORN = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
 
-Subject = tuple[ContainerDriver, Callable[..., ContainerRun]]
+
+class Subject(NamedTuple):
+    """A driver, what makes runs for it, and what waits until a process that serves can be asked to stop."""
+
+    driver: ContainerDriver
+    make: Callable[..., ContainerRun]
+    ready: Callable[[ObservedRun], Awaitable[None]]
+
+
 Suite = Callable[[Subject], Awaitable[None]]
 
 
@@ -31,24 +54,37 @@ async def twin() -> AsyncIterator[Subject]:
     loop = asyncio.get_running_loop()
 
     def program(container: TwinContainer) -> None:
-        if container.run.args[:1] == ("end",):
-            run = container.run
-            loop.call_later(0.05, world.end, (run.name, run.uid, run.run), int(run.args[1]))
+        run, word = container.run, container.run.args[0]
+        key = (run.name, run.uid, run.run)
+        match word:
+            case "end":
+                loop.call_later(0.05, world.end, key, int(run.args[1]))
+            case "hog":
+                loop.call_later(0.05, functools.partial(world.end, key, 137, oom=True))
+            case "suffer":
+                loop.call_later(0.05, world.suffer, key)
+            case "foreign":
+                why = "the command `/bin/foreign` cannot be executed: it was built for another machine"
+                loop.call_later(0.05, functools.partial(world.end, key, 1, unexecutable=why))
 
     world.on_start = program
 
     def make(behaviour: str, run: int = 1, **fields: Any) -> ContainerRun:
-        args = {"serve": ("serve",), "stubborn": ("ignore-term",)}.get(behaviour, tuple(behaviour.split()))
-        command = ("missing",) if behaviour == "missing" else ()
-        return ContainerRun("web", 7, fields.pop("revision", 7), run, DIGEST, command=command, args=args, **fields)
+        args = ("ignore-term",) if behaviour == "stubborn" else tuple(behaviour.split())
+        command = ("/missing",) if behaviour == "missing" else ()
+        fields = {"revision": 7, "image": DIGEST, "command": command, "args": args, **fields}
+        return ContainerRun("web", 7, run=run, **fields)
 
-    yield TwinContainers(world, _no_step), make
+    async def ready(seen: ObservedRun) -> None:
+        await asyncio.sleep(0)
+
+    yield Subject(TwinContainers(world, _no_step), make, ready)
 
 
 @asynccontextmanager
 async def real() -> AsyncIterator[Subject]:
     async with runtime() as made:
-        (image,) = await made.images.import_archive(chunks(archive("demo:1")))
+        (image,) = await made.images.import_archive(chunks(archive("demo:1", programs={"bin/foreign": FOREIGN})))
 
         def make(behaviour: str, run: int = 1, **fields: Any) -> ContainerRun:
             word, _, code = behaviour.partition(" ")
@@ -57,12 +93,23 @@ async def real() -> AsyncIterator[Subject]:
                 "stubborn": STUBBORN,
                 "missing": ("/missing",),
                 "end": ("sh", "-c", f"exit {code or 0}"),
+                "hog": ("tail", "/dev/zero"),
+                "suffer": ("sh", "-c", f"tail /dev/zero; {SERVE[2]}"),
+                "foreign": ("foreign",),
             }[word]
-            return ContainerRun(
-                "web", 7, fields.pop("revision", 7), run, fields.pop("image", image.platform_digest), command=command
-            )
+            fields = {"revision": 7, "image": image.platform_digest, "command": command, **fields}
+            return ContainerRun("web", 7, run=run, **fields)
 
-        yield made.containers, make
+        async def ready(seen: ObservedRun) -> None:
+            """A shell that is PID 1 hears no signal before it has set its traps; the runtime before it hears them all."""
+            while True:
+                lines = Path(f"/proc/{seen.pid}/status").read_text().splitlines()
+                told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+                if told["Name"] == "sh" and int(told["SigCgt"], 16) & 1 << signal.SIGTERM - 1:
+                    return
+                await asyncio.sleep(0.01)
+
+        yield Subject(made.containers, make, ready)
 
 
 BOTH = pytest.mark.parametrize(
@@ -91,7 +138,7 @@ async def ended(driver: ContainerDriver, run: int = 1) -> ObservedRun:
 @BOTH
 def test_a_run_is_started_once_however_often_it_is_ensured(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make = made
+        driver, make, _ = made
         first = await driver.ensure_running(make("serve"))
         again = await driver.ensure_running(make("serve"))
         assert first.status == "running" and first.pid and again == first
@@ -103,7 +150,7 @@ def test_a_run_is_started_once_however_often_it_is_ensured(subject: Any) -> None
 @BOTH
 def test_an_exit_code_is_kept_until_the_run_is_removed(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make = made
+        driver, make, _ = made
         await driver.ensure_running(make("end 7"))
         assert (await ended(driver)).exit_code == 7
         again = await driver.ensure_running(make("end 7"))
@@ -118,8 +165,8 @@ def test_an_exit_code_is_kept_until_the_run_is_removed(subject: Any) -> None:
 @BOTH
 def test_stop_asks_first_and_kills_after_the_grace(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make = made
-        await driver.ensure_running(make("serve"))
+        driver, make, ready = made
+        await ready(await driver.ensure_running(make("serve")))
         polite = await driver.stop("web", 7, 1, grace_ms=10_000)
         assert polite is not None and (polite.status, polite.exit_code) == ("stopped", 143)
         assert await driver.stop("web", 7, 1, grace_ms=10_000) == polite
@@ -135,7 +182,7 @@ def test_stop_asks_first_and_kills_after_the_grace(subject: Any) -> None:
 @BOTH
 def test_a_removed_workload_leaves_nothing(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make = made
+        driver, make, _ = made
         await driver.ensure_running(make("serve"))
         await driver.remove_workload("web", 7)
         await driver.remove_workload("web", 7)
@@ -149,7 +196,7 @@ def test_a_removed_workload_leaves_nothing(subject: Any) -> None:
 @BOTH
 def test_what_cannot_run_is_named(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make = made
+        driver, make, _ = made
         with pytest.raises(EntrypointMissing):
             await driver.ensure_running(make("missing"))
         assert [one.status for one in await driver.observe()] in ([], ["created"])
@@ -162,9 +209,87 @@ def test_what_cannot_run_is_named(subject: Any) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"user": "nobody-here"}, BadUser),
+        ({"working_dir": "/etc/passwd"}, BadWorkingDir),
+        ({"working_dir": "/etc/passwd/below"}, BadWorkingDir),
+        ({"host_bind_paths": ("/nonexistent/path",)}, HostPathMissing),
+        ({"host_binds": (HostBind("/nonexistent/path", "/data"),)}, HostPathMissing),
+        ({"resources": Resources(memory_bytes=512 << 10)}, MemoryTooLow),
+    ],
+    ids=["user", "working-dir", "below-a-file", "bind-path", "bind", "memory"],
+)
+def test_a_field_that_cannot_work_is_named_and_leaves_room_for_the_next(
+    subject: Any, fields: dict[str, Any], error: type[DriverError]
+) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make, _ = made
+        for _ in range(2):
+            with pytest.raises(error):
+                await driver.ensure_running(make("serve", **fields))
+        assert [one.status for one in await driver.observe()] in ([], ["created"])
+        await driver.remove_run("web", 7, 1)
+        assert await driver.observe() == ()
+        assert (await driver.ensure_running(make("serve", run=2))).status == "running"
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_run_is_asked_to_stop_with_its_own_signal(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make, ready = made
+        await ready(await driver.ensure_running(make("serve", stop_signal="SIGUSR1")))
+        stopped = await driver.stop("web", 7, 1, grace_ms=10_000)
+        assert stopped is not None and stopped.exit_code == 138
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_death_for_want_of_memory_is_told_with_the_limit(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make, _ = made
+        await driver.ensure_running(make("hog", resources=LIMIT))
+        end = await ended(driver)
+        assert (end.exit_code, end.oom_kills, end.memory_limit_bytes) == (137, 1, 32 << 20)
+        assert await driver.observe() == (end,)
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_child_killed_for_want_of_memory_is_told_while_its_run_goes_on(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make, _ = made
+        stream = aiter(driver.exits())
+        assert isinstance(await anext(stream), Resync)
+        await driver.ensure_running(make("suffer", resources=LIMIT))
+        report = await anext(stream)
+        assert isinstance(report, ObservedRun)
+        assert (report.status, report.oom_kills, report.memory_limit_bytes) == ("running", 1, 32 << 20)
+        assert await driver.observe() == (report,)
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_program_for_another_machine_is_recognised_by_its_end(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make, _ = made
+        await driver.ensure_running(make("foreign"))
+        end = await ended(driver)
+        assert end.exit_code == 1 and end.unexecutable.startswith("the command `/bin/foreign` cannot be executed")
+
+    run_suite(subject, suite)
+
+
+@BOTH
 def test_the_stream_of_ends_begins_with_a_resync(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make = made
+        driver, make, _ = made
         stream = driver.exits()
         assert isinstance(await anext(aiter(stream)), Resync)
         await driver.ensure_running(make("end 3"))
@@ -178,7 +303,6 @@ def test_the_stream_of_ends_begins_with_a_resync(subject: Any) -> None:
 def test_containers_outlive_containerd_and_no_exit_is_lost() -> None:
     async def main() -> None:
         import os
-        import signal
 
         async with asyncio.timeout(60), runtime() as made:
             (image,) = await made.images.import_archive(chunks(archive("demo:1")))

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from capsuled.host import container_host, remove_cgroups
+from capsuled.abilities import container_host
+from capsuled.host import remove_cgroups
 from capsuled.processes import supervise
 from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
@@ -29,7 +30,12 @@ class Runtime:
         self.images = ContainerdImages(self.connection, directory / "spool")
         self.logs = directory / "logs"
         self.containers = ContainerdDriver(
-            self.connection, self.images.unpacker, container_host(self.cgroup), self.logs, run / "runc"
+            self.connection,
+            self.images.unpacker,
+            container_host(self.cgroup),
+            self.logs,
+            directory / "containers",
+            run / "runc",
         )
         self.executor = ContainerdExecutor(self.connection, run / "exec")
         self._supervised: asyncio.Task[None] | None = None

@@ -1,7 +1,7 @@
 """Builders in the domain's words: a story of calls and observations, folded as it is told."""
 
 from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun, kind_of, run_of
-from effects.planner import plan
+from effects.planner import plan, plan_workload
 from journal.entry import LOCAL, Header
 from journal.events import (
     DaemonStarted,
@@ -74,7 +74,7 @@ class Story:
 
     def reboot(self, boot: str) -> None:
         self.boot, self.mono = boot, SECOND
-        self.tell(DaemonStarted(mode="hosted", previous="power-lost"))
+        self.tell(DaemonStarted(mode="hosted", previous="power-lost", keeps_streaks=True))
 
     def call(self, intent: Intent) -> Admitted | Refusal:
         verdict = admit(self.machine, intent, ALL)
@@ -135,6 +135,11 @@ class Story:
         workload = self[name]
         assert workload.run is not None
         self.tell(EffectDone("CleanRun", name, workload.uid, run=workload.run.number))
+
+    def next_goal(self, name: str) -> str | None:
+        """What the planner would do next, by its kind."""
+        goal = plan_workload(self.machine, self[name])
+        return None if goal is None else kind_of(goal)
 
     def __getitem__(self, name: str) -> Workload:
         return self.machine.workloads[name]

@@ -60,6 +60,12 @@ class RestartMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RESTART_MODE_ALWAYS: _ClassVar[RestartMode]
     RESTART_MODE_ON_FAILURE: _ClassVar[RestartMode]
     RESTART_MODE_NEVER: _ClassVar[RestartMode]
+
+class SeccompProfile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SECCOMP_PROFILE_UNSPECIFIED: _ClassVar[SeccompProfile]
+    SECCOMP_PROFILE_DEFAULT: _ClassVar[SeccompProfile]
+    SECCOMP_PROFILE_UNCONFINED: _ClassVar[SeccompProfile]
 DESIRED_STATE_UNSPECIFIED: DesiredState
 DESIRED_STATE_RUNNING: DesiredState
 DESIRED_STATE_STOPPED: DesiredState
@@ -90,6 +96,9 @@ RESTART_MODE_UNSPECIFIED: RestartMode
 RESTART_MODE_ALWAYS: RestartMode
 RESTART_MODE_ON_FAILURE: RestartMode
 RESTART_MODE_NEVER: RestartMode
+SECCOMP_PROFILE_UNSPECIFIED: SeccompProfile
+SECCOMP_PROFILE_DEFAULT: SeccompProfile
+SECCOMP_PROFILE_UNCONFINED: SeccompProfile
 
 class Workload(_message.Message):
     __slots__ = ("name", "kind", "container", "micro_vm", "status", "desired_state", "labels", "uid", "revision", "desired_seq", "image_digest")
@@ -125,8 +134,15 @@ class Workload(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ...) -> None: ...
 
 class ContainerSpec(_message.Message):
-    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "logs")
+    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "logs")
     class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ExtraHostsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +165,20 @@ class ContainerSpec(_message.Message):
     USER_FIELD_NUMBER: _ClassVar[int]
     STOP_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RESTART_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    RESTART_POLICY_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    CAP_ADD_FIELD_NUMBER: _ClassVar[int]
+    CAP_DROP_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_ROOT_FIELD_NUMBER: _ClassVar[int]
+    NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
+    SECCOMP_FIELD_NUMBER: _ClassVar[int]
+    TMPFS_FIELD_NUMBER: _ClassVar[int]
+    SHM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    ULIMITS_FIELD_NUMBER: _ClassVar[int]
+    HOST_BINDS_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -166,14 +196,82 @@ class ContainerSpec(_message.Message):
     user: str
     stop_grace_seconds: int
     restart: RestartMode
+    stop_signal: str
+    restart_policy: RestartPolicy
+    resources: Resources
+    cap_add: _containers.RepeatedScalarFieldContainer[str]
+    cap_drop: _containers.RepeatedScalarFieldContainer[str]
+    read_only_root: bool
+    new_privileges: bool
+    seccomp: SeccompProfile
+    tmpfs: _containers.RepeatedCompositeFieldContainer[Tmpfs]
+    shm_bytes: int
+    hostname: str
+    extra_hosts: _containers.ScalarMap[str, str]
+    ulimits: _containers.RepeatedCompositeFieldContainer[Ulimit]
+    host_binds: _containers.RepeatedCompositeFieldContainer[HostBind]
     logs: LogSpec
-    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., stop_signal: _Optional[str] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., read_only_root: _Optional[bool] = ..., new_privileges: _Optional[bool] = ..., seccomp: _Optional[_Union[SeccompProfile, str]] = ..., tmpfs: _Optional[_Iterable[_Union[Tmpfs, _Mapping]]] = ..., shm_bytes: _Optional[int] = ..., hostname: _Optional[str] = ..., extra_hosts: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., host_binds: _Optional[_Iterable[_Union[HostBind, _Mapping]]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ...) -> None: ...
 
 class LogSpec(_message.Message):
     __slots__ = ("max_size_bytes",)
     MAX_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_size_bytes: int
     def __init__(self, max_size_bytes: _Optional[int] = ...) -> None: ...
+
+class RestartPolicy(_message.Message):
+    __slots__ = ("max_attempts", "backoff_first_ms", "backoff_cap_ms", "stable_ms")
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_FIRST_MS_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_CAP_MS_FIELD_NUMBER: _ClassVar[int]
+    STABLE_MS_FIELD_NUMBER: _ClassVar[int]
+    max_attempts: int
+    backoff_first_ms: int
+    backoff_cap_ms: int
+    stable_ms: int
+    def __init__(self, max_attempts: _Optional[int] = ..., backoff_first_ms: _Optional[int] = ..., backoff_cap_ms: _Optional[int] = ..., stable_ms: _Optional[int] = ...) -> None: ...
+
+class Resources(_message.Message):
+    __slots__ = ("cpus", "cpu_shares", "memory_bytes", "swap_bytes", "pids")
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SWAP_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PIDS_FIELD_NUMBER: _ClassVar[int]
+    cpus: float
+    cpu_shares: int
+    memory_bytes: int
+    swap_bytes: int
+    pids: int
+    def __init__(self, cpus: _Optional[float] = ..., cpu_shares: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., swap_bytes: _Optional[int] = ..., pids: _Optional[int] = ...) -> None: ...
+
+class Tmpfs(_message.Message):
+    __slots__ = ("mount_path", "size_bytes")
+    MOUNT_PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    mount_path: str
+    size_bytes: int
+    def __init__(self, mount_path: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class Ulimit(_message.Message):
+    __slots__ = ("name", "soft", "hard")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOFT_FIELD_NUMBER: _ClassVar[int]
+    HARD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    soft: int
+    hard: int
+    def __init__(self, name: _Optional[str] = ..., soft: _Optional[int] = ..., hard: _Optional[int] = ...) -> None: ...
+
+class HostBind(_message.Message):
+    __slots__ = ("source", "mount_path", "read_only")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MOUNT_PATH_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    mount_path: str
+    read_only: bool
+    def __init__(self, source: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class PortMapping(_message.Message):
     __slots__ = ("container_port", "host_port", "protocol", "host_address")
@@ -233,7 +331,7 @@ class VolumeMount(_message.Message):
     def __init__(self, volume_name: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class WorkloadStatus(_message.Message):
-    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "address")
+    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "address")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RESTART_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +342,11 @@ class WorkloadStatus(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     PHASE_DETAIL_FIELD_NUMBER: _ClassVar[int]
     NEXT_RETRY_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    ENDS_IN_A_ROW_FIELD_NUMBER: _ClassVar[int]
+    OOM_KILLED_FIELD_NUMBER: _ClassVar[int]
+    OOM_KILLS_FIELD_NUMBER: _ClassVar[int]
+    LAST_END_FIELD_NUMBER: _ClassVar[int]
+    LAST_END_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     phase: WorkloadPhase
     message: str
@@ -255,8 +358,13 @@ class WorkloadStatus(_message.Message):
     run: int
     phase_detail: str
     next_retry_unix_ns: int
+    ends_in_a_row: int
+    oom_killed: bool
+    oom_kills: int
+    last_end: str
+    last_end_unix_ns: int
     address: str
-    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
+    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
 
 class PlannedEffect(_message.Message):
     __slots__ = ("effect", "object", "detail")

@@ -5,7 +5,7 @@ import pytest
 
 from journal import specs
 from journal.events import DaemonStarted, OperatorEnrolled, OperatorRemoved, OperatorRoleChanged, OperatorsReset
-from journal.specs import ContainerSpec
+from journal.specs import ContainerSpec, HostBind
 from projections.admission import Admitted
 from projections.enrolment import KEYS_MAX
 from projections.intents import AddKey, Adopt, Apply, ChangeRole, RemoveKey
@@ -157,6 +157,9 @@ ROOT = {
     "host_ipc": ContainerSpec(PIN, host_ipc=True),
     "host_bind_paths": ContainerSpec(PIN, host_bind_paths=("/",)),
     "network": ContainerSpec(PIN, network="host"),
+    "host_binds": ContainerSpec(PIN, host_binds=(HostBind("/", "/machine"),)),
+    "cap_add": ContainerSpec(PIN, cap_add=("SYS_ADMIN",)),
+    "seccomp": ContainerSpec(PIN, seccomp="unconfined"),
 }
 
 
@@ -169,6 +172,10 @@ def test_only_an_admin_declares_what_is_root_by_another_name(field: str) -> None
         verdict = permit(role, intent)
         assert verdict is not None and verdict.code == "PERMISSION_DENIED" and verdict.fields == (f"container.{field}",)
     assert permit("operator", Apply((declared("web"),))) is None
+
+
+def test_an_operator_takes_capabilities_away_and_gives_the_usual_ones_back() -> None:
+    assert root_fields(ContainerSpec(PIN, cap_drop=("ALL",), cap_add=("CHOWN", "NET_BIND_SERVICE"))) == ()
 
 
 def test_only_an_admin_reaches_into_a_workload_that_is_root_by_another_name() -> None:

@@ -1,0 +1,32 @@
+"""Sizes and durations as people write them: 64MiB, 10m. A number without its unit is refused."""
+
+import re
+
+_SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_MS = (3_600_000, 60_000, 1_000, 1)
+
+SIZE_PATTERN = r"^\d+\s*[KMGTkmgt]([Ii]?[Bb])?$"
+DURATION_PATTERN = r"^(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
+"""The same for the JSON Schema, whose expressions know no flags."""
+
+
+def size_bytes(text: str) -> int:
+    """Bytes of 512MiB or 2G, in powers of two. Raises ValueError with the problem in words."""
+    text = text.strip()
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        hint = f"say {text}MiB or {text}GiB" if text.isdigit() else "write it like 512MiB or 2GiB"
+        raise ValueError(f"{text!r} has no unit that can be trusted: {hint}")
+    return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of 500ms, 10s, 5m or 1h30m. Raises ValueError with the problem in words."""
+    text = text.strip()
+    found = _DURATION.fullmatch(text)
+    if found is None or not text:
+        hint = f"say {text}s or {text}ms" if text.isdigit() else "write it like 500ms, 10s or 1h30m"
+        raise ValueError(f"{text!r} is no duration with its unit: {hint}")
+    return sum(int(part) * unit for part, unit in zip(found.groups(), _MS, strict=True) if part)

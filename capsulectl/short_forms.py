@@ -1,0 +1,43 @@
+"""One line where a manifest could have a mapping: `tmpfs: [/tmp:64MiB]`, as users of other tools write it."""
+
+from collections.abc import Callable, Mapping
+
+from capsulectl.quantities import size_bytes
+
+Fields = Mapping[str, str | int | bool]
+"""Values by the message's own field names."""
+
+
+def _tmpfs(text: str) -> Fields:
+    """/tmp, or /tmp:64MiB."""
+    path, colon, size = text.partition(":")
+    return {"mount_path": path, "size_bytes": size_bytes(size)} if colon else {"mount_path": path}
+
+
+def _host_bind(text: str) -> Fields:
+    """/srv, /srv:/data, or /srv:/data:ro."""
+    source, *rest = text.split(":")
+    options = {"ro": True, "rw": False}
+    read_only = options[rest.pop()] if rest and rest[-1] in options else False
+    if len(rest) > 1:
+        raise ValueError(f"{text!r} is not like /source:/inside or /source:/inside:ro")
+    return {"source": source, "mount_path": rest[0] if rest else "", "read_only": read_only}
+
+
+def _ulimit(text: str) -> Fields:
+    """nofile=1024, or nofile=1024:65536."""
+    name, _, numbers = text.partition("=")
+    soft, colon, hard = numbers.partition(":")
+    try:
+        fields: dict[str, str | int | bool] = {"name": name, "soft": int(soft)}
+        return {**fields, "hard": int(hard)} if colon else fields
+    except ValueError:
+        raise ValueError(f"{text!r} is not like nofile=1024 or nofile=1024:65536") from None
+
+
+SHORT: dict[str, tuple[Callable[[str], Fields], str]] = {
+    "Tmpfs": (_tmpfs, "/tmp:64MiB"),
+    "HostBind": (_host_bind, "/srv/data:/data:ro"),
+    "Ulimit": (_ulimit, "nofile=1024:65536"),
+}
+"""By message: what reads its short form, and an example of one. Raises ValueError with the problem in words."""

@@ -1,0 +1,90 @@
+"""What containers can get on this machine, asked of the kernel and the runtime once."""
+
+import os
+import resource
+from pathlib import Path
+
+import msgspec
+
+from capsuled.processes import CommandFailed, run
+from effects.containers.cgroups import ROOT, is_unified
+from effects.containers.limits import NOFILE, Controllers
+from effects.containers.spec import Host
+from projections.abilities import Abilities
+from projections.linux import CAPABILITIES, ULIMITS
+
+_ACTIONS = Path("/proc/sys/kernel/seccomp/actions_avail")
+_NR_OPEN = Path("/proc/sys/fs/nr_open")
+_PID_MAX = Path("/proc/sys/kernel/pid_max")
+
+
+def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
+    """What containers may get at most: a limit or capability that this process lacks cannot be given on."""
+    bounding = next(
+        int(line.split()[1], 16)
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapBnd:")
+    )
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return Host(
+        cgroup_parent=cgroup_parent,
+        capabilities=tuple(name for number, name in enumerate(CAPABILITIES) if bounding >> number & 1),
+        nofile_hard=NOFILE if hard == resource.RLIM_INFINITY else hard,
+        architecture=os.uname().machine,
+        seccomp=seccomp,
+        controllers=_controllers(),
+    )
+
+
+def abilities(host: Host, memory_bytes: int) -> Abilities:
+    """The same in admission's words. `memory_bytes` is all the memory that the machine has."""
+    return Abilities(
+        cpus=os.cpu_count() or 0,
+        memory_bytes=memory_bytes,
+        pids=int(_PID_MAX.read_text()),
+        controllers=host.controllers.names,
+        swap=host.controllers.swap,
+        capabilities=frozenset(host.capabilities),
+        ulimits=_ulimits("SYS_RESOURCE" in host.capabilities),
+    )
+
+
+def _controllers() -> Controllers:
+    if is_unified():
+        names = frozenset((ROOT / "cgroup.controllers").read_text().split())
+        # The root has no such file; without any group below it, the runtime will find out.
+        groups = [one for one in ROOT.iterdir() if (one / "memory.max").exists()]
+        return Controllers(names, not groups or any((one / "memory.swap.max").exists() for one in groups))
+    names = frozenset(one.name for one in ROOT.iterdir() if one.is_dir())
+    return Controllers(names, (ROOT / "memory" / "memory.memsw.limit_in_bytes").exists())
+
+
+def _ulimits(raises: bool) -> tuple[tuple[str, int], ...]:
+    """Hard limits above which nothing can be given: this process's own, unless it may raise them."""
+    if raises:
+        return (("nofile", int(_NR_OPEN.read_text())),)
+    known = {name: getattr(resource, f"RLIMIT_{name.upper()}", None) for name in ULIMITS}
+    return tuple((name, resource.getrlimit(number)[1]) for name, number in known.items() if number is not None)
+
+
+class _Seccomp(msgspec.Struct, frozen=True):
+    enabled: bool = False
+
+
+class _Linux(msgspec.Struct, frozen=True):
+    seccomp: _Seccomp = _Seccomp()
+
+
+class _Features(msgspec.Struct, frozen=True):
+    linux: _Linux = _Linux()
+
+
+async def without_seccomp() -> str:
+    """Why system calls cannot be filtered here; empty when they can."""
+    if "errno" not in (_ACTIONS.read_text().split() if _ACTIONS.exists() else ()):
+        return "this kernel cannot filter system calls (CONFIG_SECCOMP_FILTER)"
+    try:
+        features = msgspec.json.decode(await run("runc", "features"), type=_Features)
+    except (CommandFailed, OSError, msgspec.MsgspecError):
+        return ""  # a runtime older than the question: it has the filters, or says at a start that it has not
+    return "" if features.linux.seccomp.enabled else "runc was built without seccomp"

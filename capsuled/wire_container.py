@@ -1,0 +1,183 @@
+"""The part of a container's message that says how its runs are: restarts, limits, privileges, places. Pure.
+
+Absent and 0 become defaults here, so that a spec in the journal says what it means. Whether the values make sense is
+admission's to say.
+"""
+
+import math
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from capsule.v1 import workload_pb2 as pb
+from journal.specs import ContainerSpec, HostBind, Resources, RestartMode, RestartPolicy, Seccomp, Tmpfs, Ulimit
+from projections.linux import capability, signal_name, signal_number
+from projections.refusals import Refusal, invalid
+
+_RESTARTS: dict[int, RestartMode] = {
+    pb.RESTART_MODE_UNSPECIFIED: "always",
+    pb.RESTART_MODE_ALWAYS: "always",
+    pb.RESTART_MODE_ON_FAILURE: "on-failure",
+    pb.RESTART_MODE_NEVER: "never",
+}
+_RESTARTS_OUT: dict[RestartMode, Any] = {mode: number for number, mode in _RESTARTS.items() if number}
+_PROFILES: dict[int, Seccomp] = {
+    pb.SECCOMP_PROFILE_UNSPECIFIED: "default",
+    pb.SECCOMP_PROFILE_DEFAULT: "default",
+    pb.SECCOMP_PROFILE_UNCONFINED: "unconfined",
+}
+_CPUS_MAX = 1_000_000
+_DEFAULT = RestartPolicy()
+_SHM_BYTES = 67_108_864
+
+
+def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec | Refusal:
+    """`spec` with everything this module knows of `message`."""
+    if message.restart not in _RESTARTS:
+        return invalid("BAD_RESTART", "the restart mode is not one this release knows", "container.restart")
+    if message.seccomp not in _PROFILES:
+        return invalid("BAD_SECCOMP", "the seccomp profile is not one this release knows", "container.seccomp")
+    cpus = message.resources.cpus
+    if not (math.isfinite(cpus) and 0 <= cpus <= _CPUS_MAX):
+        return invalid("BAD_CPUS", "processors are counted by a number like 0.5 or 2", "container.resources.cpus")
+    return replace(
+        spec,
+        restart=_restart(message),
+        stop_signal=_signal(message.stop_signal),
+        resources=_resources(message.resources),
+        cap_add=_capabilities(message.cap_add),
+        cap_drop=_capabilities(message.cap_drop),
+        read_only_root=message.read_only_root,
+        new_privileges=message.new_privileges,
+        seccomp=_PROFILES[message.seccomp],
+        tmpfs=tuple(Tmpfs(one.mount_path, one.size_bytes) for one in message.tmpfs),
+        shm_bytes=message.shm_bytes if message.HasField("shm_bytes") else _SHM_BYTES,
+        hostname=message.hostname,
+        extra_hosts=tuple(sorted(message.extra_hosts.items())),
+        ulimits=tuple(
+            Ulimit(one.name.lower().removeprefix("rlimit_"), one.soft, one.hard if one.HasField("hard") else one.soft)
+            for one in message.ulimits
+        ),
+        host_binds=tuple(
+            HostBind(one.source, one.mount_path or one.source, one.read_only) for one in message.host_binds
+        ),
+    )
+
+
+def _restart(message: pb.ContainerSpec) -> RestartPolicy:
+    policy = message.restart_policy
+    return RestartPolicy(
+        mode=_RESTARTS[message.restart],
+        backoff_first_ms=policy.backoff_first_ms or _DEFAULT.backoff_first_ms,
+        backoff_cap_ms=policy.backoff_cap_ms or max(_DEFAULT.backoff_cap_ms, policy.backoff_first_ms),
+        stable_ms=policy.stable_ms or _DEFAULT.stable_ms,
+        max_attempts=policy.max_attempts,
+    )
+
+
+def _resources(message: pb.Resources) -> Resources:
+    return Resources(
+        # A trace of a processor stays one: admission says that it is too little, not that there is no limit.
+        cpu_millis=math.ceil(round(message.cpus * 1_000, 3)),
+        cpu_shares=message.cpu_shares,
+        memory_bytes=message.memory_bytes,
+        swap_bytes=message.swap_bytes,
+        pids=message.pids if message.HasField("pids") else Resources().pids,
+    )
+
+
+def _signal(text: str) -> str:
+    """One name for TERM, SIGTERM and 15. What is no signal stays as it is, to be refused."""
+    number = signal_number(text) if text else None
+    if number is None:
+        return text
+    return signal_name(number) or text.upper()
+
+
+def _capabilities(names: Any) -> tuple[str, ...]:
+    return tuple(sorted({capability(name) for name in names}))
+
+
+def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
+    """The same fields, as clients see them; what is as by default is left out, the modes are not."""
+    wanted, policy = spec.resources, spec.restart
+    message = pb.ContainerSpec(
+        restart=_RESTARTS_OUT[policy.mode],
+        stop_signal=spec.stop_signal,
+        cap_add=spec.cap_add,
+        cap_drop=spec.cap_drop,
+        read_only_root=spec.read_only_root,
+        new_privileges=spec.new_privileges,
+        tmpfs=[pb.Tmpfs(mount_path=one.mount_path, size_bytes=one.size_bytes) for one in spec.tmpfs],
+        hostname=spec.hostname,
+        extra_hosts=dict(spec.extra_hosts),
+        ulimits=[pb.Ulimit(name=one.name, soft=one.soft, hard=one.hard) for one in spec.ulimits],
+        host_binds=[
+            pb.HostBind(source=one.source, mount_path=one.mount_path, read_only=one.read_only)
+            for one in spec.host_binds
+        ],
+    )
+    if spec.seccomp != "default":
+        message.seccomp = pb.SECCOMP_PROFILE_UNCONFINED
+    if spec.shm_bytes != _SHM_BYTES:
+        message.shm_bytes = spec.shm_bytes
+    if policy != replace(_DEFAULT, mode=policy.mode):
+        message.restart_policy.CopyFrom(
+            pb.RestartPolicy(
+                max_attempts=policy.max_attempts,
+                backoff_first_ms=policy.backoff_first_ms,
+                backoff_cap_ms=policy.backoff_cap_ms,
+                stable_ms=policy.stable_ms,
+            )
+        )
+    if wanted != Resources():
+        message.resources.CopyFrom(
+            pb.Resources(
+                cpus=wanted.cpu_millis / 1_000,
+                cpu_shares=wanted.cpu_shares,
+                memory_bytes=wanted.memory_bytes,
+                swap_bytes=wanted.swap_bytes,
+                pids=wanted.pids,
+            )
+        )
+    return message
+
+
+def runs_plain(spec: ContainerSpec) -> dict[str, Any]:
+    """The same fields in the manifest's words, for a diff."""
+    wanted, policy, default = spec.resources, spec.restart, Resources()
+    return {
+        "restart": policy.mode,
+        "restartPolicy": {
+            "maxAttempts": policy.max_attempts,
+            "backoffFirstMs": policy.backoff_first_ms,
+            "backoffCapMs": policy.backoff_cap_ms,
+            "stableMs": policy.stable_ms,
+        }
+        if policy != replace(_DEFAULT, mode=policy.mode)
+        else {},
+        "stopSignal": spec.stop_signal,
+        "resources": {
+            name: value
+            for name, value, usual in (
+                ("cpus", wanted.cpu_millis / 1_000, 0),
+                ("cpuShares", wanted.cpu_shares, 0),
+                ("memoryBytes", wanted.memory_bytes, 0),
+                ("swapBytes", wanted.swap_bytes, 0),
+                ("pids", wanted.pids, default.pids),
+            )
+            if value != usual
+        },
+        "capAdd": list(spec.cap_add),
+        "capDrop": list(spec.cap_drop),
+        "readOnlyRoot": spec.read_only_root,
+        "newPrivileges": spec.new_privileges,
+        "seccomp": "" if spec.seccomp == "default" else spec.seccomp.upper(),
+        "tmpfs": [msgspec.to_builtins(one) for one in spec.tmpfs],
+        "shmBytes": "" if spec.shm_bytes == _SHM_BYTES else spec.shm_bytes,
+        "hostname": spec.hostname,
+        "extraHosts": dict(spec.extra_hosts),
+        "ulimits": [f"{one.name}={one.soft}:{one.hard}" for one in spec.ulimits],
+        "hostBinds": [f"{one.source}:{one.mount_path}" + (":ro" if one.read_only else "") for one in spec.host_binds],
+    }

@@ -1,0 +1,43 @@
+"""How many of a container's processes the kernel has killed for want of memory: read from its cgroup while it exists.
+
+The counter is right whoever was down when it happened: the group lives until its task is deleted. Source of the
+formats: the kernel's admin guide, memory controller of version 1 (`memory.oom_control`) and 2 (`memory.events`).
+"""
+
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path("/sys/fs/cgroup")
+_NO_LIMIT = 1 << 60
+"""Version 1 writes the largest number of pages, in bytes, where there is no limit."""
+
+
+class Killed(msgspec.Struct, frozen=True):
+    """`kills` processes so far; the limit that the group has, 0 for none."""
+
+    kills: int = 0
+    limit_bytes: int = 0
+
+
+def is_unified(root: Path = ROOT) -> bool:
+    """Whether version 2 alone is in use."""
+    return (root / "cgroup.controllers").exists()
+
+
+def killed(path: str, root: Path = ROOT) -> Killed:
+    """Of the group at `path`; nothing where there is no such group, or a kernel that does not count."""
+    if is_unified(root):
+        directory, counter, limit = root / path.lstrip("/"), "memory.events", "memory.max"
+    else:
+        directory, counter, limit = root / "memory" / path.lstrip("/"), "memory.oom_control", "memory.limit_in_bytes"
+    try:
+        lines = (line.split() for line in (directory / counter).read_text().splitlines())
+        kills = next((int(words[1]) for words in lines if words[0] == "oom_kill"), 0)
+        return Killed(kills, _limit((directory / limit).read_text().strip())) if kills else Killed()
+    except (OSError, ValueError, IndexError):
+        return Killed()
+
+
+def _limit(text: str) -> int:
+    return int(text) if text.isdecimal() and int(text) < _NO_LIMIT else 0

@@ -1,0 +1,204 @@
+"""What a container's fields must be to be admitted: by themselves, and on a machine with these abilities. Pure."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+
+from journal.specs import ContainerSpec
+from projections.abilities import Abilities
+from projections.linux import ALL, CAPABILITIES, ULIMITS, signal_number
+from projections.refusals import Refusal, invalid, lacks
+from projections.words import bytes_text
+
+CPU_MILLIS_MIN = 10
+SHARES = range(2, 262_145)
+MEMORY_MIN_BYTES = 6 << 20
+"""Less is used up by the runtime's own first process."""
+NOFILE_MIN = 64
+"""The runtime itself needs some two dozen while it starts one."""
+BACKOFF_MIN_MS = 100
+UNLIMITED = -1
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
+_RESERVED = ("/", "/proc", "/sys", "/dev")
+
+Check = Callable[[ContainerSpec, Abilities], Refusal | None]
+
+
+def check_container(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """The first thing that is wrong."""
+    return next((refusal for check in _CHECKS if (refusal := check(spec, machine)) is not None), None)
+
+
+def _restart(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    policy, path = spec.restart, "container.restartPolicy"
+    if policy.max_attempts and policy.mode == "never":
+        return invalid("BAD_RESTART", "with `restart: never` there are no attempts to count", f"{path}.maxAttempts")
+    if policy.backoff_first_ms < BACKOFF_MIN_MS:
+        return invalid("BAD_RESTART", f"a back-off begins with {BACKOFF_MIN_MS} ms or more", f"{path}.backoffFirstMs")
+    if policy.backoff_cap_ms < policy.backoff_first_ms:
+        return invalid("BAD_RESTART", "a back-off cannot end below its beginning", f"{path}.backoffCapMs")
+    return None
+
+
+def _stop_signal(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    if spec.stop_signal and signal_number(spec.stop_signal) is None:
+        return invalid(
+            "BAD_SIGNAL", "there is no such signal: say it like TERM, SIGINT or RTMIN+3", "container.stopSignal"
+        )
+    return None
+
+
+def _processor(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    wanted, path = spec.resources, "container.resources"
+    if wanted.cpu_millis and wanted.cpu_millis < CPU_MILLIS_MIN:
+        return invalid("BAD_CPUS", "the least that can be given of a processor is 0.01", f"{path}.cpus")
+    if machine.cpus and wanted.cpu_millis > machine.cpus * 1_000:
+        return invalid("BAD_CPUS", f"this machine has {machine.cpus} processors, not so many", f"{path}.cpus")
+    if wanted.cpu_shares and wanted.cpu_shares not in SHARES:
+        return invalid("BAD_SHARES", f"shares are from {SHARES[0]} to {SHARES[-1]}", f"{path}.cpuShares")
+    if wanted.cpu_millis or wanted.cpu_shares:
+        return _controller(machine, "cpu", f"{path}.{'cpus' if wanted.cpu_millis else 'cpuShares'}")
+    return None
+
+
+def _memory(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    wanted, path = spec.resources, "container.resources.memoryBytes"
+    if wanted.swap_bytes and not wanted.memory_bytes:
+        return invalid(
+            "BAD_SWAP", "swap is given beyond a memory limit: say that, too", "container.resources.swapBytes"
+        )
+    if wanted.swap_bytes and not machine.swap:
+        return lacks("NO_SWAP_LIMITS", "this kernel cannot limit swap: leave it out", "container.resources.swapBytes")
+    if not wanted.memory_bytes:
+        return None
+    if wanted.memory_bytes < MEMORY_MIN_BYTES:
+        least = bytes_text(MEMORY_MIN_BYTES)
+        return invalid("BAD_MEMORY", f"less than {least} is not enough to start a process with", path)
+    if machine.memory_bytes and wanted.memory_bytes > machine.memory_bytes:
+        return invalid("BAD_MEMORY", f"this machine has {bytes_text(machine.memory_bytes)}, not so much", path)
+    return _controller(machine, "memory", path)
+
+
+def _pids(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    if machine.pids and spec.resources.pids > machine.pids:
+        return invalid(
+            "BAD_PIDS", f"this machine has at most {machine.pids} processes and threads", "container.resources.pids"
+        )
+    return None
+
+
+def _controller(machine: Abilities, name: str, path: str) -> Refusal | None:
+    if machine.controllers is None or name in machine.controllers:
+        return None
+    return lacks("NO_CONTROLLER", f"this machine's kernel has no {name} controller: nothing can be limited by it", path)
+
+
+def _capabilities(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    for field, names in (("capAdd", spec.cap_add), ("capDrop", spec.cap_drop)):
+        for name in names:
+            path = f"container.{field}"
+            if name != ALL and name not in CAPABILITIES:
+                return invalid("BAD_CAPABILITY", f"{field} names a capability that Linux does not have", path)
+            if field == "capAdd" and machine.capabilities is not None and name not in {ALL, *machine.capabilities}:
+                return lacks("CAPABILITY_LACKING", f"this machine cannot give {name}: it does not have it itself", path)
+    both = sorted(set(spec.cap_add) & set(spec.cap_drop))
+    if both:
+        return invalid("BAD_CAPABILITY", f"{both[0]} is added and dropped: say one of them", "container.capDrop")
+    return None
+
+
+def _names(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    if spec.hostname and spec.network == "host":
+        return invalid("BAD_HOSTNAME", "on network HOST a container has the machine's own name", "container.hostname")
+    if spec.hostname and not _HOSTNAME.fullmatch(spec.hostname):
+        return invalid(
+            "BAD_HOSTNAME", "a host name has 1 to 63 letters, digits, inner hyphens and dots", "container.hostname"
+        )
+    for name, address in spec.extra_hosts:
+        path = f"container.extraHosts.{name}"
+        if not _HOSTNAME.fullmatch(name):
+            return invalid("BAD_HOSTNAME", "an extra host's name is no host name", "container.extraHosts")
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            return invalid("BAD_ADDRESS", "an extra host has an IPv4 or IPv6 address", path)
+    return None
+
+
+def _ulimits(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    hard_limits = dict(machine.ulimits)
+    seen: set[str] = set()
+    for number, limit in enumerate(spec.ulimits):
+        path = f"container.ulimits[{number}]"
+        if limit.name not in ULIMITS:
+            return invalid("BAD_ULIMIT", f"the kernel's limits are {', '.join(ULIMITS)}", f"{path}.name")
+        if limit.name in seen:
+            return invalid("BAD_ULIMIT", f"{limit.name} is given twice", f"{path}.name")
+        seen.add(limit.name)
+        if min(limit.soft, limit.hard) < UNLIMITED:
+            return invalid("BAD_ULIMIT", "a limit is a number, or -1 for none", path)
+        if limit.name == "nofile" and 0 <= limit.soft < NOFILE_MIN:
+            return invalid(
+                "BAD_ULIMIT", f"fewer than {NOFILE_MIN} open files are too few to start a process with", f"{path}.soft"
+            )
+        if _above(limit.soft, limit.hard):
+            return invalid("BAD_ULIMIT", "the soft limit cannot be above the hard one", f"{path}.soft")
+        most = hard_limits.get(limit.name, UNLIMITED)
+        if _above(limit.hard, most):
+            return lacks("ULIMIT_LACKING", f"this machine gives {limit.name} up to {most}", f"{path}.hard")
+    return None
+
+
+def _above(one: int, other: int) -> bool:
+    return other != UNLIMITED and (one == UNLIMITED or one > other)
+
+
+def _places(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """Every path inside that something is put at: well formed, and taken once."""
+    for number, bind in enumerate(spec.host_binds):
+        if not _is_plain(bind.source):
+            return invalid(
+                "BAD_PATH", "a path of the machine is absolute and has no `..`", f"container.hostBinds[{number}].source"
+            )
+    taken: set[str] = set()
+    for place, path in _taken(spec):
+        if not _is_plain(place):
+            return invalid("BAD_PATH", "a path inside is absolute and has no `..`", path)
+        clean = place.rstrip("/") or "/"
+        if clean == "/":
+            return invalid("BAD_PATH", "this would hide the container's whole file system", path)
+        if clean in taken:
+            return invalid("PATH_TAKEN", "two things cannot be at the same path inside", path)
+        taken.add(clean)
+    for number, tmpfs in enumerate(spec.tmpfs):
+        if (tmpfs.mount_path.rstrip("/") or "/") in _RESERVED:
+            return invalid("BAD_PATH", "the runtime has its own things there", f"container.tmpfs[{number}].mountPath")
+    return None
+
+
+def _taken(spec: ContainerSpec) -> Iterator[tuple[str, str]]:
+    for number, path in enumerate(spec.host_bind_paths):
+        yield path, f"container.hostBindPaths[{number}]"
+    for number, bind in enumerate(spec.host_binds):
+        yield bind.mount_path, f"container.hostBinds[{number}].mountPath"
+    for number, tmpfs in enumerate(spec.tmpfs):
+        yield tmpfs.mount_path, f"container.tmpfs[{number}].mountPath"
+    for number, mount in enumerate(spec.mounts):
+        yield mount.mount_path, f"container.mounts[{number}].mountPath"
+
+
+def _is_plain(path: str) -> bool:
+    return path.startswith("/") and ".." not in path.split("/") and "\0" not in path
+
+
+_CHECKS: tuple[Check, ...] = (
+    _restart,
+    _stop_signal,
+    _processor,
+    _memory,
+    _pids,
+    _capabilities,
+    _names,
+    _ulimits,
+    _places,
+)

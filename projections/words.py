@@ -1,0 +1,70 @@
+"""Numbers in words, for messages: sizes, exit codes, how a run ended. Pure."""
+
+from typing import Protocol
+
+from projections.linux import signal_name
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_SIGNALLED = 128
+"""A process that a signal ended has this and the signal's number for an exit code, as in a shell."""
+
+
+class Ended(Protocol):
+    """What is known of an end: a run in the state, or the event that told it."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """None when nobody saw it."""
+        ...
+
+    @property
+    def oom(self) -> bool:
+        """Killed for want of memory."""
+        ...
+
+    @property
+    def oom_kills(self) -> int:
+        """How many of its processes were."""
+        ...
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """0 for none."""
+        ...
+
+    @property
+    def unexecutable(self) -> str:
+        """Why it never became the command."""
+        ...
+
+
+def bytes_text(count: int) -> str:
+    """64 MiB, 1.5 GiB."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.4g} {_UNITS[unit]}"
+
+
+def exit_text(code: int | None) -> str:
+    """Exited with code 143 (SIGTERM)."""
+    name = signal_name(code - _SIGNALLED) if code is not None and code > _SIGNALLED else ""
+    return f"exited with code {code}" + (f" ({name})" if name else "")
+
+
+def end_text(end: Ended) -> str:
+    """How it ended, in one line."""
+    if end.unexecutable:
+        return end.unexecutable
+    if end.oom:
+        return f"killed: {memory_text(end.memory_limit_bytes)}"
+    text = exit_text(end.exit_code)
+    if end.oom_kills:
+        what = "a process of it was" if end.oom_kills == 1 else f"{end.oom_kills} of its processes were"
+        text += f"; {what} killed: {memory_text(end.memory_limit_bytes)}"
+    return text
+
+
+def memory_text(limit_bytes: int) -> str:
+    """Whose memory ran out."""
+    return f"out of memory (limit {bytes_text(limit_bytes)})" if limit_bytes else "the machine was out of memory"

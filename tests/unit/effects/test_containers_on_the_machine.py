@@ -1,0 +1,116 @@
+"""The small readers and writers beside a container: its cgroup's counters, its own files, devices, a vain start."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from effects.containers.cgroups import Killed, killed
+from effects.containers.devices import machine_devices
+from effects.containers.mounts import OwnFile
+from effects.containers.never_ran import never_ran
+from effects.containers.own_files import OwnFiles, resolv_text
+from effects.containers.protocol import ContainerRun
+
+RUN = ContainerRun("web", 7, 7, 1, "sha256:1")
+
+
+def put(directory: Path, **files: str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (directory / name.replace("__", ".")).write_text(text)
+    return directory
+
+
+def test_oom_kills_are_read_from_either_version_of_cgroups(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    put(
+        old / "memory" / "c" / "one",
+        memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+        memory__limit_in_bytes="67108864\n",
+    )
+    assert killed("/c/one", old) == Killed(2, 64 << 20)
+    put(new, cgroup__controllers="memory\n")
+    put(new / "c" / "one", memory__events="low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n", memory__max="max\n")
+    assert killed("/c/one", new) == Killed(1, 0)
+
+
+def test_a_group_that_is_gone_or_does_not_count_says_nothing(tmp_path: Path) -> None:
+    put(tmp_path / "memory" / "c", memory__oom_control="oom_kill_disable 0\n", memory__limit_in_bytes="0\n")
+    assert killed("/c", tmp_path) == killed("/gone", tmp_path) == Killed()
+
+
+def test_no_limit_is_zero_in_version_1_too(tmp_path: Path) -> None:
+    put(
+        tmp_path / "memory" / "c",
+        memory__oom_control="oom_kill 1\n",
+        memory__limit_in_bytes="9223372036854771712\n",
+    )
+    assert killed("/c", tmp_path) == Killed(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("exec /bin/x: exec format error\n", "built for another machine than this one (x86_64)"),
+        ("exec /bin/x: no such file or directory", "interpreter or loader"),
+        ("exec /bin/x: permission denied\n", "does not let it be executed"),
+    ],
+)
+def test_a_process_that_never_became_its_command_is_recognised(tmp_path: Path, said: str, words: str) -> None:
+    (tmp_path / "err").write_text(said)
+    found = never_ran(tmp_path / "err", "x86_64")
+    assert "the command `/bin/x`" in found and words in found
+
+
+@pytest.mark.parametrize(
+    "said", ["", "sh: x: exec format error\n", "exec /bin/x: exec format error\nand more\n", "exec x: lost\n"]
+)
+def test_what_a_command_says_itself_is_not_taken_for_it(tmp_path: Path, said: str) -> None:
+    (tmp_path / "err").write_text(said)
+    assert never_ran(tmp_path / "err", "x86_64") == "" == never_ran(tmp_path / "nothing", "x86_64")
+
+
+def test_own_files_say_who_is_who_and_go_with_the_incarnation(tmp_path: Path) -> None:
+    files = OwnFiles(tmp_path)
+    own = files.write(replace(RUN, hostname="db", extra_hosts=(("cache", "10.0.0.5"),)))
+    hosts = Path(own["/etc/hosts"].source).read_text().splitlines()
+    assert hosts[0] == "127.0.0.1\tlocalhost" and hosts[-2:] == ["127.0.1.1\tdb", "10.0.0.5\tcache"]
+    assert (
+        Path(own["/etc/hostname"].source).read_text() == "db\n"
+        and Path(own["/etc/resolv.conf"].source).read_text() == ""
+    )
+    files.write(replace(RUN, uid=8))
+    files.remove("web", 7)
+    files.remove("web", 7)
+    assert [path.name for path in (tmp_path / "web").iterdir()] == ["8"]
+    files.remove("web", 8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bridged_container_asks_the_machines_servers_but_not_its_loopback() -> None:
+    machine = "search lan\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 192.168.1.1\nnameserver fd00::1\n"
+    assert resolv_text(machine) == "search lan\nnameserver 192.168.1.1\nnameserver fd00::1\n"
+
+
+def test_a_file_that_is_mounted_stays_the_same_file(tmp_path: Path) -> None:
+    files = OwnFiles(tmp_path)
+    before = Path(files.write(RUN)["/etc/hosts"].source).stat().st_ino
+    assert Path(files.write(replace(RUN, run=2))["/etc/hosts"].source).stat().st_ino == before
+
+
+def test_on_network_host_the_machines_files_are_mounted_with_what_was_added(tmp_path: Path) -> None:
+    files = OwnFiles(tmp_path)
+    assert files.write(replace(RUN, network="host"))["/etc/hosts"] == OwnFile("/etc/hosts", read_only=True)
+    own = files.write(replace(RUN, network="host", extra_hosts=(("cache", "10.0.0.5"),)))
+    text = Path(own["/etc/hosts"].source).read_text()
+    assert text.startswith(Path("/etc/hosts").read_text().rstrip()) and text.endswith("\n10.0.0.5\tcache\n")
+
+
+def test_devices_are_the_machines_nodes_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    (tmp_path / "link").symlink_to("/dev/null")
+    assert machine_devices(tmp_path) == []
+    paths = [node["path"] for node in machine_devices()]
+    assert not {"/dev/null", "/dev/console", "/dev/ptmx"} & set(paths)
+    assert not any(path.startswith(("/dev/pts/", "/dev/shm/")) for path in paths)

@@ -1,0 +1,123 @@
+"""What a container must be to be admitted, by itself and on a machine; each refusal with the field at fault."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from journal.specs import HostBind, Resources, RestartPolicy, Tmpfs, Ulimit, VolumeMount
+from projections.abilities import Abilities
+from projections.admission import Admitted
+from projections.intents import Apply
+from projections.refusals import Refusal
+from tests.support.story import Story, declared, spec
+
+MACHINE = Abilities(
+    cpus=2,
+    memory_bytes=8 << 30,
+    pids=32_768,
+    controllers=frozenset({"cpu", "memory", "pids"}),
+    capabilities=frozenset({"NET_ADMIN", "CHOWN"}),
+    ulimits=(("nofile", 20_000),),
+)
+
+
+def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
+    one = replace(declared("web"), spec=replace(spec(), **fields))
+    return Story().call(Apply((one,), abilities=machine))
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "words"),
+    [
+        ({"restart": RestartPolicy("never", max_attempts=1)}, "restartPolicy.maxAttempts", "no attempts to count"),
+        ({"restart": RestartPolicy(backoff_first_ms=1)}, "restartPolicy.backoffFirstMs", "100 ms"),
+        ({"restart": RestartPolicy(backoff_cap_ms=500)}, "restartPolicy.backoffCapMs", "below its beginning"),
+        ({"stop_signal": "NOPE"}, "stopSignal", "no such signal"),
+        ({"resources": Resources(cpu_millis=9)}, "resources.cpus", "0.01"),
+        ({"resources": Resources(cpu_millis=2_001)}, "resources.cpus", "2 processors"),
+        ({"resources": Resources(cpu_shares=1)}, "resources.cpuShares", "from 2 to 262144"),
+        ({"resources": Resources(memory_bytes=1 << 20)}, "resources.memoryBytes", "6 MiB"),
+        ({"resources": Resources(memory_bytes=9 << 30)}, "resources.memoryBytes", "8 GiB"),
+        ({"resources": Resources(swap_bytes=1 << 20)}, "resources.swapBytes", "beyond a memory limit"),
+        ({"resources": Resources(pids=40_000)}, "resources.pids", "32768"),
+        ({"cap_add": ("NOPE",)}, "capAdd", "does not have"),
+        ({"cap_add": ("SYS_ADMIN",)}, "capAdd", "cannot give SYS_ADMIN"),
+        ({"cap_add": ("CHOWN",), "cap_drop": ("CHOWN",)}, "capDrop", "added and dropped"),
+        ({"hostname": "-no-"}, "hostname", "host name"),
+        ({"hostname": "own", "network": "host"}, "hostname", "machine's own name"),
+        ({"extra_hosts": (("db", "nowhere"),)}, "extraHosts.db", "IPv4 or IPv6"),
+        ({"extra_hosts": (("a b", "10.0.0.1"),)}, "extraHosts", "no host name"),
+        ({"ulimits": (Ulimit("files", 1, 1),)}, "ulimits[0].name", "nofile"),
+        ({"ulimits": (Ulimit("core", 0, 0), Ulimit("core", 1, 1))}, "ulimits[1].name", "twice"),
+        ({"ulimits": (Ulimit("nofile", 63, 64),)}, "ulimits[0].soft", "64 open files"),
+        ({"ulimits": (Ulimit("core", 2, 1),)}, "ulimits[0].soft", "above the hard one"),
+        ({"ulimits": (Ulimit("core", -2, 1),)}, "ulimits[0]", "-1 for none"),
+        ({"ulimits": (Ulimit("nofile", 64, -1),)}, "ulimits[0].hard", "up to 20000"),
+        ({"host_bind_paths": ("srv",)}, "hostBindPaths[0]", "absolute"),
+        ({"host_bind_paths": ("/",)}, "hostBindPaths[0]", "whole file system"),
+        ({"host_binds": (HostBind("/a/../b", "/b"),)}, "hostBinds[0].source", "absolute"),
+        ({"host_binds": (HostBind("/a", "b"),)}, "hostBinds[0].mountPath", "absolute"),
+        ({"tmpfs": (Tmpfs("/proc"),)}, "tmpfs[0].mountPath", "runtime"),
+        ({"tmpfs": (Tmpfs("/a"), Tmpfs("/a/"))}, "tmpfs[1].mountPath", "same path"),
+        ({"tmpfs": (Tmpfs("/a"),), "host_bind_paths": ("/a",)}, "tmpfs[0].mountPath", "same path"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_field(fields: dict[str, Any], field: str, words: str) -> None:
+    refusal = applied(**fields)
+    assert isinstance(refusal, Refusal)
+    assert refusal.fields == (f"container.{field}",) and words in refusal.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"resources": Resources(cpu_millis=2_000, cpu_shares=2, memory_bytes=6 << 20, swap_bytes=1, pids=0)},
+        {"cap_add": ("ALL",), "cap_drop": ("CHOWN",)},
+        {"cap_add": ("NET_ADMIN",), "cap_drop": ("ALL",)},
+        {"ulimits": (Ulimit("nofile", 20_000, 20_000), Ulimit("memlock", -1, -1))},
+        {"hostname": "db.example", "extra_hosts": (("v6.local", "fd00::1"),)},
+        {"host_binds": (HostBind("/", "/machine", True),), "host_bind_paths": ("/etc/ssl",), "tmpfs": (Tmpfs("/tmp"),)},
+        {"restart": RestartPolicy("on-failure", 100, 100, 1, 1), "stop_signal": "SIGRTMIN+3"},
+    ],
+)
+def test_what_can_work_is_admitted(fields: dict[str, Any]) -> None:
+    assert isinstance(applied(**fields), Admitted)
+
+
+def test_what_the_kernel_cannot_limit_is_refused_by_name() -> None:
+    bare = replace(MACHINE, controllers=frozenset({"pids"}), swap=False)
+    for limits, reason in (
+        (Resources(memory_bytes=1 << 30), "NO_CONTROLLER"),
+        (Resources(cpu_millis=500), "NO_CONTROLLER"),
+        (Resources(memory_bytes=1 << 30, swap_bytes=1), "NO_SWAP_LIMITS"),
+    ):
+        refusal = applied(bare, resources=limits)
+        assert isinstance(refusal, Refusal) and (refusal.code, refusal.reason) == ("UNIMPLEMENTED", reason)
+    assert isinstance(applied(bare), Admitted)
+
+
+def test_a_path_of_the_machine_that_is_not_there_is_named_with_its_field() -> None:
+    one = replace(declared("web"), absent_paths=(("/srv/data", "container.hostBinds[0].source"),))
+    refusal = Story().call(Apply((one,)))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "HOST_PATH_MISSING")
+    assert refusal.fields == ("container.hostBinds[0].source",) and "/srv/data" in refusal.message
+
+
+def test_what_was_admitted_once_is_not_judged_again_while_it_stays() -> None:
+    story = Story()
+    old = replace(declared("web"), spec=replace(spec(), host_bind_paths=("/srv",)))
+    story.apply(old)
+    gone = replace(old, absent_paths=(("/srv", "container.hostBindPaths[0]"),))
+    assert story.call(Apply((gone,), abilities=MACHINE)) == Admitted(())
+    changed = replace(gone, spec=replace(gone.spec, user="web"))
+    assert isinstance(story.call(Apply((changed,), abilities=MACHINE)), Refusal)
+
+
+def test_a_volume_and_a_tmpfs_cannot_be_at_one_path() -> None:
+    one = replace(declared("web"), spec=replace(spec(), tmpfs=(Tmpfs("/data"),), mounts=(VolumeMount("v", "/data"),)))
+    from projections.container_rules import check_container
+
+    refusal = check_container(one.spec, MACHINE)
+    assert refusal is not None and refusal.reason == "PATH_TAKEN"
