@@ -125,16 +125,14 @@ def test_two_operators_race_and_one_is_told(capsule: Daemon) -> None:
 
 
 def test_a_batch_is_all_or_nothing(capsule: Daemon) -> None:
-    web = manifest("batch-a", SERVE, networkMode="HOST", ports=[{"containerPort": 80, "hostPort": 8080}])
-    taken = manifest("batch-b", SERVE, networkMode="HOST", ports=[{"containerPort": 81, "hostPort": 8080}])
+    web = manifest("batch-a", SERVE, networkMode="HOST", ports=[{"containerPort": 8080, "hostPort": 8080}])
+    taken = manifest("batch-b", SERVE, networkMode="HOST", ports=[{"containerPort": 8080, "hostPort": 8080}])
     done = capsule.ctl("apply", "-f", "-", stdin=f"{web}\n---\n{taken}")
     assert done.returncode == 1 and "8080/tcp, which batch-a has" in done.stderr
     assert "batch-a" not in capsule.good("list", "-o", "name").split()
 
 
 def test_what_this_machine_lacks_is_refused_by_name(capsule: Daemon) -> None:
-    bridge = capsule.ctl("apply", "-f", "-", stdin="{name: b, kind: Container, container: {image: demo:1}}")
-    assert bridge.returncode == 1 and "BRIDGE" in bridge.stderr
     vm = capsule.ctl("apply", "-f", "-", stdin="{name: b, kind: MicroVM, microVm: {image: demo:1}}")
     assert vm.returncode == 1 and "microVM driver" in vm.stderr
     image = capsule.ctl("apply", "-f", "-", stdin=manifest("b", SERVE, image="nowhere:1"))
