@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 0xFFFF
 ActorKind = Literal["operator", "local", "system", "effect", "installer"]
 
 
-class Actor(msgspec.Struct, frozen=True, array_like=True):
+class Actor(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who caused an entry: an operator by key id, or a part of the machine itself."""
 
     kind: ActorKind
@@ -33,7 +33,7 @@ EFFECT = Actor("effect")
 LOCAL = Actor("local", id="local", role="admin")
 
 
-class Header(msgspec.Struct, frozen=True, array_like=True):
+class Header(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The part of an entry that never changes. Times in nanoseconds; `cause` and `call` are seqs, 0 for none."""
 
     seq: int
@@ -52,7 +52,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     prev: bytes
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """An entry as the store has it: bytes for the chain, and the parsed header."""
 
     header: Header

@@ -132,14 +132,20 @@ class Environment:
         return (int(self.lmdb.info()["last_pgno"]) + 1) * PAGE_BYTES
 
     @property
+    def commits(self) -> int:
+        """How many transactions were ever committed."""
+        return int(self.lmdb.info()["last_txnid"])
+
+    @property
     def map_bytes(self) -> int:
         """How far the file may grow before the map is moved."""
         return int(self.lmdb.info()["map_size"])
 
     def make_room(self, ahead_bytes: int) -> None:
         """Grow the map, so that `ahead_bytes` more fit. Writer's thread only, between transactions."""
-        size = int(self.lmdb.info()["map_size"])
-        if self.used_bytes + ahead_bytes > size:
+        info = self.lmdb.info()
+        size = int(info["map_size"])
+        if (int(info["last_pgno"]) + 1) * PAGE_BYTES + ahead_bytes > size:
             with self.map_guard:
                 self.lmdb.set_mapsize(size * 2)
 

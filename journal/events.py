@@ -12,7 +12,7 @@ import msgspec
 from journal.specs import ContainerSpec, ImagePin, Kind, Role
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
     """Base of every event; the tag of each subclass is its type in the header."""
 
     VERSION: ClassVar[int] = 1

@@ -6,10 +6,8 @@ would double the disk's work. A reader takes the index up to the cursor and scan
 
 import lmdb
 
-from journal.codec import plain
-from journal.entry import Stored
 from journal.environment import Environment
-from journal.reader import CURSOR_KEY, Reader, index_prefix, objects_of
+from journal.reader import CURSOR_KEY, Reader, index_prefix, objects_in
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
@@ -25,30 +23,37 @@ class Follower:
         self._reader = reader
         self._cursor = reader.cursor()
 
+    def behind(self, seq: int) -> bool:
+        """Whether a worthwhile number of entries up to `seq` waits for an idle moment."""
+        return seq - self._cursor > LAG_ENTRIES
+
     def far_behind(self, seq: int) -> bool:
         """Whether even a busy writer must let the follower work, or readers would scan for long."""
         return seq - self._cursor > FAR_ENTRIES
 
-    def catch_up(self, seq: int, whole: bool = False) -> None:
-        """Index entries up to `seq` once a worthwhile number has gathered; `whole`: however few."""
-        while seq - self._cursor > (0 if whole else LAG_ENTRIES):
-            upto = min(seq, self._cursor + CHUNK_ENTRIES)
-            entries = list(self._reader.entries(self._cursor + 1, upto))
-            self._env.make_room(8 * CHUNK_ENTRIES * 128)
-            with self._env.lmdb.begin(write=True) as txn:
-                for stored in entries:
-                    self._index(txn, stored)
-                txn.put(CURSOR_KEY, upto.to_bytes(8, "big"), db=self._env.db["follower"])
-            self._cursor = upto
-
-    def _index(self, txn: lmdb.Transaction, stored: Stored) -> None:
-        header = stored.header
-        seq = header.seq.to_bytes(8, "big")
-        txn.put(index_prefix(header.type) + seq, b"", db=self._env.db["by_type"])
-        if header.call:
-            txn.put(index_prefix(str(header.call)) + seq, b"", db=self._env.db["by_call"])
-        for name in objects_of(plain(stored)):
-            txn.put(index_prefix(name) + seq, b"", db=self._env.db["by_object"])
+    def advance(self, seq: int) -> bool:
+        """Index the next chunk of entries up to `seq`, in one transaction. False when there was none."""
+        upto = min(seq, self._cursor + CHUNK_ENTRIES)
+        if upto <= self._cursor:
+            return False
+        by_type: list[bytes] = []
+        by_call: list[bytes] = []
+        by_object: list[bytes] = []
+        for stored in self._reader.entries(self._cursor + 1, upto):
+            header = stored.header
+            seq_key = header.seq.to_bytes(8, "big")
+            by_type.append(index_prefix(header.type) + seq_key)
+            if header.call:
+                by_call.append(index_prefix(str(header.call)) + seq_key)
+            by_object.extend(index_prefix(name) + seq_key for name in objects_in(stored))
+        self._env.make_room(8 * CHUNK_ENTRIES * 128)
+        with self._env.lmdb.begin(write=True) as txn:
+            for name, keys in (("by_type", by_type), ("by_call", by_call), ("by_object", by_object)):
+                with txn.cursor(self._env.db[name]) as cursor:
+                    cursor.putmulti((key, b"") for key in sorted(keys))  # in order, a leaf is touched once
+            txn.put(CURSOR_KEY, upto.to_bytes(8, "big"), db=self._env.db["follower"])
+        self._cursor = upto
+        return True
 
     def save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, encoded: bytes) -> None:
         """Keep the newest few snapshots of this fold version; those of other versions go."""

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
+import msgspec
 
 from journal.codec import plain
-from journal.entry import Stored, unpack
+from journal.entry import UNREADABLE, Stored, unpack
 from journal.environment import Environment
 
 CHUNK = 512
@@ -35,6 +36,34 @@ def index_prefix(text: str) -> bytes:
     """What stands before the seq in an index. Cut, for LMDB takes no key beyond 511 bytes and a name that was refused
     for its length is remembered too: what is found under a key is looked at before it is believed."""
     return text.encode()[:PREFIX_BYTES] + b"\0"
+
+
+class _Item(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    """The fields that `objects_of` looks at, of any event."""
+
+    name: str = ""
+    object: str = ""
+    objects: tuple[str, ...] = ()
+    items: tuple[_Item, ...] = ()
+
+
+_named = msgspec.msgpack.Decoder(_Named)
+
+
+def objects_in(stored: Stored) -> tuple[str, ...]:
+    """The same of a stored entry, for many of them: all but the names is skipped, which is several times as fast."""
+    if not stored.body:
+        return ()
+    try:
+        body = _named.decode(stored.body)
+    except UNREADABLE:
+        return objects_of(plain(stored))
+    names = (body.name, body.object, *body.objects, *(item.name for item in body.items))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 class Reader:
@@ -102,7 +131,7 @@ class Reader:
 
     def of_object(self, name: str, first: int = 1, last: int = LAST) -> Iterator[Stored]:
         """Entries that speak of the object, in order."""
-        return self._found("by_object", name, first, last, lambda stored: name in objects_of(plain(stored)))
+        return self._found("by_object", name, first, last, lambda stored: name in objects_in(stored))
 
     def of_type(self, tag: str, first: int = 1, last: int = LAST) -> Iterator[Stored]:
         """Entries of one type, in order."""

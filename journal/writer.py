@@ -8,16 +8,18 @@ and `failed` is set, upon which the daemon ends; nothing after the failure was e
 """
 
 import asyncio
+import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from contextlib import suppress
+from itertools import chain
 from typing import NamedTuple
 
 import lmdb
 
 from journal.clock import Clock
-from journal.codec import encode
 from journal.entry import Header
 from journal.environment import Environment
 from journal.errors import JournalFailed, JournalFull
@@ -26,26 +28,49 @@ from journal.follower import Follower
 from journal.head import Head, HeadFile
 from journal.reader import Reader
 from journal.release import RELEASE
-from journal.sequencer import Chain, Draft, Salts, Stamp, number
+from journal.sequencer import Batch, Chain, Draft, Stamp, bodies_of
 from journal.sidelog import SideLog
 from journal.space import COMMIT_BYTES, Space
 
 AUDIT_KEPT = 100_000
 AUDIT_FLUSH_S = 1.0
+LULL_S = 0.02
+"""How long nothing must have been appended before the follower takes its turn."""
 FRAME_BYTES = 512
 """What an entry needs beside its body, generously: header, salt, key, its share of branch pages."""
 
-_Pairs = list[tuple[bytes, bytes]]
 _Job = Callable[[lmdb.Transaction], None]
 
 
 class _Group(NamedTuple):
-    """One append on its way: stored pairs, their size, and the head behind them."""
+    """One append on its way: its linked entries, their size, and the head behind them."""
 
-    pairs: _Pairs
+    batch: Batch
     size: int
     seq: int
     head: bytes
+
+
+class _Turn(NamedTuple):
+    """What one transaction takes from the queue; `closes`: nothing comes behind it."""
+
+    groups: list[_Group]
+    jobs: list[_Job]
+    size: int
+    closes: bool
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.groups and not self.jobs
+
+
+class _Commit(NamedTuple):
+    """What a commit made durable."""
+
+    seq: int
+    used_bytes: int
+    size: int
 
 
 class Journal:
@@ -60,14 +85,17 @@ class Journal:
         self.side_log = SideLog(environment.directory / "side.log")
         self._space = space or Space(environment.directory / "data.mdb")
         self._head_file = HeadFile(environment.directory / "head")
-        salts = Salts()
-        self._facts = self._chain("facts", salts)
-        self._audit = self._chain("audit", salts)
+        self._facts = self._chain("facts")
+        self._audit = self._chain("audit")
         self._follower = Follower(environment, self.reader)
-        self.seq = self.durable_seq = self._facts.seq
+        self.seq = self.durable_seq = self._written = self._facts.seq
         self.failed: asyncio.Future[None] = self._loop.create_future()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._queue: SimpleQueue[_Group | _Job | None] = SimpleQueue()
+        self._queue: deque[_Group | _Job | None] = deque()
+        self._outcomes: deque[_Commit | BaseException] = deque()
+        self._work = os.eventfd(0, os.EFD_CLOEXEC)
+        self._news = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._loop.add_reader(self._news, self._hear)
         self._inflight_bytes = 0
         self._used_bytes = environment.used_bytes
         self._space.extend(self._used_bytes)
@@ -76,9 +104,9 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
-    def _chain(self, stream: str, salts: Salts) -> Chain:
+    def _chain(self, stream: str) -> Chain:
         last = self.reader.last(stream)
-        return Chain(0, self._env.genesis, salts) if last is None else Chain(last.header.seq, last.hash, salts)
+        return Chain(0, self._env.genesis) if last is None else Chain(last.header.seq, last.hash)
 
     @property
     def head(self) -> Head:
@@ -104,16 +132,18 @@ class Journal:
         Raises JournalFull (nothing was queued) and JournalFailed.
         """
         self._raise_if_failed()
-        entries = number(drafts, self.seq + 1, self._stamp())
-        bodies = [encode(event) for _, event in entries]
-        size = sum(map(len, bodies)) + FRAME_BYTES * len(bodies)
+        bodies = bodies_of(drafts)
+        size = _size_of(bodies)
         self._claim(size, reserved)
-        link = self._facts.link
-        pairs = [link(header, body) for (header, _), body in zip(entries, bodies, strict=True)]
-        self.seq += len(entries)
+        batch = self._facts.link(drafts, bodies, self._stamp())
+        self.seq = self._facts.seq
         self._inflight_bytes += size
-        self._queue.put(_Group(pairs, size, self._facts.seq, self._facts.prev))
-        return entries
+        self._hand_over(_Group(batch, size, self._facts.seq, self._facts.prev))
+        return batch.entries
+
+    def _hand_over(self, item: "_Group | _Job | None") -> None:
+        self._queue.append(item)
+        os.eventfd_write(self._work, 1)
 
     def _stamp(self) -> Stamp:
         clock = self._clock
@@ -152,26 +182,29 @@ class Journal:
         if not self._audit_drafts or self.failed.done():
             return
         drafts, self._audit_drafts = self._audit_drafts, []
-        entries = number(drafts, self._audit.seq + 1, self._stamp())
-        bodies = [encode(event) for _, event in entries]
+        bodies = bodies_of(drafts)
         try:
-            self._claim(sum(map(len, bodies)) + FRAME_BYTES * len(bodies), reserved=False)
+            self._claim(_size_of(bodies), reserved=False)
         except JournalFull:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
-        pairs = [self._audit.link(header, body) for (header, _), body in zip(entries, bodies, strict=True)]
-        self._queue.put(lambda txn: self._write_audit(txn, pairs))
+        batch = self._audit.link(drafts, bodies, self._stamp())
+        self._hand_over(lambda txn: self._write_audit(txn, batch))
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """Keep a snapshot of the fold up to `seq`, encoded on the writer's thread. A cache: dropped when in need."""
-        self._queue.put(lambda txn: self._follower.save_snapshot(txn, fold_version, seq, encoded()))
+        self._hand_over(lambda txn: self._follower.save_snapshot(txn, fold_version, seq, encoded()))
 
     async def close(self) -> None:
         """Make durable what is queued, bring indexes up to date, and give the directory free."""
         if self._audit_timer is not None:
             self._audit_timer.cancel()
         self._flush_audit()
-        self._queue.put(None)
+        self._hand_over(None)
         await asyncio.to_thread(self._thread.join)
+        self._loop.remove_reader(self._news)
+        self._hear()
+        for fd in (self._work, self._news):
+            os.close(fd)
         if self.failed.done():
             self.failed.exception()  # whoever awaited it has seen it; nobody has to
         self._space.close()
@@ -183,9 +216,21 @@ class Journal:
         if self.failed.done():
             raise JournalFailed("the journal could not be written: nothing can be changed until capsuled starts again")
 
-    def _committed(self, seq: int, used_bytes: int, size: int) -> None:
-        self.durable_seq, self._used_bytes = seq, used_bytes
-        self._inflight_bytes -= size
+    def _hear(self) -> None:
+        """Take what the writer's thread has to tell."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._news)
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            if isinstance(outcome, BaseException):
+                self._lost(outcome)
+            else:
+                self._committed(outcome)
+
+    def _committed(self, commit: _Commit) -> None:
+        seq = self.durable_seq = commit.seq
+        self._used_bytes = commit.used_bytes
+        self._inflight_bytes -= commit.size
         while self._waiters and self._waiters[0][0] <= seq:
             _, waiter = self._waiters.popleft()
             if not waiter.done():  # its client may have gone; the others must not be stranded
@@ -205,57 +250,75 @@ class Journal:
 
     def _run(self) -> None:
         try:
-            while self._turn():
+            turn = self._take()
+            while not turn.closes:
+                if turn.empty:
+                    self._rest()
+                self._commit(turn)
+                # What is committed next is taken before this commit is announced: those it wakes then find the disk
+                # at work already, instead of the disk waiting for them.
+                done, turn = turn, self._take()
+                self._announce(done, idle=turn.empty)
+            self._commit(turn)
+            self._announce(turn, idle=True)
+            while self._follower.advance(self._facts.seq):
                 pass
-            self._head_file.write(self.head)
-            self._follower.catch_up(self._facts.seq, whole=True)
         except BaseException as error:  # the loop must learn of whatever ended this thread
-            self._tell(self._lost, error)
+            self._tell(error)
 
-    def _turn(self) -> bool:
-        """One transaction: wait for work, take all there is, commit it. False when it was the last."""
+    def _take(self) -> _Turn:
+        """What is queued, as much of it as one transaction may write."""
         groups: list[_Group] = []
         jobs: list[_Job] = []
-        size = 0
-        item = self._queue.get()
-        while item is not None:
-            if isinstance(item, _Group):
+        size, closes = 0, False
+        while self._queue and size <= COMMIT_BYTES // 2:
+            item = self._queue.popleft()
+            if item is None:
+                closes = True
+            elif isinstance(item, _Group):
                 groups.append(item)
                 size += item.size
             else:
                 jobs.append(item)
-            if size > COMMIT_BYTES // 2:
-                break
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                break
-        self._commit(groups, jobs, size)
-        return item is not None
+        return _Turn(groups, jobs, size, closes)
 
-    def _commit(self, groups: "list[_Group]", jobs: list[_Job], size: int) -> None:
-        if not groups and not jobs:
+    def _rest(self) -> None:
+        """Sleep until something is queued. Indexes are brought up to date in a lull, not in the middle of a burst."""
+        if self._follower.behind(self._written) and not select.select([self._work], [], [], LULL_S)[0]:
+            self._follower.advance(self._written)
+        else:
+            os.eventfd_read(self._work)
+
+    def _commit(self, turn: _Turn) -> None:
+        """One transaction, durable when this returns."""
+        if turn.empty:
             return
-        self._env.make_room(2 * size + COMMIT_BYTES)
+        self._env.make_room(2 * turn.size + COMMIT_BYTES)
         with self._env.lmdb.begin(write=True) as txn:
-            if groups:
-                pairs = groups[0].pairs if len(groups) == 1 else [pair for group in groups for pair in group.pairs]
+            if turn.groups:
+                batches = [group.batch for group in turn.groups]
+                pairs = chain.from_iterable(zip(batch.keys, batch.values, strict=True) for batch in batches)
                 with txn.cursor(self._env.db["facts"]) as cursor:
                     consumed, added = cursor.putmulti(pairs, append=True)
-                assert consumed == added == len(pairs)
-            for job in jobs:
+                assert consumed == added == sum(len(batch.keys) for batch in batches)
+            for job in turn.jobs:
                 job(txn)
-        if not groups:
-            return
-        last = groups[-1]
-        self._tell(self._committed, last.seq, self._env.used_bytes, size)
-        if self._queue.empty() or self._follower.far_behind(last.seq):
-            self._head_file.write(Head(last.seq, last.head))
-            self._follower.catch_up(last.seq)
 
-    def _write_audit(self, txn: lmdb.Transaction, pairs: _Pairs) -> None:
+    def _announce(self, turn: _Turn, idle: bool) -> None:
+        """Tell the loop. Then what may be late: the head file when there is time, a follower that fell far behind."""
+        if not turn.groups:
+            return
+        last = turn.groups[-1]
+        self._written = last.seq
+        self._tell(_Commit(last.seq, self._env.used_bytes, turn.size))
+        if idle:
+            self._head_file.write(Head(last.seq, last.head))
+        while self._follower.far_behind(last.seq):
+            self._follower.advance(last.seq)
+
+    def _write_audit(self, txn: lmdb.Transaction, batch: Batch) -> None:
         database = self._env.db["audit"]
-        for key, value in pairs:
+        for key, value in zip(batch.keys, batch.values, strict=True):
             txn.put(key, value, append=True, db=database)
         surplus = txn.stat(database)["entries"] - AUDIT_KEPT
         with txn.cursor(database) as cursor:
@@ -263,8 +326,10 @@ class Journal:
                 cursor.delete()
                 surplus -= 1
 
-    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(callback, *arguments)
-        except RuntimeError:
-            return  # the loop is gone: nobody is left to tell
+    def _tell(self, outcome: _Commit | BaseException) -> None:
+        self._outcomes.append(outcome)
+        os.eventfd_write(self._news, 1)
+
+
+def _size_of(bodies: Sequence[bytes]) -> int:
+    return sum(map(len, bodies)) + FRAME_BYTES * len(bodies)

@@ -1,14 +1,14 @@
 """A journal in memory that loses what was not synced, and proves its chain at every start."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
-from journal.codec import decode, encode
+from journal.codec import decode
 from journal.entry import Header, check, genesis, unpack
 from journal.errors import JournalFull
 from journal.events import Event
-from journal.sequencer import Chain, Draft, Salts, Stamp, number
+from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from projections.fold import fold
 from projections.state import Machine
 from tests.simulation.time import VirtualClock
@@ -58,8 +58,8 @@ class SimulatedLog:
         self._random = random
         last = unpack(disk.values[-1]) if disk.values else None
         self._seq = 0 if last is None else last.header.seq
-        salts = Salts(random.randbytes)
-        self._chain = Chain(0, GENESIS, salts) if last is None else Chain(last.header.seq, last.hash, salts)
+        seq, link = (0, GENESIS) if last is None else (last.header.seq, last.hash)
+        self._chain = Chain(seq, link, _salts(random))
         self._queue: list[list[bytes]] = []
         self._durable = self._seq
         self._synced = asyncio.Condition()
@@ -73,11 +73,11 @@ class SimulatedLog:
             raise JournalFull("the simulated disk is full")
         clock = self._clock
         stamp = Stamp(clock.wall_ns(), clock.boot_id, clock.mono_ns(), "0.0.1", "")
-        entries = number(drafts, self._seq + 1, stamp)
-        self._queue.append([self._chain.link(header, encode(event))[1] for header, event in entries])
-        self._seq += len(entries)
+        batch = self._chain.link(drafts, bodies_of(drafts), stamp)
+        self._queue.append(batch.values)
+        self._seq = self._chain.seq
         self._woken.set()
-        return entries
+        return batch.entries
 
     async def durable(self, seq: int) -> None:
         """See Log."""
@@ -107,3 +107,17 @@ class SimulatedLog:
         self.alive = False
         self._commit(self._random.randint(0, len(self._queue)))
         self._queue.clear()
+
+
+def _salts(random: Random) -> Callable[[int], bytes]:
+    """Salts drawn in bulk: what a batch holds must not change what a seed decides next."""
+    pool = b""
+
+    def draw(size: int) -> bytes:
+        nonlocal pool
+        while len(pool) < size:
+            pool += random.randbytes(4_096)
+        drawn, pool = pool[:size], pool[size:]
+        return drawn
+
+    return draw

@@ -7,7 +7,7 @@ import pytest
 
 from journal.errors import ForeignDirectory
 from journal.events import CallAccepted, WorkloadStopRequested
-from journal.reader import CHUNK, Reader, index_prefix, objects_of
+from journal.reader import CHUNK, Reader, index_prefix, objects_in, objects_of
 from tests.support.entries import JOURNAL_ID, Ledger, keep, ledger, live_once, seqs
 
 COUNT = CHUNK * 2 + 10
@@ -140,6 +140,7 @@ def test_a_directory_without_a_journal_is_named(tmp_path: Path) -> None:
 )
 def test_what_an_entry_speaks_of_is_read_from_any_body(body: dict[str, object], names: tuple[str, ...]) -> None:
     assert objects_of(body) == names
+    assert objects_in(Ledger().forge("weather.noticed", body)) == names
 
 
 def test_a_newer_releases_strange_words_hinder_neither_follower_nor_reader(tmp_path: Path) -> None:
