@@ -21,7 +21,11 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
                 again = workload.spec.restart.mode != "never"
                 run = replace(run, phase=RunPhase.LOST, pid=0, reason="power-lost", finished_at=header.at, again=again)
             streak = workload.streak if event.keeps_streaks else 0
-            machine.workloads[name] = replace(workload, run=run, hold=None, hold_until_wall=0, streak=streak)
+            # What cannot start as it was declared still cannot; all other trouble was that boot's.
+            trouble = workload.trouble if workload.trouble is not None and workload.trouble.permanent else None
+            machine.workloads[name] = replace(
+                workload, run=run, hold=None, hold_until_wall=0, streak=streak, trouble=trouble
+            )
         network.power_lost(machine, header)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
         machine.claimable_since = Deadline(header.boot, header.mono)

@@ -234,7 +234,7 @@ def _judged(workload: Workload, run: Run, header: Header, event: WorkloadExited 
     """The workload after an end, as the policy's verdict in the event says."""
     delay_ns = event.restart_delay_ms * 1_000_000
     return replace(
-        workload,
+        _run_over(workload),
         run=run,
         streak=event.streak,
         restarts=workload.restarts + bool(event.restart),
@@ -264,10 +264,18 @@ def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
     run = replace(run, phase=phase, pid=0, reason=event.reason, finished_at=header.at)
     if event.restart is None:
         run = replace(run, again=workload.spec.restart.mode != "never")
-        machine.workloads[event.name] = replace(workload, run=run)
+        machine.workloads[event.name] = replace(_run_over(workload), run=run)
     else:
         run = replace(run, again=event.restart, gave_up=event.gave_up)
         machine.workloads[event.name] = _judged(workload, run, header, event)
+
+
+def _run_over(workload: Workload) -> Workload:
+    """Whatever its start or its stop had trouble with: with the run the goal is gone, and nobody will reach it."""
+    trouble = workload.trouble
+    if trouble is None or trouble.effect not in ("StartRun", "StopRun"):
+        return workload
+    return replace(workload, trouble=None, hold=None, hold_until_wall=0)
 
 
 def removed(machine: Machine, header: Header, event: WorkloadRemoved) -> None:

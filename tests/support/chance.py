@@ -10,8 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 from hypothesis import strategies as st
 
+from effects.goals import StartRun, kind_of, run_of
 from effects.planner import plan
-from journal.events import EVENT_TYPES, EffectFailed, Event, ImagePushed, PushedImage, WorkloadLost
+from journal.events import EVENT_TYPES, DaemonStarted, EffectFailed, Event, ImagePushed, PushedImage, WorkloadLost
 from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy, SealedEnv
 from projections.intents import Apply, Declared, Delete, Intent, Restart, Start, Stop
 from projections.phases import LIVE
@@ -81,7 +82,11 @@ def events() -> st.SearchStrategy[Event]:
 # --- calls -------------------------------------------------------------------------------------------------------
 
 _PORTS = st.builds(
-    PortMapping, st.integers(-1, 70_000), st.sampled_from((80, 8080, 8081)), st.sampled_from(("tcp", "udp", "sctp"))
+    PortMapping,
+    st.sampled_from((80, 443, 0)),
+    st.sampled_from((0, 0, 8080, 8081, 70_000)),
+    st.sampled_from(("tcp", "udp")),
+    st.sampled_from(("", "127.0.0.1", "192.168.1.2", "no address")),
 )
 _SPECS = st.builds(
     ContainerSpec,
@@ -103,6 +108,29 @@ _DECLARED = st.builds(
     resolved=st.sampled_from((PIN, OTHER_PIN, None)),
     labels=st.sampled_from(((), (("app", "site"),))),
     desired=st.sampled_from(("running", "stopped")),
+)
+_SOUND = st.builds(
+    Apply,
+    st.lists(
+        st.builds(
+            Declared,
+            name=st.sampled_from(NAMES),
+            kind=st.just("container"),
+            spec=st.builds(
+                ContainerSpec,
+                image=st.just(ImagePin(PIN.ref, "", "")),
+                args=st.sampled_from(((), ("one",), ("two",))),
+                network=st.sampled_from(("none", "bridge")),
+                restart=st.builds(RestartPolicy, st.sampled_from(("always", "on-failure", "never"))),
+            ),
+            image_ref=st.just(PIN.ref),
+            resolved=st.just(PIN),
+            desired=st.sampled_from(("running", "running", "running", "stopped")),
+        ),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda declared: declared.name,
+    ).map(tuple),
 )
 _EXPECTED = st.one_of(st.none(), SMALL)
 
@@ -144,10 +172,11 @@ def _fails(number: int, permanent: bool) -> Move:
         if goals:
             goal = goals[number % len(goals)]
             story.begin(goal)
+            lasting = permanent and isinstance(goal, StartRun)
             story.tell(
                 EffectFailed(
-                    type(goal).__name__, goal.name, goal.uid, "NO_SPACE", "disk full", retry_delay_ms=500,
-                    attempt=goal.attempt, permanent=permanent,
+                    kind_of(goal), goal.name, goal.uid, "NO_SPACE", "disk full", run=run_of(goal), attempt=goal.attempt,
+                    retry_delay_ms=0 if lasting else 500, permanent=lasting,
                 )
             )  # fmt: skip
 
@@ -172,8 +201,16 @@ def _vanishes(name: str) -> Move:
     return move
 
 
-def _reboots(boot: int) -> Move:
-    return lambda story: story.reboot(f"boot-{boot}")
+def _reboots(number: int) -> Move:
+    """A new boot, or (0) only a new life of the daemon."""
+
+    def move(story: Story) -> None:
+        if number:
+            story.reboot(f"boot-{len(story.entries)}")
+        else:
+            story.tell(DaemonStarted(mode="hosted", previous="crash"))
+
+    return move
 
 
 def _waits(seconds: int) -> Move:
@@ -188,10 +225,12 @@ def moves() -> st.SearchStrategy[Move]:
     """One thing that can happen to a machine: a call, a goal reached or not, an end, a reboot, time."""
     names = st.sampled_from(NAMES)
     numbers = st.integers(0, 5)
+    calls = st.one_of(_SOUND, st.builds(Stop, names), st.builds(Restart, names), st.builds(Start, names))
     return st.one_of(
         intents().map(_call),
-        numbers.map(_act),
-        numbers.map(_act),
+        st.builds(Delete, names).map(_call),
+        *(calls.map(_call) for _ in range(3)),
+        *(numbers.map(_act) for _ in range(6)),
         st.builds(_fails, numbers, st.booleans()),
         st.builds(_ends, names, st.sampled_from((0, 1, 137))),
         names.map(_vanishes),
@@ -201,8 +240,8 @@ def moves() -> st.SearchStrategy[Move]:
     )
 
 
-def histories(most: int = 25) -> st.SearchStrategy[Story]:
-    """A machine that has lived."""
+def histories(least: int = 12, most: int = 30) -> st.SearchStrategy[Story]:
+    """A machine that has lived. Never too short: what is drawn from nothing is mostly nothing."""
 
     def lived(chosen: list[Move]) -> Story:
         story = Story()
@@ -211,4 +250,4 @@ def histories(most: int = 25) -> st.SearchStrategy[Story]:
             move(story)
         return story
 
-    return st.lists(moves(), max_size=most).map(lived)
+    return st.lists(moves(), min_size=least, max_size=most).map(lived)

@@ -1,6 +1,19 @@
 """Builders in the domain's words: a story of calls and observations, folded as it is told."""
 
-from effects.goals import CleanRun, Effect, RemoveWorkload, StartRun, StopRun, kind_of, run_of
+from typing import assert_never
+
+from effects.goals import (
+    AttachNetwork,
+    CleanRun,
+    DetachNetwork,
+    Effect,
+    EnsureNetwork,
+    RemoveWorkload,
+    StartRun,
+    StopRun,
+    kind_of,
+    run_of,
+)
 from effects.planner import plan, plan_workload
 from journal.entry import LOCAL, Header
 from journal.events import (
@@ -8,6 +21,9 @@ from journal.events import (
     EffectDone,
     EffectStarted,
     Event,
+    NetworkAttached,
+    NetworkDetached,
+    NetworkEnsured,
     WorkloadRemoved,
     WorkloadStarted,
     type_of,
@@ -121,6 +137,14 @@ class Story:
                 self.tell(done)
             case RemoveWorkload():
                 self.tell(done, WorkloadRemoved(name, uid))
+            case EnsureNetwork():
+                self.tell(NetworkEnsured(goal.upto, len(goal.mappings)), done)
+            case AttachNetwork():
+                self.tell(NetworkAttached(name, uid, goal.address), done)
+            case DetachNetwork():
+                self.tell(NetworkDetached(name, uid), done)
+            case _:
+                assert_never(goal)
 
     def converge(self, turns: int = 40) -> int:
         """Let the runner reach whatever is due until nothing is; how many goals it took. Fails when it never ends."""
