@@ -1,6 +1,7 @@
 """The entry point: run the command, turn every ending into an exit code. Imports stay lazy: they are the start-up time.
 
 Exit codes: 0, 1 failure, 2 usage, 124 a wait timed out, 125 to 127 and the command's own for exec, 130 interrupted.
+A reader that has had enough of our output (`| head`) is no failure.
 """
 
 import os
@@ -9,12 +10,19 @@ import sys
 
 def main() -> None:
     """Run `capsulectl`."""
-    code = _run(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            code = code or 1
+    try:
+        code = _run(sys.argv[1:])
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed by whoever started us
+                stream.flush()
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 0
+    except OSError as error:
+        # Standard output is on a disk that is full, or the like: what was asked for did not arrive.
+        os.write(2, f"capsulectl: the output could not be written: {error.strerror}\n".encode())
+        code = 1
     # Tearing down the interpreter and gRPC's threads takes longer than most commands.
     os._exit(code)
 
@@ -23,10 +31,11 @@ def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from capsulectl.app import app
-    from capsulectl.errors import Failure
+    from capsulectl.arguments import arranged
+    from capsulectl.errors import Failure, fault
 
     try:
-        answer = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        answer = app(arranged(app, arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         print(f"capsulectl: {_plain(str(error))}", file=sys.stderr)
         print("Try `capsulectl --help`, or `--help` behind a command.", file=sys.stderr)
@@ -35,12 +44,11 @@ def _run(arguments: list[str]) -> int:
         if failure.message:
             print(f"capsulectl: {failure.message}", file=sys.stderr)
         return failure.code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has had enough: nothing to say, and nothing more to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        print(f"capsulectl: {fault(error)}", file=sys.stderr)
+        return 1
     return answer if isinstance(answer, int) else 0
 
 

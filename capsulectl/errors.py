@@ -1,5 +1,7 @@
 """How a command ends badly."""
 
+import os
+
 FAILED = 1
 USAGE = 2
 DIFFERS = 1
@@ -17,3 +19,15 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+def fault(error: BaseException) -> str:
+    """What to say of an error that nobody expected."""
+    if os.environ.get("CAPSULE_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    return (
+        f"a fault in capsulectl itself ({type(error).__name__}: {error}); `CAPSULE_TRACEBACK=1` in the environment "
+        "shows where, for a report"
+    )

@@ -12,6 +12,7 @@ import msgspec
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.condition import Condition, State
 from capsuled.engine import Engine
+from capsuled.exec_stream import ExecStreams
 from capsuled.front import House, make_doorway, make_servers
 from capsuled.host import capabilities, cgroup_parent, linux_network
 from capsuled.host import memory as memory_of_machine
@@ -32,7 +33,6 @@ from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
 from effects.containers.spec import Host
-from effects.errors import DriverError
 from effects.images.containerd_store import ContainerdImages
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
@@ -104,6 +104,7 @@ async def _serve(
     about = About(identity, layout.state, memory.state)
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
+    execs = ExecStreams(engine, drivers.executor)
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
@@ -115,7 +116,7 @@ async def _serve(
                 engine=engine,
                 memory=memory,
                 containers=drivers.containers,
-                executor=drivers.executor,
+                execs=execs,
                 images=drivers.images,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
@@ -131,10 +132,11 @@ async def _serve(
             _announce(about, layout, engine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
-                group.create_task(_act(engine, drivers, vault, clock, about, group, memory.state)),
+                group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state)),
                 group.create_task(_keep_snapshots(engine, snapshots)),
             ]
             await _until_end(stopping, memory)
+            await execs.stop()
             await servers.stop()
             doorway.denials.close()
             logs.close()
@@ -196,6 +198,7 @@ def _drivers(layout: Layout, host: Host, network: LinuxNetwork) -> Drivers:
 async def _act(
     engine: Engine,
     drivers: Drivers,
+    execs: ExecStreams,
     vault: Vault,
     clock: Clock,
     about: About,
@@ -204,13 +207,10 @@ async def _act(
 ) -> None:
     """Once the runtime answers: look at everything, and only then plan and act."""
     about.containerd_version = await drivers.connection.ready()
-    try:
-        await drivers.executor.sweep()
-    except DriverError as error:
-        log.warning("leftovers of exec could not be swept: %s", error)
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
     watch = NetworkWatch(engine, drivers.network, frozen=not state.acts)
     async with asyncio.TaskGroup() as inner:
+        inner.create_task(execs.sweep(clock))
         inner.create_task(observer.run())
         inner.create_task(watch.run())
         await observer.synced.wait()

@@ -7,7 +7,8 @@ reads, and keeps streams so that they can be cut.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from operator import attrgetter
 from typing import Any, NoReturn, Protocol
 
@@ -310,22 +311,26 @@ class _Entered:
             self._interceptor.check_inside(self._method, self._session, request)
         except Refused as error:
             await self._end(request, context, error)
-        async for item in self._streamed(self._handler.unary_stream, request, context):
-            yield item
+        async with aclosing(self._streamed(self._handler.unary_stream, request, context)) as items:
+            async for item in items:
+                yield item
 
     async def _stream_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
-        async for item in self._streamed(self._handler.stream_stream, self._messages(requests), context):
-            yield item
+        async with aclosing(self._streamed(self._handler.stream_stream, self._messages(requests), context)) as items:
+            async for item in items:
+                yield item
 
     async def _streamed(
-        self, handle: Callable[..., AsyncIterator[Any]], request: Any, context: Any
-    ) -> AsyncIterator[Any]:
+        self, handle: Callable[..., AsyncGenerator[Any, None]], request: Any, context: Any
+    ) -> AsyncGenerator[Any, None]:
         self._enter(context)
         self._interceptor.noted(self._method, self._rule, request, context)
         with self._interceptor.counted(self._session, self._rule) as stream:
             try:
-                async for item in handle(request, context):
-                    yield item
+                # A call that is cancelled between two items must end its handler now, not when it is collected.
+                async with aclosing(handle(request, context)) as items:
+                    async for item in items:
+                        yield item
             except grpc.aio.AbortError:
                 raise
             except asyncio.CancelledError:

@@ -2,16 +2,33 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import NoReturn
+
+import msgspec
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.engine import Caller, Engine
-from capsuled.rpc import refuse
+from capsuled.exec_feed import Feed, Requests, window_of
+from capsuled.rpc import Refused, refuse
 from capsuled.streams import OpenStream, opened
-from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
+from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor, Window
+from effects.errors import DriverError
+from journal.clock import Clock
+from journal.errors import JournalError
 from projections.phases import RunPhase
+from projections.state import Workload
+from projections.status import status_of
 
-Requests = AsyncIterator[pb.WorkloadExecClientMessage]
+log = logging.getLogger(__name__)
+
+STOP_GRACE_S = 1.0
+SWEEP_RETRY_S = 0.5
+
+Answers = AsyncGenerator[pb.WorkloadExecServerMessage, None]
 
 
 class ExecStreams:
@@ -20,71 +37,136 @@ class ExecStreams:
     def __init__(self, engine: Engine, executor: Executor) -> None:
         self._engine = engine
         self._executor = executor
+        self._sessions: set[ExecSession] = set()
+        self._changed = asyncio.Event()
+        self._stopping = False
 
-    async def run(self, requests: Requests, caller: Caller) -> AsyncIterator[pb.WorkloadExecServerMessage]:
+    async def run(self, requests: Requests, caller: Caller) -> Answers:
         """One exec. Refuses before the first byte what cannot be run."""
-        request, tty = await self._request(requests)
-        async with opened(self._engine, caller, request.name, request.argv, tty) as stream:
-            session = await self._executor.open(request)
-            feeding = asyncio.ensure_future(_feed(requests, session, stream))
-            try:
-                async for number, data in session.output():
-                    stream.bytes_out += len(data)
-                    if number == 1:
-                        yield pb.WorkloadExecServerMessage(stdout=data)
-                    else:
-                        yield pb.WorkloadExecServerMessage(stderr=data)
-                stream.exit_code = await session.wait()
-                yield pb.WorkloadExecServerMessage(exit=pb.WorkloadExecExit(exit_code=stream.exit_code))
-            finally:
-                feeding.cancel()
-                # The client may have gone, and this task with it; the process must go all the same.
-                await asyncio.shield(_ended(feeding, session))
-
-    async def _request(self, requests: Requests) -> tuple[ExecRequest, bool]:
         first = await anext(aiter(requests), None)
+        feed = Feed(requests)
+        try:
+            request = self._request(first)
+            async with (
+                opened(self._engine, caller, request.name, request.argv, request.tty, request.user) as stream,
+                self._session(request, feed, stream) as session,
+                aclosing(self._converse(session, stream)) as answers,
+            ):
+                async for answer in answers:
+                    yield answer
+        except (Refused, DriverError, JournalError):
+            await feed.drain()
+            raise
+        finally:
+            await feed.close()
+
+    async def _converse(self, session: ExecSession, stream: OpenStream) -> Answers:
+        async with aclosing(session.output()) as output:
+            async for number, data in output:
+                stream.bytes_out += len(data)
+                if number == 1:
+                    yield pb.WorkloadExecServerMessage(stdout=data)
+                else:
+                    yield pb.WorkloadExecServerMessage(stderr=data)
+        exit_code = await session.wait()
+        if self._stopping:
+            _refuse_stopping()
+        stream.exit_code = exit_code
+        yield pb.WorkloadExecServerMessage(exit=pb.WorkloadExecExit(exit_code=exit_code))
+
+    @asynccontextmanager
+    async def _session(self, request: ExecRequest, feed: Feed, stream: OpenStream) -> AsyncIterator[ExecSession]:
+        if feed.window is not None:
+            request = msgspec.structs.replace(request, window=feed.window)
+        session = await self._executor.open(request)
+        self._sessions.add(session)
+        try:
+            feed.begin(session)
+            yield session
+        finally:
+            stream.bytes_in = feed.bytes_in
+            # The client may have gone, and this task with it; the process must go all the same.
+            await asyncio.shield(self._ended(session, feed))
+
+    async def _ended(self, session: ExecSession, feed: Feed) -> None:
+        try:
+            await feed.close()
+            await session.close()
+        except DriverError as error:
+            log.warning("%s; the next start sweeps up what is left of an exec", error)
+        finally:
+            self._sessions.discard(session)
+            self._changed.set()
+
+    async def sweep(self, clock: Clock) -> None:
+        """End what an earlier life of the daemon left open, however long the runtime does not answer."""
+        while True:
+            try:
+                return await self._executor.sweep()
+            except DriverError as error:
+                log.warning("what exec left behind could not be ended yet: %s", error)
+                await clock.sleep(SWEEP_RETRY_S)
+
+    async def stop(self) -> None:
+        """End every session, asking first; from now on none is opened. For the daemon's own end."""
+        self._stopping = True
+        for number in (signal.SIGHUP, signal.SIGKILL):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_GRACE_S):
+                    await asyncio.gather(*(one.signal(number) for one in self._sessions))
+                    while self._sessions:
+                        self._changed.clear()
+                        await self._changed.wait()
+
+    # --- what is asked for ---------------------------------------------------------------------------------------
+
+    def _request(self, first: pb.WorkloadExecClientMessage | None) -> ExecRequest:
+        if self._stopping:
+            _refuse_stopping()
         if first is None or first.WhichOneof("payload") != "config":
-            await _drain(requests)
             refuse("INVALID_ARGUMENT", "NO_CONFIG", "the first message of an exec must be its config", "config")
         config = first.config
-        if not config.command:
-            await _drain(requests)
-            refuse("INVALID_ARGUMENT", "NO_COMMAND", "nothing to run: give a command", "config.command")
-        if config.tty:
-            await _drain(requests)
-            refuse(
-                "UNIMPLEMENTED",
-                "NO_TERMINAL",
-                "this release runs exec without a terminal: leave `-t` out",
-                "config.tty",
-            )
+        _check(config)
         workload = self._engine.machine.workloads.get(config.name)
         if workload is None:
-            await _drain(requests)
-            refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", f"there is no workload {config.name}", "config.name")
+            message = f"there is no workload {config.name}: `capsulectl list` shows those there are"
+            refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", message, "config.name")
         if workload.run is None or workload.run.phase is not RunPhase.RUNNING:
-            await _drain(requests)
-            refuse("FAILED_PRECONDITION", "NOT_RUNNING", f"{config.name} is not running", "config.name")
-        env = tuple(sorted(config.env.items()))
-        return ExecRequest(config.name, workload.uid, workload.run.number, tuple(config.command), env), config.tty
+            refuse("FAILED_PRECONDITION", "NOT_RUNNING", _not_running(workload), "config.name")
+        return ExecRequest(
+            name=config.name,
+            uid=workload.uid,
+            run=workload.run.number,
+            argv=tuple(config.command),
+            env=tuple(sorted(config.env.items())),
+            tty=config.tty,
+            window=window_of(config.size) or Window(),
+            user=config.user,
+            working_dir=config.working_dir,
+        )
 
 
-async def _drain(requests: Requests) -> None:
-    """A client that is refused while it still sends would see only the end of its stream: read on, bounded."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(1):
-            async for _ in requests:
-                pass
+def _check(config: pb.WorkloadExecConfig) -> None:
+    if not config.command or not config.command[0]:
+        refuse("INVALID_ARGUMENT", "NO_COMMAND", "nothing to run: give a command", "config.command")
+    for field, texts in (("command", config.command), ("env", (*config.env, *config.env.values()))):
+        if any("\0" in text for text in texts):
+            refuse("INVALID_ARGUMENT", "BAD_TEXT", "a zero byte cannot be handed to a process", f"config.{field}")
+    if any(not name or "=" in name for name in config.env):
+        refuse("INVALID_ARGUMENT", "BAD_ENV", "a variable's name must not be empty, nor have a `=` in it", "config.env")
+    if config.working_dir and not config.working_dir.startswith("/"):
+        message = f"the working directory {config.working_dir} must be an absolute path"
+        refuse("INVALID_ARGUMENT", "BAD_WORKING_DIR", message, "config.working_dir")
 
 
-async def _feed(requests: Requests, session: ExecSession, stream: OpenStream) -> None:
-    async for message in requests:
-        if message.WhichOneof("payload") == "stdin":
-            stream.bytes_in += len(message.stdin)
-            await session.write(message.stdin)
-    await session.end_input()
+def _not_running(workload: Workload) -> str:
+    name, status = workload.name, status_of(workload)
+    why = f" ({status.message})" if status.message else ""
+    if workload.desired == "stopped":
+        return f"{name} is {status.detail}{why}: `capsulectl start {name}` lets it run again"
+    return f"{name} is not running but {status.detail}{why}: `capsulectl get {name}` tells more"
 
 
-async def _ended(feeding: "asyncio.Future[None]", session: ExecSession) -> None:
-    await asyncio.gather(feeding, return_exceptions=True)
-    await session.close()
+def _refuse_stopping() -> NoReturn:
+    message = "capsuled is being stopped, and what was run by exec with it; the workloads themselves run on"
+    refuse("UNAVAILABLE", "STOPPING", message)

@@ -44,7 +44,6 @@ from capsuled.services.machine import MachineService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
-from effects.containers.exec_protocol import Executor
 from effects.containers.protocol import ContainerDriver
 from effects.images.protocol import ImageStore
 from journal.clock import Clock
@@ -62,7 +61,7 @@ class House(msgspec.Struct):
     engine: Engine
     memory: Memory
     containers: ContainerDriver
-    executor: Executor
+    execs: ExecStreams
     images: ImageStore
     subnet: str
     abilities: Abilities
@@ -151,7 +150,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
                 engine,
                 declarations,
                 house.logs.streams,
-                ExecStreams(engine, house.executor),
+                house.execs,
                 emergencies,
             ),
         ),

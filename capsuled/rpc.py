@@ -33,7 +33,9 @@ _DRIVER_STATUS = {
     "IMAGE_MISSING": grpc.StatusCode.NOT_FOUND,
     "IMAGE_UNREADABLE": grpc.StatusCode.INVALID_ARGUMENT,
     "ENTRYPOINT_MISSING": grpc.StatusCode.INVALID_ARGUMENT,
+    "NOT_EXECUTABLE": grpc.StatusCode.INVALID_ARGUMENT,
     "BAD_USER": grpc.StatusCode.INVALID_ARGUMENT,
+    "BAD_WORKING_DIR": grpc.StatusCode.INVALID_ARGUMENT,
     "NO_SPACE": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "NOT_RUNNING": grpc.StatusCode.FAILED_PRECONDITION,
     "DRIVER_LACKS": grpc.StatusCode.UNIMPLEMENTED,
@@ -50,6 +52,7 @@ class Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+        self.reason = refusal.reason
 
 
 def refuse(code: str, reason: str, message: str, *fields: str) -> NoReturn:

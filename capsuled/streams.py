@@ -21,7 +21,7 @@ class OpenStream:
 
 @asynccontextmanager
 async def opened(
-    engine: Engine, caller: Caller, name: str, argv: tuple[str, ...] = (), tty: bool = False
+    engine: Engine, caller: Caller, name: str, argv: tuple[str, ...] = (), tty: bool = False, user: str = ""
 ) -> AsyncIterator[OpenStream]:
     """Journal the stream's beginning and, however it ends, its end."""
     event = StreamOpened(
@@ -30,6 +30,7 @@ async def opened(
         argv=argv,
         tty=tty,
         login=caller.login,
+        user=user,
         peer=caller.peer,
         jti=caller.jti,
         token_exp=caller.token_exp,
@@ -37,9 +38,9 @@ async def opened(
     seq = engine.record((event,), actor=caller.actor)
     caller.told.yes = True
     began_ns = engine.mono_ns()
-    await engine.durable(seq)
     stream = OpenStream(seq)
     try:
+        await engine.durable(seq)
         yield stream
     except BaseException as error:
         if stream.exit_code is not None:

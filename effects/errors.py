@@ -37,10 +37,16 @@ class ImageUnreadable(DriverError):
 
 
 class EntrypointMissing(DriverError):
-    """Raised when the command cannot be executed: not there, not executable, or none was given."""
+    """Raised when there is no command to execute: it is not there, or none was given."""
 
     reason = "ENTRYPOINT_MISSING"
     permanent = True
+
+
+class NotExecutable(EntrypointMissing):
+    """Raised when the command is there and cannot be executed."""
+
+    reason = "NOT_EXECUTABLE"
 
 
 class BadUser(DriverError):
@@ -51,7 +57,7 @@ class BadUser(DriverError):
 
 
 class BadWorkingDir(DriverError):
-    """Raised when the working directory cannot be entered: it is a file, or the user may not."""
+    """Raised when the working directory cannot be entered: it is missing, a file, or the user may not."""
 
     reason = "BAD_WORKING_DIR"
     permanent = True

@@ -98,7 +98,8 @@ class CallRead(Event, frozen=True, omit_defaults=True, tag="call.read"):
 
 
 class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
-    """A streaming call that acts has begun; durable before its first byte moves."""
+    """A streaming call that acts has begun; durable before its first byte moves. `user` is the one an exec asked for
+    inside the container, empty for the workload's own."""
 
     EFFECT = "must"
 
@@ -110,6 +111,7 @@ class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
     peer: str = ""
     jti: str = ""
     token_exp: int = 0
+    user: str = ""
 
 
 class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from capsule.v1 import workload_pb2 as pb
@@ -148,8 +149,9 @@ class WorkloadService(WorkloadServiceServicer):
         self, requests: AsyncIterator[pb.WorkloadExecClientMessage], context: Any
     ) -> AsyncIterator[pb.WorkloadExecServerMessage]:
         """A further process in a running container."""
-        async for message in self._execs.run(requests, caller_of(context, "WorkloadService.Exec")):
-            yield message
+        async with aclosing(self._execs.run(requests, caller_of(context, "WorkloadService.Exec"))) as answers:
+            async for answer in answers:
+                yield answer
 
     async def CopyTo(
         self, requests: AsyncIterator[pb.WorkloadCopyToRequest], context: Any

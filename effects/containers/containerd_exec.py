@@ -1,16 +1,19 @@
 """Further processes inside running containers, through containerd: FIFOs for the streams, and nothing left behind.
 
 A session's directory holds its FIFOs and is named after container and exec, so that after a crash of the daemon
-`sweep` finds and ends what was left running.
+`sweep` finds and ends what was left running. containerd itself may die and come back under an open session: the
+streams do not lead through it, and its end is asked for again.
 """
 
 import asyncio
 import contextlib
+import itertools
+import logging
 import os
 import shutil
 import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +21,57 @@ import grpc
 import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from containerdapi import containers_pb2, tasks_pb2
-from effects.containerd.connection import Connection, tolerated, translated
+from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
+from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers import names
-from effects.containers.exec_protocol import ExecRequest
+from effects.containers.exec_protocol import ExecRequest, Window
+from effects.containers.pipes import Pipe, reading, writing
+from effects.containers.sessions import end_session
 from effects.containers.spec import exec_process
-from effects.errors import DriverError, EntrypointMissing, NotRunning
+from effects.containers.users import layer_directories, resolve
+from effects.errors import (
+    BadWorkingDir,
+    DriverError,
+    EntrypointMissing,
+    NotExecutable,
+    NotRunning,
+    StartFailed,
+)
+
+log = logging.getLogger(__name__)
 
 PROCESS_URL = "types.containerd.io/opencontainers/runtime-spec/1/Process"
-READ_BYTES = 1 << 16
 FLUSH_S = 0.5
 """How long after the process's end its outputs may stay open: a child that inherited them would hold them for ever."""
+
+HANGUP_S = 1.0
+"""How long a process that was hung up on has to put its things in order."""
+
+AGAIN_S = 0.1
 
 _GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
 
 class ContainerdExecutor:
-    """Opens sessions. `directory` is volatile and this daemon's own."""
+    """Opens sessions. `directory` is volatile and this daemon's own; names in it say which of its lives they are of."""
 
     def __init__(self, connection: Connection, directory: Path) -> None:
         self._connection = connection
         self._directory = directory
+        self._life = uuid.uuid4().hex[:12]
+        self._numbers = itertools.count(1)
 
     async def open(self, request: ExecRequest) -> "ContainerdExec":
         """See the protocol."""
         cid = names.container_id(request.name, request.uid, request.run)
-        exec_id = f"exec-{uuid.uuid4().hex[:16]}"
+        exec_id = f"exec-{self._life}-{next(self._numbers)}"
         directory = self._directory / f"{cid}@{exec_id}"
         session = ContainerdExec(self._connection, cid, exec_id, directory)
         try:
-            await session.start(await self._process(cid, request))
+            await session.start(request, await self._process(cid, request))
         except BaseException:
-            await session.close()
+            # Nobody else knows of it: it ends even if whoever asked for it has gone.
+            await asyncio.shield(session.close())
             raise
         return session
 
@@ -62,16 +84,29 @@ class ContainerdExecutor:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 raise NotRunning(f"{request.name} is not running") from error
             raise translated(error) from error
-        spec = msgspec.json.decode(answer.container.spec.value)
-        return exec_process(spec["process"], request.argv, request.env)
+        base = msgspec.json.decode(answer.container.spec.value)["process"]
+        if not request.user:
+            return exec_process(base, request)
+        asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=answer.container.snapshot_key)
+        with tolerated():
+            mounts = (await self._connection.snapshots.Mounts(asked, metadata=self._connection.metadata)).mounts
+        directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
+        return exec_process(base, request, resolve(request.user, directories))
 
     async def sweep(self) -> None:
-        """End what an earlier life of the daemon left running."""
+        """See the protocol."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        failure: DriverError | None = None
         for left in sorted(self._directory.iterdir()):
             cid, _, exec_id = left.name.partition("@")
-            with contextlib.suppress(DriverError):
-                await ContainerdExec(self._connection, cid, exec_id, left).close()
+            if exec_id.startswith(f"exec-{self._life}-"):
+                continue
+            try:
+                await ContainerdExec(self._connection, cid, exec_id, left).sweep()
+            except DriverError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
 
 class ContainerdExec:
@@ -83,41 +118,72 @@ class ContainerdExec:
         self._ids: dict[str, Any] = {"container_id": cid, "exec_id": exec_id}
         self._directory = directory
         self._stdin: asyncio.StreamWriter | None = None
-        self._readers: list[tuple[int, asyncio.StreamReader, asyncio.BaseTransport]] = []
-        self._ended: asyncio.Future[Any] | None = None
+        self._pipes: dict[int, Pipe] = {}
+        self._ended: asyncio.Future[int] | None = None
+        self._tty = False
         self._pid = 0
 
-    async def start(self, process: dict[str, Any]) -> None:
+    async def start(self, request: ExecRequest, process: dict[str, Any]) -> None:
         """Make the FIFOs, open our ends (a FIFO without a peer would block the shim), and start."""
+        self._tty = request.tty
         self._directory.mkdir(parents=True, mode=0o700)
-        paths = {name: self._directory / name for name in ("stdin", "stdout", "stderr")}
-        for path in paths.values():
+        stdin = self._directory / "stdin"
+        outputs = {1: self._directory / "stdout"}
+        if not request.tty:
+            outputs[2] = self._directory / "stderr"
+        for path in (stdin, *outputs.values()):
             os.mkfifo(path, 0o600)
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            self._readers.append((number, *await _reader(paths[name])))
-        holder = os.open(paths["stdin"], os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        for number, path in outputs.items():
+            self._pipes[number] = await reading(path)
+        holder = os.open(stdin, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            await self._run(paths, process)
-            self._stdin = await _writer(paths["stdin"])
+            await self._run(stdin, outputs, process)
+            self._stdin = await writing(stdin)
         finally:
             os.close(holder)
 
-    async def _run(self, paths: dict[str, Path], process: dict[str, Any]) -> None:
+    async def _run(self, stdin: Path, outputs: dict[int, Path], process: dict[str, Any]) -> None:
         request = tasks_pb2.ExecProcessRequest(
             **self._ids,
-            stdin=str(paths["stdin"]),
-            stdout=str(paths["stdout"]),
-            stderr=str(paths["stderr"]),
+            stdin=str(stdin),
+            stdout=str(outputs[1]),
+            stderr=str(outputs.get(2, "")),
+            terminal=self._tty,
             spec=AnyMessage(type_url=PROCESS_URL, value=msgspec.json.encode(process)),
         )
         try:
             await self._tasks.Exec(request, metadata=self._metadata)
-            self._ended = asyncio.ensure_future(
-                self._tasks.Wait(tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata)
-            )
-            self._pid = (await self._tasks.Start(tasks_pb2.StartRequest(**self._ids), metadata=self._metadata)).pid
+            self._ended = asyncio.ensure_future(self._exit())
+            await self._started()
         except grpc.aio.AioRpcError as error:
-            raise _exec_error(error, process["args"][0]) from error
+            raise _exec_error(error, process) from error
+
+    async def _started(self) -> None:
+        """Once begun, a start is seen through: what was started and has no known process id could not be ended."""
+        starting = asyncio.ensure_future(
+            self._tasks.Start(tasks_pb2.StartRequest(**self._ids), metadata=self._metadata)
+        )
+        try:
+            await asyncio.shield(starting)
+        finally:
+            await asyncio.wait((starting,))
+            if not starting.exception():
+                self._pid = starting.result().pid
+
+    async def _exit(self) -> int:
+        """The exit code, asked for until there is one: what this containerd never answered the next one may."""
+        while True:
+            try:
+                answer = await self._tasks.Wait(
+                    tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata, wait_for_ready=True
+                )
+                return int(answer.exit_status)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+            await asyncio.sleep(AGAIN_S)
+
+    # --- while it runs -------------------------------------------------------------------------------------------
 
     async def write(self, data: bytes) -> None:
         """See the protocol."""
@@ -137,20 +203,42 @@ class ContainerdExec:
         self._close_stdin()
         with contextlib.suppress(BrokenPipeError, ConnectionError):
             await stdin.wait_closed()
+        if self._tty:
+            return  # the shim would close the terminal itself, and so hang up on the process
         # The shim holds a writing end of its own, which only this closes.
-        with tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
-            await self._tasks.CloseIO(tasks_pb2.CloseIORequest(**self._ids, stdin=True), metadata=self._metadata)
+        await self._insist(self._tasks.CloseIO, tasks_pb2.CloseIORequest(**self._ids, stdin=True))
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:
             self._stdin.close()
             self._stdin = None
 
-    async def output(self) -> AsyncIterator[tuple[int, bytes]]:
+    async def resize(self, window: Window) -> None:
         """See the protocol."""
-        assert self._ended is not None
-        pending: dict[asyncio.Future[bytes], tuple[int, asyncio.StreamReader]] = {
-            asyncio.ensure_future(reader.read(READ_BYTES)): (number, reader) for number, reader, _ in self._readers
+        if self._tty:
+            request = tasks_pb2.ResizePtyRequest(**self._ids, width=window.cols, height=window.rows)
+            await self._insist(self._tasks.ResizePty, request)
+
+    async def signal(self, number: int) -> None:
+        """See the protocol."""
+        await self._insist(self._tasks.Kill, tasks_pb2.KillRequest(**self._ids, signal=number))
+
+    async def _insist(self, method: Any, request: Any) -> None:
+        """Ask containerd, or the one that comes after it. What an ended process cannot be told any more is told."""
+        while True:
+            try:
+                await method(request, metadata=self._metadata, wait_for_ready=True)
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    log.debug("%s: %s", type(request).__name__, error.details())
+                    return
+            await asyncio.sleep(AGAIN_S)
+
+    async def output(self) -> AsyncGenerator[tuple[int, bytes], None]:
+        """See the protocol."""
+        pending: dict[asyncio.Future[bytes], int] = {
+            asyncio.ensure_future(pipe.read()): number for number, pipe in self._pipes.items()
         }
         try:
             while pending:
@@ -158,11 +246,11 @@ class ContainerdExec:
                 if not done:
                     return
                 for read in done:
-                    number, reader = pending.pop(read)
+                    number = pending.pop(read)
                     data = read.result()
                     if data:
                         yield number, data
-                        pending[asyncio.ensure_future(reader.read(READ_BYTES))] = (number, reader)
+                        pending[asyncio.ensure_future(self._pipes[number].read())] = number
         finally:
             for read in pending:
                 read.cancel()
@@ -179,36 +267,50 @@ class ContainerdExec:
         return done
 
     async def wait(self) -> int:
-        """See the protocol."""
+        """See the protocol. A container that ends takes the process along, and containerd its exit code."""
         assert self._ended is not None
-        with tolerated():
-            return int((await self._ended).exit_status)
-        raise AssertionError("unreachable")
+        try:
+            return await self._ended
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _GONE:
+                raise NotRunning("the container ended, and this process with it") from error
+            raise translated(error) from error
+
+    # --- its end -------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """See the protocol. Its whole session goes: children that it left behind too."""
-        self._close_stdin()
-        for _, _, transport in self._readers:
-            transport.close()
-        self._readers.clear()
-        try:
-            await self._end()
-        finally:
-            if self._ended is not None and not self._ended.done():
-                self._ended.cancel()
-            shutil.rmtree(self._directory, ignore_errors=True)
+        ended = self._ended
+        if self._pid and ended is not None and not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGHUP)
+            await asyncio.wait((ended,), timeout=HANGUP_S)
+        await self._end(self._pid or await self._found_pid())
 
-    async def _end(self) -> None:
-        pid = self._pid or await self._found_pid()
-        with tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
-            await self._tasks.Kill(tasks_pb2.KillRequest(**self._ids, signal=signal.SIGKILL), metadata=self._metadata)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await self._tasks.Wait(tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata)
-        with tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
-            await self._tasks.DeleteProcess(tasks_pb2.DeleteProcessRequest(**self._ids), metadata=self._metadata)
-        if pid:
-            await asyncio.to_thread(end_session, pid)
+    async def sweep(self) -> None:
+        """End what an earlier life of the daemon opened."""
+        await self._end(await self._found_pid())
+
+    async def _end(self, pid: int) -> None:
+        """Kill and forget. With containerd away the processes end all the same; its record is left to the sweep."""
+        self._close_stdin()
+        for pipe in self._pipes.values():
+            pipe.close()
+        self._pipes.clear()
+        try:
+            if pid:
+                await asyncio.to_thread(end_session, pid)
+            if pid and (self._ended is None or not self._ended.done()):
+                with contextlib.suppress(TimeoutError), tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
+                    async with asyncio.timeout(5):
+                        await self._tasks.Wait(tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata)
+            with tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
+                await self._tasks.DeleteProcess(tasks_pb2.DeleteProcessRequest(**self._ids), metadata=self._metadata)
+        finally:
+            if self._ended is not None:
+                self._ended.cancel()
+                await asyncio.wait((self._ended,))
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     async def _found_pid(self) -> int:
         try:
@@ -218,52 +320,20 @@ class ContainerdExec:
         return int(answer.process.pid)
 
 
-def end_session(leader: int) -> None:
-    """Kill every process of the session that `leader` began: runc makes each exec one. Looks until none is left."""
-    for _ in range(100):
-        members = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _session_of(entry) == leader]
-        if not members:
-            return
-        for pid in members:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _session_of(pid: str) -> int:
-    try:
-        stat = Path("/proc", pid, "stat").read_bytes()
-    except OSError:
-        return 0
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    # Fields behind the name: state, parent, group, session. A zombie waits for its parent, not for us.
-    return 0 if fields[0] == b"Z" else int(fields[3])
-
-
-async def _reader(path: Path) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
-    reader = asyncio.StreamReader(limit=READ_BYTES)
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), file
-    )
-    return reader, transport
-
-
-async def _writer(path: Path) -> asyncio.StreamWriter:
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC), "wb", buffering=0)
-    loop = asyncio.get_running_loop()
-    # The protocol's reader stays empty; with it the protocol can tell when the transport has closed.
-    transport, protocol = await loop.connect_write_pipe(
-        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), file
-    )
-    return asyncio.StreamWriter(transport, protocol, None, loop)
-
-
-def _exec_error(error: grpc.aio.AioRpcError, command: str) -> DriverError:
-    details = error.details() or ""
+def _exec_error(error: grpc.aio.AioRpcError, process: dict[str, Any]) -> DriverError:
+    """runc's words as a condition of ours."""
+    details, command = error.details() or "", process["args"][0]
+    if "chdir to cwd" in details:
+        return BadWorkingDir(f"the working directory {process['cwd']} does not exist in the container")
     if "executable file not found" in details or "no such file or directory" in details:
         return EntrypointMissing(f"the command `{command}` does not exist in the container")
     if "permission denied" in details or "is a directory" in details:
-        return EntrypointMissing(f"the command `{command}` is not executable in the container")
+        return NotExecutable(f"the command `{command}` is not executable in the container")
     if error.code() in _GONE or "not running" in details or "stopped" in details or "not created" in details:
         return NotRunning("the container is not running any more")
-    return translated(error)
+    failure = translated(error)
+    if isinstance(failure, StartFailed):
+        return StartFailed(
+            f"the runtime could not start `{command}`: {details.rpartition('exec failed: ')[2] or details}"
+        )
+    return failure

@@ -4,11 +4,11 @@ Source of the format: the OCI runtime specification 1.0.2. What a process may do
 modules beside this one.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from effects.containers.exec_protocol import ExecRequest
 from effects.containers.limits import NOFILE, Controllers, resources, rlimits
 from effects.containers.mounts import OwnFile, mounts
 from effects.containers.privileges import MASKED, READONLY, capability_sets, device_rules, held
@@ -104,7 +104,7 @@ def runtime_spec(
         "ociVersion": "1.0.2",
         "process": {
             "terminal": False,
-            "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups)},
+            "user": _user(identity),
             "args": list(arguments(run, image)),
             "env": environment(run, image),
             "cwd": run.working_dir or image.working_dir or "/",
@@ -137,6 +137,10 @@ def _hostname(run: ContainerRun) -> str:
     return run.hostname or run.name
 
 
+def _user(identity: Identity) -> dict[str, Any]:
+    return {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups)}
+
+
 def _namespaces(run: ContainerRun) -> list[dict[str, str]]:
     kinds = ["mount", "cgroup"]
     if run.network != "host":
@@ -149,8 +153,22 @@ def _namespaces(run: ContainerRun) -> list[dict[str, str]]:
     return [{**one, "path": run.namespace} if one["type"] == "network" and run.namespace else one for one in found]
 
 
-def exec_process(base: dict[str, Any], argv: Sequence[str], env: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The process of an exec: the run's own identity, place and limits, another command and more environment."""
-    merged = dict(line.partition("=")[::2] for line in base.get("env", ()))
-    merged.update(env)
-    return {**base, "terminal": False, "args": list(argv), "env": [f"{name}={value}" for name, value in merged.items()]}
+def exec_process(base: dict[str, Any], request: ExecRequest, identity: Identity | None = None) -> dict[str, Any]:
+    """The process of an exec: the run's own place, limits and, unless given, identity, with a command of its own."""
+    merged = {"TERM": "xterm"} if request.tty else {}
+    merged.update(line.partition("=")[::2] for line in base.get("env", ()))
+    merged.update(request.env)
+    process = {
+        **base,
+        "terminal": request.tty,
+        "args": list(request.argv),
+        "env": [f"{name}={value}" for name, value in merged.items()],
+        "cwd": request.working_dir or base["cwd"],
+    }
+    if request.tty:
+        process["consoleSize"] = {"width": request.window.cols, "height": request.window.rows}
+    if identity is not None:
+        process["user"] = _user(identity)
+        sets = {name: tuple(one.removeprefix("CAP_") for one in held) for name, held in base["capabilities"].items()}
+        process["capabilities"] = capability_sets(sets["bounding"], sets.get("ambient", ()), identity.uid == 0)
+    return process

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from effects.containers.protocol import ContainerRun, ObservedRun, Resync
+from effects.containers.twin_process import KILL, TwinProcess
 from effects.errors import (
     BadUser,
     BadWorkingDir,
@@ -43,8 +44,8 @@ class TwinContainer(msgspec.Struct):
 
 
 class World:
-    """Everything that exists outside the daemon. `starts` counts how often each run's process was made; `paths` are
-    those of the machine that a run may bind.
+    """Everything that exists outside the daemon. `starts` counts how often each run's process was made; `processes` are
+    those that exec put beside them, `paths` those of the machine that a run may bind.
     """
 
     def __init__(self, images: set[str], paths: frozenset[str] = frozenset()) -> None:
@@ -54,6 +55,7 @@ class World:
         self.layers: set[tuple[str, int, int]] = set()
         self.logs: set[tuple[str, int]] = set()
         self.starts: dict[Key, int] = {}
+        self.processes: list[TwinProcess] = []
         self.now_ns: Callable[[], int] = lambda: 0
         self.on_start: Callable[[TwinContainer], None] = lambda container: None
         self.on_end: Callable[[Key, int], None] = lambda key, exit_code: None
@@ -85,6 +87,9 @@ class World:
         container.unexecutable = unexecutable
         container.status, container.pid = "stopped", 0
         container.exit_code, container.exited_at_ns = exit_code, self.now_ns()
+        for process in self.processes:
+            if (process.request.name, process.request.uid, process.request.run) == key:
+                process.end(128 + KILL)
         self.on_end(key, exit_code)
         for listener in self._listeners:
             listener.put_nowait(observed(container))
@@ -106,6 +111,9 @@ class World:
         for container in self.containers.values():
             container.status, container.pid, container.exit_code = "created", 0, None
             container.oom_kills, container.unexecutable = 0, ""
+        for process in self.processes:
+            process.end(128 + KILL)
+        self.processes.clear()
         self.break_streams()
 
 

@@ -62,32 +62,6 @@ def test_a_dry_run_writes_nothing_at_all(capsule: Daemon) -> None:
     assert capsule.ctl("get", "dry").returncode == 1
 
 
-def test_exec_passes_streams_and_exit_codes_on(capsule: Daemon) -> None:
-    capsule.apply(manifest("inside", SERVE), "--wait")
-    done = capsule.ctl("exec", "inside", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
-    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
-    text = "x" * 200_000 + "\n"
-    assert capsule.ctl("exec", "-i", "inside", "cat", stdin=text).stdout == text
-    assert capsule.ctl("exec", "inside", "cat").returncode == 0
-    assert capsule.ctl("exec", "inside", "nothing-like-it").returncode == 127
-    assert capsule.ctl("exec", "inside", "/etc/passwd").returncode == 126
-    assert capsule.ctl("exec", "nobody", "true").returncode == 125
-    assert capsule.ctl("exec", "-e", "A=b", "inside", "--", "sh", "-c", "echo $A").stdout == "b\n"
-    capsule.good("delete", "inside", "--yes")
-
-
-def test_a_client_that_vanishes_leaves_no_process(capsule: Daemon) -> None:
-    capsule.apply(manifest("left", SERVE), "--wait")
-    command = [BIN / "capsulectl", "exec", "left", "--", "sh", "-c", "sleep 4242 & sleep 4242"]
-    client = subprocess.Popen(command, env=capsule.environment)
-    count = ["exec", "left", "--", "sh", "-c", "ps | grep -c '[s]leep 4242'"]
-    capsule.until(lambda: capsule.ctl(*count).stdout in ("2\n", "3\n"), "both sleep")
-    client.kill()
-    client.wait()
-    capsule.until(lambda: capsule.ctl(*count).stdout == "0\n", "nothing of it is left")
-    capsule.good("delete", "left", "--yes")
-
-
 def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -> None:
     capsule.apply(manifest("talks", "for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2; " + SERVE), "--wait")
     capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked")

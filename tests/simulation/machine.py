@@ -1,17 +1,21 @@
 """One simulated run: a machine, its daemon's lives, operators who call and repeat, and faults. All from one seed."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine
+from capsuled.exec_stream import ExecStreams
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.startup import opening_events
+from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import DriverError, NoSpace, RuntimeUnavailable
 from effects.images.twin import TwinImages
@@ -26,8 +30,12 @@ from projections.views import state_hash
 from tests.simulation.oracle import Oracle
 from tests.simulation.store import Disk, SimulatedLog
 from tests.simulation.time import VirtualClock, VirtualLoop
+from tests.simulation.visits import visit
 
 NAMES = ("web", "db", "job", "cache")
+QUIET = "quiet"
+"""A workload that nobody changes: what an exec leaves in it is ended by nothing but the daemon."""
+
 PROGRAMS = (("serve", "1"), ("serve", "2"), ("serve", "3"), ("end-ok",), ("end-bad",), ("ignore-term",))
 POLICIES = {
     "always": pb.RESTART_MODE_ALWAYS,
@@ -86,6 +94,8 @@ class Simulation:
         self.alive = asyncio.Event()
         self.calls = 0
         self.broken: BaseException | None = None
+        self.visits: list[asyncio.Future[int | None]] = []
+        self.judged = asyncio.Event()
 
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
@@ -105,15 +115,19 @@ class Simulation:
         power = asyncio.ensure_future(self._lives())
         power.add_done_callback(self._fell)
         operators = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
+        operators.append(asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", "apply", ("serve", "1"))))
+        visitors = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
         trouble = asyncio.ensure_future(self._trouble())
         await asyncio.sleep(STORM_S)
         self.faults = False
         self.disk.full = False
-        await asyncio.gather(*operators, trouble)
+        await asyncio.gather(*operators, *visitors, trouble)
         await asyncio.sleep(CALM_S)
         await self._judge()
-        power.cancel()
-        await asyncio.gather(power, return_exceptions=True)
+        self.judged.set()
+        for one in (power, *self.visits):
+            one.cancel()
+        await asyncio.gather(power, *self.visits, return_exceptions=True)
 
     def _fell(self, power: "asyncio.Future[None]") -> None:
         """A daemon that ends by anything but a crash is a bug: end the run with its error."""
@@ -218,17 +232,22 @@ class Simulation:
         while self.faults:
             await asyncio.sleep(self.random.expovariate(0.8))
             self.calls += 1
-            await self._until_answered(name, f"call-{name}-{self.calls}")
+            await self._until_answered(name, f"call-{name}-{self.calls}", *self._choice(name))
         # The last word, without faults: what is judged must be known for sure.
         self.calls += 1
-        await self._until_answered(name, f"call-{name}-{self.calls}")
+        await self._until_answered(name, f"call-{name}-{self.calls}", *self._choice(name))
 
-    async def _until_answered(self, name: str, call_id: str) -> None:
-        """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
-        self.oracle.asked(name)
+    def _choice(self, name: str) -> tuple[str, tuple[str, ...], str, int]:
         program, policy = self.random.choice(PROGRAMS), self.random.choice(tuple(POLICIES))
         port = self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name)))
         verb = self.random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete"))
+        return verb, program, policy, port
+
+    async def _until_answered(
+        self, name: str, call_id: str, verb: str, program: tuple[str, ...], policy: str = "always", port: int = 0
+    ) -> None:
+        """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
+        self.oracle.asked(name)
         while True:
             await self.alive.wait()
             life = self.life
@@ -295,6 +314,9 @@ class Simulation:
         await life.engine.durable()
         machine, entries = self.disk.replay()
         wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
+        wrong += self.oracle.judge_visits(self.world, entries)
+        if machine.streams:
+            wrong.append(f"streams are open although nobody holds them: {machine.streams}")
         if state_hash(machine) != state_hash(life.engine.machine):
             wrong.append("the state is not the fold of the journal")
         for name, workload in life.engine.machine.workloads.items():
@@ -324,14 +346,18 @@ class Life:
         images.name(IMAGE, IMAGE_DIGEST)
         resolver = Resolver(images, MemoryVault(), TwinNetwork.subnet)
         self.declarations = Declarations(self.engine, resolver, simulation.disk)
+        self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
     async def _step(self, point: str) -> None:
         """A dead daemon's driver calls nothing any more."""
-        if self._killed.done():
-            await asyncio.Event().wait()
+        await self._only_alive()
         await self._simulation.step(point)
+        await self._only_alive()
+
+    async def _only_alive(self) -> None:
         if self._killed.done():
-            await asyncio.Event().wait()
+            await self._simulation.judged.wait()
+            raise Crash
 
     def kill(self, why: str) -> None:
         """From here on nothing of this life does anything."""
@@ -339,6 +365,16 @@ class Life:
             self._simulation.trace.note(f"daemon: {why}")
             self.log.crash()
             self._killed.set_result(None)
+
+    async def visited(self, call: Coroutine[Any, Any, int | None]) -> int | None:
+        """An exec. One whose daemon dies is left as it stands: a dead daemon tidies nothing up."""
+        task = asyncio.ensure_future(call)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._simulation.visits.append(task)
+        await asyncio.wait((task, self._killed), return_when=asyncio.FIRST_COMPLETED)
+        if self._killed.done():
+            raise Crash
+        return task.result()
 
     async def guarded(self, call: object) -> object:
         """A client's call: an answer of a daemon that died meanwhile is none."""
@@ -362,6 +398,7 @@ class Life:
             await self.engine.durable()
             simulation.alive.set()
             simulation.trace.note("daemon: alive")
+            group.create_task(self.execs.sweep(simulation.clock))
             observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
             group.create_task(observer.run())
             watch = NetworkWatch(self.engine, self._network, frozen=False)

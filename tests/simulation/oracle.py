@@ -5,8 +5,19 @@ from dataclasses import dataclass, field
 from effects.containers.twin import World
 from effects.network.twin import Cables
 from journal.entry import Header
-from journal.events import CallAccepted, Event, WorkloadExited, WorkloadLost, WorkloadStarted
+from journal.events import (
+    CallAccepted,
+    Event,
+    StreamClosed,
+    StreamOpened,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadStarted,
+)
 from projections.state import Machine
+
+_KILLED = 137
+"""What a process is answered with whose container ended."""
 
 
 @dataclass
@@ -28,6 +39,7 @@ class Oracle:
     vanished: set[tuple[str, int, int]] = field(default_factory=set)
     restarts: dict[str, tuple[int, int]] = field(default_factory=dict)
     open_calls: set[str] = field(default_factory=set)
+    visits: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
 
     def asked(self, name: str) -> None:
         """A call is under way: until it is answered, either outcome is right."""
@@ -110,6 +122,23 @@ class Oracle:
             wrong.append(f"host port {port} is mapped although nobody wants it")
         if not bridged and cables.rules is not None:
             wrong.append("rules are left although nothing is on the bridge")
+        return wrong
+
+    def visited(self, words: tuple[str, ...], exit_code: int) -> None:
+        """An exec was answered with an exit code."""
+        self.visits.append((words, exit_code))
+
+    def judge_visits(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
+        """No process of an exec is left, every stream has one end, and exit codes are the processes' own."""
+        wrong = [f"{process.request.argv} is left of an exec" for process in world.processes if process.alive]
+        opened = [header.seq for header, event in entries if isinstance(event, StreamOpened)]
+        closed = [event.opened for _, event in entries if isinstance(event, StreamClosed)]
+        if sorted(opened) != sorted(closed):
+            wrong.append(f"streams {sorted(set(opened) ^ set(closed))} have not one end each")
+        for words, code in self.visits:
+            own = {"true": 0, "exit": int(words[-1]) if words[0] == "exit" else 0, "cat": 0}.get(words[0])
+            if code not in (own, _KILLED):
+                wrong.append(f"an exec of {words} was answered with {code}")
         return wrong
 
     def _judge_name(self, name: str, wish: Wish, alive: list[tuple[str, ...]]) -> list[str]:

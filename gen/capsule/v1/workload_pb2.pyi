@@ -479,17 +479,21 @@ class WorkloadLogChunk(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., stderr: _Optional[bool] = ..., at_unix_ns: _Optional[int] = ..., late: _Optional[bool] = ..., run: _Optional[int] = ..., dropped_bytes: _Optional[int] = ...) -> None: ...
 
 class WorkloadExecClientMessage(_message.Message):
-    __slots__ = ("config", "stdin", "resize")
+    __slots__ = ("config", "stdin", "resize", "signal", "end_of_input")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     RESIZE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    END_OF_INPUT_FIELD_NUMBER: _ClassVar[int]
     config: WorkloadExecConfig
     stdin: bytes
     resize: WorkloadExecResize
-    def __init__(self, config: _Optional[_Union[WorkloadExecConfig, _Mapping]] = ..., stdin: _Optional[bytes] = ..., resize: _Optional[_Union[WorkloadExecResize, _Mapping]] = ...) -> None: ...
+    signal: int
+    end_of_input: bool
+    def __init__(self, config: _Optional[_Union[WorkloadExecConfig, _Mapping]] = ..., stdin: _Optional[bytes] = ..., resize: _Optional[_Union[WorkloadExecResize, _Mapping]] = ..., signal: _Optional[int] = ..., end_of_input: _Optional[bool] = ...) -> None: ...
 
 class WorkloadExecConfig(_message.Message):
-    __slots__ = ("name", "command", "tty", "env")
+    __slots__ = ("name", "command", "tty", "env", "size", "user", "working_dir")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -501,11 +505,17 @@ class WorkloadExecConfig(_message.Message):
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     TTY_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
     name: str
     command: _containers.RepeatedScalarFieldContainer[str]
     tty: bool
     env: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., tty: _Optional[bool] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    size: WorkloadExecResize
+    user: str
+    working_dir: str
+    def __init__(self, name: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., tty: _Optional[bool] = ..., env: _Optional[_Mapping[str, str]] = ..., size: _Optional[_Union[WorkloadExecResize, _Mapping]] = ..., user: _Optional[str] = ..., working_dir: _Optional[str] = ...) -> None: ...
 
 class WorkloadExecResize(_message.Message):
     __slots__ = ("cols", "rows")

@@ -1,0 +1,84 @@
+"""What an operator typed, in the order that the parser knows.
+
+Two habits of this field need it: options of the whole program before the verb (`capsulectl --capsule home list`), and
+in `exec` everything behind the workload's name belonging to the command (`exec web ls -l`, `exec web env -i`).
+"""
+
+from collections.abc import Sequence
+
+from cyclopts import App
+
+_GLOBAL = {"--capsule": True, "-q": False, "--quiet": False}
+"""Options that may stand before the verb, and whether they take a value."""
+
+_EXEC_VALUES = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir", "--capsule"})
+_HELP = frozenset({"-h", "--help"})
+
+
+def arranged(app: App, tokens: Sequence[str]) -> list[str]:
+    """The same command."""
+    ahead, rest = _leading_globals(list(tokens))
+    path = _path(app, rest)
+    behind = rest[len(path) :]
+    if path and path[-1] == "exec":
+        behind = _exec(behind)
+    return [*path, *ahead, *behind] if path else [*ahead, *rest]
+
+
+def _leading_globals(tokens: list[str]) -> tuple[list[str], list[str]]:
+    at = 0
+    while at < len(tokens):
+        name, equals, _ = tokens[at].partition("=")
+        if name not in _GLOBAL:
+            break
+        at += 2 if _GLOBAL[name] and not equals else 1
+    return tokens[:at], tokens[at:]
+
+
+def _path(app: App, tokens: list[str]) -> list[str]:
+    """The tokens that name the command."""
+    path: list[str] = []
+    for token in tokens:
+        if token.startswith("-") or token not in app:
+            break
+        path.append(token)
+        app = app[token]
+    return path
+
+
+def _exec(tokens: list[str]) -> list[str]:
+    """Put `--` behind the workload's name. Options between the name and a `--` of the operator's own are ours still."""
+    name = _first_word(tokens)
+    if name is None or any(token in _HELP for token in tokens[:name]):
+        return tokens
+    before = [token for token in tokens[:name] if token != "--"]
+    behind = tokens[name + 1 :]
+    if behind[:1] and behind[0].startswith("-") and "--" in behind:
+        own, command = behind[: behind.index("--")], behind[behind.index("--") + 1 :]
+        if _first_word(own) is None:
+            return [*before, *own, "--", tokens[name], *command]
+    return [*before, "--", tokens[name], *(behind[1:] if behind[:1] == ["--"] else behind)]
+
+
+def _first_word(tokens: list[str]) -> int | None:
+    """Where the first token stands that is neither an option nor an option's value."""
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        if token == "--":
+            return at + 1 if at + 1 < len(tokens) else None
+        if not token.startswith("-") or token == "-":
+            return at
+        at += 2 if _takes_next(token) else 1
+    return None
+
+
+def _takes_next(token: str) -> bool:
+    """`-e A=b`, `-ite A=b` and `--env A=b` do; `--env=A=b` and `-eA=b` carry it themselves."""
+    if token.startswith("--"):
+        return token in _EXEC_VALUES
+    letters = token[1:]
+    for number, letter in enumerate(letters):
+        if f"-{letter}" in _EXEC_VALUES:
+            return number == len(letters) - 1
+    return False

@@ -1,0 +1,96 @@
+"""What the client of an exec sends, handed to its process in order."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+
+from capsule.v1 import workload_pb2 as pb
+from effects.containers.exec_protocol import ExecSession, Window
+
+Requests = AsyncIterator[pb.WorkloadExecClientMessage]
+
+DRAIN_S = 0.25
+"""An interactive client never half-closes by itself; what it sends unasked, it sends at once."""
+
+_CELLS_MAX = (1 << 16) - 1
+_SIGNALS = frozenset(number.value for number in signal.Signals)
+
+
+class Feed:
+    """Reads from the beginning, before there is a process: the terminal's size may be known by then, the rest waits.
+
+    `window` is the last size the client named, None before it did; `bytes_in` counts what the process was given.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        self.window: Window | None = None
+        self.bytes_in = 0
+        self._requests = requests
+        self._session: asyncio.Future[ExecSession | None] = asyncio.get_running_loop().create_future()
+        self._input_ended = asyncio.Event()
+        self._reading = asyncio.ensure_future(self._read())
+
+    def begin(self, session: ExecSession) -> None:
+        """There is a process now."""
+        self._session.set_result(session)
+
+    async def drain(self) -> None:
+        """There will be none. A client that is refused while it still sends would see only the end of its stream:
+        read on, bounded."""
+        if not self._session.done():
+            self._session.set_result(None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._input_ended.wait()
+
+    async def close(self) -> None:
+        """Read nothing more."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        async for message in self._requests:
+            match message.WhichOneof("payload"):
+                case "stdin":
+                    await self._write(message.stdin)
+                case "resize":
+                    await self._resize(message.resize)
+                case "signal":
+                    await self._signal(message.signal)
+                case "end_of_input":
+                    await self._end_input()
+        await self._end_input()
+
+    async def _write(self, data: bytes) -> None:
+        session = await self._session
+        if session is not None and data:
+            self.bytes_in += len(data)
+            await session.write(data)
+
+    async def _end_input(self) -> None:
+        self._input_ended.set()
+        session = await self._session
+        if session is not None:
+            await session.end_input()
+
+    async def _resize(self, message: pb.WorkloadExecResize) -> None:
+        window = window_of(message)
+        if window is None:
+            return
+        self.window = window
+        session = await self._session
+        if session is not None:
+            await session.resize(window)
+
+    async def _signal(self, number: int) -> None:
+        session = await self._session
+        if session is not None and number in _SIGNALS:
+            await session.signal(number)
+
+
+def window_of(message: pb.WorkloadExecResize) -> Window | None:
+    """A size that a terminal can have; None when the client does not know its own."""
+    if not message.cols or not message.rows:
+        return None
+    return Window(min(message.cols, _CELLS_MAX), min(message.rows, _CELLS_MAX))

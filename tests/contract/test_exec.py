@@ -1,0 +1,337 @@
+"""The contract of an executor, on the twin and on containerd: streams, terminals, ends, and nothing left behind."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from effects.containers.containerd_exec import ContainerdExecutor
+from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor, Window
+from effects.containers.exec_twin import TwinExecutor
+from effects.containers.protocol import ContainerDriver, ContainerRun
+from effects.containers.twin import TwinContainers, World
+from effects.errors import BadUser, BadWorkingDir, EntrypointMissing, NotExecutable, NotRunning
+from tests.support.runtime import Runtime, chunks, runtime
+from tools.demo_image import archive
+
+DIGEST = "sha256:" + "1" * 64
+SERVE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done")
+SIZE = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"
+STUBBORN = "trap '' HUP INT TERM; echo ready; while :; do sleep 0.05; done"
+
+Alive = Callable[[], Awaitable[int]]
+"""How many processes of execs are alive in the container."""
+
+
+class Subject:
+    """An executor, the container driver beside it, and a way to count what is left."""
+
+    def __init__(
+        self, executor: Executor, containers: ContainerDriver, alive: Alive, next_life: Callable[[], Executor]
+    ) -> None:
+        self.executor = executor
+        self.next_life = next_life
+        self.containers = containers
+        self.alive = alive
+
+    async def open(self, *argv: str, tty: bool = False, **fields: Any) -> ExecSession:
+        return await self.executor.open(ExecRequest("web", 7, 1, argv, tty=tty, **fields))
+
+
+Suite = Callable[[Subject], Awaitable[None]]
+
+
+async def _no_step(point: str) -> None:
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def twin() -> AsyncIterator[Subject]:
+    world = World({DIGEST})
+    containers = TwinContainers(world, _no_step)
+    await containers.ensure_running(ContainerRun("web", 7, 7, 1, DIGEST, args=("serve",)))
+
+    async def alive() -> int:
+        return sum(process.alive for process in world.processes)
+
+    yield Subject(TwinExecutor(world, _no_step), containers, alive, lambda: TwinExecutor(world, _no_step))
+
+
+class Programs:
+    """The twin's programs, as real ones."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def open(self, request: ExecRequest) -> ExecSession:
+        word, *rest = request.argv
+        argv = {
+            "exit": ("sh", "-c", f"exit {rest[0] if rest else 0}"),
+            "size": ("sh", "-c", SIZE),
+            "stubborn": ("sh", "-c", STUBBORN),
+            "sleep": ("sleep", "4711"),
+            "missing": ("missing",),
+            "unexecutable": ("/etc/passwd",),
+        }.get(word, request.argv)
+        return await self._executor.open(
+            ExecRequest(request.name, request.uid, request.run, argv, tty=request.tty, window=request.window)
+        )
+
+    async def sweep(self) -> None:
+        await self._executor.sweep()
+
+
+async def with_container(made: Runtime) -> Subject:
+    """One container, and a count of the processes in it that it did not begin with."""
+    (image,) = await made.images.import_archive(chunks(archive("demo:1")))
+    run = ContainerRun("web", 7, 7, 1, image.platform_digest, command=SERVE)
+    leader = (await made.containers.ensure_running(run)).pid
+
+    async def alive() -> int:
+        sessions = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and in_container(entry, leader):
+                sessions.append(os.getsid(int(entry)))
+        return sum(session != leader for session in sessions)
+
+    def next_life() -> Executor:
+        return ContainerdExecutor(made.connection, made.run / "exec")
+
+    return Subject(Programs(made.executor), made.containers, alive, next_life)
+
+
+def in_container(pid: str, leader: int) -> bool:
+    try:
+        same = os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(f"/proc/{leader}/ns/pid")
+        return same and b") Z" not in open(f"/proc/{pid}/stat", "rb").read()
+    except OSError:
+        return False
+
+
+@asynccontextmanager
+async def real() -> AsyncIterator[Subject]:
+    async with runtime() as made:
+        yield await with_container(made)
+
+
+BOTH = pytest.mark.parametrize(
+    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
+)
+
+
+def run_suite(subject: Any, suite: Suite) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), subject() as made:
+            await suite(made)
+
+    asyncio.run(main())
+
+
+async def everything(session: ExecSession) -> tuple[bytes, bytes, int]:
+    """What it writes until its end, and its exit code; closed behind it."""
+    written = {1: b"", 2: b""}
+    async for number, data in session.output():
+        written[number] += data
+    code = await session.wait()
+    await session.close()
+    return written[1], written[2], code
+
+
+async def until(session: ExecSession, wanted: bytes) -> bytes:
+    """What it writes until it has written `wanted`."""
+    written = b""
+    async for _, data in session.output():
+        written += data
+        if wanted in written:
+            return written
+    raise AssertionError(f"it ended without {wanted!r}: {written!r}")
+
+
+@BOTH
+def test_output_and_exit_code_are_the_processs_own(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        assert await everything(await made.open("echo", "a", "b")) == (b"a b\n", b"", 0)
+        assert (await everything(await made.open("exit", "7")))[2] == 7
+        assert await made.alive() == 0
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_input_arrives_whole_and_its_end_is_seen(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        session = await made.open("cat")
+        await session.write(b"")  # no end of file
+        text = b"x" * 100_000 + b"\n"
+        feeding = asyncio.ensure_future(session.write(text))
+        feeding.add_done_callback(lambda _: asyncio.ensure_future(session.end_input()))
+        assert await everything(session) == (text, b"", 0)
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_input_that_ends_at_once_does_not_end_the_process(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        for tty in (False, True):
+            session = await made.open("sleep", tty=tty)
+            await session.end_input()
+            await session.end_input()
+            await session.signal(signal.SIGTERM)
+            assert (await everything(session))[2] == 143
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_terminal_has_its_size_from_the_first_moment_and_hears_of_every_other(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        session = await made.open("size", tty=True, window=Window(cols=111, rows=33))
+        assert await until(session, b"\n") == b"33 111\r\n"
+        await session.resize(Window(cols=40, rows=10))
+        assert await until(session, b"\n") == b"10 40\r\n"
+        await session.close()
+        usual = await made.open("size", tty=True)
+        assert await until(usual, b"\n") == b"24 80\r\n"
+        await usual.close()
+        assert await made.alive() == 0
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_without_a_terminal_a_size_means_nothing(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        session = await made.open("cat")
+        await session.resize(Window(cols=40, rows=10))
+        await session.end_input()
+        assert (await everything(session))[2] == 0
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_keys_of_a_terminal_reach_the_process_as_signals_and_ends(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        interrupted = await made.open("cat", tty=True)
+        await interrupted.write(b"\x03")
+        assert (await everything(interrupted))[2] == 130
+        ended = await made.open("cat", tty=True)
+        await ended.write(b"\x04")
+        assert (await everything(ended))[2] == 0
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_signals_reach_the_process_and_an_ended_one_minds_none(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        session = await made.open("sleep")
+        await session.signal(signal.SIGINT)
+        assert await session.wait() == 130
+        await session.signal(signal.SIGINT)
+        await session.write(b"too late")
+        await session.end_input()
+        await session.close()
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_session_that_is_closed_leaves_nothing_however_stubborn(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        for program in ("sleep", "stubborn"):
+            for tty in (False, True):
+                session = await made.open(program, tty=tty)
+                assert await made.alive() > 0
+                await session.close()
+                assert await made.alive() == 0
+                await session.close()
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_what_cannot_be_executed_is_named_and_leaves_nothing(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        for tty in (False, True):
+            with pytest.raises(EntrypointMissing) as missing:
+                await made.open("missing", tty=tty)
+            with pytest.raises(NotExecutable):
+                await made.open("unexecutable", tty=tty)
+            assert missing.value.reason == "ENTRYPOINT_MISSING"
+        assert await made.alive() == 0
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_there_is_no_exec_in_a_container_that_does_not_run(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        with pytest.raises(NotRunning):
+            await made.executor.open(ExecRequest("web", 7, 2, ("true",)))
+        session = await made.open("sleep")
+        await made.containers.stop("web", 7, 1, grace_ms=0)
+        assert (await everything(session))[2] == 137
+        with pytest.raises(NotRunning):
+            await made.open("true")
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_the_next_life_of_the_daemon_ends_what_this_one_left_open(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        await made.open("sleep")
+        await made.open("stubborn", tty=True)
+        before = await made.alive()
+        assert before >= 2
+        await made.executor.sweep()  # its own are no leftovers
+        assert await made.alive() == before
+        await made.next_life().sweep()
+        assert await made.alive() == 0
+
+    run_suite(subject, suite)
+
+
+@pytest.mark.real
+def test_user_directory_and_environment_of_an_exec_are_its_own() -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            await with_container(made)
+
+            async def told(script: str, **fields: Any) -> str:
+                request = ExecRequest("web", 7, 1, ("sh", "-c", script), **fields)
+                return (await everything(await made.executor.open(request)))[0].decode().strip()
+
+            assert await told("id -u; pwd") == "0\n/"
+            assert await told("id -u; id -g; pwd", user="web", working_dir="/tmp") == "101\n102\n/tmp"
+            assert await told("grep CapEff /proc/self/status", user="1234:5") == "CapEff:\t0000000000000000"
+            assert await told("echo $A $TERM", env=(("A", "1"),)) == "1"
+            assert await told("echo $TERM", tty=True) == "xterm"
+            assert await told("echo $TERM", tty=True, env=(("TERM", "vt100"),)) == "vt100"
+            assert await told("test -t 0 && test -t 1 && test -t 2 && echo all", tty=True) == "all"
+            with pytest.raises(BadUser):
+                await told("true", user="nobody-here")
+            with pytest.raises(BadWorkingDir):
+                await told("true", working_dir="/no/such")
+
+    asyncio.run(main())
+
+
+@pytest.mark.real
+def test_a_session_outlives_containerd_with_its_streams_and_its_exit_code() -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            await with_container(made)
+            session = await made.executor.open(ExecRequest("web", 7, 1, ("sh", "-c", "cat; exit 9")))
+            os.kill(made.pid(), signal.SIGKILL)
+            await session.write(b"word\n")
+            await session.end_input()
+            assert await everything(session) == (b"word\n", b"", 9)
+
+    asyncio.run(main())
