@@ -11,7 +11,6 @@ import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
-from tests.integration.test_daemon import containerd_of
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.terminal import window
 
@@ -140,7 +139,7 @@ def test_a_session_goes_on_while_the_runtime_dies_and_comes_back(capsule: Daemon
     wire.config("read a; echo got $a; read b; echo got $b; exit 8")
     wire.send(stdin=b"one\n")
     wire.hears(b"got one\n")
-    os.kill(containerd_of(capsule), signal.SIGKILL)
+    os.kill(capsule.containerd_pid(), signal.SIGKILL)
     wire.send(stdin=b"two\n")
     assert wire.rest() == (b"got two\n", b"", [8])
 
