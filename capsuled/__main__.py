@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -29,6 +30,9 @@ def main() -> None:
     problem = _missing() or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
+    # Each running workload's log keeps three files open; the soft limit is often 1024.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     layout = hosted(arguments.state)
     try:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)

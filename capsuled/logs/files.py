@@ -79,6 +79,7 @@ class RunFiles:
             self.close()
             raise
         self._writer: Writer | None = None
+        self._known = dict.fromkeys(STREAMS, 0)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -91,22 +92,22 @@ class RunFiles:
         """Begin to index. `fresh`: the run began just now, so that nothing in its files is late."""
         index_bytes = os.fstat(self._index).st_size
         fresh = fresh and not index_bytes
-        out, err = (0 if fresh else self.size(stream) for stream in STREAMS)
+        self._known = {stream: 0 if fresh else self.size(stream) for stream in STREAMS}
+        out, err = self._known[OUT], self._known[ERR]
         self._writer = Writer(index_bytes, at_ms, out, err)
         if out or err:
             self._append(self._writer.opening())
 
     def grown(self, stream: int, at_ms: int) -> bool:
         """Index what the stream gained since the last time; whether it did."""
-        writer = self._writer
-        if writer is None:
-            self.begin(at_ms, fresh=False)
-            return True
-        size = self.size(stream)
-        if size == writer.end(stream):
+        writer, size, before = self._writer, self.size(stream), self._known[stream]
+        if size == before:
             return False
-        if size < writer.end(stream):
+        self._known[stream] = size
+        if size < before:
             self.again(at_ms)
+        elif writer is None:
+            self.begin(at_ms, fresh=False)
         else:
             self._append(writer.add(at_ms, stream, size))
         return True

@@ -96,7 +96,7 @@ class Growth:
         """Look at the file now and whenever it grows."""
         watched = Watched(self, path, grew, closed)
         if closed is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # `look` says why
                 self._held[_add(self._closes, path, _CLOSE_WRITE)] = watched
         watched.look()
         return watched
@@ -106,6 +106,9 @@ class Growth:
         try:
             self._armed[_add(self._grows, watched.path, _MODIFY | _ONESHOT)] = watched
         except FileNotFoundError:
+            return False
+        except OSError as error:
+            log.warning("%s is not watched: %s (fs.inotify.max_user_watches?)", watched.path, error.strerror)
             return False
         return True
 

@@ -39,7 +39,8 @@ class Pump:
         if not data:
             self.close()
             return
-        self._dropped += len(data) - self._write(data)
+        lost = len(data) - self._write(data)  # which settles what was lost before
+        self._dropped += lost
 
     def _write(self, data: bytes) -> int:
         try:

@@ -87,7 +87,10 @@ class Recorder:
     def wake(self, name: str, seq: int) -> None:
         """An entry changed this workload."""
         if not self._closed:
-            self._update(name, fresh=True)
+            try:
+                self._update(name, fresh=True)
+            except OSError as error:  # an entry was made all the same
+                log.warning("the log of %s is not kept in order: %s", name, error)
         self._wake_followers(name)
 
     # --- following -----------------------------------------------------------------------------------------------

@@ -119,6 +119,14 @@ def test_the_front_of_a_file_goes_in_whole_blocks_and_its_offsets_stay(tmp_path:
         assert file.readline().strip().isdigit()
 
 
+def test_a_file_that_has_come_too_far_is_emptied_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(bytes(100_000))
+    monkeypatch.setattr(cutting, "FAR_BYTES", 99_999)
+    assert not cut_front(path, 10_000)
+    assert cut_front(path, 200_000)
+
+
 def test_where_no_hole_can_be_punched_a_stream_is_emptied_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
