@@ -5,6 +5,7 @@ Woken by inotify and by the state, never by a clock. A log is watched from its r
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 TELL_NS = 60_000_000_000
 """A full disk is a fact once a minute, however often there is room for a moment."""
+
+FULL_BYTES = 1 << 20
+"""A disk with less room than this may have been full a moment ago."""
 
 _SHIM_OUTPUT = {OUT: 1, ERR: 2}
 
@@ -161,7 +165,8 @@ class Recorder:
         for stream in STREAMS:
             grew, let_go = self._grew(recorded, stream), self._let_go_of(recorded, stream)
             recorded.watched.append(self._growth.watch(files.paths[stream], grew, let_go))
-            let_go()  # it may have been given up before it was watched
+            if not fresh or _is_full(directory):
+                let_go()  # it may have been given up before it was watched
 
     def _grew(self, recorded: Recorded, stream: int) -> Callable[[], bool]:
         def look() -> bool:
@@ -261,6 +266,11 @@ class Recorder:
             self._engine.record((event,), reserved=True)
         except JournalError as error:
             log.warning("%s lost output, which cannot be remembered: %s", event.name, error)
+
+
+def _is_full(directory: Path) -> bool:
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize < FULL_BYTES
 
 
 def _too_much(recorded: Recorded, sizes: list[RunSize]) -> bool:

@@ -132,7 +132,7 @@ def _chunk(piece: Piece, run: int, workload: Workload) -> pb.WorkloadLogChunk:
     if piece.dropped:
         word = "stderr" if piece.stream == ERR else "stdout"
         bound = f"{workload.spec.log_max_bytes >> 10} KiB"
-        data = f"[capsule] {piece.dropped} bytes of older {word} are gone: logs.maxSizeBytes is {bound}\n".encode()
+        data = f"[capsule] {piece.dropped} bytes of older {word} are gone: logs.maxSize is {bound}\n".encode()
     return pb.WorkloadLogChunk(
         data=data,
         stderr=piece.stream == ERR,

@@ -90,3 +90,9 @@ def test_what_is_wrong_is_named_with_its_path(tmp_path: Path, text: str, words: 
     with pytest.raises(Failure) as caught:
         container(tmp_path, text)
     assert words in str(caught.value) and "m.yaml:" in str(caught.value)
+
+
+def test_the_bound_of_logs_has_a_unit(tmp_path: Path) -> None:
+    assert container(tmp_path, "logs: {maxSize: 16MiB}").logs.max_size_bytes == 16 << 20
+    with pytest.raises(Failure, match="unit"):
+        container(tmp_path, "logs: {maxSize: 16}")

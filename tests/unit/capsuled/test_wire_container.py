@@ -3,10 +3,11 @@
 from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.wire import Parsed, parse_workload, workload_message
 from capsuled.wire_container import runs_message, with_runs
-from journal.specs import ContainerSpec, HostBind, Resources, RestartPolicy, Tmpfs, Ulimit
+from journal.specs import LOG_MAX_BYTES, ContainerSpec, HostBind, Resources, RestartPolicy, Tmpfs, Ulimit
 from projections.refusals import Refusal
-from tests.support.story import PIN
+from tests.support.story import PIN, Story
 
 PLAIN = ContainerSpec(PIN)
 FULL = replace(
@@ -70,3 +71,16 @@ def test_what_is_no_number_of_processors_is_refused() -> None:
         assert isinstance(refused, Refusal) and refused.fields == ("container.resources.cpus",)
     assert read(pb.ContainerSpec(resources=pb.Resources(cpus=0.0001))).resources.cpu_millis == 1
     assert read(pb.ContainerSpec(resources=pb.Resources(cpus=0.1))).resources.cpu_millis == 100
+
+
+def test_a_bound_of_logs_is_shown_only_where_it_is_not_the_usual_one() -> None:
+    for size_bytes, shown in ((0, False), (LOG_MAX_BYTES, False), (1 << 20, True)):
+        container = pb.ContainerSpec(image="demo:1", logs=pb.LogSpec(max_size_bytes=size_bytes))
+        parsed = parse_workload(pb.Workload(name="web", container=container))
+        assert isinstance(parsed, Parsed)
+        assert parsed.declared.spec.log_max_bytes == (size_bytes or LOG_MAX_BYTES)
+        story = Story()
+        story.apply(replace(parsed.declared, resolved=PIN))
+        message = workload_message(story["web"])
+        assert message.container.HasField("logs") is shown
+        assert message.container.logs.max_size_bytes == (size_bytes if shown else 0)

@@ -33,6 +33,8 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
         ({"restart": RestartPolicy("never", max_attempts=1)}, "restartPolicy.maxAttempts", "no attempts to count"),
         ({"restart": RestartPolicy(backoff_first_ms=1)}, "restartPolicy.backoffFirstMs", "100 ms"),
         ({"restart": RestartPolicy(backoff_cap_ms=500)}, "restartPolicy.backoffCapMs", "below its beginning"),
+        ({"log_max_bytes": 1 << 10}, "logs.maxSizeBytes", "64KiB"),
+        ({"log_max_bytes": 1 << 41}, "logs.maxSizeBytes", "1TiB"),
         ({"stop_signal": "NOPE"}, "stopSignal", "no such signal"),
         ({"resources": Resources(cpu_millis=9)}, "resources.cpus", "0.01"),
         ({"resources": Resources(cpu_millis=2_001)}, "resources.cpus", "2 processors"),
