@@ -68,9 +68,20 @@ _add(journal, "journal:stats", "stats", "Show the journal's extent and size.")
 _add(journal, "journal:export", "export", "Write the whole journal into an archive.")
 _add(journal, "journal:import_", "import", "Make a journal from an archive, in a state directory that has none.")
 
+_add(app, "adopt:adopt", "adopt", "Enrol your key on a capsule and pin its certificate.")
+_add(app, "adopt:whoami", "whoami", "Show who you are to the capsule, and with which role.")
+
+key = _group("key", "The keys that may drive a capsule.")
+_add(key, "key:list_", "list ls", "List keys and their roles.")
+_add(key, "key:add", "add", "Let a further key drive the capsule.")
+_add(key, "key:remove", "remove rm", "Let a key open nothing any more.")
+_add(key, "key:role", "role", "Give a key another role.")
+_add(key, "key:show", "show", "Show your own public key.")
+
 context = _group("context", "The machines this command line knows.")
 _add(context, "context:list_", "list ls", "List contexts.")
 _add(context, "context:add", "add", "Remember a capsule by its socket.")
+_add(context, "context:show", "show", "Show one context.")
 _add(context, "context:use", "use", "Choose the context that commands talk to.")
 _add(context, "context:remove", "rm", "Forget a context.")
 

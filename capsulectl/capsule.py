@@ -32,10 +32,13 @@ def info(*, output: Output = "table", common: Common = COMMON) -> None:
 
 def _print(answer: pb.GetInfoResponse) -> None:
     used = answer.memory_total_bytes - answer.memory_available_bytes
+    claim = f", can be adopted for {-(-answer.claimable_seconds // 60)} min" if answer.claimable_seconds else ""
     lines = (
         ("Capsule", f"{answer.short_id} ({answer.capsule_id})"),
         ("Condition", answer.condition),
         ("Version", f"{answer.capsule_version}, {answer.mode}, containerd {answer.containerd_version or 'not up yet'}"),
+        ("Address", (", ".join(answer.addresses) or "its socket alone") + claim),
+        ("TLS", answer.tls_fingerprint_sha256),
         ("Host", f"{answer.hostname}, Linux {answer.kernel_release} {answer.architecture}"),
         ("Processor", f"{answer.cpu_cores} × {answer.cpu_model}"),
         ("Memory", f"{size(used)} of {size(answer.memory_total_bytes)} in use"),

@@ -2,10 +2,14 @@
 
 import getpass
 import importlib
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+# A refused handshake is told as a sentence; the library's own words for it would stand in front of that.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
@@ -21,22 +25,27 @@ _WORDS = {
 }
 
 
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.enable_retries", 0),
+    # A machine whose power went says nothing any more: a followed log must notice.
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
+
+
 class Connection:
     """One channel. Stubs are imported by name, each only when it is asked for."""
 
     def __init__(self, capsule: str = "") -> None:
-        self.address = target(capsule)
-        self._channel = grpc.insecure_channel(
-            self.address,
-            options=[
-                ("grpc.max_receive_message_length", 16 << 20),
-                ("grpc.enable_retries", 0),
-                ("grpc.default_authority", "localhost"),
-                # A capsule that vanishes without a word is missed within half a minute, in the longest stream too.
-                ("grpc.keepalive_time_ms", 15_000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-            ],
-        )
+        self.target = target(capsule)
+        self.address = self.target.address
+        if self.target.secure:
+            from capsulectl.secure import secure_channel
+
+            self._channel = secure_channel(self.target, _OPTIONS)
+        else:
+            self._channel = grpc.insecure_channel(self.address, [*_OPTIONS, ("grpc.default_authority", "localhost")])
 
     def stub(self, module: str, service: str) -> Any:
         """`stub("workload", "WorkloadService")`."""
@@ -67,6 +76,16 @@ class Connection:
     def history(self) -> Any:
         """HistoryService."""
         return self.stub("history", "HistoryService")
+
+    @property
+    def identity(self) -> Any:
+        """IdentityService."""
+        return self.stub("identity", "IdentityService")
+
+    @property
+    def operators(self) -> Any:
+        """OperatorService."""
+        return self.stub("identity", "OperatorService")
 
     @property
     def volumes(self) -> Any:
@@ -111,7 +130,13 @@ def failure_of(error: Any, address: str) -> Failure:
     if code is grpc.StatusCode.CANCELLED:
         return Failure("", INTERRUPTED)
     if not reason_of(error) and code in _WORDS:
-        hint = "is capsuled running? `make up` starts one" if code is grpc.StatusCode.UNAVAILABLE else details
+        hint = details
+        if code is grpc.StatusCode.UNAVAILABLE and address.startswith("unix:"):
+            hint = "is capsuled running? `make up` starts one"
+        elif code is grpc.StatusCode.UNAVAILABLE:
+            from capsulectl.secure import why_unreachable
+
+            hint = why_unreachable(address)
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
     return Failure(details or code.name, FAILED)
 

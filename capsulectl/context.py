@@ -1,16 +1,25 @@
 """`capsulectl context …`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import load_local, load_shared, save_local
+from capsulectl.contexts import choose, current, load_local, load_shared, save_local, save_shared
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import say, table, write
 
-Context = Annotated[str, Parameter(help="The context's name.")]
+
+def context_names(context: object) -> list[str]:
+    """For the shell's completion."""
+    try:
+        return sorted({*load_local()["contexts"], *load_shared()["contexts"]})
+    except Failure:
+        return []
+
+
+Context = Annotated[str, Parameter(help="The context's name.", completer=context_names)]
 
 
 def list_(*, output: Output = "table") -> None:
@@ -19,16 +28,43 @@ def list_(*, output: Output = "table") -> None:
     Example: capsulectl context list
     """
     local, shared = load_local(), load_shared()
+    chosen = current(local, shared)
     found = {name: f"unix:{one['socket']}" for name, one in local["contexts"].items()}
     found |= {name: str(one.get("addr", "")) for name, one in shared["contexts"].items() if name not in found}
     if output in ("json", "yaml"):
-        write({"current": local["current"], "contexts": found}, output)
+        write({"current": chosen, "contexts": found}, output)
     elif output == "name":
         for name in sorted(found):
             print(name)
     else:
-        rows = [("*" if name == local["current"] else "", name, found[name]) for name in sorted(found)]
-        print(table(("", "NAME", "ADDRESS"), rows))
+        wide = output == "wide"
+        rows = []
+        for name in sorted(found):
+            one = {} if name in local["contexts"] else shared["contexts"][name]
+            pinned = str(one.get("tls_fingerprint_sha256", ""))
+            row = ("*" if name == chosen else "", name, found[name], str(one.get("capsule_id", "")))
+            rows.append((*row, pinned if wide else pinned[:16]))
+        print(table(("", "NAME", "ADDRESS", "CAPSULE", "FINGERPRINT"), rows))
+
+
+def show(name: Annotated[str, Parameter(help="The context's name (default: the one in use).")] = "", /, *,
+         output: Output = "table") -> None:  # fmt: skip
+    """Show one context: its address, the certificate it pins, the key it uses.
+
+    Example: capsulectl context show home
+    """
+    local, shared = load_local(), load_shared()
+    name = name or current(local, shared)
+    found: dict[str, Any] | None = shared["contexts"].get(name) if name not in local["contexts"] else None
+    found = local["contexts"].get(name, found)
+    if found is None:
+        raise Failure(f"there is no context {name}" if name else "no context is in use")
+    if output in ("json", "yaml"):
+        write({"name": name, **found}, output)
+    elif output == "name":
+        print(name)
+    else:
+        print("\n".join(f"{key + ':':<24}{value}" for key, value in {"name": name, **found}.items()))
 
 
 def add(
@@ -39,15 +75,17 @@ def add(
     use: Annotated[bool, Parameter(name="--use", negative="", help="And choose it.")] = False,
     common: Common = COMMON,
 ) -> None:
-    """Remember a capsule by its socket.
+    """Remember a capsule by its socket. One that is reached over the network is remembered by `capsulectl adopt`.
 
     Example: capsulectl context add home --socket /var/lib/capsule/capsule.sock --use
     """
     local = load_local()
+    if name in load_shared()["contexts"]:
+        raise Failure(f"the context {name} is a capsule on the network already: `capsulectl context rm {name}` first")
     local["contexts"][name] = {"socket": str(Path(socket).resolve())}
-    if use:
-        local["current"] = name
     save_local(local)
+    if use:
+        choose(name)
     say(f"context {name} is {local['contexts'][name]['socket']}", common.quiet)
 
 
@@ -56,23 +94,26 @@ def use(name: Context, /, *, common: Common = COMMON) -> None:
 
     Example: capsulectl context use home
     """
-    local = load_local()
-    if name not in local["contexts"]:
-        raise Failure(f"there is no context {name} with a socket: `capsulectl context list` shows those there are")
-    local["current"] = name
-    save_local(local)
+    choose(name)
     say(f"using {name}", common.quiet)
 
 
 def remove(name: Context, /, *, common: Common = COMMON) -> None:
-    """Forget a context; the machine itself is not touched.
+    """Forget a context; the machine itself is not touched, and your key stays enrolled on it.
 
     Example: capsulectl context rm home
     """
-    local = load_local()
-    if local["contexts"].pop(name, None) is None:
-        raise Failure(f"there is no context {name} with a socket")
-    if local["current"] == name:
-        local["current"] = ""
-    save_local(local)
+    local, shared = load_local(), load_shared()
+    if name in local["contexts"]:
+        del local["contexts"][name]
+        if local["current"] == name:
+            local |= {"current": "", "beside": ""}
+        save_local(local)
+    elif name in shared["contexts"]:
+        del shared["contexts"][name]
+        if shared["current"] == name:
+            shared["current"] = ""
+        save_shared(shared)
+    else:
+        raise Failure(f"there is no context {name}: `capsulectl context list` shows those there are")
     say(f"{name} is forgotten", common.quiet)

@@ -6,9 +6,10 @@ sockets, the heads of journals) lies in `local.yaml` beside it, because older cl
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from capsulectl.errors import Failure
+from capsulectl.files import replace_file
 
 DEFAULT_SOCKET = Path("/var/lib/capsule/capsule.sock")
 
@@ -22,12 +23,14 @@ def config_dir() -> Path:
 
 
 def load_local() -> dict[str, Any]:
-    """`current`, `contexts` ({name: {socket}}), `heads` ({capsule id: {seq, hash}})."""
+    """`current` and `beside` (what `config.yaml` had as current then), `contexts` ({name: {socket}}), `heads`
+    ({capsule id: {seq, hash}})."""
     return {"current": "", "contexts": {}, "heads": {}} | _load(config_dir() / "local.yaml")
 
 
 def load_shared() -> dict[str, Any]:
-    """The part that older clients share: `current` and `contexts` ({name: {addr, ...}})."""
+    """What clients in the field share: `current` and `contexts` ({name: {addr, capsule_id, tls_fingerprint_sha256,
+    key_path}})."""
     return {"current": "", "contexts": {}} | _load(config_dir() / "config.yaml")
 
 
@@ -50,40 +53,93 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def save_local(content: dict[str, Any]) -> None:
-    """Replace `local.yaml` atomically, mode 0600."""
-    import tempfile
+    """Replace `local.yaml`."""
+    _save("local.yaml", content)
 
+
+def save_shared(content: dict[str, Any]) -> None:
+    """Replace `config.yaml`; what other clients keep there stays as it was read."""
+    _save("config.yaml", content)
+
+
+def _save(name: str, content: dict[str, Any]) -> None:
     import yaml
 
-    directory = config_dir()
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile("w", dir=directory, prefix=".local", delete=False) as scratch:
-            yaml.safe_dump(content, scratch, sort_keys=True)
-        os.replace(scratch.name, directory / "local.yaml")
-    except OSError as error:
-        raise Failure(f"{directory} cannot be written: {error.strerror}") from error
+    replace_file(config_dir() / name, yaml.safe_dump(content, sort_keys=True, allow_unicode=True).encode())
 
 
-def target(capsule: str) -> str:
-    """The gRPC target: from the flag, CAPSULE_HOST, the current context, or the socket of an installed capsuled."""
+def current(local: dict[str, Any], shared: dict[str, Any]) -> str:
+    """The name of the context in use: whichever client chose last, this one or one that only knows `config.yaml`."""
+    if local["current"] and local.get("beside", "") == shared["current"]:
+        return str(local["current"])
+    return str(shared["current"] or local["current"])
+
+
+def choose(name: str) -> None:
+    """Make a context the current one. Raises Failure when there is none of this name."""
+    local, shared = load_local(), load_shared()
+    if name in local["contexts"]:
+        save_local(local | {"current": name, "beside": shared["current"]})
+    elif name in shared["contexts"]:
+        save_shared(shared | {"current": name})
+        if local["current"]:
+            save_local(local | {"current": "", "beside": ""})
+    else:
+        raise Failure(f"there is no context {name}: `capsulectl context list` shows those there are")
+
+
+class Target(NamedTuple):
+    """Where a capsule is. Over the network: whose certificate to expect, and which key proves who calls."""
+
+    address: str
+    name: str = ""
+    capsule_id: str = ""
+    fingerprint: str = ""
+    key_path: str = ""
+
+    @property
+    def secure(self) -> bool:
+        return bool(self.fingerprint)
+
+
+def target(capsule: str) -> Target:
+    """The capsule to talk to: from the flag, CAPSULE_HOST, the current context, or the socket of an installed one."""
     wanted = capsule or os.environ.get("CAPSULE_HOST", "")
     if wanted.startswith("unix:"):
-        return wanted
+        return Target(wanted)
     if wanted.startswith(("/", "./", "../")):
-        return f"unix:{Path(wanted).resolve()}"
-    local = load_local()
-    name = wanted or local["current"]
+        return Target(f"unix:{Path(wanted).resolve()}")
+    local, shared = load_local(), load_shared()
+    name = wanted or current(local, shared)
     if name in local["contexts"]:
-        return f"unix:{local['contexts'][name]['socket']}"
+        return Target(f"unix:{local['contexts'][name]['socket']}", name)
+    if name in shared["contexts"]:
+        return _enrolled(name, shared["contexts"][name])
+    for other, one in shared["contexts"].items():
+        if name and one.get("addr") == name:
+            return _enrolled(other, one)
     if name:
-        shared = load_shared()["contexts"]
-        if name in shared or name in [one.get("addr") for one in shared.values()]:
-            raise Failure(f"{name} is reached over the network, which this release does not speak yet: use its socket")
-        raise Failure(f"there is no context {name}: `capsulectl context list` shows those there are")
+        hint = f": `capsulectl adopt {name}` makes one" if ":" in name else ""
+        raise Failure(f"there is no context {name}{hint or ': `capsulectl context list` shows those there are'}")
     if DEFAULT_SOCKET.exists():
-        return f"unix:{DEFAULT_SOCKET}"
-    raise Failure("no capsule to talk to: start one with `make up`, or name one with `--capsule unix:PATH`")
+        return Target(f"unix:{DEFAULT_SOCKET}")
+    raise Failure(
+        "no capsule to talk to: start one with `make up`, adopt one with `capsulectl adopt HOST:PORT`, "
+        "or name one with `--capsule`"
+    )
+
+
+def _enrolled(name: str, one: dict[str, Any]) -> Target:
+    lacking = [key for key in ("addr", "capsule_id", "tls_fingerprint_sha256", "key_path") if not one.get(key)]
+    if lacking:
+        raise Failure(f"the context {name} has no {', '.join(lacking)}: adopt the capsule again")
+    return Target(
+        str(one["addr"]),
+        name,
+        str(one["capsule_id"]),
+        str(one["tls_fingerprint_sha256"]).lower(),
+        str(one["key_path"]),
+    )
 
 
 def remember_head(capsule_id: str, seq: int, digest: str) -> None:

@@ -40,7 +40,10 @@ class Common:
 
     capsule: Annotated[
         str,
-        Parameter(name="--capsule", help="A context's name, or unix:PATH (default: CAPSULE_HOST, current context)."),
+        Parameter(
+            name="--capsule",
+            help="A context, its HOST:PORT, or unix:PATH (default: CAPSULE_HOST, then the current context).",
+        ),
     ] = ""
     quiet: Annotated[bool, Parameter(name=["-q", "--quiet"], negative="", help="Print only what was asked for.")] = (
         False

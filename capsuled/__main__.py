@@ -23,6 +23,10 @@ MODULES = ("asyncinotify", "httpx", "pyroute2")
 """Of the `daemon` extra: an installation of the command line alone lacks them."""
 
 
+# Every failed handshake is a line from the library otherwise: whoever knocks could fill the machine's log.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     arguments = _arguments()

@@ -1,0 +1,112 @@
+"""The way over the network: TLS to a certificate that was pinned when the capsule was adopted, a token with every call.
+
+The pinned certificate is kept beside the configuration, so that a dial needs no handshake ahead of it: gRPC is given it
+as the only certificate to trust. A file counts only if it has the fingerprint that the context pins.
+"""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from capsulectl.contexts import Target, config_dir
+from capsulectl.errors import Failure
+from capsulectl.files import replace_file
+from capsulectl.handshake import endpoint, fingerprint_of, pem_of, presented
+
+_pins: dict[str, Target] = {}
+"""The capsules that this process dials, by address: a failure is explained by what was pinned."""
+
+
+def secure_channel(target: Target, options: list[tuple[str, Any]]) -> grpc.Channel:
+    """A channel whose every call carries a token of its own. Raises Failure, loudly when the certificate is not the
+    pinned one."""
+    from capsulectl.operator_key import load
+
+    key = load(Path(target.key_path))
+    credentials = grpc.composite_channel_credentials(
+        _trusting(_pinned(target)), grpc.metadata_call_credentials(_Tokens(lambda: key.token(target.capsule_id)))
+    )
+    _pins[target.address] = target
+    return grpc.secure_channel(target.address, credentials, [*options, *_TLS])
+
+
+def unproven_channel(address: str, der: bytes) -> grpc.Channel:
+    """A channel to whoever has this certificate, for calls that need no token."""
+    return grpc.secure_channel(address, _trusting(pem_of(der)), _TLS)
+
+
+_TLS: list[tuple[str, Any]] = [
+    ("grpc.ssl_target_name_override", "capsule"),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+def _trusting(pem: bytes) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(root_certificates=pem)
+
+
+class _Tokens(grpc.AuthMetadataPlugin):
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+
+    def __call__(self, context: Any, callback: Any) -> None:
+        callback((("authorization", f"Bearer {self._make()}"),), None)
+
+
+def _pinned(target: Target) -> bytes:
+    """The pinned certificate as PEM: from its file, or from the machine if that shows the right one."""
+    file = config_dir() / "certificates" / f"{target.fingerprint}.pem"
+    try:
+        pem = file.read_bytes()
+    except OSError:
+        pem = b""
+    if pem and fingerprint_of(_der(pem)) == target.fingerprint:
+        return pem
+    try:
+        der = presented(*endpoint(target.address))
+    except ValueError as error:
+        raise Failure(f"the context {target.name}: {error}") from error
+    except OSError as error:
+        raise Failure(f"the capsule does not answer at {target.address}: {error}") from error
+    if fingerprint_of(der) != target.fingerprint:
+        raise Failure(_changed(target, fingerprint_of(der)))
+    keep(der)
+    return pem_of(der)
+
+
+def keep(der: bytes) -> None:
+    """Keep a certificate that is pinned."""
+    replace_file(config_dir() / "certificates" / f"{fingerprint_of(der)}.pem", pem_of(der))
+
+
+def _der(pem: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(pem.splitlines()[1:-1]))
+    except ValueError:
+        return b""
+
+
+def why_unreachable(address: str) -> str:
+    """What a failed dial means: nobody is there, or somebody whose certificate is not the pinned one."""
+    target = _pins.get(address)
+    try:
+        shown = fingerprint_of(presented(*endpoint(address)))
+    except (OSError, ValueError) as error:
+        return str(error)
+    if target is not None and shown != target.fingerprint:
+        raise Failure(_changed(target, shown))
+    return "it can be reached, but gives no answer; `capsulectl capsule logs` on the machine itself may say why"
+
+
+def _changed(target: Target, shown: str) -> str:
+    return (
+        f"REFUSED: THE CERTIFICATE AT {target.address} IS NOT THE ONE THAT WAS PINNED\n"
+        f"  pinned for {target.name}: {target.fingerprint}\n"
+        f"  shown now:  {shown}\n"
+        "Either this is another machine (or the same one installed anew), or somebody stands in between. Nothing was\n"
+        "sent. Compare with the fingerprint on the machine's console or in its start-up log; only if they agree:\n"
+        f"  capsulectl context rm {target.name} && capsulectl adopt {target.address}"
+    )
