@@ -4,6 +4,8 @@ A driver's failure is an observation, not an RPC error: `reason` goes into the e
 (what happened, why, what to do next), and `permanent` says that another try without a change would fail the same way.
 """
 
+import errno
+
 
 class DriverError(Exception):
     """Base: something the driver could not do."""
@@ -116,3 +118,10 @@ class NetworkFailed(DriverError):
     """Raised when the kernel or nft refused for a reason of its own."""
 
     reason = "NETWORK_FAILED"
+
+
+def unwritten(what: str, error: OSError) -> DriverError:
+    """The condition behind a file that could not be written; `what` names it, as the subject of a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(f"the disk is full: {what} cannot be written. Free space under the state directory")
+    return StartFailed(f"{what} cannot be written: {error.strerror}")

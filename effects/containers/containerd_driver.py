@@ -34,7 +34,7 @@ from effects.containers.protocol import ContainerRun, ObservedRun, Resync
 from effects.containers.spec import Host, Surroundings, runtime_spec, stop_signal
 from effects.containers.start_errors import start_error
 from effects.containers.users import layer_directories, resolve
-from effects.errors import DriverError, HostPathMissing, ImageMissing, StartFailed
+from effects.errors import DriverError, HostPathMissing, ImageMissing, StartFailed, unwritten
 from effects.images.rootfs import RootFs, RootFsSource
 
 SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
@@ -156,7 +156,7 @@ class ContainerdDriver:
             _touch(stdout, stderr)
             await self._connection.tasks.Create(request, metadata=self._metadata)
         except OSError as error:
-            raise StartFailed(f"the log file {stdout} cannot be made: {error.strerror}") from error
+            raise unwritten(f"the log file {stdout}", error) from error
         except grpc.aio.AioRpcError as error:
             if error.code() == _EXISTS:
                 return await self._process(cid)

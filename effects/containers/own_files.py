@@ -11,7 +11,7 @@ from pathlib import Path
 
 from effects.containers.mounts import OwnFile
 from effects.containers.protocol import ContainerRun
-from effects.errors import StartFailed
+from effects.errors import unwritten
 
 _HOSTS = Path("/etc/hosts")
 _HOSTNAME = Path("/etc/hostname")
@@ -45,7 +45,7 @@ class OwnFiles:
         self._directory = directory
 
     def write(self, run: ContainerRun) -> dict[str, OwnFile]:
-        """Write the run's files; by their places inside. Raises StartFailed."""
+        """Write the run's files; by their places inside. Raises NoSpace, StartFailed."""
         directory = self._of(run.name, run.uid)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -60,9 +60,7 @@ class OwnFiles:
             }
             return {f"/etc/{name}": OwnFile(_written(directory / name, text)) for name, text in files.items()}
         except OSError as error:
-            raise StartFailed(
-                f"the container's own files in {directory} cannot be written: {error.strerror}"
-            ) from error
+            raise unwritten(f"{directory}, the container's own files,", error) from error
 
     def _of_machine(self, run: ContainerRun, directory: Path) -> dict[str, OwnFile]:
         files = {
