@@ -176,7 +176,7 @@ def status_message(workload: Workload) -> pb.WorkloadStatus:
         message=status.message,
         restart_count=workload.restarts,
         phase_detail=status.detail,
-        next_retry_unix_ns=workload.hold_until_wall,
+        next_retry_unix_ns=max(workload.hold_until_wall, workload.pause_until_wall),
         address=workload.address,
         ends_in_a_row=workload.streak,
     )

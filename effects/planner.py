@@ -39,7 +39,8 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if workload.desired == "deleting":
         return RemoveWorkload(workload.name, workload.uid, workload.hold, attempt)
     if run is not None and run.phase not in LIVE and not run.cleaned:
-        return CleanRun(workload.name, workload.uid, run.number, None, attempt)
+        again = workload.hold if trouble is not None and trouble.effect == "CleanRun" else None
+        return CleanRun(workload.name, workload.uid, run.number, again, attempt)
     if trouble is not None and trouble.permanent:
         return None
     number = _due_run(workload)
@@ -52,7 +53,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         revision=workload.revision,
         spec=workload.spec,
         labels=workload.labels,
-        not_before=workload.hold,
+        not_before=workload.next_start,
         attempt=attempt,
     )
 

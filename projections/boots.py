@@ -8,6 +8,7 @@ from projections import network
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Boot, Deadline, Machine
+from projections.workloads import NOW
 
 
 def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> None:
@@ -23,9 +24,7 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
             streak = workload.streak if event.keeps_streaks else 0
             # What cannot start as it was declared still cannot; all other trouble was that boot's.
             trouble = workload.trouble if workload.trouble is not None and workload.trouble.permanent else None
-            machine.workloads[name] = replace(
-                workload, run=run, hold=None, hold_until_wall=0, streak=streak, trouble=trouble
-            )
+            machine.workloads[name] = replace(workload, run=run, streak=streak, trouble=trouble, **NOW)
         network.power_lost(machine, header)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
         machine.claimable_since = Deadline(header.boot, header.mono)

@@ -72,6 +72,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `superseded`: runs up to this number are not wanted any more (stopped, restarted, replaced); `streak`: ends in a
     row that called for a restart; `hold`: no try before this moment (`hold_until_wall` is the same for people);
+    `pause`: the policy's own, after an end, which no failure or success of an effect in between makes shorter;
     `last_run`: the run before the present one, if it ended. `address` is its own on the bridge, from the first apply
     that puts it there until nothing of its link is left; `attached`: namespace and link are there.
     """
@@ -94,6 +95,15 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_until_wall: int = 0
     trouble: Trouble | None = None
     last_run: Run | None = None
+    pause: Deadline | None = None
+    pause_until_wall: int = 0
+
+    @property
+    def next_start(self) -> Deadline | None:
+        """No run begins before this moment. Both deadlines are of the present boot: another one clears them."""
+        later = [one for one in (self.hold, self.pause) if one is not None]
+        return max(later, key=lambda one: one.mono_ns) if later else None
+
     address: str = ""
     attached: bool = False
 

@@ -62,7 +62,7 @@ def _ended(workload: Workload) -> Status:
         return Status(Phase.PENDING, "starting")
     if run.again:
         looping = workload.streak >= CRASH_LOOP
-        detail = "restarting" if workload.hold is None else "crash-loop" if looping else "backoff"
+        detail = "restarting" if workload.next_start is None else "crash-loop" if looping else "backoff"
         row = f", the {_ordinal(workload.streak)} end in a row" if workload.streak > 1 else ""
         return Status(Phase.PENDING, detail, how_it_ended(run) + row)
     if run.gave_up:

@@ -1,5 +1,7 @@
 """Workloads: what was declared, and what became of it."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from journal.entry import Header
@@ -26,6 +28,9 @@ from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble
 
 REVISIONS_KEPT = 5
 """Garbage collection of images keeps the digests of so many revisions of each workload."""
+
+NOW: dict[str, Any] = {"hold": None, "hold_until_wall": 0, "pause": None, "pause_until_wall": 0}
+"""Whatever was waited for is not waited for any more."""
 
 
 def _mine(machine: Machine, name: str, uid: int) -> Workload | None:
@@ -81,8 +86,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         revisions=revisions,
         desired_seq=header.seq,
         streak=0,
-        hold=None,
-        hold_until_wall=0,
+        **NOW,
         trouble=None,
         address=item.address or before.address,
     )
@@ -107,8 +111,7 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
             desired=desired,
             desired_seq=header.seq,
             streak=0,
-            hold=None,
-            hold_until_wall=0,
+            **NOW,
             trouble=None,
         )
 
@@ -137,8 +140,7 @@ def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRe
             superseded=_supersede(workload, ends_run=True),
             restarts=workload.restarts + 1,
             streak=0,
-            hold=None,
-            hold_until_wall=0,
+            **NOW,
             trouble=None,
         )
 
@@ -202,7 +204,7 @@ def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
     phase = TABLE.get((run.phase, RunMove.START))
     if phase is not None:
         run = replace(run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot)
-        machine.workloads[event.name] = replace(workload, run=run, trouble=None, hold=None, hold_until_wall=0)
+        machine.workloads[event.name] = replace(workload, run=run, trouble=None, **NOW)
 
 
 def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
@@ -232,14 +234,18 @@ def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
 
 def _judged(workload: Workload, run: Run, header: Header, event: WorkloadExited | WorkloadLost) -> Workload:
     """The workload after an end, as the policy's verdict in the event says."""
-    delay_ns = event.restart_delay_ms * 1_000_000
+    delay_ns = event.restart_delay_ms * 1_000_000 if event.restart else 0
+    deadline = Deadline(header.boot, header.mono + delay_ns) if delay_ns else None
+    wall = header.at + delay_ns if delay_ns else 0
     return replace(
         _run_over(workload),
         run=run,
         streak=event.streak,
         restarts=workload.restarts + bool(event.restart),
-        hold=Deadline(header.boot, header.mono + delay_ns) if event.restart and delay_ns else None,
-        hold_until_wall=header.at + delay_ns if event.restart and delay_ns else 0,
+        hold=deadline,
+        hold_until_wall=wall,
+        pause=deadline,
+        pause_until_wall=wall,
     )
 
 

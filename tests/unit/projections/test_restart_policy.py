@@ -2,7 +2,9 @@
 
 from msgspec.structs import replace
 
-from journal.events import DaemonStarted, WorkloadExited, WorkloadLost
+from effects.goals import CleanRun, StartRun
+from effects.planner import plan_workload
+from journal.events import DaemonStarted, EffectFailed, WorkloadExited, WorkloadLost
 from journal.specs import RestartPolicy
 from projections.observations import SeenRun, observe_all, observe_run
 from projections.state import Workload
@@ -46,6 +48,21 @@ def test_the_back_off_doubles_up_to_its_cap() -> None:
         pauses.append(pause_s(story))
         story.pass_time(pauses[-1])
     assert pauses == [0.5, 1, 2, 3, 3]
+
+
+def test_trouble_with_cleaning_up_makes_no_back_off_shorter() -> None:
+    story = started(RestartPolicy(backoff_first_ms=8_000))
+    story.run_starts("job")
+    story.run_ends("job", 3)
+    uid = story["job"].uid
+    story.tell(EffectFailed("CleanRun", "job", uid, "RUNTIME_UNAVAILABLE", "no answer", run=1, retry_delay_ms=500))
+    clean = plan_workload(story.machine, story["job"])
+    assert isinstance(clean, CleanRun) and clean.not_before is not None
+    assert (clean.not_before.mono_ns - story.mono) / SECOND == 0.5
+    story.cleaned("job")
+    start = plan_workload(story.machine, story["job"])
+    assert isinstance(start, StartRun) and start.not_before is not None
+    assert (start.not_before.mono_ns - story.mono) / SECOND == 8
 
 
 def test_a_stable_run_ends_the_row() -> None:
