@@ -36,12 +36,25 @@ NAMES = ("web", "db", "job", "cache")
 QUIET = "quiet"
 """A workload that nobody changes: what an exec leaves in it is ended by nothing but the daemon."""
 
-PROGRAMS = (("serve", "1"), ("serve", "2"), ("serve", "3"), ("end-ok",), ("end-bad",), ("ignore-term",))
+PROGRAMS = (
+    ("serve", "1"),
+    ("serve", "2"),
+    ("serve", "3"),
+    ("end-ok",),
+    ("end-bad",),
+    ("ignore-term",),
+    ("hog",),
+    ("foreign",),
+    ("missing",),
+)
 POLICIES = {
-    "always": pb.RESTART_MODE_ALWAYS,
-    "on-failure": pb.RESTART_MODE_ON_FAILURE,
-    "never": pb.RESTART_MODE_NEVER,
+    "always": (pb.RESTART_MODE_ALWAYS, 0),
+    "always:1": (pb.RESTART_MODE_ALWAYS, 1),
+    "on-failure": (pb.RESTART_MODE_ON_FAILURE, 0),
+    "on-failure:2": (pb.RESTART_MODE_ON_FAILURE, 2),
+    "never": (pb.RESTART_MODE_NEVER, 0),
 }
+MEMORY_BYTES = 64 << 20
 IMAGE = "docker.io/library/app:1"
 STORM_S = 40.0
 CALM_S = 1_500.0
@@ -141,14 +154,18 @@ class Simulation:
         """What the process does by itself."""
         key = (container.run.name, container.run.uid, container.run.run)
         self.trace.note(f"world: {key} starts {container.run.args}")
-        code = {"end-ok": 0, "end-bad": 3}.get(container.run.args[0])
+        code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1}.get(container.run.args[0])
         if code is not None:
-            self.loop.call_later(self.random.expovariate(0.5), self._end, key, code)
+            self.loop.call_later(self.random.expovariate(0.5), self._end, key, code, container.run.args[0])
 
-    def _end(self, key: tuple[str, int, int], code: int) -> None:
+    def _end(self, key: tuple[str, int, int], code: int, program: str) -> None:
         container = self.world.containers.get(key)
-        if container is not None and container.status == "running":
-            self.world.end(key, code)
+        if container is None or container.status != "running":
+            return
+        if program == "hog":
+            self.oracle.starved.add(key)
+        unexecutable = "it was built for another machine" if program == "foreign" else ""
+        self.world.end(key, code, oom=program == "hog", unexecutable=unexecutable)
 
     def _ended(self, key: tuple[str, int, int], code: int) -> None:
         self.trace.note(f"world: {key} ends with {code}")
@@ -270,12 +287,16 @@ class Simulation:
         """`port`: on the bridge, with this host port; 0: without a network."""
         caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy} {port}")
         if verb == "apply":
+            mode, attempts = POLICIES[policy]
             message = pb.Workload(
                 name=name,
                 container=pb.ContainerSpec(
                     image="app:1",
+                    command=["/missing"] if program == ("missing",) else [],
                     args=program,
-                    restart=POLICIES[policy],
+                    restart=mode,
+                    restart_policy=pb.RestartPolicy(max_attempts=attempts),
+                    resources=pb.Resources(memory_bytes=MEMORY_BYTES),
                     stop_grace_seconds=2,  # type: ignore[arg-type]
                     network_mode=pb.NETWORK_MODE_BRIDGE if port else pb.NETWORK_MODE_NONE,
                     ports=[pb.PortMapping(container_port=80, host_port=port)] if port else [],

@@ -15,6 +15,7 @@ from journal.events import (
     WorkloadStarted,
 )
 from projections.state import Machine
+from tests.simulation.rows import ends_by_itself, judge_row
 
 _KILLED = 137
 """What a process is answered with whose container ended."""
@@ -37,6 +38,7 @@ class Oracle:
     wishes: dict[str, Wish] = field(default_factory=dict)
     ended: dict[tuple[str, int, int], int] = field(default_factory=dict)
     vanished: set[tuple[str, int, int]] = field(default_factory=set)
+    starved: set[tuple[str, int, int]] = field(default_factory=set)
     restarts: dict[str, tuple[int, int]] = field(default_factory=dict)
     open_calls: set[str] = field(default_factory=set)
     visits: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
@@ -98,6 +100,10 @@ class Oracle:
                 wrong.append(f"logs of {name}.{uid} are left although it was deleted")
         wrong += [f"{key} was started {count} times" for key, count in world.starts.items() if count > 1]
         wrong += self._judge_ends(world, entries)
+        running = {key[0] for key, one in world.containers.items() if one.status == "running"}
+        for name, wish in self.wishes.items():
+            if wish.wanted == "running":
+                wrong += judge_row(name, wish.policy, wish.program, entries, name in running)
         ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
         wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
         return wrong
@@ -148,13 +154,9 @@ class Oracle:
             return [f"{name} runs {len(alive)} times"]
         if alive and alive[0] != wish.program:
             return [f"{name} runs {alive[0]}, but {wish.program} was declared"]
-        ends_by_itself = "end-ok" in wish.program or "end-bad" in wish.program
-        may_rest = wish.policy == "never" or (wish.policy == "on-failure" and "end-ok" in wish.program)
-        if not alive and not ends_by_itself:
+        if not alive and not ends_by_itself(wish.program):
             return [f"{name} does not run"]
-        if not alive and not may_rest:
-            return []  # between two runs of a program that ends: in its back-off
-        return []
+        return []  # between two runs of a program that ends, or after its last: judged by its row
 
     def _judge_ends(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
         """Every process that ended while power was on is journaled once, with its own exit code."""
@@ -165,6 +167,8 @@ class Oracle:
         for _, event in entries:
             if isinstance(event, WorkloadExited):
                 told.setdefault((event.name, event.uid, event.run), []).append(event.exit_code)
+                if event.oom != ((event.name, event.uid, event.run) in self.starved):
+                    wrong.append(f"{event.name} run {event.run} died of hunger: {not event.oom}, the journal denies it")
             elif isinstance(event, WorkloadStarted):
                 known.add((event.name, event.uid, event.run))
             elif isinstance(event, WorkloadLost):

@@ -1,0 +1,95 @@
+"""Judges restart policies by what was journaled: how often a run followed another, and after how long a pause.
+
+From the last word of an operator on, ends are counted as they stand there. Of the policy's arithmetic nothing is shared:
+the numbers here are the manual's, not the code's.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from journal.entry import Header
+from journal.events import (
+    DaemonStarted,
+    EffectStarted,
+    Event,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadRestartRequested,
+    WorkloadStartRequested,
+    WorkloadStopRequested,
+)
+
+FIRST_S, CAP_S = 1.0, 300.0
+_WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
+_ENDS = {"end-ok", "end-bad", "hog", "foreign", "missing"}
+
+
+class Row(msgspec.Struct):
+    """What followed an operator's last word: the runs that began, the ends they came to, and boots in between."""
+
+    begun: dict[int, Header] = {}
+    ends: dict[int, Header] = {}
+    boots: int = 0
+    succeeded: bool = False
+
+
+def ends_by_itself(program: tuple[str, ...]) -> bool:
+    """Whether a program does not serve for ever."""
+    return bool(_ENDS & set(program))
+
+
+def judge_row(
+    name: str, policy: str, program: tuple[str, ...], entries: Sequence[tuple[Header, Event]], running: bool
+) -> list[str]:
+    """What is wrong with the restarts of a workload since the last word about it. `running`: at the very end."""
+    row, wrong = _row(name, entries)
+    mode, _, limit = policy.partition(":")
+    begun, most = len(row.begun), None
+    if program[0] in ("foreign", "missing") or mode == "never" or (mode == "on-failure" and row.succeeded):
+        most = 1
+    elif limit:
+        most = 1 + int(limit)
+    # A run that power took away is followed by another that nobody counts.
+    if most is not None and begun > most + row.boots:
+        wrong.append(f"{name} ({policy}, {program}) began {begun} runs, which is more than {most}")
+    if not row.ends or not ends_by_itself(program) or most == 1 or mode == "never":
+        return wrong
+    if limit and (begun < int(limit) or running):
+        wrong.append(f"{name} ({policy}, {program}) was given up after {begun} runs, or never: {running}")
+    if not limit and begun < 4:
+        wrong.append(f"{name} ({policy}, {program}) was not restarted: {begun} runs began")
+    return wrong
+
+
+def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[str]]:
+    row, wrong, boot = Row(), [], ""
+    for header, event in entries:
+        match event:
+            case WorkloadApplied() if any(item.name == name for item in event.items):
+                row = Row()
+            case _ if isinstance(event, _WORDS) and event.name == name:
+                row = Row()
+            case DaemonStarted():
+                row.boots += header.boot != boot
+                boot = header.boot
+            case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
+                wrong += _too_early(name, event.run, header, row)
+                row.begun[event.run] = header
+            case WorkloadExited() | WorkloadLost() if event.name == name:
+                row.ends[event.run] = header
+                row.succeeded = isinstance(event, WorkloadExited) and event.exit_code == 0
+    return row, wrong
+
+
+def _too_early(name: str, run: int, header: Header, row: Row) -> list[str]:
+    """The pause before a run, when the one before it ended in this boot and began after the last word."""
+    before = row.ends.get(run - 1)
+    if before is None or before.boot != header.boot or run - 1 not in row.begun:
+        return []
+    counted = sum(1 for number in row.ends if number in row.begun)
+    least_s = min(FIRST_S * 2 ** (counted - 1), CAP_S)
+    waited_s = (header.mono - before.mono) / 1e9
+    return [f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"] if waited_s < least_s else []
