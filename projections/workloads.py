@@ -166,7 +166,9 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     if workload is None:
         return
     if workload.trouble is not None and workload.trouble.effect == event.effect:
-        workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+        workload = replace(workload, trouble=None)
+        if event.effect != "CleanRun":  # the back-off of the run to come goes on
+            workload = replace(workload, hold=None, hold_until_wall=0)
     run = workload.run
     if event.effect in ("StopRun", "CleanRun") and run is not None and run.number == event.run:
         workload = replace(workload, run=replace(run, cleaned=True))
@@ -179,10 +181,17 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
     if workload is None:
         return
     delay_ns = event.retry_delay_ms * 1_000_000
+    hold = Deadline(header.boot, header.mono + delay_ns) if delay_ns else None
+    hold_until_wall = header.at + delay_ns if delay_ns else 0
+    before = workload.hold
+    if event.effect == "CleanRun" and before is not None and hold is not None and before.boot == hold.boot:
+        # What was held up by the last run's end is not let off earlier because cleaning after it failed.
+        if before.mono_ns > hold.mono_ns:
+            hold, hold_until_wall = before, workload.hold_until_wall
     machine.workloads[event.name] = replace(
         workload,
-        hold=Deadline(header.boot, header.mono + delay_ns) if delay_ns else None,
-        hold_until_wall=header.at + delay_ns if delay_ns else 0,
+        hold=hold,
+        hold_until_wall=hold_until_wall,
         trouble=Trouble(
             effect=event.effect,
             reason=event.reason,

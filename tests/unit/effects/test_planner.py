@@ -1,0 +1,271 @@
+"""Given this state, then these effects: one goal a workload at a time, and none when all is as it was declared."""
+
+from collections.abc import Callable
+
+import pytest
+
+from effects.goals import (
+    AttachNetwork,
+    CleanRun,
+    DetachNetwork,
+    Effect,
+    EnsureNetwork,
+    RemoveWorkload,
+    StartRun,
+    StopRun,
+    detail_of,
+    kind_of,
+    run_of,
+)
+from effects.planner import plan
+from journal.events import DaemonStarted, EffectFailed, EffectStarted, NetworkDrifted, WorkloadLost
+from journal.specs import PortMapping
+from projections.intents import Delete, Restart, Start, Stop
+from projections.network import Mapping
+from tests.support.story import Story, declared
+
+Told = Callable[[Story], object]
+
+
+def story_of(*told: Told) -> Story:
+    story = Story()
+    for one in told:
+        one(story)
+    return story
+
+
+def applied(*args: str, **fields: object) -> Told:
+    return lambda story: story.apply(declared("web", *args, **fields))
+
+
+def starts(story: Story) -> None:
+    story.run_starts("web")
+
+
+def begins(story: Story) -> None:
+    story.tell(EffectStarted("StartRun", "web", 1, run=1, revision=1))
+
+
+def begins_to_stop(story: Story) -> None:
+    story.tell(EffectStarted("StopRun", "web", 1, run=1))
+
+
+def ends(code: int) -> Told:
+    return lambda story: story.run_ends("web", code)
+
+
+def cleaned(story: Story) -> None:
+    story.cleaned("web")
+
+
+def vanishes(story: Story) -> None:
+    story.tell(WorkloadLost("web", 1, 1, reason="vanished"))
+
+
+def called(intent: Stop | Start | Restart | Delete) -> Told:
+    return lambda story: story.call(intent)
+
+
+def reboots(story: Story) -> None:
+    story.tell(DaemonStarted(mode="hosted", previous="crash"))
+    story.reboot("boot-2")
+
+
+STOP, START, RESTART, DELETE = (called(kind("web")) for kind in (Stop, Start, Restart, Delete))
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([], []),
+        ([applied()], [(StartRun, 1)]),
+        ([applied(desired="stopped")], []),
+        ([applied(), begins], [(StartRun, 1)]),
+        ([applied(), starts], []),
+        ([applied(), starts, STOP], [(StopRun, 1)]),
+        ([applied(), starts, STOP, begins_to_stop], [(StopRun, 1)]),
+        ([applied(), starts, STOP, ends(0)], [(CleanRun, 1)]),
+        ([applied(), starts, STOP, ends(0), cleaned], []),
+        ([applied(), starts, STOP, ends(0), cleaned, START], [(StartRun, 2)]),
+        ([applied(), STOP], []),
+        ([applied(), begins, STOP], [(StopRun, 1)]),
+        ([applied(), starts, RESTART], [(StopRun, 1)]),
+        ([applied(), starts, RESTART, ends(0), cleaned], [(StartRun, 2)]),
+        ([applied(), RESTART], [(StartRun, 1)]),
+        ([applied(), starts, applied("other")], [(StopRun, 1)]),
+        ([applied(), starts, applied("other"), ends(0), cleaned], [(StartRun, 2)]),
+        ([applied(), starts, applied(desired="stopped")], [(StopRun, 1)]),
+        ([applied(), starts, ends(1)], [(CleanRun, 1)]),
+        ([applied(), starts, ends(1), cleaned], [(StartRun, 2)]),
+        ([applied(restart="never"), starts, ends(1), cleaned], []),
+        ([applied(restart="on-failure"), starts, ends(0), cleaned], []),
+        ([applied(restart="on-failure"), starts, ends(2), cleaned], [(StartRun, 2)]),
+        ([applied(), starts, vanishes], [(CleanRun, 1)]),
+        ([applied(), starts, vanishes, cleaned], [(StartRun, 2)]),
+        ([applied(), starts, reboots], [(CleanRun, 1)]),
+        ([applied(), starts, reboots, cleaned], [(StartRun, 2)]),
+        ([applied(restart="never"), starts, reboots, cleaned], []),
+        ([applied(), DELETE], [(RemoveWorkload, 0)]),
+        ([applied(), starts, DELETE], [(StopRun, 1)]),
+        ([applied(), starts, DELETE, ends(0)], [(RemoveWorkload, 0)]),
+        ([applied(), starts, ends(1), DELETE], [(RemoveWorkload, 0)]),
+    ],
+)
+def test_what_is_due_follows_from_what_happened(told: list[Told], expected: list[tuple[type[Effect], int]]) -> None:
+    assert [(type(goal), run_of(goal)) for goal in plan(story_of(*told).machine)] == expected
+
+
+def test_goals_come_by_name_and_each_for_itself() -> None:
+    story = Story()
+    story.apply(declared("web"), declared("db"), declared("job", desired="stopped"))
+    story.run_starts("db")
+    story.call(Stop("db"))
+    assert [(kind_of(goal), goal.name) for goal in plan(story.machine)] == [("StopRun", "db"), ("StartRun", "web")]
+
+
+def test_a_start_says_everything_that_the_driver_needs() -> None:
+    story = story_of(applied("serve"))
+    (goal,) = plan(story.machine)
+    web = story["web"]
+    assert goal == StartRun("web", web.uid, 1, web.revision, web.spec, web.labels, None, 1)
+
+
+def test_a_stop_takes_the_grace_of_the_declaration() -> None:
+    (goal,) = plan(story_of(applied(), starts, STOP).machine)
+    assert isinstance(goal, StopRun) and goal.grace_ms == 10_000
+
+
+def failed(story: Story, permanent: bool = False) -> Effect:
+    (goal,) = plan(story.machine)
+    story.begin(goal)
+    delay = 0 if permanent else 500 * goal.attempt
+    story.tell(
+        EffectFailed(
+            kind_of(goal), "web", goal.uid, "NO_SPACE", "disk full", run=run_of(goal), attempt=goal.attempt,
+            retry_delay_ms=delay, permanent=permanent,
+        )
+    )  # fmt: skip
+    return goal
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [applied()],
+        [applied(), starts, STOP],
+        [applied(restart="never"), starts, ends(1)],
+        [applied(), DELETE],
+        [applied(network="bridge")],
+    ],
+    ids=["start", "stop", "clean", "remove", "network"],
+)
+def test_what_failed_is_tried_again_but_never_at_once(told: list[Told]) -> None:
+    story = story_of(*told)
+    for attempt in (1, 2, 3):
+        goal = failed(story)
+        (again,) = plan(story.machine)
+        assert type(again) is type(goal) and (goal.attempt, again.attempt) == (attempt, attempt + 1)
+        assert again.not_before is not None
+        assert again.not_before.mono_ns == story.mono + 500_000_000 * attempt and again.not_before.boot == story.boot
+        story.pass_time(60)
+
+
+def test_cleaning_does_not_wait_for_the_restarts_back_off_and_a_failure_of_it_does_not_end_it() -> None:
+    story = story_of(applied(), starts, ends(1))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, CleanRun) and goal.not_before is None
+    hold = story["web"].hold
+    failed(story)
+    (again,) = plan(story.machine)
+    assert isinstance(again, CleanRun) and again.not_before == hold
+    story.reach(again)
+    (start,) = plan(story.machine)
+    assert isinstance(start, StartRun) and start.not_before == hold and start.attempt == 1
+
+
+def test_what_cannot_start_as_it_was_declared_waits_for_another_word() -> None:
+    story = story_of(applied())
+    failed(story, permanent=True)
+    assert plan(story.machine) == ()
+    story.call(Restart("web"))
+    assert [type(goal) for goal in plan(story.machine)] == [StopRun]
+    story = story_of(applied())
+    failed(story, permanent=True)
+    reboots(story)
+    assert [type(goal) for goal in plan(story.machine)] == [CleanRun]
+    story.call(Delete("web"))
+    assert [type(goal) for goal in plan(story.machine)] == [RemoveWorkload]
+
+
+def test_a_back_off_of_another_boot_holds_nothing_up() -> None:
+    story = story_of(applied(), starts, ends(1), reboots, cleaned)
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, StartRun) and goal.not_before is None
+
+
+# --- the network -------------------------------------------------------------------------------------------------
+
+PORTS = (PortMapping(80, 8080),)
+
+
+def test_the_bridge_comes_before_the_link_and_the_link_before_the_run() -> None:
+    story = story_of(applied(network="bridge", ports=PORTS))
+    kinds = []
+    while goals := plan(story.machine):
+        (goal,) = goals
+        kinds.append(type(goal))
+        story.reach(goal)
+    assert kinds == [EnsureNetwork, AttachNetwork, StartRun]
+    assert plan(story.machine) == ()
+
+
+def test_the_rules_hold_the_mappings_of_what_shall_run() -> None:
+    story = story_of(applied(network="bridge", ports=PORTS))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureNetwork)
+    assert goal.mappings == (Mapping("tcp", 8080, "", story["web"].address, 80),)
+    story.converge()
+    story.call(Stop("web"))
+    story.reach(plan(story.machine)[0])
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureNetwork) and goal.mappings == ()
+
+
+def test_another_hands_drift_is_mended_while_the_run_goes_on() -> None:
+    story = story_of(applied(network="bridge"))
+    story.converge()
+    story.tell(NetworkDrifted("rules"))
+    assert [type(goal) for goal in plan(story.machine)] == [EnsureNetwork]
+    story.converge()
+    story.tell(NetworkDrifted("link", "web", 1))
+    assert [type(goal) for goal in plan(story.machine)] == [AttachNetwork]
+
+
+def test_a_workload_that_leaves_the_bridge_leaves_nothing_there() -> None:
+    story = story_of(applied(network="bridge"))
+    story.converge()
+    story.apply(declared("web", network="host"))
+    kinds = []
+    while goals := plan(story.machine):
+        kinds.append(type(goals[0]))
+        story.reach(goals[0])
+    assert DetachNetwork in kinds and story["web"].address == ""
+
+
+# --- goals as data -----------------------------------------------------------------------------------------------
+
+
+def test_every_goal_can_be_told_and_says_which_run_it_is_about() -> None:
+    spec = story_of(applied("serve"))["web"].spec
+    goals: list[tuple[Effect, str, int]] = [
+        (EnsureNetwork("web", 1, 5), "the bridge with 0 port mappings", 0),
+        (EnsureNetwork("web", 1, 5, (Mapping("tcp", 1, "", "", 1),)), "the bridge with 1 port mapping", 0),
+        (AttachNetwork("web", 1, "172.20.254.2"), "a link to the bridge with address 172.20.254.2", 0),
+        (DetachNetwork("web", 1), "no link to the bridge", 0),
+        (StartRun("web", 1, 3, 1, spec), f"start run 3 from {spec.image.ref}", 3),
+        (StopRun("web", 1, 3, 1_500), "stop run 3, within 1.5 s", 3),
+        (CleanRun("web", 1, 3), "clean up after run 3", 3),
+        (RemoveWorkload("web", 1), "remove the container, its file system and its logs", 0),
+    ]
+    for goal, text, run in goals:
+        assert (detail_of(goal), run_of(goal), kind_of(goal)) == (text, run, type(goal).__name__)

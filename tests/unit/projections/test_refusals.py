@@ -1,0 +1,194 @@
+"""Every way in which a call is not admitted: with a status, a reason, the field at fault and what to do; never a value."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from journal.specs import ImagePin, PortMapping, SealedEnv, VolumeMount
+from projections.admission import Admitted, admit
+from projections.intents import Apply, Declared, Delete, Restart, Start, Stop
+from projections.refusals import Refusal
+from projections.state import Machine
+from tests.support.story import ALL, PIN, Story, declared
+
+SECRET = "hunter2"
+
+
+def given(name: str = "web", **fields: Any) -> Declared:
+    made = declared(name)
+    return replace(made, spec=replace(made.spec, **fields))
+
+
+def refused(story: Story, *workloads: Declared, capabilities: frozenset[str] = ALL, **fields: Any) -> Refusal:
+    verdict = admit(story.machine, Apply(workloads, **fields), capabilities)
+    assert isinstance(verdict, Refusal), verdict
+    return verdict
+
+
+def port(container: int = 80, host: int = 8080, **fields: str) -> tuple[PortMapping, ...]:
+    return (PortMapping(container, host, **fields),)
+
+
+@pytest.mark.parametrize(
+    ("one", "code", "reason", "field"),
+    [
+        (given("Web"), "INVALID_ARGUMENT", "BAD_NAME", "name"),
+        (given("a" * 64), "INVALID_ARGUMENT", "BAD_NAME", "name"),
+        (given(env=(SealedEnv("A=B", "x"),)), "INVALID_ARGUMENT", "BAD_ENV_NAME", "container.env"),
+        (given(env=(SealedEnv("", "x"),)), "INVALID_ARGUMENT", "BAD_ENV_NAME", "container.env"),
+        (given(working_dir="srv"), "INVALID_ARGUMENT", "BAD_PATH", "container.workingDir"),
+        (given(network="host", ports=port(0)), "INVALID_ARGUMENT", "BAD_PORT", "container.ports"),
+        (given(network="host", ports=port(80, 70_000)), "INVALID_ARGUMENT", "BAD_PORT", "container.ports"),
+        (given(network="host", ports=port(80, 81)), "INVALID_ARGUMENT", "PORT_NOT_MAPPED", "container.ports.hostPort"),
+        (given(network="bridge", ports=port(protocol="sctp")), "INVALID_ARGUMENT", "BAD_PROTOCOL", "container.ports.protocol"),
+        (given(network="bridge", ports=port(host_address="here")), "INVALID_ARGUMENT", "BAD_ADDRESS", "container.ports.hostAddress"),
+        (given(network="bridge", ports=port() * 2), "INVALID_ARGUMENT", "PORT_TWICE", "container.ports.hostPort"),
+        (given(ports=port()), "INVALID_ARGUMENT", "PORTS_WITHOUT_NETWORK", "container.ports"),
+        (given(mounts=(VolumeMount("data", "/data"),)), "FAILED_PRECONDITION", "VOLUME_NOT_FOUND", "container.mounts"),
+        (replace(given(), kind="microvm"), "UNIMPLEMENTED", "NO_MICROVM_DRIVER", "kind"),
+        (replace(given(), resolved=None), "FAILED_PRECONDITION", "IMAGE_NOT_FOUND", "container.image"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_by_its_field(one: Declared, code: str, reason: str, field: str) -> None:
+    verdict = refused(Story(), one)
+    assert (verdict.code, verdict.reason, verdict.fields) == (code, reason, (field,))
+
+
+def test_what_a_machines_drivers_lack_is_refused_by_name_and_says_what_there_is() -> None:
+    verdict = refused(Story(), given(network="bridge"), capabilities=frozenset())
+    assert (verdict.code, verdict.reason) == ("UNIMPLEMENTED", "NO_BRIDGE_DRIVER")
+    assert "networkMode: HOST" in verdict.message
+    assert isinstance(admit(Machine(), Apply((given(network="bridge"),)), frozenset({"network.bridge"})), Admitted)
+
+
+def test_a_call_that_names_nothing_or_one_thing_twice_is_refused() -> None:
+    assert refused(Story()).reason == "EMPTY_APPLY"
+    assert refused(Story(), given("a"), given("b"), given("a", network="host")).reason == "DUPLICATE_NAME"
+
+
+def test_of_two_calls_in_one_batch_that_want_the_same_port_exactly_one_wins() -> None:
+    """Whichever comes first, and also while neither is durable: admission decides on the head state."""
+    wanting = [given("a", network="bridge", ports=port()), given("b", network="bridge", ports=port())]
+    for first, second in (wanting, wanting[::-1]):
+        story = Story()
+        verdicts = [story.apply(first), story.apply(second)]
+        assert isinstance(verdicts[0], Admitted)
+        assert isinstance(verdicts[1], Refusal) and verdicts[1].reason == "PORT_TAKEN"
+        assert first.name in verdicts[1].message and list(story.machine.workloads) == [first.name]
+
+
+@pytest.mark.parametrize(
+    ("other", "clashes"),
+    [
+        (port(81, 8080), True),
+        (port(80, 8081), False),
+        (port(protocol="udp"), False),
+        (port(host_address="10.0.0.1"), True),
+    ],
+)
+def test_a_port_is_taken_by_protocol_number_and_address(other: tuple[PortMapping, ...], clashes: bool) -> None:
+    story = Story()
+    story.apply(given("a", network="bridge", ports=port()))
+    verdict = story.apply(given("b", network="bridge", ports=other))
+    assert isinstance(verdict, Refusal) is clashes
+
+
+def test_the_same_number_on_two_addresses_is_two_ports() -> None:
+    story = Story()
+    for name, address in (("a", "10.0.0.1"), ("b", "10.0.0.2")):
+        assert isinstance(story.apply(given(name, network="bridge", ports=port(host_address=address))), Admitted)
+
+
+def test_a_stopped_workload_keeps_its_port_and_a_deleted_one_gives_it_back() -> None:
+    story = Story()
+    story.apply(given("a", network="bridge", ports=port()))
+    story.call(Stop("a"))
+    b = given("b", network="bridge", ports=port())
+    assert refused(story, b).reason == "PORT_TAKEN"
+    story.call(Delete("a"))
+    assert refused(story, b).reason == "PORT_TAKEN"
+    story.converge()
+    assert isinstance(story.apply(b), Admitted)
+
+
+def test_a_batch_with_one_bad_item_is_refused_whole() -> None:
+    story = Story()
+    assert refused(story, given("good"), given("Bad")).reason == "BAD_NAME"
+    assert not story.machine.workloads
+
+
+def test_expect_seq_is_of_the_object_for_one_and_of_the_machine_for_a_batch() -> None:
+    story = Story()
+    story.apply(given("a"))
+    story.apply(given("b"))
+    for workloads, expect_seq, fits in (
+        ((given("a", user="x"),), 1, True),
+        ((given("a", user="x"),), 2, False),
+        ((given("a", user="x"),), 0, False),
+        ((given("new"),), 0, True),
+        ((given("new"),), 2, False),
+        ((given("a", user="x"), given("b", user="x")), 2, True),
+        ((given("a", user="x"), given("b", user="x")), 1, False),
+    ):
+        verdict = admit(story.machine, Apply(workloads, expect_seq), ALL)
+        assert isinstance(verdict, Admitted) is fits, (workloads, expect_seq)
+        if isinstance(verdict, Refusal):
+            assert (verdict.code, verdict.reason, verdict.fields) == ("ABORTED", "SEQUENCE_MISMATCH", ("expect_seq",))
+
+
+@pytest.mark.parametrize("kind", [Stop, Start, Restart, Delete])
+def test_every_switch_can_be_guarded(kind: type[Stop | Start | Restart | Delete]) -> None:
+    story = Story()
+    story.apply(given("a"))
+    story.apply(given("b"))
+    verdict = admit(story.machine, kind("a", 2), ALL)
+    assert isinstance(verdict, Refusal) and verdict.reason == "SEQUENCE_MISMATCH" and "1" in verdict.message
+    assert isinstance(admit(story.machine, kind("a", 1), ALL), Admitted)
+
+
+@pytest.mark.parametrize("kind", [Stop, Start, Restart])
+def test_what_is_being_deleted_takes_no_other_word(kind: type[Stop | Start | Restart]) -> None:
+    story = Story()
+    story.apply(given())
+    story.run_starts("web")
+    story.call(Delete("web"))
+    verdict = admit(story.machine, kind("web"), ALL)
+    assert isinstance(verdict, Refusal) and (verdict.code, verdict.reason) == ("ABORTED", "DELETING")
+    assert refused(story, given()).code == "ABORTED"
+    assert story.call(Delete("web")) == Admitted(())
+    story.converge()
+    assert isinstance(story.apply(given()), Admitted)
+
+
+def test_a_kind_is_for_life() -> None:
+    story = Story()
+    story.apply(given())
+    verdict = refused(story, replace(given(), kind="microvm"), capabilities=frozenset({"microvm"}))
+    assert (verdict.code, verdict.reason) == ("FAILED_PRECONDITION", "KIND_FIXED")
+
+
+def test_a_pin_stays_with_its_string_and_moves_with_a_pull_or_another_string() -> None:
+    moved = ImagePin(PIN.ref, "sha256:" + "8" * 64, "sha256:" + "9" * 64)
+    story = Story()
+    story.apply(given())
+    story.apply(replace(given(user="x"), resolved=moved))
+    assert story["web"].spec.image == PIN, "the same string means what it meant"
+    other = ImagePin("docker.io/library/other:1", "sha256:" + "5" * 64, "sha256:" + "6" * 64)
+    story.apply(replace(given(), image_ref=other.ref, resolved=other))
+    assert story["web"].spec.image == other
+    story.apply(replace(given(), resolved=moved))
+    assert story["web"].spec.image == moved, "a string that comes back is resolved anew"
+    assert refused(story, replace(given(), resolved=None), pull=True).reason == "IMAGE_NOT_FOUND"
+    assert [one.image for one in story["web"].revisions] == [PIN, PIN, other, moved]
+
+
+def test_no_refusal_repeats_a_value_that_may_be_a_secret() -> None:
+    for one in (
+        given(env=(SealedEnv(f"{SECRET}=", "x"),)),
+        given(working_dir=SECRET),
+        given(network="bridge", ports=port(protocol=SECRET)),
+        given(SECRET.upper()),
+    ):
+        verdict = refused(Story(), one)
+        assert SECRET not in " ".join(verdict.fields).lower()
