@@ -183,11 +183,9 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
     delay_ns = event.retry_delay_ms * 1_000_000
     hold = Deadline(header.boot, header.mono + delay_ns) if delay_ns else None
     hold_until_wall = header.at + delay_ns if delay_ns else 0
-    before = workload.hold
-    if event.effect == "CleanRun" and before is not None and hold is not None and before.boot == hold.boot:
+    if event.effect == "CleanRun" and _ends_later(workload.hold, hold):
         # What was held up by the last run's end is not let off earlier because cleaning after it failed.
-        if before.mono_ns > hold.mono_ns:
-            hold, hold_until_wall = before, workload.hold_until_wall
+        hold, hold_until_wall = workload.hold, workload.hold_until_wall
     machine.workloads[event.name] = replace(
         workload,
         hold=hold,
@@ -202,6 +200,12 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
             permanent=event.permanent,
         ),
     )
+
+
+def _ends_later(one: Deadline | None, other: Deadline | None) -> bool:
+    if one is None or other is None:
+        return one is not None
+    return one.boot == other.boot and one.mono_ns > other.mono_ns
 
 
 def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:

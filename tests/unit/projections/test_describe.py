@@ -1,0 +1,57 @@
+"""Every event can be told in one line, also one that nobody here can read."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journal.events import (
+    EVENT_TYPES,
+    EffectFailed,
+    EffectStarted,
+    Event,
+    StreamClosed,
+    WorkloadExited,
+    WorkloadStarted,
+    type_of,
+)
+from projections.describe import describe
+from tests.support.chance import struct
+from tests.support.entries import Ledger
+
+HEADER = Ledger().forge("any.thing", {}).header
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("kind", EVENT_TYPES, ids=type_of)
+def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObject) -> None:
+    text = describe(HEADER, data.draw(struct(kind)))
+    assert text != HEADER.type
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (EffectStarted("StartRun", "web", 1, run=2), "web: StartRun run 2"),
+        (EffectStarted("StartRun", "web", 1, run=2, attempt=3), "web: StartRun run 2, attempt 3"),
+        (EffectStarted("RemoveWorkload", "web", 1), "web: RemoveWorkload"),
+        (EffectFailed("StartRun", "web", 1, "X", "disk full", run=2, retry_delay_ms=1500), "web: StartRun run 2 failed: disk full (next try in 1.5 s)"),
+        (EffectFailed("StartRun", "web", 1, "X", "no file", run=2, permanent=True), "web: StartRun run 2 failed: no file (given up)"),
+        (WorkloadStarted("web", 1, 2, 1, 9), "web run 2 started, pid 9"),
+        (WorkloadStarted("web", 1, 2, 1, 9, adopted=True), "web run 2 found running, pid 9"),
+        (WorkloadExited("web", 1, 2, 3, restart=True, restart_delay_ms=2000), "web run 2 exited with code 3; next run in 2 s"),
+        (StreamClosed(5, "failed", 1, 2, reason="NOT_RUNNING"), "stream 5 failed (NOT_RUNNING), 1 B in, 2 B out"),
+        (StreamClosed(5, "ok", exit_code=0), "stream 5 ok, exit code 0, 0 B in, 0 B out"),
+    ],
+)  # fmt: skip
+def test_an_event_in_one_line(event: Event, text: str) -> None:
+    assert describe(HEADER, event) == text
+
+
+def test_what_is_gone_or_unknown_says_so() -> None:
+    assert describe(HEADER, None, excised=True) == "(its content was removed)"
+    assert describe(HEADER, None) == "(written by a newer release)"
+
+
+def test_an_event_that_nobody_taught_it_is_still_named() -> None:
+    assert describe(HEADER, object()) == "any.thing"  # type: ignore[arg-type]

@@ -1,0 +1,104 @@
+"""Reports become observations once: whoever reports them, however often, and of whichever incarnation."""
+
+import pytest
+
+from journal.events import EffectStarted, WorkloadExited, WorkloadLost, WorkloadStarted
+from projections.intents import Stop
+from projections.observations import SeenRun, live_runs, observe_all, observe_run, strangers
+from tests.support.story import Story, declared
+
+
+def seen(run: int = 1, uid: int = 1, name: str = "web", alive: bool = True, **fields: object) -> SeenRun:
+    return SeenRun(name, uid, run, 1, alive, **fields)  # type: ignore[arg-type]
+
+
+def ended(code: int = 3, **fields: object) -> SeenRun:
+    return seen(alive=False, exit_code=code, **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def story() -> Story:
+    made = Story()
+    made.apply(declared("web"))
+    return made
+
+
+def begun(story: Story) -> Story:
+    story.tell(EffectStarted("StartRun", "web", 1, run=1, revision=1))
+    return story
+
+
+def observed(story: Story, one: SeenRun) -> tuple[type, ...]:
+    return tuple(type(event) for event in observe_run(story.machine, one, story.boot, story.mono))
+
+
+def test_a_start_is_told_once(story: Story) -> None:
+    begun(story)
+    assert observed(story, seen(pid=9)) == (WorkloadStarted,)
+    story.tell(*observe_run(story.machine, seen(pid=9), story.boot, story.mono))
+    assert observed(story, seen(pid=9)) == ()
+
+
+def test_an_end_is_told_once_also_of_a_run_that_nobody_saw_start(story: Story) -> None:
+    begun(story)
+    assert observed(story, ended()) == (WorkloadExited,)
+    story.tell(*observe_run(story.machine, ended(), story.boot, story.mono))
+    assert observed(story, ended()) == observed(story, seen()) == ()
+
+
+@pytest.mark.parametrize("other", [seen(uid=2), seen(run=2), seen(name="db"), ended(uid=2), ended(run=2)])
+def test_a_report_of_another_incarnation_or_run_says_nothing(story: Story, other: SeenRun) -> None:
+    assert observed(begun(story), other) == ()
+
+
+def test_a_container_without_process_and_without_end_says_nothing(story: Story) -> None:
+    assert observed(begun(story), seen(alive=False)) == ()
+
+
+def test_the_policys_verdict_is_fixed_in_the_event(story: Story) -> None:
+    story.run_starts("web")
+    (event,) = observe_run(story.machine, ended(exited_at=77), story.boot, story.mono)
+    assert isinstance(event, WorkloadExited)
+    assert (event.exit_code, event.exited_at, event.restart, event.restart_delay_ms, event.streak) == (
+        3,
+        77,
+        True,
+        1_000,
+        1,
+    )
+    story.call(Stop("web"))
+    (event,) = observe_run(story.machine, ended(), story.boot, story.mono)
+    assert isinstance(event, WorkloadExited)
+    assert not event.restart and event.restart_delay_ms == 0, "what shall stop is not restarted"
+
+
+def test_a_look_at_everything_tells_differences_only(story: Story) -> None:
+    story.run_starts("web")
+    lived = live_runs(story.machine)
+    assert lived == {("web", 1, 1)}
+    look = (seen(pid=100), seen(name="stray", uid=9))
+    assert observe_all(story.machine, look, story.boot, story.mono, lived) == ()
+    assert observe_all(story.machine, look, story.boot, story.mono, lived) == ()
+
+
+def test_what_is_not_seen_any_more_is_lost_if_it_lived_before_the_look_began(story: Story) -> None:
+    before = live_runs(begun(story).machine)
+    story.tell(*observe_run(story.machine, seen(), story.boot, story.mono))
+    assert observe_all(story.machine, (), story.boot, story.mono, before) == (), "it came to life meanwhile"
+    (event,) = observe_all(story.machine, (), story.boot, story.mono, live_runs(story.machine))
+    assert isinstance(event, WorkloadLost) and event.reason == "vanished"
+
+
+def test_a_container_whose_shim_died_without_a_word_is_lost(story: Story) -> None:
+    story.run_starts("web")
+    (event,) = observe_all(story.machine, (seen(alive=False),), story.boot, story.mono, live_runs(story.machine))
+    assert isinstance(event, WorkloadLost)
+
+
+def test_what_belongs_to_nobody_is_a_stranger(story: Story) -> None:
+    story.run_starts("web")
+    story.run_ends("web", 1)
+    story.run_starts("web")
+    earlier, present, later = seen(run=1), seen(run=2), seen(run=3)
+    other_life, nobodys = seen(uid=5), seen(name="gone", uid=7)
+    assert strangers(story.machine, (earlier, present, later, other_life, nobodys)) == (earlier, other_life, nobodys)

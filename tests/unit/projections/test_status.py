@@ -1,0 +1,83 @@
+"""What an operator is told of a workload, for every state it can be in."""
+
+from collections.abc import Callable
+
+import pytest
+
+from journal.events import EffectFailed, EffectStarted, WorkloadLost
+from projections.intents import Delete, Restart, Stop
+from projections.status import Phase, status_of
+from tests.support.story import Story, declared
+
+Told = Callable[[Story], object]
+
+
+def applied(*args: str, **fields: object) -> Told:
+    return lambda story: story.apply(declared("web", *args, **fields))
+
+
+def begins(story: Story) -> None:
+    story.tell(EffectStarted("StartRun", "web", 1, run=1, revision=1))
+
+
+def starts(story: Story) -> None:
+    story.run_starts("web")
+
+
+def ends(code: int) -> Told:
+    return lambda story: story.run_ends("web", code)
+
+
+def stops(story: Story) -> None:
+    story.tell(EffectStarted("StopRun", "web", 1, run=1))
+
+
+def called(intent: Stop | Restart | Delete) -> Told:
+    return lambda story: story.call(intent)
+
+
+def fails(permanent: bool) -> Told:
+    message = "no\tsuch\nfile"
+    return lambda story: story.tell(EffectFailed("StartRun", "web", 1, "X", message, run=1, permanent=permanent))
+
+
+def vanishes(story: Story) -> None:
+    story.tell(WorkloadLost("web", 1, 1, "vanished"))
+
+
+STOP, RESTART, DELETE = called(Stop("web")), called(Restart("web")), called(Delete("web"))
+
+
+@pytest.mark.parametrize(
+    ("told", "phase", "detail", "words"),
+    [
+        ([applied()], Phase.PENDING, "pending", ""),
+        ([applied(desired="stopped")], Phase.STOPPED, "stopped", ""),
+        ([applied(), begins], Phase.PENDING, "starting", ""),
+        ([applied(), starts], Phase.RUNNING, "running", ""),
+        ([applied(), starts, applied("two")], Phase.PENDING, "replacing", ""),
+        ([applied(), starts, RESTART], Phase.PENDING, "stopping", ""),
+        ([applied(), starts, STOP], Phase.PENDING, "stopping", ""),
+        ([applied(), starts, STOP, stops], Phase.PENDING, "stopping", ""),
+        ([applied(), starts, STOP, stops, ends(143)], Phase.STOPPED, "stopped", "code 143"),
+        ([applied(), starts, RESTART, ends(0)], Phase.PENDING, "starting", ""),
+        ([applied(), starts, applied("two"), ends(0)], Phase.PENDING, "starting", ""),
+        ([applied(), starts, ends(3)], Phase.PENDING, "backoff", "code 3"),
+        ([applied(restart="never"), starts, ends(0)], Phase.STOPPED, "completed", "code 0"),
+        ([applied(restart="never"), starts, ends(3)], Phase.FAILED, "failed", "code 3"),
+        ([applied(), starts, vanishes], Phase.PENDING, "restarting", "lost: vanished"),
+        ([applied(restart="never"), starts, vanishes], Phase.FAILED, "failed", "lost: vanished"),
+        ([applied(), begins, fails(False)], Phase.PENDING, "retrying", "no such file"),
+        ([applied(), begins, fails(True)], Phase.FAILED, "failed", "no such file"),
+        ([applied(), DELETE], Phase.PENDING, "deleting", ""),
+        ([applied(), starts, DELETE], Phase.PENDING, "deleting", ""),
+    ],
+)
+def test_a_phase_and_why(told: list[Told], phase: Phase, detail: str, words: str) -> None:
+    story = Story()
+    for one in told:
+        one(story)
+    status = status_of(story["web"])
+    assert (status.phase, status.detail) == (phase, detail)
+    assert words in status.message if words else status.message == ""
+    assert "\t" not in status.message and "\n" not in status.message
