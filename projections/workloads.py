@@ -166,9 +166,7 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     if workload is None:
         return
     if workload.trouble is not None and workload.trouble.effect == event.effect:
-        workload = replace(workload, trouble=None)
-        if event.effect != "CleanRun":  # the back-off of the run to come goes on
-            workload = replace(workload, hold=None, hold_until_wall=0)
+        workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
     run = workload.run
     if event.effect in ("StopRun", "CleanRun") and run is not None and run.number == event.run:
         workload = replace(workload, run=replace(run, cleaned=True))
@@ -181,15 +179,10 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
     if workload is None:
         return
     delay_ns = event.retry_delay_ms * 1_000_000
-    hold = Deadline(header.boot, header.mono + delay_ns) if delay_ns else None
-    hold_until_wall = header.at + delay_ns if delay_ns else 0
-    if event.effect == "CleanRun" and _ends_later(workload.hold, hold):
-        # What was held up by the last run's end is not let off earlier because cleaning after it failed.
-        hold, hold_until_wall = workload.hold, workload.hold_until_wall
     machine.workloads[event.name] = replace(
         workload,
-        hold=hold,
-        hold_until_wall=hold_until_wall,
+        hold=Deadline(header.boot, header.mono + delay_ns) if delay_ns else None,
+        hold_until_wall=header.at + delay_ns if delay_ns else 0,
         trouble=Trouble(
             effect=event.effect,
             reason=event.reason,
@@ -200,12 +193,6 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
             permanent=event.permanent,
         ),
     )
-
-
-def _ends_later(one: Deadline | None, other: Deadline | None) -> bool:
-    if one is None or other is None:
-        return one is not None
-    return one.boot == other.boot and one.mono_ns > other.mono_ns
 
 
 def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
