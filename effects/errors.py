@@ -125,3 +125,33 @@ def unwritten(what: str, error: OSError) -> DriverError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(f"the disk is full: {what} cannot be written. Free space under the state directory")
     return StartFailed(f"{what} cannot be written: {error.strerror}")
+
+
+class VolumeMissing(DriverError):
+    """Raised when a volume or snapshot that must exist is not in the storage."""
+
+    reason = "VOLUME_MISSING"
+
+
+class VolumeDamaged(DriverError):
+    """Raised when a file system cannot be used as it is, and not be mended without a person."""
+
+    reason = "VOLUME_DAMAGED"
+
+
+class VolumeBusy(DriverError):
+    """Raised when a file system cannot be unmounted because something uses it."""
+
+    reason = "VOLUME_BUSY"
+
+
+class NotDetached(DriverError):
+    """Raised when something is asked that needs the volume unmounted."""
+
+    reason = "NOT_DETACHED"
+
+
+class VolumeFailed(DriverError):
+    """Raised when the storage refused for a reason of its own."""
+
+    reason = "VOLUME_FAILED"

@@ -40,6 +40,79 @@ class DetachNetwork(msgspec.Struct, frozen=True):
     attempt: int = 1
 
 
+class EnsureVolume(msgspec.Struct, frozen=True):
+    """The volume is there, with a file system of this size."""
+
+    name: str
+    uid: int
+    size_bytes: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class RemoveVolume(msgspec.Struct, frozen=True):
+    """Neither the volume nor a snapshot of it is there."""
+
+    name: str
+    uid: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class TakeSnapshot(msgspec.Struct, frozen=True):
+    """The snapshot is there."""
+
+    name: str
+    uid: int
+    snapshot: int
+    size_bytes: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class RemoveSnapshot(msgspec.Struct, frozen=True):
+    """The snapshot is not there."""
+
+    name: str
+    uid: int
+    snapshot: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class RestoreVolume(msgspec.Struct, frozen=True):
+    """The volume's content is the snapshot's."""
+
+    name: str
+    uid: int
+    snapshot: int
+    size_bytes: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class MountVolume(msgspec.Struct, frozen=True):
+    """The volume is mounted for the workload."""
+
+    name: str
+    uid: int
+    volume: str
+    volume_uid: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class UnmountVolume(msgspec.Struct, frozen=True):
+    """The volume is not mounted, and everything that the workload wrote is on the disk."""
+
+    name: str
+    uid: int
+    volume: str
+    volume_uid: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
 class StartRun(msgspec.Struct, frozen=True):
     """Run `run` of this incarnation is alive, made from this spec. Not before `not_before`, if given."""
 
@@ -83,7 +156,14 @@ class RemoveWorkload(msgspec.Struct, frozen=True):
     attempt: int = 1
 
 
-Effect = EnsureNetwork | AttachNetwork | DetachNetwork | StartRun | StopRun | CleanRun | RemoveWorkload
+VolumeEffect = EnsureVolume | RemoveVolume | TakeSnapshot | RemoveSnapshot | RestoreVolume
+"""Goals of a volume: `name` is the volume's. All others are a workload's."""
+
+MountEffect = MountVolume | UnmountVolume
+NetworkEffect = EnsureNetwork | AttachNetwork | DetachNetwork
+RunEffect = StartRun | StopRun | CleanRun | RemoveWorkload
+
+Effect = VolumeEffect | MountEffect | NetworkEffect | RunEffect
 
 
 def kind_of(effect: Effect) -> str:
@@ -99,6 +179,20 @@ def run_of(effect: Effect) -> int:
 def detail_of(effect: Effect) -> str:
     """What the effect would do, in words for an operator."""
     match effect:
+        case EnsureVolume():
+            return f"a volume of {effect.size_bytes >> 20} MiB"
+        case RemoveVolume():
+            return "remove the volume and its snapshots"
+        case TakeSnapshot():
+            return "take a snapshot of the volume"
+        case RemoveSnapshot():
+            return "remove a snapshot of the volume"
+        case RestoreVolume():
+            return "replace the volume's content by a snapshot's"
+        case MountVolume():
+            return f"mount volume {effect.volume}"
+        case UnmountVolume():
+            return f"unmount volume {effect.volume}"
         case EnsureNetwork():
             count = len(effect.mappings)
             return f"the bridge with {count} port mapping{'' if count == 1 else 's'}"

@@ -14,15 +14,29 @@ from effects.goals import (
     StartRun,
     StopRun,
 )
+from effects.volume_planner import plan_mounts, plan_release, plan_volume
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Workload
+from projections.volumes import blocked
 
 
 def plan(machine: Machine) -> tuple[Effect, ...]:
-    """Every workload's next goal, by name."""
-    goals = (plan_workload(machine, machine.workloads[name]) for name in sorted(machine.workloads))
-    return tuple(goal for goal in goals if goal is not None)
+    """Every volume's and every workload's next goal, by name."""
+    volumes = (plan_volume(machine.volumes[name]) for name in sorted(machine.volumes))
+    workloads = (plan_workload(machine, machine.workloads[name]) for name in sorted(machine.workloads))
+    return tuple(goal for goal in (*volumes, *workloads) if goal is not None)
+
+
+def plan_object(machine: Machine, key: str) -> Effect | None:
+    """The next goal of one object: a workload by its name, a volume by `volume/NAME`."""
+    kind, slash, name = key.partition("/")
+    if slash:
+        assert kind == "volume"
+        volume = machine.volumes.get(name)
+        return None if volume is None else plan_volume(volume)
+    workload = machine.workloads.get(key)
+    return None if workload is None else plan_workload(machine, workload)
 
 
 def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
@@ -33,6 +47,9 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if run is not None and run.phase in LIVE and _unwanted(workload):
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
         return StopRun(workload.name, workload.uid, run.number, workload.spec.stop_grace_ms, workload.hold, attempt)
+    release = plan_release(machine, workload, attempt)
+    if release is not None:
+        return release
     network = _plan_network(machine, workload, attempt)
     if network is not None:
         return network
@@ -44,8 +61,11 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if trouble is not None and trouble.permanent:
         return None
     number = _due_run(workload)
-    if number is None:
+    if number is None or blocked(machine, workload):
         return None
+    mount = plan_mounts(machine, workload, attempt)
+    if mount is not None:
+        return mount
     return StartRun(
         name=workload.name,
         uid=workload.uid,

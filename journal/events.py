@@ -336,6 +336,127 @@ class WorkloadRemoved(Event, frozen=True, omit_defaults=True, tag="workload.remo
     uid: int
 
 
+# --- volumes -----------------------------------------------------------------------------------------------------
+
+
+class VolumeApplied(Event, frozen=True, omit_defaults=True, tag="volume.applied"):
+    """The volume was declared with this size: new (`created`), or to grow."""
+
+    name: str
+    size_bytes: int
+    created: bool = False
+
+
+class VolumeDeleteRequested(Event, frozen=True, omit_defaults=True, tag="volume.delete_requested"):
+    """Neither the volume nor a snapshot of it shall be left. `detached`: the workloads it is taken from."""
+
+    name: str
+    uid: int
+    detached: tuple[str, ...] = ()
+
+
+class VolumeMade(Event, frozen=True, omit_defaults=True, tag="volume.made"):
+    """The volume is there with a file system of this size."""
+
+    name: str
+    uid: int
+    size_bytes: int
+
+
+class VolumeMounted(Event, frozen=True, omit_defaults=True, tag="volume.mounted"):
+    """The volume is mounted for a workload."""
+
+    name: str
+    uid: int
+    workload: str
+    workload_uid: int
+
+
+class VolumeUnmounted(Event, frozen=True, omit_defaults=True, tag="volume.unmounted"):
+    """The volume is not mounted; everything written is on the disk. `reason`: it was not this machine's own doing."""
+
+    name: str
+    uid: int
+    reason: str = ""
+
+
+class VolumeRemoved(Event, frozen=True, omit_defaults=True, tag="volume.removed"):
+    """Nothing of this incarnation is left."""
+
+    name: str
+    uid: int
+
+
+class VolumeLost(Event, frozen=True, omit_defaults=True, tag="volume.lost"):
+    """The storage does not have the volume any more, and nobody here removed it. It is not made anew by itself."""
+
+    name: str
+    uid: int
+
+
+class VolumeFilling(Event, frozen=True, omit_defaults=True, tag="volume.filling"):
+    """A file system has passed a mark, up or down. Without a name: the storage under all volumes."""
+
+    EFFECT = "may"
+
+    percent: int
+    used_bytes: int
+    total_bytes: int
+    name: str = ""
+    uid: int = 0
+
+
+class SnapshotRequested(Event, frozen=True, omit_defaults=True, tag="snapshot.requested"):
+    """A snapshot of the volume shall be taken. `safety`: before a restore, so that it can be taken back."""
+
+    name: str
+    uid: int
+    label: str
+    safety: bool = False
+
+
+class SnapshotTaken(Event, frozen=True, omit_defaults=True, tag="snapshot.taken"):
+    """The snapshot is there. `method` says whether it shares its blocks (thin, reflink) or is a copy."""
+
+    name: str
+    uid: int
+    snapshot: int
+    size_bytes: int
+    method: str
+
+
+class SnapshotDeleteRequested(Event, frozen=True, omit_defaults=True, tag="snapshot.delete_requested"):
+    """The snapshot shall be gone."""
+
+    name: str
+    uid: int
+    snapshot: int
+
+
+class SnapshotRemoved(Event, frozen=True, omit_defaults=True, tag="snapshot.removed"):
+    """The snapshot is gone."""
+
+    name: str
+    uid: int
+    snapshot: int
+
+
+class VolumeRestoreRequested(Event, frozen=True, omit_defaults=True, tag="volume.restore_requested"):
+    """The volume's content shall be the snapshot's again; whatever uses it is stopped meanwhile."""
+
+    name: str
+    uid: int
+    snapshot: int
+
+
+class VolumeRestored(Event, frozen=True, omit_defaults=True, tag="volume.restored"):
+    """The volume's content is the snapshot's."""
+
+    name: str
+    uid: int
+    snapshot: int
+
+
 # --- the network -------------------------------------------------------------------------------------------------
 
 
@@ -458,6 +579,20 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkloadLost,
     WorkloadLogDropped,
     WorkloadRemoved,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeMade,
+    VolumeMounted,
+    VolumeUnmounted,
+    VolumeRemoved,
+    VolumeLost,
+    VolumeFilling,
+    SnapshotRequested,
+    SnapshotTaken,
+    SnapshotDeleteRequested,
+    SnapshotRemoved,
+    VolumeRestoreRequested,
+    VolumeRestored,
     NetworkEnsured,
     NetworkAttached,
     NetworkDetached,

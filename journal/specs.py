@@ -36,11 +36,12 @@ class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class VolumeMount(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A volume, by name, at a path inside the workload."""
+    """A volume at a path inside the workload. `volume_uid` pins the incarnation that had the name at the apply."""
 
     volume_name: str
     mount_path: str
     read_only: bool = False
+    volume_uid: int = 0
 
 
 class ImagePin(msgspec.Struct, frozen=True, omit_defaults=True):

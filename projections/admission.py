@@ -26,18 +26,25 @@ from projections.intents import (
     Adopt,
     Apply,
     ChangeRole,
+    CreateVolume,
     Declared,
     Delete,
+    DeleteSnapshot,
+    DeleteVolume,
     Intent,
     RemoveKey,
+    ResizeVolume,
     Restart,
+    RestoreVolume,
     Start,
     Stop,
+    TakeSnapshot,
 )
 from projections.phases import LIVE
 from projections.refusals import Refusal, conflict, invalid, lacks, missing, refused, wrong_phase
 from projections.rules import check_change, check_spec, check_takes
 from projections.state import Machine, Workload
+from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -55,6 +62,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return _delete(machine, intent)
         case Stop() | Start() | Restart():
             return _switch(machine, intent)
+        case CreateVolume() | ResizeVolume() | DeleteVolume() | TakeSnapshot() | DeleteSnapshot() | RestoreVolume():
+            events = admit_volume(machine, intent, capabilities)
+            return events if isinstance(events, Refusal) else Admitted(events)
         case Adopt() | AddKey() | RemoveKey() | ChangeRole():
             events = admit_key(machine, intent)
             return events if isinstance(events, Refusal) else Admitted(events)
@@ -63,8 +73,8 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
 
 
 def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admitted | Refusal:
-    if not call.workloads:
-        return invalid("EMPTY_APPLY", "nothing to apply: the call names no workload", "workloads")
+    if not call.workloads and not call.volumes:
+        return invalid("EMPTY_APPLY", "nothing to apply: the call names no workload and no volume", "workloads")
     names = [declared.name for declared in call.workloads]
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
@@ -72,20 +82,25 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     race = _race(machine, call.expect_seq, names)
     if race is not None:
         return race
+    volumes = declare_volumes(machine, call.volumes, capabilities)
+    if isinstance(volumes, Refusal):
+        return volumes
     items: list[AppliedWorkload] = []
     allocator = Allocator(machine, call.subnet)
     for declared in call.workloads:
         item = _item(machine, declared, call, capabilities)
         if not isinstance(item, Refusal):
+            item = pin_mounts(machine, item, volumes.created)
+        if not isinstance(item, Refusal):
             item = allocator.allot(item)
         if isinstance(item, Refusal):
             return item
         items.append(item)
-    taken = check_takes(machine, items)
+    taken = check_takes(machine, items) or check_holders(machine, items)
     if taken is not None:
         return taken
     acting = tuple(item for item in items if _acts(machine.workloads.get(item.name), item))
-    return Admitted((WorkloadApplied(acting),) if acting else ())
+    return Admitted((*volumes.events, *((WorkloadApplied(acting),) if acting else ())))
 
 
 def _race(machine: Machine, expect_seq: int | None, names: list[str]) -> Refusal | None:
@@ -193,6 +208,9 @@ def _switch(machine: Machine, call: Stop | Start | Restart) -> Admitted | Refusa
             idle = workload.run is not None and workload.run.phase not in LIVE
             if workload.desired == "running" and not idle and workload.trouble is None:
                 return Admitted(())
+            held = check_start(machine, workload)
+            if held is not None:
+                return held
             return Admitted((WorkloadStartRequested(call.name, workload.uid),))
         case Restart():
             if workload.desired == "stopped":

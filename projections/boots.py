@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised
-from projections import network
+from projections import network, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Boot, Deadline, Machine
@@ -26,6 +26,7 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
             trouble = workload.trouble if workload.trouble is not None and workload.trouble.permanent else None
             machine.workloads[name] = replace(workload, run=run, streak=streak, trouble=trouble, **NOW)
         network.power_lost(machine, header)
+        volumes.power_lost(machine)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
         machine.claimable_since = Deadline(header.boot, header.mono)
     machine.boots += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from journal.entry import Header
 from journal.events import Event
-from projections import boots, calls, images, network, operators, workloads
+from projections import boots, calls, images, network, operators, volumes, workloads
 from projections.state import Machine
 
 FOLD_VERSION = 3
@@ -23,6 +23,7 @@ HANDLERS: dict[type[Event], Handler] = {
     **images.HANDLERS,
     **network.HANDLERS,
     **operators.HANDLERS,
+    **volumes.HANDLERS,
     **workloads.HANDLERS,
 }
 

@@ -28,8 +28,15 @@ class Declared(msgspec.Struct, frozen=True):
     absent_paths: tuple[tuple[str, str], ...] = ()
 
 
+class DeclaredVolume(msgspec.Struct, frozen=True):
+    """One volume of an apply: made if it is missing, grown if it is smaller."""
+
+    name: str
+    size_bytes: int
+
+
 class Apply(msgspec.Struct, frozen=True):
-    """Declare workloads, all or none. `subnet` is the bridge's on this machine: addresses are chosen from it;
+    """Declare workloads and volumes, all or none. `subnet` is the bridge's here: addresses are chosen from it;
     `abilities` is what the machine has for containers.
     """
 
@@ -38,6 +45,7 @@ class Apply(msgspec.Struct, frozen=True):
     pull: bool = False
     subnet: str = DEFAULT_SUBNET
     abilities: Abilities = UNKNOWN
+    volumes: tuple[DeclaredVolume, ...] = ()
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -66,6 +74,49 @@ class Restart(msgspec.Struct, frozen=True):
 
     name: str
     expect_seq: int | None = None
+
+
+class CreateVolume(msgspec.Struct, frozen=True):
+    """Make a volume that does not exist yet."""
+
+    name: str
+    size_bytes: int
+
+
+class ResizeVolume(msgspec.Struct, frozen=True):
+    """Let a volume grow."""
+
+    name: str
+    size_bytes: int
+
+
+class DeleteVolume(msgspec.Struct, frozen=True):
+    """Leave nothing of a volume; with `force` also when workloads mount it, which are stopped."""
+
+    name: str
+    force: bool = False
+
+
+class TakeSnapshot(msgspec.Struct, frozen=True):
+    """Keep a volume as it is now under `label`."""
+
+    name: str
+    label: str
+
+
+class DeleteSnapshot(msgspec.Struct, frozen=True):
+    """Forget a snapshot."""
+
+    name: str
+    label: str
+
+
+class RestoreVolume(msgspec.Struct, frozen=True):
+    """Bring a volume back to a snapshot. `safety_label` names the snapshot taken before; empty: none is."""
+
+    name: str
+    label: str
+    safety_label: str = ""
 
 
 class Adopt(msgspec.Struct, frozen=True):
@@ -102,4 +153,5 @@ class ChangeRole(msgspec.Struct, frozen=True):
 
 
 KeyIntent = Adopt | AddKey | RemoveKey | ChangeRole
-Intent = Apply | Delete | Stop | Start | Restart | KeyIntent
+VolumeIntent = CreateVolume | ResizeVolume | DeleteVolume | TakeSnapshot | DeleteSnapshot | RestoreVolume
+Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent

@@ -10,7 +10,7 @@ from projections.abilities import Abilities
 from projections.container_rules import check_container
 from projections.intents import Declared
 from projections.network import clash
-from projections.refusals import Refusal, conflict, invalid, lacks, missing
+from projections.refusals import Refusal, conflict, invalid, lacks
 from projections.state import Machine
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -50,13 +50,7 @@ def _check_drivers(declared: Declared, capabilities: frozenset[str]) -> Refusal 
             "container.networkMode",
         )
     if spec.mounts and "volume" not in capabilities:
-        name = spec.mounts[0].volume_name
-        return missing(
-            "VOLUME_NOT_FOUND",
-            f"volume {name} does not exist: this machine has no volume driver",
-            "container.mounts",
-            code="FAILED_PRECONDITION",
-        )
+        return lacks("NO_VOLUME_DRIVER", "this machine has no volume driver", "container.mounts")
     return None
 
 

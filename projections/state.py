@@ -108,6 +108,43 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
     attached: bool = False
 
 
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A volume as it was at one moment. `taken`: it is there; `leaving`: it shall be gone."""
+
+    uid: int
+    label: str
+    requested_at: int
+    size_bytes: int = 0
+    method: str = ""
+    safety: bool = False
+    taken: bool = False
+    leaving: bool = False
+
+
+class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One incarnation of a volume. `made_bytes` is the size it was last known to have in the world, 0 for none yet.
+
+    `holder` and `holder_uid` name the workload it is mounted for. `restoring` is the snapshot whose content it shall
+    have. `lost`: the storage does not have it any more. `filling` is the last mark its file system passed, in percent.
+    """
+
+    name: str
+    uid: int
+    size_bytes: int
+    created_at: int
+    desired_seq: int
+    made_bytes: int = 0
+    deleting: bool = False
+    lost: bool = False
+    holder: str = ""
+    holder_uid: int = 0
+    restoring: int = 0
+    snapshots: tuple[Snapshot, ...] = ()
+    filling: int = 0
+    hold: Deadline | None = None
+    trouble: Trouble | None = None
+
+
 class Network(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bridge and rules: the entry at which what is wanted last changed, and the one up to which it was made so."""
 
@@ -183,6 +220,7 @@ class Machine(msgspec.Struct):
     mono_boot: str = ""
     mono_ns: int = 0
     workloads: dict[str, Workload] = {}
+    volumes: dict[str, Volume] = {}
     images: dict[str, Image] = {}
     calls: dict[CallKey, CallRecord] = {}
     streams: dict[int, OpenStream] = {}
@@ -192,6 +230,7 @@ class Machine(msgspec.Struct):
     checkpoint: int = 0
     desired_seq: int = 0
     network: Network = Network()
+    pool_filling: int = 0
     operators: dict[str, Operator] = {}
     claimable_since: Deadline | None = None
 
@@ -208,6 +247,7 @@ class Machine(msgspec.Struct):
             mono_boot=self.mono_boot,
             mono_ns=self.mono_ns,
             workloads=dict(self.workloads),
+            volumes=dict(self.volumes),
             images=dict(self.images),
             calls=dict(self.calls),
             streams=dict(self.streams),
@@ -217,6 +257,7 @@ class Machine(msgspec.Struct):
             checkpoint=self.checkpoint,
             desired_seq=self.desired_seq,
             network=self.network,
+            pool_filling=self.pool_filling,
             operators=dict(self.operators),
             claimable_since=self.claimable_since,
         )

@@ -90,6 +90,25 @@ _FIELDS_1: Fields = {
 
 # What came after view 1: more fields of its records, and records of its own. Grows until the release that freezes it.
 _MORE_2: Fields = {
+    "Snapshot": ("uid", "label", "requested_at", "size_bytes", "method", "safety", "taken", "leaving"),
+    "Volume": (
+        "name",
+        "uid",
+        "size_bytes",
+        "created_at",
+        "desired_seq",
+        "made_bytes",
+        "deleting",
+        "lost",
+        "holder",
+        "holder_uid",
+        "restoring",
+        "snapshots",
+        "filling",
+        "hold",
+        "trouble",
+    ),
+    "VolumeMount": ("volume_uid",),
     "Network": ("changed_seq", "ensured_seq"),
     "PortMapping": ("host_address",),
     "Run": ("gave_up", "oom_kills", "memory_limit_bytes", "unexecutable"),

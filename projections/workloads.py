@@ -21,7 +21,7 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
-from projections import network
+from projections import network, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, TABLE, RunMove, RunPhase
 from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble, Workload
@@ -51,8 +51,21 @@ def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
     """Create, change or only start each workload of the batch."""
     machine.desired_seq = header.seq
     for item in event.items:
-        after = machine.workloads[item.name] = _apply(machine.workloads.get(item.name), header, item)
+        after = machine.workloads[item.name] = _apply(machine.workloads.get(item.name), header, _pinned(machine, item))
         network.touch(machine, header, after)
+
+
+def _pinned(machine: Machine, item: AppliedWorkload) -> AppliedWorkload:
+    """Mounts of volumes that the same call made could not be pinned before; now those are in the state."""
+    if all(mount.volume_uid for mount in item.container.mounts):
+        return item
+    mounts = tuple(
+        replace(one, volume_uid=machine.volumes[one.volume_name].uid)
+        if not one.volume_uid and one.volume_name in machine.volumes
+        else one
+        for one in item.container.mounts
+    )
+    return replace(item, container=replace(item.container, mounts=mounts))
 
 
 def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Workload:
@@ -164,6 +177,7 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     """What was due is done: the trouble with it is over."""
     workload = _mine(machine, event.name, event.uid)
     if workload is None:
+        volumes.done(machine, event)
         return
     if workload.trouble is not None and workload.trouble.effect == event.effect:
         workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
@@ -175,23 +189,23 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
 
 def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None:
     """Hold the next try back as the event says."""
+    delay_ns = event.retry_delay_ms * 1_000_000
+    hold = Deadline(header.boot, header.mono + delay_ns) if delay_ns else None
+    trouble = Trouble(
+        effect=event.effect,
+        reason=event.reason,
+        message=event.message,
+        at=header.at,
+        attempt=event.attempt,
+        retry_delay_ms=event.retry_delay_ms,
+        permanent=event.permanent,
+    )
     workload = _mine(machine, event.name, event.uid)
     if workload is None:
+        volumes.failed(machine, event, trouble, hold)
         return
-    delay_ns = event.retry_delay_ms * 1_000_000
     machine.workloads[event.name] = replace(
-        workload,
-        hold=Deadline(header.boot, header.mono + delay_ns) if delay_ns else None,
-        hold_until_wall=header.at + delay_ns if delay_ns else 0,
-        trouble=Trouble(
-            effect=event.effect,
-            reason=event.reason,
-            message=event.message,
-            at=header.at,
-            attempt=event.attempt,
-            retry_delay_ms=event.retry_delay_ms,
-            permanent=event.permanent,
-        ),
+        workload, hold=hold, hold_until_wall=header.at + delay_ns if delay_ns else 0, trouble=trouble
     )
 
 

@@ -1,0 +1,57 @@
+"""The planner's part for volumes: what is due of each, and of a workload's mounts. Pure."""
+
+from effects.goals import (
+    CleanRun,
+    EnsureVolume,
+    MountVolume,
+    RemoveSnapshot,
+    RemoveVolume,
+    RestoreVolume,
+    TakeSnapshot,
+    UnmountVolume,
+    VolumeEffect,
+)
+from projections.phases import LIVE
+from projections.state import Machine, Volume, Workload
+from projections.volumes import held_by, is_needed
+
+
+def plan_volume(volume: Volume) -> VolumeEffect | None:
+    """The volume's next goal. What needs it unmounted waits for its holder's lane."""
+    if volume.lost and not volume.deleting:
+        return None  # its data may be found again: nothing is made in its place
+    attempt = 1 if volume.trouble is None else volume.trouble.attempt + 1
+    name, uid, hold = volume.name, volume.uid, volume.hold
+    if volume.deleting:
+        return None if volume.holder else RemoveVolume(name, uid, hold, attempt)
+    if volume.made_bytes < volume.size_bytes and not volume.holder:
+        return EnsureVolume(name, uid, volume.size_bytes, hold, attempt)
+    for snapshot in volume.snapshots:
+        if snapshot.leaving:
+            return RemoveSnapshot(name, uid, snapshot.uid, hold, attempt)
+        # What is kept before a restore is the volume as its workload left it, not as it was in the middle of work.
+        if not snapshot.taken and not (snapshot.safety and volume.holder):
+            return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)
+    if volume.restoring and not volume.holder:
+        return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)
+    return None
+
+
+def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun | UnmountVolume | None:
+    """The next volume that the workload holds and does not need, once nothing of it runs."""
+    run = workload.run
+    idle = [volume for volume in held_by(machine, workload) if not is_needed(workload, volume)]
+    if not idle or (run is not None and run.phase in LIVE):
+        return None
+    if run is not None and not run.cleaned:
+        return CleanRun(workload.name, workload.uid, run.number, None, attempt)
+    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.hold, attempt)
+
+
+def plan_mounts(machine: Machine, workload: Workload, attempt: int) -> MountVolume | None:
+    """The next volume that the workload needs and does not hold; `blocked` has let it pass."""
+    for mount in workload.spec.mounts:
+        volume = machine.volumes[mount.volume_name]
+        if not volume.holder:
+            return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt)
+    return None

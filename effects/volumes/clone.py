@@ -1,0 +1,71 @@
+"""Copies of sparse files that share or skip what they can. Blocking: for a thread."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+_FICLONE = 0x40049409
+_NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY)
+_CHUNK_BYTES = 64 << 20
+
+
+def clone(source: Path, target: Path) -> bool:
+    """Make `target` a whole, durable copy of `source` under a scratch name first; True when it shares its blocks.
+
+    Raises OSError; then nothing new is there.
+    """
+    scratch = target.with_name(f".{target.name}.making")
+    scratch.unlink(missing_ok=True)
+    old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    new = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        shared = _share(old, new)
+        if not shared:
+            _copy_data(old, new)
+        os.fsync(new)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(old)
+        os.close(new)
+    os.replace(scratch, target)
+    sync_directory(target.parent)
+    return shared
+
+
+def _share(old: int, new: int) -> bool:
+    try:
+        fcntl.ioctl(new, _FICLONE, old)
+    except OSError as error:
+        if error.errno in _NO_CLONE:
+            return False
+        raise
+    return True
+
+
+def _copy_data(old: int, new: int) -> None:
+    """Only what is data: holes stay holes."""
+    size = os.fstat(old).st_size
+    os.ftruncate(new, size)
+    offset = 0
+    while offset < size:
+        try:
+            start = os.lseek(old, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        offset = os.lseek(old, start, os.SEEK_HOLE)
+        while start < offset:
+            start += os.copy_file_range(old, new, min(offset - start, _CHUNK_BYTES), start, start)
+
+
+def sync_directory(directory: Path) -> None:
+    """Names in the directory survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

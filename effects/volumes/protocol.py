@@ -1,0 +1,89 @@
+"""What a driver of volumes must do: the contract that the sparse one, the LVM one and the twin all keep.
+
+A volume is named by incarnation (`name`, `uid`): one that was deleted and made again is another. Every method may be
+called again after any crash: it looks, compares, acts. A half-made thing is never shown and never used. Failures are
+`DriverError`s.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+SnapshotMethod = Literal["thin", "reflink", "copy"]
+"""How a snapshot shares its blocks: `thin` and `reflink` take none of their own at first, a `copy` is one."""
+
+
+class SeenSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot as the driver finds it. `snapshot` is its uid."""
+
+    snapshot: int
+    size_bytes: int
+    used_bytes: int
+    method: SnapshotMethod
+
+
+class SeenVolume(msgspec.Struct, frozen=True):
+    """A volume as the driver finds it. `size_bytes` is what was asked for; `used_bytes` what it takes on the disk."""
+
+    name: str
+    uid: int
+    size_bytes: int
+    used_bytes: int
+    mounted: bool
+    snapshots: tuple[SeenSnapshot, ...] = ()
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """How full a file system or a pool is."""
+
+    total_bytes: int
+    used_bytes: int
+
+
+class VolumeDriver(Protocol):
+    """Volumes on one kind of storage."""
+
+    async def observe(self) -> tuple[SeenVolume, ...]:
+        """Every whole volume there is. What a crash left half made, or frozen, is put right on the way."""
+        ...
+
+    async def ensure(self, name: str, uid: int, size_bytes: int) -> None:
+        """The volume is there with a file system of this size. An existing one is never formatted; it may grow while it
+        is not mounted (NotDetached otherwise) and never shrinks. Raises NoSpace, VolumeDamaged."""
+        ...
+
+    async def mount(self, name: str, uid: int) -> str:
+        """The volume is mounted, after a check if it needs one; returns where. Raises VolumeMissing, VolumeDamaged."""
+        ...
+
+    async def unmount(self, name: str, uid: int) -> None:
+        """The volume is not mounted and everything written is on the disk. Raises VolumeBusy."""
+        ...
+
+    async def remove(self, name: str, uid: int) -> None:
+        """Neither the volume nor a snapshot of it is there. Raises VolumeBusy."""
+        ...
+
+    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+        """The snapshot is there, taken at one moment even of a mounted volume. Raises NoSpace, VolumeMissing."""
+        ...
+
+    async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
+        """The volume's content is the snapshot's, grown to `size_bytes`; both go on. Raises NotDetached if mounted."""
+        ...
+
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
+        """The snapshot is not there."""
+        ...
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        """How full the volume's file system is; None while it is not mounted."""
+        ...
+
+    async def pool(self) -> Fill:
+        """How full the storage under all volumes is."""
+        ...
+
+    def path(self, name: str, uid: int) -> str:
+        """Where the volume is while it is mounted."""
+        ...

@@ -1,0 +1,142 @@
+"""The simulated twin of volumes: a storage in memory whose contents are numbers."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from effects.errors import NotDetached, VolumeBusy, VolumeMissing
+from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
+
+Step = Callable[[str], Awaitable[None]]
+
+Key = tuple[str, int]
+"""(name, uid)"""
+
+
+class TwinVolume(msgspec.Struct):
+    """One volume of the world. `content` is whatever the workload last wrote."""
+
+    size_bytes: int
+    content: int = 0
+    mounted: bool = False
+    in_use: bool = False
+    snapshots: dict[int, int] = {}
+
+
+class Storage:
+    """Everything on the disk. `formats` counts how often each incarnation was given a file system."""
+
+    def __init__(self) -> None:
+        self.volumes: dict[Key, TwinVolume] = {}
+        self.formats: dict[Key, int] = {}
+
+    def lose_power(self) -> None:
+        """Mounts are gone; contents stay."""
+        for volume in self.volumes.values():
+            volume.mounted = volume.in_use = False
+
+
+class TwinVolumes:
+    """A driver on a storage. See the protocol."""
+
+    def __init__(self, storage: Storage, step: Step) -> None:
+        self._storage = storage
+        self._step = step
+
+    def _existing(self, name: str, uid: int) -> TwinVolume:
+        volume = self._storage.volumes.get((name, uid))
+        if volume is None:
+            raise VolumeMissing(f"volume {name} is gone")
+        return volume
+
+    async def observe(self) -> tuple[SeenVolume, ...]:
+        """See the protocol."""
+        await self._step("observe volumes")
+        return tuple(
+            SeenVolume(
+                name,
+                uid,
+                one.size_bytes,
+                one.size_bytes,
+                one.mounted,
+                tuple(SeenSnapshot(number, one.size_bytes, 0, "reflink") for number in one.snapshots),
+            )
+            for (name, uid), one in self._storage.volumes.items()
+        )
+
+    async def ensure(self, name: str, uid: int, size_bytes: int) -> None:
+        """See the protocol."""
+        await self._step("ensure volume")
+        volume = self._storage.volumes.get((name, uid))
+        if volume is None:
+            self._storage.volumes[name, uid] = TwinVolume(size_bytes)
+            self._storage.formats[name, uid] = self._storage.formats.get((name, uid), 0) + 1
+        elif volume.size_bytes < size_bytes:
+            if volume.mounted:
+                raise NotDetached(f"volume {name} is in use")
+            volume.size_bytes = size_bytes
+        await self._step("volume ensured")
+
+    async def mount(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        await self._step("mount")
+        self._existing(name, uid).mounted = True
+        await self._step("mounted")
+        return self.path(name, uid)
+
+    async def unmount(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        await self._step("unmount")
+        volume = self._storage.volumes.get((name, uid))
+        if volume is not None:
+            if volume.in_use:
+                raise VolumeBusy(f"volume {name} is used")
+            volume.mounted = False
+        await self._step("unmounted")
+
+    async def remove(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        await self.unmount(name, uid)
+        self._storage.volumes.pop((name, uid), None)
+        await self._step("volume removed")
+
+    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+        """See the protocol."""
+        await self._step("snapshot")
+        volume = self._existing(name, uid)
+        volume.snapshots.setdefault(snapshot, volume.content)
+        await self._step("snapshot taken")
+        return "reflink"
+
+    async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
+        """See the protocol."""
+        await self._step("restore")
+        volume = self._existing(name, uid)
+        if volume.mounted:
+            raise NotDetached(f"volume {name} is in use")
+        if snapshot not in volume.snapshots:
+            raise VolumeMissing(f"snapshot {snapshot} of volume {name} is gone")
+        volume.content = volume.snapshots[snapshot]
+        await self._step("restored")
+
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
+        """See the protocol."""
+        await self._step("remove snapshot")
+        volume = self._storage.volumes.get((name, uid))
+        if volume is not None:
+            volume.snapshots.pop(snapshot, None)
+        await self._step("snapshot removed")
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        """See the protocol."""
+        volume = self._storage.volumes.get((name, uid))
+        return Fill(volume.size_bytes, 0) if volume is not None and volume.mounted else None
+
+    async def pool(self) -> Fill:
+        """See the protocol."""
+        used = sum(volume.size_bytes for volume in self._storage.volumes.values())
+        return Fill(1 << 40, used)
+
+    def path(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        return f"/volumes/{name}.{uid}"

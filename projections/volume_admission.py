@@ -1,0 +1,269 @@
+"""Admission of calls on volumes, and of the mounts that workloads declare. Pure."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from journal.events import (
+    AppliedWorkload,
+    Event,
+    SnapshotDeleteRequested,
+    SnapshotRequested,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeRestoreRequested,
+)
+from journal.specs import VolumeMount
+from projections.intents import (
+    CreateVolume,
+    DeclaredVolume,
+    DeleteSnapshot,
+    DeleteVolume,
+    ResizeVolume,
+    RestoreVolume,
+    TakeSnapshot,
+    VolumeIntent,
+)
+from projections.refusals import Refusal, conflict, invalid, missing, refused, wrong_phase
+from projections.rules import NAME
+from projections.state import Machine, Snapshot, Volume, Workload
+from projections.volumes import running_users_of, users_of
+
+MIN_BYTES = 16 << 20
+MAX_BYTES = 1 << 50
+SNAPSHOTS_MOST = 256
+
+Verdict = tuple[Event, ...] | Refusal
+
+
+def admit_volume(machine: Machine, call: VolumeIntent, capabilities: frozenset[str]) -> Verdict:
+    """The events that the call leads to, or why it is refused."""
+    if "volume" not in capabilities:
+        return refused("UNIMPLEMENTED", "NO_VOLUME_DRIVER", "this machine has no volume driver")
+    if isinstance(call, CreateVolume):
+        return _create(machine, call)
+    volume = machine.volumes.get(call.name)
+    if volume is None:
+        if isinstance(call, DeleteVolume):
+            return ()  # what does not exist is deleted: clients rely on it
+        return missing("VOLUME_NOT_FOUND", f"there is no volume {call.name}", "name")
+    if volume.deleting:
+        return () if isinstance(call, DeleteVolume) else _leaving(volume)
+    match call:
+        case ResizeVolume():
+            return _resize(machine, volume, call.size_bytes)
+        case DeleteVolume():
+            return _delete(machine, volume, call.force)
+        case TakeSnapshot():
+            return _take(volume, call.label)
+        case DeleteSnapshot():
+            return _drop(volume, call.label)
+        case RestoreVolume():
+            return _restore(volume, call)
+
+
+def _leaving(volume: Volume) -> Refusal:
+    return refused("ABORTED", "DELETING", f"volume {volume.name} is being deleted: wait until it is gone", "name")
+
+
+def _sized(name: str, size_bytes: int) -> Refusal | None:
+    if not NAME.fullmatch(name):
+        return invalid("BAD_NAME", "a volume's name has 1 to 63 lower-case letters, digits and inner hyphens", "name")
+    if not MIN_BYTES <= size_bytes <= MAX_BYTES:
+        return invalid("BAD_SIZE", f"volume {name}: a size is from 16MiB to 1PiB", "size")
+    return None
+
+
+def _create(machine: Machine, call: CreateVolume) -> Verdict:
+    bad = _sized(call.name, call.size_bytes)
+    if bad is not None:
+        return bad
+    before = machine.volumes.get(call.name)
+    if before is not None:
+        if before.deleting:
+            return _leaving(before)
+        return refused("ALREADY_EXISTS", "VOLUME_EXISTS", f"volume {call.name} exists already", "name")
+    return (VolumeApplied(call.name, call.size_bytes, created=True),)
+
+
+def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:
+    bad = _sized(volume.name, size_bytes)
+    if bad is not None:
+        return bad
+    if size_bytes < volume.size_bytes:
+        return wrong_phase(
+            "VOLUME_SHRINK",
+            f"volume {volume.name} has {volume.size_bytes >> 20} MiB and cannot shrink: make a smaller one and copy",
+            "size",
+        )
+    if size_bytes == volume.size_bytes:
+        return ()
+    users = running_users_of(machine, volume.name)
+    if users:
+        return wrong_phase(
+            "VOLUME_IN_USE",
+            f"volume {volume.name} is used by {', '.join(users)}: stop it, resize, then start it again",
+            "name",
+        )
+    return (VolumeApplied(volume.name, size_bytes),)
+
+
+def _delete(machine: Machine, volume: Volume, force: bool) -> Verdict:
+    users = users_of(machine, volume.name)
+    if users and not force:
+        return wrong_phase(
+            "VOLUME_REFERENCED",
+            f"volume {volume.name} is mounted by {', '.join(users)}: delete them first, or force it, which stops them",
+            "name",
+        )
+    return (VolumeDeleteRequested(volume.name, volume.uid, users),)
+
+
+def _find(volume: Volume, label: str) -> Snapshot | None:
+    return next((one for one in volume.snapshots if one.label == label and not one.leaving), None)
+
+
+def _take(volume: Volume, label: str) -> Verdict:
+    if not NAME.fullmatch(label):
+        return invalid("BAD_NAME", "a snapshot's name is made like a volume's", "snapshot")
+    if any(one.label == label for one in volume.snapshots):
+        return refused(
+            "ALREADY_EXISTS", "SNAPSHOT_EXISTS", f"volume {volume.name} has a snapshot {label} already", "snapshot"
+        )
+    if len(volume.snapshots) >= SNAPSHOTS_MOST:
+        return refused(
+            "RESOURCE_EXHAUSTED",
+            "TOO_MANY_SNAPSHOTS",
+            f"volume {volume.name} has {SNAPSHOTS_MOST} snapshots: delete some first",
+            "snapshot",
+        )
+    if volume.restoring:
+        return wrong_phase("RESTORING", f"volume {volume.name} is being restored: wait until it is done", "name")
+    return (SnapshotRequested(volume.name, volume.uid, label),)
+
+
+def _drop(volume: Volume, label: str) -> Verdict:
+    found = _find(volume, label)
+    if found is None:
+        return ()
+    if found.uid == volume.restoring:
+        return wrong_phase("RESTORING", f"volume {volume.name} is being restored from {label}", "snapshot")
+    return (SnapshotDeleteRequested(volume.name, volume.uid, found.uid),)
+
+
+def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
+    found = _find(volume, call.label)
+    if found is None:
+        known = ", ".join(one.label for one in volume.snapshots if one.taken) or "none"
+        return missing(
+            "SNAPSHOT_NOT_FOUND", f"volume {volume.name} has no snapshot {call.label}; it has {known}", "snapshot"
+        )
+    if not found.taken:
+        return wrong_phase("NOT_TAKEN", f"snapshot {call.label} is not taken yet", "snapshot")
+    if volume.restoring:
+        return wrong_phase("RESTORING", f"volume {volume.name} is being restored already", "name")
+    safety = (
+        () if not call.safety_label else (SnapshotRequested(volume.name, volume.uid, call.safety_label, safety=True),)
+    )
+    return (*safety, VolumeRestoreRequested(volume.name, volume.uid, found.uid))
+
+
+# --- as parts of an apply ----------------------------------------------------------------------------------------
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """What an apply says of volumes: the events, and the names that it creates."""
+
+    events: tuple[VolumeApplied, ...]
+    created: frozenset[str]
+
+
+def declare_volumes(
+    machine: Machine, volumes: Iterable[DeclaredVolume], capabilities: frozenset[str]
+) -> Declaration | Refusal:
+    """Create what is missing, grow what is smaller."""
+    events: list[VolumeApplied] = []
+    seen: set[str] = set()
+    for declared in volumes:
+        if declared.name in seen:
+            return invalid("DUPLICATE_NAME", f"volume {declared.name} is declared twice in this call", "volumes")
+        seen.add(declared.name)
+        exists = declared.name in machine.volumes
+        call: VolumeIntent = (ResizeVolume if exists else CreateVolume)(declared.name, declared.size_bytes)
+        verdict = admit_volume(machine, call, capabilities)
+        if isinstance(verdict, Refusal):
+            return verdict
+        events += [event for event in verdict if isinstance(event, VolumeApplied)]
+    return Declaration(tuple(events), frozenset(event.name for event in events if event.created))
+
+
+def pin_mounts(machine: Machine, item: AppliedWorkload, created: frozenset[str]) -> AppliedWorkload | Refusal:
+    """The item with each mount pinned to the incarnation it means; what this call creates is pinned by the fold."""
+    bad = _check_mounts(item.container.mounts)
+    if bad is not None:
+        return bad
+    mounts: list[VolumeMount] = []
+    for mount in item.container.mounts:
+        volume = machine.volumes.get(mount.volume_name)
+        if volume is not None and volume.deleting:
+            return _leaving(volume)
+        if volume is None and mount.volume_name not in created:
+            return missing(
+                "VOLUME_NOT_FOUND",
+                f"{item.name} mounts volume {mount.volume_name}, which does not exist: create it with "
+                f"`capsulectl volume create {mount.volume_name} SIZE`, or declare it beside the workload",
+                "container.mounts",
+                code="FAILED_PRECONDITION",
+            )
+        mounts.append(replace(mount, volume_uid=0 if volume is None else volume.uid))
+    return replace(item, container=replace(item.container, mounts=tuple(mounts)))
+
+
+def _check_mounts(mounts: tuple[VolumeMount, ...]) -> Refusal | None:
+    for mount in mounts:
+        parts = mount.mount_path.split("/")
+        if not mount.mount_path.startswith("/") or ".." in parts or not any(parts):
+            return invalid(
+                "BAD_PATH", "a volume's mountPath is absolute, not /, and has no `..`", "container.mounts.mountPath"
+            )
+    paths = {mount.mount_path.rstrip("/") for mount in mounts}
+    if min(len(paths), len({mount.volume_name for mount in mounts})) < len(mounts):
+        return invalid("MOUNT_TWICE", "a volume or a mountPath is named more than once", "container.mounts")
+    return None
+
+
+def check_holders(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:
+    """A volume has one mounter at a time: of the workloads that shall run, those that stay and then the items."""
+    items = tuple(items)
+    replaced = {item.name for item in items}
+    holders = {
+        mount.volume_name: workload.name
+        for workload in machine.workloads.values()
+        if workload.name not in replaced and workload.desired == "running"
+        for mount in workload.spec.mounts
+    }
+    for item in items:
+        for mount in item.container.mounts if item.desired == "running" else ():
+            holder = holders.setdefault(mount.volume_name, item.name)
+            if holder != item.name:
+                return _held(item.name, mount.volume_name, holder)
+    return None
+
+
+def check_start(machine: Machine, workload: Workload) -> Refusal | None:
+    """Whether a stopped workload's volumes are free for it."""
+    for other in machine.workloads.values():
+        if other.name != workload.name and other.desired == "running":
+            shared = {one.volume_name for one in other.spec.mounts} & {one.volume_name for one in workload.spec.mounts}
+            if shared:
+                return _held(workload.name, min(shared), other.name)
+    return None
+
+
+def _held(name: str, volume: str, holder: str) -> Refusal:
+    return conflict(
+        "VOLUME_HELD",
+        f"{name} wants volume {volume}, which {holder} mounts: one workload at a time. Stop {holder} first",
+        "container.mounts",
+    )

@@ -1,0 +1,272 @@
+"""Volumes: what was declared of them, what they hold, and which workload may use which. Pure.
+
+A mount pins the volume's incarnation: one that was deleted and made again under the same name never serves as the old.
+"""
+
+from msgspec.structs import replace
+
+from journal.entry import Header
+from journal.events import (
+    EffectDone,
+    EffectFailed,
+    SnapshotDeleteRequested,
+    SnapshotRemoved,
+    SnapshotRequested,
+    SnapshotTaken,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeFilling,
+    VolumeLost,
+    VolumeMade,
+    VolumeMounted,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeRestoreRequested,
+    VolumeUnmounted,
+)
+from journal.specs import VolumeMount
+from projections.handlers import Handlers
+from projections.state import Deadline, Machine, Snapshot, Trouble, Volume, Workload
+
+MARKS = (80, 90, 95)
+"""Percent of a file system at which its filling is told, before anything is fatal."""
+
+
+def users_of(machine: Machine, name: str) -> tuple[str, ...]:
+    """The workloads whose spec mounts the volume, sorted."""
+    return tuple(
+        sorted(
+            workload.name
+            for workload in machine.workloads.values()
+            if any(mount.volume_name == name for mount in workload.spec.mounts)
+        )
+    )
+
+
+def running_users_of(machine: Machine, name: str) -> tuple[str, ...]:
+    """Those of them that shall run, or still hold it."""
+    volume = machine.volumes.get(name)
+    return tuple(
+        user
+        for user in users_of(machine, name)
+        if machine.workloads[user].desired == "running" or (volume is not None and volume.holder == user)
+    )
+
+
+def held_by(machine: Machine, workload: Workload) -> tuple[Volume, ...]:
+    """The volumes that are mounted for this incarnation, by name."""
+    return tuple(
+        volume
+        for _, volume in sorted(machine.volumes.items())
+        if (volume.holder, volume.holder_uid) == (workload.name, workload.uid)
+    )
+
+
+def is_needed(workload: Workload, volume: Volume) -> bool:
+    """Whether the workload, as it is wanted now, uses the volume, and the volume lets itself be used."""
+    mounts = any(mount.volume_uid == volume.uid for mount in workload.spec.mounts)
+    return mounts and workload.desired == "running" and not volume.deleting and not volume.restoring
+
+
+def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
+    """Why the mount cannot be had now, in words; empty when it can."""
+    volume = machine.volumes.get(mount.volume_name)
+    if volume is None or volume.uid != mount.volume_uid:
+        again = ": it is another one of the same name; apply the workload again to use that" if volume else ""
+        return f"volume {mount.volume_name} does not exist any more{again}"
+    if volume.lost:
+        return f"volume {volume.name} is not in the storage any more: restore it there, or delete and create it"
+    if volume.deleting:
+        return f"volume {volume.name} is being deleted"
+    if volume.restoring:
+        return f"volume {volume.name} is being restored"
+    if not volume.made_bytes:
+        why = f": {volume.trouble.message}" if volume.trouble is not None else ""
+        return f"volume {volume.name} is being made{why}"
+    if volume.holder and (volume.holder, volume.holder_uid) != (workload.name, workload.uid):
+        return f"volume {volume.name} is still held by {volume.holder}"
+    return ""
+
+
+def blocked(machine: Machine, workload: Workload) -> str:
+    """Why the workload's volumes do not let it run now; empty when they do."""
+    reasons = (why_not(machine, workload, mount) for mount in workload.spec.mounts)
+    return next((reason for reason in reasons if reason), "")
+
+
+# --- the fold ----------------------------------------------------------------------------------------------------
+
+
+def _mine(machine: Machine, name: str, uid: int) -> Volume | None:
+    volume = machine.volumes.get(name)
+    return volume if volume is not None and volume.uid == uid else None
+
+
+def applied(machine: Machine, header: Header, event: VolumeApplied) -> None:
+    """A new incarnation, or a larger size."""
+    machine.desired_seq = header.seq
+    before = machine.volumes.get(event.name)
+    if before is None or event.created:
+        machine.volumes[event.name] = Volume(event.name, header.seq, event.size_bytes, header.at, header.seq)
+    else:
+        machine.volumes[event.name] = replace(
+            before, size_bytes=event.size_bytes, desired_seq=header.seq, trouble=None, hold=None
+        )
+
+
+def delete_requested(machine: Machine, header: Header, event: VolumeDeleteRequested) -> None:
+    """From here the incarnation only ends."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.desired_seq = header.seq
+        _take_from_users(machine, event.name)
+        machine.volumes[event.name] = replace(
+            volume, deleting=True, restoring=0, desired_seq=header.seq, trouble=None, hold=None
+        )
+
+
+def _take_from_users(machine: Machine, name: str) -> None:
+    """The present runs of its users are not wanted any more; another begins once the volume lets them."""
+    for user in users_of(machine, name):
+        workload = machine.workloads[user]
+        if workload.run is not None:
+            machine.workloads[user] = replace(workload, superseded=workload.run.number)
+
+
+def made(machine: Machine, header: Header, event: VolumeMade) -> None:
+    """It is there."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.volumes[event.name] = replace(volume, made_bytes=event.size_bytes, lost=False)
+
+
+def mounted(machine: Machine, header: Header, event: VolumeMounted) -> None:
+    """It has a holder."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.volumes[event.name] = replace(volume, holder=event.workload, holder_uid=event.workload_uid)
+
+
+def unmounted(machine: Machine, header: Header, event: VolumeUnmounted) -> None:
+    """It has none."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.volumes[event.name] = replace(volume, holder="", holder_uid=0)
+
+
+def removed(machine: Machine, header: Header, event: VolumeRemoved) -> None:
+    """The incarnation is over."""
+    if _mine(machine, event.name, event.uid) is not None:
+        machine.desired_seq = header.seq
+        del machine.volumes[event.name]
+
+
+def lost(machine: Machine, header: Header, event: VolumeLost) -> None:
+    """Its data may still be somewhere: nothing is formatted in its place."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.volumes[event.name] = replace(volume, lost=True, holder="", holder_uid=0)
+
+
+def filling(machine: Machine, header: Header, event: VolumeFilling) -> None:
+    """Remember the mark, so that it is told once."""
+    if not event.name:
+        machine.pool_filling = event.percent
+        return
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.volumes[event.name] = replace(volume, filling=event.percent)
+
+
+def snapshot_requested(machine: Machine, header: Header, event: SnapshotRequested) -> None:
+    """Its uid is the entry that asked for it."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        fresh = Snapshot(header.seq, event.label, header.at, safety=event.safety)
+        machine.volumes[event.name] = replace(volume, snapshots=(*volume.snapshots, fresh))
+
+
+def _change(machine: Machine, name: str, uid: int, snapshot: int, **changes: object) -> None:
+    volume = _mine(machine, name, uid)
+    if volume is not None:
+        machine.volumes[name] = replace(
+            volume,
+            snapshots=tuple(replace(one, **changes) if one.uid == snapshot else one for one in volume.snapshots),
+        )
+
+
+def snapshot_taken(machine: Machine, header: Header, event: SnapshotTaken) -> None:
+    """It is there."""
+    _change(
+        machine, event.name, event.uid, event.snapshot, taken=True, size_bytes=event.size_bytes, method=event.method
+    )
+
+
+def snapshot_delete_requested(machine: Machine, header: Header, event: SnapshotDeleteRequested) -> None:
+    """It shall be gone."""
+    _change(machine, event.name, event.uid, event.snapshot, leaving=True)
+
+
+def snapshot_removed(machine: Machine, header: Header, event: SnapshotRemoved) -> None:
+    """It is gone."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        kept = tuple(one for one in volume.snapshots if one.uid != event.snapshot)
+        machine.volumes[event.name] = replace(volume, snapshots=kept)
+
+
+def restore_requested(machine: Machine, header: Header, event: VolumeRestoreRequested) -> None:
+    """Its users are stopped, and started again once it is done."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.desired_seq = header.seq
+        _take_from_users(machine, event.name)
+        machine.volumes[event.name] = replace(
+            volume, restoring=event.snapshot, desired_seq=header.seq, trouble=None, hold=None
+        )
+
+
+def restored(machine: Machine, header: Header, event: VolumeRestored) -> None:
+    """Its users may run again."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None and volume.restoring == event.snapshot:
+        machine.volumes[event.name] = replace(volume, restoring=0)
+
+
+def done(machine: Machine, event: EffectDone) -> None:
+    """An effect on a volume was reached: the trouble with it is over."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None and volume.trouble is not None and volume.trouble.effect == event.effect:
+        machine.volumes[event.name] = replace(volume, trouble=None, hold=None)
+
+
+def failed(machine: Machine, event: EffectFailed, trouble: Trouble, hold: Deadline | None) -> None:
+    """An effect on a volume was not reached: hold the next try back."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is not None:
+        machine.volumes[event.name] = replace(volume, hold=hold, trouble=trouble)
+
+
+def power_lost(machine: Machine) -> None:
+    """Mounts do not outlive a boot."""
+    for name, volume in machine.volumes.items():
+        if volume.holder or volume.hold is not None:
+            machine.volumes[name] = replace(volume, holder="", holder_uid=0, hold=None)
+
+
+HANDLERS: Handlers = {
+    VolumeApplied: applied,
+    VolumeDeleteRequested: delete_requested,
+    VolumeMade: made,
+    VolumeMounted: mounted,
+    VolumeUnmounted: unmounted,
+    VolumeRemoved: removed,
+    VolumeLost: lost,
+    VolumeFilling: filling,
+    SnapshotRequested: snapshot_requested,
+    SnapshotTaken: snapshot_taken,
+    SnapshotDeleteRequested: snapshot_delete_requested,
+    SnapshotRemoved: snapshot_removed,
+    VolumeRestoreRequested: restore_requested,
+    VolumeRestored: restored,
+}
