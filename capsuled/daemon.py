@@ -14,7 +14,7 @@ from capsuled.condition import Condition, State
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import House, make_doorway, make_servers
-from capsuled.host import capabilities, cgroup_parent, linux_network
+from capsuled.host import capabilities, cgroup_parent, linux_network, sparse_volumes
 from capsuled.host import memory as memory_of_machine
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
@@ -28,6 +28,8 @@ from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events, recovery_drafts, reset_asked
 from capsuled.tls import Certificate, load_or_make_certificate
+from capsuled.volume_watch import VolumeWatch
+from effects.actions import Actions
 from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
@@ -36,6 +38,7 @@ from effects.containers.spec import Host
 from effects.images.containerd_store import ContainerdImages
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
+from effects.volumes.sparse_driver import SparseVolumes
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
 from journal.errors import JournalFull
@@ -52,6 +55,7 @@ class Drivers(msgspec.Struct):
     executor: ContainerdExecutor
     images: ContainerdImages
     network: LinuxNetwork
+    volumes: SparseVolumes
 
 
 async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event) -> None:
@@ -99,7 +103,7 @@ async def _serve(
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities(), args_key)
     unfiltered = await without_seccomp()
     host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
-    drivers = _drivers(layout, host, linux_network(layout, settings, identity))
+    drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout))
     vault = Vault(layout.sealed, identity.machine_key)
     about = About(identity, layout.state, memory.state)
     if unfiltered:
@@ -188,11 +192,11 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
         memory.state = State(Condition.READ_ONLY, str(full))
 
 
-def _drivers(layout: Layout, host: Host, network: LinuxNetwork) -> Drivers:
+def _drivers(layout: Layout, host: Host, network: LinuxNetwork, volumes: SparseVolumes) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
     images = ContainerdImages(connection, layout.spool)
     containers = ContainerdDriver(connection, images.unpacker, host, layout.logs, layout.containers, layout.runc)
-    return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images, network)
+    return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images, network, volumes)
 
 
 async def _act(
@@ -209,14 +213,18 @@ async def _act(
     about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
     watch = NetworkWatch(engine, drivers.network, frozen=not state.acts)
+    storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     async with asyncio.TaskGroup() as inner:
         inner.create_task(execs.sweep(clock))
         inner.create_task(observer.run())
         inner.create_task(watch.run())
+        inner.create_task(storage.run())
         await observer.synced.wait()
         await watch.look()
+        await storage.look()
         if state.acts:
-            runner = Runner(engine, drivers.containers, drivers.network, vault.environment, clock, group)
+            actions = Actions(engine, drivers.containers, drivers.network, drivers.volumes, vault.environment, clock)
+            runner = Runner(engine, actions, clock, group)
             observer.acting_on = runner.acting_on
             watch.wake = runner.wake
             engine.on_change(runner.wake)

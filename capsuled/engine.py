@@ -19,7 +19,18 @@ from journal.sequencer import THIS_BATCH, Draft
 from projections.admission import Admitted, admit
 from projections.calls import KEEP_NS
 from projections.fold import fold
-from projections.intents import AddKey, Adopt, Apply, ChangeRole, Delete, Intent, RemoveKey, Stop
+from projections.intents import (
+    AddKey,
+    Adopt,
+    Apply,
+    ChangeRole,
+    Delete,
+    DeleteSnapshot,
+    DeleteVolume,
+    Intent,
+    RemoveKey,
+    Stop,
+)
 from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
 from projections.rights import permit
@@ -91,7 +102,7 @@ class Engine:
         self._changed = asyncio.Event()
 
     def on_change(self, waker: Callable[[str, int], None]) -> None:
-        """Call `waker(name, seq)` after each entry that changed a workload."""
+        """Call `waker(key, seq)` after each entry that changed a workload (its name) or a volume (`volume/NAME`)."""
         self._wakers.append(waker)
 
     # --- entries -------------------------------------------------------------------------------------------------
@@ -100,17 +111,22 @@ class Engine:
         """Append `drafts` as one batch and fold them into the head state at once."""
         entries = self._log.append(drafts, reserved=reserved)
         for header, event in entries:
-            before = self.machine.workloads
+            machine = self.machine
             names = _names(event)
-            held = [before.get(name) for name in names]
-            fold(self.machine, header, event)
-            for name, old in zip(names, held, strict=True):
-                if self.machine.workloads.get(name) is not old:
-                    for waker in self._wakers:
-                        waker(name, header.seq)
+            held = [(machine.workloads.get(name), machine.volumes.get(name)) for name in names]
+            fold(machine, header, event)
+            for name, (workload, volume) in zip(names, held, strict=True):
+                if machine.workloads.get(name) is not workload:
+                    self._wake(name, header.seq)
+                if machine.volumes.get(name) is not volume:
+                    self._wake(f"volume/{name}", header.seq)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         return entries
+
+    def _wake(self, key: str, seq: int) -> None:
+        for waker in self._wakers:
+            waker(key, seq)
 
     def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, actor: Actor = EFFECT) -> int:
         """Append what happened in the world; the first entry's seq, 0 if nothing did."""
@@ -301,7 +317,8 @@ def _names(event: Event) -> tuple[str, ...]:
 def _objects(intent: Intent) -> tuple[str, ...]:
     match intent:
         case Apply():
-            return tuple(declared.name for declared in intent.workloads)
+            volumes = tuple(declared.name for declared in intent.volumes)
+            return (*volumes, *(declared.name for declared in intent.workloads))
         case Adopt() | AddKey() | RemoveKey() | ChangeRole():
             return (intent.kid,)
         case _:
@@ -310,4 +327,4 @@ def _objects(intent: Intent) -> tuple[str, ...]:
 
 def _is_release(intent: Intent) -> bool:
     """Calls that free something may use the journal's reserve: with a full disk they are what helps."""
-    return isinstance(intent, Stop | Delete)
+    return isinstance(intent, Stop | Delete | DeleteVolume | DeleteSnapshot)

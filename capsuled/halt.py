@@ -8,7 +8,7 @@ import logging
 import shutil
 
 from capsuled.abilities import container_host
-from capsuled.host import cgroup_parent, linux_network, remove_cgroups
+from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
 from capsuled.identity import load_or_make
 from capsuled.layout import Layout
 from capsuled.processes import supervise
@@ -17,6 +17,7 @@ from effects.containerd.config import paths_under, render
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
+from effects.errors import DriverError
 from effects.images.rootfs import Unpacker
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,26 @@ async def halt(layout: Layout, settings: Settings) -> int:
         await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
         if layout.namespaces.exists():
             await network.clear()
+        await _unmount(layout)
     finally:
         await connection.close()
         await network.close()
         runtime.cancel()
         await asyncio.gather(runtime, return_exceptions=True)
     remove_cgroups(cgroup_parent(identity))
-    shutil.rmtree(layout.run, ignore_errors=True)
+    if is_mounted_below(layout.run):
+        # Removing what is volatile would remove what somebody keeps in a volume.
+        log.error("a volume below %s cannot be unmounted: something uses it. It stays mounted", layout.run)
+    else:
+        shutil.rmtree(layout.run, ignore_errors=True)
     return sum(run.status == "running" for run in runs)
+
+
+async def _unmount(layout: Layout) -> None:
+    volumes = sparse_volumes(layout)
+    for volume in await volumes.observe() if layout.volumes.exists() else ():
+        if volume.mounted:
+            try:
+                await volumes.unmount(volume.name, volume.uid)
+            except DriverError as error:
+                log.error("%s", error.message)

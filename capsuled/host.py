@@ -11,10 +11,14 @@ import msgspec
 
 from capsuled.identity import Identity
 from capsuled.layout import Layout
-from capsuled.processes import run
+from capsuled.processes import outcome, run
 from capsuled.settings import Settings
 from effects.containers.cgroups import ROOT
 from effects.network.linux_driver import LinuxNetwork
+from effects.volumes.sparse_driver import SparseVolumes
+
+_PROGRAMS = {"network.bridge": "nft", "volume": "mkfs.ext4"}
+"""What each capability needs to be installed."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -72,9 +76,21 @@ def linux_network(layout: Layout, settings: Settings, identity: Identity) -> Lin
     return LinuxNetwork(run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id)
 
 
+def sparse_volumes(layout: Layout) -> SparseVolumes:
+    """The driver of volumes of a hosted capsule."""
+    return SparseVolumes(outcome, layout.volumes, layout.mounts)
+
+
 def capabilities() -> frozenset[str]:
     """What this machine's drivers can honour beyond plain containers; admission refuses the rest by name."""
-    return frozenset({"network.bridge"}) if shutil.which("nft") else frozenset()
+    return frozenset(name for name, program in _PROGRAMS.items() if shutil.which(program))
+
+
+def is_mounted_below(directory: Path) -> bool:
+    """Whether a file system is mounted anywhere below `directory`."""
+    below = f"{directory}/"
+    with open("/proc/self/mountinfo") as file:
+        return any(line.split()[4].startswith(below) for line in file)
 
 
 def cgroup_parent(identity: Identity) -> str:

@@ -74,6 +74,14 @@ class Layout(msgspec.Struct, frozen=True):
         return self.run / "exec"
 
     @property
+    def volumes(self) -> Path:
+        return self.state / "volumes"
+
+    @property
+    def mounts(self) -> Path:
+        return self.run / "volumes"
+
+    @property
     def namespaces(self) -> Path:
         return self.run / "netns"
 

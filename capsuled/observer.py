@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from capsuled.engine import Engine
 from effects.containers.protocol import ContainerDriver, Resync
+from effects.containers.runs import seen_run
 from effects.errors import DriverError
-from effects.runner import seen_run
 from journal.clock import Clock
 from projections.observations import Observation, live_runs, observe_all, observe_run, strangers
 

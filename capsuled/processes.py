@@ -46,6 +46,25 @@ async def run(*argv: str, stdin: bytes = b"") -> bytes:
     return out
 
 
+async def outcome(*argv: str) -> tuple[int, str]:
+    """Run a command to its end, whatever it is; its exit code (negative: the signal) and all that it printed."""
+    child = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    try:
+        said, _ = await child.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+        raise
+    return child.returncode or 0, said.decode(errors="replace")
+
+
 async def supervise(argv: Sequence[str], log_file: Path) -> None:
     """Keep a process running until cancelled; then end it. It ends with this process, too."""
     loop = asyncio.get_running_loop()

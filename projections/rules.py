@@ -10,7 +10,7 @@ from projections.abilities import Abilities
 from projections.container_rules import check_container
 from projections.intents import Declared
 from projections.network import clash
-from projections.refusals import Refusal, conflict, invalid, lacks
+from projections.refusals import Refusal, conflict, invalid, lacks, missing
 from projections.state import Machine
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -171,6 +171,8 @@ def _tree_2(machine: Machine, fields: Fields) -> dict[str, Any]:
     return {
         **_tree_1(machine, fields),
         "network": _plain(machine.network, fields),
+        "volumes": _plain(machine.volumes, fields),
+        "pool_filling": machine.pool_filling,
         "operators": _plain(machine.operators, fields),
         "claimable_since": _plain(machine.claimable_since, fields),
     }

@@ -163,10 +163,10 @@ def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
         return wrong_phase("NOT_TAKEN", f"snapshot {call.label} is not taken yet", "snapshot")
     if volume.restoring:
         return wrong_phase("RESTORING", f"volume {volume.name} is being restored already", "name")
-    safety = (
-        () if not call.safety_label else (SnapshotRequested(volume.name, volume.uid, call.safety_label, safety=True),)
-    )
-    return (*safety, VolumeRestoreRequested(volume.name, volume.uid, found.uid))
+    restore = VolumeRestoreRequested(volume.name, volume.uid, found.uid)
+    if not call.safety_label:
+        return (restore,)
+    return (SnapshotRequested(volume.name, volume.uid, call.safety_label, safety=True), restore)
 
 
 # --- as parts of an apply ----------------------------------------------------------------------------------------

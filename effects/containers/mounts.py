@@ -43,6 +43,9 @@ def _declared(run: ContainerRun) -> Iterable[dict[str, Any]]:
         yield _bind(path, path, "rw")
     for bind in run.host_binds:
         yield _bind(bind.source, bind.mount_path, "ro" if bind.read_only else "rw")
+    for volume in run.volumes:
+        # Not recursive: what is mounted below a volume on the machine is none of the workload's.
+        yield _mount(volume.target, "bind", volume.source, "bind", "rprivate", "ro" if volume.read_only else "rw")
     for tmpfs in run.tmpfs:
         yield _tmpfs(tmpfs.mount_path, tmpfs.size_bytes)
 

@@ -11,6 +11,14 @@ import msgspec
 from journal.specs import HostBind, Resources, Seccomp, Tmpfs, Ulimit
 
 
+class MountedVolume(msgspec.Struct, frozen=True):
+    """A volume that is mounted at `source` on the machine, to be at `target` in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
 class ContainerRun(msgspec.Struct, frozen=True):
     """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
 
@@ -29,6 +37,7 @@ class ContainerRun(msgspec.Struct, frozen=True):
     user: str = ""
     network: Literal["host", "bridge", "none"] = "none"
     namespace: str = ""
+    volumes: tuple[MountedVolume, ...] = ()
     privileged: bool = False
     host_pid: bool = False
     host_ipc: bool = False

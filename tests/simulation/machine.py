@@ -15,6 +15,8 @@ from capsuled.observer import Observer
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.startup import opening_events
+from capsuled.volume_watch import VolumeWatch
+from effects.actions import Actions
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import DriverError, NoSpace, RuntimeUnavailable
@@ -22,6 +24,7 @@ from effects.images.twin import TwinImages
 from effects.network.twin import Cables, TwinNetwork
 from effects.planner import plan
 from effects.runner import Runner
+from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL, SYSTEM
 from journal.errors import JournalFull
 from projections.intents import Delete, Intent, Restart, Start, Stop
@@ -98,6 +101,7 @@ class Simulation:
         self.disk = Disk()
         self.world = World({IMAGE_DIGEST})
         self.cables = Cables()
+        self.storage = Storage()
         self.world.now_ns = self.clock.wall_ns
         self.world.on_start = self._program
         self.world.on_end = self._ended
@@ -205,6 +209,7 @@ class Simulation:
                     }
                     self.world.lose_power()
                     self.cables.lose_power()
+                    self.storage.lose_power()
                 case "flush":
                     self.trace.note("fault: another hand flushes the rules")
                     self.cables.flush()
@@ -360,8 +365,9 @@ class Life:
         forgotten = simulation.oracle.judge_memory(machine)
         assert not forgotten, "\n".join(forgotten)
         self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
-        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge"}))
+        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume"}))
         self._network = TwinNetwork(simulation.cables, self._step)
+        self._volumes = TwinVolumes(simulation.storage, self._step)
         self._containers = TwinContainers(simulation.world, self._step)
         images = TwinImages(simulation.world.images)
         images.name(IMAGE, IMAGE_DIGEST)
@@ -424,9 +430,14 @@ class Life:
             group.create_task(observer.run())
             watch = NetworkWatch(self.engine, self._network, frozen=False)
             group.create_task(watch.run())
+            storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=False)
             await observer.synced.wait()
             await watch.look()
-            runner = Runner(self.engine, self._containers, self._network, lambda spec: (), simulation.clock, group)
+            await storage.look()
+            actions = Actions(
+                self.engine, self._containers, self._network, self._volumes, lambda spec: (), simulation.clock
+            )
+            runner = Runner(self.engine, actions, simulation.clock, group)
             observer.acting_on = runner.acting_on
             watch.wake = runner.wake
             self.engine.on_change(runner.wake)

@@ -1,0 +1,149 @@
+"""Reaching goals: the one place from which drivers are asked to act, and where what came of it becomes events."""
+
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
+from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
+from effects.containers.runs import container_run, seen_run
+from effects.goals import (
+    AttachNetwork,
+    CleanRun,
+    DetachNetwork,
+    Effect,
+    EnsureNetwork,
+    EnsureVolume,
+    MountVolume,
+    RemoveSnapshot,
+    RemoveVolume,
+    RemoveWorkload,
+    RestoreVolume,
+    StartRun,
+    StopRun,
+    TakeSnapshot,
+    UnmountVolume,
+)
+from effects.network.protocol import Link, NetworkDriver
+from effects.recorder import Recorder
+from effects.volumes.actions import reach_volume
+from effects.volumes.protocol import VolumeDriver
+from journal.clock import Clock
+from journal.events import Event, NetworkAttached, NetworkDetached, NetworkEnsured, WorkloadRemoved
+from journal.specs import ContainerSpec
+from projections.network import in_use
+from projections.observations import lost, observe_run
+from projections.phases import LIVE
+
+VOLUME = "volume/"
+
+Unseal = Callable[[ContainerSpec], tuple[tuple[str, str], ...]]
+"""The clear values of a spec's environment. Raises DriverError when one cannot be opened."""
+
+
+class Actions:
+    """Acts through the drivers. `guard` says what of a goal lanes share: one of them at a time changes it."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        containers: ContainerDriver,
+        network: NetworkDriver,
+        volumes: VolumeDriver,
+        unseal: Unseal,
+        clock: Clock,
+    ) -> None:
+        self._recorder = recorder
+        self._containers = containers
+        self._network = network
+        self._volumes = volumes
+        self._unseal = unseal
+        self._clock = clock
+        self._shared: dict[str, asyncio.Lock] = {}
+
+    def guard(self, goal: Effect) -> asyncio.Lock | None:
+        """The lock of what the goal shares with other lanes: the network's rules, a volume. None if nothing is."""
+        match goal:
+            case EnsureNetwork():
+                return self._lock("rules")
+            case MountVolume() | UnmountVolume():
+                return self._lock(VOLUME + goal.volume)
+            case EnsureVolume() | RemoveVolume() | TakeSnapshot() | RemoveSnapshot() | RestoreVolume():
+                return self._lock(VOLUME + goal.name)
+            case AttachNetwork() | DetachNetwork() | StartRun() | StopRun() | CleanRun() | RemoveWorkload():
+                return None
+            case _:
+                assert_never(goal)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._shared.setdefault(name, asyncio.Lock())
+
+    async def reach(self, goal: Effect, started: int) -> tuple[Event, ...]:
+        """Act, and return what is so now. `started` is the entry that began it. Raises DriverError."""
+        match goal:
+            case EnsureNetwork():
+                await self._network.ensure(goal.mappings)
+                return (NetworkEnsured(goal.upto, len(goal.mappings)),)
+            case AttachNetwork():
+                await self._network.attach(Link(goal.name, goal.uid, goal.address))
+                return (NetworkAttached(goal.name, goal.uid, goal.address),)
+            case DetachNetwork():
+                await self._unlink(goal.name, goal.uid)
+                return (NetworkDetached(goal.name, goal.uid),)
+            case StartRun():
+                return self._news(await self._start(goal))
+            case StopRun():
+                return await self._stop(goal, started)
+            case CleanRun():
+                await self._containers.remove_run(goal.name, goal.uid, goal.run)
+                return ()
+            case RemoveWorkload():
+                return await self._remove(goal)
+            case _:
+                return (await reach_volume(self._volumes, goal),)
+
+    async def _start(self, goal: StartRun) -> ObservedRun:
+        spec = goal.spec
+        namespace = self._network.namespace(goal.name, goal.uid) if spec.network == "bridge" else ""
+        volumes = tuple(
+            MountedVolume(self._volumes.path(one.volume_name, one.volume_uid), one.mount_path, one.read_only)
+            for one in spec.mounts
+        )
+        return await self._containers.ensure_running(container_run(goal, self._unseal(spec), namespace, volumes))
+
+    async def _stop(self, goal: StopRun, started: int) -> tuple[Event, ...]:
+        end = await self._containers.stop(goal.name, goal.uid, goal.run, goal.grace_ms)
+        if end is not None:
+            # The exit is durable before the runtime forgets it: a crash between the two loses no exit code.
+            self._recorder.record(self._news(end), cause=started, reserved=True)
+            await self._recorder.durable()
+        await self._containers.remove_run(goal.name, goal.uid, goal.run)
+        return self._gone(goal)
+
+    async def _remove(self, goal: RemoveWorkload) -> tuple[Event, ...]:
+        await self._containers.remove_workload(goal.name, goal.uid)
+        workload = self._recorder.machine.workloads.get(goal.name)
+        if workload is not None and workload.address:
+            await self._unlink(goal.name, goal.uid)
+        return (WorkloadRemoved(goal.name, goal.uid),)
+
+    async def _unlink(self, name: str, uid: int) -> None:
+        """The link goes, and with the last one the bridge: a machine that uses neither has neither."""
+        await self._network.detach(name, uid)
+        async with self._lock("rules"):
+            if not in_use(self._recorder.machine, but=name):
+                await self._network.clear()
+
+    def _news(self, seen: ObservedRun) -> tuple[Event, ...]:
+        """What the driver's answer adds to the state; a run that came up and ended at once adds both."""
+        machine, clock = self._recorder.machine, self._clock
+        return observe_run(machine, seen_run(seen), clock.boot_id, clock.mono_ns())
+
+    def _gone(self, goal: StopRun) -> tuple[Event, ...]:
+        """A run that should be stopped and that nobody has seen end is lost, not for ever stopping."""
+        workload = self._recorder.machine.workloads.get(goal.name)
+        run = None if workload is None or workload.uid != goal.uid else workload.run
+        if run is None or run.number != goal.run or run.phase not in LIVE:
+            return ()
+        assert workload is not None
+        reason = "nothing of it was found when it was stopped"
+        return (lost(workload, run, reason, self._clock.boot_id, self._clock.mono_ns()),)

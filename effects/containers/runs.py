@@ -1,0 +1,63 @@
+"""Between the house's words and the driver's: a goal becomes a run, a report becomes what the projections see. Pure."""
+
+from effects.containers.protocol import ContainerRun, MountedVolume, ObservedRun
+from effects.goals import StartRun
+from projections.observations import SeenRun
+
+
+def container_run(
+    goal: StartRun, env: tuple[tuple[str, str], ...], namespace: str, volumes: tuple[MountedVolume, ...]
+) -> ContainerRun:
+    """The run that the goal asks for. `env` is in clear; `namespace` is where it joins the bridge."""
+    spec = goal.spec
+    return ContainerRun(
+        name=goal.name,
+        uid=goal.uid,
+        revision=goal.revision,
+        run=goal.run,
+        image=spec.image.platform_digest,
+        command=spec.command,
+        args=spec.args,
+        env=env,
+        working_dir=spec.working_dir,
+        user=spec.user,
+        network=spec.network,
+        namespace=namespace,
+        volumes=volumes,
+        privileged=spec.privileged,
+        host_pid=spec.host_pid,
+        host_ipc=spec.host_ipc,
+        host_mount=spec.host_mount,
+        host_bind_paths=spec.host_bind_paths,
+        host_binds=spec.host_binds,
+        tmpfs=spec.tmpfs,
+        shm_bytes=spec.shm_bytes,
+        hostname=spec.hostname,
+        extra_hosts=spec.extra_hosts,
+        stop_signal=spec.stop_signal,
+        resources=spec.resources,
+        ulimits=spec.ulimits,
+        cap_add=spec.cap_add,
+        cap_drop=spec.cap_drop,
+        read_only_root=spec.read_only_root,
+        new_privileges=spec.new_privileges,
+        seccomp=spec.seccomp,
+        labels=goal.labels,
+    )
+
+
+def seen_run(observed: ObservedRun) -> SeenRun:
+    """A driver's report in the words of the projections."""
+    return SeenRun(
+        name=observed.name,
+        uid=observed.uid,
+        run=observed.run,
+        revision=observed.revision,
+        alive=observed.status == "running",
+        pid=observed.pid,
+        exit_code=observed.exit_code if observed.status == "stopped" else None,
+        exited_at=observed.exited_at_ns,
+        oom_kills=observed.oom_kills,
+        memory_limit_bytes=observed.memory_limit_bytes,
+        unexecutable=observed.unexecutable,
+    )

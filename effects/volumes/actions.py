@@ -1,0 +1,54 @@
+"""Reaching the goals of volumes: the driver acts, and what is so now becomes an event."""
+
+from typing import assert_never
+
+from effects.goals import (
+    EnsureVolume,
+    MountEffect,
+    MountVolume,
+    RemoveSnapshot,
+    RemoveVolume,
+    RestoreVolume,
+    TakeSnapshot,
+    UnmountVolume,
+    VolumeEffect,
+)
+from effects.volumes.protocol import VolumeDriver
+from journal.events import (
+    Event,
+    SnapshotRemoved,
+    SnapshotTaken,
+    VolumeMade,
+    VolumeMounted,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeUnmounted,
+)
+
+
+async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -> Event:
+    """Act, and say what is so now. Raises DriverError."""
+    match goal:
+        case EnsureVolume():
+            await driver.ensure(goal.name, goal.uid, goal.size_bytes)
+            return VolumeMade(goal.name, goal.uid, goal.size_bytes)
+        case RemoveVolume():
+            await driver.remove(goal.name, goal.uid)
+            return VolumeRemoved(goal.name, goal.uid)
+        case TakeSnapshot():
+            method = await driver.snapshot(goal.name, goal.uid, goal.snapshot)
+            return SnapshotTaken(goal.name, goal.uid, goal.snapshot, goal.size_bytes, method)
+        case RemoveSnapshot():
+            await driver.remove_snapshot(goal.name, goal.uid, goal.snapshot)
+            return SnapshotRemoved(goal.name, goal.uid, goal.snapshot)
+        case RestoreVolume():
+            await driver.restore(goal.name, goal.uid, goal.snapshot, goal.size_bytes)
+            return VolumeRestored(goal.name, goal.uid, goal.snapshot)
+        case MountVolume():
+            await driver.mount(goal.volume, goal.volume_uid)
+            return VolumeMounted(goal.volume, goal.volume_uid, goal.name, goal.uid)
+        case UnmountVolume():
+            await driver.unmount(goal.volume, goal.volume_uid)
+            return VolumeUnmounted(goal.volume, goal.volume_uid)
+        case _:
+            assert_never(goal)
