@@ -99,10 +99,11 @@ def attached(machine: Machine, header: Header, event: NetworkAttached) -> None:
 
 
 def detached(machine: Machine, header: Header, event: NetworkDetached) -> None:
-    """Nothing of the workload's link is left, and its address is free."""
+    """Nothing of the workload's link is left, and its address is free: unless an apply put it there again meanwhile."""
     workload = machine.workloads.get(event.name)
     if workload is not None and workload.uid == event.uid:
-        machine.workloads[event.name] = replace(workload, attached=False, address="")
+        address = workload.address if is_bridged(workload) else ""
+        machine.workloads[event.name] = replace(workload, attached=False, address=address)
 
 
 def _mark(machine: Machine, name: str, uid: int, attached: bool) -> None:
