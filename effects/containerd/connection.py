@@ -94,13 +94,25 @@ class Connection:
         return tasks_pb2_grpc.TasksStub(self.channel)
 
     async def ready(self) -> str:
-        """Wait until containerd answers, make our namespace, and return its version."""
+        """Wait until containerd answers, make our namespace, and return its version. Waits on when it dies meanwhile."""
+        while True:
+            try:
+                return await self._greeted()
+            except grpc.aio.AioRpcError as error:
+                # `wait_for_ready` waits for a connection; one that broke with the call in flight ends the call.
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise translated(error) from error
+
+    async def _greeted(self) -> str:
         stub: Any = version_pb2_grpc.VersionStub(self.channel)
         answer = await stub.Version(Empty(), wait_for_ready=True)
         namespaces: Any = namespaces_pb2_grpc.NamespacesStub(self.channel)
         request = namespaces_pb2.CreateNamespaceRequest(namespace=namespaces_pb2.Namespace(name=NAMESPACE))
-        with tolerated(grpc.StatusCode.ALREADY_EXISTS):
-            await namespaces.Create(request, metadata=self.metadata)
+        try:
+            await namespaces.Create(request, metadata=self.metadata, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+                raise
         return str(answer.version)
 
     async def close(self) -> None:
