@@ -22,7 +22,7 @@ from capsuled.logs.keeping import Logs
 from capsuled.memory import Snapshots
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
-from capsuled.processes import supervise
+from capsuled.runtime import keep_containerd
 from capsuled.sealing import Vault, derived
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
@@ -30,7 +30,7 @@ from capsuled.startup import ClosedLog, Memory, open_memory, opening_events, rec
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
-from effects.containerd.config import paths_under, render
+from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
@@ -66,8 +66,8 @@ async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyn
     clock = SystemClock()
     identity = load_or_make(layout.identity)
     certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
-    containerd = _prepare_containerd(layout)
-    background = asyncio.ensure_future(supervise(*containerd))
+    runtime = keep_containerd(paths_under(layout.containerd, layout.run), layout.daemon_logs / "containerd.log")
+    background = asyncio.ensure_future(runtime)
     try:
         memory = await open_memory(layout.journal, clock)
         clock = SystemClock(floor_ns=memory.machine.at)
@@ -77,15 +77,6 @@ async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyn
     finally:
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
-
-
-def _prepare_containerd(layout: Layout) -> tuple[list[str], Path]:
-    paths = paths_under(layout.containerd, layout.run)
-    layout.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout.daemon_logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout.containerd.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths.config.write_text(render(paths))
-    return ["containerd", "--config", str(paths.config)], layout.daemon_logs / "containerd.log"
 
 
 async def _serve(

@@ -11,9 +11,9 @@ from capsuled.abilities import container_host
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
 from capsuled.identity import load_or_make
 from capsuled.layout import Layout
-from capsuled.processes import supervise
+from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
-from effects.containerd.config import paths_under, render
+from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
@@ -29,13 +29,7 @@ async def halt(layout: Layout, settings: Settings) -> int:
     """End every run; returns how many were alive. The daemon must not be running."""
     identity = load_or_make(layout.identity)
     paths = paths_under(layout.containerd, layout.run)
-    layout.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout.daemon_logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout.containerd.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths.config.write_text(render(paths))
-    runtime = asyncio.ensure_future(
-        supervise(["containerd", "--config", str(paths.config)], layout.daemon_logs / "containerd.log")
-    )
+    runtime = asyncio.ensure_future(keep_containerd(paths, layout.daemon_logs / "containerd.log"))
     connection = Connection(paths.address)
     network = linux_network(layout, settings, identity)
     try:

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -65,12 +65,13 @@ async def outcome(*argv: str) -> tuple[int, str]:
     return child.returncode or 0, said.decode(errors="replace")
 
 
-async def supervise(argv: Sequence[str], log_file: Path) -> None:
-    """Keep a process running until cancelled; then end it. It ends with this process, too."""
+async def supervise(argv: Sequence[str], log_file: Path, before: Callable[[], None] = lambda: None) -> None:
+    """Keep a process running until cancelled; then end it. It ends with this process, too. `before` each start."""
     loop = asyncio.get_running_loop()
     delay = FIRST_DELAY_S
     while True:
         began = loop.time()
+        before()
         fd = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             # A session of its own: the terminal's Ctrl-C is for the daemon, which ends this one in its order.

@@ -94,7 +94,7 @@ class Connection:
         return tasks_pb2_grpc.TasksStub(self.channel)
 
     async def ready(self) -> str:
-        """Wait until containerd answers, make our namespace, and return its version. Waits on when it dies meanwhile."""
+        """Wait until containerd answers, also through its death meanwhile; make our namespace. Returns its version."""
         while True:
             try:
                 return await self._greeted()

@@ -1,7 +1,8 @@
 """The driver of containers: runs as containerd containers and tasks, found again by their labels.
 
 Order of a start: log files, snapshot, container, task, start. Each step tolerates that it was done already, so a start
-that was cut anywhere is completed by the next one; only `Tasks.Start` makes a process, and containerd does that once.
+that was cut anywhere is completed by the next one. Only `Tasks.Start` lets the program run; what containerd says of a
+task whose start was cut is checked against runc's own files (birth.py).
 """
 
 import asyncio
@@ -26,11 +27,12 @@ from containerdapi import (
 )
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers import names
+from effects.containers.birth import Births
 from effects.containers.cgroups import killed
 from effects.containers.devices import machine_devices
 from effects.containers.never_ran import never_ran
 from effects.containers.own_files import OwnFiles
-from effects.containers.protocol import ContainerRun, ObservedRun, Resync
+from effects.containers.protocol import ContainerRun, ObservedRun, Resync, Status
 from effects.containers.spec import Host, Surroundings, runtime_spec, stop_signal
 from effects.containers.start_errors import start_error
 from effects.containers.users import layer_directories, resolve
@@ -40,12 +42,14 @@ from effects.images.rootfs import RootFs, RootFsSource
 SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 RUNTIME = "io.containerd.runc.v2"
 KILL_WAIT_S = 10.0
+START_S = 10.0
+"""For a gate to open. A deadline is all that ends a `runc start` that waits for a process which has long left."""
 OOM_LOOKS, OOM_LOOK_S = 25, 0.02
 _TERM, _KILL = 15, 9
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
 _FINISHED = grpc.StatusCode.FAILED_PRECONDITION
-_STATUS: dict[int, Any] = {task_pb2.CREATED: "created", task_pb2.STOPPED: "stopped"}
+_BORN = frozenset({task_pb2.RUNNING, task_pb2.PAUSED, task_pb2.PAUSING})
 _NEVER_RAN = 1
 """What the runtime's own process exits with when it could not become the command."""
 
@@ -68,6 +72,7 @@ class ContainerdDriver:
             value=runcopts_pb2.Options(root=str(runc_root)).SerializeToString(),
         )
         self._metadata = connection.metadata
+        self._births = Births(runc_root)
         self._kills: dict[str, int] = {}
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -96,13 +101,14 @@ class ContainerdDriver:
             "revision": int(labels[names.REVISION]),
             "run": int(labels[names.RUN]),
         }
-        if process is None:
-            return ObservedRun(**identity, status="created")
-        stopped = process.status == task_pb2.STOPPED
+        status = self._status(cid, process)
+        if status == "created":
+            return ObservedRun(**identity, status=status)
+        stopped = status == "stopped"
         memory = killed(self._host.cgroup_of(cid))
         found = ObservedRun(
             **identity,
-            status=_STATUS.get(process.status, "running"),
+            status=status,
             pid=0 if stopped else process.pid,
             exit_code=int(process.exit_status) if stopped else None,
             exited_at_ns=process.exited_at.ToNanoseconds() if stopped else 0,
@@ -113,6 +119,18 @@ class ContainerdDriver:
             return found
         _, stderr = self.log_files(found.name, found.uid, found.run)
         return msgspec.structs.replace(found, unexecutable=never_ran(stderr, self._host.architecture))
+
+    def _status(self, cid: str, process: Any | None) -> Status:
+        """What a task is worth: one whose process waits for its start, or died waiting, is only created."""
+        if process is None:
+            return "created"
+        if process.status not in _BORN:
+            if self._births.held(cid):
+                return "created"
+            if process.status == task_pb2.STOPPED:
+                return "stopped"
+            self._births.complete(cid)
+        return "running"
 
     async def _process(self, cid: str) -> Any | None:
         try:
@@ -129,14 +147,16 @@ class ContainerdDriver:
         """See the protocol."""
         cid = names.container_id(run.name, run.uid, run.run)
         process = await self._process(cid)
-        if process is None:
-            process = await self._make(run, cid)
-        if process is None or process.status == task_pb2.CREATED:
+        if self._status(cid, process) == "created":
+            if process is not None:
+                # Its making was cut: it may be dead, or its pipes closed, so that its output would be lost.
+                await self._delete_task(cid)
+            await self._make(run, cid)
             process = await self._start(cid)
         return self._observed(names.labels_of(run), cid, process)
 
-    async def _make(self, run: ContainerRun, cid: str) -> Any | None:
-        """Everything up to a created task. A task that is found alive on the way is answered instead."""
+    async def _make(self, run: ContainerRun, cid: str) -> None:
+        """Everything up to a created task."""
         absent = next((path for path in _host_paths(run) if not os.path.exists(path)), None)
         if absent is not None:
             raise HostPathMissing(f"{absent} does not exist on this machine: it is bound into {run.name}")
@@ -154,14 +174,19 @@ class ContainerdDriver:
         )
         try:
             _touch(stdout, stderr)
-            await self._connection.tasks.Create(request, metadata=self._metadata)
         except OSError as error:
             raise unwritten(f"the log file {stdout}", error) from error
+        await self._create_task(request, spec)
+
+    async def _create_task(self, request: Any, spec: dict[str, Any], again: bool = False) -> None:
+        try:
+            await self._connection.tasks.Create(request, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            if error.code() == _EXISTS:
-                return await self._process(cid)
-            raise start_error(error, spec) from error
-        return None
+            if error.code() != _EXISTS or again:
+                raise start_error(error, spec) from error
+            # A `create` that was cut, of which no task is seen: its shim is there, and nothing in it.
+            await self._delete_task(request.container_id)
+            await self._create_task(request, spec, again=True)
 
     async def _writable_layer(self, run: ContainerRun, key: str, rootfs: RootFs) -> Any:
         snapshots = self._connection.snapshots
@@ -212,11 +237,12 @@ class ContainerdDriver:
                 await self._connection.containers.Create(request, metadata=self._metadata)
 
     async def _start(self, cid: str) -> Any:
+        request = tasks_pb2.StartRequest(container_id=cid)
         try:
-            await self._connection.tasks.Start(tasks_pb2.StartRequest(container_id=cid), metadata=self._metadata)
+            await self._connection.tasks.Start(request, metadata=self._metadata, timeout=START_S)
         except grpc.aio.AioRpcError as error:
             process = await self._process(cid)
-            if process is not None and process.status in (task_pb2.RUNNING, task_pb2.STOPPED):
+            if self._status(cid, process) != "created":
                 return process
             with contextlib.suppress(DriverError):
                 await self._delete_task(cid)
@@ -235,10 +261,11 @@ class ContainerdDriver:
             request = containers_pb2.GetContainerRequest(id=cid)
             container = (await self._connection.containers.Get(request, metadata=self._metadata)).container
             process = await self._process(cid)
-            if process is None or process.status == task_pb2.CREATED:
+            status = self._status(cid, process)
+            if status == "created":
                 await self.remove_run(name, uid, run)
                 return None
-            if process.status != task_pb2.STOPPED:
+            if status == "running":
                 await self._end(cid, grace_ms, int(container.labels.get(names.STOP_SIGNAL, _TERM)))
                 process = await self._process(cid)
             return None if process is None else self._observed(dict(container.labels), cid, process)
@@ -277,10 +304,9 @@ class ContainerdDriver:
         """See the protocol."""
         cid = names.container_id(name, uid, run)
         process = await self._process(cid)
-        if process is not None:
-            if process.status != task_pb2.STOPPED:
-                await self._end(cid, 0)
-            await self._delete_task(cid)
+        if process is not None and process.status != task_pb2.STOPPED:
+            await self._end(cid, 0)
+        await self._delete_task(cid)  # also where no task is seen: a `create` that was cut leaves its shim
         with tolerated(_NO_SUCH):
             await self._connection.containers.Delete(
                 containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
@@ -345,6 +371,9 @@ class ContainerdDriver:
             labels = await self._labels(end.container_id)
         except grpc.aio.AioRpcError as error:
             return None if error.code() == _NO_SUCH else Resync()
+        if not end.pid or not self._births.known(end.container_id):
+            # Not the shim's word but containerd's about a shim that died: its 137 or 255 is not the program's.
+            return Resync()
         process = task_pb2.Process(status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at)
         return self._observed(labels, end.container_id, process) if names.is_ours(labels) else None
 

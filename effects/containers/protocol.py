@@ -59,19 +59,23 @@ class ContainerRun(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
 
 
+Status = Literal["created", "running", "stopped"]
+"""`created` is a run that was made and whose program has never run: what is there of it, dead or alive, is made anew.
+`stopped` is one whose program ran and ended by itself or was killed, never one that died in its birth."""
+
+
 class ObservedRun(msgspec.Struct, frozen=True):
     """One run as the driver finds it. `exit_code` is None until it is `stopped`; `exited_at_ns` is wall time.
 
-    `created` is a run that was made and never started: nothing of it is alive. `oom_kills`: how many of its processes
-    the kernel killed for want of memory, with the limit they had (0 without one). `unexecutable`: why a run that is
-    `stopped` never became its command.
+    `oom_kills`: how many of its processes the kernel killed for want of memory, with the limit they had (0 without
+    one). `unexecutable`: why a run that is `stopped` never became its command.
     """
 
     name: str
     uid: int
     revision: int
     run: int
-    status: Literal["created", "running", "stopped"]
+    status: Status
     pid: int = 0
     exit_code: int | None = None
     exited_at_ns: int = 0

@@ -106,6 +106,13 @@ class World:
         for listener in listeners:
             listener.put_nowait(None)
 
+    def kill_shim(self, key: Key) -> None:
+        """What watches over a process dies, and the runtime kills the process with it: nobody knows how it ended."""
+        container = self.containers.get(key)
+        if container is not None and container.status == "running":
+            container.status, container.pid = "created", 0
+            self.break_streams()
+
     def lose_power(self) -> None:
         """Every process is gone; what was on the disk stays."""
         for container in self.containers.values():

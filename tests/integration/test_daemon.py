@@ -57,12 +57,11 @@ def test_exit_codes_and_restarts_are_exact_over_kills_of_daemon_containerd_and_b
     capsule.until(lambda: len(ends_of(capsule, "counts")) >= 4, "it ended often", seconds=60)
     capsule.good("stop", "counts", "--wait")
     ends = ends_of(capsule, "counts")
-    # Each run counts on in its own file system and exits with the count: no run is skipped, none is told twice. One
-    # that was caught in its birth is killed by containerd itself, and that, too, is what the journal must say.
-    assert [run for run, _ in ends] == list(range(1, len(ends) + 1))
-    counted = [code for _, code in ends if code not in (137, 143)]
-    assert counted == sorted(set(counted)) and len(counted) >= 3, ends
-    assert all(code <= run for run, code in ends if code not in (137, 143)), ends
+    # Each run counts on in its own file system and exits with the count: no run is skipped, none is told twice, and one
+    # that was caught in its birth is made anew under its number. Only the last may have been killed by the stop.
+    *others, last = ends
+    assert others == [(run, run) for run in range(1, len(ends))], ends
+    assert last in ((len(ends), len(ends)), (len(ends), 137)), ends
     assert capsule.status("counts").get("restartCount", 0) >= len(ends) - 1
     assert "Verified" in capsule.good("replay", "--verify")
 

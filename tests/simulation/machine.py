@@ -193,12 +193,20 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(0.5))
             if not self.faults:
                 return
-            match self.random.choice(("kill", "kill", "runtime", "runtime", "power", "full", "clock", "flush")):
+            faults = ("kill", "kill", "runtime", "runtime", "shim", "power", "full", "clock", "flush")
+            match self.random.choice(faults):
                 case "kill":
                     self._kill("killed")
                 case "runtime":
                     self.trace.note("fault: the runtime dies")
                     self.world.break_streams()
+                case "shim":
+                    alive = [key for key, one in self.world.containers.items() if one.status == "running"]
+                    if alive:
+                        key = self.random.choice(alive)
+                        self.trace.note(f"fault: the shim of {key} dies")
+                        self.oracle.unwatched.add(key)
+                        self.world.kill_shim(key)
                 case "power":
                     self.trace.note("fault: power is lost")
                     self._kill("power")

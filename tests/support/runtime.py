@@ -10,8 +10,8 @@ from pathlib import Path
 
 from capsuled.abilities import container_host
 from capsuled.host import remove_cgroups
-from capsuled.processes import supervise
-from effects.containerd.config import paths_under, render
+from capsuled.runtime import keep_containerd
+from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
@@ -42,10 +42,7 @@ class Runtime:
 
     async def start(self) -> None:
         """Up and answering."""
-        self.paths.config.parent.mkdir(parents=True, exist_ok=True)
-        self.paths.config.write_text(render(self.paths))
-        command = ["containerd", "--config", str(self.paths.config)]
-        self._supervised = asyncio.ensure_future(supervise(command, self.directory / "containerd.log"))
+        self._supervised = asyncio.ensure_future(keep_containerd(self.paths, self.directory / "containerd.log"))
         await self.connection.ready()
         await self.executor.sweep()
 

@@ -1,0 +1,16 @@
+"""The private containerd, configured and kept running: by the daemon, by `--halt`, and by tests."""
+
+import functools
+from pathlib import Path
+
+from capsuled.processes import supervise
+from effects.containerd.config import Paths, render
+from effects.containerd.leftovers import sweep
+
+
+async def keep_containerd(paths: Paths, log_file: Path) -> None:
+    """Run it until cancelled; what one that was killed left behind is removed before the next. Raises OSError."""
+    for directory in (paths.config.parent, paths.address.parent, log_file.parent):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.config.write_text(render(paths))
+    await supervise(["containerd", "--config", str(paths.config)], log_file, before=functools.partial(sweep, paths))

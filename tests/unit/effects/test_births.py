@@ -1,0 +1,72 @@
+"""What runc's directory says of a birth, and what a killed containerd leaves behind."""
+
+import os
+import socket
+from pathlib import Path
+
+from effects.containerd.config import paths_under
+from effects.containerd.leftovers import sweep
+from effects.containers.birth import Births
+
+CREATED_NS = 1_700_000_000_000_000_000
+
+
+def container(root: Path, gate_ns: int | None) -> None:
+    """runc's directory of a container; `gate_ns` is when its gate was last written to, None where it is gone."""
+    directory = root / "capsule" / "web.7.1"
+    directory.mkdir(parents=True)
+    (directory / "state.json").touch()
+    os.utime(directory / "state.json", ns=(CREATED_NS, CREATED_NS))
+    if gate_ns is not None:
+        os.mkfifo(directory / "exec.fifo")
+        os.utime(directory / "exec.fifo", ns=(gate_ns, gate_ns))
+
+
+def test_a_process_is_held_until_its_gate_was_written_to(tmp_path: Path) -> None:
+    container(tmp_path, CREATED_NS - 1_000_000)
+    births = Births(tmp_path)
+    assert births.held("web.7.1") and births.known("web.7.1")
+    births.complete("web.7.1")
+    assert births.held("web.7.1"), "a process that still waits must not lose its gate"
+
+
+def test_a_process_that_was_let_go_and_whose_start_was_cut_loses_its_gate(tmp_path: Path) -> None:
+    container(tmp_path, CREATED_NS + 20_000_000)
+    births = Births(tmp_path)
+    assert not births.held("web.7.1")
+    births.complete("web.7.1")
+    assert not (tmp_path / "capsule" / "web.7.1" / "exec.fifo").exists() and not births.held("web.7.1")
+
+
+def test_without_a_gate_or_a_container_nothing_is_held(tmp_path: Path) -> None:
+    container(tmp_path, None)
+    births = Births(tmp_path)
+    assert not births.held("web.7.1") and births.known("web.7.1")
+    assert not births.held("db.8.1") and not births.known("db.8.1")
+
+
+def test_directories_that_a_killed_containerd_left_are_removed_and_no_others(tmp_path: Path) -> None:
+    paths = paths_under(tmp_path / "containerd", tmp_path / "run")
+    tasks = paths.state / "io.containerd.runtime.v2.task" / "capsule"
+    for name in (".removed.7.1", "dead.7.1", "alive.7.1", "whole.7.1"):
+        (tasks / name / "rootfs").mkdir(parents=True)
+        (tasks / name / "config.json").touch()
+    (tasks / "whole.7.1" / "runtime").write_text("io.containerd.runc.v2")
+    (tasks / "dead.7.1" / "address").write_text(f"unix://{tmp_path}/gone")
+    with socket.socket(socket.AF_UNIX) as shim:
+        shim.bind(str(tmp_path / "shim"))
+        shim.listen()
+        (tasks / "alive.7.1" / "address").write_text(f"unix://{tmp_path}/shim")
+        sweep(paths)
+    assert sorted(os.listdir(tasks)) == ["alive.7.1", "whole.7.1"]
+    sweep(paths)
+    assert sorted(os.listdir(tasks)) == ["whole.7.1"]
+
+
+def test_a_file_system_that_is_still_there_is_not_emptied(tmp_path: Path) -> None:
+    paths = paths_under(tmp_path / "containerd", tmp_path / "run")
+    left = paths.state / "io.containerd.runtime.v2.task" / "capsule" / ".web.7.1" / "rootfs"
+    left.mkdir(parents=True)
+    (left / "data").write_text("somebody's")
+    sweep(paths)
+    assert (left / "data").read_text() == "somebody's"
