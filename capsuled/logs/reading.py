@@ -16,7 +16,7 @@ from capsuled.logs.holes import LINE_BYTES, front_of, line_behind
 from capsuled.logs.index import BLOCK_BYTES, HEADER_BYTES, OUT, STREAMS, Cursor, Header, Mark
 from capsuled.logs.tail import count_back
 
-READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 1 << 18
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -202,6 +202,11 @@ class RunReader:
             if all(header.end(stream) <= at for stream, at in self._at.items()):
                 self._cursor.jump(number * BLOCK_BYTES, header)
                 return
+
+    def unread(self) -> int:
+        """Bytes behind the last piece."""
+        self._open()
+        return sum(max(0, size - self._at[stream]) for stream, size in self._sizes().items())
 
     # --- reading -------------------------------------------------------------------------------------------------
 

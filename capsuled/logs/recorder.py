@@ -113,6 +113,8 @@ class Recorder:
 
     def settle(self, name: str) -> None:
         """Note at once what there is, for somebody who is about to read it."""
+        if name not in self._recorded:
+            self._update(name, fresh=False)  # in vain before, if its disk was full then
         recorded = self._recorded.get(name)
         if recorded is not None:
             for stream in STREAMS:

@@ -5,7 +5,8 @@ for it before it took what was read, and what it has not read when it falls out 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 from capsule.v1 import workload_pb2 as pb
@@ -17,6 +18,9 @@ from capsuled.logs.recorder import Recorder
 from capsuled.rpc import refuse
 from projections.state import Workload
 from projections.status import Phase, status_of
+
+INLINE_BYTES = 64 << 10
+"""So little is read at once; more is read away from the loop, as a disk may take its time."""
 
 _MS = 1_000_000
 _STREAMS = {pb.LOG_STREAM_STDOUT: (OUT,), pb.LOG_STREAM_STDERR: (ERR,)}
@@ -30,39 +34,46 @@ class LogStreams:
         self._recorder = recorder
         self._directory = directory
 
-    async def stream(self, workload: Workload, request: pb.WorkloadLogsRequest) -> AsyncIterator[pb.WorkloadLogChunk]:
+    async def stream(
+        self, workload: Workload, request: pb.WorkloadLogsRequest
+    ) -> AsyncGenerator[pb.WorkloadLogChunk, None]:
         """What was asked for. Raises Refused for a run that has no log."""
         name, uid = workload.name, workload.uid
         runs = self._chosen(workload, request)
         follows = request.follow and runs[-1] == _newest(workload)
         with self._recorder.following(name) as woken:
             self._recorder.settle(name)
-            readers = await asyncio.to_thread(self._positioned, workload, runs, request)
+            readers: list[RunReader] = []
+            loop = asyncio.get_running_loop()
+            positioned = loop.run_in_executor(None, self._position, readers, workload, runs, request)
             try:
-                for reader in readers[:-1]:
-                    async for piece in self._pieces(reader, request.timestamps, final=True):
-                        yield _chunk(piece, reader.run, workload)
-                reader = readers[-1]
+                await asyncio.shield(positioned)
+                for earlier in readers[:-1]:
+                    async with aclosing(self._chunks(earlier, workload, request.timestamps, final=True)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
                 while True:
                     woken.clear()
                     # The state is read before the files: what a run wrote before its end is in them by then.
-                    now = self._engine.workload(name)
-                    mine = now is not None and now.uid == uid
-                    lives = mine and _lives(now)
+                    reader, now = readers[-1], self._engine.workload(name)
+                    lives = now is not None and now.uid == uid and _lives(now)
                     over = not follows or not lives or _newest(now) > reader.run
-                    async for piece in self._pieces(reader, request.timestamps, final=over):
-                        yield _chunk(piece, reader.run, workload)
+                    async with aclosing(self._chunks(reader, workload, request.timestamps, final=over)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
                     if not follows:
                         return
                     following = [number for number in self._runs(workload) if number > reader.run]
                     if over and following:
-                        readers.append(reader := self._reader(workload, following[0], request))
+                        reader.close()
+                        readers[-1] = self._reader(workload, following[0], request)
                     elif not lives:
                         await self._engine.durable()
                         return
                     else:
                         await woken.wait()
             finally:
+                await asyncio.wait((positioned,))  # it opens files for us until then
                 for reader in readers:
                     reader.close()
 
@@ -70,9 +81,10 @@ class LogStreams:
         streams = _STREAMS.get(request.stream, STREAMS)
         return RunReader(self._directory / workload.name, workload.uid, run, streams)
 
-    def _positioned(self, workload: Workload, runs: list[int], request: pb.WorkloadLogsRequest) -> list[RunReader]:
-        """Readers of those runs that have a part in what was asked for, in their order; always of the last."""
-        readers: list[RunReader] = []
+    def _position(
+        self, readers: list[RunReader], workload: Workload, runs: list[int], request: pb.WorkloadLogsRequest
+    ) -> None:
+        """Fill in readers of those runs that have a part in what was asked for, in their order; always of the last."""
         wanted = request.tail_lines
         for run in reversed(runs):
             reader = self._reader(workload, run, request)
@@ -84,21 +96,25 @@ class LogStreams:
             if request.tail_lines > 0:
                 wanted = reader.tail(wanted)
                 if not wanted:
-                    break
-        return readers
+                    return
 
-    async def _pieces(self, reader: RunReader, timed: bool, final: bool) -> AsyncIterator[Piece]:
+    async def _chunks(
+        self, reader: RunReader, workload: Workload, timed: bool, final: bool
+    ) -> AsyncGenerator[pb.WorkloadLogChunk, None]:
+        """What a reader has now."""
         pieces = reader.pieces(timed=timed, final=final, now_ms=self._recorder.now_ms())
-        while True:
-            step = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
-            try:
-                piece = await asyncio.shield(step)
-            except asyncio.CancelledError:
-                await asyncio.wait((step,))  # it reads from files that the caller is about to close
-                raise
-            if piece is None:
-                return
-            yield piece
+        if reader.unread() <= INLINE_BYTES:
+            for piece in pieces:
+                yield _chunk(piece, reader.run, workload)
+            return
+        # One piece is read while the one before it is on its way; no more, however slow the client.
+        ahead = _apart(pieces)
+        try:
+            while (found := await asyncio.shield(ahead)) is not None:
+                ahead = _apart(pieces)
+                yield _chunk(found, reader.run, workload)
+        finally:
+            await asyncio.wait((ahead,))  # it reads from files that are closed next
 
     def _runs(self, workload: Workload) -> list[int]:
         return runs_of(self._directory / workload.name, workload.uid)
@@ -117,6 +133,10 @@ class LogStreams:
         if request.since_unix_ns and not (request.run or request.previous):
             return [*(number for number in runs if number < run), run]
         return [run]
+
+
+def _apart(pieces: Iterator[Piece]) -> "asyncio.Future[Piece | None]":
+    return asyncio.get_running_loop().run_in_executor(None, next, pieces, None)
 
 
 def _newest(workload: Workload | None) -> int:

@@ -142,8 +142,9 @@ class WorkloadService(WorkloadServiceServicer):
             refuse("INVALID_ARGUMENT", "NO_SERIAL", "only a microVM has a serial console", "source")
         await self._engine.durable()
         workload = self._existing(request.name)
-        async for chunk in self._logs.stream(workload, request):
-            yield chunk
+        async with aclosing(self._logs.stream(workload, request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def Exec(
         self, requests: AsyncIterator[pb.WorkloadExecClientMessage], context: Any
