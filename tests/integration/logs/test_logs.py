@@ -168,7 +168,7 @@ def test_a_full_disk_stops_no_workload_and_the_log_says_what_it_cost() -> None:
             f"x={'0' * 200}; n=0; while :; do n=$((n+1)); echo $n $x;"
             " [ $((n % 500)) != 0 ] || { echo $n > /new; mv /new /n; }; done"
         )
-        capsule.apply(manifest("talks", script), "--wait")
+        capsule.apply(manifest("talks", script, logs={"maxSizeBytes": 4 * MIB}), "--wait")
 
         def count() -> int:
             return int(capsule.good("exec", "talks", "cat", "/n") or 0)
