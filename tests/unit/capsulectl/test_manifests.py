@@ -1,0 +1,248 @@
+"""Manifests: those in the field parse unchanged, short and full forms mean the same, and what is wrong has its place."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.errors import USAGE, Failure
+from capsulectl.manifests import KINDS, VolumeManifest, load
+from capsuled.wire import parse_workload
+from projections.refusals import Refusal
+
+FIELD = Path(__file__).parent / "field"
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    "host": {
+        "name": "nginx",
+        "kind": "WORKLOAD_KIND_CONTAINER",
+        "container": {"image": "docker.io/library/nginx:1.27", "networkMode": "NETWORK_MODE_HOST"},
+    },
+    "bridged": {
+        "name": "web",
+        "kind": "WORKLOAD_KIND_CONTAINER",
+        "container": {
+            "image": "nginx",
+            "networkMode": "NETWORK_MODE_BRIDGE",
+            "ports": [
+                {"containerPort": 80, "hostPort": 8080, "protocol": "tcp"},
+                {"containerPort": 443, "hostPort": 8443},
+            ],
+        },
+    },
+    "mounted": {
+        "name": "db",
+        "kind": "WORKLOAD_KIND_CONTAINER",
+        "container": {
+            "image": "docker.io/library/postgres:16",
+            "command": ["postgres"],
+            "args": ["-c", "shared_buffers=128MB"],
+            "env": {"POSTGRES_PASSWORD": "secret", "POSTGRES_DB": "app"},
+            "mounts": [
+                {"volumeName": "pgdata", "mountPath": "/var/lib/postgresql/data"},
+                {"volumeName": "seed", "mountPath": "/seed", "readOnly": True},
+            ],
+            "networkMode": "NETWORK_MODE_BRIDGE",
+        },
+    },
+    "privileged": {
+        "name": "capsule-debug",
+        "kind": "WORKLOAD_KIND_CONTAINER",
+        "container": {
+            "image": "docker.io/library/alpine:3.20",
+            "command": ["/bin/sh", "-c", "sleep infinity"],
+            "networkMode": "NETWORK_MODE_HOST",
+            "privileged": True,
+            "hostPid": True,
+            "hostBindPaths": ["/perm", "/sys", "/dev", "/run/capsule", "/sbin", "/usr/sbin", "/usr/bin"],
+        },
+    },
+    "env-list": {
+        "name": "listed",
+        "kind": "WORKLOAD_KIND_CONTAINER",
+        "container": {
+            "image": "busybox",
+            "env": {"GREETING": "hello", "EMPTY": ""},
+            "networkMode": "NETWORK_MODE_BRIDGE",
+        },
+    },
+    "microvm": {
+        "name": "vm",
+        "kind": "WORKLOAD_KIND_MICRO_VM",
+        "microVm": {
+            "image": "docker.io/library/redis:7",
+            "vcpus": 2,
+            "memoryMib": 512,
+            "command": ["redis-server"],
+            "args": ["--save", ""],
+            "env": {"MODE": "standalone"},
+            "ports": [{"containerPort": 6379, "hostPort": 6379, "protocol": "tcp"}],
+            "mounts": [{"volumeName": "redis", "mountPath": "/data"}],
+        },
+    },
+    "kernel": {
+        "name": "own-kernel",
+        "kind": "WORKLOAD_KIND_MICRO_VM",
+        "microVm": {
+            "kernelPath": "/perm/vm/vmlinux",
+            "rootfsPath": "/perm/vm/rootfs.ext4",
+            "vcpus": 1,
+            "memoryMib": 256,
+            "kernelCmdlineExtra": "quiet",
+            "backend": "MICRO_VM_BACKEND_FIRECRACKER",
+        },
+    },
+}
+
+
+def test_every_manifest_in_the_field_has_its_meaning_written_down() -> None:
+    assert {path.stem for path in FIELD.glob("*.yaml")} == {*EXPECTED, "volume"}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_manifest_in_the_field_parses_unchanged(name: str) -> None:
+    (workload,), volumes = load([str(FIELD / f"{name}.yaml")])
+    assert MessageToDict(workload) == EXPECTED[name] and volumes == []
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if "container" in EXPECTED[name]])
+def test_a_manifest_in_the_field_is_understood_by_the_daemon(name: str) -> None:
+    (workload,), _ = load([str(FIELD / f"{name}.yaml")])
+    assert not isinstance(parse_workload(workload), Refusal)
+
+
+def test_a_volume_in_the_field_parses_unchanged() -> None:
+    assert load([str(FIELD / "volume.yaml")]) == ([], [VolumeManifest("pgdata", 2 << 30)])
+
+
+def parse(tmp_path: Path, text: str) -> pb.Workload:
+    (tmp_path / "m.yaml").write_text(text)
+    (workload,), _ = load([str(tmp_path / "m.yaml")])
+    return workload
+
+
+def container(tmp_path: Path, fields: str) -> Any:
+    return parse(tmp_path, f"name: a\nkind: Container\ncontainer: {{image: x, {fields}}}\n").container
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("networkMode: HOST", "network_mode: NETWORK_MODE_HOST"),
+        ("networkMode: host", "networkMode: 1"),
+        ("networkMode: NONE", "networkMode: NETWORK_MODE_NONE"),
+        ("networkMode: BRIDGE", "user: ''"),
+        ("restart: on-failure", "restart: RESTART_MODE_ON_FAILURE"),
+        ("restart: ON_FAILURE", "restart: 2"),
+        ("env: {A: one, B: two}", "env: [{name: B, value: two}, {name: A, value: one}]"),
+        ("hostBindPaths: [/dev]", "host_bind_paths: ['/dev']"),
+        ("args: null", "args: []"),
+        ("workingDir: /srv", "working_dir: /srv"),
+        ("env: {PORT: 8080}", "env: {PORT: '8080'}"),
+    ],
+)
+def test_two_forms_mean_the_same(tmp_path: Path, one: str, other: str) -> None:
+    assert container(tmp_path, one) == container(tmp_path, other)
+
+
+def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_none(tmp_path: Path) -> None:
+    assert container(tmp_path, "user: root").network_mode == pb.NETWORK_MODE_BRIDGE
+    assert container(tmp_path, "networkMode: NONE").network_mode == pb.NETWORK_MODE_NONE
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  imagePull: y\n", "m.yaml:5: container.imagePull: unknown field"),
+        ("name: a\nkind: Container\nreplicas: 2\ncontainer: {image: x}\n", "m.yaml:3: replicas: unknown field"),
+        ("name: a\nkind: Container\ncontainer: [x]\n", "m.yaml:3: container: must be a mapping"),
+        ("name: a\nkind: Container\ncontainer:\n  image: [x]\n", "m.yaml:4: container.image: must be a single value"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  ports:\n  - {hostPort: -1}\n", "m.yaml:6: container.ports[0].hostPort: must be a whole number"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  ports:\n  - {hostPort: 4294967296}\n", "m.yaml:6: container.ports[0].hostPort: must be below"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  ports:\n  - {hostPort: 0o17}\n", "container.ports[0].hostPort: must be a whole number"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  env:\n  - {name: A}\n", "m.yaml:6: container.env[0]: must have name and value"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  env:\n  - {name: A, value: '1'}\n  - {name: A, value: '2'}\n", "m.yaml:7: container.env[1]: A is given twice"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  env: text\n", "m.yaml:5: container.env: must be a mapping"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  env: {A: null}\n", "m.yaml:5: container.env.A: must be text"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  privileged: maybe\n", "m.yaml:5: container.privileged: must be true or false"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  args: [[x]]\n", "m.yaml:5: container.args[0]: must be a single value"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  hostPid: true\n  host_pid: true\n", "m.yaml:6: container.host_pid: given twice, under two names"),
+        ("name: a\nkind: Container\ncontainer: {image: x, networkMode: 77}\n", "m.yaml:3: container.networkMode: '77' is none of"),
+        ("name: a\nkind: MicroVM\nmicroVm: {image: x}\ncontainer: {image: x}\n", "container: does not go with `kind: MicroVM`"),
+        ("name: a\nkind: MicroVM\nmicroVm: {image: x, networkMode: HOST}\n", "microVm.networkMode: unknown field"),
+        ("name: a\nkind: MicroVM\nmicroVm: {image: x, privileged: true}\n", "microVm.privileged: unknown field"),
+        ("- name: a\n", "m.yaml:1: must be a mapping"),
+        ("name: a\n", "m.yaml:1: kind: missing"),
+        ("kind: Volume\nsize: 1G\n", "name: missing"),
+        ("name: v\nkind: Volume\n", "size: missing"),
+        ("name: v\nkind: Volume\nsize: \"64\"\n", "m.yaml:3: size: '64' has no unit"),
+        ("name: v\nkind: Volume\nsize: big\n", "m.yaml:3: size:"),
+        ("name: a\nkind: Container\ncontainer: {image: x}\n---\nname: a\nkind: Container\ncontainer: {image: y}\n", "m.yaml:5: name: a is declared already at"),
+        ("name: a\nkind: Container\ncontainer: {image: x}\n---\nname: b\nkind: Pod\n", "m.yaml:6: kind: 'Pod' is no kind"),
+        ("name: *nobody\n", "m.yaml:1: no valid YAML"),
+        ("# nothing but a comment\n---\n---\n", "nothing to apply"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_file_line_and_path(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(Failure) as caught:
+        parse(tmp_path, text)
+    assert complaint in caught.value.message and caught.value.code == USAGE
+    assert caught.value.message.startswith((str(tmp_path / "m.yaml"), "nothing to apply"))
+
+
+def test_documents_files_and_directories_come_together_in_order(tmp_path: Path) -> None:
+    (tmp_path / "b.yml").write_text(
+        "name: b\nkind: Container\ncontainer: {image: x}\n---\nname: v\nkind: Volume\nsize: 1G\n"
+    )
+    (tmp_path / "a.yaml").write_text("---\nname: a\nkind: Container\ncontainer: {image: x}\n...\n")
+    (tmp_path / "notes.txt").write_text("no manifest")
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "c.json").write_text(
+        json.dumps({"name": "c", "kind": "Container", "container": {"image": "x"}})
+    )
+    workloads, volumes = load([str(tmp_path), str(tmp_path / "extra" / "c.json")])
+    assert [one.name for one in workloads] == ["a", "b", "c"] and [one.name for one in volumes] == ["v"]
+
+
+def test_a_name_is_a_workloads_and_a_volumes_without_quarrel_but_once_each(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(
+        "name: a\nkind: Volume\nsize: 1G\n---\nname: a\nkind: Container\ncontainer: {image: x}\n"
+    )
+    load([str(tmp_path / "one.yaml")])
+    (tmp_path / "two.yaml").write_text("name: a\nkind: MicroVM\nmicroVm: {image: x}\n")
+    with pytest.raises(Failure, match=r"two\.yaml:1: name: a is declared already at .*one\.yaml:5"):
+        load([str(tmp_path)])
+
+
+def test_standard_input_is_a_source_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("name: a\nkind: Container\ncontainer: {image: x, nope: 1}\n"))
+    with pytest.raises(Failure, match=r"^standard input:3: container\.nope: unknown field"):
+        load(["-"])
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"name: \x00"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.yaml").write_bytes(content)
+    with pytest.raises(Failure, match=r"m\.yaml") as caught:
+        load([str(tmp_path / "m.yaml")])
+    assert caught.value.code == USAGE
+    with pytest.raises(Failure, match="No such file"):
+        load([str(tmp_path / "absent.yaml")])
+
+
+def test_what_get_prints_beside_the_declaration_is_read_over(tmp_path: Path) -> None:
+    text = (
+        "name: a\nkind: WORKLOAD_KIND_CONTAINER\ncontainer: {image: x}\nuid: '7'\nrevision: '9'\ndesiredSeq: '9'\n"
+        "imageDigest: sha256:00\nstatus: {phase: WORKLOAD_PHASE_RUNNING, anything: [goes]}\ndesiredState: DESIRED_STATE_STOPPED\n"
+    )
+    workload = parse(tmp_path, text)
+    assert workload.desired_state == pb.DESIRED_STATE_STOPPED
+    assert (workload.uid, workload.revision, workload.image_digest, workload.HasField("status")) == (0, 0, "", False)
+
+
+def test_kinds_have_a_short_and_a_full_name() -> None:
+    assert set(KINDS.values()) == {pb.WORKLOAD_KIND_CONTAINER, pb.WORKLOAD_KIND_MICRO_VM}
