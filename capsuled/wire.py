@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX, shown
@@ -56,6 +57,13 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         return invalid("BAD_KIND", "the workload's kind is not one this release knows", "kind")
     if not message.HasField("container"):
         return invalid("NO_SPEC", "a Container needs a `container:` section", "container")
+    strange = _strange_field(message, "")
+    if strange is not None:
+        return lacks(
+            "UNKNOWN_FIELD",
+            f"this release knows no field {strange}: a newer client sent it. Leave it out, or update the capsule",
+            strange.rpartition(".")[0],
+        )
     container = message.container
     try:
         image_ref = normalise(container.image)
@@ -114,6 +122,26 @@ def _parse_enums(message: pb.Workload) -> tuple[Network, Any] | Refusal:
         case _:
             return invalid("BAD_DESIRED_STATE", "a workload is deleted by Delete, not by Apply", "desiredState")
     return _NETWORKS[container.network_mode], desired
+
+
+def _strange_field(message: Any, path: str) -> str | None:
+    """The first field, as `path.number`, that only a newer client knows; what it says of the status is read over."""
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        return f"{path}.{unknown[0].field_number}".lstrip(".")
+    for field, value in message.ListFields():
+        if (
+            field.message_type is None
+            or field.message_type.GetOptions().map_entry
+            or (not path and field.name == "status")
+        ):
+            continue
+        where = f"{path}.{field.json_name}".lstrip(".")
+        for one in value if field.is_repeated else (value,):
+            found = _strange_field(one, where)
+            if found is not None:
+                return found
+    return None
 
 
 def is_sealed(value: str) -> bool:
