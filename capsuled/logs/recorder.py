@@ -53,6 +53,10 @@ class Recorded:
         self.dropped = dict.fromkeys(STREAMS, 0)
         self.told_at_ns = 0
 
+    def is_of(self, workload: Workload, run: Run) -> bool:
+        """Whether it is this run's."""
+        return (self.uid, self.run) == (workload.uid, run.number)
+
     def sizes(self) -> list[RunSize]:
         """What the workload's logs take, run by run."""
         return [*self.earlier, self.files.sizes()]
@@ -131,11 +135,7 @@ class Recorder:
         run = None if workload is None else workload.run
         recorded = self._recorded.get(name)
         if recorded is not None:
-            same = (
-                workload is not None and run is not None and (workload.uid, run.number) == (recorded.uid, recorded.run)
-            )
-            if same and run is not None and run.phase in LIVE:
-                assert workload is not None
+            if workload is not None and run is not None and recorded.is_of(workload, run) and writes(run):
                 recorded.pid = run.pid
                 return
             del self._recorded[name]
@@ -158,7 +158,7 @@ class Recorder:
         runs = (number for number in runs_of(directory, workload.uid) if number != run.number)
         recorded = Recorded(workload, run, files, [size_of(directory, workload.uid, number) for number in runs])
         files.begin(self.now_ms(), fresh)
-        if run.phase not in LIVE:
+        if not writes(run):
             self._done[workload.name] = (workload.uid, run.number)
             self._finish(recorded)
             return
@@ -268,6 +268,12 @@ class Recorder:
             self._engine.record((event,), reserved=True)
         except JournalError as error:
             log.warning("%s lost output, which cannot be remembered: %s", event.name, error)
+
+
+def writes(run: Run) -> bool:
+    """Whether more may come: the runtime may tell of an end before it has copied the last output, and has done so only
+    once it let go of the run."""
+    return run.phase in LIVE or not run.cleaned
 
 
 def _is_full(directory: Path) -> bool:

@@ -14,8 +14,9 @@ from capsuled.engine import Engine
 from capsuled.logs.files import runs_of
 from capsuled.logs.index import ERR, OUT, STREAMS
 from capsuled.logs.reading import Piece, RunReader
-from capsuled.logs.recorder import Recorder
+from capsuled.logs.recorder import Recorder, writes
 from capsuled.rpc import refuse
+from projections.phases import LIVE
 from projections.state import Workload
 from projections.status import Phase, status_of
 
@@ -144,7 +145,11 @@ def _newest(workload: Workload | None) -> int:
 
 
 def _lives(workload: Workload | None) -> bool:
-    return workload is not None and status_of(workload).phase in (Phase.RUNNING, Phase.PENDING)
+    """Whether a run writes, or one is to come."""
+    if workload is None:
+        return False
+    ending = workload.run is not None and workload.run.phase not in LIVE and writes(workload.run)
+    return ending or status_of(workload).phase in (Phase.RUNNING, Phase.PENDING)
 
 
 def _chunk(piece: Piece, run: int, workload: Workload) -> pb.WorkloadLogChunk:

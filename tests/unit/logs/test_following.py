@@ -69,6 +69,8 @@ class House:
     def ends(self, name: str, exit_code: int = 1) -> None:
         self.story.run_ends(name, exit_code)
         self.changed(name)
+        self.story.cleaned(name)
+        self.changed(name)
 
     def stops(self, name: str) -> None:
         self.story.call(Stop(name))
@@ -127,6 +129,27 @@ def test_a_followed_log_goes_on_over_runs_and_ends_with_the_workload(tmp_path: P
             made.stops("web")
             await follower
             assert got == [b"one\n", b"half", b"two\n", b"three\n"]
+
+    run(main)
+
+
+def test_what_the_runtime_copies_after_it_told_of_an_end_is_not_missed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as (made, streams):
+            made.starts("web", restart="never")
+            made.writes("web", b"begin\n")
+            follower = asyncio.create_task(text(made, streams, "web", follow=True))
+            await asyncio.sleep(0)
+            made.story.run_ends("web", 0)
+            made.changed("web")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            made.writes("web", b"the last words\n")
+            made.story.cleaned("web")
+            made.changed("web")
+            assert await follower == b"begin\nthe last words\n"
+            path = path_of(tmp_path / "web", made.story["web"].uid, 1, INDEX_SUFFIX)
+            assert list(Cursor().feed(path.read_bytes()))[-1].end == 21
 
     run(main)
 
