@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from capsuled.addresses import DEFAULT_LISTEN, parse_listen
+from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from journal.errors import JournalError
@@ -23,12 +24,9 @@ MODULES = ("asyncinotify", "httpx", "pyroute2")
 """Of the `daemon` extra: an installation of the command line alone lacks them."""
 
 
-# Every failed handshake is a line from the library otherwise: whoever knocks could fill the machine's log.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-
 def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
+    settle()
     arguments = _arguments()
     settings = Settings(arguments.bridge, arguments.subnet, arguments.listen)
     problem = _missing() or settings.problem()

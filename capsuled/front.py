@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import msgspec
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from capsule.v1 import (
@@ -37,6 +37,7 @@ from capsuled.rpc import caller_of
 from capsuled.sealing import Vault
 from capsuled.services.absent import NoVolumes
 from capsuled.services.capsule import About, CapsuleService
+from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService
 from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageService
@@ -52,6 +53,7 @@ from journal.sequencer import Draft
 from projections.abilities import Abilities
 
 STOP_GRACE_S = 1.0
+HEALTH = "grpc.health.v1.Health"
 
 
 class House(msgspec.Struct):
@@ -86,17 +88,16 @@ class Servers(msgspec.Struct):
 
     local: grpc.aio.Server
     network: grpc.aio.Server | None
-    health: Any
+    health: HealthService
 
     async def start(self) -> None:
         """Serve."""
-        await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
         for server in filter(None, (self.local, self.network)):
             await server.start()
 
     async def stop(self) -> None:
         """Give calls a moment to end."""
-        await self.health.enter_graceful_shutdown()
+        self.health.stop()
         await asyncio.gather(*(one.stop(STOP_GRACE_S) for one in (self.local, self.network) if one is not None))
 
 
@@ -122,12 +123,13 @@ def make_servers(house: House, doorway: Doorway, listen: Listen) -> Servers:
 
     local = local_server(interceptor(LocalDoor()))
     network = network_server(interceptor(network_door)) if listen.addresses else None
-    servers = Servers(local, network, health.aio.HealthServicer())  # type: ignore[attr-defined]
+    servers = Servers(local, network, HealthService())
     add_services = _services(house, doorway)
     for server in filter(None, (local, network)):
         names = add_services(server)
+        servers.health.serve(names)
         health_pb2_grpc.add_HealthServicer_to_server(servers.health, server)
-        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        reflection.enable_server_reflection((*names, HEALTH, reflection.SERVICE_NAME), server)
     about.fingerprint = house.certificate.fingerprint
     if network is not None:
         about.addresses = bind_tls(network, listen, house.certificate)

@@ -89,6 +89,8 @@ def status_of_error(error: BaseException) -> tuple[grpc.StatusCode, str, str, tu
         case DriverError():
             code = _DRIVER_STATUS.get(error.reason, grpc.StatusCode.INTERNAL)
             return code, error.reason, error.message, ()
+        case NotImplementedError():  # what a generated servicer does where ours has nothing
+            return grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED", "this release does not have this method", ()
         case _:
             number = uuid.uuid4().hex[:8]
             log.error("internal error %s", number, exc_info=error)

@@ -7,7 +7,6 @@ battery may think it is 1970, and a pin does not age.
 
 import datetime
 import hashlib
-import os
 from pathlib import Path
 
 import grpc
@@ -82,10 +81,5 @@ def _made(capsule_id: str) -> bytes:
 
 
 def server_credentials(certificate: Certificate) -> grpc.ServerCredentials:
-    """TLS 1.3 for a gRPC server. Must be called before this process makes any other TLS credentials of gRPC's.
-
-    gRPC has no setting for the lowest version. It has one for the cipher suites of TLS 1.2 and older, which those of
-    TLS 1.3 are not among: with suites that need an RSA key, which this certificate has not, only 1.3 is left.
-    """
-    os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"
+    """For a gRPC server that asks for no client certificate; see grpc_core.py for the version of TLS."""
     return grpc.ssl_server_credentials([(certificate.key_pem, certificate.certificate_pem)])

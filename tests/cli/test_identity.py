@@ -1,6 +1,8 @@
 """Adoption, keys, roles and contexts, as operators meet them: two people, one machine, the network between."""
 
 import json
+import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,21 @@ def bert(anna: Operator, address: str, tmp_path: Path) -> Iterator[Operator]:
     bert = Operator(tmp_path / "bert")
     yield bert
     anna.ctl("key", "rm", "bert", "--yes")
+
+
+def test_nothing_older_than_tls_1_3_is_spoken(address: str) -> None:
+    host, port = endpoint(address)
+    for version, spoken in ((ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = version
+        with socket.create_connection((host, port), 10) as plain:
+            try:
+                assert context.wrap_socket(plain).version() == "TLSv1.3"
+            except OSError:
+                assert not spoken
+            else:
+                assert spoken
 
 
 def test_the_adopter_is_an_admin_and_known_by_name(anna: Operator) -> None:

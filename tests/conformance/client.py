@@ -58,7 +58,7 @@ def presented_certificate(host: str, port: int) -> bytes:
 class Client:
     """One channel with a pinned certificate. Messages are made by name: `client.message("AdoptRequest", name="x")`."""
 
-    def __init__(self, address: str, contract: Contract | None = None) -> None:
+    def __init__(self, address: str, contract: Contract | None = None, options: Iterable[tuple[str, Any]] = ()) -> None:
         self.contract = contract or load()
         host, _, port = address.rpartition(":")
         self.der = presented_certificate(host, int(port))
@@ -69,10 +69,10 @@ class Client:
             pool.Add(file)  # type: ignore[attr-defined]
         self._pool = pool
         self._methods = {f"{one.service}/{one.name}": one for one in self.contract.methods}
-        self._channel = grpc.secure_channel(
+        self.channel = grpc.secure_channel(
             address,
             grpc.ssl_channel_credentials(ssl.DER_cert_to_PEM_cert(self.der).encode()),
-            options=[("grpc.ssl_target_name_override", "capsule"), ("grpc.enable_retries", 0)],
+            options=[("grpc.ssl_target_name_override", "capsule"), ("grpc.enable_retries", 0), *options],
         )
 
     def message(self, kind: str, /, **fields: Any) -> Any:
@@ -83,7 +83,7 @@ class Client:
         one = self._methods[method]
         kind = f"{'stream' if one.client_streams else 'unary'}_{'stream' if one.server_streams else 'unary'}"
         response = GetMessageClass(self._pool.FindMessageTypeByName(f"{PACKAGE}.{one.response}"))
-        stub = getattr(self._channel, kind)(
+        stub = getattr(self.channel, kind)(
             one.path,
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=response.FromString,
@@ -103,7 +103,7 @@ class Client:
         return answer
 
     def close(self) -> None:
-        self._channel.close()
+        self.channel.close()
 
 
 def once(*messages: Any) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from capsuled.addresses import Listen
 from capsuled.denials import Rate
 from capsuled.engine import Engine
+from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.identity import load_or_make
 from capsuled.layout import hosted
@@ -18,26 +19,19 @@ from capsuled.sealing import Vault
 from capsuled.services.capsule import About
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
-from effects.containers.exec_protocol import ExecRequest, ExecSession
+from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainers, World
-from effects.errors import NotRunning
 from effects.images.twin import TwinImages
 from journal.clock import Clock, SystemClock
 from journal.codec import decode
 from journal.entry import SYSTEM, Header
 from journal.events import Event
+from projections.abilities import Abilities
 from projections.intents import DEFAULT_SUBNET, Intent
 from projections.refusals import Refusal
 
 IMAGE_DIGEST = "sha256:" + "1" * 64
 IMAGE = "docker.io/library/demo:1"
-
-
-class NoExecutor:
-    """Nothing runs here."""
-
-    async def open(self, request: ExecRequest) -> ExecSession:
-        raise NotRunning(f"{request.name} is not running")
 
 
 class Standing:
@@ -141,9 +135,10 @@ class Standing:
             engine=engine,
             memory=memory,
             containers=TwinContainers(world, _at_once),
-            executor=NoExecutor(),
+            execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
             images=images,
             subnet=DEFAULT_SUBNET,
+            abilities=Abilities(),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),
             vault=Vault(self.layout.sealed, identity.machine_key),
             clock=self.clock,

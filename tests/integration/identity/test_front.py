@@ -1,0 +1,321 @@
+"""The machine's front over the network: its certificate, tokens over restarts, cut streams, rescue, rates and limits."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from capsule.v1 import identity_pb2, identity_pb2_grpc, machine_pb2, machine_pb2_grpc
+from capsuled import listening
+from capsuled.denials import Rate
+from capsuled.startup import reset_asked
+from journal.events import CallAccepted, CallDenied, OperatorsReset
+from tests.conformance.client import Client, Key, outcome, presented_certificate
+from tests.support.house import Standing, standing
+
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Adopted:
+    """A house, its first operator, and a client with a pinned certificate."""
+
+    def __init__(self, house: Standing) -> None:
+        self.house = house
+        self.key = Key()
+        self.client = Client(house.address)
+        self.client.adopt(self.key)
+
+    def channel(self) -> grpc.Channel:
+        return self.client.channel
+
+    def metadata(self, key: Key | None = None) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {(key or self.key).token(self.client.capsule_id)}"),)
+
+    def add(self, role: int) -> Key:
+        key = Key()
+        stub = identity_pb2_grpc.IdentityServiceStub(self.channel())
+        stub.KeyAdd(
+            identity_pb2.KeyAddRequest(pubkey=key.public, name=f"role {role}", role=role),  # type: ignore[arg-type]
+            metadata=self.metadata(),
+        )
+        return key
+
+
+@pytest.fixture
+def adopted(tmp_path: Path) -> Iterator[Adopted]:
+    with standing(tmp_path / "state") as house:
+        made = Adopted(house)
+        yield made
+        made.client.close()
+
+
+def endpoint(house: Standing) -> tuple[str, int]:
+    host, _, port = house.address.rpartition(":")
+    return host, int(port)
+
+
+def test_the_certificate_is_made_once_and_is_what_the_contract_says(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        first = presented_certificate(*endpoint(house))  # a bare handshake, without ALPN
+        capsule_id = house.house.about.identity.capsule_id
+    with standing(tmp_path) as house:
+        assert presented_certificate(*endpoint(house)) == first
+        assert house.house.about.fingerprint == hashlib.sha256(first).hexdigest()
+    certificate = x509.load_der_x509_certificate(first)
+    public = certificate.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1"
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["capsule", "localhost", capsule_id]
+    assert (tmp_path / "identity" / "tls.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_client_certificate_is_asked_for_and_plain_text_gets_nothing(adopted: Adopted) -> None:
+    with grpc.insecure_channel(adopted.house.address) as channel:
+        call = channel.unary_unary("/capsule.v1.IdentityService/WhoAmI", bytes, bytes)
+        code, _ = outcome(lambda: call(b"", timeout=5), streams=False)
+        assert code is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_token_that_acted_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        adopted = Adopted(house)
+        token = f"Bearer {adopted.key.token(adopted.client.capsule_id)}"
+        stop = adopted.client.message("WorkloadStopRequest", name="nobody")
+        code, _ = outcome(lambda: adopted.client.call("WorkloadService/Stop", stop, token), streams=False)
+        assert code is grpc.StatusCode.NOT_FOUND
+        adopted.client.close()
+    with standing(tmp_path) as house:
+        client = Client(house.address)
+        for _ in range(2):
+            code, message = outcome(lambda: client.call("WorkloadService/Stop", stop, token), streams=False)
+            assert code is UNAUTHENTICATED and "used before" in message
+        client.close()
+
+
+def test_removing_a_key_cuts_its_open_streams_also_of_a_client_that_does_not_read(adopted: Adopted) -> None:
+    reader, other = adopted.add(3), adopted.add(3)
+    watch = machine_pb2_grpc.MachineServiceStub(adopted.channel()).Watch
+    followed = watch(machine_pb2.WatchRequest(), metadata=adopted.metadata(reader))
+    unread = watch(machine_pb2.WatchRequest(), metadata=adopted.metadata(reader))
+    stays = watch(machine_pb2.WatchRequest(), metadata=adopted.metadata(other))
+    assert next(followed).synced and next(stays).synced
+    adopted.client.signed(
+        adopted.key, "IdentityService/KeyRemove", adopted.client.message("KeyRemoveRequest", kid=reader.kid)
+    )
+    for stream in (followed, unread):
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stream)
+        assert caught.value.code() is UNAUTHENTICATED and "removed" in caught.value.details()  # type: ignore[attr-defined]
+    assert adopted.house.doorway.live.keys() == (other.kid,)
+    stays.cancel()
+
+
+def test_lowering_a_role_cuts_what_it_does_not_suffice_for_any_more(adopted: Adopted) -> None:
+    operator = adopted.add(2)
+    watch = machine_pb2_grpc.MachineServiceStub(adopted.channel()).Watch(
+        machine_pb2.WatchRequest(), metadata=adopted.metadata(operator)
+    )
+    assert next(watch).synced
+    messages: list[Any] = []
+    hold = threading.Event()
+
+    def pushed() -> Iterator[Any]:
+        yield adopted.client.message("ImagePushRequest", metadata={"total_bytes": 0})
+        hold.wait(30)
+
+    push = threading.Thread(
+        target=lambda: messages.append(
+            outcome(lambda: adopted.client.signed(operator, "ImageService/Push", pushed()), streams=False)
+        )
+    )
+    push.start()
+    while not adopted.house.house.engine.machine.streams:
+        adopted.house.entries()
+    identity_pb2_grpc.OperatorServiceStub(adopted.channel()).SetRole(
+        identity_pb2.SetRoleRequest(kid=operator.kid, role=identity_pb2.OPERATOR_ROLE_READER),
+        metadata=adopted.metadata(),
+    )
+    push.join(30)
+    hold.set()
+    assert messages == [(grpc.StatusCode.PERMISSION_DENIED, "this key is a reader's now, which does not suffice here")]
+    assert watch.is_active()
+    watch.cancel()
+
+
+def test_in_rescue_the_copy_of_the_operators_lets_them_look_and_nobody_adopt(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        adopted = Adopted(house)
+        reader, gone = adopted.add(3), adopted.add(1)
+        adopted.client.signed(
+            adopted.key, "IdentityService/KeyRemove", adopted.client.message("KeyRemoveRequest", kid=gone.kid)
+        )
+        adopted.client.close()
+    data = tmp_path / "journal" / "data.mdb"
+    content = bytearray(data.read_bytes())
+    at = content.find(b"daemon.started")
+    while at >= 0:
+        content[at] ^= 1
+        at = content.find(b"daemon.started", at)
+    data.write_bytes(bytes(content))
+    with standing(tmp_path) as house:
+        assert house.house.memory.journal is None
+        client = Client(house.address)
+        client.capsule_id = house.house.about.identity.capsule_id
+        for key in (adopted.key, reader):
+            assert client.signed(key, "IdentityService/WhoAmI", client.message("WhoAmIRequest")).kid == key.kid
+        keys = client.signed(adopted.key, "IdentityService/KeyList", client.message("KeyListRequest")).keys
+        assert {key.kid for key in keys} == {adopted.key.kid, reader.kid}
+        code, _ = outcome(lambda: client.signed(gone, "IdentityService/WhoAmI", client.message("WhoAmIRequest")), False)
+        assert code is UNAUTHENTICATED
+        stranger = client.message("AdoptRequest", pubkey=Key().public)
+        code, message = outcome(lambda: client.call("IdentityService/Adopt", stranger), False)
+        assert code is grpc.StatusCode.FAILED_PRECONDITION and "adoption window closed" in message
+        assert client.adopt(adopted.key).capsule_id == client.capsule_id
+        code, message = outcome(
+            lambda: client.signed(
+                adopted.key, "WorkloadService/Start", client.message("WorkloadStartRequest", name="x")
+            ),
+            False,
+        )
+        assert code is not grpc.StatusCode.OK and "nothing can be changed" in message
+        client.close()
+
+
+def test_whoever_knocks_for_long_fills_no_disk_and_is_counted(tmp_path: Path) -> None:
+    with standing(tmp_path, rate=Rate(burst=5, every_s=3_600)) as house:
+        adopted = Adopted(house)
+        request = adopted.client.message("WorkloadListRequest")
+        for _ in range(300):
+            assert outcome(lambda: adopted.client.call("WorkloadService/List", request), False)[0] is UNAUTHENTICATED
+        reader = adopted.add(3)
+        denied = outcome(
+            lambda: adopted.client.signed(
+                reader, "WorkloadService/Stop", adopted.client.message("WorkloadStopRequest")
+            ),
+            False,
+        )
+        assert denied[0] is grpc.StatusCode.PERMISSION_DENIED
+        told = [(header, event) for header, event in house.entries() if isinstance(event, CallDenied)]
+        assert [event.reason for _, event in told] == ["NO_TOKEN"] * 5 + ["ROLE_LACKS"]
+        adopted.client.close()
+    with standing(tmp_path) as house:
+        events = [event for _, event in house.entries() if isinstance(event, CallDenied) and event.reason == "NO_TOKEN"]
+        assert [event.count for event in events] == [1] * 5 + [295]
+
+
+def test_adoption_that_is_refused_or_changes_nothing_fills_no_disk_either(tmp_path: Path) -> None:
+    with standing(tmp_path, rate=Rate(burst=5, every_s=3_600)) as house:
+        adopted = Adopted(house)
+        for _ in range(50):
+            stranger = adopted.client.message("AdoptRequest", pubkey=Key().public)
+            code, _ = outcome(partial(adopted.client.call, "IdentityService/Adopt", stranger), False)
+            assert code is grpc.StatusCode.FAILED_PRECONDITION
+            adopted.client.adopt(adopted.key)
+        events = [event for _, event in house.entries()]
+        assert sum(isinstance(event, CallDenied) for event in events) == 5
+        assert sum(isinstance(event, CallAccepted) for event in events) == 1
+        adopted.client.close()
+
+
+def test_errors_carry_an_error_info(adopted: Adopted) -> None:
+    request = adopted.client.message("KeyRemoveRequest", kid=adopted.key.kid)
+    with pytest.raises(grpc.RpcError) as caught:
+        adopted.client.signed(adopted.key, "IdentityService/KeyRemove", request)
+    trailing = dict(caught.value.trailing_metadata())  # type: ignore[attr-defined]
+    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.reason, info.domain, info.metadata["fields"]) == ("LAST_ADMIN", "capsule.v1", "kid")
+    assert trailing["capsule-reason"] == "LAST_ADMIN" and status.message == caught.value.details()  # type: ignore[attr-defined]
+
+
+def test_health_is_told_to_anybody_and_reflection_to_admins(adopted: Adopted) -> None:
+    check = health_pb2_grpc.HealthStub(adopted.channel()).Check
+    assert check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
+    assert check(health_pb2.HealthCheckRequest(service="capsule.v1.WorkloadService")).status == 1
+    assert outcome(lambda: check(health_pb2.HealthCheckRequest(service="no")), False)[0] is grpc.StatusCode.NOT_FOUND
+    ask = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    (answer,) = reflection_pb2_grpc.ServerReflectionStub(adopted.channel()).ServerReflectionInfo(
+        ask, metadata=adopted.metadata()
+    )
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"capsule.v1.WorkloadService", "grpc.health.v1.Health"} <= names
+
+
+def test_bytes_that_are_no_message_are_the_clients_error(adopted: Adopted) -> None:
+    for service, method in (("WorkloadService", "Get"), ("IdentityService", "KeyAdd")):
+        call = adopted.channel().unary_unary(f"/capsule.v1.{service}/{method}", bytes, bytes)
+        code, message = outcome(lambda: call(b"\xff\xff\xff", metadata=adopted.metadata()), False)  # noqa: B023
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "no message of its type" in message
+
+
+def test_what_is_too_large_is_refused_and_others_are_served(adopted: Adopted) -> None:
+    call = adopted.channel().unary_unary("/capsule.v1.WorkloadService/Get", bytes, bytes)
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+    large = b"\x0a" + b"\x80\x80\x80\x04" + b"x" * (8 << 20)
+    assert outcome(lambda: call(large, metadata=adopted.metadata()), False)[0] is exhausted
+    heavy = (*adopted.metadata(), ("padding", "x" * (64 << 10)))
+    assert outcome(lambda: call(b"", metadata=heavy), False)[0] is exhausted
+    adopted.client.signed(adopted.key, "IdentityService/WhoAmI", adopted.client.message("WhoAmIRequest"))
+
+
+def test_silent_clients_hold_nobody_up_and_leave_room(adopted: Adopted) -> None:
+    silent = [socket.create_connection(endpoint(adopted.house), 10) for _ in range(64)]
+    half = [adopted.channel().stream_unary("/capsule.v1.IdentityService/Adopt", bytes, bytes) for _ in range(32)]
+    hold = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        hold.wait(30)
+        yield from ()
+
+    waiting = [call.future(nothing()) for call in half]
+    fresh = Client(adopted.house.address)
+    fresh.capsule_id = adopted.client.capsule_id
+    for _ in range(20):
+        fresh.signed(adopted.key, "IdentityService/WhoAmI", fresh.message("WhoAmIRequest"))
+    fresh.close()
+    hold.set()
+    for call in waiting:
+        assert call.exception().code() is grpc.StatusCode.INVALID_ARGUMENT
+    for one in silent:
+        one.close()
+
+
+def test_connections_are_bounded_on_the_network_and_the_socket_stays_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [("grpc.max_allowed_incoming_connections", 4), ("grpc.server_handshake_timeout_ms", 500)]
+    monkeypatch.setattr(listening, "_NETWORK", listening._NETWORK + few)
+    with standing(tmp_path / "state") as house:
+        held = [socket.create_connection(endpoint(house), 10) for _ in range(4)]
+        with socket.create_connection(endpoint(house), 10) as one_more:
+            assert one_more.recv(1) == b""
+        with grpc.insecure_channel(f"unix:{house.layout.socket}") as channel:
+            identity_pb2_grpc.IdentityServiceStub(channel).WhoAmI(identity_pb2.WhoAmIRequest(), timeout=10)
+        assert held[0].recv(1) == b""  # the handshake took too long
+        for one in held:
+            one.close()
+
+
+def test_a_file_takes_the_keys_off_only_while_it_is_fresh(tmp_path: Path) -> None:
+    import os
+
+    file = tmp_path / "RESET_AUTH"
+    assert reset_asked(file) == ()
+    file.touch()
+    assert reset_asked(file) == (OperatorsReset("RESET_AUTH"),)
+    made = file.stat().st_mtime
+    for at, counts in ((made - 290, True), (made - 310, False), (made + 310, False)):
+        os.utime(file, (at, at))
+        assert bool(reset_asked(file)) is counts
