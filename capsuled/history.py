@@ -1,8 +1,8 @@
 """The journal as clients see it: entries as messages, filtered lists, followed tails, and cause trees."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import msgspec
 
@@ -179,12 +179,20 @@ def message_of(stored: Stored, stream: str = "facts") -> pb.HistoryEntry:
         version=header.version,
         effect_on_state=header.effect_on_state,
         summary=" ".join(summary.split()),
-        body_json=json.dumps(body, ensure_ascii=False),
+        body_json=_as_json(body),
         stream=stream,
         hash=stored.hash.hex(),
         objects=objects_of(body),
         excised=stored.excised,
     )
+
+
+def _as_json(body: dict[str, Any]) -> str:
+    """Whatever a body holds, also one of a newer release: bytes as base64, what JSON has no word for as text."""
+    try:
+        return msgspec.json.encode(body, enc_hook=repr).decode()
+    except (TypeError, ValueError):
+        return "{}"
 
 
 def _actor(actor: Actor) -> str:

@@ -14,8 +14,8 @@ from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.tokens import LIFE_S, SKEW_S
 from journal.clock import Clock
-from journal.codec import decode
-from journal.entry import SYSTEM, Header
+from journal.codec import BadBody, decode
+from journal.entry import SYSTEM, Header, MalformedEntry
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError, JournalReadOnly
 from journal.events import (
@@ -81,7 +81,11 @@ async def open_memory(directory: Path, clock: Clock) -> Memory:
     except JournalDamaged as error:
         return await _salvaged(directory, str(error))
     reader = Reader(environment)
-    recalled = recall(reader)
+    try:
+        recalled = recall(reader)
+    except (BadBody, MalformedEntry) as error:  # behind the newest entries, which were looked at apart
+        environment.close()
+        return await _salvaged(directory, str(error))
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
     if recalled.frozen_by:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)

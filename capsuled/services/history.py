@@ -102,8 +102,10 @@ class HistoryService(HistoryServiceServicer):
 
     async def Export(self, request: pb.ExportRequest, context: Any) -> AsyncIterator[pb.ExportChunk]:
         """The archive, up to the entry that is the newest now."""
-        upto = self._engine.machine.seq
-        await self._engine.durable(upto)
+        await self._engine.durable()
+        # Not the head state's place: a frozen daemon's ends before what it cannot read, which has to be taken along.
+        last = self._reader.last()
+        upto = 0 if last is None else last.header.seq
         for block in archive.export(self._reader, self._environment.journal_id, upto or LAST):
             for start in range(0, len(block), EXPORT_BYTES):
                 yield pb.ExportChunk(data=block[start : start + EXPORT_BYTES])

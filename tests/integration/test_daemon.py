@@ -117,42 +117,6 @@ def test_a_damaged_journal_is_served_read_only_while_everything_runs(capsule: Da
     assert Path(f"/proc/{pid}").exists()
 
 
-def test_a_journal_of_a_newer_release_freezes_the_daemon(capsule: Daemon) -> None:
-    capsule.apply(manifest("runs", SERVE), "--wait")
-    pid = capsule.status("runs")["pid"]
-    assert capsule.stop() == 0
-    append_from_the_future(capsule.state / "journal")
-    capsule.start()
-    info = capsule.ctl("capsule", "info")
-    assert "frozen" in info.stderr and "workload.teleported" in info.stderr
-    assert capsule.good("list", "-o", "name") == "runs\n"
-    assert capsule.ctl("stop", "runs").returncode == 0  # an emergency stop acts, and says that it is not remembered
-    assert "workload.teleported" in capsule.good("history", "-n", "3")
-    capsule.until(lambda: not Path(f"/proc/{pid}").exists(), "it was stopped")
-    refused = capsule.ctl("start", "runs")
-    assert refused.returncode == 1 and "only a newer release may act" in refused.stderr
-
-
-def append_from_the_future(directory: Path) -> None:
-    """One well-chained `must` entry of a type that this release does not know."""
-    from journal.entry import SYSTEM, Header, encode_header, hash_body, pack
-    from journal.environment import Environment
-    from journal.reader import Reader
-
-    environment = Environment(directory)
-    last = Reader(environment).last()
-    assert last is not None
-    salt, body = os.urandom(16), b"\x81\xa4name\xa4runs"
-    seq = last.header.seq + 1
-    header = Header(
-        seq, last.header.at, last.header.boot, last.header.mono, "9.0.0", "", SYSTEM, 0, 0,
-        "workload.teleported", 1, "must", hash_body(salt, body), last.hash,
-    )  # fmt: skip
-    with environment.lmdb.begin(write=True) as txn:
-        txn.put(seq.to_bytes(8, "big"), pack(encode_header(header), salt, body), db=environment.db["facts"])
-    environment.close()
-
-
 def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
     capsule.apply(manifest("again", SERVE), "--wait")
     capsule.apply(manifest("stopped", SERVE), "--wait")

@@ -12,6 +12,7 @@ import msgspec
 from journal.entry import SYSTEM, Actor, Header, Stored, encode_header, genesis, hash_body, pack, unpack
 from journal.environment import Environment
 from journal.events import CallAccepted, Event, type_of
+from journal.reader import Reader
 from journal.writer import Journal
 from tests.support.clock import HandClock
 
@@ -28,6 +29,8 @@ class Ledger:
     first_seq: int = 1
     first_prev: bytes | None = None
     release: str = "0.0.1"
+    boot: str = "boot-1"
+    mono: int = 0
 
     @property
     def seq(self) -> int:
@@ -57,7 +60,7 @@ class Ledger:
         first = genesis(self.journal_id) if self.first_prev is None else self.first_prev
         prev = self.entries[-1].hash if self.entries else first
         header = Header(
-            seq, at or 1_700_000_000_000_000_000 + seq, "boot-1", seq * 1_000_000, self.release, "", actor, cause, call,
+            seq, at or 1_700_000_000_000_000_000 + seq, self.boot, self.mono + seq * 1_000_000, self.release, "", actor, cause, call,
             tag, version, effect, hash_body(SALT, content), prev,
         )  # fmt: skip
         stored = unpack(pack(encode_header(header), SALT, content))
@@ -130,3 +133,13 @@ def live_once(directory: Path) -> None:
         await Journal(Environment(directory), HandClock()).close()
 
     asyncio.run(main())
+
+
+def newer_release(directory: Path) -> Ledger:
+    """A chain that goes on where the journal in `directory` ends, as a newer release would write it; `keep` adds it."""
+    reader = Reader.open(directory)
+    last = reader.last()
+    reader.close()
+    assert last is not None
+    header = last.header
+    return Ledger(first_seq=header.seq + 1, first_prev=last.hash, release="9.0.0", boot=header.boot, mono=header.mono)

@@ -1,0 +1,121 @@
+"""Planted values, and then a search through everything that is kept or shown: none of them stands there in clear."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import SERVE, Daemon, daemon, manifest
+
+pytestmark = pytest.mark.real
+
+PLANTED = {
+    "first": "planted-env-4711-first",
+    "second": "planted-env-4711-second",
+    "refused": "planted-env-4711-refused",
+    "dry": "planted-env-4711-dry",
+    "exec": "planted-exec-4711-env",
+    "stdin": "planted-exec-4711-stdin",
+    "output": "planted-exec-4711-output",
+    "log": "planted-log-4711-line",
+}
+OUTPUT_SCRIPT = "printf 'planted-exec-4711-%s' output"
+LOG_SCRIPT = "printf 'planted-log-4711-%s\\n' line; " + SERVE
+
+
+@pytest.fixture(scope="module")
+def lived() -> Iterator[Daemon]:
+    """A daemon that was told every planted value in every way there is, killed and started between."""
+    with daemon() as capsule:
+        capsule.push_image()
+        capsule.apply(manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["first"]}), "--wait")
+        refused = manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["refused"], "not good": "x"})
+        assert capsule.ctl("apply", "-f", "-", stdin=refused).returncode == 1
+        refused = manifest("Bad Name", LOG_SCRIPT, env={"TOKEN": PLANTED["refused"]})
+        assert capsule.ctl("apply", "-f", "-", stdin=refused).returncode == 1
+        dry = manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["dry"]})
+        assert capsule.ctl("apply", "-f", "-", "--dry-run", stdin=dry).returncode == 0
+        assert capsule.ctl("diff", "-f", "-", stdin=dry).returncode == 1
+        capsule.good("exec", "-e", f"TOKEN={PLANTED['exec']}", "web", "--", "sh", "-c", "true")
+        capsule.good("exec", "-i", "web", "--", "sh", "-c", "cat > /dev/null", stdin=PLANTED["stdin"])
+        assert capsule.good("exec", "web", "--", "sh", "-c", OUTPUT_SCRIPT) == PLANTED["output"]
+        assert PLANTED["log"] in capsule.good("logs", "web")
+        capsule.kill()
+        capsule.start()
+        capsule.apply(manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["second"]}), "--wait")
+        yield capsule
+
+
+def clear_in(content: bytes) -> list[str]:
+    forms = {
+        name: (value.encode(), base64.b64encode(value.encode()).rstrip(b"=")[:-2]) for name, value in PLANTED.items()
+    }
+    return [name for name, found in forms.items() if any(form in content for form in found)]
+
+
+def test_no_file_that_the_house_writes_holds_a_planted_value(lived: Daemon) -> None:
+    """What containerd keeps of a container's process and what the workload itself wrote are not the house's words."""
+    searched: list[str] = []
+    for path in sorted(lived.state.rglob("*")):
+        inside = path.relative_to(lived.state).parts
+        if not path.is_file() or inside[0] == "containerd" or inside[:2] == ("logs", "web"):
+            continue
+        assert clear_in(path.read_bytes()) == [], path
+        searched.append("/".join(inside[:-1]))
+    assert {"journal", "sealed", "identity", "logs/.capsuled"} <= set(searched)
+    assert clear_in((lived.scratch / "out").read_bytes()) == []
+
+
+def test_nothing_that_is_shown_holds_a_planted_value(lived: Daemon) -> None:
+    for shown in (
+        ["history", "--reads", "-o", "json"],
+        ["history", "-o", "wide"],
+        ["get", "web", "-o", "yaml"],
+        ["get", "web"],
+        ["list", "-o", "wide"],
+        ["capsule", "logs"],
+        ["journal", "stats", "-o", "wide"],
+    ):
+        assert clear_in(lived.good(*shown).encode()) == [], shown
+    for event in lived.history():
+        tree = lived.good("history", "show", str(event["seq"]), "-o", "json") if event["seq"] % 7 == 0 else ""
+        assert clear_in(tree.encode()) == []
+
+
+def test_an_archive_of_the_memory_holds_no_planted_value(lived: Daemon, tmp_path: Path) -> None:
+    from journal.archive import Archive
+
+    lived.good("journal", "export", str(tmp_path / "memory.capsule"))
+    with (tmp_path / "memory.capsule").open("rb") as source:
+        entries = list(Archive(source).entries())
+    assert len(entries) > 30
+    assert clear_in(b"\n".join(stored.header_bytes + stored.body for _, stored in entries)) == []
+
+
+def test_the_text_that_stands_for_a_value_applied_back_keeps_it(lived: Daemon) -> None:
+    printed = lived.good("get", "web", "-o", "yaml")
+    assert "sealed:" in printed and lived.apply(printed) == "workload/web unchanged\n"
+    ask = ["exec", "web", "--", "sh", "-c", "echo $TOKEN"]
+    assert lived.good(*ask) == PLANTED["second"] + "\n"
+    renamed = json.loads(lived.good("get", "web", "-o", "json"))
+    renamed["container"]["env"] = {"TOKEN": renamed["container"]["env"]["TOKEN"], "MORE": "plain"}
+    lived.apply(json.dumps(renamed), "--wait")
+    lived.until(lambda: lived.ctl(*ask).stdout == PLANTED["second"] + "\n", "it runs with the kept value")
+
+
+def test_a_name_that_stands_for_no_value_of_the_workload_is_refused(lived: Daemon) -> None:
+    guessed = manifest("web", LOG_SCRIPT, env={"TOKEN": "sealed:" + "0" * 32})
+    refused = lived.ctl("apply", "-f", "-", stdin=guessed)
+    assert refused.returncode == 1 and "no such sealed value" in refused.stderr
+    sealed = lived.data("get", "web")["container"]["env"]["TOKEN"]
+    thief = lived.ctl("apply", "-f", "-", stdin=manifest("thief", "env", env={"TOKEN": sealed}))
+    assert thief.returncode == 1 and "no such sealed value" in thief.stderr, "another workload cannot borrow it"
+
+
+def test_values_are_sealed_once_each_and_refused_ones_not_at_all(lived: Daemon) -> None:
+    sealed = {path.name for path in (lived.state / "sealed").iterdir()}
+    assert all((lived.state / "sealed" / name).stat().st_mode & 0o777 == 0o600 for name in sealed)
+    shown = lived.data("get", "web")["container"]["env"]
+    assert {value.removeprefix("sealed:") for value in shown.values()} <= sealed
