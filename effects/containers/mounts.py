@@ -60,11 +60,11 @@ def _system(run: ContainerRun) -> Iterable[dict[str, Any]]:
     )
     if run.host_ipc:
         yield _bind("/dev/shm", "/dev/shm")
-        yield _bind("/dev/mqueue", "/dev/mqueue")
     else:
         size = f"size={run.shm_bytes}"
         yield _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", size)
-        yield _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
+    # Of the namespace it is mounted in: the machine's queues, where that is the machine's.
+    yield _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
     if run.network == "host":
         # Without a network namespace of its own, a container may not mount sysfs: it gets the machine's.
         yield _mount("/sys", "none", "/sys", "rbind", *kernel)

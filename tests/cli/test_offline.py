@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from capsulectl.app import app
 from capsulectl.errors import Failure
 from capsulectl.fields import FIELDS
 from capsulectl.logs import Printer, stamp
-from capsulectl.manifests import OUTPUT_ONLY, VolumeManifest, load
+from capsulectl.manifests import OUTPUT_ONLY, VolumeManifest, load, short_name
 from capsulectl.schema import json_schema
 from tests.support.daemon import BIN
 
@@ -129,6 +130,18 @@ def test_every_field_is_explained_and_no_other() -> None:
         inner = [field.message_type for field in fields if field.message_type is not None]
         messages += [one for one in inner if not one.GetOptions().map_entry]
     assert FIELDS.keys() - seen == {"Volume"}
+
+
+def test_the_manual_names_every_field_of_a_container() -> None:
+    manual = (ROOT / "docs" / "workloads.md").read_text()
+    fields = pb.ContainerSpec.DESCRIPTOR.fields
+    assert [one.json_name for one in fields if not {f"`{one.json_name}", f"`{short_name(one)}`"} & _words(manual)] == []
+
+
+def _words(text: str) -> set[str]:
+    """Every name in code, as it begins and as a whole."""
+    names = re.findall(r"`([A-Za-z]+)(`?)", text)
+    return {f"`{name}" for name, _ in names} | {f"`{name}`" for name, whole in names if whole}
 
 
 def test_the_schema_names_the_fields_of_the_parser() -> None:

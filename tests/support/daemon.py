@@ -108,6 +108,13 @@ class Daemon:
                     return int(entry.name)
         raise AssertionError("containerd is not running")
 
+    def until_gone(self, pid: int, seconds: float = 30) -> None:
+        """Wait for a process to end, daemon or not."""
+        deadline = time.monotonic() + seconds
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < deadline, f"{pid} lives on"
+            time.sleep(0.05)
+
     def push_image(self, name: str = "demo:1") -> None:
         """Bring the demo image."""
         path = self.scratch / "demo.tar"
