@@ -53,6 +53,8 @@ for shortcut, path, summary in (
 
 image = _group("image", "The image cache.")
 _add(image, "image:list_", "list ls", "List images.")
+_add(image, "image:rm", "rm remove", "Take images out of the cache. One that a workload uses is refused.")
+_add(image, "image:gc", "gc", "Take out what no workload's last five revisions need.")
 _add(image, "image:push", "push", "Load an OCI or docker-save archive into the cache.")
 
 capsule = _group("capsule", "The machine itself.")

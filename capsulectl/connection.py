@@ -68,6 +68,11 @@ class Connection:
         return self.stub("image", "ImageService")
 
     @property
+    def image_cache(self) -> Any:
+        """ImageCacheService."""
+        return self.stub("image_cache", "ImageCacheService")
+
+    @property
     def capsule(self) -> Any:
         """CapsuleService."""
         return self.stub("capsule", "CapsuleService")

@@ -7,41 +7,122 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from capsule.v1 import image_cache_pb2
 from capsule.v1 import image_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, Output
-from capsulectl.render import age, plain, say, size, table, write
-from capsulectl.workload import short_image
+from capsulectl.options import COMMON, Common, DryRun, Output, Yes
+from capsulectl.render import age, moment, plain, say, size, table, write
+from capsulectl.workload import confirm, short_image
 
 CHUNK_BYTES = 1 << 20
+NO_NAME = "(none)"
 PUSH_S = 1_800.0
 
 
-def list_(*, output: Output = "table", common: Common = COMMON) -> None:
-    """List images.
+def image_names(context: object) -> list[str]:
+    """For the shell's completion: what the machine has. A machine that does not answer completes nothing."""
+    try:
+        connection = Connection()
+        answer = connection.call(connection.images.List, pb.ImageListRequest(), timeout=1)
+    except Failure:
+        return []
+    return [short_image(image.name) for image in answer.images]
 
-    Example: capsulectl image list
+
+Ref = Annotated[str, Parameter(help="An image's name, or its digest.", completer=image_names)]
+
+
+def list_(
+    *,
+    all_: Annotated[
+        bool, Parameter(name=["-a", "--all"], negative="", help="Also images that are kept without a name.")
+    ] = False,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """List images. SIZE is what is stored as it came; UNPACKED comes on top of it, shared layers counted in full.
+
+    Example: capsulectl image list -o wide
     """
     connection = Connection(common.capsule)
-    images = connection.call(connection.images.List, pb.ImageListRequest()).images
+    request = pb.ImageListRequest(all=all_, details=output != "table" and output != "name")
+    images = connection.call(connection.images.List, request).images
     if output in ("json", "yaml"):
         write([plain(image) for image in images], output)
     elif output == "name":
         for image in images:
-            print(image.name)
-    else:
-        short = output == "table"
+            print(image.name or image.index_digest)
+    elif output == "table":
         rows = [
             (
-                short_image(image.name) if short else image.name,
-                image.digest[:19] if short else image.digest,
+                short_image(image.name) or NO_NAME,
+                image.digest[:19],
                 size(image.size_bytes),
-                age(image.created_unix * 1_000_000_000),
+                age(_ns(image.created_unix)),
             )
             for image in images
         ]
         print(table(("NAME", "DIGEST", "SIZE", "AGE"), rows))
+    else:
+        print(table(("NAME", "DIGEST", "SIZE", "UNPACKED", "BUILT", "AGE", "USED BY"), [_wide(one) for one in images]))
+
+
+def _wide(image: Any) -> tuple[str, ...]:
+    return (
+        image.name or NO_NAME,
+        image.digest,
+        size(image.size_bytes),
+        size(image.unpacked_bytes),
+        moment(_ns(image.built_unix))[:10] if image.built_unix else "",
+        age(_ns(image.created_unix)),
+        ", ".join((*image.used_by, *(f"({name})" for name in image.kept_for))),
+    )
+
+
+def _ns(seconds: int) -> int:
+    return seconds * 1_000_000_000
+
+
+def rm(
+    refs: Annotated[list[Ref], Parameter(negative="")], /, *, dry_run: DryRun = False, common: Common = COMMON
+) -> None:
+    """Take images out of the cache. One that a workload uses is refused.
+
+    Example: capsulectl image rm web:1
+    """
+    connection = Connection(common.capsule)
+    caches = connection.image_cache
+    for ref in refs:
+        request = image_cache_pb2.ImageRemoveRequest(ref=ref, dry_run=dry_run)
+        _tell(connection.call(caches.Remove, request), dry_run, common)
+
+
+def gc(
+    *,
+    all_: Annotated[bool, Parameter(name=["-a", "--all"], negative="", help="Also images that have a name.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    common: Common = COMMON,
+) -> None:
+    """Take out of the cache what no workload's last five revisions need, and what broken-off pushes and pulls left.
+
+    Example: capsulectl image gc --all --dry-run
+    """
+    if all_ and not dry_run:
+        confirm("Remove every image that no workload's last revisions use?", yes)
+    connection = Connection(common.capsule)
+    request = image_cache_pb2.ImageCollectRequest(all=all_, dry_run=dry_run)
+    _tell(connection.call(connection.image_cache.Collect, request), dry_run, common)
+
+
+def _tell(removal: Any, dry_run: bool, common: Common) -> None:
+    for name in removal.names:
+        print(short_image(name))
+    for digest in removal.digests:
+        print(digest)
+    would = "would be freed, and their unpacked layers" if dry_run else "freed"
+    say(f"{size(removal.freed_bytes)} {would}", common.quiet)
 
 
 def push(

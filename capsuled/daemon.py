@@ -17,6 +17,7 @@ from capsuled.front import House, make_doorway, make_servers
 from capsuled.host import capabilities, cgroup_parent, linux_network, sparse_volumes
 from capsuled.host import memory as memory_of_machine
 from capsuled.identity import Identity, load_or_make
+from capsuled.image_cache import ImageCache
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Snapshots
@@ -106,6 +107,7 @@ async def _serve(
                 await _open_life(engine, memory, clock, layout)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             logs = Logs(engine, layout.logs, log_file, clock, group)
+            cache = ImageCache(engine, drivers.images, clock)
             house = House(
                 layout=layout,
                 engine=engine,
@@ -113,6 +115,7 @@ async def _serve(
                 containers=drivers.containers,
                 execs=execs,
                 images=drivers.images,
+                cache=cache,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
                 logs=logs,
@@ -127,7 +130,7 @@ async def _serve(
             _announce(about, layout, engine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
-                group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state)),
+                group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state, cache)),
                 group.create_task(_keep_snapshots(engine, snapshots)),
             ]
             await _until_end(stopping, memory)
@@ -185,7 +188,7 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
 
 def _drivers(layout: Layout, host: Host, network: LinuxNetwork, volumes: SparseVolumes) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
-    images = ContainerdImages(connection, layout.spool)
+    images = ContainerdImages(connection)
     containers = ContainerdDriver(connection, images.unpacker, host, layout.logs, layout.containers, layout.runc)
     return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images, network, volumes)
 
@@ -199,6 +202,7 @@ async def _act(
     about: About,
     group: asyncio.TaskGroup,
     state: State,
+    cache: ImageCache,
 ) -> None:
     """Once the runtime answers: look at everything, and only then plan and act."""
     about.containerd_version = await drivers.connection.ready()
@@ -214,6 +218,8 @@ async def _act(
         await watch.look()
         await storage.look()
         if state.acts:
+            await cache.look()
+            inner.create_task(cache.run())
             actions = Actions(engine, drivers.containers, drivers.network, drivers.volumes, vault.environment, clock)
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = runner.acting_on

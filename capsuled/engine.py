@@ -24,10 +24,12 @@ from projections.intents import (
     Adopt,
     Apply,
     ChangeRole,
+    CollectImages,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
     Intent,
+    RemoveImage,
     RemoveKey,
     Stop,
 )
@@ -321,10 +323,14 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return (*volumes, *(declared.name for declared in intent.workloads))
         case Adopt() | AddKey() | RemoveKey() | ChangeRole():
             return (intent.kid,)
+        case RemoveImage():
+            return (intent.ref,)
+        case CollectImages():
+            return ()
         case _:
             return (intent.name,)
 
 
 def _is_release(intent: Intent) -> bool:
     """Calls that free something may use the journal's reserve: with a full disk they are what helps."""
-    return isinstance(intent, Stop | Delete | DeleteVolume | DeleteSnapshot)
+    return isinstance(intent, Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages)

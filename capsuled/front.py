@@ -13,6 +13,7 @@ from capsule.v1 import (
     capsule_pb2_grpc,
     history_pb2_grpc,
     identity_pb2_grpc,
+    image_cache_pb2_grpc,
     image_pb2_grpc,
     machine_pb2_grpc,
     volume_pb2_grpc,
@@ -25,6 +26,7 @@ from capsuled.doors import Interceptor, LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.image_cache import ImageCache
 from capsuled.layout import Layout
 from capsuled.listening import bind_socket, bind_tls, local_server, network_server
 from capsuled.live import LiveStreams
@@ -40,7 +42,7 @@ from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService
 from capsuled.services.identity import IdentityService, Me, OperatorService
-from capsuled.services.images import ImageService
+from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
@@ -65,6 +67,7 @@ class House(msgspec.Struct):
     containers: ContainerDriver
     execs: ExecStreams
     images: ImageStore
+    cache: ImageCache
     subnet: str
     abilities: Abilities
     logs: Logs
@@ -162,7 +165,11 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         ),
         "ImageService": (
             image_pb2_grpc.add_ImageServiceServicer_to_server,
-            ImageService(engine, house.images),
+            ImageService(engine, house.images, house.cache),
+        ),
+        "ImageCacheService": (
+            image_cache_pb2_grpc.add_ImageCacheServiceServicer_to_server,
+            ImageCacheService(house.cache),
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,

@@ -46,10 +46,6 @@ class Layout(msgspec.Struct, frozen=True):
         return self.state / "containerd"
 
     @property
-    def spool(self) -> Path:
-        return self.state / "images" / "incoming"
-
-    @property
     def containers(self) -> Path:
         return self.state / "containers"
 

@@ -66,8 +66,9 @@ class Resolver:
                 return env
             pin = await self._pin(machine, one.declared, pull)
             absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
+            cached = pin is not None and pin.index_digest in machine.cached
             spec = replace(one.declared.spec, env=env)
-            declared.append(replace(one.declared, resolved=pin, spec=spec, absent_paths=absent))
+            declared.append(replace(one.declared, resolved=pin, cached=cached, spec=spec, absent_paths=absent))
         return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities)
 
     def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
@@ -94,7 +95,9 @@ class Resolver:
         if before is not None and before.spec.image.ref == declared.image_ref and not pull:
             return before.spec.image  # pinned: nobody has to be asked
         found = await self._images.resolve(declared.image_ref)
-        return None if found is None else ImagePin(declared.image_ref, found.index_digest, found.platform_digest)
+        if found is None or machine.leaving.keys() & {declared.image_ref, found.index_digest}:
+            return None
+        return ImagePin(declared.image_ref, found.index_digest, found.platform_digest)
 
 
 def _host_paths(spec: ContainerSpec) -> Iterator[tuple[str, str]]:

@@ -50,6 +50,8 @@ METHODS: dict[str, Rule] = {
     "OperatorService/SetRole": _acts("admin"),
     "ImageService/List": _reads("reader"),
     "ImageService/Push": _acts("operator"),
+    "ImageCacheService/Remove": _acts("operator"),
+    "ImageCacheService/Collect": _acts("operator"),
     "InstallService/Status": _reads("open"),  # registered in installer mode only
     "InstallService/Install": _acts("open"),
     "MachineService/ApplyAll": _acts("operator"),

@@ -38,6 +38,51 @@ class ImageUnreadable(DriverError):
     permanent = True
 
 
+class ImageCorrupt(DriverError):
+    """Raised when a blob is not what its digest says."""
+
+    reason = "IMAGE_CORRUPT"
+    permanent = True
+
+
+class WrongArchitecture(DriverError):
+    """Raised when an image has nothing for this machine's processor."""
+
+    reason = "WRONG_ARCHITECTURE"
+    permanent = True
+
+
+class ImageUnknown(DriverError):
+    """Raised when a registry does not have what it is asked for."""
+
+    reason = "IMAGE_NOT_FOUND"
+    permanent = True
+
+
+class RegistryUnreachable(DriverError):
+    """Raised when a registry does not answer, or answers that it cannot just now. `retry_after_s` is its own wish."""
+
+    reason = "REGISTRY_UNREACHABLE"
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RegistryUntrusted(DriverError):
+    """Raised when a registry's certificate is signed by nobody this machine knows, or is another host's."""
+
+    reason = "REGISTRY_UNTRUSTED"
+    permanent = True
+
+
+class RegistryDenied(DriverError):
+    """Raised when a registry wants credentials, or other ones."""
+
+    reason = "REGISTRY_DENIED"
+    permanent = True
+
+
 class EntrypointMissing(DriverError):
     """Raised when there is no command to execute: it is not there, or none was given."""
 

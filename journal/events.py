@@ -507,6 +507,37 @@ class ImagePushed(Event, frozen=True, omit_defaults=True, tag="image.pushed"):
     bytes_received: int = 0
 
 
+class ImageRemovalRequested(Event, frozen=True, omit_defaults=True, tag="image.removal_requested"):
+    """Names and digests shall leave the image cache; with `partial` also what interrupted pushes and pulls left."""
+
+    refs: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    partial: bool = False
+
+
+class ImageRemoved(Event, frozen=True, omit_defaults=True, tag="image.removed"):
+    """Names and digests have left the image cache, and this much of the disk is free again."""
+
+    refs: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    partial: bool = False
+    freed_bytes: int = 0
+
+
+class ImageFound(Event, frozen=True, omit_defaults=True, tag="image.found"):
+    """The image cache holds what the journal did not know: another tool's, or a push whose daemon died at its end.
+    An image without a `ref` is there under its digest alone."""
+
+    images: tuple[PushedImage, ...]
+
+
+class ImageLost(Event, frozen=True, omit_defaults=True, tag="image.lost"):
+    """The image cache does not hold any more what the journal said: somebody else removed it."""
+
+    refs: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+
 # --- the daemon and the journal itself ---------------------------------------------------------------------------
 
 
@@ -598,6 +629,10 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     NetworkDetached,
     NetworkDrifted,
     ImagePushed,
+    ImageRemovalRequested,
+    ImageRemoved,
+    ImageFound,
+    ImageLost,
     DaemonStarted,
     DaemonStopped,
     EmergencyRecovered,

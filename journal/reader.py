@@ -22,7 +22,10 @@ def objects_of(body: dict[str, Any]) -> tuple[str, ...]:
     """The objects that an entry speaks of, from its plain body: by these `history NAME` finds it."""
     names = [body.get("name"), body.get("object")]
     names.extend(_listed(body, "objects"))
+    names.extend(_listed(body, "refs"))
     names.extend(item.get("name") for item in _listed(body, "items") if isinstance(item, dict))
+    pins = (image.get("pin") for image in _listed(body, "images") if isinstance(image, dict))
+    names.extend(pin.get("ref") for pin in pins if isinstance(pin, dict))
     # A newer release may mean something else by these words: what is no text is no object's name.
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and name))
 
@@ -42,6 +45,14 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
 
 
+class _Pin(msgspec.Struct, frozen=True, gc=False):
+    ref: str = ""
+
+
+class _Image(msgspec.Struct, frozen=True, gc=False):
+    pin: _Pin = _Pin()
+
+
 class _Named(msgspec.Struct, frozen=True, gc=False):
     """The fields that `objects_of` looks at, of any event."""
 
@@ -49,6 +60,8 @@ class _Named(msgspec.Struct, frozen=True, gc=False):
     object: str = ""
     objects: tuple[str, ...] = ()
     items: tuple[_Item, ...] = ()
+    refs: tuple[str, ...] = ()
+    images: tuple[_Image, ...] = ()
 
 
 _named = msgspec.msgpack.Decoder(_Named)
@@ -62,7 +75,12 @@ def objects_in(stored: Stored) -> tuple[str, ...]:
         body = _named.decode(stored.body)
     except UNREADABLE:
         return objects_of(plain(stored))
-    names = (body.name, body.object, *body.objects, *(item.name for item in body.items))
+    names = (
+        *(body.name, body.object),
+        *(*body.objects, *body.refs),
+        *(item.name for item in body.items),
+        *(image.pin.ref for image in body.images),
+    )
     return tuple(dict.fromkeys(filter(None, names)))
 
 

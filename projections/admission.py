@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from journal.events import (
     AppliedWorkload,
     Event,
+    ImageRemovalRequested,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadRestartRequested,
@@ -21,17 +22,20 @@ from journal.events import (
 from journal.specs import ImagePin
 from projections.allocator import Allocator
 from projections.enrolment import admit_key
+from projections.images import collectable, names_of, unnamed_by, users
 from projections.intents import (
     AddKey,
     Adopt,
     Apply,
     ChangeRole,
+    CollectImages,
     CreateVolume,
     Declared,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
     Intent,
+    RemoveImage,
     RemoveKey,
     ResizeVolume,
     Restart,
@@ -68,6 +72,11 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
         case Adopt() | AddKey() | RemoveKey() | ChangeRole():
             events = admit_key(machine, intent)
             return events if isinstance(events, Refusal) else Admitted(events)
+        case RemoveImage():
+            return _remove_image(machine, intent)
+        case CollectImages():
+            leaving = collectable(machine, intent.everything)
+            return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))
         case _:
             assert_never(intent)
 
@@ -142,6 +151,13 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
             f"image {declared.image_ref} is not on this machine: bring it with `capsulectl image push FILE`",
             "container.image",
             code="FAILED_PRECONDITION",
+        )
+    if pin.index_digest in machine.leaving or (declared.cached and pin.index_digest not in machine.cached):
+        return refused(
+            "ABORTED",
+            "IMAGE_LEAVING",
+            f"image {pin.ref} is being removed at this moment: apply again",
+            "container.image",
         )
     if before is not None and before.kind != declared.kind:
         return conflict("KIND_FIXED", f"{declared.name} is a {before.kind}; delete it before you change its kind")
@@ -220,6 +236,26 @@ def _switch(machine: Machine, call: Stop | Start | Restart) -> Admitted | Refusa
             return Admitted((WorkloadRestartRequested(call.name, workload.uid),))
         case _:
             assert_never(call)
+
+
+def _remove_image(machine: Machine, call: RemoveImage) -> Admitted | Refusal:
+    image = machine.images.get(call.ref)
+    digest = call.ref if image is None else image.pin.index_digest
+    if image is None and digest not in machine.cached:
+        return missing("IMAGE_NOT_FOUND", f"image {call.ref} is not in the image cache", "ref")
+    using = users(machine, digest)
+    if using:
+        return conflict(
+            "IMAGE_IN_USE",
+            f"image {call.ref} is used by {', '.join(using)}: delete {'it' if len(using) == 1 else 'them'}, "
+            "or apply with another image, first",
+            "ref",
+        )
+    if image is None:
+        return Admitted((ImageRemovalRequested(names_of(machine, digest), (digest,)),))
+    # A former revision that may be wanted back keeps the image itself, under its digest.
+    unnamed = tuple(one for one in unnamed_by(machine, (call.ref,)) if one == digest)
+    return Admitted((ImageRemovalRequested((call.ref,), unnamed),))
 
 
 __all__ = ["Admitted", "Refusal", "admit", "lacks"]

@@ -15,7 +15,11 @@ from journal.events import (
     EffectStarted,
     EmergencyRecovered,
     Event,
+    ImageFound,
+    ImageLost,
     ImagePushed,
+    ImageRemovalRequested,
+    ImageRemoved,
     JournalCheckpointed,
     JournalExcised,
     NetworkAttached,
@@ -120,6 +124,15 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"another hand was there: {event.name + ': ' if event.name else ''}{event.what}"
         case ImagePushed():
             return ", ".join(f"{image.pin.ref} is {image.pin.platform_digest[:19]}" for image in event.images)
+        case ImageRemovalRequested():
+            return f"{_images(event.refs, event.digests, event.partial)} shall leave the image cache"
+        case ImageRemoved():
+            return f"{_images(event.refs, event.digests, event.partial)} left, {event.freed_bytes} B freed"
+        case ImageFound():
+            found = ", ".join(image.pin.ref or image.pin.index_digest[:19] for image in event.images)
+            return f"{found} found in the image cache"
+        case ImageLost():
+            return f"{_images(event.refs, event.digests)} vanished from the image cache"
         case DaemonStarted():
             return f"capsuled {header.release} started ({event.mode}, before: {event.previous})"
         case DaemonStopped():
@@ -136,6 +149,11 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
 
 def _call(method: str, objects: tuple[str, ...]) -> str:
     return f"{method}({', '.join(objects)})"
+
+
+def _images(refs: tuple[str, ...], digests: tuple[str, ...], partial: bool = False) -> str:
+    rest = ("what was left half-way",) if partial else ()
+    return ", ".join((*refs, *(digest[:19] for digest in digests), *rest))
 
 
 def _fields(fields: tuple[str, ...]) -> str:

@@ -1,17 +1,128 @@
-"""Image names and what they last meant when an archive brought them."""
+"""The image cache as the journal knows it: names, what they mean, which digests are here, and who uses them."""
+
+from collections.abc import Iterable
+
+import msgspec
 
 from journal.entry import Header
-from journal.events import ImagePushed
+from journal.events import (
+    ImageFound,
+    ImageLost,
+    ImagePushed,
+    ImageRemovalRequested,
+    ImageRemoved,
+    PushedImage,
+)
 from projections.handlers import Handlers
-from projections.state import Image, Machine
+from projections.state import CachedDigest, Image, Machine
+
+PARTIAL = "partial"
+"""Stands in `leaving` for what interrupted pushes and pulls left; no name and no digest is written like this."""
+
+
+# --- who uses what -----------------------------------------------------------------------------------------------
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """Names and digests that can leave the cache."""
+
+    refs: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+
+def users(machine: Machine, index_digest: str) -> tuple[str, ...]:
+    """The workloads whose present spec is pinned to this image, running or not."""
+    return tuple(
+        name for name, workload in sorted(machine.workloads.items()) if workload.spec.image.index_digest == index_digest
+    )
+
+
+def names_of(machine: Machine, index_digest: str) -> tuple[str, ...]:
+    """The names that mean this image."""
+    return tuple(ref for ref, image in sorted(machine.images.items()) if image.pin.index_digest == index_digest)
+
+
+def kept(machine: Machine) -> frozenset[str]:
+    """The images that the last revisions of any workload may need: no clean-up takes them."""
+    return frozenset(
+        pin.index_digest
+        for workload in machine.workloads.values()
+        for pin in (workload.spec.image, *(revision.image for revision in workload.revisions))
+    )
+
+
+def unnamed_by(machine: Machine, refs: Iterable[str]) -> tuple[str, ...]:
+    """The digests that no revision keeps and that would have no name once `refs` are gone."""
+    gone, keep = frozenset(refs), kept(machine)
+    named = {image.pin.index_digest for ref, image in machine.images.items() if ref not in gone}
+    return tuple(digest for digest in sorted(machine.cached) if digest not in named and digest not in keep)
+
+
+def collectable(machine: Machine, everything: bool) -> Leaving:
+    """What a clean-up takes: images without a name that no revision keeps; with `everything` also those with one."""
+    keep = kept(machine)
+    refs = tuple(
+        ref for ref, image in sorted(machine.images.items()) if everything and image.pin.index_digest not in keep
+    )
+    return Leaving(refs, unnamed_by(machine, refs))
+
+
+# --- the fold ----------------------------------------------------------------------------------------------------
+
+
+def _arrived(machine: Machine, header: Header, image: PushedImage) -> None:
+    """The image is here, and its name (if it has one) means it. What was to leave before, stays."""
+    pin = image.pin
+    machine.cached[pin.index_digest] = CachedDigest(pin.index_digest, pin.platform_digest, image.size_bytes, header.seq)
+    machine.leaving.pop(pin.index_digest, None)
+    if pin.ref:
+        machine.images[pin.ref] = Image(pin, image.size_bytes, header.seq, header.at)
+        machine.leaving.pop(pin.ref, None)
 
 
 def image_pushed(machine: Machine, header: Header, event: ImagePushed) -> None:
     """The names now mean these digests; workloads stay pinned to what they were applied with."""
-    for pushed in event.images:
-        machine.images[pushed.pin.ref] = Image(
-            pin=pushed.pin, size_bytes=pushed.size_bytes, seq=header.seq, pushed_at=header.at
-        )
+    for image in event.images:
+        _arrived(machine, header, image)
 
 
-HANDLERS: Handlers = {ImagePushed: image_pushed}
+def image_found(machine: Machine, header: Header, event: ImageFound) -> None:
+    """As if it had been pushed."""
+    for image in event.images:
+        _arrived(machine, header, image)
+
+
+def removal_requested(machine: Machine, header: Header, event: ImageRemovalRequested) -> None:
+    """Until it is done, nobody may count on them any more."""
+    for record in (*event.refs, *event.digests, *((PARTIAL,) if event.partial else ())):
+        machine.leaving[record] = header.seq
+
+
+def image_removed(machine: Machine, header: Header, event: ImageRemoved) -> None:
+    """They are gone."""
+    _forget(machine, event.refs, event.digests)
+    if event.partial:
+        machine.leaving.pop(PARTIAL, None)
+
+
+def image_lost(machine: Machine, header: Header, event: ImageLost) -> None:
+    """They are gone, too; a workload that needs one has it pulled again."""
+    _forget(machine, event.refs, event.digests)
+
+
+def _forget(machine: Machine, refs: tuple[str, ...], digests: tuple[str, ...]) -> None:
+    for ref in refs:
+        machine.images.pop(ref, None)
+        machine.leaving.pop(ref, None)
+    for digest in digests:
+        machine.cached.pop(digest, None)
+        machine.leaving.pop(digest, None)
+
+
+HANDLERS: Handlers = {
+    ImagePushed: image_pushed,
+    ImageRemovalRequested: removal_requested,
+    ImageRemoved: image_removed,
+    ImageFound: image_found,
+    ImageLost: image_lost,
+}

@@ -12,7 +12,8 @@ DEFAULT_SUBNET = "172.20.254.0/24"
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """One workload of an apply. `resolved` is what `image_ref` means now, or None when nobody here knows it.
+    """One workload of an apply. `resolved` is what `image_ref` means now, or None when nobody here knows it; `cached`:
+    it was found in the image cache, so it must not have left since.
 
     `spec.image` is filled in by admission, which alone knows whether the old pin stays. `absent_paths` are those of the
     machine's paths it names that do not exist, each with the field that names it.
@@ -23,6 +24,7 @@ class Declared(msgspec.Struct, frozen=True):
     spec: ContainerSpec
     image_ref: str
     resolved: ImagePin | None = None
+    cached: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     desired: Literal["running", "stopped"] = "running"
     absent_paths: tuple[tuple[str, str], ...] = ()
@@ -152,6 +154,19 @@ class ChangeRole(msgspec.Struct, frozen=True):
     role: Role
 
 
+class RemoveImage(msgspec.Struct, frozen=True):
+    """Take a name out of the image cache, and with its last name the image; a digest as `ref` means all its names."""
+
+    ref: str
+
+
+class CollectImages(msgspec.Struct, frozen=True):
+    """Take out of the image cache what no workload's last revisions need: what has no name, or `everything`."""
+
+    everything: bool = False
+
+
 KeyIntent = Adopt | AddKey | RemoveKey | ChangeRole
 VolumeIntent = CreateVolume | ResizeVolume | DeleteVolume | TakeSnapshot | DeleteSnapshot | RestoreVolume
-Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent
+ImageIntent = RemoveImage | CollectImages
+Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent

@@ -153,12 +153,21 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An image name as it was last pushed."""
+    """An image name and what it means since it was last pushed, pulled or found."""
 
     pin: ImagePin
     size_bytes: int
     seq: int
     pushed_at: int
+
+
+class CachedDigest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An image that is in the cache, by the digest of its index (or manifest), whatever its names."""
+
+    index_digest: str
+    platform_digest: str
+    size_bytes: int
+    seq: int
 
 
 class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -211,7 +220,8 @@ class Machine(msgspec.Struct):
 
     `lived_ns` is how long the machine has been up, over all its boots, by the monotonic clock: what expires, expires by
     it, for the wall clock may jump. `mono_boot` and `mono_ns` are the last entry's reading. `claimable_since` is when
-    this boot began, as far as the daemon saw it: the claim window is counted from it.
+    this boot began, as far as the daemon saw it: the claim window is counted from it. `leaving` are
+    names and digests that are to leave the image cache, and the seq of the request.
     """
 
     seq: int = 0
@@ -222,6 +232,8 @@ class Machine(msgspec.Struct):
     workloads: dict[str, Workload] = {}
     volumes: dict[str, Volume] = {}
     images: dict[str, Image] = {}
+    cached: dict[str, CachedDigest] = {}
+    leaving: dict[str, int] = {}
     calls: dict[CallKey, CallRecord] = {}
     streams: dict[int, OpenStream] = {}
     boot: Boot | None = None
@@ -249,6 +261,8 @@ class Machine(msgspec.Struct):
             workloads=dict(self.workloads),
             volumes=dict(self.volumes),
             images=dict(self.images),
+            cached=dict(self.cached),
+            leaving=dict(self.leaving),
             calls=dict(self.calls),
             streams=dict(self.streams),
             boot=self.boot,

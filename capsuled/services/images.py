@@ -1,38 +1,52 @@
-"""ImageService: archives in, names out."""
+"""ImageService and ImageCacheService: archives in, names out."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
+from capsule.v1 import image_cache_pb2
 from capsule.v1 import image_pb2 as pb
+from capsule.v1.image_cache_pb2_grpc import ImageCacheServiceServicer
 from capsule.v1.image_pb2_grpc import ImageServiceServicer
 from capsuled.engine import Engine
+from capsuled.image_cache import ImageCache, Removal
 from capsuled.rpc import caller_of, refuse
 from capsuled.streams import OpenStream, opened
-from effects.images.protocol import ImageStore
-from journal.events import ImagePushed, PushedImage
-from journal.specs import ImagePin
+from effects.errors import ImageMissing
+from effects.images.protocol import CachedImage, ImageStore
+from effects.images.reference import BadReference, normalise
+from projections.images import names_of, users
+from projections.intents import CollectImages, RemoveImage
+from projections.state import Machine
 
 
 class ImageService(ImageServiceServicer):
     """See proto/capsule/v1/image.proto."""
 
-    def __init__(self, engine: Engine, images: ImageStore) -> None:
+    def __init__(self, engine: Engine, store: ImageStore, cache: ImageCache) -> None:
         self._engine = engine
-        self._images = images
+        self._store = store
+        self._cache = cache
 
     async def List(self, request: pb.ImageListRequest, context: Any) -> pb.ImageListResponse:
-        """Every name in the cache."""
-        return pb.ImageListResponse(
-            images=[
-                pb.Image(
-                    name=image.ref,
-                    digest=image.platform_digest,
-                    size_bytes=image.size_bytes,
-                    created_unix=image.created_at_ns // 1_000_000_000,
-                )
-                for image in await self._images.list()
-            ]
-        )
+        """Every name in the cache; with `all` every image, under a name or not."""
+        machine = self._engine.machine
+        messages = []
+        for image in await self._store.observe():
+            if image.is_name or (request.all and not names_of(machine, image.index_digest)):
+                message = _message(machine, image)
+                if request.details:
+                    await self._look_into(image, message)
+                messages.append(message)
+        return pb.ImageListResponse(images=messages)
+
+    async def _look_into(self, image: CachedImage, message: pb.Image) -> None:
+        try:
+            details = await self._store.details(image)
+        except ImageMissing:
+            return  # removed meanwhile
+        message.unpacked_bytes = details.unpacked_bytes
+        message.built_unix = _unix(details.built_at)
 
     async def Push(self, requests: AsyncIterator[pb.ImagePushRequest], context: Any) -> pb.ImagePushResponse:
         """The archive is journaled once all of it is in the cache."""
@@ -41,18 +55,74 @@ class ImageService(ImageServiceServicer):
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a push must be its metadata", "metadata")
         caller = caller_of(context, "ImageService.Push")
         async with opened(self._engine, caller, first.metadata.ref) as stream:
-            images = await self._images.import_archive(
-                _chunks(requests, first.metadata.total_bytes, stream), first.metadata.ref
-            )
-            pushed = tuple(
-                PushedImage(ImagePin(image.ref, image.index_digest, image.platform_digest), image.size_bytes)
-                for image in images
-            )
-            self._engine.record(
-                (ImagePushed(pushed, bytes_received=stream.bytes_in),), cause=stream.seq, actor=caller.actor
-            )
-        await self._engine.durable()
+            chunks = _chunks(requests, first.metadata.total_bytes, stream)
+            images = await self._cache.push(chunks, first.metadata.ref, (), stream, caller)
         return pb.ImagePushResponse(image_refs=[image.ref for image in images], bytes_received=stream.bytes_in)
+
+
+class ImageCacheService(ImageCacheServiceServicer):
+    """See proto/capsule/v1/image_cache.proto."""
+
+    def __init__(self, cache: ImageCache) -> None:
+        self._cache = cache
+
+    async def Remove(self, request: image_cache_pb2.ImageRemoveRequest, context: Any) -> image_cache_pb2.ImageRemoval:
+        """Answers when it is gone."""
+        return await self._remove(RemoveImage(record_of(request.ref)), request, context, "Remove")
+
+    async def Collect(self, request: image_cache_pb2.ImageCollectRequest, context: Any) -> image_cache_pb2.ImageRemoval:
+        """Answers when they are gone."""
+        return await self._remove(CollectImages(request.all), request, context, "Collect")
+
+    async def _remove(
+        self, intent: RemoveImage | CollectImages, request: Any, context: Any, method: str
+    ) -> image_cache_pb2.ImageRemoval:
+        if request.dry_run:
+            return _removal(self._cache.would_remove(intent))
+        caller = caller_of(context, f"ImageCacheService.{method}", request)
+        return _removal(await self._cache.remove(intent, caller))
+
+
+def record_of(text: str) -> str:
+    """The cache's record that an operator means: a name in full, or a digest. Raises Refused."""
+    if text.startswith("sha256:"):
+        return text
+    try:
+        normal = normalise(text)
+    except BadReference as error:
+        refuse("INVALID_ARGUMENT", "BAD_IMAGE", str(error), "ref")
+    return normal.partition("@")[2] or normal
+
+
+def _message(machine: Machine, image: CachedImage) -> pb.Image:
+    return pb.Image(
+        name=image.ref if image.is_name else "",
+        digest=image.platform_digest,
+        size_bytes=image.size_bytes,
+        created_unix=image.created_at_ns // 1_000_000_000,
+        index_digest=image.index_digest,
+        used_by=users(machine, image.index_digest),
+        kept_for=[
+            name
+            for name, workload in sorted(machine.workloads.items())
+            if workload.spec.image.index_digest != image.index_digest
+            and any(one.image.index_digest == image.index_digest for one in workload.revisions)
+        ],
+    )
+
+
+def _unix(text: str) -> int:
+    """Seconds of an RFC 3339 time; 0 for none, or for what builders write for \"no time\"."""
+    try:
+        return max(0, int(datetime.fromisoformat(text).timestamp()))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _removal(removal: Removal) -> image_cache_pb2.ImageRemoval:
+    return image_cache_pb2.ImageRemoval(
+        names=removal.refs, digests=removal.digests, freed_bytes=removal.freed_bytes, seq=removal.seq
+    )
 
 
 async def _chunks(

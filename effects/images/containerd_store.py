@@ -1,119 +1,140 @@
-"""The image cache in containerd: archives in, names to digests."""
+"""The image cache in containerd: archives in, names to digests, and out again."""
 
 import asyncio
-import errno
 import platform
-import tempfile
-import time
-import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
 
 import grpc
 
-from containerdapi import images_pb2, leases_pb2, types_pb2
-from effects.containerd.connection import Connection, Metadata, tolerated, translated
-from effects.errors import DriverError, NoSpace
-from effects.images.archive import ArchivedImage, Blob, ImageArchive
+from containerdapi import images_pb2, types_pb2
+from effects.containerd.connection import Connection, tolerated, translated
+from effects.errors import ImageMissing, ImageUnreadable, WrongArchitecture
+from effects.images.archive import Archive, ArchivedImage
 from effects.images.content import ContentStore
-from effects.images.oci import INDEX_TYPES, Index, Manifest, choose, parse
-from effects.images.protocol import CachedImage
+from effects.images.intake import Intake
+from effects.images.leases import Lease, Leases
+from effects.images.oci import (
+    INDEX_TYPES,
+    Descriptor,
+    Index,
+    Manifest,
+    choose,
+    parse,
+    parse_facts,
+    stored_bytes,
+)
+from effects.images.protocol import Announced, CachedImage, ImageDetails, Named
 from effects.images.rootfs import Unpacker
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
-LEASE_S = 3_600
 _SIZE_LABEL = "capsule.size"
 _PLATFORM_LABEL = "capsule.platform"
 
 
 class ContainerdImages:
-    """Image names of one containerd. `spool` is where an archive waits until it is whole."""
+    """The images of one containerd. See the protocol."""
 
-    def __init__(self, connection: Connection, spool: Path) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._spool = spool
         self._content = ContentStore(connection)
-        self.unpacker = Unpacker(connection)
+        self._leases = Leases(connection)
+        self.unpacker = Unpacker(connection, self._content, self._leases)
+        self.naming = asyncio.Lock()
         self._architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
 
-    async def import_archive(self, chunks: AsyncIterator[bytes], name: str = "") -> tuple[CachedImage, ...]:
+    # --- in ------------------------------------------------------------------------------------------------------
+
+    async def import_archive(
+        self,
+        chunks: AsyncIterator[bytes],
+        name: str = "",
+        announced: Sequence[Announced] = (),
+        named: Named | None = None,
+    ) -> tuple[CachedImage, ...]:
         """See the protocol."""
-        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=self._spool) as file:
-            await _spooled(chunks, file)
-            archive = await asyncio.to_thread(ImageArchive, file, self._architecture, name)
-            images = await asyncio.to_thread(archive.images)
-            return await self._store(archive, images)
-
-    async def _store(self, archive: ImageArchive, images: tuple[ArchivedImage, ...]) -> tuple[CachedImage, ...]:
-        lease = await self._lease()
-        metadata = (*self._connection.metadata, ("containerd-lease", lease))
-        try:
+        async with self._leases.taken() as lease:
+            members = await Intake(self._content, lease, announced).members(chunks)
+            images = await Archive(members, self._content.read, self._architecture, name).images()
             for image in images:
-                for blob in image.blobs:
-                    await self._content.write(blob.digest, blob.size, _chunks(archive, blob), metadata, blob.labels)
-                await self.unpacker.unpack(image.platform_digest, metadata)
+                await self._store(image, lease)
+                await self.unpacker.unpack(image.platform_digest, lease)
             # Names last: until here nobody can see half an image.
-            cached: list[CachedImage] = []
-            for image in images:
-                # Under its digest too: a workload stays pinned to it when the name moves on.
-                for ref in (image.target.digest, *image.refs):
-                    cached.append(await self._name(ref, image, metadata))
-            return tuple(one for one in cached if not one.ref.startswith("sha256:"))
-        finally:
-            with tolerated(grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE):
-                request = leases_pb2.DeleteRequest(id=lease)
-                await self._connection.leases.Delete(request, metadata=self._connection.metadata)
+            async with self.naming:
+                cached = tuple([one for image in images for one in await self._name(image, lease)])
+                if named is not None:
+                    named(cached)
+        return tuple(one for one in cached if one.is_name)
 
-    async def _lease(self) -> str:
-        lease = f"capsule-{uuid.uuid4().hex}"
-        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LEASE_S))
-        request = leases_pb2.CreateRequest(id=lease, labels={"containerd.io/gc.expire": expires})
-        with tolerated():
-            await self._connection.leases.Create(request, metadata=self._connection.metadata)
-        return lease
+    async def _store(self, image: ArchivedImage, lease: Lease) -> None:
+        for digest, labels in image.labels.items():
+            await self._content.label(digest, labels, lease)
+        for document in image.documents:
+            content = document.content
 
-    async def _name(self, ref: str, image: ArchivedImage, metadata: Metadata) -> CachedImage:
-        target = types_pb2.Descriptor(
-            media_type=image.target.media_type, digest=image.target.digest, size=image.target.size
-        )
+            async def source(offset: int, content: bytes = content) -> AsyncGenerator[bytes, None]:
+                if content[offset:]:
+                    yield content[offset:]
+
+            await self._content.put(document.digest, len(content), source, lease, document.labels)
+
+    async def _name(self, image: ArchivedImage, lease: Lease) -> list[CachedImage]:
+        """Under its digest too: a workload stays pinned to it when the name moves on."""
         labels = {_SIZE_LABEL: str(image.size_bytes), _PLATFORM_LABEL: image.platform_digest}
-        record = images_pb2.Image(name=ref, labels=labels, target=target)
+        return [await self._record(ref, image.target, labels, lease) for ref in (image.target.digest, *image.refs)]
+
+    async def _record(self, ref: str, target: Descriptor, labels: dict[str, str], lease: Lease) -> CachedImage:
+        record = images_pb2.Image(
+            name=ref,
+            labels=labels,
+            target=types_pb2.Descriptor(media_type=target.media_type, digest=target.digest, size=target.size),
+        )
+        images, metadata = self._connection.images, lease.metadata
         try:
-            answer = await self._connection.images.Create(
-                images_pb2.CreateImageRequest(image=record), metadata=metadata
-            )
+            answer = await images.Create(images_pb2.CreateImageRequest(image=record), metadata=metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.ALREADY_EXISTS:
                 raise translated(error) from error
             with tolerated():
-                answer = await self._connection.images.Update(
-                    images_pb2.UpdateImageRequest(image=record), metadata=metadata
-                )
+                answer = await images.Update(images_pb2.UpdateImageRequest(image=record), metadata=metadata)
         return await self._cached(answer.image)
 
-    async def list(self) -> tuple[CachedImage, ...]:
-        """See the protocol."""
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    async def observe(self) -> tuple[CachedImage, ...]:
+        """See the protocol. What another tool left half-made, or for another machine, is nobody's image."""
         with tolerated():
             answer = await self._connection.images.List(
                 images_pb2.ListImagesRequest(), metadata=self._connection.metadata
             )
-        named = [image for image in answer.images if not image.name.startswith("sha256:")]
-        return tuple([await self._cached(image) for image in sorted(named, key=lambda image: image.name)])
+        found: list[CachedImage] = []
+        for image in sorted(answer.images, key=lambda image: image.name):
+            try:
+                found.append(await self._cached(image))
+            except (ImageMissing, ImageUnreadable, WrongArchitecture):
+                continue
+        return tuple(found)
 
     async def resolve(self, ref: str) -> CachedImage | None:
         """See the protocol. A reference that ends in a digest is found by it."""
-        name = ref.partition("@")[2] or ref
+        request = images_pb2.GetImageRequest(name=ref.partition("@")[2] or ref)
         try:
-            answer = await self._connection.images.Get(
-                images_pb2.GetImageRequest(name=name), metadata=self._connection.metadata
-            )
+            answer = await self._connection.images.Get(request, metadata=self._connection.metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return None
             raise translated(error) from error
         return await self._cached(answer.image)
+
+    async def held(self, digests: Sequence[str]) -> dict[str, int]:
+        """See the protocol."""
+        return {digest: await self._content.held(digest) for digest in digests}
+
+    async def details(self, image: CachedImage) -> ImageDetails:
+        """See the protocol."""
+        manifest = parse(await self._content.read(image.platform_digest), Manifest, "manifest")
+        facts = parse_facts(await self._content.read(manifest.config.digest))
+        return ImageDetails(await self.unpacker.unpacked_bytes(image.platform_digest), facts.created)
 
     async def _cached(self, image: Any) -> CachedImage:
         """Another tool's records lack our labels: then manifest and size are looked up."""
@@ -129,27 +150,37 @@ class ContainerdImages:
         )
 
     async def _measured(self, target: Any) -> tuple[str, str]:
-        chosen = str(target.digest)
-        if target.media_type in INDEX_TYPES:
-            index = parse(await self._content.read(chosen), Index, "index")
-            chosen = choose(index.manifests, self._architecture).digest
-        manifest = parse(await self._content.read(chosen), Manifest, "manifest")
-        return chosen, str(manifest.config.size + sum(layer.size for layer in manifest.layers))
+        chosen, above = Descriptor(target.media_type, target.digest, target.size), []
+        if chosen.media_type in INDEX_TYPES:
+            above.append(chosen)
+            index = parse(await self._content.read(chosen.digest), Index, "index")
+            chosen = choose(index.manifests, self._architecture)
+        manifest = parse(await self._content.read(chosen.digest), Manifest, "manifest")
+        return chosen.digest, str(stored_bytes(manifest, chosen, *above))
 
+    # --- out -----------------------------------------------------------------------------------------------------
 
-async def _spooled(chunks: AsyncIterator[bytes], file: IO[bytes]) -> None:
-    try:
-        async for chunk in chunks:
-            await asyncio.to_thread(file.write, chunk)
-        file.flush()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace("the disk is full: the archive does not fit. Free space under the state directory") from error
-        raise DriverError(f"the archive cannot be kept: {error.strerror}") from error
-    file.seek(0)
+    async def remove(self, records: Sequence[str]) -> int:
+        """See the protocol."""
+        before = await self._taken_bytes()
+        for number, name in enumerate(records, 1):
+            # The last one waits until garbage collection has taken what is not named any more.
+            request = images_pb2.DeleteImageRequest(name=name, sync=number == len(records))
+            with tolerated(grpc.StatusCode.NOT_FOUND):
+                await self._connection.images.Delete(request, metadata=self._connection.metadata)
+        self.unpacker.forget_all()
+        return max(0, before - await self._taken_bytes())
 
+    async def drop_partial(self) -> int:
+        """See the protocol."""
+        before = await self._taken_bytes()
+        await self._leases.drop_idle()
+        return max(0, before - await self._taken_bytes())
 
-async def _chunks(archive: ImageArchive, blob: Blob) -> AsyncIterator[bytes]:
-    source = archive.chunks(blob)
-    while (chunk := await asyncio.to_thread(next, source, b"")) != b"":
-        yield chunk
+    async def _taken_bytes(self) -> int:
+        """Blobs, parts of blobs, and unpacked layers."""
+        return await self._content.taken_bytes() + await self.unpacker.taken_bytes()
+
+    async def sweep(self) -> None:
+        """See the protocol."""
+        await self.unpacker.sweep()

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from effects.containers.spec import ImageConfig
-from effects.errors import ImageUnreadable
+from effects.errors import ImageUnreadable, WrongArchitecture
 from journal.entry import UNREADABLE
 
 INDEX_TYPES = (
@@ -70,6 +70,16 @@ class _Config(msgspec.Struct, frozen=True):
     rootfs: _RootFs
     config: _Process | None = None
     architecture: str = ""
+    os: str = ""
+    created: str = ""
+
+
+class ConfigFacts(msgspec.Struct, frozen=True):
+    """What the config says beyond the process: the platform it is for, when it was built (RFC 3339, or nothing)."""
+
+    architecture: str
+    os: str
+    created: str
 
 
 T = TypeVar("T")
@@ -100,6 +110,37 @@ def parse_config(content: bytes) -> tuple[ImageConfig, tuple[str, ...]]:
     )
 
 
+def parse_facts(content: bytes) -> ConfigFacts:
+    """What the config says of the image itself."""
+    config = parse(content, _Config, "config")
+    return ConfigFacts(config.architecture, config.os, config.created)
+
+
+def check_platform(config: ConfigFacts, architecture: str) -> None:
+    """Raises WrongArchitecture when the config says that it is for another machine. One that says nothing may try."""
+    os, built_for = config.os or "linux", config.architecture or architecture
+    if (os, built_for) != ("linux", architecture):
+        raise WrongArchitecture(
+            f"the image is for {os}/{built_for}, and this machine is linux/{architecture}: "
+            f"build or choose one for linux/{architecture}"
+        )
+
+
+def references(manifest: Manifest) -> dict[str, str]:
+    """The labels by which garbage collection finds from a manifest to its config and layers."""
+    labels = {"containerd.io/gc.ref.content.config": manifest.config.digest}
+    for number, layer in enumerate(manifest.layers):
+        labels[f"containerd.io/gc.ref.content.l.{number}"] = layer.digest
+    return labels
+
+
+def stored_bytes(manifest: Manifest, *documents: Descriptor) -> int:
+    """What an image takes up as stored: config, layers (one that comes twice is there once), and the `documents`
+    above them (manifest, and index if there is one)."""
+    parts = {part.digest: part.size for part in (manifest.config, *manifest.layers, *documents)}
+    return sum(parts.values())
+
+
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
     """The name of each layer on top of those below it, as the specification defines it."""
     chain: list[str] = []
@@ -114,13 +155,14 @@ def digest_of(content: bytes) -> str:
 
 
 def choose(manifests: Sequence[Descriptor], architecture: str) -> Descriptor:
-    """The manifest for this machine. Raises ImageUnreadable when there is none."""
-    fitting = [
-        found
-        for found in manifests
-        if found.platform is None or (found.platform.os, found.platform.architecture) == ("linux", architecture)
-    ]
+    """The manifest for this machine; of several variants the first, as every builder orders them. One that names no
+    platform is taken when nothing else fits. Raises WrongArchitecture when there is none."""
+    wanted = ("linux", architecture)
+    named = [one for one in manifests if one.platform and (one.platform.os, one.platform.architecture) == wanted]
+    fitting = named or [one for one in manifests if one.platform is None]
     if fitting:
         return fitting[0]
-    have = ", ".join(f"{one.platform.os}/{one.platform.architecture}" for one in manifests if one.platform)
-    raise ImageUnreadable(f"the image has nothing for linux/{architecture}, only for {have or 'no platform at all'}")
+    # Builders keep attestations beside the images, as manifests of an unknown platform.
+    known = (one.platform for one in manifests if one.platform and one.platform.os != "unknown")
+    have = ", ".join(f"{platform.os}/{platform.architecture}" for platform in known)
+    raise WrongArchitecture(f"the image has nothing for linux/{architecture}, only for {have or 'no platform at all'}")

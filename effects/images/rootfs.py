@@ -2,19 +2,22 @@
 
 import asyncio
 import uuid
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 import grpc
 import msgspec
 
 from containerdapi import diff_pb2, snapshots_pb2, types_pb2
-from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata, tolerated, translated
+from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers.spec import ImageConfig
-from effects.errors import ImageMissing, ImageUnreadable
+from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
+from effects.images.leases import Lease, Leases
 from effects.images.oci import Descriptor, Manifest, chain_ids, parse, parse_config
 
 _KEPT = 256
+_SCRATCH = "extract-"
 
 
 class RootFs(msgspec.Struct, frozen=True):
@@ -36,19 +39,29 @@ class RootFsSource(Protocol):
         ...
 
 
+Arrived = Callable[[str], Awaitable[None]]
+"""Returns once this blob is in the content store."""
+
+
+async def _is_here(digest: str) -> None:
+    """Of an image that is here whole, every blob is."""
+
+
 class Unpacker:
     """Unpacks each manifest once, however many ask at the same time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, content: ContentStore, leases: Leases) -> None:
         self._connection = connection
-        self._content = ContentStore(connection)
+        self._content = content
+        self._leases = leases
         self._known: dict[str, asyncio.Future[RootFs]] = {}
+        self._left: set[str] = set()
 
     async def rootfs(self, digest: str) -> RootFs:
         """See RootFsSource."""
         known = self._known.get(digest)
         if known is None:
-            known = self._known[digest] = asyncio.ensure_future(self._unpacked(digest, self._connection.metadata))
+            known = self._known[digest] = asyncio.ensure_future(self._unpacked(digest))
             if len(self._known) > _KEPT:
                 del self._known[next(iter(self._known))]
         try:
@@ -58,76 +71,113 @@ class Unpacker:
                 self._known.pop(digest, None)
             raise
 
+    async def _unpacked(self, digest: str) -> RootFs:
+        async with self._leases.taken() as lease:
+            return await self.unpack(digest, lease)
+
     def forget(self, digest: str) -> None:
         """See RootFsSource."""
         self._known.pop(digest, None)
 
-    async def unpack(self, digest: str, metadata: Metadata) -> RootFs:
-        """Unpack under a lease: `metadata` names it."""
-        return await self._unpacked(digest, metadata)
+    def forget_all(self) -> None:
+        """Images were removed: look at each again."""
+        self._known = {digest: known for digest, known in self._known.items() if not known.done()}
 
-    async def _unpacked(self, digest: str, metadata: Metadata) -> RootFs:
+    async def unpack(self, digest: str, lease: Lease, arrived: Arrived = _is_here) -> RootFs:
+        """Unpack under a lease: layer after layer, each as soon as it has `arrived`."""
         manifest = parse(await self._content.read(digest), Manifest, "manifest")
         config, diff_ids = parse_config(await self._content.read(manifest.config.digest))
         if len(diff_ids) != len(manifest.layers):
             raise ImageUnreadable("the image's config and manifest speak of different numbers of layers")
         parent = ""
         for layer, diff_id, chain_id in zip(manifest.layers, diff_ids, chain_ids(diff_ids), strict=True):
-            if not await self._exists(chain_id, metadata):
-                await self._apply(layer, diff_id, chain_id, parent, metadata)
+            await arrived(layer.digest)
+            if not await self._exists(chain_id, lease):
+                await self._apply(layer, diff_id, chain_id, parent, lease)
             parent = chain_id
         if parent:
             reference = {f"containerd.io/gc.ref.snapshot.{SNAPSHOTTER}": parent}
-            await self._content.label(manifest.config.digest, reference, metadata)
+            await self._content.label(manifest.config.digest, reference, lease)
         return RootFs(parent, config)
 
-    async def _exists(self, chain_id: str, metadata: Metadata) -> bool:
+    async def unpacked_bytes(self, digest: str) -> int:
+        """What the manifest's layers take up unpacked, as far as they are. Layers shared with others count in full."""
+        manifest = parse(await self._content.read(digest), Manifest, "manifest")
+        _, diff_ids = parse_config(await self._content.read(manifest.config.digest))
+        return sum([await self._usage(chain_id) for chain_id in chain_ids(diff_ids)])
+
+    async def taken_bytes(self) -> int:
+        """What all unpacked layers take up; not the workloads' own writable ones."""
+        layers = [info.name for info in await self._list() if info.kind == snapshots_pb2.COMMITTED]
+        return sum([await self._usage(name) for name in layers])
+
+    async def _usage(self, key: str) -> int:
+        request = snapshots_pb2.UsageRequest(snapshotter=SNAPSHOTTER, key=key)
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            return int((await self._connection.snapshots.Usage(request, metadata=self._connection.metadata)).size)
+        return 0
+
+    async def _list(self) -> list[Any]:
+        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER)
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            pages = self._connection.snapshots.List(asked, metadata=self._connection.metadata)
+            return [info async for page in pages for info in page.info]
+        return []
+
+    async def sweep(self) -> None:
+        """Remove what an unpacking left that ended with its daemon. Only before anything is unpacked."""
+        self._left.update(info.name for info in await self._list() if info.name.startswith(_SCRATCH))
+        await self._drop_left()
+
+    async def _exists(self, chain_id: str, lease: Lease) -> bool:
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=SNAPSHOTTER, key=chain_id)
         try:
-            await self._connection.snapshots.Stat(request, metadata=metadata)
+            await self._connection.snapshots.Stat(request, metadata=lease.metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 return False
             raise translated(error) from error
         return True
 
-    async def _apply(self, layer: Descriptor, diff_id: str, chain_id: str, parent: str, metadata: Metadata) -> None:
-        snapshots = self._connection.snapshots
-        key = f"extract-{uuid.uuid4().hex} {chain_id}"
-        prepare = snapshots_pb2.PrepareSnapshotRequest(
-            snapshotter=SNAPSHOTTER, key=key, parent=parent, labels={"containerd.io/gc.root": "1"}
-        )
-        with tolerated():
-            mounts = (await snapshots.Prepare(prepare, metadata=metadata)).mounts
+    async def _apply(self, layer: Descriptor, diff_id: str, chain_id: str, parent: str, lease: Lease) -> None:
+        snapshots, metadata = self._connection.snapshots, lease.metadata
+        await self._drop_left()
+        key, committed = f"{_SCRATCH}{uuid.uuid4().hex} {chain_id}", False
+        prepare = snapshots_pb2.PrepareSnapshotRequest(snapshotter=SNAPSHOTTER, key=key, parent=parent)
         try:
+            mounts = (await snapshots.Prepare(prepare, metadata=metadata)).mounts
             blob = types_pb2.Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
-            applied = (
-                await self._connection.diff.Apply(diff_pb2.ApplyRequest(diff=blob, mounts=mounts), metadata=metadata)
-            ).applied
+            request = diff_pb2.ApplyRequest(diff=blob, mounts=mounts)
+            applied = (await self._connection.diff.Apply(request, metadata=metadata)).applied
             if applied.digest != diff_id:
-                raise ImageUnreadable(f"a layer unpacks to {applied.digest}, but the image's config says {diff_id}")
+                raise ImageCorrupt(f"a layer unpacks to {applied.digest}, but the image's config says {diff_id}")
             commit = snapshots_pb2.CommitSnapshotRequest(snapshotter=SNAPSHOTTER, name=chain_id, key=key)
             with tolerated(grpc.StatusCode.ALREADY_EXISTS):
                 await snapshots.Commit(commit, metadata=metadata)
-                return
-            await self._drop(key, metadata)
+                committed = True
         except grpc.aio.AioRpcError as error:
-            await self._drop(key, metadata)
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                raise ImageMissing(
-                    f"a layer ({layer.digest}) is not in the image cache: push the image again"
-                ) from error
-            failure = translated(error)
-            if failure.reason == "START_FAILED":
-                raise ImageUnreadable(f"a layer of the image cannot be unpacked: {failure.message}") from error
-            raise failure from error
-        except BaseException:
-            await self._drop(key, metadata)
-            raise
+            raise _apply_error(error, layer) from error
+        finally:
+            if not committed:
+                self._left.add(key)
+                await self._drop_left()
 
-    async def _drop(self, key: str, metadata: Metadata) -> None:
-        try:
+    async def _drop_left(self) -> None:
+        """Also what could not be removed when containerd was gone."""
+        for key in tuple(self._left):
             request = snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=key)
-            await self._connection.snapshots.Remove(request, metadata=metadata)
-        except grpc.aio.AioRpcError:
-            return  # not there, or containerd is gone: a later clean-up finds it by its name
+            try:
+                with tolerated(grpc.StatusCode.NOT_FOUND):
+                    await self._connection.snapshots.Remove(request, metadata=self._connection.metadata)
+            except DriverError:
+                continue  # containerd is gone: next time
+            self._left.discard(key)
+
+
+def _apply_error(error: grpc.aio.AioRpcError, layer: Descriptor) -> DriverError:
+    if error.code() == grpc.StatusCode.NOT_FOUND:
+        return ImageMissing(f"a layer ({layer.digest}) is not in the image cache: push or pull the image again")
+    failure = translated(error)
+    if failure.reason == "START_FAILED":
+        return ImageUnreadable(f"a layer of the image cannot be unpacked: {failure.message}")
+    return failure

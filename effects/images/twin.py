@@ -1,41 +1,279 @@
-"""The simulated twin of the image cache: names and digests in memory."""
+"""The simulated twin of the image cache: records, blobs and half-made things of a world in memory.
 
-from collections.abc import AsyncIterator
+The world outlives drivers as the disk outlives daemons. What it can do wrong is what the contract suite saw the
+real cache do: a runtime that does not answer, a disk that fills up in a blob or a layer, images that lie.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
 
 import msgspec
 
-from effects.errors import ImageUnreadable
-from effects.images.protocol import CachedImage
+from effects.errors import (
+    ImageCorrupt,
+    ImageMissing,
+    ImageUnreadable,
+    RegistryUnreachable,
+    RuntimeUnavailable,
+    WrongArchitecture,
+)
+from effects.images.protocol import Announced, CachedImage, ImageDetails, Named
+
+Step = Callable[[str], Awaitable[None]]
+"""Awaited before and after everything a driver does to the world; may delay, raise, or never return."""
+
+Damage = Literal["", "missing", "corrupt", "unreadable"]
+
+
+class TwinLayer(msgspec.Struct, frozen=True):
+    """A layer of `size` bytes. `damage`: it does not come at all, is not what its digest says, or is no layer."""
+
+    digest: str
+    size: int
+    damage: Damage = ""
+
+
+class TwinImage(msgspec.Struct, frozen=True):
+    """An image. Its archive is this in JSON, a newline, and its layers' bytes."""
+
+    names: tuple[str, ...]
+    index_digest: str
+    platform_digest: str
+    layers: tuple[TwinLayer, ...] = ()
+    architecture: str = "amd64"
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size as stored."""
+        return sum(layer.size for layer in self.layers)
+
+
+class CacheWorld:
+    """What is on the disk. `usable` are the manifests that a container can be made from; `kept` is what each
+    interrupted try has left to be continued; `scratch` are layers that are half unpacked."""
+
+    def __init__(self, usable: set[str] | None = None) -> None:
+        self.usable: set[str] = set() if usable is None else usable
+        self.records: dict[str, TwinImage] = {}
+        self.blobs: dict[str, int] = {}
+        self.parts: dict[str, int] = {}
+        self.kept: list[set[str]] = []
+        self.scratch: set[str] = set()
+
+    def record(self, ref: str, image: TwinImage) -> None:
+        """A record now means this image."""
+        self.records[ref] = image
+        self.collect()
+
+    def collect(self) -> None:
+        """Garbage collection: blobs that no record and no try holds."""
+        held = {layer.digest for image in self.records.values() for layer in image.layers}.union(*self.kept)
+        self.blobs = {digest: size for digest, size in self.blobs.items() if digest in held}
+        self.parts = {digest: size for digest, size in self.parts.items() if digest in held}
+        self.usable.clear()
+        self.usable.update(image.platform_digest for image in self.records.values())
+
+    @property
+    def taken_bytes(self) -> int:
+        """What it takes up."""
+        return sum(self.blobs.values()) + sum(self.parts.values())
 
 
 class TwinImages:
-    """See the protocol. An archive is a JSON object of names to digests; `digests` is what containers are made of."""
+    """An image cache on a world. See the protocol."""
 
-    def __init__(self, digests: set[str]) -> None:
-        self._digests = digests
-        self._names: dict[str, CachedImage] = {}
+    def __init__(self, world: CacheWorld, step: Step) -> None:
+        self._world = world
+        self._step = step
+        self._active: list[set[str]] = []
+        self.naming = asyncio.Lock()
 
-    def name(self, ref: str, digest: str, size_bytes: int = 1) -> CachedImage:
-        """Give a digest a name."""
-        self._digests.add(digest)
-        self._names[ref] = CachedImage(ref, digest, digest, size_bytes)
-        return self._names[ref]
-
-    async def import_archive(self, chunks: AsyncIterator[bytes], name: str = "") -> tuple[CachedImage, ...]:
-        """See the protocol."""
-        content = b"".join([chunk async for chunk in chunks])
+    @asynccontextmanager
+    async def _try(self) -> AsyncIterator[set[str]]:
+        """What a lease is: kept when it can be continued, gone when it cannot."""
+        await self._step("lease")
+        held: set[str] = set()
+        self._world.kept.append(held)
+        self._active.append(held)
         try:
-            names = msgspec.json.decode(content, type=dict[str, str])
-        except msgspec.MsgspecError as error:
-            raise ImageUnreadable(f"this is no image archive: {error}") from error
-        if name and len(names) == 1:
-            names = dict(zip((name,), names.values(), strict=True))
-        return tuple(self.name(ref, digest, len(content)) for ref, digest in names.items())
+            yield held
+        except (asyncio.CancelledError, RuntimeUnavailable, RegistryUnreachable):
+            raise
+        except BaseException:
+            self._drop(held)
+            raise
+        else:
+            with suppress(RuntimeUnavailable):
+                await self._step("finish")
+            for other in [one for one in self._world.kept if not self._is_active(one) and one <= held]:
+                self._drop(other)
+            self._drop(held)
+        finally:
+            self._active = [one for one in self._active if one is not held]
 
-    async def list(self) -> tuple[CachedImage, ...]:
+    def _is_active(self, held: set[str]) -> bool:
+        return any(one is held for one in self._active)
+
+    def _drop(self, held: set[str]) -> None:
+        self._world.kept = [one for one in self._world.kept if one is not held]
+        self._world.collect()
+
+    async def import_archive(
+        self,
+        chunks: AsyncIterator[bytes],
+        name: str = "",
+        announced: Sequence[Announced] = (),
+        named: Named | None = None,
+    ) -> tuple[CachedImage, ...]:
         """See the protocol."""
-        return tuple(self._names[ref] for ref in sorted(self._names))
+        source = _Lines(chunks)
+        async with self._try() as held:
+            try:
+                images = msgspec.json.decode(await source.line(), type=tuple[TwinImage, ...])
+            except msgspec.MsgspecError as error:
+                raise ImageUnreadable(f"this is no image archive: {error}") from error
+            skipped = {one.digest: one.skipped for one in announced}
+            for image in images:
+                for layer in image.layers:
+                    if layer.damage != "missing":
+                        await source.skip(await self._blob(layer, held, skipped.get(layer.digest, 0), source))
+            for image in images:
+                await self._finish(image)
+            async with self.naming:
+                cached = tuple([one for image in images for one in await self._name(image, name)])
+                if named is not None:
+                    named(cached)
+        return tuple(one for one in cached if one.is_name)
+
+    async def _blob(self, layer: TwinLayer, held: set[str], skipped: int, source: "_Lines") -> int:
+        """Take a layer's bytes in; how many of them are left in the stream, because they are here already."""
+        world = self._world
+        await self._step("blob")
+        held.add(layer.digest)
+        if layer.digest in world.blobs:
+            return layer.size - skipped
+        had = world.parts.get(layer.digest, 0)
+        if had < skipped:
+            raise ImageUnreadable("a part of the archive was left out that this machine does not have: push it again")
+        await source.skip(had - skipped)
+        while had < layer.size:
+            had += await source.some(layer.size - had)
+            world.parts[layer.digest] = had
+        await self._step("commit")
+        del world.parts[layer.digest]
+        if layer.damage == "corrupt":
+            raise ImageCorrupt(f"a blob of the image is not what its digest {layer.digest} says")
+        world.blobs[layer.digest] = layer.size
+        return 0
+
+    async def _finish(self, image: TwinImage) -> None:
+        """Everything behind the blobs: are they all here, is it for this machine, can it be unpacked."""
+        if image.architecture != "amd64":
+            raise WrongArchitecture(f"the image is for linux/{image.architecture}")
+        for layer in image.layers:
+            if layer.digest not in self._world.blobs:
+                raise ImageUnreadable(f"the archive lacks a blob that it names ({layer.digest})")
+            await self._step("prepare")
+            self._world.scratch.add(layer.digest)
+            try:
+                await self._step("apply")
+                if layer.damage == "unreadable":
+                    raise ImageUnreadable("a layer of the image cannot be unpacked")
+                await self._step("layer")
+            finally:
+                self._world.scratch.discard(layer.digest)
+
+    async def _name(self, image: TwinImage, name: str) -> list[CachedImage]:
+        names = (name,) if name else image.names
+        if not names:
+            raise ImageUnreadable("the archive does not say the image's name: give one with `--name`")
+        found = []
+        for ref in (image.index_digest, *names):
+            await self._step("name")
+            self._world.record(ref, image)
+            found.append(_cached(ref, image))
+        return found
+
+    async def observe(self) -> tuple[CachedImage, ...]:
+        """See the protocol."""
+        await self._step("observe")
+        return tuple(_cached(ref, image) for ref, image in sorted(self._world.records.items()))
 
     async def resolve(self, ref: str) -> CachedImage | None:
         """See the protocol."""
-        return self._names.get(ref)
+        record = ref.partition("@")[2] or ref
+        image = self._world.records.get(record)
+        return None if image is None else _cached(record, image)
+
+    async def held(self, digests: Sequence[str]) -> dict[str, int]:
+        """See the protocol."""
+        world = self._world
+        return {digest: world.blobs.get(digest, world.parts.get(digest, 0)) for digest in digests}
+
+    async def details(self, image: CachedImage) -> ImageDetails:
+        """See the protocol."""
+        found = self._world.records.get(image.index_digest)
+        if found is None:
+            raise ImageMissing(f"{image.index_digest} is not in the image cache")
+        return ImageDetails(found.size_bytes, "")
+
+    async def remove(self, records: Sequence[str]) -> int:
+        """See the protocol."""
+        before = self._world.taken_bytes
+        for name in records:
+            await self._step("forget")
+            self._world.records.pop(name, None)
+        self._world.collect()
+        return before - self._world.taken_bytes
+
+    async def drop_partial(self) -> int:
+        """See the protocol."""
+        await self._step("drop")
+        before = self._world.taken_bytes
+        self._world.kept = [one for one in self._world.kept if self._is_active(one)]
+        self._world.collect()
+        return before - self._world.taken_bytes
+
+    async def sweep(self) -> None:
+        """See the protocol."""
+        await self._step("sweep")
+        self._world.scratch.clear()
+
+
+class _Lines:
+    """An archive's stream."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._chunk = b""
+
+    async def line(self) -> bytes:
+        while b"\n" not in self._chunk and (more := await self._more()):
+            self._chunk += more
+        head, _, self._chunk = self._chunk.partition(b"\n")
+        return head
+
+    async def some(self, most: int) -> int:
+        """How many bytes came, `most` at most. Raises ImageUnreadable at the end."""
+        self._chunk = self._chunk or await self._more()
+        if not self._chunk:
+            raise ImageUnreadable("the archive ends in the middle")
+        taken = min(most, len(self._chunk))
+        self._chunk = self._chunk[taken:]
+        return taken
+
+    async def skip(self, count: int) -> None:
+        while count > 0:
+            count -= await self.some(count)
+
+    async def _more(self) -> bytes:
+        async for chunk in self._chunks:
+            if chunk:
+                return chunk
+        return b""
+
+
+def _cached(ref: str, image: TwinImage) -> CachedImage:
+    return CachedImage(ref, image.index_digest, image.platform_digest, image.size_bytes)

@@ -60,6 +60,16 @@ class ContentStub:
                 request_serializer=containerdapi_dot_content__pb2.ReadContentRequest.SerializeToString,
                 response_deserializer=containerdapi_dot_content__pb2.ReadContentResponse.FromString,
                 _registered_method=True)
+        self.Status = channel.unary_unary(
+                '/containerd.services.content.v1.Content/Status',
+                request_serializer=containerdapi_dot_content__pb2.StatusRequest.SerializeToString,
+                response_deserializer=containerdapi_dot_content__pb2.StatusResponse.FromString,
+                _registered_method=True)
+        self.ListStatuses = channel.unary_unary(
+                '/containerd.services.content.v1.Content/ListStatuses',
+                request_serializer=containerdapi_dot_content__pb2.ListStatusesRequest.SerializeToString,
+                response_deserializer=containerdapi_dot_content__pb2.ListStatusesResponse.FromString,
+                _registered_method=True)
         self.Write = channel.stream_stream(
                 '/containerd.services.content.v1.Content/Write',
                 request_serializer=containerdapi_dot_content__pb2.WriteContentRequest.SerializeToString,
@@ -105,6 +115,18 @@ class ContentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Status(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStatuses(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Write(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -144,6 +166,16 @@ def add_ContentServicer_to_server(servicer, server):
                     servicer.Read,
                     request_deserializer=containerdapi_dot_content__pb2.ReadContentRequest.FromString,
                     response_serializer=containerdapi_dot_content__pb2.ReadContentResponse.SerializeToString,
+            ),
+            'Status': grpc.unary_unary_rpc_method_handler(
+                    servicer.Status,
+                    request_deserializer=containerdapi_dot_content__pb2.StatusRequest.FromString,
+                    response_serializer=containerdapi_dot_content__pb2.StatusResponse.SerializeToString,
+            ),
+            'ListStatuses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStatuses,
+                    request_deserializer=containerdapi_dot_content__pb2.ListStatusesRequest.FromString,
+                    response_serializer=containerdapi_dot_content__pb2.ListStatusesResponse.SerializeToString,
             ),
             'Write': grpc.stream_stream_rpc_method_handler(
                     servicer.Write,
@@ -291,6 +323,60 @@ class Content:
             '/containerd.services.content.v1.Content/Read',
             containerdapi_dot_content__pb2.ReadContentRequest.SerializeToString,
             containerdapi_dot_content__pb2.ReadContentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Status(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/containerd.services.content.v1.Content/Status',
+            containerdapi_dot_content__pb2.StatusRequest.SerializeToString,
+            containerdapi_dot_content__pb2.StatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStatuses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/containerd.services.content.v1.Content/ListStatuses',
+            containerdapi_dot_content__pb2.ListStatusesRequest.SerializeToString,
+            containerdapi_dot_content__pb2.ListStatusesResponse.FromString,
             options,
             channel_credentials,
             insecure,

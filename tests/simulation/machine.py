@@ -6,34 +6,39 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import msgspec
+
 from capsule.v1 import workload_pb2 as pb
 from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.image_cache import ImageCache
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.startup import opening_events
+from capsuled.streams import opened
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import DriverError, NoSpace, RuntimeUnavailable
-from effects.images.twin import TwinImages
+from effects.images.twin import CacheWorld, TwinImage, TwinImages, TwinLayer
 from effects.network.twin import Cables, TwinNetwork
 from effects.planner import plan
 from effects.runner import Runner
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL, SYSTEM
 from journal.errors import JournalFull
-from projections.intents import Delete, Intent, Restart, Start, Stop
+from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
 from projections.views import state_hash
 from tests.simulation.oracle import Oracle
 from tests.simulation.store import Disk, SimulatedLog
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.simulation.visits import visit
+from tests.support.images import chunks
 
 NAMES = ("web", "db", "job", "cache")
 QUIET = "quiet"
@@ -58,7 +63,16 @@ POLICIES = {
     "never": (pb.RESTART_MODE_NEVER, 0),
 }
 MEMORY_BYTES = 64 << 20
-IMAGE = "docker.io/library/app:1"
+IMAGES = tuple(
+    TwinImage(
+        (f"docker.io/library/{name}:1",),
+        f"sha256:{number:064}",
+        f"sha256:{number + 100:064}",
+        (TwinLayer(f"sha256:{number + 200:064}", 100), TwinLayer("sha256:" + "f" * 64, 50)),
+    )
+    for number, name in enumerate(("app", "tool", "spare"), 1)
+)
+"""Side-loaded, with a layer in common."""
 STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
@@ -99,7 +113,11 @@ class Simulation:
         self.trace = Trace(self.loop)
         self.clock = VirtualClock(self.loop)
         self.disk = Disk()
-        self.world = World({IMAGE_DIGEST})
+        self.world = World(set())
+        self.cache = CacheWorld(self.world.images)
+        for image in IMAGES:
+            for ref in (image.index_digest, *image.names):
+                self.cache.record(ref, image)
         self.cables = Cables()
         self.storage = Storage()
         self.world.now_ns = self.clock.wall_ns
@@ -109,6 +127,7 @@ class Simulation:
         self.faults = True
         self.life: Life | None = None
         self.alive = asyncio.Event()
+        self.housed = asyncio.Event()
         self.calls = 0
         self.broken: BaseException | None = None
         self.visits: list[asyncio.Future[int | None]] = []
@@ -132,7 +151,8 @@ class Simulation:
         power = asyncio.ensure_future(self._lives())
         power.add_done_callback(self._fell)
         operators = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
-        operators.append(asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", "apply", ("serve", "1"))))
+        quiet = asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", "apply", ("serve", "1")))
+        operators += [quiet, asyncio.ensure_future(self._keep_house(quiet))]
         visitors = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
         trouble = asyncio.ensure_future(self._trouble())
         await asyncio.sleep(STORM_S)
@@ -252,7 +272,7 @@ class Simulation:
         elif dice < 0.07:
             self.trace.note(f"fault: no answer to {point}")
             raise RuntimeUnavailable("the simulated runtime does not answer")
-        elif dice < 0.09 and point in ("layer", "create"):
+        elif dice < 0.09 and point in ("layer", "create", "commit", "apply"):
             raise NoSpace("the simulated disk is full")
 
     # --- operators -----------------------------------------------------------------------------------------------
@@ -263,18 +283,27 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(0.8))
             self.calls += 1
             await self._until_answered(name, f"call-{name}-{self.calls}", *self._choice(name))
-        # The last word, without faults: what is judged must be known for sure.
+        # The last word, without faults: what is judged must be known for sure. So it must not want for an image.
+        await self.housed.wait()
         self.calls += 1
         await self._until_answered(name, f"call-{name}-{self.calls}", *self._choice(name))
 
-    def _choice(self, name: str) -> tuple[str, tuple[str, ...], str, int]:
+    def _choice(self, name: str) -> tuple[str, tuple[str, ...], str, int, TwinImage]:
         program, policy = self.random.choice(PROGRAMS), self.random.choice(tuple(POLICIES))
         port = self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name)))
+        image = self.random.choice(IMAGES)
         verb = self.random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete"))
-        return verb, program, policy, port
+        return verb, program, policy, port, image
 
     async def _until_answered(
-        self, name: str, call_id: str, verb: str, program: tuple[str, ...], policy: str = "always", port: int = 0
+        self,
+        name: str,
+        call_id: str,
+        verb: str,
+        program: tuple[str, ...],
+        policy: str = "always",
+        port: int = 0,
+        image: TwinImage = IMAGES[0],
     ) -> None:
         """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
         self.oracle.asked(name)
@@ -283,7 +312,7 @@ class Simulation:
             life = self.life
             assert life is not None
             try:
-                answer = await life.guarded(self._call(life, verb, name, program, policy, port, call_id))
+                answer = await life.guarded(self._call(life, verb, name, program, policy, image, port, call_id))
             except (Crash, DriverError):
                 await asyncio.sleep(0.01)
                 continue
@@ -295,16 +324,24 @@ class Simulation:
             return
 
     async def _call(
-        self, life: "Life", verb: str, name: str, program: tuple[str, ...], policy: str, port: int, call_id: str
+        self,
+        life: "Life",
+        verb: str,
+        name: str,
+        program: tuple[str, ...],
+        policy: str,
+        image: TwinImage,
+        port: int,
+        call_id: str,
     ) -> str:
         """`port`: on the bridge, with this host port; 0: without a network."""
-        caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy} {port}")
+        caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy} {image.names} {port}")
         if verb == "apply":
             mode, attempts = POLICIES[policy]
             message = pb.Workload(
                 name=name,
                 container=pb.ContainerSpec(
-                    image="app:1",
+                    image=image.names[0],
                     command=["/missing"] if program == ("missing",) else [],
                     args=program,
                     restart=mode,
@@ -319,7 +356,7 @@ class Simulation:
                 await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
             except Refused as refused:
                 return refused.refusal.reason
-            self.oracle.applied(name, program, policy, port)
+            self.oracle.applied(name, program, policy, image.platform_digest, port)
             return "ok"
         intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[verb](name)
         before = life.engine.workload(name)
@@ -340,6 +377,50 @@ class Simulation:
                     await life.engine.gone(name, before.uid)
         return "ok"
 
+    async def _keep_house(self, quiet: "asyncio.Future[None]") -> None:
+        """The operator of the images: brings them, and takes them away, once the quiet workload has its own."""
+        await quiet
+        while self.faults:
+            await asyncio.sleep(self.random.expovariate(0.8))
+            self.calls += 1
+            image = self.random.choice(IMAGES)
+            verb = self.random.choice(("push", "push", "rm", "rm", "gc", "gc all"))
+            await self._until_done(verb, image, f"call-image-{self.calls}")
+        # Every image is there at the end: what was refused for want of one can be applied.
+        for image in IMAGES:
+            self.calls += 1
+            await self._until_done("push", image, f"call-image-{self.calls}")
+        self.housed.set()
+
+    async def _until_done(self, verb: str, image: TwinImage, call_id: str) -> None:
+        while True:
+            await self.alive.wait()
+            life = self.life
+            assert life is not None
+            try:
+                answer = await life.guarded(self._change_images(life, verb, image, call_id))
+            except (Crash, DriverError):
+                await asyncio.sleep(0.01)
+                continue
+            except JournalFull:
+                await asyncio.sleep(1)
+                continue
+            self.trace.note(f"operator: image {verb} {image.names[0]} -> {answer}")
+            return
+
+    async def _change_images(self, life: "Life", verb: str, image: TwinImage, call_id: str) -> str:
+        caller = Caller(LOCAL, f"image {verb}", call_id, f"{verb} {image.names}")
+        if verb == "push":
+            content = msgspec.json.encode((image,)) + b"\n" + bytes(image.size_bytes)
+            async with opened(life.engine, caller, "") as stream:
+                await life.cache.push(chunks(content, 40), "", (), stream, caller)
+            return "ok"
+        intent = RemoveImage(image.names[0]) if verb == "rm" else CollectImages(verb == "gc all")
+        try:
+            return str((await life.cache.remove(intent, caller)).refs)
+        except Refused as refused:
+            return refused.refusal.reason
+
     # --- the end -------------------------------------------------------------------------------------------------
 
     async def _judge(self) -> None:
@@ -353,6 +434,14 @@ class Simulation:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")
         if state_hash(machine) != state_hash(life.engine.machine):
             wrong.append("the state is not the fold of the journal")
+        names = {ref: image.pin.index_digest for ref, image in machine.images.items()}
+        shown = {ref: image.index_digest for ref, image in self.cache.records.items() if "/" in ref}
+        if names != shown or set(machine.cached) != self.cache.records.keys() - shown.keys():
+            wrong.append(
+                f"the cache holds {self.cache.records.keys()}, the journal says {names}, {machine.cached.keys()}"
+            )
+        if machine.leaving or self.cache.scratch:
+            wrong.append(f"left half-done: {machine.leaving}, {self.cache.scratch} layers")
         for name, workload in life.engine.machine.workloads.items():
             if name not in self.oracle.wishes:
                 wrong.append(f"{name} is in the state although it was deleted")
@@ -377,9 +466,9 @@ class Life:
         self._network = TwinNetwork(simulation.cables, self._step)
         self._volumes = TwinVolumes(simulation.storage, self._step)
         self._containers = TwinContainers(simulation.world, self._step)
-        images = TwinImages(simulation.world.images)
-        images.name(IMAGE, IMAGE_DIGEST)
-        resolver = Resolver(images, MemoryVault(), TwinNetwork.subnet)
+        self.images = TwinImages(simulation.cache, self._step)
+        self.cache = ImageCache(self.engine, self.images, simulation.clock)
+        resolver = Resolver(self.images, MemoryVault(), TwinNetwork.subnet)
         self.declarations = Declarations(self.engine, resolver, simulation.disk)
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
@@ -434,6 +523,8 @@ class Life:
             simulation.alive.set()
             simulation.trace.note("daemon: alive")
             group.create_task(self.execs.sweep(simulation.clock))
+            await self.cache.look()
+            group.create_task(self.cache.run())
             observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
             group.create_task(observer.run())
             watch = NetworkWatch(self.engine, self._network, frozen=False)
@@ -454,6 +545,3 @@ class Life:
     async def _die(self) -> None:
         await self._killed
         raise Crash
-
-
-IMAGE_DIGEST = "sha256:" + "1" * 64

@@ -23,9 +23,10 @@ _KILLED = 137
 
 @dataclass
 class Wish:
-    """What the operator wants of a name. `program` is the arguments by which a spec is told from another."""
+    """What the operator wants of a name. `program` and `image` are by what a spec is told from another."""
 
     program: tuple[str, ...] = ()
+    image: str = ""
     wanted: str = "absent"
     policy: str = "always"
     port: int = 0
@@ -52,9 +53,9 @@ class Oracle:
         """The call was answered."""
         self.open_calls.discard(name)
 
-    def applied(self, name: str, program: tuple[str, ...], policy: str, port: int = 0) -> None:
+    def applied(self, name: str, program: tuple[str, ...], policy: str, image: str, port: int = 0) -> None:
         """An apply was acknowledged."""
-        self.wishes[name] = Wish(program, "running", policy, port)
+        self.wishes[name] = Wish(program, image, "running", policy, port)
 
     def stopped(self, name: str) -> None:
         """A stop was acknowledged."""
@@ -89,7 +90,7 @@ class Oracle:
         for name in sorted({key[0] for key in world.containers} | set(self.wishes)):
             alive = [one for key, one in world.containers.items() if key[0] == name and one.status == "running"]
             wish = self.wishes.get(name, Wish())
-            wrong += self._judge_name(name, wish, [one.run.args for one in alive])
+            wrong += self._judge_name(name, wish, [(one.run.args, one.run.image) for one in alive])
             uid, run = self.restarts.get(name, (0, 0))
             if any(one.run.uid == uid and one.run.run <= run for one in alive):
                 wrong.append(f"{name} still has run {run}, although it was restarted")
@@ -153,13 +154,13 @@ class Oracle:
                 wrong.append(f"an exec of {words} was answered with {code}")
         return wrong
 
-    def _judge_name(self, name: str, wish: Wish, alive: list[tuple[str, ...]]) -> list[str]:
+    def _judge_name(self, name: str, wish: Wish, alive: list[tuple[tuple[str, ...], str]]) -> list[str]:
         if wish.wanted != "running":
             return [f"{name} runs although it is {wish.wanted}"] if alive else []
         if len(alive) > 1:
             return [f"{name} runs {len(alive)} times"]
-        if alive and alive[0] != wish.program:
-            return [f"{name} runs {alive[0]}, but {wish.program} was declared"]
+        if alive and alive[0] != (wish.program, wish.image):
+            return [f"{name} runs {alive[0]}, but {wish.program} of {wish.image} was declared"]
         if not alive and not ends_by_itself(wish.program):
             return [f"{name} does not run"]
         return []  # between two runs of a program that ends, or after its last: judged by its row

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
@@ -27,7 +28,7 @@ class Runtime:
         self.paths = paths_under(directory / "containerd", run)
         self.cgroup = f"/capsule-test-{uuid.uuid4().hex[:8]}"
         self.connection = Connection(self.paths.address)
-        self.images = ContainerdImages(self.connection, directory / "spool")
+        self.images = ContainerdImages(self.connection)
         self.logs = directory / "logs"
         self.containers = ContainerdDriver(
             self.connection,
@@ -70,20 +71,33 @@ class Runtime:
 
 
 @asynccontextmanager
-async def runtime() -> AsyncIterator[Runtime]:
-    """A runtime for one test."""
+async def runtime(disk_bytes: int = 0) -> AsyncIterator[Runtime]:
+    """A runtime for one test; with `disk_bytes` on a file system of its own of that size."""
     directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
     run = Path(tempfile.mkdtemp(prefix="capsule-run-", dir="/run"))
     made = Runtime(directory, run)
     try:
+        if disk_bytes:
+            _mount(directory, disk_bytes)
         await made.start()
         try:
             yield made
         finally:
             await made.stop()
     finally:
+        if disk_bytes:
+            subprocess.run(["umount", "--lazy", directory / "containerd"], check=False)
         shutil.rmtree(run, ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _mount(directory: Path, disk_bytes: int) -> None:
+    image, target = directory / "disk", directory / "containerd"
+    target.mkdir()
+    with image.open("wb") as file:
+        file.truncate(disk_bytes)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, target], check=True)
 
 
 async def chunks(content: bytes, size: int = 1 << 20) -> AsyncIterator[bytes]:

@@ -7,8 +7,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ImageListRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("all", "details")
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    details: bool
+    def __init__(self, all: _Optional[bool] = ..., details: _Optional[bool] = ...) -> None: ...
 
 class ImageListResponse(_message.Message):
     __slots__ = ("images",)
@@ -17,16 +21,26 @@ class ImageListResponse(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ...) -> None: ...
 
 class Image(_message.Message):
-    __slots__ = ("name", "digest", "size_bytes", "created_unix")
+    __slots__ = ("name", "digest", "size_bytes", "created_unix", "index_digest", "used_by", "kept_for", "unpacked_bytes", "built_unix")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     CREATED_UNIX_FIELD_NUMBER: _ClassVar[int]
+    INDEX_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    USED_BY_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
+    UNPACKED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BUILT_UNIX_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: str
     size_bytes: int
     created_unix: int
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., created_unix: _Optional[int] = ...) -> None: ...
+    index_digest: str
+    used_by: _containers.RepeatedScalarFieldContainer[str]
+    kept_for: _containers.RepeatedScalarFieldContainer[str]
+    unpacked_bytes: int
+    built_unix: int
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., created_unix: _Optional[int] = ..., index_digest: _Optional[str] = ..., used_by: _Optional[_Iterable[str]] = ..., kept_for: _Optional[_Iterable[str]] = ..., unpacked_bytes: _Optional[int] = ..., built_unix: _Optional[int] = ...) -> None: ...
 
 class ImagePushRequest(_message.Message):
     __slots__ = ("metadata", "chunk")

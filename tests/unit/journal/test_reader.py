@@ -133,6 +133,8 @@ def test_a_directory_without_a_journal_is_named(tmp_path: Path) -> None:
         ({}, ()),
         ({"name": "web"}, ("web",)),
         ({"object": "web", "objects": ["db", "web"], "items": [{"name": "job"}]}, ("web", "db", "job")),
+        ({"refs": ["a:1"], "images": [{"pin": {"ref": "b:1", "index_digest": "x"}}, {}]}, ("a:1", "b:1")),
+        ({"refs": 7, "images": [{"pin": {"ref": 8}}, {"pin": "x"}, "c:1"]}, ()),
         ({"name": ""}, ()),
         ({"name": 5, "object": None, "objects": "web", "items": 7}, ()),
         ({"objects": [1, None, "db"], "items": ["web", {}, {"name": 3}, {"name": "job"}]}, ("db", "job")),

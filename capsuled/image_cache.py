@@ -1,0 +1,167 @@
+"""The image cache as something that changes: every change is admitted, journaled and carried through.
+
+A removal is journaled before anything is deleted, and finished by the next daemon if this one dies over it. Names
+change and are journaled under one lock, so that a push and a removal of one name have an order, the journal's.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from capsuled.engine import Caller, Engine
+from capsuled.rpc import Refused
+from capsuled.streams import OpenStream
+from effects.errors import DriverError
+from effects.images.protocol import Announced, CachedImage, ImageStore
+from journal.clock import Clock
+from journal.errors import JournalFull
+from journal.events import ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
+from projections.admission import Admitted
+from projections.cache import SeenImage, observe_images
+from projections.images import PARTIAL
+from projections.intents import CollectImages, RemoveImage
+from projections.refusals import Refusal, refused
+from projections.restarts import retry_delay_ms
+
+log = logging.getLogger(__name__)
+
+REMOVE_WAIT_S = 25.0
+FULL_RETRY_S = 5.0
+LOOK_RETRY_S = 0.5
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """What left the cache, or would leave it."""
+
+    refs: tuple[str, ...]
+    digests: tuple[str, ...]
+    freed_bytes: int
+    seq: int = 0
+
+
+class ImageCache:
+    """The cache of one capsule. `run` is a task of the daemon's."""
+
+    def __init__(self, engine: Engine, store: ImageStore, clock: Clock) -> None:
+        self._engine = engine
+        self._store = store
+        self._clock = clock
+        self._asked = asyncio.Event()
+        self._done: dict[int, asyncio.Future[int]] = {}
+
+    async def look(self) -> None:
+        """Journal what the cache holds and the journal does not know, and the reverse: until it was seen once."""
+        while True:
+            try:
+                async with self._store.naming:
+                    await self._store.sweep()
+                    seen = tuple(_seen(image) for image in await self._store.observe())
+                    self._engine.record(observe_images(self._engine.machine, seen), reserved=True)
+                    return
+            except DriverError as error:
+                log.warning("the image cache cannot be observed: %s", error)
+                await self._clock.sleep(LOOK_RETRY_S)
+
+    # --- in ------------------------------------------------------------------------------------------------------
+
+    async def push(
+        self,
+        chunks: AsyncIterator[bytes],
+        name: str,
+        announced: Sequence[Announced],
+        stream: OpenStream,
+        caller: Caller,
+    ) -> tuple[CachedImage, ...]:
+        """Load an archive; journaled once all of it is in the cache. Raises DriverError."""
+
+        def named(images: tuple[CachedImage, ...]) -> None:
+            pushed = tuple(PushedImage(image.pin, image.size_bytes) for image in images if image.is_name)
+            event = ImagePushed(pushed, bytes_received=stream.bytes_in)
+            self._engine.record((event,), cause=stream.seq, actor=caller.actor)
+
+        images = await self._store.import_archive(chunks, name, announced, named)
+        await self._engine.durable()
+        return images
+
+    # --- out -----------------------------------------------------------------------------------------------------
+
+    def would_remove(self, intent: RemoveImage | CollectImages) -> Removal:
+        """What the call would take out. Raises Refused."""
+        _, verdict = self._engine.preview(intent)
+        if isinstance(verdict, Refusal):
+            raise Refused(verdict)
+        assert isinstance(verdict, Admitted)
+        (event,) = verdict.events
+        assert isinstance(event, ImageRemovalRequested)
+        cached = self._engine.machine.cached
+        size = sum(cached[digest].size_bytes for digest in event.digests if digest in cached)
+        return Removal(event.refs, event.digests, size)
+
+    async def remove(self, intent: RemoveImage | CollectImages, caller: Caller) -> Removal:
+        """Take names and images out; returns once they are gone. Raises Refused."""
+        outcome = await self._engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        seq = outcome.seq + 1  # the request stands right behind the call
+        if outcome.repeated and seq not in self._engine.machine.leaving.values():
+            return Removal((), (), 0, outcome.seq)
+        done = self._done.setdefault(seq, asyncio.get_running_loop().create_future())
+        self._asked.set()
+        try:
+            async with asyncio.timeout(REMOVE_WAIT_S):
+                freed = await asyncio.shield(done)
+        except TimeoutError:
+            raise Refused(
+                refused(
+                    "DEADLINE_EXCEEDED",
+                    "STILL_REMOVING",
+                    "the image is not gone yet; it will be, as soon as the runtime answers",
+                )
+            ) from None
+        event = next((one for one in outcome.events if isinstance(one, ImageRemovalRequested)), ImageRemovalRequested())
+        return Removal(event.refs, event.digests, freed, outcome.seq)
+
+    async def run(self) -> None:
+        """Carry removals out, one after another; what fails is tried again."""
+        attempt = 0
+        while True:
+            try:
+                await self._carry_out()
+            except DriverError as error:
+                attempt += 1
+                log.warning("images cannot be removed just now: %s", error)
+                await self._clock.sleep(retry_delay_ms(attempt) / 1000)
+            except JournalFull as full:
+                log.warning("images cannot be removed just now: %s", full)
+                await self._clock.sleep(FULL_RETRY_S)
+            else:
+                attempt = 0
+                await self._asked.wait()
+                self._asked.clear()
+
+    async def _carry_out(self) -> None:
+        while leaving := self._engine.machine.leaving:
+            seq = min(leaving.values())
+            async with self._store.naming:
+                # A push of the same name may have come in between: then that name is not leaving any more.
+                records = [record for record, at in self._engine.machine.leaving.items() if at == seq]
+                freed = await self._store.remove([record for record in records if record != PARTIAL])
+                if PARTIAL in records:
+                    freed += await self._store.drop_partial()
+                removed = ImageRemoved(
+                    refs=tuple(one for one in records if one != PARTIAL and not one.startswith("sha256:")),
+                    digests=tuple(one for one in records if one.startswith("sha256:")),
+                    partial=PARTIAL in records,
+                    freed_bytes=freed,
+                )
+                self._engine.record((removed,), cause=seq, reserved=True)
+            await self._engine.durable()
+            done = self._done.pop(seq, None)
+            if done is not None and not done.done():
+                done.set_result(freed)
+
+
+def _seen(image: CachedImage) -> SeenImage:
+    return SeenImage(image.ref if image.is_name else "", image.index_digest, image.platform_digest, image.size_bytes)

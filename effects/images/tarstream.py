@@ -1,0 +1,270 @@
+"""A tar as it streams by: members in order, each read or passed over, nothing kept. No I/O of its own.
+
+Formats: ustar, pax and GNU, as docker, podman, buildah and skopeo write them (long names, sizes in base 256); packed
+with gzip, bzip2 or xz, or not at all. Source: pax(1), and the GNU tar manual for the rest.
+"""
+
+import bz2
+import lzma
+import tarfile
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from effects.errors import ImageUnreadable
+
+BLOCK_BYTES = 512
+PIECE_BYTES = 1 << 20
+_NOTES_BYTES = 1 << 20
+_MAGIC_BYTES = 6
+_PACKED_BYTES = 1 << 16
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One entry. `offset` is where its content begins in the (unpacked) tar, `target` what a link points at."""
+
+    name: str
+    kind: Literal["file", "hardlink", "symlink", "other"]
+    size: int
+    offset: int
+    target: str = ""
+
+
+class TarStream:
+    """Reads members one after another. `holes` are contents that were left out of the stream on purpose: where a
+    content begins, and how many of its first bytes are missing. Raises ImageUnreadable everywhere."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], holes: Mapping[int, int] | None = None) -> None:
+        self._bytes = _Bytes(_unpacked(chunks))
+        self._holes = holes or {}
+        self._offset = 0
+        self._rest = 0
+
+    async def next(self) -> Member | None:
+        """The next member, or None at the end. What was not read of the last one is passed over."""
+        name, target, size = "", "", -1
+        while True:
+            await self._pass_over()
+            block = await self._block()
+            if block is None:
+                return None
+            try:
+                header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            except tarfile.HeaderError as error:
+                raise ImageUnreadable(
+                    f"this is no image archive: {error}. Use an OCI or docker-save archive"
+                ) from error
+            self._rest = header.size
+            if header.type in _PAX:
+                notes = _pax(await self._note())
+                name, target = notes.get("path", name), notes.get("linkpath", target)
+                size = int(notes["size"]) if notes.get("size", "").isdigit() else size
+            elif header.type == tarfile.GNUTYPE_LONGNAME:
+                name = _text(await self._note())
+            elif header.type == tarfile.GNUTYPE_LONGLINK:
+                target = _text(await self._note())
+            elif header.type != tarfile.XGLTYPE:
+                return self._member(header, name, target, size)
+
+    def _member(self, header: tarfile.TarInfo, name: str, target: str, size: int) -> Member:
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            raise ImageUnreadable("the archive has a sparse member: make it anew without `--sparse`")
+        is_file = header.type in _FILES
+        size = header.size if size < 0 else size
+        # Only a file has content; some writers give links a size all the same.
+        self._rest = size if is_file else 0
+        kinds: dict[bytes, Literal["hardlink", "symlink"]] = {
+            tarfile.LNKTYPE: "hardlink",
+            tarfile.SYMTYPE: "symlink",
+        }
+        return Member(
+            name or header.name,
+            "file" if is_file else kinds.get(header.type, "other"),
+            self._rest,
+            self._offset,
+            target or header.linkname,
+        )
+
+    async def content(self, skip: int = 0) -> AsyncIterator[bytes]:
+        """The present member's bytes behind its first `skip`, in pieces. Those that are a hole cannot be had: `skip`
+        must reach over it."""
+        hole = self._holes.get(self._offset, 0)
+        if skip < hole:
+            raise ImageUnreadable("a part of the archive was left out that this machine does not have: push it again")
+        await self._advance(skip - hole, hole)
+        while self._rest > 0:
+            piece = await self._bytes.some(min(self._rest, PIECE_BYTES))
+            self._count(len(piece))
+            yield piece
+
+    def _count(self, size: int) -> None:
+        self._offset += size
+        self._rest -= size
+
+    async def _advance(self, present: int, missing: int) -> None:
+        """Over `missing` bytes that are not in the stream, and `present` ones that are."""
+        self._count(missing)
+        while present > 0:
+            piece = await self._bytes.some(min(present, PIECE_BYTES))
+            self._count(len(piece))
+            present -= len(piece)
+
+    async def _pass_over(self) -> None:
+        hole = min(self._holes.get(self._offset, 0), self._rest)
+        await self._advance(self._rest - hole, hole)
+        padding = -self._offset % BLOCK_BYTES
+        if padding:
+            await self._bytes.exactly(padding)
+            self._offset += padding
+
+    async def _block(self) -> bytes | None:
+        """A header, or None at the end: an empty block, or nothing more at all."""
+        block = await self._bytes.upto(BLOCK_BYTES)
+        if not block or not any(block):
+            await self._bytes.drain()
+            return None
+        if len(block) < BLOCK_BYTES:
+            raise _cut()
+        self._offset += BLOCK_BYTES
+        return block
+
+    async def _note(self) -> bytes:
+        """The content of a member that only tells of the next one."""
+        if self._rest > _NOTES_BYTES:
+            raise ImageUnreadable("a header of the archive is larger than any name")
+        note = await self._bytes.exactly(self._rest)
+        self._count(len(note))
+        return note
+
+
+class _Bytes:
+    """A stream of chunks, read by count."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._chunk = memoryview(b"")
+
+    async def some(self, most: int) -> bytes:
+        """At least one byte and `most` at most, without joining chunks. Raises ImageUnreadable at the end."""
+        if not self._chunk and not await self._more():
+            raise _cut()
+        piece, self._chunk = self._chunk[:most], self._chunk[most:]
+        # A chunk that is used whole is handed on as it came.
+        return piece.obj if isinstance(piece.obj, bytes) and len(piece) == len(piece.obj) else bytes(piece)
+
+    async def upto(self, count: int) -> bytes:
+        """`count` bytes, fewer only at the end."""
+        parts: list[bytes] = []
+        while count > 0 and (self._chunk or await self._more()):
+            parts.append(await self.some(count))
+            count -= len(parts[-1])
+        return b"".join(parts)
+
+    async def exactly(self, count: int) -> bytes:
+        """`count` bytes. Raises ImageUnreadable when there are fewer."""
+        found = await self.upto(count)
+        if len(found) < count:
+            raise _cut()
+        return found
+
+    async def drain(self) -> None:
+        """Read to the end: whoever sends is to see it taken."""
+        self._chunk = memoryview(b"")
+        while await self._more():
+            self._chunk = memoryview(b"")
+
+    async def _more(self) -> bool:
+        async for chunk in self._chunks:
+            if chunk:
+                self._chunk = memoryview(chunk)
+                return True
+        return False
+
+
+class _Unpacker(Protocol):
+    """What zlib, bz2 and lzma have in common."""
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+def _gzip() -> _Unpacker:
+    return zlib.decompressobj(wbits=31)
+
+
+def _unpacker_for(head: bytes) -> Callable[[], _Unpacker] | None:
+    if head.startswith(b"\x1f\x8b"):
+        return _gzip
+    if head.startswith(b"BZh"):
+        return bz2.BZ2Decompressor
+    if head.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMADecompressor
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        raise ImageUnreadable("the archive is packed with zstd as a whole: unpack it first (`zstd -d`)")
+    return None
+
+
+async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The tar itself, whatever it is packed in; several packed streams behind one another are one."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= _MAGIC_BYTES:
+            break
+    make = _unpacker_for(head)
+    if make is None:
+        yield head
+        async for chunk in chunks:
+            yield chunk
+        return
+    unpacker = make()
+    try:
+        async for piece in _small(head, chunks):
+            while piece.strip(b"\0") or (piece and not unpacker.eof):
+                if unpacker.eof:
+                    unpacker = make()
+                yield unpacker.decompress(piece)
+                piece = unpacker.unused_data if unpacker.eof else b""
+    except (zlib.error, OSError, lzma.LZMAError, EOFError) as error:
+        raise ImageUnreadable(f"the archive is packed, and cannot be unpacked: {error}") from error
+    if not unpacker.eof:
+        raise _cut()
+
+
+async def _small(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Small pieces: what one of them may unpack to is then bounded, too."""
+    for start in range(0, len(head), _PACKED_BYTES):
+        yield head[start : start + _PACKED_BYTES]
+    async for chunk in chunks:
+        for start in range(0, len(chunk), _PACKED_BYTES):
+            yield chunk[start : start + _PACKED_BYTES]
+
+
+def _pax(content: bytes) -> dict[str, str]:
+    """`LENGTH KEY=VALUE\\n`, again and again."""
+    notes: dict[str, str] = {}
+    while content:
+        digits, space, _ = content.partition(b" ")
+        if not space or not digits.isdigit() or int(digits) <= len(digits) + 1:
+            raise ImageUnreadable("a header of the archive cannot be read")
+        record, content = content[len(digits) + 1 : int(digits)], content[int(digits) :]
+        key, _, value = record.rstrip(b"\n").partition(b"=")
+        notes[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+    return notes
+
+
+def _text(content: bytes) -> str:
+    return content.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+
+
+def _cut() -> ImageUnreadable:
+    return ImageUnreadable("the archive ends in the middle: it was cut short, or is no image archive")

@@ -1,0 +1,35 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ImageRemoveRequest(_message.Message):
+    __slots__ = ("ref", "dry_run")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    ref: str
+    dry_run: bool
+    def __init__(self, ref: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class ImageCollectRequest(_message.Message):
+    __slots__ = ("all", "dry_run")
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    dry_run: bool
+    def __init__(self, all: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class ImageRemoval(_message.Message):
+    __slots__ = ("names", "digests", "freed_bytes", "seq")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    FREED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    freed_bytes: int
+    seq: int
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., digests: _Optional[_Iterable[str]] = ..., freed_bytes: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
