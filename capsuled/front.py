@@ -180,7 +180,10 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
             IdentityService(me, engine, doorway.roster, doorway.denials, clock),
         ),
-        "OperatorService": (identity_pb2_grpc.add_OperatorServiceServicer_to_server, OperatorService(engine)),
+        "OperatorService": (
+            identity_pb2_grpc.add_OperatorServiceServicer_to_server,
+            OperatorService(engine, doorway.roster),
+        ),
     }
     if memory.environment is not None and memory.reader is not None:
         services["HistoryService"] = (

@@ -35,6 +35,8 @@ class Roster:
         self._live = live
         self._trusted = trusted
         self._rescued = {} if trusted else self._rescue()
+        self._copied: dict[str, Operator] = {}
+        self._copying = asyncio.Condition()
 
     def operators(self) -> Mapping[str, Operator]:
         """By key id."""
@@ -55,17 +57,24 @@ class Roster:
         """Follow the state until cancelled: keep the copy, and cut the streams of keys that lost their right."""
         if not self._trusted:
             return
-        known: dict[str, Operator] = {}
         written = False
         async for machine in self._engine.changes():
             now = dict(machine.operators)
-            if written and now == known:
+            if written and now == self._copied:
                 continue
             seq = machine.seq
             await self._engine.durable(seq)
-            self._cut(known, now)
+            self._cut(self._copied, now)
             await asyncio.to_thread(self._write, Copy(seq, tuple(now.values())))
-            known, written = now, True
+            written = True
+            async with self._copying:
+                self._copied = now
+                self._copying.notify_all()
+
+    async def copied(self) -> None:
+        """Return once the copy is as the state is: a removal that was answered holds in rescue, too."""
+        async with self._copying:
+            await self._copying.wait_for(lambda: self._copied == self._engine.machine.operators)
 
     def _cut(self, known: Mapping[str, Operator], now: Mapping[str, Operator]) -> None:
         for kid in {*known, *self._live.keys()} - {"anonymous"}:

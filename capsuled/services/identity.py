@@ -117,13 +117,15 @@ class IdentityService(IdentityServiceServicer):
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
+        await self._roster.copied()
 
 
 class OperatorService(OperatorServiceServicer):
     """See proto/capsule/v1/identity.proto."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, roster: Roster) -> None:
         self._engine = engine
+        self._roster = roster
 
     async def SetRole(self, request: pb.SetRoleRequest, context: Any) -> pb.SetRoleResponse:
         """From the next call on."""
@@ -135,6 +137,7 @@ class OperatorService(OperatorServiceServicer):
         )
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
+        await self._roster.copied()
         return pb.SetRoleResponse(key=key_message(_enrolled(self._engine, request.kid)))
 
 
