@@ -65,8 +65,12 @@ async def outcome(*argv: str) -> tuple[int, str]:
     return child.returncode or 0, said.decode(errors="replace")
 
 
-async def supervise(argv: Sequence[str], log_file: Path, before: Callable[[], None] = lambda: None) -> None:
-    """Keep a process running until cancelled; then end it. It ends with this process, too. `before` each start."""
+async def supervise(
+    argv: Sequence[str], log_file: Path, before: Callable[[], None] = lambda: None, cap_delay_s: float = CAP_DELAY_S
+) -> None:
+    """Keep a process running until cancelled; then end it. It ends with this process, too. `before` each start; after
+    ends in a row the next start waits for `cap_delay_s` at most.
+    """
     loop = asyncio.get_running_loop()
     delay = FIRST_DELAY_S
     while True:
@@ -90,7 +94,7 @@ async def supervise(argv: Sequence[str], log_file: Path, before: Callable[[], No
             delay = FIRST_DELAY_S
         log.warning("%s ended with %s; started again in %.2f s", argv[0], code, delay)
         await asyncio.sleep(delay)
-        delay = min(delay * 2, CAP_DELAY_S)
+        delay = min(delay * 2, cap_delay_s)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -43,7 +43,9 @@ class Runtime:
 
     async def start(self) -> None:
         """Up and answering."""
-        self._supervised = asyncio.ensure_future(keep_containerd(self.paths, self.directory / "containerd.log"))
+        self._supervised = asyncio.ensure_future(
+            keep_containerd(self.paths, self.directory / "containerd.log", cap_delay_s=0.1)
+        )
         await self.connection.ready()
         await self.executor.sweep()
 
