@@ -24,6 +24,11 @@ from effects.images.protocol import Announced, CachedImage, ImageDetails, Named
 Step = Callable[[str], Awaitable[None]]
 """Awaited before and after everything a driver does to the world; may delay, raise, or never return."""
 
+
+async def _no_step(point: str) -> None:
+    """Nothing happens between two steps."""
+
+
 Damage = Literal["", "missing", "corrupt", "unreadable"]
 
 
@@ -67,6 +72,12 @@ class CacheWorld:
         self.records[ref] = image
         self.collect()
 
+    def bring(self, ref: str, digest: str) -> None:
+        """An image without layers is here, under this name."""
+        image = TwinImage((ref,), digest, digest)
+        for record in (digest, ref):
+            self.record(record, image)
+
     def collect(self) -> None:
         """Garbage collection: blobs that no record and no try holds."""
         held = {layer.digest for image in self.records.values() for layer in image.layers}.union(*self.kept)
@@ -84,7 +95,7 @@ class CacheWorld:
 class TwinImages:
     """An image cache on a world. See the protocol."""
 
-    def __init__(self, world: CacheWorld, step: Step) -> None:
+    def __init__(self, world: CacheWorld, step: Step = _no_step) -> None:
         self._world = world
         self._step = step
         self._active: list[set[str]] = []

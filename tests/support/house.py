@@ -13,6 +13,7 @@ from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.identity import load_or_make
+from capsuled.image_cache import ImageCache
 from capsuled.layout import hosted
 from capsuled.logs.keeping import Logs
 from capsuled.sealing import Vault
@@ -21,7 +22,7 @@ from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainers, World
-from effects.images.twin import TwinImages
+from effects.images.twin import CacheWorld, TwinImages
 from journal.clock import Clock, SystemClock
 from journal.codec import decode
 from journal.entry import SYSTEM, Header
@@ -114,10 +115,11 @@ class Standing:
         servers = make_servers(house, self.doorway, Listen(("127.0.0.1:0",), asked=True))
         (self.address,) = house.about.addresses
         await servers.start()
-        keeping = group.create_task(self.doorway.roster.keep())
+        keeping = [group.create_task(self.doorway.roster.keep()), group.create_task(house.cache.run())]
         self._ready.set()
         await self._stopping.wait()
-        keeping.cancel()
+        for task in keeping:
+            task.cancel()
         await servers.stop()
         self.doorway.denials.close()
         house.logs.close()
@@ -127,9 +129,10 @@ class Standing:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         log_file.touch()
         engine = Engine(memory.journal or ClosedLog(memory.why), memory.machine, self.clock, frozenset())
-        world = World({IMAGE_DIGEST})
-        images = TwinImages(world.images)
-        images.name(IMAGE, IMAGE_DIGEST)
+        world = World(set())
+        cache = CacheWorld(world.images)
+        cache.bring(IMAGE, IMAGE_DIGEST)
+        images = TwinImages(cache)
         return House(
             layout=self.layout,
             engine=engine,
@@ -137,6 +140,7 @@ class Standing:
             containers=TwinContainers(world, _at_once),
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
             images=images,
+            cache=ImageCache(engine, images, self.clock),
             subnet=DEFAULT_SUBNET,
             abilities=Abilities(),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),

@@ -11,7 +11,7 @@ from capsuled.engine import Caller, Engine, Outcome
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.sealing import PREFIX
-from effects.images.twin import TwinImages
+from effects.images.twin import CacheWorld, TwinImages
 from journal.entry import LOCAL, Actor, Header, genesis
 from journal.events import CallAccepted, Event
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
@@ -73,9 +73,9 @@ class House:
         self.clock = HandClock()
         self.log = Ledger(self.clock)
         self.engine = Engine(self.log, Machine(), self.clock, ALL, KEY)
-        self.images = TwinImages(set())
-        self.images.name(IMAGE, "sha256:" + "1" * 64)
-        resolver = Resolver(self.images, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
+        self.cache = CacheWorld()
+        self.cache.bring(IMAGE, "sha256:" + "1" * 64)
+        resolver = Resolver(TwinImages(self.cache), OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
         self.declarations = Declarations(self.engine, resolver, self.log)
 
     async def apply(self, caller: Caller, *, name: str = "web", **fields: object) -> tuple[str, int, pb.Workload]:
@@ -132,7 +132,7 @@ async def test_an_apply_is_answered_from_the_state_as_it_was(house: House) -> No
 async def test_an_apply_is_answered_when_its_workload_and_its_image_are_gone(house: House) -> None:
     first = await house.apply(caller("one", "a"), env={"A": "secret"})
     del house.engine.machine.workloads["web"]
-    house.images._names.clear()
+    house.cache.records.clear()
     assert await house.apply(caller("one", "a"), env={"A": "secret"}) == first
 
 

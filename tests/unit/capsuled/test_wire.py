@@ -17,7 +17,7 @@ from capsuled.wire import (
     status_message,
     workload_message,
 )
-from effects.images.twin import TwinImages
+from effects.images.twin import CacheWorld, TwinImages
 from effects.planner import plan
 from journal.events import EffectFailed
 from projections.admission import Admitted
@@ -37,9 +37,9 @@ class OpenVault:
 
 
 def resolved(story: Story, *messages: pb.Workload) -> Apply | Refusal:
-    images = TwinImages(set())
-    images.name("docker.io/library/app:1", "sha256:" + "1" * 64)
-    resolver = Resolver(images, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
+    cache = CacheWorld()
+    cache.bring("docker.io/library/app:1", "sha256:" + "1" * 64)
+    resolver = Resolver(TwinImages(cache), OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
     return asyncio.run(resolver.apply(story.machine, messages, expect_seq=None, pull=False, dry=False))
 
 
