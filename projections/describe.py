@@ -30,8 +30,22 @@ from journal.events import (
     OperatorRemoved,
     OperatorRoleChanged,
     OperatorsReset,
+    SnapshotDeleteRequested,
+    SnapshotRemoved,
+    SnapshotRequested,
+    SnapshotTaken,
     StreamClosed,
     StreamOpened,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeFilling,
+    VolumeLost,
+    VolumeMade,
+    VolumeMounted,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeRestoreRequested,
+    VolumeUnmounted,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
@@ -44,7 +58,7 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
-from projections.words import end_text, memory_text
+from projections.words import bytes_text, end_text, memory_text
 
 
 def describe(header: Header, event: Event | None, excised: bool = False) -> str:
@@ -114,6 +128,37 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             )
         case WorkloadRemoved():
             return f"{event.name} is gone"
+        case VolumeApplied():
+            return f"volume {event.name} {'created' if event.created else 'to grow'}, {bytes_text(event.size_bytes)}"
+        case VolumeDeleteRequested():
+            taken = f", taken from {', '.join(event.detached)}" if event.detached else ""
+            return f"volume {event.name} shall be gone{taken}"
+        case VolumeMade():
+            return f"volume {event.name} is there, {bytes_text(event.size_bytes)}"
+        case VolumeMounted():
+            return f"volume {event.name} is mounted for {event.workload}"
+        case VolumeUnmounted():
+            return f"volume {event.name} is unmounted{': ' + event.reason if event.reason else ''}"
+        case VolumeRemoved():
+            return f"volume {event.name} is gone"
+        case VolumeLost():
+            return f"volume {event.name} is not in the storage any more, and nobody here removed it"
+        case VolumeFilling():
+            where = f"volume {event.name}" if event.name else "the storage under the volumes"
+            return f"{where} is {event.used_bytes * 100 // max(1, event.total_bytes)} % full"
+        case SnapshotRequested():
+            why = " before a restore" if event.safety else ""
+            return f"snapshot {event.label} of volume {event.name} shall be taken{why}"
+        case SnapshotTaken():
+            return f"snapshot {event.snapshot} of volume {event.name} is taken ({event.method})"
+        case SnapshotDeleteRequested():
+            return f"snapshot {event.snapshot} of volume {event.name} shall be gone"
+        case SnapshotRemoved():
+            return f"snapshot {event.snapshot} of volume {event.name} is gone"
+        case VolumeRestoreRequested():
+            return f"volume {event.name} shall be as in snapshot {event.snapshot}"
+        case VolumeRestored():
+            return f"volume {event.name} is as in snapshot {event.snapshot}"
         case NetworkEnsured():
             return f"the bridge and {event.mappings} port mapping{'' if event.mappings == 1 else 's'} are there"
         case NetworkAttached():
