@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.report import Row, save, show
+from bench.report import BUILD, Row, save, show
 
 GROUPS = ("journal", "replay", "daemon", "containers", "cli", "logs", "idle")
 
@@ -16,11 +16,10 @@ GROUPS = ("journal", "replay", "daemon", "containers", "cli", "logs", "idle")
 def main() -> None:
     """Run the groups that were named, or all."""
     chosen = sys.argv[1:] or GROUPS
-    build = Path(__file__).resolve().parent.parent / "build"
-    build.mkdir(exist_ok=True)
+    BUILD.mkdir(exist_ok=True)
     rows: list[Row] = []
     for group in chosen:
-        with tempfile.TemporaryDirectory(dir=build, prefix="bench-") as scratch:
+        with tempfile.TemporaryDirectory(dir=BUILD, prefix="bench-") as scratch:
             for one in importlib.import_module(f"bench.{group}").rows(Path(scratch)):
                 show(one)
                 rows.append(one)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-OUTPUT = Path(__file__).resolve().parent.parent / "build" / "bench.json"
+BUILD = Path(__file__).resolve().parent.parent / "build"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -58,8 +58,7 @@ def show(one: Row) -> None:
 
 def save(rows: list[Row]) -> None:
     """Write build/bench.json."""
-    OUTPUT.parent.mkdir(exist_ok=True)
     plain = [
         {key: value for key, value in msgspec.to_builtins(one).items() if key not in ("bar", "note")} for one in rows
     ]
-    OUTPUT.write_text(json.dumps(plain, indent=2) + "\n")
+    (BUILD / "bench.json").write_text(json.dumps(plain, indent=2) + "\n")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from journal.codec import BadBody, UnknownMust, decode
-from journal.entry import UNREADABLE, MalformedEntry, check
+from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
+from journal.entry import UNREADABLE, MalformedEntry
 from journal.events import Event
 from journal.reader import LAST, Reader
 from journal.writer import Journal
-from projections.fold import FOLD_VERSION, fold
+from projections.fold import FOLD_VERSION, replay
 from projections.state import Machine
 from projections.views import VIEW, state_hash
 
@@ -47,12 +47,10 @@ def recall(reader: Reader, upto: int = LAST) -> Recalled:
         except UNREADABLE:
             recalled = Recalled(Machine())  # a cache that cannot be read is no cache
     machine = recalled.machine
-    for stored in reader.entries(machine.seq + 1, upto):
-        try:
-            fold(machine, stored.header, decode(stored))
-        except UnknownMust as unknown:
-            recalled.frozen_by = str(unknown)
-            break
+    try:
+        replay(map(read, reader.values(machine.seq + 1, upto)), machine)
+    except UnknownMust as unknown:
+        recalled.frozen_by = str(unknown)
     return recalled
 
 
@@ -121,17 +119,14 @@ def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]
     began = time.perf_counter()
     machine = Machine()
     first = reader.first_seq()
-    prev: bytes | None = reader.genesis if first == 1 else None
-    seq, entries, problem = first, 0, ""
+    # What was cut behind a checkpoint cannot be proven here: then the first entry's own link is all there is.
+    begin = reader.get(first) if first > 1 else None
+    link, problem = reader.genesis if begin is None else begin.header.prev, ""
     try:
-        for stored in reader.entries(first, upto):
-            problem = check(stored, seq, stored.header.prev if prev is None else prev) or ""
-            if problem:
-                break
-            fold(machine, stored.header, decode(stored))
-            seq, prev, entries = seq + 1, stored.hash, entries + 1
-    except (UnknownMust, BadBody, MalformedEntry) as error:
+        replay(read_proven(reader.values(first, upto), first, link), machine)
+    except (UnknownMust, BadBody, MalformedEntry, BrokenChain) as error:
         problem = str(error)
+    entries = machine.seq - first + 1 if machine.seq else 0
     elapsed_us = int((time.perf_counter() - began) * 1e6)
     return Replayed(machine.seq, VIEW, state_hash(machine), entries, elapsed_us, problem), machine
 

@@ -4,12 +4,13 @@ An unknown `may` entry decodes to None: kept, skipped. An unknown `must` entry r
 does not fully understand the state must not act on it (design, invariant 9).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
-from journal.entry import UNREADABLE, Header, Stored
+from journal.entry import SALT_BYTES, UNREADABLE, Header, Stored, check, decode_header, unpack
 from journal.events import EVENT_TYPES, Event, type_of
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -27,6 +28,10 @@ class UnknownMust(Exception):
         self.header = header
 
 
+class BrokenChain(Exception):
+    """Raised on an entry that is not the one its chain wants."""
+
+
 class BadBody(Exception):
     """Raised on a body that its own type cannot hold."""
 
@@ -35,9 +40,12 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """By (type, version it reads). Empty: no event has changed its meaning yet."""
 
 _TYPES: dict[str, type[Event]] = {type_of(kind): kind for kind in EVENT_TYPES}
-_DECODERS: dict[tuple[str, int], msgspec.msgpack.Decoder[Any]] = {
-    (tag, kind.VERSION): msgspec.msgpack.Decoder(kind) for tag, kind in _TYPES.items()
+_DECODE: dict[tuple[str, int], Callable[[bytes], Event]] = {
+    (tag, kind.VERSION): msgspec.msgpack.Decoder(kind).decode for tag, kind in _TYPES.items()
 }
+_NOT_STRAIGHT: tuple[type[Exception], ...] = (KeyError, IndexError, *UNREADABLE)
+"""What stops a value from being read straight away: it is then read step by step, and what is wrong gets its name."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -52,13 +60,51 @@ def decode(stored: Stored) -> Event | None:
     Raises UnknownMust and BadBody.
     """
     header = stored.header
-    decoder = _DECODERS.get((header.type, header.version))
+    decode_body = _DECODE.get((header.type, header.version))
     try:
-        if decoder is not None:
-            return decoder.decode(stored.body) if stored.body else None
+        if decode_body is not None:
+            return decode_body(stored.body) if stored.body else None
         return _decode_other(header, stored.body)
     except UNREADABLE as error:
         raise BadBody(f"the body of entry {header.seq} ({header.type}) cannot be read: {error}") from error
+
+
+def read(value: bytes) -> tuple[Header, Event | None]:
+    """Header and event straight from a stored value: what a fold needs, without what only a proof needs.
+
+    Raises MalformedEntry, UnknownMust and BadBody.
+    """
+    try:
+        end = 2 + (value[0] << 8 | value[1])
+        header = decode_header(value[2:end])
+        return header, _DECODE[header.type, header.version](value[end + SALT_BYTES :])
+    except _NOT_STRAIGHT:
+        stored = unpack(value)
+        return stored.header, decode(stored)
+
+
+def read_proven(values: Iterable[bytes], seq: int, link: bytes) -> Iterator[tuple[Header, Event | None]]:
+    """The same of values that must be a chain: entry `seq` and those after it, behind `link`.
+
+    Raises BrokenChain besides, with the words of `check`.
+    """
+    for value in values:
+        try:
+            end = 2 + (value[0] << 8 | value[1])
+            header_bytes = value[2:end]
+            header = decode_header(header_bytes)
+            event: Event | None = _DECODE[header.type, header.version](value[end + SALT_BYTES :])
+            fits = header.seq == seq and header.prev == link and sha256(value[end:]).digest() == header.body_hash
+        except _NOT_STRAIGHT:
+            fits = False
+        if not fits:
+            stored = unpack(value)
+            wrong = check(stored, seq, link)
+            if wrong is not None:
+                raise BrokenChain(wrong)
+            header, header_bytes, event = stored.header, stored.header_bytes, decode(stored)
+        yield header, event
+        seq, link = seq + 1, sha256(header_bytes).digest()
 
 
 def _decode_other(header: Header, body: bytes) -> Event | None:

@@ -79,7 +79,8 @@ UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeEr
 """All that msgspec raises on bytes that are not what they should be; text that is no UTF-8 and endless nesting, too."""
 
 _encoder = msgspec.msgpack.Encoder()
-_header_decoder = msgspec.msgpack.Decoder(Header)
+decode_header = msgspec.msgpack.Decoder(Header).decode
+"""A header from its stored bytes. Raises UNREADABLE."""
 
 
 def encode_header(header: Header) -> bytes:
@@ -94,16 +95,16 @@ def pack(header_bytes: bytes, salt: bytes, body: bytes) -> bytes:
 
 def unpack(value: bytes) -> Stored:
     """Parse a stored value. Raises MalformedEntry; checks no hash (see `check`)."""
-    length = int.from_bytes(value[:2], "big")
-    header_bytes = value[2 : 2 + length]
-    rest = value[2 + length :]
-    if len(header_bytes) != length or (rest and len(rest) <= SALT_BYTES):
+    end = 2 + int.from_bytes(value[:2], "big")
+    salted = end + SALT_BYTES
+    if len(value) < end or end < len(value) <= salted:
         raise MalformedEntry("the entry is shorter than its own length says")
+    header_bytes = value[2:end]
     try:
-        header = _header_decoder.decode(header_bytes)
+        header = decode_header(header_bytes)
     except UNREADABLE as error:
         raise MalformedEntry(f"the entry's header cannot be read: {error}") from error
-    return Stored(header, header_bytes, rest[:SALT_BYTES], rest[SALT_BYTES:])
+    return Stored(header, header_bytes, value[end:salted], value[salted:])
 
 
 def hash_body(salt: bytes, body: bytes) -> bytes:

@@ -131,7 +131,7 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
 # --- desired state -----------------------------------------------------------------------------------------------
 
 
-class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True):
+class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One workload of an apply. `created` and `changed` are admission's verdicts, so that a reader need not fold.
 
     `address` is the allocator's choice for a workload on the bridge, kept for the incarnation's life.
@@ -493,7 +493,7 @@ class NetworkDrifted(Event, frozen=True, omit_defaults=True, tag="network.drifte
 # --- images ------------------------------------------------------------------------------------------------------
 
 
-class PushedImage(msgspec.Struct, frozen=True, omit_defaults=True):
+class PushedImage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One image name that an archive brought."""
 
     pin: ImagePin

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lmdb
 import msgspec
@@ -13,6 +14,8 @@ from journal.entry import UNREADABLE, Stored, unpack
 from journal.environment import Environment
 
 CHUNK = 512
+FIRST_CHUNK = 16
+"""Chunks grow from this: most scans are for a handful of entries."""
 LAST = (1 << 64) - 1
 CURSOR_KEY = b"cursor"
 PREFIX_BYTES = 400
@@ -127,8 +130,29 @@ class Reader:
 
     def entries(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
         """Entries `first` to `last`, in order."""
-        for _, value in self._scan(stream, first.to_bytes(8, "big"), last.to_bytes(8, "big")):
-            yield unpack(value)
+        return map(unpack, self.values(first, last, stream))
+
+    def values(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[bytes]:
+        """The same as they are stored, for those who read them in a way of their own."""
+        return chain.from_iterable(self._values(stream, first.to_bytes(8, "big"), last.to_bytes(8, "big")))
+
+    def _values(self, stream: str, start: bytes, end: bytes) -> Iterator[list[bytes]]:
+        """In chunks, without their keys: seqs are dense, so how many there are up to `end` is known beforehand."""
+        size = FIRST_CHUNK
+        while (most := int.from_bytes(end, "big") - int.from_bytes(start, "big") + 1) > 0:
+            wanted = min(size, most)
+            with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
+                if not cursor.set_range(start):
+                    return
+                chunk = list(islice(cast("Iterator[bytes]", cursor.iternext(keys=False)), wanted))
+                reached = bytes(cursor.key())
+            if reached > end:  # history begins behind `start`, or entries are missing
+                yield [value for _, value in self._scan(stream, start, end)]
+                return
+            yield chunk
+            if len(chunk) < wanted:
+                return
+            start, size = (int.from_bytes(reached, "big") + 1).to_bytes(8, "big"), min(size * 4, CHUNK)
 
     def newest(self, count: int, stream: str = "facts", before: int = LAST) -> list[Stored]:
         """The newest `count` entries up to `before`, oldest of them first."""
@@ -209,21 +233,18 @@ class Reader:
 
     def _scan(self, database: str, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs from `start` to `end`, read in chunks so that no transaction outlives a yield."""
+        size = FIRST_CHUNK
         while True:
-            chunk: list[tuple[bytes, bytes]] = []
             with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[database]) as cursor:
-                if not cursor.set_range(start):
+                pairs = cast("Iterator[tuple[bytes, bytes]]", iter(cursor))
+                chunk = list(islice(pairs, size)) if cursor.set_range(start) else []
+            for pair in chunk:
+                if pair[0] > end:
                     return
-                for key, value in cursor:
-                    if bytes(key) > end:
-                        break
-                    chunk.append((bytes(key), bytes(value)))
-                    if len(chunk) == CHUNK:
-                        break
-            yield from chunk
-            if len(chunk) < CHUNK:
+                yield pair
+            if len(chunk) < size:
                 return
-            start = chunk[-1][0] + b"\0"
+            start, size = chunk[-1][0] + b"\0", min(size * 4, CHUNK)
 
     def _begin(self) -> lmdb.Transaction:
         try:

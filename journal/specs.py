@@ -15,7 +15,7 @@ Role = Literal["admin", "operator", "reader"]
 Seccomp = Literal["default", "unconfined"]
 
 
-class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True):
+class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One environment variable; its value is in the sealed store under `sealed`, a keyed hash of it."""
 
     name: str
@@ -23,7 +23,7 @@ class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True):
     size_bytes: int = 0
 
 
-class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True):
+class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A host port that leads to a workload's port. `host_address`: on this address of the machine only; empty: on all.
 
     In a declaration a host port of 0 leaves the choice to admission; in an event it is never 0.
@@ -35,7 +35,7 @@ class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True):
     host_address: str = ""
 
 
-class VolumeMount(msgspec.Struct, frozen=True, omit_defaults=True):
+class VolumeMount(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A volume at a path inside the workload. `volume_uid` pins the incarnation that had the name at the apply."""
 
     volume_name: str
@@ -44,7 +44,7 @@ class VolumeMount(msgspec.Struct, frozen=True, omit_defaults=True):
     volume_uid: int = 0
 
 
-class ImagePin(msgspec.Struct, frozen=True, omit_defaults=True):
+class ImagePin(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What an image string meant when it was applied: the index (or manifest) and this machine's manifest in it."""
 
     ref: str
@@ -52,7 +52,7 @@ class ImagePin(msgspec.Struct, frozen=True, omit_defaults=True):
     platform_digest: str
 
 
-class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """When a run that ended is followed by another. The constants stand in the event, never in the fold.
 
     The back-off doubles from first to cap. `max_attempts` is how many restarts may follow one another before the
@@ -66,7 +66,7 @@ class RestartPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     max_attempts: int = 0
 
 
-class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
+class Resources(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a container may take of the machine. 0 is no limit of its own.
 
     `cpu_millis`: thousandths of a processor; `cpu_shares`: weight against others when all want more than there is
@@ -80,14 +80,14 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     pids: int = 4_096
 
 
-class Tmpfs(msgspec.Struct, frozen=True, omit_defaults=True):
+class Tmpfs(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file system in memory, empty at the beginning of each run. Size 0: up to half of the machine's memory."""
 
     mount_path: str
     size_bytes: int = 0
 
 
-class HostBind(msgspec.Struct, frozen=True, omit_defaults=True):
+class HostBind(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A path of the machine at a path inside."""
 
     source: str
@@ -95,7 +95,7 @@ class HostBind(msgspec.Struct, frozen=True, omit_defaults=True):
     read_only: bool = False
 
 
-class Ulimit(msgspec.Struct, frozen=True, omit_defaults=True):
+class Ulimit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One of the kernel's limits per process, by its name in lower case without RLIMIT_; -1 is unlimited."""
 
     name: str
@@ -107,7 +107,7 @@ LOG_MAX_BYTES = 64 << 20
 """What a workload's logs may take, all its runs together, when its manifest does not say."""
 
 
-class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A container as it is to run. Times in milliseconds.
 
     Empty texts mean: the image's (`working_dir`, `user`, `stop_signal`) or the workload's name (`hostname`).

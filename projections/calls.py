@@ -8,6 +8,9 @@ from projections.state import CallRecord, Machine, OpenStream
 KEEP_NS = 7 * 24 * 3600 * 1_000_000_000
 """How long a call id stays good, in the machine's own time; after that it is answered with *expired*, as long again."""
 
+_RENEW_ENTRIES = 256
+"""A dict is asked for its first key by way of all the holes that deleted ones left: now and then it is made anew."""
+
 
 def call_accepted(machine: Machine, header: Header, event: CallAccepted) -> None:
     """Remember the call for a client that asks again, and forget those nobody may ask for any more."""
@@ -20,6 +23,8 @@ def call_accepted(machine: Machine, header: Header, event: CallAccepted) -> None
     oldest = next(iter(machine.calls))
     if machine.calls[oldest].lived_ns + 2 * KEEP_NS < machine.lived_ns:
         del machine.calls[oldest]
+        if header.seq % _RENEW_ENTRIES == 0:
+            machine.calls = dict(machine.calls)
 
 
 def stream_opened(machine: Machine, header: Header, event: StreamOpened) -> None:

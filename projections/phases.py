@@ -8,6 +8,9 @@ from types import MappingProxyType
 class RunPhase(StrEnum):
     """Where one life of a process stands."""
 
+    # The text's own hash: Enum's is a Python function, and the fold looks phases up twice an event.
+    __hash__ = str.__hash__
+
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
@@ -17,6 +20,8 @@ class RunPhase(StrEnum):
 
 class RunMove(StrEnum):
     """What can happen to a run."""
+
+    __hash__ = str.__hash__
 
     BEGIN = "begin"
     START = "start"
@@ -45,6 +50,11 @@ TABLE: Mapping[tuple[RunPhase, RunMove], RunPhase] = MappingProxyType(
         (RunPhase.STOPPING, RunMove.LOSE): RunPhase.LOST,
     }
 )
+
+BY_MOVE: Mapping[RunMove, Mapping[RunPhase, RunPhase]] = {
+    move: {phase: after for (phase, made), after in TABLE.items() if made is move} for move in RunMove
+}
+"""The table by moves: what each of them makes of each phase."""
 
 LIVE = frozenset({RunPhase.STARTING, RunPhase.RUNNING, RunPhase.STOPPING})
 """Phases in which something of the run may exist in the world."""

@@ -14,14 +14,14 @@ from projections.phases import RunPhase
 Desired = Literal["running", "stopped", "deleting"]
 
 
-class Deadline(msgspec.Struct, frozen=True, omit_defaults=True):
+class Deadline(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A moment on the monotonic clock of one boot; in another boot it has passed."""
 
     boot: str
     mono_ns: int
 
 
-class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One life of a workload's process. `revision` is the spec it was started from.
 
     `again`: its end is to be followed by another run; `gave_up`: it is not, only because that was tried too often.
@@ -48,7 +48,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     unexecutable: str = ""
 
 
-class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
+class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The last failure of the effect that is due, until it succeeds or the desired state changes."""
 
     effect: str
@@ -60,14 +60,14 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
     permanent: bool = False
 
 
-class Revision(msgspec.Struct, frozen=True, omit_defaults=True):
+class Revision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One spec a workload had, and the image it was pinned to."""
 
     seq: int
     image: ImagePin
 
 
-class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
+class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One incarnation of a workload: what is wanted, and what was seen. `uid` is the seq that created it.
 
     `superseded`: runs up to this number are not wanted any more (stopped, restarted, replaced); `streak`: ends in a
@@ -108,7 +108,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
     attached: bool = False
 
 
-class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A volume as it was at one moment. `taken`: it is there; `leaving`: it shall be gone."""
 
     uid: int
@@ -121,7 +121,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     leaving: bool = False
 
 
-class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
+class Volume(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One incarnation of a volume. `made_bytes` is the size it was last known to have in the world, 0 for none yet.
 
     `holder` and `holder_uid` name the workload it is mounted for. `restoring` is the snapshot whose content it shall
@@ -145,14 +145,14 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble: Trouble | None = None
 
 
-class Network(msgspec.Struct, frozen=True, omit_defaults=True):
+class Network(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Bridge and rules: the entry at which what is wanted last changed, and the one up to which it was made so."""
 
     changed_seq: int = 0
     ensured_seq: int = 0
 
 
-class Image(msgspec.Struct, frozen=True, omit_defaults=True):
+class Image(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An image name and what it means since it was last pushed, pulled or found."""
 
     pin: ImagePin
@@ -161,7 +161,7 @@ class Image(msgspec.Struct, frozen=True, omit_defaults=True):
     pushed_at: int
 
 
-class CachedDigest(msgspec.Struct, frozen=True, omit_defaults=True):
+class CachedDigest(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An image that is in the cache, by the digest of its index (or manifest), whatever its names."""
 
     index_digest: str
@@ -170,7 +170,7 @@ class CachedDigest(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int
 
 
-class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An accepted call that carried an id: enough to answer it again. `lived_ns` is the machine's age at the call."""
 
     seq: int
@@ -178,7 +178,7 @@ class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     args_hash: str
 
 
-class OpenStream(msgspec.Struct, frozen=True, omit_defaults=True):
+class OpenStream(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A streaming call that has begun and not ended."""
 
     method: str
@@ -187,7 +187,7 @@ class OpenStream(msgspec.Struct, frozen=True, omit_defaults=True):
     boot: str
 
 
-class Operator(msgspec.Struct, frozen=True, omit_defaults=True):
+class Operator(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A key that may drive the machine. `public_key` is hex; `added_by` the key id of whoever added it."""
 
     kid: str
@@ -199,7 +199,7 @@ class Operator(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int
 
 
-class Boot(msgspec.Struct, frozen=True, omit_defaults=True):
+class Boot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The daemon's present life."""
 
     boot: str

@@ -23,8 +23,12 @@ from journal.events import (
 )
 from projections import network, volumes
 from projections.handlers import Handlers
-from projections.phases import LIVE, TABLE, RunMove, RunPhase
+from projections.phases import BY_MOVE, LIVE, RunMove, RunPhase
 from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble, Workload
+
+_STOPPED, _STARTED, _EXITED, _LOST = (
+    BY_MOVE[move] for move in (RunMove.STOP, RunMove.START, RunMove.EXIT, RunMove.LOSE)
+)
 
 REVISIONS_KEPT = 5
 """Garbage collection of images keeps the digests of so many revisions of each workload."""
@@ -41,10 +45,11 @@ def _mine(machine: Machine, name: str, uid: int) -> Workload | None:
 
 def _my_run(machine: Machine, name: str, uid: int, number: int) -> tuple[Workload, Run] | None:
     """The workload and its present run, if the event speaks of just these."""
-    workload = _mine(machine, name, uid)
-    if workload is None or workload.run is None or workload.run.number != number:
+    workload = machine.workloads.get(name)
+    if workload is None or workload.uid != uid:
         return None
-    return workload, workload.run
+    run = workload.run
+    return None if run is None or run.number != number else (workload, run)
 
 
 def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
@@ -160,23 +165,23 @@ def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRe
 
 def effect_started(machine: Machine, header: Header, event: EffectStarted) -> None:
     """A start allots the run; a stop marks it, so that its exit is not taken for a crash."""
-    workload = _mine(machine, event.name, event.uid)
-    if workload is None:
+    workload = machine.workloads.get(event.name)
+    if workload is None or workload.uid != event.uid:
         return
     run = workload.run
     if event.effect == "StartRun" and (run is None or event.run > run.number):
         fresh = Run(number=event.run, revision=event.revision, phase=RunPhase.STARTING, boot=header.boot)
         machine.workloads[event.name] = replace(workload, run=fresh, last_run=run)
     elif event.effect == "StopRun" and run is not None and event.run == run.number:
-        phase = TABLE.get((run.phase, RunMove.STOP))
+        phase = _STOPPED.get(run.phase)
         if phase is not None:
             machine.workloads[event.name] = replace(workload, run=replace(run, phase=phase))
 
 
 def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     """What was due is done: the trouble with it is over."""
-    workload = _mine(machine, event.name, event.uid)
-    if workload is None:
+    workload = machine.workloads.get(event.name)
+    if workload is None or workload.uid != event.uid:
         volumes.done(machine, event)
         return
     if workload.trouble is not None and workload.trouble.effect == event.effect:
@@ -215,7 +220,7 @@ def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
     if mine is None:
         return
     workload, run = mine
-    phase = TABLE.get((run.phase, RunMove.START))
+    phase = _STARTED.get(run.phase)
     if phase is not None:
         run = replace(run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot)
         machine.workloads[event.name] = replace(workload, run=run, trouble=None, **NOW)
@@ -227,7 +232,7 @@ def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
     if mine is None:
         return
     workload, run = mine
-    phase = TABLE.get((run.phase, RunMove.EXIT))
+    phase = _EXITED.get(run.phase)
     if phase is None:
         return
     run = replace(
@@ -278,7 +283,7 @@ def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
     if mine is None:
         return
     workload, run = mine
-    phase = TABLE.get((run.phase, RunMove.LOSE))
+    phase = _LOST.get(run.phase)
     if phase is None:
         return
     run = replace(run, phase=phase, pid=0, reason=event.reason, finished_at=header.at)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from journal.codec import BrokenChain, decode, read_proven
 from journal.entry import genesis
 from journal.events import CallAccepted, JournalExcised
 from journal.verify import Report, check_entries
-from tests.support.entries import JOURNAL_ID, Ledger, Stored, edited, excised, ledger, relinked, with_body
+from tests.support.entries import JOURNAL_ID, Ledger, Stored, edited, excised, ledger, relinked, value_of, with_body
 
 
 def proven(entries: list[Stored], first: int = 1, prev: bytes | None = genesis(JOURNAL_ID)) -> Report:
@@ -87,6 +88,17 @@ def test_what_was_tampered_with_is_found(change: Callable[[list[Stored]], list[S
     report = proven(change(ledger(5).entries))
     (finding,) = report.findings
     assert (finding.seq, words in finding.problem) == (seq, True), finding
+
+    with pytest.raises(BrokenChain, match=words):
+        list(read_proven(map(value_of, change(ledger(5).entries)), 1, genesis(JOURNAL_ID)))
+
+
+def test_a_whole_chain_is_read_as_it_stands_excised_bodies_too() -> None:
+    made = ledger(4)
+    entries = [made.entries[0], excised(made.entries[1]), *made.entries[2:]]
+    read = list(read_proven(map(value_of, entries), 1, genesis(JOURNAL_ID)))
+    assert read == [(stored.header, decode(stored)) for stored in entries]
+    assert [event is None for _, event in read] == [False, True, False, False]
 
 
 def test_a_cut_tail_leaves_a_chain_that_fits_and_another_head() -> None:

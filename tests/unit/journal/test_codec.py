@@ -1,5 +1,6 @@
 """Events over releases: known ones round trip, old ones are cast up, unknown ones are skipped or freeze."""
 
+from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -8,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import codec
-from journal.codec import BadBody, UnknownMust, decode, encode, plain, reader_level
+from journal.codec import BadBody, UnknownMust, decode, encode, plain, read, reader_level
+from journal.entry import MalformedEntry, unpack
 from journal.events import EVENT_TYPES, Event, WorkloadStopRequested, type_of
 from tests.support.chance import events
-from tests.support.entries import Ledger, excised
+from tests.support.entries import Ledger, excised, value_of
 
 
 @settings(max_examples=300, deadline=None)
@@ -19,6 +21,29 @@ from tests.support.entries import Ledger, excised
 def test_an_event_is_what_it_was_after_a_round_through_the_store(event: Event) -> None:
     assert decode(Ledger().add(event)) == event
     assert decode(Ledger().forge(type_of(event), encode(event), event.EFFECT, event.VERSION)) == event
+
+
+def _outcome(step: Callable[[], object]) -> object:
+    try:
+        return step()
+    except (MalformedEntry, UnknownMust, BadBody) as error:
+        return type(error), str(error)
+
+
+@settings(max_examples=100, deadline=None)
+@given(events(), st.data())
+def test_reading_straight_away_comes_to_what_reading_step_by_step_does(event: Event, data: st.DataObject) -> None:
+    value = value_of(Ledger().add(event))
+    cut = value[: data.draw(st.integers(0, len(value)))]
+    place = data.draw(st.integers(0, len(value) - 1))
+    flipped = value[:place] + bytes([value[place] ^ 0x41]) + value[place + 1 :]
+    for one in (value, cut, flipped, value_of(excised(Ledger().add(event)))):
+
+        def step_by_step(one: bytes = one) -> object:
+            stored = unpack(one)
+            return stored.header, decode(stored)
+
+        assert _outcome(lambda one=one: read(one)) == _outcome(step_by_step)  # type: ignore[misc]
 
 
 def test_the_union_is_closed_over_every_event_with_a_tag_of_its_own() -> None:

@@ -52,6 +52,7 @@ def test_a_prefix_and_the_tail_are_the_whole(story: Story, cut: int) -> None:
         fold(kept, header, event)
     for view in VIEWS:
         assert state_hash(machine, view) == state_hash(kept, view) == state_hash(story.machine, view)
+    assert machine == kept == replay(story.entries) == story.machine
 
 
 @few
