@@ -21,6 +21,7 @@ from capsuled.image_cache import ImageCache
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Snapshots
+from capsuled.name_server import NameServer
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.runtime import keep_containerd
@@ -101,6 +102,8 @@ async def _serve(
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
     execs = ExecStreams(engine, drivers.executor)
+    names = NameServer(engine, drivers.network.subnet, drivers.network.nameserver)
+    about.ask(names.warnings)
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
@@ -132,6 +135,7 @@ async def _serve(
                 group.create_task(doorway.roster.keep()),
                 group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state, cache)),
                 group.create_task(_keep_snapshots(engine, snapshots)),
+                group.create_task(names.run()),
             ]
             await _until_end(stopping, memory)
             await execs.stop()

@@ -103,12 +103,15 @@ class Actions:
 
     async def _start(self, goal: StartRun) -> ObservedRun:
         spec = goal.spec
-        namespace = self._network.namespace(goal.name, goal.uid) if spec.network == "bridge" else ""
+        bridged = spec.network == "bridge"
+        namespace = self._network.namespace(goal.name, goal.uid) if bridged else ""
+        nameserver = self._network.nameserver if bridged else ""
         volumes = tuple(
             MountedVolume(self._volumes.path(one.volume_name, one.volume_uid), one.mount_path, one.read_only)
             for one in spec.mounts
         )
-        return await self._containers.ensure_running(container_run(goal, self._unseal(spec), namespace, volumes))
+        run = container_run(goal, self._unseal(spec), namespace, nameserver, volumes)
+        return await self._containers.ensure_running(run)
 
     async def _stop(self, goal: StopRun, started: int) -> tuple[Event, ...]:
         end = await self._containers.stop(goal.name, goal.uid, goal.run, goal.grace_ms)

@@ -114,7 +114,8 @@ class UnmountVolume(msgspec.Struct, frozen=True):
 
 
 class StartRun(msgspec.Struct, frozen=True):
-    """Run `run` of this incarnation is alive, made from this spec. Not before `not_before`, if given."""
+    """Run `run` of this incarnation is alive, made from this spec. Not before `not_before`, if given. `address` is the
+    workload's on the bridge."""
 
     name: str
     uid: int
@@ -124,6 +125,7 @@ class StartRun(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     not_before: Deadline | None = None
     attempt: int = 1
+    address: str = ""
 
 
 class StopRun(msgspec.Struct, frozen=True):

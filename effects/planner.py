@@ -75,6 +75,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         labels=workload.labels,
         not_before=workload.next_start,
         attempt=attempt,
+        address=workload.address,
     )
 
 

@@ -17,6 +17,9 @@ from journal.specs import PortMapping
 from projections.handlers import Handlers
 from projections.state import Machine, Workload
 
+ZONE = "capsule"
+"""The domain in which workloads have their names."""
+
 FREE_PORTS = range(30_000, 32_768)
 """Where a host port comes from when a mapping leaves the choice to the machine."""
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
 
+Check = Callable[[], Awaitable[Iterable[str]]]
+"""What is to be warned of now; nothing when all is well."""
+
 
 class About:
     """What the daemon knows of itself; the wiring fills it in as it learns."""
@@ -30,12 +33,24 @@ class About:
         self.head_hash = ""
         self.fingerprint = ""
         self.addresses: tuple[str, ...] = ()
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
+        self._checks: list[Check] = []
 
     def warn(self, text: str) -> None:
         """Something this machine lacks, which an operator should know of whenever he looks at it."""
         log.warning("%s", text)
-        self.warnings.append(text)
+        self._warnings.append(text)
+
+    def ask(self, check: Check) -> None:
+        """Whoever looks at the machine is told what `check` says then."""
+        self._checks.append(check)
+
+    async def warnings(self) -> list[str]:
+        """All that an operator should know of now."""
+        found = list(self._warnings)
+        for check in self._checks:
+            found.extend(await check())
+        return found
 
 
 class CapsuleService(CapsuleServiceServicer):
@@ -77,7 +92,7 @@ class CapsuleService(CapsuleServiceServicer):
             tls_fingerprint_sha256=about.fingerprint,
             addresses=about.addresses,
             claimable_seconds=self._engine.claimable_s(),
-            warnings=about.warnings,
+            warnings=await about.warnings(),
         )
 
     async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:

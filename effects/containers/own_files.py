@@ -12,11 +12,13 @@ from pathlib import Path
 from effects.containers.mounts import OwnFile
 from effects.containers.protocol import ContainerRun
 from effects.errors import unwritten
+from projections.network import ZONE
 
 _HOSTS = Path("/etc/hosts")
 _HOSTNAME = Path("/etc/hostname")
 _RESOLV = Path("/etc/resolv.conf")
-_OWN_SERVER = re.compile(r"\s*nameserver\s+(127\.|::1\s*$)")
+_KEPT = re.compile(r"\s*options\s")
+_SEARCH = re.compile(r"\s*(?:search|domain)\s+(.*)")
 _OWN_ADDRESS = "127.0.1.1"
 """A container's name leads to itself, also where it has no network."""
 
@@ -32,10 +34,14 @@ def hosts_text(name: str, address: str, extra: Iterable[tuple[str, str]]) -> str
     return "".join(f"{where}\t{who}\n" for where, who in lines)
 
 
-def resolv_text(machine: str) -> str:
-    """The machine's /etc/resolv.conf, without servers that can only be reached from the machine itself."""
-    lines = (line for line in machine.splitlines() if not _OWN_SERVER.match(line))
-    return "".join(f"{line}\n" for line in lines)
+def resolv_text(machine: str, nameserver: str) -> str:
+    """What a container on the bridge asks: the machine there, which asks its own servers in turn. The machine's domains
+    and options stay, behind the workloads' own zone."""
+    lines = machine.splitlines()
+    domains = [words for line in lines if (found := _SEARCH.match(line)) for words in found[1].split()]
+    options = [line.strip() for line in lines if _KEPT.match(line)]
+    ours = (f"nameserver {nameserver}", f"search {' '.join([ZONE, *domains])}")
+    return "".join(f"{line}\n" for line in (*ours, *options))
 
 
 class OwnFiles:
@@ -53,10 +59,10 @@ class OwnFiles:
                 return self._of_machine(run, directory)
             hostname = run.hostname or run.name
             files = {
-                "hosts": hosts_text(hostname, _OWN_ADDRESS, run.extra_hosts),
+                "hosts": hosts_text(hostname, run.address or _OWN_ADDRESS, run.extra_hosts),
                 "hostname": f"{hostname}\n",
                 # Nobody can be asked without a network; the image's own would name servers of its builder's.
-                "resolv.conf": resolv_text(_read(_RESOLV)) if run.network == "bridge" else "",
+                "resolv.conf": resolv_text(_read(_RESOLV), run.nameserver) if run.nameserver else "",
             }
             return {f"/etc/{name}": OwnFile(_written(directory / name, text)) for name, text in files.items()}
         except OSError as error:

@@ -22,7 +22,8 @@ class MountedVolume(msgspec.Struct, frozen=True):
 class ContainerRun(msgspec.Struct, frozen=True):
     """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
 
-    `namespace` is the path of the network namespace to join, for the network `bridge`.
+    On the network `bridge`: `namespace` is the path of the network namespace to join, `address` the workload's own
+    there, `nameserver` the one to ask for names.
     """
 
     name: str
@@ -37,6 +38,8 @@ class ContainerRun(msgspec.Struct, frozen=True):
     user: str = ""
     network: Literal["host", "bridge", "none"] = "none"
     namespace: str = ""
+    address: str = ""
+    nameserver: str = ""
     volumes: tuple[MountedVolume, ...] = ()
     privileged: bool = False
     host_pid: bool = False

@@ -6,9 +6,14 @@ from projections.observations import SeenRun
 
 
 def container_run(
-    goal: StartRun, env: tuple[tuple[str, str], ...], namespace: str, volumes: tuple[MountedVolume, ...]
+    goal: StartRun,
+    env: tuple[tuple[str, str], ...],
+    namespace: str,
+    nameserver: str,
+    volumes: tuple[MountedVolume, ...],
 ) -> ContainerRun:
-    """The run that the goal asks for. `env` is in clear; `namespace` is where it joins the bridge."""
+    """The run that the goal asks for. `env` is in clear; `namespace` is where it joins the bridge, and
+    `nameserver` whom it asks for names there."""
     spec = goal.spec
     return ContainerRun(
         name=goal.name,
@@ -23,6 +28,8 @@ def container_run(
         user=spec.user,
         network=spec.network,
         namespace=namespace,
+        address=goal.address,
+        nameserver=nameserver,
         volumes=volumes,
         privileged=spec.privileged,
         host_pid=spec.host_pid,

@@ -53,6 +53,7 @@ class LinuxNetwork:
 
     @cached_property
     def _links(self) -> Links:
+        """Made on the thread, where there is no event loop: the socket brings one of its own."""
         return Links(self._bridge, self.subnet, self._owner)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
@@ -71,7 +72,7 @@ class LinuxNetwork:
     async def close(self) -> None:
         """Let go of the thread and its socket; everything that was made stays."""
         if "_links" in self.__dict__:
-            await self._on_thread(self._links.close)
+            await self._on_thread(lambda: self._links.close())
         self._thread.shutdown(wait=False)
 
     # --- the protocol --------------------------------------------------------------------------------------------
@@ -92,7 +93,7 @@ class LinuxNetwork:
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
         """See the protocol."""
-        if not await self._on_thread(self._links.bridge_is_ours):
+        if not await self._on_thread(lambda: self._links.bridge_is_ours()):
             return False
         try:
             listing = await self._list()
@@ -104,7 +105,7 @@ class LinuxNetwork:
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
-        await self._on_thread(self._links.ensure_bridge)
+        await self._on_thread(lambda: self._links.ensure_bridge())
         await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
         self._skeleton = rules.skeleton(await self._list())
 
@@ -113,7 +114,7 @@ class LinuxNetwork:
         for link in await self.observe():
             await self.detach(link.name, link.uid)
         await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
-        await self._on_thread(self._links.remove_bridge)
+        await self._on_thread(lambda: self._links.remove_bridge())
 
     async def attach(self, link: Link) -> None:
         """See the protocol."""

@@ -57,7 +57,7 @@ table ip {table} {{
   }}
   chain behind {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {subnet} oifname != "{bridge}" masquerade
+    ip saddr {subnet} oifname != {{ "lo", "{bridge}" }} masquerade
     oifname "{bridge}" ct status dnat ip saddr {{ 127.0.0.0/8, {subnet} }} masquerade
   }}
 }}

@@ -4,10 +4,17 @@ A holder process keeps the network and the mount namespace, so that what is made
 /sys is mounted anew there, since sysfs shows the links of the namespace it was mounted in; the cgroups are put back.
 """
 
+import ctypes
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+_CLONE_FS, _CLONE_NEWNS, _CLONE_NEWNET = 0x200, 0x20000, 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+T = TypeVar("T")
 
 _PREPARE = """
 set -e
@@ -46,6 +53,17 @@ class Site:
         """Run a command on it."""
         options = {"capture_output": True, "text": True, "timeout": 60, "check": False} | options
         return subprocess.run([*self.inside, *command], **options)
+
+    def on_thread(self, work: Callable[[], T]) -> T:
+        """Do some work of this process's there: a thread enters, and whatever it starts is there, too."""
+        with ThreadPoolExecutor(1, initializer=self._enter) as thread:
+            return thread.submit(work).result()
+
+    def _enter(self) -> None:
+        assert _libc.unshare(_CLONE_FS) == 0, "a thread that shares its directory cannot change what is mounted"
+        for kind, flag in (("net", _CLONE_NEWNET), ("mnt", _CLONE_NEWNS)):
+            with open(f"/proc/{self.pid}/ns/{kind}") as there:
+                assert _libc.setns(there.fileno(), flag) == 0, ctypes.get_errno()
 
     def good(self, *command: str) -> str:
         """Run a command that must succeed; its output."""

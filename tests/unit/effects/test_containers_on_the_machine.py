@@ -88,9 +88,17 @@ def test_own_files_say_who_is_who_and_go_with_the_incarnation(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bridged_container_asks_the_machines_servers_but_not_its_loopback() -> None:
-    machine = "search lan\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 192.168.1.1\nnameserver fd00::1\n"
-    assert resolv_text(machine) == "search lan\nnameserver 192.168.1.1\nnameserver fd00::1\n"
+def test_a_bridged_container_asks_the_bridge_and_keeps_the_machines_domains_and_options() -> None:
+    machine = "domain old\nsearch lan home\nnameserver 127.0.0.53\n options edns0\n"
+    expected = "nameserver 172.20.254.1\nsearch capsule old lan home\noptions edns0\n"
+    assert resolv_text(machine, "172.20.254.1") == expected
+
+
+def test_a_bridged_container_knows_its_own_address_by_its_name(tmp_path: Path) -> None:
+    run = replace(RUN, network="bridge", address="172.20.254.9", nameserver="172.20.254.1")
+    own = OwnFiles(tmp_path).write(run)
+    assert "172.20.254.9\tweb" in Path(own["/etc/hosts"].source).read_text().splitlines()
+    assert Path(own["/etc/resolv.conf"].source).read_text().startswith("nameserver 172.20.254.1\nsearch capsule")
 
 
 def test_a_file_that_is_mounted_stays_the_same_file(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ def test_a_full_subnet_is_refused_and_nothing_of_the_batch_stands() -> None:
     assert isinstance(story.call(Apply(tuple(bridged(f"w{number}") for number in range(5)), subnet=SMALL)), Admitted)
 
 
+def test_a_bridge_has_room_for_253_workloads_and_says_how_many_it_holds() -> None:
+    story = Story()
+    many = tuple(bridged(f"w{number}") for number in range(253))
+    assert isinstance(story.apply(*many[:250]), Admitted) and isinstance(story.apply(*many[250:]), Admitted)
+    assert len({one.address for one in story.machine.workloads.values()}) == 253
+    verdict = story.apply(bridged("late"))
+    assert isinstance(verdict, Refusal) and "all 253 addresses of 172.20.254.0/24 are taken" in verdict.message
+
+
 def test_free_addresses_leave_out_network_machine_and_broadcast() -> None:
     taken: list[str] = []
     while (found := free_address(SMALL, taken)) is not None:

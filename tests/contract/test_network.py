@@ -1,0 +1,218 @@
+"""The contract of a driver of the network, on the twin and on a bridge of the kernel's: what the simulation relies on."""
+
+import asyncio
+import functools
+import json
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from capsuled.processes import run
+from effects.errors import NetworkForeign, NetworkMissing
+from effects.network.linux_driver import LinuxNetwork
+from effects.network.protocol import Link, NetworkDriver
+from effects.network.twin import Cables, TwinNetwork
+from projections.network import Mapping
+from tests.support.site import site
+
+WEB, DB = Link("web", 7, "172.20.254.2"), Link("db", 8, "172.20.254.3")
+HTTP = Mapping("tcp", 8080, "", WEB.address, 80)
+DNS = Mapping("udp", 5353, "192.0.2.1", DB.address, 53)
+
+
+class Subject(NamedTuple):
+    """A driver, and another hand: it flushes the rules, takes the bridge's name, cuts a link, leaves one half made."""
+
+    driver: NetworkDriver
+    flush: Callable[[], Awaitable[object]]
+    occupy: Callable[[], Awaitable[object]]
+    is_occupied: Callable[[], Awaitable[bool]]
+    cut: Callable[[Link], Awaitable[object]]
+    spoil: Callable[[Link], Awaitable[object]]
+
+
+Suite = Callable[[Subject], Awaitable[None]]
+
+
+async def _no_step(point: str) -> None:
+    await asyncio.sleep(0)
+
+
+async def _on_twin(suite: Suite) -> None:
+    cables = Cables()
+
+    async def flush() -> None:
+        cables.flush()
+
+    async def occupy() -> None:
+        cables.foreign = True
+
+    async def is_occupied() -> bool:
+        return cables.foreign
+
+    async def cut(link: Link) -> None:
+        del cables.links[link.name, link.uid]
+        cables.changed()
+
+    await suite(Subject(TwinNetwork(cables, _no_step), flush, occupy, is_occupied, cut, cut))
+
+
+async def _on_linux(suite: Suite, directory: Path) -> None:
+    driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+
+    async def port(link: Link) -> str:
+        listing = json.loads(await run("ip", "-j", "link"))
+        text = f"capsule {link.name}.{link.uid} "
+        return str(next(one["ifname"] for one in listing if one.get("ifalias", "").startswith(text)))
+
+    async def occupy() -> object:
+        return await run("ip", "link", "add", "br0", "type", "bridge")
+
+    async def is_occupied() -> bool:
+        return "br0" in [one["ifname"] for one in json.loads(await run("ip", "-j", "link"))]
+
+    async def cut(link: Link) -> object:
+        return await run("ip", "link", "delete", await port(link))
+
+    async def spoil(link: Link) -> object:
+        # As a crash before the last step leaves it: the link is there, and does not say whose it is.
+        return await run("ip", "link", "set", await port(link), "alias", "")
+
+    flush = functools.partial(run, "nft", "flush", "ruleset")
+    try:
+        await suite(Subject(driver, flush, occupy, is_occupied, cut, spoil))
+    finally:
+        await driver.close()
+
+
+@pytest.fixture(params=["twin", pytest.param("linux", marks=pytest.mark.real)])
+def on_each(request: pytest.FixtureRequest) -> Callable[[Suite], None]:
+    """Runs a suite on a driver of either kind; the real one on a machine of its own."""
+
+    def on_twin(suite: Suite) -> None:
+        asyncio.run(_on_twin(suite))
+
+    def on_linux(suite: Suite) -> None:
+        directory = Path(tempfile.mkdtemp(prefix="capsule-netns-"))
+        try:
+            with site() as machine:
+                machine.on_thread(lambda: asyncio.run(_on_linux(suite, directory)))
+        finally:
+            shutil.rmtree(directory)
+
+    return on_twin if request.param == "twin" else on_linux
+
+
+async def _rules(subject: Subject) -> None:
+    driver = subject.driver
+    assert not await driver.holds(())
+    for mappings in ((), (HTTP,), (HTTP, DNS), (HTTP, DNS), (DNS,)):
+        await driver.ensure(mappings)
+        assert await driver.holds(mappings)
+        assert not await driver.holds((*mappings, Mapping("tcp", 1, "", DB.address, 1)))
+    await driver.clear()
+    await driver.clear()
+    assert not await driver.holds((DNS,)) and not await driver.holds(())
+
+
+async def _links(subject: Subject) -> None:
+    driver = subject.driver
+    with pytest.raises(NetworkMissing):
+        await driver.attach(WEB)
+    await driver.ensure(())
+    for link in (WEB, DB, WEB):
+        await driver.attach(link)
+    assert sorted(await driver.observe(), key=lambda link: link.name) == [DB, WEB]
+    assert await driver.holds(())
+    moved = Link(WEB.name, WEB.uid, "172.20.254.9")
+    await driver.attach(moved)
+    assert moved in await driver.observe() and WEB not in await driver.observe()
+    for name, uid in ((DB.name, DB.uid), (DB.name, DB.uid), ("never", 99)):
+        await driver.detach(name, uid)
+    assert await driver.observe() == (moved,)
+    await driver.clear()
+    assert await driver.observe() == ()
+
+
+async def _incarnations(subject: Subject) -> None:
+    driver = subject.driver
+    await driver.ensure(())
+    again = Link(WEB.name, 70, DB.address)
+    await driver.attach(WEB)
+    await driver.attach(again)
+    assert sorted(await driver.observe(), key=lambda link: link.uid) == [WEB, again]
+    assert driver.namespace(WEB.name, WEB.uid) != driver.namespace(again.name, again.uid)
+    await driver.detach(WEB.name, WEB.uid)
+    assert await driver.observe() == (again,)
+    await driver.clear()
+
+
+async def _half_made(subject: Subject) -> None:
+    driver = subject.driver
+    await driver.ensure((HTTP,))
+    for harm in (subject.spoil, subject.cut):
+        await driver.attach(WEB)
+        await driver.attach(DB)
+        await harm(WEB)
+        assert await driver.observe() == (DB,)
+        await driver.attach(WEB)
+        assert sorted(await driver.observe(), key=lambda link: link.name) == [DB, WEB]
+    await driver.clear()
+
+
+async def _foreign(subject: Subject) -> None:
+    await subject.occupy()
+    with pytest.raises(NetworkForeign) as told:
+        await subject.driver.ensure((HTTP,))
+    assert "br0" in told.value.message
+    await subject.driver.clear()
+    assert await subject.is_occupied(), "it is not ours to remove"
+
+
+async def _drift(subject: Subject) -> None:
+    driver = subject.driver
+    await driver.ensure((HTTP,))
+    await driver.attach(WEB)
+    drifts = driver.drift()
+
+    async def told_of(harm: Awaitable[object]) -> None:
+        heard = asyncio.ensure_future(anext(drifts))
+        await asyncio.sleep(0)
+        await harm
+        async with asyncio.timeout(10):
+            await heard
+
+    await told_of(subject.flush())
+    assert not await driver.holds((HTTP,)) and await driver.observe() == (WEB,)
+    await driver.ensure((HTTP,))
+    assert await driver.holds((HTTP,))
+    await told_of(subject.cut(WEB))
+    assert await driver.observe() == ()
+    await driver.clear()
+
+
+@pytest.mark.parametrize("suite", [_rules, _links, _incarnations, _half_made, _foreign, _drift])
+def test_it_keeps_the_contract(on_each: Callable[[Suite], None], suite: Suite) -> None:
+    on_each(suite)
+
+
+@pytest.mark.real
+def test_a_full_subnet_of_links_comes_and_goes() -> None:
+    async def all_of_them(directory: Path) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        links = tuple(Link(f"w{number}", number, f"172.20.254.{number}") for number in range(2, 255))
+        mappings = tuple(sorted(Mapping("tcp", 20_000 + link.uid, "", link.address, 80) for link in links))
+        await driver.ensure(mappings)
+        for link in links:
+            await driver.attach(link)
+        assert set(await driver.observe()) == set(links) and await driver.holds(mappings)
+        await driver.clear()
+        assert await driver.observe() == () and list(directory.iterdir()) == []
+        await driver.close()
+
+    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
+        machine.on_thread(lambda: asyncio.run(all_of_them(Path(directory))))
