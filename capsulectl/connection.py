@@ -143,7 +143,13 @@ def failure_of(error: Any, address: str) -> Failure:
 
             hint = why_unreachable(address)
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
-    return Failure(details or code.name, FAILED)
+    return Failure(_field_of(error) + (details or code.name), FAILED)
+
+
+def _field_of(error: Any) -> str:
+    """The path of the manifest's field at fault, if it is one's."""
+    field, _, _ = dict(error.trailing_metadata() or ()).get("capsule-fields", "").partition(",")
+    return f"{field}: " if "." in field else ""
 
 
 def reason_of(error: Any) -> str:

@@ -13,7 +13,7 @@ from effects.images.protocol import ImageStore
 from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.abilities import UNKNOWN, Abilities
 from projections.intents import Apply, Declared
-from projections.refusals import Refusal, invalid
+from projections.refusals import Refusal, about, invalid
 from projections.state import Machine
 
 
@@ -57,7 +57,7 @@ class Resolver:
         for message in messages:
             one = parse_workload(message)
             if isinstance(one, Refusal):
-                return one
+                return about(message.name, one) if len(messages) > 1 else one
             parsed.append(one)
         declared: list[Declared] = []
         for one in parsed:

@@ -45,7 +45,7 @@ from projections.intents import (
     TakeSnapshot,
 )
 from projections.phases import LIVE
-from projections.refusals import Refusal, conflict, invalid, lacks, missing, refused, wrong_phase
+from projections.refusals import Refusal, about, conflict, invalid, lacks, missing, refused, wrong_phase
 from projections.rules import check_change, check_spec, check_takes
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
@@ -103,7 +103,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
         if not isinstance(item, Refusal):
             item = allocator.allot(item)
         if isinstance(item, Refusal):
-            return item
+            return about(declared.name, item) if len(names) > 1 else item
         items.append(item)
     taken = check_takes(machine, items) or check_holders(machine, items)
     if taken is not None:

@@ -1,6 +1,7 @@
 """Refusals as values: a gRPC status name, a machine-readable reason, a message, and the field paths at fault."""
 
 import msgspec
+from msgspec import structs
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -40,3 +41,8 @@ def wrong_phase(reason: str, message: str, *fields: str) -> Refusal:
 def lacks(reason: str, message: str, *fields: str) -> Refusal:
     """This machine's drivers cannot honour a field."""
     return Refusal("UNIMPLEMENTED", reason, message, fields)
+
+
+def about(name: str, refusal: Refusal) -> Refusal:
+    """The same refusal of one of many: whose it is, unless its message says so."""
+    return refusal if name in refusal.message else structs.replace(refusal, message=f"{name}: {refusal.message}")

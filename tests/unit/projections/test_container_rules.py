@@ -123,3 +123,10 @@ def test_a_volume_and_a_tmpfs_cannot_be_at_one_path() -> None:
 
     refusal = check_container(one.spec, MACHINE)
     assert refusal is not None and refusal.reason == "PATH_TAKEN"
+
+
+def test_in_a_batch_a_refusal_says_whose_it_is() -> None:
+    bad = replace(declared("db"), spec=replace(spec(), stop_signal="NOPE"))
+    alone, both = Story().call(Apply((bad,))), Story().call(Apply((declared("web"), bad)))
+    assert isinstance(alone, Refusal) and alone.message.startswith("there is no such signal")
+    assert isinstance(both, Refusal) and both.message == f"db: {alone.message}" and both.fields == alone.fields
