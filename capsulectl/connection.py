@@ -43,7 +43,7 @@ class Connection:
         if self.target.secure:
             from capsulectl.secure import secure_channel
 
-            self._channel = secure_channel(self.target, _OPTIONS)
+            self._channel: Any = secure_channel(self.target, _OPTIONS)
         else:
             self._channel = grpc.insecure_channel(self.address, [*_OPTIONS, ("grpc.default_authority", "localhost")])
 

@@ -20,17 +20,57 @@ _pins: dict[str, Target] = {}
 """The capsules that this process dials, by address: a failure is explained by what was pinned."""
 
 
-def secure_channel(target: Target, options: list[tuple[str, Any]]) -> grpc.Channel:
+def secure_channel(target: Target, options: list[tuple[str, Any]]) -> Any:
     """A channel whose every call carries a token of its own. Raises Failure, loudly when the certificate is not the
     pinned one."""
     from capsulectl.operator_key import load
 
     key = load(Path(target.key_path))
-    credentials = grpc.composite_channel_credentials(
-        _trusting(_pinned(target)), grpc.metadata_call_credentials(_Tokens(lambda: key.token(target.capsule_id)))
-    )
+    channel = grpc.secure_channel(target.address, _trusting(_pinned(target)), [*options, *_TLS])
     _pins[target.address] = target
-    return grpc.secure_channel(target.address, credentials, [*options, *_TLS])
+    return _SignedChannel(channel, lambda: key.token(target.capsule_id))
+
+
+class _SignedChannel:
+    """What a stub needs of a channel. gRPC's own way to add metadata (call credentials) hops through a thread of its
+    own, which takes longer than the call."""
+
+    def __init__(self, channel: grpc.Channel, token: Callable[[], str]) -> None:
+        self._channel = channel
+        self._token = token
+
+    def unary_unary(self, *arguments: Any, **named: Any) -> "_SignedCall":
+        return _SignedCall(self._channel.unary_unary(*arguments, **named), self._token)
+
+    def unary_stream(self, *arguments: Any, **named: Any) -> "_SignedCall":
+        return _SignedCall(self._channel.unary_stream(*arguments, **named), self._token)
+
+    def stream_unary(self, *arguments: Any, **named: Any) -> "_SignedCall":
+        return _SignedCall(self._channel.stream_unary(*arguments, **named), self._token)
+
+    def stream_stream(self, *arguments: Any, **named: Any) -> "_SignedCall":
+        return _SignedCall(self._channel.stream_stream(*arguments, **named), self._token)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class _SignedCall:
+    def __init__(self, call: Any, token: Callable[[], str]) -> None:
+        self._call = call
+        self._token = token
+
+    def __call__(self, request: Any, timeout: float | None = None, metadata: Any = (), **named: Any) -> Any:
+        return self._call(request, timeout=timeout, metadata=self._signed(metadata), **named)
+
+    def future(self, request: Any, timeout: float | None = None, metadata: Any = (), **named: Any) -> Any:
+        return self._call.future(request, timeout=timeout, metadata=self._signed(metadata), **named)
+
+    def with_call(self, request: Any, timeout: float | None = None, metadata: Any = (), **named: Any) -> Any:
+        return self._call.with_call(request, timeout=timeout, metadata=self._signed(metadata), **named)
+
+    def _signed(self, metadata: Any) -> tuple[tuple[str, str], ...]:
+        return (*(metadata or ()), ("authorization", f"Bearer {self._token()}"))
 
 
 def unproven_channel(address: str, der: bytes) -> grpc.Channel:
@@ -46,14 +86,6 @@ _TLS: list[tuple[str, Any]] = [
 
 def _trusting(pem: bytes) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(root_certificates=pem)
-
-
-class _Tokens(grpc.AuthMetadataPlugin):
-    def __init__(self, make: Callable[[], str]) -> None:
-        self._make = make
-
-    def __call__(self, context: Any, callback: Any) -> None:
-        callback((("authorization", f"Bearer {self._make()}"),), None)
 
 
 def _pinned(target: Target) -> bytes:

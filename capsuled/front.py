@@ -59,7 +59,7 @@ HEALTH = "grpc.health.v1.Health"
 
 
 class House(msgspec.Struct):
-    """What the servicers work with."""
+    """What the servicers work with. The daemon builds one, and so does tests/support/house.py, on twins."""
 
     layout: Layout
     engine: Engine
