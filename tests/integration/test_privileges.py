@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from effects.containers.exec_protocol import ExecRequest
 from effects.containers.protocol import ContainerRun
 from journal.specs import HostBind, Resources, Tmpfs, Ulimit
 from projections.linux import CAPABILITIES, CONTAINER_CAPABILITIES
@@ -162,6 +163,22 @@ def test_capabilities_and_the_ways_to_more_are_as_declared() -> None:
             all_of_it = await status(inside, privileged=True)
             bounding = Path("/proc/self/status").read_text().split("CapBnd:\t")[1].split()[0]
             assert names(all_of_it["CapEff"]) == names(bounding) and all_of_it["Seccomp"] == "0"
+
+    asyncio.run(main())
+
+
+def test_a_command_run_beside_a_container_is_held_as_it_is() -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            (image,) = await made.images.import_archive(chunks(archive("demo:1")))
+            for run, fields in enumerate(({}, {"privileged": True}), start=1):
+                sleeper = ContainerRun("web", 7, 7, run, image.platform_digest, command=("sleep", "60"), **fields)
+                await made.containers.ensure_running(sleeper)
+                session = await made.executor.open(ExecRequest("web", 7, run, ("cat", "/proc/self/status")))
+                told = b"".join([data async for _, data in session.output()]).decode()
+                assert await session.wait() == 0
+                await session.close()
+                assert ("Seccomp:\t0" in told, "NoNewPrivs:\t0" in told) == (bool(fields), bool(fields))
 
     asyncio.run(main())
 
