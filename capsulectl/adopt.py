@@ -2,7 +2,6 @@
 
 import getpass
 import socket
-import sys
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -11,6 +10,7 @@ from capsulectl.contexts import choose, config_dir, load_local, load_shared, sav
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
 from capsulectl.handshake import endpoint, fingerprint_of, joined, presented
 from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, write
 
 ADOPT_S = 30.0
@@ -75,13 +75,11 @@ def _confirm(address: str, shown: str, expected: str, yes: bool) -> None:
         if one.get("addr") == address and one.get("tls_fingerprint_sha256") != shown:
             say(f"NOTE: {address} was adopted before, as {name}, and showed another certificate then")
     say(f"The certificate at {address} has the fingerprint\n  {shown}")
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Failure("nobody is there to compare it: pass --fingerprint, or --yes to trust it as it is", USAGE)
-    print("Does the machine print the same (console, start-up log, `capsule info`)? [y/N] ", end="", file=sys.stderr)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failure("not adopted")
+    confirm(
+        "Does the machine print the same (console, start-up log, `capsule info`)?",
+        yes,
+        instead="pass --fingerprint, or --yes to trust it as it is",
+    )
 
 
 def _adopted(address: str, der: bytes, operator: str) -> tuple[Any, str]:

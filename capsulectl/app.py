@@ -57,6 +57,17 @@ _add(image, "image:rm", "rm remove", "Take images out of the cache. One that a w
 _add(image, "image:gc", "gc", "Take out what no workload's last five revisions need.")
 _add(image, "image:push", "push", "Load an OCI or docker-save archive into the cache.")
 
+volume = _group("volume", "Volumes: block devices with a file system, for one workload at a time.")
+_add(volume, "volume:create", "create", "Make a volume.")
+_add(volume, "volume:list_", "list ls", "List volumes.")
+_add(volume, "volume:get", "get", "Show one volume.")
+_add(volume, "volume:resize", "resize", "Let a volume grow.")
+_add(volume, "volume:delete", "delete rm", "Leave nothing of a volume.")
+_add(volume, "volume:snapshot", "snapshot", "Keep a volume as it is now.")
+_add(volume, "volume:snapshots", "snapshots", "List snapshots.")
+_add(volume, "volume:restore", "restore", "Bring a volume back to a snapshot.")
+_add(volume, "volume:delete_snapshot", "snapshot-delete", "Forget a snapshot.")
+
 capsule = _group("capsule", "The machine itself.")
 _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condition.")
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's log of this boot.")

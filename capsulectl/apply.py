@@ -10,7 +10,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Output, Timeout
-from capsulectl.render import plain, say, write
+from capsulectl.render import plain, write
 
 Files = Annotated[
     list[str],
@@ -41,17 +41,17 @@ def apply(
     """
     workloads, volumes = load(_checked(filename))
     connection = Connection(common.capsule)
-    for volume in volumes:
-        _apply_volume(connection, volume, dry_run, common.quiet)
-    if not workloads:
-        return
-    request = machine_pb2.ApplyAllRequest(workloads=workloads, dry_run=dry_run, expect_seq=expect_seq, pull=pull)
+    request = machine_pb2.ApplyAllRequest(
+        workloads=workloads, volumes=_declared(volumes), dry_run=dry_run, expect_seq=expect_seq, pull=pull
+    )
     answer = connection.call(connection.machine.ApplyAll, request)
     if output in ("json", "yaml"):
         write(plain(answer), output)
     elif dry_run:
         _print_dry_run(answer)
     else:
+        for volume in answer.volumes:
+            print(volume.name if output == "name" else f"volume/{volume.name} {volume.outcome}")
         for item in answer.items:
             print(item.workload.name if output == "name" else f"workload/{item.workload.name} {item.outcome}")
     if wait and not dry_run:
@@ -73,22 +73,15 @@ def _checked(filenames: list[str]) -> list[str]:
 def _print_dry_run(answer: Any) -> None:
     from capsulectl.workload import print_plan
 
+    for volume in answer.volumes:
+        print(f"volume/{volume.name} {volume.outcome} (dry run)")
     for item in answer.items:
         print(f"workload/{item.workload.name} {item.outcome} (dry run)")
     print_plan(answer.plan)
 
 
-def _apply_volume(connection: Connection, volume: VolumeManifest, dry_run: bool, quiet: bool) -> None:
-    from capsule.v1 import volume_pb2
-
-    if volume.size_bytes % (1 << 20):
-        raise Failure(f"volume {volume.name}: the size must be whole MiB", USAGE)
-    if dry_run:
-        say(f"volume/{volume.name} would be created (dry run)", quiet)
-        return
-    request = volume_pb2.VolumeCreateRequest(name=volume.name, size_mib=volume.size_bytes >> 20)
-    connection.call(connection.volumes.Create, request)
-    print(f"volume/{volume.name} created")
+def _declared(volumes: list[VolumeManifest]) -> list[Any]:
+    return [machine_pb2.DeclaredVolume(name=one.name, size_bytes=one.size_bytes) for one in volumes]
 
 
 def diff(*, filename: Files, pull: Pull = False, output: Output = "table", common: Common = COMMON) -> int:
@@ -97,9 +90,11 @@ def diff(*, filename: Files, pull: Pull = False, output: Output = "table", commo
     Example: capsulectl diff -f web.yaml
     """
     try:
-        workloads, _ = load(_checked(filename))
+        workloads, volumes = load(_checked(filename))
         connection = Connection(common.capsule)
-        answer = connection.call(connection.machine.Diff, machine_pb2.DiffRequest(workloads=workloads, pull=pull))
+        answer = connection.call(
+            connection.machine.Diff, machine_pb2.DiffRequest(workloads=workloads, volumes=_declared(volumes), pull=pull)
+        )
     except Failure as failure:
         raise Failure(failure.message, USAGE) from failure
     if output in ("json", "yaml"):
@@ -118,6 +113,6 @@ def _print_changes(changes: Any) -> None:
     for change in changes:
         if change.name != name:
             name = change.name
-            print(f"workload/{name}")
+            print(name if "/" in name else f"workload/{name}")
         values = {"add": change.new, "remove": change.old}.get(change.op, f"{change.old} -> {change.new}")
         print(f"  {signs[change.op]} {change.path}: {values}")

@@ -83,6 +83,11 @@ class Connection:
         return self.stub("history", "HistoryService")
 
     @property
+    def snapshots(self) -> Any:
+        """SnapshotService."""
+        return self.stub("volume", "SnapshotService")
+
+    @property
     def identity(self) -> Any:
         """IdentityService."""
         return self.stub("identity", "IdentityService")

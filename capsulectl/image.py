@@ -12,8 +12,9 @@ from capsule.v1 import image_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
+from capsulectl.prompt import confirm
 from capsulectl.render import age, moment, plain, say, size, table, write
-from capsulectl.workload import confirm, short_image
+from capsulectl.workload import short_image
 
 CHUNK_BYTES = 1 << 20
 NO_NAME = "(none)"

@@ -11,6 +11,7 @@ from capsulectl.adopt import ROLES
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.prompt import confirm
 from capsulectl.render import age, plain, say, table, write
 
 RoleName = Literal["admin", "operator", "reader"]
@@ -93,8 +94,7 @@ def remove(key: Which, /, *, yes: Yes = False, common: Common = COMMON) -> None:
     """
     connection = Connection(common.capsule)
     found = _find(connection, key)
-    if not yes:
-        _ask(f"Remove {found.name or found.kid} ({ROLES.get(found.role, '?')}, key {found.kid})?")
+    confirm(f"Remove {found.name or found.kid} ({ROLES.get(found.role, '?')}, key {found.kid})?", yes)
     connection.call(connection.identity.KeyRemove, pb.KeyRemoveRequest(kid=found.kid))
     say(f"{found.name or found.kid} opens nothing any more", common.quiet)
 
@@ -139,14 +139,6 @@ def _find(connection: Connection, wanted: str) -> Any:
         return found[0]
     how = "no key" if not found else f"{len(found)} keys"
     raise Failure(f"{how} by {wanted}: `capsulectl key list -o wide` shows those there are")
-
-
-def _ask(question: str) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Failure("nobody is there to ask: pass --yes", USAGE)
-    print(f"{question} [y/N] ", end="", file=sys.stderr)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failure("nothing was removed")
 
 
 def _plain(key: Any) -> dict[str, Any]:

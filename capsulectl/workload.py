@@ -1,7 +1,6 @@
 """`capsulectl workload …`: list, get, start, stop, restart, delete, wait."""
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
@@ -9,8 +8,8 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
-from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Name, Output, Timeout, Watch, Yes
+from capsulectl.prompt import confirm
 from capsulectl.render import age, plain, say, table, write, write_line
 from capsulectl.waiting import Goal, wait_for
 
@@ -128,18 +127,6 @@ def wait(
     Example: capsulectl workload wait web --for running --timeout 30
     """
     wait_for(Connection(common.capsule), {name: Goal(until)}, timeout)
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal; off one, only `--yes` will do."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Failure("this cannot be undone: say `--yes` to do it without being asked", USAGE)
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failure("nothing was changed")
 
 
 def _act(common: Common, method: str, request: Any, done: str, name: str, goal: Goal | None, timeout: float) -> Any:

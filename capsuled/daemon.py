@@ -119,6 +119,7 @@ async def _serve(
                 execs=execs,
                 images=drivers.images,
                 cache=cache,
+                volumes=drivers.volumes,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
                 logs=logs,
@@ -211,7 +212,7 @@ async def _act(
     """Once the runtime answers: look at everything, and only then plan and act."""
     about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
-    watch = NetworkWatch(engine, drivers.network, frozen=not state.acts)
+    watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     async with asyncio.TaskGroup() as inner:
         inner.create_task(execs.sweep(clock))

@@ -11,20 +11,22 @@ from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from effects.goals import Effect
 from effects.planner import plan
-from journal.events import AppliedWorkload, Event, WorkloadApplied
+from journal.events import AppliedWorkload, Event, VolumeApplied, WorkloadApplied
 from projections.admission import Admitted
-from projections.intents import Apply
+from projections.intents import Apply, DeclaredVolume
 from projections.refusals import Refusal
 from projections.state import Machine
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a declaration led to. `outcomes` has a word for each workload; `plan` is empty unless it was a dry run."""
+    """What a declaration led to. `outcomes` has a word for each workload, `volumes` what is new of
+    volumes; `plan` is empty unless it was a dry run."""
 
     machine: Machine
     outcomes: tuple[str, ...]
     seq: int = 0
     plan: tuple[Effect, ...] = ()
+    volumes: tuple[VolumeApplied, ...] = ()
 
 
 class Past(Protocol):
@@ -47,6 +49,7 @@ class Declarations:
         self,
         messages: Sequence[pb.Workload],
         caller: Caller,
+        volumes: Sequence[DeclaredVolume] = (),
         *,
         expect_seq: int | None,
         pull: bool,
@@ -58,14 +61,15 @@ class Declarations:
             # Before anything is resolved: what was asked for then may not be there any more.
             return await self._result(answer, names)
         intent = await self._resolver.apply(
-            self._engine.machine, messages, expect_seq=expect_seq, pull=pull, dry=dry_run
+            self._engine.machine, messages, volumes, expect_seq=expect_seq, pull=pull, dry=dry_run
         )
         if dry_run:
             if isinstance(intent, Refusal):
                 raise Refused(intent)
             fork, events = self._preview(intent)
-            goals = tuple(goal for goal in plan(fork) if goal.name in names)
-            return Result(fork, _outcomes(names, events), plan=goals)
+            concerned = {*names, *(volume.name for volume in volumes)}
+            goals = tuple(goal for goal in plan(fork) if goal.name in concerned)
+            return Result(fork, _outcomes(names, events), plan=goals, volumes=_volumes(events))
         if isinstance(intent, Refusal):
             await self._engine.refuse(intent, caller, names)
             raise Refused(intent)
@@ -77,11 +81,15 @@ class Declarations:
         machine, events = self._engine.machine, outcome.events
         if outcome.repeated:
             machine, events = await self._past.after(outcome.seq)
-        return Result(machine, _outcomes(names, events), outcome.seq)
+        return Result(machine, _outcomes(names, events), outcome.seq, volumes=_volumes(events))
 
-    async def preview(self, messages: Sequence[pb.Workload], *, pull: bool) -> Machine:
+    async def preview(
+        self, messages: Sequence[pb.Workload], volumes: Sequence[DeclaredVolume] = (), *, pull: bool
+    ) -> Machine:
         """The state as it would be declared. Raises Refused."""
-        intent = await self._resolver.apply(self._engine.machine, messages, expect_seq=None, pull=pull, dry=True)
+        intent = await self._resolver.apply(
+            self._engine.machine, messages, volumes, expect_seq=None, pull=pull, dry=True
+        )
         if isinstance(intent, Refusal):
             raise Refused(intent)
         return self._preview(intent)[0]
@@ -97,6 +105,10 @@ class Declarations:
 def _outcomes(names: Sequence[str], events: Sequence[object]) -> tuple[str, ...]:
     items = {item.name: item for event in events if isinstance(event, WorkloadApplied) for item in event.items}
     return tuple(_word(items.get(name)) for name in names)
+
+
+def _volumes(events: Sequence[object]) -> tuple[VolumeApplied, ...]:
+    return tuple(event for event in events if isinstance(event, VolumeApplied))
 
 
 def _word(item: AppliedWorkload | None) -> str:

@@ -37,18 +37,19 @@ from capsuled.resolve import Resolver
 from capsuled.roster import Roster
 from capsuled.rpc import caller_of
 from capsuled.sealing import Vault
-from capsuled.services.absent import NoVolumes
 from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService
 from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
+from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
 from effects.containers.protocol import ContainerDriver
 from effects.images.protocol import ImageStore
+from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.events import CallRead
 from journal.sequencer import Draft
@@ -68,6 +69,7 @@ class House(msgspec.Struct):
     execs: ExecStreams
     images: ImageStore
     cache: ImageCache
+    volumes: VolumeDriver
     subnet: str
     abilities: Abilities
     logs: Logs
@@ -175,7 +177,14 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
             CapsuleService(about, engine, _head_of(memory), house.logs.own),
         ),
-        "VolumeService": (volume_pb2_grpc.add_VolumeServiceServicer_to_server, NoVolumes()),
+        "VolumeService": (
+            volume_pb2_grpc.add_VolumeServiceServicer_to_server,
+            VolumeService(engine, house.volumes),
+        ),
+        "SnapshotService": (
+            volume_pb2_grpc.add_SnapshotServiceServicer_to_server,
+            SnapshotService(engine, house.volumes),
+        ),
         "IdentityService": (
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
             IdentityService(me, engine, doorway.roster, doorway.denials, clock),

@@ -10,19 +10,23 @@ from collections.abc import Callable
 from capsuled.engine import Engine
 from effects.errors import DriverError
 from effects.network.protocol import Link, NetworkDriver
+from journal.clock import Clock
 from journal.events import NetworkDrifted
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.state import Machine, Workload
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 0.5
+
 
 class NetworkWatch:
     """`wake` is told of each workload whose lane has work now. `frozen`: look, and change nothing."""
 
-    def __init__(self, engine: Engine, network: NetworkDriver, *, frozen: bool) -> None:
+    def __init__(self, engine: Engine, network: NetworkDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
         self._network = network
+        self._clock = clock
         self._frozen = frozen
         self.wake: Callable[[str, int], None] = _nobody
 
@@ -32,14 +36,16 @@ class NetworkWatch:
             await self.look()
 
     async def look(self) -> None:
-        """Compare the world with the state once. What cannot be looked at now is looked at after the next change."""
-        if self._frozen:
-            return
-        try:
-            await self._look_at_links()
-            await self._look_at_rules()
-        except DriverError as error:
-            log.warning("the network cannot be observed: %s", error.message)
+        """Compare the world with the state, until one look succeeds: the kernel tells of a change only once."""
+        while not self._frozen:
+            try:
+                await self._look_at_links()
+                await self._look_at_rules()
+            except DriverError as error:
+                log.warning("the network cannot be observed: %s", error.message)
+                await self._clock.sleep(RETRY_S)
+            else:
+                return
 
     async def _look_at_links(self) -> None:
         believed = {one.uid for one in self._engine.machine.workloads.values() if one.attached}

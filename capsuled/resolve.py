@@ -12,7 +12,7 @@ from capsuled.wire import Parsed, is_sealed, parse_workload
 from effects.images.protocol import ImageStore
 from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.abilities import UNKNOWN, Abilities
-from projections.intents import Apply, Declared
+from projections.intents import Apply, Declared, DeclaredVolume
 from projections.refusals import Refusal, about, invalid
 from projections.state import Machine
 
@@ -50,7 +50,14 @@ class Resolver:
         self._exists = exists
 
     async def apply(
-        self, machine: Machine, messages: Sequence[pb.Workload], *, expect_seq: int | None, pull: bool, dry: bool
+        self,
+        machine: Machine,
+        messages: Sequence[pb.Workload],
+        volumes: Sequence[DeclaredVolume] = (),
+        *,
+        expect_seq: int | None,
+        pull: bool,
+        dry: bool,
     ) -> Apply | Refusal:
         """The intent, or what is wrong with the request. `dry`: hash env values, but keep nothing."""
         parsed: list[Parsed] = []
@@ -69,7 +76,7 @@ class Resolver:
             cached = pin is not None and pin.index_digest in machine.cached
             spec = replace(one.declared.spec, env=env)
             declared.append(replace(one.declared, resolved=pin, cached=cached, spec=spec, absent_paths=absent))
-        return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities)
+        return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, tuple(volumes))
 
     def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)

@@ -58,6 +58,10 @@ METHODS: dict[str, Rule] = {
     # A dry run, which is written nowhere. It tells whether a sealed value equals a guess: not for readers.
     "MachineService/Diff": Rule("operator", acts=False, noted=False),
     "MachineService/Watch": _reads("reader"),
+    "SnapshotService/Take": _acts("operator"),
+    "SnapshotService/List": _reads("reader"),
+    "SnapshotService/Restore": _acts("operator"),
+    "SnapshotService/Delete": _acts("operator"),
     "VolumeService/Create": _acts("operator"),
     "VolumeService/Get": _reads("reader"),
     "VolumeService/List": _reads("reader"),

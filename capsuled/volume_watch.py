@@ -16,6 +16,7 @@ from projections.volumes import MARKS
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 0.5
 MEASURE_S = 30.0
 _CALM_PERCENT = 5
 """How far below a mark a file system must fall before the mark is taken back: it must not be told over and over."""
@@ -31,16 +32,18 @@ class VolumeWatch:
         self._frozen = frozen
 
     async def look(self) -> None:
-        """Compare the storage with the state once, before anything is planned."""
-        if self._frozen:
-            return
-        try:
-            seen = await self._volumes.observe()
+        """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
+        while not self._frozen:
+            try:
+                seen = await self._volumes.observe()
+            except DriverError as error:
+                log.warning("the storage cannot be observed: %s", error.message)
+                await self._clock.sleep(RETRY_S)
+                continue
             self._engine.record(differences(self._engine.machine, seen), reserved=True)
             for one in seen:
                 await self._settle(one)
-        except DriverError as error:
-            log.warning("the storage cannot be observed: %s", error.message)
+            return
 
     async def _settle(self, seen: SeenVolume) -> None:
         volume = self._engine.machine.volumes.get(seen.name)
@@ -48,7 +51,10 @@ class VolumeWatch:
             log.warning("the storage has %s.%d, which no volume here is: it is left alone", seen.name, seen.uid)
         elif seen.mounted and not volume.holder:
             # Left by a life that ended between the mount and its entry.
-            await self._volumes.unmount(seen.name, seen.uid)
+            try:
+                await self._volumes.unmount(seen.name, seen.uid)
+            except DriverError as error:
+                log.warning("%s", error.message)
 
     async def run(self) -> None:
         """Measure until cancelled."""

@@ -17,8 +17,9 @@ from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortM
 from projections.intents import Declared
 from projections.phases import LIVE
 from projections.refusals import Refusal, invalid, lacks
-from projections.state import Workload
+from projections.state import Machine, Workload
 from projections.status import Phase, how_it_ended, status_of
+from projections.volumes import blocked
 
 _NETWORKS: dict[int, Network] = {
     pb.NETWORK_MODE_UNSPECIFIED: "none",
@@ -149,8 +150,8 @@ def is_sealed(value: str) -> bool:
     return value.startswith(PREFIX)
 
 
-def workload_message(workload: Workload) -> pb.Workload:
-    """A workload as clients see it; applied back, it changes nothing."""
+def workload_message(machine: Machine, workload: Workload) -> pb.Workload:
+    """A workload as clients see it; applied back, it changes nothing. `machine` is the state that it stands in."""
     spec = workload.spec
     message = pb.Workload(
         name=workload.name,
@@ -184,7 +185,7 @@ def workload_message(workload: Workload) -> pb.Workload:
             stop_grace_seconds=spec.stop_grace_ms // 1000,
             logs=None if spec.log_max_bytes == LOG_MAX_BYTES else pb.LogSpec(max_size_bytes=spec.log_max_bytes),
         ),
-        status=status_message(workload),
+        status=status_message(workload, blocked(machine, workload)),
         desired_state=_DESIRED_OUT[workload.desired],
         labels=dict(workload.labels),
         uid=workload.uid,
@@ -196,9 +197,9 @@ def workload_message(workload: Workload) -> pb.Workload:
     return message
 
 
-def status_message(workload: Workload) -> pb.WorkloadStatus:
+def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
     """What became of it."""
-    status, run = status_of(workload), workload.run
+    status, run = status_of(workload, waits), workload.run
     message = pb.WorkloadStatus(
         phase=_PHASES[status.phase],
         message=status.message,

@@ -106,9 +106,13 @@ class Actions:
         bridged = spec.network == "bridge"
         namespace = self._network.namespace(goal.name, goal.uid) if bridged else ""
         nameserver = self._network.nameserver if bridged else ""
+        # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
+        # would write beside its data. Mounting what is mounted costs a look.
         volumes = tuple(
-            MountedVolume(self._volumes.path(one.volume_name, one.volume_uid), one.mount_path, one.read_only)
-            for one in spec.mounts
+            [
+                MountedVolume(await self._volumes.mount(one.volume_name, one.volume_uid), one.mount_path, one.read_only)
+                for one in spec.mounts
+            ]
         )
         run = container_run(goal, self._unseal(spec), namespace, nameserver, volumes)
         return await self._containers.ensure_running(run)

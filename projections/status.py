@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from projections.phases import RunPhase
+from projections.phases import LIVE, RunPhase
 from projections.state import Run, Workload
 from projections.words import end_text, memory_text
 
@@ -29,8 +29,8 @@ class Status(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def status_of(workload: Workload) -> Status:
-    """The workload's status as of the state it stands in."""
+def status_of(workload: Workload, waits: str = "") -> Status:
+    """The workload's status as of the state it stands in. `waits`: what it cannot run without now, in words."""
     run, trouble = workload.run, workload.trouble
     if trouble is not None:
         phase = Phase.FAILED if trouble.permanent else Phase.PENDING
@@ -38,6 +38,8 @@ def status_of(workload: Workload) -> Status:
         return Status(phase, detail, _one_line(trouble.message))
     if workload.desired == "deleting":
         return Status(Phase.PENDING, "deleting")
+    if waits and workload.desired == "running" and (run is None or run.phase not in LIVE):
+        return Status(Phase.PENDING, "waiting", waits)
     if run is None:
         return Status(Phase.STOPPED, "stopped") if workload.desired == "stopped" else Status(Phase.PENDING, "pending")
     match run.phase:

@@ -26,6 +26,7 @@ from journal.events import (
 )
 from journal.specs import VolumeMount
 from projections.handlers import Handlers
+from projections.phases import LIVE
 from projections.state import Deadline, Machine, Snapshot, Trouble, Volume, Workload
 
 MARKS = (80, 90, 95)
@@ -44,13 +45,8 @@ def users_of(machine: Machine, name: str) -> tuple[str, ...]:
 
 
 def running_users_of(machine: Machine, name: str) -> tuple[str, ...]:
-    """Those of them that shall run, or still hold it."""
-    volume = machine.volumes.get(name)
-    return tuple(
-        user
-        for user in users_of(machine, name)
-        if machine.workloads[user].desired == "running" or (volume is not None and volume.holder == user)
-    )
+    """Those of them that shall run."""
+    return tuple(user for user in users_of(machine, name) if machine.workloads[user].desired == "running")
 
 
 def held_by(machine: Machine, workload: Workload) -> tuple[Volume, ...]:
@@ -126,11 +122,11 @@ def delete_requested(machine: Machine, header: Header, event: VolumeDeleteReques
 
 
 def _take_from_users(machine: Machine, name: str) -> None:
-    """The present runs of its users are not wanted any more; another begins once the volume lets them."""
+    """What lives on it is not wanted any more; another run begins once the volume lets it. What has ended stays so."""
     for user in users_of(machine, name):
         workload = machine.workloads[user]
-        if workload.run is not None:
-            machine.workloads[user] = replace(workload, superseded=workload.run.number)
+        if workload.run is not None and workload.run.phase in LIVE:
+            machine.workloads[user] = replace(workload, superseded=workload.run.number, streak=0)
 
 
 def made(machine: Machine, header: Header, event: VolumeMade) -> None:

@@ -1,6 +1,6 @@
 """MachineService: batches, differences, and the watch over everything."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from capsule.v1 import machine_pb2 as pb
@@ -9,7 +9,11 @@ from capsule.v1.machine_pb2_grpc import MachineServiceServicer
 from capsuled.declare import Declarations
 from capsuled.engine import Engine
 from capsuled.rpc import caller_of
+from capsuled.services.volumes import DEFAULT_BYTES
 from capsuled.wire import field_changes, plan_messages, workload_message
+from capsuled.wire_volume import volume_changes
+from journal.events import VolumeApplied
+from projections.intents import DeclaredVolume
 from projections.state import Workload
 
 
@@ -25,29 +29,38 @@ class MachineService(MachineServiceServicer):
         result = await self._declarations.apply(
             list(request.workloads),
             caller_of(context, "MachineService.ApplyAll", request),
+            _declared(request.volumes),
             expect_seq=request.expect_seq if request.HasField("expect_seq") else None,
             pull=request.pull,
             dry_run=request.dry_run,
         )
-        names = [message.name for message in request.workloads]
+        names, machine = [message.name for message in request.workloads], result.machine
         return pb.ApplyAllResponse(
             items=[
-                pb.AppliedItem(workload=workload_message(result.machine.workloads[name]), outcome=outcome)
+                pb.AppliedItem(workload=workload_message(machine, machine.workloads[name]), outcome=outcome)
                 for name, outcome in zip(names, result.outcomes, strict=True)
             ],
             seq=result.seq,
             plan=plan_messages(result.plan),
+            volumes=[
+                pb.AppliedVolume(name=one.name, outcome=_outcome(result.volumes, one.name)) for one in request.volumes
+            ],
         )
 
     async def Diff(self, request: pb.DiffRequest, context: Any) -> pb.DiffResponse:
         """Field by field; a dry run, so nothing is written."""
-        before = dict(self._engine.machine.workloads)
-        after = await self._declarations.preview(list(request.workloads), pull=request.pull)
+        before, volumes = dict(self._engine.machine.workloads), dict(self._engine.machine.volumes)
+        after = await self._declarations.preview(list(request.workloads), _declared(request.volumes), pull=request.pull)
         return pb.DiffResponse(
             changes=[
                 pb.FieldChange(name=message.name, op=op, path=path, old=old, new=new)
                 for message in request.workloads
                 for op, path, old, new in field_changes(before.get(message.name), after.workloads.get(message.name))
+            ]
+            + [
+                pb.FieldChange(name=f"volume/{one.name}", op=op, path=path, old=old, new=new)
+                for one in request.volumes
+                for op, path, old, new in volume_changes(volumes.get(one.name), after.volumes.get(one.name))
             ]
         )
 
@@ -60,7 +73,7 @@ class MachineService(MachineServiceServicer):
             now = {name: one for name, one in machine.workloads.items() if not wanted or name in wanted}
             seq = machine.seq
             items = [
-                pb.WatchItem(workload=workload_message(one), seq=seq)
+                pb.WatchItem(workload=workload_message(machine, one), seq=seq)
                 for name, one in sorted(now.items())
                 if shown.get(name) is not one
             ]
@@ -76,3 +89,12 @@ class MachineService(MachineServiceServicer):
             if not synced:
                 synced = True
                 yield pb.WatchItem(synced=True, seq=seq)
+
+
+def _declared(volumes: Sequence[pb.DeclaredVolume]) -> tuple[DeclaredVolume, ...]:
+    return tuple(DeclaredVolume(one.name, one.size_bytes or DEFAULT_BYTES) for one in volumes)
+
+
+def _outcome(applied: tuple[VolumeApplied, ...], name: str) -> str:
+    found = next((event for event in applied if event.name == name), None)
+    return "unchanged" if found is None else "created" if found.created else "resized"

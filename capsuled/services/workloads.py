@@ -48,7 +48,7 @@ class WorkloadService(WorkloadServiceServicer):
         )
         workload = result.machine.workloads[request.workload.name]
         return pb.WorkloadApplyResponse(
-            workload=workload_message(workload),
+            workload=workload_message(result.machine, workload),
             seq=result.seq,
             changed=result.outcomes[0] != "unchanged",
             plan=plan_messages(result.plan),
@@ -57,14 +57,14 @@ class WorkloadService(WorkloadServiceServicer):
     async def Get(self, request: pb.WorkloadGetRequest, context: Any) -> pb.Workload:
         """The workload as it is now, durably."""
         await self._engine.durable()
-        return workload_message(self._existing(request.name))
+        return workload_message(self._engine.machine, self._existing(request.name))
 
     async def List(self, request: pb.WorkloadListRequest, context: Any) -> pb.WorkloadListResponse:
         """All workloads, by name."""
         await self._engine.durable()
         machine = self._engine.machine
         return pb.WorkloadListResponse(
-            workloads=[workload_message(machine.workloads[name]) for name in sorted(machine.workloads)],
+            workloads=[workload_message(machine, machine.workloads[name]) for name in sorted(machine.workloads)],
             desired_seq=machine.desired_seq,
             seq=machine.seq,
         )

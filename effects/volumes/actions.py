@@ -1,7 +1,9 @@
 """Reaching the goals of volumes: the driver acts, and what is so now becomes an event."""
 
+from contextlib import suppress
 from typing import assert_never
 
+from effects.errors import DriverError
 from effects.goals import (
     EnsureVolume,
     MountEffect,
@@ -27,9 +29,13 @@ from journal.events import (
 
 
 async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -> Event:
-    """Act, and say what is so now. Raises DriverError."""
+    """Act, and say what is so now. Raises DriverError.
+
+    What needs the volume detached detaches it: nobody holds it by then, but a mount may be left whose answer was lost.
+    """
     match goal:
         case EnsureVolume():
+            await driver.unmount(goal.name, goal.uid)
             await driver.ensure(goal.name, goal.uid, goal.size_bytes)
             return VolumeMade(goal.name, goal.uid, goal.size_bytes)
         case RemoveVolume():
@@ -42,13 +48,24 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
             await driver.remove_snapshot(goal.name, goal.uid, goal.snapshot)
             return SnapshotRemoved(goal.name, goal.uid, goal.snapshot)
         case RestoreVolume():
+            await driver.unmount(goal.name, goal.uid)
             await driver.restore(goal.name, goal.uid, goal.snapshot, goal.size_bytes)
             return VolumeRestored(goal.name, goal.uid, goal.snapshot)
         case MountVolume():
-            await driver.mount(goal.volume, goal.volume_uid)
+            await _mount(driver, goal)
             return VolumeMounted(goal.volume, goal.volume_uid, goal.name, goal.uid)
         case UnmountVolume():
             await driver.unmount(goal.volume, goal.volume_uid)
             return VolumeUnmounted(goal.volume, goal.volume_uid)
         case _:
             assert_never(goal)
+
+
+async def _mount(driver: VolumeDriver, goal: MountVolume) -> None:
+    try:
+        await driver.mount(goal.volume, goal.volume_uid)
+    except DriverError:
+        # It may be mounted although the answer was lost; nobody holds it, so it must not stay mounted.
+        with suppress(DriverError):
+            await driver.unmount(goal.volume, goal.volume_uid)
+        raise

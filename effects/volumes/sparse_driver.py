@@ -238,6 +238,7 @@ def _translated(error: OSError) -> DriverError:
 
 
 def _sized(path: Path, size_bytes: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("ab") as file:
         file.truncate(size_bytes)
 

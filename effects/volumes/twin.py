@@ -19,21 +19,22 @@ class TwinVolume(msgspec.Struct):
     size_bytes: int
     content: int = 0
     mounted: bool = False
-    in_use: bool = False
     snapshots: dict[int, int] = {}
 
 
 class Storage:
-    """Everything on the disk. `formats` counts how often each incarnation was given a file system."""
+    """Everything on the disk. `formats` counts how often each incarnation was given a file system; `in_use` says
+    whether a process of the world has the volume at a path open."""
 
     def __init__(self) -> None:
+        self.in_use: Callable[[str], bool] = lambda path: False
         self.volumes: dict[Key, TwinVolume] = {}
         self.formats: dict[Key, int] = {}
 
     def lose_power(self) -> None:
         """Mounts are gone; contents stay."""
         for volume in self.volumes.values():
-            volume.mounted = volume.in_use = False
+            volume.mounted = False
 
 
 class TwinVolumes:
@@ -89,7 +90,7 @@ class TwinVolumes:
         await self._step("unmount")
         volume = self._storage.volumes.get((name, uid))
         if volume is not None:
-            if volume.in_use:
+            if self._storage.in_use(self.path(name, uid)):
                 raise VolumeBusy(f"volume {name} is used")
             volume.mounted = False
         await self._step("unmounted")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,7 @@ from projections.intents import CollectImages, Delete, Intent, RemoveImage, Rest
 from projections.refusals import Refusal
 from projections.views import state_hash
 from tests.simulation.oracle import Oracle
+from tests.simulation.storage import VOLUME_VERBS, call_on_volume, check_use, users
 from tests.simulation.store import Disk, SimulatedLog
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.simulation.visits import visit
@@ -55,6 +56,7 @@ PROGRAMS = (
     ("foreign",),
     ("missing",),
 )
+WORKLOAD_VERBS = ("apply", "apply", "apply", "apply", "stop", "start", "restart", "delete")
 POLICIES = {
     "always": (pb.RESTART_MODE_ALWAYS, 0),
     "always:1": (pb.RESTART_MODE_ALWAYS, 1),
@@ -92,6 +94,18 @@ class MemoryVault:
         return self.name_of(value)
 
 
+class Ask(NamedTuple):
+    """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
+    that is called like the workload."""
+
+    verb: str
+    program: tuple[str, ...]
+    policy: str = "always"
+    image: TwinImage = IMAGES[0]
+    port: int = 0
+    disk: bool = False
+
+
 @dataclass
 class Trace:
     """What happened, for people who look for the reason of a failure."""
@@ -120,6 +134,7 @@ class Simulation:
                 self.cache.record(ref, image)
         self.cables = Cables()
         self.storage = Storage()
+        self.storage.in_use = lambda path: bool(users(self.world, path))
         self.world.now_ns = self.clock.wall_ns
         self.world.on_start = self._program
         self.world.on_end = self._ended
@@ -151,7 +166,7 @@ class Simulation:
         power = asyncio.ensure_future(self._lives())
         power.add_done_callback(self._fell)
         operators = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
-        quiet = asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", "apply", ("serve", "1")))
+        quiet = asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", Ask("apply", ("serve", "1"))))
         operators += [quiet, asyncio.ensure_future(self._keep_house(quiet))]
         visitors = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
         trouble = asyncio.ensure_future(self._trouble())
@@ -178,6 +193,11 @@ class Simulation:
         """What the process does by itself."""
         key = (container.run.name, container.run.uid, container.run.run)
         self.trace.note(f"world: {key} starts {container.run.args}")
+        try:
+            check_use(self.storage, self.world, container)
+        except AssertionError as wrong:
+            self.broken = wrong
+            self.loop.stop()
         code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1}.get(container.run.args[0])
         if code is not None:
             self.loop.call_later(self.random.expovariate(0.5), self._end, key, code, container.run.args[0])
@@ -282,29 +302,24 @@ class Simulation:
         while self.faults:
             await asyncio.sleep(self.random.expovariate(0.8))
             self.calls += 1
-            await self._until_answered(name, f"call-{name}-{self.calls}", *self._choice(name))
+            await self._until_answered(name, f"call-{name}-{self.calls}", self._choice(name))
         # The last word, without faults: what is judged must be known for sure. So it must not want for an image.
         await self.housed.wait()
         self.calls += 1
-        await self._until_answered(name, f"call-{name}-{self.calls}", *self._choice(name))
+        await self._until_answered(name, f"call-{name}-{self.calls}", self._choice(name, WORKLOAD_VERBS))
 
-    def _choice(self, name: str) -> tuple[str, tuple[str, ...], str, int, TwinImage]:
-        program, policy = self.random.choice(PROGRAMS), self.random.choice(tuple(POLICIES))
-        port = self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name)))
-        image = self.random.choice(IMAGES)
-        verb = self.random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete"))
-        return verb, program, policy, port, image
+    def _choice(self, name: str, verbs: tuple[str, ...] = ()) -> Ask:
+        return Ask(
+            verb=self.random.choice(verbs or WORKLOAD_VERBS + VOLUME_VERBS),
+            program=self.random.choice(PROGRAMS),
+            policy=self.random.choice(tuple(POLICIES)),
+            image=self.random.choice(IMAGES),
+            port=self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name))),
+            # The last word must not be refused for want of a volume.
+            disk=not verbs and self.random.random() < 0.5,
+        )
 
-    async def _until_answered(
-        self,
-        name: str,
-        call_id: str,
-        verb: str,
-        program: tuple[str, ...],
-        policy: str = "always",
-        port: int = 0,
-        image: TwinImage = IMAGES[0],
-    ) -> None:
+    async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
         """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
         self.oracle.asked(name)
         while True:
@@ -312,7 +327,7 @@ class Simulation:
             life = self.life
             assert life is not None
             try:
-                answer = await life.guarded(self._call(life, verb, name, program, policy, image, port, call_id))
+                answer = await life.guarded(self._call(life, name, ask, call_id))
             except (Crash, DriverError):
                 await asyncio.sleep(0.01)
                 continue
@@ -320,50 +335,42 @@ class Simulation:
                 await asyncio.sleep(1)
                 continue
             self.oracle.answered(name)
-            self.trace.note(f"operator: {verb} {name} {program if verb == 'apply' else ''} -> {answer}")
+            self.trace.note(f"operator: {ask.verb} {name} {ask.program if ask.verb == 'apply' else ''} -> {answer}")
             return
 
-    async def _call(
-        self,
-        life: "Life",
-        verb: str,
-        name: str,
-        program: tuple[str, ...],
-        policy: str,
-        image: TwinImage,
-        port: int,
-        call_id: str,
-    ) -> str:
-        """`port`: on the bridge, with this host port; 0: without a network."""
-        caller = Caller(LOCAL, verb, call_id, f"{verb} {name} {program} {policy} {image.names} {port}")
-        if verb == "apply":
-            mode, attempts = POLICIES[policy]
+    async def _call(self, life: "Life", name: str, ask: Ask, call_id: str) -> str:
+        if ask.verb in VOLUME_VERBS:
+            return await call_on_volume(life.engine, self.oracle, ask.verb, name, call_id)
+        caller = Caller(LOCAL, ask.verb, call_id, f"{name} {ask}")
+        if ask.verb == "apply":
+            mode, attempts = POLICIES[ask.policy]
             message = pb.Workload(
                 name=name,
                 container=pb.ContainerSpec(
-                    image=image.names[0],
-                    command=["/missing"] if program == ("missing",) else [],
-                    args=program,
+                    image=ask.image.names[0],
+                    command=["/missing"] if ask.program == ("missing",) else [],
+                    args=ask.program,
                     restart=mode,
                     restart_policy=pb.RestartPolicy(max_attempts=attempts),
                     resources=pb.Resources(memory_bytes=MEMORY_BYTES),
                     stop_grace_seconds=2,  # type: ignore[arg-type]
-                    network_mode=pb.NETWORK_MODE_BRIDGE if port else pb.NETWORK_MODE_NONE,
-                    ports=[pb.PortMapping(container_port=80, host_port=port)] if port else [],
+                    network_mode=pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE,
+                    ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
+                    mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
                 ),
             )
             try:
                 await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
             except Refused as refused:
                 return refused.refusal.reason
-            self.oracle.applied(name, program, policy, image.platform_digest, port)
+            self.oracle.applied(name, ask.program, ask.policy, ask.image.platform_digest, ask.port, ask.disk)
             return "ok"
-        intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[verb](name)
+        intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[ask.verb](name)
         before = life.engine.workload(name)
         outcome = await life.engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             return outcome.reason
-        match verb:
+        match ask.verb:
             case "stop":
                 self.oracle.stopped(name)
             case "start":
@@ -429,6 +436,7 @@ class Simulation:
         await life.engine.durable()
         machine, entries = self.disk.replay()
         wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
+        wrong += self.oracle.judge_storage(self.storage)
         wrong += self.oracle.judge_visits(self.world, entries)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")
@@ -527,7 +535,7 @@ class Life:
             group.create_task(self.cache.run())
             observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
             group.create_task(observer.run())
-            watch = NetworkWatch(self.engine, self._network, frozen=False)
+            watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=False)
             group.create_task(watch.run())
             storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=False)
             await observer.synced.wait()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from effects.containers.twin import World
 from effects.network.twin import Cables
+from effects.volumes.twin import Storage
 from journal.entry import Header
 from journal.events import (
     CallAccepted,
@@ -30,6 +31,16 @@ class Wish:
     wanted: str = "absent"
     policy: str = "always"
     port: int = 0
+    disk: int = 0
+
+
+@dataclass
+class DiskWish:
+    """A volume as it was acknowledged. `incarnation` tells it from others of its name."""
+
+    incarnation: int
+    size_bytes: int
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -37,6 +48,8 @@ class Oracle:
     """Remembers acknowledged calls, and the truth about processes."""
 
     wishes: dict[str, Wish] = field(default_factory=dict)
+    disks: dict[str, DiskWish] = field(default_factory=dict)
+    disks_made: int = 0
     ended: dict[tuple[str, int, int], int] = field(default_factory=dict)
     vanished: set[tuple[str, int, int]] = field(default_factory=set)
     starved: set[tuple[str, int, int]] = field(default_factory=set)
@@ -53,9 +66,22 @@ class Oracle:
         """The call was answered."""
         self.open_calls.discard(name)
 
-    def applied(self, name: str, program: tuple[str, ...], policy: str, image: str, port: int = 0) -> None:
-        """An apply was acknowledged."""
-        self.wishes[name] = Wish(program, image, "running", policy, port)
+    def applied(
+        self, name: str, program: tuple[str, ...], policy: str, image: str, port: int = 0, disk: bool = False
+    ) -> None:
+        """An apply was acknowledged. `disk`: with the volume of its name, as that was then."""
+        incarnation = self.disks[name].incarnation if disk else 0
+        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation)
+
+    def disk_created(self, name: str, size_bytes: int) -> None:
+        """A volume was acknowledged."""
+        self.disks_made += 1
+        self.disks[name] = DiskWish(self.disks_made, size_bytes)
+
+    def lacks_its_disk(self, name: str) -> bool:
+        """Whether the workload waits for a volume that is not there any more."""
+        wish, disk = self.wishes.get(name, Wish()), self.disks.get(name)
+        return bool(wish.disk) and (disk is None or disk.incarnation != wish.disk)
 
     def stopped(self, name: str) -> None:
         """A stop was acknowledged."""
@@ -109,7 +135,7 @@ class Oracle:
         wrong += self._judge_ends(world, entries)
         running = {key[0] for key, one in world.containers.items() if one.status == "running"}
         for name, wish in self.wishes.items():
-            if wish.wanted == "running":
+            if wish.wanted == "running" and not self.lacks_its_disk(name):
                 wrong += judge_row(name, wish.policy, wish.program, entries, name in running)
         ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
         wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
@@ -154,9 +180,28 @@ class Oracle:
                 wrong.append(f"an exec of {words} was answered with {code}")
         return wrong
 
+    def judge_storage(self, storage: Storage) -> list[str]:
+        """Volumes are those that were acknowledged, each formatted once, mounted for whom shall run on it."""
+        wrong: list[str] = []
+        for name in sorted({*self.disks, *(key[0] for key in storage.volumes)}):
+            found = [one for key, one in storage.volumes.items() if key[0] == name]
+            disk, wish = self.disks.get(name), self.wishes.get(name, Wish())
+            if disk is None or len(found) != 1:
+                wrong.append(f"{len(found)} volumes {name} are there, acknowledged was {disk}")
+                continue
+            (one,) = found
+            if (one.size_bytes, len(one.snapshots)) != (disk.size_bytes, len(disk.labels)):
+                wrong.append(f"volume {name} is {one}, acknowledged was {disk}")
+            if one.mounted != (wish.wanted == "running" and wish.disk == disk.incarnation):
+                wrong.append(f"volume {name} is {'' if one.mounted else 'not '}mounted; the workload is {wish}")
+        wrong += [f"{key} was formatted {count} times" for key, count in storage.formats.items() if count > 1]
+        return wrong
+
     def _judge_name(self, name: str, wish: Wish, alive: list[tuple[tuple[str, ...], str]]) -> list[str]:
         if wish.wanted != "running":
             return [f"{name} runs although it is {wish.wanted}"] if alive else []
+        if self.lacks_its_disk(name):
+            return [f"{name} runs without its volume"] if alive else []
         if len(alive) > 1:
             return [f"{name} runs {len(alive)} times"]
         if alive and alive[0] != (wish.program, wish.image):

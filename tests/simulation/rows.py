@@ -13,6 +13,10 @@ from journal.events import (
     DaemonStarted,
     EffectStarted,
     Event,
+    VolumeDeleteRequested,
+    VolumeMounted,
+    VolumeRestoreRequested,
+    VolumeUnmounted,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
@@ -65,21 +69,27 @@ def judge_row(
 
 
 def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[str]]:
-    row, wrong, boot = Row(), [], ""
+    row, wrong, boot, mounted, alive = Row(), [], "", False, 0
     for header, event in entries:
         match event:
             case WorkloadApplied() if any(item.name == name for item in event.items):
                 row = Row()
             case _ if isinstance(event, _WORDS) and event.name == name:
                 row = Row()
+            case VolumeMounted() | VolumeUnmounted() if event.name == name:
+                mounted = isinstance(event, VolumeMounted)
+            case VolumeDeleteRequested() | VolumeRestoreRequested() if event.name == name and mounted and alive:
+                row = Row()  # taking a volume away ends what lives on it, as a restart does
             case DaemonStarted():
                 row.boots += header.boot != boot
                 boot = header.boot
             case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
                 wrong += _too_early(name, event.run, header, row)
+                alive = event.run
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header
+                alive = 0 if alive == event.run else alive
                 row.succeeded = isinstance(event, WorkloadExited) and event.exit_code == 0
     return row, wrong
 

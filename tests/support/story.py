@@ -38,7 +38,7 @@ from projections.state import Machine, Workload
 
 PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "1" * 64, "sha256:" + "2" * 64)
 OTHER_PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "3" * 64, "sha256:" + "4" * 64)
-ALL = frozenset({"network.bridge"})
+ALL = frozenset({"network.bridge", "volume"})
 SECOND = 1_000_000_000
 
 

@@ -8,26 +8,46 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ApplyAllRequest(_message.Message):
-    __slots__ = ("workloads", "dry_run", "expect_seq", "pull")
+    __slots__ = ("workloads", "dry_run", "expect_seq", "pull", "volumes")
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     workloads: _containers.RepeatedCompositeFieldContainer[_workload_pb2.Workload]
     dry_run: bool
     expect_seq: int
     pull: bool
-    def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ..., pull: _Optional[bool] = ...) -> None: ...
+    volumes: _containers.RepeatedCompositeFieldContainer[DeclaredVolume]
+    def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ..., pull: _Optional[bool] = ..., volumes: _Optional[_Iterable[_Union[DeclaredVolume, _Mapping]]] = ...) -> None: ...
+
+class DeclaredVolume(_message.Message):
+    __slots__ = ("name", "size_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size_bytes: int
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class AppliedVolume(_message.Message):
+    __slots__ = ("name", "outcome")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    outcome: str
+    def __init__(self, name: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class ApplyAllResponse(_message.Message):
-    __slots__ = ("items", "seq", "plan")
+    __slots__ = ("items", "seq", "plan", "volumes")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[AppliedItem]
     seq: int
     plan: _containers.RepeatedCompositeFieldContainer[_workload_pb2.PlannedEffect]
-    def __init__(self, items: _Optional[_Iterable[_Union[AppliedItem, _Mapping]]] = ..., seq: _Optional[int] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ...) -> None: ...
+    volumes: _containers.RepeatedCompositeFieldContainer[AppliedVolume]
+    def __init__(self, items: _Optional[_Iterable[_Union[AppliedItem, _Mapping]]] = ..., seq: _Optional[int] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ..., volumes: _Optional[_Iterable[_Union[AppliedVolume, _Mapping]]] = ...) -> None: ...
 
 class AppliedItem(_message.Message):
     __slots__ = ("workload", "outcome")
@@ -38,12 +58,14 @@ class AppliedItem(_message.Message):
     def __init__(self, workload: _Optional[_Union[_workload_pb2.Workload, _Mapping]] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class DiffRequest(_message.Message):
-    __slots__ = ("workloads", "pull")
+    __slots__ = ("workloads", "pull", "volumes")
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     workloads: _containers.RepeatedCompositeFieldContainer[_workload_pb2.Workload]
     pull: bool
-    def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., pull: _Optional[bool] = ...) -> None: ...
+    volumes: _containers.RepeatedCompositeFieldContainer[DeclaredVolume]
+    def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., pull: _Optional[bool] = ..., volumes: _Optional[_Iterable[_Union[DeclaredVolume, _Mapping]]] = ...) -> None: ...
 
 class DiffResponse(_message.Message):
     __slots__ = ("changes",)

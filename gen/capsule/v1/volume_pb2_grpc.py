@@ -267,3 +267,209 @@ class VolumeService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class SnapshotServiceStub:
+    """Snapshots of volumes. A service of its own: VolumeService is what clients in the field know.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Take = channel.unary_unary(
+                '/capsule.v1.SnapshotService/Take',
+                request_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotTakeRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_volume__pb2.Snapshot.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/capsule.v1.SnapshotService/List',
+                request_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotListRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotListResponse.FromString,
+                _registered_method=True)
+        self.Restore = channel.unary_unary(
+                '/capsule.v1.SnapshotService/Restore',
+                request_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotRestoreRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotRestoreResponse.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/capsule.v1.SnapshotService/Delete',
+                request_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotDeleteRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotDeleteResponse.FromString,
+                _registered_method=True)
+
+
+class SnapshotServiceServicer:
+    """Snapshots of volumes. A service of its own: VolumeService is what clients in the field know.
+    """
+
+    def Take(self, request, context):
+        """Answers when the snapshot is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restore(self, request, context):
+        """Stops what uses the volume, keeps a safety snapshot, brings the content back, starts again. Answers when it is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SnapshotServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Take': grpc.unary_unary_rpc_method_handler(
+                    servicer.Take,
+                    request_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotTakeRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_volume__pb2.Snapshot.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotListRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotListResponse.SerializeToString,
+            ),
+            'Restore': grpc.unary_unary_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotRestoreRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotRestoreResponse.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=capsule_dot_v1_dot_volume__pb2.SnapshotDeleteRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_volume__pb2.SnapshotDeleteResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'capsule.v1.SnapshotService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('capsule.v1.SnapshotService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SnapshotService:
+    """Snapshots of volumes. A service of its own: VolumeService is what clients in the field know.
+    """
+
+    @staticmethod
+    def Take(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.SnapshotService/Take',
+            capsule_dot_v1_dot_volume__pb2.SnapshotTakeRequest.SerializeToString,
+            capsule_dot_v1_dot_volume__pb2.Snapshot.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.SnapshotService/List',
+            capsule_dot_v1_dot_volume__pb2.SnapshotListRequest.SerializeToString,
+            capsule_dot_v1_dot_volume__pb2.SnapshotListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.SnapshotService/Restore',
+            capsule_dot_v1_dot_volume__pb2.SnapshotRestoreRequest.SerializeToString,
+            capsule_dot_v1_dot_volume__pb2.SnapshotRestoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.SnapshotService/Delete',
+            capsule_dot_v1_dot_volume__pb2.SnapshotDeleteRequest.SerializeToString,
+            capsule_dot_v1_dot_volume__pb2.SnapshotDeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -83,7 +83,7 @@ class House:
         result = await self.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
         from capsuled.wire import workload_message
 
-        return result.outcomes[0], result.seq, workload_message(result.machine.workloads[name])
+        return result.outcomes[0], result.seq, workload_message(result.machine, result.machine.workloads[name])
 
 
 def caller(call_id: str = "one", args: str = "args", method: str = "Stop", actor: Actor = LOCAL) -> Caller:

@@ -145,7 +145,7 @@ def test_what_is_shown_of_a_workload_changes_nothing_when_it_is_applied_again(
     verdict = applied(story, pb.Workload(name="web", container=spec, labels=labels, desired_state=desired))
     if isinstance(verdict, Refusal):
         return
-    shown = workload_message(story["web"])
+    shown = workload_message(story.machine, story["web"])
     assert not any(value and not value.startswith("sealed:") for value in shown.container.env.values())
     assert applied(story, shown) == Admitted(())
     assert field_changes(story["web"], story["web"]) == []
@@ -163,7 +163,7 @@ def test_a_sealed_value_is_kept_by_its_name_and_by_no_other_workload() -> None:
     story = Story()
     applied(story, container(env={"A": "secret"}))
     (sealed,) = story["web"].spec.env
-    shown = workload_message(story["web"]).container.env["A"]
+    shown = workload_message(story.machine, story["web"]).container.env["A"]
     assert shown == f"sealed:{sealed.sealed}" and "secret" not in shown.replace("hash-of-secret", "")
     assert applied(story, container(env={"A": shown})) == Admitted(())
     assert applied(story, container(env={"B": shown})) != Admitted(())
@@ -197,20 +197,20 @@ def test_a_difference_names_field_old_and_new_without_a_secret() -> None:
 def test_a_status_says_what_became_of_the_run() -> None:
     story = Story()
     story.apply(declared("web"))
-    status = status_message(story["web"])
+    status = status_message(story["web"], "")
     assert (status.phase, status.run, status.HasField("exit_code")) == (pb.WORKLOAD_PHASE_PENDING, 0, False)
     story.run_starts("web", pid=9)
-    status = status_message(story["web"])
+    status = status_message(story["web"], "")
     assert (status.phase, status.pid, status.run) == (pb.WORKLOAD_PHASE_RUNNING, 9, 1)
     assert status.started_at_unix_ns == story["web"].run.started_at  # type: ignore[union-attr]
     story.run_ends("web", 0)
-    status = status_message(story["web"])
+    status = status_message(story["web"], "")
     assert status.HasField("exit_code") and status.exit_code == 0 and status.restart_count == 1
     assert status.next_retry_unix_ns == story["web"].hold_until_wall > 0
     story.tell(EffectFailed("CleanRun", "web", 1, "X", "two\nlines", permanent=True))
-    assert status_message(story["web"]).message == "two lines"
+    assert status_message(story["web"], "").message == "two lines"
     story.call(Stop("web"))
-    assert status_message(story["web"]).phase == pb.WORKLOAD_PHASE_STOPPED
+    assert status_message(story["web"], "").phase == pb.WORKLOAD_PHASE_STOPPED
 
 
 def test_a_plan_is_shown_effect_by_effect() -> None:

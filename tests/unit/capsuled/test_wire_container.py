@@ -81,6 +81,6 @@ def test_a_bound_of_logs_is_shown_only_where_it_is_not_the_usual_one() -> None:
         assert parsed.declared.spec.log_max_bytes == (size_bytes or LOG_MAX_BYTES)
         story = Story()
         story.apply(replace(parsed.declared, resolved=PIN))
-        message = workload_message(story["web"])
+        message = workload_message(story.machine, story["web"])
         assert message.container.HasField("logs") is shown
         assert message.container.logs.max_size_bytes == (size_bytes if shown else 0)

@@ -45,7 +45,7 @@ def port(container: int = 80, host: int = 8080, **fields: str) -> tuple[PortMapp
         (given(network="bridge", ports=port(host_address="here")), "INVALID_ARGUMENT", "BAD_ADDRESS", "container.ports.hostAddress"),
         (given(network="bridge", ports=port() * 2), "INVALID_ARGUMENT", "PORT_TWICE", "container.ports.hostPort"),
         (given(ports=port()), "INVALID_ARGUMENT", "PORTS_WITHOUT_NETWORK", "container.ports"),
-        (given(mounts=(VolumeMount("data", "/data"),)), "UNIMPLEMENTED", "NO_VOLUME_DRIVER", "container.mounts"),
+        (given(mounts=(VolumeMount("data", "/data"),)), "FAILED_PRECONDITION", "VOLUME_NOT_FOUND", "container.mounts"),
         (replace(given(), kind="microvm"), "UNIMPLEMENTED", "NO_MICROVM_DRIVER", "kind"),
         (replace(given(), resolved=None), "FAILED_PRECONDITION", "IMAGE_NOT_FOUND", "container.image"),
     ],

@@ -1,0 +1,223 @@
+"""`capsulectl volume …`: volumes and their snapshots."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsule.v1 import volume_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.errors import USAGE, Failure
+from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.prompt import confirm
+from capsulectl.quantities import size_bytes
+from capsulectl.render import age, plain, say, size, table, write
+
+LONG_S = 920.0
+"""Where the storage cannot share blocks, a snapshot is a copy, and so is a restore."""
+
+Name = Annotated[str, Parameter(help="The volume's name.")]
+Label = Annotated[str, Parameter(help="The snapshot's name.")]
+Size = Annotated[str, Parameter(help="With a unit: 512MiB, 2GiB.")]
+
+
+def create(name: Name, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
+    """Make a volume with an ext4 file system.
+
+    Example: capsulectl volume create data 2GiB
+    """
+    request = pb.VolumeCreateRequest(name=name, size_mib=_mib(wanted))
+    connection = Connection(common.capsule)
+    volume = connection.call(connection.volumes.Create, request)
+    _print(volume, output, f"volume/{name} created, {size(volume.size_bytes)}")
+
+
+def list_(*, output: Output = "table", common: Common = COMMON) -> None:
+    """List volumes, and how full they and the storage are.
+
+    Example: capsulectl volume list
+    """
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.volumes.List, pb.VolumeListRequest())
+    if output in ("json", "yaml"):
+        write([plain(volume) for volume in answer.volumes], output)
+    elif output == "name":
+        for volume in answer.volumes:
+            print(volume.name)
+    else:
+        wide = output == "wide"
+        headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
+        print(table(headings, [_row(volume, wide) for volume in answer.volumes]))
+        free = answer.pool_total_bytes - answer.pool_used_bytes
+        say(f"the storage has {size(free)} of {size(answer.pool_total_bytes)} left", common.quiet)
+
+
+def _row(volume: Any, wide: bool) -> tuple[str, ...]:
+    used = f"{volume.fs_used_bytes * 100 // volume.fs_total_bytes}%" if volume.fs_total_bytes else "-"
+    row = (
+        volume.name,
+        volume.phase,
+        size(volume.size_bytes),
+        used,
+        ",".join(volume.mounted_by) or "-",
+        str(volume.snapshots),
+        age(volume.created_at_unix * 1_000_000_000),
+    )
+    return (*row, size(volume.allocated_bytes), volume.host_path or "-") if wide else row
+
+
+def get(name: Name, /, *, output: Output = "table", common: Common = COMMON) -> None:
+    """Show one volume.
+
+    Example: capsulectl volume get data
+    """
+    connection = Connection(common.capsule)
+    volume = connection.call(connection.volumes.Get, pb.VolumeGetRequest(name=name))
+    if output not in ("table", "wide"):
+        _print(volume, output, "")
+        return
+    used = f"{size(volume.fs_used_bytes)} of {size(volume.fs_total_bytes)}" if volume.fs_total_bytes else ""
+    lines = {
+        "Volume": volume.name,
+        "Phase": f"{volume.phase}{': ' + volume.message if volume.message else ''}",
+        "Size": size(volume.size_bytes),
+        "Used": used or "not mounted",
+        "Allocated": size(volume.allocated_bytes),
+        "Mounted by": ", ".join(volume.mounted_by) or "nothing",
+        "Path": volume.host_path,
+        "Snapshots": str(volume.snapshots),
+        "Age": age(volume.created_at_unix * 1_000_000_000),
+    }
+    for heading, text in lines.items():
+        if text:
+            print(f"{heading + ':':<12}{text}")
+
+
+def resize(name: Name, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
+    """Let a volume grow. It never shrinks, and nothing may run on it meanwhile.
+
+    Example: capsulectl volume resize data 4GiB
+    """
+    request = pb.VolumeResizeRequest(name=name, new_size_mib=_mib(wanted))
+    connection = Connection(common.capsule)
+    volume = connection.call(connection.volumes.Resize, request)
+    _print(volume, output, f"volume/{name} has {size(volume.size_bytes)}")
+
+
+def delete(
+    *names: Name,
+    force: Annotated[
+        bool, Parameter(name="--force", negative="", help="Also when workloads mount it; they are stopped.")
+    ] = False,
+    yes: Yes = False,
+    common: Common = COMMON,
+) -> None:
+    """Leave nothing of a volume, its data and its snapshots included.
+
+    Example: capsulectl volume delete data --yes
+    """
+    if not names:
+        raise Failure("which volume? Name one, or several", USAGE)
+    confirm(f"Delete {', '.join(names)} with all data and snapshots?", yes)
+    connection = Connection(common.capsule)
+    for name in names:
+        detached: list[str] = []
+        if force:
+            volume = connection.call(connection.volumes.Get, pb.VolumeGetRequest(name=name))
+            detached = list(volume.mounted_by)
+        connection.call(connection.volumes.Delete, pb.VolumeDeleteRequest(name=name, force=force))
+        say(f"volume {name} is gone{', taken from ' + ', '.join(detached) if detached else ''}", common.quiet)
+
+
+def snapshot(
+    name: Name,
+    label: Annotated[str, Parameter(help="The snapshot's name; made from the time when left out.")] = "",
+    /,
+    *,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Keep a volume as it is now, also while a workload runs on it.
+
+    Example: capsulectl volume snapshot data before-upgrade
+    """
+    connection = Connection(common.capsule)
+    request = pb.SnapshotTakeRequest(volume=name, name=label)
+    taken = connection.call(connection.snapshots.Take, request, timeout=LONG_S)
+    how = "a copy: this storage cannot share blocks" if taken.method == "copy" else f"by {taken.method}"
+    _print(taken, output, f"snapshot/{taken.name} of volume {name} taken ({how})")
+
+
+def snapshots(
+    name: Annotated[str, Parameter(help="The volume; all of them when left out.")] = "",
+    /,
+    *,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """List snapshots.
+
+    Example: capsulectl volume snapshots data
+    """
+    connection = Connection(common.capsule)
+    found = connection.call(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
+    if output in ("json", "yaml"):
+        write([plain(one) for one in found], output)
+    elif output == "name":
+        for one in found:
+            print(one.name)
+    else:
+        rows = [
+            (
+                one.volume,
+                one.name,
+                size(one.size_bytes) if one.taken else "being taken",
+                size(one.allocated_bytes),
+                one.method or "-",
+                "before a restore" if one.safety else "",
+                age(one.requested_at_unix * 1_000_000_000),
+            )
+            for one in found
+        ]
+        print(table(("VOLUME", "SNAPSHOT", "SIZE", "ALLOCATED", "METHOD", "KEPT", "AGE"), rows))
+
+
+def restore(name: Name, label: Label, /, *, yes: Yes = False, common: Common = COMMON) -> None:
+    """Bring a volume back to a snapshot. What runs on it is stopped meanwhile; a safety snapshot is kept.
+
+    Example: capsulectl volume restore data before-upgrade --yes
+    """
+    confirm(f"Replace the content of volume {name} by snapshot {label}?", yes)
+    connection = Connection(common.capsule)
+    request = pb.SnapshotRestoreRequest(volume=name, name=label)
+    answer = connection.call(connection.snapshots.Restore, request, timeout=LONG_S)
+    restarted = f"; {', '.join(answer.restarted)} starts again" if answer.restarted else ""
+    print(f"volume/{name} restored from {label}{restarted}")
+    say(f"what it was before is kept as {answer.safety}", common.quiet)
+
+
+def delete_snapshot(name: Name, label: Label, /, *, yes: Yes = False, common: Common = COMMON) -> None:
+    """Forget a snapshot.
+
+    Example: capsulectl volume snapshot-delete data before-upgrade --yes
+    """
+    confirm(f"Delete snapshot {label} of volume {name}?", yes)
+    connection = Connection(common.capsule)
+    connection.call(connection.snapshots.Delete, pb.SnapshotDeleteRequest(volume=name, name=label))
+    say(f"snapshot {label} of volume {name} is gone", common.quiet)
+
+
+def _print(message: Any, output: str, text: str) -> None:
+    if output in ("json", "yaml"):
+        write(plain(message), output)  # type: ignore[arg-type]
+    else:
+        print(message.name if output == "name" else text)
+
+
+def _mib(text: str) -> int:
+    try:
+        count = size_bytes(text)
+    except ValueError as error:
+        raise Failure(str(error), USAGE) from error
+    if count % (1 << 20):
+        raise Failure(f"{text}: a volume's size is in whole MiB", USAGE)
+    return int(count >> 20)

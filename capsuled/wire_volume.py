@@ -1,0 +1,64 @@
+"""Volumes and snapshots as clients see them. Pure."""
+
+from capsule.v1 import volume_pb2 as pb
+from effects.volumes.protocol import Fill, SeenVolume
+from projections.state import Machine, Snapshot, Volume
+from projections.volumes import users_of
+
+
+def volume_message(
+    machine: Machine, volume: Volume, path: str, seen: SeenVolume | None, fill: Fill | None
+) -> pb.Volume:
+    """`seen` and `fill` are what the storage says now, if it does."""
+    return pb.Volume(
+        name=volume.name,
+        size_bytes=volume.size_bytes,
+        host_path=path if volume.holder else "",
+        mounted_by=users_of(machine, volume.name),
+        created_at_unix=volume.created_at // 1_000_000_000,
+        uid=volume.uid,
+        phase=phase_of(volume),
+        message="" if volume.trouble is None else " ".join(volume.trouble.message.split()),
+        holder=volume.holder,
+        allocated_bytes=0 if seen is None else seen.used_bytes,
+        fs_total_bytes=0 if fill is None else fill.total_bytes,
+        fs_used_bytes=0 if fill is None else fill.used_bytes,
+        snapshots=sum(one.taken for one in volume.snapshots),
+        desired_seq=volume.desired_seq,
+    )
+
+
+def phase_of(volume: Volume) -> str:
+    """One word for where a volume stands."""
+    if volume.deleting:
+        return "deleting"
+    if volume.lost:
+        return "lost"
+    if volume.restoring:
+        return "restoring"
+    if volume.made_bytes < volume.size_bytes:
+        return "growing" if volume.made_bytes else "making"
+    return "in-use" if volume.holder else "ready"
+
+
+def snapshot_message(volume: Volume, snapshot: Snapshot, seen: SeenVolume | None) -> pb.Snapshot:
+    """`seen` is what the storage says of the volume now, if it does."""
+    shown = {} if seen is None else {one.snapshot: one for one in seen.snapshots}
+    found = shown.get(snapshot.uid)
+    return pb.Snapshot(
+        volume=volume.name,
+        name=snapshot.label,
+        uid=snapshot.uid,
+        size_bytes=snapshot.size_bytes,
+        allocated_bytes=0 if found is None else found.used_bytes,
+        method=snapshot.method,
+        safety=snapshot.safety,
+        taken=snapshot.taken,
+        requested_at_unix=snapshot.requested_at // 1_000_000_000,
+    )
+
+
+def volume_changes(before: Volume | None, after: Volume | None) -> list[tuple[str, str, str, str]]:
+    """(op, path, old, new) of the one thing that is declared of a volume."""
+    old, new = ("" if one is None else str(one.size_bytes) for one in (before, after))
+    return [] if old == new else [("change" if old else "add", "size", old, new)]
