@@ -44,7 +44,8 @@ def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun
     if not idle or (run is not None and run.phase in LIVE):
         return None
     if run is not None and not run.cleaned:
-        return CleanRun(workload.name, workload.uid, run.number, None, attempt)
+        failed = workload.trouble is not None and workload.trouble.effect == "CleanRun"
+        return CleanRun(workload.name, workload.uid, run.number, workload.hold if failed else None, attempt)
     return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.hold, attempt)
 
 

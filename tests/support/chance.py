@@ -12,9 +12,33 @@ from hypothesis import strategies as st
 
 from effects.goals import StartRun, kind_of, run_of
 from effects.planner import plan
-from journal.events import EVENT_TYPES, DaemonStarted, EffectFailed, Event, ImagePushed, PushedImage, WorkloadLost
-from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy, SealedEnv
-from projections.intents import Apply, Declared, Delete, Intent, Restart, Start, Stop
+from journal.events import (
+    EVENT_TYPES,
+    DaemonStarted,
+    EffectFailed,
+    Event,
+    ImagePushed,
+    PushedImage,
+    VolumeLost,
+    WorkloadLost,
+)
+from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy, SealedEnv, VolumeMount
+from projections.intents import (
+    Apply,
+    CreateVolume,
+    Declared,
+    DeclaredVolume,
+    Delete,
+    DeleteSnapshot,
+    DeleteVolume,
+    Intent,
+    ResizeVolume,
+    Restart,
+    RestoreVolume,
+    Start,
+    Stop,
+    TakeSnapshot,
+)
 from projections.phases import LIVE
 from tests.support.story import OTHER_PIN, PIN, Story
 
@@ -121,6 +145,7 @@ _SOUND = st.builds(
                 image=st.just(ImagePin(PIN.ref, "", "")),
                 args=st.sampled_from(((), ("one",), ("two",))),
                 network=st.sampled_from(("none", "bridge")),
+                mounts=st.sampled_from(((), (), (VolumeMount("data", "/data"),), (VolumeMount("logs", "/logs"),))),
                 restart=st.builds(RestartPolicy, st.sampled_from(("always", "on-failure", "never"))),
             ),
             image_ref=st.just(PIN.ref),
@@ -131,6 +156,7 @@ _SOUND = st.builds(
         max_size=3,
         unique_by=lambda declared: declared.name,
     ).map(tuple),
+    volumes=st.sampled_from(((), (DeclaredVolume("data", 16 << 20),))),
 )
 _EXPECTED = st.one_of(st.none(), SMALL)
 
@@ -139,7 +165,29 @@ def intents() -> st.SearchStrategy[Intent]:
     """Any call, whether or not it can be admitted."""
     names = st.sampled_from((*NAMES, "nobody"))
     applies = st.builds(Apply, st.lists(_DECLARED, max_size=3).map(tuple), _EXPECTED, st.booleans())
-    return st.one_of(applies, *(st.builds(kind, names, _EXPECTED) for kind in (Delete, Stop, Start, Restart)))
+    switches = (Delete, Stop, Start, Restart)
+    others = [kind for kind in get_args(Intent) if kind not in (Apply, *switches)]
+    return st.one_of(
+        applies, *(st.builds(kind, names, _EXPECTED) for kind in switches), *(struct(kind) for kind in others)
+    )
+
+
+_VOLUMES = st.sampled_from(("data", "logs"))
+_LABELS = st.sampled_from(("one", "two"))
+_MIB = st.sampled_from((16 << 20, 32 << 20))
+
+
+def _storage() -> st.SearchStrategy[Intent]:
+    """A call on a volume that can often be admitted."""
+    return st.one_of(
+        st.builds(CreateVolume, _VOLUMES, _MIB),
+        st.builds(CreateVolume, _VOLUMES, _MIB),
+        st.builds(ResizeVolume, _VOLUMES, _MIB),
+        st.builds(DeleteVolume, _VOLUMES, st.booleans()),
+        st.builds(TakeSnapshot, _VOLUMES, _LABELS),
+        st.builds(DeleteSnapshot, _VOLUMES, _LABELS),
+        st.builds(RestoreVolume, _VOLUMES, _LABELS, st.sampled_from(("", "safe"))),
+    )
 
 
 # --- histories ---------------------------------------------------------------------------------------------------
@@ -201,6 +249,17 @@ def _vanishes(name: str) -> Move:
     return move
 
 
+def _loses(name: str) -> Move:
+    """The storage does not show the volume any more."""
+
+    def move(story: Story) -> None:
+        volume = story.machine.volumes.get(name)
+        if volume is not None and volume.made_bytes:
+            story.tell(VolumeLost(name, volume.uid))
+
+    return move
+
+
 def _reboots(number: int) -> Move:
     """A new boot, or (0) only a new life of the daemon."""
 
@@ -229,8 +288,10 @@ def moves() -> st.SearchStrategy[Move]:
     return st.one_of(
         intents().map(_call),
         st.builds(Delete, names).map(_call),
-        *(calls.map(_call) for _ in range(3)),
-        *(numbers.map(_act) for _ in range(6)),
+        *(_storage().map(_call) for _ in range(4)),
+        _VOLUMES.map(_loses),
+        *(calls.map(_call) for _ in range(6)),
+        *(numbers.map(_act) for _ in range(14)),
         st.builds(_fails, numbers, st.booleans()),
         st.builds(_ends, names, st.sampled_from((0, 1, 137))),
         names.map(_vanishes),
@@ -240,7 +301,7 @@ def moves() -> st.SearchStrategy[Move]:
     )
 
 
-def histories(least: int = 12, most: int = 30) -> st.SearchStrategy[Story]:
+def histories(least: int = 20, most: int = 50) -> st.SearchStrategy[Story]:
     """A machine that has lived. Never too short: what is drawn from nothing is mostly nothing."""
 
     def lived(chosen: list[Move]) -> Story:

@@ -8,9 +8,16 @@ from effects.goals import (
     DetachNetwork,
     Effect,
     EnsureNetwork,
+    EnsureVolume,
+    MountVolume,
+    RemoveSnapshot,
+    RemoveVolume,
     RemoveWorkload,
+    RestoreVolume,
     StartRun,
     StopRun,
+    TakeSnapshot,
+    UnmountVolume,
     kind_of,
     run_of,
 )
@@ -24,6 +31,13 @@ from journal.events import (
     NetworkAttached,
     NetworkDetached,
     NetworkEnsured,
+    SnapshotRemoved,
+    SnapshotTaken,
+    VolumeMade,
+    VolumeMounted,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeUnmounted,
     WorkloadRemoved,
     WorkloadStarted,
     type_of,
@@ -143,6 +157,20 @@ class Story:
                 self.tell(NetworkAttached(name, uid, goal.address), done)
             case DetachNetwork():
                 self.tell(NetworkDetached(name, uid), done)
+            case EnsureVolume():
+                self.tell(VolumeMade(name, uid, goal.size_bytes), done)
+            case RemoveVolume():
+                self.tell(done, VolumeRemoved(name, uid))
+            case TakeSnapshot():
+                self.tell(SnapshotTaken(name, uid, goal.snapshot, goal.size_bytes, "thin"), done)
+            case RemoveSnapshot():
+                self.tell(SnapshotRemoved(name, uid, goal.snapshot), done)
+            case RestoreVolume():
+                self.tell(VolumeRestored(name, uid, goal.snapshot), done)
+            case MountVolume():
+                self.tell(VolumeMounted(goal.volume, goal.volume_uid, name, uid), done)
+            case UnmountVolume():
+                self.tell(VolumeUnmounted(goal.volume, goal.volume_uid), done)
             case _:
                 assert_never(goal)
 

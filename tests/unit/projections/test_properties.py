@@ -25,9 +25,10 @@ from projections.intents import Apply, Intent
 from projections.network import clash
 from projections.phases import LIVE, RunPhase
 from projections.refusals import Refusal
-from projections.state import Machine
+from projections.state import Machine, Workload
 from projections.status import Phase, status_of
 from projections.views import VIEWS, state_hash
+from projections.volumes import blocked
 from tests.support.chance import NAMES, events, histories, intents
 from tests.support.story import ALL, Story
 
@@ -130,7 +131,14 @@ def test_no_host_port_and_no_address_has_two_holders(story: Story) -> None:
 def test_whatever_happened_the_runner_comes_to_an_end_and_everything_is_as_it_was_declared(story: Story) -> None:
     story.converge()
     assert plan(story.machine) == ()
+    for volume in story.machine.volumes.values():
+        assert not volume.deleting or volume.lost
+        if not volume.lost:
+            assert volume.made_bytes == volume.size_bytes or volume.holder, "it grows only when nobody holds it"
+            assert not volume.restoring and all(one.taken and not one.leaving for one in volume.snapshots)
     for workload in story.machine.workloads.values():
+        if blocked(story.machine, workload):
+            continue  # its volume is not there, and the status says so
         run = workload.run
         alive = run is not None and run.phase in LIVE
         assert workload.desired != "deleting", "what is to be deleted is gone"
@@ -144,6 +152,22 @@ def test_whatever_happened_the_runner_comes_to_an_end_and_everything_is_as_it_wa
         else:  # it has ended for good by its policy
             assert run is not None and not run.again
             assert status_of(workload).phase in (Phase.STOPPED, Phase.FAILED)
+
+
+@few
+@given(histories())
+def test_no_volume_has_two_users_that_shall_run_and_none_is_held_by_a_stranger(story: Story) -> None:
+    machine = story.machine
+    for name, volume in machine.volumes.items():
+        wanting = [one.name for one in machine.workloads.values() if one.desired == "running" and name in _mounts(one)]
+        assert len(wanting) <= 1, wanting
+        if volume.holder:
+            holder = machine.workloads.get(volume.holder)
+            assert holder is not None and holder.uid == volume.holder_uid
+
+
+def _mounts(workload: Workload) -> set[str]:
+    return {mount.volume_name for mount in workload.spec.mounts}
 
 
 @few

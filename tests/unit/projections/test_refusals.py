@@ -59,6 +59,8 @@ def test_what_a_machines_drivers_lack_is_refused_by_name_and_says_what_there_is(
     verdict = refused(Story(), given(network="bridge"), capabilities=frozenset())
     assert (verdict.code, verdict.reason) == ("UNIMPLEMENTED", "NO_BRIDGE_DRIVER")
     assert "networkMode: HOST" in verdict.message
+    mounting = given(mounts=(VolumeMount("data", "/data"),))
+    assert refused(Story(), mounting, capabilities=frozenset()).reason == "NO_VOLUME_DRIVER"
     assert isinstance(admit(Machine(), Apply((given(network="bridge"),)), frozenset({"network.bridge"})), Admitted)
 
 

@@ -1,0 +1,197 @@
+"""Given this state of volumes, then these goals: made, mounted before the run and freed after it, kept and brought back."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from effects.goals import (
+    CleanRun,
+    EnsureVolume,
+    MountVolume,
+    RemoveSnapshot,
+    RemoveVolume,
+    RestoreVolume,
+    StartRun,
+    StopRun,
+    TakeSnapshot,
+    UnmountVolume,
+    detail_of,
+    kind_of,
+)
+from effects.planner import plan
+from journal.events import EffectFailed, VolumeLost
+from journal.specs import VolumeMount
+from projections.intents import (
+    Apply,
+    CreateVolume,
+    Declared,
+    DeclaredVolume,
+    Delete,
+    DeleteSnapshot,
+    DeleteVolume,
+    ResizeVolume,
+    Stop,
+)
+from projections.intents import RestoreVolume as Restore
+from projections.intents import TakeSnapshot as Take
+from projections.volumes import blocked
+from tests.support.story import Story, declared
+
+MIB = 1 << 20
+Told = Callable[[Story], object]
+
+
+def mounting(name: str = "web", *volumes: str, user: str = "") -> Declared:
+    made = declared(name)
+    mounts = tuple(VolumeMount(volume, f"/{volume}") for volume in volumes or ("data",))
+    return replace(made, spec=replace(made.spec, mounts=mounts, user=user))
+
+
+def living() -> Story:
+    """A workload runs on its volume, which has one snapshot."""
+    story = Story()
+    story.call(Apply((mounting(),), volumes=(DeclaredVolume("data", 64 * MIB),)))
+    story.converge()
+    story.call(Take("data", "one"))
+    story.converge()
+    return story
+
+
+def kinds(story: Story, told: Told | None = None) -> list[str]:
+    """The goals that are reached one after another until nothing is due."""
+    if told is not None:
+        told(story)
+    found = []
+    while goals := plan(story.machine):
+        found.append(kind_of(goals[0]))
+        story.reach(goals[0])
+        assert len(found) < 40
+    return found
+
+
+def test_a_volume_is_made_before_it_is_mounted_and_mounted_before_the_run() -> None:
+    story = Story()
+    story.call(Apply((mounting(),), volumes=(DeclaredVolume("data", 64 * MIB),)))
+    assert "is being made" in blocked(story.machine, story["web"])
+    assert kinds(story) == ["EnsureVolume", "MountVolume", "StartRun"]
+    volume = story.machine.volumes["data"]
+    assert (volume.made_bytes, volume.holder, volume.holder_uid) == (64 * MIB, "web", story["web"].uid)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (lambda story: None, []),
+        (lambda story: story.call(Stop("web")), ["StopRun", "UnmountVolume"]),
+        (lambda story: story.call(Delete("web")), ["StopRun", "UnmountVolume", "RemoveWorkload"]),
+        (lambda story: story.run_ends("web", 1), ["CleanRun", "StartRun"]),
+        (lambda story: story.apply(mounting(user="x")), ["StopRun", "StartRun"]),
+        (lambda story: story.apply(declared("web")), ["StopRun", "UnmountVolume", "StartRun"]),
+        (lambda story: story.call(Take("data", "two")), ["TakeSnapshot"]),
+        (lambda story: story.call(DeleteSnapshot("data", "one")), ["RemoveSnapshot"]),
+        (lambda story: story.call(Restore("data", "one")), ["StopRun", "UnmountVolume", "RestoreVolume", "MountVolume", "StartRun"]),
+        (lambda story: story.call(Restore("data", "one", "safe")), ["StopRun", "UnmountVolume", "TakeSnapshot", "RestoreVolume", "MountVolume", "StartRun"]),
+        (lambda story: story.call(DeleteVolume("data", force=True)), ["StopRun", "UnmountVolume", "RemoveVolume"]),
+        (lambda story: story.call(CreateVolume("more", 16 * MIB)), ["EnsureVolume"]),
+    ],
+)  # fmt: skip
+def test_what_is_due_follows_from_what_was_asked_for(told: Told, expected: list[str]) -> None:
+    assert kinds(living(), told) == expected
+
+
+def test_a_volume_grows_while_nobody_holds_it() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.converge()
+    story.call(ResizeVolume("data", 128 * MIB))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureVolume) and goal.size_bytes == 128 * MIB
+
+
+def test_a_lost_volume_is_not_made_anew_and_its_user_does_not_run_without_it() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.converge()
+    story.tell(VolumeLost("data", story.machine.volumes["data"].uid))
+    assert plan(story.machine) == ()
+    story.apply(mounting())
+    assert kinds(story) == [] and "not in the storage any more" in blocked(story.machine, story["web"])
+    story.call(DeleteVolume("data", force=True))
+    assert kinds(story) == ["RemoveVolume"]
+    assert "does not exist any more" in blocked(story.machine, story["web"])
+
+
+def test_a_volume_made_again_under_the_same_name_never_serves_as_the_old() -> None:
+    story = living()
+    story.call(DeleteVolume("data", force=True))
+    story.converge()
+    story.call(CreateVolume("data", 64 * MIB))
+    story.converge()
+    assert "another one of the same name" in blocked(story.machine, story["web"]) and plan(story.machine) == ()
+    story.apply(mounting())
+    assert kinds(story)[-2:] == ["MountVolume", "StartRun"]
+
+
+def test_power_lost_takes_the_mounts_along_and_they_are_made_again() -> None:
+    from journal.events import DaemonStarted
+
+    story = living()
+    story.tell(DaemonStarted(mode="hosted", previous="crash"))
+    story.reboot("boot-2")
+    assert story.machine.volumes["data"].holder == ""
+    assert kinds(story) == ["CleanRun", "MountVolume", "StartRun"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda story: story.call(CreateVolume("more", 16 * MIB)),
+        lambda story: story.call(Take("data", "two")),
+        lambda story: story.call(DeleteSnapshot("data", "one")),
+    ],
+)
+def test_what_failed_on_a_volume_is_tried_again_but_never_at_once(told: Told) -> None:
+    story = living()
+    told(story)
+    for attempt in (1, 2):
+        (goal,) = plan(story.machine)
+        assert goal.attempt == attempt
+        story.begin(goal)
+        story.tell(
+            EffectFailed(
+                kind_of(goal), goal.name, goal.uid, "NO_SPACE", "disk full", attempt=attempt, retry_delay_ms=500
+            )
+        )
+        (again,) = plan(story.machine)
+        assert again.attempt == attempt + 1 and again.not_before is not None
+        assert again.not_before.mono_ns == story.mono + 500_000_000
+        story.pass_time(1)
+    story.converge()
+    assert all(volume.trouble is None and volume.hold is None for volume in story.machine.volumes.values())
+
+
+def test_cleaning_before_an_unmount_is_held_back_by_its_own_failure() -> None:
+    story = living()
+    story.run_ends("web", 0)
+    story.call(Stop("web"))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, CleanRun) and goal.not_before is None
+    story.begin(goal)
+    story.tell(EffectFailed("CleanRun", "web", goal.uid, "X", "no answer", run=goal.run, retry_delay_ms=500))
+    (again,) = plan(story.machine)
+    assert isinstance(again, CleanRun) and again.not_before is not None
+
+
+def test_goals_of_volumes_can_be_told() -> None:
+    for goal in (
+        EnsureVolume("data", 1, 64 * MIB),
+        RemoveVolume("data", 1),
+        TakeSnapshot("data", 1, 5, 64 * MIB),
+        RemoveSnapshot("data", 1, 5),
+        RestoreVolume("data", 1, 5, 64 * MIB),
+        MountVolume("web", 2, "data", 1),
+        UnmountVolume("web", 2, "data", 1),
+    ):
+        assert detail_of(goal) and kind_of(goal) == type(goal).__name__
+    assert kind_of(StopRun("web", 1, 1, 1)) == "StopRun" and StartRun.__name__ == "StartRun"

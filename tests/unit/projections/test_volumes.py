@@ -1,0 +1,275 @@
+"""Volumes: what is admitted of them and what not, and what their events fold to."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from journal.events import (
+    SnapshotDeleteRequested,
+    SnapshotRemoved,
+    SnapshotRequested,
+    SnapshotTaken,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeFilling,
+    VolumeLost,
+    VolumeMade,
+    VolumeMounted,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeRestoreRequested,
+    VolumeUnmounted,
+)
+from journal.specs import VolumeMount
+from projections.admission import Admitted, admit
+from projections.intents import (
+    Apply,
+    CreateVolume,
+    Declared,
+    DeclaredVolume,
+    DeleteSnapshot,
+    DeleteVolume,
+    Intent,
+    ResizeVolume,
+    RestoreVolume,
+    Start,
+    Stop,
+    TakeSnapshot,
+)
+from projections.refusals import Refusal
+from projections.volume_admission import MAX_BYTES, MIN_BYTES, SNAPSHOTS_MOST
+from projections.volumes import running_users_of, users_of
+from tests.support.story import Story, declared
+
+MIB = 1 << 20
+
+
+def mounting(name: str, *mounts: VolumeMount, desired: str = "running") -> Declared:
+    made = declared(name, desired=desired)
+    return replace(made, spec=replace(made.spec, mounts=mounts or (VolumeMount("data", "/data"),)))
+
+
+def made() -> Story:
+    story = Story()
+    story.call(CreateVolume("data", 64 * MIB))
+    story.converge()
+    return story
+
+
+def used() -> Story:
+    story = made()
+    story.apply(mounting("web"))
+    story.converge()
+    return story
+
+
+def kept() -> Story:
+    story = used()
+    story.call(TakeSnapshot("data", "one"))
+    story.converge()
+    return story
+
+
+def leaving() -> Story:
+    story = made()
+    story.call(DeleteVolume("data"))
+    return story
+
+
+def restoring() -> Story:
+    story = kept()
+    story.call(RestoreVolume("data", "one"))
+    return story
+
+
+@pytest.mark.parametrize(
+    ("state", "call", "code", "reason"),
+    [
+        (made, CreateVolume("data", 64 * MIB), "ALREADY_EXISTS", "VOLUME_EXISTS"),
+        (made, CreateVolume("Data", 64 * MIB), "INVALID_ARGUMENT", "BAD_NAME"),
+        (made, CreateVolume("more", MIN_BYTES - 1), "INVALID_ARGUMENT", "BAD_SIZE"),
+        (made, CreateVolume("more", MAX_BYTES + 1), "INVALID_ARGUMENT", "BAD_SIZE"),
+        (leaving, CreateVolume("data", 64 * MIB), "ABORTED", "DELETING"),
+        (made, ResizeVolume("nobody", 64 * MIB), "NOT_FOUND", "VOLUME_NOT_FOUND"),
+        (made, ResizeVolume("data", 32 * MIB), "FAILED_PRECONDITION", "VOLUME_SHRINK"),
+        (made, ResizeVolume("data", MAX_BYTES + 1), "INVALID_ARGUMENT", "BAD_SIZE"),
+        (used, ResizeVolume("data", 128 * MIB), "FAILED_PRECONDITION", "VOLUME_IN_USE"),
+        (leaving, ResizeVolume("data", 128 * MIB), "ABORTED", "DELETING"),
+        (used, DeleteVolume("data"), "FAILED_PRECONDITION", "VOLUME_REFERENCED"),
+        (made, TakeSnapshot("data", "Not Good"), "INVALID_ARGUMENT", "BAD_NAME"),
+        (kept, TakeSnapshot("data", "one"), "ALREADY_EXISTS", "SNAPSHOT_EXISTS"),
+        (restoring, TakeSnapshot("data", "two"), "FAILED_PRECONDITION", "RESTORING"),
+        (restoring, DeleteSnapshot("data", "one"), "FAILED_PRECONDITION", "RESTORING"),
+        (made, RestoreVolume("data", "one"), "NOT_FOUND", "SNAPSHOT_NOT_FOUND"),
+        (restoring, RestoreVolume("data", "one"), "FAILED_PRECONDITION", "RESTORING"),
+        (leaving, TakeSnapshot("data", "one"), "ABORTED", "DELETING"),
+    ],
+)
+def test_what_cannot_be_done_to_a_volume_says_why(state: Any, call: Intent, code: str, reason: str) -> None:
+    story = state()
+    verdict = admit(story.machine, call, frozenset({"volume"}))
+    assert isinstance(verdict, Refusal) and (verdict.code, verdict.reason) == (code, reason), verdict
+    without = admit(story.machine, call, frozenset())
+    assert isinstance(without, Refusal) and without.code == "UNIMPLEMENTED"
+
+
+@pytest.mark.parametrize(
+    ("state", "call"),
+    [
+        (made, ResizeVolume("data", 64 * MIB)),
+        (made, DeleteVolume("nobody")),
+        (leaving, DeleteVolume("data")),
+        (made, DeleteSnapshot("data", "none")),
+    ],
+)
+def test_what_is_so_already_is_admitted_and_says_nothing(state: Any, call: Intent) -> None:
+    assert state().call(call) == Admitted(())
+
+
+def test_a_snapshot_that_is_not_taken_yet_cannot_be_restored() -> None:
+    story = made()
+    story.call(TakeSnapshot("data", "one"))
+    verdict = story.call(RestoreVolume("data", "one"))
+    assert isinstance(verdict, Refusal) and verdict.reason == "NOT_TAKEN"
+
+
+def test_snapshots_are_bounded() -> None:
+    story = made()
+    for number in range(SNAPSHOTS_MOST):
+        assert isinstance(story.call(TakeSnapshot("data", f"s{number}")), Admitted)
+    verdict = story.call(TakeSnapshot("data", "more"))
+    assert isinstance(verdict, Refusal) and verdict.code == "RESOURCE_EXHAUSTED"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "reason"),
+    [
+        ((VolumeMount("data", "data"),), "BAD_PATH"),
+        ((VolumeMount("data", "/"),), "BAD_PATH"),
+        ((VolumeMount("data", "/a/../b"),), "BAD_PATH"),
+        ((VolumeMount("data", "/a"), VolumeMount("data", "/b")), "MOUNT_TWICE"),
+        ((VolumeMount("nobody", "/a"),), "VOLUME_NOT_FOUND"),
+    ],
+)
+def test_a_mount_that_cannot_be_is_refused(mounts: tuple[VolumeMount, ...], reason: str) -> None:
+    verdict = made().apply(mounting("web", *mounts))
+    assert isinstance(verdict, Refusal) and verdict.reason == reason
+
+
+def test_two_mounts_at_one_path_are_one_too_many() -> None:
+    story = made()
+    story.call(CreateVolume("more", 64 * MIB))
+    verdict = story.apply(mounting("web", VolumeMount("data", "/a"), VolumeMount("more", "/a/")))
+    assert isinstance(verdict, Refusal) and verdict.reason == "PATH_TAKEN"
+
+
+def test_a_volume_has_one_mounter_at_a_time_whoever_comes_first() -> None:
+    story = used()
+    verdict = story.apply(mounting("db"))
+    assert isinstance(verdict, Refusal) and verdict.reason == "VOLUME_HELD" and "web" in verdict.message
+    assert isinstance(story.apply(mounting("db", desired="stopped")), Admitted)
+    verdict = story.call(Start("db"))
+    assert isinstance(verdict, Refusal) and verdict.reason == "VOLUME_HELD"
+    story.call(Stop("web"))
+    assert isinstance(story.call(Start("db")), Admitted)
+    fresh = made()
+    verdict = fresh.apply(mounting("a"), mounting("b"))
+    assert isinstance(verdict, Refusal) and verdict.reason == "VOLUME_HELD"
+    assert isinstance(used().apply(mounting("db"), mounting("web", desired="stopped")), Admitted)
+
+
+def test_a_mount_of_what_is_being_deleted_is_aborted() -> None:
+    verdict = leaving().apply(mounting("web"))
+    assert isinstance(verdict, Refusal) and verdict.code == "ABORTED"
+
+
+def test_a_volume_and_its_user_come_in_one_call_and_the_mount_is_pinned() -> None:
+    story = Story()
+    story.call(Apply((mounting("web"),), volumes=(DeclaredVolume("data", 64 * MIB),)))
+    volume = story.machine.volumes["data"]
+    assert story["web"].spec.mounts[0].volume_uid == volume.uid
+    again = story.call(Apply((mounting("web"),), volumes=(DeclaredVolume("data", 64 * MIB),)))
+    assert again == Admitted(())
+    twice = story.call(Apply((), volumes=(DeclaredVolume("data", 64 * MIB), DeclaredVolume("data", 64 * MIB))))
+    assert isinstance(twice, Refusal) and twice.reason == "DUPLICATE_NAME"
+    shrunk = story.call(Apply((), volumes=(DeclaredVolume("data", 32 * MIB),)))
+    assert isinstance(shrunk, Refusal) and shrunk.reason == "VOLUME_SHRINK"
+
+
+def test_users_are_those_who_mount_it_and_running_ones_those_who_shall() -> None:
+    story = used()
+    story.apply(mounting("db", desired="stopped"))
+    assert users_of(story.machine, "data") == ("db", "web")
+    assert running_users_of(story.machine, "data") == ("web",)
+    story.call(Stop("web"))
+    assert running_users_of(story.machine, "data") == ("web",), "until it lets go"
+    story.converge()
+    assert running_users_of(story.machine, "data") == ()
+
+
+# --- the fold ----------------------------------------------------------------------------------------------------
+
+
+def test_a_volumes_life_in_events() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 5, created=True))
+    volume = story.machine.volumes["data"]
+    assert (volume.uid, volume.size_bytes, volume.made_bytes, volume.holder) == (1, 5, 0, "")
+    story.tell(VolumeMade("data", 1, 5), VolumeMounted("data", 1, "web", 7))
+    volume = story.machine.volumes["data"]
+    assert (volume.made_bytes, volume.holder, volume.holder_uid) == (5, "web", 7)
+    story.tell(VolumeUnmounted("data", 1), VolumeApplied("data", 9))
+    volume = story.machine.volumes["data"]
+    assert (volume.uid, volume.size_bytes, volume.holder) == (1, 9, "")
+    story.tell(VolumeDeleteRequested("data", 1))
+    assert story.machine.volumes["data"].deleting
+    story.tell(VolumeRemoved("data", 1))
+    assert story.machine.volumes == {} and story.machine.desired_seq == story.machine.seq
+
+
+def test_a_snapshots_life_in_events() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 5, created=True), SnapshotRequested("data", 1, "one"))
+    (snapshot,) = story.machine.volumes["data"].snapshots
+    assert (snapshot.uid, snapshot.label, snapshot.taken, snapshot.leaving) == (2, "one", False, False)
+    story.tell(SnapshotTaken("data", 1, 2, 5, "thin"))
+    (snapshot,) = story.machine.volumes["data"].snapshots
+    assert (snapshot.taken, snapshot.size_bytes, snapshot.method) == (True, 5, "thin")
+    story.tell(VolumeRestoreRequested("data", 1, 2))
+    assert story.machine.volumes["data"].restoring == 2
+    story.tell(VolumeRestored("data", 1, 99))
+    assert story.machine.volumes["data"].restoring == 2
+    story.tell(VolumeRestored("data", 1, 2), SnapshotDeleteRequested("data", 1, 2))
+    assert story.machine.volumes["data"].restoring == 0 and story.machine.volumes["data"].snapshots[0].leaving
+    story.tell(SnapshotRemoved("data", 1, 2))
+    assert story.machine.volumes["data"].snapshots == ()
+
+
+def test_what_is_said_of_another_incarnation_changes_nothing() -> None:
+    story = kept()
+    before = dict(story.machine.volumes)
+    story.tell(
+        VolumeMade("data", 99, 1),
+        VolumeMounted("data", 99, "thief", 1),
+        VolumeUnmounted("data", 99),
+        VolumeLost("data", 99),
+        VolumeFilling(95, 1, 1, "data", 99),
+        VolumeDeleteRequested("data", 99),
+        VolumeRemoved("data", 99),
+        VolumeRestoreRequested("data", 99, 1),
+        VolumeRestored("data", 99, 1),
+        SnapshotRequested("data", 99, "x"),
+        SnapshotTaken("data", 99, 1, 1, "copy"),
+        SnapshotDeleteRequested("data", 99, 1),
+        SnapshotRemoved("data", 99, 1),
+        VolumeMade("nobody", 1, 1),
+    )
+    assert story.machine.volumes == before
+
+
+def test_a_filling_is_remembered_of_the_volume_or_of_the_storage() -> None:
+    story = made()
+    volume = story.machine.volumes["data"]
+    story.tell(VolumeFilling(90, 9, 10, "data", volume.uid), VolumeFilling(80, 8, 10))
+    assert story.machine.volumes["data"].filling == 90 and story.machine.pool_filling == 80
