@@ -203,8 +203,6 @@ def test_users_are_those_who_mount_it_and_running_ones_those_who_shall() -> None
     assert users_of(story.machine, "data") == ("db", "web")
     assert running_users_of(story.machine, "data") == ("web",)
     story.call(Stop("web"))
-    assert running_users_of(story.machine, "data") == ("web",), "until it lets go"
-    story.converge()
     assert running_users_of(story.machine, "data") == ()
 
 
