@@ -115,6 +115,13 @@ class Past:
     def _boot(self, previous: str) -> Iterator[Told]:
         yield DaemonStarted(mode="hosted", previous=previous, pid=700), SYSTEM
 
+    def ending(self) -> list[Told]:
+        """Everything is stopped: whoever opens this past has nothing to start."""
+        told: list[Told] = []
+        for life in self._lives:
+            told += [(WorkloadStopRequested(life.name, life.uid), ADA), *self._stopped(life)]
+        return told
+
     # --- what operators do ---------------------------------------------------------------------------------------
 
     def _call(self, method: str, name: str, arguments: tuple[tuple[str, str], ...]) -> Told:
@@ -218,21 +225,20 @@ class Past:
 
 
 def write(directory: Path, count: int = ENTRIES) -> None:
-    """A journal of `count` entries in `directory`, with indexes, as a daemon that was stopped leaves it."""
+    """A journal of about `count` entries in `directory`, with indexes, as a daemon that was stopped leaves it."""
     environment = Environment(directory)
     chain, calendar = Chain(0, environment.genesis), Calendar()
-    chapters = Past().chapters()
-    while chain.seq < count:
+    for chapters in _volumes(Past(), count):
         environment.make_room(64 << 20)
         with environment.lmdb.begin(write=True) as txn, txn.cursor(environment.db["facts"]) as cursor:
-            for chapter in itertools.islice(chapters, _CHAPTERS):
+            for chapter in chapters:
                 at = BEGINS_NS + chain.seq * STEP_NS
                 if isinstance(event := chapter[0][0], DaemonStarted) and event.previous == "power-lost":
                     calendar.next_boot(at)
                 boot, mono = calendar.reading(at)
                 drafts = [
                     Draft(event, actor, cause=THIS_BATCH, call=0 if actor is EFFECT else THIS_BATCH)
-                    for event, actor in chapter[: count - chain.seq]
+                    for event, actor in chapter
                 ]
                 batch = chain.link(drafts, bodies_of(drafts), Stamp(at, boot, mono, RELEASE, ""))
                 cursor.putmulti(zip(batch.keys, batch.values, strict=True), append=True)
@@ -240,6 +246,14 @@ def write(directory: Path, count: int = ENTRIES) -> None:
     while follower.advance(chain.seq):
         pass
     environment.close()
+
+
+def _volumes(teller: Past, count: int) -> Iterator[list[list[Told]]]:
+    """Chapters, as many as one transaction takes; the last one ends the story."""
+    chapters = teller.chapters()
+    while teller.seq < count:
+        yield list(itertools.islice(chapters, _CHAPTERS))
+    yield [teller.ending()]
 
 
 @functools.cache
