@@ -31,29 +31,34 @@ def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from capsulectl.app import app
-    from capsulectl.arguments import arranged
-    from capsulectl.errors import Failure, fault
+    from capsulectl.arguments import arranged, asks_for_help
+    from capsulectl.errors import USAGE, Failure, fault
 
+    path, behind = arranged(app, arguments)
+    if asks_for_help(behind):
+        from capsulectl.helping import Formatter, tell_in_full
+
+        app.help_formatter = Formatter()
+        tell_in_full(app, path)
     try:
-        answer = app(arranged(app, arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        answer = app([*path, *behind], exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        print(f"capsulectl: {_plain(str(error))}", file=sys.stderr)
-        print("Try `capsulectl --help`, or `--help` behind a command.", file=sys.stderr)
-        return 2
+        from capsulectl.usage import complaint
+
+        print(f"capsulectl: {complaint(app, error, path, behind)}", file=sys.stderr)
+        return USAGE
     except Failure as failure:
         if failure.message:
             print(f"capsulectl: {failure.message}", file=sys.stderr)
         return failure.code
     except (BrokenPipeError, KeyboardInterrupt):
         raise
+    except SystemExit:
+        return 0  # how the printer of help says that nobody reads it
     except Exception as error:
         print(f"capsulectl: {fault(error)}", file=sys.stderr)
         return 1
     return answer if isinstance(answer, int) else 0
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 if __name__ == "__main__":

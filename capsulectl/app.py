@@ -1,6 +1,6 @@
 """The tree of commands. Each is imported only when it is run; what stands here is what `--help` lists."""
 
-from cyclopts import App
+from cyclopts import App, Group
 
 from journal.release import RELEASE
 
@@ -10,54 +10,64 @@ app = App(
     version=RELEASE,
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+    group_commands=Group("Besides", sort_key=9),
 )
 
 
-def _group(name: str, text: str) -> App:
-    group = App(name=name, help=text, help_format="plaintext", version_flags=[])
+RUNNING = Group("Workloads", sort_key=1)
+MACHINE = Group("The machine", sort_key=2)
+MEMORY = Group("Its memory", sort_key=3)
+HERE = Group("This command line", sort_key=4)
+VERBS = Group("Verbs", sort_key=1)
+
+
+def _group(name: str, text: str, panel: Group) -> App:
+    group = App(name=name, help=text, help_format="plaintext", version_flags=[], group=panel, group_commands=VERBS)
     app.command(group)
     return group
 
 
-def _add(parent: App, path: str, names: str, text: str) -> None:
+def _add(parent: App, path: str, names: str, text: str, panel: Group | None = None) -> None:
     name, *aliases = names.split()
-    parent.command(f"capsulectl.{path}", name=name, alias=aliases, help=text)
+    parent.command(f"capsulectl.{path}", name=name, alias=aliases, help=text, group=panel)
 
 
-_add(app, "apply:apply", "apply", "Declare what a file, a directory or standard input describes.")
-_add(app, "apply:diff", "diff", "Show what applying would change, field by field. Exits 0 same, 1 differs, 2 error.")
+_add(app, "apply:apply", "apply", "Declare what a file, a directory or standard input describes.", RUNNING)
+_add(
+    app,
+    "apply:diff",
+    "diff",
+    "Show what applying would change, field by field. Exits 0 same, 1 differs, 2 error.",
+    RUNNING,
+)
 
-workload = _group("workload", "Containers and microVMs.")
-_add(workload, "workload:list_", "list ls", "List workloads.")
-_add(workload, "workload:get", "get", "Show one workload.")
-_add(workload, "workload:start", "start", "Let a workload run.")
-_add(workload, "workload:stop", "stop", "Stop a workload, over reboots, until it is started again.")
-_add(workload, "workload:restart", "restart", "End the present run and begin another.")
-_add(workload, "workload:delete", "delete rm", "Leave nothing of a workload.")
-_add(workload, "workload:wait", "wait", "Wait until a workload runs, has stopped, or is gone.")
-_add(workload, "logs:logs", "logs", "Print what a workload wrote.")
-_add(workload, "exec:exec_", "exec", "Run a further process inside a workload.")
+WORKLOADS = (
+    ("list ls ps", "workload_list:list_", "List workloads."),
+    ("get describe", "workload_list:get", "Show workloads in full."),
+    ("events", "workload_list:events", "What happened to a workload."),
+    ("logs", "logs:logs", "Print what a workload wrote."),
+    ("exec", "exec:exec_", "Run a command inside a workload."),
+    ("start", "workload:start", "Let workloads run."),
+    ("stop", "workload:stop", "Stop workloads, over reboots, until they are started again."),
+    ("restart", "workload:restart", "End the present runs and begin others."),
+    ("wait", "workload:wait", "Wait until workloads run, have stopped, or are gone."),
+    ("delete rm", "workload:delete", "Leave nothing of workloads."),
+)
+"""Verbs of `workload`, and of the top level: there is hardly anything else that they could mean."""
 
-for shortcut, path, summary in (
-    ("list ls", "workload:list_", "Shortcut of `workload list`."),
-    ("get", "workload:get", "Shortcut of `workload get`."),
-    ("start", "workload:start", "Shortcut of `workload start`."),
-    ("stop", "workload:stop", "Shortcut of `workload stop`."),
-    ("restart", "workload:restart", "Shortcut of `workload restart`."),
-    ("delete rm", "workload:delete", "Shortcut of `workload delete`."),
-    ("wait", "workload:wait", "Shortcut of `workload wait`."),
-    ("logs", "logs:logs", "Shortcut of `workload logs`."),
-    ("exec", "exec:exec_", "Shortcut of `workload exec`."),
-):
-    _add(app, path, shortcut, summary)
+workload = _group("workload", "Containers and microVMs; the same verbs as above.", RUNNING)
+for names, path, text in WORKLOADS:
+    _add(workload, path, names, text)
+    _add(app, path, names, text, RUNNING)
 
-image = _group("image", "The image cache.")
+image = _group("image", "The image cache.", MACHINE)
 _add(image, "image:list_", "list ls", "List images.")
 _add(image, "image:rm", "rm remove", "Take images out of the cache. One that a workload uses is refused.")
 _add(image, "image:gc", "gc", "Take out what no workload's last five revisions need.")
 _add(image, "image:push", "push", "Load an OCI or docker-save archive into the cache.")
 
-volume = _group("volume", "Volumes: block devices with a file system, for one workload at a time.")
+volume = _group("volume", "Volumes: block devices with a file system, for one workload at a time.", MACHINE)
 _add(volume, "volume:create", "create", "Make a volume.")
 _add(volume, "volume:list_", "list ls", "List volumes.")
 _add(volume, "volume:get", "get", "Show one volume.")
@@ -68,36 +78,42 @@ _add(volume, "volume:snapshots", "snapshots", "List snapshots.")
 _add(volume, "volume:restore", "restore", "Bring a volume back to a snapshot.")
 _add(volume, "volume:delete_snapshot", "snapshot-delete", "Forget a snapshot.")
 
-capsule = _group("capsule", "The machine itself.")
+capsule = _group("capsule", "The machine itself.", MACHINE)
 _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condition.")
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's log of this boot.")
 
-_add(app, "history:app", "history", "What happened: one line an event, newest last.")
-_add(app, "replay:replay", "replay", "Fold the journal again, and with --verify compare with the machine's own state.")
+_add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
+_add(
+    app,
+    "replay:replay",
+    "replay",
+    "Fold the journal again, and with --verify compare with the machine's own state.",
+    MEMORY,
+)
 
-journal = _group("journal", "The memory as a thing: proof, size, export and import.")
+journal = _group("journal", "The memory as a thing: proof, size, export and import.", MEMORY)
 _add(journal, "journal:verify", "verify", "Prove that nothing was altered, dropped, inserted or cut off.")
 _add(journal, "journal:stats", "stats", "Show the journal's extent and size.")
 _add(journal, "journal:export", "export", "Write the whole journal into an archive.")
 _add(journal, "journal:import_", "import", "Make a journal from an archive, in a state directory that has none.")
 
-_add(app, "adopt:adopt", "adopt", "Enrol your key on a capsule and pin its certificate.")
-_add(app, "adopt:whoami", "whoami", "Show who you are to the capsule, and with which role.")
+_add(app, "adopt:adopt", "adopt", "Enrol your key on a capsule and pin its certificate.", MACHINE)
+_add(app, "adopt:whoami", "whoami", "Show who you are to the capsule, and with which role.", MACHINE)
 
-key = _group("key", "The keys that may drive a capsule.")
+key = _group("key", "The keys that may drive a capsule.", MACHINE)
 _add(key, "key:list_", "list ls", "List keys and their roles.")
 _add(key, "key:add", "add", "Let a further key drive the capsule.")
 _add(key, "key:remove", "remove rm", "Let a key open nothing any more.")
 _add(key, "key:role", "role", "Give a key another role.")
 _add(key, "key:show", "show", "Show your own public key.")
 
-context = _group("context", "The machines this command line knows.")
+context = _group("context", "The machines this command line knows.", HERE)
 _add(context, "context:list_", "list ls", "List contexts.")
 _add(context, "context:add", "add", "Remember a capsule by its socket.")
 _add(context, "context:show", "show", "Show one context.")
 _add(context, "context:use", "use", "Choose the context that commands talk to.")
 _add(context, "context:remove", "rm", "Forget a context.")
 
-_add(app, "schema:schema", "schema", "Print the JSON Schema of manifests.")
-_add(app, "schema:explain", "explain", "Explain a kind of manifest, or one of its fields.")
-_add(app, "completion:completion", "completion", "Print the completion script for a shell.")
+_add(app, "schema:schema", "schema", "Print the JSON Schema of manifests.", HERE)
+_add(app, "schema:explain", "explain", "Explain a kind of manifest, or one of its fields.", HERE)
+_add(app, "completion:completion", "completion", "Print the completion script for a shell.", HERE)

@@ -11,18 +11,25 @@ from cyclopts import App
 _GLOBAL = {"--capsule": True, "-q": False, "--quiet": False}
 """Options that may stand before the verb, and whether they take a value."""
 
+VALUED = frozenset(name for name, valued in _GLOBAL.items() if valued)
 _EXEC_VALUES = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir", "--capsule"})
 _HELP = frozenset({"-h", "--help"})
 
 
-def arranged(app: App, tokens: Sequence[str]) -> list[str]:
-    """The same command."""
+def arranged(app: App, tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The same command, as the words that name its verb and everything behind them."""
     ahead, rest = _leading_globals(list(tokens))
     path = _path(app, rest)
     behind = rest[len(path) :]
     if path and path[-1] == "exec":
         behind = _exec(behind)
-    return [*path, *ahead, *behind] if path else [*ahead, *rest]
+    return path, [*ahead, *behind]
+
+
+def asks_for_help(behind: Sequence[str]) -> bool:
+    """Whether what stands behind a verb asks what it does."""
+    own = behind[: list(behind).index("--")] if "--" in behind else behind
+    return not behind or not _HELP.isdisjoint(own)
 
 
 def _leading_globals(tokens: list[str]) -> tuple[list[str], list[str]]:

@@ -30,11 +30,11 @@ def exec_(
 
     Example: capsulectl exec -it web sh
     """
+    variables = dict(_pair(one) for one in env)
     if not command or not command[0]:
         raise Failure(f"nothing to run in {name}: say `capsulectl exec {name} COMMAND`", USAGE)
     from capsulectl.session import Session
 
-    variables = dict(_pair(one) for one in env)
     return Session(name, command, interactive, tty, variables, user, workdir, common).run()
 
 

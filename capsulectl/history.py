@@ -4,6 +4,7 @@ import datetime
 import json
 import re
 import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -11,8 +12,8 @@ from cyclopts import App, Parameter
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, Output, workload_names
-from capsulectl.render import moment, plain, write, write_line
+from capsulectl.options import COMMON, Common, Format, Output, not_negative, workload_names
+from capsulectl.render import moment, plain, printable, write, write_line
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -33,7 +34,9 @@ def history(
     since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
     actor: Annotated[str, Parameter(name="--actor", help="Only by: local, system, effect, or a key id.")] = "",
     type: Annotated[str, Parameter(name="--type", help="Only this type; a prefix ends in a dot (workload.).")] = "",
-    limit: Annotated[int, Parameter(name=["-n", "--limit"], help="Only the newest so many; 0: all.")] = 0,
+    limit: Annotated[
+        int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
+    ] = 0,
     follow: Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")] = False,
     reads: Annotated[bool, Parameter(name="--reads", negative="", help="With reads, from the audit stream.")] = False,
     output: Output = "table",
@@ -53,7 +56,14 @@ def history(
         audit=reads,
     )
     connection = Connection(common.capsule)
-    for entry in connection.stream(connection.history.List, request):
+    print_entries(connection.stream(connection.history.List, request), output, follow)
+
+
+def print_entries(entries: Iterable[Any], output: Format, follow: bool) -> int:
+    """Events as they come; how many there were."""
+    count = 0
+    for entry in entries:
+        count += 1
         match output:
             case "json":
                 write_line(as_data(entry))
@@ -63,11 +73,12 @@ def history(
                 print(entry.seq, flush=follow)
             case _:
                 print(line(entry, output == "wide"), flush=follow)
+    return count
 
 
 @app.command
 def show(
-    seq: Annotated[int, Parameter(help="The event's sequence number.")],
+    seq: Annotated[int, Parameter(validator=not_negative, help="The event's sequence number.")],
     /,
     *,
     output: Output = "table",
@@ -122,7 +133,7 @@ def line(entry: Any, wide: bool) -> str:
     who = f"{entry.actor}({entry.actor_name})" if entry.actor_name else entry.actor
     cause = f"{entry.cause:>7}  " if wide else ""
     seq = f"{entry.seq:>7}" if entry.stream == "facts" else f"r{entry.seq:>6}"
-    return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{who:<14}  {entry.type:<26}  {entry.summary}"
+    return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{who:<14}  {entry.type:<26}  {printable(entry.summary)}"
 
 
 def _print_entry(entry: Any) -> None:

@@ -14,7 +14,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.prompt import confirm
 from capsulectl.render import age, moment, plain, say, size, table, write
-from capsulectl.workload import short_image
+from capsulectl.words import short_image
 
 CHUNK_BYTES = 1 << 20
 NO_NAME = "(none)"

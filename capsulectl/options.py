@@ -1,36 +1,56 @@
 """Options that many commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+
+def not_negative(type_: object, value: int | None) -> None:
+    """A validator for counts and sequence numbers."""
+    if value is not None and value < 0:
+        raise ValueError("It must not be negative.")
+
 
 Format = Literal["table", "wide", "json", "yaml", "name"]
 Output = Annotated[Format, Parameter(name=["-o", "--output"], help="How to print: table, wide, json, yaml or name.")]
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show the plan; change nothing at all.")]
 ExpectSeq = Annotated[
-    int | None, Parameter(name="--expect-seq", help="Refuse if the object changed since this sequence number.")
+    int | None,
+    Parameter(
+        name="--expect-seq", validator=not_negative, help="Refuse if the object changed since this sequence number."
+    ),
 ]
 Watch = Annotated[bool, Parameter(name=["-w", "--watch"], negative="", help="Go on and print every change.")]
 Timeout = Annotated[float, Parameter(name="--timeout", help="Seconds to wait at most; then exit 124.")]
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]
 
 
-def workload_names(context: object) -> list[str]:
-    """For the shell's completion: what the machine has. A machine that does not answer completes nothing."""
+COMPLETE_S = 0.5
+"""How long a shell may be kept waiting for names."""
+
+
+def workload_names(context: Any) -> list[tuple[str, str]]:
+    """For the shell's completion: the names that the machine has and the line has not yet, with their phases. A machine
+    that does not answer at once completes nothing."""
     from capsule.v1 import workload_pb2
     from capsulectl.connection import Connection
     from capsulectl.errors import Failure
+    from capsulectl.words import phase
 
     try:
-        connection = Connection()
-        answer = connection.call(connection.workloads.List, workload_pb2.WorkloadListRequest(), timeout=1)
+        capsule = context.get("--capsule")
+        connection = Connection((capsule.raw or "") if capsule is not None else "")
+        request = workload_pb2.WorkloadListRequest()
+        answer = connection.call(connection.workloads.List, request, timeout=COMPLETE_S)
     except Failure:
         return []
-    return [workload.name for workload in answer.workloads]
+    typed = {token.value for token in context.argument.tokens}
+    return [(one.name, phase(one)) for one in answer.workloads if one.name not in typed]
 
 
 Name = Annotated[str, Parameter(help="The workload's name.", completer=workload_names)]
+Names = Annotated[list[str], Parameter(help="Workloads' names.", completer=workload_names)]
 
 
 @Parameter(name="*")

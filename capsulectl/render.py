@@ -1,6 +1,7 @@
 """Answers to text: aligned columns, JSON, YAML, names. Data on standard output, everything else on standard error."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -9,13 +10,43 @@ from typing import Any
 from capsulectl.options import Format
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need to be, the last one free."""
-    lines = [list(headings), *[list(row) for row in rows]]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+def widths_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column needs to be."""
+    return [max(len(line[column]) for line in (headings, *rows)) for column in range(len(headings))]
+
+
+def printable(text: str) -> str:
+    """In one line, without what would move the cursor: what a command or a message contains is not ours to trust."""
+    return "".join(one if one.isprintable() else " " if one in "\n\t" else f"\\x{ord(one):02x}" for one in text)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int] | None = None) -> str:
+    """Columns as wide as they need to be, or as wide as they were, the last one free."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = widths_of(headings, rows) if widths is None else widths
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (headings, *rows)
     )
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], cut: bool = True) -> None:
+    """Print a table. On a terminal that is too narrow for it, a line is cut rather than wrapped, but never its first
+    column: names are there to be used."""
+    lines = table(headings, rows).splitlines()
+    width = terminal_width() if cut else 0
+    keep = max([len(headings[0]), *(len(row[0]) for row in rows)])
+    for line in lines:
+        whole = not width or len(line) <= width
+        print(line if whole else line[: max(width - 1, keep)].rstrip() + ("…" if width > keep else ""))
+
+
+def terminal_width() -> int:
+    """Of the terminal that standard output leads to; 0 when it leads elsewhere, and is read by who wants it whole."""
+    try:
+        return os.get_terminal_size(1).columns if sys.stdout.isatty() else 0
+    except OSError:
+        return 0
 
 
 def plain(message: Any) -> dict[str, Any]:
@@ -53,6 +84,16 @@ def write(data: Any, output: Format) -> None:
     import yaml
 
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+
+
+def write_documents(documents: Sequence[Any]) -> None:
+    """YAML, with a line of dashes between documents, at once."""
+    import yaml
+
+    for number, one in enumerate(documents):
+        print(
+            ("---\n" if number else "") + yaml.safe_dump(one, sort_keys=False, allow_unicode=True), end="", flush=True
+        )
 
 
 def write_line(data: Any) -> None:

@@ -7,8 +7,8 @@ import grpc
 
 from capsule.v1 import machine_pb2
 from capsule.v1 import workload_pb2 as pb
-from capsulectl.connection import Connection, failures, metadata
-from capsulectl.errors import TIMED_OUT, Failure
+from capsulectl.connection import UNARY_S, Connection, failures, metadata
+from capsulectl.errors import TIMED_OUT, USAGE, Failure
 
 
 class Goal(StrEnum):
@@ -16,37 +16,47 @@ class Goal(StrEnum):
 
     RUNNING = "running"
     STOPPED = "stopped"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SETTLED = "settled"
     GONE = "gone"
 
 
 def wait_for(connection: Connection, goals: dict[str, Goal], timeout: float) -> None:
-    """Return once every workload is where it should be. Raises Failure at the first that has failed for good."""
+    """Return once every workload is where it should be; a timeout of 0 looks once. Raises Failure at the first that
+    can no longer come there."""
+    if timeout < 0:
+        raise Failure("--timeout is a number of seconds; 0 looks once", USAGE)
     left = dict(goals)
     seen: dict[str, str] = {}
     request = machine_pb2.WatchRequest(names=list(goals))
     with failures(connection.address):
-        stream = connection.machine.Watch(request, timeout=timeout, metadata=metadata())
+        stream = connection.machine.Watch(request, timeout=timeout or UNARY_S, metadata=metadata())
         try:
             for item in stream:
                 _note(item, goals, left, seen)
                 if not left:
                     return
+                if item.synced and not timeout:
+                    raise Failure(f"not yet: {_states(left, seen)}", TIMED_OUT)
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
-            states = ", ".join(f"{name} is {seen.get(name, 'not there')}" for name in left)
-            raise Failure(f"waited {timeout:g} s in vain: {states}", TIMED_OUT) from error
+            raise Failure(f"waited {timeout:g} s in vain: {_states(left, seen)}", TIMED_OUT) from error
         finally:
             stream.cancel()
+
+
+def _states(left: dict[str, Goal], seen: dict[str, str]) -> str:
+    return ", ".join(f"{name} is {seen.get(name, 'not there')}" for name in left)
 
 
 def _note(item: Any, goals: dict[str, Goal], left: dict[str, Goal], seen: dict[str, str]) -> None:
     if item.synced:
         for name in [name for name in left if name not in seen]:
-            if left[name] is Goal.GONE:
-                del left[name]
-            else:
-                raise Failure(f"there is no workload {name}")
+            if left[name] is not Goal.GONE:
+                raise Failure(f"there is no workload {name}: `capsulectl list` shows those there are")
+            del left[name]
         return
     name = item.workload.name
     if item.removed:
@@ -58,12 +68,34 @@ def _note(item: Any, goals: dict[str, Goal], left: dict[str, Goal], seen: dict[s
     seen[name] = status.phase_detail + (f" ({status.message})" if status.message else "")
     if _reached(item.workload, goals[name]):
         left.pop(name, None)
-    elif status.phase == pb.WORKLOAD_PHASE_FAILED and goals[name] is Goal.RUNNING:
-        raise Failure(f"{name} has failed: {status.message}")
+    elif why := _hopeless(item.workload, goals[name]):
+        raise Failure(f"{name} {why}: `capsulectl events {name}` tells how it came to that")
 
 
 def _reached(workload: Any, goal: Goal) -> bool:
-    phase = workload.status.phase
-    if goal is Goal.RUNNING:
-        return bool(phase == pb.WORKLOAD_PHASE_RUNNING) or workload.status.phase_detail == "completed"
-    return goal is Goal.STOPPED and phase in (pb.WORKLOAD_PHASE_STOPPED, pb.WORKLOAD_PHASE_FAILED)
+    status = workload.status
+    match goal:
+        case Goal.RUNNING:
+            return bool(status.phase == pb.WORKLOAD_PHASE_RUNNING) or status.phase_detail == "completed"
+        case Goal.STOPPED:
+            return status.phase in (pb.WORKLOAD_PHASE_STOPPED, pb.WORKLOAD_PHASE_FAILED)
+        case Goal.COMPLETED:
+            return bool(status.phase_detail == "completed")
+        case Goal.FAILED:
+            return bool(status.phase == pb.WORKLOAD_PHASE_FAILED)
+        case Goal.SETTLED:
+            return any(one.type == "Settled" and one.met for one in status.conditions)
+        case Goal.GONE:
+            return False
+
+
+def _hopeless(workload: Any, goal: Goal) -> str:
+    """Why it will not come there by itself; empty while it may."""
+    status = workload.status
+    if goal in (Goal.RUNNING, Goal.COMPLETED) and status.phase == pb.WORKLOAD_PHASE_FAILED:
+        return f"has failed: {status.message}"
+    if goal is Goal.COMPLETED and status.phase_detail == "stopped":
+        return "was stopped"
+    if goal is Goal.FAILED and status.phase_detail in ("completed", "stopped"):
+        return f"has {status.phase_detail}, it has not failed"
+    return ""

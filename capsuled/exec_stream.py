@@ -20,6 +20,7 @@ from effects.errors import DriverError
 from journal.clock import Clock
 from journal.errors import JournalError
 from projections.phases import RunPhase
+from projections.refusals import no_workload
 from projections.state import Workload
 from projections.status import status_of
 
@@ -129,8 +130,7 @@ class ExecStreams:
         _check(config)
         workload = self._engine.machine.workloads.get(config.name)
         if workload is None:
-            message = f"there is no workload {config.name}: `capsulectl list` shows those there are"
-            refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", message, "config.name")
+            raise Refused(no_workload(config.name, self._engine.machine.workloads, "config.name"))
         if workload.run is None or workload.run.phase is not RunPhase.RUNNING:
             refuse("FAILED_PRECONDITION", "NOT_RUNNING", _not_running(workload), "config.name")
         return ExecRequest(

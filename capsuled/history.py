@@ -1,6 +1,7 @@
 """The journal as clients see it: entries as messages, filtered lists, followed tails, and cause trees."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -20,25 +21,28 @@ _YIELD_ENTRIES = 256
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which entries a client asked for. `type` may be a prefix that ends in a dot."""
+    """Which entries a client asked for. `type` may be a prefix that ends in a dot, and so may any of `types`."""
 
     name: str = ""
     type: str = ""
     actor: str = ""
     since_ns: int = 0
+    types: tuple[str, ...] = ()
 
     def matches(self, stored: Stored) -> bool:
         """Whether the entry is one of them."""
         header = stored.header
         return (
             header.at >= self.since_ns
-            and (not self.type or header.type == self.type or self._prefix(header.type))
+            and (not self.type or _is_of(header.type, self.type))
+            and (not self.types or any(_is_of(header.type, one) for one in self.types))
             and (not self.actor or self.actor in (header.actor.kind, header.actor.id, header.actor.name))
             and (not self.name or self.name in objects_of(plain(stored)))
         )
 
-    def _prefix(self, tag: str) -> bool:
-        return self.type.endswith(".") and tag.startswith(self.type)
+
+def _is_of(tag: str, wanted: str) -> bool:
+    return tag == wanted or (wanted.endswith(".") and tag.startswith(wanted))
 
 
 class History:
@@ -97,8 +101,9 @@ class History:
 
     def _newest(self, wanted: Filter, limit: int, upto: int) -> list[Stored]:
         """From the end backwards, until enough were found or time has run out of the asked span."""
-        if wanted.name or (wanted.type and not wanted.type.endswith(".")):
-            return list(self._all(wanted, upto))[-limit:]
+        indexed = self._indexed(wanted, upto)
+        if indexed is not None:
+            return list(itertools.islice((one for one in indexed if wanted.matches(one)), limit))[::-1]
         found: list[Stored] = []
         before = upto
         while len(found) < limit and before > 0:
@@ -110,6 +115,14 @@ class History:
                 break
             before = page[0].header.seq - 1
         return found[-limit:]
+
+    def _indexed(self, wanted: Filter, upto: int) -> Iterator[Stored] | None:
+        """The newest first, where an index leads to them."""
+        if wanted.name:
+            return self._reader.newest_of_object(wanted.name, upto)
+        if wanted.type and not wanted.type.endswith("."):
+            return self._reader.newest_of_type(wanted.type, upto)
+        return None
 
     async def show(self, seq: int) -> pb.HistoryShowResponse | None:
         """An entry and its tree; None when there is no such entry."""

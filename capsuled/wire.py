@@ -14,6 +14,7 @@ from capsuled.wire_container import runs_message, runs_plain, with_runs
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
 from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortMapping, VolumeMount
+from projections.conditions import conditions_of
 from projections.intents import Declared
 from projections.phases import LIVE
 from projections.refusals import Refusal, invalid, lacks
@@ -208,6 +209,10 @@ def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
         next_retry_unix_ns=max(workload.hold_until_wall, workload.pause_until_wall),
         address=workload.address,
         ends_in_a_row=workload.streak,
+        conditions=[
+            pb.WorkloadCondition(type=one.type, met=one.met, reason=one.reason, message=one.message)
+            for one in conditions_of(workload)
+        ],
     )
     if run is not None:
         message.pid = run.pid

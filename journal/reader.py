@@ -179,6 +179,14 @@ class Reader:
         """Entries of one type, in order."""
         return self._found("by_type", tag, first, last, lambda stored: stored.header.type == tag)
 
+    def newest_of_object(self, name: str, last: int = LAST) -> Iterator[Stored]:
+        """Entries that speak of the object, the newest first."""
+        return self._found_back("by_object", name, last, lambda stored: name in objects_in(stored))
+
+    def newest_of_type(self, tag: str, last: int = LAST) -> Iterator[Stored]:
+        """Entries of one type, the newest first."""
+        return self._found_back("by_type", tag, last, lambda stored: stored.header.type == tag)
+
     def of_call(self, seq: int) -> Iterator[Stored]:
         """Entries that were written in one call's transaction, the call's own first."""
         return self._found("by_call", str(seq), seq, LAST, lambda stored: stored.header.call == seq)
@@ -195,6 +203,16 @@ class Reader:
                     yield stored
         for stored in self.entries(max(first, cursor + 1), last):
             if test(stored):
+                yield stored
+
+    def _found_back(self, index: str, key: str, last: int, test: Callable[[Stored], bool]) -> Iterator[Stored]:
+        """As `_found`, from the end backwards."""
+        cursor = self.cursor()
+        yield from reversed([stored for stored in self.entries(cursor + 1, last) if test(stored)])
+        prefix = index_prefix(key)
+        for found in self._scan_back(index, prefix, prefix + min(last, cursor).to_bytes(8, "big")):
+            stored = self.get(int.from_bytes(found[-8:], "big"))
+            if stored is not None and test(stored):
                 yield stored
 
     def meta(self, key: bytes, database: str = "meta") -> bytes | None:
@@ -245,6 +263,23 @@ class Reader:
             if len(chunk) < size:
                 return
             start, size = chunk[-1][0] + b"\0", min(size * 4, CHUNK)
+
+    def _scan_back(self, database: str, start: bytes, end: bytes) -> Iterator[bytes]:
+        """Keys from `end` down to `start`, in chunks as `_scan`."""
+        below = False  # the first chunk may begin with `end` itself, each other below the last one's last
+        while True:
+            chunk: list[bytes] = []
+            with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[database]) as cursor:
+                placed = cursor.set_range(end)
+                at_end = placed and not below and bytes(cursor.key()) == end
+                more = at_end or (cursor.prev() if placed else cursor.last())
+                while more and len(chunk) < CHUNK and bytes(cursor.key()) >= start:
+                    chunk.append(bytes(cursor.key()))
+                    more = cursor.prev()
+            yield from chunk
+            if len(chunk) < CHUNK:
+                return
+            end, below = chunk[-1], True
 
     def _begin(self) -> lmdb.Transaction:
         try:

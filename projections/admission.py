@@ -45,7 +45,7 @@ from projections.intents import (
     TakeSnapshot,
 )
 from projections.phases import LIVE
-from projections.refusals import Refusal, about, conflict, invalid, lacks, missing, refused, wrong_phase
+from projections.refusals import Refusal, about, conflict, invalid, lacks, missing, no_workload, refused, wrong_phase
 from projections.rules import check_change, check_spec, check_takes
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
@@ -209,7 +209,7 @@ def _delete(machine: Machine, call: Delete) -> Admitted | Refusal:
 def _switch(machine: Machine, call: Stop | Start | Restart) -> Admitted | Refusal:
     workload = machine.workloads.get(call.name)
     if workload is None:
-        return missing("WORKLOAD_NOT_FOUND", f"there is no workload {call.name}", "name")
+        return no_workload(call.name, machine.workloads)
     race = _race(machine, call.expect_seq, [call.name])
     if race is not None:
         return race

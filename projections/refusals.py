@@ -1,7 +1,12 @@
 """Refusals as values: a gRPC status name, a machine-readable reason, a message, and the field paths at fault."""
 
+import difflib
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import structs
+
+_NAME_CHARS = 64
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -46,3 +51,10 @@ def lacks(reason: str, message: str, *fields: str) -> Refusal:
 def about(name: str, refusal: Refusal) -> Refusal:
     """The same refusal of one of many: whose it is, unless its message says so."""
     return refusal if name in refusal.message else structs.replace(refusal, message=f"{name}: {refusal.message}")
+
+
+def no_workload(name: str, known: Iterable[str], field: str = "name") -> Refusal:
+    """No workload has that name. The one that was probably meant is named."""
+    near = difflib.get_close_matches(name[:_NAME_CHARS], known, 1)
+    hint = f"do you mean {near[0]}?" if near else "`capsulectl list` shows those there are"
+    return missing("WORKLOAD_NOT_FOUND", f"there is no workload {name}: {hint}", field)

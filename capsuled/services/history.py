@@ -30,7 +30,7 @@ class HistoryService(HistoryServiceServicer):
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
-        wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns)
+        wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns, tuple(request.types))
         async for message in self._history.entries(wanted, request.limit, request.follow, request.audit):
             yield message
 

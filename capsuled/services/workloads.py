@@ -18,7 +18,7 @@ from effects.goals import Effect
 from effects.planner import plan
 from journal.errors import JournalError
 from projections import intents
-from projections.refusals import Refusal
+from projections.refusals import Refusal, no_workload
 from projections.state import Machine
 
 DELETE_WAIT_S = 25.0
@@ -72,7 +72,7 @@ class WorkloadService(WorkloadServiceServicer):
     def _existing(self, name: str) -> Any:
         workload = self._engine.machine.workloads.get(name)
         if workload is None:
-            refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", f"there is no workload {name}", "name")
+            raise Refused(no_workload(name, self._engine.machine.workloads))
         return workload
 
     async def Delete(self, request: pb.WorkloadDeleteRequest, context: Any) -> pb.WorkloadDeleteResponse:
@@ -95,7 +95,9 @@ class WorkloadService(WorkloadServiceServicer):
                     f"{request.name} is not gone yet; it will be, as soon as its process ends and the runtime lets go. "
                     f"`capsulectl workload get {request.name}` shows how far it is",
                 )
-        return pb.WorkloadDeleteResponse(seq=outcome.seq)
+        return pb.WorkloadDeleteResponse(
+            seq=outcome.seq, absent=workload is None and not (outcome.events or outcome.repeated)
+        )
 
     async def Stop(self, request: pb.WorkloadStopRequest, context: Any) -> pb.WorkloadStopResponse:
         """Remembered over reboots; with a journal that cannot write, an emergency stop that is not."""

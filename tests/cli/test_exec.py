@@ -59,7 +59,8 @@ def opened(made: Window, capsule: Daemon, *command: str) -> None:
     ],
 )
 def test_what_stands_behind_the_name_is_the_commands(typed: str, understood: str) -> None:
-    assert arranged(app, typed.split()) == understood.split()
+    path, behind = arranged(app, typed.split())
+    assert [*path, *behind] == understood.split()
 
 
 def test_streams_and_exit_codes_are_passed_on(inside: Daemon) -> None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/history.proto\x12\ncapsule.v1\"\xdd\x02\n\x0cHistoryEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0c\n\x04\x62oot\x18\x03 \x01(\t\x12\x0f\n\x07mono_ns\x18\x04 \x01(\x04\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x0c\n\x04slot\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x12\n\nactor_name\x18\x08 \x01(\t\x12\x12\n\nactor_role\x18\t \x01(\t\x12\r\n\x05\x63\x61use\x18\n \x01(\x04\x12\x0c\n\x04\x63\x61ll\x18\x0b \x01(\x04\x12\x0c\n\x04type\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\r\x12\x17\n\x0f\x65\x66\x66\x65\x63t_on_state\x18\x0e \x01(\t\x12\x0f\n\x07summary\x18\x0f \x01(\t\x12\x11\n\tbody_json\x18\x10 \x01(\t\x12\x0e\n\x06stream\x18\x11 \x01(\t\x12\x0c\n\x04hash\x18\x12 \x01(\t\x12\x0f\n\x07objects\x18\x13 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x14 \x01(\x08\"\x84\x01\n\x12HistoryListRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x15\n\rsince_unix_ns\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x06 \x01(\x08\x12\r\n\x05\x61udit\x18\x07 \x01(\x08\"!\n\x12HistoryShowRequest\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"e\n\x13HistoryShowResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\x12%\n\x04tree\x18\x02 \x03(\x0b\x32\x17.capsule.v1.HistoryNode\"E\n\x0bHistoryNode\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\r\x12\'\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\"\x1b\n\rReplayRequest\x12\n\n\x02to\x18\x01 \x01(\x04\"w\n\x0eReplayResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x12\n\nstate_hash\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x11\n\tlive_hash\x18\x05 \x01(\t\x12\x12\n\nelapsed_us\x18\x06 \x01(\x04\"4\n\rVerifyRequest\x12\x11\n\thead_hash\x18\x01 \x01(\t\x12\x10\n\x08head_seq\x18\x02 \x01(\x04\"|\n\x0eVerifyResponse\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x04\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08head_seq\x18\x03 \x01(\x04\x12\x11\n\thead_hash\x18\x04 \x01(\t\x12\x10\n\x08\x66indings\x18\x05 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x06 \x01(\x04\"\x0e\n\x0cStatsRequest\"\x8a\x03\n\rStatsResponse\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x15\n\raudit_entries\x18\x04 \x01(\x04\x12\x12\n\nused_bytes\x18\x05 \x01(\x04\x12\x12\n\nfile_bytes\x18\x06 \x01(\x04\x12\x11\n\tmap_bytes\x18\x07 \x01(\x04\x12\x11\n\tindex_seq\x18\x08 \x01(\x04\x12\x11\n\tsnapshots\x18\t \x01(\x04\x12\x1b\n\x13newest_snapshot_seq\x18\n \x01(\x04\x12\x18\n\x10\x66irst_at_unix_ns\x18\x0b \x01(\x03\x12\x17\n\x0flast_at_unix_ns\x18\x0c \x01(\x03\x12\x11\n\thead_hash\x18\r \x01(\t\x12\x36\n\x07\x62y_type\x18\x0e \x03(\x0b\x32%.capsule.v1.StatsResponse.ByTypeEntry\x1a-\n\x0b\x42yTypeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x0f\n\rExportRequest\"\x1b\n\x0b\x45xportChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x9d\x03\n\x0eHistoryService\x12\x42\n\x04List\x12\x1e.capsule.v1.HistoryListRequest\x1a\x18.capsule.v1.HistoryEntry0\x01\x12G\n\x04Show\x12\x1e.capsule.v1.HistoryShowRequest\x1a\x1f.capsule.v1.HistoryShowResponse\x12?\n\x06Replay\x12\x19.capsule.v1.ReplayRequest\x1a\x1a.capsule.v1.ReplayResponse\x12?\n\x06Verify\x12\x19.capsule.v1.VerifyRequest\x1a\x1a.capsule.v1.VerifyResponse\x12<\n\x05Stats\x12\x18.capsule.v1.StatsRequest\x1a\x19.capsule.v1.StatsResponse\x12>\n\x06\x45xport\x12\x19.capsule.v1.ExportRequest\x1a\x17.capsule.v1.ExportChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/history.proto\x12\ncapsule.v1\"\xdd\x02\n\x0cHistoryEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0c\n\x04\x62oot\x18\x03 \x01(\t\x12\x0f\n\x07mono_ns\x18\x04 \x01(\x04\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x0c\n\x04slot\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x12\n\nactor_name\x18\x08 \x01(\t\x12\x12\n\nactor_role\x18\t \x01(\t\x12\r\n\x05\x63\x61use\x18\n \x01(\x04\x12\x0c\n\x04\x63\x61ll\x18\x0b \x01(\x04\x12\x0c\n\x04type\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\r\x12\x17\n\x0f\x65\x66\x66\x65\x63t_on_state\x18\x0e \x01(\t\x12\x0f\n\x07summary\x18\x0f \x01(\t\x12\x11\n\tbody_json\x18\x10 \x01(\t\x12\x0e\n\x06stream\x18\x11 \x01(\t\x12\x0c\n\x04hash\x18\x12 \x01(\t\x12\x0f\n\x07objects\x18\x13 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x14 \x01(\x08\"\x93\x01\n\x12HistoryListRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x15\n\rsince_unix_ns\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x06 \x01(\x08\x12\r\n\x05\x61udit\x18\x07 \x01(\x08\x12\r\n\x05types\x18\x08 \x03(\t\"!\n\x12HistoryShowRequest\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"e\n\x13HistoryShowResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\x12%\n\x04tree\x18\x02 \x03(\x0b\x32\x17.capsule.v1.HistoryNode\"E\n\x0bHistoryNode\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\r\x12\'\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\"\x1b\n\rReplayRequest\x12\n\n\x02to\x18\x01 \x01(\x04\"w\n\x0eReplayResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x12\n\nstate_hash\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x11\n\tlive_hash\x18\x05 \x01(\t\x12\x12\n\nelapsed_us\x18\x06 \x01(\x04\"4\n\rVerifyRequest\x12\x11\n\thead_hash\x18\x01 \x01(\t\x12\x10\n\x08head_seq\x18\x02 \x01(\x04\"|\n\x0eVerifyResponse\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x04\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08head_seq\x18\x03 \x01(\x04\x12\x11\n\thead_hash\x18\x04 \x01(\t\x12\x10\n\x08\x66indings\x18\x05 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x06 \x01(\x04\"\x0e\n\x0cStatsRequest\"\x8a\x03\n\rStatsResponse\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x15\n\raudit_entries\x18\x04 \x01(\x04\x12\x12\n\nused_bytes\x18\x05 \x01(\x04\x12\x12\n\nfile_bytes\x18\x06 \x01(\x04\x12\x11\n\tmap_bytes\x18\x07 \x01(\x04\x12\x11\n\tindex_seq\x18\x08 \x01(\x04\x12\x11\n\tsnapshots\x18\t \x01(\x04\x12\x1b\n\x13newest_snapshot_seq\x18\n \x01(\x04\x12\x18\n\x10\x66irst_at_unix_ns\x18\x0b \x01(\x03\x12\x17\n\x0flast_at_unix_ns\x18\x0c \x01(\x03\x12\x11\n\thead_hash\x18\r \x01(\t\x12\x36\n\x07\x62y_type\x18\x0e \x03(\x0b\x32%.capsule.v1.StatsResponse.ByTypeEntry\x1a-\n\x0b\x42yTypeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x0f\n\rExportRequest\"\x1b\n\x0b\x45xportChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x9d\x03\n\x0eHistoryService\x12\x42\n\x04List\x12\x1e.capsule.v1.HistoryListRequest\x1a\x18.capsule.v1.HistoryEntry0\x01\x12G\n\x04Show\x12\x1e.capsule.v1.HistoryShowRequest\x1a\x1f.capsule.v1.HistoryShowResponse\x12?\n\x06Replay\x12\x19.capsule.v1.ReplayRequest\x1a\x1a.capsule.v1.ReplayResponse\x12?\n\x06Verify\x12\x19.capsule.v1.VerifyRequest\x1a\x1a.capsule.v1.VerifyResponse\x12<\n\x05Stats\x12\x18.capsule.v1.StatsRequest\x1a\x19.capsule.v1.StatsResponse\x12>\n\x06\x45xport\x12\x19.capsule.v1.ExportRequest\x1a\x17.capsule.v1.ExportChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,31 +36,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HISTORYENTRY']._serialized_start=41
   _globals['_HISTORYENTRY']._serialized_end=390
   _globals['_HISTORYLISTREQUEST']._serialized_start=393
-  _globals['_HISTORYLISTREQUEST']._serialized_end=525
-  _globals['_HISTORYSHOWREQUEST']._serialized_start=527
-  _globals['_HISTORYSHOWREQUEST']._serialized_end=560
-  _globals['_HISTORYSHOWRESPONSE']._serialized_start=562
-  _globals['_HISTORYSHOWRESPONSE']._serialized_end=663
-  _globals['_HISTORYNODE']._serialized_start=665
-  _globals['_HISTORYNODE']._serialized_end=734
-  _globals['_REPLAYREQUEST']._serialized_start=736
-  _globals['_REPLAYREQUEST']._serialized_end=763
-  _globals['_REPLAYRESPONSE']._serialized_start=765
-  _globals['_REPLAYRESPONSE']._serialized_end=884
-  _globals['_VERIFYREQUEST']._serialized_start=886
-  _globals['_VERIFYREQUEST']._serialized_end=938
-  _globals['_VERIFYRESPONSE']._serialized_start=940
-  _globals['_VERIFYRESPONSE']._serialized_end=1064
-  _globals['_STATSREQUEST']._serialized_start=1066
-  _globals['_STATSREQUEST']._serialized_end=1080
-  _globals['_STATSRESPONSE']._serialized_start=1083
-  _globals['_STATSRESPONSE']._serialized_end=1477
-  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_start=1432
-  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_end=1477
-  _globals['_EXPORTREQUEST']._serialized_start=1479
-  _globals['_EXPORTREQUEST']._serialized_end=1494
-  _globals['_EXPORTCHUNK']._serialized_start=1496
-  _globals['_EXPORTCHUNK']._serialized_end=1523
-  _globals['_HISTORYSERVICE']._serialized_start=1526
-  _globals['_HISTORYSERVICE']._serialized_end=1939
+  _globals['_HISTORYLISTREQUEST']._serialized_end=540
+  _globals['_HISTORYSHOWREQUEST']._serialized_start=542
+  _globals['_HISTORYSHOWREQUEST']._serialized_end=575
+  _globals['_HISTORYSHOWRESPONSE']._serialized_start=577
+  _globals['_HISTORYSHOWRESPONSE']._serialized_end=678
+  _globals['_HISTORYNODE']._serialized_start=680
+  _globals['_HISTORYNODE']._serialized_end=749
+  _globals['_REPLAYREQUEST']._serialized_start=751
+  _globals['_REPLAYREQUEST']._serialized_end=778
+  _globals['_REPLAYRESPONSE']._serialized_start=780
+  _globals['_REPLAYRESPONSE']._serialized_end=899
+  _globals['_VERIFYREQUEST']._serialized_start=901
+  _globals['_VERIFYREQUEST']._serialized_end=953
+  _globals['_VERIFYRESPONSE']._serialized_start=955
+  _globals['_VERIFYRESPONSE']._serialized_end=1079
+  _globals['_STATSREQUEST']._serialized_start=1081
+  _globals['_STATSREQUEST']._serialized_end=1095
+  _globals['_STATSRESPONSE']._serialized_start=1098
+  _globals['_STATSRESPONSE']._serialized_end=1492
+  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_start=1447
+  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_end=1492
+  _globals['_EXPORTREQUEST']._serialized_start=1494
+  _globals['_EXPORTREQUEST']._serialized_end=1509
+  _globals['_EXPORTCHUNK']._serialized_start=1511
+  _globals['_EXPORTCHUNK']._serialized_end=1538
+  _globals['_HISTORYSERVICE']._serialized_start=1541
+  _globals['_HISTORYSERVICE']._serialized_end=1954
 # @@protoc_insertion_point(module_scope)

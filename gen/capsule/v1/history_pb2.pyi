@@ -51,7 +51,7 @@ class HistoryEntry(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., boot: _Optional[str] = ..., mono_ns: _Optional[int] = ..., release: _Optional[str] = ..., slot: _Optional[str] = ..., actor: _Optional[str] = ..., actor_name: _Optional[str] = ..., actor_role: _Optional[str] = ..., cause: _Optional[int] = ..., call: _Optional[int] = ..., type: _Optional[str] = ..., version: _Optional[int] = ..., effect_on_state: _Optional[str] = ..., summary: _Optional[str] = ..., body_json: _Optional[str] = ..., stream: _Optional[str] = ..., hash: _Optional[str] = ..., objects: _Optional[_Iterable[str]] = ..., excised: _Optional[bool] = ...) -> None: ...
 
 class HistoryListRequest(_message.Message):
-    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit")
+    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit", "types")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class HistoryListRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
     actor: str
@@ -66,7 +67,8 @@ class HistoryListRequest(_message.Message):
     limit: int
     follow: bool
     audit: bool
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ...) -> None: ...
+    types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ..., types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HistoryShowRequest(_message.Message):
     __slots__ = ("seq",)

@@ -331,7 +331,7 @@ class VolumeMount(_message.Message):
     def __init__(self, volume_name: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class WorkloadStatus(_message.Message):
-    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "address")
+    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "address", "conditions")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RESTART_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -348,6 +348,7 @@ class WorkloadStatus(_message.Message):
     LAST_END_FIELD_NUMBER: _ClassVar[int]
     LAST_END_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     phase: WorkloadPhase
     message: str
     restart_count: int
@@ -364,7 +365,20 @@ class WorkloadStatus(_message.Message):
     last_end: str
     last_end_unix_ns: int
     address: str
-    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
+    conditions: _containers.RepeatedCompositeFieldContainer[WorkloadCondition]
+    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., address: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[WorkloadCondition, _Mapping]]] = ...) -> None: ...
+
+class WorkloadCondition(_message.Message):
+    __slots__ = ("type", "met", "reason", "message")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    MET_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    met: bool
+    reason: str
+    message: str
+    def __init__(self, type: _Optional[str] = ..., met: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class PlannedEffect(_message.Message):
     __slots__ = ("effect", "object", "detail")
@@ -431,12 +445,14 @@ class WorkloadDeleteRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., expect_seq: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class WorkloadDeleteResponse(_message.Message):
-    __slots__ = ("plan", "seq")
+    __slots__ = ("plan", "seq", "absent")
     PLAN_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
     plan: _containers.RepeatedCompositeFieldContainer[PlannedEffect]
     seq: int
-    def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ...) -> None: ...
+    absent: bool
+    def __init__(self, plan: _Optional[_Iterable[_Union[PlannedEffect, _Mapping]]] = ..., seq: _Optional[int] = ..., absent: _Optional[bool] = ...) -> None: ...
 
 class WorkloadLogsRequest(_message.Message):
     __slots__ = ("name", "follow", "tail_lines", "source", "stream", "since_unix_ns", "until_unix_ns", "timestamps", "run", "previous")

@@ -85,6 +85,9 @@ def test_an_object_is_found_in_the_index_and_behind_it(reader: Reader) -> None:
     assert seqs(reader.of_object("object-1", first=cursor + 1)) == [
         seq for seq in range(cursor + 1, COUNT + 1) if seq % 3 == 1
     ]
+    for last in (COUNT, cursor + 4, cursor, cursor - 5, 1, 0):
+        assert seqs(reader.newest_of_object("object-1", last)) == seqs(reader.of_object("object-1", last=last))[::-1]
+    assert seqs(reader.newest_of_object("object")) == []
     assert seqs(reader.of_object("nothing")) == seqs(reader.of_object("object")) == []
 
 

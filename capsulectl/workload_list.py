@@ -1,0 +1,220 @@
+"""`capsulectl workload list`, `get` and `events`: what there is, what it is like, and what happened to it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.errors import Failure
+from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, not_negative
+from capsulectl.render import age, plain, say, show_table, table, widths_of, write, write_documents, write_line
+from capsulectl.selecting import Labels, Phases, Selection
+from capsulectl.words import network_word, phase, short_image, spec_of
+
+TOLD = ("workload.", "effect.failed", "call.refused")
+"""What the page of a workload shows: what was asked and what became of it, not every step between."""
+
+ENTERED = ("stream.opened",)
+"""And who went in; `events` shows that, too."""
+
+_HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE")
+_WIDE = (*_HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS", "MESSAGE")
+
+
+def list_(
+    *,
+    output: Output = "table",
+    watch: Watch = False,
+    selector: Labels = (),
+    phase: Phases = (),
+    common: Common = COMMON,
+) -> None:
+    """List workloads. With -w, go on with every change; -o json is then one object a line.
+
+    Example: capsulectl workload list -l app=web,tier!=db --phase pending,failed
+    """
+    selection = Selection(selector, phase)
+    connection = Connection(common.capsule)
+    if watch:
+        _watch(connection, (), selection, output)
+        return
+    answer = connection.call(connection.workloads.List, pb.WorkloadListRequest())
+    workloads = [workload for workload in answer.workloads if selection.has(workload)]
+    if output in ("json", "yaml"):
+        write({"workloads": [plain(workload) for workload in workloads], "desiredSeq": answer.desired_seq}, output)
+    else:
+        _print(workloads, output)
+
+
+def get(names: Names, /, *, output: Output = "table", watch: Watch = False, common: Common = COMMON) -> None:
+    """Show workloads in full; `-o yaml` can be edited and applied again. With -w, go on with every change.
+
+    Example: capsulectl workload get web -o yaml
+    """
+    connection = Connection(common.capsule)
+    workloads, missing = _found(connection, list(dict.fromkeys(names)))
+    if watch and workloads:
+        _watch(connection, tuple(workload.name for workload in workloads), Selection(), output)
+    elif output == "yaml":
+        write_documents([plain(workload) for workload in workloads])
+    elif output == "json":
+        data = [plain(workload) for workload in workloads]
+        write(data[0] if len(names) == 1 else {"workloads": data}, output)
+    elif output == "table":
+        from capsulectl.workload_page import page
+
+        print("\n\n".join(page(workload, _last_events(connection, workload.name)) for workload in workloads))
+    else:
+        _print(workloads, output)
+    if missing:
+        raise Failure("\ncapsulectl: ".join(missing))
+
+
+def _found(connection: Connection, names: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """The workloads there are, and what the capsule says of those there are not."""
+    found: list[Any] = []
+    missing: list[str] = []
+    for name in names:
+        try:
+            found.append(connection.call(connection.workloads.Get, pb.WorkloadGetRequest(name=name)))
+        except Failure as failure:
+            if len(names) == 1:
+                raise
+            missing.append(failure.message)
+    return found, missing
+
+
+def events(
+    name: Name,
+    /,
+    *,
+    follow: Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")] = False,
+    limit: Annotated[
+        int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
+    ] = 0,
+    since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
+    all_: Annotated[bool, Parameter(name=["-a", "--all"], negative="", help="Every step, not only the news.")] = False,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """What happened to a workload: asked for, started, ended, failed, entered. `history` knows everything else.
+
+    Example: capsulectl workload events web -n 20 -f
+    """
+    from capsule.v1 import history_pb2
+    from capsulectl.history import parse_since, print_entries
+
+    request = history_pb2.HistoryListRequest(
+        name=name,
+        limit=limit,
+        follow=follow,
+        since_unix_ns=parse_since(since),
+        types=() if all_ else TOLD + ENTERED,
+    )
+    connection = Connection(common.capsule)
+    told = print_entries(connection.stream(connection.history.List, request), output, follow)
+    if not told and not since:
+        say(f"nothing is remembered of {name}", common.quiet)
+
+
+def _last_events(connection: Connection, name: str) -> list[Any]:
+    """The last few; none where the memory cannot be read."""
+    from capsule.v1 import history_pb2
+
+    request = history_pb2.HistoryListRequest(name=name, limit=8, types=TOLD)
+    try:
+        return list(connection.stream(connection.history.List, request))
+    except Failure:
+        return []
+
+
+# --- watching --------------------------------------------------------------------------------------------------------
+
+
+def _watch(connection: Connection, names: tuple[str, ...], selection: Selection, output: Format) -> None:
+    """What there is, then each change. One that leaves the selection is shown once more, as it is then."""
+    shown: set[str] = set()
+    first: list[Any] = []
+    widths: list[int] | None = None
+    for item in _watched(connection, names):
+        if item.synced:
+            widths = widths_of(_headings(output), [_row(workload, output) for workload in first])
+            _print_first(first, output, widths)
+            continue
+        name = item.workload.name
+        wanted = not item.removed and selection.has(item.workload)
+        if wanted or name in shown:
+            (shown.add if wanted else shown.discard)(name)
+            if widths is None:
+                first.append(item.workload)
+            else:
+                _print_change(item.workload, item.removed, output, widths)
+        if item.removed and set(names) == {name}:
+            return
+
+
+def _watched(connection: Connection, names: tuple[str, ...]) -> Iterator[Any]:
+    from capsule.v1 import machine_pb2
+
+    yield from connection.stream(connection.machine.Watch, machine_pb2.WatchRequest(names=names))
+
+
+def _print_first(workloads: list[Any], output: Format, widths: list[int]) -> None:
+    if output in ("table", "wide"):
+        print(table(_headings(output), [], widths), flush=True)
+    for workload in workloads:
+        _print_change(workload, False, output, widths)
+
+
+def _print_change(workload: Any, removed: bool, output: Format, widths: list[int]) -> None:
+    match output:
+        case "json":
+            write_line({"removed": removed, "workload": plain(workload)})
+        case "yaml":
+            write_documents([{"removed": removed, "workload": plain(workload)}])
+        case "name":
+            print(workload.name, flush=True)
+        case _:
+            row = (workload.name, "Gone", *[""] * (len(widths) - 2)) if removed else _row(workload, output)
+            print(table(row, [], widths), flush=True)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _print(workloads: list[Any], output: Format) -> None:
+    if output == "name":
+        for workload in workloads:
+            print(workload.name)
+    else:
+        show_table(_headings(output), [_row(workload, output) for workload in workloads], cut=output == "table")
+
+
+def _headings(output: Format) -> tuple[str, ...]:
+    return _WIDE if output == "wide" else _HEADINGS
+
+
+def _row(workload: Any, output: Format) -> tuple[str, ...]:
+    status = workload.status
+    row = (
+        workload.name,
+        phase(workload),
+        str(status.restart_count),
+        age(status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns),
+        short_image(spec_of(workload).image),
+    )
+    if output != "wide":
+        return row
+    return (
+        *row,
+        str(status.run or ""),
+        str(status.pid or ""),
+        status.address,
+        network_word(workload),
+        str(workload.uid),
+        workload.image_digest[:19],
+        ",".join(f"{key}={value}" for key, value in sorted(workload.labels.items())),
+        status.message,
+    )

@@ -1,0 +1,76 @@
+"""Command lines that are wrong: each is told what is wrong and what to do, and exits 2; none shows our insides."""
+
+import os
+import subprocess
+
+import pytest
+
+from capsulectl.errors import Failure
+from capsulectl.selecting import Selection
+from capsulectl.usage import HABITS
+from tests.support.daemon import BIN
+
+
+def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    environment = {key: value for key, value in os.environ.items() if key != "CAPSULE_HOST"} | more
+    environment["CAPSULE_CONFIG_DIR"] = "/nonexistent"
+    return subprocess.run(
+        [BIN / "capsulectl", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("run nginx", "no verb run\ndeclare it in a file and say `capsulectl apply -f FILE`"),
+        ("lsit", "no verb lsit: do you mean list?\n`capsulectl --help` lists the verbs"),
+        ("workload lst", "no verb lst: do you mean list?\n`capsulectl workload --help`"),
+        ("--bogus list", "no option --bogus stands before a verb"),
+        ("--capsule", "no value behind --capsule"),
+        ("list extra", "`list` does not know what to do with extra\n`capsulectl list --help`"),
+        ("list -x", "`list`: unknown option: -x"),
+        ("list -o", "`list`: there is no value behind -o"),
+        ("get", "`get` needs NAMES"),
+        ("apply web.yaml", "`capsulectl apply -f web.yaml`"),
+        ("events web -n -3", "must not be negative"),
+        ("wait web --for ready", '"running", "stopped"'),
+        ("wait web --timeout x", 'unable to convert "x"'),
+        ("exec --tt web sh", "Did you mean --tty?"),
+        ("exec -e web ls", "--env 'web' is not NAME=VALUE"),
+    ],
+)
+def test_each_mistake_is_named_with_the_way_out(typed: str, says: str) -> None:
+    done = ctl(*typed.split())
+    assert (done.returncode, done.stdout) == (2, "") and says in done.stderr
+    assert done.stderr.startswith("capsulectl: ") and "Traceback" not in done.stderr
+
+
+def test_the_habits_of_other_tools_lead_somewhere_that_exists() -> None:
+    from capsulectl.app import app
+
+    assert not [word for word in HABITS if word in app]
+    assert all("capsulectl" in text for text in HABITS.values())
+
+
+@pytest.mark.parametrize("text", ["", "a=b=c", "a=b,,c", "!", "=x", "a b", "!a=b"])
+def test_a_selector_that_selects_nothing_is_refused(text: str) -> None:
+    with pytest.raises(Failure) as caught:
+        Selection([text])
+    assert caught.value.code == 2 and "KEY!=VALUE" in caught.value.message
+
+
+def test_a_fault_of_our_own_is_said_in_one_line_and_shown_when_asked_for() -> None:
+    broken = (
+        "import capsulectl.schema as s; s.json_schema = lambda: 1 / 0; from capsulectl.__main__ import main; main()"
+    )
+    for more, traceback in (({}, False), ({"CAPSULE_TRACEBACK": "1"}, True)):
+        done = subprocess.run(
+            [BIN / "python", "-c", broken, "schema"], env=os.environ | more, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1 and "a fault in capsulectl itself (ZeroDivisionError" in done.stderr
+        assert ("Traceback" in done.stderr) is traceback
