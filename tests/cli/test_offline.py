@@ -153,7 +153,7 @@ def test_the_schema_names_the_fields_of_the_parser() -> None:
     ("arguments", "code", "words"),
     [
         (("nonsense",), 2, "nonsense"),
-        (("apply",), 2, "-f requires"),
+        (("apply",), 2, "takes its files behind -f"),
         (("get",), 2, "NAME"),
         (("list", "-o", "xml"), 2, "xml"),
         (("list",), 1, "no capsule to talk to"),
