@@ -78,8 +78,8 @@ class Declarations:
     async def _result(self, outcome: Outcome | Refusal, names: tuple[str, ...]) -> Result:
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        machine, events = self._engine.machine, outcome.events
-        if outcome.repeated:
+        machine, events = outcome.machine, outcome.events
+        if machine is None:
             machine, events = await self._past.after(outcome.seq)
         return Result(machine, _outcomes(names, events), outcome.seq, volumes=_volumes(events))
 

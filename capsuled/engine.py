@@ -79,11 +79,15 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """An accepted call. `seq` is its own entry; `events` what it changed; `repeated`: answered from memory."""
+    """An accepted call. `seq` is its own entry; `events` what it changed; `repeated`: answered from memory.
+
+    `machine` is the state right after an apply, so that its answer is the same whenever it is given; None otherwise.
+    """
 
     seq: int
     events: tuple[Event, ...]
     repeated: bool = False
+    machine: Machine | None = None
 
 
 class Engine:
@@ -186,8 +190,9 @@ class Engine:
         entries = self.commit(self._drafts(verdict, caller, names), reserved=_is_release(intent))
         caller.told.yes = True
         seq = entries[0][0].seq
+        after = self.machine.fork() if isinstance(intent, Apply) else None
         await self.durable(entries[-1][0].seq)
-        return Outcome(seq, verdict.events)
+        return Outcome(seq, verdict.events, machine=after)
 
     def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
         accepted = CallAccepted(

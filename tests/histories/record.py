@@ -1,7 +1,8 @@
 """Records the history of a release, from a real daemon that does everything it can do. Needs root and containerd.
 
-    python -m tests.histories.record RELEASE [--view N]
+    python -m tests.histories.record RELEASE [--view N] [--trial]
 
+`--trial` lives through it all and keeps nothing: for whoever teaches the machine something new, and this script with it.
 Once a release is out its history is never recorded again: an old memory that a new recording would fit better is
 exactly what the tests here are to find. So a history that is there is never replaced.
 """
@@ -25,6 +26,7 @@ from projections.fold import replay
 from projections.views import VIEW, state_hash
 from tests.histories.recorded import Record, events_of, facts_of, paths_of
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.site import site
 
 STUBBORN = "trap '' TERM; while :; do sleep 1; done"
 OTHER_BOOT = "00000000-0000-4000-8000-000000000002"
@@ -35,14 +37,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.histories.record", description=__doc__)
     parser.add_argument("release")
     parser.add_argument("--view", type=int, default=VIEW, help="the view to hash the state in (default: the newest)")
+    parser.add_argument("--trial", action="store_true", help="keep nothing")
     arguments = parser.parse_args()
     archive, record = paths_of(arguments.release)
-    if archive.exists() or record.exists():
+    if not arguments.trial and (archive.exists() or record.exists()):
         raise SystemExit(f"{archive.name} is there already: a recorded history is never recorded again")
     if arguments.release != RELEASE:
         raise SystemExit(f"this is release {RELEASE}: only {arguments.release} itself can record its history")
-    with daemon() as capsule:
+    with site() as machine, daemon(inside=machine.inside) as capsule:
         live(capsule)
+        if arguments.trial:
+            return
         capsule.good("journal", "export", str(archive), "--dir", str(capsule.state / "journal"))
     facts = facts_of(RELEASE)
     record.write_bytes(
@@ -66,6 +71,8 @@ def live(capsule: Daemon) -> None:
     """Everything that can happen to a machine, each thing once."""
     _images(capsule)
     _declarations(capsule)
+    _network(capsule)
+    _volumes(capsule)
     _refusals(capsule)
     _streams(capsule)
     _switches(capsule)
@@ -91,7 +98,7 @@ def _declarations(capsule: Daemon) -> None:
     web = manifest("web", SERVE, env={"SECRET": "hunter2", "MODE": "live"}, user="web", workingDir="/tmp")
     capsule.apply(web, "--wait")
     capsule.apply(web)
-    ports = [{"containerPort": 80, "hostPort": 18_443}]
+    ports = [{"containerPort": 18_443, "hostPort": 18_443}]
     batch = [
         manifest("clock", SERVE, networkMode="HOST", ports=ports, restart="ON_FAILURE"),
         manifest("idle", SERVE).replace('"kind"', '"labels": {"app": "site"}, "desiredState": "STOPPED", "kind"'),
@@ -106,11 +113,32 @@ def _declarations(capsule: Daemon) -> None:
         capsule.good(*read)
 
 
+def _network(capsule: Daemon) -> None:
+    ports = [{"containerPort": 80, "hostPort": 18_080}, {"containerPort": 81, "hostPort": 0, "protocol": "udp"}]
+    capsule.apply(manifest("bridged", SERVE, networkMode="BRIDGE", ports=ports), "--wait")
+    capsule.apply(manifest("bridged", SERVE, networkMode="NONE"), "--wait")
+    capsule.good("delete", "bridged", "--yes")
+
+
+def _volumes(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "data", "64MiB")
+    mounts = [{"volumeName": "data", "mountPath": "/data"}]
+    capsule.apply(manifest("keeper", SERVE, mounts=mounts), "--wait")
+    capsule.good("volume", "snapshot", "data", "first")
+    capsule.good("stop", "keeper", "--wait")
+    capsule.good("volume", "resize", "data", "96MiB")
+    capsule.good("start", "keeper", "--wait")
+    capsule.good("volume", "restore", "data", "first", "--yes")
+    capsule.good("wait", "keeper")
+    assert capsule.ctl("volume", "delete", "data", "--yes").returncode == 1
+    capsule.good("delete", "keeper", "--yes")
+    capsule.good("volume", "delete", "data", "--yes")
+
+
 def _refusals(capsule: Daemon) -> None:
-    taken = [{"containerPort": 80, "hostPort": 18_443}]
+    taken = [{"containerPort": 18_443, "hostPort": 18_443}]
     for refused in (
         manifest("late", SERVE, networkMode="HOST", ports=taken),
-        manifest("late", SERVE, networkMode="BRIDGE"),
         manifest("late", SERVE, image="nowhere:1"),
         manifest("Bad Name", SERVE),
         manifest("web", SERVE, env={"SECRET": "sealed:0123456789abcdef0123456789abcdef"}),
@@ -210,7 +238,7 @@ def _power_loss(capsule: Daemon) -> None:
     boot.write_text(OTHER_BOOT + "\n")
     script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$1" --state "$2"'
     capsule.process = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", script, boot, BIN / "capsuled", capsule.state],
+        [*capsule.inside, "unshare", "--mount", "sh", "-c", script, boot, BIN / "capsuled", capsule.state],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     capsule.until(lambda: capsule.ctl("capsule", "info").returncode == 0, "capsuled answers")
@@ -220,7 +248,7 @@ def _power_loss(capsule: Daemon) -> None:
 
 
 def _halt(capsule: Daemon) -> None:
-    command: list[str | Path] = [BIN / "capsuled", "--state", capsule.state, "--halt"]
+    command: list[str | Path] = [*capsule.inside, BIN / "capsuled", "--state", capsule.state, "--halt"]
     subprocess.run(command, env=capsule.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
 
