@@ -120,6 +120,9 @@ class Connection:
         await self.channel.close(grace=None)
 
 
+_UNSENT = "Internal error from Core"
+
+
 @contextmanager
 def tolerated(*codes: grpc.StatusCode) -> Iterator[None]:
     """Let these statuses pass: the goal is reached already. Anything else becomes a DriverError."""
@@ -133,7 +136,9 @@ def tolerated(*codes: grpc.StatusCode) -> Iterator[None]:
 def translated(error: grpc.aio.AioRpcError) -> DriverError:
     """containerd's error as a condition of ours."""
     details = (error.details() or "").strip()
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+    # The library has words of its own for a message that it could not send any more, as the connection broke.
+    gone = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) or details == _UNSENT
+    if gone:
         return RuntimeUnavailable("containerd does not answer; it is started again and the work goes on by itself")
     if "no space left on device" in details or "disk quota exceeded" in details:
         return NoSpace(f"the disk is full: {details}. Free space under the state directory")
