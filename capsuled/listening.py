@@ -91,8 +91,8 @@ def bind_tls(server: grpc.aio.Server, listen: Listen, certificate: Certificate) 
         try:
             bound.append(f"{host}:{server.add_secure_port(address, credentials)}")
         except RuntimeError:
-            what = f"{address} cannot be listened on: it is in use, or is none of this machine's addresses"
+            what = "cannot be listened on: it is in use, or is none of this machine's addresses"
             if listen.asked:
                 raise CannotListen(0, what + ". Choose another with --listen", address) from None
-            log.warning("%s. Serving on the socket alone; choose an address with --listen", what)
+            log.warning("%s %s. Serving on the socket alone; choose an address with --listen", address, what)
     return tuple(bound)

@@ -34,6 +34,7 @@ from journal.errors import JournalFull
 from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
 from projections.views import state_hash
+from tests.simulation.keyholders import Keyholders, actor_of
 from tests.simulation.oracle import Oracle
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume, check_use, users
 from tests.simulation.store import Disk, SimulatedLog
@@ -147,6 +148,7 @@ class Simulation:
         self.broken: BaseException | None = None
         self.visits: list[asyncio.Future[int | None]] = []
         self.judged = asyncio.Event()
+        self.keyholders = Keyholders(self)
 
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
@@ -169,6 +171,7 @@ class Simulation:
         quiet = asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", Ask("apply", ("serve", "1"))))
         operators += [quiet, asyncio.ensure_future(self._keep_house(quiet))]
         visitors = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
+        operators.append(asyncio.ensure_future(self.keyholders.run()))
         trouble = asyncio.ensure_future(self._trouble())
         await asyncio.sleep(STORM_S)
         self.faults = False
@@ -341,7 +344,7 @@ class Simulation:
     async def _call(self, life: "Life", name: str, ask: Ask, call_id: str) -> str:
         if ask.verb in VOLUME_VERBS:
             return await call_on_volume(life.engine, self.oracle, ask.verb, name, call_id)
-        caller = Caller(LOCAL, ask.verb, call_id, f"{name} {ask}")
+        caller = Caller(actor_of(name), ask.verb, call_id, f"{name} {ask}")
         if ask.verb == "apply":
             mode, attempts = POLICIES[ask.policy]
             message = pb.Workload(
@@ -437,6 +440,7 @@ class Simulation:
         machine, entries = self.disk.replay()
         wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
         wrong += self.oracle.judge_storage(self.storage)
+        wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")
@@ -467,7 +471,7 @@ class Life:
         self._simulation = simulation
         self._killed = simulation.loop.create_future()
         machine, _ = simulation.disk.replay()
-        forgotten = simulation.oracle.judge_memory(machine)
+        forgotten = simulation.oracle.judge_memory(machine) + simulation.keyholders.judge_memory(machine)
         assert not forgotten, "\n".join(forgotten)
         self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
         self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume"}))
