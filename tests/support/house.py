@@ -23,6 +23,7 @@ from capsuled.tls import load_or_make_certificate
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainers, World
 from effects.images.twin import CacheWorld, TwinImages
+from effects.volumes.twin import Storage, TwinVolumes
 from journal.clock import Clock, SystemClock
 from journal.codec import decode
 from journal.entry import SYSTEM, Header
@@ -141,6 +142,7 @@ class Standing:
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
             images=images,
             cache=ImageCache(engine, images, self.clock),
+            volumes=TwinVolumes(Storage(), _at_once),
             subnet=DEFAULT_SUBNET,
             abilities=Abilities(),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),

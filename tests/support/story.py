@@ -42,7 +42,7 @@ from journal.events import (
     WorkloadStarted,
     type_of,
 )
-from journal.specs import ContainerSpec, ImagePin, PortMapping, RestartPolicy
+from journal.specs import ContainerSpec, ImagePin, Network, PortMapping, RestartPolicy
 from projections.admission import Admitted, admit
 from projections.fold import fold
 from projections.intents import Apply, Declared, Intent
@@ -57,7 +57,7 @@ SECOND = 1_000_000_000
 
 
 def spec(
-    *args: str, ports: tuple[PortMapping, ...] = (), restart: str = "always", network: str = "none"
+    *args: str, ports: tuple[PortMapping, ...] = (), restart: str = "always", network: Network = "none"
 ) -> ContainerSpec:
     return ContainerSpec(
         image=PIN,
