@@ -119,6 +119,8 @@ class Verb:
             wait_for(connection, {name: self._goal for name, _ in answers}, timeout)
         if not dry_run:
             for name, answer in answers:
+                if getattr(answer, "not_remembered", False):
+                    continue  # it was done, but it is not what shall be: the verb says so in its own words
                 absent = getattr(answer, "absent", False)
                 say(f"there was no {name}" if absent else f"{name} {self._done}", common.quiet)
         if refused:

@@ -23,7 +23,8 @@ class UnknownMust(Exception):
     def __init__(self, header: Header) -> None:
         super().__init__(
             f"entry {header.seq} is a {header.type} (version {header.version}), written by release "
-            f"{header.release}, which this release cannot read: only a newer release may act on this state"
+            f"{header.release}, which this release cannot read: only a newer release may act on this state. "
+            f"Start capsuled {header.release} or later; until then what runs goes on, and reads and export work"
         )
         self.header = header
 

@@ -90,6 +90,7 @@ def test_an_entry_that_must_be_understood_freezes_the_daemon_and_everything_runs
     # An emergency stop acts, and says that it is not remembered.
     stopped = capsule.ctl("stop", "runs")
     assert stopped.returncode == 0 and "not remembered as desired state" in stopped.stderr
+    assert "shall stop" not in stopped.stderr
     capsule.until(lambda: not Path(f"/proc/{pids['runs']}").exists(), "it was stopped")
     assert capsule.stop() == 0 and files(journal) == before
 
