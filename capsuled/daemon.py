@@ -213,6 +213,7 @@ async def _act(
     about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
+    about.ask(watch.warnings)
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     async with asyncio.TaskGroup() as inner:
         inner.create_task(execs.sweep(clock))

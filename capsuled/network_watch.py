@@ -35,6 +35,15 @@ class NetworkWatch:
         async for _ in self._network.drift():
             await self.look()
 
+    async def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of the bridge now; nothing while nobody is on it."""
+        if not in_use(self._engine.machine):
+            return ()
+        try:
+            return await self._network.obstacles()
+        except DriverError as error:
+            return (error.message,)
+
     async def look(self) -> None:
         """Compare the world with the state, until one look succeeds: the kernel tells of a change only once."""
         while not self._frozen:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from effects.errors import DriverError, NetworkFailed
-from effects.network import namespaces, rules
+from effects.network import namespaces, obstacles, rules
 from effects.network.links import Links
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
@@ -23,6 +23,7 @@ from projections.network import Mapping
 log = logging.getLogger(__name__)
 
 DEFAULT_BRIDGE = "br0"
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _NETLINK_NETFILTER = 12
 _NFNLGRP_NFTABLES = 7
 _RTMGRP_LINK = 1
@@ -161,6 +162,15 @@ class LinuxNetwork:
             for one in sockets:
                 loop.remove_reader(one)
                 one.close()
+
+    async def obstacles(self) -> tuple[str, ...]:
+        """See the protocol."""
+        found = [] if _IP_FORWARD.read_text().strip() == "1" else [obstacles.no_forwarding()]
+        for chain in obstacles.dropping_chains(await self._nft("-j", "list", "chains")):
+            table = (await self._nft("list", "table", chain.family, chain.table)).decode()
+            if not obstacles.knows(table, self._bridge):
+                found.append(obstacles.dropped(chain, self._bridge))
+        return tuple(found)
 
     # --- nft -----------------------------------------------------------------------------------------------------
 

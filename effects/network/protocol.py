@@ -65,6 +65,10 @@ class NetworkDriver(Protocol):
         """The path under which a container joins the incarnation's namespace."""
         ...
 
+    async def obstacles(self) -> tuple[str, ...]:
+        """What of the machine's own stands in the way of the bridge's packets, in words; nothing of it is changed."""
+        ...
+
     def drift(self) -> AsyncIterator[Drift]:
         """Whenever something of ours may have been changed by another hand; own changes may be reported too."""
         ...

@@ -96,6 +96,11 @@ class TwinNetwork:
         """See the protocol."""
         return f"/netns/{name}.{uid}"
 
+    async def obstacles(self) -> tuple[str, ...]:
+        """See the protocol."""
+        await self._step("look for obstacles")
+        return ()
+
     async def drift(self) -> AsyncIterator[Drift]:
         """See the protocol."""
         queue = self._cables.listen()

@@ -201,6 +201,27 @@ def test_it_keeps_the_contract(on_each: Callable[[Suite], None], suite: Suite) -
 
 
 @pytest.mark.real
+def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
+    async def look(directory: Path) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        (told,) = await driver.obstacles()
+        assert "net.ipv4.ip_forward is 0" in told
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        assert await driver.obstacles() == ()
+        wall = b"table inet wall { chain in { type filter hook forward priority 0; policy drop; }; }"
+        await run("nft", "-f", "-", stdin=wall)
+        (told,) = await driver.obstacles()
+        assert "chain in of nft table inet wall has policy drop" in told
+        await run("nft", "add rule inet wall in iifname br0 accept")
+        assert await driver.obstacles() == ()
+        await driver.close()
+
+    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
+        machine.on_thread(lambda: asyncio.run(look(Path(directory))))
+
+
+@pytest.mark.real
 def test_a_full_subnet_of_links_comes_and_goes() -> None:
     async def all_of_them(directory: Path) -> None:
         driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")

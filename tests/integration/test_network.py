@@ -62,6 +62,17 @@ def test_a_host_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> 
     capsule.good("delete", "one", "two", "--yes")
 
 
+def test_what_is_in_the_way_of_forwarding_is_told_while_it_matters(machine: Site, capsule: Daemon) -> None:
+    machine.good("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    assert "ip_forward" not in capsule.ctl("capsule", "info").stderr, "nobody is on the bridge"
+    capsule.apply(web("walled"), "--wait")
+    assert "warning: this machine forwards no packets" in capsule.ctl("capsule", "info").stderr
+    assert machine.good("sysctl", "-n", "net.ipv4.ip_forward") == "0\n", "it is the owner's to change"
+    machine.good("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    assert "warning" not in capsule.ctl("capsule", "info").stderr
+    capsule.good("delete", "walled", "--yes")
+
+
 def test_a_workload_cannot_reach_the_machines_loopback(machine: Site, capsule: Daemon) -> None:
     capsule.apply(web("curious"), "--wait")
     listener = machine.run("sh", "-c", "busybox httpd -p 127.0.0.1:7777 -h /etc && echo up")
