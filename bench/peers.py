@@ -56,16 +56,22 @@ class Podman:
         """The same image."""
         _run(*self._prefix, "load", "-q", "-i", str(archive))
 
-    def command(self, name: str) -> tuple[str, ...]:
+    def command(
+        self, name: str, network: tuple[str, ...] = ("--network", "none"), program: tuple[str, ...] = SLEEP
+    ) -> tuple[str, ...]:
         """`run -d`."""
         return (
-            *self._prefix, "run", "-d", "--network", "none", *_limits(), "--log-driver", "k8s-file",
-            "--pull", "never", "--name", name, IMAGE, *SLEEP,
+            *self._prefix, "run", "-d", *network, *_limits(), "--log-driver", "k8s-file",
+            "--pull", "never", "--name", name, IMAGE, *program,
         )  # fmt: skip
 
     def run(self, name: str) -> None:
         """Start one."""
         _run(*self.command(name))
+
+    def publish(self, name: str, port: str, program: tuple[str, ...]) -> None:
+        """Start one on podman's own bridge, with a host port: `8080:80`."""
+        _run(*self.command(name, ("-p", port), program))
 
     def remove(self, name: str) -> None:
         """Nothing is left of it."""

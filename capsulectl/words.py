@@ -35,6 +35,15 @@ def network_word(workload: Any) -> str:
     return str(pb.NetworkMode.Name(workload.container.network_mode)).removeprefix("NETWORK_MODE_")
 
 
+def ports_word(workload: Any) -> str:
+    """The host ports that lead inside: `8080->80/tcp, 192.0.2.1:53->5353/udp`."""
+    texts = []
+    for port in spec_of(workload).ports:
+        where = f"{port.host_address}:{port.host_port}" if port.host_address else str(port.host_port)
+        texts.append(f"{where}->{port.container_port}/{port.protocol or 'tcp'}")
+    return ", ".join(texts)
+
+
 def short_image(ref: str) -> str:
     """Without what everybody knows."""
     return ref.removeprefix("docker.io/library/").removeprefix("docker.io/")

@@ -11,7 +11,7 @@ from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, not_negative
 from capsulectl.render import age, plain, say, show_table, table, widths_of, write, write_documents, write_line
 from capsulectl.selecting import Labels, Phases, Selection
-from capsulectl.words import network_word, phase, short_image, spec_of
+from capsulectl.words import network_word, phase, ports_word, short_image, spec_of
 
 TOLD = ("workload.", "effect.failed", "call.refused")
 """What the page of a workload shows: what was asked and what became of it, not every step between."""
@@ -19,7 +19,7 @@ TOLD = ("workload.", "effect.failed", "call.refused")
 ENTERED = ("stream.opened",)
 """And who went in; `events` shows that, too."""
 
-_HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE")
+_HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE", "PORTS")
 _WIDE = (*_HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS", "MESSAGE")
 
 
@@ -204,6 +204,7 @@ def _row(workload: Any, output: Format) -> tuple[str, ...]:
         str(status.restart_count),
         age(status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns),
         short_image(spec_of(workload).image),
+        ports_word(workload),
     )
     if output != "wide":
         return row

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from capsulectl.render import age, moment, plain, printable
-from capsulectl.words import desired_word, enum_word, phase, short_image, spec_of
+from capsulectl.words import desired_word, enum_word, phase, ports_word, short_image, spec_of
 
 _INDENT = 13
 _APART = frozenset({"image"})
@@ -36,6 +36,7 @@ def _head(workload: Any) -> list[str]:
         ("Run before", f"{status.last_end}, {age(status.last_end_unix_ns)} ago" if status.last_end else ""),
         ("Restarts", f"{status.restart_count}" + _in_a_row(status)),
         ("Address", status.address),
+        ("Ports", ports_word(workload)),
         ("Labels", ", ".join(f"{key}={value}" for key, value in sorted(workload.labels.items()))),
     )
 

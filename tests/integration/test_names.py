@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_network import address_of, web
+from tests.integration.test_network import address_of, fetch, web
 from tests.support.daemon import Daemon, daemon
 from tests.support.site import Site, site
 
@@ -121,6 +121,13 @@ def test_who_is_not_on_the_bridge_is_not_answered(machine: Site, capsule: Daemon
     refused = ask(machine.neighbour, how, "db")  # type: ignore[attr-defined]
     assert (refused.returncode, refused.stdout) == (1, "")
     assert any(word in refused.stderr for word in ("Timeout", "EOFError", "ConnectionResetError")), refused.stderr
+
+
+def test_the_example_on_the_bridge_does_what_it_says(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(Path("examples/bridged.yaml").read_text(), "--wait")
+    capsule.until(lambda: "Capsule remembers" in capsule.good("logs", "visitor"), "the visitor finds the site by name")
+    assert "Capsule remembers" in fetch(machine, "127.0.0.1", 18081)
+    capsule.good("delete", "site", "visitor", "--yes")
 
 
 def test_names_are_there_again_with_the_daemon(machine: Site, capsule: Daemon) -> None:

@@ -96,6 +96,9 @@ def test_a_port_is_chosen_kept_and_refused_to_others(capsule: Daemon) -> None:
     capsule.apply(web("chosen", {"containerPort": 80, "hostPort": 0}), "--wait")
     (port,) = capsule.data("get", "chosen")["container"]["ports"]
     assert port["hostPort"] >= 30_000
+    leads = f"{port['hostPort']}->80/tcp"
+    assert leads in capsule.good("list") and leads in capsule.good("get", "chosen")
+    assert address_of(capsule, "chosen") in capsule.good("list", "-o", "wide")
     assert "unchanged" in capsule.apply(web("chosen", {"containerPort": 80, "hostPort": 0}))
     other = capsule.ctl("apply", "-f", "-", stdin=web("other", {"containerPort": 80, "hostPort": port["hostPort"]}))
     assert other.returncode == 1 and "which chosen has" in other.stderr
