@@ -57,12 +57,16 @@ class NetworkWatch:
                 return
 
     async def _look_at_links(self) -> None:
-        believed = {one.uid for one in self._engine.machine.workloads.values() if one.attached}
+        believed = {(one.name, one.uid) for one in self._engine.machine.workloads.values() if one.attached}
         seen = await self._network.observe()
         machine = self._engine.machine
         shown = {(link.uid, link.address) for link in seen}
         for workload in tuple(machine.workloads.values()):
-            if workload.uid in believed and _should_be_linked(workload) and _key(workload) not in shown:
+            if (
+                (workload.name, workload.uid) in believed
+                and _should_be_linked(workload)
+                and _key(workload) not in shown
+            ):
                 drift = NetworkDrifted(what="its link to the bridge is gone", name=workload.name, uid=workload.uid)
                 self._engine.record((drift,), reserved=True)
         for link in seen:

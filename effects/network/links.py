@@ -6,6 +6,7 @@ a neighbour's is ever wrong when an address gets another owner.
 """
 
 import errno
+import hashlib
 import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -86,16 +87,17 @@ class Links:
 
     # --- links ---------------------------------------------------------------------------------------------------
 
-    def _port(self, uid: int) -> str:
-        return f"{self._prefix}.{uid:x}"
+    def _port(self, name: str, uid: int) -> str:
+        """A link's name has 15 characters; a uid alone is shared by all that were applied together."""
+        return f"{self._prefix}.{hashlib.sha256(f'{name}.{uid}'.encode()).hexdigest()[:9]}"
 
     def is_attached(self, link: Link) -> bool:
         """Whether the link is there and whole."""
-        return _alias(self._port(link.uid)) == _text(link)
+        return _alias(self._port(link.name, link.uid)) == _text(link)
 
     def attach(self, link: Link, namespace: Path) -> None:
         """Link the namespace to the bridge. Raises NetworkMissing when there is no bridge."""
-        port = self._port(link.uid)
+        port = self._port(link.name, link.uid)
         self._delete(port)
         if not (_SYS / self._bridge).exists():
             raise NetworkMissing(f"{self._bridge} is not there; it is made again, then the link")
@@ -118,9 +120,9 @@ class Links:
         (_SYS / port / "brport" / "hairpin_mode").write_text("1")
         self._ip.link("set", index=index, ifalias=_text(link))
 
-    def detach(self, uid: int) -> None:
+    def detach(self, name: str, uid: int) -> None:
         """The link is not there; its other end goes with it."""
-        self._delete(self._port(uid))
+        self._delete(self._port(name, uid))
 
     def links(self) -> tuple[Link, ...]:
         """Every whole link of this capsule's."""

@@ -89,7 +89,8 @@ class LinuxNetwork:
         wanted = {Path(self.namespace(link.name, link.uid)) for link in whole}
         for left in self._directory.glob("*.*") if self._directory.exists() else ():
             if left not in wanted:
-                self._detach(int(left.name.rpartition(".")[2], 10), left)
+                name, _, uid = left.name.rpartition(".")
+                self._detach(name, int(uid), left)
         return whole
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
@@ -126,16 +127,16 @@ class LinuxNetwork:
         if namespaces.exists(path):
             if self._links.is_attached(link):
                 return
-            self._detach(link.uid, path)
+            self._detach(link.name, link.uid, path)
         namespaces.make(path)
         self._links.attach(link, path)
 
     async def detach(self, name: str, uid: int) -> None:
         """See the protocol."""
-        await self._on_thread(lambda: self._detach(uid, Path(self.namespace(name, uid))))
+        await self._on_thread(lambda: self._detach(name, uid, Path(self.namespace(name, uid))))
 
-    def _detach(self, uid: int, path: Path) -> None:
-        self._links.detach(uid)
+    def _detach(self, name: str, uid: int, path: Path) -> None:
+        self._links.detach(name, uid)
         namespaces.remove(path)
 
     def namespace(self, name: str, uid: int) -> str:

@@ -151,6 +151,18 @@ async def _incarnations(subject: Subject) -> None:
     await driver.clear()
 
 
+async def _applied_together(subject: Subject) -> None:
+    driver = subject.driver
+    await driver.ensure(())
+    both = (Link("a", 7, WEB.address), Link("b", 7, DB.address))  # a uid is the number of the entry: they share it
+    for link in both:
+        await driver.attach(link)
+    assert sorted(await driver.observe(), key=lambda link: link.name) == list(both)
+    await driver.detach("a", 7)
+    assert await driver.observe() == both[1:]
+    await driver.clear()
+
+
 async def _half_made(subject: Subject) -> None:
     driver = subject.driver
     await driver.ensure((HTTP,))
@@ -195,7 +207,7 @@ async def _drift(subject: Subject) -> None:
     await driver.clear()
 
 
-@pytest.mark.parametrize("suite", [_rules, _links, _incarnations, _half_made, _foreign, _drift])
+@pytest.mark.parametrize("suite", [_rules, _links, _incarnations, _applied_together, _half_made, _foreign, _drift])
 def test_it_keeps_the_contract(on_each: Callable[[Suite], None], suite: Suite) -> None:
     on_each(suite)
 
