@@ -38,6 +38,9 @@ from projections.refusals import Refusal, refused
 from projections.rights import permit
 from projections.state import Machine, Workload
 
+OBJECT_CHARS = 128
+"""No name that is good is longer; one that is not must not fill the journal with itself."""
+
 
 class Log(Protocol):
     """The part of the journal that the engine needs."""
@@ -197,7 +200,7 @@ class Engine:
     def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
         accepted = CallAccepted(
             method=caller.method,
-            objects=names,
+            objects=tuple(name[:OBJECT_CHARS] for name in names),
             call_id=caller.call_id,
             args_hash=self._args_hash(caller),
             login=caller.login,
@@ -217,7 +220,7 @@ class Engine:
             method=caller.method,
             reason=refusal.reason,
             code=refusal.code,
-            objects=names,
+            objects=tuple(name[:OBJECT_CHARS] for name in names),
             fields=refusal.fields,
             login=caller.login,
             peer=caller.peer,

@@ -62,6 +62,9 @@ class Token(msgspec.Struct, frozen=True):
     signature: bytes
 
 
+_UNREADABLE = (ValueError, msgspec.MsgspecError, RecursionError)
+"""What bytes that somebody made up can raise: no base64, no JSON, other types, or brackets without end."""
+
 _headers = msgspec.json.Decoder(_Header)
 _claims = msgspec.json.Decoder(_Claims)
 
@@ -87,7 +90,7 @@ def read(authorization: str) -> Token:
         raise _bad("the token is not three parts with dots between them")
     try:
         header = _headers.decode(_decoded(parts[0]))
-    except (ValueError, msgspec.MsgspecError):
+    except _UNREADABLE:
         raise _bad("the token's header cannot be read") from None
     claimed = header.kid[:64] if header.kid.isprintable() else ""
     if header.alg != "EdDSA" or header.crit is not None:
@@ -95,7 +98,7 @@ def read(authorization: str) -> Token:
     try:
         claims = _claims.decode(_decoded(parts[1]))
         signature = _decoded(parts[2])
-    except (ValueError, msgspec.MsgspecError):
+    except _UNREADABLE:
         raise _bad("the token's claims cannot be read: sub, aud, iat, exp and jti are needed", claimed) from None
     return Token(header.kid, claims, text.rpartition(".")[0].encode(), signature)
 

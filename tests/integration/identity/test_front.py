@@ -319,3 +319,15 @@ def test_a_file_takes_the_keys_off_only_while_it_is_fresh(tmp_path: Path) -> Non
     for at, counts in ((made - 290, True), (made - 310, False), (made + 310, False)):
         os.utime(file, (at, at))
         assert bool(reset_asked(file)) is counts
+
+
+def test_a_name_without_end_does_not_fill_the_journal(adopted: Adopted) -> None:
+    endless = "x" * (3 << 20)
+    for method, request in (
+        ("WorkloadService/Delete", adopted.client.message("WorkloadDeleteRequest", name=endless)),
+        ("WorkloadService/Stop", adopted.client.message("WorkloadStopRequest", name=endless)),
+        ("IdentityService/KeyRemove", adopted.client.message("KeyRemoveRequest", kid=endless)),
+    ):
+        outcome(partial(adopted.client.signed, adopted.key, method, request), streams=False)
+    for header, event in adopted.house.entries():
+        assert len(repr(event)) < 4_000, header.type

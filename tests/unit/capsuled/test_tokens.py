@@ -85,6 +85,14 @@ def test_another_keys_signature_and_an_altered_claim_prove_nobody() -> None:
     assert reason(f"{head}.{forged}.{signature}") == "BAD_SIGNATURE"
 
 
+def test_a_token_of_brackets_without_end_proves_nobody_either() -> None:
+    nested = b'{"alg":"EdDSA","kid":"x","z":' + b"[" * 1_400 + b"]" * 1_400 + b"}"
+    head = base64.urlsafe_b64encode(nested).rstrip(b"=").decode()
+    _, claims, signature = bearer().split(".")
+    assert len(head) < 4_000
+    assert reason(f"Bearer {head}.{claims}.{signature}") == "BAD_TOKEN"
+
+
 def test_no_other_algorithm_is_taken() -> None:
     _, claims, signature = bearer().split(".")
     for header in (
