@@ -32,7 +32,7 @@ def history(
     /,
     *,
     since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
-    actor: Annotated[str, Parameter(name="--actor", help="Only by: local, system, effect, or a key id.")] = "",
+    actor: Annotated[str, Parameter(name="--actor", help="By: local, system, effect, an operator's name or key.")] = "",
     type: Annotated[str, Parameter(name="--type", help="Only this type; a prefix ends in a dot (workload.).")] = "",
     limit: Annotated[
         int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
@@ -130,7 +130,7 @@ def as_data(entry: Any) -> dict[str, Any]:
 
 def line(entry: Any, wide: bool) -> str:
     """An event in one line."""
-    who = f"{entry.actor}({entry.actor_name})" if entry.actor_name else entry.actor
+    who = _who(entry)
     cause = f"{entry.cause:>7}  " if wide else ""
     seq = f"{entry.seq:>7}" if entry.stream == "facts" else f"r{entry.seq:>6}"
     return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{who:<14}  {entry.type:<26}  {printable(entry.summary)}"
@@ -140,7 +140,7 @@ def _print_entry(entry: Any) -> None:
     lines = (
         ("Event", f"{entry.seq}  {entry.type} (version {entry.version}, {entry.effect_on_state})"),
         ("When", f"{moment(entry.at_unix_ns)}, boot {entry.boot[:8]}, {entry.mono_ns / 1e9:.3f} s after it"),
-        ("Who", f"{entry.actor}" + (f" ({entry.actor_name}, unverified)" if entry.actor_name else "")),
+        ("Who", _who_exactly(entry)),
         ("Written by", f"release {entry.release}" + (f", {entry.slot}" if entry.slot else "")),
         ("Cause", str(entry.cause or "")),
         ("Call", str(entry.call or "")),
@@ -149,3 +149,16 @@ def _print_entry(entry: Any) -> None:
     )
     print("\n".join(f"{name + ':':<12}{value}" for name, value in lines if value))
     print(json.dumps(json.loads(entry.body_json or "{}"), indent=2, ensure_ascii=False))
+
+
+def _who(entry: Any) -> str:
+    """An operator by name, which the capsule has proven; a login name beside the socket's, which nobody has."""
+    if entry.actor_role and entry.actor != "local":
+        return str(entry.actor_name or entry.actor[:12])
+    return f"{entry.actor}({entry.actor_name})" if entry.actor_name else str(entry.actor)
+
+
+def _who_exactly(entry: Any) -> str:
+    if entry.actor_role and entry.actor != "local":
+        return f"{entry.actor_name}, {entry.actor_role}, key {entry.actor}"
+    return f"{entry.actor}" + (f" ({entry.actor_name}, unverified)" if entry.actor_name else "")

@@ -60,6 +60,8 @@ from journal.events import (
 )
 from projections.words import bytes_text, end_text, memory_text
 
+_KEY_CHARS = 43
+
 
 def describe(header: Header, event: Event | None, excised: bool = False) -> str:
     """What happened."""
@@ -74,7 +76,7 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{_call(event.method, event.objects)} refused: {event.reason}{_fields(event.fields)}"
         case CallDenied():
             many = f", {event.count} times" if event.count > 1 else ""
-            who = f" with key {event.claimed}" if event.claimed else ""
+            who = f" with key {_short(event.claimed)}" if event.claimed else ""
             where = f" from {event.peer}" if event.peer else ""
             return f"{_call(event.method, event.objects)} denied{where}{who}: {event.reason}{many}"
         case CallRead():
@@ -97,13 +99,12 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case WorkloadDeleteRequested():
             return f"{event.name} shall be gone"
         case OperatorEnrolled():
-            return (
-                f"{event.operator or event.kid} may drive this capsule as {event.role} ({event.how}, key {event.kid})"
-            )
+            who = event.operator or "somebody"
+            return f"{who} may drive this capsule as {event.role} ({event.how}, key {_short(event.kid)})"
         case OperatorRemoved():
-            return f"key {event.kid} opens nothing any more"
+            return f"key {_short(event.kid)} opens nothing any more"
         case OperatorRoleChanged():
-            return f"key {event.kid} is {event.role}'s now"
+            return f"key {_short(event.kid)} is {event.role}'s now"
         case OperatorsReset():
             return f"all keys were taken off: {event.reason}"
         case EffectStarted():
@@ -193,7 +194,12 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
 
 
 def _call(method: str, objects: tuple[str, ...]) -> str:
-    return f"{method}({', '.join(objects)})"
+    return f"{method}({', '.join(_short(one) for one in objects)})"
+
+
+def _short(name: str) -> str:
+    """Key ids are long, and told apart by their beginning; no workload's name is so long."""
+    return name if len(name) < _KEY_CHARS else f"{name[:12]}…"
 
 
 def _images(refs: tuple[str, ...], digests: tuple[str, ...], partial: bool = False) -> str:
