@@ -1,0 +1,180 @@
+"""A life of the core on a disk: operators who call, observations, sealed values, reads, snapshots. And its ledger.
+
+    python -m tests.support.power.life DIRECTORY LEDGER ACKS --seed N --calls N [--plant sync|metasync]
+
+The ledger stands on another disk, one JSON object a line: `{"end", "hash", "link"}` for every batch when it was handed
+to the journal (its last entry, the state's hash there and the entry's own), and `{"ack", "seq", "id"}` for every call
+that was answered, before the counter in ACKS tells the disk so. `--plant` makes LMDB skip a sync: a harness that
+does not find that out proves nothing.
+"""
+
+import argparse
+import asyncio
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import lmdb
+import msgspec
+from msgspec.structs import replace
+
+from capsuled.engine import Caller, Engine
+from capsuled.memory import Snapshots
+from capsuled.sealing import Vault
+from capsuled.startup import opening_events
+from journal.clock import SystemClock
+from journal.entry import LOCAL, SYSTEM, Header
+from journal.environment import Environment
+from journal.events import CallRead, EffectDone, EffectStarted, Event, WorkloadRemoved, WorkloadStarted
+from journal.sequencer import Draft
+from journal.specs import SealedEnv
+from journal.writer import Journal
+from projections.intents import Apply, Delete, Intent, Restart, Start, Stop
+from projections.observations import SeenRun, observe_run
+from projections.refusals import Refusal
+from projections.state import Machine
+from projections.views import state_hash
+from tests.support.story import declared
+
+KEY = b"k" * 32
+NAMES = ("web", "db", "job", "cache", "queue", "mail")
+SNAPSHOT_CALLS = 150
+
+
+class Ledger:
+    """What was promised, kept where the power stays on."""
+
+    def __init__(self, path: Path, acks: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        with acks.open("r+b") as counter:
+            self._counter = mmap.mmap(counter.fileno(), 8)
+        self._count = 0
+
+    def handed_over(self, seq: int, link: bytes, machine: Machine) -> None:
+        """A batch that ends at `seq` is on its way: on the disk there is all of it, or nothing."""
+        self._put({"end": seq, "hash": state_hash(machine), "link": link.hex()})
+
+    def answered(self, seq: int, call_id: str) -> None:
+        """A call was answered."""
+        self._count += 1
+        self._put({"ack": self._count, "seq": seq, "id": call_id})
+        self._counter[:8] = self._count.to_bytes(8, "little")
+
+    def _put(self, line: dict[str, Any]) -> None:
+        self._file.write(msgspec.json.encode(line) + b"\n")
+
+
+class Operators:
+    """Several who call at once, so that groups of all sizes are committed."""
+
+    def __init__(self, engine: "NotedEngine", journal: Journal, vault: Vault, ledger: Ledger, random: Random) -> None:
+        self._engine, self._journal, self._vault = engine, journal, vault
+        self._ledger, self._random = ledger, random
+        self._snapshots = Snapshots(journal, 0)
+        self.left = 0
+
+    async def work(self, number: int) -> None:
+        """Calls, one after another, until there are none left."""
+        while self.left > 0:
+            self.left -= 1
+            await self._one(f"{number}-{self.left}")
+            if self.left % SNAPSHOT_CALLS == 0:
+                self._snapshots.take(self._engine.machine)
+            if self._random.random() < 0.2:
+                await asyncio.sleep(self._random.random() * 0.01)
+
+    async def _one(self, call_id: str) -> None:
+        random, name = self._random, self._random.choice(NAMES)
+        intent: Intent
+        match random.choice(("apply", "apply", "apply", "stop", "start", "restart", "delete")):
+            case "apply":
+                intent = self._apply(name)
+            case "stop":
+                intent = Stop(name)
+            case "start":
+                intent = Start(name)
+            case "restart":
+                intent = Restart(name)
+            case _:
+                intent = Delete(name)
+        self._journal.note(Draft(CallRead("WorkloadService.Get", name), LOCAL))
+        outcome = await self._engine.call(intent, Caller(LOCAL, type(intent).__name__, call_id, call_id))
+        if isinstance(outcome, Refusal):
+            return
+        self._ledger.answered(outcome.seq, call_id)
+        self._happen(name, outcome.seq)
+
+    def _apply(self, name: str) -> Apply:
+        random = self._random
+        value = f"secret {random.randrange(1_000)}"
+        one = declared(name, "serve", str(random.randrange(5)), "x" * random.choice((10, 100, 9_000)))
+        env = (SealedEnv("TOKEN", self._vault.seal(value), len(value)),) if random.random() < 0.3 else ()
+        return Apply((replace(one, spec=replace(one.spec, env=env)),))
+
+    def _happen(self, name: str, cause: int) -> None:
+        """What the world would have answered: runs that start and end, and workloads that are gone."""
+        engine, workload = self._engine, self._engine.machine.workloads.get(name)
+        if workload is None:
+            return
+        uid, run = workload.uid, 1 if workload.run is None else workload.run.number + 1
+        if workload.desired == "deleting":
+            engine.record((WorkloadRemoved(name, uid),), cause=cause)
+            return
+        begun = engine.record((EffectStarted("StartRun", name, uid, run=run, revision=workload.revision),), cause=cause)
+        alive = WorkloadStarted(name, uid, run, workload.revision, self._random.randrange(1 << 20))
+        engine.record((alive, EffectDone("StartRun", name, uid, run=run)), cause=begun)
+        ended = SeenRun(name, uid, run, workload.revision, False, exit_code=self._random.randrange(256))
+        engine.record(observe_run(engine.machine, ended, "boot", 1), cause=begun)
+
+
+class NotedEngine(Engine):
+    """The engine, with a line in the ledger for every batch that it commits."""
+
+    def __init__(self, journal: Journal, machine: Machine, ledger: Ledger) -> None:
+        super().__init__(journal, machine, SystemClock(), frozenset())
+        self._journal, self._ledger = journal, ledger
+
+    def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+        """See Engine."""
+        entries = super().commit(drafts, reserved)
+        head = self._journal.head
+        self._ledger.handed_over(head.seq, head.hash, self.machine)
+        return entries
+
+
+async def live(directory: Path, ledger: Ledger, seed: int, calls: int) -> None:
+    """A first life, until `calls` were made."""
+    random = Random(seed)
+    journal = Journal(Environment(directory / "journal"), SystemClock())
+    engine = NotedEngine(journal, Machine(), ledger)
+    engine.record(opening_events(engine.machine, SystemClock(), 1), reserved=True, actor=SYSTEM)
+    operators = Operators(engine, journal, Vault(directory / "sealed", KEY), ledger, random)
+    operators.left = calls
+    await asyncio.gather(*(operators.work(number) for number in range(random.choice((1, 3, 8)))))
+    await engine.durable()
+
+
+def plant(what: str) -> None:
+    """From here on LMDB is opened with a sync left out."""
+    opened = lmdb.open
+    lmdb.open = lambda *places, **options: opened(*places, **{**options, what: False})
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ("directory", "ledger", "acks"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--calls", type=int, required=True)
+    parser.add_argument("--plant", choices=("sync", "metasync"))
+    arguments = parser.parse_args()
+    if arguments.plant:
+        plant(arguments.plant)
+    ledger = Ledger(arguments.ledger, arguments.acks)
+    asyncio.run(live(arguments.directory, ledger, arguments.seed, arguments.calls))
+
+
+if __name__ == "__main__":
+    _main()
