@@ -133,6 +133,10 @@ class Daemon:
         """Events."""
         return [json.loads(line) for line in self.good("history", *arguments, "-o", "json").splitlines()]
 
+    def copy_out(self, part: str, target: Path) -> None:
+        """Keep a part of the state, for whoever looks into what went wrong."""
+        shutil.copytree(self.state / part, target / part, dirs_exist_ok=True)
+
     def close(self) -> None:
         """Nothing is left, whatever happened."""
         if self.process is not None and self.process.poll() is None:

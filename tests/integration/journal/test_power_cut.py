@@ -25,7 +25,7 @@ def lived(scratch: Path, planted: str = "") -> None:
 
 def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     lived(tmp_path)
-    found = {cut: verdict for cut, verdict in verdicts(tmp_path, IMAGES, SEED)}
+    found = dict(verdicts(tmp_path, IMAGES, SEED))
     assert {cut: verdict.wrong for cut, verdict in found.items() if verdict.wrong} == {}
     assert max(verdict.entries for verdict in found.values()) > 500
 

@@ -22,8 +22,8 @@ class Cut(NamedTuple):
     acknowledged: int
 
 
-def cuts(log: Path, count: int, seed: int, image: Path) -> Iterator[Cut]:
-    """`count` cuts, at random moments after the first answer; at each, `image` holds what the disk would.
+def cuts(log: Path, count: int, seed: int, directory: Path) -> Iterator[tuple[Cut, Path]]:
+    """`count` cuts, at random moments after the first answer, each with a file that holds what the disk would.
 
     Every other one is right behind an answer: there a promise is worth no more than the syncs before it.
     """
@@ -36,7 +36,7 @@ def cuts(log: Path, count: int, seed: int, image: Path) -> Iterator[Cut]:
     behind: list[tuple[int, bytes]] = []
     remaining = iter(enumerate(operations(log)))
     position = 0
-    for at, acknowledged in chosen:
+    for number, (at, acknowledged) in enumerate(chosen):
         while position < at:
             position, operation = next(remaining)
             position += 1
@@ -48,8 +48,9 @@ def cuts(log: Path, count: int, seed: int, image: Path) -> Iterator[Cut]:
         style = random.choice(STYLES)
         left = bytearray(content)
         _apply(left, _survivors(behind, style, random))
+        image = directory / f"image-{number}"
         image.write_bytes(left)
-        yield Cut(at, style, acknowledged)
+        yield Cut(at, style, acknowledged), image
 
 
 def _survivors(behind: list[tuple[int, bytes]], style: str, random: Random) -> list[tuple[int, bytes]]:

@@ -1,7 +1,11 @@
-"""A file system on a disk that remembers: FUSE file, loop device, ext4; and file systems on images of it."""
+"""A file system on a disk that remembers: FUSE file, loop device, ext4; and file systems on images of it.
 
-import contextlib
+Everything here mounts, so everything here runs in a mount namespace of its own (`apart`): another process of the machine
+that copies its namespace at the wrong moment would keep a file system alive, and let it write into a later image.
+"""
+
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SIZE_BYTES = 96 << 20
+_APART = ("unshare", "--mount", "--propagation", "private", "--")
+APART_S = 300
 _MKFS = ("mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0")
 
 
@@ -38,10 +44,18 @@ class LoggedDisk:
         assert self._server.stdout.readline() == "recording\n", "the disk is gone"
 
 
+def apart(module: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run a module of this package in a mount namespace of its own; whatever it left mounted is gone afterwards."""
+    command = [*_APART, sys.executable, "-m", f"tests.support.power.{module}", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=APART_S, check=False)
+
+
 def lacking() -> str:
     """What this machine lacks of what can be seen without trying; empty if nothing."""
     if os.geteuid() != 0:
         return "root"
+    if shutil.which("unshare") is None:
+        return "unshare"
     return next((what for what in ("/dev/fuse", "/dev/loop-control") if not os.path.exists(what)), "")
 
 
@@ -61,10 +75,14 @@ def logged_disk(scratch: Path) -> Iterator[LoggedDisk]:
     try:
         if server.stdout.readline() != "serving\n":
             raise Lacking(f"FUSE mounts: {server.stderr.read().strip().splitlines()[-1]}")
-        with _loop(file) as device:
-            _do(*_MKFS, device)
-            with _mounted(device, scratch / "mount"):
-                yield LoggedDisk(scratch, server)
+        _do(*_MKFS, file)
+        try:
+            _do("mount", "-o", "loop", file, scratch / "mount")
+        except subprocess.CalledProcessError as error:
+            raise Lacking(f"loop devices: {error.stderr.strip()}") from error
+        _do("umount", scratch / "mount")
+        with _mounted(file, scratch / "mount"):
+            yield LoggedDisk(scratch, server)
     finally:
         server.stdin.close()
         server.wait()
@@ -79,30 +97,20 @@ def powered_on(image: Path, mount: Path) -> Iterator[None]:
     if checked.returncode > 1:
         raise Damage(f"e2fsck ended with {checked.returncode}: {checked.stdout[-500:]}")
     mount.mkdir(exist_ok=True)
-    with _loop(image) as device, _mounted(device, mount):
+    with _mounted(image, mount):
         yield
 
 
 @contextmanager
-def _loop(file: Path) -> Iterator[str]:
+def _mounted(file: Path, mount: Path) -> Iterator[None]:
     try:
-        device = _do("losetup", "-f", "--show", file).strip()
+        _do("mount", "-t", "ext4", "-o", "loop,commit=1", file, mount)
     except subprocess.CalledProcessError as error:
-        raise Lacking(f"loop devices: {error.stderr.strip()}") from error
-    try:
-        yield device
-    finally:
-        _do("losetup", "-d", device)
-
-
-@contextmanager
-def _mounted(device: str, mount: Path) -> Iterator[None]:
-    _do("mount", "-t", "ext4", "-o", "commit=1", device, mount)
+        raise Damage(f"it cannot be mounted: {error.stderr.strip()}") from error
     try:
         yield
     finally:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            _do("umount", mount)
+        _do("umount", mount)
 
 
 def _do(*command: str | Path) -> str:

@@ -1,8 +1,8 @@
 """After the power is back: is everything there that was acknowledged, and nothing half there?
 
-    python -m tests.support.power.judge DIRECTORY LEDGER ACKNOWLEDGED          prints one JSON object
+    python -m tests.support.power.judge IMAGE MOUNT LEDGER ACKNOWLEDGED          prints one JSON object
 
-Runs in a process of its own: what is damaged enough kills whoever reads it.
+Runs in a process of its own (see disk.apart): what is damaged enough kills whoever reads it.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from journal.verify import verify
 from journal.writer import Journal
 from projections.state import Machine
 from projections.views import state_hash
+from tests.support.power.disk import Damage, powered_on
 from tests.support.power.life import KEY
 
 
@@ -129,5 +130,14 @@ async def _next_life(directory: Path, seq: int) -> list[str]:
     return [f"after the next life: {finding.problem}" for finding in report.findings]
 
 
+def _main(image: Path, mount: Path, ledger: Path, acknowledged: int) -> None:
+    try:
+        with powered_on(image, mount):
+            verdict = judge(mount, ledger, acknowledged)
+    except Damage as damage:
+        verdict = Verdict(0, acknowledged, (str(damage),))
+    print(msgspec.json.encode(verdict).decode())
+
+
 if __name__ == "__main__":
-    print(msgspec.json.encode(judge(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))).decode())
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
