@@ -65,7 +65,7 @@ class Operators:
 
     async def close(self) -> None:
         """Hang up."""
-        await self._channel.close()
+        await self._channel.close(None)
 
     async def _one(self, name: str, verb: str) -> None:
         self._count += 1
