@@ -66,7 +66,7 @@ def logged_disk(scratch: Path) -> Iterator[LoggedDisk]:
     (scratch / "mount").mkdir()
     file.touch()
     (scratch / "acks").write_bytes(bytes(8))
-    command = [sys.executable, "-m", "tests.support.power.fuse_disk", file, str(SIZE_BYTES)]
+    command: list[str | Path] = [sys.executable, "-m", "tests.support.power.fuse_disk", file, str(SIZE_BYTES)]
     server = subprocess.Popen(
         [*command, scratch / "disk.log", scratch / "acks"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -19,9 +19,9 @@ def _main(scratch: Path, seed: str, calls: str, planted: str) -> int:
     try:
         with logged_disk(scratch) as disk:
             disk.record()
-            command = [sys.executable, "-m", "tests.support.power.life", disk.mount, scratch / "ledger", disk.acks]
-            options = ["--seed", seed, "--calls", calls, *(("--plant", planted) if planted else ())]
-            subprocess.run([*command, *options], check=True)
+            places = (disk.mount, scratch / "ledger", disk.acks)
+            options = ("--seed", seed, "--calls", calls, *(("--plant", planted) if planted else ()))
+            subprocess.run([sys.executable, "-m", "tests.support.power.life", *places, *options], check=True)
     except Lacking as error:
         print(error)
         return LACKS
