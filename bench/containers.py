@@ -40,9 +40,9 @@ def rows(directory: Path) -> list[Row]:
             names = [fresh("ours") for _ in range(count)]
             return _timed(lambda: client.run([sleeper(name) for name in names]), lambda: client.delete(names)) / count
 
-        def theirs(count: int) -> float:
+        def theirs(count: int, *options: str) -> float:
             names = [fresh("ctr") for _ in range(count)]
-            return _timed(lambda: ctr.run(names), lambda: ctr.remove(names)) / count
+            return _timed(lambda: ctr.run(names, *options), lambda: ctr.remove(names)) / count
 
         def pods() -> float:
             name = fresh("pod")
@@ -50,10 +50,21 @@ def rows(directory: Path) -> list[Row]:
 
         for warm in (lambda: ours(1), lambda: theirs(1), pods):
             warm()
-        one, ctr_one, pod_one = in_turn(ROUNDS, lambda: ours(1), lambda: theirs(1), pods)
+        one, ctr_one, confined, pod_one = in_turn(
+            ROUNDS, lambda: ours(1), lambda: theirs(1), lambda: theirs(1, "--seccomp"), pods
+        )
         many, ctr_many = in_turn(ROUNDS_OF_MANY, lambda: ours(MANY), lambda: theirs(MANY))
     return [
         row("container.start", one, "ms", "ctr run -d", ctr_one, "<=1.25"),
+        row(
+            "container.start",
+            one,
+            "ms",
+            "ctr run -d --seccomp",
+            confined,
+            "",
+            "with a filter of system calls, as ours has",
+        ),
         row("container.start", one, "ms", "podman run -d", pod_one, "<=0.8", "overlay, runc, cgroupfs, no network"),
         row("container.start.32", many, "ms", "ctr run -d, 32 at once", ctr_many, "<=1.2", "per container"),
     ]

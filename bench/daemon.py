@@ -1,7 +1,7 @@
 """daemon.ready: from the start of the process to its first answered call, with a million entries and with none.
 
-Both were started and stopped once before: the million have their snapshot, as every journal has that was closed. Each
-start is in a network namespace of its own, for the past's workloads are on a bridge.
+Both were started and stopped once before: the million have their snapshot, as every journal has that was closed, and
+their workloads' bridge is there. They run on a machine of their own (a network namespace) for that bridge's sake.
 """
 
 import shutil
@@ -13,9 +13,9 @@ from bench.client import Client
 from bench.past import past
 from bench.report import Row, in_turn, row
 from tests.support.daemon import Daemon
+from tests.support.site import site
 
 ROUNDS = 7
-INSIDE = ("unshare", "--net", "--")
 READY_S = 60
 
 
@@ -44,23 +44,23 @@ def _ready_ms(daemon: Daemon) -> float:
     return milliseconds
 
 
-def _closed_once(scratch: Path) -> Daemon:
-    """A daemon that had one life already."""
+def _prepared(scratch: Path, inside: tuple[str, ...]) -> Daemon:
     scratch.mkdir()
-    daemon = Daemon(scratch, INSIDE)
+    daemon = Daemon(scratch, inside)
     daemon.state.mkdir()
     return daemon
 
 
 def rows(directory: Path) -> list[Row]:
     """A million against none."""
-    full, empty = _closed_once(directory / "full"), _closed_once(directory / "empty")
-    shutil.copytree(past(), full.state / "journal")
-    try:
-        for one in (full, empty):
-            _ready_ms(one)
-        with_past, without = in_turn(ROUNDS, lambda: _ready_ms(full), lambda: _ready_ms(empty))
-    finally:
-        for one in (full, empty):
-            one.close()
+    with site() as place:
+        full, empty = (_prepared(directory / name, place.inside) for name in ("full", "empty"))
+        shutil.copytree(past(), full.state / "journal")
+        try:
+            for one in (full, empty):
+                _ready_ms(one)
+            with_past, without = in_turn(ROUNDS, lambda: _ready_ms(full), lambda: _ready_ms(empty))
+        finally:
+            for one in (full, empty):
+                one.close()
     return [row("daemon.ready", with_past, "ms", "the same with an empty journal", without, "<=1.5", "10^6 entries")]

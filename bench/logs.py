@@ -11,7 +11,7 @@ from capsule.v1 import workload_pb2 as pb
 from tests.support.daemon import daemon, manifest
 
 ROUNDS = 9
-LINES = 60_000
+LINES = 150_000
 SCRIPT = (
     f"yes 'a line of a log, as services write them: 200 OK, 17 ms, and the path that was asked for' | head -n {LINES}"
 )

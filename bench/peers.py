@@ -27,13 +27,9 @@ class Ctr:
         """Cached and unpacked, as the capsule has it."""
         _run(*self._prefix, "images", "import", str(archive))
 
-    def command(self, name: str) -> tuple[str, ...]:
-        """`run -d`."""
-        return (*self._prefix, "run", "-d", IMAGE, name, *SLEEP)
-
-    def run(self, names: list[str]) -> None:
+    def run(self, names: list[str], *options: str) -> None:
         """Start them all at once."""
-        _run_all([self.command(name) for name in names])
+        _run_all([(*self._prefix, "run", "-d", *options, IMAGE, name, *SLEEP) for name in names])
 
     def remove(self, names: list[str]) -> None:
         """Nothing is left of them."""

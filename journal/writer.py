@@ -10,6 +10,7 @@ and `failed` is set, upon which the daemon ends; nothing after the failure was e
 import asyncio
 import os
 import select
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ AUDIT_KEPT = 100_000
 AUDIT_FLUSH_S = 1.0
 LULL_S = 0.02
 """How long nothing must have been appended before the follower takes its turn."""
+SWITCH_S = 1e-4
+"""How long a thread may keep the interpreter that another waits for. Python's own 5 ms are many commits: as long would
+the writer stand before its queue, or behind a commit it cannot tell of, while the loop puts a batch together."""
 FRAME_BYTES = 512
 """What an entry needs beside its body, generously: header, salt, key, its share of branch pages."""
 
@@ -249,6 +253,7 @@ class Journal:
     # --- on the writer's thread ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
         try:
             turn = self._take()
             while not turn.closes:
