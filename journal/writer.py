@@ -37,7 +37,7 @@ AUDIT_KEPT = 100_000
 AUDIT_FLUSH_S = 1.0
 LULL_S = 0.02
 """How long nothing must have been appended before the follower takes its turn."""
-SWITCH_S = 1e-4
+SWITCH_S = 5e-4
 """How long a thread may keep the interpreter that another waits for. Python's own 5 ms are many commits: as long would
 the writer stand before its queue, or behind a commit it cannot tell of, while the loop puts a batch together."""
 FRAME_BYTES = 512
