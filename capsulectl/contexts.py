@@ -4,6 +4,7 @@
 sockets, the heads of journals) lies in `local.yaml` beside it, because older clients drop what they do not know.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +36,29 @@ def load_shared() -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    """A configuration file; what it said last time is kept as JSON, for YAML's parser takes longer than most calls."""
+    import json
+
+    kept = path.with_name(f".{path.name}.json")
     try:
+        found = os.stat(path)
+        stamp = [found.st_mtime_ns, found.st_size, found.st_ino]
+        with contextlib.suppress(OSError, ValueError):
+            before = json.loads(kept.read_bytes())
+            if before[:1] == [stamp]:
+                return dict(before[1])
         text = path.read_text()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}") from error
+    loaded = _parsed(path, text)
+    with contextlib.suppress(Failure, TypeError):
+        replace_file(kept, json.dumps([stamp, loaded]).encode())
+    return loaded
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
     import yaml
 
     try:
