@@ -63,6 +63,10 @@ for names, path, text in WORKLOADS:
 
 image = _group("image", "The image cache.", MACHINE)
 _add(image, "image:list_", "list ls", "List images.")
+_add(image, "image:pull", "pull", "Bring images from their registries.")
+_add(image, "registry:login", "login", "Say how a registry is reached: as whom, by whose certificate.")
+_add(image, "registry:logout", "logout", "Forget a registry.")
+_add(image, "registry:logins", "logins", "List the registries that something is known of.")
 _add(image, "image:rm", "rm remove", "Take images out of the cache. One that a workload uses is refused.")
 _add(image, "image:gc", "gc", "Take out what no workload's last five revisions need.")
 _add(image, "image:push", "push", "Load an OCI or docker-save archive into the cache.")

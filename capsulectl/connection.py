@@ -73,6 +73,11 @@ class Connection:
         return self.stub("image_cache", "ImageCacheService")
 
     @property
+    def registries(self) -> Any:
+        """RegistryService."""
+        return self.stub("registry", "RegistryService")
+
+    @property
     def capsule(self) -> Any:
         """CapsuleService."""
         return self.stub("capsule", "CapsuleService")

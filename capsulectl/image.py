@@ -12,6 +12,7 @@ from capsule.v1 import image_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
+from capsulectl.progress import bar
 from capsulectl.prompt import confirm
 from capsulectl.render import age, moment, plain, say, size, table, write
 from capsulectl.words import short_image
@@ -83,6 +84,24 @@ def _wide(image: Any) -> tuple[str, ...]:
 
 def _ns(seconds: int) -> int:
     return seconds * 1_000_000_000
+
+
+def pull(
+    refs: Annotated[list[str], Parameter(help="Images, by name.", negative="")], /, *, common: Common = COMMON
+) -> None:
+    """Bring images from their registries, whatever is here under these names. Prints name and digest.
+
+    Example: capsulectl image pull registry.lan:5000/web:2
+    """
+    connection = Connection(common.capsule)
+    for ref in refs:
+        with bar(common.quiet) as show:
+            for item in connection.stream(connection.image_cache.Pull, image_cache_pb2.ImagePullRequest(ref=ref)):
+                done = item.layers and item.unpacked == item.layers
+                words = f"layer {min(item.unpacked + 1, item.layers)} of {item.layers}" if item.layers else "asking"
+                show(short_image(item.ref), item.done_bytes, item.total_bytes, "" if done else words)
+        say(f"{size(item.received_bytes)} received", common.quiet)
+        print(f"{short_image(item.image.name)}  {item.image.digest}")
 
 
 def rm(

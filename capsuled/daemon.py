@@ -24,6 +24,7 @@ from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
+from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
 from capsuled.sealing import Vault, derived
 from capsuled.services.capsule import About
@@ -38,6 +39,7 @@ from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
 from effects.containers.spec import Host
 from effects.images.containerd_store import ContainerdImages
+from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
 from effects.volumes.sparse_driver import SparseVolumes
@@ -96,8 +98,9 @@ async def _serve(
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities(), args_key)
     unfiltered = await without_seccomp()
     host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
-    drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout))
     vault = Vault(layout.sealed, identity.machine_key)
+    registry = HttpRegistry(RegistryAccess(engine, vault))
+    drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout), registry)
     about = About(identity, layout.state, memory.state)
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
@@ -110,7 +113,7 @@ async def _serve(
                 await _open_life(engine, memory, clock, layout)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             logs = Logs(engine, layout.logs, log_file, clock, group)
-            cache = ImageCache(engine, drivers.images, clock)
+            cache = ImageCache(engine, drivers.images, registry, clock)
             house = House(
                 layout=layout,
                 engine=engine,
@@ -120,6 +123,7 @@ async def _serve(
                 images=drivers.images,
                 cache=cache,
                 volumes=drivers.volumes,
+                registry=registry,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
                 logs=logs,
@@ -154,6 +158,7 @@ async def _serve(
     finally:
         await drivers.connection.close()
         await drivers.network.close()
+        await registry.close()
         if journal is not None:
             await journal.close()
 
@@ -191,9 +196,11 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
         memory.state = State(Condition.READ_ONLY, str(full))
 
 
-def _drivers(layout: Layout, host: Host, network: LinuxNetwork, volumes: SparseVolumes) -> Drivers:
+def _drivers(
+    layout: Layout, host: Host, network: LinuxNetwork, volumes: SparseVolumes, registry: HttpRegistry
+) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
-    images = ContainerdImages(connection)
+    images = ContainerdImages(connection, registry)
     containers = ContainerdDriver(connection, images.unpacker, host, layout.logs, layout.containers, layout.runc)
     return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images, network, volumes)
 

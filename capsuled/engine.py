@@ -25,9 +25,11 @@ from projections.intents import (
     Apply,
     ChangeRole,
     CollectImages,
+    ConfigureRegistry,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    ForgetRegistry,
     Intent,
     RemoveImage,
     RemoveKey,
@@ -333,6 +335,8 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return (intent.kid,)
         case RemoveImage():
             return (intent.ref,)
+        case ConfigureRegistry() | ForgetRegistry():
+            return (intent.host,)
         case CollectImages():
             return ()
         case _:

@@ -16,6 +16,7 @@ from capsule.v1 import (
     image_cache_pb2_grpc,
     image_pb2_grpc,
     machine_pb2_grpc,
+    registry_pb2_grpc,
     volume_pb2_grpc,
     workload_pb2_grpc,
 )
@@ -43,12 +44,14 @@ from capsuled.services.history import HistoryService
 from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
+from capsuled.services.registries import RegistryService
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
 from effects.containers.protocol import ContainerDriver
 from effects.images.protocol import ImageStore
+from effects.images.registry import Registry
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.events import CallRead
@@ -70,6 +73,7 @@ class House(msgspec.Struct):
     images: ImageStore
     cache: ImageCache
     volumes: VolumeDriver
+    registry: Registry
     subnet: str
     abilities: Abilities
     logs: Logs
@@ -171,7 +175,11 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         ),
         "ImageCacheService": (
             image_cache_pb2_grpc.add_ImageCacheServiceServicer_to_server,
-            ImageCacheService(house.cache),
+            ImageCacheService(house.engine, house.cache),
+        ),
+        "RegistryService": (
+            registry_pb2_grpc.add_RegistryServiceServicer_to_server,
+            RegistryService(engine, house.registry, house.vault),
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,

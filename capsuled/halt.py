@@ -18,7 +18,9 @@ from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
 from effects.errors import DriverError
-from effects.images.containerd_store import ContainerdImages
+from effects.images.content import ContentStore
+from effects.images.leases import Leases
+from effects.images.rootfs import Unpacker
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +38,8 @@ async def halt(layout: Layout, settings: Settings) -> int:
         await connection.ready()
         await ContainerdExecutor(connection, layout.execs).sweep()
         host = container_host(cgroup_parent(identity))
-        driver = ContainerdDriver(
-            connection, ContainerdImages(connection).unpacker, host, layout.logs, layout.containers, layout.runc
-        )
+        unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
+        driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc)
         runs = await driver.observe()
         await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
         await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))

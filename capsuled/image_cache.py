@@ -9,15 +9,18 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from capsuled.engine import Caller, Engine
 from capsuled.rpc import Refused
 from capsuled.streams import OpenStream
 from effects.errors import DriverError
-from effects.images.protocol import Announced, CachedImage, ImageStore
+from effects.images.protocol import Announced, CachedImage, ImageStore, Progress
+from effects.images.registry import Registry
+from effects.images.retries import retried
 from journal.clock import Clock
 from journal.errors import JournalFull
-from journal.events import ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
+from journal.events import ImagePulled, ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
 from projections.images import PARTIAL
@@ -28,6 +31,7 @@ from projections.restarts import retry_delay_ms
 log = logging.getLogger(__name__)
 
 REMOVE_WAIT_S = 25.0
+RESOLVE_TRIES = 3
 FULL_RETRY_S = 5.0
 LOOK_RETRY_S = 0.5
 
@@ -44,9 +48,10 @@ class Removal(msgspec.Struct, frozen=True):
 class ImageCache:
     """The cache of one capsule. `run` is a task of the daemon's."""
 
-    def __init__(self, engine: Engine, store: ImageStore, clock: Clock) -> None:
+    def __init__(self, engine: Engine, store: ImageStore, registry: Registry, clock: Clock) -> None:
         self._engine = engine
         self._store = store
+        self._registry = registry
         self._clock = clock
         self._asked = asyncio.Event()
         self._done: dict[int, asyncio.Future[int]] = {}
@@ -84,6 +89,17 @@ class ImageCache:
         images = await self._store.import_archive(chunks, name, announced, named)
         await self._engine.durable()
         return images
+
+    async def pull(self, ref: str, progress: Progress, stream: OpenStream, caller: Caller) -> CachedImage:
+        """Bring what a normalised reference means at its registry now. Raises DriverError."""
+        pin = await retried(lambda: self._registry.resolve(ref), RESOLVE_TRIES)
+
+        def named(images: tuple[CachedImage, ...]) -> None:
+            self._engine.record((pulled(images, progress),), cause=stream.seq, actor=caller.actor)
+
+        images = await self._store.pull(pin, moves=True, progress=progress, named=named)
+        await self._engine.durable()
+        return images[-1]
 
     # --- out -----------------------------------------------------------------------------------------------------
 
@@ -161,6 +177,14 @@ class ImageCache:
             done = self._done.pop(seq, None)
             if done is not None and not done.done():
                 done.set_result(freed)
+
+
+def pulled(images: tuple[CachedImage, ...], progress: Progress) -> ImagePulled:
+    """What a pull that is done is to the journal."""
+    found = [PushedImage(image.pin, image.size_bytes) for image in images if image.is_name]
+    if not found:
+        found = [PushedImage(replace(image.pin, ref=""), image.size_bytes) for image in images[:1]]
+    return ImagePulled(tuple(found), progress.received_bytes)
 
 
 def _seen(image: CachedImage) -> SeenImage:

@@ -50,8 +50,12 @@ METHODS: dict[str, Rule] = {
     "OperatorService/SetRole": _acts("admin"),
     "ImageService/List": _reads("reader"),
     "ImageService/Push": _acts("operator"),
+    "ImageCacheService/Pull": _acts("operator"),
     "ImageCacheService/Remove": _acts("operator"),
     "ImageCacheService/Collect": _acts("operator"),
+    "RegistryService/Login": _acts("operator"),
+    "RegistryService/Logout": _acts("operator"),
+    "RegistryService/List": _reads("reader"),
     "InstallService/Status": _reads("open"),  # registered in installer mode only
     "InstallService/Install": _acts("open"),
     "MachineService/ApplyAll": _acts("operator"),

@@ -62,6 +62,10 @@ class Vault:
                 f"a sealed value ({name}) cannot be opened with this machine's key: apply the workload again with it"
             ) from error
 
+    def destroy(self, name: str) -> None:
+        """Delete a value that nothing names any more."""
+        (self._directory / name).unlink(missing_ok=True)
+
     def environment(self, spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
         """A spec's environment in clear, for the driver alone."""
         return tuple((variable.name, self.open(variable.sealed)) for variable in spec.env)

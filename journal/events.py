@@ -507,6 +507,13 @@ class ImagePushed(Event, frozen=True, omit_defaults=True, tag="image.pushed"):
     bytes_received: int = 0
 
 
+class ImagePulled(Event, frozen=True, omit_defaults=True, tag="image.pulled"):
+    """An image was brought from its registry into the image cache. One without a `ref` is there under its digest."""
+
+    images: tuple[PushedImage, ...]
+    bytes_received: int = 0
+
+
 class ImageRemovalRequested(Event, frozen=True, omit_defaults=True, tag="image.removal_requested"):
     """Names and digests shall leave the image cache; with `partial` also what interrupted pushes and pulls left."""
 
@@ -536,6 +543,27 @@ class ImageLost(Event, frozen=True, omit_defaults=True, tag="image.lost"):
 
     refs: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
+
+
+# --- registries --------------------------------------------------------------------------------------------------
+
+
+class RegistryConfigured(Event, frozen=True, omit_defaults=True, tag="registry.configured"):
+    """How a registry is to be reached from now on. `secret` (user and password) and `ca` (certificates to trust) are
+    names in the sealed store."""
+
+    host: str
+    username: str = ""
+    secret: str = ""
+    ca: str = ""
+    ca_bytes: int = 0
+    plain_http: bool = False
+
+
+class RegistryForgotten(Event, frozen=True, omit_defaults=True, tag="registry.forgotten"):
+    """Nothing is known of the registry any more."""
+
+    host: str
 
 
 # --- the daemon and the journal itself ---------------------------------------------------------------------------
@@ -629,10 +657,13 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     NetworkDetached,
     NetworkDrifted,
     ImagePushed,
+    ImagePulled,
     ImageRemovalRequested,
     ImageRemoved,
     ImageFound,
     ImageLost,
+    RegistryConfigured,
+    RegistryForgotten,
     DaemonStarted,
     DaemonStopped,
     EmergencyRecovered,

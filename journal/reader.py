@@ -23,7 +23,7 @@ PREFIX_BYTES = 400
 
 def objects_of(body: dict[str, Any]) -> tuple[str, ...]:
     """The objects that an entry speaks of, from its plain body: by these `history NAME` finds it."""
-    names = [body.get("name"), body.get("object")]
+    names = [body.get("name"), body.get("object"), body.get("host")]
     names.extend(_listed(body, "objects"))
     names.extend(_listed(body, "refs"))
     names.extend(item.get("name") for item in _listed(body, "items") if isinstance(item, dict))
@@ -61,6 +61,7 @@ class _Named(msgspec.Struct, frozen=True, gc=False):
 
     name: str = ""
     object: str = ""
+    host: str = ""
     objects: tuple[str, ...] = ()
     items: tuple[_Item, ...] = ()
     refs: tuple[str, ...] = ()
@@ -79,7 +80,7 @@ def objects_in(stored: Stored) -> tuple[str, ...]:
     except UNREADABLE:
         return objects_of(plain(stored))
     names = (
-        *(body.name, body.object),
+        *(body.name, body.object, body.host),
         *(*body.objects, *body.refs),
         *(item.name for item in body.items),
         *(image.pin.ref for image in body.images),

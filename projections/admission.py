@@ -29,11 +29,13 @@ from projections.intents import (
     Apply,
     ChangeRole,
     CollectImages,
+    ConfigureRegistry,
     CreateVolume,
     Declared,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    ForgetRegistry,
     Intent,
     RemoveImage,
     RemoveKey,
@@ -46,6 +48,7 @@ from projections.intents import (
 )
 from projections.phases import LIVE
 from projections.refusals import Refusal, about, conflict, invalid, lacks, missing, no_workload, refused, wrong_phase
+from projections.registries import admit_registry
 from projections.rules import check_change, check_spec, check_takes
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
@@ -74,6 +77,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return events if isinstance(events, Refusal) else Admitted(events)
         case RemoveImage():
             return _remove_image(machine, intent)
+        case ConfigureRegistry() | ForgetRegistry():
+            said = admit_registry(machine, intent)
+            return said if isinstance(said, Refusal) else Admitted(said)
         case CollectImages():
             leaving = collectable(machine, intent.everything)
             return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))

@@ -17,6 +17,7 @@ from journal.events import (
     Event,
     ImageFound,
     ImageLost,
+    ImagePulled,
     ImagePushed,
     ImageRemovalRequested,
     ImageRemoved,
@@ -30,6 +31,8 @@ from journal.events import (
     OperatorRemoved,
     OperatorRoleChanged,
     OperatorsReset,
+    RegistryConfigured,
+    RegistryForgotten,
     SnapshotDeleteRequested,
     SnapshotRemoved,
     SnapshotRequested,
@@ -170,6 +173,15 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"another hand was there: {event.name + ': ' if event.name else ''}{event.what}"
         case ImagePushed():
             return ", ".join(f"{image.pin.ref} is {image.pin.platform_digest[:19]}" for image in event.images)
+        case ImagePulled():
+            names = ", ".join(image.pin.ref or image.pin.index_digest[:19] for image in event.images)
+            return f"{names} pulled, {event.bytes_received} B received"
+        case RegistryConfigured():
+            ways = [f"as {event.username}" if event.username else "", "with its own CA" if event.ca else ""]
+            how = ", ".join(filter(None, [*ways, "without TLS" if event.plain_http else ""]))
+            return f"registry {event.host} is to be reached {how or 'as any other'}"
+        case RegistryForgotten():
+            return f"nothing is known of the registry {event.host} any more"
         case ImageRemovalRequested():
             return f"{_images(event.refs, event.digests, event.partial)} shall leave the image cache"
         case ImageRemoved():

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 
 from journal.entry import Header
 from journal.events import Event
-from projections import boots, calls, images, network, operators, volumes, workloads
+from projections import boots, calls, images, network, operators, registries, volumes, workloads
 from projections.state import Machine
 
-FOLD_VERSION = 4
+FOLD_VERSION = 5
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]
@@ -21,6 +21,7 @@ HANDLERS: dict[type[Event], Handler] = {
     **boots.HANDLERS,
     **calls.HANDLERS,
     **images.HANDLERS,
+    **registries.HANDLERS,
     **network.HANDLERS,
     **operators.HANDLERS,
     **volumes.HANDLERS,

@@ -8,6 +8,7 @@ from journal.entry import Header
 from journal.events import (
     ImageFound,
     ImageLost,
+    ImagePulled,
     ImagePushed,
     ImageRemovalRequested,
     ImageRemoved,
@@ -70,13 +71,13 @@ def collectable(machine: Machine, everything: bool) -> Leaving:
 # --- the fold ----------------------------------------------------------------------------------------------------
 
 
-def _arrived(machine: Machine, header: Header, image: PushedImage) -> None:
+def _arrived(machine: Machine, header: Header, image: PushedImage, pulled: bool = False) -> None:
     """The image is here, and its name (if it has one) means it. What was to leave before, stays."""
     pin = image.pin
     machine.cached[pin.index_digest] = CachedDigest(pin.index_digest, pin.platform_digest, image.size_bytes, header.seq)
     machine.leaving.pop(pin.index_digest, None)
     if pin.ref:
-        machine.images[pin.ref] = Image(pin, image.size_bytes, header.seq, header.at)
+        machine.images[pin.ref] = Image(pin, image.size_bytes, header.seq, header.at, pulled)
         machine.leaving.pop(pin.ref, None)
 
 
@@ -84,6 +85,12 @@ def image_pushed(machine: Machine, header: Header, event: ImagePushed) -> None:
     """The names now mean these digests; workloads stay pinned to what they were applied with."""
     for image in event.images:
         _arrived(machine, header, image)
+
+
+def image_pulled(machine: Machine, header: Header, event: ImagePulled) -> None:
+    """The same; and what the names mean came from their registry, where it can be asked for again."""
+    for image in event.images:
+        _arrived(machine, header, image, pulled=True)
 
 
 def image_found(machine: Machine, header: Header, event: ImageFound) -> None:
@@ -121,6 +128,7 @@ def _forget(machine: Machine, refs: tuple[str, ...], digests: tuple[str, ...]) -
 
 HANDLERS: Handlers = {
     ImagePushed: image_pushed,
+    ImagePulled: image_pulled,
     ImageRemovalRequested: removal_requested,
     ImageRemoved: image_removed,
     ImageFound: image_found,

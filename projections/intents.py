@@ -168,5 +168,24 @@ class CollectImages(msgspec.Struct, frozen=True):
 
 KeyIntent = Adopt | AddKey | RemoveKey | ChangeRole
 VolumeIntent = CreateVolume | ResizeVolume | DeleteVolume | TakeSnapshot | DeleteSnapshot | RestoreVolume
-ImageIntent = RemoveImage | CollectImages
+
+
+class ConfigureRegistry(msgspec.Struct, frozen=True):
+    """Reach a registry like this. `secret` and `ca` are names in the sealed store, or nothing."""
+
+    host: str
+    username: str = ""
+    secret: str = ""
+    ca: str = ""
+    ca_bytes: int = 0
+    plain_http: bool = False
+
+
+class ForgetRegistry(msgspec.Struct, frozen=True):
+    """Know nothing of a registry any more."""
+
+    host: str
+
+
+ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
 Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent

@@ -153,12 +153,13 @@ class Network(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """An image name and what it means since it was last pushed, pulled or found."""
+    """An image name and what it means since it was last pushed, pulled or found. `pulled`: its registry said so."""
 
     pin: ImagePin
     size_bytes: int
     seq: int
     pushed_at: int
+    pulled: bool = False
 
 
 class CachedDigest(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -168,6 +169,18 @@ class CachedDigest(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     platform_digest: str
     size_bytes: int
     seq: int
+
+
+class Registry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How a registry is to be reached. `secret` and `ca` are names in the sealed store."""
+
+    host: str
+    seq: int
+    at: int
+    username: str = ""
+    secret: str = ""
+    ca: str = ""
+    plain_http: bool = False
 
 
 class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -234,6 +247,7 @@ class Machine(msgspec.Struct):
     images: dict[str, Image] = {}
     cached: dict[str, CachedDigest] = {}
     leaving: dict[str, int] = {}
+    registries: dict[str, Registry] = {}
     calls: dict[CallKey, CallRecord] = {}
     streams: dict[int, OpenStream] = {}
     boot: Boot | None = None
@@ -263,6 +277,7 @@ class Machine(msgspec.Struct):
             images=dict(self.images),
             cached=dict(self.cached),
             leaving=dict(self.leaving),
+            registries=dict(self.registries),
             calls=dict(self.calls),
             streams=dict(self.streams),
             boot=self.boot,

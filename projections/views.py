@@ -135,6 +135,8 @@ _MORE_2: Fields = {
         "host_binds",
     ),
     "Operator": ("kid", "public_key", "name", "role", "added_by", "added_at", "seq"),
+    "Image": ("pulled",),
+    "Registry": ("host", "seq", "at", "username", "secret", "ca", "plain_http"),
     "CachedDigest": ("index_digest", "platform_digest", "size_bytes", "seq"),
 }
 _FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}
@@ -178,6 +180,7 @@ def _tree_2(machine: Machine, fields: Fields) -> dict[str, Any]:
         "claimable_since": _plain(machine.claimable_since, fields),
         "cached": _plain(machine.cached, fields),
         "leaving": dict(machine.leaving),
+        "registries": _plain(machine.registries, fields),
     }
 
 

@@ -1,5 +1,6 @@
 """ImageService and ImageCacheService: archives in, names out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -13,11 +14,13 @@ from capsuled.image_cache import ImageCache, Removal
 from capsuled.rpc import caller_of, refuse
 from capsuled.streams import OpenStream, opened
 from effects.errors import ImageMissing
-from effects.images.protocol import CachedImage, ImageStore
+from effects.images.protocol import CachedImage, ImageStore, Progress
 from effects.images.reference import BadReference, normalise
 from projections.images import names_of, users
 from projections.intents import CollectImages, RemoveImage
 from projections.state import Machine
+
+PROGRESS_S = 0.2
 
 
 class ImageService(ImageServiceServicer):
@@ -63,8 +66,27 @@ class ImageService(ImageServiceServicer):
 class ImageCacheService(ImageCacheServiceServicer):
     """See proto/capsule/v1/image_cache.proto."""
 
-    def __init__(self, cache: ImageCache) -> None:
+    def __init__(self, engine: Engine, cache: ImageCache) -> None:
+        self._engine = engine
         self._cache = cache
+
+    async def Pull(
+        self, request: image_cache_pb2.ImagePullRequest, context: Any
+    ) -> AsyncIterator[image_cache_pb2.ImagePullProgress]:
+        """Progress now and then, and the image at the end."""
+        ref = reference_of(request.ref)
+        caller, progress = caller_of(context, "ImageCacheService.Pull"), Progress()
+        async with opened(self._engine, caller, ref) as stream:
+            pull = asyncio.ensure_future(self._cache.pull(ref, progress, stream, caller))
+            try:
+                while not (await asyncio.wait((pull,), timeout=PROGRESS_S))[0]:
+                    yield _progress(ref, progress)
+                image = pull.result()
+            finally:
+                pull.cancel()
+                await asyncio.gather(pull, return_exceptions=True)
+                stream.bytes_in = progress.received_bytes
+        yield _progress(ref, progress, _message(self._engine.machine, image))
 
     async def Remove(self, request: image_cache_pb2.ImageRemoveRequest, context: Any) -> image_cache_pb2.ImageRemoval:
         """Answers when it is gone."""
@@ -83,14 +105,19 @@ class ImageCacheService(ImageCacheServiceServicer):
         return _removal(await self._cache.remove(intent, caller))
 
 
+def reference_of(text: str) -> str:
+    """The image that an operator means, in full. Raises Refused."""
+    try:
+        return normalise(text)
+    except BadReference as error:
+        refuse("INVALID_ARGUMENT", "BAD_IMAGE", str(error), "ref")
+
+
 def record_of(text: str) -> str:
     """The cache's record that an operator means: a name in full, or a digest. Raises Refused."""
     if text.startswith("sha256:"):
         return text
-    try:
-        normal = normalise(text)
-    except BadReference as error:
-        refuse("INVALID_ARGUMENT", "BAD_IMAGE", str(error), "ref")
+    normal = reference_of(text)
     return normal.partition("@")[2] or normal
 
 
@@ -108,6 +135,18 @@ def _message(machine: Machine, image: CachedImage) -> pb.Image:
             if workload.spec.image.index_digest != image.index_digest
             and any(one.image.index_digest == image.index_digest for one in workload.revisions)
         ],
+    )
+
+
+def _progress(ref: str, progress: Progress, image: pb.Image | None = None) -> image_cache_pb2.ImagePullProgress:
+    return image_cache_pb2.ImagePullProgress(
+        ref=ref,
+        total_bytes=progress.total_bytes,
+        done_bytes=progress.done_bytes,
+        received_bytes=progress.received_bytes,
+        layers=progress.layers,
+        unpacked=progress.unpacked,
+        image=image,
     )
 
 

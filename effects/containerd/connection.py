@@ -1,5 +1,6 @@
 """A connection to one containerd: its channel, its services, and its errors in this house's words."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -32,7 +33,8 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Connection:
-    """Lazy stubs over one channel. `metadata` must go with every call."""
+    """Lazy stubs over one channel. `metadata` must go with every call; `clearing` is held by who puts right what an
+    earlier containerd left."""
 
     def __init__(self, address: Path) -> None:
         self.address = address
@@ -51,6 +53,7 @@ class Connection:
                 ("grpc.use_local_subchannel_pool", 1),
             ],
         )
+        self.clearing = asyncio.Lock()
         self.metadata: Metadata = (("containerd-namespace", NAMESPACE),)
 
     @cached_property

@@ -26,6 +26,7 @@ from containerdapi import (
     tasks_pb2,
 )
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.snapshots import prepared
 from effects.containers import names
 from effects.containers.birth import Births
 from effects.containers.cgroups import killed
@@ -192,11 +193,8 @@ class ContainerdDriver:
         snapshots = self._connection.snapshots
         # The label keeps it from garbage collection in the moment before its container exists.
         labels = {names.NAME: run.name, names.UID: str(run.uid), "containerd.io/gc.root": "1"}
-        request = snapshots_pb2.PrepareSnapshotRequest(
-            snapshotter=SNAPSHOTTER, key=key, parent=rootfs.chain_id, labels=labels
-        )
         try:
-            mounts = (await snapshots.Prepare(request, metadata=self._metadata)).mounts
+            mounts = await prepared(self._connection, key, rootfs.chain_id, labels, self._metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() == _EXISTS:
                 with tolerated():

@@ -1,9 +1,9 @@
 """The image cache in containerd: archives in, names to digests, and out again."""
 
 import asyncio
-import platform
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import grpc
 
@@ -12,6 +12,7 @@ from effects.containerd.connection import Connection, tolerated, translated
 from effects.errors import ImageMissing, ImageUnreadable, WrongArchitecture
 from effects.images.archive import Archive, ArchivedImage
 from effects.images.content import ContentStore
+from effects.images.fetch import Fetcher
 from effects.images.intake import Intake
 from effects.images.leases import Lease, Leases
 from effects.images.oci import (
@@ -24,10 +25,13 @@ from effects.images.oci import (
     parse_facts,
     stored_bytes,
 )
-from effects.images.protocol import Announced, CachedImage, ImageDetails, Named
+from effects.images.platform import architecture
+from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
+from effects.images.registry import Registry
+from effects.images.retries import Sleep
 from effects.images.rootfs import Unpacker
+from journal.specs import ImagePin
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
 _SIZE_LABEL = "capsule.size"
 _PLATFORM_LABEL = "capsule.platform"
 
@@ -35,13 +39,15 @@ _PLATFORM_LABEL = "capsule.platform"
 class ContainerdImages:
     """The images of one containerd. See the protocol."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, registry: Registry, sleep: Sleep = asyncio.sleep) -> None:
         self._connection = connection
         self._content = ContentStore(connection)
         self._leases = Leases(connection)
         self.unpacker = Unpacker(connection, self._content, self._leases)
         self.naming = asyncio.Lock()
-        self._architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
+        self._architecture = architecture()
+        self._fetcher = Fetcher(self._content, self.unpacker, registry, self._architecture, sleep)
+        self._pulling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -65,6 +71,22 @@ class ContainerdImages:
                 if named is not None:
                     named(cached)
         return tuple(one for one in cached if one.is_name)
+
+    async def pull(
+        self, pin: ImagePin, *, moves: bool, progress: Progress | None = None, named: Named | None = None
+    ) -> tuple[CachedImage, ...]:
+        """See the protocol. Of several who want the same image, one fetches it."""
+        pulling = self._pulling.setdefault(pin.index_digest, asyncio.Lock())
+        async with pulling, self._leases.taken() as lease:
+            fetched = await self._fetcher.fetch(pin, lease, progress or Progress())
+            names = (pin.ref,) if moves and "@" not in pin.ref else ()
+            labels = {_SIZE_LABEL: str(fetched.size_bytes), _PLATFORM_LABEL: pin.platform_digest}
+            async with self.naming:
+                records = (pin.index_digest, *names)
+                cached = tuple([await self._record(ref, fetched.target, labels, lease) for ref in records])
+                if named is not None:
+                    named(cached)
+        return cached
 
     async def _store(self, image: ArchivedImage, lease: Lease) -> None:
         for digest, labels in image.labels.items():

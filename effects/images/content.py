@@ -1,6 +1,7 @@
 """containerd's content store: blobs in and out, by digest. A blob that was cut off in the middle is continued."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -16,6 +17,7 @@ from effects.images.leases import Lease
 JSON_BYTES = 8 << 20
 _LOCKED_TRIES = 50
 _LOCKED_WAIT_S = 0.1
+_SETTLE_S = 2.0
 
 Source = Callable[[int], AsyncGenerator[bytes, None]]
 """A blob's bytes from an offset on."""
@@ -106,9 +108,13 @@ class ContentStore:
             if offset > size:
                 await self._abort(ref, lease)
                 offset = await write.begin()
-            async with aclosing(source(offset)) as chunks:
-                async for chunk in chunks:
-                    await write.chunk(chunk)
+            try:
+                async with aclosing(source(offset)) as chunks:
+                    async for chunk in chunks:
+                        await write.chunk(chunk)
+            except BaseException:
+                await write.settle()
+                raise
             return await write.commit(labels)
         except _Exists as exists:
             if digest:
@@ -170,8 +176,8 @@ class _Write:
         for _ in range(_LOCKED_TRIES):
             self.close()
             self._call = self._content.Write(metadata=self._lease.metadata)
+            await self._write(action=content_pb2.STAT)
             try:
-                await self._call.write(content_pb2.WriteContentRequest(**self._fields, action=content_pb2.STAT))
                 self._offset = int((await self._call.read()).offset)
                 return self._offset
             except grpc.aio.AioRpcError as error:
@@ -193,6 +199,12 @@ class _Write:
         await self._answered()
         return self._digest
 
+    async def settle(self) -> None:
+        """Nothing more comes: let what was sent be taken, so that it can be continued."""
+        with contextlib.suppress(DriverError, _Exists, TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                await self._answered()
+
     def close(self) -> None:
         """Let go; what was not committed stays as a part."""
         if self._answer is not None:
@@ -202,11 +214,14 @@ class _Write:
 
     async def _send(self, **fields: Any) -> None:
         await self._answered()
+        await self._write(**fields)
+        self._answer = asyncio.ensure_future(self._call.read())
+
+    async def _write(self, **fields: Any) -> None:
         try:
             await self._call.write(content_pb2.WriteContentRequest(**self._fields, **fields))
         except (asyncio.InvalidStateError, grpc.aio.AioRpcError) as broken:
             raise RuntimeUnavailable("containerd has broken off a write; the work goes on by itself") from broken
-        self._answer = asyncio.ensure_future(self._call.read())
 
     async def _answered(self) -> None:
         """The last thing sent was taken."""

@@ -141,6 +141,17 @@ def stored_bytes(manifest: Manifest, *documents: Descriptor) -> int:
     return sum(parts.values())
 
 
+class _Typed(msgspec.Struct, frozen=True, rename="camel"):
+    media_type: str = ""
+    manifests: tuple[msgspec.Raw, ...] | None = None
+
+
+def media_type_of(content: bytes) -> str:
+    """What kind of document this is: as it says itself, else by its form."""
+    typed = parse(content, _Typed, "manifest")
+    return typed.media_type or (MANIFEST_TYPE if typed.manifests is None else INDEX_TYPES[0])
+
+
 def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
     """The name of each layer on top of those below it, as the specification defines it."""
     chain: list[str] = []

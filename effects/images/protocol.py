@@ -42,12 +42,15 @@ class Announced(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct):
-    """How far a pull is, for people: counted on, never journaled. `done_bytes` are on this machine."""
+    """How far a pull is, for people: counted on, never journaled. `done_bytes` are on this machine, `received_bytes` of
+    them came over the network now; `unpacking` is 1 while a layer is being unpacked."""
 
     total_bytes: int = 0
     done_bytes: int = 0
+    received_bytes: int = 0
     layers: int = 0
     unpacked: int = 0
+    unpacking: int = 0
 
 
 class ImageDetails(msgspec.Struct, frozen=True):
@@ -78,6 +81,13 @@ class ImageStore(Protocol):
     ) -> tuple[CachedImage, ...]:
         """Load an OCI or docker-save archive; all of its images or none. `name` names one that carries none.
         Raises ImageUnreadable, ImageCorrupt, WrongArchitecture, NoSpace, RuntimeUnavailable."""
+        ...
+
+    async def pull(
+        self, pin: ImagePin, *, moves: bool, progress: Progress | None = None, named: Named | None = None
+    ) -> tuple[CachedImage, ...]:
+        """The image of a pin is here, fetched from its registry as far as it was not, and unpacked. `moves`: the pin's
+        name means it from now on; else only its digest does. Raises DriverError."""
         ...
 
     async def observe(self) -> tuple[CachedImage, ...]:

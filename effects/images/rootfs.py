@@ -10,6 +10,7 @@ import msgspec
 
 from containerdapi import diff_pb2, snapshots_pb2, types_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.snapshots import prepared
 from effects.containers.spec import ImageConfig
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
@@ -143,9 +144,8 @@ class Unpacker:
         snapshots, metadata = self._connection.snapshots, lease.metadata
         await self._drop_left()
         key, committed = f"{_SCRATCH}{uuid.uuid4().hex} {chain_id}", False
-        prepare = snapshots_pb2.PrepareSnapshotRequest(snapshotter=SNAPSHOTTER, key=key, parent=parent)
         try:
-            mounts = (await snapshots.Prepare(prepare, metadata=metadata)).mounts
+            mounts = await prepared(self._connection, key, parent, {}, metadata)
             blob = types_pb2.Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
             request = diff_pb2.ApplyRequest(diff=blob, mounts=mounts)
             applied = (await self._connection.diff.Apply(request, metadata=metadata)).applied

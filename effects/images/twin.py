@@ -7,7 +7,6 @@ real cache do: a runtime that does not answer, a disk that fills up in a blob or
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
 
 import msgspec
 
@@ -19,7 +18,10 @@ from effects.errors import (
     RuntimeUnavailable,
     WrongArchitecture,
 )
-from effects.images.protocol import Announced, CachedImage, ImageDetails, Named
+from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
+from effects.images.registry_twin import Registries, TwinRegistry
+from effects.images.twin_image import TwinImage, TwinLayer
+from journal.specs import ImagePin
 
 Step = Callable[[str], Awaitable[None]]
 """Awaited before and after everything a driver does to the world; may delay, raise, or never return."""
@@ -27,32 +29,6 @@ Step = Callable[[str], Awaitable[None]]
 
 async def _no_step(point: str) -> None:
     """Nothing happens between two steps."""
-
-
-Damage = Literal["", "missing", "corrupt", "unreadable"]
-
-
-class TwinLayer(msgspec.Struct, frozen=True):
-    """A layer of `size` bytes. `damage`: it does not come at all, is not what its digest says, or is no layer."""
-
-    digest: str
-    size: int
-    damage: Damage = ""
-
-
-class TwinImage(msgspec.Struct, frozen=True):
-    """An image. Its archive is this in JSON, a newline, and its layers' bytes."""
-
-    names: tuple[str, ...]
-    index_digest: str
-    platform_digest: str
-    layers: tuple[TwinLayer, ...] = ()
-    architecture: str = "amd64"
-
-    @property
-    def size_bytes(self) -> int:
-        """Its size as stored."""
-        return sum(layer.size for layer in self.layers)
 
 
 class CacheWorld:
@@ -95,10 +71,12 @@ class CacheWorld:
 class TwinImages:
     """An image cache on a world. See the protocol."""
 
-    def __init__(self, world: CacheWorld, step: Step = _no_step) -> None:
+    def __init__(self, world: CacheWorld, step: Step = _no_step, registry: TwinRegistry | None = None) -> None:
         self._world = world
         self._step = step
+        self._registry = registry or TwinRegistry(Registries(), step)
         self._active: list[set[str]] = []
+        self._writing: dict[str, asyncio.Lock] = {}
         self.naming = asyncio.Lock()
 
     @asynccontextmanager
@@ -148,8 +126,11 @@ class TwinImages:
             skipped = {one.digest: one.skipped for one in announced}
             for image in images:
                 for layer in image.layers:
-                    if layer.damage != "missing":
-                        await source.skip(await self._blob(layer, held, skipped.get(layer.digest, 0), source))
+                    if layer.damage == "missing":
+                        continue
+                    async with self._lock(layer.digest):
+                        left = await self._blob(layer, held, skipped.get(layer.digest, 0), source)
+                    await source.skip(left)
             for image in images:
                 await self._finish(image)
             async with self.naming:
@@ -157,6 +138,46 @@ class TwinImages:
                 if named is not None:
                     named(cached)
         return tuple(one for one in cached if one.is_name)
+
+    async def pull(
+        self, pin: ImagePin, *, moves: bool, progress: Progress | None = None, named: Named | None = None
+    ) -> tuple[CachedImage, ...]:
+        """See the protocol."""
+        known = self._world.records.get(pin.index_digest)
+        async with self._try() as held:
+            image = known or self._registry.registries.image(pin.index_digest)
+            progress = progress or Progress()
+            progress.total_bytes = image.size_bytes
+            for layer in image.layers:
+                async with self._lock(layer.digest):
+                    await self._fetch(layer, held, progress)
+            await self._finish(image)
+            async with self.naming:
+                names = (pin.ref,) if moves and "@" not in pin.ref else ()
+                cached = tuple([await self._record(ref, image) for ref in (pin.index_digest, *names)])
+                if named is not None:
+                    named(cached)
+        return cached
+
+    async def _fetch(self, layer: TwinLayer, held: set[str], progress: Progress) -> None:
+        world = self._world
+        await self._step("blob")
+        held.add(layer.digest)
+        if layer.digest in world.blobs:
+            return
+        had = world.parts.get(layer.digest, 0)
+        async for size in self._registry.layer(layer, had):
+            had += size
+            world.parts[layer.digest] = had
+            progress.received_bytes += size
+        await self._step("commit")
+        world.parts.pop(layer.digest, None)
+        if layer.damage == "corrupt":
+            raise ImageCorrupt(f"the registry sends something else than {layer.digest}")
+        world.blobs[layer.digest] = layer.size
+
+    def _lock(self, digest: str) -> asyncio.Lock:
+        return self._writing.setdefault(digest, asyncio.Lock())
 
     async def _blob(self, layer: TwinLayer, held: set[str], skipped: int, source: "_Lines") -> int:
         """Take a layer's bytes in; how many of them are left in the stream, because they are here already."""
@@ -173,7 +194,7 @@ class TwinImages:
             had += await source.some(layer.size - had)
             world.parts[layer.digest] = had
         await self._step("commit")
-        del world.parts[layer.digest]
+        world.parts.pop(layer.digest, None)
         if layer.damage == "corrupt":
             raise ImageCorrupt(f"a blob of the image is not what its digest {layer.digest} says")
         world.blobs[layer.digest] = layer.size
@@ -202,10 +223,13 @@ class TwinImages:
             raise ImageUnreadable("the archive does not say the image's name: give one with `--name`")
         found = []
         for ref in (image.index_digest, *names):
-            await self._step("name")
-            self._world.record(ref, image)
-            found.append(_cached(ref, image))
+            found.append(await self._record(ref, image))
         return found
+
+    async def _record(self, ref: str, image: TwinImage) -> CachedImage:
+        await self._step("name")
+        self._world.record(ref, image)
+        return _cached(ref, image)
 
     async def observe(self) -> tuple[CachedImage, ...]:
         """See the protocol."""

@@ -1,12 +1,14 @@
 """The image cache as an operator sees it."""
 
+import json
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import SERVE, Daemon, manifest
-from tests.support.images import Sample, oci_archive
+from tests.support.images import Sample, blobs, oci_archive
+from tests.support.registry import PASSWORD, USER, registry
 from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
@@ -89,3 +91,48 @@ def test_a_bad_image_says_what_is_wrong_and_is_an_event(capsule: Daemon, tmp_pat
         assert done.returncode == 1 and words in done.stderr, done.stderr
         closed = capsule.history("--type", "stream.closed")[-1]["body"]
         assert (closed["outcome"], closed["reason"]) == ("failed", reason)
+
+
+def test_a_login_is_tried_kept_sealed_and_forgotten(capsule: Daemon, tmp_path: Path) -> None:
+    with registry(tls=True, auth="token") as running:
+        assert running.ca is not None
+        ref, ca = running.push(Sample(name=""), "secret/web:1"), str(running.ca.certificate_file)
+        unknown = capsule.ctl("image", "pull", ref)
+        assert unknown.returncode == 1 and f"image login {running.host} --ca FILE" in unknown.stderr
+        login = ["image", "login", running.host, "-u", USER, "--password-stdin", "--ca", ca]
+        wrong = capsule.ctl(*login, stdin="wrong\n")
+        assert wrong.returncode == 1 and "incorrect username or password" in wrong.stderr
+        assert capsule.data("image", "logins") == []
+        capsule.good(*login, stdin=PASSWORD + "\n")
+        (known,) = capsule.data("image", "logins")
+        assert (known["host"], known["username"], known["ownCa"]) == (running.host, USER, True)
+        pulled = capsule.good("image", "pull", ref)
+        assert pulled == f"{ref}  {blobs(Sample(name='')).manifest['digest']}\n"
+        assert named(capsule, ref)["sizeBytes"] == sum(map(len, blobs(Sample(name="")).content.values()))
+        (event,) = capsule.history(ref, "--type", "image.pulled")
+        assert event["body"]["bytes_received"] > 900_000
+        assert capsule.good("image", "pull", ref) == pulled
+        sealed = set((capsule.state / "sealed").iterdir())
+        capsule.good("image", "logout", running.host)
+        assert len(sealed - set((capsule.state / "sealed").iterdir())) == 2
+        assert capsule.ctl("image", "pull", ref).returncode == 1
+        assert capsule.ctl("image", "logout", running.host).returncode == 1
+        capsule.good("image", "rm", ref)
+    everything = json.dumps(capsule.history())
+    assert PASSWORD not in everything and "BEGIN CERTIFICATE" not in everything
+    assert PASSWORD not in capsule.output()
+
+
+def test_a_pull_that_cannot_be_says_why(capsule: Daemon) -> None:
+    with registry() as running:
+        running.push(Sample(), "web:1")
+        missing = capsule.ctl("image", "pull", f"{running.host}/web:2")
+        assert missing.returncode == 1 and "manifest unknown" in missing.stderr
+        host = running.host
+    down = capsule.ctl("image", "pull", f"{host}/web:1")
+    assert down.returncode == 1 and f"{host} cannot be reached: Connection refused" in down.stderr
+    closed = [event["body"] for event in capsule.history("--type", "stream.closed")][-2:]
+    assert [one["reason"] for one in closed] == ["IMAGE_NOT_FOUND", "REGISTRY_UNREACHABLE"]
+    assert capsule.ctl("image", "pull", "Not:A:Name").returncode == 1
+    assert capsule.ctl("image", "login", host).returncode == 1
+    assert capsule.ctl("image", "login", host, "-u", "me").returncode == 2

@@ -24,7 +24,8 @@ from effects.actions import Actions
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import DriverError, NoSpace, RuntimeUnavailable
-from effects.images.twin import CacheWorld, TwinImage, TwinImages, TwinLayer
+from effects.images.twin import CacheWorld, TwinImages
+from effects.images.twin_image import TwinImage, TwinLayer
 from effects.network.twin import Cables, TwinNetwork
 from effects.planner import plan
 from effects.runner import Runner

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from effects.images.twin import TwinImage, TwinLayer
+from effects.images.twin_image import TwinImage, TwinLayer
 from tools.demo_image import descriptor, digest
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -17,6 +17,13 @@ from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
 from effects.images.containerd_store import ContainerdImages
+from effects.images.registry import Access
+from effects.images.registry_http import HttpRegistry
+
+
+async def _at_once(seconds: float) -> None:
+    """No back-off: what is to be waited for is told by the test."""
+    await asyncio.sleep(0)
 
 
 class Runtime:
@@ -28,7 +35,9 @@ class Runtime:
         self.paths = paths_under(directory / "containerd", run)
         self.cgroup = f"/capsule-test-{uuid.uuid4().hex[:8]}"
         self.connection = Connection(self.paths.address)
-        self.images = ContainerdImages(self.connection)
+        self.access: dict[str, Access] = {}
+        self.registry = HttpRegistry(lambda host: self.access.get(host, Access(host)))
+        self.images = ContainerdImages(self.connection, self.registry, _at_once)
         self.logs = directory / "logs"
         self.containers = ContainerdDriver(
             self.connection,
@@ -66,6 +75,7 @@ class Runtime:
         assert self._supervised is not None
         for run in await self.containers.observe():
             await self.containers.remove_workload(run.name, run.uid)
+        await self.registry.close()
         await self.connection.close()
         self._supervised.cancel()
         await asyncio.gather(self._supervised, return_exceptions=True)

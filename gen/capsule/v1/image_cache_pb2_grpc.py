@@ -34,6 +34,11 @@ class ImageCacheServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Pull = channel.unary_stream(
+                '/capsule.v1.ImageCacheService/Pull',
+                request_serializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullProgress.FromString,
+                _registered_method=True)
         self.Remove = channel.unary_unary(
                 '/capsule.v1.ImageCacheService/Remove',
                 request_serializer=capsule_dot_v1_dot_image__cache__pb2.ImageRemoveRequest.SerializeToString,
@@ -48,6 +53,13 @@ class ImageCacheServiceStub:
 
 class ImageCacheServiceServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def Pull(self, request, context):
+        """Bring an image from its registry; its name means what it means there now. The last message has `image`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Remove(self, request, context):
         """Take a name out, and with its last name the image. Refused while a workload uses it.
@@ -66,6 +78,11 @@ class ImageCacheServiceServicer:
 
 def add_ImageCacheServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Pull': grpc.unary_stream_rpc_method_handler(
+                    servicer.Pull,
+                    request_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullProgress.SerializeToString,
+            ),
             'Remove': grpc.unary_unary_rpc_method_handler(
                     servicer.Remove,
                     request_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImageRemoveRequest.FromString,
@@ -86,6 +103,33 @@ def add_ImageCacheServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ImageCacheService:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Pull(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/capsule.v1.ImageCacheService/Pull',
+            capsule_dot_v1_dot_image__cache__pb2.ImagePullRequest.SerializeToString,
+            capsule_dot_v1_dot_image__cache__pb2.ImagePullProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Remove(request,

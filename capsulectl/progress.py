@@ -1,0 +1,50 @@
+"""A line that shows how far something is: on a terminal only, and gone when it is done."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from capsulectl.render import size
+
+REDRAW_S = 0.1
+BAR_CHARS = 24
+
+Show = Callable[[str, int, int, str], None]
+"""(what, bytes done, bytes in all or 0, words about the step)"""
+
+
+@contextmanager
+def bar(quiet: bool = False) -> Iterator[Show]:
+    """What is shown in the block is drawn over and over in one line of standard error; off a terminal, nothing is."""
+    stream = sys.stderr
+    if quiet or not stream.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda what, done, total, words: None
+        return
+    drawn_s = 0.0
+
+    def show(what: str, done: int, total: int, words: str) -> None:
+        nonlocal drawn_s
+        now = time.monotonic()
+        if now - drawn_s >= REDRAW_S or done == total:
+            drawn_s = now
+            width = shutil.get_terminal_size().columns - 1
+            stream.write(f"\r\x1b[K{line(what, done, total, words)[:width]}")
+            stream.flush()
+
+    try:
+        yield show
+    finally:
+        stream.write("\r\x1b[K")
+        stream.flush()
+
+
+def line(what: str, done: int, total: int, words: str) -> str:
+    """One state of the bar."""
+    if not total:
+        return f"{what}  {size(done) if done else ''}  {words}".rstrip()
+    filled = BAR_CHARS * min(done, total) // total
+    drawn = "#" * filled + "-" * (BAR_CHARS - filled)
+    return f"{what}  [{drawn}] {size(done)} of {size(total)}  {words}".rstrip()

@@ -1,0 +1,106 @@
+"""`capsulectl image login`, `logout` and `logins`: how registries are reached."""
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from capsule.v1 import registry_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.errors import USAGE, Failure
+from capsulectl.options import COMMON, Common, Output
+from capsulectl.render import age, plain, say, table, write
+
+Host = Annotated[
+    str, Parameter(help="The registry, as it stands in an image's name: a host, and a port if it has one.")
+]
+
+
+def login(
+    host: Host,
+    /,
+    *,
+    user: Annotated[str, Parameter(name=["-u", "--user"], help="Who to be; the password is asked for.")] = "",
+    password_stdin: Annotated[
+        bool, Parameter(name="--password-stdin", negative="", help="Read the password from standard input.")
+    ] = False,
+    ca: Annotated[str, Parameter(name="--ca", help="A file of certificates to trust beside the system's.")] = "",
+    plain_http: Annotated[
+        bool, Parameter(name="--plain-http", negative="", help="It speaks no TLS: everything can be read on the way.")
+    ] = False,
+    no_check: Annotated[bool, Parameter(name="--no-check", negative="", help="Do not try it first.")] = False,
+    common: Common = COMMON,
+) -> None:
+    """Say how a registry is reached: as whom, by whose certificate. The password is kept sealed on the machine.
+
+    Example: capsulectl image login registry.lan:5000 -u me --ca lan-ca.pem
+    """
+    if password_stdin and not user:
+        raise Failure("--password-stdin needs --user", USAGE)
+    request = pb.RegistryLoginRequest(
+        host=host,
+        username=user,
+        password=_password(host, user, password_stdin) if user else "",
+        ca_pem=_certificates(ca) if ca else "",
+        plain_http=plain_http,
+        unchecked=no_check,
+    )
+    connection = Connection(common.capsule)
+    connection.call(connection.registries.Login, request)
+    say(f"{host} is known{f' to {user}' if user else ''}", common.quiet)
+
+
+def _password(host: str, user: str, from_stdin: bool) -> str:
+    if from_stdin:
+        password = sys.stdin.read().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        password = getpass.getpass(f"Password of {user} at {host}: ")
+    else:
+        raise Failure("standard input is no terminal: say `--password-stdin` to read the password from it", USAGE)
+    if not password:
+        raise Failure("the password is empty", USAGE)
+    return password
+
+
+def _certificates(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}", USAGE) from error
+
+
+def logout(host: Host, /, *, common: Common = COMMON) -> None:
+    """Forget a registry: who to be there, its certificates. What was pulled stays.
+
+    Example: capsulectl image logout registry.lan:5000
+    """
+    connection = Connection(common.capsule)
+    connection.call(connection.registries.Logout, pb.RegistryLogoutRequest(host=host))
+    say(f"{host} is forgotten", common.quiet)
+
+
+def logins(*, output: Output = "table", common: Common = COMMON) -> None:
+    """List the registries that something is known of. Passwords are never shown.
+
+    Example: capsulectl image logins
+    """
+    connection = Connection(common.capsule)
+    found = connection.call(connection.registries.List, pb.RegistryListRequest()).registries
+    if output in ("json", "yaml"):
+        write([plain(one) for one in found], output)
+    elif output == "name":
+        for one in found:
+            print(one.host)
+    else:
+        rows = [
+            (
+                one.host,
+                one.username,
+                "none" if one.plain_http else "own CA" if one.own_ca else "system",
+                age(one.since_unix * 1_000_000_000),
+            )
+            for one in found
+        ]
+        print(table(("HOST", "USER", "TLS", "AGE"), rows))

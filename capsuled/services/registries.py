@@ -1,0 +1,110 @@
+"""RegistryService: how registries are reached. Passwords come in here and are sealed; none ever leaves."""
+
+from typing import Any, Protocol
+
+from capsule.v1 import registry_pb2 as pb
+from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
+from capsuled.engine import Engine, Outcome
+from capsuled.registries import sealed_text
+from capsuled.rpc import Refused, caller_of, refuse
+from effects.images.reference import is_host
+from effects.images.registry import Access, Registry
+from projections.intents import ConfigureRegistry, ForgetRegistry
+from projections.refusals import Refusal
+
+CA_BYTES = 256 << 10
+
+
+class Keeper(Protocol):
+    """What keeps secrets."""
+
+    def name_of(self, value: str) -> str:
+        """The keyed hash that stands for `value`."""
+        ...
+
+    def seal(self, value: str) -> str:
+        """Keep `value` and return its name."""
+        ...
+
+    def destroy(self, name: str) -> None:
+        """Delete what is kept under a name."""
+        ...
+
+
+class RegistryService(RegistryServiceServicer):
+    """See proto/capsule/v1/registry.proto."""
+
+    def __init__(self, engine: Engine, registry: Registry, vault: Keeper) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._vault = vault
+
+    async def Login(self, request: pb.RegistryLoginRequest, context: Any) -> pb.RegistryLoginResponse:
+        """Tried, sealed, then journaled."""
+        _check(request)
+        access = Access(request.host, request.username, request.password, request.ca_pem, request.plain_http)
+        if not request.unchecked:
+            await self._registry.check(access)
+        text = sealed_text(request.host, request.username, request.password) if request.username else ""
+        intent = ConfigureRegistry(
+            host=request.host,
+            username=request.username,
+            secret=self._vault.seal(text) if text else "",
+            ca=self._vault.seal(request.ca_pem) if request.ca_pem else "",
+            ca_bytes=len(request.ca_pem.encode()),
+            plain_http=request.plain_http,
+        )
+        # The hash of a call's arguments stands in the journal: here of the sealed value's name, not of the value.
+        bare = pb.RegistryLoginRequest(host=intent.host, username=intent.username, password=intent.secret)
+        bare.MergeFrom(pb.RegistryLoginRequest(ca_pem=intent.ca, plain_http=intent.plain_http))
+        return pb.RegistryLoginResponse(seq=(await self._call(intent, context, "Login", bare)).seq)
+
+    async def Logout(self, request: pb.RegistryLogoutRequest, context: Any) -> pb.RegistryLogoutResponse:
+        """The sealed values go once their registry is forgotten, durably."""
+        outcome = await self._call(ForgetRegistry(request.host), context, "Logout", request)
+        return pb.RegistryLogoutResponse(seq=outcome.seq)
+
+    async def List(self, request: pb.RegistryListRequest, context: Any) -> pb.RegistryListResponse:
+        """By host."""
+        await self._engine.durable()
+        known = self._engine.machine.registries
+        return pb.RegistryListResponse(
+            registries=[
+                pb.Registry(
+                    host=one.host,
+                    username=one.username,
+                    own_ca=bool(one.ca),
+                    plain_http=one.plain_http,
+                    since_unix=one.at // 1_000_000_000,
+                )
+                for _, one in sorted(known.items())
+            ]
+        )
+
+    async def _call(
+        self, intent: ConfigureRegistry | ForgetRegistry, context: Any, method: str, request: Any
+    ) -> Outcome:
+        before = self._kept()
+        outcome = await self._engine.call(intent, caller_of(context, f"RegistryService.{method}", request))
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        for name in before - self._kept():
+            self._vault.destroy(name)
+        return outcome
+
+    def _kept(self) -> set[str]:
+        known = self._engine.machine.registries.values()
+        return {name for one in known for name in (one.secret, one.ca) if name}
+
+
+def _check(request: pb.RegistryLoginRequest) -> None:
+    if not is_host(request.host):
+        refuse("INVALID_ARGUMENT", "BAD_HOST", "a registry is called by its host, and a port if it has one", "host")
+    if request.plain_http and request.ca_pem:
+        refuse("INVALID_ARGUMENT", "BAD_TLS", "a registry without TLS shows no certificate: leave one out", "ca_pem")
+    if len(request.ca_pem) > CA_BYTES:
+        refuse("INVALID_ARGUMENT", "BAD_CA", "that is more than any certificate authority needs", "ca_pem")
+    if bool(request.username) != bool(request.password):
+        refuse("INVALID_ARGUMENT", "BAD_CREDENTIALS", "a user needs a password, and a password a user", "username")
+    if not (request.username or request.ca_pem or request.plain_http):
+        refuse("INVALID_ARGUMENT", "NOTHING_SAID", "say a user, a CA, or that there is no TLS", "username")

@@ -1,0 +1,57 @@
+"""Making a snapshot, also where a containerd that was killed left the directory of one that it does not know of."""
+
+import asyncio
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from containerdapi import snapshots_pb2
+from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata
+
+_TAKEN = re.compile(
+    rf"rename \S+/new-\d+ (\S+/io\.containerd\.snapshotter\.v1\.{SNAPSHOTTER}/snapshots/\d+): file exists"
+)
+
+
+async def prepared(connection: Connection, key: str, parent: str, labels: dict[str, str], metadata: Metadata) -> Any:
+    """The mounts of a new writable snapshot. Raises grpc.aio.AioRpcError.
+
+    containerd moves a snapshot's directory into its place before it commits its record of it. Killed between the two,
+    it gives the same number to the next one, finds the place taken, and cannot make any snapshot again by itself.
+    """
+    request = snapshots_pb2.PrepareSnapshotRequest(snapshotter=SNAPSHOTTER, key=key, parent=parent, labels=labels)
+
+    async def prepare() -> Any:
+        return (await connection.snapshots.Prepare(request, metadata=metadata)).mounts
+
+    try:
+        return await prepare()
+    except grpc.aio.AioRpcError as error:
+        if _taken(error) is None:
+            raise
+    async with connection.clearing:
+        try:
+            return await prepare()  # somebody else may have cleared the place
+        except grpc.aio.AioRpcError as error:
+            place = _taken(error)
+            if place is None:
+                raise
+            await asyncio.to_thread(_clear, place)
+        return await prepare()
+
+
+def _taken(error: grpc.aio.AioRpcError) -> Path | None:
+    """The place that is taken. containerd has just said that it has no snapshot there: no other can get that number
+    before the directory is gone."""
+    found = _TAKEN.search(error.details() or "")
+    return None if found is None else Path(found[1])
+
+
+def _clear(place: Path) -> None:
+    aside = place.with_name(f"unknown-{uuid.uuid4().hex}")
+    place.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)

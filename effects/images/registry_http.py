@@ -1,0 +1,323 @@
+"""The client of registries: manifests and blobs over HTTP, with TLS, challenges, redirects and ranges.
+
+Source: the OCI distribution specification 1.1. One attempt a call: whoever calls decides whether to try again.
+"""
+
+import os
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import httpx
+import msgspec
+
+from effects.errors import (
+    DriverError,
+    ImageCorrupt,
+    ImageUnknown,
+    ImageUnreadable,
+    RegistryUnreachable,
+    RegistryUntrusted,
+)
+from effects.images import oci
+from effects.images.platform import architecture
+from effects.images.reference import Reference, api_host, is_loopback, parse
+from effects.images.registry import Access
+from effects.images.registry_auth import Authenticator, denied, parse_challenges
+from journal.specs import ImagePin
+
+DOCUMENT_BYTES = 8 << 20
+PIECE_BYTES = 1 << 20
+REDIRECTS = 5
+_ACCEPT = ", ".join((*oci.INDEX_TYPES, *oci.MANIFEST_TYPES))
+_TIMEOUT = httpx.Timeout(10.0, read=30.0)
+_LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=30.0)
+_SAID_CHARS = 200
+_PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL makes of an answer in plain HTTP, by its releases."""
+
+
+class HttpRegistry:
+    """See the protocol. `access` says how a registry, by its domain, is to be reached. Raises DriverError."""
+
+    def __init__(self, access: Callable[[str], Access]) -> None:
+        self._access = access
+        self._hosts: dict[str, _Host] = {}
+        self._architecture = architecture()
+
+    async def resolve(self, ref: str) -> ImagePin:
+        """See the protocol."""
+        reference = parse(ref)
+        content = await self._manifest(reference, reference.digest or reference.tag)
+        digest = oci.digest_of(content)
+        if reference.digest and digest != reference.digest:
+            raise _corrupt(reference.digest, reference.domain)
+        kind = oci.media_type_of(content)
+        if kind in oci.INDEX_TYPES:
+            chosen = oci.choose(oci.parse(content, oci.Index, "index").manifests, self._architecture)
+            return ImagePin(ref, digest, chosen.digest)
+        if kind not in oci.MANIFEST_TYPES:
+            raise ImageUnreadable(f"{ref} is {kind} at its registry, which is no image that runs today: build it anew")
+        # A lone manifest does not say what it is for; its config does, and it is better known before anything is done.
+        config = oci.parse(content, oci.Manifest, "manifest").config
+        pieces = [piece async for piece in self.blob(ref, config.digest, config.size, 0)]
+        oci.check_platform(oci.parse_facts(b"".join(pieces)), self._architecture)
+        return ImagePin(ref, digest, digest)
+
+    async def manifest(self, ref: str, digest: str) -> bytes:
+        """See the protocol."""
+        reference = parse(ref)
+        content = await self._manifest(reference, digest)
+        if oci.digest_of(content) != digest:
+            raise _corrupt(digest, reference.domain)
+        return content
+
+    async def _manifest(self, reference: Reference, which: str) -> bytes:
+        path = f"/v2/{reference.path}/manifests/{which}"
+        host = self._host(reference.domain)
+        content = bytearray()
+        async with host.get(path, _scope(reference), {"Accept": _ACCEPT}) as response:
+            async for piece in host.read(response):
+                content += piece
+                if len(content) > DOCUMENT_BYTES:
+                    raise ImageUnreadable(f"{reference} has a manifest that is too large to be one")
+        return bytes(content)
+
+    async def blob(self, ref: str, digest: str, size: int, offset: int) -> AsyncGenerator[bytes, None]:
+        """See the protocol."""
+        if offset >= size:
+            return
+        reference = parse(ref)
+        host = self._host(reference.domain)
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        async with host.get(f"/v2/{reference.path}/blobs/{digest}", _scope(reference), headers) as response:
+            # A server that knows no ranges sends everything: then what is here already is passed over.
+            skip, left = (0 if response.status_code == httpx.codes.PARTIAL_CONTENT else offset), size - offset
+            async for piece in host.read(response):
+                piece, skip = piece[skip:], max(0, skip - len(piece))
+                left -= len(piece)
+                if left < 0:
+                    raise _corrupt(digest, reference.domain)
+                if piece:
+                    yield piece
+
+    async def check(self, access: Access) -> None:
+        """See the protocol."""
+        host = _Host(access)
+        try:
+            async with host.get("/v2/", "", {}):
+                pass
+        except ImageUnknown as error:
+            raise RegistryUntrusted(f"{access.host} answers, but is no registry") from error
+        finally:
+            await host.close()
+
+    async def close(self) -> None:
+        """End every connection."""
+        for host in self._hosts.values():
+            await host.close()
+
+    def _host(self, domain: str) -> "_Host":
+        """One client a registry, made anew when its access has changed."""
+        access = self._access(domain)
+        known = self._hosts.get(domain)
+        if known is None or known.access != access:
+            # What is under way on the old one goes on; its connections end with it.
+            known = self._hosts[domain] = _Host(access)
+        return known
+
+
+class _Host:
+    """One registry: its connections, how it is spoken to, and what it is told of who asks."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._client = httpx.AsyncClient(
+            verify=_tls(access),
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            trust_env=False,
+            headers={"Accept-Encoding": "identity"},
+        )
+        self._authenticator = Authenticator(access, self._ask)
+        self._base = f"http://{access.host}" if access.plain_http else ""
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._client.aclose()
+
+    @asynccontextmanager
+    async def get(self, path: str, scope: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+        """A good answer to GET, its body still to be read."""
+        base = self._base or await self._probe()
+        sent = self._authenticator.header(scope)
+        for _ in range(3):
+            credentials = {"Authorization": sent} if sent else {}
+            response = await self._send(self._client.build_request("GET", base + path, headers=headers | credentials))
+            try:
+                if response.status_code == httpx.codes.UNAUTHORIZED:
+                    challenges = parse_challenges(response.headers.get_list("www-authenticate"))
+                    sent = await self._authenticator.answer(challenges, scope, sent)
+                    continue
+                if response.is_success:
+                    yield response
+                    return
+                raise await self._refusal(response)
+            finally:
+                await response.aclose()
+        raise denied(self.access)
+
+    async def read(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """The body in large pieces; of one that breaks off, all that came, and then the reason."""
+        pieces: list[bytes] = []
+        size, failure = 0, None
+        try:
+            async for piece in response.aiter_raw():
+                pieces.append(piece)
+                size += len(piece)
+                if size >= PIECE_BYTES:
+                    yield b"".join(pieces)
+                    pieces, size = [], 0
+        except httpx.HTTPError as error:
+            failure = self._condition(error)
+        if pieces:
+            yield b"".join(pieces)
+        if failure is not None:
+            raise failure
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Follow redirects: blobs often lie elsewhere. httpx keeps credentials with the host that they are for."""
+        secure = request.url.scheme == "https"
+        for _ in range(REDIRECTS):
+            try:
+                response = await self._client.send(request, stream=True)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise self._condition(error) from error
+            if response.next_request is None:
+                return response
+            request = response.next_request
+            await response.aclose()
+            if secure and request.url.scheme != "https":
+                raise RegistryUntrusted(f"{self.access.host} sends us on to {request.url.host}, which is not encrypted")
+        raise RegistryUnreachable(f"{self.access.host} sends us round in circles")
+
+    async def _probe(self) -> str:
+        """TLS, always; only a registry on this machine itself may be spoken to without it."""
+        host = api_host(self.access.host)
+        self._base = f"https://{host}"
+        if is_loopback(self.access.host):
+            try:
+                await (await self._send(self._client.build_request("GET", f"https://{host}/v2/"))).aclose()
+            except _NoTls:
+                self._base = f"http://{host}"
+            except DriverError:
+                self._base = ""
+                raise
+        return self._base
+
+    async def _ask(self, url: str, query: dict[str, str], authorization: str) -> bytes:
+        """See Ask."""
+        headers = {"Authorization": authorization} if authorization else {}
+        try:
+            response = await self._send(self._client.build_request("GET", url, params=query, headers=headers))
+        except httpx.InvalidURL as error:
+            raise RegistryUnreachable(f"{self.access.host} names a token server that cannot be: {error}") from error
+        try:
+            if not response.is_success:
+                raise await self._refusal(response)
+            return await response.aread()
+        except httpx.HTTPError as error:
+            raise self._condition(error) from error
+        finally:
+            await response.aclose()
+
+    async def _refusal(self, response: httpx.Response) -> DriverError:
+        """What a bad status means."""
+        code, said, host = response.status_code, await _said(response), self.access.host
+        words = f": {said}" if said else ""
+        if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return denied(self.access, said)
+        if code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+            what = response.request.url.path.removeprefix("/v2/")
+            return ImageUnknown(f"{host} does not have {what}{words}: look at its name and tag")
+        if code == httpx.codes.TOO_MANY_REQUESTS or code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            wait = response.headers.get("retry-after", "")
+            return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdigit() else 0.0)
+        return ImageUnreadable(f"{host} answers {code}{words}")
+
+    def _condition(self, error: Exception) -> DriverError:
+        """What an exchange that failed means."""
+        host = self.access.host
+        tls = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
+        if isinstance(tls, ssl.SSLCertVerificationError):
+            return RegistryUntrusted(
+                f"{host} shows a certificate that this machine does not trust ({tls.verify_message}): if it is yours, "
+                f"say who signed it with `capsulectl image login {host} --ca FILE`"
+            )
+        if tls is not None and tls.reason in _PLAIN:
+            return _NoTls(
+                f"{host} speaks no TLS: if that is meant, say so with `capsulectl image login {host} --plain-http`"
+            )
+        if tls is not None and tls.reason:
+            return RegistryUntrusted(f"{host} and this machine agree on no way to encrypt ({tls.reason})")
+        if isinstance(error, httpx.TimeoutException):
+            return RegistryUnreachable(f"{host} does not answer in time")
+        why = next(filter(None, map(_why, _causes(error))), "")
+        return RegistryUnreachable(f"{host} cannot be reached: {why or error or type(error).__name__}")
+
+
+class _NoTls(RegistryUntrusted):
+    """The other side does not speak TLS at all."""
+
+
+def _scope(reference: Reference) -> str:
+    return f"repository:{reference.path}:pull"
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    """The system's certificates, and the operator's for this registry."""
+    context = ssl.create_default_context()
+    if access.ca_pem:
+        try:
+            context.load_verify_locations(cadata=access.ca_pem)
+        except (ssl.SSLError, ValueError) as error:
+            raise RegistryUntrusted(f"the certificates given for {access.host} cannot be read: {error}") from error
+    return context
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and the reasons for it, each the cause of the one before."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _why(error: BaseException) -> str:
+    """The system's own words for an error of its; asyncio puts others in their place."""
+    if not isinstance(error, OSError) or not error.errno:
+        return ""
+    return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+
+
+class _Fault(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _Faults(msgspec.Struct, frozen=True):
+    errors: tuple[_Fault, ...] = ()
+    details: str = ""
+
+
+async def _said(response: httpx.Response) -> str:
+    """What the registry says about it, in one line; nothing when it says it in no known form."""
+    try:
+        content = b"".join([piece async for piece in response.aiter_raw()])[:DOCUMENT_BYTES]
+        faults = msgspec.json.decode(content, type=_Faults)
+    except (httpx.HTTPError, msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    words = "; ".join(fault.message for fault in faults.errors if fault.message) or faults.details
+    return " ".join(words.split())[:_SAID_CHARS]
+
+
+def _corrupt(digest: str, domain: str) -> ImageCorrupt:
+    return ImageCorrupt(f"{domain} sends something else than {digest}: its copy of the image is damaged")

@@ -1,0 +1,63 @@
+"""The simulated twin of all registries: what each reference means there, in memory."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from effects.errors import ImageUnknown, RegistryUnreachable, WrongArchitecture
+from effects.images.registry import Access
+from effects.images.twin_image import TwinImage, TwinLayer
+from journal.specs import ImagePin
+
+Step = Callable[[str], Awaitable[None]]
+
+
+class Registries:
+    """Outside the machine: `offered` by full name. `cuts`: the next time this layer is fetched, it breaks off after so
+    many bytes. `sent` counts the bytes of layers."""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, TwinImage] = {}
+        self.cuts: dict[str, int] = {}
+        self.sent = 0
+
+    def image(self, digest: str) -> TwinImage:
+        """By its index's digest. Raises ImageUnknown."""
+        for image in self.offered.values():
+            if image.index_digest == digest:
+                return image
+        raise ImageUnknown(f"the registry does not have {digest}")
+
+
+class TwinRegistry:
+    """What the daemon's core needs of the protocol (`resolve`, `check`), and layers for the twin of the cache."""
+
+    def __init__(self, registries: Registries, step: Step) -> None:
+        self.registries = registries
+        self._step = step
+
+    async def resolve(self, ref: str) -> ImagePin:
+        """See the protocol."""
+        await self._step("resolve")
+        image = self.registries.offered.get(ref)
+        if image is None:
+            raise ImageUnknown(f"the registry does not have {ref}")
+        if image.architecture != "amd64":
+            raise WrongArchitecture(f"the image is for linux/{image.architecture}")
+        return ImagePin(ref, image.index_digest, image.platform_digest)
+
+    async def layer(self, layer: TwinLayer, offset: int) -> AsyncGenerator[int, None]:
+        """How many bytes of a layer come at a time, from an offset on."""
+        await self._step("fetch")
+        if layer.damage == "missing":
+            raise ImageUnknown(f"the registry does not have {layer.digest}")
+        left = layer.size - offset
+        comes = min(self.registries.cuts.pop(layer.digest, left), left)
+        for size in (comes // 2, comes - comes // 2):
+            self.registries.sent += size
+            yield size
+            await self._step("fetch")
+        if comes < left:
+            raise RegistryUnreachable("the registry has broken off")
+
+    async def check(self, access: Access) -> None:
+        """See the protocol."""
+        await self._step("check")

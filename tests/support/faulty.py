@@ -1,0 +1,116 @@
+"""A registry that fails on purpose, in memory and in plain HTTP on loopback: what no real one does when it is asked to."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.support.images import Sample, blobs
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to one request. `status`: this answer instead (with `headers` and `said`); `cut`: the body breaks off
+    after so many bytes; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all."""
+
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    said: str = ""
+    cut: int = -1
+    wrong: bool = False
+    whole: bool = False
+    refuse: bool = False
+
+
+@dataclass
+class FaultyRegistry:
+    """`host` is what stands in image names. `asked` has (path, Range) of each request, `sent` the bytes of bodies."""
+
+    host: str = ""
+    documents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    sent: int = 0
+    _faults: list[tuple[str, Fault]] = field(default_factory=list)
+
+    def hold(self, sample: Sample, name: str) -> str:
+        """Have the sample as `repository:tag`; the reference by which it is pulled."""
+        repository, _, tag = name.partition(":")
+        made = blobs(sample)
+        target, kind = str(made.manifest["digest"]), str(made.manifest["mediaType"])
+        for which in (tag, target):
+            self.documents[f"/v2/{repository}/manifests/{which}"] = kind, made.content[target]
+        for digest, content in made.content.items():
+            self.documents[f"/v2/{repository}/blobs/{digest}"] = "application/octet-stream", content
+        return f"{self.host}/{repository}:{tag}"
+
+    def fail(self, part: str, fault: Fault, times: int = 1) -> None:
+        """The next requests whose path has `part` in it meet this fault."""
+        self._faults += [(part, fault)] * times
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        try:
+            first = await reader.readexactly(1)
+            if first == b"\x16":  # a client that tries TLS first
+                writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                return
+            while (head := first + await reader.readuntil(b"\r\n\r\n")).startswith(b"GET "):
+                lines = head.decode().split("\r\n")
+                pairs = (line.partition(":") for line in lines[1:] if line)
+                headers = {name.lower(): value.strip() for name, _, value in pairs}
+                first = b""
+                if not await self._answer(lines[0].split()[1], headers, writer):
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, path: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> bool:
+        path = path.partition("?")[0]
+        self.asked.append((path, headers.get("range", "")))
+        self.headers.append(headers)
+        fault = self._fault(path)
+        if fault.refuse:
+            return False
+        kind, content = self.documents.get(path, ("", b""))
+        status = fault.status or (200 if kind or path == "/v2/" else 404)
+        extra = dict(fault.headers)
+        if fault.status or not kind:
+            content = json.dumps({"errors": [{"message": fault.said or "as it was told"}]}).encode()
+        elif (begins := headers.get("range", "")) and not fault.whole:
+            offset = int(begins.removeprefix("bytes=").rstrip("-"))
+            extra["Content-Range"] = f"bytes {offset}-{len(content) - 1}/{len(content)}"
+            status, content = 206, content[offset:]
+        if fault.wrong:
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        extra |= {"Content-Length": str(len(content)), "Content-Type": kind or "application/json"}
+        lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in extra.items())]
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        if fault.cut >= 0:
+            content = content[: fault.cut]
+        writer.write(content)
+        self.sent += len(content)
+        await writer.drain()
+        return fault.cut < 0
+
+    def _fault(self, path: str) -> Fault:
+        for number, (part, fault) in enumerate(self._faults):
+            if part in path:
+                del self._faults[number]
+                return fault
+        return Fault()
+
+
+@asynccontextmanager
+async def faulty() -> AsyncIterator[FaultyRegistry]:
+    """One that serves."""
+    made = FaultyRegistry()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield made
+    finally:
+        server.close()

@@ -1,0 +1,184 @@
+"""The registries' client against a registry that fails on purpose."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from effects.errors import (
+    DriverError,
+    ImageCorrupt,
+    ImageUnknown,
+    ImageUnreadable,
+    RegistryDenied,
+    RegistryUnreachable,
+    RegistryUntrusted,
+    WrongArchitecture,
+)
+from effects.images.registry import Access
+from effects.images.registry_http import HttpRegistry
+from effects.images.retries import CAP_DELAY_S, retried
+from tests.support.faulty import Fault, FaultyRegistry, faulty
+from tests.support.images import Sample, blobs
+
+ONE = Sample()
+BLOB = blobs(ONE).layers[0]
+CONTENT = blobs(ONE).content[BLOB]
+TARGET = str(blobs(ONE).manifest["digest"])
+
+
+def against(suite: Callable[[FaultyRegistry, HttpRegistry, str], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), faulty() as server:
+            registry = HttpRegistry(Access)
+            try:
+                await suite(server, registry, server.hold(ONE, "web:1"))
+            finally:
+                await registry.close()
+
+    asyncio.run(main())
+
+
+async def blob(registry: HttpRegistry, ref: str, offset: int = 0) -> bytes:
+    async with aclosing(registry.blob(ref, BLOB, len(CONTENT), offset)) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
+def test_a_tag_and_a_digest_mean_the_same_image() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        pin = await registry.resolve(ref)
+        assert (pin.ref, pin.index_digest, pin.platform_digest) == (ref, TARGET, TARGET)
+        by_digest = f"{server.host}/web@{TARGET}"
+        assert (await registry.resolve(by_digest)).index_digest == TARGET
+        assert await registry.manifest(ref, TARGET) == blobs(ONE).content[TARGET]
+
+    against(suite)
+
+
+def test_a_blob_comes_whole_or_from_where_it_broke_off() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        assert await blob(registry, ref) == CONTENT
+        assert await blob(registry, ref, 1000) == CONTENT[1000:]
+        assert server.asked[-1] == (f"/v2/web/blobs/{BLOB}", "bytes=1000-")
+        server.fail(BLOB, Fault(whole=True))
+        assert await blob(registry, ref, 300_000) == CONTENT[300_000:]
+        before = len(server.asked)
+        assert await blob(registry, ref, len(CONTENT)) == b"" and len(server.asked) == before
+
+    against(suite)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (Fault(404, said="no such thing"), ImageUnknown, "no such thing"),
+        (Fault(403, said="not you"), RegistryDenied, "not you"),
+        (Fault(401), RegistryDenied, "without credentials"),
+        (Fault(500, said="oh no"), RegistryUnreachable, "answers 500: oh no"),
+        (Fault(429, (("Retry-After", "7"),), "slow down"), RegistryUnreachable, "slow down"),
+        (Fault(400), ImageUnreadable, "answers 400"),
+        (Fault(refuse=True), RegistryUnreachable, "cannot be reached"),
+        (Fault(cut=20), RegistryUnreachable, "cannot be reached"),
+        (Fault(wrong=True), ImageCorrupt, "its copy of the image is damaged"),
+        (Fault(302, (("Location", "/v2/web/manifests/" + TARGET),)), None, ""),
+        (Fault(302, (("Location", "http://127.0.0.1:1/"),)), RegistryUnreachable, "cannot be reached"),
+    ],
+)  # fmt: skip
+def test_a_bad_answer_is_named_by_its_condition(fault: Fault, error: type[DriverError] | None, words: str) -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        await registry.resolve(ref)
+        server.fail("/manifests/", fault)
+        if error is None:
+            assert await registry.manifest(ref, TARGET)
+            return
+        with pytest.raises(error, match=words) as raised:
+            await registry.manifest(ref, TARGET)
+        assert getattr(raised.value, "retry_after_s", 7.0) in (0.0, 7.0)
+
+    against(suite)
+
+
+def test_a_redirect_that_never_ends_does() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        server.fail("/", Fault(302, (("Location", "/v2/web/manifests/1"),)), times=20)
+        with pytest.raises(RegistryUnreachable, match="in circles"):
+            await registry.resolve(ref)
+
+    against(suite)
+
+
+def test_more_bytes_than_a_blob_has_are_not_taken() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        with pytest.raises(ImageCorrupt):
+            async with aclosing(registry.blob(ref, BLOB, 1000, 0)) as pieces:
+                async for _ in pieces:
+                    pass
+
+    against(suite)
+
+
+def test_what_is_not_for_this_machine_is_known_before_anything_is_done() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        other = server.hold(Sample(architecture="s390x", seed=5), "other:1")
+        with pytest.raises(WrongArchitecture, match="s390x"):
+            await registry.resolve(other)
+        server.documents["/v2/old/manifests/1"] = "application/vnd.docker.distribution.manifest.v1+json", b"{}"
+        server.documents["/v2/odd/manifests/1"] = "application/json", b'{"mediaType": "application/x-helm"}'
+        for name, words in (("old", "cannot be read"), ("odd", "application/x-helm")):
+            with pytest.raises(ImageUnreadable, match=words):
+                await registry.resolve(f"{server.host}/{name}:1")
+
+    against(suite)
+
+
+def test_a_registry_that_is_not_there_is_named() -> None:
+    async def main() -> None:
+        registry = HttpRegistry(Access)
+        with pytest.raises(RegistryUnreachable, match=r"127\.0\.0\.1:1 cannot be reached: Connection refused"):
+            await registry.resolve("127.0.0.1:1/web:1")
+        with pytest.raises(RegistryUnreachable, match=r"registry\.invalid cannot be reached"):
+            await registry.resolve("registry.invalid/web:1")
+        await registry.close()
+
+    asyncio.run(main())
+
+
+def test_certificates_that_are_none_are_named() -> None:
+    async def main() -> None:
+        registry = HttpRegistry(lambda host: Access(host, ca_pem="no certificate"))
+        with pytest.raises(RegistryUntrusted, match="cannot be read"):
+            await registry.resolve("127.0.0.1:1/web:1")
+
+    asyncio.run(main())
+
+
+def test_what_a_network_spoils_is_tried_again_while_something_comes_through() -> None:
+    async def main() -> None:
+        slept: list[float] = []
+        moved, tries = 0, 0
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        async def action() -> str:
+            nonlocal moved, tries
+            tries += 1
+            if tries < 12:
+                moved += tries % 2
+                raise RegistryUnreachable("gone", retry_after_s=20.0 if tries == 4 else 0.0)
+            return "done"
+
+        assert await retried(action, 3, lambda: moved, sleep) == "done"
+        assert max(slept) == 20.0 and min(slept) == 0.5
+
+        async def never() -> Any:
+            raise RegistryUnreachable("gone")
+
+        slept.clear()
+        with pytest.raises(RegistryUnreachable):
+            await retried(never, 8, sleep=sleep)
+        assert slept == [0.5, 1.0, 2.0, 4.0, CAP_DELAY_S, CAP_DELAY_S, CAP_DELAY_S]
+
+    asyncio.run(main())
