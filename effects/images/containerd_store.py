@@ -27,7 +27,7 @@ from effects.images.oci import (
 )
 from effects.images.platform import architecture
 from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
-from effects.images.registry import Registry
+from effects.images.registry import ImageSource
 from effects.images.retries import Sleep
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
@@ -39,7 +39,7 @@ _PLATFORM_LABEL = "capsule.platform"
 class ContainerdImages:
     """The images of one containerd. See the protocol."""
 
-    def __init__(self, connection: Connection, registry: Registry, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, connection: Connection, registry: ImageSource, sleep: Sleep = asyncio.sleep) -> None:
         self._connection = connection
         self._content = ContentStore(connection)
         self._leases = Leases(connection)

@@ -11,7 +11,7 @@ from effects.images import oci
 from effects.images.content import ContentStore
 from effects.images.leases import Lease
 from effects.images.protocol import Progress
-from effects.images.registry import Registry
+from effects.images.registry import ImageSource
 from effects.images.retries import Sleep, retried
 from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
@@ -32,7 +32,7 @@ class Fetcher:
     """Fetches images by digest."""
 
     def __init__(
-        self, content: ContentStore, unpacker: Unpacker, registry: Registry, architecture: str, sleep: Sleep
+        self, content: ContentStore, unpacker: Unpacker, registry: ImageSource, architecture: str, sleep: Sleep
     ) -> None:
         self._content = content
         self._sleep = sleep

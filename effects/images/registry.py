@@ -24,15 +24,23 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class Registry(Protocol):
-    """All registries, each by the domain of a reference.
+    """All registries, each by the domain of a reference: what is asked before anything is done.
 
     Everything raises RegistryUnreachable (try again later), RegistryUntrusted, RegistryDenied, ImageUnknown,
-    ImageUnreadable, ImageCorrupt.
+    ImageUnreadable.
     """
 
     async def resolve(self, ref: str) -> ImagePin:
         """What a normalised reference means at its registry now, for this machine. Raises WrongArchitecture."""
         ...
+
+    async def check(self, access: Access) -> None:
+        """Whether the registry answers and lets this access in."""
+        ...
+
+
+class ImageSource(Protocol):
+    """All registries: what an image is fetched by. Raises what a Registry raises, and ImageCorrupt."""
 
     async def manifest(self, ref: str, digest: str) -> bytes:
         """A manifest or an index of the reference's repository, checked against its digest."""
@@ -40,8 +48,4 @@ class Registry(Protocol):
 
     def blob(self, ref: str, digest: str, size: int, offset: int) -> AsyncGenerator[bytes, None]:
         """A blob's bytes from an offset on; whoever takes them checks the digest."""
-        ...
-
-    async def check(self, access: Access) -> None:
-        """Whether the registry answers and lets this access in."""
         ...

@@ -38,7 +38,7 @@ _PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LON
 
 
 class HttpRegistry:
-    """See the protocol. `access` says how a registry, by its domain, is to be reached. Raises DriverError."""
+    """See the protocols. `access` says how a registry, by its domain, is to be reached. Raises DriverError."""
 
     def __init__(self, access: Callable[[str], Access]) -> None:
         self._access = access

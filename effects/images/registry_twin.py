@@ -28,7 +28,7 @@ class Registries:
 
 
 class TwinRegistry:
-    """What the daemon's core needs of the protocol (`resolve`, `check`), and layers for the twin of the cache."""
+    """See the protocol; and layers for the twin of the cache."""
 
     def __init__(self, registries: Registries, step: Step) -> None:
         self.registries = registries

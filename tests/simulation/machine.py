@@ -24,6 +24,7 @@ from effects.actions import Actions
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import DriverError, NoSpace, RuntimeUnavailable
+from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.images.twin_image import TwinImage, TwinLayer
 from effects.network.twin import Cables, TwinNetwork
@@ -134,6 +135,7 @@ class Simulation:
         for image in IMAGES:
             for ref in (image.index_digest, *image.names):
                 self.cache.record(ref, image)
+        self.registries = Registries()
         self.cables = Cables()
         self.storage = Storage()
         self.storage.in_use = lambda path: bool(users(self.world, path))
@@ -479,8 +481,9 @@ class Life:
         self._network = TwinNetwork(simulation.cables, self._step)
         self._volumes = TwinVolumes(simulation.storage, self._step)
         self._containers = TwinContainers(simulation.world, self._step)
-        self.images = TwinImages(simulation.cache, self._step)
-        self.cache = ImageCache(self.engine, self.images, simulation.clock)
+        registry = TwinRegistry(simulation.registries, self._step)
+        self.images = TwinImages(simulation.cache, self._step, registry)
+        self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
         resolver = Resolver(self.images, MemoryVault(), TwinNetwork.subnet)
         self.declarations = Declarations(self.engine, resolver, simulation.disk)
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))

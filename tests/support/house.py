@@ -22,6 +22,7 @@ from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainers, World
+from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.clock import Clock, SystemClock
@@ -133,7 +134,8 @@ class Standing:
         world = World(set())
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
-        images = TwinImages(cache)
+        registry = TwinRegistry(Registries(), _at_once)
+        images = TwinImages(cache, registry=registry)
         return House(
             layout=self.layout,
             engine=engine,
@@ -141,7 +143,8 @@ class Standing:
             containers=TwinContainers(world, _at_once),
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
             images=images,
-            cache=ImageCache(engine, images, self.clock),
+            cache=ImageCache(engine, images, registry, self.clock),
+            registry=registry,
             volumes=TwinVolumes(Storage(), _at_once),
             subnet=DEFAULT_SUBNET,
             abilities=Abilities(),

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -175,7 +175,7 @@ class TokenServer:
         access = [{"type": kind, "name": name, "actions": ["pull"]}] if scope and given else []
         self._send(request, 200, {"token": self.signed(user, access), "expires_in": self.lifetime_s})
 
-    def signed(self, subject: str, access: list[dict[str, object]]) -> str:
+    def signed(self, subject: str, access: Sequence[Mapping[str, object]]) -> str:
         now = int(time.time())
         der = self.signer.certificate.public_bytes(serialization.Encoding.DER)
         claims = {
