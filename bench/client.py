@@ -10,6 +10,9 @@ import grpc
 from capsule.v1 import capsule_pb2, capsule_pb2_grpc, machine_pb2, machine_pb2_grpc, workload_pb2_grpc
 from capsule.v1 import workload_pb2 as pb
 
+RUN_S = 120
+"""A machine that cannot start what is measured ends the benchmark with an error."""
+
 
 class Client:
     """One channel to a daemon's unix socket."""
@@ -38,7 +41,7 @@ class Client:
     def run(self, workloads: list[pb.Workload]) -> None:
         """Apply them at once and return when the last one's process exists, as the machine's own watch tells it."""
         left = {workload.name for workload in workloads}
-        watch = self.machine.Watch(machine_pb2.WatchRequest(names=sorted(left)))
+        watch = self.machine.Watch(machine_pb2.WatchRequest(names=sorted(left)), timeout=RUN_S)
         for item in watch:
             if item.synced:
                 break
