@@ -63,7 +63,9 @@ def test_a_dry_run_writes_nothing_at_all(capsule: Daemon) -> None:
 
 
 def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -> None:
-    capsule.apply(manifest("talks", "for i in 1 2 3 4 5; do echo line $i; done; echo bad >&2; " + SERVE), "--wait")
+    # Pauses: what both streams write in one burst has no order that anybody could know.
+    script = "for i in 1 2 3 4 5; do echo line $i; done; sleep 0.5; echo bad >&2; sleep 0.5; " + SERVE
+    capsule.apply(manifest("talks", script), "--wait")
     capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked")
     tail = capsule.ctl("logs", "talks", "-n", "2")
     assert (tail.stdout, tail.stderr) == ("ready\n", "bad\n")
