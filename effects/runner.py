@@ -80,6 +80,12 @@ class Runner:
             lane = self._lanes[name] = Lane(cause)
             self._group.create_task(self._work(name, lane), name=f"lane {name}")
 
+    def _wake_those_on_the_bridge(self, cause: int) -> None:
+        """What was removed may have left while the rules could not be made: they are everybody's who stays."""
+        for name, workload in tuple(self._recorder.machine.workloads.items()):
+            if workload.address:
+                self._wake(name, cause)
+
     def acting_on(self, name: str) -> int:
         """The entry of the effect that is at work on a workload: the cause of what is observed of it now. 0 if none."""
         lane = self._lanes.get(name)
@@ -146,6 +152,8 @@ class Runner:
             # What ends the object is told last: an effect on nothing would be nobody's.
             last = isinstance(events[-1] if events else None, WorkloadRemoved | VolumeRemoved)
             recorder.record((done, *events) if last else (*events, done), cause=started, reserved=True)
+            if last:
+                self._wake_those_on_the_bridge(started)
             await recorder.durable()
         except DriverError as error:
             failed = EffectFailed(
