@@ -66,6 +66,7 @@ def test_a_wide_list_has_what_one_looks_for_next(several: Daemon) -> None:
         "RESTARTS",
         "SINCE",
         "IMAGE",
+        "PORTS",
         "RUN",
         "PID",
         "ADDRESS",
