@@ -98,6 +98,8 @@ def _log_to(directory: Path, verbose: bool) -> Path:
         handlers=[logging.FileHandler(log_file), logging.StreamHandler()],
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for noisy in ("httpx", "httpcore"):  # they print every address; some have a key to a blob in them
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     return log_file
 
 

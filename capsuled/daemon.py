@@ -38,6 +38,7 @@ from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_exec import ContainerdExecutor
 from effects.containers.spec import Host
+from effects.images.actions import ImageActions
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
@@ -233,7 +234,10 @@ async def _act(
         if state.acts:
             await cache.look()
             inner.create_task(cache.run())
-            actions = Actions(engine, drivers.containers, drivers.network, drivers.volumes, vault.environment, clock)
+            images = ImageActions(engine, drivers.images, cache.pulls)
+            actions = Actions(
+                engine, drivers.containers, drivers.network, drivers.volumes, images, vault.environment, clock
+            )
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = runner.acting_on
             watch.wake = runner.wake

@@ -14,7 +14,17 @@ import msgspec
 
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
-from journal.events import CallAccepted, CallDenied, CallRefused, Event, type_of
+from journal.events import (
+    CallAccepted,
+    CallDenied,
+    CallRefused,
+    Event,
+    ImageFound,
+    ImagePulled,
+    ImagePushed,
+    RegistryConfigured,
+    type_of,
+)
 from journal.sequencer import THIS_BATCH, Draft
 from projections.admission import Admitted, admit
 from projections.calls import KEEP_NS
@@ -123,7 +133,7 @@ class Engine:
         entries = self._log.append(drafts, reserved=reserved)
         for header, event in entries:
             machine = self.machine
-            names = _names(event)
+            names = tuple(machine.workloads) if isinstance(event, _FAR) else _names(event)
             held = [(machine.workloads.get(name), machine.volumes.get(name)) for name in names]
             fold(machine, header, event)
             for name, (workload, volume) in zip(names, held, strict=True):
@@ -316,6 +326,10 @@ class Engine:
 
 def _key(caller: Caller) -> tuple[str, str, str]:
     return caller.actor.id, caller.method, caller.call_id
+
+
+_FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
+"""Events that may change workloads that they do not name: by these, what was waited for is here."""
 
 
 def _names(event: Event) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
     """Made once, for every server: what this returns adds them to one, and names them."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
     side_log = None if memory.journal is None else memory.journal.side_log
-    resolver = Resolver(house.images, house.vault, house.subnet, house.abilities)
+    resolver = Resolver(house.images, house.registry, house.vault, house.subnet, house.abilities)
     declarations = Declarations(engine, resolver, Recollection(memory.reader))
     emergencies = Emergencies(engine, house.containers, clock, side_log)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)
@@ -163,6 +163,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
                 house.logs.streams,
                 house.execs,
                 emergencies,
+                house.cache.pulls,
             ),
         ),
         "MachineService": (

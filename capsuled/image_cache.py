@@ -9,18 +9,18 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
-from msgspec.structs import replace
 
 from capsuled.engine import Caller, Engine
 from capsuled.rpc import Refused
 from capsuled.streams import OpenStream
 from effects.errors import DriverError
+from effects.images.actions import Pulls, pulled
 from effects.images.protocol import Announced, CachedImage, ImageStore, Progress
 from effects.images.registry import Registry
 from effects.images.retries import retried
 from journal.clock import Clock
 from journal.errors import JournalFull
-from journal.events import ImagePulled, ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
+from journal.events import ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
 from projections.images import PARTIAL
@@ -46,13 +46,14 @@ class Removal(msgspec.Struct, frozen=True):
 
 
 class ImageCache:
-    """The cache of one capsule. `run` is a task of the daemon's."""
+    """The cache of one capsule. `run` is a task of the daemon's; `pulls` says how far the workloads' pulls are."""
 
     def __init__(self, engine: Engine, store: ImageStore, registry: Registry, clock: Clock) -> None:
         self._engine = engine
         self._store = store
         self._registry = registry
         self._clock = clock
+        self.pulls: Pulls = {}
         self._asked = asyncio.Event()
         self._done: dict[int, asyncio.Future[int]] = {}
 
@@ -177,14 +178,6 @@ class ImageCache:
             done = self._done.pop(seq, None)
             if done is not None and not done.done():
                 done.set_result(freed)
-
-
-def pulled(images: tuple[CachedImage, ...], progress: Progress) -> ImagePulled:
-    """What a pull that is done is to the journal."""
-    found = [PushedImage(image.pin, image.size_bytes) for image in images if image.is_name]
-    if not found:
-        found = [PushedImage(replace(image.pin, ref=""), image.size_bytes) for image in images[:1]]
-    return ImagePulled(tuple(found), progress.received_bytes)
 
 
 def _seen(image: CachedImage) -> SeenImage:

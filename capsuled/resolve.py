@@ -1,20 +1,30 @@
 """Resolve: the one step before admission that may touch the world. Tags become digests, env values are sealed."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.rpc import status_of_error
 from capsuled.sealing import PREFIX
 from capsuled.wire import Parsed, is_sealed, parse_workload
+from effects.errors import DriverError, RegistryUnreachable
 from effects.images.protocol import ImageStore
+from effects.images.registry import Registry
+from effects.images.retries import retried
 from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.abilities import UNKNOWN, Abilities
 from projections.intents import Apply, Declared, DeclaredVolume
-from projections.refusals import Refusal, about, invalid
+from projections.refusals import Refusal, about, invalid, refused
 from projections.state import Machine
+
+RESOLVE_S = 10.0
+"""A client in the field gives a call 30 seconds; it must hear why before it gives up."""
+RESOLVE_TRIES = 3
 
 
 class Sealer(Protocol):
@@ -38,12 +48,14 @@ class Resolver:
     def __init__(
         self,
         images: ImageStore,
+        registry: Registry,
         vault: Sealer,
         subnet: str,
         abilities: Abilities = UNKNOWN,
         exists: Callable[[str], bool] = os.path.exists,
     ) -> None:
         self._images = images
+        self._registry = registry
         self._vault = vault
         self._subnet = subnet
         self._abilities = abilities
@@ -66,16 +78,25 @@ class Resolver:
             if isinstance(one, Refusal):
                 return about(message.name, one) if len(messages) > 1 else one
             parsed.append(one)
+        pins = await asyncio.gather(*(self._pin(machine, one.declared, pull) for one in parsed))
         declared: list[Declared] = []
-        for one in parsed:
+        for one, pin in zip(parsed, pins, strict=True):
             env = self._environment(machine, one, dry)
             if isinstance(env, Refusal):
                 return env
-            pin = await self._pin(machine, one.declared, pull)
             absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
-            cached = pin is not None and pin.index_digest in machine.cached
             spec = replace(one.declared.spec, env=env)
-            declared.append(replace(one.declared, resolved=pin, cached=cached, spec=spec, absent_paths=absent))
+            declared.append(
+                replace(
+                    one.declared,
+                    resolved=pin.pin,
+                    unresolved=pin.why,
+                    cached=pin.found and pin.pin is not None and pin.pin.index_digest in machine.cached,
+                    asked=pin.asked,
+                    spec=spec,
+                    absent_paths=absent,
+                )
+            )
         return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, tuple(volumes))
 
     def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
@@ -97,14 +118,46 @@ class Resolver:
                 sealed.append(SealedEnv(name, reference, len(value.encode())))
         return tuple(sealed)
 
-    async def _pin(self, machine: Machine, declared: Declared, pull: bool) -> ImagePin | None:
-        before = machine.workloads.get(declared.name)
-        if before is not None and before.spec.image.ref == declared.image_ref and not pull:
-            return before.spec.image  # pinned: nobody has to be asked
-        found = await self._images.resolve(declared.image_ref)
-        if found is None or machine.leaving.keys() & {declared.image_ref, found.index_digest}:
-            return None
-        return ImagePin(declared.image_ref, found.index_digest, found.platform_digest)
+    async def _pin(self, machine: Machine, declared: Declared, pull: bool) -> "_Pin":
+        """What the image's name means: what it was pinned to, else what it means here, else what its registry says.
+
+        With `pull` the registry is asked although the name means something here; but what was pushed under a name is
+        never another image only because a registry has one of that name.
+        """
+        before, ref = machine.workloads.get(declared.name), declared.image_ref
+        if before is not None and before.spec.image.ref == ref and not pull:
+            return _Pin(before.spec.image)  # pinned: nobody has to be asked
+        found = await self._images.resolve(ref)
+        if found is not None and not machine.leaving.keys() & {ref, found.index_digest}:
+            known = machine.images.get(ref)
+            if not pull or "@" in ref or known is None or not known.pulled:
+                return _Pin(replace(found.pin, ref=ref), found=True)
+        try:
+            async with asyncio.timeout(RESOLVE_S):
+                return _Pin(await retried(lambda: self._registry.resolve(ref), RESOLVE_TRIES), asked="@" not in ref)
+        except (DriverError, TimeoutError) as error:
+            return _Pin(None, why=_refusal(ref, error, here=found is not None))
+
+
+class _Pin(msgspec.Struct, frozen=True):
+    """`found` in the image cache, or `asked` of its registry; or None, and `why`."""
+
+    pin: ImagePin | None
+    found: bool = False
+    asked: bool = False
+    why: Refusal | None = None
+
+
+def _refusal(ref: str, error: DriverError | TimeoutError, here: bool) -> Refusal:
+    if isinstance(error, TimeoutError):
+        error = RegistryUnreachable(f"its registry does not answer within {RESOLVE_S:g} s")
+    code, reason, message, _ = status_of_error(error)
+    # What is missing is not the object of the call.
+    status = "FAILED_PRECONDITION" if code.name == "NOT_FOUND" else code.name
+    if here:
+        return refused(status, reason, f"what {ref} means now cannot be asked for: {message}", "container.image")
+    words = f"image {ref} is not on this machine, and {message}. `capsulectl image push FILE` brings one from a file"
+    return refused(status, reason, words, "container.image")
 
 
 def _host_paths(spec: ContainerSpec) -> Iterator[tuple[str, str]]:

@@ -6,11 +6,13 @@ from typing import assert_never
 
 from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
 from effects.containers.runs import container_run, seen_run
+from effects.errors import ImageMissing
 from effects.goals import (
     AttachNetwork,
     CleanRun,
     DetachNetwork,
     Effect,
+    EnsureImage,
     EnsureNetwork,
     EnsureVolume,
     MountVolume,
@@ -23,6 +25,7 @@ from effects.goals import (
     TakeSnapshot,
     UnmountVolume,
 )
+from effects.images.actions import ImageActions
 from effects.network.protocol import Link, NetworkDriver
 from effects.recorder import Recorder
 from effects.volumes.actions import reach_volume
@@ -35,6 +38,7 @@ from projections.observations import lost, observe_run
 from projections.phases import LIVE
 
 VOLUME = "volume/"
+PULLS_AT_ONCE = 3
 
 Unseal = Callable[[ContainerSpec], tuple[tuple[str, str], ...]]
 """The clear values of a spec's environment. Raises DriverError when one cannot be opened."""
@@ -49,6 +53,7 @@ class Actions:
         containers: ContainerDriver,
         network: NetworkDriver,
         volumes: VolumeDriver,
+        images: ImageActions,
         unseal: Unseal,
         clock: Clock,
     ) -> None:
@@ -56,13 +61,17 @@ class Actions:
         self._containers = containers
         self._network = network
         self._volumes = volumes
+        self.images = images
+        self._pulling = asyncio.Semaphore(PULLS_AT_ONCE)
         self._unseal = unseal
         self._clock = clock
         self._shared: dict[str, asyncio.Lock] = {}
 
-    def guard(self, goal: Effect) -> asyncio.Lock | None:
-        """The lock of what the goal shares with other lanes: the network's rules, a volume. None if nothing is."""
+    def guard(self, goal: Effect) -> asyncio.Lock | asyncio.Semaphore | None:
+        """What the goal shares with other lanes: the network's rules, a volume, the way to registries, or nothing."""
         match goal:
+            case EnsureImage():
+                return self._pulling
             case EnsureNetwork():
                 return self._lock("rules")
             case MountVolume() | UnmountVolume():
@@ -89,8 +98,11 @@ class Actions:
             case DetachNetwork():
                 await self._unlink(goal.name, goal.uid)
                 return (NetworkDetached(goal.name, goal.uid),)
+            case EnsureImage():
+                await self.images.ensure(goal, started)
+                return ()
             case StartRun():
-                return self._news(await self._start(goal))
+                return self._news(await self._start(goal, started))
             case StopRun():
                 return await self._stop(goal, started)
             case CleanRun():
@@ -101,7 +113,7 @@ class Actions:
             case _:
                 return (await reach_volume(self._volumes, goal),)
 
-    async def _start(self, goal: StartRun) -> ObservedRun:
+    async def _start(self, goal: StartRun, started: int) -> ObservedRun:
         spec = goal.spec
         bridged = spec.network == "bridge"
         namespace = self._network.namespace(goal.name, goal.uid) if bridged else ""
@@ -115,7 +127,11 @@ class Actions:
             ]
         )
         run = container_run(goal, self._unseal(spec), namespace, nameserver, volumes)
-        return await self._containers.ensure_running(run)
+        try:
+            return await self._containers.ensure_running(run)
+        except ImageMissing:
+            self.images.lost(spec.image.index_digest, started)
+            raise
 
     async def _stop(self, goal: StopRun, started: int) -> tuple[Event, ...]:
         end = await self._containers.stop(goal.name, goal.uid, goal.run, goal.grace_ms)

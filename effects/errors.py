@@ -25,10 +25,9 @@ class RuntimeUnavailable(DriverError):
 
 
 class ImageMissing(DriverError):
-    """Raised when the pinned image is not in the image cache."""
+    """Raised when the pinned image is not in the image cache. It may be fetched."""
 
     reason = "IMAGE_MISSING"
-    permanent = True
 
 
 class ImageUnreadable(DriverError):

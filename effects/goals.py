@@ -2,7 +2,7 @@
 
 import msgspec
 
-from journal.specs import ContainerSpec
+from journal.specs import ContainerSpec, ImagePin
 from projections.network import Mapping
 from projections.state import Deadline
 
@@ -113,6 +113,17 @@ class UnmountVolume(msgspec.Struct, frozen=True):
     attempt: int = 1
 
 
+class EnsureImage(msgspec.Struct, frozen=True):
+    """The image of this pin is in the cache, fetched as far as it was not. `moves`: its name means it there."""
+
+    name: str
+    uid: int
+    pin: ImagePin
+    moves: bool = False
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
 class StartRun(msgspec.Struct, frozen=True):
     """Run `run` of this incarnation is alive, made from this spec. Not before `not_before`, if given. `address` is the
     workload's on the bridge."""
@@ -163,7 +174,7 @@ VolumeEffect = EnsureVolume | RemoveVolume | TakeSnapshot | RemoveSnapshot | Res
 
 MountEffect = MountVolume | UnmountVolume
 NetworkEffect = EnsureNetwork | AttachNetwork | DetachNetwork
-RunEffect = StartRun | StopRun | CleanRun | RemoveWorkload
+RunEffect = EnsureImage | StartRun | StopRun | CleanRun | RemoveWorkload
 
 Effect = VolumeEffect | MountEffect | NetworkEffect | RunEffect
 
@@ -202,6 +213,8 @@ def detail_of(effect: Effect) -> str:
             return f"a link to the bridge with address {effect.address}"
         case DetachNetwork():
             return "no link to the bridge"
+        case EnsureImage():
+            return f"fetch {effect.pin.ref} ({effect.pin.platform_digest[:19]})"
         case StartRun():
             return f"start run {effect.run} from {effect.spec.image.ref}"
         case StopRun():

@@ -9,6 +9,7 @@ from effects.goals import (
     CleanRun,
     DetachNetwork,
     Effect,
+    EnsureImage,
     EnsureNetwork,
     RemoveWorkload,
     StartRun,
@@ -44,7 +45,11 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     trouble = workload.trouble
     attempt = 1 if trouble is None else trouble.attempt + 1
     run = workload.run
+    image = _plan_image(machine, workload, attempt)
     if run is not None and run.phase in LIVE and _unwanted(workload):
+        if image is not None and run.phase is not RunPhase.STOPPING:
+            # What runs goes on until that which is to replace it can begin; also when that can never be had.
+            return None if trouble is not None and trouble.permanent else image
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
         return StopRun(workload.name, workload.uid, run.number, workload.spec.stop_grace_ms, workload.hold, attempt)
     release = plan_release(machine, workload, attempt)
@@ -61,7 +66,11 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if trouble is not None and trouble.permanent:
         return None
     number = _due_run(workload)
-    if number is None or blocked(machine, workload):
+    if number is None:
+        return None
+    if image is not None:
+        return image
+    if blocked(machine, workload):
         return None
     mount = plan_mounts(machine, workload, attempt)
     if mount is not None:
@@ -77,6 +86,15 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         attempt=attempt,
         address=workload.address,
     )
+
+
+def _plan_image(machine: Machine, workload: Workload, attempt: int) -> EnsureImage | None:
+    """The image that the workload is to run from, as long as it is not here, or not under its name."""
+    pin = workload.spec.image
+    if workload.desired != "running" or (pin.index_digest in machine.cached and not workload.asked):
+        return None
+    again = workload.hold if workload.trouble is not None and workload.trouble.effect == "EnsureImage" else None
+    return EnsureImage(workload.name, workload.uid, pin, workload.asked, again, attempt)
 
 
 def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect | None:

@@ -10,12 +10,12 @@ import logging
 
 from effects.actions import VOLUME, Actions
 from effects.errors import DriverError
-from effects.goals import Effect, StartRun, kind_of, run_of
+from effects.goals import Effect, EnsureImage, StartRun, kind_of, run_of
 from effects.planner import plan_object
 from effects.recorder import Recorder
 from journal.clock import Clock
 from journal.errors import JournalFull
-from journal.events import EffectDone, EffectFailed, EffectStarted, VolumeRemoved, WorkloadRemoved
+from journal.events import EffectAbandoned, EffectDone, EffectFailed, EffectStarted, VolumeRemoved, WorkloadRemoved
 from projections.restarts import retry_delay_ms
 from projections.state import Deadline
 from projections.volumes import users_of
@@ -23,6 +23,8 @@ from projections.volumes import users_of
 log = logging.getLogger(__name__)
 
 FULL_RETRY_S = 5.0
+_BEGINS = EnsureImage | StartRun
+"""Goals that bring something new: they leave the journal's reserve to others, and may be given up for good."""
 
 
 class Lane:
@@ -108,10 +110,10 @@ class Runner:
                     await self._hold(lane, seconds)
                 else:
                     try:
-                        async with self._actions.guard(goal) or self._room:
-                            # While this lane waited, another may have done it, or things may have changed.
-                            if goal == self._due(name):
-                                await self._reach(goal, lane)
+                        if isinstance(goal, EnsureImage):
+                            await self._while_due(goal, name, lane)
+                        else:
+                            await self._attempt(goal, name, lane)
                     except JournalFull as full:
                         # Nothing may be begun that cannot be remembered; the disk gives no event when it is freed.
                         log.warning("%s waits: %s", name, full)
@@ -119,6 +121,38 @@ class Runner:
         finally:
             # No await since `_due` said None: nothing can have woken this lane meanwhile.
             del self._lanes[name]
+
+    async def _attempt(self, goal: Effect, name: str, lane: Lane) -> None:
+        async with self._actions.guard(goal) or self._room:
+            # While this lane waited, another may have done it, or things may have changed.
+            if goal == self._due(name):
+                await self._reach(goal, lane)
+
+    async def _while_due(self, goal: EnsureImage, name: str, lane: Lane) -> None:
+        """A goal that may take as long as a slow network does: it is given up as soon as something else is due."""
+        work = asyncio.ensure_future(self._attempt(goal, name, lane))
+        try:
+            while not work.done():
+                woken = asyncio.ensure_future(lane.woken.wait())
+                await asyncio.wait((work, woken), return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+                if lane.woken.is_set() and not work.done():
+                    lane.woken.clear()
+                    waits = not lane.acting or self._actions.images.may_be_left(goal)
+                    if waits and self._due(name) != goal:
+                        self._abandon(goal, lane)
+                        break
+        finally:
+            work.cancel()
+            await asyncio.wait((work,))
+        if not work.cancelled():
+            work.result()
+
+    def _abandon(self, goal: EnsureImage, lane: Lane) -> None:
+        """Say that nobody is at it any more; there is nothing to say of one that still waited for its turn."""
+        if lane.acting:
+            left = EffectAbandoned(effect=kind_of(goal), name=goal.name, uid=goal.uid)
+            self._recorder.record((left,), cause=lane.acting, reserved=True)
 
     def _seconds_until(self, deadline: Deadline | None) -> float:
         if deadline is None or deadline.boot != self._clock.boot_id:
@@ -144,7 +178,7 @@ class Runner:
             revision=goal.revision if isinstance(goal, StartRun) else 0,
             attempt=goal.attempt,
         )
-        started = lane.acting = recorder.record((begun,), cause=lane.cause, reserved=not isinstance(goal, StartRun))
+        started = lane.acting = recorder.record((begun,), cause=lane.cause, reserved=not isinstance(goal, _BEGINS))
         await recorder.durable()
         try:
             events = await self._actions.reach(goal, started)
@@ -154,8 +188,8 @@ class Runner:
             recorder.record((done, *events) if last else (*events, done), cause=started, reserved=True)
             if last:
                 self._wake_those_on_the_bridge(started)
-            await recorder.durable()
         except DriverError as error:
+            final = error.permanent and isinstance(goal, _BEGINS)
             failed = EffectFailed(
                 effect=kind_of(goal),
                 name=goal.name,
@@ -164,10 +198,10 @@ class Runner:
                 reason=error.reason,
                 message=error.message,
                 attempt=goal.attempt,
-                retry_delay_ms=0 if error.permanent and isinstance(goal, StartRun) else retry_delay_ms(goal.attempt),
-                permanent=error.permanent and isinstance(goal, StartRun),
+                retry_delay_ms=0 if final else retry_delay_ms(goal.attempt),
+                permanent=final,
             )
             recorder.record((failed,), cause=started, reserved=True)
-            await recorder.durable()
         finally:
             lane.acting = 0
+        await recorder.durable()

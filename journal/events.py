@@ -134,7 +134,8 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
 class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One workload of an apply. `created` and `changed` are admission's verdicts, so that a reader need not fold.
 
-    `address` is the allocator's choice for a workload on the bridge, kept for the incarnation's life.
+    `address` is the allocator's choice for a workload on the bridge, kept for the incarnation's life. `asked`: what the
+    image's name means was asked of its registry, so that the name shall mean it in the cache, too.
     """
 
     name: str
@@ -145,6 +146,7 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     created: bool = False
     changed: bool = False
     address: str = ""
+    asked: bool = False
 
 
 class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):
@@ -232,6 +234,17 @@ class EffectStarted(Event, frozen=True, omit_defaults=True, tag="effect.started"
 
 class EffectDone(Event, frozen=True, omit_defaults=True, tag="effect.done"):
     """The goal was reached; what it led to stands in the observations beside it."""
+
+    effect: str
+    name: str
+    uid: int
+    run: int = 0
+
+
+class EffectAbandoned(Event, frozen=True, omit_defaults=True, tag="effect.abandoned"):
+    """The goal was given up half-way: something else is wanted by now. Nothing that was acted on has changed."""
+
+    EFFECT = "may"
 
     effect: str
     name: str
@@ -631,6 +644,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     OperatorsReset,
     EffectStarted,
     EffectDone,
+    EffectAbandoned,
     EffectFailed,
     WorkloadStarted,
     WorkloadExited,

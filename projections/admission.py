@@ -151,6 +151,8 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
     if bad is not None:
         return bad
     pin = _pin(before, declared, call.pull)
+    if pin is None and declared.unresolved is not None:
+        return declared.unresolved
     if pin is None:
         return missing(
             "IMAGE_NOT_FOUND",
@@ -181,6 +183,7 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         desired=declared.desired,
         created=before is None,
         changed=changed,
+        asked=declared.asked and pin is declared.resolved,
     )
 
 

@@ -10,6 +10,7 @@ from journal.events import (
     CallRefused,
     DaemonStarted,
     DaemonStopped,
+    EffectAbandoned,
     EffectDone,
     EffectFailed,
     EffectStarted,
@@ -115,6 +116,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name}: {event.effect}{_run(event.run)}{again}"
         case EffectDone():
             return f"{event.name}: {event.effect}{_run(event.run)} done"
+        case EffectAbandoned():
+            return f"{event.name}: {event.effect}{_run(event.run)} given up: something else is wanted by now"
         case EffectFailed():
             then = "given up" if event.permanent else f"next try in {event.retry_delay_ms / 1000:g} s"
             return f"{event.name}: {event.effect}{_run(event.run)} failed: {event.message} ({then})"

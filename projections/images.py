@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import (
@@ -15,7 +16,7 @@ from journal.events import (
     PushedImage,
 )
 from projections.handlers import Handlers
-from projections.state import CachedDigest, Image, Machine
+from projections.state import CachedDigest, Image, Machine, Workload
 
 PARTIAL = "partial"
 """Stands in `leaving` for what interrupted pushes and pulls left; no name and no digest is written like this."""
@@ -79,6 +80,29 @@ def _arrived(machine: Machine, header: Header, image: PushedImage, pulled: bool 
     if pin.ref:
         machine.images[pin.ref] = Image(pin, image.size_bytes, header.seq, header.at, pulled)
         machine.leaving.pop(pin.ref, None)
+    _relieve(machine, image)
+
+
+def _relieve(machine: Machine, image: PushedImage) -> None:
+    """What could not be had, is here: whoever waited for it, waits no longer. And whoever was to move the name, need
+    not: it means something newer now."""
+    for name, workload in machine.workloads.items():
+        mine = workload.spec.image
+        if mine.ref == image.pin.ref and workload.asked:
+            workload = replace(workload, asked=False)
+        if mine.index_digest == image.pin.index_digest:
+            workload = relieved(workload)
+        if workload is not machine.workloads[name]:
+            machine.workloads[name] = workload
+
+
+def relieved(workload: Workload) -> Workload:
+    """Without the trouble of getting its image."""
+    if workload.pulling:
+        workload = replace(workload, pulling=False)
+    if workload.trouble is None or workload.trouble.effect != "EnsureImage":
+        return workload
+    return replace(workload, trouble=None, hold=None, hold_until_wall=0)
 
 
 def image_pushed(machine: Machine, header: Header, event: ImagePushed) -> None:

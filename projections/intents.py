@@ -6,14 +6,15 @@ import msgspec
 
 from journal.specs import ContainerSpec, ImagePin, Kind, Role
 from projections.abilities import UNKNOWN, Abilities
+from projections.refusals import Refusal
 
 DEFAULT_SUBNET = "172.20.254.0/24"
 """Of the bridge, where whoever starts the daemon says nothing else."""
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """One workload of an apply. `resolved` is what `image_ref` means now, or None when nobody here knows it; `cached`:
-    it was found in the image cache, so it must not have left since.
+    """One workload of an apply. `resolved` is what `image_ref` means, or None where nobody knows (`unresolved`: why).
+    `cached`: it was found in the image cache, so it must not have left since; `asked`: its registry was asked.
 
     `spec.image` is filled in by admission, which alone knows whether the old pin stays. `absent_paths` are those of the
     machine's paths it names that do not exist, each with the field that names it.
@@ -25,6 +26,8 @@ class Declared(msgspec.Struct, frozen=True):
     image_ref: str
     resolved: ImagePin | None = None
     cached: bool = False
+    asked: bool = False
+    unresolved: Refusal | None = None
     labels: tuple[tuple[str, str], ...] = ()
     desired: Literal["running", "stopped"] = "running"
     absent_paths: tuple[tuple[str, str], ...] = ()

@@ -3,6 +3,7 @@
 from journal.entry import Header
 from journal.events import RegistryConfigured, RegistryForgotten
 from projections.handlers import Handlers
+from projections.images import relieved
 from projections.intents import ConfigureRegistry, ForgetRegistry
 from projections.refusals import Refusal, missing
 from projections.state import Machine, Registry
@@ -24,7 +25,7 @@ def admit_registry(
 
 
 def configured(machine: Machine, header: Header, event: RegistryConfigured) -> None:
-    """From now on it is reached like this."""
+    """From now on it is reached like this; whoever could not have an image from it may try at once."""
     machine.registries[event.host] = Registry(
         host=event.host,
         seq=header.seq,
@@ -34,6 +35,9 @@ def configured(machine: Machine, header: Header, event: RegistryConfigured) -> N
         ca=event.ca,
         plain_http=event.plain_http,
     )
+    for name, workload in machine.workloads.items():
+        if workload.spec.image.ref.partition("/")[0] == event.host and workload.trouble is not None:
+            machine.workloads[name] = relieved(workload)
 
 
 def forgotten(machine: Machine, header: Header, event: RegistryForgotten) -> None:

@@ -74,7 +74,8 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     row that called for a restart; `hold`: no try before this moment (`hold_until_wall` is the same for people);
     `pause`: the policy's own, after an end, which no failure or success of an effect in between makes shorter;
     `last_run`: the run before the present one, if it ended. `address` is its own on the bridge, from the first apply
-    that puts it there until nothing of its link is left; `attached`: namespace and link are there.
+    that puts it there until nothing of its link is left; `attached`: namespace and link are there. `asked`: the name of
+    its image is to mean in the cache what its registry said; `pulling`: it is being fetched.
     """
 
     name: str
@@ -106,6 +107,8 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     address: str = ""
     attached: bool = False
+    asked: bool = False
+    pulling: bool = False
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

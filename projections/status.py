@@ -38,6 +38,8 @@ def status_of(workload: Workload, waits: str = "") -> Status:
         return Status(phase, detail, _one_line(trouble.message))
     if workload.desired == "deleting":
         return Status(Phase.PENDING, "deleting")
+    if workload.pulling and workload.desired == "running":
+        return Status(Phase.PENDING, "pulling", f"{workload.spec.image.ref} is being fetched")
     if waits and workload.desired == "running" and (run is None or run.phase not in LIVE):
         return Status(Phase.PENDING, "waiting", waits)
     if run is None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from journal.entry import Header
 from journal.events import (
     AppliedWorkload,
+    EffectAbandoned,
     EffectDone,
     EffectFailed,
     EffectStarted,
@@ -87,6 +88,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             labels=item.labels,
             revisions=(Revision(header.seq, item.container.image),),
             address=item.address,
+            asked=item.asked,
         )
     revision, revisions = before.revision, before.revisions
     if item.changed:
@@ -107,6 +109,8 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         **NOW,
         trouble=None,
         address=item.address or before.address,
+        asked=item.asked or (before.asked and item.container.image == before.spec.image),
+        pulling=False,
     )
 
 
@@ -168,6 +172,9 @@ def effect_started(machine: Machine, header: Header, event: EffectStarted) -> No
     workload = machine.workloads.get(event.name)
     if workload is None or workload.uid != event.uid:
         return
+    pulling = event.effect == "EnsureImage"
+    if workload.pulling != pulling:
+        workload = machine.workloads[event.name] = replace(workload, pulling=pulling)
     run = workload.run
     if event.effect == "StartRun" and (run is None or event.run > run.number):
         fresh = Run(number=event.run, revision=event.revision, phase=RunPhase.STARTING, boot=header.boot)
@@ -186,6 +193,8 @@ def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
         return
     if workload.trouble is not None and workload.trouble.effect == event.effect:
         workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    if event.effect == "EnsureImage":
+        workload = replace(workload, pulling=False, asked=False)
     run = workload.run
     if event.effect in ("StopRun", "CleanRun") and run is not None and run.number == event.run:
         workload = replace(workload, run=replace(run, cleaned=True))
@@ -210,8 +219,19 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
         volumes.failed(machine, event, trouble, hold)
         return
     machine.workloads[event.name] = replace(
-        workload, hold=hold, hold_until_wall=header.at + delay_ns if delay_ns else 0, trouble=trouble
+        workload,
+        hold=hold,
+        hold_until_wall=header.at + delay_ns if delay_ns else 0,
+        trouble=trouble,
+        pulling=False,
     )
+
+
+def effect_abandoned(machine: Machine, header: Header, event: EffectAbandoned) -> None:
+    """Nobody is at it any more."""
+    workload = _mine(machine, event.name, event.uid)
+    if workload is not None and workload.pulling:
+        machine.workloads[event.name] = replace(workload, pulling=False)
 
 
 def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
@@ -318,6 +338,7 @@ HANDLERS: Handlers = {
     WorkloadDeleteRequested: delete_requested,
     EffectStarted: effect_started,
     EffectDone: effect_done,
+    EffectAbandoned: effect_abandoned,
     EffectFailed: effect_failed,
     WorkloadStarted: started,
     WorkloadExited: exited,

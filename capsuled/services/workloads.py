@@ -12,14 +12,16 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine, Outcome
 from capsuled.exec_stream import ExecStreams
 from capsuled.logs.stream import LogStreams
+from capsuled.progress import tell_progress
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
+from effects.images.actions import Pulls
 from effects.planner import plan
 from journal.errors import JournalError
 from projections import intents
 from projections.refusals import Refusal, no_workload
-from projections.state import Machine
+from projections.state import Machine, Workload
 
 DELETE_WAIT_S = 25.0
 """The field CLI gives a delete 30 seconds; it must hear why before it gives up."""
@@ -29,13 +31,20 @@ class WorkloadService(WorkloadServiceServicer):
     """See proto/capsule/v1/workload.proto."""
 
     def __init__(
-        self, engine: Engine, declarations: Declarations, logs: LogStreams, execs: ExecStreams, emergencies: Emergencies
+        self,
+        engine: Engine,
+        declarations: Declarations,
+        logs: LogStreams,
+        execs: ExecStreams,
+        emergencies: Emergencies,
+        pulls: Pulls,
     ) -> None:
         self._engine = engine
         self._declarations = declarations
         self._logs = logs
         self._execs = execs
         self._emergencies = emergencies
+        self._pulls = pulls
 
     async def Apply(self, request: pb.WorkloadApplyRequest, context: Any) -> pb.WorkloadApplyResponse:
         """One declaration; a dry run answers with the plan and the workload as it would be."""
@@ -57,17 +66,20 @@ class WorkloadService(WorkloadServiceServicer):
     async def Get(self, request: pb.WorkloadGetRequest, context: Any) -> pb.Workload:
         """The workload as it is now, durably."""
         await self._engine.durable()
-        return workload_message(self._engine.machine, self._existing(request.name))
+        return self._shown(self._engine.machine, self._existing(request.name))
 
     async def List(self, request: pb.WorkloadListRequest, context: Any) -> pb.WorkloadListResponse:
         """All workloads, by name."""
         await self._engine.durable()
         machine = self._engine.machine
         return pb.WorkloadListResponse(
-            workloads=[workload_message(machine, machine.workloads[name]) for name in sorted(machine.workloads)],
+            workloads=[self._shown(machine, machine.workloads[name]) for name in sorted(machine.workloads)],
             desired_seq=machine.desired_seq,
             seq=machine.seq,
         )
+
+    def _shown(self, machine: Machine, workload: Workload) -> pb.Workload:
+        return tell_progress(workload_message(machine, workload), self._pulls)
 
     def _existing(self, name: str) -> Any:
         workload = self._engine.machine.workloads.get(name)

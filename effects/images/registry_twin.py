@@ -10,21 +10,29 @@ from journal.specs import ImagePin
 Step = Callable[[str], Awaitable[None]]
 
 
+async def _no_step(point: str) -> None:
+    """Nothing happens between two steps."""
+
+
 class Registries:
-    """Outside the machine: `offered` by full name. `cuts`: the next time this layer is fetched, it breaks off after so
-    many bytes. `sent` counts the bytes of layers."""
+    """Outside the machine: `offered` by full name; what a name meant before can be had by its digest. `cuts`: the next
+    time this layer is fetched, it breaks off after so many bytes. `sent` counts the bytes of layers."""
 
     def __init__(self) -> None:
         self.offered: dict[str, TwinImage] = {}
+        self._kept: dict[str, TwinImage] = {}
         self.cuts: dict[str, int] = {}
         self.sent = 0
 
+    def offer(self, ref: str, image: TwinImage) -> None:
+        """From now on the name means this image."""
+        self.offered[ref] = self._kept[image.index_digest] = image
+
     def image(self, digest: str) -> TwinImage:
         """By its index's digest. Raises ImageUnknown."""
-        for image in self.offered.values():
-            if image.index_digest == digest:
-                return image
-        raise ImageUnknown(f"the registry does not have {digest}")
+        if digest not in self._kept:
+            raise ImageUnknown(f"the registry does not have {digest}")
+        return self._kept[digest]
 
 
 class TwinRegistry:
@@ -61,3 +69,7 @@ class TwinRegistry:
     async def check(self, access: Access) -> None:
         """See the protocol."""
         await self._step("check")
+
+
+NOWHERE = TwinRegistry(Registries(), _no_step)
+"""A network without a registry that has anything."""

@@ -1,12 +1,15 @@
 """The image cache as an operator sees it."""
 
 import json
+import re
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import SERVE, Daemon, manifest
+from tests.support.faulty import Fault, faulty_beside
 from tests.support.images import Sample, blobs, oci_archive
 from tests.support.registry import PASSWORD, USER, registry
 from tools.demo_image import archive
@@ -136,3 +139,71 @@ def test_a_pull_that_cannot_be_says_why(capsule: Daemon) -> None:
     assert capsule.ctl("image", "pull", "Not:A:Name").returncode == 1
     assert capsule.ctl("image", "login", host).returncode == 1
     assert capsule.ctl("image", "login", host, "-u", "me").returncode == 2
+
+
+def demo_at(directory: Path, host: str, name: str) -> str:
+    """The demo image as a registry has it: by its name there."""
+    (directory / "demo.tar").write_bytes(archive("demo:1", command=("/bin/" + name,)))
+    subprocess.run(
+        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci-archive:{directory}/demo.tar", f"docker://{host}/{name}:1"],
+        check=True,
+    )  # fmt: skip
+    return f"{host}/{name}:1"
+
+
+def test_an_image_that_is_not_here_is_pulled_when_it_is_applied(capsule: Daemon, tmp_path: Path) -> None:
+    with registry() as running:
+        ref = demo_at(tmp_path, running.host, "first-use")
+        plan = capsule.apply(manifest("puller", SERVE, image=ref), "--dry-run")
+        assert "EnsureImage" in plan and f"fetch {ref}" in plan
+        capsule.apply(manifest("puller", SERVE, image=ref), "--wait")
+    types = [event["type"] for event in capsule.history("puller")]
+    assert types[:5] == ["call.accepted", "workload.applied", "effect.started", "effect.done", "effect.started"]
+    (pulled,) = capsule.history(ref, "--type", "image.pulled")
+    tree = [node["event"]["type"] for node in capsule.data("history", "show", str(pulled["seq"]))["tree"]]
+    assert tree[:2] == ["call.accepted", "workload.applied"] and "workload.started" in tree
+    # The registry is gone by now: what is here is enough, for another workload too.
+    capsule.apply(manifest("puller-2", SERVE, image=ref), "--wait")
+    asked = capsule.ctl("apply", "-f", "-", "--pull", stdin=manifest("puller-2", SERVE, image=ref))
+    assert asked.returncode == 1 and f"what {ref} means now cannot be asked for" in asked.stderr
+    refused = capsule.history("--type", "call.refused")[-1]["body"]
+    assert (refused["code"], refused["reason"]) == ("UNAVAILABLE", "REGISTRY_UNREACHABLE")
+    capsule.good("delete", "puller", "puller-2", "--yes")
+    capsule.good("image", "rm", ref)
+
+
+def test_an_image_that_nobody_has_is_refused_and_says_what_to_do(capsule: Daemon) -> None:
+    with registry() as running:
+        ref = f"{running.host}/nothing:1"
+        unknown = capsule.ctl("apply", "-f", "-", stdin=manifest("vain", SERVE, image=ref))
+        assert (
+            unknown.returncode == 1 and "image push FILE" in unknown.stderr and "not on this machine" in unknown.stderr
+        )
+    down = capsule.ctl("apply", "-f", "-", stdin=manifest("vain", SERVE, image=ref))
+    assert down.returncode == 1 and "Connection refused" in down.stderr
+    reasons = [(one["body"]["code"], one["body"]["reason"]) for one in capsule.history("--type", "call.refused")[-2:]]
+    assert reasons == [("FAILED_PRECONDITION", "IMAGE_NOT_FOUND"), ("UNAVAILABLE", "REGISTRY_UNREACHABLE")]
+    assert capsule.ctl("get", "vain").returncode == 1
+
+
+def test_a_pull_is_seen_and_given_up_when_something_else_is_wanted(capsule: Daemon) -> None:
+    sample = Sample(layers=(3_000_000,), seed=4)
+    with faulty_beside() as running:
+        ref = running.hold(sample, "slow:1")
+        running.fail("/blobs/" + blobs(sample).layers[0], Fault(hang=True))
+        capsule.apply(manifest("slow", SERVE, image=ref))
+        # The body stops behind a megabyte; how much of it has been written down by then is the network's affair.
+        seen = re.compile(r"1\.\d MiB of 2\.9 MiB")
+        capsule.until(lambda: seen.search(capsule.status("slow").get("message", "")), "a part of it is here")
+        status = capsule.status("slow")
+        assert (status["phase"], status["phaseDetail"]) == ("WORKLOAD_PHASE_PENDING", "pulling")
+        capsule.good("delete", "slow", "--yes")
+        types = [event["type"] for event in capsule.history("slow")]
+        assert types[-4:] == ["effect.abandoned", "effect.started", "effect.done", "workload.removed"]
+        # What came is kept, and goes on from there.
+        before = running.sent
+        capsule.apply(manifest("slow", "true", image=ref, restart="NEVER"))
+        capsule.until(lambda: capsule.history(ref, "--type", "image.pulled"), "it is here")
+        assert running.sent - before < 2_100_000
+        capsule.good("delete", "slow", "--yes")
+        capsule.good("image", "rm", ref)

@@ -23,7 +23,9 @@ from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
-from effects.errors import DriverError, NoSpace, RuntimeUnavailable
+from effects.errors import DriverError, NoSpace, RegistryUnreachable, RuntimeUnavailable
+from effects.images.actions import ImageActions
+from effects.images.protocol import Progress
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.images.twin_image import TwinImage, TwinLayer
@@ -68,16 +70,18 @@ POLICIES = {
     "never": (pb.RESTART_MODE_NEVER, 0),
 }
 MEMORY_BYTES = 64 << 20
-IMAGES = tuple(
-    TwinImage(
-        (f"docker.io/library/{name}:1",),
-        f"sha256:{number:064}",
-        f"sha256:{number + 100:064}",
-        (TwinLayer(f"sha256:{number + 200:064}", 100), TwinLayer("sha256:" + "f" * 64, 50)),
-    )
-    for number, name in enumerate(("app", "tool", "spare"), 1)
-)
+
+
+def _image(number: int, *names: str) -> TwinImage:
+    layers = (TwinLayer(f"sha256:{number + 200:064}", 100), TwinLayer("sha256:" + "f" * 64, 50))
+    return TwinImage(names, f"sha256:{number:064}", f"sha256:{number + 100:064}", layers)
+
+
+IMAGES = tuple(_image(number, f"docker.io/library/{name}:1") for number, name in enumerate(("app", "tool", "spare"), 1))
 """Side-loaded, with a layer in common."""
+REMOTE = "registry.test/remote:1"
+MEANINGS = (_image(11, REMOTE), _image(12, REMOTE))
+"""What the registry's one name means, by turns."""
 STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
@@ -99,12 +103,13 @@ class MemoryVault:
 
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
-    that is called like the workload."""
+    that is called like the workload. `pull`: resolve the image's name anew."""
 
     verb: str
     program: tuple[str, ...]
     policy: str = "always"
-    image: TwinImage = IMAGES[0]
+    image: str = IMAGES[0].names[0]
+    pull: bool = False
     port: int = 0
     disk: bool = False
 
@@ -136,6 +141,7 @@ class Simulation:
             for ref in (image.index_digest, *image.names):
                 self.cache.record(ref, image)
         self.registries = Registries()
+        self.registries.offer(REMOTE, MEANINGS[0])
         self.cables = Cables()
         self.storage = Storage()
         self.storage.in_use = lambda path: bool(users(self.world, path))
@@ -297,6 +303,8 @@ class Simulation:
             await asyncio.Event().wait()
         elif dice < 0.07:
             self.trace.note(f"fault: no answer to {point}")
+            if point in ("resolve", "fetch"):
+                raise RegistryUnreachable("the simulated registry does not answer")
             raise RuntimeUnavailable("the simulated runtime does not answer")
         elif dice < 0.09 and point in ("layer", "create", "commit", "apply"):
             raise NoSpace("the simulated disk is full")
@@ -319,7 +327,8 @@ class Simulation:
             verb=self.random.choice(verbs or WORKLOAD_VERBS + VOLUME_VERBS),
             program=self.random.choice(PROGRAMS),
             policy=self.random.choice(tuple(POLICIES)),
-            image=self.random.choice(IMAGES),
+            image=self.random.choice((*(image.names[0] for image in IMAGES), REMOTE, REMOTE)),
+            pull=self.random.random() < 0.3,
             port=self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name))),
             # The last word must not be refused for want of a volume.
             disk=not verbs and self.random.random() < 0.5,
@@ -353,7 +362,7 @@ class Simulation:
             message = pb.Workload(
                 name=name,
                 container=pb.ContainerSpec(
-                    image=ask.image.names[0],
+                    image=ask.image,
                     command=["/missing"] if ask.program == ("missing",) else [],
                     args=ask.program,
                     restart=mode,
@@ -366,10 +375,13 @@ class Simulation:
                 ),
             )
             try:
-                await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
+                result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
             except Refused as refused:
                 return refused.refusal.reason
-            self.oracle.applied(name, ask.program, ask.policy, ask.image.platform_digest, ask.port, ask.disk)
+            digest = result.machine.workloads[name].spec.image.platform_digest
+            self.oracle.applied(name, ask.program, ask.policy, digest, ask.port, ask.disk)
+            meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
+            assert digest in meant, f"{ask.image} is not {digest}"
             return "ok"
         intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[ask.verb](name)
         before = life.engine.workload(name)
@@ -397,8 +409,11 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(0.8))
             self.calls += 1
             image = self.random.choice(IMAGES)
-            verb = self.random.choice(("push", "push", "rm", "rm", "gc", "gc all"))
-            await self._until_done(verb, image, f"call-image-{self.calls}")
+            verb = self.random.choice(("push", "push", "rm", "rm", "gc", "gc all", "pull", "rm remote", "move"))
+            if verb == "move":
+                self.registries.offer(REMOTE, self.random.choice(MEANINGS))
+            else:
+                await self._until_done(verb, image, f"call-image-{self.calls}")
         # Every image is there at the end: what was refused for want of one can be applied.
         for image in IMAGES:
             self.calls += 1
@@ -428,7 +443,12 @@ class Simulation:
             async with opened(life.engine, caller, "") as stream:
                 await life.cache.push(chunks(content, 40), "", (), stream, caller)
             return "ok"
-        intent = RemoveImage(image.names[0]) if verb == "rm" else CollectImages(verb == "gc all")
+        if verb == "pull":
+            async with opened(life.engine, caller, REMOTE) as stream:
+                await life.cache.pull(REMOTE, Progress(), stream, caller)
+            return "ok"
+        names = {"rm": image.names[0], "rm remote": REMOTE}
+        intent = RemoveImage(names[verb]) if verb in names else CollectImages(verb == "gc all")
         try:
             return str((await life.cache.remove(intent, caller)).refs)
         except Refused as refused:
@@ -484,7 +504,7 @@ class Life:
         registry = TwinRegistry(simulation.registries, self._step)
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
-        resolver = Resolver(self.images, MemoryVault(), TwinNetwork.subnet)
+        resolver = Resolver(self.images, registry, MemoryVault(), TwinNetwork.subnet)
         self.declarations = Declarations(self.engine, resolver, simulation.disk)
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
@@ -550,7 +570,13 @@ class Life:
             await watch.look()
             await storage.look()
             actions = Actions(
-                self.engine, self._containers, self._network, self._volumes, lambda spec: (), simulation.clock
+                self.engine,
+                self._containers,
+                self._network,
+                self._volumes,
+                ImageActions(self.engine, self.images, self.cache.pulls),
+                lambda spec: (),
+                simulation.clock,
             )
             runner = Runner(self.engine, actions, simulation.clock, group)
             observer.acting_on = runner.acting_on

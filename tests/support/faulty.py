@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from tests.support.images import Sample, blobs
@@ -12,7 +13,8 @@ from tests.support.images import Sample, blobs
 @dataclass(frozen=True)
 class Fault:
     """What happens to one request. `status`: this answer instead (with `headers` and `said`); `cut`: the body breaks off
-    after so many bytes; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all."""
+    after so many bytes; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all; `hang`: the body stops
+    coming after its first half, for ever."""
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
@@ -21,6 +23,7 @@ class Fault:
     wrong: bool = False
     whole: bool = False
     refuse: bool = False
+    hang: bool = False
 
 
 @dataclass
@@ -89,6 +92,10 @@ class FaultyRegistry:
         extra |= {"Content-Length": str(len(content)), "Content-Type": kind or "application/json"}
         lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in extra.items())]
         writer.write("\r\n".join((*lines, "", "")).encode())
+        if fault.hang:
+            writer.write(content[: len(content) // 2])
+            await writer.drain()
+            await asyncio.Event().wait()
         if fault.cut >= 0:
             content = content[: fault.cut]
         writer.write(content)
@@ -114,3 +121,28 @@ async def faulty() -> AsyncIterator[FaultyRegistry]:
         yield made
     finally:
         server.close()
+
+
+@contextmanager
+def faulty_beside() -> Iterator[FaultyRegistry]:
+    """One that serves in a thread of its own, for tests that do not run a loop."""
+    loop, ready, ended = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    found: list[FaultyRegistry] = []
+
+    async def main() -> None:
+        async with faulty() as made:
+            found.append(made)
+            ready.set()
+            await ended.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    ready.wait()
+    try:
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()

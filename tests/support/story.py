@@ -7,6 +7,7 @@ from effects.goals import (
     CleanRun,
     DetachNetwork,
     Effect,
+    EnsureImage,
     EnsureNetwork,
     EnsureVolume,
     MountVolume,
@@ -28,9 +29,11 @@ from journal.events import (
     EffectDone,
     EffectStarted,
     Event,
+    ImagePulled,
     NetworkAttached,
     NetworkDetached,
     NetworkEnsured,
+    PushedImage,
     SnapshotRemoved,
     SnapshotTaken,
     VolumeMade,
@@ -48,7 +51,7 @@ from projections.fold import fold
 from projections.intents import Apply, Declared, Intent
 from projections.observations import SeenRun, observe_run
 from projections.refusals import Refusal
-from projections.state import Machine, Workload
+from projections.state import CachedDigest, Machine, Workload
 
 PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "1" * 64, "sha256:" + "2" * 64)
 OTHER_PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "3" * 64, "sha256:" + "4" * 64)
@@ -83,8 +86,12 @@ def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object
 class Story:
     """A journal in memory with a hand-driven clock."""
 
-    def __init__(self, boot: str = "boot-1") -> None:
-        self.machine = Machine()
+    def __init__(self, boot: str = "boot-1", holds: tuple[ImagePin, ...] = (PIN, OTHER_PIN)) -> None:
+        """`holds`: images that are in the cache, under their digests, from the beginning."""
+        self.beginning = Machine(
+            cached={pin.index_digest: CachedDigest(pin.index_digest, pin.platform_digest, 1, 0) for pin in holds}
+        )
+        self.machine = self.beginning.fork()
         self.entries: list[tuple[Header, Event]] = []
         self.boot = boot
         self.mono = SECOND
@@ -169,6 +176,8 @@ class Story:
                 self.tell(VolumeRestored(name, uid, goal.snapshot), done)
             case MountVolume():
                 self.tell(VolumeMounted(goal.volume, goal.volume_uid, name, uid), done)
+            case EnsureImage():
+                self.tell(ImagePulled((PushedImage(goal.pin),)), done)
             case UnmountVolume():
                 self.tell(VolumeUnmounted(goal.volume, goal.volume_uid), done)
             case _:

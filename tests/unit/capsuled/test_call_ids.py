@@ -11,6 +11,7 @@ from capsuled.engine import Caller, Engine, Outcome
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.sealing import PREFIX
+from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from journal.entry import LOCAL, Actor, Header, genesis
 from journal.events import CallAccepted, Event
@@ -75,7 +76,7 @@ class House:
         self.engine = Engine(self.log, Machine(), self.clock, ALL, KEY)
         self.cache = CacheWorld()
         self.cache.bring(IMAGE, "sha256:" + "1" * 64)
-        resolver = Resolver(TwinImages(self.cache), OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
+        resolver = Resolver(TwinImages(self.cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
         self.declarations = Declarations(self.engine, resolver, self.log)
 
     async def apply(self, caller: Caller, *, name: str = "web", **fields: object) -> tuple[str, int, pb.Workload]:

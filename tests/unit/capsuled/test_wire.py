@@ -17,6 +17,7 @@ from capsuled.wire import (
     status_message,
     workload_message,
 )
+from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from effects.planner import plan
 from journal.events import EffectFailed
@@ -39,7 +40,7 @@ class OpenVault:
 def resolved(story: Story, *messages: pb.Workload) -> Apply | Refusal:
     cache = CacheWorld()
     cache.bring("docker.io/library/app:1", "sha256:" + "1" * 64)
-    resolver = Resolver(TwinImages(cache), OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
+    resolver = Resolver(TwinImages(cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
     return asyncio.run(resolver.apply(story.machine, messages, expect_seq=None, pull=False, dry=False))
 
 

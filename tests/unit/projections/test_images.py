@@ -2,19 +2,35 @@
 
 from msgspec.structs import replace
 
-from journal.events import ImageFound, ImageLost, ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
+from effects.goals import EnsureImage, StartRun, StopRun
+from effects.planner import plan_workload
+from journal.events import (
+    EffectAbandoned,
+    EffectDone,
+    EffectFailed,
+    EffectStarted,
+    ImageFound,
+    ImageLost,
+    ImagePulled,
+    ImagePushed,
+    ImageRemovalRequested,
+    ImageRemoved,
+    PushedImage,
+    RegistryConfigured,
+)
 from journal.specs import ImagePin
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
-from projections.intents import Apply, CollectImages, Intent, RemoveImage
+from projections.intents import Apply, CollectImages, ConfigureRegistry, ForgetRegistry, Intent, RemoveImage, Stop
 from projections.refusals import Refusal
+from projections.status import status_of
 from tests.support.story import OTHER_PIN, PIN, Story, declared
 
 FREE = ImagePin("docker.io/library/free:1", "sha256:" + "a" * 64, "sha256:" + "b" * 64)
 
 
 def told(*pins: ImagePin) -> Story:
-    story = Story()
+    story = Story(holds=())
     for pin in pins:
         story.tell(ImagePushed((PushedImage(pin, 100),)))
     return story
@@ -123,3 +139,112 @@ def test_a_name_that_moved_behind_the_journals_back_is_found() -> None:
     old = SeenImage("", PIN.index_digest, PIN.platform_digest, 100)
     (found,) = observe_images(story.machine, (old, *seen(OTHER_PIN)))
     assert isinstance(found, ImageFound) and found.images[0].pin == OTHER_PIN
+
+
+# --- an image that is not here -----------------------------------------------------------------------------------
+
+
+def due(story: Story, name: str = "web") -> object:
+    return plan_workload(story.machine, story[name])
+
+
+def fetch_fails(story: Story, reason: str = "REGISTRY_UNREACHABLE", permanent: bool = False) -> None:
+    uid = story["web"].uid
+    story.tell(EffectStarted("EnsureImage", "web", uid))
+    story.tell(EffectFailed("EnsureImage", "web", uid, reason, "no", retry_delay_ms=500, permanent=permanent))
+
+
+def test_a_workload_whose_image_is_not_here_has_it_fetched_before_it_starts() -> None:
+    story = Story(holds=())
+    story.apply(declared("web"))
+    assert due(story) == EnsureImage("web", story["web"].uid, PIN)
+    story.tell(EffectStarted("EnsureImage", "web", story["web"].uid))
+    assert status_of(story["web"]).detail == "pulling"
+    story.tell(ImagePulled((PushedImage(PIN),)), EffectDone("EnsureImage", "web", story["web"].uid))
+    assert isinstance(due(story), StartRun) and status_of(story["web"]).detail == "pending"
+
+
+def test_what_runs_goes_on_until_what_is_to_replace_it_can_begin() -> None:
+    story = Story(holds=(PIN,))
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.apply(declared("web", pin=OTHER_PIN), pull=True)
+    assert isinstance(due(story), EnsureImage)
+    fetch_fails(story)
+    assert isinstance(due(story), EnsureImage) and story["web"].hold is not None
+    assert status_of(story["web"]).phase == "pending"
+    fetch_fails(story, "IMAGE_NOT_FOUND", permanent=True)
+    assert due(story) is None and status_of(story["web"]).phase == "failed"
+    story.tell(ImagePushed((PushedImage(OTHER_PIN),)))
+    assert isinstance(due(story), StopRun)
+
+
+def test_a_stop_ends_what_runs_although_its_successor_cannot_be_had() -> None:
+    story = Story(holds=(PIN,))
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.apply(declared("web", pin=OTHER_PIN), pull=True)
+    fetch_fails(story, permanent=True)
+    story.call(Stop("web"))
+    assert isinstance(due(story), StopRun)
+
+
+def test_a_start_that_finds_its_image_gone_is_followed_by_a_fetch() -> None:
+    story = Story(holds=(PIN,))
+    story.apply(declared("web"))
+    story.tell(ImageLost(digests=(PIN.index_digest,)))
+    assert isinstance(due(story), EnsureImage)
+
+
+def test_a_push_or_a_login_ends_the_trouble_of_who_could_not_have_its_image() -> None:
+    for help in (
+        ImagePushed((PushedImage(PIN),)),
+        ImageFound((PushedImage(replace(PIN, ref="")),)),
+        RegistryConfigured("docker.io", "me", "sealed"),
+    ):
+        story = Story(holds=())
+        story.apply(declared("web"))
+        fetch_fails(story, "REGISTRY_DENIED", permanent=True)
+        assert due(story) is None
+        story.tell(RegistryConfigured("elsewhere", "me", "sealed"), ImagePushed((PushedImage(FREE),)))
+        assert due(story) is None
+        story.tell(help)
+        assert due(story) is not None and story["web"].trouble is None
+
+
+def test_a_name_that_was_asked_for_moves_with_the_fetch_and_not_after_a_newer_push() -> None:
+    story = Story(holds=(PIN,))
+    story.apply(replace(declared("web"), asked=True))
+    assert due(story) == EnsureImage("web", story["web"].uid, PIN, moves=True)
+    moved = Story(holds=(PIN,))
+    moved.apply(replace(declared("web"), asked=True))
+    moved.tell(ImagePushed((PushedImage(OTHER_PIN),)))
+    assert isinstance(due(moved), StartRun) and moved.machine.images[PIN.ref].pin == OTHER_PIN
+    story.tell(ImagePulled((PushedImage(PIN),)))
+    assert isinstance(due(story), StartRun) and story.machine.images[PIN.ref].pulled
+
+
+def test_a_fetch_that_was_given_up_is_no_trouble() -> None:
+    story = Story(holds=())
+    story.apply(declared("web"))
+    story.tell(EffectStarted("EnsureImage", "web", story["web"].uid))
+    story.call(Stop("web"))
+    story.tell(EffectAbandoned("EnsureImage", "web", story["web"].uid))
+    assert due(story) is None and status_of(story["web"]).detail == "stopped"
+
+
+# --- registries --------------------------------------------------------------------------------------------------
+
+
+def test_a_registry_is_configured_once_and_forgotten() -> None:
+    story = Story()
+    login = ConfigureRegistry("registry.lan:5000", "me", "sealed-1")
+    assert isinstance(first := story.call(login), Admitted) and len(first.events) == 1
+    assert story.call(login) == Admitted(())
+    story.call(ConfigureRegistry("registry.lan:5000", "me", "sealed-2", ca="sealed-3"))
+    known = story.machine.registries["registry.lan:5000"]
+    assert (known.username, known.secret, known.ca) == ("me", "sealed-2", "sealed-3")
+    story.call(ForgetRegistry("registry.lan:5000"))
+    assert not story.machine.registries
+    missing = story.call(ForgetRegistry("registry.lan:5000"))
+    assert isinstance(missing, Refusal) and missing.code == "NOT_FOUND"

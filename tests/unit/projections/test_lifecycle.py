@@ -179,10 +179,10 @@ def test_replay_of_a_prefix_and_the_tail_is_replay_of_all() -> None:
     story.run_ends("web", 143)
     story.call(Delete("db"))
     story.reboot("boot-2")
-    whole = state_hash(replay(iter(story.entries)))
+    whole = state_hash(replay(iter(story.entries), story.beginning.fork()))
     assert whole == state_hash(story.machine)
     for cut in range(len(story.entries) + 1):
-        machine = replay(iter(story.entries[:cut])).fork()
+        machine = replay(iter(story.entries[:cut]), story.beginning.fork()).fork()
         for header, event in story.entries[cut:]:
             fold(machine, header, event)
         assert state_hash(machine) == whole

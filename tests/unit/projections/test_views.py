@@ -13,7 +13,7 @@ from tests.support.story import Story, declared
 
 
 def test_a_hash_in_view_1_is_what_it_was_when_0_0_1_was_released() -> None:
-    story = Story()
+    story = Story(holds=())
     story.apply(
         declared("web", "serve", ports=(PortMapping(80, 8080),), network="bridge"),
         declared("job", restart="on-failure"),

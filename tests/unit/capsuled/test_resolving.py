@@ -1,0 +1,124 @@
+"""What an image's name means when it is applied: the pin, the cache, the registry, and who of them is asked."""
+
+import asyncio
+
+import pytest
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.resolve import Resolver
+from effects.errors import DriverError, RegistryDenied, RegistryUnreachable
+from effects.images.registry_twin import Registries, TwinRegistry
+from effects.images.twin import CacheWorld, TwinImages
+from effects.images.twin_image import TwinImage
+from journal.events import ImagePulled, ImagePushed, ImageRemovalRequested, PushedImage
+from journal.specs import ImagePin
+from projections.intents import DEFAULT_SUBNET, Apply, Declared
+from projections.refusals import Refusal
+from tests.support.story import Story
+from tests.unit.capsuled.test_wire import OpenVault
+
+REF = "registry.lan/web:1"
+HERE, THERE = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+class Place:
+    """A machine's cache and the world's registries; `asked` counts how often these were asked."""
+
+    def __init__(self, here: str = "", there: str = "", fails: DriverError | None = None) -> None:
+        self.asked = 0
+        self.fails = fails
+        cache, registries = CacheWorld(), Registries()
+        if here:
+            cache.bring(REF, here)
+        if there:
+            registries.offer(REF, TwinImage((REF,), there, there))
+        self._resolver = Resolver(TwinImages(cache), TwinRegistry(registries, self._step), OpenVault(), DEFAULT_SUBNET)
+
+    async def _step(self, point: str) -> None:
+        self.asked += point == "resolve"
+        if self.fails is not None:
+            raise self.fails
+
+    def resolve(self, story: Story, ref: str = REF, pull: bool = False) -> Declared | Refusal:
+        message = pb.Workload(name="web", container=pb.ContainerSpec(image=ref))
+        intent = asyncio.run(self._resolver.apply(story.machine, [message], expect_seq=None, pull=pull, dry=False))
+        return intent if isinstance(intent, Refusal) else intent.workloads[0]
+
+
+def digest(found: Declared | Refusal) -> str:
+    assert isinstance(found, Declared) and found.resolved is not None, found
+    return found.resolved.index_digest
+
+
+def brought(kind: type[ImagePushed] | type[ImagePulled]) -> Story:
+    story = Story(holds=())
+    story.tell(kind((PushedImage(ImagePin(REF, HERE, HERE)),)))
+    return story
+
+
+def test_what_is_here_is_taken_and_nobody_is_asked() -> None:
+    place = Place(here=HERE, there=THERE)
+    found = place.resolve(brought(ImagePulled))
+    assert digest(found) == HERE and place.asked == 0
+    assert isinstance(found, Declared) and (found.cached, found.asked) == (True, False)
+
+
+def test_what_is_not_here_is_asked_of_its_registry() -> None:
+    place = Place(there=THERE)
+    found = place.resolve(Story(holds=()))
+    assert digest(found) == THERE and isinstance(found, Declared)
+    assert (found.cached, found.asked, place.asked) == (False, True, 1)
+
+
+def test_a_pin_holds_while_the_name_stays_and_a_pull_takes_it_off() -> None:
+    place = Place(here=HERE, there=THERE)
+    story = brought(ImagePulled)
+    found = place.resolve(story)
+    assert isinstance(found, Declared)
+    story.call(Apply((found,)))
+    later = Place(there=THERE)
+    assert digest(later.resolve(story)) == HERE and later.asked == 0
+    assert digest(later.resolve(story, pull=True)) == THERE and later.asked == 1
+
+
+def test_a_pull_asks_for_what_was_pulled_and_never_for_what_was_pushed() -> None:
+    place = Place(here=HERE, there=THERE)
+    assert digest(place.resolve(brought(ImagePulled), pull=True)) == THERE
+    assert digest(place.resolve(brought(ImagePushed), pull=True)) == HERE
+
+
+def test_a_digest_needs_nobody_to_say_what_it_means() -> None:
+    place = Place(here=HERE, there=THERE)
+    found = place.resolve(brought(ImagePulled), f"registry.lan/web@{HERE}", pull=True)
+    assert digest(found) == HERE and place.asked == 0
+    assert isinstance(found, Declared) and found.resolved is not None
+    assert found.resolved.ref == f"registry.lan/web@{HERE}"
+
+
+def test_what_is_on_its_way_out_is_not_here_any_more() -> None:
+    story = brought(ImagePulled)
+    story.tell(ImageRemovalRequested((REF,), (HERE,)))
+    place = Place(here=HERE, there=THERE)
+    assert digest(place.resolve(story)) == THERE
+
+
+@pytest.mark.parametrize(
+    ("fails", "code", "reason"),
+    [
+        (None, "FAILED_PRECONDITION", "IMAGE_NOT_FOUND"),
+        (RegistryUnreachable("it is down"), "UNAVAILABLE", "REGISTRY_UNREACHABLE"),
+        (RegistryDenied("not you"), "FAILED_PRECONDITION", "REGISTRY_DENIED"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_by_its_condition(
+    fails: DriverError | None, code: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsuled.resolve.RESOLVE_TRIES", 1)
+    found = Place(fails=fails).resolve(Story(holds=()))
+    assert isinstance(found, Declared) and found.resolved is None
+    refused = Story().call(Apply((found,)))
+    assert isinstance(refused, Refusal) and (refused.code, refused.reason) == (code, reason)
+    assert refused.fields == ("container.image",) and "image push FILE" in refused.message
+    here = Place(here=HERE, fails=fails).resolve(brought(ImagePulled), pull=True)
+    assert isinstance(here, Declared) and here.unresolved is not None
+    assert "means now cannot be asked for" in here.unresolved.message
