@@ -70,6 +70,9 @@ venv: .venv/ready
 	/usr/bin/python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# The finder of an editable install imports much of the standard library at every start; two paths do as well.
+	@for file in .venv/lib/python3*/site-packages/__editable__.capsule-*.pth; do \
+		printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/gen" > "$$file"; done
 	@touch $@
 
 .PHONY: packages

@@ -55,6 +55,16 @@ class Client:
                     break
         watch.cancel()
 
+    def execute(self, name: str, *command: str) -> None:
+        """A further process in a running container, to its end."""
+        config = pb.WorkloadExecConfig(name=name, command=command)
+        messages = self.workloads.Exec(iter([pb.WorkloadExecClientMessage(config=config)]))
+        for message in messages:
+            if message.WhichOneof("payload") == "exit":
+                assert message.exit.exit_code == 0
+                return
+        raise AssertionError("an exec ended without an exit code")
+
     def delete(self, names: Iterable[str]) -> None:
         """Nothing is left of them."""
         for call in [self.workloads.Delete.future(pb.WorkloadDeleteRequest(name=name)) for name in names]:

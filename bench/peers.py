@@ -31,6 +31,10 @@ class Ctr:
         """Start them all at once."""
         _run_all([(*self._prefix, "run", "-d", *options, IMAGE, name, *SLEEP) for name in names])
 
+    def execute(self, name: str, *command: str) -> None:
+        """A further process in a running container, to its end."""
+        _run(*self._prefix, "task", "exec", "--exec-id", fresh("exec"), name, *command)
+
     def remove(self, names: list[str]) -> None:
         """Nothing is left of them."""
         for name in names:
@@ -68,6 +72,15 @@ class Podman:
     def publish(self, name: str, port: str, program: tuple[str, ...]) -> None:
         """Start one on podman's own bridge, with a host port: `8080:80`."""
         _run(*self.command(name, ("-p", port), program))
+
+    def replace(self, name: str, program: tuple[str, ...]) -> None:
+        """Start one in place of the one that has the name. Its own `--replace` would give that ten seconds to stop."""
+        self.remove(name)
+        _run(*self.command(name, program=program))
+
+    def execute(self, name: str, *command: str) -> None:
+        """A further process in a running container, to its end."""
+        _run(*self._prefix, "exec", name, *command)
 
     def remove(self, name: str) -> None:
         """Nothing is left of it."""

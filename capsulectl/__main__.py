@@ -28,11 +28,39 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    from capsulectl import lean
+    from capsulectl.errors import Failure, fault
+
+    lean.install()
+    try:
+        return _command(arguments)
+    except Failure as failure:
+        if failure.message:
+            print(f"capsulectl: {failure.message}", file=sys.stderr)
+        return failure.code
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        print(f"capsulectl: {fault(error)}", file=sys.stderr)
+        return 1
+
+
+def _command(arguments: list[str]) -> int:
+    from capsulectl.exec_line import read
+
+    line = read(arguments)
+    if line is None:
+        return _parsed(arguments)
+    from capsulectl.session import Session
+
+    return Session(line).run()
+
+
+def _parsed(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from capsulectl.app import app
     from capsulectl.arguments import arranged, asks_for_help
-    from capsulectl.errors import USAGE, Failure, fault
 
     path, behind = arranged(app, arguments)
     if asks_for_help(behind):
@@ -43,21 +71,12 @@ def _run(arguments: list[str]) -> int:
     try:
         answer = app([*path, *behind], exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
+        from capsulectl.errors import USAGE, Failure
         from capsulectl.usage import complaint
 
-        print(f"capsulectl: {complaint(app, error, path, behind)}", file=sys.stderr)
-        return USAGE
-    except Failure as failure:
-        if failure.message:
-            print(f"capsulectl: {failure.message}", file=sys.stderr)
-        return failure.code
-    except (BrokenPipeError, KeyboardInterrupt):
-        raise
+        raise Failure(complaint(app, error, path, behind), USAGE) from error
     except SystemExit:
         return 0  # how the printer of help says that nobody reads it
-    except Exception as error:
-        print(f"capsulectl: {fault(error)}", file=sys.stderr)
-        return 1
     return answer if isinstance(answer, int) else 0
 
 

@@ -5,8 +5,10 @@ in `exec` everything behind the workload's name belonging to the command (`exec 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cyclopts import App
+if TYPE_CHECKING:
+    from cyclopts import App
 
 _GLOBAL = {"--capsule": True, "-q": False, "--quiet": False}
 """Options that may stand before the verb, and whether they take a value."""
@@ -16,13 +18,13 @@ _EXEC_VALUES = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir", "--c
 _HELP = frozenset({"-h", "--help"})
 
 
-def arranged(app: App, tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+def arranged(app: "App", tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     """The same command, as the words that name its verb and everything behind them."""
-    ahead, rest = _leading_globals(list(tokens))
+    ahead, rest = leading_globals(list(tokens))
     path = _path(app, rest)
     behind = rest[len(path) :]
     if path and path[-1] == "exec":
-        behind = _exec(behind)
+        behind = behind_exec(behind)
     return path, [*ahead, *behind]
 
 
@@ -32,7 +34,8 @@ def asks_for_help(behind: Sequence[str]) -> bool:
     return not behind or not _HELP.isdisjoint(own)
 
 
-def _leading_globals(tokens: list[str]) -> tuple[list[str], list[str]]:
+def leading_globals(tokens: list[str]) -> tuple[list[str], list[str]]:
+    """Options of the whole program that stand before the verb, and the rest."""
     at = 0
     while at < len(tokens):
         name, equals, _ = tokens[at].partition("=")
@@ -42,7 +45,7 @@ def _leading_globals(tokens: list[str]) -> tuple[list[str], list[str]]:
     return tokens[:at], tokens[at:]
 
 
-def _path(app: App, tokens: list[str]) -> list[str]:
+def _path(app: "App", tokens: list[str]) -> list[str]:
     """The tokens that name the command."""
     path: list[str] = []
     for token in tokens:
@@ -53,7 +56,7 @@ def _path(app: App, tokens: list[str]) -> list[str]:
     return path
 
 
-def _exec(tokens: list[str]) -> list[str]:
+def behind_exec(tokens: list[str]) -> list[str]:
     """Put `--` behind the workload's name. Options between the name and a `--` of the operator's own are ours still."""
     name = _first_word(tokens)
     if name is None or any(token in _HELP for token in tokens[:name]):

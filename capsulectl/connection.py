@@ -4,7 +4,8 @@ import getpass
 import importlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ import grpc
 from capsulectl.contexts import target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, Failure
 
+AT_A_TIME = 16
 UNARY_S = 60.0
 """A call that must answer soon. Deletes answer within 25 seconds, whatever happens."""
 
@@ -111,6 +113,26 @@ class Connection:
         """A unary call. Raises Failure with what the capsule said."""
         with failures(self.address):
             return method(request, timeout=timeout, metadata=metadata(acting=True))
+
+    def calls(self, method: Any, requests: Sequence[Any], timeout: float = UNARY_S) -> list[Any]:
+        """Several unary calls, some of them at a time; for each its answer or, in its place, its Failure."""
+        pending: deque[Any] = deque()
+        answers: list[Any] = []
+
+        def take() -> None:
+            try:
+                with failures(self.address):
+                    answers.append(pending.popleft().result())
+            except Failure as failure:
+                answers.append(failure)
+
+        for request in requests:
+            if len(pending) == AT_A_TIME:
+                take()
+            pending.append(method.future(request, timeout=timeout, metadata=metadata(acting=True)))
+        while pending:
+            take()
+        return answers
 
     def stream(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Iterator[Any]:
         """A call that answers with a stream."""

@@ -1,10 +1,13 @@
-"""`capsulectl exec`: a further process inside a workload; its exit code becomes ours."""
+"""`capsulectl exec`: a further process inside a workload; its exit code becomes ours.
+
+A plain command line never comes here (see exec_line.py); this is what help, completion and the parser's errors know.
+"""
 
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from capsulectl.errors import USAGE, Failure
+from capsulectl.exec_line import ExecLine
 from capsulectl.options import COMMON, Common, Name
 
 
@@ -17,8 +20,8 @@ def exec_(
     ] = False,
     tty: Annotated[bool, Parameter(name=["-t", "--tty"], negative="", help="Give the process a terminal.")] = False,
     env: Annotated[
-        list[str], Parameter(name=["-e", "--env"], negative="", help="NAME=VALUE, beside the workload's own.")
-    ] = [],  # noqa: B006 - never written to
+        tuple[str, ...], Parameter(name=["-e", "--env"], negative="", help="NAME=VALUE, beside the workload's own.")
+    ] = (),
     user: Annotated[str, Parameter(name=["-u", "--user"], help="Run as USER[:GROUP], names or numbers.")] = "",
     workdir: Annotated[str, Parameter(name=["-w", "--workdir"], help="Start in this directory.")] = "",
     common: Common = COMMON,
@@ -30,16 +33,7 @@ def exec_(
 
     Example: capsulectl exec -it web sh
     """
-    variables = dict(_pair(one) for one in env)
-    if not command or not command[0]:
-        raise Failure(f"nothing to run in {name}: say `capsulectl exec {name} COMMAND`", USAGE)
     from capsulectl.session import Session
 
-    return Session(name, command, interactive, tty, variables, user, workdir, common).run()
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise Failure(f"--env {text!r} is not NAME=VALUE", USAGE)
-    return name, value
+    line = ExecLine(name, command, interactive, tty, env, user, workdir, common.capsule, common.quiet)
+    return Session(line).run()

@@ -5,9 +5,10 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from capsulectl.options import Format
+if TYPE_CHECKING:
+    from capsulectl.options import Format
 
 
 def widths_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -76,7 +77,7 @@ def _numbers(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def write(data: Any, output: Format) -> None:
+def write(data: Any, output: "Format") -> None:
     """Print plain data as JSON or YAML."""
     if output == "json":
         print(json.dumps(data, indent=2, ensure_ascii=False))

@@ -8,7 +8,7 @@ import queue
 import select
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -17,13 +17,11 @@ import grpc
 from capsule.v1 import workload_pb2 as pb
 from capsulectl import terminal
 from capsulectl.connection import Connection, failure_of, metadata, reason_of
-from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, Failure, fault
-from capsulectl.options import Common
+from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, USAGE, Failure, fault
+from capsulectl.exec_line import ExecLine
 from capsulectl.render import say
 
-CHUNK_BYTES = 4_096
-"""What clients in the field send at most in one message of standard input."""
-
+CHUNK_BYTES = 64 << 10
 CHUNKS_AHEAD = 16
 _CODES = {"ENTRYPOINT_MISSING": NOT_FOUND, "NOT_EXECUTABLE": NOT_EXECUTABLE}
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
@@ -72,29 +70,29 @@ class Outgoing:
 class Session:
     """One exec, from our standard streams."""
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        interactive: bool,
-        tty: bool,
-        env: Mapping[str, str],
-        user: str,
-        working_dir: str,
-        common: Common,
-    ) -> None:
-        if tty and interactive and not terminal.is_terminal(0):
-            say("capsulectl: standard input is no terminal: the command gets none either (as without -t)", common.quiet)
-            tty = False
-        self._name = name
-        self._interactive = interactive
-        self._tty = tty
-        self._raw = tty and interactive
-        self._seen = tty and terminal.is_terminal(1)
+    def __init__(self, line: ExecLine) -> None:
+        env = line.variables()
+        if not line.command or not line.command[0]:
+            raise Failure(f"nothing to run in {line.name}: say `capsulectl exec {line.name} COMMAND`", USAGE)
+        config = pb.WorkloadExecConfig(
+            name=line.name,
+            command=line.command,
+            tty=line.tty,
+            env=env,
+            user=line.user,
+            working_dir=line.workdir,
+        )
+        if line.tty and line.interactive and not terminal.is_terminal(0):
+            say("capsulectl: standard input is no terminal: the command gets none either (as without -t)", line.quiet)
+            config.tty = False
+        self._name = line.name
+        self._interactive = line.interactive
+        self._tty = config.tty
+        self._raw = config.tty and line.interactive
+        self._seen = config.tty and terminal.is_terminal(1)
         self._terminal = terminal.Terminal()
-        self._capsule = common.capsule
-        config = pb.WorkloadExecConfig(name=name, command=command, tty=tty, env=env, user=user, working_dir=working_dir)
-        if tty and (size := terminal.size()):
+        self._capsule = line.capsule
+        if self._tty and (size := terminal.size()):
             config.size.cols, config.size.rows = size
         self._outgoing = Outgoing(config)
         self._signalled = 0

@@ -130,18 +130,13 @@ class Verb:
     def _ask(
         self, connection: Connection, names: Sequence[str], dry_run: bool, expect_seq: int | None
     ) -> tuple[list[tuple[str, Any]], list[str]]:
-        call = getattr(connection.workloads, self._word.capitalize())
-        answers: list[tuple[str, Any]] = []
-        refused: list[str] = []
-        for name in names:
-            try:
-                request = self._request(name=name, dry_run=dry_run, expect_seq=expect_seq)
-                answers.append((name, connection.call(call, request)))
-            except Failure as failure:
-                if len(names) == 1:
-                    raise
-                refused.append(failure.message)
-        return answers, refused
+        requests = [self._request(name=name, dry_run=dry_run, expect_seq=expect_seq) for name in names]
+        found = connection.calls(getattr(connection.workloads, self._word.capitalize()), requests)
+        answers = [(name, one) for name, one in zip(names, found, strict=True) if not isinstance(one, Failure)]
+        failures = [one for one in found if isinstance(one, Failure)]
+        if len(names) == 1 and failures:
+            raise failures[0]
+        return answers, [one.message for one in failures]
 
 
 def print_plan(plan: Any) -> None:

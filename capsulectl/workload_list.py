@@ -74,16 +74,11 @@ def get(names: Names, /, *, output: Output = "table", watch: Watch = False, comm
 
 def _found(connection: Connection, names: Sequence[str]) -> tuple[list[Any], list[str]]:
     """The workloads there are, and what the capsule says of those there are not."""
-    found: list[Any] = []
-    missing: list[str] = []
-    for name in names:
-        try:
-            found.append(connection.call(connection.workloads.Get, pb.WorkloadGetRequest(name=name)))
-        except Failure as failure:
-            if len(names) == 1:
-                raise
-            missing.append(failure.message)
-    return found, missing
+    answers = connection.calls(connection.workloads.Get, [pb.WorkloadGetRequest(name=name) for name in names])
+    missing = [one for one in answers if isinstance(one, Failure)]
+    if len(names) == 1 and missing:
+        raise missing[0]
+    return [one for one in answers if not isinstance(one, Failure)], [one.message for one in missing]
 
 
 def events(

@@ -28,7 +28,7 @@ def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     settle()
     arguments = _arguments()
-    settings = Settings(arguments.bridge, arguments.subnet, arguments.listen)
+    settings = Settings(arguments.bridge, arguments.subnet, arguments.listen, not arguments.forget_commands)
     problem = _missing() or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
@@ -62,6 +62,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--halt", action="store_true", help="end everything that runs here; the next start brings it back"
+    )
+    parser.add_argument(
+        "--forget-commands", action="store_true", help="remember that exec was used, but not the command lines"
     )
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=RELEASE)

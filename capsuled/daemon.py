@@ -36,7 +36,7 @@ from effects.actions import Actions
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
-from effects.containers.containerd_exec import ContainerdExecutor
+from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.spec import Host
 from effects.images.actions import ImageActions
 from effects.images.containerd_store import ContainerdImages
@@ -105,7 +105,7 @@ async def _serve(
     about = About(identity, layout.state, memory.state)
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
-    execs = ExecStreams(engine, drivers.executor)
+    execs = ExecStreams(engine, drivers.executor, settings.commands)
     names = NameServer(engine, drivers.network.subnet, drivers.network.nameserver)
     about.ask(names.warnings)
     try:

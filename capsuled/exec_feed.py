@@ -31,6 +31,11 @@ class Feed:
         self._input_ended = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
 
+    @property
+    def ended(self) -> bool:
+        """Whether the client has said already that nothing will come."""
+        return self._input_ended.is_set()
+
     def begin(self, session: ExecSession) -> None:
         """There is a process now."""
         self._session.set_result(session)

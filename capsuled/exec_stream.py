@@ -33,11 +33,13 @@ Answers = AsyncGenerator[pb.WorkloadExecServerMessage, None]
 
 
 class ExecStreams:
-    """Opens sessions through the executor; a session never outlives its stream."""
+    """Opens sessions through the executor; a session never outlives its stream. Without `commands` the journal is not
+    told the command lines."""
 
-    def __init__(self, engine: Engine, executor: Executor) -> None:
+    def __init__(self, engine: Engine, executor: Executor, commands: bool = True) -> None:
         self._engine = engine
         self._executor = executor
+        self._commands = commands
         self._sessions: set[ExecSession] = set()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -48,8 +50,9 @@ class ExecStreams:
         feed = Feed(requests)
         try:
             request = self._request(first)
+            told = request.argv if self._commands else ()
             async with (
-                opened(self._engine, caller, request.name, request.argv, request.tty, request.user) as stream,
+                opened(self._engine, caller, request.name, told, request.tty, request.user) as stream,
                 self._session(request, feed, stream) as session,
                 aclosing(self._converse(session, stream)) as answers,
             ):
@@ -77,8 +80,8 @@ class ExecStreams:
 
     @asynccontextmanager
     async def _session(self, request: ExecRequest, feed: Feed, stream: OpenStream) -> AsyncIterator[ExecSession]:
-        if feed.window is not None:
-            request = msgspec.structs.replace(request, window=feed.window)
+        # What the client said while the beginning was made durable is known by now.
+        request = msgspec.structs.replace(request, window=feed.window or request.window, stdin=not feed.ended)
         session = await self._executor.open(request)
         self._sessions.add(session)
         try:

@@ -16,7 +16,7 @@ from capsuled.settings import Settings
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
-from effects.containers.containerd_exec import ContainerdExecutor
+from effects.containers.containerd_executor import ContainerdExecutor
 from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases

@@ -10,11 +10,13 @@ from projections.intents import DEFAULT_SUBNET as DEFAULT_SUBNET
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own."""
+    """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own. Without
+    `commands`, what exec ran is remembered without its command line."""
 
     bridge: str = DEFAULT_BRIDGE
     subnet: str = DEFAULT_SUBNET
     listen: Listen = Listen()
+    commands: bool = True
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""

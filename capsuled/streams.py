@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from capsuled.engine import Caller, Engine
 from journal.events import StreamClosed, StreamOpened
 
+CUT = "CUT"
+"""Why a stream was cancelled, as far as the stream can know: its client went, or was sent away."""
+
 
 class OpenStream:
     """Counts what passes; whoever moves bytes adds to it. `seq` is the entry that opened it."""
@@ -45,8 +48,9 @@ async def opened(
     except BaseException as error:
         if stream.exit_code is not None:
             raise  # a client that leaves once it has the exit code has had it all
-        stream.outcome = "failed" if isinstance(error, Exception) else "cancelled"
-        stream.reason = getattr(error, "reason", type(error).__name__)
+        cancelled = not isinstance(error, Exception)
+        stream.outcome = "cancelled" if cancelled else "failed"
+        stream.reason = CUT if cancelled else getattr(error, "reason", type(error).__name__)
         raise
     finally:
         closed = StreamClosed(

@@ -1,18 +1,15 @@
-"""Further processes inside running containers, through containerd: FIFOs for the streams, and nothing left behind.
+"""One further process inside a running container, through containerd: FIFOs for its streams, and nothing left behind.
 
-A session's directory holds its FIFOs and is named after container and exec, so that after a crash of the daemon
-`sweep` finds and ends what was left running. containerd itself may die and come back under an open session: the
-streams do not lead through it, and its end is asked for again.
+containerd itself may die and come back under an open session: the streams do not lead through it, and its end is asked
+for again.
 """
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import shutil
 import signal
-import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -21,14 +18,11 @@ import grpc
 import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
-from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
-from effects.containers import names
+from containerdapi import tasks_pb2
+from effects.containerd.connection import Connection, tolerated, translated
 from effects.containers.exec_protocol import ExecRequest, Window
 from effects.containers.pipes import Pipe, reading, writing
 from effects.containers.sessions import end_session
-from effects.containers.spec import exec_process
-from effects.containers.users import layer_directories, resolve
 from effects.errors import (
     BadWorkingDir,
     DriverError,
@@ -48,69 +42,14 @@ HANGUP_S = 1.0
 """How long a process that was hung up on has to put its things in order."""
 
 AGAIN_S = 0.1
+KILL_WAIT_S = 5.0
+END_TRIES = 20
 
 _GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
 
-class ContainerdExecutor:
-    """Opens sessions. `directory` is volatile and this daemon's own; names in it say which of its lives they are of."""
-
-    def __init__(self, connection: Connection, directory: Path) -> None:
-        self._connection = connection
-        self._directory = directory
-        self._life = uuid.uuid4().hex[:12]
-        self._numbers = itertools.count(1)
-
-    async def open(self, request: ExecRequest) -> "ContainerdExec":
-        """See the protocol."""
-        cid = names.container_id(request.name, request.uid, request.run)
-        exec_id = f"exec-{self._life}-{next(self._numbers)}"
-        directory = self._directory / f"{cid}@{exec_id}"
-        session = ContainerdExec(self._connection, cid, exec_id, directory)
-        try:
-            await session.start(request, await self._process(cid, request))
-        except BaseException:
-            # Nobody else knows of it: it ends even if whoever asked for it has gone.
-            await asyncio.shield(session.close())
-            raise
-        return session
-
-    async def _process(self, cid: str, request: ExecRequest) -> dict[str, Any]:
-        try:
-            answer = await self._connection.containers.Get(
-                containers_pb2.GetContainerRequest(id=cid), metadata=self._connection.metadata
-            )
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                raise NotRunning(f"{request.name} is not running") from error
-            raise translated(error) from error
-        base = msgspec.json.decode(answer.container.spec.value)["process"]
-        if not request.user:
-            return exec_process(base, request)
-        asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=answer.container.snapshot_key)
-        with tolerated():
-            mounts = (await self._connection.snapshots.Mounts(asked, metadata=self._connection.metadata)).mounts
-        directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
-        return exec_process(base, request, resolve(request.user, directories))
-
-    async def sweep(self) -> None:
-        """See the protocol."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        failure: DriverError | None = None
-        for left in sorted(self._directory.iterdir()):
-            cid, _, exec_id = left.name.partition("@")
-            if exec_id.startswith(f"exec-{self._life}-"):
-                continue
-            try:
-                await ContainerdExec(self._connection, cid, exec_id, left).sweep()
-            except DriverError as error:
-                failure = error
-        if failure is not None:
-            raise failure
-
-
 class ContainerdExec:
-    """One process. Made and closed by the executor's callers; see the protocol."""
+    """See the protocol. `pid` is the process's own, while there is one and it is known."""
 
     def __init__(self, connection: Connection, cid: str, exec_id: str, directory: Path) -> None:
         self._tasks = connection.tasks
@@ -121,31 +60,34 @@ class ContainerdExec:
         self._pipes: dict[int, Pipe] = {}
         self._ended: asyncio.Future[int] | None = None
         self._tty = False
-        self._pid = 0
+        self.pid = 0
 
     async def start(self, request: ExecRequest, process: dict[str, Any]) -> None:
         """Make the FIFOs, open our ends (a FIFO without a peer would block the shim), and start."""
         self._tty = request.tty
         self._directory.mkdir(parents=True, mode=0o700)
-        stdin = self._directory / "stdin"
+        stdin = self._directory / "stdin" if request.stdin else None
         outputs = {1: self._directory / "stdout"}
         if not request.tty:
             outputs[2] = self._directory / "stderr"
-        for path in (stdin, *outputs.values()):
+        for path in filter(None, (stdin, *outputs.values())):
             os.mkfifo(path, 0o600)
         for number, path in outputs.items():
             self._pipes[number] = await reading(path)
+        if stdin is None:
+            await self._run("", outputs, process)
+            return
         holder = os.open(stdin, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            await self._run(stdin, outputs, process)
+            await self._run(str(stdin), outputs, process)
             self._stdin = await writing(stdin)
         finally:
             os.close(holder)
 
-    async def _run(self, stdin: Path, outputs: dict[int, Path], process: dict[str, Any]) -> None:
+    async def _run(self, stdin: str, outputs: dict[int, Path], process: dict[str, Any]) -> None:
         request = tasks_pb2.ExecProcessRequest(
             **self._ids,
-            stdin=str(stdin),
+            stdin=stdin,
             stdout=str(outputs[1]),
             stderr=str(outputs.get(2, "")),
             terminal=self._tty,
@@ -168,7 +110,7 @@ class ContainerdExec:
         finally:
             await asyncio.wait((starting,))
             if not starting.exception():
-                self._pid = starting.result().pid
+                self.pid = starting.result().pid
 
     async def _exit(self) -> int:
         """The exit code, asked for until there is one: what this containerd never answered the next one may."""
@@ -281,11 +223,11 @@ class ContainerdExec:
     async def close(self) -> None:
         """See the protocol. Its whole session goes: children that it left behind too."""
         ended = self._ended
-        if self._pid and ended is not None and not ended.done():
+        if self.pid and ended is not None and not ended.done():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGHUP)
+                os.kill(self.pid, signal.SIGHUP)
             await asyncio.wait((ended,), timeout=HANGUP_S)
-        await self._end(self._pid or await self._found_pid())
+        await self._end(self.pid or await self._found_pid())
 
     async def sweep(self) -> None:
         """End what an earlier life of the daemon opened."""
@@ -298,19 +240,41 @@ class ContainerdExec:
             pipe.close()
         self._pipes.clear()
         try:
-            if pid:
-                await asyncio.to_thread(end_session, pid)
-            if pid and (self._ended is None or not self._ended.done()):
-                with contextlib.suppress(TimeoutError), tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
-                    async with asyncio.timeout(5):
-                        await self._tasks.Wait(tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata)
-            with tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
-                await self._tasks.DeleteProcess(tasks_pb2.DeleteProcessRequest(**self._ids), metadata=self._metadata)
+            for _ in range(END_TRIES):
+                if pid:
+                    await self._killed(pid)
+                if await self._forgotten():
+                    break
+                # It came to life while it was being ended: its start was under way, and nobody waited for it any more.
+                await asyncio.sleep(AGAIN_S)
+                pid = await self._found_pid()
+            else:
+                raise StartFailed(f"a process of exec ({pid}) does not end although it was killed")
         finally:
             if self._ended is not None:
                 self._ended.cancel()
                 await asyncio.wait((self._ended,))
+        self.pid = 0
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _killed(self, pid: int) -> None:
+        await asyncio.to_thread(end_session, pid)
+        if self._ended is None or not self._ended.done():
+            with contextlib.suppress(TimeoutError), tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
+                async with asyncio.timeout(KILL_WAIT_S):
+                    await self._tasks.Wait(tasks_pb2.WaitRequest(**self._ids), metadata=self._metadata)
+
+    async def _forgotten(self) -> bool:
+        """Whether containerd holds nothing of it any more. It will not forget what still runs."""
+        try:
+            await self._tasks.DeleteProcess(tasks_pb2.DeleteProcessRequest(**self._ids), metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return True
+            if error.code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNKNOWN):
+                return False
+            raise translated(error) from error
+        return True
 
     async def _found_pid(self) -> int:
         try:

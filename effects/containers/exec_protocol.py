@@ -16,7 +16,8 @@ class Window(msgspec.Struct, frozen=True):
 class ExecRequest(msgspec.Struct, frozen=True):
     """A process to run beside a run's own. `env` adds to the container's; `user` and `working_dir` replace its own.
 
-    With `tty` the process has a terminal of its own, `window` large; its standard error is that terminal, too.
+    Without `stdin` its standard input is at its end from the beginning. With `tty` the process has a terminal of its
+    own, `window` large; its standard error is that terminal, too.
     """
 
     name: str
@@ -24,6 +25,7 @@ class ExecRequest(msgspec.Struct, frozen=True):
     run: int
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
+    stdin: bool = True
     tty: bool = False
     window: Window = Window()
     user: str = ""

@@ -12,7 +12,7 @@ _ROUNDS = 100
 def end_session(leader: int) -> None:
     """Kill every process of the session that `leader` began. Looks until none is left, for one may fork meanwhile."""
     for _ in range(_ROUNDS):
-        members = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _session_of(entry) == leader]
+        members = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _is_of(int(entry), leader)]
         if not members:
             return
         for pid in members:
@@ -20,11 +20,14 @@ def end_session(leader: int) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _session_of(pid: str) -> int:
+def _is_of(pid: int, leader: int) -> bool:
     try:
-        stat = Path("/proc", pid, "stat").read_bytes()
+        return os.getsid(pid) == leader and not _is_zombie(pid)
     except OSError:
-        return 0
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    # Fields behind the name: state, parent, group, session. A zombie waits for its parent, not for us.
-    return 0 if fields[0] == b"Z" else int(fields[3])
+        return False  # gone meanwhile
+
+
+def _is_zombie(pid: int) -> bool:
+    """It waits for its parent, not for us."""
+    stat = Path("/proc", str(pid), "stat").read_bytes()
+    return stat[stat.rindex(b")") + 2 :][:1] == b"Z"

@@ -35,6 +35,8 @@ class TwinProcess:
                 self.end(0)
             case "size":
                 self._print_size(self.request.window)
+        if not self.request.stdin:
+            self.read_end()
 
     def _print(self, line: str) -> None:
         self.written.put_nowait(line.encode() + (b"\r\n" if self.request.tty else b"\n"))

@@ -10,6 +10,7 @@ import pytest
 
 from capsulectl.app import app
 from capsulectl.arguments import arranged
+from capsulectl.exec_line import FLAGS, VALUES, ExecLine, read
 from tests.support.daemon import BIN, SERVE, Daemon, manifest
 from tests.support.terminal import Window, window
 
@@ -61,6 +62,35 @@ def opened(made: Window, capsule: Daemon, *command: str) -> None:
 def test_what_stands_behind_the_name_is_the_commands(typed: str, understood: str) -> None:
     path, behind = arranged(app, typed.split())
     assert [*path, *behind] == understood.split()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "exec web ls -l",
+        "workload exec -it -e A=1 --env=B=2 -eC=3 web -- sh -c x",
+        "--capsule home -q exec -uroot -w /tmp web true",
+        "exec web -it -e A=1 -- sh",
+        "exec --interactive --tty --user web --workdir=/x --capsule y --quiet -- web a b",
+    ],
+)
+def test_the_quick_reader_understands_what_the_parser_does(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    understood: list[ExecLine] = []
+    monkeypatch.setattr("capsulectl.session.Session.__init__", lambda self, line: understood.append(line))
+    monkeypatch.setattr("capsulectl.session.Session.run", lambda self: 0)
+    path, behind = arranged(app, typed.split())
+    app([*path, *behind], result_action="return_value")
+    assert [read(typed.split())] == understood
+
+
+@pytest.mark.parametrize("typed", ["exec", "exec -h", "exec --bogus web ls", "exec -z web ls", "list", "execute web"])
+def test_the_quick_reader_leaves_what_it_does_not_know_to_the_parser(typed: str) -> None:
+    assert read(typed.split()) is None
+
+
+def test_the_quick_reader_knows_every_option_and_no_other() -> None:
+    known = {name for argument in app["exec"].assemble_argument_collection() for name in argument.names}
+    assert {name for name in known if name.startswith("-")} == VALUES.keys() | FLAGS.keys()
 
 
 def test_streams_and_exit_codes_are_passed_on(inside: Daemon) -> None:

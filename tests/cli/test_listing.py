@@ -156,7 +156,7 @@ def test_a_watch_tells_what_there_is_and_then_every_change(several: Daemon) -> N
     while "WORKLOAD_PHASE_RUNNING" not in phases:
         phases.append(json.loads(watch.stdout.readline())["workload"]["status"]["phase"])
     assert set(phases) <= {"WORKLOAD_PHASE_PENDING", "WORKLOAD_PHASE_RUNNING"}
-    several.apply(with_labels("seen", SERVE, {}))  # it leaves the selection, and is shown once more
+    several.apply(with_labels("seen", SERVE, {}), "--wait")  # it leaves the selection, and is shown once more
     last = json.loads(watch.stdout.readline())
     assert last["workload"]["name"] == "seen" and "labels" not in last["workload"] and not last["removed"]
     watch.send_signal(signal.SIGINT)

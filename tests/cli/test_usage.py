@@ -74,3 +74,28 @@ def test_a_fault_of_our_own_is_said_in_one_line_and_shown_when_asked_for() -> No
         )
         assert done.returncode == 1 and "a fault in capsulectl itself (ZeroDivisionError" in done.stderr
         assert ("Traceback" in done.stderr) is traceback
+
+
+NEEDS_LITTLE = """
+import sys
+from capsulectl import lean
+lean.install()
+import capsulectl.session
+from capsule.v1 import workload_pb2
+heavy = [name for name in ("asyncio", "grpc.aio", "google.protobuf.internal.python_message", "cyclopts", "yaml")
+         if name in sys.modules]
+import asyncio
+from google.protobuf.json_format import MessageToDict
+assert asyncio.run(asyncio.sleep(0, 7)) == 7
+assert MessageToDict(workload_pb2.Workload(name="web")) == {"name": "web"}
+print(*heavy)
+"""
+
+
+def test_an_exec_imports_little_and_what_was_left_out_can_still_be_had() -> None:
+    for more, heavy in (({}, ""), ({"CAPSULE_WHOLE_IMPORTS": "1"}, "asyncio grpc.aio")):
+        done = subprocess.run(
+            [BIN / "python", "-c", NEEDS_LITTLE], env=os.environ | more, capture_output=True, text=True, check=False
+        )
+        assert (done.stderr, done.returncode) == ("", 0) and done.stdout.strip().startswith(heavy)
+        assert heavy or not done.stdout.strip()

@@ -1,6 +1,7 @@
 """The contract of an executor, on the twin and on containerd: streams, terminals, ends, and nothing left behind."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,12 +10,20 @@ from typing import Any
 
 import pytest
 
-from effects.containers.containerd_exec import ContainerdExecutor
+from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor, Window
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.protocol import ContainerDriver, ContainerRun
 from effects.containers.twin import TwinContainers, World
-from effects.errors import BadUser, BadWorkingDir, EntrypointMissing, NotExecutable, NotRunning
+from effects.errors import (
+    BadUser,
+    BadWorkingDir,
+    DriverError,
+    EntrypointMissing,
+    NotExecutable,
+    NotRunning,
+    RuntimeUnavailable,
+)
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 
@@ -78,7 +87,15 @@ class Programs:
             "unexecutable": ("/etc/passwd",),
         }.get(word, request.argv)
         return await self._executor.open(
-            ExecRequest(request.name, request.uid, request.run, argv, tty=request.tty, window=request.window)
+            ExecRequest(
+                request.name,
+                request.uid,
+                request.run,
+                argv,
+                tty=request.tty,
+                window=request.window,
+                stdin=request.stdin,
+            )
         )
 
     async def sweep(self) -> None:
@@ -183,6 +200,22 @@ def test_input_that_ends_at_once_does_not_end_the_process(subject: Any) -> None:
             await session.end_input()
             await session.signal(signal.SIGTERM)
             assert (await everything(session))[2] == 143
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_without_input_its_end_is_there_from_the_beginning(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        session = await made.open("cat", stdin=False)
+        await session.write(b"dropped")
+        await session.end_input()
+        assert await everything(session) == (b"", b"", 0)
+        shown = await made.open("size", tty=True, stdin=False, window=Window(cols=50, rows=20))
+        assert await until(shown, b"\n") == b"20 50\r\n"
+        await shown.end_input()
+        await shown.close()
+        assert await made.alive() == 0
 
     run_suite(subject, suite)
 
@@ -333,5 +366,35 @@ def test_a_session_outlives_containerd_with_its_streams_and_its_exit_code() -> N
             await session.write(b"word\n")
             await session.end_input()
             assert await everything(session) == (b"word\n", b"", 9)
+
+    asyncio.run(main())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("after_ms", [0, 5, 15, 30, 60])
+def test_an_opening_that_containerd_dies_in_leaves_nothing_behind(after_ms: int) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made:
+            subject = await with_container(made)
+            opening = asyncio.ensure_future(subject.open("stubborn", tty=after_ms % 2 == 1))
+            await asyncio.sleep(after_ms / 1000)
+            os.kill(made.pid(), signal.SIGKILL)
+            try:
+                session = await opening
+            except DriverError as error:
+                assert error.reason in ("RUNTIME_UNAVAILABLE", "START_FAILED", "NOT_RUNNING"), error
+            else:
+                with contextlib.suppress(RuntimeUnavailable):
+                    await session.close()
+            await made.connection.ready()
+            while True:
+                try:
+                    await subject.next_life().sweep()
+                    break
+                except DriverError:
+                    await asyncio.sleep(0.05)
+            assert await subject.alive() == 0
+            assert list((made.run / "exec").iterdir()) == []
+            assert (await everything(await subject.open("exit", "4")))[2] == 4
 
     asyncio.run(main())

@@ -159,6 +159,16 @@ def test_a_daemon_that_is_stopped_ends_sessions_in_order(capsule: Daemon) -> Non
     assert (closed["outcome"], closed["reason"]) == ("failed", "STOPPING")
 
 
+def test_a_daemon_can_be_told_to_forget_command_lines(capsule: Daemon) -> None:
+    capsule.stop()
+    capsule.start("--forget-commands")
+    capsule.good("exec", "web", "true")
+    body = capsule.history("--type", "stream.opened")[-1]["body"]
+    assert body["method"] == "WorkloadService.Exec" and "argv" not in body
+    capsule.stop()
+    capsule.start()
+
+
 def test_a_daemon_that_dies_under_a_session_costs_no_window(capsule: Daemon) -> None:
     with window() as made:
         made.run([BIN / "capsulectl", "exec", "-it", "web", "sh"], capsule.environment)

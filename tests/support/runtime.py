@@ -15,7 +15,7 @@ from capsuled.runtime import keep_containerd
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
-from effects.containers.containerd_exec import ContainerdExecutor
+from effects.containers.containerd_executor import ContainerdExecutor
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
