@@ -38,7 +38,10 @@ def stop(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False,
     verb = Verb("stop", pb.WorkloadStopRequest, "shall stop", Goal.STOPPED if wait else None)
     for name, answer in verb.act(common, names, selector, dry_run, expect_seq, timeout):
         if answer.not_remembered:
-            say(f"{name} was stopped, but the journal cannot write: the stop is not remembered as desired state")
+            say(
+                f"{name} was stopped, but the journal cannot write: the stop is not remembered as desired state, and "
+                "lists go on to show what was known before it"
+            )
 
 
 def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,

@@ -2,20 +2,24 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import resource
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 from capsuled.addresses import DEFAULT_LISTEN, parse_listen
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
-from journal.errors import JournalError
+from journal.environment import hold
+from journal.errors import JournalError, JournalFailed, JournalFull
 from journal.release import RELEASE
 
 DEFAULT_STATE = Path("/var/lib/capsule")
@@ -38,8 +42,17 @@ def main() -> None:
     layout = hosted(arguments.state)
     try:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        log_file = _log_to(layout.daemon_logs, arguments.verbose)
-        code = asyncio.run(_halt(layout, settings) if arguments.halt else _run(layout, settings, log_file))
+        # Before anything else is touched: another daemon's runtime, log and socket are its own.
+        with hold(layout.journal):
+            log_file = _log_to(layout, arguments.verbose)
+            if arguments.halt:
+                code = asyncio.run(_halt(layout, settings, log_file))
+            else:
+                code = asyncio.run(_run(layout, settings, log_file, arguments.read_only))
+    except JournalFailed as error:
+        _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk")
+    except JournalFull:
+        _go_on_read_only("the disk is full and even the journal's reserve is used up: free space there")
     except JournalError as error:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
@@ -66,6 +79,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--forget-commands", action="store_true", help="remember that exec was used, but not the command lines"
     )
+    parser.add_argument(
+        "--read-only", nargs="?", metavar="WHY", default="", const="it was started with --read-only",
+        help="write nothing to the journal: serve reads and emergency stops",
+    )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=RELEASE)
     arguments = parser.parse_args()
@@ -90,15 +107,24 @@ def _missing() -> str:
     return ""
 
 
-def _log_to(directory: Path, verbose: bool) -> Path:
-    """The daemon's log of this boot, in a file and on standard error."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+def _go_on_read_only(why: str) -> NoReturn:
+    """This program again, in this process: nothing that the failed commit left in memory may be shown or built upon."""
+    why = f"{why}, then start capsuled again. What runs goes on"
+    print(f"capsuled: {why}", file=sys.stderr, flush=True)
+    os.execv(sys.executable, [*sys.orig_argv, "--read-only", why])
+
+
+def _log_to(layout: Layout, verbose: bool) -> Path:
+    """The daemon's log of this boot, in a file and on standard error; below /run where the disk takes no file."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    log_file = directory / f"{boot}.log"
+    try:
+        log_file, handler = _log_file(layout.daemon_logs / f"{boot}.log")
+    except OSError:
+        log_file, handler = _log_file(layout.run / f"{boot}.log")
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[logging.FileHandler(log_file), logging.StreamHandler()],
+        handlers=[handler, logging.StreamHandler()],
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for noisy in ("httpx", "httpcore"):  # they print every address; some have a key to a blob in them
@@ -106,28 +132,40 @@ def _log_to(directory: Path, verbose: bool) -> Path:
     return log_file
 
 
-async def _halt(layout: Layout, settings: Settings) -> int:
-    from capsuled.halt import halt
-    from journal.environment import hold
+def _log_file(path: Path) -> tuple[Path, logging.Handler]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path, logging.FileHandler(path)
 
-    with hold(layout.journal):  # refuses while a daemon has it
-        ended = await halt(layout, settings)
+
+async def _halt(layout: Layout, settings: Settings, log_file: Path) -> int:
+    from capsuled.halt import halt
+
+    ended = await halt(layout, settings, log_file)
     print(f"{ended} ended")
     return 0
 
 
-async def _run(layout: Layout, settings: Settings, log_file: Path) -> int:
+async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: str) -> int:
     from capsuled.daemon import run
 
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    layout.pid_file.write_text(f"{os.getpid()}\n")
-    try:
-        await run(layout, settings, log_file, stopping)
-    finally:
-        layout.pid_file.unlink(missing_ok=True)
+    with _pid_in(layout.pid_file):
+        await run(layout, settings, log_file, stopping, read_only)
     return 0
+
+
+@contextlib.contextmanager
+def _pid_in(file: Path) -> Iterator[None]:
+    """Scripts find the daemon by it; a disk that takes no file costs them that, and nobody else anything."""
+    with contextlib.suppress(OSError):
+        file.write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from capsuled.abilities import abilities, container_host, without_seccomp
-from capsuled.condition import Condition, State
+from capsuled.condition import State
+from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import House, make_doorway, make_servers
@@ -37,6 +39,7 @@ from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.containers.last_resort import LastResort
 from effects.containers.spec import Host
 from effects.images.actions import ImageActions
 from effects.images.containerd_store import ContainerdImages
@@ -46,8 +49,9 @@ from effects.runner import Runner
 from effects.volumes.sparse_driver import SparseVolumes
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
-from journal.errors import JournalFull
+from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
+from journal.writer import Journal
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +67,24 @@ class Drivers(msgspec.Struct):
     volumes: SparseVolumes
 
 
-async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event) -> None:
-    """Serve until `stopping` is set or the journal fails.
+async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event, read_only: str = "") -> None:
+    """Serve until `stopping` is set or the journal fails. The journal's directory is held by the caller; `read_only`
+    says why nothing may be written to it, if nothing may.
 
-    Raises JournalError when the state cannot be opened, and OSError when an address cannot be listened on.
+    Raises JournalError when the state cannot be opened, JournalFailed and JournalFull when it cannot be written any
+    more, and OSError when an address cannot be listened on.
     """
     clock = SystemClock()
     identity = load_or_make(layout.identity)
     certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
-    runtime = keep_containerd(paths_under(layout.containerd, layout.run), layout.daemon_logs / "containerd.log")
+    runtime = keep_containerd(paths_under(layout.containerd, layout.run), log_file.with_name("containerd.log"))
     background = asyncio.ensure_future(runtime)
     try:
-        memory = await open_memory(layout.journal, clock)
+        memory = await open_memory(layout.journal, clock, read_only)
         clock = SystemClock(floor_ns=memory.machine.at)
         await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate)
     except ExceptionGroup as several:
-        raise several.exceptions[0] from several
+        raise _decisive(several) from several
     finally:
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
@@ -115,11 +121,15 @@ async def _serve(
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             logs = Logs(engine, layout.logs, log_file, clock, group)
             cache = ImageCache(engine, drivers.images, registry, clock)
+            if journal is not None:
+                about.ask(partial(_shortage, journal))
+            last_resort = LastResort(layout.runc)
+            emergencies = Emergencies(engine, drivers.containers, last_resort, clock, memory.side_log)
             house = House(
                 layout=layout,
                 engine=engine,
                 memory=memory,
-                containers=drivers.containers,
+                emergencies=emergencies,
                 execs=execs,
                 images=drivers.images,
                 cache=cache,
@@ -143,11 +153,15 @@ async def _serve(
                 group.create_task(_keep_snapshots(engine, snapshots)),
                 group.create_task(names.run()),
             ]
-            await _until_end(stopping, memory)
-            await execs.stop()
-            await servers.stop()
-            doorway.denials.close()
-            logs.close()
+            if journal is not None:
+                tasks.append(group.create_task(emergencies.run()))
+            try:
+                await _until_end(stopping, memory)
+                await execs.stop()
+            finally:
+                await servers.stop()
+                doorway.denials.close()
+                logs.close()
             for task in asyncio.all_tasks():
                 if task in tasks or task.get_name().startswith("lane "):
                     task.cancel()
@@ -162,6 +176,22 @@ async def _serve(
         await registry.close()
         if journal is not None:
             await journal.close()
+        elif memory.side_log is not None:
+            memory.side_log.close()
+
+
+async def _shortage(journal: Journal) -> tuple[str, ...]:
+    full = journal.shortage()
+    return (full,) if full else ()
+
+
+def _decisive(several: ExceptionGroup[Exception]) -> Exception:
+    """Of what went wrong at the same time, the journal's word."""
+    journals, _ = several.split(JournalError)
+    first: Exception | ExceptionGroup[Exception] = journals or several
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def _announce(about: About, layout: Layout, engine: Engine) -> None:
@@ -169,7 +199,7 @@ def _announce(about: About, layout: Layout, engine: Engine) -> None:
     places = " and ".join((*about.addresses, str(layout.socket)))
     log.info("serving on %s, certificate %s", places, about.fingerprint)
     lines = [f"{about.identity.short_id} serves on {places}", f"fingerprint {about.fingerprint}"]
-    left_s = engine.claimable_s()
+    left_s = engine.claimable_s() if about.condition.acts else 0
     if left_s and about.addresses:
         lines.append(
             f"not adopted yet: for {-(-left_s // 60)} minutes, `capsulectl adopt {about.addresses[0]}` does it"
@@ -178,23 +208,21 @@ def _announce(about: About, layout: Layout, engine: Engine) -> None:
 
 
 async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layout) -> None:
+    """The first entries of this life, and what was done while the journal could not write. Raises JournalFull."""
     journal = memory.journal
     assert journal is not None
-    try:
-        drafts = recovery_drafts(journal)
-        reset_file = layout.by_hand / "RESET_AUTH"
-        reset = reset_asked(reset_file)
-        engine.record((*opening_events(engine.machine, clock, os.getpid()), *reset), reserved=True, actor=SYSTEM)
-        if drafts:
-            engine.commit(drafts, reserved=True)
-        await engine.durable()
-        if drafts:
-            journal.side_log.clear()
-        if reset:
-            log.warning("every operator's key was taken off, as %s asked for", reset_file)
-            reset_file.unlink(missing_ok=True)
-    except JournalFull as full:
-        memory.state = State(Condition.READ_ONLY, str(full))
+    drafts = recovery_drafts(journal)
+    reset_file = layout.by_hand / "RESET_AUTH"
+    reset = reset_asked(reset_file)
+    engine.record((*opening_events(engine.machine, clock, os.getpid()), *reset), reserved=True, actor=SYSTEM)
+    if drafts:
+        engine.commit(drafts, reserved=True)
+    await engine.durable()
+    if drafts:
+        journal.side_log.clear()
+    if reset:
+        log.warning("every operator's key was taken off, as %s asked for", reset_file)
+        reset_file.unlink(missing_ok=True)
 
 
 def _drivers(

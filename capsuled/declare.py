@@ -56,6 +56,7 @@ class Declarations:
         dry_run: bool,
     ) -> Result:
         """Declare, or with `dry_run` say what would change. Raises Refused."""
+        self._engine.check_writable()
         names = tuple(message.name for message in messages)
         if not dry_run and (answer := await self._engine.answered(caller)) is not None:
             # Before anything is resolved: what was asked for then may not be there any more.

@@ -1,37 +1,100 @@
-"""Emergency stops: while the journal cannot write, the side log is all that remembers, and the answer says so."""
+"""Emergency stops: while the journal cannot write, the side log is all that remembers, and the answer says so.
 
-import contextlib
+It is read in as soon as the journal writes again: at the next start, or before, when a full disk was given space.
+"""
+
+import asyncio
 import logging
 
 from capsuled.engine import Engine
+from capsuled.rpc import refuse
+from effects.containers.last_resort import LastResort
 from effects.containers.protocol import ContainerDriver
+from effects.errors import DriverError
+from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
+from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import EmergencyRecovered
+from journal.sequencer import Draft
 from journal.sidelog import Emergency, SideLog, SideLogFull
 
 log = logging.getLogger(__name__)
+
+GRACE_MS = 10_000
+"""For a workload of which nothing is known but its name."""
 
 
 class Emergencies:
     """`side_log` is None where even it cannot be written (a read-only file system); stops still work."""
 
-    def __init__(self, engine: Engine, containers: ContainerDriver, clock: Clock, side_log: SideLog | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        containers: ContainerDriver,
+        last_resort: LastResort,
+        clock: Clock,
+        side_log: SideLog | None,
+    ) -> None:
         self._engine = engine
         self._containers = containers
+        self._last_resort = last_resort
         self._clock = clock
         self._side_log = side_log
+        self._noted = asyncio.Event()
 
     async def stop(self, name: str, why: JournalError) -> None:
-        """Stop the workload's run now. It is not remembered as desired state: a restart of the machine starts it."""
-        workload = self._engine.machine.workloads[name]
+        """Stop the workload's run now. It is not remembered as desired state: a restart of the machine starts it.
+
+        A state that could not be read knows no names: then whatever the runtime calls so is stopped. Raises Refused
+        when neither knows it.
+        """
+        workload = self._engine.workload(name)
+        uid, grace_ms = (0, GRACE_MS) if workload is None else (workload.uid, workload.spec.stop_grace_ms)
         log.warning("emergency stop of %s: %s", name, why)
-        if self._side_log is not None:
-            with contextlib.suppress(SideLogFull, OSError):
-                self._side_log.append(Emergency("stop", name, workload.uid, self._clock.wall_ns()))
+        self._note(Emergency("stop", name, uid, self._clock.wall_ns()))
+        try:
+            ended = await self._stop(name, uid, grace_ms)
+        except DriverError as error:
+            log.warning("the runtime cannot be asked (%s): its processes are ended directly", error)
+            ended = await self._last_resort.stop(name, uid, grace_ms)
+        if workload is None and not ended:
+            message = f"there is no workload {name}, and nothing of that name runs"
+            refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", message, "name")
+
+    async def _stop(self, name: str, uid: int, grace_ms: int) -> int:
+        ended = 0
         for seen in await self._containers.observe():
-            if (seen.name, seen.uid) == (name, workload.uid) and seen.status != "stopped":
-                await self._containers.stop(name, seen.uid, seen.run, workload.spec.stop_grace_ms)
+            if seen.name == name and uid in (0, seen.uid) and seen.status == "running":
+                await self._containers.stop(name, seen.uid, seen.run, grace_ms)
+                ended += 1
+        return ended
+
+    def _note(self, record: Emergency) -> None:
+        if self._side_log is None:
+            return
+        try:
+            self._side_log.append(record)
+        except (SideLogFull, OSError) as error:
+            log.warning("the stop is remembered nowhere: %s", error)
+        else:
+            self._noted.set()
+
+    async def run(self) -> None:
+        """Read in what was noted since the start, until cancelled. The disk gives no event when it is freed."""
+        while self._side_log is not None:
+            await self._noted.wait()
+            told = self._side_log.records()
+            try:
+                seq = self._engine.commit([Draft(event, SYSTEM) for event in recovered(self._side_log)])[-1][0].seq
+                await self._engine.durable(seq)
+            except JournalError:
+                await self._clock.sleep(FULL_RETRY_S)
+                continue
+            self._noted.clear()
+            self._side_log.forget(told)
+            if self._side_log.records():
+                self._noted.set()
 
 
 def recovered(side_log: SideLog) -> tuple[EmergencyRecovered, ...]:

@@ -57,6 +57,10 @@ OBJECT_CHARS = 128
 class Log(Protocol):
     """The part of the journal that the engine needs."""
 
+    def check(self) -> None:
+        """Raises the JournalError that an append of any size would."""
+        ...
+
     def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """Number and queue the drafts. Raises JournalFull, JournalFailed."""
         ...
@@ -121,6 +125,10 @@ class Engine:
         self._wakers: list[Callable[[str, int], None]] = []
         self._pending: dict[tuple[str, str, str], asyncio.Event] = {}
         self._changed = asyncio.Event()
+
+    def check_writable(self) -> None:
+        """Raises JournalError where nothing can be changed: before the world is asked for what a change needs."""
+        self._log.check()
 
     def on_change(self, waker: Callable[[str, int], None]) -> None:
         """Call `waker(key, seq)` after each entry that changed a workload (its name) or a volume (`volume/NAME`)."""
@@ -202,7 +210,8 @@ class Engine:
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict
-        entries = self.commit(self._drafts(verdict, caller, names), reserved=_is_release(intent))
+        frees = bool(verdict.events) and _is_release(intent)
+        entries = self.commit(self._drafts(verdict, caller, names), reserved=frees)
         caller.told.yes = True
         seq = entries[0][0].seq
         after = self.machine.fork() if isinstance(intent, Apply) else None

@@ -20,6 +20,7 @@ from capsule.v1 import (
     volume_pb2_grpc,
     workload_pb2_grpc,
 )
+from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.addresses import Listen
 from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
@@ -40,7 +41,7 @@ from capsuled.rpc import caller_of
 from capsuled.sealing import Vault
 from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.health import HealthService
-from capsuled.services.history import HistoryService
+from capsuled.services.history import HistoryService, UnreadableHistory
 from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
@@ -49,7 +50,6 @@ from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
-from effects.containers.protocol import ContainerDriver
 from effects.images.protocol import ImageStore
 from effects.images.registry import Registry
 from effects.volumes.protocol import VolumeDriver
@@ -68,7 +68,7 @@ class House(msgspec.Struct):
     layout: Layout
     engine: Engine
     memory: Memory
-    containers: ContainerDriver
+    emergencies: Emergencies
     execs: ExecStreams
     images: ImageStore
     cache: ImageCache
@@ -142,17 +142,15 @@ def make_servers(house: House, doorway: Doorway, listen: Listen) -> Servers:
     about.fingerprint = house.certificate.fingerprint
     if network is not None:
         about.addresses = bind_tls(network, listen, house.certificate)
-    bind_socket(local, house.layout.socket)
+    bind_socket(local, house.layout.served, house.layout.socket)
     return servers
 
 
 def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], list[str]]:
     """Made once, for every server: what this returns adds them to one, and names them."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
-    side_log = None if memory.journal is None else memory.journal.side_log
     resolver = Resolver(house.images, house.registry, house.vault, house.subnet, house.abilities)
     declarations = Declarations(engine, resolver, Recollection(memory.reader))
-    emergencies = Emergencies(engine, house.containers, clock, side_log)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)
     services: dict[str, tuple[Callable[[Any, grpc.aio.Server], None], Any]] = {
         "WorkloadService": (
@@ -162,7 +160,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
                 declarations,
                 house.logs.streams,
                 house.execs,
-                emergencies,
+                house.emergencies,
                 house.cache.pulls,
             ),
         ),
@@ -203,11 +201,10 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
             OperatorService(engine, doorway.roster),
         ),
     }
+    history: HistoryServiceServicer = UnreadableHistory(memory.why)
     if memory.environment is not None and memory.reader is not None:
-        services["HistoryService"] = (
-            history_pb2_grpc.add_HistoryServiceServicer_to_server,
-            HistoryService(memory.environment, memory.reader, engine),
-        )
+        history = HistoryService(memory.environment, memory.reader, engine)
+    services["HistoryService"] = (history_pb2_grpc.add_HistoryServiceServicer_to_server, history)
 
     def add_to(server: grpc.aio.Server) -> list[str]:
         for add, servicer in services.values():

@@ -6,17 +6,21 @@ Desired state stays as it is: the next daemon finds its runs gone and starts the
 import asyncio
 import logging
 import shutil
+from pathlib import Path
 
 from capsuled.abilities import container_host
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
-from capsuled.identity import load_or_make
+from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
+from capsuled.processes import run
 from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
+from effects.containerd.leftovers import TASKS
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.containers.last_resort import LastResort
 from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
@@ -25,39 +29,71 @@ from effects.images.rootfs import Unpacker
 log = logging.getLogger(__name__)
 
 GRACE_MS = 5_000
+READY_S = 10.0
+"""For containerd; on a disk that cannot be written it never comes up."""
 
 
-async def halt(layout: Layout, settings: Settings) -> int:
+async def halt(layout: Layout, settings: Settings, log_file: Path) -> int:
     """End every run; returns how many were alive. The daemon must not be running."""
     identity = load_or_make(layout.identity)
-    paths = paths_under(layout.containerd, layout.run)
-    runtime = asyncio.ensure_future(keep_containerd(paths, layout.daemon_logs / "containerd.log"))
-    connection = Connection(paths.address)
     network = linux_network(layout, settings, identity)
     try:
-        await connection.ready()
-        await ContainerdExecutor(connection, layout.execs).sweep()
-        host = container_host(cgroup_parent(identity))
-        unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
-        driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc)
-        runs = await driver.observe()
-        await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
-        await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
+        ended = await _end(layout, identity, log_file) if _has_tasks(layout) else 0
         if layout.namespaces.exists():
             await network.clear()
         await _unmount(layout)
     finally:
-        await connection.close()
         await network.close()
-        runtime.cancel()
-        await asyncio.gather(runtime, return_exceptions=True)
     remove_cgroups(cgroup_parent(identity))
     if is_mounted_below(layout.run):
         # Removing what is volatile would remove what somebody keeps in a volume.
         log.error("a volume below %s cannot be unmounted: something uses it. It stays mounted", layout.run)
     else:
         shutil.rmtree(layout.run, ignore_errors=True)
+    return ended
+
+
+def _has_tasks(layout: Layout) -> bool:
+    """Whether there is anything that only the runtime knows how to end."""
+    return any(layout.runc.glob("*/*")) or any((layout.run / "state").glob(f"{TASKS}/*/*"))
+
+
+async def _end(layout: Layout, identity: Identity, log_file: Path) -> int:
+    """How many lived. A containerd that does not start is done without."""
+    paths = paths_under(layout.containerd, layout.run)
+    runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
+    connection = Connection(paths.address)
+    try:
+        try:
+            async with asyncio.timeout(READY_S):
+                await connection.ready()
+        except TimeoutError:
+            log.error("containerd does not start: what runs is ended without it")
+            return await _end_directly(layout)
+        return await _end_all(layout, identity, connection)
+    finally:
+        await connection.close()
+        runtime.cancel()
+        await asyncio.gather(runtime, return_exceptions=True)
+
+
+async def _end_all(layout: Layout, identity: Identity, connection: Connection) -> int:
+    await ContainerdExecutor(connection, layout.execs).sweep()
+    host = container_host(cgroup_parent(identity))
+    unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
+    driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc)
+    runs = await driver.observe()
+    await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
+    await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
     return sum(run.status == "running" for run in runs)
+
+
+async def _end_directly(layout: Layout) -> int:
+    ended = await LastResort(layout.runc).stop_all(GRACE_MS)
+    for place in (layout.run / "state").glob(f"{TASKS}/*/*/rootfs"):
+        if place.is_mount():
+            await run("umount", str(place))
+    return ended
 
 
 async def _unmount(layout: Layout) -> None:

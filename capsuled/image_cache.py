@@ -69,6 +69,9 @@ class ImageCache:
             except DriverError as error:
                 log.warning("the image cache cannot be observed: %s", error)
                 await self._clock.sleep(LOOK_RETRY_S)
+            except JournalFull as full:
+                log.warning("what the image cache holds cannot be journaled yet: %s", full)
+                await self._clock.sleep(FULL_RETRY_S)
 
     # --- in ------------------------------------------------------------------------------------------------------
 

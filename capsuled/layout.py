@@ -59,7 +59,12 @@ class Layout(msgspec.Struct, frozen=True):
 
     @property
     def socket(self) -> Path:
+        """Where clients look for it: a link to where it is served, made once and good on a read-only disk, too."""
         return self.state / "capsule.sock"
+
+    @property
+    def served(self) -> Path:
+        return self.run / "capsule.sock"
 
     @property
     def pid_file(self) -> Path:

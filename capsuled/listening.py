@@ -72,14 +72,23 @@ def network_server(interceptor: Interceptor) -> grpc.aio.Server:
     return grpc.aio.server(interceptors=[interceptor], options=_BOTH + _NETWORK, maximum_concurrent_rpcs=CALLS)
 
 
-def bind_socket(server: grpc.aio.Server, socket: Path) -> None:
-    """The journal's lock is held: a socket that is there is a dead daemon's."""
+def bind_socket(server: grpc.aio.Server, socket: Path, link: Path) -> None:
+    """Listen at `socket`, and let `link` lead there. The journal's lock is held: what is there is a dead daemon's."""
+    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket.unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
         server.add_insecure_port(f"unix:{socket}")
     finally:
         os.umask(before)
+    if link.is_symlink() and link.readlink() == socket:
+        return
+    scratch = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        scratch.symlink_to(socket)
+        scratch.replace(link)
+    except OSError as error:
+        log.warning("%s cannot be made (%s): clients of this machine find the socket at %s", link, error, socket)
 
 
 def bind_tls(server: grpc.aio.Server, listen: Listen, certificate: Certificate) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from capsuled.engine import Engine
 from effects.errors import DriverError
 from effects.network.protocol import Link, NetworkDriver
+from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
+from journal.errors import JournalFull
 from journal.events import NetworkDrifted
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.state import Machine, Workload
@@ -53,6 +55,9 @@ class NetworkWatch:
             except DriverError as error:
                 log.warning("the network cannot be observed: %s", error.message)
                 await self._clock.sleep(RETRY_S)
+            except JournalFull as full:
+                log.warning("what the network shows cannot be journaled yet: %s", full)
+                await self._clock.sleep(FULL_RETRY_S)
             else:
                 return
 

@@ -12,7 +12,9 @@ from capsuled.engine import Engine
 from effects.containers.protocol import ContainerDriver, Resync
 from effects.containers.runs import seen_run
 from effects.errors import DriverError
+from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
+from journal.errors import JournalFull
 from projections.observations import Observation, live_runs, observe_all, observe_run, strangers
 
 log = logging.getLogger(__name__)
@@ -37,10 +39,14 @@ class Observer:
         async for report in self._containers.exits():
             if isinstance(report, Resync):
                 await self._resync()
-            else:
-                self._record(
-                    observe_run(self._engine.machine, seen_run(report), self._clock.boot_id, self._clock.mono_ns())
-                )
+                continue
+            seen, clock = seen_run(report), self._clock
+            try:
+                self._record(observe_run(self._engine.machine, seen, clock.boot_id, clock.mono_ns()))
+            except JournalFull as full:
+                log.warning("an end cannot be journaled yet: %s", full)
+                await self._clock.sleep(FULL_RETRY_S)
+                await self._resync()
 
     def _record(self, events: tuple[Observation, ...]) -> None:
         if events and not self._frozen:
@@ -63,6 +69,9 @@ class Observer:
             except DriverError as error:
                 log.warning("the runtime cannot be observed: %s", error)
                 await self._clock.sleep(RETRY_S)
+            except JournalFull as full:
+                log.warning("what the runtime shows cannot be journaled yet: %s", full)
+                await self._clock.sleep(FULL_RETRY_S)
             else:
                 self.synced.set()
                 return

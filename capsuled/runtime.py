@@ -14,6 +14,8 @@ async def keep_containerd(paths: Paths, log_file: Path, cap_delay_s: float = CAP
     """
     for directory in (paths.config.parent, paths.address.parent, log_file.parent):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths.config.write_text(render(paths))
+    text = render(paths)
+    if not paths.config.exists() or paths.config.read_text() != text:  # which a read-only disk would refuse
+        paths.config.write_text(text)
     command = ["containerd", "--config", str(paths.config)]
     await supervise(command, log_file, before=functools.partial(sweep, paths), cap_delay_s=cap_delay_s)

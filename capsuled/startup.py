@@ -28,8 +28,10 @@ from journal.events import (
     StreamClosed,
     StreamOpened,
 )
+from journal.proven import ProvenReader
 from journal.reader import Reader
 from journal.sequencer import Draft
+from journal.sidelog import SideLog
 from journal.verify import RECENT_ENTRIES
 from journal.writer import Journal
 from projections.state import Machine
@@ -42,6 +44,10 @@ class ClosedLog:
 
     def __init__(self, why: JournalError) -> None:
         self._why = why
+
+    def check(self) -> None:
+        """Raises the reason."""
+        raise self._why
 
     def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """Raises the reason."""
@@ -59,6 +65,7 @@ class Memory(msgspec.Struct):
     environment: Environment | None = None
     reader: Reader | None = None
     journal: Journal | None = None
+    side_log: SideLog | None = None
     snapshot_seq: int = 0
 
     @property
@@ -68,14 +75,19 @@ class Memory(msgspec.Struct):
         return kind(f"nothing can be changed: {self.state.message}")
 
 
-async def open_memory(directory: Path, clock: Clock) -> Memory:
-    """Check the tail in a process apart, then open. Raises JournalLocked, ForeignDirectory and UnknownFormat."""
+async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Memory:
+    """Check the tail in a process apart, then open; `read_only` says why nothing may be written, if nothing may.
+
+    The directory is held by this process (environment.hold). Raises ForeignDirectory and UnknownFormat.
+    """
     if (directory / "data.mdb").exists():
         report = await verify_apart(directory, recent=RECENT_ENTRIES)
         if not report.whole and not _is_foreign(report.findings[0].problem):
             return await _salvaged(directory, report.findings[0].problem)
+    if read_only:
+        return _read_only(directory, JournalReadOnly(read_only))
     try:
-        environment = Environment(directory)
+        environment = Environment(directory, held=True)
     except JournalReadOnly as error:
         return _read_only(directory, error)
     except JournalDamaged as error:
@@ -91,6 +103,7 @@ async def open_memory(directory: Path, clock: Clock) -> Memory:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
     else:
         memory.journal = Journal(environment, clock)
+        memory.side_log = memory.journal.side_log
     return memory
 
 
@@ -101,28 +114,43 @@ def _is_foreign(problem: str) -> bool:
 
 def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
     state = State(Condition.READ_ONLY, str(error))
+    log.error("%s", state.message)
+    side_log = _side_log(directory)
     try:
         environment = Environment(directory, readonly=True)
     except JournalError:
-        return Memory(Machine(), state)
+        return Memory(Machine(), state, side_log=side_log)
     reader = Reader(environment)
-    return Memory(recall(reader).machine, state, environment, reader)
+    return Memory(recall(reader).machine, state, environment, reader, side_log=side_log)
+
+
+def _side_log(directory: Path) -> SideLog | None:
+    """The side log beside a journal that may not be written; None where it cannot be, either."""
+    try:
+        return SideLog(directory / "side.log")
+    except OSError as error:
+        log.warning("the side log cannot be written: %s", error)
+        return None
 
 
 async def _salvaged(directory: Path, problem: str) -> Memory:
     """As much of the state as the chain still proves. The pages are not touched by this process."""
-    state = State(
+    memory = Memory(Machine(), State(), side_log=_side_log(directory))
+    try:
+        replayed, memory.machine = await replay_apart(directory)
+        memory.environment = Environment(directory, readonly=True)
+        memory.reader = ProvenReader(memory.environment, replayed.seq)
+        known = f"What is shown is as of entry {replayed.seq}, the last that is proven"
+    except (CommandFailed, ValueError, JournalError) as failure:
+        log.error("nothing of the state could be recovered: %s", failure)
+        known = "Nothing of it could be read: no workload is known here by more than its name"
+    memory.state = State(
         Condition.DAMAGED,
-        f"the journal at {directory} is damaged: {problem}. What runs goes on. Look with "
+        f"the journal at {directory} is damaged: {problem}. What runs goes on. {known}. Look with "
         f"`capsulectl journal verify --dir {directory}`, or bring an export back with `capsulectl journal import`",
     )
-    log.error("%s", state.message)
-    try:
-        _, machine = await replay_apart(directory)
-    except (CommandFailed, ValueError) as failure:
-        log.error("nothing of the state could be recovered: %s", failure)
-        machine = Machine()
-    return Memory(machine, state)
+    log.error("%s", memory.state.message)
+    return memory
 
 
 def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...]:

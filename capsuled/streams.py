@@ -1,13 +1,16 @@
 """Facts about streaming calls that act: `opened`, durable before the first byte moves, `closed` with the outcome."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from capsuled.engine import Caller, Engine
+from journal.errors import JournalError
 from journal.events import StreamClosed, StreamOpened
 
 CUT = "CUT"
 """Why a stream was cancelled, as far as the stream can know: its client went, or was sent away."""
+log = logging.getLogger(__name__)
 
 
 class OpenStream:
@@ -62,4 +65,7 @@ async def opened(
             reason=stream.reason,
             took_ms=(engine.mono_ns() - began_ns) // 1_000_000,
         )
-        engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)
+        try:
+            engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)
+        except JournalError as error:
+            log.warning("the end of stream %d is not journaled; the next start closes it as lost: %s", seq, error)

@@ -8,8 +8,10 @@ import logging
 
 from capsuled.engine import Engine
 from effects.errors import DriverError
+from effects.runner import FULL_RETRY_S
 from effects.volumes.protocol import Fill, SeenVolume, VolumeDriver
 from journal.clock import Clock
+from journal.errors import JournalFull
 from journal.events import Event, SnapshotRemoved, VolumeFilling, VolumeLost, VolumeMade, VolumeUnmounted
 from projections.state import Machine, Volume
 from projections.volumes import MARKS
@@ -36,11 +38,15 @@ class VolumeWatch:
         while not self._frozen:
             try:
                 seen = await self._volumes.observe()
+                self._engine.record(differences(self._engine.machine, seen), reserved=True)
             except DriverError as error:
                 log.warning("the storage cannot be observed: %s", error.message)
                 await self._clock.sleep(RETRY_S)
                 continue
-            self._engine.record(differences(self._engine.machine, seen), reserved=True)
+            except JournalFull as full:
+                log.warning("what the storage shows cannot be journaled yet: %s", full)
+                await self._clock.sleep(FULL_RETRY_S)
+                continue
             for one in seen:
                 await self._settle(one)
             return
@@ -75,7 +81,10 @@ class VolumeWatch:
         except DriverError as error:
             log.warning("the storage cannot be measured: %s", error.message)
             return
-        self._engine.record([event for event in events if event is not None], reserved=True)
+        try:
+            self._engine.record([event for event in events if event is not None], reserved=True)
+        except JournalFull as full:
+            log.warning("what the storage shows cannot be journaled yet: %s", full)
 
 
 def _filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilling | None:

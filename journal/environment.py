@@ -9,6 +9,8 @@
 Only `sync=True, metasync=True, writemap=False` kept every acknowledged entry in power-cut images (see docs).
 """
 
+import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -26,6 +28,7 @@ FORMAT = 1
 FIRST_MAP_BYTES = 256 << 20
 PAGE_BYTES = 4096
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
+_REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
 _OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log"}
 """Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over."""
 
@@ -34,13 +37,15 @@ class Environment:
     """An open environment. `map_guard` is held by readers of this process while a transaction is open, and by the
     writer while it moves the map: LMDB would silently invalidate a reader's pages."""
 
-    def __init__(self, directory: Path, *, readonly: bool = False, journal_id: bytes | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, readonly: bool = False, journal_id: bytes | None = None, held: bool = False
+    ) -> None:
         self.directory = directory
         self.readonly = readonly
         self.map_guard = threading.Lock()
         self._owner: int | None = None
         if not readonly:
-            self._prepare()
+            self._prepare(held)
         try:
             self.lmdb = self._open()
             self.db: dict[str, Any] = {name: self._database(name) for name in DATABASES}
@@ -51,17 +56,17 @@ class Environment:
 
     # --- opening -------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self, held: bool) -> None:
+        """`held`: by this process, see `hold`."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            strange = sorted(set(os.listdir(self.directory)) - _OWN_FILES)
-            if strange:
-                raise ForeignDirectory(
-                    f"{self.directory} holds {strange[0]}, which is not the journal's: choose an empty directory "
-                    "for a new machine, or the right one for an old"
-                )
-            self._owner = _own(self.directory)
+            _refuse_foreign(self.directory)
+            if not held:
+                self._owner = _own(self.directory)
+            if not can_write(self.directory):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         except OSError as error:
+            self._release()
             raise JournalReadOnly(
                 f"the journal's directory {self.directory} cannot be written: {error.strerror}. Make the file "
                 "system writable; until then nothing can be changed here"
@@ -80,7 +85,7 @@ class Environment:
                 max_readers=64,
                 readonly=self.readonly,
                 create=not self.readonly,
-                lock=not self.readonly or os.access(self.directory, os.W_OK),
+                lock=not self.readonly or can_write(self.directory),
                 sync=True,
                 metasync=True,
                 writemap=False,
@@ -89,10 +94,7 @@ class Environment:
         except lmdb.ReadonlyError as error:
             raise JournalReadOnly(f"the journal at {self.directory} cannot be written: {error}") from error
         except lmdb.Error as error:
-            raise JournalDamaged(
-                f"LMDB cannot open the journal at {self.directory}: {error}. Restore it from an export "
-                "(`capsulectl journal import`), or look at it with `capsulectl journal verify --dir`"
-            ) from error
+            raise JournalDamaged(f"LMDB cannot open the journal at {self.directory}: {error}. {_REMEDY}") from error
 
     def _database(self, name: str) -> object:
         try:
@@ -164,8 +166,26 @@ def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
+def _refuse_foreign(directory: Path) -> None:
+    strange = sorted(set(os.listdir(directory)) - _OWN_FILES)
+    if strange:
+        raise ForeignDirectory(
+            f"{directory} holds {strange[0]}, which is not the journal's: choose an empty directory "
+            "for a new machine, or the right one for an old"
+        )
+
+
+def can_write(directory: Path) -> bool:
+    """Whether the file system takes writes: one that fell back to reading after an error shows it only when tried."""
+    try:
+        os.close(os.open(directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        return error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM)
+    return True
+
+
 def _own(directory: Path) -> int:
-    owner = os.open(directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    owner = _lock_file(directory)
     try:
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -176,10 +196,26 @@ def _own(directory: Path) -> int:
     return owner
 
 
+def _lock_file(directory: Path) -> int:
+    """Something to lock, also where nothing can be written."""
+    try:
+        return os.open(directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+            raise
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(directory / "owner.lock", os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
-    """Own the directory without opening the journal. Raises JournalLocked and OSError."""
+    """Own the directory, whether or not its journal can be opened: nothing else of this state is touched before.
+
+    Raises JournalLocked, ForeignDirectory and OSError.
+    """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _refuse_foreign(directory)
     owner = _own(directory)
     try:
         yield

@@ -44,6 +44,10 @@ class JournalFull(JournalError):
 
 
 class JournalFailed(JournalError):
-    """Raised when a commit failed: what was waiting is not acknowledged, and the process must end."""
+    """Raised when a commit failed: what was waiting is not acknowledged, and the process must end. `why`: the fault."""
 
     reason = "JOURNAL_FAILED"
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why

@@ -6,6 +6,7 @@ journal was made, so a record needs no space from a full disk. It holds actions,
 
 import os
 import zlib
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
@@ -60,6 +61,13 @@ class SideLog:
         """What stands in it, oldest first; a torn record is skipped."""
         found = (_record(os.pread(self._fd, SECTOR, sector * SECTOR)) for sector in range(SECTORS))
         return tuple(record for record in found if record is not None)
+
+    def forget(self, told: Container[Emergency]) -> None:
+        """Forget these, once they stand in the journal; what came in meanwhile stays."""
+        for sector in range(SECTORS):
+            if _record(os.pread(self._fd, SECTOR, sector * SECTOR)) in told:
+                os.pwrite(self._fd, bytes(SECTOR), sector * SECTOR)
+        os.fdatasync(self._fd)
 
     def clear(self) -> None:
         """Forget everything, once it stands in the journal."""

@@ -22,7 +22,7 @@ _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c
 
 
 class Space:
-    """Blocks of the data file. Not thread-safe: the writer's thread extends, others only read `granted`."""
+    """Blocks of the data file. Two threads that extend at once may each note the smaller number, never a larger one."""
 
     def __init__(self, data: Path, ahead_bytes: int = AHEAD_BYTES, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._fd = os.open(data, os.O_RDWR | os.O_CLOEXEC)
@@ -57,8 +57,8 @@ class Space:
         return False
 
     def has_reserve(self, used_bytes: int) -> bool:
-        """Whether one more commit fits into what is already owned."""
-        return self.granted >= used_bytes + COMMIT_BYTES
+        """Whether one more commit, and what the follower adds to it, fits into what is already owned."""
+        return self.granted >= used_bytes + COMMIT_BYTES * 2
 
     def close(self) -> None:
         """Let go of the file."""

@@ -43,6 +43,11 @@ the writer stand before its queue, or behind a commit it cannot tell of, while t
 FRAME_BYTES = 512
 """What an entry needs beside its body, generously: header, salt, key, its share of branch pages."""
 
+_FAILED = (
+    "the journal could not be written: nothing is promised of what was just asked, and nothing can be changed until "
+    "the disk is mended and capsuled started again. What runs goes on"
+)
+
 _Job = Callable[[lmdb.Transaction], None]
 
 
@@ -129,6 +134,10 @@ class Journal:
 
     # --- on the loop ---------------------------------------------------------------------------------------------
 
+    def check(self) -> None:
+        """Raises JournalFailed once a commit has failed."""
+        self._raise_if_failed()
+
     def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> list[tuple[Header, Event]]:
         """Number and queue `drafts` as one batch, which is durable whole or not at all.
 
@@ -165,6 +174,14 @@ class Journal:
             "changed. Free space there; stop and delete still work"
         )
 
+    def shortage(self) -> str:
+        """Why ordinary entries are refused just now; empty when they are not."""
+        try:
+            self._claim(COMMIT_BYTES, reserved=False)
+        except JournalFull as full:
+            return str(full)
+        return ""
+
     async def durable(self, seq: int) -> None:
         """Return once entry `seq` is on the disk. Raises JournalFailed."""
         assert seq <= self.seq, "nobody waits for an entry that does not exist"
@@ -196,7 +213,7 @@ class Journal:
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """Keep a snapshot of the fold up to `seq`, encoded on the writer's thread. A cache: dropped when in need."""
-        self._hand_over(lambda txn: self._follower.save_snapshot(txn, fold_version, seq, encoded()))
+        self._hand_over(lambda txn: self._save_snapshot(txn, fold_version, seq, encoded()))
 
     async def close(self) -> None:
         """Make durable what is queued, bring indexes up to date, and give the directory free."""
@@ -218,7 +235,7 @@ class Journal:
 
     def _raise_if_failed(self) -> None:
         if self.failed.done():
-            raise JournalFailed("the journal could not be written: nothing can be changed until capsuled starts again")
+            raise JournalFailed(_FAILED)
 
     def _hear(self) -> None:
         """Take what the writer's thread has to tell."""
@@ -243,7 +260,7 @@ class Journal:
     def _lost(self, error: BaseException) -> None:
         if self.failed.done():
             return
-        failure = JournalFailed(f"the journal could not be written: {error}")
+        failure = JournalFailed(f"{_FAILED} ({error})", str(error))
         self.failed.set_exception(failure)
         for _, waiter in self._waiters:
             if not waiter.done():
@@ -320,6 +337,10 @@ class Journal:
             self._head_file.write(Head(last.seq, last.head))
         while self._follower.far_behind(last.seq):
             self._follower.advance(last.seq)
+
+    def _save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, content: bytes) -> None:
+        if self._space.extend(self._env.used_bytes + 2 * len(content)):
+            self._follower.save_snapshot(txn, fold_version, seq, content)
 
     def _write_audit(self, txn: lmdb.Transaction, batch: Batch) -> None:
         database = self._env.db["audit"]

@@ -91,7 +91,7 @@ class CapsuleService(CapsuleServiceServicer):
             containerd_version=about.containerd_version,
             tls_fingerprint_sha256=about.fingerprint,
             addresses=about.addresses,
-            claimable_seconds=self._engine.claimable_s(),
+            claimable_seconds=self._engine.claimable_s() if about.condition.acts else 0,
             warnings=await about.warnings(),
         )
 

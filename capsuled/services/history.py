@@ -12,6 +12,7 @@ from capsuled.processes import CommandFailed
 from capsuled.rpc import refuse
 from journal import archive
 from journal.environment import Environment
+from journal.errors import JournalError
 from journal.head import Head
 from journal.reader import LAST, Reader
 from projections.views import state_hash
@@ -109,3 +110,36 @@ class HistoryService(HistoryServiceServicer):
         for block in archive.export(self._reader, self._environment.journal_id, upto or LAST):
             for start in range(0, len(block), EXPORT_BYTES):
                 yield pb.ExportChunk(data=block[start : start + EXPORT_BYTES])
+
+
+class UnreadableHistory(HistoryServiceServicer):
+    """Where not one entry of the journal can be read: every call says why."""
+
+    def __init__(self, why: JournalError) -> None:
+        self._why = why
+
+    async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
+        """Raises the reason."""
+        raise self._why
+        yield pb.HistoryEntry()
+
+    async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def Replay(self, request: pb.ReplayRequest, context: Any) -> pb.ReplayResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def Export(self, request: pb.ExportRequest, context: Any) -> AsyncIterator[pb.ExportChunk]:
+        """Raises the reason."""
+        raise self._why
+        yield pb.ExportChunk()

@@ -18,7 +18,7 @@ from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
 from effects.images.actions import Pulls
 from effects.planner import plan
-from journal.errors import JournalError
+from journal.errors import JournalError, JournalFull
 from projections import intents
 from projections.refusals import Refusal, no_workload
 from projections.state import Machine, Workload
@@ -119,7 +119,9 @@ class WorkloadService(WorkloadServiceServicer):
         try:
             outcome = await self._call(intent, context, "Stop", request)
         except JournalError as error:
-            self._existing(request.name)
+            workload = self._engine.workload(request.name)
+            if isinstance(error, JournalFull) and workload is not None and workload.desired == "stopped":
+                return pb.WorkloadStopResponse(seq=workload.desired_seq)
             await self._emergencies.stop(request.name, error)
             return pb.WorkloadStopResponse(not_remembered=True)
         return pb.WorkloadStopResponse(seq=outcome.seq)

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from effects.containerd.config import Paths
 
-_TASKS = "io.containerd.runtime.v2.task"
+TASKS = "io.containerd.runtime.v2.task"
+"""Below containerd's state and root: a directory for each namespace, and in it one for each task."""
 
 
 def sweep(paths: Paths) -> None:
     """Remove such directories. Only while containerd does not run."""
     for top in (paths.state, paths.root):
-        for directory in (top / _TASKS).glob("*/.*"):
+        for directory in (top / TASKS).glob("*/.*"):
             _remove(directory)
-    for directory in (paths.state / _TASKS).glob("*/*"):
+    for directory in (paths.state / TASKS).glob("*/*"):
         if not (directory / "runtime").exists() and not _has_shim(directory):
             _remove(directory)
 

@@ -15,14 +15,19 @@ _NAME_BYTES = 40
 """containerd allows 76 bytes for an identifier; uid and run need the rest."""
 
 
+def stem_of(name: str) -> str:
+    """What a workload's identifiers begin with; long names may share it."""
+    return name[:_NAME_BYTES].rstrip("-")
+
+
 def container_id(name: str, uid: int, run: int) -> str:
     """A run's container. Unique through the uid, however long the name."""
-    return f"{name[:_NAME_BYTES].rstrip('-')}.{uid}.{run}"
+    return f"{stem_of(name)}.{uid}.{run}"
 
 
 def snapshot_key(name: str, uid: int, revision: int) -> str:
     """A revision's writable layer: it outlives restarts, and a changed spec begins with a fresh one."""
-    return f"{name[:_NAME_BYTES].rstrip('-')}.{uid}.{revision}"
+    return f"{stem_of(name)}.{uid}.{revision}"
 
 
 def labels_of(run: ContainerRun) -> dict[str, str]:

@@ -66,6 +66,9 @@ class SimulatedLog:
         self._woken = asyncio.Event()
         self.alive = True
 
+    def check(self) -> None:
+        """See Log."""
+
     def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> list[tuple[Header, Event]]:
         """See Log."""
         assert self.alive, "a dead daemon writes nothing"

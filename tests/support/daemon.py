@@ -22,9 +22,9 @@ BIN = Path(sys.executable).parent
 class Daemon:
     """One state directory, and the daemon on it."""
 
-    def __init__(self, scratch: Path, inside: tuple[str, ...] = ()) -> None:
+    def __init__(self, scratch: Path, inside: tuple[str, ...] = (), state: Path | None = None) -> None:
         self.scratch = scratch
-        self.state = scratch / "state"
+        self.state = state or scratch / "state"
         self.inside = inside
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = os.environ | {
@@ -152,9 +152,11 @@ class Daemon:
 
 
 @contextmanager
-def daemon(start: bool = True, inside: tuple[str, ...] = ()) -> Iterator[Daemon]:
-    """A daemon in a directory of its own; `inside` is the prefix that runs it on a machine of its own (site.py)."""
-    made = Daemon(Path(tempfile.mkdtemp(prefix="capsule-daemon-")), inside)
+def daemon(start: bool = True, inside: tuple[str, ...] = (), state: Path | None = None) -> Iterator[Daemon]:
+    """A daemon in a directory of its own; `inside` is the prefix that runs it on a machine of its own (site.py), `state`
+    a place for its state that somebody else made.
+    """
+    made = Daemon(Path(tempfile.mkdtemp(prefix="capsule-daemon-")), inside, state)
     try:
         if start:
             made.start()

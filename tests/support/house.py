@@ -9,6 +9,7 @@ from typing import Any
 
 from capsuled.addresses import Listen
 from capsuled.denials import Rate
+from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
@@ -21,6 +22,7 @@ from capsuled.services.capsule import About
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
 from effects.containers.exec_twin import TwinExecutor
+from effects.containers.last_resort import LastResort
 from effects.containers.twin import TwinContainers, World
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
@@ -140,7 +142,13 @@ class Standing:
             layout=self.layout,
             engine=engine,
             memory=memory,
-            containers=TwinContainers(world, _at_once),
+            emergencies=Emergencies(
+                engine,
+                TwinContainers(world, _at_once),
+                LastResort(self.layout.runc),
+                self.clock,
+                None if memory.journal is None else memory.journal.side_log,
+            ),
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
             images=images,
             cache=ImageCache(engine, images, registry, self.clock),

@@ -73,8 +73,8 @@ def test_a_disk_that_gives_no_more_says_why_while_the_reserve_is_still_there(
     assert space.extend(granted - RESERVE_BYTES - 2 * COMMIT_BYTES)
     assert "No space left" in space.reason
     assert not space.extend(granted - RESERVE_BYTES - 2 * COMMIT_BYTES + 1)
-    assert space.has_reserve(granted - COMMIT_BYTES)
-    assert not space.has_reserve(granted - COMMIT_BYTES + 1)
+    assert space.has_reserve(granted - 2 * COMMIT_BYTES)
+    assert not space.has_reserve(granted - 2 * COMMIT_BYTES + 1)
     space.close()
 
 

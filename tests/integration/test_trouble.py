@@ -1,0 +1,237 @@
+"""A running daemon and a journal in trouble: what is refused, what goes on, what an operator is told. With real faults."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from capsule.v1 import workload_pb2 as pb
+from capsule.v1 import workload_pb2_grpc
+from capsuled.layout import hosted
+from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.small_disk import SmallDisk, small_disk
+
+pytestmark = pytest.mark.real
+
+BULK = "x" * 200_000
+
+
+@pytest.fixture
+def disk() -> Iterator[SmallDisk]:
+    # A socket's path must be short: no directory of pytest's.
+    with tempfile.TemporaryDirectory(prefix="capsule-disk-") as scratch, small_disk(Path(scratch)) as made:
+        yield made
+
+
+@pytest.fixture
+def capsule() -> Iterator[Daemon]:
+    with daemon() as made:
+        made.push_image()
+        yield made
+
+
+@pytest.fixture
+def on_disk(disk: SmallDisk) -> Iterator[Daemon]:
+    with daemon(state=disk.mount / "state") as made:
+        made.push_image()
+        yield made
+
+
+def lives(pid: int) -> bool:
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def serve(capsule: Daemon, *names: str) -> dict[str, int]:
+    """Workloads that run, and their processes."""
+    for name in names:
+        capsule.apply(manifest(name, SERVE), "--wait")
+    return {name: capsule.status(name)["pid"] for name in names}
+
+
+def refused(capsule: Daemon, *arguments: str, stdin: str | None = None) -> str:
+    """What an operator is told of a call that must not succeed."""
+    done = capsule.ctl(*arguments, stdin=stdin)
+    assert done.returncode != 0, f"{arguments} succeeded: {done.stdout}"
+    return done.stderr
+
+
+def write_until_refused(capsule: Daemon) -> str:
+    """Declare big things until the journal takes no more; the reason for it."""
+    with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as channel:
+        stub = workload_pb2_grpc.WorkloadServiceStub(channel)  # type: ignore[no-untyped-call]
+        for number in range(500):
+            spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}"])
+            bulky = pb.Workload(name="bulky", container=spec, desired_state=pb.DESIRED_STATE_STOPPED)
+            try:
+                stub.Apply(pb.WorkloadApplyRequest(workload=bulky))
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+                return str(error.details())  # type: ignore[attr-defined]
+    raise AssertionError("the disk never filled")
+
+
+def test_a_full_disk_refuses_changes_by_name_and_lets_go_of_what_runs(disk: SmallDisk, on_disk: Daemon) -> None:
+    capsule = on_disk
+    pids = serve(capsule, "stays", "stops", "goes")
+    disk.fill()
+    told = write_until_refused(capsule)
+    assert "gives the journal no more space (No space left on device): nothing was changed" in told
+    assert "Free space there" in capsule.ctl("capsule", "info").stderr
+
+    # Reads answer, and what frees something is done and remembered: the reserve is for it.
+    assert "ready" in capsule.good("logs", "stays") and "workload.started" in capsule.good("history", "stays")
+    capsule.good("stop", "stops", "--wait")
+    capsule.good("delete", "goes", "--yes")
+    assert lives(pids["stays"]) and not lives(pids["stops"]) and not lives(pids["goes"])
+
+    # Over a kill, too; and once there is space again, nobody needs to start anything anew.
+    capsule.kill()
+    capsule.start()
+    assert "no more space" in refused(capsule, "apply", "-f", "-", stdin=manifest("bulky", SERVE, args=[BULK[:99_000]]))
+    assert capsule.status("stops")["phase"] == "WORKLOAD_PHASE_STOPPED"
+    disk.free()
+    capsule.apply(manifest("more", SERVE), "--wait")
+    assert "Free space" not in capsule.ctl("capsule", "info").stderr
+    assert lives(pids["stays"]) and "yes" in capsule.good("journal", "verify")
+
+
+def test_a_disk_that_turns_read_only_leaves_a_daemon_that_can_be_asked_and_can_stop(
+    disk: SmallDisk, on_disk: Daemon
+) -> None:
+    capsule = on_disk
+    pids = serve(capsule, "stays", "stops")
+    before = capsule.good("replay", "--verify")
+    disk.fail()
+    refused(capsule, "apply", "-f", "-", stdin=manifest("more", SERVE))
+    # The same process goes on by itself, without what the failed write left in its memory.
+    capsule.until(lambda: "read-only: " in capsule.ctl("capsule", "info").stderr, "it goes on read-only")
+    told = refused(capsule, "apply", "-f", "-", stdin=manifest("more", SERVE))
+    assert "the journal could not be written" in told and "Read-only file system" in told
+    check_read_only(capsule, pids, before)
+
+    capsule.kill()
+    capsule.start()
+    assert "cannot be written: Read-only file system" in capsule.ctl("capsule", "info").stderr
+    assert lives(pids["stays"]) and capsule.good("list", "-o", "name").split() == ["stays", "stops"]
+
+    # And what runs can be ended, though there is no runtime to ask.
+    capsule.kill()
+    command = [BIN / "capsuled", "--state", capsule.state, "--halt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout == "1 ended\n" and not lives(pids["stays"])
+    assert not hosted(capsule.state).run.exists()
+
+
+def check_read_only(capsule: Daemon, pids: dict[str, int], before: str) -> None:
+    assert capsule.good("list", "-o", "name").split() == ["stays", "stops"]
+    assert "ready" in capsule.good("logs", "stays") and "workload.started" in capsule.good("history", "stays")
+    assert capsule.good("replay", "--verify").split()[1:7] == before.split()[1:7]
+    assert "yes" in capsule.good("journal", "verify")
+    capsule.good("journal", "export", str(capsule.scratch / "memory"))
+    for verb in (["apply", "-f", "-"], ["delete", "stays", "--yes"], ["exec", "stays", "true"], ["start", "stops"]):
+        assert "start capsuled again" in refused(capsule, *verb, stdin=manifest("more", SERVE))
+    stopped = capsule.ctl("stop", "stops")
+    assert stopped.returncode == 0 and "not remembered as desired state" in stopped.stderr
+    capsule.until(lambda: not lives(pids["stops"]), "it was stopped")
+    assert lives(pids["stays"])
+
+
+def test_a_damaged_entry_ends_what_is_shown_and_nothing_that_runs(capsule: Daemon) -> None:
+    pids = serve(capsule, "stays", "stops")
+    last = capsule.history()[-1]["seq"]
+    capsule.apply(manifest("later", SERVE), "--wait")
+    capsule.kill()
+    data = capsule.state / "journal" / "data.mdb"
+    whole = data.read_bytes()
+    # The entry that declared `later`, in every copy that LMDB keeps of it.
+    data.write_bytes(whole.replace(b"later", b"l8ter"))
+    capsule.start()
+    told = capsule.ctl("capsule", "info").stderr
+    assert "damaged" in told and f"as of entry {last}" in told and "capsulectl journal verify" in told
+    assert capsule.good("list", "-o", "name").split() == ["stays", "stops"]
+    assert capsule.history()[-1]["seq"] == last
+    assert "is damaged" in refused(capsule, "apply", "-f", "-", stdin=manifest("more", SERVE))
+    check_emergency(capsule, "stops", pids["stops"])
+    assert lives(pids["stays"])
+
+    capsule.kill()
+    data.write_bytes(whole)
+    capsule.start()
+    (recovered,) = capsule.history("--type", "emergency.recovered")
+    assert recovered["body"]["name"] == "stops" and recovered["body"]["action"] == "stop"
+
+
+def check_emergency(capsule: Daemon, name: str, pid: int) -> None:
+    stopped = capsule.ctl("stop", name)
+    assert stopped.returncode == 0 and "not remembered as desired state" in stopped.stderr
+    capsule.until(lambda: not lives(pid), "it was stopped")
+
+
+def test_a_tail_that_was_cut_is_found_and_what_it_knew_still_obeys_a_stop(capsule: Daemon, tmp_path: Path) -> None:
+    serve(capsule, "early")
+    capsule.stop()
+    shutil.copy(capsule.state / "journal" / "data.mdb", tmp_path / "older")
+    capsule.start()
+    pids = serve(capsule, "late")
+    capsule.stop()
+    shutil.copy(tmp_path / "older", capsule.state / "journal" / "data.mdb")
+    capsule.start()
+    assert "the tail is cut" in capsule.ctl("capsule", "info").stderr
+    assert capsule.good("list", "-o", "name") == "early\n"
+    check_emergency(capsule, "late", pids["late"])
+
+
+def test_a_truncated_file_is_damage_and_names_are_enough_to_stop(capsule: Daemon) -> None:
+    pids = serve(capsule, "runs")
+    capsule.kill()
+    data = capsule.state / "journal" / "data.mdb"
+    with data.open("r+b") as file:
+        file.truncate(3 * 4096)
+    capsule.start()
+    assert "damaged" in capsule.ctl("capsule", "info").stderr
+    assert "damaged" in refused(capsule, "history") and lives(pids["runs"])
+    assert "nothing of that name runs" in refused(capsule, "stop", "nobody")
+    check_emergency(capsule, "runs", pids["runs"])
+
+
+def test_a_foreign_directory_is_left_as_it_is(tmp_path: Path) -> None:
+    journal = tmp_path / "state" / "journal"
+    journal.mkdir(parents=True)
+    (journal / "photo.jpg").write_text("mine")
+    told = start_in_vain(tmp_path / "state")
+    assert "holds photo.jpg, which is not the journal's" in told
+    assert [path.name for path in (tmp_path / "state").rglob("*")] == ["journal", "photo.jpg"]
+
+
+def test_a_second_daemon_disturbs_nothing_of_the_first(capsule: Daemon) -> None:
+    pids = serve(capsule, "runs")
+    runtime, pid = capsule.containerd_pid(), (capsule.state / "capsuled.pid").read_text()
+    assert "another capsuled has" in start_in_vain(capsule.state)
+    assert capsule.containerd_pid() == runtime and (capsule.state / "capsuled.pid").read_text() == pid
+    assert capsule.good("exec", "runs", "--", "echo", "here") == "here\n" and lives(pids["runs"])
+
+
+def start_in_vain(state: Path) -> str:
+    """What a daemon says that does not start."""
+    command = [BIN / "capsuled", "--state", state, "--listen", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_a_daemon_that_was_started_read_only_says_so_and_writes_nothing(capsule: Daemon) -> None:
+    serve(capsule, "runs")
+    capsule.stop()
+    before = (capsule.state / "journal" / "data.mdb").read_bytes()
+    capsule.start("--read-only")
+    assert "it was started with --read-only" in refused(capsule, "delete", "runs", "--yes")
+    assert capsule.good("list", "-o", "name") == "runs\n"
+    assert capsule.stop() == 0
+    assert (capsule.state / "journal" / "data.mdb").read_bytes() == before

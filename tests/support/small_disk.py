@@ -1,0 +1,56 @@
+"""A file system of its own for one state: small enough to be filled, and with faults that the kernel makes for real."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+FAULTS = Path("/sys/fs/ext4")
+
+
+class SmallDisk:
+    """A mounted ext4. After an error it can be read only, as most machines are set up."""
+
+    def __init__(self, mount: Path, device: str) -> None:
+        self.mount = mount
+        self._device = device
+
+    def fill(self) -> None:
+        """Take all there is."""
+        with (self.mount / "ballast").open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+
+    def free(self) -> None:
+        """Give it back."""
+        (self.mount / "ballast").unlink()
+
+    def fail(self) -> None:
+        """An error in the file system's own structures: from here on nothing can be written."""
+        os.sync()
+        (FAULTS / self._device / "trigger_fs_error").write_text("a test's")
+
+
+@contextmanager
+def small_disk(scratch: Path, size_bytes: int = 128 << 20) -> Iterator[SmallDisk]:
+    """Made, mounted, and taken away again. Skips by name on a machine without loop mounts."""
+    if os.geteuid() != 0:
+        pytest.skip("this machine lacks root: no loop mounts")
+    image, mount = scratch / "disk", scratch / "mount"
+    mount.mkdir()
+    with image.open("wb") as file:
+        file.truncate(size_bytes)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    command: list[str | Path] = ["mount", "-o", "loop,errors=remount-ro", image, mount]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"this machine lacks loop mounts: {made.stderr.strip()}")
+    source = subprocess.run(["findmnt", "-no", "SOURCE", mount], capture_output=True, text=True, check=True).stdout
+    try:
+        yield SmallDisk(mount, Path(source.strip()).name)
+    finally:
+        subprocess.run(["umount", "-l", mount], check=True)
