@@ -30,7 +30,7 @@ from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.image_cache import ImageCache
 from capsuled.layout import Layout
-from capsuled.listening import bind_socket, bind_tls, local_server, network_server
+from capsuled.listening import Limits, bind_socket, bind_tls, local_server, network_server
 from capsuled.live import LiveStreams
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Recollection
@@ -122,7 +122,7 @@ def make_doorway(house: House, rate: Rate | None = None) -> Doorway:
     return Doorway(roster, guard, live, Denials(engine, clock, rate))
 
 
-def make_servers(house: House, doorway: Doorway, listen: Listen) -> Servers:
+def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits = Limits()) -> Servers:
     """Bound, not yet serving. Raises OSError for an address that cannot be had."""
     about, clock = house.about, house.clock
     network_door = NetworkDoor(about.identity.capsule_id, doorway.roster.operators, doorway.guard, clock)
@@ -131,7 +131,7 @@ def make_servers(house: House, doorway: Doorway, listen: Listen) -> Servers:
         return Interceptor(door, house.engine, doorway.denials, doorway.live, _noter(house.memory), clock)
 
     local = local_server(interceptor(LocalDoor()))
-    network = network_server(interceptor(network_door)) if listen.addresses else None
+    network = network_server(interceptor(network_door), limits) if listen.addresses else None
     servers = Servers(local, network, HealthService())
     add_services = _services(house, doorway)
     for server in filter(None, (local, network)):

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import grpc
+import msgspec
 
 from capsuled.addresses import Listen
 from capsuled.doors import Interceptor
@@ -18,23 +19,41 @@ log = logging.getLogger(__name__)
 MESSAGE_BYTES = 4 << 20
 """Chunks of clients are 1 MiB at most, and answers stay below this."""
 
-METADATA_BYTES = 16 << 10
-STREAMS = 128
-CONNECTIONS = 256
-CALLS = 1_024
-"""Of one connection, of the network, and of the network in all."""
-
-HANDSHAKE_MS = 10_000
-"""For the TLS handshake and HTTP/2's first settings: a client that says nothing goes."""
-
-IDLE_MS = 15 * 60_000
-"""A connection without a call for so long is closed; clients open another without anybody noticing."""
-
-PING_MS = 60_000
-PING_TIMEOUT_MS = 20_000
-"""A client whose machine is gone holds its streams no longer than this."""
-
 Options = list[tuple[str, int]]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the network may cost. `streams` are one connection's calls, `calls` everybody's.
+
+    A client that says nothing goes after `handshake_ms`, which TLS and HTTP/2's first settings share. A connection
+    without a call is closed after `idle_ms`; clients open another without anybody noticing. One whose machine is gone
+    holds its streams no longer than `ping_ms` and `ping_timeout_ms` together.
+    """
+
+    metadata_bytes: int = 16 << 10
+    streams: int = 128
+    connections: int = 256
+    calls: int = 1_024
+    handshake_ms: int = 10_000
+    idle_ms: int = 15 * 60_000
+    ping_ms: int = 60_000
+    ping_timeout_ms: int = 20_000
+
+    def options(self) -> Options:
+        """For gRPC's core. Of two options of one name it takes the first, in silence."""
+        return [
+            ("grpc.max_metadata_size", self.metadata_bytes),
+            ("grpc.absolute_max_metadata_size", self.metadata_bytes),
+            ("grpc.max_concurrent_streams", self.streams),
+            ("grpc.max_allowed_incoming_connections", self.connections),
+            ("grpc.server_handshake_timeout_ms", self.handshake_ms),
+            ("grpc.max_connection_idle_ms", self.idle_ms),
+            ("grpc.keepalive_time_ms", self.ping_ms),
+            ("grpc.keepalive_timeout_ms", self.ping_timeout_ms),
+            # Two daemons on one port would each get half of the connections.
+            ("grpc.so_reuseport", 0),
+        ]
+
 
 _BOTH: Options = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
@@ -43,18 +62,6 @@ _BOTH: Options = [
     # MIN_RECV_PING_INTERVAL; its name does not.)
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
-]
-_NETWORK: Options = [
-    ("grpc.max_metadata_size", METADATA_BYTES),
-    ("grpc.absolute_max_metadata_size", METADATA_BYTES),
-    ("grpc.max_concurrent_streams", STREAMS),
-    ("grpc.max_allowed_incoming_connections", CONNECTIONS),
-    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
-    ("grpc.max_connection_idle_ms", IDLE_MS),
-    ("grpc.keepalive_time_ms", PING_MS),
-    ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
-    # Two daemons on one port would each get half of the connections.
-    ("grpc.so_reuseport", 0),
 ]
 
 
@@ -67,9 +74,10 @@ def local_server(interceptor: Interceptor) -> grpc.aio.Server:
     return grpc.aio.server(interceptors=[interceptor], options=_BOTH)
 
 
-def network_server(interceptor: Interceptor) -> grpc.aio.Server:
+def network_server(interceptor: Interceptor, limits: Limits) -> grpc.aio.Server:
     """The server of the network; see `bind_tls`."""
-    return grpc.aio.server(interceptors=[interceptor], options=_BOTH + _NETWORK, maximum_concurrent_rpcs=CALLS)
+    options = _BOTH + limits.options()
+    return grpc.aio.server(interceptors=[interceptor], options=options, maximum_concurrent_rpcs=limits.calls)
 
 
 def bind_socket(server: grpc.aio.Server, socket: Path, link: Path) -> None:

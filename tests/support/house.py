@@ -16,6 +16,7 @@ from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.identity import load_or_make
 from capsuled.image_cache import ImageCache
 from capsuled.layout import hosted
+from capsuled.listening import Limits
 from capsuled.logs.keeping import Logs
 from capsuled.sealing import Vault
 from capsuled.services.capsule import About
@@ -42,10 +43,13 @@ IMAGE = "docker.io/library/demo:1"
 class Standing:
     """A house that serves, on an event loop in a thread of its own; everything here may be called from the test's."""
 
-    def __init__(self, state: Path, clock: Clock | None = None, rate: Rate | None = None) -> None:
+    def __init__(
+        self, state: Path, clock: Clock | None = None, rate: Rate | None = None, limits: Limits = Limits()
+    ) -> None:
         self.layout = hosted(state)
         self.clock = clock or SystemClock()
         self.rate = rate or Rate(burst=100_000)
+        self.limits = limits
         self.address = ""
         self.house: House
         self.doorway: Doorway
@@ -116,7 +120,7 @@ class Standing:
             engine.record(opening_events(engine.machine, self.clock, 1), reserved=True, actor=SYSTEM)
             await engine.durable()
         self.doorway = make_doorway(house, self.rate)
-        servers = make_servers(house, self.doorway, Listen(("127.0.0.1:0",), asked=True))
+        servers = make_servers(house, self.doorway, Listen(("127.0.0.1:0",), asked=True), self.limits)
         (self.address,) = house.about.addresses
         await servers.start()
         keeping = [group.create_task(self.doorway.roster.keep()), group.create_task(house.cache.run())]
@@ -173,9 +177,11 @@ async def _at_once(point: str) -> None:
 
 
 @contextmanager
-def standing(state: Path, clock: Clock | None = None, rate: Rate | None = None) -> Iterator[Standing]:
+def standing(
+    state: Path, clock: Clock | None = None, rate: Rate | None = None, limits: Limits = Limits()
+) -> Iterator[Standing]:
     """A house for one test."""
-    made = Standing(state, clock, rate)
+    made = Standing(state, clock, rate, limits)
     made.start()
     try:
         yield made

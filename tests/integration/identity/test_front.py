@@ -17,8 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from capsule.v1 import identity_pb2, identity_pb2_grpc, machine_pb2, machine_pb2_grpc
-from capsuled import listening
 from capsuled.denials import Rate
+from capsuled.listening import Limits
 from capsuled.startup import reset_asked
 from journal.events import CallAccepted, CallDenied, OperatorsReset
 from tests.conformance.client import Client, Key, outcome, presented_certificate
@@ -292,20 +292,57 @@ def test_silent_clients_hold_nobody_up_and_leave_room(adopted: Adopted) -> None:
         one.close()
 
 
-def test_connections_are_bounded_on_the_network_and_the_socket_stays_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = [("grpc.max_allowed_incoming_connections", 4), ("grpc.server_handshake_timeout_ms", 3_000)]
-    monkeypatch.setattr(listening, "_NETWORK", listening._NETWORK + few)
-    with standing(tmp_path / "state") as house:
-        held = [socket.create_connection(endpoint(house), 10) for _ in range(4)]
-        with socket.create_connection(endpoint(house), 10) as one_more:
-            assert one_more.recv(1) == b""
+def test_connections_are_bounded_on_the_network_and_the_socket_stays_free(tmp_path: Path) -> None:
+    with standing(tmp_path / "state", limits=Limits(connections=4)) as house:
+        held = [socket.create_connection(endpoint(house), 5) for _ in range(4)]
+        with socket.create_connection(endpoint(house), 5) as one_more:
+            assert one_more.recv(1) == b""  # well before the time for a handshake is up
         with grpc.insecure_channel(f"unix:{house.layout.socket}") as channel:
             identity_pb2_grpc.IdentityServiceStub(channel).WhoAmI(identity_pb2.WhoAmIRequest(), timeout=10)
-        assert held[0].recv(1) == b""  # the handshake took too long
         for one in held:
+            one.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                one.recv(1)
             one.close()
+
+
+def let_in(house: Standing) -> bool:
+    with socket.create_connection(endpoint(house), 5) as one:
+        one.settimeout(0.3)
+        try:
+            return one.recv(1) != b""
+        except TimeoutError:
+            return True
+
+
+def test_a_handshake_that_takes_too_long_makes_room(tmp_path: Path) -> None:
+    with standing(tmp_path / "state", limits=Limits(connections=1, handshake_ms=1_000)) as house:
+        with socket.create_connection(endpoint(house), 30) as silent:
+            assert not let_in(house)
+            assert silent.recv(1) == b""
+        while not let_in(house):  # the place is free a moment after the connection is closed
+            pass
+
+
+def test_a_connection_without_a_call_is_closed_and_the_next_call_opens_another(tmp_path: Path) -> None:
+    with standing(tmp_path / "state", limits=Limits(idle_ms=1_500)) as house:
+        adopted = Adopted(house)
+        busy = Client(house.address)
+        watch = machine_pb2_grpc.MachineServiceStub(busy.channel).Watch(
+            machine_pb2.WatchRequest(), metadata=adopted.metadata()
+        )
+        assert next(watch).synced
+        closed = threading.Event()
+        adopted.channel().subscribe(lambda state: closed.set() if state is grpc.ChannelConnectivity.IDLE else None)
+        closed.clear()
+        who = adopted.client.message("WhoAmIRequest")
+        adopted.client.signed(adopted.key, "IdentityService/WhoAmI", who)
+        assert closed.wait(30)
+        assert adopted.client.signed(adopted.key, "IdentityService/WhoAmI", who).kid == adopted.key.kid
+        assert watch.is_active()
+        watch.cancel()
+        for client in (busy, adopted.client):
+            client.close()
 
 
 def test_a_file_takes_the_keys_off_only_while_it_is_fresh(tmp_path: Path) -> None:
