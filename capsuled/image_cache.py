@@ -55,23 +55,33 @@ class ImageCache:
         self._clock = clock
         self.pulls: Pulls = {}
         self._asked = asyncio.Event()
+        self._in_doubt = False
+        store.naming.on_doubt = self._doubt
         self._done: dict[int, asyncio.Future[int]] = {}
+
+    def _doubt(self) -> None:
+        self._in_doubt = True
+        self._asked.set()
 
     async def look(self) -> None:
         """Journal what the cache holds and the journal does not know, and the reverse: until it was seen once."""
         while True:
             try:
-                async with self._store.naming:
-                    await self._store.sweep()
-                    seen = tuple(_seen(image) for image in await self._store.observe())
-                    self._engine.record(observe_images(self._engine.machine, seen), reserved=True)
-                    return
+                await self._store.sweep()
+                await self._compare()
+                return
             except DriverError as error:
                 log.warning("the image cache cannot be observed: %s", error)
                 await self._clock.sleep(LOOK_RETRY_S)
             except JournalFull as full:
                 log.warning("what the image cache holds cannot be journaled yet: %s", full)
                 await self._clock.sleep(FULL_RETRY_S)
+
+    async def _compare(self) -> None:
+        async with self._store.naming:
+            self._in_doubt = False
+            seen = tuple(_seen(image) for image in await self._store.observe())
+            self._engine.record(observe_images(self._engine.machine, seen), reserved=True)
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -144,11 +154,13 @@ class ImageCache:
         return Removal(event.refs, event.digests, freed, outcome.seq)
 
     async def run(self) -> None:
-        """Carry removals out, one after another; what fails is tried again."""
+        """Carry removals out, one after another; what fails is tried again. Then look, if names are in doubt."""
         attempt = 0
         while True:
             try:
                 await self._carry_out()
+                if self._in_doubt:
+                    await self._compare()
             except DriverError as error:
                 attempt += 1
                 log.warning("images cannot be removed just now: %s", error)

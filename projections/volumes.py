@@ -61,7 +61,12 @@ def held_by(machine: Machine, workload: Workload) -> tuple[Volume, ...]:
 def is_needed(workload: Workload, volume: Volume) -> bool:
     """Whether the workload, as it is wanted now, uses the volume, and the volume lets itself be used."""
     mounts = any(mount.volume_uid == volume.uid for mount in workload.spec.mounts)
-    return mounts and workload.desired == "running" and not volume.deleting and not volume.restoring
+    return mounts and workload.desired == "running" and _is_settled(volume)
+
+
+def _is_settled(volume: Volume) -> bool:
+    """Whether nothing is to be done to it that needs it unmounted."""
+    return not volume.deleting and not volume.restoring and volume.made_bytes >= volume.size_bytes
 
 
 def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
@@ -76,11 +81,12 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
         return f"volume {volume.name} is being deleted"
     if volume.restoring:
         return f"volume {volume.name} is being restored"
-    if not volume.made_bytes:
-        why = f": {volume.trouble.message}" if volume.trouble is not None else ""
-        return f"volume {volume.name} is being made{why}"
     if volume.holder and (volume.holder, volume.holder_uid) != (workload.name, workload.uid):
         return f"volume {volume.name} is still held by {volume.holder}"
+    if volume.made_bytes < volume.size_bytes:
+        # It grows before it is mounted, never under a workload; whoever mounted it first would hold that up for good.
+        why = f": {volume.trouble.message}" if volume.trouble is not None else ""
+        return f"volume {volume.name} is being {'grown' if volume.made_bytes else 'made'}{why}"
     return ""
 
 

@@ -15,6 +15,7 @@ from effects.images.content import ContentStore
 from effects.images.fetch import Fetcher
 from effects.images.intake import Intake
 from effects.images.leases import Lease, Leases
+from effects.images.naming import Naming
 from effects.images.oci import (
     INDEX_TYPES,
     Descriptor,
@@ -44,7 +45,7 @@ class ContainerdImages:
         self._content = ContentStore(connection)
         self._leases = Leases(connection)
         self.unpacker = Unpacker(connection, self._content, self._leases)
-        self.naming = asyncio.Lock()
+        self.naming = Naming()
         self._architecture = architecture()
         self._fetcher = Fetcher(self._content, self.unpacker, registry, self._architecture, sleep)
         self._pulling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

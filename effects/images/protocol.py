@@ -1,11 +1,11 @@
 """What an image cache must do."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from effects.images.naming import Naming
 from journal.specs import ImagePin
 
 
@@ -65,11 +65,11 @@ Named = Callable[[tuple[CachedImage, ...]], None]
 
 
 class ImageStore(Protocol):
-    """The machine's image cache. `naming` is held while names change, and by whoever must not see them change."""
+    """The machine's image cache."""
 
     @property
-    def naming(self) -> asyncio.Lock:
-        """See the class."""
+    def naming(self) -> Naming:
+        """The lock under which names change."""
         ...
 
     async def import_archive(

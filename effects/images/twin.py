@@ -18,6 +18,7 @@ from effects.errors import (
     RuntimeUnavailable,
     WrongArchitecture,
 )
+from effects.images.naming import Naming
 from effects.images.protocol import Announced, CachedImage, ImageDetails, Named, Progress
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin_image import TwinImage, TwinLayer
@@ -77,7 +78,7 @@ class TwinImages:
         self._registry = registry or TwinRegistry(Registries(), step)
         self._active: list[set[str]] = []
         self._writing: dict[str, asyncio.Lock] = {}
-        self.naming = asyncio.Lock()
+        self.naming = Naming()
 
     @asynccontextmanager
     async def _try(self) -> AsyncIterator[set[str]]:

@@ -31,6 +31,7 @@ from projections.intents import (
     DeleteSnapshot,
     DeleteVolume,
     ResizeVolume,
+    Start,
     Stop,
 )
 from projections.intents import RestoreVolume as Restore
@@ -195,3 +196,12 @@ def test_goals_of_volumes_can_be_told() -> None:
     ):
         assert detail_of(goal) and kind_of(goal) == type(goal).__name__
     assert kind_of(StopRun("web", 1, 1, 1)) == "StopRun" and StartRun.__name__ == "StartRun"
+
+
+def test_a_volume_grows_before_a_workload_that_never_let_go_of_it_runs_again() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.call(ResizeVolume("data", 80 * MIB))
+    story.call(Start("web"))
+    assert kinds(story) == ["StopRun", "UnmountVolume", "EnsureVolume", "MountVolume", "StartRun"]
+    assert story.machine.volumes["data"].made_bytes == 80 * MIB
