@@ -15,11 +15,12 @@ from capsuled.condition import State
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
-from capsuled.front import House, make_doorway, make_servers
+from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.host import capabilities, cgroup_parent, linux_network, sparse_volumes
 from capsuled.host import memory as memory_of_machine
 from capsuled.identity import Identity, load_or_make
 from capsuled.image_cache import ImageCache
+from capsuled.lan import interfaces, places, reaches_out
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Snapshots
@@ -146,7 +147,7 @@ async def _serve(
             doorway = make_doorway(house)
             servers = make_servers(house, doorway, settings.listen)
             await servers.start()
-            _announce(about, layout, engine)
+            _tell(about, layout, settings, engine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state, cache)),
@@ -155,6 +156,8 @@ async def _serve(
             ]
             if journal is not None:
                 tasks.append(group.create_task(emergencies.run()))
+            if reaches_out(about.addresses):
+                tasks.append(group.create_task(_announce(about, settings, engine, doorway)))
             try:
                 await _until_end(stopping, memory)
                 await execs.stop()
@@ -194,17 +197,28 @@ def _decisive(several: ExceptionGroup[Exception]) -> Exception:
     return first
 
 
-def _announce(about: About, layout: Layout, engine: Engine) -> None:
+def _tell(about: About, layout: Layout, settings: Settings, engine: Engine) -> None:
     """What an operator needs to reach the machine, in the log and on standard output."""
-    places = " and ".join((*about.addresses, str(layout.socket)))
-    log.info("serving on %s, certificate %s", places, about.fingerprint)
-    lines = [f"{about.identity.short_id} serves on {places}", f"fingerprint {about.fingerprint}"]
+    where = " and ".join((*about.addresses, str(layout.socket)))
+    log.info("serving on %s, certificate %s", where, about.fingerprint)
+    lines = [f"{about.identity.short_id} serves on {where}", f"fingerprint {about.fingerprint}"]
     left_s = engine.claimable_s() if about.condition.acts else 0
     if left_s and about.addresses:
-        lines.append(
-            f"not adopted yet: for {-(-left_s // 60)} minutes, `capsulectl adopt {about.addresses[0]}` does it"
-        )
+        address = about.addresses[0]
+        with contextlib.suppress(OSError, IndexError):
+            address = str(places(about.addresses, interfaces(), settings.bridge)[0])
+        lines.append(f"not adopted yet: for {-(-left_s // 60)} minutes, `capsulectl adopt {address}` does it")
     print("\n".join(lines), flush=True)
+
+
+async def _announce(about: About, settings: Settings, engine: Engine, doorway: Doorway) -> None:
+    """On the LAN, until cancelled. Only then is the library for it loaded."""
+    from capsuled.announcement import Announcement
+
+    def adopted() -> bool:
+        return bool(doorway.roster.operators())
+
+    await Announcement(about.identity, about.addresses, settings.bridge, engine, adopted).run()
 
 
 async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layout) -> None:

@@ -141,7 +141,7 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
         reflection.enable_server_reflection((*names, HEALTH, reflection.SERVICE_NAME), server)
     about.fingerprint = house.certificate.fingerprint
     if network is not None:
-        about.addresses = bind_tls(network, listen, house.certificate)
+        about.addresses = bind_tls(network, listen, house.certificate, about.warn)
     bind_socket(local, house.layout.served, house.layout.socket)
     return servers
 

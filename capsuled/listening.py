@@ -3,8 +3,11 @@
 They are two servers, not two ports of one, so that whoever fills the network's limits leaves the socket free.
 """
 
+import errno
 import logging
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -80,27 +83,30 @@ def network_server(interceptor: Interceptor, limits: Limits) -> grpc.aio.Server:
     return grpc.aio.server(interceptors=[interceptor], options=options, maximum_concurrent_rpcs=limits.calls)
 
 
-def bind_socket(server: grpc.aio.Server, socket: Path, link: Path) -> None:
-    """Listen at `socket`, and let `link` lead there. The journal's lock is held: what is there is a dead daemon's."""
-    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    socket.unlink(missing_ok=True)
+def bind_socket(server: grpc.aio.Server, path: Path, link: Path) -> None:
+    """Listen at `path`, and let `link` lead there. The journal's lock is held: what is there is a dead daemon's."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
-        server.add_insecure_port(f"unix:{socket}")
+        server.add_insecure_port(f"unix:{path}")
     finally:
         os.umask(before)
-    if link.is_symlink() and link.readlink() == socket:
+    if link.is_symlink() and link.readlink() == path:
         return
     scratch = link.with_name(f".{link.name}.{os.getpid()}")
     try:
-        scratch.symlink_to(socket)
+        scratch.symlink_to(path)
         scratch.replace(link)
     except OSError as error:
-        log.warning("%s cannot be made (%s): clients of this machine find the socket at %s", link, error, socket)
+        log.warning("%s cannot be made (%s): clients of this machine find the socket at %s", link, error, path)
 
 
-def bind_tls(server: grpc.aio.Server, listen: Listen, certificate: Certificate) -> tuple[str, ...]:
-    """Listen; returns the addresses with the ports that were got. Raises CannotListen for one that was asked for."""
+def bind_tls(
+    server: grpc.aio.Server, listen: Listen, certificate: Certificate, warn: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Listen; returns the addresses with the ports that were got. Raises CannotListen for one that was asked for; of
+    the default one `warn` is told."""
     credentials = server_credentials(certificate)
     bound: list[str] = []
     for address in listen.addresses:
@@ -108,8 +114,26 @@ def bind_tls(server: grpc.aio.Server, listen: Listen, certificate: Certificate) 
         try:
             bound.append(f"{host}:{server.add_secure_port(address, credentials)}")
         except RuntimeError:
-            what = "cannot be listened on: it is in use, or is none of this machine's addresses"
+            what = f"cannot be listened on: {_obstacle(address)}"
             if listen.asked:
-                raise CannotListen(0, what + ". Choose another with --listen", address) from None
-            log.warning("%s %s. Serving on the socket alone; choose an address with --listen", address, what)
+                raise CannotListen(0, f"{what}, or choose another address with --listen", address) from None
+            warn(f"{address} {what}, or choose an address with --listen, and start again: the socket alone is served")
     return tuple(bound)
+
+
+def _obstacle(address: str) -> str:
+    """Why gRPC, which does not say, could not listen, and what helps."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as trying:
+            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trying.bind(where)
+            trying.listen()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"another program does already; end it (`ss -ltnp 'sport = :{port}'` names it)"
+        if error.errno == errno.EADDRNOTAVAIL:
+            return "it is none of this machine's addresses (`ip address` lists them); give it to the machine first"
+        return f"{error.strerror}; see to that"
+    return "another program did until a moment ago; start again"

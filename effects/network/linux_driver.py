@@ -6,16 +6,16 @@ as a process: a crash in it (1.0.6 has some) must not take the daemon along.
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from effects.errors import DriverError, NetworkFailed
 from effects.network import namespaces, obstacles, rules
+from effects.network.kernel_news import LINKS, TABLES, kernel_news
 from effects.network.links import Links
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
@@ -24,11 +24,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_BRIDGE = "br0"
 _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-_NETLINK_NETFILTER = 12
-_NFNLGRP_NFTABLES = 7
-_RTMGRP_LINK = 1
-_QUIET_S = 0.2
-"""A burst of changes is one drift."""
 
 T = TypeVar("T")
 
@@ -145,24 +140,8 @@ class LinuxNetwork:
 
     async def drift(self) -> AsyncIterator[Drift]:
         """See the protocol. Woken by the kernel's own news of tables and links."""
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-        sockets = [
-            _listen(_NETLINK_NETFILTER, 1 << (_NFNLGRP_NFTABLES - 1)),
-            _listen(socket.NETLINK_ROUTE, _RTMGRP_LINK),
-        ]
-        for one in sockets:
-            loop.add_reader(one, _drain, one, woken)
-        try:
-            while True:
-                await woken.wait()
-                await asyncio.sleep(_QUIET_S)
-                woken.clear()
-                yield Drift()
-        finally:
-            for one in sockets:
-                loop.remove_reader(one)
-                one.close()
+        async for _ in kernel_news(TABLES, LINKS):
+            yield Drift()
 
     async def obstacles(self) -> tuple[str, ...]:
         """See the protocol."""
@@ -183,21 +162,3 @@ class LinuxNetwork:
             return await self._command("nft", *arguments, stdin=stdin)
         except Exception as error:
             raise NetworkFailed(f"the firewall's rules cannot be changed: {error}") from error
-
-
-def _listen(protocol: int, groups: int) -> socket.socket:
-    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
-    made.bind((0, groups))
-    return made
-
-
-def _drain(listener: Any, woken: asyncio.Event) -> None:
-    """What the news says does not matter: whoever is woken looks."""
-    while True:
-        try:
-            listener.recv(1 << 16)
-        except BlockingIOError:
-            break
-        except OSError:
-            continue  # an overrun: something was missed, so look all the more
-    woken.set()

@@ -34,10 +34,11 @@ class Daemon:
         }
         self.environment.pop("PYTHONPATH", None)
 
-    def start(self, *options: str, wait: bool = True) -> None:
-        """Start it, and wait until it answers."""
+    def start(self, *options: str, wait: bool = True, default_port: bool = False) -> None:
+        """Start it, and wait until it answers. On the network it serves nowhere, unless an option says where, or
+        `default_port` that it is left to it."""
         with (self.scratch / "out").open("ab") as out:
-            where = () if "--listen" in options else ("--listen", "none")
+            where = () if default_port or "--listen" in options else ("--listen", "none")
             command = [*self.inside, str(BIN / "capsuled"), "--state", str(self.state), *where, *options]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         if wait:

@@ -5,6 +5,7 @@ A holder process keeps the network and the mount namespace, so that what is made
 """
 
 import ctypes
+import itertools
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 _CLONE_FS, _CLONE_NEWNS, _CLONE_NEWNET = 0x200, 0x20000, 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
+
+_ports = itertools.count()
 
 T = TypeVar("T")
 
@@ -94,6 +97,15 @@ class Site:
             site.good("ip", "address", "add", address, "dev", "lan0")
             site.good("ip", "link", "set", "lan0", "up")
 
+    def plug_into(self, switch: "Site", address: str, link: str = "lan0") -> None:
+        """A cable from `link` here to a port of the switch (see `lan`); an address in CIDR form."""
+        port = f"p{next(_ports)}"
+        ends = ["type", "veth", "peer", port, "netns", str(switch.pid)]
+        subprocess.run(["ip", "link", "add", link, "netns", str(self.pid), *ends], check=True)
+        switch.good("ip", "link", "set", port, "master", "lan", "up")
+        self.good("ip", "address", "add", address, "dev", link)
+        self.good("ip", "link", "set", link, "up")
+
     def close(self) -> None:
         """Everything that was made there goes."""
         self._holder.kill()
@@ -110,3 +122,13 @@ def site() -> Iterator[Site]:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def lan() -> Iterator[Site]:
+    """A switch, to `plug_into`."""
+    with site() as switch:
+        # Without snooping: a network whose switch has heard of nobody yet is as one that has.
+        switch.good("ip", "link", "add", "lan", "type", "bridge", "mcast_snooping", "0")
+        switch.good("ip", "link", "set", "lan", "up")
+        yield switch

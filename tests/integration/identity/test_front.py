@@ -1,6 +1,7 @@
 """The machine's front over the network: its certificate, tokens over restarts, cut streams, rescue, rates and limits."""
 
 import hashlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from capsule.v1 import identity_pb2, identity_pb2_grpc, machine_pb2, machine_pb2_grpc
+from capsuled.condition import Condition
 from capsuled.denials import Rate
 from capsuled.listening import Limits
 from capsuled.startup import reset_asked
 from journal.events import CallAccepted, CallDenied, OperatorsReset
 from tests.conformance.client import Client, Key, outcome, presented_certificate
+from tests.support.entries import keep, newer_release
 from tests.support.house import Standing, standing
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -190,6 +193,41 @@ def test_in_rescue_the_copy_of_the_operators_lets_them_look_and_nobody_adopt(tmp
         )
         assert code is not grpc.StatusCode.OK and "nothing can be changed" in message
         client.close()
+
+
+def test_a_frozen_capsule_lets_in_whom_the_newer_release_left_in_its_copy(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        adopted = Adopted(house)
+        reader, gone = adopted.add(3), adopted.add(1)
+        adopted.client.close()
+    future = newer_release(tmp_path / "journal")
+    future.forge("operator.key_rotated", {"kid": gone.kid})  # whatever that may be: the newer release acted on it
+    keep(tmp_path / "journal", future.entries)
+    file = tmp_path / "identity" / "operators.json"
+    copy = json.loads(file.read_bytes())
+    copy["seq"] += 1
+    copy["operators"] = [one for one in copy["operators"] if one["kid"] != gone.kid]
+    file.write_text(json.dumps(copy))
+    with standing(tmp_path) as house:
+        assert house.house.about.condition.condition is Condition.FROZEN
+        client = Client(house.address)
+        client.capsule_id = house.house.about.identity.capsule_id
+        for key in (adopted.key, reader):
+            assert client.signed(key, "IdentityService/WhoAmI", client.message("WhoAmIRequest")).kid == key.kid
+        code, _ = outcome(lambda: client.signed(gone, "IdentityService/WhoAmI", client.message("WhoAmIRequest")), False)
+        assert code is UNAUTHENTICATED
+        for who, request in ((Key(), "AdoptRequest"), (adopted.key, "KeyAddRequest")):
+            method = f"IdentityService/{request.removesuffix('Request')}"
+            message = client.message(request, pubkey=who.public, name="new")
+            code, why = outcome(partial(client.signed, who, method, message), False)
+            assert code is not grpc.StatusCode.OK and ("window closed" in why or "nothing can be changed" in why)
+        code, _ = outcome(
+            lambda: client.signed(reader, "WorkloadService/Stop", client.message("WorkloadStopRequest", name="x")),
+            False,
+        )
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+        client.close()
+    assert json.loads(file.read_bytes()) == copy, "it is the newer release's"
 
 
 def test_whoever_knocks_for_long_fills_no_disk_and_is_counted(tmp_path: Path) -> None:

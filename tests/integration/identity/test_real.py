@@ -1,5 +1,6 @@
 """A real daemon and real containers: an exec that is cut with its key, and a machine whose keys were all lost."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.operators import Operator
+from tests.support.site import site
 
 pytestmark = pytest.mark.real
 LISTEN = ("--listen", "127.0.0.1:0")
@@ -93,9 +95,25 @@ def test_an_address_that_was_asked_for_must_be_had_and_the_default_need_not(mach
             [BIN / "capsuled", "--state", second.state, "--listen", taken],
             env=second.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert done.returncode == 1 and f"capsuled: {taken}: cannot be listened on" in done.stderr
+        assert done.returncode == 1
+        assert f"capsuled: {taken}: cannot be listened on: another program does already" in done.stderr
         assert "Traceback" not in done.stderr and "--listen" in done.stderr
     bad = subprocess.run(
         [BIN / "capsuled", "--listen", "nonsense"], capture_output=True, text=True, timeout=60, check=False
     )
     assert bad.returncode == 2 and "is no ADDRESS:PORT" in bad.stderr
+
+
+def test_a_default_port_that_another_program_has_is_said_and_the_socket_serves() -> None:
+    with site() as place, daemon(start=False, inside=place.inside) as made:
+        other = place.on_thread(lambda: socket.create_server(("127.0.0.1", 50_000)))
+        made.start(default_port=True)
+        info = made.data("capsule", "info")
+        assert info.get("addresses", []) == [] and info["condition"] == "ok"
+        (warning,) = [one for one in info["warnings"] if "50000" in one]
+        assert "127.0.0.1:50000 cannot be listened on: another program does already" in warning
+        assert "ss -ltnp" in warning and "--listen" in warning and warning in made.output()
+        made.stop()
+        other.close()
+        made.start(default_port=True)
+        assert made.data("capsule", "info")["addresses"] == ["127.0.0.1:50000"]
