@@ -86,14 +86,20 @@ def _arrived(machine: Machine, header: Header, image: PushedImage, pulled: bool 
 def _relieve(machine: Machine, image: PushedImage) -> None:
     """What could not be had, is here: whoever waited for it, waits no longer. And whoever was to move the name, need
     not: it means something newer now."""
-    for name, workload in machine.workloads.items():
-        mine = workload.spec.image
+    # Of all workloads, few wait for anything: told apart by what is quick to look at.
+    waiting = [
+        workload
+        for workload in machine.workloads.values()
+        if workload.asked or workload.pulling or workload.trouble is not None
+    ]
+    for workload in waiting:
+        mine, after = workload.spec.image, workload
         if mine.ref == image.pin.ref and workload.asked:
-            workload = replace(workload, asked=False)
+            after = replace(after, asked=False)
         if mine.index_digest == image.pin.index_digest:
-            workload = relieved(workload)
-        if workload is not machine.workloads[name]:
-            machine.workloads[name] = workload
+            after = relieved(after)
+        if after is not workload:
+            machine.workloads[workload.name] = after
 
 
 def relieved(workload: Workload) -> Workload:

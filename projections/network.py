@@ -83,9 +83,13 @@ def touch(machine: Machine, header: Header, workload: Workload) -> None:
 def ensured(machine: Machine, header: Header, event: NetworkEnsured) -> None:
     """Bridge and rules are as they were wanted at `upto`, whoever had trouble to make them so."""
     machine.network = replace(machine.network, ensured_seq=event.upto)
-    for name, workload in machine.workloads.items():
-        if workload.trouble is not None and workload.trouble.effect == "EnsureNetwork":
-            machine.workloads[name] = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    had_trouble = [
+        workload
+        for workload in machine.workloads.values()
+        if workload.trouble is not None and workload.trouble.effect == "EnsureNetwork"
+    ]
+    for workload in had_trouble:
+        machine.workloads[workload.name] = replace(workload, trouble=None, hold=None, hold_until_wall=0)
 
 
 def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:

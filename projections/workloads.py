@@ -30,12 +30,15 @@ from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble
 _STOPPED, _STARTED, _EXITED, _LOST = (
     BY_MOVE[move] for move in (RunMove.STOP, RunMove.START, RunMove.EXIT, RunMove.LOSE)
 )
+_STARTING = RunPhase.STARTING  # an enumeration's member takes as long to look up as a handler's whole comparison
+_ENDINGS = frozenset({"StopRun", "CleanRun"})
 
 REVISIONS_KEPT = 5
 """Garbage collection of images keeps the digests of so many revisions of each workload."""
 
 NOW: dict[str, Any] = {"hold": None, "hold_until_wall": 0, "pause": None, "pause_until_wall": 0}
-"""Whatever was waited for is not waited for any more."""
+"""Whatever was waited for is not waited for any more. Handlers of what happens often write these fields out: to copy a
+record takes twice as long when some of its changes come as a mapping."""
 
 
 def _mine(machine: Machine, name: str, uid: int) -> Workload | None:
@@ -63,7 +66,7 @@ def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
 
 def _pinned(machine: Machine, item: AppliedWorkload) -> AppliedWorkload:
     """Mounts of volumes that the same call made could not be pinned before; now those are in the state."""
-    if all(mount.volume_uid for mount in item.container.mounts):
+    if not item.container.mounts or all(mount.volume_uid for mount in item.container.mounts):
         return item
     mounts = tuple(
         replace(one, volume_uid=machine.volumes[one.volume_name].uid)
@@ -106,7 +109,10 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         revisions=revisions,
         desired_seq=header.seq,
         streak=0,
-        **NOW,
+        hold=None,
+        hold_until_wall=0,
+        pause=None,
+        pause_until_wall=0,
         trouble=None,
         address=item.address or before.address,
         asked=item.asked or (before.asked and item.container.image == before.spec.image),
@@ -133,7 +139,10 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
             desired=desired,
             desired_seq=header.seq,
             streak=0,
-            **NOW,
+            hold=None,
+            hold_until_wall=0,
+            pause=None,
+            pause_until_wall=0,
             trouble=None,
         )
 
@@ -169,36 +178,40 @@ def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRe
 
 def effect_started(machine: Machine, header: Header, event: EffectStarted) -> None:
     """A start allots the run; a stop marks it, so that its exit is not taken for a crash."""
-    workload = machine.workloads.get(event.name)
+    name, effect = event.name, event.effect
+    workload = machine.workloads.get(name)
     if workload is None or workload.uid != event.uid:
         return
-    pulling = event.effect == "EnsureImage"
+    pulling = effect == "EnsureImage"
     if workload.pulling != pulling:
-        workload = machine.workloads[event.name] = replace(workload, pulling=pulling)
+        workload = machine.workloads[name] = replace(workload, pulling=pulling)
     run = workload.run
-    if event.effect == "StartRun" and (run is None or event.run > run.number):
-        fresh = Run(number=event.run, revision=event.revision, phase=RunPhase.STARTING, boot=header.boot)
-        machine.workloads[event.name] = replace(workload, run=fresh, last_run=run)
-    elif event.effect == "StopRun" and run is not None and event.run == run.number:
+    if effect == "StartRun" and (run is None or event.run > run.number):
+        fresh = Run(event.run, event.revision, _STARTING, boot=header.boot)
+        machine.workloads[name] = replace(workload, run=fresh, last_run=run)
+    elif effect == "StopRun" and run is not None and event.run == run.number:
         phase = _STOPPED.get(run.phase)
         if phase is not None:
-            machine.workloads[event.name] = replace(workload, run=replace(run, phase=phase))
+            machine.workloads[name] = replace(workload, run=replace(run, phase=phase))
 
 
 def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
     """What was due is done: the trouble with it is over."""
-    workload = machine.workloads.get(event.name)
-    if workload is None or workload.uid != event.uid:
+    name, effect = event.name, event.effect
+    before = after = machine.workloads.get(name)
+    if before is None or after is None or before.uid != event.uid:
         volumes.done(machine, event)
         return
-    if workload.trouble is not None and workload.trouble.effect == event.effect:
-        workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
-    if event.effect == "EnsureImage":
-        workload = replace(workload, pulling=False, asked=False)
-    run = workload.run
-    if event.effect in ("StopRun", "CleanRun") and run is not None and run.number == event.run:
-        workload = replace(workload, run=replace(run, cleaned=True))
-    machine.workloads[event.name] = workload
+    if before.trouble is not None and before.trouble.effect == effect:
+        after = replace(after, trouble=None, hold=None, hold_until_wall=0)
+    if effect == "EnsureImage":
+        after = replace(after, pulling=False, asked=False)
+    elif effect in _ENDINGS:
+        run = before.run
+        if run is not None and run.number == event.run:
+            after = replace(after, run=replace(run, cleaned=True))
+    if after is not before:
+        machine.workloads[name] = after
 
 
 def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None:
@@ -243,7 +256,9 @@ def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
     phase = _STARTED.get(run.phase)
     if phase is not None:
         run = replace(run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot)
-        machine.workloads[event.name] = replace(workload, run=run, trouble=None, **NOW)
+        machine.workloads[event.name] = replace(
+            workload, run=run, trouble=None, hold=None, hold_until_wall=0, pause=None, pause_until_wall=0
+        )
 
 
 def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
