@@ -46,14 +46,20 @@ def _run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    from capsulectl.exec_line import read
+    from capsulectl import apply_line, exec_line
 
-    line = read(arguments)
-    if line is None:
-        return _parsed(arguments)
-    from capsulectl.session import Session
+    executed = exec_line.read(arguments)
+    if executed is not None:
+        from capsulectl.session import Session
 
-    return Session(line).run()
+        return Session(executed).run()
+    applied = apply_line.read(arguments)
+    if applied is not None:
+        from capsulectl.applying import declare
+
+        declare(applied)
+        return 0
+    return _parsed(arguments)
 
 
 def _parsed(arguments: list[str]) -> int:

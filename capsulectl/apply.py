@@ -1,16 +1,14 @@
-"""`capsulectl apply` and `capsulectl diff`."""
+"""`capsulectl apply` and `capsulectl diff`: what help, completion and the parser's errors know of them.
 
-from typing import Annotated, Any
+A plain apply never comes here (see apply_line.py).
+"""
+
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from capsule.v1 import machine_pb2
-from capsule.v1 import workload_pb2 as pb
-from capsulectl.connection import Connection
-from capsulectl.errors import DIFFERS, USAGE, Failure
-from capsulectl.manifests import VolumeManifest, load
+from capsulectl.apply_line import ApplyLine
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Output, Timeout
-from capsulectl.render import plain, write
 
 Files = Annotated[
     list[str],
@@ -39,49 +37,12 @@ def apply(
 
     Example: capsulectl apply -f web.yaml --wait
     """
-    workloads, volumes = load(_checked(filename))
-    connection = Connection(common.capsule)
-    request = machine_pb2.ApplyAllRequest(
-        workloads=workloads, volumes=_declared(volumes), dry_run=dry_run, expect_seq=expect_seq, pull=pull
-    )
-    answer = connection.call(connection.machine.ApplyAll, request)
-    if output in ("json", "yaml"):
-        write(plain(answer), output)
-    elif dry_run:
-        _print_dry_run(answer)
-    else:
-        for volume in answer.volumes:
-            print(volume.name if output == "name" else f"volume/{volume.name} {volume.outcome}")
-        for item in answer.items:
-            print(item.workload.name if output == "name" else f"workload/{item.workload.name} {item.outcome}")
-    if wait and not dry_run:
-        from capsulectl.waiting import Goal, wait_for
+    from capsulectl.applying import declare
 
-        stopped = pb.DESIRED_STATE_STOPPED
-        goals = {one.name: Goal.STOPPED if one.desired_state == stopped else Goal.RUNNING for one in workloads}
-        wait_for(connection, goals, timeout)
-
-
-def _checked(filenames: list[str]) -> list[str]:
-    """`-` has to be allowed as a value, and with it cyclopts lets mistyped options through."""
-    for name in filenames:
-        if name.startswith("-") and name != "-":
-            raise Failure(f"unknown option {name}", USAGE)
-    return filenames
-
-
-def _print_dry_run(answer: Any) -> None:
-    from capsulectl.workload import print_plan
-
-    for volume in answer.volumes:
-        print(f"volume/{volume.name} {volume.outcome} (dry run)")
-    for item in answer.items:
-        print(f"workload/{item.workload.name} {item.outcome} (dry run)")
-    print_plan(answer.plan)
-
-
-def _declared(volumes: list[VolumeManifest]) -> list[Any]:
-    return [machine_pb2.DeclaredVolume(name=one.name, size_bytes=one.size_bytes) for one in volumes]
+    line = ApplyLine(
+        tuple(filename), dry_run, pull, expect_seq, wait, timeout, output, common.capsule
+    )  # fmt: skip
+    declare(line)
 
 
 def diff(*, filename: Files, pull: Pull = False, output: Output = "table", common: Common = COMMON) -> int:
@@ -89,30 +50,6 @@ def diff(*, filename: Files, pull: Pull = False, output: Output = "table", commo
 
     Example: capsulectl diff -f web.yaml
     """
-    try:
-        workloads, volumes = load(_checked(filename))
-        connection = Connection(common.capsule)
-        answer = connection.call(
-            connection.machine.Diff, machine_pb2.DiffRequest(workloads=workloads, volumes=_declared(volumes), pull=pull)
-        )
-    except Failure as failure:
-        raise Failure(failure.message, USAGE) from failure
-    if output in ("json", "yaml"):
-        write([plain(change) for change in answer.changes], output)
-    elif output == "name":
-        for name in dict.fromkeys(change.name for change in answer.changes):
-            print(name)
-    else:
-        _print_changes(answer.changes)
-    return DIFFERS if answer.changes else 0
+    from capsulectl.applying import differences
 
-
-def _print_changes(changes: Any) -> None:
-    signs = {"add": "+", "remove": "-", "change": "~"}
-    name = ""
-    for change in changes:
-        if change.name != name:
-            name = change.name
-            print(name if "/" in name else f"workload/{name}")
-        values = {"add": change.new, "remove": change.old}.get(change.op, f"{change.old} -> {change.new}")
-        print(f"  {signs[change.op]} {change.path}: {values}")
+    return differences(tuple(filename), pull, output, common.capsule)

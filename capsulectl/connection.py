@@ -3,7 +3,6 @@
 import getpass
 import importlib
 import os
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,7 +146,7 @@ def metadata(acting: bool = False) -> tuple[tuple[str, str], ...]:
     except (KeyError, OSError):
         login = ""
     found = (("capsule-login", login),) if login.isascii() and login else ()
-    return (*found, ("capsule-call-id", uuid.uuid4().hex)) if acting else found
+    return (*found, ("capsule-call-id", os.urandom(16).hex())) if acting else found
 
 
 @contextmanager

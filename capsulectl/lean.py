@@ -1,8 +1,8 @@
 """Keeps out what gRPC and protobuf bring along and this program never uses: nearly half of its start-up time.
 
-gRPC's package imports its asyncio half, and its extension the whole of asyncio with it; protobuf's compiled half
-imports the one in Python that it stands in for. While these packages are imported, empty modules stand in those places;
-afterwards the places are free again, so that whoever does need asyncio imports the real one.
+gRPC's package imports its asyncio half, and its extension the whole of asyncio and inspect for it; protobuf's compiled
+half imports the one in Python that it stands in for. While these packages are imported, empty modules stand in those
+places; afterwards the places are free again, so that whoever does need asyncio imports the real one.
 """
 
 import importlib.machinery
@@ -14,7 +14,7 @@ from typing import Any
 
 _IN_PYTHON = ("google.protobuf.internal.python_message",)
 LEFT_OUT = {
-    "grpc": ("asyncio", "grpc.aio"),
+    "grpc": ("asyncio", "grpc.aio", "inspect"),
     "google.protobuf.descriptor_pool": _IN_PYTHON,
     "google.protobuf.internal.builder": _IN_PYTHON,
 }

@@ -7,9 +7,8 @@ is read over, so that its output can be applied again.
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from google.protobuf.descriptor import FieldDescriptor as Field
@@ -35,8 +34,7 @@ _BOOL = "tag:yaml.org,2002:bool"
 _NULL = "tag:yaml.org,2002:null"
 
 
-@dataclass(frozen=True)
-class VolumeManifest:
+class VolumeManifest(NamedTuple):
     """A volume as declared."""
 
     name: str

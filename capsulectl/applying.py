@@ -1,0 +1,98 @@
+"""What `apply` and `diff` do: manifests to one call, and its answer to lines."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from capsule.v1 import machine_pb2
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.apply_line import ApplyLine
+from capsulectl.connection import Connection
+from capsulectl.errors import DIFFERS, USAGE, Failure
+from capsulectl.manifests import VolumeManifest, load
+from capsulectl.render import plain, write
+
+if TYPE_CHECKING:
+    from capsulectl.options import Format
+
+
+def declare(line: ApplyLine) -> None:
+    """Apply what the manifests describe, and wait if that was asked for. Raises Failure."""
+    workloads, volumes = load(_checked(line.filenames))
+    connection = Connection(line.capsule)
+    request = machine_pb2.ApplyAllRequest(
+        workloads=workloads,
+        volumes=_declared(volumes),
+        dry_run=line.dry_run,
+        expect_seq=line.expect_seq,
+        pull=line.pull,
+    )
+    answer = connection.call(connection.machine.ApplyAll, request)
+    if line.output in ("json", "yaml"):
+        write(plain(answer), line.output)
+    elif line.dry_run:
+        _print_dry_run(answer)
+    else:
+        for volume in answer.volumes:
+            print(volume.name if line.output == "name" else f"volume/{volume.name} {volume.outcome}")
+        for item in answer.items:
+            name = item.workload.name
+            print(name if line.output == "name" else f"workload/{name} {item.outcome}")
+    if line.wait and not line.dry_run:
+        from capsulectl.waiting import Goal, wait_for
+
+        stopped = pb.DESIRED_STATE_STOPPED
+        goals = {one.name: Goal.STOPPED if one.desired_state == stopped else Goal.RUNNING for one in workloads}
+        wait_for(connection, goals, line.timeout)
+
+
+def differences(filenames: Sequence[str], pull: bool, output: "Format", capsule: str) -> int:
+    """Show what applying would change; the exit code."""
+    try:
+        workloads, volumes = load(_checked(filenames))
+        connection = Connection(capsule)
+        answer = connection.call(
+            connection.machine.Diff, machine_pb2.DiffRequest(workloads=workloads, volumes=_declared(volumes), pull=pull)
+        )
+    except Failure as failure:
+        raise Failure(failure.message, USAGE) from failure
+    if output in ("json", "yaml"):
+        write([plain(change) for change in answer.changes], output)
+    elif output == "name":
+        for name in dict.fromkeys(change.name for change in answer.changes):
+            print(name)
+    else:
+        _print_changes(answer.changes)
+    return DIFFERS if answer.changes else 0
+
+
+def _checked(filenames: Sequence[str]) -> list[str]:
+    """`-` has to be allowed as a value, and with it cyclopts lets mistyped options through."""
+    for name in filenames:
+        if name.startswith("-") and name != "-":
+            raise Failure(f"unknown option {name}", USAGE)
+    return list(filenames)
+
+
+def _print_dry_run(answer: Any) -> None:
+    from capsulectl.workload import print_plan
+
+    for volume in answer.volumes:
+        print(f"volume/{volume.name} {volume.outcome} (dry run)")
+    for item in answer.items:
+        print(f"workload/{item.workload.name} {item.outcome} (dry run)")
+    print_plan(answer.plan)
+
+
+def _declared(volumes: list[VolumeManifest]) -> list[Any]:
+    return [machine_pb2.DeclaredVolume(name=one.name, size_bytes=one.size_bytes) for one in volumes]
+
+
+def _print_changes(changes: Any) -> None:
+    signs = {"add": "+", "remove": "-", "change": "~"}
+    name = ""
+    for change in changes:
+        if change.name != name:
+            name = change.name
+            print(name if "/" in name else f"workload/{name}")
+        values = {"add": change.new, "remove": change.old}.get(change.op, f"{change.old} -> {change.new}")
+        print(f"  {signs[change.op]} {change.path}: {values}")
