@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
 from capsuled.denials import Denials
-from capsuled.engine import Engine
+from capsuled.engine import Caller, Engine
 from capsuled.live import LiveStreams
 from capsuled.replays import ReplayGuard
 from capsuled.roles import INSIDE, Rule, rule_of
@@ -203,13 +203,15 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         dry = getattr(request, "dry_run", False)
         if rule.acts and not dry and not CURRENT.get().told.yes and not isinstance(error, JournalError):
             code, reason, message, fields = status_of_error(error)
-            name = getattr(request, "name", "")
-            with contextlib.suppress(JournalError):
-                await self._engine.refuse(
-                    Refusal(code.name, reason, message, fields),
-                    caller_of(context, method.replace("/", "."), request),
-                    (name,) if name else (),
-                )
+            refusal = Refusal(code.name, reason, message, fields)
+            caller = caller_of(context, method.replace("/", "."), request)
+            if caller.actor == ANONYMOUS:
+                # No key was asked for, so anybody can come here as often as he likes: at the rate of a denial, then.
+                self._denials.note(_denied(refusal, caller), caller.actor)
+            else:
+                name = getattr(request, "name", "")
+                with contextlib.suppress(JournalError):
+                    await self._engine.refuse(refusal, caller, (name,) if name else ())
         await abort(context, error)
 
     def counted(self, session: Session, rule: Rule) -> Any:
@@ -338,6 +340,17 @@ class _Entered:
                 raise
             except Exception as error:
                 await self._end(request, context, error)
+
+
+def _denied(refusal: Refusal, caller: Caller) -> CallDenied:
+    return CallDenied(
+        method=caller.method,
+        reason=refusal.reason,
+        code=refusal.code,
+        fields=refusal.fields,
+        peer=caller.peer,
+        given=tuple(path for path, _ in caller.arguments),
+    )
 
 
 async def _cut(stream: Any, context: Any) -> None:

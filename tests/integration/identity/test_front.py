@@ -266,6 +266,19 @@ def test_adoption_that_is_refused_or_changes_nothing_fills_no_disk_either(tmp_pa
         adopted.client.close()
 
 
+def test_bytes_that_are_no_adoption_fill_no_disk_either(tmp_path: Path) -> None:
+    with standing(tmp_path, rate=Rate(burst=5, every_s=3_600)) as house:
+        adopted = Adopted(house)
+        before = len(house.entries())
+        call = adopted.channel().unary_unary("/capsule.v1.IdentityService/Adopt", bytes, bytes)
+        for _ in range(50):
+            code, _ = outcome(lambda: call(b"\xff\xff\xff"), False)
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+        told = [event for _, event in house.entries()[before:]]
+        assert [(type(event), getattr(event, "reason", "")) for event in told] == [(CallDenied, "BAD_MESSAGE")] * 5
+        adopted.client.close()
+
+
 def test_errors_carry_an_error_info(adopted: Adopted) -> None:
     request = adopted.client.message("KeyRemoveRequest", kid=adopted.key.kid)
     with pytest.raises(grpc.RpcError) as caught:
