@@ -1,6 +1,6 @@
 """`make bench`: every figure, printed and in build/bench.json.
 
-python -m bench [journal replay daemon containers cli logs idle identity network exec storm]
+python -m bench [journal replay daemon containers cli logs idle identity network exec storm images]
 """
 
 import importlib
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from bench.report import BUILD, Row, save, show
 
-GROUPS = ("journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "network", "exec", "storm")
+GROUPS = (
+    "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "network", "exec", "storm", "images",
+)  # fmt: skip
 
 
 def main() -> None:

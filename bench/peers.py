@@ -27,6 +27,14 @@ class Ctr:
         """Cached and unpacked, as the capsule has it."""
         _run(*self._prefix, "images", "import", str(archive))
 
+    def pull(self, ref: str) -> None:
+        """From a registry without TLS."""
+        _run(*self._prefix, "images", "pull", "--plain-http", ref)
+
+    def remove_image(self, name: str) -> None:
+        """Also its blobs and layers."""
+        _run(*self._prefix, "images", "rm", "--sync", name)
+
     def run(self, names: list[str], *options: str) -> None:
         """Start them all at once."""
         _run_all([(*self._prefix, "run", "-d", *options, IMAGE, name, *SLEEP) for name in names])
@@ -55,6 +63,14 @@ class Podman:
     def load(self, archive: Path) -> None:
         """The same image."""
         _run(*self._prefix, "load", "-q", "-i", str(archive))
+
+    def pull(self, ref: str) -> None:
+        """From a registry without TLS."""
+        _run(*self._prefix, "pull", "-q", "--tls-verify=false", ref)
+
+    def remove_image(self, name: str) -> None:
+        """Also its layers."""
+        _run(*self._prefix, "rmi", name)
 
     def command(
         self, name: str, network: tuple[str, ...] = ("--network", "none"), program: tuple[str, ...] = SLEEP

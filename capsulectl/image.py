@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import image_cache_pb2
 from capsule.v1 import image_pb2 as pb
+from capsulectl.archive import known_blobs, without
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
@@ -17,7 +18,6 @@ from capsulectl.prompt import confirm
 from capsulectl.render import age, moment, plain, say, size, table, write
 from capsulectl.words import short_image
 
-CHUNK_BYTES = 1 << 20
 NO_NAME = "(none)"
 PUSH_S = 1_800.0
 
@@ -159,18 +159,28 @@ def push(
     if archive.startswith("-") and archive != "-":
         raise Failure(f"unknown option {archive}", USAGE)
     try:
-        total = 0 if archive == "-" else Path(archive).stat().st_size
-        source = sys.stdin.buffer if archive == "-" else open(archive, "rb")  # noqa: SIM115 - read to its end below
+        path = None if archive == "-" else Path(archive)
+        total = 0 if path is None else path.stat().st_size
+        source = sys.stdin.buffer if path is None else path.open("rb")
     except OSError as error:
         raise Failure(f"{archive} cannot be read: {error.strerror}", USAGE) from error
     connection = Connection(common.capsule)
-    answer = connection.call(connection.images.Push, _messages(source, total, name), timeout=PUSH_S)
-    say(f"{size(answer.bytes_received)} received", common.quiet)
+    known = () if path is None or not path.is_file() else known_blobs(connection, path)
+    metadata = pb.ImagePushMetadata(total_bytes=total, ref=name, blobs=known)
+    skipped = sum(one.skipped for one in known)
+    with bar(common.quiet) as show:
+
+        def messages() -> Iterator[Any]:
+            yield pb.ImagePushRequest(metadata=metadata)
+            done = skipped
+            for chunk in without(source, known):
+                yield pb.ImagePushRequest(chunk=chunk)
+                done += len(chunk)
+                show(archive, done, total, "sending")
+            show(archive, done, total, "unpacking")
+
+        answer = connection.call(connection.images.Push, messages(), timeout=PUSH_S)
+    here = f", {size(skipped)} were here already" if skipped else ""
+    say(f"{size(answer.bytes_received)} received{here}", common.quiet)
     for ref in answer.image_refs:
         print(short_image(ref))
-
-
-def _messages(source: Any, total: int, name: str) -> Iterator[Any]:
-    yield pb.ImagePushRequest(metadata=pb.ImagePushMetadata(total_bytes=total, ref=name))
-    while chunk := source.read(CHUNK_BYTES):
-        yield pb.ImagePushRequest(chunk=chunk)

@@ -104,6 +104,10 @@ class ImageCache:
         await self._engine.durable()
         return images
 
+    async def held(self, digests: Sequence[str]) -> dict[str, int]:
+        """How many of each blob's first bytes need not be pushed. Raises DriverError."""
+        return await self._store.held(digests)
+
     async def pull(self, ref: str, progress: Progress, stream: OpenStream, caller: Caller) -> CachedImage:
         """Bring what a normalised reference means at its registry now. Raises DriverError."""
         pin = await retried(lambda: self._registry.resolve(ref), RESOLVE_TRIES)

@@ -51,6 +51,7 @@ METHODS: dict[str, Rule] = {
     "ImageService/List": _reads("reader"),
     "ImageService/Push": _acts("operator"),
     "ImageCacheService/Pull": _acts("operator"),
+    "ImageCacheService/Held": _reads("operator"),  # whoever may push
     "ImageCacheService/Remove": _acts("operator"),
     "ImageCacheService/Collect": _acts("operator"),
     "RegistryService/Login": _acts("operator"),

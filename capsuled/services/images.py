@@ -1,6 +1,7 @@
 """ImageService and ImageCacheService: archives in, names out."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -14,13 +15,15 @@ from capsuled.image_cache import ImageCache, Removal
 from capsuled.rpc import caller_of, refuse
 from capsuled.streams import OpenStream, opened
 from effects.errors import ImageMissing
-from effects.images.protocol import CachedImage, ImageStore, Progress
+from effects.images.protocol import Announced, CachedImage, ImageStore, Progress
 from effects.images.reference import BadReference, normalise
 from projections.images import names_of, users
 from projections.intents import CollectImages, RemoveImage
 from projections.state import Machine
 
 PROGRESS_S = 0.2
+MOST_DIGESTS = 1_000
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class ImageService(ImageServiceServicer):
@@ -56,10 +59,12 @@ class ImageService(ImageServiceServicer):
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a push must be its metadata", "metadata")
-        caller = caller_of(context, "ImageService.Push")
+        caller, announced = caller_of(context, "ImageService.Push"), _announced(first.metadata)
         async with opened(self._engine, caller, first.metadata.ref) as stream:
-            chunks = _chunks(requests, first.metadata.total_bytes, stream)
-            images = await self._cache.push(chunks, first.metadata.ref, (), stream, caller)
+            comes = max(0, first.metadata.total_bytes - sum(one.skipped for one in announced))
+            images = await self._cache.push(
+                _chunks(requests, comes, stream), first.metadata.ref, announced, stream, caller
+            )
         return pb.ImagePushResponse(image_refs=[image.ref for image in images], bytes_received=stream.bytes_in)
 
 
@@ -88,6 +93,14 @@ class ImageCacheService(ImageCacheServiceServicer):
                 stream.bytes_in = progress.received_bytes
         yield _progress(ref, progress, _message(self._engine.machine, image))
 
+    async def Held(self, request: image_cache_pb2.ImageHeldRequest, context: Any) -> image_cache_pb2.ImageHeldResponse:
+        """In the order of the request."""
+        if len(request.digests) > MOST_DIGESTS:
+            refuse("INVALID_ARGUMENT", "TOO_MANY", f"ask for {MOST_DIGESTS} digests at most at a time", "digests")
+        digests = [_digest(digest, "digests") for digest in request.digests]
+        held = await self._cache.held(digests)
+        return image_cache_pb2.ImageHeldResponse(held_bytes=[held[digest] for digest in digests])
+
     async def Remove(self, request: image_cache_pb2.ImageRemoveRequest, context: Any) -> image_cache_pb2.ImageRemoval:
         """Answers when it is gone."""
         return await self._remove(RemoveImage(record_of(request.ref)), request, context, "Remove")
@@ -103,6 +116,17 @@ class ImageCacheService(ImageCacheServiceServicer):
             return _removal(self._cache.would_remove(intent))
         caller = caller_of(context, f"ImageCacheService.{method}", request)
         return _removal(await self._cache.remove(intent, caller))
+
+
+def _announced(metadata: pb.ImagePushMetadata) -> tuple[Announced, ...]:
+    """What the client says of the archive in advance. Raises Refused."""
+    return tuple(Announced(one.offset, _digest(one.digest, "blobs"), one.skipped) for one in metadata.blobs)
+
+
+def _digest(text: str, field: str) -> str:
+    if not _DIGEST.fullmatch(text):
+        refuse("INVALID_ARGUMENT", "BAD_DIGEST", "a blob's digest is sha256: and 64 hexadecimal digits", field)
+    return text
 
 
 def reference_of(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import SERVE, Daemon, manifest
+from tests.support.daemon import BIN, SERVE, Daemon, manifest
 from tests.support.faulty import Fault, faulty_beside
 from tests.support.images import Sample, blobs, oci_archive
 from tests.support.registry import PASSWORD, USER, registry
@@ -79,6 +79,29 @@ def test_sizes_are_what_is_stored_and_what_is_unpacked(capsule: Daemon, tmp_path
     assert 3_000_000 <= int(str(image["unpackedBytes"])) < 3_100_000
     assert image["builtUnix"] == 1714979289
     capsule.good("image", "rm", "sized:1")
+
+
+def test_a_push_that_broke_off_sends_only_what_is_missing(capsule: Daemon, tmp_path: Path) -> None:
+    sample = Sample(name="docker.io/library/resumed:1", layers=(3_000_000, 3_000_000), seed=7)
+    path = tmp_path / "archive.tar"
+    path.write_bytes(oci_archive(sample))
+    environment = capsule.environment
+    with subprocess.Popen([BIN / "capsulectl", "image", "push", "-"], stdin=subprocess.PIPE, env=environment) as push:
+        assert push.stdin is not None
+        push.stdin.write(path.read_bytes()[:5_000_000])
+        push.stdin.flush()
+        store = capsule.state / "containerd" / "root" / "io.containerd.content.v1.content"
+        first = store / "blobs" / blobs(sample).layers[0].replace(":", "/")
+        capsule.until(first.exists, "the first layer is here")
+        capsule.until(lambda: any(one.stat().st_size for one in store.glob("ingest/*/data")), "and a part of the next")
+        push.kill()
+    capsule.until(lambda: capsule.history("--type", "stream.closed")[-1]["body"]["outcome"] == "cancelled", "it ended")
+    again = capsule.ctl("image", "push", str(path))
+    assert again.returncode == 0 and again.stdout == "resumed:1\n", again.stderr
+    assert re.fullmatch(r"[12]\.\d MiB received, [2-4]\.\d MiB were here already\n", again.stderr), again.stderr
+    third = capsule.ctl("image", "push", str(path))
+    assert re.fullmatch(r"\d\.\d KiB received, 5\.7 MiB were here already\n", third.stderr), third.stderr
+    capsule.good("image", "rm", "resumed:1")
 
 
 def test_a_bad_image_says_what_is_wrong_and_is_an_event(capsule: Daemon, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from capsule.v1 import image_pb2 as capsule_dot_v1_dot_image__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61psule/v1/image_cache.proto\x12\ncapsule.v1\x1a\x16\x63\x61psule/v1/image.proto\"\x1f\n\x10ImagePullRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\"\xa5\x01\n\x11ImagePullProgress\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x12\n\ndone_bytes\x18\x03 \x01(\x04\x12\x16\n\x0ereceived_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06layers\x18\x05 \x01(\r\x12\x10\n\x08unpacked\x18\x06 \x01(\r\x12 \n\x05image\x18\x07 \x01(\x0b\x32\x11.capsule.v1.Image\"2\n\x12ImageRemoveRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"3\n\x13ImageCollectRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"P\n\x0cImageRemoval\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0f\n\x07\x64igests\x18\x02 \x03(\t\x12\x13\n\x0b\x66reed_bytes\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x32\xe4\x01\n\x11ImageCacheService\x12\x45\n\x04Pull\x12\x1c.capsule.v1.ImagePullRequest\x1a\x1d.capsule.v1.ImagePullProgress0\x01\x12\x42\n\x06Remove\x12\x1e.capsule.v1.ImageRemoveRequest\x1a\x18.capsule.v1.ImageRemoval\x12\x44\n\x07\x43ollect\x12\x1f.capsule.v1.ImageCollectRequest\x1a\x18.capsule.v1.ImageRemovalb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61psule/v1/image_cache.proto\x12\ncapsule.v1\x1a\x16\x63\x61psule/v1/image.proto\"\x1f\n\x10ImagePullRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\"\xa5\x01\n\x11ImagePullProgress\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x12\n\ndone_bytes\x18\x03 \x01(\x04\x12\x16\n\x0ereceived_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06layers\x18\x05 \x01(\r\x12\x10\n\x08unpacked\x18\x06 \x01(\r\x12 \n\x05image\x18\x07 \x01(\x0b\x32\x11.capsule.v1.Image\"#\n\x10ImageHeldRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"\'\n\x11ImageHeldResponse\x12\x12\n\nheld_bytes\x18\x01 \x03(\x04\"2\n\x12ImageRemoveRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"3\n\x13ImageCollectRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"P\n\x0cImageRemoval\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0f\n\x07\x64igests\x18\x02 \x03(\t\x12\x13\n\x0b\x66reed_bytes\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x32\xa9\x02\n\x11ImageCacheService\x12\x45\n\x04Pull\x12\x1c.capsule.v1.ImagePullRequest\x1a\x1d.capsule.v1.ImagePullProgress0\x01\x12\x43\n\x04Held\x12\x1c.capsule.v1.ImageHeldRequest\x1a\x1d.capsule.v1.ImageHeldResponse\x12\x42\n\x06Remove\x12\x1e.capsule.v1.ImageRemoveRequest\x1a\x18.capsule.v1.ImageRemoval\x12\x44\n\x07\x43ollect\x12\x1f.capsule.v1.ImageCollectRequest\x1a\x18.capsule.v1.ImageRemovalb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGEPULLREQUEST']._serialized_end=99
   _globals['_IMAGEPULLPROGRESS']._serialized_start=102
   _globals['_IMAGEPULLPROGRESS']._serialized_end=267
-  _globals['_IMAGEREMOVEREQUEST']._serialized_start=269
-  _globals['_IMAGEREMOVEREQUEST']._serialized_end=319
-  _globals['_IMAGECOLLECTREQUEST']._serialized_start=321
-  _globals['_IMAGECOLLECTREQUEST']._serialized_end=372
-  _globals['_IMAGEREMOVAL']._serialized_start=374
-  _globals['_IMAGEREMOVAL']._serialized_end=454
-  _globals['_IMAGECACHESERVICE']._serialized_start=457
-  _globals['_IMAGECACHESERVICE']._serialized_end=685
+  _globals['_IMAGEHELDREQUEST']._serialized_start=269
+  _globals['_IMAGEHELDREQUEST']._serialized_end=304
+  _globals['_IMAGEHELDRESPONSE']._serialized_start=306
+  _globals['_IMAGEHELDRESPONSE']._serialized_end=345
+  _globals['_IMAGEREMOVEREQUEST']._serialized_start=347
+  _globals['_IMAGEREMOVEREQUEST']._serialized_end=397
+  _globals['_IMAGECOLLECTREQUEST']._serialized_start=399
+  _globals['_IMAGECOLLECTREQUEST']._serialized_end=450
+  _globals['_IMAGEREMOVAL']._serialized_start=452
+  _globals['_IMAGEREMOVAL']._serialized_end=532
+  _globals['_IMAGECACHESERVICE']._serialized_start=535
+  _globals['_IMAGECACHESERVICE']._serialized_end=832
 # @@protoc_insertion_point(module_scope)

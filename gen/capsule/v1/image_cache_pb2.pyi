@@ -31,6 +31,18 @@ class ImagePullProgress(_message.Message):
     image: _image_pb2.Image
     def __init__(self, ref: _Optional[str] = ..., total_bytes: _Optional[int] = ..., done_bytes: _Optional[int] = ..., received_bytes: _Optional[int] = ..., layers: _Optional[int] = ..., unpacked: _Optional[int] = ..., image: _Optional[_Union[_image_pb2.Image, _Mapping]] = ...) -> None: ...
 
+class ImageHeldRequest(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ImageHeldResponse(_message.Message):
+    __slots__ = ("held_bytes",)
+    HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    held_bytes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, held_bytes: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class ImageRemoveRequest(_message.Message):
     __slots__ = ("ref", "dry_run")
     REF_FIELD_NUMBER: _ClassVar[int]

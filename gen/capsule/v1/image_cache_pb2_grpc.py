@@ -39,6 +39,11 @@ class ImageCacheServiceStub:
                 request_serializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullRequest.SerializeToString,
                 response_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullProgress.FromString,
                 _registered_method=True)
+        self.Held = channel.unary_unary(
+                '/capsule.v1.ImageCacheService/Held',
+                request_serializer=capsule_dot_v1_dot_image__cache__pb2.ImageHeldRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImageHeldResponse.FromString,
+                _registered_method=True)
         self.Remove = channel.unary_unary(
                 '/capsule.v1.ImageCacheService/Remove',
                 request_serializer=capsule_dot_v1_dot_image__cache__pb2.ImageRemoveRequest.SerializeToString,
@@ -56,6 +61,13 @@ class ImageCacheServiceServicer:
 
     def Pull(self, request, context):
         """Bring an image from its registry; its name means what it means there now. The last message has `image`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Held(self, request, context):
+        """How much of these blobs is here, so that a push can leave it out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +94,11 @@ def add_ImageCacheServiceServicer_to_server(servicer, server):
                     servicer.Pull,
                     request_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullRequest.FromString,
                     response_serializer=capsule_dot_v1_dot_image__cache__pb2.ImagePullProgress.SerializeToString,
+            ),
+            'Held': grpc.unary_unary_rpc_method_handler(
+                    servicer.Held,
+                    request_deserializer=capsule_dot_v1_dot_image__cache__pb2.ImageHeldRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_image__cache__pb2.ImageHeldResponse.SerializeToString,
             ),
             'Remove': grpc.unary_unary_rpc_method_handler(
                     servicer.Remove,
@@ -121,6 +138,33 @@ class ImageCacheService:
             '/capsule.v1.ImageCacheService/Pull',
             capsule_dot_v1_dot_image__cache__pb2.ImagePullRequest.SerializeToString,
             capsule_dot_v1_dot_image__cache__pb2.ImagePullProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Held(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.ImageCacheService/Held',
+            capsule_dot_v1_dot_image__cache__pb2.ImageHeldRequest.SerializeToString,
+            capsule_dot_v1_dot_image__cache__pb2.ImageHeldResponse.FromString,
             options,
             channel_credentials,
             insecure,

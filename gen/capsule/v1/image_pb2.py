@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63\x61psule/v1/image.proto\x12\ncapsule.v1\"0\n\x10ImageListRequest\x12\x0b\n\x03\x61ll\x18\x64 \x01(\x08\x12\x0f\n\x07\x64\x65tails\x18\x65 \x01(\x08\"6\n\x11ImageListResponse\x12!\n\x06images\x18\x01 \x03(\x0b\x32\x11.capsule.v1.Image\"\xb4\x01\n\x05Image\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x63reated_unix\x18\x04 \x01(\x03\x12\x14\n\x0cindex_digest\x18\x64 \x01(\t\x12\x0f\n\x07used_by\x18\x65 \x03(\t\x12\x10\n\x08kept_for\x18\x66 \x03(\t\x12\x16\n\x0eunpacked_bytes\x18g \x01(\x03\x12\x12\n\nbuilt_unix\x18h \x01(\x03\"]\n\x10ImagePushRequest\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1d.capsule.v1.ImagePushMetadataH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x05\n\x03msg\"5\n\x11ImagePushMetadata\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x0b\n\x03ref\x18\x64 \x01(\t\"?\n\x11ImagePushResponse\x12\x12\n\nimage_refs\x18\x01 \x03(\t\x12\x16\n\x0e\x62ytes_received\x18\x02 \x01(\x04\x32\x9a\x01\n\x0cImageService\x12\x43\n\x04List\x12\x1c.capsule.v1.ImageListRequest\x1a\x1d.capsule.v1.ImageListResponse\x12\x45\n\x04Push\x12\x1c.capsule.v1.ImagePushRequest\x1a\x1d.capsule.v1.ImagePushResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x63\x61psule/v1/image.proto\x12\ncapsule.v1\"0\n\x10ImageListRequest\x12\x0b\n\x03\x61ll\x18\x64 \x01(\x08\x12\x0f\n\x07\x64\x65tails\x18\x65 \x01(\x08\"6\n\x11ImageListResponse\x12!\n\x06images\x18\x01 \x03(\x0b\x32\x11.capsule.v1.Image\"\xb4\x01\n\x05Image\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x63reated_unix\x18\x04 \x01(\x03\x12\x14\n\x0cindex_digest\x18\x64 \x01(\t\x12\x0f\n\x07used_by\x18\x65 \x03(\t\x12\x10\n\x08kept_for\x18\x66 \x03(\t\x12\x16\n\x0eunpacked_bytes\x18g \x01(\x03\x12\x12\n\nbuilt_unix\x18h \x01(\x03\"]\n\x10ImagePushRequest\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1d.capsule.v1.ImagePushMetadataH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x05\n\x03msg\"_\n\x11ImagePushMetadata\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x0b\n\x03ref\x18\x64 \x01(\t\x12(\n\x05\x62lobs\x18\x65 \x03(\x0b\x32\x19.capsule.v1.AnnouncedBlob\"@\n\rAnnouncedBlob\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07skipped\x18\x03 \x01(\x04\"?\n\x11ImagePushResponse\x12\x12\n\nimage_refs\x18\x01 \x03(\t\x12\x16\n\x0e\x62ytes_received\x18\x02 \x01(\x04\x32\x9a\x01\n\x0cImageService\x12\x43\n\x04List\x12\x1c.capsule.v1.ImageListRequest\x1a\x1d.capsule.v1.ImageListResponse\x12\x45\n\x04Push\x12\x1c.capsule.v1.ImagePushRequest\x1a\x1d.capsule.v1.ImagePushResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGEPUSHREQUEST']._serialized_start=327
   _globals['_IMAGEPUSHREQUEST']._serialized_end=420
   _globals['_IMAGEPUSHMETADATA']._serialized_start=422
-  _globals['_IMAGEPUSHMETADATA']._serialized_end=475
-  _globals['_IMAGEPUSHRESPONSE']._serialized_start=477
-  _globals['_IMAGEPUSHRESPONSE']._serialized_end=540
-  _globals['_IMAGESERVICE']._serialized_start=543
-  _globals['_IMAGESERVICE']._serialized_end=697
+  _globals['_IMAGEPUSHMETADATA']._serialized_end=517
+  _globals['_ANNOUNCEDBLOB']._serialized_start=519
+  _globals['_ANNOUNCEDBLOB']._serialized_end=583
+  _globals['_IMAGEPUSHRESPONSE']._serialized_start=585
+  _globals['_IMAGEPUSHRESPONSE']._serialized_end=648
+  _globals['_IMAGESERVICE']._serialized_start=651
+  _globals['_IMAGESERVICE']._serialized_end=805
 # @@protoc_insertion_point(module_scope)

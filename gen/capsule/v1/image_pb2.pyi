@@ -51,12 +51,24 @@ class ImagePushRequest(_message.Message):
     def __init__(self, metadata: _Optional[_Union[ImagePushMetadata, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class ImagePushMetadata(_message.Message):
-    __slots__ = ("total_bytes", "ref")
+    __slots__ = ("total_bytes", "ref", "blobs")
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     REF_FIELD_NUMBER: _ClassVar[int]
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
     total_bytes: int
     ref: str
-    def __init__(self, total_bytes: _Optional[int] = ..., ref: _Optional[str] = ...) -> None: ...
+    blobs: _containers.RepeatedCompositeFieldContainer[AnnouncedBlob]
+    def __init__(self, total_bytes: _Optional[int] = ..., ref: _Optional[str] = ..., blobs: _Optional[_Iterable[_Union[AnnouncedBlob, _Mapping]]] = ...) -> None: ...
+
+class AnnouncedBlob(_message.Message):
+    __slots__ = ("offset", "digest", "skipped")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    digest: str
+    skipped: int
+    def __init__(self, offset: _Optional[int] = ..., digest: _Optional[str] = ..., skipped: _Optional[int] = ...) -> None: ...
 
 class ImagePushResponse(_message.Message):
     __slots__ = ("image_refs", "bytes_received")

@@ -1,0 +1,95 @@
+"""An image archive before it is sent: which of its blobs the machine has already, and the bytes without those.
+
+What is not plain to see (an archive packed as a whole, names that tell no digest) is sent like anything else.
+"""
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from capsule.v1 import image_cache_pb2
+from capsule.v1 import image_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.errors import Failure
+
+CHUNK_BYTES = 1 << 20
+WORTH_BYTES = 256 << 10
+"""Smaller blobs are sent rather than asked for."""
+_LAYOUT = re.compile(r"(?:\./)?blobs/sha256/([0-9a-f]{64})")
+_NAMED = re.compile(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})\.tar(?:\.gz)?")
+"""podman, skopeo and others call a layer by its digest in a docker-save archive, too. Nothing says that they must."""
+
+
+class Blob(NamedTuple):
+    """A member that is one by its name. `sure`: the format says that the name is the digest of the content."""
+
+    offset: int
+    size: int
+    digest: str
+    sure: bool
+
+
+def known_blobs(connection: Connection, path: Path) -> Sequence[Any]:
+    """What to announce of the archive: its blobs, each with as many bytes to leave out as the machine has."""
+    found = blobs(path)
+    if not found:
+        return ()
+    request = image_cache_pb2.ImageHeldRequest(digests=[one.digest for one in found])
+    try:
+        held = connection.call(connection.image_cache.Held, request).held_bytes
+    except Failure:
+        return ()  # an older capsule, or one that does not answer: the push will say
+    announced = []
+    for one, here in zip(found, held, strict=True):
+        if one.sure or (here and digest_of(path, one) == one.digest):
+            skipped = min(here, one.size)
+            announced.append(pb.AnnouncedBlob(offset=one.offset, digest=one.digest, skipped=skipped))
+    return announced
+
+
+def blobs(path: Path) -> list[Blob]:
+    """The large members whose names tell a digest; none where this is no plain tar. What is wrong with it the machine
+    says when it is sent."""
+    found: list[Blob] = []
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                sure = _LAYOUT.fullmatch(member.name)
+                named = sure or _NAMED.fullmatch(member.name)
+                if named is not None and member.isreg() and member.size >= WORTH_BYTES:
+                    found.append(Blob(member.offset_data, member.size, f"sha256:{named[1]}", sure is not None))
+    except (tarfile.TarError, OSError, ValueError):
+        return []
+    return found[:1_000]
+
+
+def digest_of(path: Path, blob: Blob) -> str:
+    """What the member's content really is."""
+    state, left = hashlib.sha256(), blob.size
+    with path.open("rb") as file:
+        file.seek(blob.offset)
+        while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+            state.update(chunk)
+            left -= len(chunk)
+    return f"sha256:{state.hexdigest()}"
+
+
+def without(source: BinaryIO, known: Sequence[Any]) -> Iterator[bytes]:
+    """The archive's bytes in chunks, without what is left out of it."""
+    at = 0
+    for hole in sorted((one for one in known if one.skipped), key=lambda one: one.offset):
+        yield from _upto(source, hole.offset - at)
+        at = source.seek(hole.offset + hole.skipped)
+    yield from _upto(source, None)
+
+
+def _upto(source: BinaryIO, count: int | None) -> Iterator[bytes]:
+    while count is None or count > 0:
+        chunk = source.read(CHUNK_BYTES if count is None else min(count, CHUNK_BYTES))
+        if not chunk:
+            return
+        count = None if count is None else count - len(chunk)
+        yield chunk
