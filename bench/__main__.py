@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.report import BUILD, Row, save, show
 
 GROUPS = (
-    "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "network", "exec", "storm", "images",
+    "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "network", "exec", "storm",
+    "images",
 )  # fmt: skip
 
 

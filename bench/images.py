@@ -1,5 +1,5 @@
-"""image.push and image.pull: 300 MB of packed layers into the cache and unpacked, from an archive and from a registry on
-loopback. Whole processes beside whole processes; the image is gone from everywhere before each of them."""
+"""image.push and image.pull: 300 MB of packed layers into the cache and unpacked, from an archive and from a registry
+on loopback. Whole processes beside whole processes; the image is gone from everywhere before each of them."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.peers import IMAGE, Ctr, Podman, podman
+from bench.peers import IMAGE, Ctr, podman
 from bench.report import Row, in_turn, row
 from capsuled.layout import hosted
 from effects.containerd.config import paths_under
@@ -79,7 +79,7 @@ def _timed(step: Callable[[], None], undo: Callable[[], None]) -> float:
 
 def build(path: Path) -> None:
     """The archive: half of what is in its files packs to nothing, the other half not at all."""
-    layers, diff_ids, documents = [], [], {}
+    layers, diff_ids = [], []
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as out:
         for number in range(LAYERS):
             plain = b"".join(_layer(number))

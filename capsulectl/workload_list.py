@@ -20,6 +20,7 @@ ENTERED = ("stream.opened",)
 """And who went in; `events` shows that, too."""
 
 _HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE", "PORTS")
+_SINCE = _HEADINGS.index("SINCE")
 _WIDE = (*_HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS", "MESSAGE")
 
 
@@ -129,8 +130,10 @@ def _last_events(connection: Connection, name: str) -> list[Any]:
 
 
 def _watch(connection: Connection, names: tuple[str, ...], selection: Selection, output: Format) -> None:
-    """What there is, then each change. One that leaves the selection is shown once more, as it is then."""
+    """What there is, then each change that can be seen. One that leaves the selection is shown once more, as it is
+    then."""
     shown: set[str] = set()
+    lines: dict[str, tuple[str, ...]] = {}
     first: list[Any] = []
     widths: list[int] | None = None
     for item in _watched(connection, names):
@@ -142,12 +145,21 @@ def _watch(connection: Connection, names: tuple[str, ...], selection: Selection,
         wanted = not item.removed and selection.has(item.workload)
         if wanted or name in shown:
             (shown.add if wanted else shown.discard)(name)
+            before, lines[name] = lines.get(name), () if item.removed else _lasting(item.workload, output)
             if widths is None:
                 first.append(item.workload)
-            else:
+            elif lines[name] != before or not wanted:
                 _print_change(item.workload, item.removed, output, widths)
         if item.removed and set(names) == {name}:
             return
+
+
+def _lasting(workload: Any, output: Format) -> tuple[str, ...]:
+    """What tells one state of a workload from another, as this output shows it: all but how long it has been so."""
+    if output in ("json", "yaml"):
+        return (repr(plain(workload)),)
+    row = _row(workload, output)
+    return (*row[:_SINCE], *row[_SINCE + 1 :])
 
 
 def _watched(connection: Connection, names: tuple[str, ...]) -> Iterator[Any]:

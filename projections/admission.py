@@ -253,6 +253,9 @@ def _remove_image(machine: Machine, call: RemoveImage) -> Admitted | Refusal:
     if image is None and digest not in machine.cached:
         return missing("IMAGE_NOT_FOUND", f"image {call.ref} is not in the image cache", "ref")
     using = users(machine, digest)
+    if image is not None and names_of(machine, digest) != (call.ref,):
+        # One name of several: only those who were applied with this one would miss it.
+        using = tuple(name for name in using if machine.workloads[name].spec.image.ref == call.ref)
     if using:
         return conflict(
             "IMAGE_IN_USE",

@@ -18,8 +18,8 @@ async def _no_step(point: str) -> None:
 
 class Registries:
     """Outside the machine: `offered` by full name; what a name meant before can be had by its digest. `door`: whether
-    they let this machine in. `cuts`: the next time this layer is fetched, it breaks off after so many bytes. `sent` counts
-    the bytes of layers."""
+    they let this machine in. `cuts`: the next time this layer is fetched, it breaks off after so many bytes. `sent`
+    counts the bytes of layers."""
 
     def __init__(self) -> None:
         self.door: Door = "open"

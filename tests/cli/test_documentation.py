@@ -1,18 +1,24 @@
 """The commands in the documentation run: every `$ ` line of a console block, page by page, in its order.
 
 A page's commands run in a directory of their own with the examples beside them. A comment behind a command may say
-`exits N`. What only shows something else (`# ` prompts, other blocks) is not run.
+`exits N`. What only shows something else (`# ` prompts, other blocks) is not run. Where a page speaks of `$REGISTRY`,
+there is one: with the demo image, a password in the file `password`, and the certificate `lan-ca.pem`.
 """
 
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.registry import PASSWORD, USER, registry
+from tools.demo_image import archive
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = {"cli.md", "events.md", "phases.md"}
@@ -34,11 +40,31 @@ def test_the_commands_of_a_page_do_what_it_says(page: Path) -> None:
         capsule.push_image()
         place = capsule.scratch / "place"
         shutil.copytree(ROOT / "examples", place / "examples")
-        for command in commands(page):
-            found = _EXITS.search(command)
-            expected = 0 if found is None else int(found.group(1))
-            done = _shell(capsule, command, place)
-            assert done.returncode == expected, f"{page.name}: `{command}`: {done.stdout}{done.stderr}"
+        with _registry(place) if "$REGISTRY" in page.read_text() else nullcontext("") as host:
+            capsule.environment["REGISTRY"] = host
+            for command in commands(page):
+                found = _EXITS.search(command)
+                expected = 0 if found is None else int(found.group(1))
+                done = _shell(capsule, command, place)
+                assert done.returncode == expected, f"{page.name}: `{command}`: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def _registry(place: Path) -> Iterator[str]:
+    """One that the page's commands may use, by its host."""
+    with registry(tls=True, auth="basic") as running:
+        assert running.ca is not None
+        (place / "password").write_text(PASSWORD)
+        shutil.copy(running.ca.certificate_file, place / "lan-ca.pem")
+        with tempfile.TemporaryDirectory() as scratch:
+            demo, trusted = Path(scratch) / "demo.tar", Path(scratch) / "trusted"
+            demo.write_bytes(archive("demo:1"))
+            trusted.mkdir()
+            shutil.copy(running.ca.certificate_file, trusted / "ca.crt")
+            options = ("--dest-cert-dir", str(trusted), "--dest-creds", f"{USER}:{PASSWORD}")
+            target = f"docker://{running.host}/demo:1"
+            subprocess.run(["skopeo", "copy", "-q", *options, f"oci-archive:{demo}", target], check=True)
+        yield running.host
 
 
 def _shell(capsule: Daemon, command: str, place: Path) -> "subprocess.CompletedProcess[str]":

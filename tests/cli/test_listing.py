@@ -169,6 +169,23 @@ def test_a_watch_tells_what_there_is_and_then_every_change(several: Daemon) -> N
     assert one.returncode == 0 and rest.splitlines()[-1].split() == ["seen", "Gone"]
 
 
+def test_a_watched_line_is_another_than_the_one_before(several: Daemon) -> None:
+    several.apply(with_labels("blinks", SERVE, {"watched": "twice"}), "--wait")
+    command = [CTL, "list", "-w", "-l", "watched=twice"]
+    watch = subprocess.Popen(command, env=several.environment, stdout=subprocess.PIPE, text=True)
+    assert watch.stdout is not None and watch.stdout.readline().startswith("NAME ")
+    states = [watch.stdout.readline().split()[1]]
+    several.good("stop", "blinks", "--wait")
+    several.good("start", "blinks", "--wait")
+    several.good("delete", "blinks", "--yes")
+    while states[-1] != "Gone":
+        states.append(watch.stdout.readline().split()[1])
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(timeout=20) == 130
+    assert states[0] == "Running" and "Stopped" in states and states.count("Running") == 2
+    assert states.count("Stopped") == 1, states
+
+
 def test_a_followed_history_of_one_goes_on(several: Daemon) -> None:
     command = [CTL, "events", "sel-front", "-f", "-n", "1", "-o", "json"]
     follower = subprocess.Popen(command, env=several.environment, stdout=subprocess.PIPE, text=True)

@@ -23,7 +23,14 @@ from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.twin import TwinContainer, TwinContainers, World
-from effects.errors import DriverError, NoSpace, RegistryUnreachable, RuntimeUnavailable
+from effects.errors import (
+    DriverError,
+    NoSpace,
+    RegistryDenied,
+    RegistryUnreachable,
+    RegistryUntrusted,
+    RuntimeUnavailable,
+)
 from effects.images.actions import ImageActions
 from effects.images.protocol import Progress
 from effects.images.registry_twin import Registries, TwinRegistry
@@ -82,6 +89,13 @@ IMAGES = tuple(_image(number, f"docker.io/library/{name}:1") for number, name in
 REMOTE = "registry.test/remote:1"
 MEANINGS = (_image(11, REMOTE), _image(12, REMOTE))
 """What the registry's one name means, by turns."""
+SHUT_DOORS: tuple[type[DriverError], ...] = (
+    RegistryUnreachable,
+    RegistryUnreachable,
+    RegistryDenied,
+    RegistryUntrusted,
+)
+"""How a registry keeps this machine out: for a while, or until somebody does something about it."""
 STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
@@ -304,7 +318,7 @@ class Simulation:
         elif dice < 0.07:
             self.trace.note(f"fault: no answer to {point}")
             if point in ("resolve", "fetch"):
-                raise RegistryUnreachable("the simulated registry does not answer")
+                raise random.choice(SHUT_DOORS)("the simulated registry does not let us in")
             raise RuntimeUnavailable("the simulated runtime does not answer")
         elif dice < 0.09 and point in ("layer", "create", "commit", "apply"):
             raise NoSpace("the simulated disk is full")

@@ -53,6 +53,15 @@ def test_an_image_that_a_workload_uses_is_not_removed_and_its_users_are_named() 
     assert "db, web" in refused.message
 
 
+def test_one_name_of_several_may_go_when_nobody_was_applied_with_it() -> None:
+    other = replace(PIN, ref="docker.io/library/alias:1")
+    story = told(PIN, other)
+    story.apply(declared("web"))
+    assert isinstance(story.call(RemoveImage(PIN.ref)), Refusal)
+    assert isinstance(story.call(RemoveImage(PIN.index_digest)), Refusal)
+    assert leaving(story, RemoveImage(other.ref)) == ((other.ref,), ())
+
+
 def test_a_name_that_means_another_image_by_now_may_go() -> None:
     story = told(PIN)
     story.apply(declared("web"))
