@@ -1,6 +1,6 @@
 """`make bench`: every figure, printed and in build/bench.json.
 
-python -m bench [journal replay daemon containers cli logs idle identity network exec storm images]
+python -m bench [journal replay daemon containers cli logs idle identity volumes network crowd exec storm images]
 """
 
 import importlib
@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.report import BUILD, Row, save, show
 
 GROUPS = (
-    "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "network", "exec", "storm",
-    "images",
+    "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "volumes", "network", "crowd",
+    "exec", "storm", "images",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The bridge: a start until its host port answers, round trips through a port and to a name, and two hundred at once.
+"""The bridge: a start until its host port answers, round trips through a port and to a name (two hundred: crowd.py).
 
 All of it on a machine of its own (tests/support/site.py), so that neither this machine's rules nor podman's own bridge
 there are touched. podman publishes the port with the same image and program; one idle workload keeps our bridge, as
@@ -15,19 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.client import Client
-from bench.peers import IMAGE, Ctr, Podman, fresh, podman
+from bench.peers import IMAGE, Podman, fresh, podman
 from bench.report import Row, in_turn, row
 from capsule.v1 import machine_pb2
 from capsule.v1 import workload_pb2 as pb
-from capsuled.layout import hosted
-from effects.containerd.config import paths_under
 from tests.support.daemon import Daemon, daemon
 from tests.support.site import Site, site
 from tools.demo_image import archive
 
 ROUNDS = 9
 TRIPS = 2_000
-MANY, MANY_ROUNDS = 200, 1
 GATEWAY = "172.20.254.1"
 WEB = ("sh", "-c", "echo here > /tmp/index.html; exec httpd -f -p 80 -h /tmp")
 ECHO = ("nc", "-ll", "-p", "7", "-e", "cat")
@@ -86,13 +83,13 @@ def _rows(directory: Path, place: Site) -> list[Row]:
     with daemon() as machine, Client(machine.state / "capsule.sock") as client, podman(directory, image) as pod:
         machine.good("image", "push", str(image))
         client.run([bridged("state", SLEEP)])
-        return [_start(client, pod), _port(client, machine), _name(machine), *_many(client, machine, image)]
+        return [_start(client, pod), _port(client, machine), _name(machine)]
 
 
 # --- starts ------------------------------------------------------------------------------------------------------
 
 
-def _until_it_answers(port: int) -> None:
+def until_it_answers(port: int) -> None:
     """A whole answer from a web server behind a host port."""
     deadline = time.monotonic() + ANSWER_S
     while True:
@@ -109,12 +106,12 @@ def _until_it_answers(port: int) -> None:
         time.sleep(0.001)
 
 
-def _started(client: Client) -> float:
+def started(client: Client) -> float:
     """Milliseconds from Apply to an answer of the mapped port."""
     name, port = fresh("ours"), 8080
     begun = time.perf_counter()
     client.machine.ApplyAll(machine_pb2.ApplyAllRequest(workloads=[bridged(name, WEB, port, 80)]))
-    _until_it_answers(port)
+    until_it_answers(port)
     taken = time.perf_counter() - begun
     client.delete([name])
     return taken * 1e3
@@ -125,43 +122,16 @@ def _start(client: Client, pod: Podman) -> Row:
         name = fresh("pod")
         begun = time.perf_counter()
         pod.publish(name, "8081:80", WEB)
-        _until_it_answers(8081)
+        until_it_answers(8081)
         taken = time.perf_counter() - begun
         pod.remove(name)
         return taken * 1e3
 
-    _started(client)
+    started(client)
     theirs()
-    ours, pods = in_turn(ROUNDS, lambda: _started(client), theirs)
+    ours, pods = in_turn(ROUNDS, lambda: started(client), theirs)
     note = "Apply to the mapped port's answer; podman on CNI's bridge and portmap"
     return row("bridge.start", ours, "ms", "podman run -d -p", pods, "<=0.8", note)
-
-
-def _many(client: Client, machine: Daemon, image: Path) -> list[Row]:
-    empty = statistics.median(_started(client) for _ in range(ROUNDS))
-    layout = hosted(machine.state)
-    ctr = Ctr(paths_under(layout.containerd, layout.run).address)
-    ctr.import_image(image)
-
-    def theirs() -> float:
-        names = [fresh("ctr") for _ in range(MANY)]
-        begun = time.perf_counter()
-        ctr.run(names)
-        taken = time.perf_counter() - begun
-        ctr.remove(names)
-        return taken / MANY * 1e3
-
-    peer = theirs()
-    names = [fresh("many") for _ in range(MANY)]
-    begun = time.perf_counter()
-    client.run([bridged(name, SLEEP) for name in names])
-    ours = (time.perf_counter() - begun) / MANY * 1e3
-    crowded = statistics.median(_started(client) for _ in range(ROUNDS))
-    client.delete(names)
-    return [
-        row("apply.200", ours, "ms", "ctr run -d, 200 at once", peer, "<=1.5", "per workload; ctr's without a network"),
-        row("apply.201", crowded, "ms", "with none running", empty, "<=1.3", "Apply to the mapped port's answer"),
-    ]
 
 
 # --- round trips -------------------------------------------------------------------------------------------------

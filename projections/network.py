@@ -38,11 +38,21 @@ def wanted_mappings(machine: Machine) -> tuple[Mapping, ...]:
     """What the rules are to hold, sorted."""
     return tuple(
         sorted(
-            Mapping(port.protocol, port.host_port, port.host_address, workload.address, port.container_port)
+            mapping
             for workload in machine.workloads.values()
-            if is_bridged(workload) and workload.desired == "running"
-            for port in workload.spec.ports
+            if workload.spec.ports
+            for mapping in _mappings_of(workload)
         )
+    )
+
+
+def _mappings_of(workload: Workload) -> tuple[Mapping, ...]:
+    """The host ports that lead to the workload now: those of one that is on the bridge and shall run."""
+    if not is_bridged(workload) or workload.desired != "running":
+        return ()
+    return tuple(
+        Mapping(port.protocol, port.host_port, port.host_address, workload.address, port.container_port)
+        for port in workload.spec.ports
     )
 
 
@@ -74,10 +84,23 @@ def clash(one: PortMapping, other: PortMapping) -> bool:
 # --- the fold ----------------------------------------------------------------------------------------------------
 
 
-def touch(machine: Machine, header: Header, workload: Workload) -> None:
-    """What is wanted of the rules may have changed with this workload."""
-    if workload.address:
+def touch(machine: Machine, header: Header, before: Workload | None, after: Workload) -> None:
+    """Note whether what is wanted of bridge and rules has changed with this workload, which stands in the state as
+    `after`. Where its host ports are as they were, the rules are, too, if somebody else keeps the bridge."""
+    if not after.address:
+        return
+    mappings = () if before is None else _mappings_of(before)
+    if mappings != _mappings_of(after) or not _is_kept(machine, after.name):
         machine.network = replace(machine.network, changed_seq=header.seq)
+
+
+def _is_kept(machine: Machine, but: str) -> bool:
+    """Whether another workload than `but` stays on the bridge. With the last one that leaves, it may be going just now."""
+    return any(
+        workload.address and is_bridged(workload) and workload.desired != "deleting"
+        for name, workload in machine.workloads.items()
+        if name != but
+    )
 
 
 def ensured(machine: Machine, header: Header, event: NetworkEnsured) -> None:

@@ -60,8 +60,9 @@ def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
     """Create, change or only start each workload of the batch."""
     machine.desired_seq = header.seq
     for item in event.items:
-        after = machine.workloads[item.name] = _apply(machine.workloads.get(item.name), header, _pinned(machine, item))
-        network.touch(machine, header, after)
+        before = machine.workloads.get(item.name)
+        after = machine.workloads[item.name] = _apply(before, header, _pinned(machine, item))
+        network.touch(machine, header, before, after)
 
 
 def _pinned(machine: Machine, item: AppliedWorkload) -> AppliedWorkload:
@@ -132,8 +133,7 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
     workload = _mine(machine, name, uid)
     if workload is not None:
         machine.desired_seq = header.seq
-        network.touch(machine, header, workload)
-        machine.workloads[name] = replace(
+        after = machine.workloads[name] = replace(
             workload,
             superseded=_supersede(workload, desired != "running"),
             desired=desired,
@@ -145,6 +145,7 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
             pause_until_wall=0,
             trouble=None,
         )
+        network.touch(machine, header, workload, after)
 
 
 def stop_requested(machine: Machine, header: Header, event: WorkloadStopRequested) -> None:

@@ -48,7 +48,8 @@ class _Volumes:
                         return machine
                     if mine is not None and mine.trouble is not None:
                         code = _TROUBLE_CODES.get(mine.trouble.reason, "INTERNAL")
-                        refuse(code, mine.trouble.reason, f"{mine.trouble.message} It is tried again by itself")
+                        why = mine.trouble.message.rstrip(".")
+                        refuse(code, mine.trouble.reason, f"{why}. It is tried again by itself")
         except TimeoutError:
             refuse(
                 "DEADLINE_EXCEEDED",

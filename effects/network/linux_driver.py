@@ -74,19 +74,13 @@ class LinuxNetwork:
     # --- the protocol --------------------------------------------------------------------------------------------
 
     async def observe(self) -> tuple[Link, ...]:
-        """See the protocol. Whatever a crash left half made is removed on the way."""
+        """See the protocol. A namespace without a link is left: somebody may be at work in it, and gets its link back."""
         return await self._on_thread(self._observe)
 
     def _observe(self) -> tuple[Link, ...]:
-        whole = tuple(
+        return tuple(
             link for link in self._links.links() if namespaces.exists(Path(self.namespace(link.name, link.uid)))
         )
-        wanted = {Path(self.namespace(link.name, link.uid)) for link in whole}
-        for left in self._directory.glob("*.*") if self._directory.exists() else ():
-            if left not in wanted:
-                name, _, uid = left.name.rpartition(".")
-                self._detach(name, int(uid), left)
-        return whole
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
         """See the protocol."""
@@ -108,10 +102,16 @@ class LinuxNetwork:
 
     async def clear(self) -> None:
         """See the protocol."""
-        for link in await self.observe():
-            await self.detach(link.name, link.uid)
+        await self._on_thread(self._detach_all)
         await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
         await self._on_thread(lambda: self._links.remove_bridge())
+
+    def _detach_all(self) -> None:
+        for link in self._links.links():
+            self._detach(link.name, link.uid, Path(self.namespace(link.name, link.uid)))
+        for left in self._directory.glob("*.*"):
+            name, _, uid = left.name.rpartition(".")
+            self._detach(name, int(uid), left)
 
     async def attach(self, link: Link) -> None:
         """See the protocol."""
@@ -119,11 +119,11 @@ class LinuxNetwork:
 
     def _attach(self, link: Link) -> None:
         path = Path(self.namespace(link.name, link.uid))
-        if namespaces.exists(path):
-            if self._links.is_attached(link):
-                return
-            self._detach(link.name, link.uid, path)
-        namespaces.make(path)
+        if not namespaces.exists(path):
+            namespaces.make(path)
+        elif self._links.is_attached(link):
+            return
+        # Somebody may be at work in a namespace whose link is gone: it gets the link back, not another namespace.
         self._links.attach(link, path)
 
     async def detach(self, name: str, uid: int) -> None:

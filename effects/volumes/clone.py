@@ -10,12 +10,20 @@ _NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY)
 _CHUNK_BYTES = 64 << 20
 
 
+SCRATCH = ".making"
+
+
+def scratch_of(path: Path) -> Path:
+    """The name under which a file is made."""
+    return path.with_name(f".{path.name}{SCRATCH}")
+
+
 def clone(source: Path, target: Path) -> bool:
     """Make `target` a whole, durable copy of `source` under a scratch name first; True when it shares its blocks.
 
     Raises OSError; then nothing new is there.
     """
-    scratch = target.with_name(f".{target.name}.making")
+    scratch = scratch_of(target)
     scratch.unlink(missing_ok=True)
     old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     new = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -12,9 +12,12 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from effects.errors import (
     DriverError,
@@ -25,7 +28,7 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
-from effects.volumes.clone import clone, sync_directory
+from effects.volumes.clone import SCRATCH, clone, scratch_of, sync_directory
 from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
@@ -51,6 +54,7 @@ class SparseVolumes:
         self._command = command
         self._directory = directory
         self._mounts = mounts
+        self._at_work: set[Path] = set()
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -61,34 +65,31 @@ class SparseVolumes:
     def _observe(self) -> tuple[SeenVolume, ...]:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         mounted = _mount_points()
-        found: dict[tuple[str, int], Path] = {}
+        found: list[SeenVolume] = []
         snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
         for path in sorted(self._directory.iterdir()):
-            if path.name.endswith(".making"):
-                path.unlink()
+            if path.name.endswith(SCRATCH):
+                if path not in self._at_work:
+                    path.unlink(missing_ok=True)
                 continue
             match = _FILE.fullmatch(path.name)
             if match is None:
                 continue
-            key = match["name"], int(match["uid"])
-            if match["snapshot"] is None:
-                found[key] = path
-            else:
-                snapshots.setdefault(key, []).append(_seen_snapshot(path, int(match["snapshot"])))
-        for name, uid in found:
-            if self.path(name, uid) in mounted:
-                _thaw(self.path(name, uid))
-        return tuple(
-            SeenVolume(
-                name,
-                uid,
-                path.stat().st_size,
-                _taken(path),
-                self.path(name, uid) in mounted,
-                tuple(snapshots.get((name, uid), ())),
-            )
-            for (name, uid), path in found.items()
-        )
+            name, uid = match["name"], int(match["uid"])
+            try:
+                if match["snapshot"] is None:
+                    found.append(self._seen(path, name, uid, self.path(name, uid) in mounted))
+                else:
+                    snapshots.setdefault((name, uid), []).append(_seen_snapshot(path, int(match["snapshot"])))
+            except FileNotFoundError:
+                continue  # removed just now
+        return tuple(replace(one, snapshots=tuple(snapshots.get((one.name, one.uid), ()))) for one in found)
+
+    def _seen(self, path: Path, name: str, uid: int, is_mounted: bool) -> SeenVolume:
+        point = self.path(name, uid)
+        if is_mounted and Path(point) not in self._at_work:
+            _thaw(point)
+        return SeenVolume(name, uid, path.stat().st_size, _taken(path), is_mounted)
 
     def path(self, name: str, uid: int) -> str:
         """See the protocol."""
@@ -109,6 +110,18 @@ class SparseVolumes:
 
     # --- making --------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _making(self, image: Path, frozen: str = "") -> Iterator[Path]:
+        """The name under which the file is made. Whoever looks meanwhile takes neither it nor the file system that is
+        frozen for it for a crash's."""
+        scratch = scratch_of(image)
+        mine = {scratch, Path(frozen)}
+        self._at_work |= mine
+        try:
+            yield scratch
+        finally:
+            self._at_work -= mine
+
     async def ensure(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
         image = self._image(name, uid)
@@ -118,14 +131,14 @@ class SparseVolumes:
             await self._grow(name, uid, size_bytes)
 
     async def _make(self, image: Path, size_bytes: int) -> None:
-        scratch = image.with_name(f".{image.name}.making")
-        try:
-            await self._on_thread(lambda: _sized(scratch, size_bytes))
-            await self._good(*_MKFS, str(scratch))
-            await self._on_thread(lambda: _settle(scratch, image))
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
+        with self._making(image) as scratch:
+            try:
+                await self._on_thread(lambda: _sized(scratch, size_bytes))
+                await self._good(*_MKFS, str(scratch))
+                await self._on_thread(lambda: _settle(scratch, image))
+            except BaseException:
+                scratch.unlink(missing_ok=True)
+                raise
 
     async def _grow(self, name: str, uid: int, size_bytes: int) -> None:
         if self._is_mounted(name, uid):
@@ -185,7 +198,8 @@ class SparseVolumes:
             return _seen_snapshot(target, snapshot).method
         image = self._existing(name, uid)
         point = self.path(name, uid) if self._is_mounted(name, uid) else ""
-        shared = await self._on_thread(lambda: _frozen_clone(image, target, point))
+        with self._making(target, point):
+            shared = await self._on_thread(lambda: _frozen_clone(image, target, point))
         os.setxattr(target, _METHOD, b"reflink" if shared else b"copy")
         return "reflink" if shared else "copy"
 
@@ -194,7 +208,8 @@ class SparseVolumes:
         if self._is_mounted(name, uid):
             raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
         source, image = self._existing(name, uid, snapshot), self._image(name, uid)
-        await self._on_thread(lambda: clone(source, image))
+        with self._making(image):
+            await self._on_thread(lambda: clone(source, image))
         await self.ensure(name, uid, size_bytes)
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -257,6 +258,29 @@ def test_a_snapshot_from_before_a_growth_comes_back_at_todays_size(subject: Any)
     run(subject, suite)
 
 
+@ALL
+def test_whoever_looks_while_something_is_made_does_not_disturb_it(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        async def watched(work: Awaitable[object]) -> None:
+            doing = asyncio.ensure_future(work)
+            while not doing.done():
+                await on.driver.observe()
+            await doing
+
+        await watched(on.driver.ensure("data", 7, 64 * MIB))
+        on.write(await on.driver.mount("data", 7), 1)
+        await watched(on.driver.snapshot("data", 7, 9))
+        await watched(on.driver.unmount("data", 7))
+        await watched(on.driver.restore("data", 7, 9, 64 * MIB))
+        assert on.read(await on.driver.mount("data", 7)) == 1
+        await watched(on.driver.remove_snapshot("data", 7, 9))
+        await on.driver.unmount("data", 7)
+        await watched(on.driver.remove("data", 7))
+        assert await on.driver.observe() == ()
+
+    run(subject, suite)
+
+
 # --- the sparse driver alone: what a crash, a full disk and damage do ------------------------------------------------
 
 
@@ -291,6 +315,38 @@ def test_a_file_system_left_frozen_is_thawed_at_the_next_look() -> None:
         await on.driver.observe()
         on.write(path, 3)
         assert on.read(path) == 3
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_copy_is_of_one_moment_also_when_somebody_looks_while_it_is_made() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.ensure("data", 7, 128 * MIB)
+        path = Path(await on.driver.mount("data", 7))
+        (path / "ballast").write_bytes(os.urandom(64 * MIB))
+        os.sync()
+        over = threading.Event()
+
+        def busy() -> None:
+            number = 0
+            while not over.is_set():
+                number += 1
+                (path / f"file-{number % 50}").write_bytes(os.urandom(8192))
+                os.sync()
+
+        writer = asyncio.ensure_future(asyncio.to_thread(busy))
+        try:
+            doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+            while not doing.done():
+                await on.driver.observe()
+            await doing
+        finally:
+            over.set()
+            await writer
+        image = path.parent.parent / "volumes" / "data.7@9.img"
+        checked = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0 and "recover" not in checked.stdout, checked.stdout
 
     run(sparse, suite)
 

@@ -123,6 +123,12 @@ def test_what_another_hand_removes_is_noticed_and_mended(machine: Site, capsule:
     machine.good("nft", "flush", "ruleset")
     capsule.until(lambda: fetch(machine, "127.0.0.1", 8081) == "mended", "the rules are back")
     assert any(event["type"] == "network.drifted" for event in capsule.history())
+    pid = capsule.status("mended")["pid"]
+    (link,) = (one["ifname"] for one in json.loads(machine.good("ip", "-j", "link", "show", "type", "veth")) if one)
+    machine.good("ip", "link", "delete", link)
+    capsule.until(lambda: fetch(machine, "127.0.0.1", 8081) == "mended", "the link is back")
+    assert fetch_from(capsule, "mended", "172.20.254.1", 8081) == "mended", "and its way out"
+    assert capsule.status("mended")["pid"] == pid, "it was not restarted for it"
     capsule.good("delete", "mended", "--yes")
 
 

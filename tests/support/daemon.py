@@ -72,9 +72,9 @@ class Daemon:
             check=False,
         )
 
-    def good(self, *arguments: str, stdin: str | None = None) -> str:
+    def good(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
         """Run capsulectl, which must succeed; its output."""
-        done = self.ctl(*arguments, stdin=stdin)
+        done = self.ctl(*arguments, stdin=stdin, timeout=timeout)
         assert done.returncode == 0, f"capsulectl {' '.join(arguments)}: {done.stderr}\n{self.output()[-2000:]}"
         return done.stdout
 

@@ -1,0 +1,126 @@
+"""The world beside the wishes, in a quiet moment: everything that is there and must not be, or must be and is not."""
+
+from collections import Counter
+from pathlib import Path
+
+from tests.support.daemon import Daemon
+from tests.support.site import Site
+from tests.support.storm.wishes import Wishes, WorkloadWish
+from tests.support.storm.world import Observer, World, lines_of
+
+GATEWAY = "172.20.254.1"
+
+
+class Judge:
+    """Of one capsule on a site."""
+
+    def __init__(self, site: Site, capsule: Daemon, run: Path, observer: Observer) -> None:
+        self._site, self._capsule, self._run, self._observer = site, capsule, run, observer
+
+    def judge(self, wishes: list[Wishes]) -> list[str]:
+        """What is wrong now. Volumes that were read and are right are noted as calm. Raises Unquiet."""
+        world = self._observer.look()
+        workloads = {name: wish for one in wishes for name, wish in one.workloads.items()}
+        living = {name: wish for one in wishes for name, wish in one.workloads.items() if one.lives(wish)}
+        wrong = _containers(world, workloads, living)
+        wrong += self._storage(world, wishes, living)
+        wrong += self._network(world, workloads, living)
+        if not wrong:
+            wrong += self._answers(living)
+        for one in wishes if not wrong else ():
+            wrong += self._content(world, one)
+        return wrong
+
+    # --- mounts, loops, files ------------------------------------------------------------------------------------
+
+    def _storage(self, world: World, wishes: list[Wishes], living: dict[str, WorkloadWish]) -> list[str]:
+        disks = {name: disk for one in wishes for name, disk in one.disks.items()}
+        wrong = _differ("volumes", Counter(image.partition(".")[0] for image in world.images), Counter(disks.keys()))
+        snapshots = {name: len(disk.snapshots) for name, disk in disks.items() if disk.snapshots}
+        wrong += _differ("snapshots", world.snapshots, Counter(snapshots))
+        used = {wish.program.disk for wish in living.values() if wish.program.disk}
+        files = [image for image in world.images if image.partition(".")[0] in used]
+        wrong += _differ("loops", world.loops, [f"{self._capsule.state}/volumes/{image}" for image in files])
+        mounts = [f"{self._run}/volumes/{image.removesuffix('.img')}" for image in files]
+        mounts += [f"{self._run}/netns/{name}" for name in world.addresses]
+        task = self._run / "state" / "io.containerd.runtime.v2.task" / "capsule"
+        mounts += [f"{task}/{one}/rootfs" for one in world.containers]
+        return wrong + _differ("mounts", world.mounts, mounts)
+
+    def _content(self, world: World, one: Wishes) -> list[str]:
+        wrong = []
+        for name, disk in one.disks.items():
+            holder = one.holder(name)
+            if holder is None:
+                continue
+            (image,) = (image for image in world.images if image.partition(".")[0] == name)
+            lines = lines_of(self._run, self._site.pid, image)
+            if lines[: len(disk.lines)] != disk.lines:
+                wrong.append(f"{name} held {disk.lines}, and holds {lines}")
+            if foreign := set(lines) - disk.written:
+                wrong.append(f"{name} holds {foreign}, which was never written to it")
+            if lines[-1:] != (holder.program.token,):
+                wrong.append(f"{name} ends with {lines[-1:]}, and {holder.program.token} runs on it")
+            if not wrong:
+                disk.lines = lines
+        one.calm = not wrong
+        return wrong
+
+    # --- links, addresses, rules ---------------------------------------------------------------------------------
+
+    def _network(self, world: World, workloads: dict[str, WorkloadWish], living: dict[str, WorkloadWish]) -> list[str]:
+        bridged = {name: wish for name, wish in workloads.items() if wish.program.bridged}
+        wrong = _differ("bridge", world.bridge, [f"{GATEWAY}/24"] if bridged else [])
+        wrong += [] if world.table == bool(bridged) else [f"the table is {'there' if world.table else 'not there'}"]
+        wrong += _differ("links", len(world.veths), sum(map(bool, world.addresses.values())))
+        linked = {space.partition(".")[0]: addresses for space, addresses in world.addresses.items()}
+        # What is stopped keeps its address; whether it has its link meanwhile does not matter.
+        wanted = {
+            name: [] if name not in living and not linked[name] else [f"{wish.address}/24"]
+            for name, wish in bridged.items()
+            if name in living or name in linked
+        }
+        wrong += _differ("addresses", linked, wanted)
+        wrong += _differ("links a workload", len(linked), len(world.addresses))
+        elements = {
+            (port.protocol, port.host_port): (wish.address, port.container_port)
+            for wish in bridged.values()
+            for port in wish.program.ports
+            if wish.running
+        }
+        return wrong + _differ("rules", world.elements, elements)
+
+    def _answers(self, living: dict[str, WorkloadWish]) -> list[str]:
+        """Each is reached at its own address, and on its host ports from the machine itself."""
+        wrong = []
+        for name, wish in living.items():
+            doors = [(wish.address, 80)] if wish.program.bridged else []
+            doors += [("127.0.0.1", port.host_port) for port in wish.program.ports if port.protocol == "tcp"]
+            for address, port in doors:
+                page = self._observer.page(address, port)
+                if page != wish.program.token:
+                    wrong.append(f"{name} at {address}:{port} says {page!r}, not {wish.program.token}")
+        return wrong
+
+
+def _containers(world: World, workloads: dict[str, WorkloadWish], living: dict[str, WorkloadWish]) -> list[str]:
+    names = Counter(one.partition(".")[0] for one in world.containers)
+    wrong = _differ("containers", names, Counter(living.keys()))
+    wrong += [f"container {one} is {status}" for one, status in world.containers.items() if status != "RUNNING"]
+    ids = set(world.containers)
+    wrong += _differ("shims", world.shims, Counter(ids))
+    wrong += _differ("bundles", world.bundles, ids)
+    for controller, groups in world.cgroups.items():
+        wrong += _differ(f"cgroups of {controller}", groups, ids)
+    wrong += _differ("programs", world.programs, Counter(wish.program.token for wish in living.values()))
+    layers = Counter(key.partition(".")[0] for key in world.layers)
+    wrong += [f"{name} has {count} layers" for name, count in layers.items() if name not in workloads or count > 1]
+    wrong += [f"{name} has no layer" for name in living.keys() - layers.keys()]
+    wrong += [f"files of {name} are left" for name in world.directories - workloads.keys()]
+    return wrong
+
+
+def _differ(what: str, found: object, wanted: object) -> list[str]:
+    if isinstance(found, list) and isinstance(wanted, list):
+        found, wanted = sorted(found), sorted(wanted)
+    return [] if found == wanted else [f"{what}: there are {found}, and there should be {wanted}"]

@@ -1,0 +1,172 @@
+"""One random operation on a plot: chosen from what was promised so far, called, and noted as it was answered."""
+
+from random import Random
+from typing import Any
+
+import grpc
+
+from capsule.v1 import volume_pb2 as disks_pb
+from capsule.v1 import workload_pb2 as pb
+from tests.support.storm.calls import Calls
+from tests.support.storm.wishes import Port, Program, Wishes
+
+LABELS = ("morning", "noon", "evening")
+SIZES_MIB = (16, 24, 32)
+PORTS = 4
+"""Host ports that a plot's workloads share; others are the machine's choice."""
+
+KINDS = {
+    "apply": 6, "change": 3, "stop": 3, "start": 2, "delete": 2, "create": 3, "resize": 2, "destroy": 1, "take": 3,
+    "restore": 2, "drop": 1,
+}  # fmt: skip
+
+# The volume's history has a line for each program that ran on it; the page says which one serves. A restarted program
+# adds none: how often it is started the storm decides.
+SCRIPT = """trap 'exit 0' TERM
+if [ -d /disk ]; then [ "$(tail -n 1 /disk/lines 2>/dev/null)" = "$0" ] || echo "$0" >> /disk/lines; sync; fi
+mkdir -p /tmp/www; echo "$0" > /tmp/www/index.html; httpd -p 80 -h /tmp/www
+while :; do sleep 3600 & wait $!; done"""
+
+
+class Plot:
+    """A volume and two workloads that may mount it."""
+
+    def __init__(self, number: int, mark: str, calls: Calls) -> None:
+        self.wishes = Wishes()
+        self.wrong: list[str] = []
+        self._disk = f"d{number}"
+        self._names = (f"w{number}", f"x{number}")
+        self._ports = tuple(8000 + 10 * number + at for at in range(PORTS))
+        self._mark = mark
+        self._calls = calls
+
+    async def operate(self, random: Random, token: str) -> str:
+        """Do one thing. Returns it in words."""
+        kind = random.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+        name = random.choice(self._names)
+        done = await self._one(kind, name, random, token)
+        if kind not in ("take", "drop"):
+            self.wishes.calm = False
+        return done
+
+    async def tidy(self) -> None:
+        """Nothing is wanted any more."""
+        for name in tuple(self.wishes.workloads):
+            await self._delete(name)
+        for _ in tuple(self.wishes.disks):
+            await self._destroy(force=False)
+
+    async def _one(self, kind: str, name: str, random: Random, token: str) -> str:
+        wish = self.wishes.workloads.get(name)
+        match kind:
+            case "apply":
+                return await self._apply(name, self._drawn(random, token))
+            case "change" if wish is not None:
+                old = wish.program
+                return await self._apply(name, Program(f"{self._mark}-{token}", old.bridged, old.ports, old.disk))
+            case "stop" if wish is not None:
+                if await self._asked(f"stop {name}", "Stop", pb.WorkloadStopRequest(name=name)):
+                    wish.running = False
+                return f"stop {name}"
+            case "start" if wish is not None:
+                why = self.wishes.against_running(name, wish.program)
+                if await self._asked(f"start {name}", "Start", pb.WorkloadStartRequest(name=name), why):
+                    wish.running = True
+                return f"start {name}"
+            case "delete" if wish is not None:
+                return await self._delete(name)
+        return await self._on_disk(kind, random)
+
+    async def _on_disk(self, kind: str, random: Random) -> str:
+        name, disk, label = self._disk, self.wishes.disks.get(self._disk), random.choice(LABELS)
+        size = random.choice(SIZES_MIB)
+        if disk is None:
+            what = f"create {name} {size}MiB"
+            if await self._asked(what, "Create", disks_pb.VolumeCreateRequest(name=name, size_mib=size)):
+                self.wishes.disk_created(name, size)
+            return what
+        match kind:
+            case "resize" | "create":
+                why, what = self.wishes.against_resize(name, size), f"resize {name} to {size}MiB"
+                if await self._asked(what, "Resize", disks_pb.VolumeResizeRequest(name=name, new_size_mib=size), why):
+                    disk.size_mib = size
+                return what
+            case "destroy":
+                return await self._destroy(force=random.random() < 0.7)
+            case "drop":
+                what = f"drop {name}@{label}"
+                if await self._asked(what, "Drop", disks_pb.SnapshotDeleteRequest(volume=name, name=label)):
+                    disk.snapshots.pop(label, None)
+                return what
+            case "restore":
+                return await self._restore(label)
+            case _:
+                why, what = "it is there" if label in disk.snapshots else "", f"take {name}@{label}"
+                if await self._asked(what, "Take", disks_pb.SnapshotTakeRequest(volume=name, name=label), why):
+                    self.wishes.snapshot_taken(name, label)
+                return what
+
+    async def _restore(self, label: str) -> str:
+        name, disk = self._disk, self.wishes.disks[self._disk]
+        why, what = "" if label in disk.snapshots else "there is none", f"restore {name}@{label}"
+        request = disks_pb.SnapshotRestoreRequest(volume=name, name=label)
+        answer = await self._asked(what, "Restore", request, why)
+        if answer:
+            if answer.safety in disk.snapshots:
+                self.wrong.append(f"{what}: its safety snapshot is called {answer.safety}, as another")
+            self.wishes.restored(name, label, answer.safety)
+        return what
+
+    async def _destroy(self, force: bool) -> str:
+        name = self._disk
+        why = "it is mounted" if self.wishes.mounts(name) and not force else ""
+        what = f"destroy {name}{' by force' if force else ''}"
+        if await self._asked(what, "Destroy", disks_pb.VolumeDeleteRequest(name=name, force=force), why):
+            del self.wishes.disks[name]
+        return what
+
+    async def _delete(self, name: str) -> str:
+        if await self._asked(f"delete {name}", "Delete", pb.WorkloadDeleteRequest(name=name)):
+            del self.wishes.workloads[name]
+        return f"delete {name}"
+
+    def _drawn(self, random: Random, token: str) -> Program:
+        bridged = random.random() < 0.8
+        count = random.choice((0, 1, 1, 2)) if bridged else 0
+        chosen = random.sample((0, *self._ports), count)
+        ports = tuple(Port(random.choice(("tcp", "tcp", "udp")), port, 80) for port in chosen)
+        return Program(f"{self._mark}-{token}", bridged, ports, self._disk if random.random() < 0.6 else "")
+
+    async def _apply(self, name: str, program: Program) -> str:
+        what = f"apply {name}: {program}"
+        spec = pb.ContainerSpec(
+            image="demo:1", command=["sh", "-c", SCRIPT, program.token], stop_grace_seconds=2,
+            network_mode=pb.NETWORK_MODE_BRIDGE if program.bridged else pb.NETWORK_MODE_NONE,
+            ports=[pb.PortMapping(container_port=port.container_port, host_port=port.host_port, protocol=port.protocol)
+                   for port in program.ports],
+            mounts=[pb.VolumeMount(volume_name=program.disk, mount_path="/disk")] if program.disk else [],
+            restart_policy=pb.RestartPolicy(backoff_first_ms=200, backoff_cap_ms=1_000),
+        )  # fmt: skip
+        request = pb.WorkloadApplyRequest(workload=pb.Workload(name=name, container=spec))
+        before = self.wishes.workloads.get(name)
+        answer = await self._asked(what, "Apply", request, self.wishes.against_apply(name, program))
+        if answer:
+            given = answer.workload
+            ports = tuple(Port(one.protocol, one.host_port, one.container_port) for one in given.container.ports)
+            address = given.status.address if program.bridged else ""
+            if program.bridged and before is not None and before.address not in ("", address):
+                self.wrong.append(f"{what}: its address was {before.address}, and is {address}")
+            self.wishes.applied(name, Program(program.token, program.bridged, ports, program.disk), address)
+        return what
+
+    async def _asked(self, what: str, method: str, request: Any, why_not: str = "") -> Any | None:
+        """The answer, or None when it was rightly refused. What was answered wrongly is noted."""
+        try:
+            answer = await self._calls.answered(method, request)
+        except grpc.aio.AioRpcError as error:
+            if not why_not or error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
+                self.wrong.append(f"{what} was refused: {error.code().name}: {error.details()}")
+            return None
+        if why_not:
+            self.wrong.append(f"{what} was accepted, although {why_not}")
+        return answer

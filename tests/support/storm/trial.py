@@ -1,0 +1,180 @@
+"""One storm: bursts of operations, plots side by side, with faults among them, and a quiet moment after each burst.
+
+A burst's operations follow from the seed and their number. What they meet (how far the daemon is when it is killed) is
+the machine's, so a bad storm need not come again at its first repetition; it leaves its trace, journal and logs.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from capsuled.examine import verify_apart
+from capsuled.layout import hosted
+from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.site import Site, site
+from tests.support.storm.calls import Calls
+from tests.support.storm.judge import Judge
+from tests.support.storm.operations import Plot
+from tests.support.storm.world import Observer, Unquiet
+
+PLOTS = 5
+BURST_MOST = 12
+QUIET_S = 60.0
+FAULTS = {"kill capsuled": 4, "kill containerd": 3, "flush rules": 3, "cut a link": 2}
+FAULT_SHARE = 0.2
+SETTLED_LOOKS = 2
+"""The world is right when it is so twice: a thing that is about to go has been seen in its last moment."""
+
+
+class Outcome(msgspec.Struct):
+    """What a storm came to. `wrong` is empty when every quiet moment was as the wishes say."""
+
+    operations: int = 0
+    faults: int = 0
+    quiet_moments: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = []
+
+
+class Storm:
+    """One of them, on a capsule of its own."""
+
+    def __init__(self, place: Site, capsule: Daemon, seed: int) -> None:
+        self._site, self._capsule, self._seed = place, capsule, seed
+        mark = f"storm{os.getpid()}x{seed}"
+        run = hosted(capsule.state).run
+        info = capsule.data("capsule", "info")
+        parent = f"{info['shortId']}-{info['capsuleId'][-6:]}"
+        self._calls = Calls(capsule.state / "capsule.sock", mark)
+        self._plots = [Plot(number, mark, self._calls) for number in range(PLOTS)]
+        self._judge = Judge(place, capsule, run, Observer(place, capsule, run, parent, mark))
+        self._trace = (capsule.scratch / "trace").open("w", buffering=1)
+        self.outcome = Outcome()
+
+    async def rage(self, operations: int) -> None:
+        """All of it, and a last quiet moment in which nothing is left."""
+        outcome, begun = self.outcome, time.monotonic()
+        try:
+            while outcome.operations < operations and not outcome.wrong:
+                # By the number of operations before it, so that a longer storm begins as a shorter one.
+                random = Random(f"{self._seed} burst {outcome.operations}")
+                await self._burst(random, min(operations - outcome.operations, random.randint(1, BURST_MOST)))
+            if not outcome.wrong:
+                await asyncio.gather(*(plot.tidy() for plot in self._plots))
+                await self._quiet()
+        finally:
+            outcome.seconds = time.monotonic() - begun
+            await self._calls.close()
+
+    async def _burst(self, random: Random, count: int) -> None:
+        work: list[list[int]] = [[] for _ in self._plots]
+        faults = []
+        for number in range(count):
+            if random.random() < FAULT_SHARE:
+                fault = random.choices(tuple(FAULTS), tuple(FAULTS.values()))[0]
+                faults.append((random.uniform(0.0, 2.0), fault, random.random()))
+            else:
+                work[random.randrange(PLOTS)].append(self.outcome.operations + number)
+        tasks = [self._work(plot, numbers) for plot, numbers in zip(self._plots, work, strict=True)]
+        await asyncio.gather(*tasks, self._strike(sorted(faults)))
+        self.outcome.operations += count
+        self.outcome.faults += len(faults)
+        self.outcome.wrong += [one for plot in self._plots for one in plot.wrong]
+        if not self.outcome.wrong:
+            await self._quiet()
+
+    async def _work(self, plot: Plot, numbers: list[int]) -> None:
+        for number in numbers:
+            # Told before it is done, too: what hangs must stand in the trace.
+            self._note(f"{number}: …")
+            done = await plot.operate(Random(f"{self._seed} operation {number}"), str(number))
+            self._note(f"{number}: {done}")
+
+    async def _strike(self, faults: list[tuple[float, str, float]]) -> None:
+        begun = time.monotonic()
+        for after, fault, chance in faults:
+            await asyncio.sleep(max(0.0, begun + after - time.monotonic()))
+            self._note(fault)
+            match fault:
+                case "kill capsuled":
+                    self._capsule.kill()
+                    self._capsule.start(wait=False)
+                case "kill containerd":
+                    with contextlib.suppress(AssertionError, ProcessLookupError):  # between two of them
+                        os.kill(self._capsule.containerd_pid(), signal.SIGKILL)
+                case "flush rules":
+                    self._site.run("nft", "flush", "ruleset")
+                case _:
+                    self._cut(chance)
+
+    def _cut(self, chance: float) -> None:
+        listed = self._site.run("ip", "-j", "link", "show", "type", "veth").stdout
+        links = sorted(one["ifname"] for one in json.loads(listed or "[]") if one)
+        if links:
+            self._site.run("ip", "link", "delete", links[int(chance * len(links))])
+
+    async def _quiet(self) -> None:
+        """Wait until the world is as it was wished. What is not by then is wrong."""
+        deadline, right, wrong = time.monotonic() + QUIET_S, 0, ["nothing could be looked at"]
+        while right < SETTLED_LOOKS:
+            try:
+                wrong = await asyncio.to_thread(self._judge.judge, [plot.wishes for plot in self._plots])
+                right = 0 if wrong else right + 1
+            except Unquiet as unquiet:
+                right, wrong = 0, [str(unquiet)]
+            if wrong and (time.monotonic() > deadline or _is_dead(self._capsule)):
+                self.outcome.wrong += wrong
+                self._note("NOT AS WISHED:\n" + "\n".join(wrong))
+                return
+            await asyncio.sleep(0.1)
+        self.outcome.quiet_moments += 1
+        self._note("quiet")
+
+    def _note(self, what: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {what}", file=self._trace)
+
+
+async def _rage(place: Site, capsule: Daemon, seed: int, operations: int) -> Outcome:
+    one = Storm(place, capsule, seed)  # made in the event loop that its channel belongs to
+    await one.rage(operations)
+    return one.outcome
+
+
+def _is_dead(capsule: Daemon) -> bool:
+    return capsule.process is None or capsule.process.poll() is not None
+
+
+def _left_over(place: Site, capsule: Daemon) -> list[str]:
+    """Of a capsule that was halted, nothing is left but its state."""
+    subprocess.run(
+        [*place.inside, BIN / "capsuled", "--state", capsule.state, "--halt"], capture_output=True, check=True
+    )
+    run = hosted(capsule.state).run
+    return [f"{run} is left after the halt"] if run.exists() else []
+
+
+def storm(seed: int, operations: int, keep: Path | None = None) -> Outcome:
+    """Run one. What is left of a bad one is copied to `keep`."""
+    with site() as place, daemon(inside=place.inside) as capsule:
+        capsule.push_image()
+        outcome = asyncio.run(_rage(place, capsule, seed, operations))
+        capsule.stop()
+        if not outcome.wrong:
+            report = asyncio.run(verify_apart(capsule.state / "journal"))
+            outcome.wrong += [finding.problem for finding in report.findings]
+            outcome.wrong += _left_over(place, capsule)
+        if outcome.wrong and keep is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            for part in ("trace", "out"):
+                (keep / part).write_text((capsule.scratch / part).read_text())
+            for part in ("journal", "logs"):
+                capsule.copy_out(part, keep)
+        return outcome

@@ -1,0 +1,124 @@
+"""What the operators were promised, and by which rules: the oracle. Shares no code with admission, fold and planner.
+
+Operations on one plot (a volume and the workloads that may mount it) come one after another, so that each is either
+right or wrong to be refused; plots are at work side by side.
+"""
+
+from dataclasses import dataclass, field
+
+Lines = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A mapping as it was acknowledged; `host_port` is 0 before the machine has chosen one."""
+
+    protocol: str
+    host_port: int
+    container_port: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a workload is to run. `token` tells it from every other; `disk` is the volume's name, or empty."""
+
+    token: str
+    bridged: bool
+    ports: tuple[Port, ...] = ()
+    disk: str = ""
+
+
+@dataclass
+class WorkloadWish:
+    """A workload that exists. `incarnation` is of the volume that it was applied on."""
+
+    program: Program
+    running: bool = True
+    address: str = ""
+    incarnation: int = 0
+
+
+@dataclass
+class DiskWish:
+    """A volume that exists. `lines` is what it held when all was quiet; a snapshot's None is content nobody looked at."""
+
+    incarnation: int
+    size_mib: int
+    lines: Lines = ()
+    snapshots: dict[str, Lines | None] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Wishes:
+    """One plot's. `calm` while nothing was done to it since all was quiet: then the volume holds what it held."""
+
+    workloads: dict[str, WorkloadWish] = field(default_factory=dict)
+    disks: dict[str, DiskWish] = field(default_factory=dict)
+    incarnations: int = 0
+    calm: bool = False
+
+    # --- rules: why an operation must be refused; empty when it must not -----------------------------------------
+
+    def against_running(self, name: str, program: Program) -> str:
+        """One that shall run beside the others."""
+        for other, wish in self.workloads.items():
+            if other != name and wish.running and program.disk and wish.program.disk == program.disk:
+                return f"{other} mounts {program.disk}"
+        return ""
+
+    def against_apply(self, name: str, program: Program) -> str:
+        """A declaration."""
+        if program.disk and program.disk not in self.disks:
+            return f"there is no volume {program.disk}"
+        for other, wish in self.workloads.items():
+            theirs = {(port.protocol, port.host_port) for port in wish.program.ports}
+            if other != name and theirs & {(port.protocol, port.host_port) for port in program.ports}:
+                return f"{other} has a host port of it"
+        return self.against_running(name, program)
+
+    def against_resize(self, disk: str, size_mib: int) -> str:
+        """Volumes only grow, and only while nothing shall run on them."""
+        if size_mib < self.disks[disk].size_mib:
+            return "it would shrink"
+        users = [wish for wish in self.workloads.values() if wish.running and wish.program.disk == disk]
+        return "it is used" if users and size_mib > self.disks[disk].size_mib else ""
+
+    def mounts(self, disk: str) -> bool:
+        """Whether anybody's declaration names it."""
+        return any(wish.program.disk == disk for wish in self.workloads.values())
+
+    # --- what an acknowledgement means ---------------------------------------------------------------------------
+
+    def applied(self, name: str, program: Program, address: str) -> None:
+        """It shall run, on the volume that has the name now."""
+        disk = self.disks.get(program.disk)
+        incarnation = 0 if disk is None else disk.incarnation
+        if disk is not None:
+            disk.written.add(program.token)
+        self.workloads[name] = WorkloadWish(program, True, address, incarnation)
+
+    def disk_created(self, name: str, size_mib: int) -> None:
+        """An empty one, and another than all before."""
+        self.incarnations += 1
+        self.disks[name] = DiskWish(self.incarnations, size_mib)
+
+    def snapshot_taken(self, disk: str, label: str) -> None:
+        """Of what it holds now."""
+        self.disks[disk].snapshots[label] = self.disks[disk].lines if self.calm else None
+
+    def restored(self, disk: str, label: str, safety: str) -> None:
+        """It holds again what it held; what it held until now is kept."""
+        self.snapshot_taken(disk, safety)
+        self.disks[disk].lines = self.disks[disk].snapshots[label] or ()
+
+    # --- what must be so -----------------------------------------------------------------------------------------
+
+    def lives(self, wish: WorkloadWish) -> bool:
+        """Whether it can run: not on a volume that is gone, nor on another of its name."""
+        disk = self.disks.get(wish.program.disk)
+        return wish.running and (not wish.program.disk or (disk is not None and disk.incarnation == wish.incarnation))
+
+    def holder(self, disk: str) -> WorkloadWish | None:
+        """Who runs on the volume."""
+        return next((wish for wish in self.workloads.values() if wish.program.disk == disk and self.lives(wish)), None)
