@@ -43,7 +43,7 @@ bench: venv packages peers ## every figure, as ratios in one run; also in build/
 	$(PYTHON) -m bench
 
 .PHONY: bench-faults
-bench-faults: venv packages ## 500 kills under load, 200 power cuts
+bench-faults: venv packages ## kills under load, power cuts, storms: 500, 300 and 900
 	$(PYTHON) -m bench.faults
 
 .PHONY: stubs

@@ -95,7 +95,7 @@ def touch(machine: Machine, header: Header, before: Workload | None, after: Work
 
 
 def _is_kept(machine: Machine, but: str) -> bool:
-    """Whether another workload than `but` stays on the bridge. With the last one that leaves, it may be going just now."""
+    """Whether another workload than `but` stays on the bridge. With the last one it goes, perhaps just now."""
     return any(
         workload.address and is_bridged(workload) and workload.desired != "deleting"
         for name, workload in machine.workloads.items()

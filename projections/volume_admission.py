@@ -166,7 +166,11 @@ def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
     restore = VolumeRestoreRequested(volume.name, volume.uid, found.uid)
     if not call.safety_label:
         return (restore,)
-    return (SnapshotRequested(volume.name, volume.uid, call.safety_label, safety=True), restore)
+    # Two restores within a second are proposed the same label.
+    taken = {one.label for one in volume.snapshots}
+    labels = (call.safety_label, *(f"{call.safety_label}-{number}" for number in range(2, len(taken) + 3)))
+    safety = next(label for label in labels if label not in taken)
+    return (SnapshotRequested(volume.name, volume.uid, safety, safety=True), restore)
 
 
 # --- as parts of an apply ----------------------------------------------------------------------------------------

@@ -32,10 +32,12 @@ class _Volumes:
         self._engine = engine
         self._driver = driver
 
-    async def _call(self, intent: intents.VolumeIntent, context: Any, method: str, request: Any) -> None:
+    async def _call(self, intent: intents.VolumeIntent, context: Any, method: str, request: Any) -> int:
+        """The entry of its first event, which is the same when the call is repeated with its id."""
         outcome = await self._engine.call(intent, caller_of(context, method, request))
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
+        return outcome.seq + 1
 
     async def _until(self, name: str, uid: int, done: Callable[[Volume | None], bool], seconds: float) -> Machine:
         """The state in which the incarnation is `done`. What stands in its way ends the call; the wish stays."""
@@ -105,8 +107,9 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         """Answers when nothing is left. What does not exist is deleted."""
         before = self._engine.machine.volumes.get(request.name)
         intent = intents.DeleteVolume(request.name, request.force)
-        await self._call(intent, context, "VolumeService.Delete", request)
-        if before is not None:
+        first = await self._call(intent, context, "VolumeService.Delete", request)
+        # A repeated call may meet a later volume of the same name, which nobody asked to delete.
+        if before is not None and before.uid < first:
             await self._until(request.name, before.uid, lambda volume: volume is None, WAIT_S)
         return pb.VolumeDeleteResponse()
 
@@ -125,11 +128,12 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
     async def Take(self, request: pb.SnapshotTakeRequest, context: Any) -> pb.Snapshot:
         """Answers when it is taken."""
         volume = self._existing(request.volume)
-        label = request.name or _label("snap")
-        intent = intents.TakeSnapshot(request.volume, label)
-        await self._call(intent, context, "SnapshotService.Take", request)
-        machine = await self._until(request.volume, volume.uid, lambda one: _has_taken(one, label), LONG_WAIT_S)
-        taken = next(one for one in machine.volumes[request.volume].snapshots if one.label == label)
+        intent = intents.TakeSnapshot(request.volume, request.name or _label("snap"))
+        uid = await self._call(intent, context, "SnapshotService.Take", request)
+        machine = await self._until(request.volume, volume.uid, lambda one: _has_taken(one, uid), LONG_WAIT_S)
+        taken = _snapshot_of(machine.volumes.get(request.volume), uid)
+        if taken is None:
+            refuse("NOT_FOUND", "SNAPSHOT_NOT_FOUND", "the snapshot was taken, and has been deleted since", "name")
         return await self._snapshot(machine.volumes[request.volume], taken)
 
     async def _snapshot(self, volume: Volume, snapshot: Snapshot) -> pb.Snapshot:
@@ -153,13 +157,13 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
     async def Restore(self, request: pb.SnapshotRestoreRequest, context: Any) -> pb.SnapshotRestoreResponse:
         """Answers when the content is the snapshot's; what was stopped for it is starting again."""
         volume = self._existing(request.volume)
-        safety = _label("before-restore")
-        intent = intents.RestoreVolume(request.volume, request.name, safety)
+        intent = intents.RestoreVolume(request.volume, request.name, _label("before-restore"))
         machine = self._engine.machine
         users = [name for name in users_of(machine, volume.name) if machine.workloads[name].desired == "running"]
-        await self._call(intent, context, "SnapshotService.Restore", request)
+        uid = await self._call(intent, context, "SnapshotService.Restore", request)
+        safety = _snapshot_of(self._engine.machine.volumes.get(request.volume), uid)
         await self._until(request.volume, volume.uid, lambda one: one is None or not one.restoring, LONG_WAIT_S)
-        return pb.SnapshotRestoreResponse(safety=safety, restarted=users)
+        return pb.SnapshotRestoreResponse(safety="" if safety is None else safety.label, restarted=users)
 
     async def Delete(self, request: pb.SnapshotDeleteRequest, context: Any) -> pb.SnapshotDeleteResponse:
         """Answers when it is gone."""
@@ -178,8 +182,14 @@ def _has(volume: Volume | None, label: str) -> bool:
     return volume is not None and any(one.label == label for one in volume.snapshots)
 
 
-def _has_taken(volume: Volume | None, label: str) -> bool:
-    return volume is None or any(one.label == label and one.taken for one in volume.snapshots)
+def _snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:
+    return None if volume is None else next((one for one in volume.snapshots if one.uid == uid), None)
+
+
+def _has_taken(volume: Volume | None, uid: int) -> bool:
+    """Taken, or not to be had any more."""
+    snapshot = _snapshot_of(volume, uid)
+    return snapshot is None or snapshot.taken
 
 
 def _label(what: str) -> str:

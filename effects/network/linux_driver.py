@@ -74,7 +74,7 @@ class LinuxNetwork:
     # --- the protocol --------------------------------------------------------------------------------------------
 
     async def observe(self) -> tuple[Link, ...]:
-        """See the protocol. A namespace without a link is left: somebody may be at work in it, and gets its link back."""
+        """See the protocol. A namespace without a link is left: somebody may be at work in it, and gets one again."""
         return await self._on_thread(self._observe)
 
     def _observe(self) -> tuple[Link, ...]:

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import Parse
 
-from capsule.v1 import machine_pb2, machine_pb2_grpc, workload_pb2_grpc
+from capsule.v1 import machine_pb2, machine_pb2_grpc, volume_pb2, volume_pb2_grpc, workload_pb2_grpc
 from capsule.v1 import workload_pb2 as pb
 from tests.support.daemon import SERVE, Daemon, manifest
 
@@ -89,3 +89,22 @@ def test_an_id_is_remembered_over_a_restart_of_the_daemon(capsule: Daemon, chann
     with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as fresh:
         assert machine_pb2_grpc.MachineServiceStub(fresh).ApplyAll(request("kept"), metadata=called("apply-4")) == first
     capsule.good("delete", "kept", "--yes")
+
+
+def test_calls_on_volumes_are_answered_again_as_they_were(capsule: Daemon, channel: grpc.Channel) -> None:
+    volumes: Any = volume_pb2_grpc.VolumeServiceStub(channel)
+    snapshots: Any = volume_pb2_grpc.SnapshotServiceStub(channel)
+    capsule.good("volume", "create", "repeated", "16MiB")
+    take = volume_pb2.SnapshotTakeRequest(volume="repeated")
+    taken = snapshots.Take(take, metadata=called("take-1"))
+    restore = volume_pb2.SnapshotRestoreRequest(volume="repeated", name=taken.name)
+    safeties = [snapshots.Restore(restore, metadata=called(f"restore-{number}")).safety for number in range(3)]
+    assert len(set(safeties)) == 3, "also within a second each has a name of its own"
+    assert snapshots.Restore(restore, metadata=called("restore-0"), timeout=10).safety == safeties[0]
+    assert snapshots.Take(take, metadata=called("take-1"), timeout=10).name == taken.name
+    delete = volume_pb2.VolumeDeleteRequest(name="repeated")
+    volumes.Delete(delete, metadata=called("delete-volume"))
+    capsule.good("volume", "create", "repeated", "16MiB")
+    volumes.Delete(delete, metadata=called("delete-volume"), timeout=10)
+    capsule.good("volume", "get", "repeated")
+    capsule.good("volume", "delete", "repeated", "--yes")

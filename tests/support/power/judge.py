@@ -26,6 +26,7 @@ from journal.writer import Journal
 from projections.state import Machine
 from projections.views import state_hash
 from tests.support.power.disk import Damage, powered_on
+from tests.support.power.ledger import lines
 from tests.support.power.life import KEY
 
 
@@ -61,9 +62,9 @@ def judge(directory: Path, ledger: Path, acknowledged: int) -> Verdict:
 
 
 def _promises(ledger: Path, acknowledged: int) -> tuple[dict[int, dict[str, Any]], list[dict[str, Any]]]:
-    lines = [msgspec.json.decode(line) for line in ledger.read_bytes().splitlines()]
-    ends = {line["end"]: line for line in lines if "end" in line}
-    return ends, [line for line in lines if line.get("ack", acknowledged + 1) <= acknowledged]
+    written = lines(ledger)
+    ends = {line["end"]: line for line in written if "end" in line}
+    return ends, [line for line in written if line.get("ack", acknowledged + 1) <= acknowledged]
 
 
 def _missing(reader: Reader, answers: list[dict[str, Any]]) -> list[str]:

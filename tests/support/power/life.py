@@ -10,14 +10,11 @@ does not find that out proves nothing.
 
 import argparse
 import asyncio
-import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import lmdb
-import msgspec
 from msgspec.structs import replace
 
 from capsuled.engine import Caller, Engine
@@ -36,34 +33,12 @@ from projections.observations import SeenRun, observe_run
 from projections.refusals import Refusal
 from projections.state import Machine
 from projections.views import state_hash
+from tests.support.power.ledger import Ledger
 from tests.support.story import declared
 
 KEY = b"k" * 32
 NAMES = ("web", "db", "job", "cache", "queue", "mail")
 SNAPSHOT_CALLS = 150
-
-
-class Ledger:
-    """What was promised, kept where the power stays on."""
-
-    def __init__(self, path: Path, acks: Path) -> None:
-        self._file = path.open("ab", buffering=0)
-        with acks.open("r+b") as counter:
-            self._counter = mmap.mmap(counter.fileno(), 8)
-        self._count = 0
-
-    def handed_over(self, seq: int, link: bytes, machine: Machine) -> None:
-        """A batch that ends at `seq` is on its way: on the disk there is all of it, or nothing."""
-        self._put({"end": seq, "hash": state_hash(machine), "link": link.hex()})
-
-    def answered(self, seq: int, call_id: str) -> None:
-        """A call was answered."""
-        self._count += 1
-        self._put({"ack": self._count, "seq": seq, "id": call_id})
-        self._counter[:8] = self._count.to_bytes(8, "little")
-
-    def _put(self, line: dict[str, Any]) -> None:
-        self._file.write(msgspec.json.encode(line) + b"\n")
 
 
 class Operators:
@@ -103,7 +78,7 @@ class Operators:
         outcome = await self._engine.call(intent, Caller(LOCAL, type(intent).__name__, call_id, call_id))
         if isinstance(outcome, Refusal):
             return
-        self._ledger.answered(outcome.seq, call_id)
+        self._ledger.answered(seq=outcome.seq, id=call_id)
         self._happen(name, outcome.seq)
 
     def _apply(self, name: str) -> Apply:
@@ -140,7 +115,8 @@ class NotedEngine(Engine):
         """See Engine."""
         entries = super().commit(drafts, reserved)
         head = self._journal.head
-        self._ledger.handed_over(head.seq, head.hash, self.machine)
+        # A batch that ends here is on its way: on the disk there is all of it, or nothing.
+        self._ledger.note(end=head.seq, hash=state_hash(self.machine), link=head.hash.hex())
         return entries
 
 

@@ -23,7 +23,7 @@ KINDS = {
 # The volume's history has a line for each program that ran on it; the page says which one serves. A restarted program
 # adds none: how often it is started the storm decides.
 SCRIPT = """trap 'exit 0' TERM
-if [ -d /disk ]; then [ "$(tail -n 1 /disk/lines 2>/dev/null)" = "$0" ] || echo "$0" >> /disk/lines; sync; fi
+if [ -d /disk ]; then [ "$(tail -n 1 /disk/lines 2>/dev/null)" = "$0" ] || echo "$0" >> /disk/lines; sync /disk/lines; fi
 mkdir -p /tmp/www; echo "$0" > /tmp/www/index.html; httpd -p 80 -h /tmp/www
 while :; do sleep 3600 & wait $!; done"""
 

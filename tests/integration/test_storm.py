@@ -1,0 +1,13 @@
+"""A storm on the real machine: the share of `make bench-faults` that always runs."""
+
+import pytest
+
+from tests.support.storm.trial import storm
+
+pytestmark = pytest.mark.real
+
+
+def test_after_a_storm_of_operations_and_faults_the_world_is_as_it_was_wished_and_nothing_else() -> None:
+    outcome = storm(seed=1, operations=90)
+    assert outcome.wrong == []
+    assert outcome.operations == 90 and outcome.faults >= 10 and outcome.quiet_moments >= 10
