@@ -196,17 +196,18 @@ class ContainerdDriver:
         try:
             mounts = await prepared(self._connection, key, rootfs.chain_id, labels, self._metadata)
         except grpc.aio.AioRpcError as error:
-            if error.code() == _EXISTS:
-                with tolerated():
-                    asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
-                    return (await snapshots.Mounts(asked, metadata=self._metadata)).mounts
             if error.code() == _NO_SUCH:
                 self._images.forget(run.image)
                 raise ImageMissing(
                     f"the layers of {run.image} are not in the image cache: push the image again"
                 ) from error
-            raise translated(error) from error
+            if error.code() != _EXISTS:
+                raise translated(error) from error
+            with tolerated():
+                asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
+                mounts = (await snapshots.Mounts(asked, metadata=self._metadata)).mounts
         if run.revision != run.uid:
+            # Also where this revision's was there: the try that made it may have been cut before it came to this.
             await self._drop_layers(run.name, run.uid, keep=key)
         return mounts
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from containerdapi import snapshots_pb2
 from effects.containers.protocol import ContainerRun
@@ -80,6 +81,11 @@ async def start(made: Runtime, run: ContainerRun) -> Any:
     return await made.containers.ensure_running(run)
 
 
+async def change(made: Runtime, run: ContainerRun) -> Any:
+    """A start that finds the writable layer of an earlier revision."""
+    return await made.containers.ensure_running(run)
+
+
 async def stop(made: Runtime, run: ContainerRun) -> Any:
     return await made.containers.stop(run.name, run.uid, run.run, grace_ms=0)
 
@@ -94,7 +100,7 @@ async def snapshots_of(made: Runtime, run: ContainerRun) -> list[str]:
     return [info.name async for page in pages for info in page.info]
 
 
-@pytest.mark.parametrize("operation", [start, stop, remove])
+@pytest.mark.parametrize("operation", [start, change, stop, remove])
 def test_an_operation_that_a_death_cut_anywhere_comes_to_the_same_end(operation: Operation) -> None:
     async def main() -> None:
         async with asyncio.timeout(120), runtime() as made:
@@ -102,9 +108,13 @@ def test_an_operation_that_a_death_cut_anywhere_comes_to_the_same_end(operation:
             behind = 0
             while True:
                 behind += 1
-                run = ContainerRun("web", 6 + behind, 7, 1, image.platform_digest, command=SERVE)
+                run = ContainerRun("web", 6 + behind, 1_000, 1, image.platform_digest, command=SERVE)
                 bind(made, Fate())
-                if operation is not start:
+                if operation is change:
+                    before = replace(run, revision=run.uid, run=run.run + 1)
+                    await start(made, before)
+                    await made.containers.remove_run(before.name, before.uid, before.run)
+                elif operation is not start:
                     await start(made, run)
                 fate = Fate(behind)
                 bind(made, fate)
@@ -120,8 +130,9 @@ def test_an_operation_that_a_death_cut_anywhere_comes_to_the_same_end(operation:
 async def judge(made: Runtime, run: ContainerRun, operation: Operation, outcome: Any) -> None:
     """What must be so after each operation; then nothing is left."""
     seen = await made.containers.observe()
-    if operation is start:
+    if operation in (start, change):
         assert seen == (outcome,) and outcome.status == "running" and len(shims_of(made)) == 1
+        assert len(await snapshots_of(made, run)) == 1, "of this revision alone"
     elif operation is stop:
         assert outcome is not None and (outcome.status, outcome.exit_code) == ("stopped", 137)
     await done(made, remove, run)
