@@ -1,7 +1,8 @@
 """What a role may ask for beyond its methods: fields that are root on the machine by another name. Pure.
 
 It is judged on what would be declared, not on the message that asked for it, so every way to declare a workload meets
-the same rule; and on what a workload is, so that an exec into a privileged container needs what declaring it needs.
+the same rule; and on what a workload is, as declared and as it still runs, so that an exec into a privileged container
+needs what declaring it needs.
 """
 
 from collections.abc import Mapping
@@ -86,7 +87,14 @@ def permit_inside(role: str, machine: Machine, name: str) -> Refusal | None:
     if may(role, "admin") or workload is None:
         return None
     fields = root_fields(workload.spec)
-    return _denied(role, f"{name} is root on the machine by another name", fields) if fields else None
+    if fields:
+        return _denied(role, f"{name} is root on the machine by another name", fields)
+    run = workload.run
+    if run is None or run.spec is None or run.cleaned:
+        return None
+    fields = root_fields(run.spec)
+    what = f"what still runs of {name} is from before it was changed, and is root on the machine by another name"
+    return _denied(role, what, fields) if fields else None
 
 
 def _denied(role: str, what: str, fields: tuple[str, ...]) -> Refusal:

@@ -26,7 +26,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `again`: its end is to be followed by another run; `gave_up`: it is not, only because that was tried too often.
     `cleaned`: the runtime holds nothing of it any more. `oom`: it was killed for want of memory; `oom_kills`: so many
-    of its processes were; `unexecutable`: why it never became the command.
+    of its processes were; `unexecutable`: why it never became the command. `spec`: what it was started from, once the
+    workload is declared otherwise; until then it is the workload's own.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     oom_kills: int = 0
     memory_limit_bytes: int = 0
     unexecutable: str = ""
+    spec: ContainerSpec | None = None
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

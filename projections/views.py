@@ -111,7 +111,7 @@ _MORE_2: Fields = {
     "VolumeMount": ("volume_uid",),
     "Network": ("changed_seq", "ensured_seq"),
     "PortMapping": ("host_address",),
-    "Run": ("gave_up", "oom_kills", "memory_limit_bytes", "unexecutable"),
+    "Run": ("gave_up", "oom_kills", "memory_limit_bytes", "unexecutable", "spec"),
     "Workload": ("address", "attached", "asked", "pulling", "last_run", "pause", "pause_until_wall"),
     "RestartPolicy": ("max_attempts",),
     "Resources": ("cpu_millis", "cpu_shares", "memory_bytes", "swap_bytes", "pids"),

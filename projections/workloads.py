@@ -94,9 +94,12 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             address=item.address,
             asked=item.asked,
         )
-    revision, revisions = before.revision, before.revisions
+    revision, revisions, run = before.revision, before.revisions, before.run
     if item.changed:
         revision = header.seq
+        if run is not None and run.spec is None and not run.cleaned:
+            # It may go on for long: what replaces it has to be fetched first. Who may reach inside is judged by it.
+            run = replace(run, spec=before.spec)
         revisions = (*revisions, Revision(header.seq, item.container.image))[-REVISIONS_KEPT:]
     # An apply is the operator's fresh word: whatever back-off was running is over.
     return replace(
@@ -108,6 +111,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         desired=item.desired,
         revision=revision,
         revisions=revisions,
+        run=run,
         desired_seq=header.seq,
         streak=0,
         hold=None,

@@ -51,6 +51,8 @@ class Standing:
         self.rate = rate or Rate(burst=100_000)
         self.limits = limits
         self.address = ""
+        self.world = World(set())
+        self.registries = Registries()
         self.house: House
         self.doorway: Doorway
         self._loop = asyncio.new_event_loop()
@@ -137,10 +139,10 @@ class Standing:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         log_file.touch()
         engine = Engine(memory.journal or ClosedLog(memory.why), memory.machine, self.clock, frozenset())
-        world = World(set())
+        world = self.world
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
-        registry = TwinRegistry(Registries(), _at_once)
+        registry = TwinRegistry(self.registries, _at_once)
         images = TwinImages(cache, registry=registry)
         return House(
             layout=self.layout,

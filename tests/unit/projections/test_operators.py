@@ -5,16 +5,17 @@ import pytest
 
 from journal import specs
 from journal.events import DaemonStarted, OperatorEnrolled, OperatorRemoved, OperatorRoleChanged, OperatorsReset
-from journal.specs import ContainerSpec, HostBind
+from journal.specs import ContainerSpec, HostBind, ImagePin
 from projections.admission import Admitted
 from projections.enrolment import KEYS_MAX
-from projections.intents import AddKey, Adopt, Apply, ChangeRole, RemoveKey
+from projections.intents import AddKey, Adopt, Apply, ChangeRole, RemoveKey, Restart
 from projections.operators import CLAIM_NS
 from projections.refusals import Refusal
 from projections.rights import FIELDS, permit, permit_inside, root_fields
 from tests.support.story import PIN, SECOND, Story, declared
 
 KEY = "ab" * 32
+ABSENT = ImagePin("evil.example/slow:1", "sha256:" + "8" * 64, "sha256:" + "9" * 64)
 
 
 def started() -> Story:
@@ -186,3 +187,37 @@ def test_only_an_admin_reaches_into_a_workload_that_is_root_by_another_name() ->
     assert permit_inside("admin", story.machine, "host") is None
     verdict = permit_inside("operator", story.machine, "host")
     assert verdict is not None and verdict.reason == "ROLE_LACKS"
+
+
+def test_what_still_runs_as_root_is_an_admins_however_the_workload_is_declared_by_now() -> None:
+    story = started()
+    root = msgspec.structs.replace(declared("web"), spec=ContainerSpec(PIN, privileged=True))
+    story.apply(root)
+    story.converge()
+    for turn in ("plain", "plainer"):
+        # The image is nowhere to be had yet, so the old run goes on.
+        absent = msgspec.structs.replace(ABSENT, ref=f"evil.example/{turn}:1")
+        story.apply(msgspec.structs.replace(declared("web", pin=absent), image_ref=absent.ref))
+        assert story.next_goal("web") == "EnsureImage"
+        verdict = permit_inside("operator", story.machine, "web")
+        assert verdict is not None and verdict.fields == ("container.privileged",) and "still runs" in verdict.message
+        assert permit_inside("admin", story.machine, "web") is None
+    story.converge()
+    run = story["web"].run
+    assert run is not None and run.number == 2 and permit_inside("operator", story.machine, "web") is None
+    story.apply(root)
+    assert permit_inside("operator", story.machine, "web") is not None
+
+
+def test_a_run_keeps_the_spec_it_was_started_from_only_once_the_workload_has_another() -> None:
+    story = started()
+    story.apply(declared("web", "old"))
+    story.converge()
+    story.call(Restart("web"))
+    assert story["web"].run == msgspec.structs.replace(story["web"].run, spec=None)  # type: ignore[arg-type]
+    story.apply(declared("web", "new"))
+    run = story["web"].run
+    assert run is not None and run.spec is not None and run.spec.args == ("old",)
+    story.converge()
+    run = story["web"].run
+    assert run is not None and run.spec is None and story["web"].spec.args == ("new",)

@@ -1,0 +1,120 @@
+"""How far a role reaches over the network: into what runs as root, into what it opened before, into what it asks."""
+
+import queue
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from capsule.v1 import identity_pb2, identity_pb2_grpc, workload_pb2, workload_pb2_grpc
+from effects.containers.protocol import ContainerRun
+from effects.containers.twin import TwinContainer
+from effects.images.twin_image import TwinImage
+from journal.events import EffectStarted, WorkloadStarted
+from tests.conformance.client import Client, Key
+from tests.support.house import Standing, standing
+
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+ELSEWHERE = "evil.example/slow:1"
+
+
+class Shell:
+    """An exec that stays open and gives back what it is sent."""
+
+    def __init__(self, machine: "Machine", key: Key, name: str) -> None:
+        self._messages: queue.Queue[Any] = queue.Queue()
+        config = workload_pb2.WorkloadExecConfig(name=name, command=["cat"])
+        self._messages.put(workload_pb2.WorkloadExecClientMessage(config=config))
+        self._call = machine.workloads.Exec(iter(self._messages.get, None), metadata=machine.proof(key), timeout=30)
+
+    def says(self, text: bytes) -> bytes:
+        self._messages.put(workload_pb2.WorkloadExecClientMessage(stdin=text))
+        return next(iter(self._call)).stdout  # type: ignore[no-any-return]
+
+    def ending(self) -> tuple[grpc.StatusCode, str]:
+        """How it ended, without another word from here."""
+        with pytest.raises(grpc.RpcError) as caught:
+            next(iter(self._call))
+        return caught.value.code(), caught.value.details() or ""  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        self._messages.put(None)
+        self._call.cancel()
+
+
+class Machine:
+    """A house with an admin and an operator. `root` is what an admin declared and what runs: privileged."""
+
+    def __init__(self, house: Standing) -> None:
+        self.house = house
+        self.client = Client(house.address)
+        self.admin = Key()
+        self.client.adopt(self.admin)
+        self.workloads = workload_pb2_grpc.WorkloadServiceStub(self.client.channel)
+        self.identities = identity_pb2_grpc.IdentityServiceStub(self.client.channel)
+        self.operator = self.add(2)
+
+    def proof(self, key: Key) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {key.token(self.client.capsule_id)}"),)
+
+    def add(self, role: int) -> Key:
+        key = Key()
+        request = identity_pb2.KeyAddRequest(pubkey=key.public, name="more", role=role)  # type: ignore[arg-type]
+        self.identities.KeyAdd(request, metadata=self.proof(self.admin))
+        return key
+
+    def lower(self, key: Key, role: int) -> None:
+        request = identity_pb2.SetRoleRequest(kid=key.kid, role=role)  # type: ignore[arg-type]
+        operators = identity_pb2_grpc.OperatorServiceStub(self.client.channel)
+        operators.SetRole(request, metadata=self.proof(self.admin))
+
+    def apply(self, key: Key, name: str, image: str = "demo:1", dry: bool = False, **fields: Any) -> Any:
+        container = workload_pb2.ContainerSpec(image=image, command=["sh"], **fields)
+        workload = workload_pb2.Workload(name=name, container=container)
+        request = workload_pb2.WorkloadApplyRequest(workload=workload, dry_run=dry)
+        return self.workloads.Apply(request, metadata=self.proof(key))
+
+    def runs(self, name: str) -> None:
+        """The runner, which this house does not have, brings the workload to life."""
+
+        async def start() -> None:
+            engine, world = self.house.house.engine, self.house.world
+            workload = engine.machine.workloads[name]
+            uid, revision = workload.uid, workload.revision
+            begun = EffectStarted(effect="StartRun", name=name, uid=uid, run=1, revision=revision)
+            engine.record((begun, WorkloadStarted(name, uid, 1, revision, 4242)))
+            container = world.containers[name, uid, 1] = TwinContainer(ContainerRun(name, uid, revision, 1, "layer"))
+            world.start(container)
+            await engine.durable()
+
+        self.house.do(start)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with standing(tmp_path / "state") as house:
+        made = Machine(house)
+        yield made
+        made.client.close()
+
+
+def denial(call: Callable[[], Any]) -> str:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    assert caught.value.code() is DENIED, caught.value  # type: ignore[attr-defined]
+    return caught.value.details() or ""  # type: ignore[attr-defined]
+
+
+def test_a_harmless_spec_over_what_runs_as_root_opens_no_way_into_it(machine: Machine) -> None:
+    machine.apply(machine.admin, "web", privileged=True)
+    machine.runs("web")
+    assert "root on the machine" in Shell(machine, machine.operator, "web").ending()[1]
+    machine.house.registries.offer(ELSEWHERE, TwinImage((ELSEWHERE,), "sha256:" + "2" * 64, "sha256:" + "2" * 64))
+    machine.apply(machine.operator, "web", image=ELSEWHERE)
+    code, words = Shell(machine, machine.operator, "web").ending()
+    assert code is DENIED and "still runs of web" in words
+    shell = Shell(machine, machine.admin, "web")
+    assert shell.says(b"inside") == b"inside"
+    shell.close()
