@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from capsuled.denials import Denials
 from capsuled.engine import Caller, Engine
-from capsuled.live import LiveStreams
+from capsuled.live import LiveStreams, taken_back
 from capsuled.replays import ReplayGuard
 from capsuled.roles import INSIDE, Rule, rule_of
 from capsuled.rpc import Refused, abort, caller_of, drained, refuse, status_of_error
@@ -60,6 +60,10 @@ class Door(Protocol):
         """Who calls. Raises Denied."""
         ...
 
+    def confirm(self, session: Session, rule: Rule) -> None:
+        """Raises Denied when he who was let in has lost his right since: a client may send its message late."""
+        ...
+
 
 class LocalDoor:
     """The unix socket: its mode says who may open it. The login name is what the client says: unverified."""
@@ -71,6 +75,9 @@ class LocalDoor:
             login=str(metadata.get("capsule-login", ""))[:LOGIN_CHARS],
             call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
         )
+
+    def confirm(self, session: Session, rule: Rule) -> None:
+        """Nobody takes anything from the machine's own admin."""
 
 
 class NetworkDoor:
@@ -106,6 +113,14 @@ class NetworkDoor:
             )
             raise Denied(refused("PERMISSION_DENIED", "ROLE_LACKS", message), session.actor, session=session)
         return session
+
+    def confirm(self, session: Session, rule: Rule) -> None:
+        """The key is still enrolled, and its role suffices still."""
+        if rule.role != "open":
+            operator = self._operators().get(session.actor.id)
+            lost = taken_back(session.actor.role, operator.role if operator else "", rule)
+            if lost is not None:
+                raise Denied(lost, session.actor, session=session)
 
     def _proven(self, authorization: str) -> tuple[Operator, str, int]:
         token = read(authorization)
@@ -216,8 +231,12 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
     def counted(self, session: Session, rule: Rule) -> Any:
         """The stream of a key can be cut; the machine's own socket has no key."""
-        kid = session.actor.id
-        return contextlib.nullcontext() if session.actor == LOCAL else self._live.opened(kid, rule)
+        actor = session.actor
+        return contextlib.nullcontext() if actor == LOCAL else self._live.opened(actor.id, actor.role, rule)
+
+    def confirm(self, session: Session, rule: Rule) -> None:
+        """Raises Denied when the caller has lost his right since he was let in."""
+        self._door.confirm(session, rule)
 
 
 class _Entered:
@@ -247,6 +266,7 @@ class _Entered:
         CURRENT.set(replace(self._session, peer=address_of(context)))
 
     def _read(self, raw: bytes) -> Any:
+        self._interceptor.confirm(self._session, self._rule)
         deserialize = self._handler.request_deserializer
         if deserialize is None:
             return raw

@@ -1,4 +1,8 @@
-"""Open streams by the key that opened them: removing a key, or lowering its role, cuts what it has no right to."""
+"""Open streams by the key that opened them: removing a key ends them all, lowering its role what acts or is too much.
+
+What acts ends at any lowering: what it was let in to, for example a shell in a privileged workload, may have taken more
+than its method does.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,10 +14,22 @@ from projections.rights import may
 
 
 class _Stream:
-    def __init__(self, task: "asyncio.Task[object]", rule: Rule) -> None:
+    def __init__(self, task: "asyncio.Task[object]", role: str, rule: Rule) -> None:
         self.task = task
+        self.role = role
         self.rule = rule
         self.cut: Refusal | None = None
+
+
+def taken_back(held: str, role: str, rule: Rule) -> Refusal | None:
+    """Why a call that came in under the role `held` may not go on now that its key has `role` (empty: it is no key any
+    more), or None."""
+    if rule.role == "open" or not role:
+        return refused("UNAUTHENTICATED", "KEY_REMOVED", "this key was removed while the call was under way")
+    if may(role, rule.role) and not (rule.acts and not may(role, held)):
+        return None
+    message = f"this key was lowered from {held} to {role} while the call was under way: call again"
+    return refused("PERMISSION_DENIED", "ROLE_LOWERED", message)
 
 
 class LiveStreams:
@@ -23,11 +39,12 @@ class LiveStreams:
         self._by_key: dict[str, set[_Stream]] = {}
 
     @contextmanager
-    def opened(self, kid: str, rule: Rule) -> Iterator[_Stream]:
-        """Count the current task as a stream of this key. Its `cut` says, on cancellation, why."""
+    def opened(self, kid: str, role: str, rule: Rule) -> Iterator[_Stream]:
+        """Count the current task as a stream of this key, whose role it came in under. Its `cut` says, on
+        cancellation, why."""
         task = asyncio.current_task()
         assert task is not None
-        stream = _Stream(task, rule)
+        stream = _Stream(task, role, rule)
         self._by_key.setdefault(kid, set()).add(stream)
         try:
             yield stream
@@ -38,17 +55,11 @@ class LiveStreams:
                 del self._by_key[kid]
 
     def cut(self, kid: str, role: str = "") -> int:
-        """End this key's streams that `role` (none, by default) does not suffice for. Returns how many."""
-        if role:
-            why = refused(
-                "PERMISSION_DENIED", "ROLE_LOWERED", f"this key is a {role}'s now, which does not suffice here"
-            )
-        else:
-            why = refused("UNAUTHENTICATED", "KEY_REMOVED", "this key was removed while the call was under way")
+        """End those of this key's streams that may not go on under `role` (none, by default). Returns how many."""
         ended = 0
         for stream in self._by_key.get(kid, ()):
-            needed = stream.rule.role
-            if stream.cut is None and (needed == "open" or not may(role, needed)):
+            why = None if stream.cut else taken_back(stream.role, role, stream.rule)
+            if why is not None:
                 stream.cut = why
                 stream.task.cancel()
                 ended += 1

@@ -1,6 +1,7 @@
 """How far a role reaches over the network: into what runs as root, into what it opened before, into what it asks."""
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,23 @@ class Machine:
         operators = identity_pb2_grpc.OperatorServiceStub(self.client.channel)
         operators.SetRole(request, metadata=self.proof(self.admin))
 
+    def silent(self, key: Key, method: str) -> Callable[[bytes], tuple[grpc.StatusCode, str]]:
+        """A call that is let in and has not said yet what it wants: what is returned says it, and hears the answer."""
+        said: queue.Queue[bytes | None] = queue.Queue()
+        call = self.client.channel.stream_stream(f"/capsule.v1.{method}", bytes, bytes)
+        answers = call(iter(said.get, None), metadata=self.proof(key), timeout=30)
+        while key.kid not in self.house.doorway.guard._keys:  # its token is noted at the door
+            time.sleep(0.01)
+
+        def say(message: bytes) -> tuple[grpc.StatusCode, str]:
+            said.put(message)
+            said.put(None)
+            with pytest.raises(grpc.RpcError) as caught:
+                list(answers)
+            return caught.value.code(), caught.value.details() or ""  # type: ignore[attr-defined]
+
+        return say
+
     def apply(self, key: Key, name: str, image: str = "demo:1", dry: bool = False, **fields: Any) -> Any:
         container = workload_pb2.ContainerSpec(image=image, command=["sh"], **fields)
         workload = workload_pb2.Workload(name=name, container=container)
@@ -118,3 +136,31 @@ def test_a_harmless_spec_over_what_runs_as_root_opens_no_way_into_it(machine: Ma
     shell = Shell(machine, machine.admin, "web")
     assert shell.says(b"inside") == b"inside"
     shell.close()
+
+
+def test_lowering_a_role_ends_the_shell_that_it_opened_as_an_admin(machine: Machine) -> None:
+    machine.apply(machine.admin, "root", privileged=True)
+    machine.runs("root")
+    second = machine.add(1)
+    shell = Shell(machine, second, "root")
+    assert shell.says(b"inside") == b"inside"
+    machine.lower(second, 2)
+    code, words = shell.ending()
+    assert code is DENIED and "lowered from admin to operator" in words
+    assert "root on the machine" in Shell(machine, second, "root").ending()[1]
+
+
+def test_lowering_a_role_ends_what_waits_to_say_what_it_wants(machine: Machine) -> None:
+    machine.apply(machine.admin, "root", privileged=True)
+    machine.runs("root")
+    second, third = machine.add(1), machine.add(1)
+    sent = [machine.silent(second, "WorkloadService/Exec"), machine.silent(third, "IdentityService/KeyAdd")]
+    machine.lower(second, 2)
+    machine.identities.KeyRemove(identity_pb2.KeyRemoveRequest(kid=third.kid), metadata=machine.proof(machine.admin))
+    config = workload_pb2.WorkloadExecConfig(name="root", command=["cat"])
+    message = workload_pb2.WorkloadExecClientMessage(config=config).SerializeToString()
+    code, words = sent[0](message)
+    assert code is DENIED and "lowered from admin to operator" in words
+    code, words = sent[1](identity_pb2.KeyAddRequest(pubkey=Key().public, name="back").SerializeToString())
+    assert code is grpc.StatusCode.UNAUTHENTICATED and "removed" in words
+    assert not [one for one in machine.house.house.engine.machine.operators.values() if one.name == "back"]
