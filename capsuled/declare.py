@@ -62,12 +62,18 @@ class Declarations:
             # Before anything is resolved: what was asked for then may not be there any more.
             return await self._result(answer, names)
         intent = await self._resolver.apply(
-            self._engine.machine, messages, volumes, expect_seq=expect_seq, pull=pull, dry=dry_run
+            self._engine.machine,
+            messages,
+            volumes,
+            role=caller.actor.role,
+            expect_seq=expect_seq,
+            pull=pull,
+            dry=dry_run,
         )
         if dry_run:
             if isinstance(intent, Refusal):
                 raise Refused(intent)
-            fork, events = self._preview(intent)
+            fork, events = self._preview(intent, caller.actor.role)
             concerned = {*names, *(volume.name for volume in volumes)}
             goals = tuple(goal for goal in plan(fork) if goal.name in concerned)
             return Result(fork, _outcomes(names, events), plan=goals, volumes=_volumes(events))
@@ -85,18 +91,18 @@ class Declarations:
         return Result(machine, _outcomes(names, events), outcome.seq, volumes=_volumes(events))
 
     async def preview(
-        self, messages: Sequence[pb.Workload], volumes: Sequence[DeclaredVolume] = (), *, pull: bool
+        self, messages: Sequence[pb.Workload], volumes: Sequence[DeclaredVolume] = (), *, role: str, pull: bool
     ) -> Machine:
-        """The state as it would be declared. Raises Refused."""
+        """The state as it would be if a caller of this role declared it. Raises Refused."""
         intent = await self._resolver.apply(
-            self._engine.machine, messages, volumes, expect_seq=None, pull=pull, dry=True
+            self._engine.machine, messages, volumes, role=role, expect_seq=None, pull=pull, dry=True
         )
         if isinstance(intent, Refusal):
             raise Refused(intent)
-        return self._preview(intent)[0]
+        return self._preview(intent, role)[0]
 
-    def _preview(self, intent: Apply) -> tuple[Machine, tuple[object, ...]]:
-        fork, verdict = self._engine.preview(intent)
+    def _preview(self, intent: Apply, role: str) -> tuple[Machine, tuple[object, ...]]:
+        fork, verdict = self._engine.preview(intent, role)
         if isinstance(verdict, Refusal):
             raise Refused(verdict)
         assert isinstance(verdict, Admitted)

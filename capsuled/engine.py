@@ -205,7 +205,7 @@ class Engine:
         return answer
 
     async def _decide(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
-        verdict = permit(caller.actor.role, intent) or admit(self.machine, intent, self.capabilities)
+        verdict = self._judge(self.machine, intent, caller.actor.role)
         names = _objects(intent)
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
@@ -217,6 +217,9 @@ class Engine:
         after = self.machine.fork() if isinstance(intent, Apply) else None
         await self.durable(entries[-1][0].seq)
         return Outcome(seq, verdict.events, machine=after)
+
+    def _judge(self, machine: Machine, intent: Intent, role: str) -> Admitted | Refusal:
+        return permit(role, intent) or admit(machine, intent, self.capabilities)
 
     def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
         accepted = CallAccepted(
@@ -283,10 +286,11 @@ class Engine:
             )
         return Outcome(record.seq, (), repeated=True)
 
-    def preview(self, intent: Intent) -> tuple[Machine, Admitted | Refusal]:
-        """What `intent` would lead to: a fork of the state. Nothing is written, woken or remembered."""
+    def preview(self, intent: Intent, role: str) -> tuple[Machine, Admitted | Refusal]:
+        """What `intent` would lead to if a caller of this role had it: a fork of the state. Nothing is written, woken
+        or remembered."""
         fork = self.machine.fork()
-        verdict = admit(fork, intent, self.capabilities)
+        verdict = self._judge(fork, intent, role)
         if isinstance(verdict, Admitted):
             for event in verdict.events:
                 fold(fork, self._imagined(fork, event), event)

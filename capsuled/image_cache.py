@@ -121,9 +121,9 @@ class ImageCache:
 
     # --- out -----------------------------------------------------------------------------------------------------
 
-    def would_remove(self, intent: RemoveImage | CollectImages) -> Removal:
-        """What the call would take out. Raises Refused."""
-        _, verdict = self._engine.preview(intent)
+    def would_remove(self, intent: RemoveImage | CollectImages, role: str) -> Removal:
+        """What the call would take out, if a caller of this role had it. Raises Refused."""
+        _, verdict = self._engine.preview(intent, role)
         if isinstance(verdict, Refusal):
             raise Refused(verdict)
         assert isinstance(verdict, Admitted)

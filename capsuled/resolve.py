@@ -20,6 +20,7 @@ from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.abilities import UNKNOWN, Abilities
 from projections.intents import Apply, Declared, DeclaredVolume
 from projections.refusals import Refusal, about, invalid, refused
+from projections.rights import permit
 from projections.state import Machine
 
 RESOLVE_S = 10.0
@@ -67,17 +68,24 @@ class Resolver:
         messages: Sequence[pb.Workload],
         volumes: Sequence[DeclaredVolume] = (),
         *,
+        role: str,
         expect_seq: int | None,
         pull: bool,
         dry: bool,
     ) -> Apply | Refusal:
-        """The intent, or what is wrong with the request. `dry`: hash env values, but keep nothing."""
+        """The intent, or what is wrong with the request. `dry`: hash env values, but keep nothing.
+
+        Nothing is looked at for a caller whose role does not suffice: what is there is the answer to a question, too.
+        """
         parsed: list[Parsed] = []
         for message in messages:
             one = parse_workload(message)
             if isinstance(one, Refusal):
                 return about(message.name, one) if len(messages) > 1 else one
             parsed.append(one)
+        denied = permit(role, Apply(tuple(one.declared for one in parsed)))
+        if denied is not None:
+            return denied
         pins = await asyncio.gather(*(self._pin(machine, one.declared, pull) for one in parsed))
         declared: list[Declared] = []
         for one, pin in zip(parsed, pins, strict=True):

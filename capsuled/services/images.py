@@ -112,9 +112,9 @@ class ImageCacheService(ImageCacheServiceServicer):
     async def _remove(
         self, intent: RemoveImage | CollectImages, request: Any, context: Any, method: str
     ) -> image_cache_pb2.ImageRemoval:
-        if request.dry_run:
-            return _removal(self._cache.would_remove(intent))
         caller = caller_of(context, f"ImageCacheService.{method}", request)
+        if request.dry_run:
+            return _removal(self._cache.would_remove(intent, caller.actor.role))
         return _removal(await self._cache.remove(intent, caller))
 
 

@@ -50,7 +50,10 @@ class MachineService(MachineServiceServicer):
     async def Diff(self, request: pb.DiffRequest, context: Any) -> pb.DiffResponse:
         """Field by field; a dry run, so nothing is written."""
         before, volumes = dict(self._engine.machine.workloads), dict(self._engine.machine.volumes)
-        after = await self._declarations.preview(list(request.workloads), _declared(request.volumes), pull=request.pull)
+        role = caller_of(context, "MachineService.Diff").actor.role
+        after = await self._declarations.preview(
+            list(request.workloads), _declared(request.volumes), role=role, pull=request.pull
+        )
         return pb.DiffResponse(
             changes=[
                 pb.FieldChange(name=message.name, op=op, path=path, old=old, new=new)

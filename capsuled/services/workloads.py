@@ -91,7 +91,7 @@ class WorkloadService(WorkloadServiceServicer):
         """Answers when nothing is left."""
         if request.dry_run:
             return pb.WorkloadDeleteResponse(
-                plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request))))
+                plan=plan_messages(self._planned(intents.Delete(request.name, _expected(request)), context))
             )
         outcome = await self._call(intents.Delete(request.name, _expected(request)), context, "Delete", request)
         workload = self._engine.machine.workloads.get(request.name)
@@ -115,7 +115,7 @@ class WorkloadService(WorkloadServiceServicer):
         """Remembered over reboots; with a journal that cannot write, an emergency stop that is not."""
         intent = intents.Stop(request.name, _expected(request))
         if request.dry_run:
-            return pb.WorkloadStopResponse(plan=plan_messages(self._planned(intent)))
+            return pb.WorkloadStopResponse(plan=plan_messages(self._planned(intent, context)))
         try:
             outcome = await self._call(intent, context, "Stop", request)
         except JournalError as error:
@@ -130,14 +130,14 @@ class WorkloadService(WorkloadServiceServicer):
         """The workload shall run."""
         intent = intents.Start(request.name, _expected(request))
         if request.dry_run:
-            return pb.WorkloadStartResponse(plan=plan_messages(self._planned(intent)))
+            return pb.WorkloadStartResponse(plan=plan_messages(self._planned(intent, context)))
         return pb.WorkloadStartResponse(seq=(await self._call(intent, context, "Start", request)).seq)
 
     async def Restart(self, request: pb.WorkloadRestartRequest, context: Any) -> pb.WorkloadRestartResponse:
         """A new run; the desired state stays."""
         intent = intents.Restart(request.name, _expected(request))
         if request.dry_run:
-            return pb.WorkloadRestartResponse(plan=plan_messages(self._planned(intent)))
+            return pb.WorkloadRestartResponse(plan=plan_messages(self._planned(intent, context)))
         return pb.WorkloadRestartResponse(seq=(await self._call(intent, context, "Restart", request)).seq)
 
     async def _call(self, intent: intents.Intent, context: Any, method: str, request: Any) -> Outcome:
@@ -146,8 +146,10 @@ class WorkloadService(WorkloadServiceServicer):
             raise Refused(outcome)
         return outcome
 
-    def _planned(self, intent: intents.Delete | intents.Stop | intents.Start | intents.Restart) -> tuple[Effect, ...]:
-        fork, verdict = self._engine.preview(intent)
+    def _planned(
+        self, intent: intents.Delete | intents.Stop | intents.Start | intents.Restart, context: Any
+    ) -> tuple[Effect, ...]:
+        fork, verdict = self._engine.preview(intent, caller_of(context, "").actor.role)
         if isinstance(verdict, Refusal):
             raise Refused(verdict)
         return plan_of(fork, (intent.name,))

@@ -9,7 +9,14 @@ from typing import Any
 import grpc
 import pytest
 
-from capsule.v1 import identity_pb2, identity_pb2_grpc, workload_pb2, workload_pb2_grpc
+from capsule.v1 import (
+    identity_pb2,
+    identity_pb2_grpc,
+    machine_pb2,
+    machine_pb2_grpc,
+    workload_pb2,
+    workload_pb2_grpc,
+)
 from effects.containers.protocol import ContainerRun
 from effects.containers.twin import TwinContainer
 from effects.images.twin_image import TwinImage
@@ -89,10 +96,12 @@ class Machine:
         return say
 
     def apply(self, key: Key, name: str, image: str = "demo:1", dry: bool = False, **fields: Any) -> Any:
-        container = workload_pb2.ContainerSpec(image=image, command=["sh"], **fields)
-        workload = workload_pb2.Workload(name=name, container=container)
-        request = workload_pb2.WorkloadApplyRequest(workload=workload, dry_run=dry)
+        request = workload_pb2.WorkloadApplyRequest(workload=_declared(name, image, fields), dry_run=dry)
         return self.workloads.Apply(request, metadata=self.proof(key))
+
+    def diff(self, key: Key, name: str, **fields: Any) -> Any:
+        request = machine_pb2.DiffRequest(workloads=[_declared(name, "demo:1", fields)])
+        return machine_pb2_grpc.MachineServiceStub(self.client.channel).Diff(request, metadata=self.proof(key))
 
     def runs(self, name: str) -> None:
         """The runner, which this house does not have, brings the workload to life."""
@@ -110,12 +119,27 @@ class Machine:
         self.house.do(start)
 
 
+def _declared(name: str, image: str, fields: dict[str, Any]) -> workload_pb2.Workload:
+    container = workload_pb2.ContainerSpec(image=image, command=["sh"], **fields)
+    return workload_pb2.Workload(name=name, container=container)
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     with standing(tmp_path / "state") as house:
         made = Machine(house)
         yield made
         made.client.close()
+
+
+ROOT: dict[str, dict[str, Any]] = {
+    "privileged": {"privileged": True},
+    "a path that is there": {"host_bind_paths": ["/etc"]},
+    "a path that is not there": {"host_bind_paths": ["/nowhere/at/all"]},
+    "a path that is not there, elsewhere inside": {
+        "host_binds": [workload_pb2.HostBind(source="/nowhere/at/all", mount_path="/x")]
+    },
+}
 
 
 def denial(call: Callable[[], Any]) -> str:
@@ -164,3 +188,35 @@ def test_lowering_a_role_ends_what_waits_to_say_what_it_wants(machine: Machine) 
     code, words = sent[1](identity_pb2.KeyAddRequest(pubkey=Key().public, name="back").SerializeToString())
     assert code is grpc.StatusCode.UNAUTHENTICATED and "removed" in words
     assert not [one for one in machine.house.house.engine.machine.operators.values() if one.name == "back"]
+
+
+@pytest.mark.parametrize("fields", ROOT.values(), ids=ROOT)
+def test_a_dry_run_and_a_diff_are_denied_what_the_call_is_and_tell_nothing_of_the_machine(
+    machine: Machine, fields: dict[str, Any]
+) -> None:
+    asked = [
+        lambda: machine.apply(machine.operator, "web", **fields),
+        lambda: machine.apply(machine.operator, "web", dry=True, **fields),
+        lambda: machine.diff(machine.operator, "web", **fields),
+    ]
+    said = {denial(call) for call in asked}
+    assert len(said) == 1 and "root on the machine" in said.pop()
+    assert machine.apply(machine.admin, "web", dry=True, privileged=True).plan
+
+
+def test_what_is_denied_is_looked_for_nowhere(machine: Machine) -> None:
+    asked: list[str] = []
+    registry = machine.house.house.registry
+    machine.house.do(lambda: _listening(registry, asked))
+    denial(lambda: machine.apply(machine.operator, "web", image="evil.example/other:1", privileged=True))
+    assert asked == []
+    with pytest.raises(grpc.RpcError):
+        machine.apply(machine.operator, "web", image="evil.example/other:1")
+    assert "resolve" in asked
+
+
+async def _listening(registry: Any, asked: list[str]) -> None:
+    async def step(point: str) -> None:
+        asked.append(point)
+
+    registry._step = step

@@ -41,7 +41,9 @@ class Place:
 
     def resolve(self, story: Story, ref: str = REF, pull: bool = False) -> Declared | Refusal:
         message = pb.Workload(name="web", container=pb.ContainerSpec(image=ref))
-        intent = asyncio.run(self._resolver.apply(story.machine, [message], expect_seq=None, pull=pull, dry=False))
+        intent = asyncio.run(
+            self._resolver.apply(story.machine, [message], role="admin", expect_seq=None, pull=pull, dry=False)
+        )
         return intent if isinstance(intent, Refusal) else intent.workloads[0]
 
 

@@ -41,7 +41,7 @@ def resolved(story: Story, *messages: pb.Workload) -> Apply | Refusal:
     cache = CacheWorld()
     cache.bring("docker.io/library/app:1", "sha256:" + "1" * 64)
     resolver = Resolver(TwinImages(cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
-    return asyncio.run(resolver.apply(story.machine, messages, expect_seq=None, pull=False, dry=False))
+    return asyncio.run(resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=False, dry=False))
 
 
 def applied(story: Story, message: pb.Workload) -> Admitted | Refusal:
