@@ -18,11 +18,14 @@ from msgspec.structs import replace
 
 from capsuled.denials import Denials
 from capsuled.engine import Caller, Engine
+from capsuled.limits import Limits
 from capsuled.live import LiveStreams, taken_back
 from capsuled.replays import ReplayGuard
+from capsuled.request_stream import RequestStream
 from capsuled.roles import INSIDE, Rule, rule_of
-from capsuled.rpc import Refused, abort, caller_of, drained, refuse, status_of_error
+from capsuled.rpc import Refused, abort, caller_of, refuse, status_of_error
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
+from capsuled.strangers import Strangers
 from capsuled.tokens import TokenRefused, check, read
 from journal.clock import Clock
 from journal.entry import LOCAL, SYSTEM, Actor
@@ -31,9 +34,6 @@ from journal.events import CallDenied
 from projections.refusals import Refusal, refused
 from projections.rights import may, permit_inside
 from projections.state import Operator
-
-PATIENCE_S = 10.0
-"""How long a caller whom nobody knows may take to send its one message."""
 
 CALL_ID_CHARS = 128
 LOGIN_CHARS = 64
@@ -155,7 +155,14 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Stands in one door."""
 
     def __init__(
-        self, door: Door, engine: Engine, denials: Denials, live: LiveStreams, note: Note, clock: Clock
+        self,
+        door: Door,
+        engine: Engine,
+        denials: Denials,
+        live: LiveStreams,
+        note: Note,
+        clock: Clock,
+        limits: Limits,
     ) -> None:
         self._door = door
         self._engine = engine
@@ -163,6 +170,8 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._live = live
         self._note = note
         self._clock = clock
+        self._limits = limits
+        self._strangers = Strangers(limits.strangers, limits.strangers_each)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """Let the call in to the handler that grpc found, or to one that denies it."""
@@ -175,11 +184,11 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         try:
             session = self._door.enter(method, rule, dict(details.invocation_metadata or ()))
         except Denied as denied:
-            return grpc.stream_stream_rpc_method_handler(self._deny(denied, method, handler.request_streaming))
+            return grpc.stream_stream_rpc_method_handler(self._deny(denied, method, handler))
         session = replace(session, began_ns=began_ns)
         return _Entered(self, handler, method, rule, session).handler()
 
-    def _deny(self, denied: Denied, method: str, streaming: bool) -> Callable[..., AsyncIterator[Any]]:
+    def _deny(self, denied: Denied, method: str, handler: Any) -> Callable[..., AsyncIterator[Any]]:
         async def deny(requests: Any, context: Any) -> AsyncIterator[Any]:
             session, refusal = denied.session, denied.refusal
             event = CallDenied(
@@ -192,12 +201,32 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 claimed=denied.claimed,
             )
             self._denials.note(event, denied.actor)
-            if streaming:
-                await drained(requests)
+            if handler.request_streaming:
+                stream = RequestStream(requests)
+                try:
+                    await self._hear_out(stream, handler.response_streaming, denied.actor, context)
+                finally:
+                    await stream.close()
             await abort(context, denied)
             yield b""
 
         return deny
+
+    async def _hear_out(self, stream: RequestStream, chats: bool, actor: Actor, context: Any) -> None:
+        if actor != SYSTEM:
+            await stream.drain(self._limits.known, chats)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with self._strangers.waiting(address_of(context), self._limits.unknown.all_s):
+                await stream.drain(self._limits.unknown, chats)
+
+    async def one_message(self, requests: AsyncIterator[bytes], context: Any) -> bytes | None:
+        """What a caller whom nobody knows has to say; None if he takes too long."""
+        try:
+            async with self._strangers.waiting(address_of(context), self._limits.unknown.first_s):
+                return await anext(aiter(requests), None)
+        except TimeoutError:
+            return None
 
     def noted(self, method: str, rule: Rule, request: Any, context: Any) -> None:
         """A read, for the audit stream."""
@@ -213,8 +242,11 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             if refusal is not None:
                 raise Refused(refusal)
 
-    async def end(self, method: str, rule: Rule, request: Any, context: Any, error: BaseException) -> NoReturn:
-        """A call that failed: the client hears why, and so does the journal if it was to act and nobody told it yet."""
+    async def end(
+        self, method: str, rule: Rule, request: Any, context: Any, error: BaseException, chats: bool
+    ) -> NoReturn:
+        """A call that failed: the client hears why, and so does the journal if it was to act and nobody told it yet.
+        `request` is its message or its stream; `chats`: it hears while it sends."""
         dry = getattr(request, "dry_run", False)
         if rule.acts and not dry and not CURRENT.get().told.yes and not isinstance(error, JournalError):
             code, reason, message, fields = status_of_error(error)
@@ -227,6 +259,8 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 name = getattr(request, "name", "")
                 with contextlib.suppress(JournalError):
                     await self._engine.refuse(refusal, caller, (name,) if name else ())
+        if isinstance(request, RequestStream):
+            await request.drain(self._limits.known, chats)
         await abort(context, error)
 
     def counted(self, session: Session, rule: Rule) -> Any:
@@ -252,8 +286,8 @@ class _Entered:
     def handler(self) -> Any:
         """What grpc runs. Requests come as bytes, so that bytes which are no message are the client's error."""
         inner = self._handler
-        if inner.unary_unary and self._rule.role == "open":
-            return grpc.stream_unary_rpc_method_handler(self._patient, None, inner.response_serializer)
+        if inner.unary_unary and self._session.actor == ANONYMOUS:
+            return grpc.stream_unary_rpc_method_handler(self._stranger, None, inner.response_serializer)
         if inner.unary_unary:
             return grpc.unary_unary_rpc_method_handler(self._unary_unary, None, inner.response_serializer)
         if inner.stream_unary:
@@ -276,16 +310,22 @@ class _Entered:
             refuse("INVALID_ARGUMENT", "BAD_MESSAGE", f"the request of {self._method} is no message of its type")
 
     async def _end(self, request: Any, context: Any, error: BaseException) -> NoReturn:
-        await self._interceptor.end(self._method, self._rule, request, context, error)
+        await self._interceptor.end(
+            self._method, self._rule, request, context, error, bool(self._handler.response_streaming)
+        )
 
-    async def _messages(self, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    def _messages(self, requests: AsyncIterator[bytes]) -> RequestStream:
         first = True
-        async for raw in requests:
+
+        def read(raw: bytes) -> Any:
+            nonlocal first
             message = self._read(raw)
             if first:
-                self._interceptor.check_inside(self._method, self._session, message)
                 first = False
-            yield message
+                self._interceptor.check_inside(self._method, self._session, message)
+            return message
+
+        return RequestStream(requests, read)
 
     async def _unary_unary(self, raw: bytes, context: Any) -> Any:
         self._enter(context)
@@ -300,30 +340,33 @@ class _Entered:
         self._interceptor.noted(self._method, self._rule, request, context)
         return answer
 
-    async def _patient(self, requests: AsyncIterator[bytes], context: Any) -> Any:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                raw = await anext(aiter(requests), None)
-        except TimeoutError:
-            raw = None
+    async def _stranger(self, requests: AsyncIterator[bytes], context: Any) -> Any:
+        raw = await self._interceptor.one_message(requests, context)
         if raw is None:
             await abort(context, Refused(refused("INVALID_ARGUMENT", "NO_MESSAGE", "the call sent no message")))
         return await self._unary_unary(raw, context)
 
     async def _stream_unary(self, requests: AsyncIterator[bytes], context: Any) -> Any:
         self._enter(context)
+        messages = self._messages(requests)
         with self._interceptor.counted(self._session, self._rule) as stream:
             try:
-                answer = await self._handler.stream_unary(self._messages(requests), context)
-            except grpc.aio.AbortError:
-                raise
+                answer = await self._answered(messages, context)
             except asyncio.CancelledError:
                 await _cut(stream, context)
                 raise
-            except Exception as error:
-                await self._end(None, context, error)
+            finally:
+                await messages.close()
         self._interceptor.noted(self._method, self._rule, None, context)
         return answer
+
+    async def _answered(self, messages: RequestStream, context: Any) -> Any:
+        try:
+            return await self._handler.stream_unary(messages, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:
+            await self._end(messages, context, error)
 
     async def _unary_stream(self, raw: bytes, context: Any) -> AsyncIterator[Any]:
         self._enter(context)
@@ -338,9 +381,13 @@ class _Entered:
                 yield item
 
     async def _stream_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
-        async with aclosing(self._streamed(self._handler.stream_stream, self._messages(requests), context)) as items:
-            async for item in items:
-                yield item
+        messages = self._messages(requests)
+        try:
+            async with aclosing(self._streamed(self._handler.stream_stream, messages, context)) as items:
+                async for item in items:
+                    yield item
+        finally:
+            await messages.close()
 
     async def _streamed(
         self, handle: Callable[..., AsyncGenerator[Any, None]], request: Any, context: Any
@@ -349,17 +396,25 @@ class _Entered:
         self._interceptor.noted(self._method, self._rule, request, context)
         with self._interceptor.counted(self._session, self._rule) as stream:
             try:
-                # A call that is cancelled between two items must end its handler now, not when it is collected.
-                async with aclosing(handle(request, context)) as items:
+                async with aclosing(self._items(handle, request, context)) as items:
                     async for item in items:
                         yield item
-            except grpc.aio.AbortError:
-                raise
             except asyncio.CancelledError:
                 await _cut(stream, context)
                 raise
-            except Exception as error:
-                await self._end(request, context, error)
+
+    async def _items(
+        self, handle: Callable[..., AsyncGenerator[Any, None]], request: Any, context: Any
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            # A call that is cancelled between two items must end its handler now, not when it is collected.
+            async with aclosing(handle(request, context)) as items:
+                async for item in items:
+                    yield item
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:
+            await self._end(request, context, error)
 
 
 def _denied(refusal: Refusal, caller: Caller) -> CallDenied:

@@ -1,7 +1,6 @@
 """What the client of an exec sends, handed to its process in order."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator
 
@@ -9,9 +8,6 @@ from capsule.v1 import workload_pb2 as pb
 from effects.containers.exec_protocol import ExecSession, Window
 
 Requests = AsyncIterator[pb.WorkloadExecClientMessage]
-
-DRAIN_S = 0.25
-"""An interactive client never half-closes by itself; what it sends unasked, it sends at once."""
 
 _CELLS_MAX = (1 << 16) - 1
 _SIGNALS = frozenset(number.value for number in signal.Signals)
@@ -27,7 +23,7 @@ class Feed:
         self.window: Window | None = None
         self.bytes_in = 0
         self._requests = requests
-        self._session: asyncio.Future[ExecSession | None] = asyncio.get_running_loop().create_future()
+        self._session: asyncio.Future[ExecSession] = asyncio.get_running_loop().create_future()
         self._input_ended = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
 
@@ -39,15 +35,6 @@ class Feed:
     def begin(self, session: ExecSession) -> None:
         """There is a process now."""
         self._session.set_result(session)
-
-    async def drain(self) -> None:
-        """There will be none. A client that is refused while it still sends would see only the end of its stream:
-        read on, bounded."""
-        if not self._session.done():
-            self._session.set_result(None)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                await self._input_ended.wait()
 
     async def close(self) -> None:
         """Read nothing more."""
@@ -69,15 +56,14 @@ class Feed:
 
     async def _write(self, data: bytes) -> None:
         session = await self._session
-        if session is not None and data:
+        if data:
             self.bytes_in += len(data)
             await session.write(data)
 
     async def _end_input(self) -> None:
         self._input_ended.set()
         session = await self._session
-        if session is not None:
-            await session.end_input()
+        await session.end_input()
 
     async def _resize(self, message: pb.WorkloadExecResize) -> None:
         window = window_of(message)
@@ -85,12 +71,11 @@ class Feed:
             return
         self.window = window
         session = await self._session
-        if session is not None:
-            await session.resize(window)
+        await session.resize(window)
 
     async def _signal(self, number: int) -> None:
         session = await self._session
-        if session is not None and number in _SIGNALS:
+        if number in _SIGNALS:
             await session.signal(number)
 
 

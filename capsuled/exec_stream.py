@@ -18,7 +18,6 @@ from capsuled.streams import OpenStream, opened
 from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor, Window
 from effects.errors import DriverError
 from journal.clock import Clock
-from journal.errors import JournalError
 from projections.phases import RunPhase
 from projections.refusals import no_workload
 from projections.state import Workload
@@ -58,9 +57,6 @@ class ExecStreams:
             ):
                 async for answer in answers:
                     yield answer
-        except (Refused, DriverError, JournalError):
-            await feed.drain()
-            raise
         finally:
             await feed.close()
 

@@ -30,7 +30,8 @@ from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.image_cache import ImageCache
 from capsuled.layout import Layout
-from capsuled.listening import Limits, bind_socket, bind_tls, local_server, network_server
+from capsuled.limits import Limits
+from capsuled.listening import bind_socket, bind_tls, local_server, network_server
 from capsuled.live import LiveStreams
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Recollection
@@ -128,7 +129,7 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
     network_door = NetworkDoor(about.identity.capsule_id, doorway.roster.operators, doorway.guard, clock)
 
     def interceptor(door: LocalDoor | NetworkDoor) -> Interceptor:
-        return Interceptor(door, house.engine, doorway.denials, doorway.live, _noter(house.memory), clock)
+        return Interceptor(door, house.engine, doorway.denials, doorway.live, _noter(house.memory), clock, limits)
 
     local = local_server(interceptor(LocalDoor()))
     network = network_server(interceptor(network_door), limits) if listen.addresses else None

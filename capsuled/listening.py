@@ -1,4 +1,4 @@
-"""The servers behind the two doors: a unix socket for this machine, TLS for the network; and what a client may cost.
+"""The servers behind the two doors: a unix socket for this machine, TLS for the network.
 
 They are two servers, not two ports of one, so that whoever fills the network's limits leaves the socket free.
 """
@@ -11,52 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import msgspec
 
 from capsuled.addresses import Listen
 from capsuled.doors import Interceptor
+from capsuled.limits import Limits, Options
 from capsuled.tls import Certificate, server_credentials
 
 log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 4 << 20
 """Chunks of clients are 1 MiB at most, and answers stay below this."""
-
-Options = list[tuple[str, int]]
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What the network may cost. `streams` are one connection's calls, `calls` everybody's.
-
-    A client that says nothing goes after `handshake_ms`, which TLS and HTTP/2's first settings share. A connection
-    without a call is closed after `idle_ms`; clients open another without anybody noticing. One whose machine is gone
-    holds its streams no longer than `ping_ms` and `ping_timeout_ms` together.
-    """
-
-    metadata_bytes: int = 16 << 10
-    streams: int = 128
-    connections: int = 256
-    calls: int = 1_024
-    handshake_ms: int = 10_000
-    idle_ms: int = 15 * 60_000
-    ping_ms: int = 60_000
-    ping_timeout_ms: int = 20_000
-
-    def options(self) -> Options:
-        """For gRPC's core. Of two options of one name it takes the first, in silence."""
-        return [
-            ("grpc.max_metadata_size", self.metadata_bytes),
-            ("grpc.absolute_max_metadata_size", self.metadata_bytes),
-            ("grpc.max_concurrent_streams", self.streams),
-            ("grpc.max_allowed_incoming_connections", self.connections),
-            ("grpc.server_handshake_timeout_ms", self.handshake_ms),
-            ("grpc.max_connection_idle_ms", self.idle_ms),
-            ("grpc.keepalive_time_ms", self.ping_ms),
-            ("grpc.keepalive_timeout_ms", self.ping_timeout_ms),
-            # Two daemons on one port would each get half of the connections.
-            ("grpc.so_reuseport", 0),
-        ]
-
 
 _BOTH: Options = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),

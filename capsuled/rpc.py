@@ -4,11 +4,8 @@ An error leaves with a status, a message for people (what, why, what to do next)
 `google.rpc.ErrorInfo` in the status details, and `capsule-reason` and `capsule-fields` in the trailing metadata.
 """
 
-import asyncio
-import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import grpc
@@ -123,18 +120,3 @@ async def abort(context: Any, error: BaseException) -> NoReturn:
         trailing.append(("capsule-fields", ",".join(fields)))
     await context.abort(code, message, trailing_metadata=tuple(trailing))
     raise AssertionError("abort raises")
-
-
-DRAIN_S = 1.0
-DRAIN_MESSAGES = 64
-
-
-async def drained(requests: AsyncIterator[Any]) -> None:
-    """A client that is refused while it still sends would see only the end of its stream: read on, bounded."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            left = DRAIN_MESSAGES
-            async for _ in requests:
-                left -= 1
-                if not left:
-                    return

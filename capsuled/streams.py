@@ -10,6 +10,10 @@ from journal.events import StreamClosed, StreamOpened
 
 CUT = "CUT"
 """Why a stream was cancelled, as far as the stream can know: its client went, or was sent away."""
+NAME_CHARS = 512
+"""No image's full name that is good is longer."""
+ARGV_CHARS = 4_096
+"""A script may be handed over as one argument; the journal keeps how it begins."""
 log = logging.getLogger(__name__)
 
 
@@ -32,11 +36,11 @@ async def opened(
     """Journal the stream's beginning and, however it ends, its end."""
     event = StreamOpened(
         method=caller.method,
-        object=name,
-        argv=argv,
+        object=name[:NAME_CHARS],
+        argv=shortened(argv),
         tty=tty,
         login=caller.login,
-        user=user,
+        user=user[:NAME_CHARS],
         peer=caller.peer,
         jti=caller.jti,
         token_exp=caller.token_exp,
@@ -69,3 +73,14 @@ async def opened(
             engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)
         except JournalError as error:
             log.warning("the end of stream %d is not journaled; the next start closes it as lost: %s", seq, error)
+
+
+def shortened(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """A command line as the journal keeps it: what is too long is cut, and what is left out is counted."""
+    left = ARGV_CHARS
+    for number, argument in enumerate(argv):
+        if len(argument) >= left:
+            rest = len(argv) - number - 1
+            return (*argv[:number], f"{argument[:left]}…", *((f"… and {rest} more",) if rest else ()))
+        left -= len(argument) + 1
+    return argv

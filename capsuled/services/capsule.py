@@ -102,8 +102,6 @@ class CapsuleService(CapsuleServiceServicer):
 
     async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
         """Only the OS has slots."""
-        async for _ in requests:
-            pass
         refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
 
     async def UpdateConfirm(self, request: pb.UpdateConfirmRequest, context: Any) -> pb.UpdateConfirmResponse:

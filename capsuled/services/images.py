@@ -59,6 +59,8 @@ class ImageService(ImageServiceServicer):
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a push must be its metadata", "metadata")
+        if first.metadata.ref:
+            reference_of(first.metadata.ref)  # before all of it was sent for nothing
         caller, announced = caller_of(context, "ImageService.Push"), _announced(first.metadata)
         async with opened(self._engine, caller, first.metadata.ref) as stream:
             comes = max(0, first.metadata.total_bytes - sum(one.skipped for one in announced))

@@ -176,8 +176,6 @@ class WorkloadService(WorkloadServiceServicer):
         self, requests: AsyncIterator[pb.WorkloadCopyToRequest], context: Any
     ) -> pb.WorkloadCopyToResponse:
         """Not in this release."""
-        async for _ in requests:  # a client that is refused early would see only the end of its stream
-            pass
         refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files into a workload: mount them, or use exec")
 
     async def CopyFrom(

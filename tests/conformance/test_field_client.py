@@ -1,6 +1,7 @@
 """A client written from the contract's table alone adopts a real daemon and drives it: what clients in the field do."""
 
 import itertools
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -167,20 +168,21 @@ def test_every_other_method_is_there_and_says_what_it_lacks(field: Field) -> Non
 
 
 def test_a_client_that_was_refused_while_it_streams_hears_why(field: Field) -> None:
-    metadata = field.message("UpdateOSMetadata", total_bytes=3 << 20, sha256_hex="0" * 64)
-    messages = itertools.chain(
-        once(field.message("UpdateOSRequest", metadata=metadata)),
-        (field.message("UpdateOSRequest", chunk=bytes(1 << 20)) for _ in range(3)),
-    )
-    code, message = outcome(lambda: field.call("CapsuleService/UpdateOS", messages), False)
-    assert code is not grpc.StatusCode.OK and message
-    denied = outcome(
-        lambda: field.client.call(
-            "CapsuleService/UpdateOS", (field.message("UpdateOSRequest", chunk=bytes(1 << 20)) for _ in range(3))
-        ),
-        False,
-    )
-    assert denied[0] is grpc.StatusCode.UNAUTHENTICATED
+    """The status comes once all is said: until then a client would see only that its stream has ended."""
+    said: list[str] = []
+
+    def messages() -> Iterator[Any]:
+        metadata = field.message("UpdateOSMetadata", total_bytes=3 << 20, sha256_hex="0" * 64)
+        yield field.message("UpdateOSRequest", metadata=metadata)
+        for _ in range(3):
+            time.sleep(0.1)
+            yield field.message("UpdateOSRequest", chunk=bytes(1 << 20))
+        said.append("all")
+
+    code, message = outcome(lambda: field.call("CapsuleService/UpdateOS", messages()), False)
+    assert code is grpc.StatusCode.UNIMPLEMENTED and message and said == ["all"]
+    denied = outcome(lambda: field.client.call("CapsuleService/UpdateOS", messages()), False)
+    assert denied[0] is grpc.StatusCode.UNAUTHENTICATED and said == ["all", "all"]
 
 
 def test_what_it_did_is_remembered_as_its_own(field: Field, machine: Daemon) -> None:

@@ -16,7 +16,7 @@ from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.identity import load_or_make
 from capsuled.image_cache import ImageCache
 from capsuled.layout import hosted
-from capsuled.listening import Limits
+from capsuled.limits import Limits
 from capsuled.logs.keeping import Logs
 from capsuled.sealing import Vault
 from capsuled.services.capsule import About

@@ -17,12 +17,24 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from capsule.v1 import identity_pb2, identity_pb2_grpc, machine_pb2, machine_pb2_grpc
+from capsule.v1 import (
+    capsule_pb2,
+    identity_pb2,
+    identity_pb2_grpc,
+    image_pb2,
+    machine_pb2,
+    machine_pb2_grpc,
+    workload_pb2,
+    workload_pb2_grpc,
+)
 from capsuled.condition import Condition
 from capsuled.denials import Rate
-from capsuled.listening import Limits
+from capsuled.engine import Caller
+from capsuled.limits import Limits, Patience
 from capsuled.startup import reset_asked
-from journal.events import CallAccepted, CallDenied, OperatorsReset
+from capsuled.streams import opened
+from journal.entry import LOCAL
+from journal.events import CallAccepted, CallDenied, OperatorsReset, StreamOpened
 from tests.conformance.client import Client, Key, outcome, presented_certificate
 from tests.support.entries import keep, newer_release
 from tests.support.house import Standing, standing
@@ -104,6 +116,131 @@ def test_a_token_that_acted_is_remembered_over_a_restart(tmp_path: Path) -> None
             code, message = outcome(lambda: client.call("WorkloadService/Stop", stop, token), streams=False)
             assert code is UNAUTHENTICATED and "used before" in message
         client.close()
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Adopted]:
+    """A house that waits for long pauses, so that a test need not be quick."""
+    slow = Patience(quiet_s=60, chat_s=60)
+    with standing(tmp_path / "state", limits=Limits(known=slow, unknown=slow)) as house:
+        made = Adopted(house)
+        yield made
+        made.client.close()
+
+
+PRIVILEGED = {"image": "demo:1", "command": ["sh"], "privileged": True}
+EARLY: dict[str, tuple[str, str, Any, Any, grpc.StatusCode]] = {
+    "an update": (
+        "CapsuleService/UpdateOS",
+        "admin",
+        capsule_pb2.UpdateOSRequest(metadata=capsule_pb2.UpdateOSMetadata(total_bytes=3)),
+        capsule_pb2.UpdateOSRequest(chunk=b"x"),
+        grpc.StatusCode.UNIMPLEMENTED,
+    ),
+    "a copy": (
+        "WorkloadService/CopyTo",
+        "admin",
+        workload_pb2.WorkloadCopyToRequest(metadata=workload_pb2.WorkloadCopyToMetadata(name="root")),
+        workload_pb2.WorkloadCopyToRequest(chunk=b"x"),
+        grpc.StatusCode.UNIMPLEMENTED,
+    ),
+    "exec into what is not for the role": (
+        "WorkloadService/Exec",
+        "operator",
+        workload_pb2.WorkloadExecClientMessage(config=workload_pb2.WorkloadExecConfig(name="root", command=["sh"])),
+        workload_pb2.WorkloadExecClientMessage(stdin=b"x"),
+        grpc.StatusCode.PERMISSION_DENIED,
+    ),
+    "exec of what does not run": (
+        "WorkloadService/Exec",
+        "admin",
+        workload_pb2.WorkloadExecClientMessage(config=workload_pb2.WorkloadExecConfig(name="root", command=["sh"])),
+        workload_pb2.WorkloadExecClientMessage(stdin=b"x"),
+        grpc.StatusCode.FAILED_PRECONDITION,
+    ),
+    "a push without metadata": (
+        "ImageService/Push",
+        "admin",
+        image_pb2.ImagePushRequest(chunk=b"x"),
+        image_pb2.ImagePushRequest(chunk=b"x"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "a push under a name that is none": (
+        "ImageService/Push",
+        "admin",
+        image_pb2.ImagePushRequest(metadata=image_pb2.ImagePushMetadata(ref="Not A Name")),
+        image_pb2.ImagePushRequest(chunk=b"x"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "a message that is none": (
+        "ImageService/Push",
+        "admin",
+        b"\xff\xff\xff",
+        image_pb2.ImagePushRequest(chunk=b"x"),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "a push by a reader": (
+        "ImageService/Push",
+        "reader",
+        image_pb2.ImagePushRequest(metadata=image_pb2.ImagePushMetadata()),
+        image_pb2.ImagePushRequest(chunk=b"x"),
+        grpc.StatusCode.PERMISSION_DENIED,
+    ),
+    "a push by nobody": (
+        "ImageService/Push",
+        "",
+        image_pb2.ImagePushRequest(metadata=image_pb2.ImagePushMetadata()),
+        image_pb2.ImagePushRequest(chunk=b"x"),
+        UNAUTHENTICATED,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EARLY)
+def test_who_is_refused_while_he_streams_is_told_once_he_has_said_all(patient: Adopted, case: str) -> None:
+    """A client that sends on after it was answered hears only that its stream has ended."""
+    method, who, first, more, code = EARLY[case]
+    root = workload_pb2.Workload(name="root", kind=1, container=workload_pb2.ContainerSpec(**PRIVILEGED))  # type: ignore[arg-type]
+    workload_pb2_grpc.WorkloadServiceStub(patient.channel()).Apply(
+        workload_pb2.WorkloadApplyRequest(workload=root), metadata=patient.metadata()
+    )
+    keys = {"admin": patient.key, "operator": patient.add(2), "reader": patient.add(3)}
+    answered = threading.Event()
+    early: list[bool] = []
+
+    def messages() -> Iterator[bytes]:
+        yield first if isinstance(first, bytes) else first.SerializeToString()
+        for _ in range(4):
+            early.append(answered.wait(0.2))
+            yield more.SerializeToString()
+        early.append(answered.wait(0.2))
+
+    call = patient.channel().stream_stream(f"/capsule.v1.{method}", bytes, bytes)(
+        messages(), metadata=patient.metadata(keys[who]) if who else (), timeout=60
+    )
+    call.add_callback(answered.set)
+    assert outcome(lambda: call, streams=True)[0] is code
+    assert early == [False] * 5
+
+
+def test_who_says_nothing_more_and_does_not_hang_up_is_not_waited_for_long(tmp_path: Path) -> None:
+    short = Patience(first_s=0.1, quiet_s=0.1, chat_s=0.1)
+    with standing(tmp_path / "state", limits=Limits(known=short, unknown=short)) as house:
+        adopted = Adopted(house)
+        hold = threading.Event()
+
+        def pushed(first: Any) -> Iterator[bytes]:
+            yield first.SerializeToString()
+            hold.wait(60)
+
+        for method, _, first, _, code in (EARLY["an update"], EARLY["a push by nobody"]):
+            signed = code is not UNAUTHENTICATED
+            call = adopted.channel().stream_stream(f"/capsule.v1.{method}", bytes, bytes)(
+                pushed(first), metadata=adopted.metadata() if signed else (), timeout=30
+            )
+            assert outcome(lambda: call, streams=True)[0] is code  # noqa: B023
+        hold.set()
+        adopted.client.close()
 
 
 def test_removing_a_key_cuts_its_open_streams_also_of_a_client_that_does_not_read(adopted: Adopted) -> None:
@@ -322,26 +459,40 @@ def test_what_is_too_large_is_refused_and_others_are_served(adopted: Adopted) ->
     adopted.client.signed(adopted.key, "IdentityService/WhoAmI", adopted.client.message("WhoAmIRequest"))
 
 
-def test_silent_clients_hold_nobody_up_and_leave_room(adopted: Adopted) -> None:
-    silent = [socket.create_connection(endpoint(adopted.house), 10) for _ in range(64)]
-    half = [adopted.channel().stream_unary("/capsule.v1.IdentityService/Adopt", bytes, bytes) for _ in range(32)]
-    hold = threading.Event()
+def test_silent_clients_hold_nobody_up_and_leave_room(tmp_path: Path) -> None:
+    """More of them than there is room for calls; of those that show no token and stream, too."""
+    with standing(tmp_path / "state", limits=Limits(calls=20, unknown=Patience(first_s=3_600, all_s=3_600))) as house:
+        adopted = Adopted(house)
+        silent = [socket.create_connection(endpoint(house), 10) for _ in range(64)]
+        adopt = adopted.channel().stream_unary("/capsule.v1.IdentityService/Adopt", bytes, bytes)
+        push = adopted.channel().stream_unary("/capsule.v1.ImageService/Push", bytes, bytes)
+        hold = threading.Event()
 
-    def nothing() -> Iterator[bytes]:
-        hold.wait(30)
-        yield from ()
+        def nothing() -> Iterator[bytes]:
+            hold.wait(60)
+            yield from ()
 
-    waiting = [call.future(nothing()) for call in half]
-    fresh = Client(adopted.house.address)
-    fresh.capsule_id = adopted.client.capsule_id
-    for _ in range(20):
-        fresh.signed(adopted.key, "IdentityService/WhoAmI", fresh.message("WhoAmIRequest"))
-    fresh.close()
-    hold.set()
-    for call in waiting:
-        assert call.exception().code() is grpc.StatusCode.INVALID_ARGUMENT
-    for one in silent:
-        one.close()
+        waiting = [call.future(nothing()) for call in (adopt, push) for _ in range(30)]
+        gone = threading.Semaphore(0)
+        for call in waiting:
+            call.add_done_callback(lambda _: gone.release())
+        for _ in range(len(waiting) - Limits().strangers_each):
+            assert gone.acquire(timeout=30)
+        fresh = Client(house.address)
+        fresh.capsule_id = adopted.client.capsule_id
+        for _ in range(20):
+            fresh.adopt(adopted.key)  # whoever has something to say is heard, also without a token
+            fresh.signed(adopted.key, "IdentityService/WhoAmI", fresh.message("WhoAmIRequest"))
+        fresh.close()
+        hold.set()
+        assert {call.exception().code() for call in waiting} <= {
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            UNAUTHENTICATED,
+        }
+        for one in silent:
+            one.close()
+        adopted.client.close()
 
 
 def test_connections_are_bounded_on_the_network_and_the_socket_stays_free(tmp_path: Path) -> None:
@@ -418,5 +569,14 @@ def test_a_name_without_end_does_not_fill_the_journal(adopted: Adopted) -> None:
         ("IdentityService/KeyRemove", adopted.client.message("KeyRemoveRequest", kid=endless)),
     ):
         outcome(partial(adopted.client.signed, adopted.key, method, request), streams=False)
+
+    async def streamed() -> None:
+        caller = Caller(LOCAL, "WorkloadService.Exec")
+        async with opened(adopted.house.house.engine, caller, endless, ("sh", "-c", endless, endless), user=endless):
+            pass
+
+    adopted.house.do(streamed)
     for header, event in adopted.house.entries():
-        assert len(repr(event)) < 4_000, header.type
+        assert len(repr(event)) < 6_000, header.type
+    (stream,) = (event for _, event in adopted.house.entries() if isinstance(event, StreamOpened))
+    assert stream.argv[:2] == ("sh", "-c") and stream.argv[-1] == "… and 1 more"

@@ -1,0 +1,63 @@
+"""The messages of a call whose client streams: read by the servicer and, when the call fails, by the door to its end.
+
+A client that is refused while it still sends sees only the end of its stream, and its user never hears why. So whoever
+fails a call leaves the rest of its messages to the door, which reads on, within bounds, before it tells the status.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from capsuled.limits import Patience
+
+
+class RequestStream:
+    """Messages in order, each made of its bytes by `read`, which may raise.
+
+    gRPC loses the message of a read that is given up. Here it waits for whoever reads next, so a reader may be
+    cancelled at any time.
+    """
+
+    def __init__(self, requests: AsyncIterator[bytes], read: Callable[[bytes], Any] = bytes) -> None:
+        self._requests = requests
+        self._read = read
+        self._next: asyncio.Future[bytes | None] | None = None
+        self._began = False
+        self._ended = False
+
+    def __aiter__(self) -> "RequestStream":
+        return self
+
+    async def __anext__(self) -> Any:
+        raw = await self._raw()
+        if raw is None:
+            raise StopAsyncIteration
+        return self._read(raw)
+
+    async def _raw(self) -> bytes | None:
+        if self._ended:
+            return None
+        if self._next is None:
+            self._next = asyncio.ensure_future(anext(self._requests, None))
+        raw = await asyncio.shield(self._next)
+        self._next = None
+        self._began = True
+        self._ended = raw is None
+        return raw
+
+    async def drain(self, patience: Patience, chats: bool) -> None:
+        """Read to the client's half-close, or as far as `patience` goes. `chats`: the client hears while it sends."""
+        left_bytes = patience.all_bytes
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience.all_s):
+                while not self._ended and left_bytes > 0:
+                    pause_s = patience.chat_s if chats else patience.quiet_s
+                    async with asyncio.timeout(pause_s if self._began else patience.first_s):
+                        left_bytes -= len(await self._raw() or b"")
+
+    async def close(self) -> None:
+        """Nobody reads any more."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.gather(self._next, return_exceptions=True)
