@@ -12,7 +12,8 @@ from cyclopts import App, Parameter
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, Format, Output, not_negative, workload_names
+from capsulectl.names import workload_names
+from capsulectl.options import COMMON, Common, Format, Output, not_negative
 from capsulectl.render import moment, plain, printable, write, write_line
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])")

@@ -12,6 +12,7 @@ from capsule.v1 import image_pb2 as pb
 from capsulectl.archive import known_blobs, without
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.names import image_names
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
@@ -22,17 +23,7 @@ NO_NAME = "(none)"
 PUSH_S = 1_800.0
 
 
-def image_names(context: object) -> list[str]:
-    """For the shell's completion: what the machine has. A machine that does not answer completes nothing."""
-    try:
-        connection = Connection()
-        answer = connection.call(connection.images.List, pb.ImageListRequest(), timeout=1)
-    except Failure:
-        return []
-    return [short_image(image.name) for image in answer.images]
-
-
-Ref = Annotated[str, Parameter(help="An image's name, or its digest.", completer=image_names)]
+Refs = Annotated[list[str], Parameter(help="Images' names, or digests.", completer=image_names, negative="")]
 
 
 def list_(
@@ -87,7 +78,10 @@ def _ns(seconds: int) -> int:
 
 
 def pull(
-    refs: Annotated[list[str], Parameter(help="Images, by name.", negative="")], /, *, common: Common = COMMON
+    refs: Annotated[list[str], Parameter(help="Images, by name.", completer=image_names, negative="")],
+    /,
+    *,
+    common: Common = COMMON,
 ) -> None:
     """Bring images from their registries, whatever is here under these names. Prints name and digest.
 
@@ -104,9 +98,7 @@ def pull(
         print(f"{short_image(item.image.name)}  {item.image.digest}")
 
 
-def rm(
-    refs: Annotated[list[Ref], Parameter(negative="")], /, *, dry_run: DryRun = False, common: Common = COMMON
-) -> None:
+def rm(refs: Refs, /, *, dry_run: DryRun = False, common: Common = COMMON) -> None:
     """Take images out of the cache. One that a workload uses is refused.
 
     Example: capsulectl image rm web:1

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, workload_names
+from capsulectl.names import workload_names
+from capsulectl.options import COMMON, Common
 from capsulectl.render import say
 
 Names = Annotated[list[str], Parameter(help="The workloads' names.", completer=workload_names)]

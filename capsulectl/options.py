@@ -1,9 +1,11 @@
 """Options that many commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+from capsulectl.names import workload_names
 
 
 def not_negative(type_: object, value: int | None) -> None:
@@ -24,29 +26,6 @@ ExpectSeq = Annotated[
 Watch = Annotated[bool, Parameter(name=["-w", "--watch"], negative="", help="Go on and print every change.")]
 Timeout = Annotated[float, Parameter(name="--timeout", help="Seconds to wait at most; then exit 124.")]
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]
-
-
-COMPLETE_S = 0.5
-"""How long a shell may be kept waiting for names."""
-
-
-def workload_names(context: Any) -> list[tuple[str, str]]:
-    """For the shell's completion: the names that the machine has and the line has not yet, with their phases. A machine
-    that does not answer at once completes nothing."""
-    from capsule.v1 import workload_pb2
-    from capsulectl.connection import Connection
-    from capsulectl.errors import Failure
-    from capsulectl.words import phase
-
-    try:
-        capsule = context.get("--capsule")
-        connection = Connection((capsule.raw or "") if capsule is not None else "")
-        request = workload_pb2.WorkloadListRequest()
-        answer = connection.call(connection.workloads.List, request, timeout=COMPLETE_S)
-    except Failure:
-        return []
-    typed = {token.value for token in context.argument.tokens}
-    return [(one.name, phase(one)) for one in answer.workloads if one.name not in typed]
 
 
 Name = Annotated[str, Parameter(help="The workload's name.", completer=workload_names)]

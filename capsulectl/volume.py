@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from capsule.v1 import volume_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.names import volume_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
@@ -15,12 +16,13 @@ from capsulectl.render import age, plain, say, size, table, write
 LONG_S = 920.0
 """Where the storage cannot share blocks, a snapshot is a copy, and so is a restore."""
 
-Name = Annotated[str, Parameter(help="The volume's name.")]
+Name = Annotated[str, Parameter(help="The volume's name.", completer=volume_names)]
+New = Annotated[str, Parameter(help="The volume's name.")]
 Label = Annotated[str, Parameter(help="The snapshot's name.")]
 Size = Annotated[str, Parameter(help="With a unit: 512MiB, 2GiB.")]
 
 
-def create(name: Name, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
+def create(name: New, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
     """Make a volume with an ext4 file system.
 
     Example: capsulectl volume create data 2GiB
@@ -148,7 +150,7 @@ def snapshot(
 
 
 def snapshots(
-    name: Annotated[str, Parameter(help="The volume; all of them when left out.")] = "",
+    name: Annotated[str, Parameter(help="The volume; all of them when left out.", completer=volume_names)] = "",
     /,
     *,
     output: Output = "table",

@@ -8,7 +8,8 @@ from cyclopts import Parameter
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, USAGE, Failure
-from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Timeout, Yes, workload_names
+from capsulectl.names import workload_names
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Timeout, Yes
 from capsulectl.prompt import confirm
 from capsulectl.render import say, show_table
 from capsulectl.selecting import Labels, targets

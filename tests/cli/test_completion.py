@@ -18,13 +18,31 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+LINE = """
+source <(capsulectl completion bash)
+COMP_LINE=$1; COMP_POINT=${#COMP_LINE}
+read -ra COMP_WORDS <<< "${COMP_LINE//:/ : }"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_capsulectl_whole
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+"""As bash breaks a line into words."""
+
+
 def environment(capsule: Daemon, **more: str) -> dict[str, str]:
     return capsule.environment | {"PATH": f"{BIN}:{capsule.environment['PATH']}", "TERM": "xterm", **more}
 
 
 def offered(capsule: Daemon, *words: str, **more: str) -> list[str]:
+    return _said(capsule, BASH, "capsulectl", *words, **more)
+
+
+def typed(capsule: Daemon, line: str) -> list[str]:
+    return _said(capsule, LINE, line)
+
+
+def _said(capsule: Daemon, script: str, *arguments: str, **more: str) -> list[str]:
     done = subprocess.run(
-        ["bash", "-c", BASH, "bash", "capsulectl", *words],
+        ["bash", "-c", script, "bash", *arguments],
         env=environment(capsule, **more),
         capture_output=True,
         text=True,
@@ -44,6 +62,25 @@ def test_bash_offers_verbs_options_choices_and_names(capsule: Daemon) -> None:
     assert offered(capsule, "stop", "tabbed", "tab") == ["tabby"]
     assert offered(capsule, "exec", "tabbed", "tab") == []
     capsule.good("delete", "tabbed", "tabby", "--yes")
+
+
+def test_bash_offers_the_names_of_images_also_behind_their_colons(capsule: Daemon) -> None:
+    capsule.push_image("tab/first:1")
+    capsule.push_image("tab/first:2")
+    for verb in ("rm", "pull"):
+        assert offered(capsule, "image", verb, "tab") == ["tab/first:1", "tab/first:2"]
+    assert offered(capsule, "image", "rm", "tab/first:1", "tab") == ["tab/first:2"]
+    assert typed(capsule, "capsulectl image rm tab/first:") == ["1", "2"]
+    assert typed(capsule, "capsulectl image rm tab/first:1 tab/fi") == ["tab/first:2"]
+    capsule.good("image", "rm", "tab/first:1", "tab/first:2")
+
+
+def test_bash_offers_the_names_of_volumes(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "tab-volume", "16MiB")
+    assert offered(capsule, "volume", "delete", "tab") == ["tab-volume"]
+    assert offered(capsule, "volume", "snapshot", "tab") == ["tab-volume"]
+    assert offered(capsule, "volume", "create", "tab") == []
+    capsule.good("volume", "delete", "tab-volume", "--yes")
 
 
 def test_a_machine_that_does_not_answer_offers_nothing_and_says_nothing(capsule: Daemon) -> None:

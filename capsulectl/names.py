@@ -1,0 +1,65 @@
+"""Names that the shell may complete: what the machine has, and the command line has not yet.
+
+A machine that does not answer at once completes nothing, and says nothing.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from capsulectl.connection import Connection
+
+COMPLETE_S = 0.5
+"""How long a shell may be kept waiting for names."""
+
+Names = list[tuple[str, str]]
+"""Each with a word about it."""
+
+
+def workload_names(context: Any) -> Names:
+    """With their phases."""
+    from capsule.v1 import workload_pb2
+    from capsulectl.words import phase
+
+    def ask(connection: "Connection") -> Names:
+        request = workload_pb2.WorkloadListRequest()
+        found = connection.call(connection.workloads.List, request, timeout=COMPLETE_S).workloads
+        return [(one.name, phase(one)) for one in found]
+
+    return _asked(context, ask)
+
+
+def volume_names(context: Any) -> Names:
+    """With their phases."""
+    from capsule.v1 import volume_pb2
+
+    def ask(connection: "Connection") -> Names:
+        found = connection.call(connection.volumes.List, volume_pb2.VolumeListRequest(), timeout=COMPLETE_S).volumes
+        return [(one.name, one.phase) for one in found]
+
+    return _asked(context, ask)
+
+
+def image_names(context: Any) -> Names:
+    """As they are shown, with their digests."""
+    from capsule.v1 import image_pb2
+    from capsulectl.words import short_image
+
+    def ask(connection: "Connection") -> Names:
+        found = connection.call(connection.images.List, image_pb2.ImageListRequest(), timeout=COMPLETE_S).images
+        return [(short_image(one.name), one.digest[:19]) for one in found]
+
+    return _asked(context, ask)
+
+
+def _asked(context: Any, ask: "Callable[[Connection], Names]") -> Names:
+    from capsulectl.connection import Connection
+    from capsulectl.errors import Failure
+
+    try:
+        capsule = context.get("--capsule")
+        found = ask(Connection((capsule.raw or "") if capsule is not None else ""))
+    except Failure:
+        return []
+    typed = {token.value for token in context.argument.tokens}
+    return [one for one in found if one[0] not in typed]
