@@ -1,17 +1,17 @@
 """Declaring workloads: resolve, admit, journal; or only look at what would become of it (dry run, diff)."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import msgspec
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.engine import Caller, Engine, Outcome
+from capsuled.answers import Answer, Answers
+from capsuled.engine import Caller, Engine
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from effects.goals import Effect
 from effects.planner import plan
-from journal.events import AppliedWorkload, Event, VolumeApplied, WorkloadApplied
+from journal.events import AppliedWorkload, VolumeApplied, WorkloadApplied
 from projections.admission import Admitted
 from projections.intents import Apply, DeclaredVolume
 from projections.refusals import Refusal
@@ -29,21 +29,13 @@ class Result(msgspec.Struct, frozen=True):
     volumes: tuple[VolumeApplied, ...] = ()
 
 
-class Past(Protocol):
-    """What the machine was."""
-
-    async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
-        """The state right after the call whose own entry is `call`, and the events that the call led to."""
-        ...
-
-
 class Declarations:
     """The way of an apply through the house, for one workload and for many."""
 
-    def __init__(self, engine: Engine, resolver: Resolver, past: Past) -> None:
+    def __init__(self, engine: Engine, resolver: Resolver, answers: Answers) -> None:
         self._engine = engine
         self._resolver = resolver
-        self._past = past
+        self._answers = answers
 
     async def apply(
         self,
@@ -58,9 +50,9 @@ class Declarations:
         """Declare, or with `dry_run` say what would change. Raises Refused."""
         self._engine.check_writable()
         names = tuple(message.name for message in messages)
-        if not dry_run and (answer := await self._engine.answered(caller)) is not None:
+        if not dry_run and (answer := await self._answers.given(caller)) is not None:
             # Before anything is resolved: what was asked for then may not be there any more.
-            return await self._result(answer, names)
+            return _result(answer, names)
         intent = await self._resolver.apply(
             self._engine.machine,
             messages,
@@ -80,15 +72,7 @@ class Declarations:
         if isinstance(intent, Refusal):
             await self._engine.refuse(intent, caller, names)
             raise Refused(intent)
-        return await self._result(await self._engine.call(intent, caller), names)
-
-    async def _result(self, outcome: Outcome | Refusal, names: tuple[str, ...]) -> Result:
-        if isinstance(outcome, Refusal):
-            raise Refused(outcome)
-        machine, events = outcome.machine, outcome.events
-        if machine is None:
-            machine, events = await self._past.after(outcome.seq)
-        return Result(machine, _outcomes(names, events), outcome.seq, volumes=_volumes(events))
+        return _result(await self._answers.call(intent, caller), names)
 
     async def preview(
         self, messages: Sequence[pb.Workload], volumes: Sequence[DeclaredVolume] = (), *, role: str, pull: bool
@@ -107,6 +91,10 @@ class Declarations:
             raise Refused(verdict)
         assert isinstance(verdict, Admitted)
         return fork, verdict.events
+
+
+def _result(answer: Answer, names: tuple[str, ...]) -> Result:
+    return Result(answer.machine, _outcomes(names, answer.events), answer.seq, volumes=_volumes(answer.events))
 
 
 def _outcomes(names: Sequence[str], events: Sequence[object]) -> tuple[str, ...]:

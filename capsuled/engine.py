@@ -44,6 +44,7 @@ from projections.intents import (
     RemoveImage,
     RemoveKey,
     Stop,
+    VolumeIntent,
 )
 from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
@@ -100,7 +101,7 @@ class Caller(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """An accepted call. `seq` is its own entry; `events` what it changed; `repeated`: answered from memory.
 
-    `machine` is the state right after an apply, so that its answer is the same whenever it is given; None otherwise.
+    `machine` is the state right after a new call whose answer tells of it; None otherwise.
     """
 
     seq: int
@@ -214,7 +215,7 @@ class Engine:
         entries = self.commit(self._drafts(verdict, caller, names), reserved=frees)
         caller.told.yes = True
         seq = entries[0][0].seq
-        after = self.machine.fork() if isinstance(intent, Apply) else None
+        after = self.machine.fork() if isinstance(intent, _TOLD) else None
         await self.durable(entries[-1][0].seq)
         return Outcome(seq, verdict.events, machine=after)
 
@@ -340,6 +341,9 @@ class Engine:
 def _key(caller: Caller) -> tuple[str, str, str]:
     return caller.actor.id, caller.method, caller.call_id
 
+
+_TOLD = Apply | VolumeIntent | AddKey | ChangeRole
+"""Calls whose answers tell of the state that they led to: see Answers."""
 
 _FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
 """Events that may change workloads that they do not name: by these, what was waited for is here."""

@@ -22,6 +22,7 @@ from capsule.v1 import (
 )
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.addresses import Listen
+from capsuled.answers import Answers
 from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
 from capsuled.doors import Interceptor, LocalDoor, NetworkDoor
@@ -151,7 +152,8 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
     """Made once, for every server: what this returns adds them to one, and names them."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
     resolver = Resolver(house.images, house.registry, house.vault, house.subnet, house.abilities)
-    declarations = Declarations(engine, resolver, Recollection(memory.reader))
+    answers = Answers(engine, Recollection(memory.reader))
+    declarations = Declarations(engine, resolver, answers)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)
     services: dict[str, tuple[Callable[[Any, grpc.aio.Server], None], Any]] = {
         "WorkloadService": (
@@ -187,19 +189,19 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         ),
         "VolumeService": (
             volume_pb2_grpc.add_VolumeServiceServicer_to_server,
-            VolumeService(engine, house.volumes),
+            VolumeService(engine, answers, house.volumes),
         ),
         "SnapshotService": (
             volume_pb2_grpc.add_SnapshotServiceServicer_to_server,
-            SnapshotService(engine, house.volumes),
+            SnapshotService(engine, answers, house.volumes),
         ),
         "IdentityService": (
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
-            IdentityService(me, engine, doorway.roster, doorway.denials, clock),
+            IdentityService(me, engine, answers, doorway.roster, doorway.denials, clock),
         ),
         "OperatorService": (
             identity_pb2_grpc.add_OperatorServiceServicer_to_server,
-            OperatorService(engine, doorway.roster),
+            OperatorService(answers, doorway.roster),
         ),
     }
     history: HistoryServiceServicer = UnreadableHistory(memory.why)

@@ -1,5 +1,6 @@
 """HistoryService: the memory, asked."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from journal.reader import LAST, Reader
 from projections.views import state_hash
 
 EXPORT_BYTES = 256 << 10
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class HistoryService(HistoryServiceServicer):
@@ -67,6 +69,8 @@ class HistoryService(HistoryServiceServicer):
     async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:
         """The chain's proof, in a process apart."""
         await self._engine.durable()
+        if request.head_seq and not _HASH.fullmatch(request.head_hash):
+            refuse("INVALID_ARGUMENT", "BAD_HEAD", "the hash of a head has 64 hexadecimal digits", "head_hash")
         head = Head(request.head_seq, bytes.fromhex(request.head_hash)) if request.head_seq else None
         report = await verify_apart(self._environment.directory, head=head)
         return pb.VerifyResponse(

@@ -4,6 +4,7 @@ from typing import Any
 
 from capsule.v1 import identity_pb2 as pb
 from capsule.v1.identity_pb2_grpc import IdentityServiceServicer, OperatorServiceServicer
+from capsuled.answers import Answers
 from capsuled.denials import Denials
 from capsuled.engine import Engine
 from capsuled.roster import Roster
@@ -40,9 +41,12 @@ class Me:
 class IdentityService(IdentityServiceServicer):
     """See proto/capsule/v1/identity.proto."""
 
-    def __init__(self, me: Me, engine: Engine, roster: Roster, denials: Denials, clock: Clock) -> None:
+    def __init__(
+        self, me: Me, engine: Engine, answers: Answers, roster: Roster, denials: Denials, clock: Clock
+    ) -> None:
         self._me = me
         self._engine = engine
+        self._answers = answers
         self._roster = roster
         self._denials = denials
         self._clock = clock
@@ -105,8 +109,9 @@ class IdentityService(IdentityServiceServicer):
             refuse("INVALID_ARGUMENT", "BAD_ROLE", "the role is not one this release knows", "role")
         kid = kid_of(request.pubkey)
         by = caller.actor.id if caller.actor.kind == "operator" else ""
-        await self._call(AddKey(kid, request.pubkey.hex(), request.name, role, by), caller)
-        return pb.KeyAddResponse(key=key_message(_enrolled(self._engine, kid)))
+        answer = await self._answers.call(AddKey(kid, request.pubkey.hex(), request.name, role, by), caller)
+        await self._roster.copied()
+        return pb.KeyAddResponse(key=key_message(answer.machine.operators[kid]))
 
     async def KeyRemove(self, request: pb.KeyRemoveRequest, context: Any) -> pb.KeyRemoveResponse:
         """Its open streams are cut, too: see Roster."""
@@ -123,8 +128,8 @@ class IdentityService(IdentityServiceServicer):
 class OperatorService(OperatorServiceServicer):
     """See proto/capsule/v1/identity.proto."""
 
-    def __init__(self, engine: Engine, roster: Roster) -> None:
-        self._engine = engine
+    def __init__(self, answers: Answers, roster: Roster) -> None:
+        self._answers = answers
         self._roster = roster
 
     async def SetRole(self, request: pb.SetRoleRequest, context: Any) -> pb.SetRoleResponse:
@@ -132,21 +137,11 @@ class OperatorService(OperatorServiceServicer):
         role = _ROLES.get(request.role)
         if role is None:
             refuse("INVALID_ARGUMENT", "BAD_ROLE", "say which role: admin, operator or reader", "role")
-        outcome = await self._engine.call(
+        answer = await self._answers.call(
             ChangeRole(request.kid, role), caller_of(context, "OperatorService.SetRole", request)
         )
-        if isinstance(outcome, Refusal):
-            raise Refused(outcome)
         await self._roster.copied()
-        return pb.SetRoleResponse(key=key_message(_enrolled(self._engine, request.kid)))
-
-
-def _enrolled(engine: Engine, kid: str) -> Operator:
-    """A call that is answered again may find that the key has gone since."""
-    operator = engine.machine.operators.get(kid)
-    if operator is None:
-        refuse("NOT_FOUND", "KEY_NOT_FOUND", "the key was removed meanwhile", "kid")
-    return operator
+        return pb.SetRoleResponse(key=key_message(answer.machine.operators[request.kid]))
 
 
 def key_message(operator: Operator) -> pb.AuthorizedKey:

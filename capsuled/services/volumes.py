@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
+
+from msgspec.structs import replace
 
 from capsule.v1 import volume_pb2 as pb
 from capsule.v1.volume_pb2_grpc import SnapshotServiceServicer, VolumeServiceServicer
+from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
-from capsuled.rpc import Refused, caller_of, refuse
+from capsuled.rpc import caller_of, refuse
 from capsuled.wire_volume import snapshot_message, volume_message
 from effects.volumes.protocol import SeenVolume, VolumeDriver
 from projections import intents
-from projections.refusals import Refusal
 from projections.state import Machine, Snapshot, Volume
 from projections.volumes import users_of
 
@@ -22,33 +24,31 @@ WAIT_S = 25.0
 LONG_WAIT_S = 900.0
 """Copies of large volumes take their time where the storage cannot share blocks."""
 
+Seen = dict[tuple[str, int], SeenVolume]
+
 _TROUBLE_CODES = {"NO_SPACE": "RESOURCE_EXHAUSTED", "VOLUME_DAMAGED": "DATA_LOSS", "VOLUME_BUSY": "FAILED_PRECONDITION"}
 
 
 class _Volumes:
-    """What both services do: call, and wait."""
+    """What both services do: call, and wait. Answers tell of the incarnation that the call met, also when it is
+    repeated after that has changed or gone."""
 
-    def __init__(self, engine: Engine, driver: VolumeDriver) -> None:
+    def __init__(self, engine: Engine, answers: Answers, driver: VolumeDriver) -> None:
         self._engine = engine
+        self._answers = answers
         self._driver = driver
 
-    async def _call(self, intent: intents.VolumeIntent, context: Any, method: str, request: Any) -> int:
-        """The entry of its first event, which is the same when the call is repeated with its id."""
-        outcome = await self._engine.call(intent, caller_of(context, method, request))
-        if isinstance(outcome, Refusal):
-            raise Refused(outcome)
-        return outcome.seq + 1
-
-    async def _until(self, name: str, uid: int, done: Callable[[Volume | None], bool], seconds: float) -> Machine:
-        """The state in which the incarnation is `done`. What stands in its way ends the call; the wish stays."""
+    async def _until(self, name: str, uid: int, done: Callable[[Volume], bool], seconds: float) -> Volume | None:
+        """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call; the wish
+        stays."""
         try:
             async with asyncio.timeout(seconds):
                 async for machine in self._engine.changes():
                     volume = machine.volumes.get(name)
                     mine = volume if volume is not None and volume.uid == uid else None
-                    if done(mine):
-                        return machine
-                    if mine is not None and mine.trouble is not None:
+                    if mine is None or done(mine):
+                        return mine
+                    if mine.trouble is not None:
                         code = _TROUBLE_CODES.get(mine.trouble.reason, "INTERNAL")
                         why = mine.trouble.message.rstrip(".")
                         refuse(code, mine.trouble.reason, f"{why}. It is tried again by itself")
@@ -66,14 +66,13 @@ class _Volumes:
             refuse("NOT_FOUND", "VOLUME_NOT_FOUND", f"there is no volume {name}", "name")
         return volume
 
-    async def _seen(self) -> dict[tuple[str, int], SeenVolume]:
+    async def _seen(self) -> Seen:
         return {(one.name, one.uid): one for one in await self._driver.observe()}
 
-    async def _message(self, machine: Machine, name: str) -> pb.Volume:
-        volume = machine.volumes[name]
-        seen = (await self._seen()).get((name, volume.uid))
-        fill = await self._driver.usage(name, volume.uid) if volume.holder else None
-        return volume_message(machine, volume, self._driver.path(name, volume.uid), seen, fill)
+    async def _message(self, machine: Machine, volume: Volume, seen: Seen) -> pb.Volume:
+        path = self._driver.path(volume.name, volume.uid)
+        fill = await self._driver.usage(volume.name, volume.uid) if volume.holder else None
+        return volume_message(machine, volume, path, seen.get((volume.name, volume.uid)), fill)
 
 
 class VolumeService(_Volumes, VolumeServiceServicer):
@@ -82,44 +81,52 @@ class VolumeService(_Volumes, VolumeServiceServicer):
     async def Create(self, request: pb.VolumeCreateRequest, context: Any) -> pb.Volume:
         """Answers when it has its file system. An existing one is refused, and never formatted."""
         size_bytes = request.size_mib << 20 or DEFAULT_BYTES
-        await self._call(intents.CreateVolume(request.name, size_bytes), context, "VolumeService.Create", request)
-        volume = self._existing(request.name)
-        machine = await self._until(request.name, volume.uid, _is_made, WAIT_S)
-        return await self._message(machine, request.name)
+        caller = caller_of(context, "VolumeService.Create", request)
+        return await self._made(
+            await self._answers.call(intents.CreateVolume(request.name, size_bytes), caller), request
+        )
+
+    async def _made(self, answer: Answer, request: Any) -> pb.Volume:
+        asked = answer.machine.volumes[request.name]
+        made = await self._until(request.name, asked.uid, _is_made, WAIT_S)
+        if answer.repeated:
+            made = replace(asked, made_bytes=asked.size_bytes)
+        elif made is None:
+            _refuse_gone(request.name)
+        return await self._message(answer.machine, made, await self._seen())
 
     async def Get(self, request: pb.VolumeGetRequest, context: Any) -> pb.Volume:
         """As it is now."""
         await self._engine.durable()
-        self._existing(request.name)
-        return await self._message(self._engine.machine, request.name)
+        volume = self._existing(request.name)
+        return await self._message(self._engine.machine, volume, await self._seen())
 
     async def List(self, request: pb.VolumeListRequest, context: Any) -> pb.VolumeListResponse:
         """All, by name, and how full the storage is."""
         await self._engine.durable()
-        pool = await self._driver.pool()
+        machine, pool, seen = self._engine.machine, await self._driver.pool(), await self._seen()
+        volumes = [machine.volumes[name] for name in sorted(machine.volumes)]
         return pb.VolumeListResponse(
-            volumes=[await self._message(self._engine.machine, name) for name in sorted(self._engine.machine.volumes)],
+            volumes=[await self._message(machine, volume, seen) for volume in volumes],
             pool_total_bytes=pool.total_bytes,
             pool_used_bytes=pool.used_bytes,
         )
 
     async def Delete(self, request: pb.VolumeDeleteRequest, context: Any) -> pb.VolumeDeleteResponse:
         """Answers when nothing is left. What does not exist is deleted."""
-        before = self._engine.machine.volumes.get(request.name)
-        intent = intents.DeleteVolume(request.name, request.force)
-        first = await self._call(intent, context, "VolumeService.Delete", request)
+        caller = caller_of(context, "VolumeService.Delete", request)
+        answer = await self._answers.call(intents.DeleteVolume(request.name, request.force), caller)
         # A repeated call may meet a later volume of the same name, which nobody asked to delete.
-        if before is not None and before.uid < first:
-            await self._until(request.name, before.uid, lambda volume: volume is None, WAIT_S)
+        leaving = answer.machine.volumes.get(request.name)
+        if leaving is not None:
+            await self._until(request.name, leaving.uid, lambda _: False, WAIT_S)
         return pb.VolumeDeleteResponse()
 
     async def Resize(self, request: pb.VolumeResizeRequest, context: Any) -> pb.Volume:
         """Answers when its file system has grown."""
-        volume = self._existing(request.name)
+        caller = caller_of(context, "VolumeService.Resize", request)
         intent = intents.ResizeVolume(request.name, request.new_size_mib << 20)
-        await self._call(intent, context, "VolumeService.Resize", request)
-        machine = await self._until(request.name, volume.uid, _is_made, WAIT_S)
-        return await self._message(machine, request.name)
+        return await self._made(await self._answers.call(intent, caller), request)
 
 
 class SnapshotService(_Volumes, SnapshotServiceServicer):
@@ -127,18 +134,18 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
 
     async def Take(self, request: pb.SnapshotTakeRequest, context: Any) -> pb.Snapshot:
         """Answers when it is taken."""
-        volume = self._existing(request.volume)
-        intent = intents.TakeSnapshot(request.volume, request.name or _label("snap"))
-        uid = await self._call(intent, context, "SnapshotService.Take", request)
-        machine = await self._until(request.volume, volume.uid, lambda one: _has_taken(one, uid), LONG_WAIT_S)
-        taken = _snapshot_of(machine.volumes.get(request.volume), uid)
+        caller = caller_of(context, "SnapshotService.Take", request)
+        answer = await self._answers.call(intents.TakeSnapshot(request.volume, request.name or _label("snap")), caller)
+        volume, uid = answer.machine.volumes[request.volume], _asked(answer)
+        now = await self._until(request.volume, volume.uid, lambda one: _has_taken(one, uid), LONG_WAIT_S)
+        taken = _snapshot_of(now, uid)
+        if taken is None and answer.repeated:
+            asked = _snapshot_of(volume, uid)
+            taken = None if asked is None else replace(asked, taken=True)
         if taken is None:
-            refuse("NOT_FOUND", "SNAPSHOT_NOT_FOUND", "the snapshot was taken, and has been deleted since", "name")
-        return await self._snapshot(machine.volumes[request.volume], taken)
-
-    async def _snapshot(self, volume: Volume, snapshot: Snapshot) -> pb.Snapshot:
-        seen = (await self._seen()).get((volume.name, volume.uid))
-        return snapshot_message(volume, snapshot, seen)
+            message = f"the snapshot was deleted from volume {request.volume} while this call waited for it"
+            refuse("ABORTED", "DELETED", message, "name")
+        return snapshot_message(volume, taken, (await self._seen()).get((volume.name, volume.uid)))
 
     async def List(self, request: pb.SnapshotListRequest, context: Any) -> pb.SnapshotListResponse:
         """Of one volume, or of all."""
@@ -156,37 +163,51 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
 
     async def Restore(self, request: pb.SnapshotRestoreRequest, context: Any) -> pb.SnapshotRestoreResponse:
         """Answers when the content is the snapshot's; what was stopped for it is starting again."""
-        volume = self._existing(request.volume)
+        caller = caller_of(context, "SnapshotService.Restore", request)
         intent = intents.RestoreVolume(request.volume, request.name, _label("before-restore"))
-        machine = self._engine.machine
-        users = [name for name in users_of(machine, volume.name) if machine.workloads[name].desired == "running"]
-        uid = await self._call(intent, context, "SnapshotService.Restore", request)
-        safety = _snapshot_of(self._engine.machine.volumes.get(request.volume), uid)
-        await self._until(request.volume, volume.uid, lambda one: one is None or not one.restoring, LONG_WAIT_S)
-        return pb.SnapshotRestoreResponse(safety="" if safety is None else safety.label, restarted=users)
+        answer = await self._answers.call(intent, caller)
+        machine, volume = answer.machine, answer.machine.volumes[request.volume]
+        now = await self._until(request.volume, volume.uid, lambda one: not one.restoring, LONG_WAIT_S)
+        if (now is None or now.deleting) and not answer.repeated:
+            _refuse_gone(request.volume)
+        safety = _snapshot_of(volume, _asked(answer))
+        return pb.SnapshotRestoreResponse(
+            safety="" if safety is None else safety.label,
+            restarted=[name for name in users_of(machine, volume.name) if machine.workloads[name].desired == "running"],
+        )
 
     async def Delete(self, request: pb.SnapshotDeleteRequest, context: Any) -> pb.SnapshotDeleteResponse:
         """Answers when it is gone."""
-        volume = self._existing(request.volume)
-        intent = intents.DeleteSnapshot(request.volume, request.name)
-        await self._call(intent, context, "SnapshotService.Delete", request)
-        await self._until(request.volume, volume.uid, lambda one: not _has(one, request.name), WAIT_S)
+        caller = caller_of(context, "SnapshotService.Delete", request)
+        answer = await self._answers.call(intents.DeleteSnapshot(request.volume, request.name), caller)
+        volume = answer.machine.volumes[request.volume]
+        leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
+        await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S)
         return pb.SnapshotDeleteResponse()
 
 
-def _is_made(volume: Volume | None) -> bool:
-    return volume is None or (volume.made_bytes >= volume.size_bytes)
+def _asked(answer: Answer) -> int:
+    """The uid of the snapshot that the call asked for: its first event's entry stands behind the call's own."""
+    return answer.seq + 1
 
 
-def _has(volume: Volume | None, label: str) -> bool:
-    return volume is not None and any(one.label == label for one in volume.snapshots)
+def _refuse_gone(name: str) -> NoReturn:
+    refuse("ABORTED", "DELETED", f"volume {name} was deleted while this call waited for it", "name")
+
+
+def _is_made(volume: Volume) -> bool:
+    return volume.made_bytes >= volume.size_bytes
+
+
+def _has(volume: Volume, uids: set[int]) -> bool:
+    return any(one.uid in uids for one in volume.snapshots)
 
 
 def _snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:
     return None if volume is None else next((one for one in volume.snapshots if one.uid == uid), None)
 
 
-def _has_taken(volume: Volume | None, uid: int) -> bool:
+def _has_taken(volume: Volume, uid: int) -> bool:
     """Taken, or not to be had any more."""
     snapshot = _snapshot_of(volume, uid)
     return snapshot is None or snapshot.taken

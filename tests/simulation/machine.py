@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.answers import Answers
 from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine
 from capsuled.exec_stream import ExecStreams
@@ -519,7 +520,7 @@ class Life:
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
         resolver = Resolver(self.images, registry, MemoryVault(), TwinNetwork.subnet)
-        self.declarations = Declarations(self.engine, resolver, simulation.disk)
+        self.declarations = Declarations(self.engine, resolver, Answers(self.engine, simulation.disk))
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
     async def _step(self, point: str) -> None:

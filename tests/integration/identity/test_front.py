@@ -19,6 +19,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from capsule.v1 import (
     capsule_pb2,
+    history_pb2,
+    history_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
     image_pb2,
@@ -447,6 +449,31 @@ def test_bytes_that_are_no_message_are_the_clients_error(adopted: Adopted) -> No
         call = adopted.channel().unary_unary(f"/capsule.v1.{service}/{method}", bytes, bytes)
         code, message = outcome(lambda: call(b"\xff\xff\xff", metadata=adopted.metadata()), False)  # noqa: B023
         assert code is grpc.StatusCode.INVALID_ARGUMENT and "no message of its type" in message
+
+
+def test_a_hash_that_is_none_is_the_clients_error(adopted: Adopted) -> None:
+    history = history_pb2_grpc.HistoryServiceStub(adopted.channel())
+    head = history_pb2.VerifyRequest
+    for request in (head(head_seq=1, head_hash="zz"), head(head_seq=1), head(head_seq=1, head_hash="00" * 31)):
+        with pytest.raises(grpc.RpcError) as caught:
+            history.Verify(request, metadata=adopted.metadata())
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+        assert dict(caught.value.trailing_metadata())["capsule-reason"] == "BAD_HEAD"  # type: ignore[attr-defined]
+
+
+def test_a_key_that_is_added_again_by_its_call_id_is_answered_also_when_it_has_gone(adopted: Adopted) -> None:
+    stub = identity_pb2_grpc.IdentityServiceStub(adopted.channel())
+    request = identity_pb2.KeyAddRequest(pubkey=Key().public, name="passing", role=3)  # type: ignore[arg-type]
+
+    def add() -> identity_pb2.KeyAddResponse:
+        return stub.KeyAdd(request, metadata=(*adopted.metadata(), ("capsule-call-id", "add-1")))
+
+    first = add()
+    stub.KeyRemove(identity_pb2.KeyRemoveRequest(kid=first.key.kid), metadata=adopted.metadata())
+    assert add() == first
+    assert first.key.kid not in {
+        key.kid for key in stub.KeyList(identity_pb2.KeyListRequest(), metadata=adopted.metadata()).keys
+    }
 
 
 def test_what_is_too_large_is_refused_and_others_are_served(adopted: Adopted) -> None:

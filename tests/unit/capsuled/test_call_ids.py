@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.answers import Answers
 from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine, Outcome
 from capsuled.resolve import Resolver
@@ -51,7 +52,7 @@ class Ledger:
         await self.gate.wait()
 
     async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
-        """See capsuled.declare.Past."""
+        """See capsuled.answers.Past."""
         machine, events = Machine(), []
         for header, event in self.entries:
             if header.seq > call and header.call != call:
@@ -80,7 +81,7 @@ class House:
         self.cache = CacheWorld()
         self.cache.bring(IMAGE, "sha256:" + "1" * 64)
         resolver = Resolver(TwinImages(self.cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
-        self.declarations = Declarations(self.engine, resolver, self.log)
+        self.declarations = Declarations(self.engine, resolver, Answers(self.engine, self.log))
 
     async def apply(self, caller: Caller, *, name: str = "web", **fields: object) -> tuple[str, int, pb.Workload]:
         message = pb.Workload(name=name, container=pb.ContainerSpec(**{"image": "app:1", **fields}))  # type: ignore[arg-type]

@@ -1,0 +1,54 @@
+"""What a call led to, told from the state right after it: the same answer whenever the call is repeated with its id."""
+
+from typing import Protocol
+
+import msgspec
+
+from capsuled.engine import Caller, Engine, Outcome
+from capsuled.rpc import Refused
+from journal.events import Event
+from projections.intents import Intent
+from projections.refusals import Refusal
+from projections.state import Machine
+
+
+class Past(Protocol):
+    """What the machine was."""
+
+    async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
+        """The state right after the call whose own entry is `call`, and the events that the call led to."""
+        ...
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`seq` is the call's own entry, `machine` the state right after it. It may be told a second time."""
+
+    seq: int
+    machine: Machine
+    events: tuple[Event, ...]
+    repeated: bool
+
+
+class Answers:
+    """Calls whose answers tell of the state that they led to."""
+
+    def __init__(self, engine: Engine, past: Past) -> None:
+        self._engine = engine
+        self._past = past
+
+    async def call(self, intent: Intent, caller: Caller) -> Answer:
+        """Have it admitted, or tell the answer that it had. Raises Refused."""
+        return await self._told(await self._engine.call(intent, caller))
+
+    async def given(self, caller: Caller) -> Answer | None:
+        """The answer that a call with this id had; None for a new one. Raises Refused."""
+        outcome = await self._engine.answered(caller)
+        return None if outcome is None else await self._told(outcome)
+
+    async def _told(self, outcome: Outcome | Refusal) -> Answer:
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        if outcome.machine is not None:
+            return Answer(outcome.seq, outcome.machine, outcome.events, outcome.repeated)
+        machine, events = await self._past.after(outcome.seq)
+        return Answer(outcome.seq, machine, events, outcome.repeated)

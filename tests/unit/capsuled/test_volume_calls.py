@@ -1,0 +1,196 @@
+"""Calls on volumes while the world goes on: what they wait for is deleted, made anew, or asked for again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from capsule.v1 import volume_pb2 as pb
+from capsuled.answers import Answers
+from capsuled.rpc import Refused
+from capsuled.services.volumes import SnapshotService, VolumeService
+from capsuled.session import CURRENT, Session
+from effects.volumes.twin import Storage, TwinVolumes
+from journal.entry import LOCAL
+from journal.events import Event, SnapshotRemoved, SnapshotTaken, VolumeMade, VolumeRemoved, VolumeRestored
+from projections.state import Volume
+from tests.unit.capsuled.test_call_ids import House
+
+MIB = 1 << 20
+
+
+class Storehouse:
+    """Both services, and what the runner would journal."""
+
+    def __init__(self) -> None:
+        self.house = House()
+        self.engine = self.house.engine
+        answers, driver = Answers(self.engine, self.house.log), TwinVolumes(Storage(), _at_once)
+        self.volumes = VolumeService(self.engine, answers, driver)
+        self.snapshots = SnapshotService(self.engine, answers, driver)
+
+    def begin(self, call: Callable[[Any, Any], Awaitable[Any]], request: Any, call_id: str = "") -> asyncio.Task[Any]:
+        async def called() -> Any:
+            CURRENT.set(Session(LOCAL, call_id=call_id))
+            return await call(request, None)
+
+        return asyncio.create_task(called())
+
+    async def done(self, call: Callable[[Any, Any], Awaitable[Any]], request: Any, call_id: str = "") -> Any:
+        return await asyncio.wait_for(self.begin(call, request, call_id), 5)
+
+    @property
+    def data(self) -> Volume:
+        return self.engine.machine.volumes["data"]
+
+    def happens(self, *events: Event) -> None:
+        self.engine.record(events)
+
+    async def made(self, call_id: str = "") -> pb.Volume:
+        creating = self.begin(self.volumes.Create, pb.VolumeCreateRequest(name="data", size_mib=16), call_id)
+        await settled()
+        self.happens(VolumeMade("data", self.data.uid, 16 * MIB))
+        found: pb.Volume = await asyncio.wait_for(creating, 5)
+        return found
+
+    async def deleted(self) -> None:
+        deleting = self.begin(self.volumes.Delete, pb.VolumeDeleteRequest(name="data"))
+        await settled()
+        self.happens(VolumeRemoved("data", self.data.uid))
+        await asyncio.wait_for(deleting, 5)
+
+    async def taken(self, call_id: str = "") -> pb.Snapshot:
+        taking = self.begin(self.snapshots.Take, pb.SnapshotTakeRequest(volume="data"), call_id)
+        await settled()
+        self.happens(SnapshotTaken("data", self.data.uid, self.data.snapshots[-1].uid, 16 * MIB, "copy"))
+        found: pb.Snapshot = await asyncio.wait_for(taking, 5)
+        return found
+
+    async def dropped(self, name: str, call_id: str = "") -> None:
+        request = pb.SnapshotDeleteRequest(volume="data", name=name)
+        dropping = self.begin(self.snapshots.Delete, request, call_id)
+        await settled()
+        self.happens(SnapshotRemoved("data", self.data.uid, self.data.snapshots[-1].uid))
+        await asyncio.wait_for(dropping, 5)
+
+
+async def _at_once(point: str) -> None:
+    pass
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def run(test: Callable[[Storehouse], Awaitable[None]]) -> None:
+    async def told() -> None:
+        await test(Storehouse())
+
+    asyncio.run(told())
+
+
+@pytest.mark.parametrize("method", ["Create", "Resize", "Take", "Restore"])
+def test_what_is_deleted_while_a_call_waits_for_it_ends_the_call(method: str) -> None:
+    async def test(store: Storehouse) -> None:
+        calls: dict[str, tuple[Any, Any]] = {
+            "Create": (store.volumes.Create, pb.VolumeCreateRequest(name="data", size_mib=16)),
+            "Resize": (store.volumes.Resize, pb.VolumeResizeRequest(name="data", new_size_mib=32)),
+            "Take": (store.snapshots.Take, pb.SnapshotTakeRequest(volume="data")),
+            "Restore": (store.snapshots.Restore, pb.SnapshotRestoreRequest(volume="data", name="first")),
+        }
+        if method != "Create":
+            await store.made()
+            taking = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="first"))
+            await settled()
+            store.happens(SnapshotTaken("data", store.data.uid, store.data.snapshots[0].uid, 16 * MIB, "copy"))
+            await taking
+        waiting = store.begin(*calls[method])
+        await settled()
+        assert not waiting.done()
+        await store.deleted()
+        with pytest.raises(Refused) as caught:
+            await asyncio.wait_for(waiting, 5)
+        assert (caught.value.refusal.code, caught.value.refusal.reason) == ("ABORTED", "DELETED")
+
+    run(test)
+
+
+def test_what_is_deleted_while_it_is_looked_at_is_shown_as_it_was() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        looking = [
+            store.begin(store.volumes.List, pb.VolumeListRequest()),
+            store.begin(store.volumes.Get, pb.VolumeGetRequest(name="data")),
+        ]
+        uid = store.data.uid
+        for _ in range(3):  # they are somewhere between the state and the storage
+            await asyncio.sleep(0)
+        del store.engine.machine.volumes["data"]
+        listed, got = await asyncio.gather(*looking, return_exceptions=True)
+        assert isinstance(got, Refused) or got.uid == uid
+        assert isinstance(listed, pb.VolumeListResponse)
+
+    run(test)
+
+
+def test_a_repeated_creation_tells_of_the_volume_that_it_made() -> None:
+    async def test(store: Storehouse) -> None:
+        first = await store.made("create-1")
+        await store.deleted()
+        other = await store.made()
+        assert other.uid != first.uid
+        create = pb.VolumeCreateRequest(name="data", size_mib=16)
+        assert await store.done(store.volumes.Create, create, "create-1") == first
+
+    run(test)
+
+
+def test_a_repeated_snapshot_is_the_one_that_was_taken_also_when_it_has_gone() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        first = await store.taken("take-1")
+        take = pb.SnapshotTakeRequest(volume="data")
+        assert await store.done(store.snapshots.Take, take, "take-1") == first
+        await store.dropped(first.name)
+        again = await store.done(store.snapshots.Take, take, "take-1")
+        assert (again.name, again.uid, again.taken) == (first.name, first.uid, True)
+        await store.deleted()
+        assert (await store.done(store.snapshots.Take, take, "take-1")).uid == first.uid
+
+    run(test)
+
+
+def test_a_repeated_restore_names_the_safety_snapshot_that_it_took() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        request = pb.SnapshotRestoreRequest(volume="data", name=(await store.taken()).name)
+        restoring = store.begin(store.snapshots.Restore, request, "restore-1")
+        await settled()
+        source, safety = store.data.snapshots
+        store.happens(
+            SnapshotTaken("data", store.data.uid, safety.uid, 16 * MIB, "copy"),
+            VolumeRestored("data", store.data.uid, source.uid),
+        )
+        first = await asyncio.wait_for(restoring, 5)
+        assert first.safety == safety.label
+        await store.dropped(safety.label)
+        assert await store.done(store.snapshots.Restore, request, "restore-1") == first
+
+    run(test)
+
+
+def test_a_repeated_deletion_does_not_wait_for_a_later_snapshot_of_the_name() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        name = (await store.taken()).name
+        await store.dropped(name, "drop-1")
+        taking = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name=name))
+        await settled()
+        await store.done(store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name=name), "drop-1")
+        assert [one.label for one in store.data.snapshots] == [name]
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+
+    run(test)
