@@ -74,6 +74,9 @@ class _Turn(NamedTuple):
         return not self.groups and not self.jobs
 
 
+_NOTHING = _Turn([], [], 0, closes=False)
+
+
 class _Commit(NamedTuple):
     """What a commit made durable."""
 
@@ -272,17 +275,23 @@ class Journal:
     def _run(self) -> None:
         sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
         try:
-            turn = self._take()
+            done, turn = _NOTHING, self._take()
             while not turn.closes:
                 if turn.empty:
+                    self._announce(done)
+                    self._settle(done)
                     self._rest()
-                self._commit(turn)
-                # What is committed next is taken before this commit is announced: those it wakes then find the disk
-                # at work already, instead of the disk waiting for them.
-                done, turn = turn, self._take()
-                self._announce(done, idle=turn.empty)
-            self._commit(turn)
-            self._announce(turn, idle=True)
+                    done = _NOTHING
+                else:
+                    # What came while the last commit ran goes to the disk before that one is announced: whom it wakes
+                    # then works beside the disk, instead of the disk waiting for them.
+                    self._commit(turn, done)
+                    self._catch_up(done)
+                    done = turn
+                turn = self._take()
+            self._commit(turn, done)
+            self._announce(turn)
+            self._settle(turn)
             while self._follower.advance(self._facts.seq):
                 pass
         except BaseException as error:  # the loop must learn of whatever ended this thread
@@ -311,32 +320,46 @@ class Journal:
         else:
             os.eventfd_read(self._work)
 
-    def _commit(self, turn: _Turn) -> None:
-        """One transaction, durable when this returns."""
-        if turn.empty:
-            return
-        self._env.make_room(2 * turn.size + COMMIT_BYTES)
-        with self._env.lmdb.begin(write=True) as txn:
-            if turn.groups:
-                batches = [group.batch for group in turn.groups]
-                pairs = chain.from_iterable(zip(batch.keys, batch.values, strict=True) for batch in batches)
-                with txn.cursor(self._env.db["facts"]) as cursor:
-                    consumed, added = cursor.putmulti(pairs, append=True)
-                assert consumed == added == sum(len(batch.keys) for batch in batches)
+    def _commit(self, turn: _Turn, before: _Turn) -> None:
+        """One transaction, durable when this returns. `before` is announced when only the disk is left to wait for."""
+        try:
+            self._env.make_room(2 * turn.size + COMMIT_BYTES)
+            txn = self._env.lmdb.begin(write=True)
+        except BaseException:
+            self._announce(before)
+            raise
+        with txn:
+            try:
+                if turn.groups:
+                    self._put(txn, [group.batch for group in turn.groups])
+            finally:
+                self._announce(before)
             for job in turn.jobs:
                 job(txn)
 
-    def _announce(self, turn: _Turn, idle: bool) -> None:
-        """Tell the loop. Then what may be late: the head file when there is time, a follower that fell far behind."""
-        if not turn.groups:
-            return
-        last = turn.groups[-1]
-        self._written = last.seq
-        self._tell(_Commit(last.seq, self._env.used_bytes, turn.size))
-        if idle:
+    def _put(self, txn: lmdb.Transaction, batches: list[Batch]) -> None:
+        pairs = chain.from_iterable(zip(batch.keys, batch.values, strict=True) for batch in batches)
+        with txn.cursor(self._env.db["facts"]) as cursor:
+            consumed, added = cursor.putmulti(pairs, append=True)
+        assert consumed == added == sum(len(batch.keys) for batch in batches)
+
+    def _announce(self, turn: _Turn) -> None:
+        """Tell the loop what is durable."""
+        if turn.groups:
+            self._written = turn.groups[-1].seq
+            self._tell(_Commit(self._written, self._env.used_bytes, turn.size))
+
+    def _settle(self, turn: _Turn) -> None:
+        """What may be late, in a lull: the head file."""
+        if turn.groups:
+            last = turn.groups[-1]
             self._head_file.write(Head(last.seq, last.head))
-        while self._follower.far_behind(last.seq):
-            self._follower.advance(last.seq)
+        self._catch_up(turn)
+
+    def _catch_up(self, turn: _Turn) -> None:
+        """A follower that fell far behind is not left there, however busy it is."""
+        while turn.groups and self._follower.far_behind(turn.groups[-1].seq):
+            self._follower.advance(turn.groups[-1].seq)
 
     def _save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, content: bytes) -> None:
         if self._space.extend(self._env.used_bytes + 2 * len(content)):
