@@ -202,11 +202,13 @@ class Simulation:
         self.disk.full = False
         await asyncio.gather(*operators, *visitors, trouble)
         await asyncio.sleep(CALM_S)
-        await self._judge()
-        self.judged.set()
-        for one in (power, *self.visits):
-            one.cancel()
-        await asyncio.gather(power, *self.visits, return_exceptions=True)
+        try:
+            await self._judge()
+        finally:
+            self.judged.set()
+            for one in (power, *self.visits):
+                one.cancel()
+            await asyncio.gather(power, *self.visits, return_exceptions=True)
 
     def _fell(self, power: "asyncio.Future[None]") -> None:
         """A daemon that ends by anything but a crash is a bug: end the run with its error."""

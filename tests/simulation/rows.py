@@ -32,11 +32,13 @@ _ENDS = {"end-ok", "end-bad", "hog", "foreign", "missing"}
 
 
 class Row(msgspec.Struct):
-    """What followed an operator's last word: the runs that began, the ends they came to, and boots in between."""
+    """What followed an operator's last word: the runs that began, the ends they came to, `lost` ones among them, and
+    boots in between."""
 
     begun: dict[int, Header] = {}
     ends: dict[int, Header] = {}
     boots: int = 0
+    lost: int = 0
     succeeded: bool = False
 
 
@@ -51,15 +53,17 @@ def judge_row(
     """What is wrong with the restarts of a workload since the last word about it. `running`: at the very end."""
     row, wrong = _row(name, entries)
     mode, _, limit = policy.partition(":")
-    begun, most = len(row.begun), None
-    if program[0] in ("foreign", "missing") or mode == "never" or (mode == "on-failure" and row.succeeded):
+    begun, most, hopeless = len(row.begun), None, program[0] in ("foreign", "missing")
+    if mode == "never" or (mode == "on-failure" and row.succeeded):
         most = 1
+    elif hopeless:
+        most = 1 + row.lost  # what can never run is not tried again; what was lost first, showed nothing yet
     elif limit:
         most = 1 + int(limit)
     # A run that power took away is followed by another that nobody counts.
     if most is not None and begun > most + row.boots:
         wrong.append(f"{name} ({policy}, {program}) began {begun} runs, which is more than {most}")
-    if not row.ends or not ends_by_itself(program) or most == 1 or mode == "never":
+    if not row.ends or not ends_by_itself(program) or most == 1 or hopeless:
         return wrong
     if limit and (begun < int(limit) or running):
         wrong.append(f"{name} ({policy}, {program}) was given up after {begun} runs, or never: {running}")
@@ -89,6 +93,7 @@ def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header
+                row.lost += isinstance(event, WorkloadLost)
                 alive = 0 if alive == event.run else alive
                 row.succeeded = isinstance(event, WorkloadExited) and event.exit_code == 0
     return row, wrong
