@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from capsuled.engine import Caller, Engine
+from capsuled.insist import until_seen
 from capsuled.rpc import Refused
 from capsuled.streams import OpenStream
 from effects.errors import DriverError
@@ -18,6 +19,7 @@ from effects.images.actions import Pulls, pulled
 from effects.images.protocol import Announced, CachedImage, ImageStore, Progress
 from effects.images.registry import Registry
 from effects.images.retries import retried
+from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
 from journal.errors import JournalFull
 from journal.events import ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
@@ -32,8 +34,6 @@ log = logging.getLogger(__name__)
 
 REMOVE_WAIT_S = 25.0
 RESOLVE_TRIES = 3
-FULL_RETRY_S = 5.0
-LOOK_RETRY_S = 0.5
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -65,17 +65,11 @@ class ImageCache:
 
     async def look(self) -> None:
         """Journal what the cache holds and the journal does not know, and the reverse: until it was seen once."""
-        while True:
-            try:
-                await self._store.sweep()
-                await self._compare()
-                return
-            except DriverError as error:
-                log.warning("the image cache cannot be observed: %s", error)
-                await self._clock.sleep(LOOK_RETRY_S)
-            except JournalFull as full:
-                log.warning("what the image cache holds cannot be journaled yet: %s", full)
-                await self._clock.sleep(FULL_RETRY_S)
+        await until_seen(self._sweep_and_compare, self._clock, "the image cache")
+
+    async def _sweep_and_compare(self) -> None:
+        await self._store.sweep()
+        await self._compare()
 
     async def _compare(self) -> None:
         async with self._store.naming:

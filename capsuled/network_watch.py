@@ -8,18 +8,15 @@ import logging
 from collections.abc import Callable
 
 from capsuled.engine import Engine
+from capsuled.insist import until_seen
 from effects.errors import DriverError
 from effects.network.protocol import Link, NetworkDriver
-from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
-from journal.errors import JournalFull
 from journal.events import NetworkDrifted
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.state import Machine, Workload
 
 log = logging.getLogger(__name__)
-
-RETRY_S = 0.5
 
 
 class NetworkWatch:
@@ -48,18 +45,12 @@ class NetworkWatch:
 
     async def look(self) -> None:
         """Compare the world with the state, until one look succeeds: the kernel tells of a change only once."""
-        while not self._frozen:
-            try:
-                await self._look_at_links()
-                await self._look_at_rules()
-            except DriverError as error:
-                log.warning("the network cannot be observed: %s", error.message)
-                await self._clock.sleep(RETRY_S)
-            except JournalFull as full:
-                log.warning("what the network shows cannot be journaled yet: %s", full)
-                await self._clock.sleep(FULL_RETRY_S)
-            else:
-                return
+        if not self._frozen:
+            await until_seen(self._look, self._clock, "the network")
+
+    async def _look(self) -> None:
+        await self._look_at_links()
+        await self._look_at_rules()
 
     async def _look_at_links(self) -> None:
         believed = {(one.name, one.uid) for one in self._engine.machine.workloads.values() if one.attached}

@@ -9,17 +9,15 @@ import logging
 from collections.abc import Callable
 
 from capsuled.engine import Engine
+from capsuled.insist import until_seen
 from effects.containers.protocol import ContainerDriver, Resync
 from effects.containers.runs import seen_run
-from effects.errors import DriverError
 from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
 from journal.errors import JournalFull
 from projections.observations import Observation, live_runs, observe_all, observe_run, strangers
 
 log = logging.getLogger(__name__)
-
-RETRY_S = 0.5
 
 
 class Observer:
@@ -56,25 +54,18 @@ class Observer:
 
     async def _resync(self) -> None:
         """Look until one look succeeds; the stream of ends waits meanwhile and loses nothing."""
-        while True:
-            try:
-                lived = live_runs(self._engine.machine)
-                seen = tuple(seen_run(one) for one in await self._containers.observe())
-                machine, clock = self._engine.machine, self._clock
-                self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived))
-                if not self._frozen:
-                    for one in strangers(self._engine.machine, seen):
-                        log.info("removing %s.%d run %d, which no workload owns", one.name, one.uid, one.run)
-                        await self._containers.remove_run(one.name, one.uid, one.run)
-            except DriverError as error:
-                log.warning("the runtime cannot be observed: %s", error)
-                await self._clock.sleep(RETRY_S)
-            except JournalFull as full:
-                log.warning("what the runtime shows cannot be journaled yet: %s", full)
-                await self._clock.sleep(FULL_RETRY_S)
-            else:
-                self.synced.set()
-                return
+        await until_seen(self._look, self._clock, "the runtime")
+        self.synced.set()
+
+    async def _look(self) -> None:
+        lived = live_runs(self._engine.machine)
+        seen = tuple(seen_run(one) for one in await self._containers.observe())
+        machine, clock = self._engine.machine, self._clock
+        self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived))
+        if not self._frozen:
+            for one in strangers(self._engine.machine, seen):
+                log.info("removing %s.%d run %d, which no workload owns", one.name, one.uid, one.run)
+                await self._containers.remove_run(one.name, one.uid, one.run)
 
 
 def _nobody(name: str) -> int:

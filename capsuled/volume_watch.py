@@ -7,8 +7,8 @@ knows is never removed: it may be somebody's data.
 import logging
 
 from capsuled.engine import Engine
+from capsuled.insist import until_seen
 from effects.errors import DriverError
-from effects.runner import FULL_RETRY_S
 from effects.volumes.protocol import Fill, SeenVolume, VolumeDriver
 from journal.clock import Clock
 from journal.errors import JournalFull
@@ -18,7 +18,6 @@ from projections.volumes import MARKS
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 0.5
 MEASURE_S = 30.0
 _CALM_PERCENT = 5
 """How far below a mark a file system must fall before the mark is taken back: it must not be told over and over."""
@@ -35,21 +34,14 @@ class VolumeWatch:
 
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
-        while not self._frozen:
-            try:
-                seen = await self._volumes.observe()
-                self._engine.record(differences(self._engine.machine, seen), reserved=True)
-            except DriverError as error:
-                log.warning("the storage cannot be observed: %s", error.message)
-                await self._clock.sleep(RETRY_S)
-                continue
-            except JournalFull as full:
-                log.warning("what the storage shows cannot be journaled yet: %s", full)
-                await self._clock.sleep(FULL_RETRY_S)
-                continue
-            for one in seen:
-                await self._settle(one)
-            return
+        if not self._frozen:
+            await until_seen(self._look, self._clock, "the storage")
+
+    async def _look(self) -> None:
+        seen = await self._volumes.observe()
+        self._engine.record(differences(self._engine.machine, seen), reserved=True)
+        for one in seen:
+            await self._settle(one)
 
     async def _settle(self, seen: SeenVolume) -> None:
         volume = self._engine.machine.volumes.get(seen.name)
@@ -59,8 +51,8 @@ class VolumeWatch:
             # Left by a life that ended between the mount and its entry.
             try:
                 await self._volumes.unmount(seen.name, seen.uid)
-            except DriverError as error:
-                log.warning("%s", error.message)
+            except (DriverError, OSError) as error:
+                log.warning("%s", error)
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -78,8 +70,8 @@ class VolumeWatch:
                 fill = await self._volumes.usage(volume.name, volume.uid) if volume.holder else None
                 if fill is not None:
                     events.append(_filling(fill, volume.filling, volume.name, volume.uid))
-        except DriverError as error:
-            log.warning("the storage cannot be measured: %s", error.message)
+        except (DriverError, OSError) as error:
+            log.warning("the storage cannot be measured: %s", error)
             return
         try:
             self._engine.record([event for event in events if event is not None], reserved=True)

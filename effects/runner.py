@@ -14,7 +14,7 @@ from effects.goals import Effect, EnsureImage, StartRun, kind_of, run_of
 from effects.planner import plan_object
 from effects.recorder import Recorder
 from journal.clock import Clock
-from journal.errors import JournalFull
+from journal.errors import JournalError, JournalFull
 from journal.events import EffectAbandoned, EffectDone, EffectFailed, EffectStarted, VolumeRemoved, WorkloadRemoved
 from projections.restarts import retry_delay_ms
 from projections.state import Deadline
@@ -188,7 +188,10 @@ class Runner:
             recorder.record((done, *events) if last else (*events, done), cause=started, reserved=True)
             if last:
                 self._wake_those_on_the_bridge(started)
-        except DriverError as error:
+        except (JournalError, AssertionError):
+            raise  # nothing may be done that cannot be remembered, or on a state that cannot be
+        except Exception as unexpected:
+            error = unexpected if isinstance(unexpected, DriverError) else _broken(goal, unexpected)
             final = error.permanent and isinstance(goal, _BEGINS)
             failed = EffectFailed(
                 effect=kind_of(goal),
@@ -205,3 +208,9 @@ class Runner:
         finally:
             lane.acting = 0
         await recorder.durable()
+
+
+def _broken(goal: Effect, error: Exception) -> DriverError:
+    """A fault that no driver foresaw: this one goal waits and is tried again, and everything else goes on."""
+    log.error("%s of %s met a fault of its own", kind_of(goal), goal.name, exc_info=error)
+    return DriverError(f"{type(error).__name__}: {error}: the daemon's log has where")

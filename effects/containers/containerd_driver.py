@@ -346,7 +346,7 @@ class ContainerdDriver:
         """See the protocol. The subscription ends with containerd and is made again with its successor."""
         topics = ['topic=="/tasks/exit"', 'topic=="/tasks/oom"']
         while True:
-            with contextlib.suppress(grpc.aio.AioRpcError):
+            with contextlib.suppress(grpc.aio.AioRpcError, DriverError):
                 stream = self._connection.events.Subscribe(
                     events_pb2.SubscribeRequest(filters=topics), metadata=self._metadata, wait_for_ready=True
                 )

@@ -1,6 +1,7 @@
 """One simulated run: a machine, its daemon's lives, operators who call and repeat, and faults. All from one seed."""
 
 import asyncio
+import errno
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from random import Random
@@ -318,6 +319,9 @@ class Simulation:
         if dice < 0.03:
             self._kill(f"in the middle of {point}")
             await asyncio.Event().wait()
+        elif dice < 0.04 and ("volume" in point or point in ("mount", "unmount", "snapshot", "restore")):
+            self.trace.note(f"fault: an error that nobody foresaw, in {point}")
+            raise OSError(errno.EIO, "the simulated disk is broken")
         elif dice < 0.07:
             self.trace.note(f"fault: no answer to {point}")
             if point in ("resolve", "fetch"):
