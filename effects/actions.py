@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import assert_never
 
 from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
@@ -39,13 +40,15 @@ from projections.phases import LIVE
 
 VOLUME = "volume/"
 PULLS_AT_ONCE = 3
+STARTS_AT_ONCE = 16
+"""And clean-ups: what burdens the machine. More at once are not quicker, and starve what serves the API."""
 
 Unseal = Callable[[ContainerSpec], tuple[tuple[str, str], ...]]
 """The clear values of a spec's environment. Raises DriverError when one cannot be opened."""
 
 
 class Actions:
-    """Acts through the drivers. `guard` says what of a goal lanes share: one of them at a time changes it."""
+    """Acts through the drivers. `guard` says what of a goal lanes share, and waits for it."""
 
     def __init__(
         self,
@@ -63,12 +66,16 @@ class Actions:
         self._volumes = volumes
         self.images = images
         self._pulling = asyncio.Semaphore(PULLS_AT_ONCE)
+        self._room = asyncio.Semaphore(STARTS_AT_ONCE)
         self._unseal = unseal
         self._clock = clock
         self._shared: dict[str, asyncio.Lock] = {}
 
-    def guard(self, goal: Effect) -> asyncio.Lock | asyncio.Semaphore | None:
-        """What the goal shares with other lanes: the network's rules, a volume, the way to registries, or nothing."""
+    def guard(self, goal: Effect) -> AbstractAsyncContextManager[object]:
+        """What the goal shares with other lanes: the network's rules, a volume, the way to registries, the machine.
+
+        A stop shares nothing while it waits out its grace: many that are stubborn hold up nobody's start.
+        """
         match goal:
             case EnsureImage():
                 return self._pulling
@@ -78,8 +85,10 @@ class Actions:
                 return self._lock(VOLUME + goal.volume)
             case EnsureVolume() | RemoveVolume() | TakeSnapshot() | RemoveSnapshot() | RestoreVolume():
                 return self._lock(VOLUME + goal.name)
-            case AttachNetwork() | DetachNetwork() | StartRun() | StopRun() | CleanRun() | RemoveWorkload():
-                return None
+            case AttachNetwork() | DetachNetwork() | StartRun() | CleanRun() | RemoveWorkload():
+                return self._room
+            case StopRun():
+                return nullcontext()
             case _:
                 assert_never(goal)
 
@@ -139,7 +148,8 @@ class Actions:
             # The exit is durable before the runtime forgets it: a crash between the two loses no exit code.
             self._recorder.record(self._news(end), cause=started, reserved=True)
             await self._recorder.durable()
-        await self._containers.remove_run(goal.name, goal.uid, goal.run)
+        async with self._room:
+            await self._containers.remove_run(goal.name, goal.uid, goal.run)
         return self._gone(goal)
 
     async def _remove(self, goal: RemoveWorkload) -> tuple[Event, ...]:

@@ -47,14 +47,12 @@ class Runner:
         actions: Actions,
         clock: Clock,
         group: asyncio.TaskGroup,
-        concurrency: int = 16,
     ) -> None:
         self._recorder = recorder
         self._actions = actions
         self._clock = clock
         self._group = group
         self._lanes: dict[str, Lane] = {}
-        self._room = asyncio.Semaphore(concurrency)
         self._open = False
 
     def open(self) -> None:
@@ -123,7 +121,7 @@ class Runner:
             del self._lanes[name]
 
     async def _attempt(self, goal: Effect, name: str, lane: Lane) -> None:
-        async with self._actions.guard(goal) or self._room:
+        async with self._actions.guard(goal):
             # While this lane waited, another may have done it, or things may have changed.
             if goal == self._due(name):
                 await self._reach(goal, lane)
