@@ -15,7 +15,7 @@ def endpoint(address: str) -> tuple[str, int]:
     if not colon or "]" in port or (":" in host and not host.startswith("[")):
         host, port = address, str(DEFAULT_PORT)
     host = host.removeprefix("[").removesuffix("]")
-    if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65_536:
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise ValueError(f"{address!r} is no HOST:PORT")
     return host, int(port)
 

@@ -102,7 +102,7 @@ def show(
     print("\nCause tree:")
     for node in answer.tree:
         mark = "➤" if node.entry.seq == seq else " "
-        print(f"{mark} {'   ' * node.depth}{node.entry.seq}  {node.entry.type}  {node.entry.summary}")
+        print(f"{mark} {'   ' * node.depth}{node.entry.seq}  {node.entry.type}  {printable(node.entry.summary)}")
 
 
 def parse_since(text: str, now: float | None = None, option: str = "--since") -> int:
@@ -148,7 +148,7 @@ def _print_entry(entry: Any) -> None:
         ("Hash", entry.hash),
         ("What", entry.summary),
     )
-    print("\n".join(f"{name + ':':<12}{value}" for name, value in lines if value))
+    print("\n".join(f"{name + ':':<12}{printable(value)}" for name, value in lines if value))
     print(json.dumps(json.loads(entry.body_json or "{}"), indent=2, ensure_ascii=False))
 
 

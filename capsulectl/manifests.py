@@ -292,7 +292,7 @@ class _Document:
         text = self._scalar(node, path)
         signed = field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
         digits = text.removeprefix("-") if signed else text
-        if node.tag != _INT or not digits.isdigit() or (len(digits) > 1 and digits.startswith("0")):
+        if node.tag != _INT or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
             raise self._wrong(node, path, "must be a whole number")
         return self._below(field, int(text), node, path)
 
@@ -309,7 +309,7 @@ class _Document:
 
     def _enum_value(self, enum: Any, text: str, node: yaml.Node, path: str) -> int:
         prefix = enum_prefix(enum)
-        if text.isdigit() and int(text) in enum.values_by_number:
+        if text.isdecimal() and int(text) in enum.values_by_number:
             return int(text)
         for name in (text, prefix + text.upper().replace("-", "_")):
             if name in enum.values_by_name:

@@ -17,7 +17,7 @@ def size_bytes(text: str) -> int:
     text = text.strip()
     found = _SIZE.fullmatch(text)
     if found is None:
-        hint = f"say {text}MiB or {text}GiB" if text.isdigit() else "write it like 512MiB or 2GiB"
+        hint = f"say {text}MiB or {text}GiB" if text.isdecimal() else "write it like 512MiB or 2GiB"
         raise ValueError(f"{text!r} has no unit that can be trusted: {hint}")
     return int(found[1]) * _UNITS[found[2].upper()]
 
@@ -27,6 +27,6 @@ def duration_ms(text: str) -> int:
     text = text.strip()
     found = _DURATION.fullmatch(text)
     if found is None or not text:
-        hint = f"say {text}s or {text}ms" if text.isdigit() else "write it like 500ms, 10s or 1h30m"
+        hint = f"say {text}s or {text}ms" if text.isdecimal() else "write it like 500ms, 10s or 1h30m"
         raise ValueError(f"{text!r} is no duration with its unit: {hint}")
     return sum(int(part) * unit for part, unit in zip(found.groups(), _MS, strict=True) if part)

@@ -25,6 +25,6 @@ def parse_listen(given: Sequence[str] | None) -> Listen:
         return Listen((), asked=True)
     for address in given:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
             raise ValueError(f"{address!r} is no ADDRESS:PORT: say 0.0.0.0:50000, [::]:50000 or 192.0.2.7:50000")
     return Listen(tuple(given), asked=True)

@@ -67,6 +67,11 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
             strange.rpartition(".")[0],
         )
     container = message.container
+    spoiled = _field_with_nul(container)
+    if spoiled:
+        return invalid(
+            "BAD_TEXT", f"container.{spoiled} holds a NUL byte, which no process can be given", f"container.{spoiled}"
+        )
     try:
         image_ref = normalise(container.image)
     except BadReference as error:
@@ -144,6 +149,18 @@ def _strange_field(message: Any, path: str) -> str | None:
             if found is not None:
                 return found
     return None
+
+
+def _field_with_nul(container: Any) -> str:
+    """The first field that holds a text with a NUL, variables among them; empty when none does."""
+    for field, value in container.ListFields():
+        if field.type != field.TYPE_STRING and not field.is_repeated:
+            continue
+        for one in value if field.is_repeated else (value,):
+            texts = (one, value[one]) if field.json_name == "env" else (one,)
+            if any(isinstance(text, str) and "\0" in text for text in texts):
+                return str(field.json_name)
+    return ""
 
 
 def is_sealed(value: str) -> bool:

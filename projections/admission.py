@@ -4,6 +4,7 @@ Calls are admitted strictly one after another on the head state (entries that ar
 two calls that want the same port exactly one wins, whatever the batch they are committed in.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 import msgspec
@@ -47,7 +48,7 @@ from projections.intents import (
     TakeSnapshot,
 )
 from projections.phases import LIVE
-from projections.refusals import Refusal, about, conflict, invalid, lacks, missing, no_workload, refused, wrong_phase
+from projections.refusals import Refusal, about, conflict, invalid, missing, no_workload, refused, wrong_phase
 from projections.registries import admit_registry
 from projections.rules import check_change, check_spec, check_takes
 from projections.state import Machine, Workload
@@ -94,7 +95,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         return invalid("DUPLICATE_NAME", f"{doubled} is declared more than once in this call", "workloads.name")
-    race = _race(machine, call.expect_seq, names)
+    race = _race(machine, call.expect_seq, names, [volume.name for volume in call.volumes])
     if race is not None:
         return race
     volumes = declare_volumes(machine, call.volumes, capabilities)
@@ -118,14 +119,14 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     return Admitted((*volumes.events, *((WorkloadApplied(acting),) if acting else ())))
 
 
-def _race(machine: Machine, expect_seq: int | None, names: list[str]) -> Refusal | None:
+def _race(machine: Machine, expect_seq: int | None, names: list[str], volumes: Sequence[str] = ()) -> Refusal | None:
     """A batch is guarded by the whole machine's desired state, one object by its own."""
     if expect_seq is None:
         return None
-    if len(names) == 1:
-        workload = machine.workloads.get(names[0])
-        actual = 0 if workload is None else workload.desired_seq
-        what = names[0]
+    if len(names) + len(volumes) == 1:
+        what = (*names, *volumes)[0]
+        one = machine.workloads.get(what) if names else machine.volumes.get(what)
+        actual = 0 if one is None else one.desired_seq
     else:
         actual, what = machine.desired_seq, "the machine"
     if actual == expect_seq:
@@ -270,4 +271,4 @@ def _remove_image(machine: Machine, call: RemoveImage) -> Admitted | Refusal:
     return Admitted((ImageRemovalRequested((call.ref,), unnamed),))
 
 
-__all__ = ["Admitted", "Refusal", "admit", "lacks"]
+__all__ = ["Admitted", "Refusal", "admit"]

@@ -34,7 +34,7 @@ def runs_of(directory: Path, uid: int) -> list[int]:
     for name in names:
         head, _, rest = name.partition(".")
         number, _, suffix = rest.partition(".")
-        if head == str(uid) and number.isdigit() and f".{suffix}" in SUFFIXES.values():
+        if head == str(uid) and number.isdecimal() and f".{suffix}" in SUFFIXES.values():
             found.add(int(number))
     return sorted(found)
 

@@ -54,7 +54,4 @@ disabled_plugins = [{disabled}]
 
 [plugins."io.containerd.gc.v1.scheduler"]
   startup_delay = "10s"
-
-
-
 """

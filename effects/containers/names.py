@@ -37,4 +37,4 @@ def labels_of(run: ContainerRun) -> dict[str, str]:
 
 def is_ours(labels: Mapping[str, str]) -> bool:
     """Whether a record carries all that names a run."""
-    return all(labels.get(key, "").isdigit() for key in (UID, REVISION, RUN)) and NAME in labels
+    return all(labels.get(key, "").isdecimal() for key in (UID, REVISION, RUN)) and NAME in labels

@@ -12,7 +12,7 @@ _ROUNDS = 100
 def end_session(leader: int) -> None:
     """Kill every process of the session that `leader` began. Looks until none is left, for one may fork meanwhile."""
     for _ in range(_ROUNDS):
-        members = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _is_of(int(entry), leader)]
+        members = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal() and _is_of(int(entry), leader)]
         if not members:
             return
         for pid in members:

@@ -16,7 +16,7 @@ def strays(first: int, known: frozenset[int]) -> tuple[int, ...]:
     inside = _namespace(first)
     if not shim or not inside or inside == _namespace(shim):
         return ()
-    candidates = (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    candidates = (int(entry) for entry in os.listdir("/proc") if entry.isdecimal())
     return tuple(
         pid
         for pid in candidates

@@ -34,22 +34,24 @@ def resolve(user: str, directories: tuple[Path, ...]) -> Identity:
     account = next((line for line in accounts if line[0] == name or (len(line) > 2 and line[2] == name)), None)
     if account is not None and len(account) > 3:
         name, uid, gid = account[0], _number(account[2], user), _number(account[3], user)
-    elif name.isdigit():
+    elif name.isdecimal():
         uid, gid = _number(name, user), 0
     else:
         raise BadUser(f"the image has no user {name}: name one from its /etc/passwd, or give a number")
     groups = _lines(directories, "group")
     if group:
         found = next((line for line in groups if line[0] == group), None)
-        if found is None and not group.isdigit():
+        if found is None and not group.isdecimal():
             raise BadUser(f"the image has no group {group}: name one from its /etc/group, or give a number")
         return Identity(uid, _number(group if found is None else found[2], user))
-    extra = tuple(int(line[2]) for line in groups if len(line) > 3 and name in line[3].split(",") and line[2].isdigit())
+    extra = tuple(
+        int(line[2]) for line in groups if len(line) > 3 and name in line[3].split(",") and line[2].isdecimal()
+    )
     return Identity(uid, gid, extra)
 
 
 def _number(text: str, user: str) -> int:
-    if text.isdigit() and int(text) < 1 << 32:
+    if text.isdecimal() and int(text) < 1 << 32:
         return int(text)
     raise BadUser(f"{user} does not lead to a valid user and group number in this image")
 

@@ -162,7 +162,7 @@ class ContainerdImages:
     async def _cached(self, image: Any) -> CachedImage:
         """Another tool's records lack our labels: then manifest and size are looked up."""
         chosen, size = image.labels.get(_PLATFORM_LABEL, ""), image.labels.get(_SIZE_LABEL, "")
-        if not chosen or not size.isdigit():
+        if not chosen or not size.isdecimal():
             chosen, size = await self._measured(image.target)
         return CachedImage(
             ref=image.name,

@@ -242,7 +242,7 @@ class _Host:
             return ImageUnknown(f"{host} does not have {what}{words}: look at its name and tag")
         if code == httpx.codes.TOO_MANY_REQUESTS or code >= httpx.codes.INTERNAL_SERVER_ERROR:
             wait = response.headers.get("retry-after", "")
-            return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdigit() else 0.0)
+            return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdecimal() else 0.0)
         return ImageUnreadable(f"{host} answers {code}{words}")
 
     def _condition(self, error: Exception) -> DriverError:

@@ -62,7 +62,7 @@ class TarStream:
             if header.type in _PAX:
                 notes = _pax(await self._note())
                 name, target = notes.get("path", name), notes.get("linkpath", target)
-                size = int(notes["size"]) if notes.get("size", "").isdigit() else size
+                size = int(notes["size"]) if notes.get("size", "").isdecimal() else size
             elif header.type == tarfile.GNUTYPE_LONGNAME:
                 name = _text(await self._note())
             elif header.type == tarfile.GNUTYPE_LONGLINK:

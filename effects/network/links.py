@@ -153,7 +153,7 @@ def _parsed(alias: str) -> Link | None:
     word, _, rest = alias.partition(" ")
     who, _, address = rest.partition(" ")
     name, _, uid = who.rpartition(".")
-    return Link(name, int(uid), address) if word == "capsule" and uid.isdigit() and address else None
+    return Link(name, int(uid), address) if word == "capsule" and uid.isdecimal() and address else None
 
 
 def _hardware(address: str) -> str:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from journal.specs import ImagePin, PortMapping, SealedEnv, VolumeMount
 from projections.admission import Admitted, admit
-from projections.intents import Apply, Declared, Delete, Restart, Start, Stop
+from projections.intents import Apply, Declared, DeclaredVolume, Delete, Restart, Start, Stop
 from projections.refusals import Refusal
 from projections.state import Machine
 from tests.support.story import ALL, PIN, Story, declared
@@ -137,6 +137,21 @@ def test_expect_seq_is_of_the_object_for_one_and_of_the_machine_for_a_batch() ->
         assert isinstance(verdict, Admitted) is fits, (workloads, expect_seq)
         if isinstance(verdict, Refusal):
             assert (verdict.code, verdict.reason, verdict.fields) == ("ABORTED", "SEQUENCE_MISMATCH", ("expect_seq",))
+
+
+def test_expect_seq_counts_volumes_too() -> None:
+    story = Story()
+    story.call(Apply((), volumes=(DeclaredVolume("data", 64 << 20),)))
+    story.apply(given("a"))
+    larger = (DeclaredVolume("data", 128 << 20),)
+    for workloads, volumes, expect_seq, fits in (
+        ((), larger, 1, True),
+        ((), larger, 2, False),
+        ((given("a", user="x"),), larger, 2, True),
+        ((given("a", user="x"),), larger, 1, False),
+    ):
+        verdict = admit(story.machine, Apply(workloads, expect_seq, volumes=volumes), ALL)
+        assert isinstance(verdict, Admitted) is fits, (workloads, volumes, expect_seq)
 
 
 @pytest.mark.parametrize("kind", [Stop, Start, Restart, Delete])
