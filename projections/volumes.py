@@ -73,8 +73,8 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
     """Why the mount cannot be had now, in words; empty when it can."""
     volume = machine.volumes.get(mount.volume_name)
     if volume is None or volume.uid != mount.volume_uid:
-        again = ": it is another one of the same name; apply the workload again to use that" if volume else ""
-        return f"volume {mount.volume_name} does not exist any more{again}"
+        what = "it is another one of the same name; " if volume else "create it again, then "
+        return f"volume {mount.volume_name} does not exist any more: {what}apply the workload again to use that"
     if volume.lost:
         return f"volume {volume.name} is not in the storage any more: restore it there, or delete and create it"
     if volume.deleting:

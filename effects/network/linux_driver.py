@@ -98,7 +98,8 @@ class LinuxNetwork:
         """See the protocol."""
         await self._on_thread(lambda: self._links.ensure_bridge())
         await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
-        self._skeleton = rules.skeleton(await self._list())
+        if not self._skeleton:  # as nft shows what we always load: it is asked once
+            self._skeleton = rules.skeleton(await self._list())
 
     async def clear(self) -> None:
         """See the protocol."""
