@@ -97,7 +97,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "containerPort": "The workload's port.",
         "hostPort": "The machine's port; one workload has it at a time. 0: the machine chooses one, and keeps it.",
         "protocol": "tcp (when left out) or udp.",
-        "hostAddress": "The address of the machine on which the port answers: all of them when left out.",
+        "hostAddress": "The IPv4 address of the machine on which the port answers: all of them when left out.",
     },
     "VolumeMount": {
         "volumeName": "The volume.",

@@ -18,6 +18,7 @@ from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.host import capabilities, cgroup_parent, linux_network, sparse_volumes
 from capsuled.host import memory as memory_of_machine
+from capsuled.host_network import HostPorts
 from capsuled.identity import Identity, load_or_make
 from capsuled.image_cache import ImageCache
 from capsuled.lan import interfaces, places, reaches_out
@@ -115,6 +116,8 @@ async def _serve(
     execs = ExecStreams(engine, drivers.executor, settings.commands)
     names = NameServer(engine, drivers.network.subnet, drivers.network.nameserver)
     about.ask(names.warnings)
+    host_ports = HostPorts(lambda: about.addresses, drivers.network.nameserver)
+    about.ask(partial(_taken, host_ports, engine))
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
@@ -138,6 +141,7 @@ async def _serve(
                 registry=registry,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
+                host_ports=host_ports,
                 logs=logs,
                 vault=vault,
                 clock=clock,
@@ -186,6 +190,10 @@ async def _serve(
 async def _shortage(journal: Journal) -> tuple[str, ...]:
     full = journal.shortage()
     return (full,) if full else ()
+
+
+async def _taken(host_ports: HostPorts, engine: Engine) -> tuple[str, ...]:
+    return host_ports.warnings(engine.machine)
 
 
 def _decisive(several: ExceptionGroup[Exception]) -> Exception:

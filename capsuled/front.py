@@ -29,6 +29,7 @@ from capsuled.doors import Interceptor, LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.host_network import HostPorts
 from capsuled.image_cache import ImageCache
 from capsuled.layout import Layout
 from capsuled.limits import Limits
@@ -78,6 +79,7 @@ class House(msgspec.Struct):
     registry: Registry
     subnet: str
     abilities: Abilities
+    host_ports: HostPorts
     logs: Logs
     vault: Vault
     clock: Clock
@@ -151,7 +153,9 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
 def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], list[str]]:
     """Made once, for every server: what this returns adds them to one, and names them."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
-    resolver = Resolver(house.images, house.registry, house.vault, house.subnet, house.abilities)
+    resolver = Resolver(
+        house.images, house.registry, house.vault, house.subnet, house.abilities, look=house.host_ports.look
+    )
     answers = Answers(engine, Recollection(memory.reader))
     declarations = Declarations(engine, resolver, answers)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)

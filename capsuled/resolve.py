@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from effects.images.registry import Registry
 from effects.images.retries import retried
 from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.abilities import UNKNOWN, Abilities
+from projections.host_network import UNSEEN, HostNetwork
 from projections.intents import Apply, Declared, DeclaredVolume
 from projections.refusals import Refusal, about, invalid, refused
 from projections.rights import permit
@@ -43,7 +44,8 @@ class Sealer(Protocol):
 class Resolver:
     """Turns requests into intents that admission can judge without looking at anything.
 
-    `subnet` is the bridge's, `abilities` what the machine has for containers, `exists` whether it has a path.
+    `subnet` is the bridge's, `abilities` what the machine has for containers, `exists` whether it has a path, `look`
+    who has which of its ports.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Resolver:
         subnet: str,
         abilities: Abilities = UNKNOWN,
         exists: Callable[[str], bool] = os.path.exists,
+        look: Callable[[], Awaitable[HostNetwork]] | None = None,
     ) -> None:
         self._images = images
         self._registry = registry
@@ -61,6 +64,7 @@ class Resolver:
         self._subnet = subnet
         self._abilities = abilities
         self._exists = exists
+        self._look = look
 
     async def apply(
         self,
@@ -105,7 +109,8 @@ class Resolver:
                     absent_paths=absent,
                 )
             )
-        return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, tuple(volumes))
+        host = await self._look() if self._look is not None and _maps_ports(declared) else UNSEEN
+        return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, host, tuple(volumes))
 
     def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)
@@ -166,6 +171,10 @@ def _refusal(ref: str, error: DriverError | TimeoutError, here: bool) -> Refusal
         return refused(status, reason, f"what {ref} means now cannot be asked for: {message}", "container.image")
     words = f"image {ref} is not on this machine, and {message}. `capsulectl image push FILE` brings one from a file"
     return refused(status, reason, words, "container.image")
+
+
+def _maps_ports(declared: Sequence[Declared]) -> bool:
+    return any(one.spec.ports and one.spec.network == "bridge" for one in declared)
 
 
 def _host_paths(spec: ContainerSpec) -> Iterator[tuple[str, str]]:

@@ -92,7 +92,7 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         mounts=tuple(VolumeMount(one.volume_name, one.mount_path, one.read_only) for one in container.mounts),
         network=network,
         ports=tuple(
-            PortMapping(one.container_port, one.host_port, one.protocol or "tcp", one.host_address)
+            PortMapping(one.container_port, one.host_port, one.protocol or "tcp", _host_address(one.host_address))
             for one in container.ports
         ),
         privileged=container.privileged,
@@ -115,6 +115,11 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         desired=desired,
     )
     return Parsed(declared, tuple(sorted(container.env.items())))
+
+
+def _host_address(text: str) -> str:
+    """All addresses have one name here, also when a client says it as sockets do."""
+    return "" if text == "0.0.0.0" else text
 
 
 def _parse_enums(message: pb.Workload) -> tuple[Network, Any] | Refusal:

@@ -50,7 +50,7 @@ from projections.intents import (
 from projections.phases import LIVE
 from projections.refusals import Refusal, about, conflict, invalid, missing, no_workload, refused, wrong_phase
 from projections.registries import admit_registry
-from projections.rules import check_change, check_spec, check_takes
+from projections.rules import check_change, check_host_ports, check_spec, check_takes
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
 
@@ -102,7 +102,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     if isinstance(volumes, Refusal):
         return volumes
     items: list[AppliedWorkload] = []
-    allocator = Allocator(machine, call.subnet)
+    allocator = Allocator(machine, call.subnet, call.host)
     for declared in call.workloads:
         item = _item(machine, declared, call, capabilities)
         if not isinstance(item, Refusal):
@@ -172,7 +172,7 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         return conflict("KIND_FIXED", f"{declared.name} is a {before.kind}; delete it before you change its kind")
     spec = replace(declared.spec, image=pin)
     if before is None or before.spec != spec:
-        bad = check_change(declared, call.abilities)
+        bad = check_change(declared, call.abilities) or check_host_ports(machine, declared, call.host)
         if bad is not None:
             return bad
     changed = before is not None and (before.spec != spec or before.labels != declared.labels)

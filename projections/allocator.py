@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from journal.events import AppliedWorkload
 from journal.specs import PortMapping
+from projections.host_network import UNSEEN, HostNetwork
 from projections.network import FREE_PORTS, clash, free_address
 from projections.refusals import Refusal, refused
 from projections.state import Machine, Workload
@@ -15,8 +16,9 @@ from projections.state import Machine, Workload
 class Allocator:
     """Hands out what no workload has. One per call."""
 
-    def __init__(self, machine: Machine, subnet: str) -> None:
+    def __init__(self, machine: Machine, subnet: str, host: HostNetwork = UNSEEN) -> None:
         self._machine = machine
+        self._host = host
         self._subnet = subnet
         self._addresses = {one.address for one in machine.workloads.values() if one.address}
         self._ports = [port for one in machine.workloads.values() for port in one.spec.ports]
@@ -70,4 +72,7 @@ class Allocator:
 
     def _free(self, port: PortMapping) -> PortMapping | None:
         fresh = (replace(port, host_port=number) for number in FREE_PORTS)
-        return next((one for one in fresh if not any(clash(one, taken) for taken in self._ports)), None)
+        return next((one for one in fresh if not self._is_taken(one)), None)
+
+    def _is_taken(self, port: PortMapping) -> bool:
+        return self._host.holder(port) is not None or any(clash(port, taken) for taken in self._ports)

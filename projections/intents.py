@@ -6,6 +6,7 @@ import msgspec
 
 from journal.specs import ContainerSpec, ImagePin, Kind, Role
 from projections.abilities import UNKNOWN, Abilities
+from projections.host_network import UNSEEN, HostNetwork
 from projections.refusals import Refusal
 
 DEFAULT_SUBNET = "172.20.254.0/24"
@@ -42,7 +43,7 @@ class DeclaredVolume(msgspec.Struct, frozen=True):
 
 class Apply(msgspec.Struct, frozen=True):
     """Declare workloads and volumes, all or none. `subnet` is the bridge's here: addresses are chosen from it;
-    `abilities` is what the machine has for containers.
+    `abilities` is what the machine has for containers, `host` who has which of its ports at this moment.
     """
 
     workloads: tuple[Declared, ...]
@@ -50,6 +51,7 @@ class Apply(msgspec.Struct, frozen=True):
     pull: bool = False
     subnet: str = DEFAULT_SUBNET
     abilities: Abilities = UNKNOWN
+    host: HostNetwork = UNSEEN
     volumes: tuple[DeclaredVolume, ...] = ()
 
 

@@ -8,6 +8,7 @@ from journal.events import AppliedWorkload
 from journal.specs import PortMapping
 from projections.abilities import Abilities
 from projections.container_rules import check_container
+from projections.host_network import HostNetwork, Listener
 from projections.intents import Declared
 from projections.network import clash
 from projections.refusals import Refusal, conflict, invalid, lacks, missing
@@ -103,6 +104,57 @@ def _check_host_paths(declared: Declared) -> Refusal | None:
         f"{path} does not exist on this machine: make it first, or correct the path",
         field,
         code="FAILED_PRECONDITION",
+    )
+
+
+def check_host_ports(machine: Machine, declared: Declared, host: HostNetwork) -> Refusal | None:
+    """What a mapping that is new would take from the machine itself, or would wait for at an address it lacks."""
+    if declared.spec.network != "bridge":
+        return None
+    before = machine.workloads.get(declared.name)
+    had = {_place(port) for port in before.spec.ports} if before is not None else set()
+    # Who is on the machine's own network listens on it: of such a port `check_takes` knows whose it is.
+    told = {
+        (port.protocol, port.host_port)
+        for workload in machine.workloads.values()
+        if workload.spec.network == "host"
+        for port in workload.spec.ports
+    }
+    for port in declared.spec.ports:
+        if _place(port) in had:
+            continue
+        if port.host_address and not host.has(port.host_address):
+            return _no_such_address(port.host_address, host)
+        holder = host.holder(port) if (port.protocol, port.host_port) not in told else None
+        if holder is not None:
+            return _in_use(declared.name, port, holder)
+    return None
+
+
+def _place(port: PortMapping) -> tuple[str, int, str]:
+    return port.protocol, port.host_port, port.host_address
+
+
+def _no_such_address(address: str, host: HostNetwork) -> Refusal:
+    known = ", ".join(host.addresses or ())
+    return missing(
+        "NO_SUCH_ADDRESS",
+        f"this machine does not have the address {address}, so nothing would answer there: it has {known}. Without a "
+        "hostAddress a port is on all of them",
+        "container.ports.hostAddress",
+        code="FAILED_PRECONDITION",
+    )
+
+
+def _in_use(name: str, port: PortMapping, holder: Listener) -> Refusal:
+    what = f"host port {port.host_port}/{port.protocol}"
+    where = f" at {holder.address}" if holder.address else ""
+    other = ", or a hostAddress on which nothing listens there" if holder.address else ""
+    return conflict(
+        "PORT_IN_USE",
+        f"{name} wants {what}, which {holder.whose or 'a program of the machine itself'} has{where} and would lose: "
+        f"choose another hostPort{other}",
+        "container.ports.hostPort",
     )
 
 

@@ -1,6 +1,7 @@
 """The bridge for real: daemons on machines of their own, reached from everywhere a port must answer."""
 
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,30 @@ def test_what_is_in_the_way_of_forwarding_is_told_while_it_matters(machine: Site
     machine.good("sysctl", "-qw", "net.ipv4.ip_forward=1")
     assert "warning" not in capsule.ctl("capsule", "info").stderr
     capsule.good("delete", "walled", "--yes")
+
+
+def test_a_host_port_takes_nothing_from_the_machine_itself() -> None:
+    with site() as machine, daemon(start=False, inside=machine.inside) as capsule:
+        capsule.start("--listen", "127.0.0.1:50000")
+        capsule.push_image()
+        with machine.on_thread(lambda: socket.create_server(("127.0.0.1", 7788))):
+            for port, words in (
+                ({"hostPort": 7788}, "which a program of the machine itself has at 127.0.0.1"),
+                ({"hostPort": 50000}, "which capsuled's API has at 127.0.0.1"),
+                ({"hostPort": 53, "protocol": "udp"}, "which the workloads' name server has at 172.20.254.1"),
+                ({"hostPort": 8088, "hostAddress": "192.0.2.99"}, "does not have the address 192.0.2.99"),
+            ):
+                greedy = web("greedy", {"containerPort": 80, **port})
+                for command in (("apply",), ("apply", "--dry-run")):
+                    refused = capsule.ctl(*command, "-f", "-", stdin=greedy)
+                    assert refused.returncode == 1 and words in refused.stderr, refused.stderr
+            everywhere = {"containerPort": 80, "hostPort": 8088, "hostAddress": "0.0.0.0"}
+            beside = {"containerPort": 80, "hostPort": 7788, "hostAddress": "127.0.0.2"}
+            capsule.apply(web("modest", everywhere, beside), "--wait")
+            capsule.until(lambda: fetch(machine, "127.0.0.1", 8088) == "modest", "on all addresses")
+            assert fetch(machine, "127.0.0.2", 7788) == "modest"
+            assert "unchanged" in capsule.apply(web("modest", everywhere, beside))
+            assert "hostPort" not in capsule.ctl("capsule", "info").stderr
 
 
 def test_a_workload_cannot_reach_the_machines_loopback(machine: Site, capsule: Daemon) -> None:

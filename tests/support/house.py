@@ -13,6 +13,7 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
+from capsuled.host_network import HostPorts
 from capsuled.identity import load_or_make
 from capsuled.image_cache import ImageCache
 from capsuled.layout import hosted
@@ -162,6 +163,7 @@ class Standing:
             volumes=TwinVolumes(Storage(), _at_once),
             subnet=DEFAULT_SUBNET,
             abilities=Abilities(),
+            host_ports=HostPorts(lambda: self.house.about.addresses, "172.20.254.1"),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),
             vault=Vault(self.layout.sealed, identity.machine_key),
             clock=self.clock,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from capsule.v1 import workload_pb2 as pb
 from capsuled.resolve import Resolver
 from capsuled.wire import (
+    Parsed,
     args_hash,
     field_changes,
     parse_workload,
@@ -223,3 +224,9 @@ def test_a_plan_is_shown_effect_by_effect() -> None:
     shown = plan_messages(plan(story.machine))
     assert [(one.effect, one.object) for one in shown] == [("StartRun", "db"), ("StartRun", "web")]
     assert all(one.detail for one in shown)
+
+
+def test_all_addresses_of_the_machine_have_one_name() -> None:
+    container = pb.ContainerSpec(image="busybox:1", ports=[pb.PortMapping(container_port=80, host_address="0.0.0.0")])
+    parsed = parse_workload(pb.Workload(name="web", container=container))
+    assert isinstance(parsed, Parsed) and parsed.declared.spec.ports[0].host_address == ""
