@@ -79,7 +79,7 @@ def rows(directory: Path) -> list[Row]:
     reader = Reader.open(journal)
     ours, proven, theirs = in_turn(
         ROUNDS,
-        timed(lambda: recall(reader).machine),
+        timed(lambda: recall(reader, proven=True).machine),
         timed(lambda: replay_journal(reader)[1]),
         timed(lambda: replay(_read_table(table))),
     )

@@ -13,11 +13,11 @@ from journal.verify import Finding, Report
 from projections.state import Machine
 
 
-async def verify_apart(directory: Path, recent: int | None = None, head: Head | None = None) -> Report:
-    """The chain's proof: of all entries, or of the newest `recent`."""
+async def verify_apart(directory: Path, fold_version: int | None = None, head: Head | None = None) -> Report:
+    """The chain's proof: of all entries, or of all that a start whose fold has this version goes by."""
     arguments = [str(directory)]
-    if recent is not None:
-        arguments += ["--recent", str(recent)]
+    if fold_version is not None:
+        arguments += ["--fold", str(fold_version)]
     if head is not None:
         arguments += ["--head", f"{head.seq}:{head.hash.hex()}"]
     try:

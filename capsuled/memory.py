@@ -16,6 +16,7 @@ import msgspec
 
 from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
 from journal.entry import UNREADABLE, MalformedEntry
+from journal.errors import JournalDamaged
 from journal.events import Event
 from journal.reader import LAST, Reader
 from journal.writer import Journal
@@ -37,21 +38,32 @@ class Recalled(msgspec.Struct):
     frozen_by: str = ""
 
 
-def recall(reader: Reader, upto: int = LAST) -> Recalled:
-    """The state as of the journal's end, or as of entry `upto`, by way of the newest snapshot before it."""
+def recall(reader: Reader, upto: int = LAST, *, proven: bool = False) -> Recalled:
+    """The state as of the journal's end, or as of entry `upto`, by way of the newest whole snapshot before it.
+
+    `proven`: another process has just proven what is read here (verify_apart), which is not done twice. Raises
+    BrokenChain, BadBody and MalformedEntry.
+    """
     found = reader.snapshot(FOLD_VERSION, upto)
-    recalled = Recalled(Machine())
-    if found is not None:
-        try:
-            recalled = Recalled(_decoder.decode(found[1]), found[0])
-        except UNREADABLE:
-            recalled = Recalled(Machine())  # a cache that cannot be read is no cache
-    machine = recalled.machine
     try:
-        replay(map(read, reader.values(machine.seq + 1, upto)), machine)
+        recalled = Recalled(Machine()) if found is None else Recalled(_decoder.decode(found.content), found.seq)
+    except UNREADABLE:  # a cache that cannot be read is no cache, and what it stands on was not proven, either
+        found, recalled, proven = None, Recalled(Machine()), False
+    first, link = _beginning(reader) if found is None else (found.seq + 1, found.head)
+    values = reader.values(first, upto)
+    try:
+        replay(map(read, values) if proven else read_proven(values, first, link), recalled.machine)
     except UnknownMust as unknown:
         recalled.frozen_by = str(unknown)
     return recalled
+
+
+def _beginning(reader: Reader) -> tuple[int, bytes]:
+    """The first entry's seq and the link that it follows. What was cut behind a checkpoint cannot be proven here: then
+    the first entry's own link is all there is."""
+    first = reader.first_seq()
+    begin = reader.get(first) if first > 1 else None
+    return (1, reader.genesis) if begin is None else (first, begin.header.prev)
 
 
 class Recollection:
@@ -61,15 +73,24 @@ class Recollection:
         self._reader = reader
 
     async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
-        """The state right after the call whose own entry is `call`, and the events that the call led to."""
+        """The state right after the call whose own entry is `call`, and the events that the call led to.
+
+        Raises JournalDamaged where what is behind the answer is not what was written.
+        """
         assert self._reader is not None, "what is remembered of a call was read"
         return await asyncio.to_thread(self._after, self._reader, call)
 
     def _after(self, reader: Reader, call: int) -> tuple[Machine, tuple[Event, ...]]:
         batch = tuple(itertools.takewhile(lambda stored: stored.header.call == call, reader.entries(call)))
         events = (decode(stored) for stored in batch[1:])
-        machine = recall(reader, batch[-1].header.seq).machine
-        return machine, tuple(event for event in events if event is not None)
+        try:
+            machine = recall(reader, batch[-1].header.seq).machine
+            return machine, tuple(event for event in events if event is not None)
+        except (BrokenChain, BadBody, MalformedEntry) as error:
+            raise JournalDamaged(
+                f"this call was answered before, and its answer cannot be given again: {error}. Prove the journal with "
+                "`capsulectl journal verify`"
+            ) from error
 
 
 def encode_state(machine: Machine) -> bytes:
@@ -118,10 +139,8 @@ def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]
     """Fold everything again, the chain checked on the way."""
     began = time.perf_counter()
     machine = Machine()
-    first = reader.first_seq()
-    # What was cut behind a checkpoint cannot be proven here: then the first entry's own link is all there is.
-    begin = reader.get(first) if first > 1 else None
-    link, problem = reader.genesis if begin is None else begin.header.prev, ""
+    first, link = _beginning(reader)
+    problem = ""
     try:
         replay(read_proven(reader.values(first, upto), first, link), machine)
     except (UnknownMust, BadBody, MalformedEntry, BrokenChain) as error:

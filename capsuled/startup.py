@@ -14,7 +14,7 @@ from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.tokens import LIFE_S, SKEW_S
 from journal.clock import Clock
-from journal.codec import BadBody, decode
+from journal.codec import BadBody, BrokenChain, decode
 from journal.entry import SYSTEM, Header, MalformedEntry
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError, JournalReadOnly
@@ -32,8 +32,8 @@ from journal.proven import ProvenReader
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.sidelog import SideLog
-from journal.verify import RECENT_ENTRIES
 from journal.writer import Journal
+from projections.fold import FOLD_VERSION
 from projections.state import Machine
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Mem
     The directory is held by this process (environment.hold). Raises ForeignDirectory and UnknownFormat.
     """
     if (directory / "data.mdb").exists():
-        report = await verify_apart(directory, recent=RECENT_ENTRIES)
+        report = await verify_apart(directory, FOLD_VERSION)
         if not report.whole and not _is_foreign(report.findings[0].problem):
             return await _salvaged(directory, report.findings[0].problem)
     if read_only:
@@ -94,8 +94,8 @@ async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Mem
         return await _salvaged(directory, str(error))
     reader = Reader(environment)
     try:
-        recalled = recall(reader)
-    except (BadBody, MalformedEntry) as error:  # behind the newest entries, which were looked at apart
+        recalled = recall(reader, proven=True)
+    except (BadBody, BrokenChain, MalformedEntry) as error:  # altered since it was looked at, a moment ago
         environment.close()
         return await _salvaged(directory, str(error))
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
@@ -121,7 +121,7 @@ def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
     except JournalError:
         return Memory(Machine(), state, side_log=side_log)
     reader = Reader(environment)
-    return Memory(recall(reader).machine, state, environment, reader, side_log=side_log)
+    return Memory(recall(reader, proven=True).machine, state, environment, reader, side_log=side_log)
 
 
 def _side_log(directory: Path) -> SideLog | None:

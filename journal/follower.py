@@ -6,8 +6,10 @@ would double the disk's work. A reader takes the index up to the cursor and scan
 
 import lmdb
 
+from journal.entry import unpack
 from journal.environment import Environment
 from journal.reader import CURSOR_KEY, Reader, index_prefix, objects_in
+from journal.snapshot import Snapshot, pack_snapshot
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
@@ -56,10 +58,13 @@ class Follower:
         return True
 
     def save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, encoded: bytes) -> None:
-        """Keep the newest few snapshots of this fold version; those of other versions go."""
+        """Keep the newest few snapshots of this fold version; those of other versions go. Entry `seq` is written."""
         database = self._env.db["snapshots"]
-        prefix = fold_version.to_bytes(4, "big")
-        txn.put(prefix + seq.to_bytes(8, "big"), encoded, db=database)
+        prefix, place = fold_version.to_bytes(4, "big"), seq.to_bytes(8, "big")
+        stands_on = txn.get(place, db=self._env.db["facts"])
+        assert stands_on is not None, "a snapshot is taken behind the entries that it stands on"
+        snapshot = Snapshot(seq, unpack(bytes(stands_on)).hash, encoded)
+        txn.put(prefix + place, pack_snapshot(snapshot), db=database)
         with txn.cursor(database) as cursor:
             keys = [bytes(key) for key in cursor.iternext(values=False)]
         mine = [key for key in keys if key.startswith(prefix)]

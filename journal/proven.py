@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from journal.entry import Stored
 from journal.environment import Environment
 from journal.reader import LAST, Reader
+from journal.snapshot import Snapshot
 
 
 class ProvenReader(Reader):
@@ -50,7 +51,7 @@ class ProvenReader(Reader):
         """None that can be trusted."""
         return ()
 
-    def snapshot(self, fold_version: int, upto: int = LAST) -> tuple[int, bytes] | None:
+    def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:
         """None that can be trusted."""
         return None
 

@@ -10,8 +10,9 @@ import lmdb
 import msgspec
 
 from journal.codec import plain
-from journal.entry import UNREADABLE, Stored, unpack
+from journal.entry import UNREADABLE, MalformedEntry, Stored, unpack
 from journal.environment import Environment
+from journal.snapshot import Snapshot, unpack_snapshot
 
 CHUNK = 512
 FIRST_CHUNK = 16
@@ -239,16 +240,22 @@ class Reader:
         """The entries at which snapshots stand, of any fold version."""
         return tuple(int.from_bytes(key[4:], "big") for key, _ in self._scan("snapshots", b"", b"\xff"))
 
-    def snapshot(self, fold_version: int, upto: int = LAST) -> tuple[int, bytes] | None:
-        """The newest snapshot of this fold version at or before `upto`: (seq, bytes)."""
+    def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:
+        """The newest snapshot of this fold version at or before `upto` that is as it was stored and stands on the
+        entry that is there."""
         prefix = fold_version.to_bytes(4, "big")
-        with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db["snapshots"]) as cursor:
-            key = prefix + upto.to_bytes(8, "big")
-            placed = cursor.set_range(key) and cursor.key() == key
-            if not (placed or (cursor.prev() if cursor.key() else cursor.last())):
-                return None
-            found = bytes(cursor.key())
-            return (int.from_bytes(found[4:], "big"), bytes(cursor.value())) if found[:4] == prefix else None
+        for key in self._scan_back("snapshots", prefix, prefix + upto.to_bytes(8, "big")):
+            snapshot = unpack_snapshot(int.from_bytes(key[4:], "big"), self.meta(key, "snapshots") or b"")
+            if snapshot is not None and self._stands(snapshot):
+                return snapshot
+        return None
+
+    def _stands(self, snapshot: Snapshot) -> bool:
+        try:
+            stored = self.get(snapshot.seq)
+        except MalformedEntry:
+            return False
+        return stored is not None and stored.hash == snapshot.head
 
     def _scan(self, database: str, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Pairs from `start` to `end`, read in chunks so that no transaction outlives a yield."""

@@ -1,6 +1,6 @@
 """Proof that a journal is whole: every header follows the one before, every body is its header's, the tail is there.
 
-    python -m journal.verify DIRECTORY [--recent N] [--head SEQ:HASH]      prints one JSON object
+    python -m journal.verify DIRECTORY [--fold VERSION] [--head SEQ:HASH]      prints one JSON object
 
 Run it in a process of its own: damaged pages abort the process that reads them, and a truncated file kills it with
 SIGBUS. The daemon does (capsuled/examine.py), and takes such a death for a finding.
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import lmdb
 import msgspec
 
 from journal.codec import BadBody, UnknownMust, decode
@@ -17,10 +18,10 @@ from journal.entry import MalformedEntry, Stored, check
 from journal.errors import JournalError
 from journal.events import JournalExcised
 from journal.head import Head, read_head
-from journal.reader import Reader
+from journal.reader import LAST, Reader
 
 RECENT_ENTRIES = 1_000
-"""How far back the check at every start looks; the whole journal is looked at on request."""
+"""How far back a start's check looks at least, whatever its snapshot stands on."""
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,28 +49,33 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return not self.findings
 
 
-def verify(directory: Path, recent: int | None = None, head: Head | None = None) -> Report:
-    """Check the journal in `directory` in this process: all of it, or its newest `recent` entries."""
+def verify(directory: Path, fold_version: int | None = None, head: Head | None = None) -> Report:
+    """Check the journal in `directory` in this process: all of it, or all that a start whose fold has this version
+    goes by, which are the entries from its newest whole snapshot on."""
     try:
         reader = Reader.open(directory)
     except JournalError as error:
         return Report(0, 0, 0, "", (Finding(str(error)),))
     try:
-        report = _chain(reader, "facts", recent)
-        audit = _chain(reader, "audit", recent)
+        snapshot = None if fold_version is None else reader.snapshot(fold_version)
+        begin = 1 if fold_version is None or snapshot is None else snapshot.seq
+        report = _chain(reader, "facts", begin)
+        audit = _chain(reader, "audit", 1 if fold_version is None else LAST)
         witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
         tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
         return msgspec.structs.replace(report, findings=report.findings + audit.findings + tail)
+    except (lmdb.Error, MalformedEntry) as error:
+        return Report(0, 0, 0, "", (Finding(f"the journal cannot be read: {error}"),))
     finally:
         reader.close()
 
 
-def _chain(reader: Reader, stream: str, recent: int | None) -> Report:
+def _chain(reader: Reader, stream: str, since: int) -> Report:
+    """Of the entries from `since` on, and of the newest RECENT_ENTRIES in any case."""
     last = reader.last(stream)
     if last is None:
         return Report(0, 0, 0, "")
-    begin = reader.first_seq(stream)
-    first = begin if recent is None else max(begin, last.header.seq - recent + 1)
+    first = max(reader.first_seq(stream), min(since, last.header.seq - RECENT_ENTRIES + 1))
     # The audit stream is a ring: its first entry's own link is all there is to begin with.
     prev = reader.genesis if first == 1 else None
     return check_entries(reader.entries(first, stream=stream), first, prev, stream)
@@ -133,8 +139,8 @@ def _main(arguments: list[str]) -> None:
     if "--head" in options:
         seq, digest = options["--head"].split(":")
         head = Head(int(seq), bytes.fromhex(digest))
-    recent = int(options["--recent"]) if "--recent" in options else None
-    print(msgspec.json.encode(verify(directory, recent, head)).decode())
+    fold_version = int(options["--fold"]) if "--fold" in options else None
+    print(msgspec.json.encode(verify(directory, fold_version, head)).decode())
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Reading: by place, by object, type and call, wherever the follower stands, and in a form that outlives releases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from journal.entry import Stored
+from journal.environment import Environment
 from journal.errors import ForeignDirectory
 from journal.events import CallAccepted, WorkloadStopRequested
-from journal.reader import CHUNK, Reader, index_prefix, objects_in, objects_of
-from tests.support.entries import JOURNAL_ID, Ledger, keep, ledger, live_once, seqs
+from journal.reader import CHUNK, LAST, Reader, index_prefix, objects_in, objects_of
+from journal.snapshot import Snapshot, pack_snapshot
+from tests.support.entries import JOURNAL_ID, Ledger, edited, keep, ledger, live_once, seqs
 
 COUNT = CHUNK * 2 + 10
 
@@ -174,30 +177,70 @@ def test_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
     reader.close()
 
 
-def snapshots_at(*places: int) -> Callable[[Path], None]:
-    def make(directory: Path) -> None:
-        from journal.environment import Environment
+def snapshots_at(directory: Path, *places: int) -> list[Stored]:
+    """A journal of 40 entries with snapshots of the fold versions 1 and 2 at these; its entries."""
+    entries = ledger(40).entries
+    keep(directory, entries)
+    environment = Environment(directory)
+    with environment.lmdb.begin(write=True) as txn:
+        for place in places:
+            for version in (1, 2):
+                snapshot = Snapshot(place, entries[place - 1].hash, f"{version}:{place}".encode())
+                key = version.to_bytes(4, "big") + place.to_bytes(8, "big")
+                txn.put(key, pack_snapshot(snapshot), db=environment.db["snapshots"])
+    environment.close()
+    return entries
 
-        environment = Environment(directory)
-        with environment.lmdb.begin(write=True) as txn:
-            for place in places:
-                for version in (1, 2):
-                    key = version.to_bytes(4, "big") + place.to_bytes(8, "big")
-                    txn.put(key, f"{version}:{place}".encode(), db=environment.db["snapshots"])
-        environment.close()
 
-    return make
+def content(reader: Reader, version: int, upto: int = LAST) -> bytes | None:
+    found = reader.snapshot(version, upto)
+    return None if found is None else found.content
 
 
 def test_the_snapshot_is_the_newest_of_its_version_at_or_before_a_place(tmp_path: Path) -> None:
-    keep(tmp_path / "journal", [])
-    snapshots_at(10, 20, 30)(tmp_path / "journal")
+    snapshots_at(tmp_path / "journal", 10, 20, 30)
     reader = Reader.open(tmp_path / "journal")
-    assert reader.snapshot(1) == (30, b"1:30") and reader.snapshot(2) == (30, b"2:30")
-    assert reader.snapshot(1, upto=30) == (30, b"1:30")
-    assert reader.snapshot(1, upto=29) == (20, b"1:20")
-    assert reader.snapshot(2, upto=10) == (10, b"2:10")
-    assert reader.snapshot(2, upto=9) is None, "those of another version are none"
-    assert reader.snapshot(1, upto=9) is None and reader.snapshot(3) is None
+    assert content(reader, 1) == b"1:30" and content(reader, 2) == b"2:30"
+    assert content(reader, 1, upto=30) == b"1:30"
+    assert content(reader, 1, upto=29) == b"1:20"
+    assert content(reader, 2, upto=10) == b"2:10"
+    assert content(reader, 2, upto=9) is None, "those of another version are none"
+    assert content(reader, 1, upto=9) is None and content(reader, 3) is None
     assert sorted(reader.snapshots()) == [10, 10, 20, 20, 30, 30]
+    reader.close()
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 63, 64, -1])
+def test_an_altered_snapshot_is_none_and_the_one_before_it_counts(tmp_path: Path, at: int) -> None:
+    snapshots_at(tmp_path / "journal", 20, 30)
+    environment = Environment(tmp_path / "journal")
+    key = (1).to_bytes(4, "big") + (30).to_bytes(8, "big")
+    with environment.lmdb.begin(write=True) as txn:
+        value = bytearray(txn.get(key, db=environment.db["snapshots"]))
+        value[at] ^= 1
+        txn.put(key, bytes(value), db=environment.db["snapshots"])
+    environment.close()
+    reader = Reader.open(tmp_path / "journal")
+    assert content(reader, 1) == b"1:20" and content(reader, 2) == b"2:30"
+    reader.close()
+
+
+def test_a_snapshot_of_another_past_is_none(tmp_path: Path) -> None:
+    entries = snapshots_at(tmp_path / "journal", 20, 30)
+    keep(tmp_path / "journal", [edited(entries[29], at=1)])
+    reader = Reader.open(tmp_path / "journal")
+    assert content(reader, 1) == b"1:20", "entry 30 is not the one that the newer stood on"
+    reader.close()
+
+
+def test_a_snapshot_as_earlier_releases_kept_it_is_none(tmp_path: Path) -> None:
+    snapshots_at(tmp_path / "journal")
+    environment = Environment(tmp_path / "journal")
+    with environment.lmdb.begin(write=True) as txn:
+        for bare in (b"", b"short", b"x" * 500):
+            key = (1).to_bytes(4, "big") + (10 + len(bare) % 7).to_bytes(8, "big")
+            txn.put(key, bare, db=environment.db["snapshots"])
+    environment.close()
+    reader = Reader.open(tmp_path / "journal")
+    assert reader.snapshot(1) is None and len(reader.snapshots()) == 3
     reader.close()

@@ -16,6 +16,7 @@ from journal.errors import JournalFailed, JournalFull
 from journal.events import CallRead, Event, WorkloadStopRequested
 from journal.reader import Reader
 from journal.sequencer import THIS_BATCH, Draft
+from journal.snapshot import Snapshot
 from journal.space import Space
 from journal.verify import check_entries, verify
 from journal.writer import AUDIT_KEPT, Journal
@@ -191,11 +192,13 @@ def test_a_name_of_any_length_cannot_end_the_writer(tmp_path: Path) -> None:
 
 def test_the_newest_few_snapshots_of_the_newest_fold_are_kept(tmp_path: Path) -> None:
     async def work(journal: Journal) -> None:
+        journal.append([Draft(STOP, LOCAL)] * 50)
         journal.save_snapshot(1, 5, lambda: b"of an older fold")
         for seq in range(10, 60, 10):
             journal.save_snapshot(2, seq, lambda seq=seq: f"at {seq}".encode())  # type: ignore[misc]
 
     reader = written(tmp_path / "journal", work)
     assert reader.snapshots() == (30, 40, 50)
-    assert reader.snapshot(2) == (50, b"at 50") and reader.snapshot(1) is None
+    newest, last = reader.snapshot(2), reader.last()
+    assert last is not None and newest == Snapshot(50, last.hash, b"at 50") and reader.snapshot(1) is None
     reader.close()

@@ -1,0 +1,126 @@
+"""What a start goes by is proven first: an altered entry is damage however old it is, an altered snapshot is no cache."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from capsuled.condition import Condition
+from capsuled.memory import encode_state
+from capsuled.startup import open_memory
+from journal.clock import SystemClock
+from journal.entry import LOCAL, SYSTEM
+from journal.environment import Environment, hold
+from journal.events import CallAccepted, OperatorEnrolled
+from journal.reader import Reader
+from journal.sequencer import Draft
+from journal.writer import Journal
+from projections.fold import FOLD_VERSION, fold
+from projections.state import Machine
+
+KEY, OTHER = "ab" * 32, "cd" * 32
+KID = "K" * 43
+ENTRIES = 3_000
+"""More than the newest thousand, in which a start has always looked for damage."""
+
+
+async def _live(directory: Path, snapshot_at: int) -> None:
+    """One operator, then a long life; a snapshot at that entry, 0 for none."""
+    journal, machine = Journal(Environment(directory), SystemClock()), Machine()
+
+    def append(draft: Draft, count: int) -> None:
+        for header, event in journal.append([draft] * count):
+            fold(machine, header, event)
+            if header.seq == snapshot_at:
+                journal.save_snapshot(FOLD_VERSION, header.seq, partial(encode_state, machine.fork()))
+
+    append(Draft(OperatorEnrolled(kid=KID, public_key=KEY, operator="joe", role="reader"), SYSTEM), 1)
+    for _ in range(0, ENTRIES, 50):
+        append(Draft(CallAccepted("Test.Call", call_id="x" * 30), LOCAL), 50)
+    await journal.close()
+
+
+def _overwrite(directory: Path, database: str) -> None:
+    """Another key in every value of `database` that has one, as a flipped page would have it."""
+    environment, changed = Environment(directory), 0
+    with environment.lmdb.begin(write=True) as txn, txn.cursor(environment.db[database]) as cursor:
+        for key, value in [(bytes(key), bytes(value)) for key, value in cursor]:
+            if KEY.encode() in value:
+                txn.put(key, value.replace(KEY.encode(), OTHER.encode()), db=environment.db[database])
+                changed += 1
+    environment.close()
+    assert changed == 1
+
+
+def _started(directory: Path) -> tuple[Condition, str, str, int]:
+    """(condition, its message, the operator's key, the snapshot gone by) of a start."""
+
+    async def main() -> tuple[Condition, str, str, int]:
+        with hold(directory):
+            memory = await open_memory(directory, SystemClock())
+            key = memory.machine.operators[KID].public_key if memory.machine.operators else ""
+            if memory.journal is not None:
+                await memory.journal.close()
+            elif memory.environment is not None:
+                memory.environment.close()
+        return memory.state.condition, memory.state.message, key, memory.snapshot_seq
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("snapshot_at", [0, 1_500])
+def test_what_is_whole_starts(tmp_path: Path, snapshot_at: int) -> None:
+    asyncio.run(_live(tmp_path / "journal", snapshot_at))
+    assert _started(tmp_path / "journal") == (Condition.OK, "", KEY, snapshot_at)
+
+
+def test_an_entry_altered_far_back_is_damage(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 0))
+    _overwrite(directory, "facts")
+    condition, message, key, _ = _started(directory)
+    assert condition is Condition.DAMAGED and key == "", "nothing behind the altered entry is proven"
+    assert "the body of entry 1 (operator.enrolled) is not the one its header was written for" in message
+
+
+def test_an_altered_snapshot_is_left_and_the_entries_are_folded(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 1_500))
+    _overwrite(directory, "snapshots")
+    assert _started(directory) == (Condition.OK, "", KEY, 0)
+
+
+def test_an_altered_snapshot_does_not_hide_what_is_altered_before_it(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 1_500))
+    _overwrite(directory, "snapshots")
+    _overwrite(directory, "facts")
+    assert _started(directory)[0] is Condition.DAMAGED
+
+
+def test_between_the_snapshot_and_the_newest_thousand_everything_is_proven(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 1_500))
+    environment = Environment(directory)
+    place = (1_600).to_bytes(8, "big")
+    with environment.lmdb.begin(write=True) as txn:
+        value = bytes(txn.get(place, db=environment.db["facts"]))
+        txn.put(place, value.replace(b"x" * 30, b"y" * 30), db=environment.db["facts"])
+    environment.close()
+    condition, message, _, _ = _started(directory)
+    assert condition is Condition.DAMAGED and "the body of entry 1600" in message
+
+
+def test_what_lies_before_a_whole_snapshot_is_found_when_it_is_asked_for(tmp_path: Path) -> None:
+    """A start does not read it: the snapshot was folded from it when it was whole."""
+    from capsuled.examine import verify_apart
+
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 1_500))
+    _overwrite(directory, "facts")
+    assert _started(directory) == (Condition.OK, "", KEY, 1_500)
+    assert asyncio.run(verify_apart(directory)).findings[0].seq == 1
+    reader = Reader.open(directory)
+    assert reader.snapshot(FOLD_VERSION) is not None
+    reader.close()
