@@ -1,13 +1,12 @@
 """The journal as clients see it: entries as messages, filtered lists, followed tails, and cause trees."""
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 
 from capsule.v1 import history_pb2 as pb
+from capsuled.aside import Aside
 from capsuled.engine import Engine
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Actor, Stored
@@ -16,8 +15,6 @@ from projections.describe import describe
 
 TREE_ENTRIES = 500
 """A tree stops here: a workload that crashes for years has a cause with a million consequences."""
-
-_YIELD_ENTRIES = 256
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -40,6 +37,10 @@ class Filter(msgspec.Struct, frozen=True):
             and (not self.name or self.name in objects_of(plain(stored)))
         )
 
+    def among(self, page: list[Stored]) -> list[Stored]:
+        """Those of them."""
+        return [stored for stored in page if self.matches(stored)]
+
 
 def _is_of(tag: str, wanted: str) -> bool:
     return tag == wanted or (wanted.endswith(".") and tag.startswith(wanted))
@@ -48,24 +49,23 @@ def _is_of(tag: str, wanted: str) -> bool:
 class History:
     """Reads the journal for clients, beside the writer."""
 
-    def __init__(self, reader: Reader, engine: Engine) -> None:
+    def __init__(self, reader: Reader, engine: Engine, aside: Aside) -> None:
         self._reader = reader
         self._engine = engine
+        self._aside = aside
 
     async def entries(self, wanted: Filter, limit: int, follow: bool, audit: bool) -> AsyncIterator[pb.HistoryEntry]:
         """Entries in order, the newest `limit` of them (0: all), then with `follow` each new one once it is durable."""
         upto = await self._end()
-        for number, message in enumerate(self._past(wanted, limit, audit, upto)):
+        async for message in self._past(wanted, limit, audit, upto):
             yield message
-            if number % _YIELD_ENTRIES == _YIELD_ENTRIES - 1:
-                await asyncio.sleep(0)  # a long history must not hold up the calls of others
         if not follow:
             return
         async for machine in self._engine.changes():
             seq = machine.seq
             await self._engine.durable(seq)
-            for stored in self._reader.entries(upto + 1, seq):
-                if wanted.matches(stored):
+            async for some in self._aside.pages(self._reader.entries(upto + 1, seq), wanted.among):
+                for stored in some:
                     yield message_of(stored)
             upto = seq
 
@@ -76,59 +76,66 @@ class History:
         last = self._reader.last()
         return 0 if last is None else last.header.seq
 
-    def _past(self, wanted: Filter, limit: int, audit: bool, upto: int) -> Iterator[pb.HistoryEntry]:
-        facts = self._newest(wanted, limit, upto) if limit else self._all(wanted, upto)
-        if not audit:
-            for stored in facts:
-                yield message_of(stored)
-            return
-        reads = (stored for stored in self._reader.entries(stream="audit") if wanted.matches(stored))
-        merged = sorted(
-            [(stored, "facts") for stored in facts] + [(stored, "audit") for stored in reads],
-            key=lambda one: one[0].header.at,
-        )
-        for stored, stream in merged[-limit:] if limit else merged:
-            yield message_of(stored, stream)
-
-    def _all(self, wanted: Filter, upto: int) -> Iterator[Stored]:
-        if wanted.name:
-            source = self._reader.of_object(wanted.name, last=upto)
-        elif wanted.type and not wanted.type.endswith("."):
-            source = self._reader.of_type(wanted.type, last=upto)
+    async def _past(self, wanted: Filter, limit: int, audit: bool, upto: int) -> AsyncIterator[pb.HistoryEntry]:
+        if limit or audit:
+            source = iter(await self._collected(wanted, limit, audit, upto))
         else:
-            source = self._reader.entries(last=upto)
-        return (stored for stored in source if wanted.matches(stored))
+            source = ((stored, "facts") for stored in self._forwards(wanted, upto))
+        shown = self._aside.pages(source, lambda page: [message_of(*one) for one in page if wanted.matches(one[0])])
+        async for messages in shown:
+            for message in messages:
+                yield message
 
-    def _newest(self, wanted: Filter, limit: int, upto: int) -> list[Stored]:
-        """From the end backwards, until enough were found or time has run out of the asked span."""
-        indexed = self._indexed(wanted, upto)
-        if indexed is not None:
-            return list(itertools.islice((one for one in indexed if wanted.matches(one)), limit))[::-1]
-        found: list[Stored] = []
-        before = upto
-        while len(found) < limit and before > 0:
-            page = self._reader.newest(1_024, before=before)
-            if not page:
-                break
-            found = [stored for stored in page if wanted.matches(stored)] + found
-            if page[0].header.at < wanted.since_ns:
-                break
-            before = page[0].header.seq - 1
+    async def _collected(self, wanted: Filter, limit: int, audit: bool, upto: int) -> list[tuple[Stored, str]]:
+        facts = await (self._newest(wanted, limit, upto) if limit else self._all(self._forwards(wanted, upto), wanted))
+        found = [(stored, "facts") for stored in facts]
+        if audit:
+            found += [(stored, "audit") for stored in await self._all(self._reader.entries(stream="audit"), wanted)]
+            found.sort(key=lambda one: one[0].header.at)
         return found[-limit:]
 
-    def _indexed(self, wanted: Filter, upto: int) -> Iterator[Stored] | None:
-        """The newest first, where an index leads to them."""
+    async def _all(self, source: Iterator[Stored], wanted: Filter) -> list[Stored]:
+        found: list[Stored] = []
+        async for some in self._aside.pages(source, wanted.among):
+            found += some
+        return found
+
+    async def _newest(self, wanted: Filter, limit: int, upto: int) -> list[Stored]:
+        """From the end backwards, until enough were found or time has run out of the asked span."""
+        found: list[Stored] = []
+        pages = self._aside.pages(
+            self._backwards(wanted, upto), lambda page: (wanted.among(page), page[-1].header.at if page else 0)
+        )
+        async for some, oldest_at in pages:
+            found += some
+            if len(found) >= limit or oldest_at < wanted.since_ns:
+                break
+        return found[:limit][::-1]
+
+    def _forwards(self, wanted: Filter, upto: int) -> Iterator[Stored]:
+        """Where an index leads to the wanted entries, it is followed; all that is found has to be looked at."""
+        if wanted.name:
+            return self._reader.of_object(wanted.name, last=upto)
+        if wanted.type and not wanted.type.endswith("."):
+            return self._reader.of_type(wanted.type, last=upto)
+        return self._reader.entries(last=upto)
+
+    def _backwards(self, wanted: Filter, upto: int) -> Iterator[Stored]:
+        """The same, the newest first."""
         if wanted.name:
             return self._reader.newest_of_object(wanted.name, upto)
         if wanted.type and not wanted.type.endswith("."):
             return self._reader.newest_of_type(wanted.type, upto)
-        return None
+        return self._reader.entries_back(upto)
 
     async def show(self, seq: int) -> pb.HistoryShowResponse | None:
         """An entry and its tree; None when there is no such entry."""
         if seq <= 0:
             return None
         await self._end()
+        return await self._aside.run(lambda: self._shown(seq))
+
+    def _shown(self, seq: int) -> pb.HistoryShowResponse | None:
         stored = self._reader.get(seq)
         if stored is None:
             return None

@@ -152,8 +152,10 @@ class Environment:
                 self.lmdb.set_mapsize(size * 2)
 
     def close(self) -> None:
-        """Close the environment and give the directory free."""
-        self.lmdb.close()
+        """Close the environment and give the directory free. A reader on another thread ends its transaction first;
+        its next one fails."""
+        with self.map_guard:
+            self.lmdb.close()
         self._release()
 
     def _release(self) -> None:

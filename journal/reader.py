@@ -158,16 +158,20 @@ class Reader:
 
     def newest(self, count: int, stream: str = "facts", before: int = LAST) -> list[Stored]:
         """The newest `count` entries up to `before`, oldest of them first."""
-        found: list[Stored] = []
+        key = before.to_bytes(8, "big")
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-            placed = cursor.set_range(before.to_bytes(8, "big"))
-            more = (placed and cursor.key() == before.to_bytes(8, "big")) or (
-                cursor.prev() if placed else cursor.last()
-            )
-            while more and len(found) < count:
-                found.append(unpack(bytes(cursor.value())))
-                more = cursor.prev()
-        return found[::-1]
+            placed = cursor.set_range(key)
+            if not ((placed and cursor.key() == key) or (cursor.prev() if placed else cursor.last())):
+                return []
+            found = list(islice(cast("Iterator[bytes]", cursor.iterprev(keys=False)), count))
+        return list(map(unpack, reversed(found)))
+
+    def entries_back(self, last: int = LAST) -> Iterator[Stored]:
+        """Entries from `last` back to the first."""
+        size = FIRST_CHUNK
+        while page := self.newest(size, before=last):
+            yield from reversed(page)
+            last, size = page[0].header.seq - 1, min(size * 4, CHUNK)
 
     def cursor(self) -> int:
         """Up to which entry the follower has come."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
+from capsuled.aside import Aside
 from capsuled.engine import Engine
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
@@ -29,7 +30,8 @@ class HistoryService(HistoryServiceServicer):
         self._environment = environment
         self._reader = reader
         self._engine = engine
-        self._history = History(reader, engine)
+        self._aside = Aside()
+        self._history = History(reader, engine, self._aside)
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
@@ -85,6 +87,9 @@ class HistoryService(HistoryServiceServicer):
     async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:
         """The journal's size and extent."""
         await self._engine.durable()
+        return await self._aside.run(self._stats)
+
+    def _stats(self) -> pb.StatsResponse:
         reader, environment = self._reader, self._environment
         first, last = reader.get(reader.first_seq()), reader.last()
         snapshots = reader.snapshots()
@@ -111,7 +116,8 @@ class HistoryService(HistoryServiceServicer):
         # Not the head state's place: a frozen daemon's ends before what it cannot read, which has to be taken along.
         last = self._reader.last()
         upto = 0 if last is None else last.header.seq
-        for block in archive.export(self._reader, self._environment.journal_id, upto or LAST):
+        blocks = archive.export(self._reader, self._environment.journal_id, upto or LAST)
+        while (block := await self._aside.run(lambda: next(blocks, None))) is not None:
             for start in range(0, len(block), EXPORT_BYTES):
                 yield pb.ExportChunk(data=block[start : start + EXPORT_BYTES])
 

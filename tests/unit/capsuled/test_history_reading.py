@@ -1,0 +1,116 @@
+"""Reading the memory: whatever is asked of it, the event loop reads no more than the journal's end."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+
+from capsule.v1 import history_pb2 as pb
+from capsuled.services.history import HistoryService
+from journal.environment import Environment
+from journal.reader import Reader
+from tests.support.entries import keep, ledger, live_once
+
+COUNT = 5_000
+
+
+class Watched(Reader):
+    """Counts transactions by thread."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.transactions: Counter[int] = Counter()
+
+    def _begin(self) -> lmdb.Transaction:
+        self.transactions[threading.get_ident()] += 1
+        return super()._begin()
+
+
+class Engine:
+    async def durable(self, seq: int | None = None) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("history") / "journal"
+    entries = ledger(COUNT).entries
+    keep(directory, entries[:-100])
+    live_once(directory)
+    keep(directory, entries[-100:])
+    return directory
+
+
+@pytest.fixture
+def served(long: Path) -> Iterator[tuple[HistoryService, Watched]]:
+    environment = Environment(long, readonly=True)
+    reader = Watched(environment)
+    yield HistoryService(environment, reader, Engine()), reader  # type: ignore[arg-type]
+    environment.close()
+
+
+async def listed(answers: AsyncIterator[Any]) -> list[Any]:
+    return [one async for one in answers]
+
+
+ASKED: dict[str, Callable[[HistoryService], Any]] = {
+    "all": lambda service: listed(service.List(pb.HistoryListRequest(), None)),
+    "with reads": lambda service: listed(service.List(pb.HistoryListRequest(audit=True, limit=5), None)),
+    "of nobody": lambda service: listed(service.List(pb.HistoryListRequest(actor="nobody", limit=20), None)),
+    "of calls": lambda service: listed(service.List(pb.HistoryListRequest(type="call.refused.", limit=20), None)),
+    "since ever": lambda service: listed(service.List(pb.HistoryListRequest(actor="nobody", since_unix_ns=1), None)),
+    "of an object": lambda service: listed(service.List(pb.HistoryListRequest(name="object-1", limit=1_000), None)),
+    "one": lambda service: service.Show(pb.HistoryShowRequest(seq=1), None),
+    "figures": lambda service: service.Stats(pb.StatsRequest(), None),
+    "an archive": lambda service: listed(service.Export(pb.ExportRequest(), None)),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_the_event_loop_does_not_read(served: tuple[HistoryService, Watched], what: str) -> None:
+    service, reader = served
+
+    async def asked() -> int:
+        await ASKED[what](service)
+        return threading.get_ident()
+
+    loop = asyncio.run(asked())
+    assert reader.transactions[loop] <= 1, "the journal's end"
+    assert reader.transactions.total() > reader.transactions[loop]
+
+
+def entries(service: HistoryService, **asked: Any) -> list[int]:
+    return [one.seq for one in asyncio.run(listed(service.List(pb.HistoryListRequest(**asked), None)))]
+
+
+def test_what_is_listed_is_what_was_asked_for(served: tuple[HistoryService, Watched]) -> None:
+    service, _ = served
+    everything = list(range(1, COUNT + 1))
+    assert entries(service) == everything
+    assert entries(service, limit=3) == everything[-3:]
+    assert entries(service, limit=3_000) == everything[-3_000:]
+    assert entries(service, limit=COUNT * 2) == everything
+    accepted = entries(service, type="call.accepted")
+    assert accepted and accepted == entries(service, types=["call.accepted"]) == entries(service, type="call.")
+    assert entries(service, type="call.", limit=1_500) == entries(service, type="call.accepted", limit=1_500)
+    assert entries(service, type="call.accepted", limit=1_500) == accepted[-1_500:]
+    assert entries(service, actor="nobody") == entries(service, actor="nobody", limit=5) == []
+
+
+def test_a_journal_that_is_closed_while_it_is_read_ends_the_reading(long: Path) -> None:
+    environment = Environment(long, readonly=True)
+    reader = Reader(environment)
+    with environment.map_guard:  # a reader on another thread is in the middle of its transaction
+        closing = threading.Thread(target=environment.close)
+        closing.start()
+        with environment.lmdb.begin() as transaction:
+            assert transaction.stat(environment.db["facts"])["entries"] == COUNT
+        assert closing.is_alive()
+    closing.join(30)
+    with pytest.raises(lmdb.Error):
+        reader.last()
