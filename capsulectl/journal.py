@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -58,9 +58,9 @@ def _verified_there(common: Common) -> dict[str, Any]:
 
 
 def _verified_here(directory: Path) -> dict[str, Any]:
-    from journal.verify import verify as check
+    from journal.apart import verify_apart
 
-    report = check(directory)
+    report = verify_apart(directory)
     return {
         "checked": report.checked,
         "firstSeq": report.first_seq,
@@ -115,10 +115,11 @@ def export(
     target = Path(file)
     if target.exists() and not force:
         raise Failure(f"{file} exists: say --force to replace it", USAGE)
+    taken = _proven_here(Path(dir)) if dir else None
     scratch = target.with_name(f".{target.name}.part")
     try:
         with scratch.open("wb") as out:
-            for block in _exported_here(Path(dir)) if dir else _exported_there(common):
+            for block in _exported_there(common) if taken is None else _exported_here(taken):
                 out.write(block)
             out.flush()
             os.fsync(out.fileno())
@@ -128,6 +129,19 @@ def export(
     finally:
         scratch.unlink(missing_ok=True)
     say(f"{file}: {size(target.stat().st_size)}", common.quiet)
+    if taken is not None and taken.lost:
+        raise Failure(
+            f"{file} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"
+        )
+
+
+class _Taken(NamedTuple):
+    """What an export can take along of a journal: these entries. `lost`: why not all; then also not the reads."""
+
+    directory: Path
+    first: int
+    last: int
+    lost: str
 
 
 def _exported_there(common: Common) -> Iterator[bytes]:
@@ -138,15 +152,29 @@ def _exported_there(common: Common) -> Iterator[bytes]:
         yield chunk.data
 
 
-def _exported_here(directory: Path) -> Iterator[bytes]:
+def _proven_here(directory: Path) -> _Taken:
+    """What a process apart has read: the rest may kill who reads it."""
+    from journal.apart import verify_apart
+
+    report = verify_apart(directory)
+    lost = "; ".join(finding.problem for finding in report.findings)
+    if lost and not report.head_seq:
+        raise Failure(f"nothing can be exported: {lost}")
+    return _Taken(directory, report.first_seq, report.head_seq, lost)
+
+
+def _exported_here(taken: _Taken) -> Iterator[bytes]:
     from journal import archive
+    from journal.environment import Environment
     from journal.errors import JournalError
+    from journal.proven import ProvenReader
     from journal.reader import Reader
 
     try:
-        reader = Reader.open(directory)
+        environment = Environment(taken.directory, readonly=True)
+        reader = ProvenReader(environment, taken.last) if taken.lost else Reader(environment)
         yield from archive.export(reader, reader.journal_id)
-        reader.close()
+        environment.close()
     except JournalError as error:
         raise Failure(str(error)) from error
 

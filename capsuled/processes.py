@@ -20,7 +20,12 @@ STOP_S = 10.0
 
 
 class CommandFailed(Exception):
-    """Raised when a command ended with a code other than 0; the message can be pasted into a shell."""
+    """Raised when a command ended with a code other than 0; the message can be pasted into a shell. `out`: what it had
+    printed until then."""
+
+    def __init__(self, message: str, out: bytes = b"") -> None:
+        super().__init__(message)
+        self.out = out
 
 
 async def run(*argv: str, stdin: bytes = b"") -> bytes:
@@ -42,7 +47,7 @@ async def run(*argv: str, stdin: bytes = b"") -> bytes:
             if child.returncode < 0
             else f"exit {child.returncode}"
         )
-        raise CommandFailed(f"`{' '.join(argv)}`: {how}: {err.decode(errors='replace').strip()[-500:]}")
+        raise CommandFailed(f"`{' '.join(argv)}`: {how}: {err.decode(errors='replace').strip()[-500:]}", out)
     return out
 
 

@@ -1,13 +1,13 @@
 """Proof that a journal is whole: every header follows the one before, every body is its header's, the tail is there.
 
-    python -m journal.verify DIRECTORY [--fold VERSION] [--head SEQ:HASH]      prints one JSON object
+    python -m journal.verify DIRECTORY [--fold VERSION] [--head SEQ:HASH]
 
-Run it in a process of its own: damaged pages abort the process that reads them, and a truncated file kills it with
-SIGBUS. The daemon does (capsuled/examine.py), and takes such a death for a finding.
+prints `FIRST SEQ` for every so many entries proven, and one JSON object at the end. Run it in a process of its own:
+damaged pages abort the process that reads them, and a truncated file kills it with SIGBUS. See journal/apart.py.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import lmdb
@@ -22,6 +22,13 @@ from journal.reader import LAST, Reader
 
 RECENT_ENTRIES = 1_000
 """How far back a start's check looks at least, whatever its snapshot stands on."""
+
+
+TOLD_ENTRIES = 256
+"""How often a proof says how far it has come: what it had proven when it died can still be read."""
+
+Progress = Callable[[int, int], None]
+"""Hears which entries are proven: the first and the last of them."""
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,9 +56,15 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return not self.findings
 
 
-def verify(directory: Path, fold_version: int | None = None, head: Head | None = None) -> Report:
+def _quiet(first: int, seq: int) -> None:
+    """Nobody wants to hear how far it has come."""
+
+
+def verify(
+    directory: Path, fold_version: int | None = None, head: Head | None = None, proven: Progress = _quiet
+) -> Report:
     """Check the journal in `directory` in this process: all of it, or all that a start whose fold has this version
-    goes by, which are the entries from its newest whole snapshot on."""
+    goes by, which are the entries from its newest whole snapshot on. `proven` hears of facts on the way."""
     try:
         reader = Reader.open(directory)
     except JournalError as error:
@@ -59,7 +72,7 @@ def verify(directory: Path, fold_version: int | None = None, head: Head | None =
     try:
         snapshot = None if fold_version is None else reader.snapshot(fold_version)
         begin = 1 if fold_version is None or snapshot is None else snapshot.seq
-        report = _chain(reader, "facts", begin)
+        report = _chain(reader, "facts", begin, proven)
         audit = _chain(reader, "audit", 1 if fold_version is None else LAST)
         witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
         tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
@@ -70,7 +83,7 @@ def verify(directory: Path, fold_version: int | None = None, head: Head | None =
         reader.close()
 
 
-def _chain(reader: Reader, stream: str, since: int) -> Report:
+def _chain(reader: Reader, stream: str, since: int, proven: Progress = _quiet) -> Report:
     """Of the entries from `since` on, and of the newest RECENT_ENTRIES in any case."""
     last = reader.last(stream)
     if last is None:
@@ -78,7 +91,15 @@ def _chain(reader: Reader, stream: str, since: int) -> Report:
     first = max(reader.first_seq(stream), min(since, last.header.seq - RECENT_ENTRIES + 1))
     # The audit stream is a ring: its first entry's own link is all there is to begin with.
     prev = reader.genesis if first == 1 else None
-    return check_entries(reader.entries(first, stream=stream), first, prev, stream)
+    return check_entries(_told(reader.entries(first, stream=stream), first, proven), first, prev, stream)
+
+
+def _told(entries: Iterable[Stored], first: int, proven: Progress) -> Iterator[Stored]:
+    """The same entries: who asks for the next has proven the one before."""
+    for seq, stored in enumerate(entries, first):
+        if seq > first and not (seq - first) % TOLD_ENTRIES:
+            proven(first, seq - 1)
+        yield stored
 
 
 def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, stream: str = "facts") -> Report:
@@ -140,7 +161,11 @@ def _main(arguments: list[str]) -> None:
         seq, digest = options["--head"].split(":")
         head = Head(int(seq), bytes.fromhex(digest))
     fold_version = int(options["--fold"]) if "--fold" in options else None
-    print(msgspec.json.encode(verify(directory, fold_version, head)).decode())
+
+    def proven(first: int, seq: int) -> None:
+        print(first, seq, flush=True)
+
+    print(msgspec.json.encode(verify(directory, fold_version, head, proven)).decode())
 
 
 if __name__ == "__main__":
