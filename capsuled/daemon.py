@@ -33,7 +33,7 @@ from capsuled.runtime import keep_containerd
 from capsuled.sealing import Vault, derived
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
-from capsuled.startup import ClosedLog, Memory, open_memory, opening_events, recovery_drafts, reset_asked
+from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
@@ -121,7 +121,7 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
-                await _open_life(engine, memory, clock, layout)
+                await _open_life(engine, memory, clock, layout, drivers.network.subnet)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             logs = Logs(engine, layout.logs, log_file, clock, group)
             cache = ImageCache(engine, drivers.images, registry, clock)
@@ -229,14 +229,17 @@ async def _announce(about: About, settings: Settings, engine: Engine, doorway: D
     await Announcement(about.identity, about.addresses, settings.bridge, engine, adopted).run()
 
 
-async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layout) -> None:
-    """The first entries of this life, and what was done while the journal could not write. Raises JournalFull."""
+async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layout, subnet: str) -> None:
+    """The first entries of this life, and what was done while the journal could not write. Raises JournalFull, and
+    OSError for a subnet that is too small."""
     journal = memory.journal
     assert journal is not None
     drafts = recovery_drafts(journal)
     reset_file = layout.by_hand / "RESET_AUTH"
     reset = reset_asked(reset_file)
-    engine.record((*opening_events(engine.machine, clock, os.getpid()), *reset), reserved=True, actor=SYSTEM)
+    moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
+    opening = opening_events(engine.machine, clock, os.getpid())
+    engine.record((*opening, *moved, *reset), reserved=True, actor=SYSTEM)
     if drafts:
         engine.commit(drafts, reserved=True)
     await engine.durable()

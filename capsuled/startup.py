@@ -1,5 +1,6 @@
 """Opening the memory at start: what can be trusted, what was left undone, and in which condition the daemon may run."""
 
+import errno
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ from journal.sequencer import Draft
 from journal.sidelog import SideLog
 from journal.writer import Journal
 from projections.fold import FOLD_VERSION
+from projections.network import moved_to
+from projections.refusals import Refusal
 from projections.state import Machine
 
 log = logging.getLogger(__name__)
@@ -164,6 +167,19 @@ def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...
         previous = "crash" if before.boot == clock.boot_id else "power-lost"
     lost = tuple(StreamClosed(opened=seq, outcome="lost") for seq in sorted(machine.streams))
     return (DaemonStarted(mode="hosted", previous=previous, pid=pid, keeps_streaks=True), *lost)
+
+
+def moved_events(machine: Machine, subnet: str) -> tuple[Event, ...]:
+    """The event that gives workloads other addresses, if the bridge has another subnet than it had. Raises OSError when
+    the subnet is too small for them."""
+    moved = moved_to(machine, subnet)
+    if isinstance(moved, Refusal):
+        raise OSError(
+            errno.EADDRNOTAVAIL,
+            f"{moved.message}: choose a larger one, or start with the old one and delete some",
+            f"--subnet {subnet}",
+        )
+    return () if moved is None else (moved,)
 
 
 def recovery_drafts(journal: Journal) -> list[Draft]:

@@ -503,6 +503,22 @@ class NetworkDrifted(Event, frozen=True, omit_defaults=True, tag="network.drifte
     uid: int = 0
 
 
+class Readdressed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A workload's new address on the bridge."""
+
+    name: str
+    uid: int
+    address: str
+
+
+class NetworkMoved(Event, frozen=True, omit_defaults=True, tag="network.moved"):
+    """The bridge has another subnet from now, and workloads on it these addresses. A run that knows its old one is
+    followed by another."""
+
+    subnet: str
+    items: tuple[Readdressed, ...]
+
+
 # --- images ------------------------------------------------------------------------------------------------------
 
 
@@ -670,6 +686,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     NetworkAttached,
     NetworkDetached,
     NetworkDrifted,
+    NetworkMoved,
     ImagePushed,
     ImagePulled,
     ImageRemovalRequested,

@@ -28,6 +28,7 @@ from journal.events import (
     NetworkDetached,
     NetworkDrifted,
     NetworkEnsured,
+    NetworkMoved,
     OperatorEnrolled,
     OperatorRemoved,
     OperatorRoleChanged,
@@ -172,6 +173,9 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} has {event.address} on the bridge"
         case NetworkDetached():
             return f"{event.name} has no link to the bridge any more"
+        case NetworkMoved():
+            addresses = ", ".join(f"{one.name} has {one.address}" for one in event.items)
+            return f"the bridge has another subnet, {event.subnet}: {addresses} from now"
         case NetworkDrifted():
             return f"another hand was there: {event.name + ': ' if event.name else ''}{event.what}"
         case ImagePushed():

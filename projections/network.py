@@ -12,9 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from journal.entry import Header
-from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured
+from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
 from journal.specs import PortMapping
 from projections.handlers import Handlers
+from projections.phases import LIVE
+from projections.refusals import Refusal, refused
 from projections.state import Machine, Workload
 
 ZONE = "capsule"
@@ -75,6 +77,24 @@ def free_address(subnet: str, taken: Iterable[str]) -> str | None:
     return None if found is None else str(IPv4Address(found))
 
 
+def moved_to(machine: Machine, subnet: str) -> NetworkMoved | Refusal | None:
+    """What becomes of those who have addresses from elsewhere when the bridge's subnet is this one; None if nobody
+    has."""
+    network = IPv4Network(subnet)
+    usable = range(int(network.network_address) + 2, int(network.broadcast_address))
+    on_it = sorted(one.name for one in machine.workloads.values() if one.address and is_bridged(one))
+    leaving = [name for name in on_it if int(IPv4Address(machine.workloads[name].address)) not in usable]
+    taken = {one.address for one in machine.workloads.values() if one.address}
+    items = []
+    for name in leaving:
+        address = free_address(subnet, taken)
+        if address is None:
+            return refused("RESOURCE_EXHAUSTED", "NO_ADDRESS", f"{len(on_it)} workloads need an address of {subnet}")
+        taken.add(address)
+        items.append(Readdressed(name, machine.workloads[name].uid, address))
+    return NetworkMoved(subnet, tuple(items)) if items else None
+
+
 def clash(one: PortMapping, other: PortMapping) -> bool:
     """Whether two mappings want the same port of the same address."""
     same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
@@ -123,6 +143,21 @@ def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:
         machine.network = replace(machine.network, changed_seq=header.seq)
 
 
+def moved(machine: Machine, header: Header, event: NetworkMoved) -> None:
+    """Bridge and rules are to be made anew, and so are the links; what runs was told its old address and servers."""
+    machine.network = replace(machine.network, changed_seq=header.seq)
+    for item in event.items:
+        workload = machine.workloads.get(item.name)
+        if workload is None or workload.uid != item.uid:
+            continue
+        run, trouble = workload.run, workload.trouble
+        if run is not None and run.phase in LIVE:
+            workload = replace(workload, superseded=run.number)
+        if trouble is not None and trouble.effect == "AttachNetwork":
+            workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+        machine.workloads[item.name] = replace(workload, address=item.address, attached=False)
+
+
 def attached(machine: Machine, header: Header, event: NetworkAttached) -> None:
     """The workload's namespace and link exist."""
     _mark(machine, event.name, event.uid, attached=True)
@@ -153,6 +188,7 @@ def power_lost(machine: Machine, header: Header) -> None:
 HANDLERS: Handlers = {
     NetworkEnsured: ensured,
     NetworkDrifted: drifted,
+    NetworkMoved: moved,
     NetworkAttached: attached,
     NetworkDetached: detached,
 }

@@ -63,6 +63,9 @@ class Links:
         index = self._index(self._bridge)
         with _tolerated(errno.EEXIST):
             self._ip.addr("add", index=index, address=str(self.gateway), prefixlen=self._network.prefixlen)
+        for one in self._ip.get_addr(family=socket.AF_INET, index=index):
+            if (one.get("address"), one["prefixlen"]) != (str(self.gateway), self._network.prefixlen):
+                self._ip.addr("del", index=index, address=one.get("address"), prefixlen=one["prefixlen"])
         self._ip.link("set", index=index, state="up")
         # Answers to a loopback source come back over the bridge; what a workload sends there by itself a rule drops.
         # What comes from the bridge is forwarded; whether the machine's other links forward is its owner's choice.
@@ -79,6 +82,15 @@ class Links:
                     "another `--subnet`"
                 )
 
+    def forsaken(self) -> tuple[str, ...]:
+        """Bridges of this capsule's with a name that it does not use any more."""
+        mine = (path.name for path in sorted(_SYS.iterdir()) if _alias(path.name) == self._alias)
+        return tuple(name for name in mine if name != self._bridge)
+
+    def remove_forsaken(self, name: str) -> None:
+        """The bridge is not there; what hung on it hangs on nothing."""
+        self._delete(name)
+
     def remove_bridge(self) -> None:
         """The bridge is not there. Somebody else's stays."""
         with suppress(NetworkForeign):
@@ -93,7 +105,12 @@ class Links:
 
     def is_attached(self, link: Link) -> bool:
         """Whether the link is there and whole."""
-        return _alias(self._port(link.name, link.uid)) == _text(link)
+        port = self._port(link.name, link.uid)
+        return _alias(port) == _text(link) and self._is_plugged(port)
+
+    def _is_plugged(self, port: str) -> bool:
+        """Whether the port is the bridge's: somebody may have pulled it out, or it is another bridge's."""
+        return (_SYS / port / "master").resolve().name == self._bridge
 
     def attach(self, link: Link, namespace: Path) -> None:
         """Link the namespace to the bridge. Raises NetworkMissing when there is no bridge."""
@@ -127,7 +144,8 @@ class Links:
     def links(self) -> tuple[Link, ...]:
         """Every whole link of this capsule's."""
         ports = sorted(_SYS.glob(f"{self._prefix}.*"))
-        return tuple(link for port in ports if (link := _parsed(_alias(port.name))) is not None)
+        plugged = (port.name for port in ports if self._is_plugged(port.name))
+        return tuple(link for port in plugged if (link := _parsed(_alias(port))) is not None)
 
     def _index(self, name: str) -> int:
         return int((_SYS / name / "ifindex").read_text())

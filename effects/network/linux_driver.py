@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -96,14 +96,22 @@ class LinuxNetwork:
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
+        await self._clear_forsaken()
         await self._on_thread(lambda: self._links.ensure_bridge())
         await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
         if not self._skeleton:  # as nft shows what we always load: it is asked once
             self._skeleton = rules.skeleton(await self._list())
 
+    async def _clear_forsaken(self) -> None:
+        """Another start of the daemon may have had another `--bridge`."""
+        for name in await self._on_thread(lambda: self._links.forsaken()):
+            await self._nft("-f", "-", stdin=rules.removal(name).encode())
+            await self._on_thread(partial(self._links.remove_forsaken, name))
+
     async def clear(self) -> None:
         """See the protocol."""
         await self._on_thread(self._detach_all)
+        await self._clear_forsaken()
         await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
         await self._on_thread(lambda: self._links.remove_bridge())
 

@@ -185,3 +185,39 @@ def test_a_bridge_of_somebody_elses_is_not_touched() -> None:
         capsule.until(lambda: "is not Capsule's" in str(capsule.status("stuck").get("message")), "it says why")
         capsule.good("delete", "stuck", "--yes")
         assert "br0" in machine.good("ip", "-br", "link")
+
+
+def test_another_bridge_and_another_subnet_take_everybody_along() -> None:
+    with site() as machine, daemon(start=False, inside=machine.inside) as capsule:
+        capsule.start()
+        capsule.push_image()
+        port = {"containerPort": 80, "hostPort": 8099}
+        capsule.apply(web("one", port), "--wait")
+        capsule.apply(web("two"), "--wait")
+        before = capsule.status("one")
+        # The bridge alone has another name: links are plugged over, and what runs notices nothing.
+        capsule.stop()
+        capsule.start("--bridge", "br7")
+        capsule.until(lambda: fetch(machine, "127.0.0.1", 8099) == "one", "over the new bridge")
+        capsule.until(lambda: fetch_from(capsule, "two", address_of(capsule, "one")) == "one", "from another workload")
+        assert capsule.status("one")["pid"] == before["pid"]
+        assert "br0" not in machine.good("ip", "-o", "link") + machine.good("nft", "list", "tables")
+        # Another subnet: addresses, links, rules and names follow, and what runs is started anew.
+        capsule.stop()
+        capsule.start("--bridge", "br8", "--subnet", "10.77.0.0/24")
+        capsule.until(lambda: fetch(machine, "127.0.0.1", 8099) == "one", "over the new subnet")
+        assert address_of(capsule, "one").startswith("10.77.0.") and address_of(capsule, "two").startswith("10.77.0.")
+        capsule.until(lambda: fetch(machine, address_of(capsule, "two")) == "two", "the other one, too")
+        capsule.until(lambda: fetch_from(capsule, "two", address_of(capsule, "one")) == "one", "from another workload")
+        assert address_of(capsule, "one") in capsule.good("exec", "two", "--", "nslookup", "one")
+        left = machine.good("ip", "-o", "address") + machine.good("nft", "list", "tables")
+        assert "172.20.254" not in left and "br7" not in left
+        (moved,) = capsule.history("--type", "network.moved")
+        assert moved["body"]["subnet"] == "10.77.0.0/24"
+        # And back, on the same bridge.
+        capsule.stop()
+        capsule.start("--bridge", "br8")
+        capsule.until(lambda: fetch(machine, "172.20.254.1", 8099) == "one", "over the old subnet again")
+        assert "10.77.0" not in machine.good("ip", "-o", "address")
+        capsule.good("delete", "one", "two", "--yes")
+        assert "br8" not in machine.good("ip", "-o", "link")

@@ -1,0 +1,78 @@
+"""The bridge gets another subnet: addresses, links and rules follow, and what runs is started anew with them."""
+
+from msgspec.structs import replace
+
+from journal.events import NetworkMoved, Readdressed
+from projections.intents import Declared, Delete, Stop
+from projections.network import moved_to
+from projections.refusals import Refusal
+from tests.support.story import Story, declared
+
+OLD, NEW = "172.20.254.0/24", "10.9.8.0/29"
+
+
+def bridged(name: str) -> Declared:
+    one = declared(name)
+    return replace(one, spec=replace(one.spec, network="bridge"))
+
+
+def settled(*names: str) -> Story:
+    story = Story()
+    story.apply(*(bridged(name) for name in names), declared("alone"))
+    story.converge()
+    return story
+
+
+def test_nothing_moves_where_every_address_is_of_the_subnet() -> None:
+    assert moved_to(settled("a", "b").machine, OLD) is None
+    assert moved_to(Story().machine, NEW) is None
+
+
+def test_everybody_on_the_bridge_gets_an_address_of_the_new_subnet() -> None:
+    story = settled("a", "b")
+    assert moved_to(story.machine, NEW) == NetworkMoved(
+        NEW, (Readdressed("a", story["a"].uid, "10.9.8.2"), Readdressed("b", story["b"].uid, "10.9.8.3"))
+    )
+
+
+def test_who_has_an_address_that_is_good_there_too_keeps_it() -> None:
+    story = settled("a", "b")
+    wider = moved_to(story.machine, "172.20.254.0/29")
+    assert wider is None, "a narrower one, in which both lie"
+    story.tell(NetworkMoved("10.9.8.0/24", (Readdressed("b", story["b"].uid, "10.9.8.200"),)))
+    moved = moved_to(story.machine, "10.9.8.0/24")
+    assert isinstance(moved, NetworkMoved) and [one.name for one in moved.items] == ["a"]
+
+
+def test_a_subnet_that_is_too_small_moves_nobody() -> None:
+    verdict = moved_to(settled(*"abcdef").machine, NEW)
+    assert isinstance(verdict, Refusal) and verdict.message == f"6 workloads need an address of {NEW}"
+
+
+def test_after_a_move_each_runs_anew_at_its_new_address_and_nobody_else_does() -> None:
+    story = settled("a", "still", "alone2")
+    story.call(Stop("still"))
+    story.converge()
+    story.apply(declared("alone2"))
+    moved = moved_to(story.machine, NEW)
+    assert isinstance(moved, NetworkMoved)
+    story.tell(moved)
+    assert story.next_goal("a") == "StopRun", "it knows its old address and its old name server"
+    assert story["still"].address.startswith("10.9.8.") and story.next_goal("alone") is None
+    story.converge()
+    run = story["a"].run
+    assert run is not None and run.number == 2 and story["a"].attached and story["a"].address.startswith("10.9.8.")
+    assert story["still"].desired == "stopped" and not story["still"].attached
+    assert story.machine.network.ensured_seq >= story.machine.network.changed_seq
+    assert moved_to(story.machine, NEW) is None
+
+
+def test_what_is_on_its_way_off_the_bridge_goes_as_it_would() -> None:
+    story = settled("a", "b")
+    story.call(Delete("a"))
+    story.apply(declared("b"))
+    moved = moved_to(story.machine, NEW)
+    assert isinstance(moved, NetworkMoved) and [one.name for one in moved.items] == ["a"]
+    story.tell(moved)
+    story.converge()
+    assert "a" not in story.machine.workloads and story["b"].address == ""
