@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from capsulectl.contexts import load_shared
 from capsulectl.errors import FAILED, Failure
 from capsulectl.handshake import fingerprint_of, joined, presented
-from capsulectl.options import COMMON, Common, Output
+from capsulectl.options import COMMON, Common, Output, in_seconds
 from capsulectl.render import printable, say, show_table, write
 
 SERVICE = "_capsule._tcp.local."
@@ -53,7 +53,10 @@ class Found:
 def discover(
     *,
     timeout: Annotated[
-        float, Parameter(name="--timeout", validator=positive, help="Seconds to listen for answers.")
+        float,
+        Parameter(
+            name="--timeout", converter=in_seconds, validator=positive, help="How long to listen for answers (3 or 3s)."
+        ),
     ] = 3.0,
     unadopted: Annotated[
         bool, Parameter(name="--unadopted", negative="", help="Only those that say that nobody has adopted them.")

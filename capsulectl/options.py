@@ -1,17 +1,24 @@
 """Options that many commands share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from capsulectl.names import workload_names
+from capsulectl.quantities import seconds
 
 
 def not_negative(type_: object, value: int | None) -> None:
     """A validator for counts and sequence numbers."""
     if value is not None and value < 0:
         raise ValueError("It must not be negative.")
+
+
+def in_seconds(type_: object, tokens: Sequence[Any]) -> float:
+    """A converter for a time to wait."""
+    return seconds(tokens[0].value)
 
 
 Format = Literal["table", "wide", "json", "yaml", "name"]
@@ -24,7 +31,10 @@ ExpectSeq = Annotated[
     ),
 ]
 Watch = Annotated[bool, Parameter(name=["-w", "--watch"], negative="", help="Go on and print every change.")]
-Timeout = Annotated[float, Parameter(name="--timeout", help="Seconds to wait at most; then exit 124.")]
+Timeout = Annotated[
+    float,
+    Parameter(name="--timeout", converter=in_seconds, help="How long to wait at most (90 or 90s, 2m); then exit 124."),
+]
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]
 
 

@@ -1,6 +1,7 @@
 """Sizes and durations as people write them: 64MiB, 10m. A number without its unit is refused."""
 
 import re
+from math import isfinite
 
 _SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -20,6 +21,18 @@ def size_bytes(text: str) -> int:
         hint = f"say {text}MiB or {text}GiB" if text.isdecimal() else "write it like 512MiB or 2GiB"
         raise ValueError(f"{text!r} has no unit that can be trusted: {hint}")
     return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def seconds(text: str) -> float:
+    """Seconds of 90, 1.5, 90s or 2m: a time to wait is one in seconds wherever people write it bare. Raises ValueError
+    with the problem in words."""
+    try:
+        number = float(text)
+    except ValueError:
+        return duration_ms(text) / 1_000
+    if not isfinite(number):
+        raise ValueError(f"{text!r} is no time to wait: write it like 90, 90s or 2m")
+    return number
 
 
 def duration_ms(text: str) -> int:

@@ -18,7 +18,9 @@ def replay(
     to: Annotated[int, Parameter(name="--to", validator=not_negative, help="Up to this event; 0: all.")] = 0,
     verify: Annotated[
         bool,
-        Parameter(name="--verify", negative="", help="Compare with the machine's own state; exit 1 if it differs."),
+        Parameter(
+            name="--verify", negative="", help="Compare with what the machine itself has kept; exit 1 if it differs."
+        ),
     ] = False,
     file: Annotated[str, Parameter(name="--file", help="Fold an archive, here, without a machine.")] = "",
     output: Output = "table",
@@ -38,16 +40,31 @@ def replay(
     from capsule.v1 import history_pb2 as pb
 
     connection = Connection(common.capsule)
-    answer = connection.call(connection.history.Replay, pb.ReplayRequest(to=0 if verify else to), timeout=REPLAY_S)
+    answer = connection.call(connection.history.Replay, pb.ReplayRequest(to=to), timeout=REPLAY_S)
     _print(plain(answer), output)
-    if verify and answer.live_hash != answer.state_hash:
+    if verify:
+        _compare(answer)
+        if output in ("table", "wide"):
+            print(f"Verified:  {_kept(answer)} is the fold of its journal")
+
+
+def _compare(answer: Any) -> None:
+    if not answer.live_hash:
         raise Failure(
-            f"the machine's own state at {answer.seq} has the hash {answer.live_hash}: it is not the fold of its "
-            "journal. "
+            f"the machine has kept no state at or before {answer.seq} to compare with: "
+            "leave out --to, and the state it has now is compared"
+        )
+    if answer.live_hash != answer.state_hash:
+        raise Failure(
+            f"{_kept(answer)} at {answer.seq} has the hash {answer.live_hash}: it is not the fold of its journal. "
             "Keep the journal (`capsulectl journal export`) and restart capsuled, which folds it again"
         )
-    if verify and output in ("table", "wide"):
-        print("Verified:  the machine's state is the fold of its journal")
+
+
+def _kept(answer: Any) -> str:
+    if answer.kept_seq in (0, answer.seq):
+        return "the machine's state"
+    return f"the machine's snapshot of {answer.kept_seq}, with what came up to {answer.seq},"
 
 
 def _replayed_archive(path: Path, to: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
+from projections.details import Detail
 
 Labels = Annotated[
     tuple[str, ...],
@@ -24,10 +25,7 @@ Phases = Annotated[
 ]
 
 PHASES = ("pending", "running", "failed", "stopped")
-DETAILS = (
-    "starting", "replacing", "stopping", "completed", "restarting", "backoff", "crash-loop", "gave-up", "retrying",
-    "deleting",
-)  # fmt: skip
+DETAILS = tuple(detail for detail in Detail if detail not in PHASES)
 
 _TERM = re.compile(r"(?P<key>[^=!,\s]+)\s*(?:(?P<sign>==?|!=)\s*(?P<value>[^=!,]*))?|!\s*(?P<absent>[^=!,\s]+)")
 

@@ -5,11 +5,12 @@ A phase says in one word where a workload stands; conditions say it in parts, so
 
 import msgspec
 
+from projections.details import Detail
 from projections.phases import RunPhase
 from projections.state import Workload
 from projections.status import Phase, status_of
 
-RESTING = frozenset({"running", "stopped", "completed", "failed", "gave-up"})
+RESTING = frozenset({Detail.RUNNING, Detail.STOPPED, Detail.COMPLETED, Detail.FAILED, Detail.GAVE_UP})
 """Details of a status in which nothing more happens by itself."""
 
 

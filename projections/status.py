@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from projections.details import Detail
 from projections.phases import LIVE, RunPhase
 from projections.state import Run, Workload
 from projections.words import end_text, memory_text
@@ -22,10 +23,10 @@ class Phase(StrEnum):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A phase, a short machine-readable `detail`, and one line for people (no tabs, no newlines)."""
+    """A phase, the word behind it, and one line for people (no tabs, no newlines)."""
 
     phase: Phase
-    detail: str
+    detail: Detail
     message: str = ""
 
 
@@ -34,25 +35,29 @@ def status_of(workload: Workload, waits: str = "") -> Status:
     run, trouble = workload.run, workload.trouble
     if trouble is not None:
         phase = Phase.FAILED if trouble.permanent else Phase.PENDING
-        detail = "failed" if trouble.permanent else "retrying"
+        detail = Detail.FAILED if trouble.permanent else Detail.RETRYING
         return Status(phase, detail, _one_line(trouble.message))
     if workload.desired == "deleting":
-        return Status(Phase.PENDING, "deleting")
+        return Status(Phase.PENDING, Detail.DELETING)
     if workload.pulling and workload.desired == "running":
-        return Status(Phase.PENDING, "pulling", f"{workload.spec.image.ref} is being fetched")
+        return Status(Phase.PENDING, Detail.PULLING, f"{workload.spec.image.ref} is being fetched")
     if waits and workload.desired == "running" and (run is None or run.phase not in LIVE):
-        return Status(Phase.PENDING, "waiting", waits)
+        return Status(Phase.PENDING, Detail.WAITING, waits)
     if run is None:
-        return Status(Phase.STOPPED, "stopped") if workload.desired == "stopped" else Status(Phase.PENDING, "pending")
+        return (
+            Status(Phase.STOPPED, Detail.STOPPED)
+            if workload.desired == "stopped"
+            else Status(Phase.PENDING, Detail.PENDING)
+        )
     match run.phase:
         case RunPhase.STARTING:
-            return Status(Phase.PENDING, "starting")
+            return Status(Phase.PENDING, Detail.STARTING)
         case RunPhase.STOPPING:
-            return Status(Phase.PENDING, "stopping")
+            return Status(Phase.PENDING, Detail.STOPPING)
         case RunPhase.RUNNING:
             if run.number <= workload.superseded or run.revision != workload.revision:
-                return Status(Phase.PENDING, "replacing" if run.revision != workload.revision else "stopping")
-            return Status(Phase.RUNNING, "running", _so_far(workload, run))
+                return Status(Phase.PENDING, Detail.REPLACING if run.revision != workload.revision else Detail.STOPPING)
+            return Status(Phase.RUNNING, Detail.RUNNING, _so_far(workload, run))
         case RunPhase.EXITED | RunPhase.LOST:
             return _ended(workload)
 
@@ -61,21 +66,21 @@ def _ended(workload: Workload) -> Status:
     run = workload.run
     assert run is not None
     if workload.desired == "stopped":
-        return Status(Phase.STOPPED, "stopped", how_it_ended(run))
+        return Status(Phase.STOPPED, Detail.STOPPED, how_it_ended(run))
     if run.number <= workload.superseded or run.revision != workload.revision:
-        return Status(Phase.PENDING, "starting")
+        return Status(Phase.PENDING, Detail.STARTING)
     if run.again:
         looping = workload.streak >= CRASH_LOOP
-        detail = "restarting" if workload.next_start is None else "crash-loop" if looping else "backoff"
+        detail = Detail.RESTARTING if workload.next_start is None else Detail.CRASH_LOOP if looping else Detail.BACKOFF
         row = f", the {_ordinal(workload.streak)} end in a row" if workload.streak > 1 else ""
         return Status(Phase.PENDING, detail, how_it_ended(run) + row)
     if run.gave_up:
         attempts = workload.spec.restart.max_attempts
         times = "1 restart" if attempts == 1 else f"{attempts} restarts"
-        return Status(Phase.FAILED, "gave-up", f"given up after {times} in a row: {how_it_ended(run)}")
+        return Status(Phase.FAILED, Detail.GAVE_UP, f"given up after {times} in a row: {how_it_ended(run)}")
     if run.phase is RunPhase.EXITED and run.exit_code == 0:
-        return Status(Phase.STOPPED, "completed", how_it_ended(run))
-    return Status(Phase.FAILED, "failed", how_it_ended(run))
+        return Status(Phase.STOPPED, Detail.COMPLETED, how_it_ended(run))
+    return Status(Phase.FAILED, Detail.FAILED, how_it_ended(run))
 
 
 def how_it_ended(run: Run) -> str:

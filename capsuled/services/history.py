@@ -10,6 +10,7 @@ from capsuled.aside import Aside
 from capsuled.engine import Engine
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
+from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.rpc import refuse
 from journal import archive
@@ -17,6 +18,7 @@ from journal.environment import Environment
 from journal.errors import JournalError
 from journal.head import Head
 from journal.reader import LAST, Reader
+from projections.state import Machine
 from projections.views import state_hash
 
 EXPORT_BYTES = 256 << 10
@@ -59,14 +61,23 @@ class HistoryService(HistoryServiceServicer):
             refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the journal cannot be replayed: {failure}")
         if replayed.problem:
             refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the replay ended at {replayed.seq}: {replayed.problem}")
+        kept_seq, kept_hash = await self._aside.run(lambda: self._kept(live, upto))
         return pb.ReplayResponse(
             seq=replayed.seq,
             view=replayed.view,
             state_hash=replayed.state_hash,
             entries=replayed.entries,
-            live_hash=state_hash(live) if upto == live.seq else "",
+            live_hash=kept_hash,
             elapsed_us=replayed.elapsed_us,
+            kept_seq=kept_seq,
         )
+
+    def _kept(self, live: Machine, upto: int) -> tuple[int, str]:
+        """The daemon's own state at an entry: the head's, or the one it would go by after a start there."""
+        if upto == live.seq:
+            return upto, state_hash(live)
+        recalled = recall(self._reader, upto)
+        return (recalled.snapshot_seq, state_hash(recalled.machine)) if recalled.snapshot_seq else (0, "")
 
     async def Verify(self, request: pb.VerifyRequest, context: Any) -> pb.VerifyResponse:
         """The chain's proof, in a process apart."""

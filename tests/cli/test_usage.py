@@ -6,8 +6,11 @@ import subprocess
 import pytest
 
 from capsulectl.errors import Failure
+from capsulectl.quantities import seconds
 from capsulectl.selecting import Selection
 from capsulectl.usage import HABITS
+from projections.details import Detail
+from projections.status import Phase
 from tests.support.daemon import BIN
 
 
@@ -27,6 +30,8 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
+        ("stop web --wait --timeout soon", "'soon' is no duration with its unit: write it like 500ms, 10s or 1h30m"),
+        ("stop web --wait --timeout nan", "'nan' is no time to wait: write it like 90, 90s or 2m"),
         ("run nginx", "no verb run\ndeclare it in a file and say `capsulectl apply -f FILE`"),
         ("lsit", "no verb lsit: do you mean list?\n`capsulectl --help` lists the verbs"),
         ("workload lst", "no verb lst: do you mean list?\n`capsulectl workload --help`"),
@@ -39,7 +44,7 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         ("apply web.yaml", "`capsulectl apply -f web.yaml`"),
         ("events web -n -3", "must not be negative"),
         ("wait web --for ready", '"running", "stopped"'),
-        ("wait web --timeout x", 'unable to convert "x"'),
+        ("wait web --timeout x", "'x' is no duration with its unit"),
         ("exec --tt web sh", "Did you mean --tty?"),
         ("exec -e web ls", "--env 'web' is not NAME=VALUE"),
     ],
@@ -99,3 +104,15 @@ def test_an_exec_imports_little_and_what_was_left_out_can_still_be_had() -> None
         )
         assert (done.stderr, done.returncode) == ("", 0) and done.stdout.strip().startswith(heavy)
         assert heavy or not done.stdout.strip()
+
+
+def test_every_word_that_a_list_shows_can_be_asked_for() -> None:
+    for word in (*Phase, *Detail):
+        assert not Selection(phases=(word.upper(),)).anything
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90", 90), ("1.5", 1.5), ("90s", 90), ("2m", 120), ("500ms", 0.5), ("0", 0)]
+)
+def test_a_time_to_wait_may_have_its_unit_or_be_in_seconds(text: str, value: float) -> None:
+    assert seconds(text) == value

@@ -131,6 +131,8 @@ def test_the_memory_proves_itself(capsule: Daemon, tmp_path: object) -> None:
     verified = capsule.data("journal", "verify")
     assert not verified.get("findings") and verified["checked"] == verified["headSeq"]
     assert "Verified" in capsule.good("replay", "--verify")
+    early = capsule.ctl("replay", "--verify", "--to", "1")
+    assert early.returncode == 1 and "up to 1," in early.stdout and "leave out --to" in early.stderr
     file = f"{tmp_path}/memory.capsule"
     capsule.good("journal", "export", file)
     assert capsule.ctl("journal", "export", file).returncode == 2

@@ -99,20 +99,22 @@ class ReplayRequest(_message.Message):
     def __init__(self, to: _Optional[int] = ...) -> None: ...
 
 class ReplayResponse(_message.Message):
-    __slots__ = ("seq", "view", "state_hash", "entries", "live_hash", "elapsed_us")
+    __slots__ = ("seq", "view", "state_hash", "entries", "live_hash", "elapsed_us", "kept_seq")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
     STATE_HASH_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     LIVE_HASH_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_US_FIELD_NUMBER: _ClassVar[int]
+    KEPT_SEQ_FIELD_NUMBER: _ClassVar[int]
     seq: int
     view: int
     state_hash: str
     entries: int
     live_hash: str
     elapsed_us: int
-    def __init__(self, seq: _Optional[int] = ..., view: _Optional[int] = ..., state_hash: _Optional[str] = ..., entries: _Optional[int] = ..., live_hash: _Optional[str] = ..., elapsed_us: _Optional[int] = ...) -> None: ...
+    kept_seq: int
+    def __init__(self, seq: _Optional[int] = ..., view: _Optional[int] = ..., state_hash: _Optional[str] = ..., entries: _Optional[int] = ..., live_hash: _Optional[str] = ..., elapsed_us: _Optional[int] = ..., kept_seq: _Optional[int] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
     __slots__ = ("head_hash", "head_seq")

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,17 @@ import lmdb
 import pytest
 
 from capsule.v1 import history_pb2 as pb
+from capsuled.memory import encode_state
 from capsuled.services.history import HistoryService
+from journal.entry import LOCAL
 from journal.environment import Environment
+from journal.events import CallAccepted
 from journal.reader import Reader
+from journal.sequencer import Draft
+from journal.writer import Journal
+from projections.fold import FOLD_VERSION, fold
+from projections.state import Machine
+from tests.support.clock import HandClock
 from tests.support.entries import keep, ledger, live_once
 
 COUNT = 5_000
@@ -32,6 +41,8 @@ class Watched(Reader):
 
 
 class Engine:
+    machine: Machine
+
     async def durable(self, seq: int | None = None) -> None:
         pass
 
@@ -114,3 +125,33 @@ def test_a_journal_that_is_closed_while_it_is_read_ends_the_reading(long: Path) 
     closing.join(30)
     with pytest.raises(lmdb.Error):
         reader.last()
+
+
+def test_a_replay_is_compared_with_what_was_kept_at_or_before_its_end(tmp_path: Path) -> None:
+    async def told() -> list[tuple[int, int, bool]]:
+        environment, machine = Environment(tmp_path / "journal"), Machine()
+        journal = Journal(environment, HandClock())
+        for _ in range(20):
+            for header, event in journal.append([Draft(CallAccepted("Test.Call", call_id="x"), LOCAL)]):
+                fold(machine, header, event)
+            if header.seq == 10:
+                journal.save_snapshot(FOLD_VERSION, 10, partial(encode_state, machine.fork()))
+        await journal.durable(journal.seq)
+        engine = Engine()
+        engine.machine = machine
+        service = HistoryService(environment, journal.reader, engine)  # type: ignore[arg-type]
+        found = []
+        for upto in (0, 20, 15, 10, 9):
+            answer = await service.Replay(pb.ReplayRequest(to=upto), None)
+            found.append((answer.seq, answer.kept_seq, answer.live_hash == answer.state_hash))
+            assert bool(answer.live_hash) == bool(answer.kept_seq)
+        await journal.close()
+        return found
+
+    assert asyncio.run(told()) == [
+        (20, 20, True),
+        (20, 20, True),
+        (15, 10, True),
+        (10, 10, True),
+        (9, 0, False),
+    ]
