@@ -46,7 +46,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    from capsulectl import apply_line, exec_line
+    from capsulectl import apply_line, exec_line, list_line
 
     executed = exec_line.read(arguments)
     if executed is not None:
@@ -58,6 +58,13 @@ def _command(arguments: list[str]) -> int:
         from capsulectl.applying import declare
 
         declare(applied)
+        return 0
+    listed = list_line.read(arguments)
+    if listed is not None:
+        from capsulectl.connection import Connection
+        from capsulectl.workload_rows import show_all
+
+        show_all(Connection(listed.capsule), listed.output)
         return 0
     return _parsed(arguments)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from capsulectl.arguments import leading_globals
-from capsulectl.plain_line import options
+from capsulectl.plain_line import FORMATS, options
 
 if TYPE_CHECKING:
     from capsulectl.options import Format
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 VALUES = {"-f": "filename", "--filename": "filename", "-o": "output", "--output": "output", "--timeout": "timeout",
           "--expect-seq": "expect_seq", "--capsule": "capsule"}  # fmt: skip
 FLAGS = {"--wait": "wait", "--dry-run": "dry_run", "--pull": "pull", "-q": "quiet", "--quiet": "quiet"}
-_FORMATS = frozenset({"table", "wide", "json", "yaml", "name"})
 
 
 class ApplyLine(NamedTuple):
@@ -45,7 +44,7 @@ def read(tokens: Sequence[str]) -> ApplyLine | None:
         and not any(value.startswith("-") and value != "-" for value in filenames)
         and not repeated
         and all(text.isascii() and text.isdecimal() for text in numbers)
-        and single.get("output", "table") in _FORMATS
+        and single.get("output", "table") in FORMATS
         and not str(single.get("capsule", "")).startswith("-")
     )
     if not plain:

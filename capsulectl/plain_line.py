@@ -5,6 +5,9 @@ What is written in any way that a reader does not know is left to the parser, wh
 
 from collections.abc import Mapping, Sequence
 
+FORMATS = frozenset({"table", "wide", "json", "yaml", "name"})
+"""What `--output` may be."""
+
 
 def options(
     tokens: Sequence[str], flags: Mapping[str, str], values: Mapping[str, str]

@@ -1,4 +1,7 @@
-"""`capsulectl workload list`, `get` and `events`: what there is, what it is like, and what happened to it."""
+"""`capsulectl workload list`, `get` and `events`: what there is, what it is like, and what happened to it.
+
+A plain list never comes here (see list_line.py).
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
@@ -9,19 +12,15 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, not_negative
-from capsulectl.render import age, plain, say, show_table, table, widths_of, write, write_documents, write_line
+from capsulectl.render import plain, say, table, widths_of, write, write_documents, write_line
 from capsulectl.selecting import Labels, Phases, Selection
-from capsulectl.words import network_word, phase, ports_word, short_image, spec_of
+from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all
 
 TOLD = ("workload.", "effect.failed", "call.refused")
 """What the page of a workload shows: what was asked and what became of it, not every step between."""
 
 ENTERED = ("stream.opened",)
 """And who went in; `events` shows that, too."""
-
-_HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE", "PORTS")
-_SINCE = _HEADINGS.index("SINCE")
-_WIDE = (*_HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS", "MESSAGE")
 
 
 def list_(
@@ -41,12 +40,7 @@ def list_(
     if watch:
         _watch(connection, (), selection, output)
         return
-    answer = connection.call(connection.workloads.List, pb.WorkloadListRequest())
-    workloads = [workload for workload in answer.workloads if selection.has(workload)]
-    if output in ("json", "yaml"):
-        write({"workloads": [plain(workload) for workload in workloads], "desiredSeq": answer.desired_seq}, output)
-    else:
-        _print(workloads, output)
+    show_all(connection, output, selection.has)
 
 
 def get(names: Names, /, *, output: Output = "table", watch: Watch = False, common: Common = COMMON) -> None:
@@ -68,7 +62,7 @@ def get(names: Names, /, *, output: Output = "table", watch: Watch = False, comm
 
         print("\n\n".join(page(workload, _last_events(connection, workload.name)) for workload in workloads))
     else:
-        _print(workloads, output)
+        show(workloads, output)
     if missing:
         raise Failure("\ncapsulectl: ".join(missing))
 
@@ -138,7 +132,7 @@ def _watch(connection: Connection, names: tuple[str, ...], selection: Selection,
     widths: list[int] | None = None
     for item in _watched(connection, names):
         if item.synced:
-            widths = widths_of(_headings(output), [_row(workload, output) for workload in first])
+            widths = widths_of(headings(output), [row_of(workload, output) for workload in first])
             _print_first(first, output, widths)
             continue
         name = item.workload.name
@@ -158,8 +152,8 @@ def _lasting(workload: Any, output: Format) -> tuple[str, ...]:
     """What tells one state of a workload from another, as this output shows it: all but how long it has been so."""
     if output in ("json", "yaml"):
         return (repr(plain(workload)),)
-    row = _row(workload, output)
-    return (*row[:_SINCE], *row[_SINCE + 1 :])
+    row = row_of(workload, output)
+    return (*row[:SINCE], *row[SINCE + 1 :])
 
 
 def _watched(connection: Connection, names: tuple[str, ...]) -> Iterator[Any]:
@@ -170,7 +164,7 @@ def _watched(connection: Connection, names: tuple[str, ...]) -> Iterator[Any]:
 
 def _print_first(workloads: list[Any], output: Format, widths: list[int]) -> None:
     if output in ("table", "wide"):
-        print(table(_headings(output), [], widths), flush=True)
+        print(table(headings(output), [], widths), flush=True)
     for workload in workloads:
         _print_change(workload, False, output, widths)
 
@@ -184,45 +178,5 @@ def _print_change(workload: Any, removed: bool, output: Format, widths: list[int
         case "name":
             print(workload.name, flush=True)
         case _:
-            row = (workload.name, "Gone", *[""] * (len(widths) - 2)) if removed else _row(workload, output)
+            row = (workload.name, "Gone", *[""] * (len(widths) - 2)) if removed else row_of(workload, output)
             print(table(row, [], widths), flush=True)
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def _print(workloads: list[Any], output: Format) -> None:
-    if output == "name":
-        for workload in workloads:
-            print(workload.name)
-    else:
-        show_table(_headings(output), [_row(workload, output) for workload in workloads], cut=output == "table")
-
-
-def _headings(output: Format) -> tuple[str, ...]:
-    return _WIDE if output == "wide" else _HEADINGS
-
-
-def _row(workload: Any, output: Format) -> tuple[str, ...]:
-    status = workload.status
-    row = (
-        workload.name,
-        phase(workload),
-        str(status.restart_count),
-        age(status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns),
-        short_image(spec_of(workload).image),
-        ports_word(workload),
-    )
-    if output != "wide":
-        return row
-    return (
-        *row,
-        str(status.run or ""),
-        str(status.pid or ""),
-        status.address,
-        network_word(workload),
-        str(workload.uid),
-        workload.image_digest[:19],
-        ",".join(f"{key}={value}" for key, value in sorted(workload.labels.items())),
-        status.message,
-    )

@@ -1,0 +1,66 @@
+"""Workloads as a list: their columns, and all of them at once."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.render import age, plain, show_table, write
+from capsulectl.words import network_word, phase, ports_word, short_image, spec_of
+
+if TYPE_CHECKING:
+    from capsulectl.options import Format
+
+HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE", "PORTS")
+SINCE = HEADINGS.index("SINCE")
+_WIDE = (*HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS", "MESSAGE")
+
+
+def show_all(connection: Connection, output: "Format", has: Callable[[Any], bool] = lambda workload: True) -> None:
+    """What there is, of that what `has` selects."""
+    answer = connection.call(connection.workloads.List, pb.WorkloadListRequest())
+    workloads = [workload for workload in answer.workloads if has(workload)]
+    if output in ("json", "yaml"):
+        write({"workloads": [plain(workload) for workload in workloads], "desiredSeq": answer.desired_seq}, output)
+    else:
+        show(workloads, output)
+
+
+def show(workloads: list[Any], output: "Format") -> None:
+    """Names, or a table."""
+    if output == "name":
+        for workload in workloads:
+            print(workload.name)
+    else:
+        show_table(headings(output), [row_of(workload, output) for workload in workloads], cut=output == "table")
+
+
+def headings(output: "Format") -> tuple[str, ...]:
+    """Of the columns."""
+    return _WIDE if output == "wide" else HEADINGS
+
+
+def row_of(workload: Any, output: "Format") -> tuple[str, ...]:
+    """A workload's cells."""
+    status = workload.status
+    row = (
+        workload.name,
+        phase(workload),
+        str(status.restart_count),
+        age(status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns),
+        short_image(spec_of(workload).image),
+        ports_word(workload),
+    )
+    if output != "wide":
+        return row
+    return (
+        *row,
+        str(status.run or ""),
+        str(status.pid or ""),
+        status.address,
+        network_word(workload),
+        str(workload.uid),
+        workload.image_digest[:19],
+        ",".join(f"{key}={value}" for key, value in sorted(workload.labels.items())),
+        status.message,
+    )
