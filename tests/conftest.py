@@ -5,6 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts a time, and no machine is always idle.
+settings.register_profile("capsule", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("capsule")
 
 ORDER = ("unit", "histories", "simulation", "contract", "cli", "integration", "boot")
 NEEDED = ("containerd", "runc", "busybox")
