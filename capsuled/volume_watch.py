@@ -35,6 +35,7 @@ class VolumeWatch:
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
         if not self._frozen:
+            await until_seen(self._volumes.sweep, self._clock, "the storage")
             await until_seen(self._look, self._clock, "the storage")
 
     async def _look(self) -> None:
@@ -55,7 +56,7 @@ class VolumeWatch:
                 log.warning("%s", error)
 
     async def run(self) -> None:
-        """Measure until cancelled."""
+        """Measure until cancelled, and look for what was lost."""
         while True:
             await self._clock.sleep(MEASURE_S)
             if not self._frozen and self._engine.machine.volumes:
@@ -65,21 +66,22 @@ class VolumeWatch:
         """Tell of each mark that was passed since the last time."""
         machine = self._engine.machine
         try:
-            events = [_filling(await self._volumes.pool(), machine.pool_filling)]
+            if any(volume.lost for volume in machine.volumes.values()):
+                self._engine.record(found_again(machine, await self._volumes.observe()), reserved=True)
+            events = [filling(await self._volumes.pool(), machine.pool_filling)]
             for volume in tuple(machine.volumes.values()):
                 fill = await self._volumes.usage(volume.name, volume.uid) if volume.holder else None
                 if fill is not None:
-                    events.append(_filling(fill, volume.filling, volume.name, volume.uid))
+                    events.append(filling(fill, volume.filling, volume.name, volume.uid))
+            self._engine.record([event for event in events if event is not None], reserved=True)
         except (DriverError, OSError) as error:
             log.warning("the storage cannot be measured: %s", error)
-            return
-        try:
-            self._engine.record([event for event in events if event is not None], reserved=True)
         except JournalFull as full:
             log.warning("what the storage shows cannot be journaled yet: %s", full)
 
 
-def _filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilling | None:
+def filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilling | None:
+    """The mark that was passed, up or well below, since `told` was the last one. Pure."""
     percent = fill.used_bytes * 100 // fill.total_bytes if fill.total_bytes else 0
     mark = max((one for one in MARKS if percent >= one), default=0)
     if mark == told or (mark < told and percent > told - _CALM_PERCENT):
@@ -90,14 +92,12 @@ def _filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilli
 def differences(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
     """What the storage shows that the state does not know. Pure."""
     shown = {(one.name, one.uid): one for one in seen}
-    events: list[Event] = []
+    events: list[Event] = [*found_again(machine, seen)]
     for volume in machine.volumes.values():
         one = shown.get((volume.name, volume.uid))
         if one is None:
             events += _missing(volume)
             continue
-        if volume.lost:
-            events.append(VolumeMade(volume.name, volume.uid, one.size_bytes))
         if volume.holder and not one.mounted:
             events.append(VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"))
         there = {snapshot.snapshot for snapshot in one.snapshots}
@@ -107,6 +107,12 @@ def differences(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, 
             if snapshot.taken and snapshot.uid not in there
         ]
     return tuple(events)
+
+
+def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
+    """What was lost and is there again. Pure."""
+    lost = {(volume.name, volume.uid) for volume in machine.volumes.values() if volume.lost}
+    return tuple(VolumeMade(one.name, one.uid, one.size_bytes) for one in seen if (one.name, one.uid) in lost)
 
 
 def _missing(volume: Volume) -> tuple[Event, ...]:

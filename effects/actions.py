@@ -1,13 +1,13 @@
 """Reaching goals: the one place from which drivers are asked to act, and where what came of it becomes events."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import assert_never
 
 from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
 from effects.containers.runs import container_run, seen_run
-from effects.errors import ImageMissing
+from effects.errors import ImageMissing, VolumeMissing
 from effects.goals import (
     AttachNetwork,
     CleanRun,
@@ -29,11 +29,11 @@ from effects.goals import (
 from effects.images.actions import ImageActions
 from effects.network.protocol import Link, NetworkDriver
 from effects.recorder import Recorder
-from effects.volumes.actions import reach_volume
+from effects.volumes.actions import reach_volume, volume_of
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
-from journal.events import Event, NetworkAttached, NetworkDetached, NetworkEnsured, WorkloadRemoved
-from journal.specs import ContainerSpec
+from journal.events import Event, NetworkAttached, NetworkDetached, NetworkEnsured, VolumeLost, WorkloadRemoved
+from journal.specs import ContainerSpec, VolumeMount
 from projections.network import in_use
 from projections.observations import lost, observe_run
 from projections.phases import LIVE
@@ -120,7 +120,25 @@ class Actions:
             case RemoveWorkload():
                 return await self._remove(goal)
             case _:
-                return (await reach_volume(self._volumes, goal),)
+                name, uid = volume_of(goal)
+                with self._watched(name, uid, started):
+                    return (await reach_volume(self._volumes, goal),)
+
+    @contextmanager
+    def _watched(self, name: str, uid: int, started: int) -> Iterator[None]:
+        """A volume that is not in the storage any more is known as lost from now on: nothing is made in its place."""
+        try:
+            yield
+        except VolumeMissing:
+            volume = self._recorder.machine.volumes.get(name)
+            if volume is not None and volume.uid == uid and not volume.lost:
+                self._recorder.record((VolumeLost(name, uid),), cause=started, reserved=True)
+            raise
+
+    async def _mounted(self, mount: VolumeMount, started: int) -> MountedVolume:
+        with self._watched(mount.volume_name, mount.volume_uid, started):
+            path = await self._volumes.mount(mount.volume_name, mount.volume_uid)
+        return MountedVolume(path, mount.mount_path, mount.read_only)
 
     async def _start(self, goal: StartRun, started: int) -> ObservedRun:
         spec = goal.spec
@@ -129,12 +147,7 @@ class Actions:
         nameserver = self._network.nameserver if bridged else ""
         # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
         # would write beside its data. Mounting what is mounted costs a look.
-        volumes = tuple(
-            [
-                MountedVolume(await self._volumes.mount(one.volume_name, one.volume_uid), one.mount_path, one.read_only)
-                for one in spec.mounts
-            ]
-        )
+        volumes = tuple([await self._mounted(one, started) for one in spec.mounts])
         run = container_run(goal, self._unseal(spec), namespace, nameserver, volumes)
         try:
             return await self._containers.ensure_running(run)

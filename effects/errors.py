@@ -172,9 +172,15 @@ def unwritten(what: str, error: OSError) -> DriverError:
 
 
 class VolumeMissing(DriverError):
-    """Raised when a volume or snapshot that must exist is not in the storage."""
+    """Raised when a volume that must exist is not in the storage."""
 
     reason = "VOLUME_MISSING"
+
+
+class SnapshotMissing(DriverError):
+    """Raised when a snapshot that must exist is not in the storage."""
+
+    reason = "SNAPSHOT_MISSING"
 
 
 class VolumeDamaged(DriverError):

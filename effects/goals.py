@@ -41,11 +41,12 @@ class DetachNetwork(msgspec.Struct, frozen=True):
 
 
 class EnsureVolume(msgspec.Struct, frozen=True):
-    """The volume is there, with a file system of this size."""
+    """The volume is there, with a file system of this size. One that was made (`made_bytes`) is never made again."""
 
     name: str
     uid: int
     size_bytes: int
+    made_bytes: int = 0
     not_before: Deadline | None = None
     attempt: int = 1
 

@@ -9,8 +9,8 @@ import asyncio
 import logging
 
 from effects.actions import VOLUME, Actions
-from effects.errors import DriverError
-from effects.goals import Effect, EnsureImage, StartRun, kind_of, run_of
+from effects.errors import DriverError, NoSpace
+from effects.goals import Effect, EnsureImage, StartRun, TakeSnapshot, kind_of, run_of
 from effects.planner import plan_object
 from effects.recorder import Recorder
 from journal.clock import Clock
@@ -190,7 +190,7 @@ class Runner:
             raise  # nothing may be done that cannot be remembered, or on a state that cannot be
         except Exception as unexpected:
             error = unexpected if isinstance(unexpected, DriverError) else _broken(goal, unexpected)
-            final = error.permanent and isinstance(goal, _BEGINS)
+            final = _is_final(goal, error)
             failed = EffectFailed(
                 effect=kind_of(goal),
                 name=goal.name,
@@ -206,6 +206,13 @@ class Runner:
         finally:
             lane.acting = 0
         await recorder.durable()
+
+
+def _is_final(goal: Effect, error: DriverError) -> bool:
+    """Whether the goal is given up. A snapshot without room is: what it would take grows while one waits."""
+    if isinstance(goal, TakeSnapshot):
+        return isinstance(error, NoSpace)
+    return error.permanent and isinstance(goal, _BEGINS)
 
 
 def _broken(goal: Effect, error: Exception) -> DriverError:

@@ -13,7 +13,7 @@ from effects.goals import (
 )
 from projections.phases import LIVE
 from projections.state import Machine, Volume, Workload
-from projections.volumes import held_by, is_needed
+from projections.volumes import due_snapshot, held_by, is_needed
 
 
 def plan_volume(volume: Volume) -> VolumeEffect | None:
@@ -25,13 +25,13 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
     if volume.deleting:
         return None if volume.holder else RemoveVolume(name, uid, hold, attempt)
     if volume.made_bytes < volume.size_bytes and not volume.holder:
-        return EnsureVolume(name, uid, volume.size_bytes, hold, attempt)
-    for snapshot in volume.snapshots:
-        if snapshot.leaving:
-            return RemoveSnapshot(name, uid, snapshot.uid, hold, attempt)
-        # What is kept before a restore is the volume as its workload left it, not as it was in the middle of work.
-        if not snapshot.taken and not (snapshot.safety and volume.holder):
-            return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)
+        return EnsureVolume(name, uid, volume.size_bytes, volume.made_bytes, hold, attempt)
+    leaving = next((one for one in volume.snapshots if one.leaving), None)
+    if leaving is not None:
+        return RemoveSnapshot(name, uid, leaving.uid, hold, attempt)
+    snapshot = due_snapshot(volume)
+    if snapshot is not None:
+        return TakeSnapshot(name, uid, snapshot.uid, volume.made_bytes, hold, attempt)
     if volume.restoring and not volume.holder:
         return RestoreVolume(name, uid, volume.restoring, volume.size_bytes, hold, attempt)
     return None

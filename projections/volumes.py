@@ -69,6 +69,14 @@ def _is_settled(volume: Volume) -> bool:
     return not volume.deleting and not volume.restoring and volume.made_bytes >= volume.size_bytes
 
 
+def due_snapshot(volume: Volume) -> Snapshot | None:
+    """The next one to take. What is kept before a restore is the volume as its workload left it, not as it was in the
+    middle of work: it waits until the volume has no holder."""
+    return next(
+        (one for one in volume.snapshots if not (one.taken or one.leaving or (one.safety and volume.holder))), None
+    )
+
+
 def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
     """Why the mount cannot be had now, in words; empty when it can."""
     volume = machine.volumes.get(mount.volume_name)
@@ -185,7 +193,10 @@ def snapshot_requested(machine: Machine, header: Header, event: SnapshotRequeste
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
         fresh = Snapshot(header.seq, event.label, header.at, safety=event.safety)
-        machine.volumes[event.name] = replace(volume, snapshots=(*volume.snapshots, fresh))
+        volume = replace(volume, snapshots=(*volume.snapshots, fresh))
+        if volume.trouble is not None and volume.trouble.permanent:
+            volume = replace(volume, trouble=None, hold=None)
+        machine.volumes[event.name] = volume
 
 
 def _change(machine: Machine, name: str, uid: int, snapshot: int, **changes: object) -> None:
@@ -243,10 +254,21 @@ def done(machine: Machine, event: EffectDone) -> None:
 
 
 def failed(machine: Machine, event: EffectFailed, trouble: Trouble, hold: Deadline | None) -> None:
-    """An effect on a volume was not reached: hold the next try back."""
+    """An effect on a volume was not reached: hold the next try back.
+
+    A snapshot that is given up is not wanted any more, and with the one that was to be kept before a restore goes the
+    restore: what was stopped for it runs again, on what it had.
+    """
     volume = _mine(machine, event.name, event.uid)
-    if volume is not None:
-        machine.volumes[event.name] = replace(volume, hold=hold, trouble=trouble)
+    if volume is None:
+        return
+    volume = replace(volume, hold=hold, trouble=trouble)
+    if event.permanent and event.effect == "TakeSnapshot":
+        given_up = due_snapshot(volume)
+        if given_up is not None:
+            kept = tuple(one for one in volume.snapshots if one is not given_up)
+            volume = replace(volume, snapshots=kept, restoring=0 if given_up.safety else volume.restoring)
+    machine.volumes[event.name] = volume
 
 
 def power_lost(machine: Machine) -> None:

@@ -11,11 +11,13 @@ from capsule.v1 import volume_pb2 as pb
 from capsule.v1.volume_pb2_grpc import SnapshotServiceServicer, VolumeServiceServicer
 from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
-from capsuled.rpc import caller_of, refuse
+from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.wire_volume import snapshot_message, volume_message
 from effects.volumes.protocol import SeenVolume, VolumeDriver
+from journal.entry import SYSTEM
+from journal.events import VolumeDeleteRequested
 from projections import intents
-from projections.state import Machine, Snapshot, Volume
+from projections.state import Machine, Snapshot, Trouble, Volume
 from projections.volumes import users_of
 
 DEFAULT_BYTES = 1 << 30
@@ -49,9 +51,7 @@ class _Volumes:
                     if mine is None or done(mine):
                         return mine
                     if mine.trouble is not None:
-                        code = _TROUBLE_CODES.get(mine.trouble.reason, "INTERNAL")
-                        why = mine.trouble.message.rstrip(".")
-                        refuse(code, mine.trouble.reason, f"{why}. It is tried again by itself")
+                        _refuse_for(mine.trouble, "It is tried again by itself")
         except TimeoutError:
             refuse(
                 "DEADLINE_EXCEEDED",
@@ -82,9 +82,20 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         """Answers when it has its file system. An existing one is refused, and never formatted."""
         size_bytes = request.size_mib << 20 or DEFAULT_BYTES
         caller = caller_of(context, "VolumeService.Create", request)
-        return await self._made(
-            await self._answers.call(intents.CreateVolume(request.name, size_bytes), caller), request
-        )
+        answer = await self._answers.call(intents.CreateVolume(request.name, size_bytes), caller)
+        try:
+            return await self._made(answer, request)
+        except Refused as refused:
+            if refused.reason == "NO_SPACE" and not answer.repeated:
+                self._withdraw(answer.machine.volumes[request.name], answer.seq)
+            raise
+
+    def _withdraw(self, volume: Volume, cause: int) -> None:
+        """What was refused for want of room is not made behind the caller's back as soon as there is some."""
+        machine = self._engine.machine
+        now = machine.volumes.get(volume.name)
+        if now is not None and now.uid == volume.uid and not now.made_bytes and not users_of(machine, volume.name):
+            self._engine.record((VolumeDeleteRequested(volume.name, volume.uid),), cause=cause, actor=SYSTEM)
 
     async def _made(self, answer: Answer, request: Any) -> pb.Volume:
         asked = answer.machine.volumes[request.name]
@@ -138,6 +149,7 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
         answer = await self._answers.call(intents.TakeSnapshot(request.volume, request.name or _label("snap")), caller)
         volume, uid = answer.machine.volumes[request.volume], _asked(answer)
         now = await self._until(request.volume, volume.uid, lambda one: _has_taken(one, uid), LONG_WAIT_S)
+        _refuse_given_up(now)
         taken = _snapshot_of(now, uid)
         if taken is None and answer.repeated:
             asked = _snapshot_of(volume, uid)
@@ -168,6 +180,7 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
         answer = await self._answers.call(intent, caller)
         machine, volume = answer.machine, answer.machine.volumes[request.volume]
         now = await self._until(request.volume, volume.uid, lambda one: not one.restoring, LONG_WAIT_S)
+        _refuse_given_up(now)
         if (now is None or now.deleting) and not answer.repeated:
             _refuse_gone(request.volume)
         safety = _snapshot_of(volume, _asked(answer))
@@ -193,6 +206,17 @@ def _asked(answer: Answer) -> int:
 
 def _refuse_gone(name: str) -> NoReturn:
     refuse("ABORTED", "DELETED", f"volume {name} was deleted while this call waited for it", "name")
+
+
+def _refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
+    code = _TROUBLE_CODES.get(trouble.reason, "INTERNAL")
+    refuse(code, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
+
+
+def _refuse_given_up(volume: Volume | None) -> None:
+    """A snapshot for which there was no room, or the restore that it was to be kept for."""
+    if volume is not None and volume.trouble is not None and volume.trouble.permanent:
+        _refuse_for(volume.trouble, "Nothing was changed")
 
 
 def _is_made(volume: Volume) -> bool:

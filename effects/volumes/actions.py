@@ -28,6 +28,13 @@ from journal.events import (
 )
 
 
+def volume_of(goal: VolumeEffect | MountEffect) -> tuple[str, int]:
+    """Name and uid of the volume that the goal is about."""
+    if isinstance(goal, MountVolume | UnmountVolume):
+        return goal.volume, goal.volume_uid
+    return goal.name, goal.uid
+
+
 async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -> Event:
     """Act, and say what is so now. Raises DriverError.
 
@@ -36,7 +43,7 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
     match goal:
         case EnsureVolume():
             await driver.unmount(goal.name, goal.uid)
-            await driver.ensure(goal.name, goal.uid, goal.size_bytes)
+            await (driver.grow if goal.made_bytes else driver.make)(goal.name, goal.uid, goal.size_bytes)
             return VolumeMade(goal.name, goal.uid, goal.size_bytes)
         case RemoveVolume():
             await driver.remove(goal.name, goal.uid)

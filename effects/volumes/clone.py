@@ -9,7 +9,6 @@ _FICLONE = 0x40049409
 _NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY)
 _CHUNK_BYTES = 64 << 20
 
-
 SCRATCH = ".making"
 
 
@@ -19,27 +18,24 @@ def scratch_of(path: Path) -> Path:
 
 
 def clone(source: Path, target: Path) -> bool:
-    """Make `target` a whole, durable copy of `source` under a scratch name first; True when it shares its blocks.
+    """Make `target`, a scratch name, a whole, durable copy of `source`; True when it shares its blocks.
 
     Raises OSError; then nothing new is there.
     """
-    scratch = scratch_of(target)
-    scratch.unlink(missing_ok=True)
+    target.unlink(missing_ok=True)
     old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    new = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         shared = _share(old, new)
         if not shared:
             _copy_data(old, new)
         os.fsync(new)
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
         raise
     finally:
         os.close(old)
         os.close(new)
-    os.replace(scratch, target)
-    sync_directory(target.parent)
     return shared
 
 

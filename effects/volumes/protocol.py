@@ -43,13 +43,22 @@ class Fill(msgspec.Struct, frozen=True):
 class VolumeDriver(Protocol):
     """Volumes on one kind of storage."""
 
-    async def observe(self) -> tuple[SeenVolume, ...]:
-        """Every whole volume there is. What a crash left half made, or frozen, is put right on the way."""
+    async def sweep(self) -> None:
+        """Put right what a crash left half made or frozen. Before anything else is asked of the driver, only then."""
         ...
 
-    async def ensure(self, name: str, uid: int, size_bytes: int) -> None:
-        """The volume is there with a file system of this size. An existing one is never formatted; it may grow while it
-        is not mounted (NotDetached otherwise) and never shrinks. Raises NoSpace, VolumeDamaged."""
+    async def observe(self) -> tuple[SeenVolume, ...]:
+        """Every whole volume there is."""
+        ...
+
+    async def make(self, name: str, uid: int, size_bytes: int) -> None:
+        """The volume is there with a file system of this size. An existing one is never formatted; it grows as with
+        `grow`. Raises NoSpace."""
+        ...
+
+    async def grow(self, name: str, uid: int, size_bytes: int) -> None:
+        """The volume, which was made, has at least this size; it is not mounted (NotDetached otherwise). Raises
+        VolumeMissing when it is not there: nothing is made in its place. Raises NoSpace, VolumeDamaged."""
         ...
 
     async def mount(self, name: str, uid: int) -> str:
@@ -69,7 +78,8 @@ class VolumeDriver(Protocol):
         ...
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
-        """The volume's content is the snapshot's, grown to `size_bytes`; both go on. Raises NotDetached if mounted."""
+        """The volume's content is the snapshot's, grown to `size_bytes`; both go on. Raises NotDetached if mounted,
+        SnapshotMissing."""
         ...
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:

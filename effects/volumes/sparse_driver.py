@@ -1,7 +1,7 @@
 """The driver of volumes where there is no device mapper: a sparse file each, ext4 in it, mounted through a loop device.
 
     volumes/NAME.UID.img            the volume          volumes/NAME.UID@SNAPSHOT.img   a snapshot
-    volumes/.….making               half made: removed at the next look
+    volumes/.….making               half made: removed when the next life begins
 
 Loop devices are made by `mount` itself with the flag that frees them on unmount, so a crash leaves none behind. Files
 are made under a scratch name and renamed when they are whole and on the disk.
@@ -13,7 +13,8 @@ import fcntl
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -23,6 +24,7 @@ from effects.errors import (
     DriverError,
     NoSpace,
     NotDetached,
+    SnapshotMissing,
     VolumeBusy,
     VolumeDamaged,
     VolumeFailed,
@@ -35,6 +37,8 @@ _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img"
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
 BLOCK_BYTES = 4096
+LONG_WORK_AT_ONCE = 2
+"""Copies may take minutes each: they have threads of their own, so that nobody else waits for one."""
 _FSCK_USABLE = 2
 """e2fsck's exit codes below this: clean, or made so."""
 
@@ -54,42 +58,51 @@ class SparseVolumes:
         self._command = command
         self._directory = directory
         self._mounts = mounts
-        self._at_work: set[Path] = set()
+        self._long = ThreadPoolExecutor(LONG_WORK_AT_ONCE, thread_name_prefix="volumes")
 
     # --- looking -------------------------------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """See the protocol."""
+        await self._on_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        mounted = _mount_points()
+        for path in self._made_directory().iterdir():
+            match = _FILE.fullmatch(path.name)
+            if path.name.endswith(SCRATCH):
+                path.unlink(missing_ok=True)
+            elif match is not None and match["snapshot"] is None:
+                point = self.path(match["name"], int(match["uid"]))
+                if point in mounted:
+                    _thaw(point)
 
     async def observe(self) -> tuple[SeenVolume, ...]:
         """See the protocol."""
         return await self._on_thread(self._observe)
 
     def _observe(self) -> tuple[SeenVolume, ...]:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         mounted = _mount_points()
         found: list[SeenVolume] = []
         snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
-        for path in sorted(self._directory.iterdir()):
-            if path.name.endswith(SCRATCH):
-                if path not in self._at_work:
-                    path.unlink(missing_ok=True)
-                continue
+        for path in sorted(self._made_directory().iterdir()):
             match = _FILE.fullmatch(path.name)
             if match is None:
                 continue
             name, uid = match["name"], int(match["uid"])
             try:
                 if match["snapshot"] is None:
-                    found.append(self._seen(path, name, uid, self.path(name, uid) in mounted))
+                    is_mounted = self.path(name, uid) in mounted
+                    found.append(SeenVolume(name, uid, path.stat().st_size, _taken(path), is_mounted))
                 else:
                     snapshots.setdefault((name, uid), []).append(_seen_snapshot(path, int(match["snapshot"])))
             except FileNotFoundError:
                 continue  # removed just now
         return tuple(replace(one, snapshots=tuple(snapshots.get((one.name, one.uid), ()))) for one in found)
 
-    def _seen(self, path: Path, name: str, uid: int, is_mounted: bool) -> SeenVolume:
-        point = self.path(name, uid)
-        if is_mounted and Path(point) not in self._at_work:
-            _thaw(point)
-        return SeenVolume(name, uid, path.stat().st_size, _taken(path), is_mounted)
+    def _made_directory(self) -> Path:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._directory
 
     def path(self, name: str, uid: int) -> str:
         """See the protocol."""
@@ -101,8 +114,9 @@ class SparseVolumes:
     def _existing(self, name: str, uid: int, snapshot: int = 0) -> Path:
         image = self._image(name, uid, snapshot)
         if not image.exists():
-            what = f"snapshot {snapshot} of volume {name}" if snapshot else f"volume {name}"
-            raise VolumeMissing(f"the file of {what} is gone ({image}): restore the volume, or delete it")
+            if snapshot:
+                raise SnapshotMissing(f"the file of snapshot {snapshot} of volume {name} is gone ({image})")
+            raise VolumeMissing(f"the file of volume {name} is gone ({image}): put it back there, or delete the volume")
         return image
 
     def _is_mounted(self, name: str, uid: int) -> bool:
@@ -110,40 +124,28 @@ class SparseVolumes:
 
     # --- making --------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _making(self, image: Path, frozen: str = "") -> Iterator[Path]:
-        """The name under which the file is made. Whoever looks meanwhile takes neither it nor the file system that is
-        frozen for it for a crash's."""
-        scratch = scratch_of(image)
-        mine = {scratch, Path(frozen)}
-        self._at_work |= mine
-        try:
-            yield scratch
-        finally:
-            self._at_work -= mine
-
-    async def ensure(self, name: str, uid: int, size_bytes: int) -> None:
+    async def make(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
         image = self._image(name, uid)
-        if not image.exists():
-            await self._make(image, size_bytes)
-        elif _filesystem_bytes(image) + BLOCK_BYTES <= size_bytes:
-            await self._grow(name, uid, size_bytes)
+        if image.exists():
+            await self.grow(name, uid, size_bytes)
+            return
+        scratch = scratch_of(image)
+        try:
+            await self._on_thread(lambda: _sized(scratch, size_bytes))
+            await self._good(*_MKFS, str(scratch))
+            await self._on_thread(lambda: _settle(scratch, image))
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
 
-    async def _make(self, image: Path, size_bytes: int) -> None:
-        with self._making(image) as scratch:
-            try:
-                await self._on_thread(lambda: _sized(scratch, size_bytes))
-                await self._good(*_MKFS, str(scratch))
-                await self._on_thread(lambda: _settle(scratch, image))
-            except BaseException:
-                scratch.unlink(missing_ok=True)
-                raise
-
-    async def _grow(self, name: str, uid: int, size_bytes: int) -> None:
+    async def grow(self, name: str, uid: int, size_bytes: int) -> None:
+        """See the protocol."""
+        image = self._existing(name, uid)
+        if await self._on_thread(lambda: _filesystem_bytes(image)) + BLOCK_BYTES > size_bytes:
+            return
         if self._is_mounted(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
-        image = self._existing(name, uid)
         await self._check(name, image)
         await self._on_thread(lambda: _sized(image, size_bytes))
         await self._good("resize2fs", "-f", str(image))
@@ -152,10 +154,8 @@ class SparseVolumes:
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
-        for path in self._directory.glob(f"{name}.{uid}@*.img"):
-            path.unlink(missing_ok=True)
-        self._image(name, uid).unlink(missing_ok=True)
-        await self._on_thread(lambda: sync_directory(self._directory))
+        snapshots = self._directory.glob(f"{name}.{uid}@*.img")
+        await self._on_thread(lambda: _unlink(*snapshots, self._image(name, uid)))
 
     # --- using ---------------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class SparseVolumes:
             return str(target)
         image = self._existing(name, uid)
         await self._check(name, image)
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._on_thread(lambda: target.mkdir(parents=True, exist_ok=True, mode=0o700))
         await self._good("mount", "-t", "ext4", "-o", "loop,noatime,nosuid,nodev", str(image), str(target))
         return str(target)
 
@@ -178,7 +178,7 @@ class SparseVolumes:
             if code and self._is_mounted(name, uid):
                 raise VolumeBusy(f"volume {name} cannot be unmounted: {said.strip()}. Something still uses it")
         if target.exists():
-            target.rmdir()
+            await self._on_thread(target.rmdir)
 
     async def _check(self, name: str, image: Path) -> None:
         """Replays the file system's journal after a crash, and mends what is safe to mend."""
@@ -195,37 +195,35 @@ class SparseVolumes:
         """See the protocol. A mounted file system is frozen meanwhile: for a moment by reflink, longer by copy."""
         target = self._image(name, uid, snapshot)
         if target.exists():
-            return _seen_snapshot(target, snapshot).method
+            return (await self._on_thread(lambda: _seen_snapshot(target, snapshot))).method
         image = self._existing(name, uid)
         point = self.path(name, uid) if self._is_mounted(name, uid) else ""
-        with self._making(target, point):
-            shared = await self._on_thread(lambda: _frozen_clone(image, target, point))
-        os.setxattr(target, _METHOD, b"reflink" if shared else b"copy")
-        return "reflink" if shared else "copy"
+        return await self._on_thread(lambda: _frozen_clone(image, target, point), self._long)
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """See the protocol."""
         if self._is_mounted(name, uid):
             raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
         source, image = self._existing(name, uid, snapshot), self._image(name, uid)
-        with self._making(image):
-            await self._on_thread(lambda: clone(source, image))
-        await self.ensure(name, uid, size_bytes)
+        self._existing(name, uid)
+        await self._on_thread(lambda: _cloned(source, image), self._long)
+        await self.grow(name, uid, size_bytes)
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
         """See the protocol."""
-        self._image(name, uid, snapshot).unlink(missing_ok=True)
+        await self._on_thread(lambda: _unlink(self._image(name, uid, snapshot)))
 
     # --- sizes ---------------------------------------------------------------------------------------------------
 
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
-        return _fill(self.path(name, uid)) if self._is_mounted(name, uid) else None
+        if not self._is_mounted(name, uid):
+            return None
+        return await self._on_thread(lambda: _fill(self.path(name, uid)))
 
     async def pool(self) -> Fill:
         """See the protocol. Here it is the file system under the state directory."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _fill(str(self._directory))
+        return await self._on_thread(lambda: _fill(str(self._made_directory())))
 
     # --- doing ---------------------------------------------------------------------------------------------------
 
@@ -236,9 +234,9 @@ class SparseVolumes:
                 raise NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
             raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
 
-    async def _on_thread(self, work: Callable[[], T]) -> T:
+    async def _on_thread(self, work: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
         except OSError as error:
             raise _translated(error) from error
 
@@ -280,15 +278,48 @@ def _settle(scratch: Path, image: Path) -> None:
     sync_directory(image.parent)
 
 
-def _frozen_clone(image: Path, target: Path, mounted_at: str) -> bool:
-    """A clone of one moment. The freeze is taken back whatever happens; after a crash the next look does it."""
-    if not mounted_at:
-        return clone(image, target)
+def _unlink(*paths: Path) -> None:
+    """Gone, also after a power cut."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+    sync_directory(paths[0].parent)
+
+
+def _cloned(source: Path, image: Path) -> None:
+    clone(source, scratch_of(image))
+    _settle(scratch_of(image), image)
+
+
+def _frozen_clone(image: Path, target: Path, mounted_at: str) -> SnapshotMethod:
+    """A clone of one moment. It gets its name only once it is known that nothing was written meanwhile: a thaw fails
+    when another hand thawed the file system first. After a crash the next life's sweep thaws."""
+    scratch = scratch_of(target)
+    try:
+        with _frozen(mounted_at) if mounted_at else nullcontext():
+            method: SnapshotMethod = "reflink" if clone(image, scratch) else "copy"
+        _note(scratch, method)
+        _settle(scratch, target)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    return method
+
+
+def _note(path: Path, method: SnapshotMethod) -> None:
+    try:
+        os.setxattr(path, _METHOD, method.encode())
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # a file system without attributes cannot share blocks either
+            raise
+
+
+@contextmanager
+def _frozen(mounted_at: str) -> Iterator[None]:
     point = os.open(mounted_at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(point, _FIFREEZE, 0)
         try:
-            return clone(image, target)
+            yield
         finally:
             fcntl.ioctl(point, _FITHAW, 0)
     finally:

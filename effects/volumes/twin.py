@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from effects.errors import NotDetached, VolumeBusy, VolumeMissing
+from effects.errors import NotDetached, SnapshotMissing, VolumeBusy, VolumeFailed, VolumeMissing
 from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 Step = Callable[[str], Awaitable[None]]
@@ -24,12 +24,13 @@ class TwinVolume(msgspec.Struct):
 
 class Storage:
     """Everything on the disk. `formats` counts how often each incarnation was given a file system; `in_use` says
-    whether a process of the world has the volume at a path open."""
+    whether a process of the world has the volume at a path open; `scratch` is what is half made."""
 
     def __init__(self) -> None:
         self.in_use: Callable[[str], bool] = lambda path: False
         self.volumes: dict[Key, TwinVolume] = {}
         self.formats: dict[Key, int] = {}
+        self.scratch: set[tuple[str, int, int]] = set()
 
     def lose_power(self) -> None:
         """Mounts are gone; contents stay."""
@@ -50,6 +51,11 @@ class TwinVolumes:
             raise VolumeMissing(f"volume {name} is gone")
         return volume
 
+    async def sweep(self) -> None:
+        """See the protocol."""
+        await self._step("sweep volumes")
+        self._storage.scratch.clear()
+
     async def observe(self) -> tuple[SeenVolume, ...]:
         """See the protocol."""
         await self._step("observe volumes")
@@ -65,18 +71,31 @@ class TwinVolumes:
             for (name, uid), one in self._storage.volumes.items()
         )
 
-    async def ensure(self, name: str, uid: int, size_bytes: int) -> None:
+    async def make(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
-        await self._step("ensure volume")
-        volume = self._storage.volumes.get((name, uid))
-        if volume is None:
-            self._storage.volumes[name, uid] = TwinVolume(size_bytes)
-            self._storage.formats[name, uid] = self._storage.formats.get((name, uid), 0) + 1
-        elif volume.size_bytes < size_bytes:
+        await self._step("make volume")
+        if (name, uid) in self._storage.volumes:
+            await self.grow(name, uid, size_bytes)
+            return
+        scratch = (name, uid, 0)
+        self._storage.scratch.add(scratch)
+        await self._step("format volume")
+        if scratch not in self._storage.scratch:
+            raise VolumeFailed(f"volume {name} was swept away while it was made")
+        self._storage.scratch.discard(scratch)
+        self._storage.volumes[name, uid] = TwinVolume(size_bytes)
+        self._storage.formats[name, uid] = self._storage.formats.get((name, uid), 0) + 1
+        await self._step("volume made")
+
+    async def grow(self, name: str, uid: int, size_bytes: int) -> None:
+        """See the protocol."""
+        await self._step("grow volume")
+        volume = self._existing(name, uid)
+        if volume.size_bytes < size_bytes:
             if volume.mounted:
                 raise NotDetached(f"volume {name} is in use")
             volume.size_bytes = size_bytes
-        await self._step("volume ensured")
+        await self._step("volume grown")
 
     async def mount(self, name: str, uid: int) -> str:
         """See the protocol."""
@@ -105,7 +124,15 @@ class TwinVolumes:
         """See the protocol."""
         await self._step("snapshot")
         volume = self._existing(name, uid)
-        volume.snapshots.setdefault(snapshot, volume.content)
+        if snapshot not in volume.snapshots:
+            scratch = (name, uid, snapshot)
+            self._storage.scratch.add(scratch)
+            content = volume.content
+            await self._step("clone volume")
+            if scratch not in self._storage.scratch:
+                raise VolumeFailed(f"a snapshot of volume {name} was swept away while it was taken")
+            self._storage.scratch.discard(scratch)
+            volume.snapshots[snapshot] = content
         await self._step("snapshot taken")
         return "reflink"
 
@@ -116,7 +143,7 @@ class TwinVolumes:
         if volume.mounted:
             raise NotDetached(f"volume {name} is in use")
         if snapshot not in volume.snapshots:
-            raise VolumeMissing(f"snapshot {snapshot} of volume {name} is gone")
+            raise SnapshotMissing(f"snapshot {snapshot} of volume {name} is gone")
         volume.content = volume.snapshots[snapshot]
         await self._step("restored")
 

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from capsuled.processes import outcome
-from effects.errors import NoSpace, NotDetached, VolumeBusy, VolumeDamaged, VolumeMissing
+from effects.errors import (
+    NoSpace,
+    NotDetached,
+    SnapshotMissing,
+    VolumeBusy,
+    VolumeDamaged,
+    VolumeFailed,
+    VolumeMissing,
+)
 from effects.volumes.protocol import VolumeDriver
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.twin import Storage, TwinVolumes
@@ -143,14 +151,14 @@ def run(subject: Any, suite: Suite) -> None:
 @ALL
 def test_a_volume_is_made_once_and_keeps_what_is_written(subject: Any) -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         path = await on.driver.mount("data", 7)
         assert path == on.driver.path("data", 7) == await on.driver.mount("data", 7)
         on.write(path, 42)
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         await on.driver.unmount("data", 7)
         await on.driver.unmount("data", 7)
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         assert on.read(await on.driver.mount("data", 7)) == 42
         (seen,) = await on.driver.observe()
         assert (seen.name, seen.uid, seen.size_bytes, seen.mounted) == ("data", 7, 64 * MIB, True)
@@ -162,7 +170,7 @@ def test_a_volume_is_made_once_and_keeps_what_is_written(subject: Any) -> None:
 def test_another_incarnation_is_another_volume(subject: Any) -> None:
     async def suite(on: Subject) -> None:
         for uid in (7, 8):
-            await on.driver.ensure("data", uid, 64 * MIB)
+            await on.driver.make("data", uid, 64 * MIB)
             on.write(await on.driver.mount("data", uid), uid)
         await on.driver.remove("data", 7)
         assert [(seen.name, seen.uid) for seen in await on.driver.observe()] == [("data", 8)]
@@ -177,13 +185,13 @@ def test_another_incarnation_is_another_volume(subject: Any) -> None:
 @ALL
 def test_it_grows_detached_only_and_keeps_its_content(subject: Any) -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         on.write(await on.driver.mount("data", 7), 42)
         with pytest.raises(NotDetached):
-            await on.driver.ensure("data", 7, 128 * MIB)
+            await on.driver.make("data", 7, 128 * MIB)
         await on.driver.unmount("data", 7)
-        await on.driver.ensure("data", 7, 128 * MIB)
-        await on.driver.ensure("data", 7, 128 * MIB)
+        await on.driver.make("data", 7, 128 * MIB)
+        await on.driver.make("data", 7, 128 * MIB)
         assert on.read(await on.driver.mount("data", 7)) == 42
         fill = await on.driver.usage("data", 7)
         assert fill is not None and fill.total_bytes > 64 * MIB
@@ -196,7 +204,7 @@ def test_it_grows_detached_only_and_keeps_its_content(subject: Any) -> None:
 @ALL
 def test_what_is_used_cannot_be_unmounted_or_removed(subject: Any) -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         path = await on.driver.mount("data", 7)
         on.write(path, 42)
         release = on.hold(path)
@@ -217,7 +225,7 @@ def test_what_is_used_cannot_be_unmounted_or_removed(subject: Any) -> None:
 @ALL
 def test_a_snapshot_is_a_moment_and_can_be_gone_back_to(subject: Any) -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         path = await on.driver.mount("data", 7)
         on.write(path, 1)
         method = await on.driver.snapshot("data", 7, 9)
@@ -236,7 +244,7 @@ def test_a_snapshot_is_a_moment_and_can_be_gone_back_to(subject: Any) -> None:
         (seen,) = await on.driver.observe()
         assert seen.snapshots == ()
         await on.driver.unmount("data", 7)
-        with pytest.raises(VolumeMissing):
+        with pytest.raises(SnapshotMissing):
             await on.driver.restore("data", 7, 9, 64 * MIB)
 
     run(subject, suite)
@@ -245,11 +253,11 @@ def test_a_snapshot_is_a_moment_and_can_be_gone_back_to(subject: Any) -> None:
 @ALL
 def test_a_snapshot_from_before_a_growth_comes_back_at_todays_size(subject: Any) -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         on.write(await on.driver.mount("data", 7), 1)
         await on.driver.unmount("data", 7)
         await on.driver.snapshot("data", 7, 9)
-        await on.driver.ensure("data", 7, 128 * MIB)
+        await on.driver.make("data", 7, 128 * MIB)
         await on.driver.restore("data", 7, 9, 128 * MIB)
         assert on.read(await on.driver.mount("data", 7)) == 1
         fill = await on.driver.usage("data", 7)
@@ -267,7 +275,7 @@ def test_whoever_looks_while_something_is_made_does_not_disturb_it(subject: Any)
                 await on.driver.observe()
             await doing
 
-        await watched(on.driver.ensure("data", 7, 64 * MIB))
+        await watched(on.driver.make("data", 7, 64 * MIB))
         on.write(await on.driver.mount("data", 7), 1)
         await watched(on.driver.snapshot("data", 7, 9))
         await watched(on.driver.unmount("data", 7))
@@ -277,6 +285,19 @@ def test_whoever_looks_while_something_is_made_does_not_disturb_it(subject: Any)
         await on.driver.unmount("data", 7)
         await watched(on.driver.remove("data", 7))
         assert await on.driver.observe() == ()
+
+    run(subject, suite)
+
+
+@ALL
+def test_what_is_gone_is_not_made_again_by_growing_it(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        with pytest.raises(VolumeMissing):
+            await on.driver.grow("data", 7, 128 * MIB)
+        assert await on.driver.observe() == ()
+        await on.driver.make("data", 7, 64 * MIB)
+        with pytest.raises(SnapshotMissing):
+            await on.driver.restore("data", 7, 9, 64 * MIB)
 
     run(subject, suite)
 
@@ -293,12 +314,14 @@ def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
         directory = Path(driver.path("x", 1)).parent.parent / "volumes"
         (directory / ".data.7.img.making").write_bytes(b"half")
         assert await driver.observe() == ()
+        assert list(directory.glob(".*")), "a look changes nothing"
+        await driver.sweep()
         assert not list(directory.glob(".*"))
-        await driver.ensure("data", 7, 64 * MIB)
+        await driver.make("data", 7, 64 * MIB)
         # A growth that was cut behind the file's: the file system says what is so.
         with (directory / "data.7.img").open("ab") as file:
             file.truncate(128 * MIB)
-        await driver.ensure("data", 7, 128 * MIB)
+        await driver.make("data", 7, 128 * MIB)
         await driver.mount("data", 7)
         fill = await driver.usage("data", 7)
         assert fill is not None and fill.total_bytes > 64 * MIB
@@ -307,12 +330,12 @@ def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
 
 
 @pytest.mark.real
-def test_a_file_system_left_frozen_is_thawed_at_the_next_look() -> None:
+def test_a_file_system_left_frozen_is_thawed_by_the_sweep() -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 64 * MIB)
+        await on.driver.make("data", 7, 64 * MIB)
         path = await on.driver.mount("data", 7)
         subprocess.run(["fsfreeze", "--freeze", path], check=True)
-        await on.driver.observe()
+        await on.driver.sweep()
         on.write(path, 3)
         assert on.read(path) == 3
 
@@ -320,9 +343,28 @@ def test_a_file_system_left_frozen_is_thawed_at_the_next_look() -> None:
 
 
 @pytest.mark.real
+def test_a_snapshot_whose_freeze_another_hand_ended_is_none() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 128 * MIB)
+        path = Path(await on.driver.mount("data", 7))
+        (path / "ballast").write_bytes(os.urandom(96 * MIB))
+        os.sync()
+        doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+        while not doing.done():
+            subprocess.run(["fsfreeze", "--unfreeze", path], check=False, capture_output=True)
+            await asyncio.sleep(0)
+        with pytest.raises(VolumeFailed):
+            await doing
+        (seen,) = await on.driver.observe()
+        assert seen.snapshots == ()
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
 def test_a_copy_is_of_one_moment_also_when_somebody_looks_while_it_is_made() -> None:
     async def suite(on: Subject) -> None:
-        await on.driver.ensure("data", 7, 128 * MIB)
+        await on.driver.make("data", 7, 128 * MIB)
         path = Path(await on.driver.mount("data", 7))
         (path / "ballast").write_bytes(os.urandom(64 * MIB))
         os.sync()
@@ -355,7 +397,7 @@ def test_a_copy_is_of_one_moment_also_when_somebody_looks_while_it_is_made() -> 
 def test_damage_is_named_and_a_journal_is_replayed() -> None:
     async def suite(on: Subject) -> None:
         driver = on.driver
-        await driver.ensure("data", 7, 64 * MIB)
+        await driver.make("data", 7, 64 * MIB)
         image = Path(driver.path("x", 1)).parent.parent / "volumes" / "data.7.img"
         with image.open("r+b") as file:
             file.seek(1024)
@@ -372,7 +414,7 @@ def test_a_full_disk_leaves_nothing_half_made() -> None:
         with small_disk("mkfs.ext4", "-q", size_mib=20) as disk:
             on = _subject(disk)
             try:
-                await on.driver.ensure("data", 7, 16 * MIB)
+                await on.driver.make("data", 7, 16 * MIB)
                 path = await on.driver.mount("data", 7)
                 Path(path, "ballast").write_bytes(os.urandom(11 * MIB))
                 os.sync()

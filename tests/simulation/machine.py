@@ -327,7 +327,7 @@ class Simulation:
             if point in ("resolve", "fetch"):
                 raise random.choice(SHUT_DOORS)("the simulated registry does not let us in")
             raise RuntimeUnavailable("the simulated runtime does not answer")
-        elif dice < 0.09 and point in ("layer", "create", "commit", "apply"):
+        elif dice < 0.09 and point in ("layer", "create", "commit", "apply", "clone volume"):
             raise NoSpace("the simulated disk is full")
 
     # --- operators -----------------------------------------------------------------------------------------------
@@ -483,7 +483,7 @@ class Simulation:
         await life.engine.durable()
         machine, entries = self.disk.replay()
         wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
-        wrong += self.oracle.judge_storage(self.storage)
+        wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries)
         if machine.streams:

@@ -8,6 +8,7 @@ from effects.volumes.twin import Storage
 from journal.entry import Header
 from journal.events import (
     CallAccepted,
+    EffectFailed,
     Event,
     StreamClosed,
     StreamOpened,
@@ -180,17 +181,18 @@ class Oracle:
                 wrong.append(f"an exec of {words} was answered with {code}")
         return wrong
 
-    def judge_storage(self, storage: Storage) -> list[str]:
+    def judge_storage(self, storage: Storage, entries: list[tuple[Header, Event]]) -> list[str]:
         """Volumes are those that were acknowledged, each formatted once, mounted for whom shall run on it."""
         wrong: list[str] = []
         for name in sorted({*self.disks, *(key[0] for key in storage.volumes)}):
-            found = [one for key, one in storage.volumes.items() if key[0] == name]
+            found = [(key, one) for key, one in storage.volumes.items() if key[0] == name]
             disk, wish = self.disks.get(name), self.wishes.get(name, Wish())
             if disk is None or len(found) != 1:
                 wrong.append(f"{len(found)} volumes {name} are there, acknowledged was {disk}")
                 continue
-            (one,) = found
-            if (one.size_bytes, len(one.snapshots)) != (disk.size_bytes, len(disk.labels)):
+            ((key, one),) = found
+            snapshots = len(disk.labels) - _given_up(key, entries)
+            if (one.size_bytes, len(one.snapshots)) != (disk.size_bytes, snapshots):
                 wrong.append(f"volume {name} is {one}, acknowledged was {disk}")
             if one.mounted != (wish.wanted == "running" and wish.disk == disk.incarnation):
                 wrong.append(f"volume {name} is {'' if one.mounted else 'not '}mounted; the workload is {wish}")
@@ -236,3 +238,9 @@ class Oracle:
             if key not in told and key in known and key not in lost:
                 wrong.append(f"the journal does not know that {key} ended")
         return wrong
+
+
+def _given_up(volume: tuple[str, int], entries: list[tuple[Header, Event]]) -> int:
+    """How many snapshots there was no room for."""
+    failures = (event for _, event in entries if isinstance(event, EffectFailed) and event.effect == "TakeSnapshot")
+    return sum(event.permanent and (event.name, event.uid) == volume for event in failures)

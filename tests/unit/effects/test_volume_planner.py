@@ -205,3 +205,32 @@ def test_a_volume_grows_before_a_workload_that_never_let_go_of_it_runs_again() -
     story.call(Start("web"))
     assert kinds(story) == ["StopRun", "UnmountVolume", "EnsureVolume", "MountVolume", "StartRun"]
     assert story.machine.volumes["data"].made_bytes == 80 * MIB
+
+
+def give_up(story: Story) -> None:
+    """There is no room for the snapshot that is due."""
+    volume = story.machine.volumes["data"]
+    story.tell(EffectFailed("TakeSnapshot", "data", volume.uid, "NO_SPACE", "the disk is full", permanent=True))
+
+
+def test_a_restore_that_has_no_room_for_what_it_would_keep_is_called_off_and_the_workload_runs_again() -> None:
+    story = living()
+    story.call(Restore("data", "one", "safe"))
+    for _ in ("StopRun", "UnmountVolume"):
+        story.reach(plan(story.machine)[0])
+    give_up(story)
+    volume = story.machine.volumes["data"]
+    assert (volume.restoring, [one.label for one in volume.snapshots]) == (0, ["one"])
+    assert volume.trouble is not None and volume.trouble.reason == "NO_SPACE"
+    assert kinds(story) == ["MountVolume", "StartRun"]
+
+
+def test_a_snapshot_without_room_is_not_taken_later_and_holds_up_nothing() -> None:
+    story = living()
+    story.call(Take("data", "two"))
+    give_up(story)
+    assert plan(story.machine) == ()
+    story.call(Take("data", "three"))
+    assert story.machine.volumes["data"].trouble is None
+    assert kinds(story) == ["TakeSnapshot"]
+    assert [one.label for one in story.machine.volumes["data"].snapshots] == ["one", "three"]
