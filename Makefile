@@ -38,6 +38,10 @@ check: venv ## formatter, linter, types, import contracts, stubs, docs
 sim: venv ## simulate SEEDS seeds (default 2000); SEED=n replays one with its trace
 	$(PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
+.PHONY: fuzz
+fuzz: venv ## 100,000 calls of random and mutated bytes on every method, and 5,000 connections to the port
+	$(PYTHON) -m tests.fuzz $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench
 bench: venv packages peers ## every figure, as ratios in one run; also in build/bench.json
 	$(PYTHON) -m bench

@@ -1,5 +1,6 @@
 """HistoryService: the memory, asked."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,6 +24,8 @@ from projections.views import state_hash
 
 EXPORT_BYTES = 256 << 10
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
+PROCESSES = 2
+"""So many replays and proofs at a time: each is a process that reads the whole journal, and any reader may ask."""
 
 
 class HistoryService(HistoryServiceServicer):
@@ -34,6 +37,7 @@ class HistoryService(HistoryServiceServicer):
         self._engine = engine
         self._aside = Aside()
         self._history = History(reader, engine, self._aside)
+        self._processes = asyncio.Semaphore(PROCESSES)
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
@@ -56,7 +60,8 @@ class HistoryService(HistoryServiceServicer):
         if upto > live.seq:
             refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"the journal ends at {live.seq}", "to")
         try:
-            replayed, _ = await replay_apart(self._environment.directory, upto)
+            async with self._processes:
+                replayed, _ = await replay_apart(self._environment.directory, upto)
         except CommandFailed as failure:
             refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the journal cannot be replayed: {failure}")
         if replayed.problem:
@@ -85,7 +90,8 @@ class HistoryService(HistoryServiceServicer):
         if request.head_seq and not _HASH.fullmatch(request.head_hash):
             refuse("INVALID_ARGUMENT", "BAD_HEAD", "the hash of a head has 64 hexadecimal digits", "head_hash")
         head = Head(request.head_seq, bytes.fromhex(request.head_hash)) if request.head_seq else None
-        report = await verify_apart(self._environment.directory, head=head)
+        async with self._processes:
+            report = await verify_apart(self._environment.directory, head=head)
         return pb.VerifyResponse(
             checked=report.checked,
             first_seq=report.first_seq,

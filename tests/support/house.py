@@ -56,6 +56,7 @@ class Standing:
         self.registries = Registries()
         self.house: House
         self.doorway: Doorway
+        self.containers: TwinContainers
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -126,14 +127,18 @@ class Standing:
         servers = make_servers(house, self.doorway, Listen(("127.0.0.1:0",), asked=True), self.limits)
         (self.address,) = house.about.addresses
         await servers.start()
-        keeping = [group.create_task(self.doorway.roster.keep()), group.create_task(house.cache.run())]
+        keeping = [group.create_task(one) for one in (self.doorway.roster.keep(), house.cache.run(), self.act(group))]
         self._ready.set()
         await self._stopping.wait()
-        for task in keeping:
-            task.cancel()
+        for task in asyncio.all_tasks():
+            if task in keeping or task.get_name().startswith("lane "):
+                task.cancel()
         await servers.stop()
         self.doorway.denials.close()
         house.logs.close()
+
+    async def act(self, group: asyncio.TaskGroup) -> None:
+        """What else the house does until it is stopped: nothing, here. What is declared stays as declared."""
 
     def _built(self, identity: Any, memory: Memory, group: asyncio.TaskGroup) -> House:
         log_file = self.layout.daemon_logs / "boot.log"
@@ -141,6 +146,7 @@ class Standing:
         log_file.touch()
         engine = Engine(memory.journal or ClosedLog(memory.why), memory.machine, self.clock, frozenset())
         world = self.world
+        self.containers = TwinContainers(world, _at_once)
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
         registry = TwinRegistry(self.registries, _at_once)
@@ -151,7 +157,7 @@ class Standing:
             memory=memory,
             emergencies=Emergencies(
                 engine,
-                TwinContainers(world, _at_once),
+                self.containers,
                 LastResort(self.layout.runc),
                 self.clock,
                 None if memory.journal is None else memory.journal.side_log,
