@@ -141,7 +141,7 @@ _SPECS = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(_SPECS, st.dictionaries(st.sampled_from(("app", "tier")), _TEXT, max_size=2), st.sampled_from((0, 1, 2)))
 def test_what_is_shown_of_a_workload_changes_nothing_when_it_is_applied_again(
     spec: pb.ContainerSpec, labels: dict[str, str], desired: Any

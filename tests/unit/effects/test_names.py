@@ -10,14 +10,14 @@ NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 IDENTIFIER = 76
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(NAMES, st.integers(1, 2**63), st.integers(1, 2**31))
 def test_every_run_has_a_name_that_containerd_takes(name: str, uid: int, run: int) -> None:
     for made in (container_id(name, uid, run), snapshot_key(name, uid, uid)):
         assert len(made) <= IDENTIFIER and not made.startswith("-") and "-." not in made
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(NAMES, NAMES, st.integers(1, 99), st.integers(1, 99))
 def test_two_incarnations_never_share_a_name(one: str, other: str, uid: int, run: int) -> None:
     assert container_id(one, uid, run) != container_id(other, uid + 1, run)

@@ -46,7 +46,7 @@ def test_what_can_name_no_image_is_refused_with_an_example(text: str) -> None:
         normalise(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="aB1.-_:/@[] \n", max_size=20))
 def test_any_text_is_a_reference_or_is_refused_and_the_full_form_stands(text: str) -> None:
     try:

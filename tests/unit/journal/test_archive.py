@@ -158,7 +158,7 @@ def test_what_is_wrong_with_an_archive_is_said(content: bytes, words: str) -> No
 WHOLE = forged(ENTRIES)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(at=st.integers(0, len(WHOLE) - 1), mask=st.integers(1, 255))
 def test_no_altered_byte_brings_another_history(at: int, mask: int) -> None:
     altered = bytearray(WHOLE)
@@ -169,7 +169,7 @@ def test_no_altered_byte_brings_another_history(at: int, mask: int) -> None:
         pass
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, len(WHOLE) - 1))
 def test_no_cut_archive_is_taken_for_whole(end: int) -> None:
     with pytest.raises(BadArchive):

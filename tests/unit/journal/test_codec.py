@@ -16,7 +16,7 @@ from tests.support.chance import events
 from tests.support.entries import Ledger, excised, value_of
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(events())
 def test_an_event_is_what_it_was_after_a_round_through_the_store(event: Event) -> None:
     assert decode(Ledger().add(event)) == event
@@ -30,7 +30,7 @@ def _outcome(step: Callable[[], object]) -> object:
         return type(error), str(error)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(events(), st.data())
 def test_reading_straight_away_comes_to_what_reading_step_by_step_does(event: Event, data: st.DataObject) -> None:
     value = value_of(Ledger().add(event))
@@ -137,7 +137,7 @@ def test_the_reader_level_names_every_event_with_its_version() -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_body_makes_decoding_fail_in_another_way(body: bytes) -> None:
     for tag in ("workload.applied", "weather.noticed"):
         try:

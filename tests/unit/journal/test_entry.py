@@ -75,7 +75,7 @@ def test_what_is_no_entry_is_malformed(value: bytes) -> None:
         unpack(value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 400), st.integers(1, 255))
 def test_no_altered_byte_makes_anything_but_a_finding(at: int, mask: int) -> None:
     stored = ledger(2).entries[1]

@@ -42,7 +42,7 @@ def written(directory: Path, work: Work, clock: HandClock | None = None) -> Read
     return Reader.open(directory)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(events(), min_size=4, max_size=24))
 def test_what_is_stored_is_what_was_drafted_and_reads_like_any_encoding(drawn: list[Event]) -> None:
     actors = (SYSTEM, LOCAL, Actor("operator", "kid", "ada é", "admin"), Actor("effect"))

@@ -21,7 +21,7 @@ from tests.support.entries import Ledger
 HEADER = Ledger().forge("any.thing", {}).header
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(st.data())
 @pytest.mark.parametrize("kind", EVENT_TYPES, ids=type_of)
 def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObject) -> None:

@@ -32,7 +32,7 @@ from projections.volumes import blocked
 from tests.support.chance import NAMES, events, histories, intents
 from tests.support.story import ALL, Story
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def header_of(event: Event, seq: int, boot: str = "boot-1", mono: int = 0) -> Header:
