@@ -31,6 +31,7 @@ from capsuled.observer import Observer
 from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
 from capsuled.sealing import Vault, derived
+from capsuled.seals import Seals
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
@@ -144,6 +145,7 @@ async def _serve(
                 host_ports=host_ports,
                 logs=logs,
                 vault=vault,
+                seals=(seals := Seals(engine, vault)),
                 clock=clock,
                 about=about,
                 certificate=certificate,
@@ -160,6 +162,7 @@ async def _serve(
             ]
             if journal is not None:
                 tasks.append(group.create_task(emergencies.run()))
+                tasks.append(group.create_task(seals.run()))
             if reaches_out(about.addresses):
                 tasks.append(group.create_task(_announce(about, settings, engine, doorway)))
             try:

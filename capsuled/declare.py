@@ -53,37 +53,31 @@ class Declarations:
         if not dry_run and (answer := await self._answers.given(caller)) is not None:
             # Before anything is resolved: what was asked for then may not be there any more.
             return _result(answer, names)
-        intent = await self._resolver.apply(
-            self._engine.machine,
-            messages,
-            volumes,
-            role=caller.actor.role,
-            expect_seq=expect_seq,
-            pull=pull,
-            dry=dry_run,
+        resolved = await self._resolver.apply(
+            self._engine.machine, messages, volumes, role=caller.actor.role, expect_seq=expect_seq, pull=pull
         )
         if dry_run:
-            if isinstance(intent, Refusal):
-                raise Refused(intent)
-            fork, events = self._preview(intent, caller.actor.role)
+            if isinstance(resolved, Refusal):
+                raise Refused(resolved)
+            fork, events = self._preview(resolved.intent, caller.actor.role)
             concerned = {*names, *(volume.name for volume in volumes)}
             goals = tuple(goal for goal in plan(fork) if goal.name in concerned)
             return Result(fork, _outcomes(names, events), plan=goals, volumes=_volumes(events))
-        if isinstance(intent, Refusal):
-            await self._engine.refuse(intent, caller, names)
-            raise Refused(intent)
-        return _result(await self._answers.call(intent, caller), names)
+        if isinstance(resolved, Refusal):
+            await self._engine.refuse(resolved, caller, names)
+            raise Refused(resolved)
+        return _result(await self._answers.call(resolved.intent, caller, resolved.keep), names)
 
     async def preview(
         self, messages: Sequence[pb.Workload], volumes: Sequence[DeclaredVolume] = (), *, role: str, pull: bool
     ) -> Machine:
         """The state as it would be if a caller of this role declared it. Raises Refused."""
-        intent = await self._resolver.apply(
-            self._engine.machine, messages, volumes, role=role, expect_seq=None, pull=pull, dry=True
+        resolved = await self._resolver.apply(
+            self._engine.machine, messages, volumes, role=role, expect_seq=None, pull=pull
         )
-        if isinstance(intent, Refusal):
-            raise Refused(intent)
-        return self._preview(intent, role)[0]
+        if isinstance(resolved, Refusal):
+            raise Refused(resolved)
+        return self._preview(resolved.intent, role)[0]
 
     def _preview(self, intent: Apply, role: str) -> tuple[Machine, tuple[object, ...]]:
         fork, verdict = self._engine.preview(intent, role)

@@ -55,6 +55,15 @@ OBJECT_CHARS = 128
 """No name that is good is longer; one that is not must not fill the journal with itself."""
 
 
+Keep = Callable[[], Refusal | None]
+"""Makes durable what an admitted call needs. A refusal where that is not to be had. Raises OSError."""
+
+
+def nothing() -> Refusal | None:
+    """Most calls need nothing kept."""
+    return None
+
+
 class Log(Protocol):
     """The part of the journal that the engine needs."""
 
@@ -179,8 +188,12 @@ class Engine:
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    async def call(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
-        """Admit `intent`, or answer it again. The answer is durable when this returns, a refusal too."""
+    async def call(self, intent: Intent, caller: Caller, keep: Keep = nothing) -> Outcome | Refusal:
+        """Admit `intent`, or answer it again. The answer is durable when this returns, a refusal too.
+
+        `keep` is called once it is admitted, right before it is written: what the call's events will name, but must not
+        hold, is durable then, and nothing of a refused call is.
+        """
         answer = await self.answered(caller)
         if answer is not None:
             return answer
@@ -188,7 +201,7 @@ class Engine:
         if caller.call_id:
             self._pending[key] = asyncio.Event()
         try:
-            return await self._decide(intent, caller)
+            return await self._decide(intent, caller, keep)
         finally:
             if caller.call_id:
                 self._pending.pop(key).set()
@@ -205,9 +218,11 @@ class Engine:
             await self.durable()
         return answer
 
-    async def _decide(self, intent: Intent, caller: Caller) -> Outcome | Refusal:
+    async def _decide(self, intent: Intent, caller: Caller, keep: Keep) -> Outcome | Refusal:
         verdict = self._judge(self.machine, intent, caller.actor.role)
         names = _objects(intent)
+        if isinstance(verdict, Admitted):
+            verdict = keep() or verdict
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict

@@ -42,6 +42,7 @@ from capsuled.resolve import Resolver
 from capsuled.roster import Roster
 from capsuled.rpc import caller_of
 from capsuled.sealing import Vault
+from capsuled.seals import Seals
 from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService, UnreadableHistory
@@ -82,6 +83,7 @@ class House(msgspec.Struct):
     host_ports: HostPorts
     logs: Logs
     vault: Vault
+    seals: Seals
     clock: Clock
     about: About
     certificate: Certificate
@@ -185,7 +187,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         ),
         "RegistryService": (
             registry_pb2_grpc.add_RegistryServiceServicer_to_server,
-            RegistryService(engine, house.registry, house.vault),
+            RegistryService(engine, house.registry, house.vault, house.seals),
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,

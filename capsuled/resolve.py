@@ -27,6 +27,8 @@ from projections.state import Machine
 RESOLVE_S = 10.0
 """A client in the field gives a call 30 seconds; it must hear why before it gives up."""
 RESOLVE_TRIES = 3
+RESOLVES_AT_ONCE = 8
+"""Registries count what they are asked, and throttle who asks too much at a time."""
 
 
 class Sealer(Protocol):
@@ -37,8 +39,33 @@ class Sealer(Protocol):
         ...
 
     def seal(self, value: str) -> str:
-        """Keep `value` and return its name."""
+        """Keep `value` and return its name. Raises OSError."""
         ...
+
+    def holds(self, name: str) -> bool:
+        """Whether a value is kept under `name`."""
+        ...
+
+
+class Resolved:
+    """What a request means: the intent, in which names stand for the env values, and the values themselves, which are
+    kept only once it is admitted. No record: it must never be printed."""
+
+    def __init__(self, intent: Apply, values: Sequence[str], vault: Sealer) -> None:
+        self.intent = intent
+        self._values = values
+        self._vault = vault
+
+    def keep(self) -> Refusal | None:
+        """Seal what was given; what is only named must still be there. See Engine.call."""
+        given = {self._vault.name_of(value) for value in self._values}
+        for declared in self.intent.workloads:
+            for variable in declared.spec.env:
+                if variable.sealed not in given and not self._vault.holds(variable.sealed):
+                    return _unknown(declared.name, variable.name)
+        for value in self._values:
+            self._vault.seal(value)
+        return None
 
 
 class Resolver:
@@ -75,9 +102,8 @@ class Resolver:
         role: str,
         expect_seq: int | None,
         pull: bool,
-        dry: bool,
-    ) -> Apply | Refusal:
-        """The intent, or what is wrong with the request. `dry`: hash env values, but keep nothing.
+    ) -> Resolved | Refusal:
+        """The intent, or what is wrong with the request. Nothing is kept.
 
         Nothing is looked at for a caller whose role does not suffice: what is there is the answer to a question, too.
         """
@@ -90,10 +116,10 @@ class Resolver:
         denied = permit(role, Apply(tuple(one.declared for one in parsed)))
         if denied is not None:
             return denied
-        pins = await asyncio.gather(*(self._pin(machine, one.declared, pull) for one in parsed))
+        pins = await self._pins(machine, [one.declared for one in parsed], pull)
         declared: list[Declared] = []
         for one, pin in zip(parsed, pins, strict=True):
-            env = self._environment(machine, one, dry)
+            env = self._environment(machine, one)
             if isinstance(env, Refusal):
                 return env
             absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
@@ -110,9 +136,11 @@ class Resolver:
                 )
             )
         host = await self._look() if self._look is not None and _maps_ports(declared) else UNSEEN
-        return Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, host, tuple(volumes))
+        intent = Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, host, tuple(volumes))
+        values = [value for one in parsed for _, value in one.env if not is_sealed(value)]
+        return Resolved(intent, values, self._vault)
 
-    def _environment(self, machine: Machine, parsed: Parsed, dry: bool) -> tuple[SealedEnv, ...] | Refusal:
+    def _environment(self, machine: Machine, parsed: Parsed) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)
         known = {} if before is None else {variable.sealed: variable for variable in before.spec.env}
         sealed: list[SealedEnv] = []
@@ -120,36 +148,45 @@ class Resolver:
             if is_sealed(value):
                 kept = known.get(value.removeprefix(PREFIX))
                 if kept is None:
-                    return invalid(
-                        "UNKNOWN_SEALED_VALUE",
-                        f"{parsed.declared.name} has no such sealed value to keep: give the value itself",
-                        f"container.env.{name}",
-                    )
+                    return _unknown(parsed.declared.name, name)
                 sealed.append(replace(kept, name=name))
             else:
-                reference = self._vault.name_of(value) if dry else self._vault.seal(value)
-                sealed.append(SealedEnv(name, reference, len(value.encode())))
+                sealed.append(SealedEnv(name, self._vault.name_of(value), len(value.encode())))
         return tuple(sealed)
 
-    async def _pin(self, machine: Machine, declared: Declared, pull: bool) -> "_Pin":
-        """What the image's name means: what it was pinned to, else what it means here, else what its registry says.
+    async def _pins(self, machine: Machine, declared: Sequence[Declared], pull: bool) -> list["_Pin"]:
+        """What each workload's image was pinned to, else what its name means now: the same for all of one call, and
+        looked up once. All of it within RESOLVE_S, and at few registries at a time."""
+        pinned = [None if pull else _pinned(machine, one) for one in declared]
+        refs = list(dict.fromkeys(one.image_ref for one, pin in zip(declared, pinned, strict=True) if pin is None))
+        at_once, until_s = asyncio.Semaphore(RESOLVES_AT_ONCE), asyncio.get_running_loop().time() + RESOLVE_S
+        found = await asyncio.gather(*(self._meaning(machine, ref, pull, at_once, until_s) for ref in refs))
+        meanings = dict(zip(refs, found, strict=True))
+        return [pin or meanings[one.image_ref] for one, pin in zip(declared, pinned, strict=True)]
+
+    async def _meaning(
+        self, machine: Machine, ref: str, pull: bool, at_once: asyncio.Semaphore, until_s: float
+    ) -> "_Pin":
+        """What an image's name means here, else what its registry says.
 
         With `pull` the registry is asked although the name means something here; but what was pushed under a name is
         never another image only because a registry has one of that name.
         """
-        before, ref = machine.workloads.get(declared.name), declared.image_ref
-        if before is not None and before.spec.image.ref == ref and not pull:
-            return _Pin(before.spec.image)  # pinned: nobody has to be asked
         found = await self._images.resolve(ref)
         if found is not None and not machine.leaving.keys() & {ref, found.index_digest}:
             known = machine.images.get(ref)
             if not pull or "@" in ref or known is None or not known.pulled:
                 return _Pin(replace(found.pin, ref=ref), found=True)
         try:
-            async with asyncio.timeout(RESOLVE_S):
+            async with asyncio.timeout_at(until_s), at_once:
                 return _Pin(await retried(lambda: self._registry.resolve(ref), RESOLVE_TRIES), asked="@" not in ref)
         except (DriverError, TimeoutError) as error:
             return _Pin(None, why=_refusal(ref, error, here=found is not None))
+
+
+def _unknown(workload: str, variable: str) -> Refusal:
+    words = f"{workload} has no such sealed value to keep: give the value itself"
+    return invalid("UNKNOWN_SEALED_VALUE", words, f"container.env.{variable}")
 
 
 class _Pin(msgspec.Struct, frozen=True):
@@ -161,9 +198,17 @@ class _Pin(msgspec.Struct, frozen=True):
     why: Refusal | None = None
 
 
+def _pinned(machine: Machine, declared: Declared) -> _Pin | None:
+    """A name that stays what it was stays pinned: nobody has to be asked."""
+    before = machine.workloads.get(declared.name)
+    if before is None or before.spec.image.ref != declared.image_ref:
+        return None
+    return _Pin(before.spec.image)
+
+
 def _refusal(ref: str, error: DriverError | TimeoutError, here: bool) -> Refusal:
     if isinstance(error, TimeoutError):
-        error = RegistryUnreachable(f"its registry does not answer within {RESOLVE_S:g} s")
+        error = RegistryUnreachable(f"its registry gave no answer within {RESOLVE_S:g} s")
     code, reason, message, _ = status_of_error(error)
     # What is missing is not the object of the call.
     status = "FAILED_PRECONDITION" if code.name == "NOT_FOUND" else code.name

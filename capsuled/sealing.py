@@ -7,6 +7,7 @@ hashes, so that applying the same manifest again changes nothing. The file is du
 import hashlib
 import hmac
 import os
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -35,6 +36,8 @@ class Vault:
         self._directory = directory
         self._naming = derived(machine_key, b"capsule sealed value names 1")
         self._cipher = AESGCM(derived(machine_key, b"capsule sealed values 1"))
+        self.asked_for: set[str] = set()
+        """Values that were sealed or asked for since the last sweep began."""
 
     def name_of(self, value: str) -> str:
         """The keyed hash that stands for `value`."""
@@ -43,6 +46,7 @@ class Vault:
     def seal(self, value: str) -> str:
         """Keep `value` and return its name. Raises OSError."""
         name = self.name_of(value)
+        self.asked_for.add(name)
         path = self._directory / name
         if not path.exists():
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,9 +66,23 @@ class Vault:
                 f"a sealed value ({name}) cannot be opened with this machine's key: apply the workload again with it"
             ) from error
 
-    def destroy(self, name: str) -> None:
-        """Delete a value that nothing names any more."""
-        (self._directory / name).unlink(missing_ok=True)
+    def holds(self, name: str) -> bool:
+        """Whether a value is kept under `name`. Who asks is about to name it, so a sweep on its way leaves it."""
+        self.asked_for.add(name)
+        return (self._directory / name).exists()
+
+    def unnamed(self, named: Set[str]) -> set[str]:
+        """Files that are none of these values, left over from a seal that was cut too."""
+        self.asked_for.clear()
+        try:
+            return set(os.listdir(self._directory)) - named
+        except FileNotFoundError:
+            return set()
+
+    def destroy(self, files: Iterable[str]) -> None:
+        """Delete what `unnamed` found, but for values that were sealed or asked for since."""
+        for file in set(files) - self.asked_for:
+            (self._directory / file).unlink(missing_ok=True)
 
     def environment(self, spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
         """A spec's environment in clear, for the driver alone."""

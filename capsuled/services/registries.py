@@ -4,9 +4,10 @@ from typing import Any, Protocol
 
 from capsule.v1 import registry_pb2 as pb
 from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
-from capsuled.engine import Engine, Outcome
+from capsuled.engine import Engine, Keep, Outcome, nothing
 from capsuled.registries import sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
+from capsuled.seals import Seals
 from effects.images.reference import is_host
 from effects.images.registry import Access, Registry
 from projections.intents import ConfigureRegistry, ForgetRegistry
@@ -23,18 +24,15 @@ class Keeper(Protocol):
         ...
 
     def seal(self, value: str) -> str:
-        """Keep `value` and return its name."""
-        ...
-
-    def destroy(self, name: str) -> None:
-        """Delete what is kept under a name."""
+        """Keep `value` and return its name. Raises OSError."""
         ...
 
 
 class RegistryService(RegistryServiceServicer):
     """See proto/capsule/v1/registry.proto."""
 
-    def __init__(self, engine: Engine, registry: Registry, vault: Keeper) -> None:
+    def __init__(self, engine: Engine, registry: Registry, vault: Keeper, seals: Seals) -> None:
+        self._seals = seals
         self._engine = engine
         self._registry = registry
         self._vault = vault
@@ -49,15 +47,21 @@ class RegistryService(RegistryServiceServicer):
         intent = ConfigureRegistry(
             host=request.host,
             username=request.username,
-            secret=self._vault.seal(text) if text else "",
-            ca=self._vault.seal(request.ca_pem) if request.ca_pem else "",
+            secret=self._vault.name_of(text) if text else "",
+            ca=self._vault.name_of(request.ca_pem) if request.ca_pem else "",
             ca_bytes=len(request.ca_pem.encode()),
             plain_http=request.plain_http,
         )
+
+        def keep() -> Refusal | None:
+            for value in filter(None, (text, request.ca_pem)):
+                self._vault.seal(value)
+            return None
+
         # The hash of a call's arguments stands in the journal: here of the sealed value's name, not of the value.
         bare = pb.RegistryLoginRequest(host=intent.host, username=intent.username, password=intent.secret)
         bare.MergeFrom(pb.RegistryLoginRequest(ca_pem=intent.ca, plain_http=intent.plain_http))
-        return pb.RegistryLoginResponse(seq=(await self._call(intent, context, "Login", bare)).seq)
+        return pb.RegistryLoginResponse(seq=(await self._call(intent, context, "Login", bare, keep)).seq)
 
     async def Logout(self, request: pb.RegistryLogoutRequest, context: Any) -> pb.RegistryLogoutResponse:
         """The sealed values go once their registry is forgotten, durably."""
@@ -82,19 +86,18 @@ class RegistryService(RegistryServiceServicer):
         )
 
     async def _call(
-        self, intent: ConfigureRegistry | ForgetRegistry, context: Any, method: str, request: Any
+        self,
+        intent: ConfigureRegistry | ForgetRegistry,
+        context: Any,
+        method: str,
+        request: Any,
+        keep: Keep = nothing,
     ) -> Outcome:
-        before = self._kept()
-        outcome = await self._engine.call(intent, caller_of(context, f"RegistryService.{method}", request))
+        outcome = await self._engine.call(intent, caller_of(context, f"RegistryService.{method}", request), keep)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        for name in before - self._kept():
-            self._vault.destroy(name)
+        await self._seals.sweep()
         return outcome
-
-    def _kept(self) -> set[str]:
-        known = self._engine.machine.registries.values()
-        return {name for one in known for name in (one.secret, one.ca) if name}
 
 
 def _check(request: pb.RegistryLoginRequest) -> None:

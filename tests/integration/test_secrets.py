@@ -114,8 +114,36 @@ def test_a_name_that_stands_for_no_value_of_the_workload_is_refused(lived: Daemo
     assert thief.returncode == 1 and "no such sealed value" in thief.stderr, "another workload cannot borrow it"
 
 
-def test_values_are_sealed_once_each_and_refused_ones_not_at_all(lived: Daemon) -> None:
-    sealed = {path.name for path in (lived.state / "sealed").iterdir()}
-    assert all((lived.state / "sealed" / name).stat().st_mode & 0o777 == 0o600 for name in sealed)
-    shown = lived.data("get", "web")["container"]["env"]
-    assert {value.removeprefix("sealed:") for value in shown.values()} <= sealed
+def sealed_files(capsule: Daemon) -> set[str]:
+    """What lies in the sealed store, each file for nobody else to read."""
+    files = list((capsule.state / "sealed").iterdir())
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+    return {path.name for path in files}
+
+
+def shown_of(capsule: Daemon, name: str) -> set[str]:
+    """The names of a workload's sealed values."""
+    env = capsule.data("get", name)["container"]["env"]
+    return {value.removeprefix("sealed:") for value in env.values()}
+
+
+def test_what_is_sealed_is_what_workloads_have_and_nothing_refused_or_replaced(lived: Daemon) -> None:
+    """Of all that was given until here, refused ones and the first value of TOKEN too."""
+    lived.until(lambda: sealed_files(lived) == shown_of(lived, "web"), "what nobody names is gone")
+
+
+def test_a_workload_that_is_deleted_takes_its_values_with_it(lived: Daemon) -> None:
+    lived.apply(manifest("brief", "sleep 60", env={"OWN": "planted-brief-4711", "TOKEN": PLANTED["second"]}), "--wait")
+    assert shown_of(lived, "brief") <= sealed_files(lived)
+    lived.good("delete", "brief", "--yes")
+    lived.until(lambda: sealed_files(lived) == shown_of(lived, "web"), "its own value is gone, the shared one stays")
+
+
+def test_what_a_kill_left_behind_is_swept_at_the_next_start(lived: Daemon) -> None:
+    before = sealed_files(lived)
+    lived.kill()
+    for name in ("0" * 32, f".{'1' * 32}.4711"):
+        (lived.state / "sealed" / name).write_bytes(b"of nobody")
+        (lived.state / "sealed" / name).chmod(0o600)
+    lived.start()
+    lived.until(lambda: sealed_files(lived) == before, "only what is named is left")

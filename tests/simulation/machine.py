@@ -116,6 +116,9 @@ class MemoryVault:
     def seal(self, value: str) -> str:
         return self.name_of(value)
 
+    def holds(self, name: str) -> bool:
+        return True
+
 
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume

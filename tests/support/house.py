@@ -20,6 +20,7 @@ from capsuled.layout import hosted
 from capsuled.limits import Limits
 from capsuled.logs.keeping import Logs
 from capsuled.sealing import Vault
+from capsuled.seals import Seals
 from capsuled.services.capsule import About
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
@@ -150,6 +151,7 @@ class Standing:
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
         registry = TwinRegistry(self.registries, _at_once)
+        vault = Vault(self.layout.sealed, identity.machine_key)
         images = TwinImages(cache, registry=registry)
         return House(
             layout=self.layout,
@@ -171,7 +173,8 @@ class Standing:
             abilities=Abilities(),
             host_ports=HostPorts(lambda: self.house.about.addresses, "172.20.254.1"),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),
-            vault=Vault(self.layout.sealed, identity.machine_key),
+            vault=vault,
+            seals=Seals(engine, vault),
             clock=self.clock,
             about=About(identity, self.layout.state, memory.state),
             certificate=load_or_make_certificate(self.layout.certificate, identity.capsule_id),

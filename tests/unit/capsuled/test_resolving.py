@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.resolve import Resolver
+from capsuled.resolve import RESOLVES_AT_ONCE, Resolver
 from effects.errors import DriverError, RegistryDenied, RegistryUnreachable
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
@@ -24,8 +24,9 @@ HERE, THERE = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 class Place:
     """A machine's cache and the world's registries; `asked` counts how often these were asked."""
 
-    def __init__(self, here: str = "", there: str = "", fails: DriverError | None = None) -> None:
-        self.asked = 0
+    def __init__(self, here: str = "", there: str = "", fails: DriverError | None = None, silent: bool = False) -> None:
+        self.silent = silent
+        self.asked = self.at_once = self.most_at_once = 0
         self.fails = fails
         cache, registries = CacheWorld(), Registries()
         if here:
@@ -36,15 +37,24 @@ class Place:
 
     async def _step(self, point: str) -> None:
         self.asked += point == "resolve"
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        if self.silent:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        self.at_once -= 1
         if self.fails is not None:
             raise self.fails
 
     def resolve(self, story: Story, ref: str = REF, pull: bool = False) -> Declared | Refusal:
-        message = pb.Workload(name="web", container=pb.ContainerSpec(image=ref))
-        intent = asyncio.run(
-            self._resolver.apply(story.machine, [message], role="admin", expect_seq=None, pull=pull, dry=False)
-        )
-        return intent if isinstance(intent, Refusal) else intent.workloads[0]
+        found = self.resolve_all(story, {"web": ref}, pull)
+        return found if isinstance(found, Refusal) else found[0]
+
+    def resolve_all(self, story: Story, refs: dict[str, str], pull: bool = False) -> tuple[Declared, ...] | Refusal:
+        """One call, of workloads with these images."""
+        messages = [pb.Workload(name=name, container=pb.ContainerSpec(image=ref)) for name, ref in refs.items()]
+        found = asyncio.run(self._resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=pull))
+        return found if isinstance(found, Refusal) else found.intent.workloads
 
 
 def digest(found: Declared | Refusal) -> str:
@@ -124,3 +134,39 @@ def test_what_cannot_be_had_is_refused_by_its_condition(
     here = Place(here=HERE, fails=fails).resolve(brought(ImagePulled), pull=True)
     assert isinstance(here, Declared) and here.unresolved is not None
     assert "means now cannot be asked for" in here.unresolved.message
+
+
+@pytest.mark.parametrize("pull", [False, True])
+def test_a_call_asks_for_each_name_once_and_all_of_it_means_the_same(pull: bool) -> None:
+    place = Place(there=THERE)
+    found = place.resolve_all(Story(holds=()), {f"web-{number}": REF for number in range(100)}, pull)
+    assert isinstance(found, tuple) and {digest(one) for one in found} == {THERE}
+    assert len(found) == 100 and place.asked == 1
+
+
+def test_many_names_are_asked_for_a_few_at_a_time() -> None:
+    place = Place(there=THERE)
+    refs = {f"web-{number}": f"registry.lan/web-{number}:1" for number in range(40)}
+    found = place.resolve_all(Story(holds=()), refs)
+    assert isinstance(found, tuple) and all(one.resolved is None for one in found)
+    assert place.asked == 40 and 1 < place.most_at_once <= RESOLVES_AT_ONCE
+
+
+def test_who_is_pinned_stays_so_beside_who_asks() -> None:
+    here = Place(here=HERE)
+    story = brought(ImagePulled)
+    pinned = here.resolve(story)
+    assert isinstance(pinned, Declared)
+    story.call(Apply((pinned,)))
+    later = Place(there=THERE)
+    found = later.resolve_all(story, {"web": REF, "other": REF, "third": REF})
+    assert isinstance(found, tuple) and [digest(one) for one in found] == [HERE, THERE, THERE] and later.asked == 1
+
+
+def test_names_that_wait_for_their_turn_wait_no_longer_than_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capsuled.resolve.RESOLVE_S", 0.05)
+    place = Place(there=THERE, silent=True)
+    refs = {f"web-{number}": f"registry.lan/web-{number}:1" for number in range(3 * RESOLVES_AT_ONCE)}
+    found = place.resolve_all(Story(holds=()), refs)
+    assert isinstance(found, tuple) and place.asked == RESOLVES_AT_ONCE
+    assert all(one.unresolved is not None and "gave no answer" in one.unresolved.message for one in found)

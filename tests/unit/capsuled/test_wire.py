@@ -37,12 +37,16 @@ class OpenVault:
     def seal(self, value: str) -> str:
         return self.name_of(value)
 
+    def holds(self, name: str) -> bool:
+        return True
+
 
 def resolved(story: Story, *messages: pb.Workload) -> Apply | Refusal:
     cache = CacheWorld()
     cache.bring("docker.io/library/app:1", "sha256:" + "1" * 64)
     resolver = Resolver(TwinImages(cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
-    return asyncio.run(resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=False, dry=False))
+    found = asyncio.run(resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=False))
+    return found if isinstance(found, Refusal) else found.intent
 
 
 def applied(story: Story, message: pb.Workload) -> Admitted | Refusal:

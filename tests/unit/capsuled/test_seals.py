@@ -1,0 +1,201 @@
+"""Which sealed values there are: those of admitted calls, and only as long as something names them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.answers import Answers
+from capsuled.declare import Declarations
+from capsuled.engine import Caller, Engine
+from capsuled.resolve import Resolver
+from capsuled.rpc import Refused
+from capsuled.sealing import PREFIX, Vault
+from capsuled.seals import Seals
+from effects.images.registry_twin import NOWHERE
+from effects.images.twin import CacheWorld, TwinImages
+from journal.entry import LOCAL
+from journal.events import EffectStarted, RegistryConfigured, RegistryForgotten, WorkloadRemoved, WorkloadStarted
+from projections.intents import DEFAULT_SUBNET, Delete
+from projections.state import Machine
+from tests.support.clock import HandClock
+from tests.support.story import ALL
+from tests.unit.capsuled.test_call_ids import IMAGE, KEY, Ledger
+
+
+class House:
+    """The way of an apply, with a sealed store on the disk and its sweep."""
+
+    def __init__(self, directory: Path) -> None:
+        clock = HandClock()
+        self.directory = directory / "sealed"
+        self.log = Ledger(clock)
+        self.engine = Engine(self.log, Machine(), clock, ALL, KEY)
+        self.vault = Vault(self.directory, bytes(32))
+        self.seals = Seals(self.engine, self.vault)
+        cache = CacheWorld()
+        cache.bring(IMAGE, "sha256:" + "1" * 64)
+        resolver = Resolver(TwinImages(cache), NOWHERE, self.vault, DEFAULT_SUBNET)
+        self.declarations = Declarations(self.engine, resolver, Answers(self.engine, self.log))
+
+    async def apply(self, name: str = "web", image: str = "app:1", **env: str) -> None:
+        message = pb.Workload(name=name, container=pb.ContainerSpec(image=image, env=env))
+        await self.declarations.apply([message], Caller(LOCAL, "Apply"), expect_seq=None, pull=False, dry_run=False)
+
+    def kept(self) -> list[str]:
+        """The values that can be opened; whatever else lies there is told as it is called."""
+        files = sorted(path.name for path in self.directory.iterdir()) if self.directory.exists() else []
+        return sorted(self.vault.open(file) if len(file) == 32 else file for file in files)
+
+    async def settled(self, kept: list[str]) -> None:
+        """Until the sweep has left just these."""
+        for _ in range(100):
+            if self.kept() == sorted(kept):
+                return
+            await asyncio.sleep(0.01)
+        assert self.kept() == sorted(kept)
+
+
+def sweeping(story: Callable[[House], Awaitable[None]]) -> Callable[[Path], None]:
+    """A test in a house of its own, whose sweep is at work."""
+
+    def test(tmp_path: Path) -> None:
+        async def main() -> None:
+            house = House(tmp_path)
+            task = asyncio.create_task(house.seals.run())
+            await asyncio.sleep(0)
+            try:
+                await story(house)
+            finally:
+                task.cancel()
+                await asyncio.wait((task,))
+
+        asyncio.run(main())
+
+    test.__name__ = story.__name__
+    return test
+
+
+@sweeping
+async def test_nothing_of_a_refused_call_is_kept(house: House) -> None:
+    for bad in ({"name": "Bad Name"}, {"image": "elsewhere.invalid/none:1"}):
+        with pytest.raises(Refused):
+            await house.apply(**bad, TOKEN="refused")
+    assert house.kept() == []
+
+
+@sweeping
+async def test_a_dry_run_keeps_nothing(house: House) -> None:
+    message = pb.Workload(name="web", container=pb.ContainerSpec(image="app:1", env={"TOKEN": "dry"}))
+    await house.declarations.apply([message], Caller(LOCAL, "Apply"), expect_seq=None, pull=False, dry_run=True)
+    assert house.kept() == []
+
+
+@sweeping
+async def test_a_value_is_kept_before_the_call_that_names_it_is_written(house: House) -> None:
+    append, seen = house.log.append, []
+
+    def watched(*arguments: object, **named: object) -> object:
+        seen.append(house.kept())
+        return append(*arguments, **named)  # type: ignore[arg-type]
+
+    house.log.append = watched  # type: ignore[method-assign,assignment]
+    await house.apply(TOKEN="secret")
+    assert seen == [["secret"]]
+
+
+@sweeping
+async def test_a_value_that_was_replaced_goes(house: House) -> None:
+    for value in ("first", "second", "third"):
+        await house.apply(TOKEN=value, SAME="same")
+        await house.settled([value, "same"])
+
+
+@sweeping
+async def test_a_run_of_the_spec_before_keeps_its_values_until_it_is_gone(house: House) -> None:
+    await house.apply(TOKEN="first")
+    web = house.engine.machine.workloads["web"]
+    house.engine.record((EffectStarted("StartRun", "web", web.uid, run=1, revision=web.revision),))
+    house.engine.record((WorkloadStarted("web", web.uid, 1, web.revision, 7),))
+    await house.apply(TOKEN="second")
+    await house.seals.sweep()
+    assert house.kept() == ["first", "second"]
+    web = house.engine.machine.workloads["web"]
+    house.engine.record((EffectStarted("StartRun", "web", web.uid, run=2, revision=web.revision),))
+    await house.settled(["second"])
+
+
+@sweeping
+async def test_values_of_a_deleted_workload_go_with_it_but_for_those_that_others_have(house: House) -> None:
+    await house.apply("web", TOKEN="mine", SHARED="ours")
+    await house.apply("api", SHARED="ours")
+    await house.engine.call(Delete("web"), Caller(LOCAL, "Delete"))
+    await house.seals.sweep()
+    assert house.kept() == ["mine", "ours"], "it is still being ended"
+    web = house.engine.machine.workloads["web"]
+    house.engine.record((WorkloadRemoved("web", web.uid),))
+    await house.settled(["ours"])
+
+
+@sweeping
+async def test_a_registry_that_is_forgotten_takes_nothing_from_a_workload(house: House) -> None:
+    await house.apply(CA="certificate")
+    login = RegistryConfigured("registry.lan", "me", house.vault.seal("password"), ca=house.vault.seal("certificate"))
+    house.engine.record((login,))
+    await house.seals.sweep()
+    assert house.kept() == ["certificate", "password"]
+    house.engine.record((RegistryForgotten("registry.lan"),))
+    await house.seals.sweep()
+    assert house.kept() == ["certificate"]
+
+
+def test_what_was_left_over_goes_at_the_start(tmp_path: Path) -> None:
+    async def main() -> None:
+        house = House(tmp_path)
+        await house.apply(TOKEN="secret")
+        house.vault.seal("of a call that was cut before it was written")
+        (house.directory / ".cut.17").write_bytes(b"half")
+        task = asyncio.create_task(house.seals.run())
+        await house.settled(["secret"])
+        task.cancel()
+        await asyncio.wait((task,))
+
+    asyncio.run(main())
+
+
+@sweeping
+async def test_no_value_goes_before_what_took_its_name_away_is_durable(house: House) -> None:
+    await house.apply(TOKEN="first")
+    house.log.gate.clear()
+    replacing = asyncio.create_task(house.apply(TOKEN="second"))
+    await asyncio.sleep(0.05)
+    assert house.kept() == ["first", "second"], "a power cut now must find the first one"
+    house.log.gate.set()
+    await replacing
+    await house.settled(["second"])
+
+
+@sweeping
+async def test_a_value_that_is_given_again_while_it_goes_stays(house: House) -> None:
+    await house.apply(TOKEN="first")
+    house.log.gate.clear()
+    replacing = asyncio.create_task(house.apply(TOKEN="second"))
+    await asyncio.sleep(0.05)
+    again = asyncio.create_task(house.apply("api", TOKEN="first"))
+    await asyncio.sleep(0.05)
+    house.log.gate.set()
+    await asyncio.gather(replacing, again)
+    await house.seals.sweep()
+    assert house.kept() == ["first", "second"]
+
+
+@sweeping
+async def test_a_kept_value_that_went_while_its_call_was_on_the_way_is_refused(house: House) -> None:
+    await house.apply(TOKEN="first")
+    (file,) = house.directory.iterdir()
+    file.unlink()
+    with pytest.raises(Refused, match="no such sealed value"):
+        await house.apply(TOKEN=PREFIX + file.name, OTHER="x")
+    assert house.kept() == []
