@@ -1,6 +1,5 @@
 """HistoryService: the memory, asked."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +13,7 @@ from capsuled.history import Filter, History
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.rpc import refuse
+from capsuled.turns import Turns
 from journal import archive
 from journal.environment import Environment
 from journal.errors import JournalError
@@ -23,9 +23,9 @@ from projections.state import Machine
 from projections.views import state_hash
 
 EXPORT_BYTES = 256 << 10
+APART_AT_ONCE = 2
+"""Replays and proofs, for all readers together: each is a process that reads the whole journal."""
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
-PROCESSES = 2
-"""So many replays and proofs at a time: each is a process that reads the whole journal, and any reader may ask."""
 
 
 class HistoryService(HistoryServiceServicer):
@@ -36,8 +36,8 @@ class HistoryService(HistoryServiceServicer):
         self._reader = reader
         self._engine = engine
         self._aside = Aside()
+        self._turns = Turns(APART_AT_ONCE)
         self._history = History(reader, engine, self._aside)
-        self._processes = asyncio.Semaphore(PROCESSES)
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
@@ -54,14 +54,16 @@ class HistoryService(HistoryServiceServicer):
 
     async def Replay(self, request: pb.ReplayRequest, context: Any) -> pb.ReplayResponse:
         """Fold the journal again, and compare with the daemon's own state where it has one at that entry."""
+        return await self._turns.ask(("replay", request.to), lambda: self._replay(request))
+
+    async def _replay(self, request: pb.ReplayRequest) -> pb.ReplayResponse:
         live = self._engine.machine.fork()
         await self._engine.durable(live.seq)
         upto = request.to or live.seq
         if upto > live.seq:
             refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"the journal ends at {live.seq}", "to")
         try:
-            async with self._processes:
-                replayed, _ = await replay_apart(self._environment.directory, upto)
+            replayed, _ = await replay_apart(self._environment.directory, upto)
         except CommandFailed as failure:
             refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the journal cannot be replayed: {failure}")
         if replayed.problem:
@@ -90,8 +92,7 @@ class HistoryService(HistoryServiceServicer):
         if request.head_seq and not _HASH.fullmatch(request.head_hash):
             refuse("INVALID_ARGUMENT", "BAD_HEAD", "the hash of a head has 64 hexadecimal digits", "head_hash")
         head = Head(request.head_seq, bytes.fromhex(request.head_hash)) if request.head_seq else None
-        async with self._processes:
-            report = await verify_apart(self._environment.directory, head=head)
+        report = await self._turns.ask(("verify", head), lambda: verify_apart(self._environment.directory, head=head))
         return pb.VerifyResponse(
             checked=report.checked,
             first_seq=report.first_seq,

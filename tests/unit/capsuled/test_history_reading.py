@@ -12,6 +12,7 @@ import lmdb
 import pytest
 
 from capsule.v1 import history_pb2 as pb
+from capsuled.examine import verify_apart
 from capsuled.memory import encode_state
 from capsuled.services.history import HistoryService
 from journal.entry import LOCAL
@@ -155,3 +156,28 @@ def test_a_replay_is_compared_with_what_was_kept_at_or_before_its_end(tmp_path: 
         (10, 10, True),
         (9, 0, False),
     ]
+
+
+def test_readers_share_few_processes(served: tuple[HistoryService, Watched], monkeypatch: pytest.MonkeyPatch) -> None:
+    service, _ = served
+    begun, at_once, most = 0, 0, 0
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal begun, at_once, most
+        begun, at_once = begun + 1, at_once + 1
+        most = max(most, at_once)
+        try:
+            return await verify_apart(*arguments, **options)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr("capsuled.services.history.verify_apart", counted)
+
+    async def main() -> list[Any]:
+        heads = [pb.VerifyRequest()] * 12 + [pb.VerifyRequest(head_seq=seq, head_hash="0" * 64) for seq in (1, 2)]
+        return await asyncio.gather(*(service.Verify(head, None) for head in heads))
+
+    answers = asyncio.run(main())
+    assert all(answer.checked == COUNT for answer in answers)
+    assert [bool(answer.findings) for answer in answers] == [False] * 12 + [True] * 2
+    assert most == 2 and begun < 6, "twelve ask for the same"
