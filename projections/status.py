@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from projections.details import Detail
 from projections.phases import LIVE, RunPhase
@@ -32,11 +33,17 @@ class Status(msgspec.Struct, frozen=True):
 
 def status_of(workload: Workload, waits: str = "") -> Status:
     """The workload's status as of the state it stands in. `waits`: what it cannot run without now, in words."""
+    status = _status(workload, waits)
+    # What a tool said of its failure may have several lines.
+    return replace(status, message=_one_line(status.message)) if status.message else status
+
+
+def _status(workload: Workload, waits: str) -> Status:
     run, trouble = workload.run, workload.trouble
     if trouble is not None:
         phase = Phase.FAILED if trouble.permanent else Phase.PENDING
         detail = Detail.FAILED if trouble.permanent else Detail.RETRYING
-        return Status(phase, detail, _one_line(trouble.message))
+        return Status(phase, detail, trouble.message)
     if workload.desired == "deleting":
         return Status(Phase.PENDING, Detail.DELETING)
     if workload.pulling and workload.desired == "running":
@@ -85,7 +92,7 @@ def _ended(workload: Workload) -> Status:
 
 def how_it_ended(run: Run) -> str:
     """A run's end in one line."""
-    return f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else _one_line(end_text(run))
+    return _one_line(f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else end_text(run))
 
 
 def _so_far(workload: Workload, run: Run) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from journal.events import EffectFailed, EffectStarted, WorkloadLost
+from projections.conditions import conditions_of
 from projections.intents import Delete, Restart, Stop
-from projections.status import Phase, status_of
+from projections.status import Phase, Status, status_of
 from tests.support.story import Story, declared
 
 Told = Callable[[Story], object]
@@ -81,3 +82,19 @@ def test_a_phase_and_why(told: list[Told], phase: Phase, detail: str, words: str
     assert (status.phase, status.detail) == (phase, detail)
     assert words in status.message if words else status.message == ""
     assert "\t" not in status.message and "\n" not in status.message
+
+
+def test_what_a_tool_said_in_several_lines_is_one_in_every_message() -> None:
+    said = "mkfs.ext4: No space left\n\twhile writing\r\nout of space"
+    line = " ".join(said.split())
+    waiting, failed, lost = Story(), Story(), Story()
+    for story in (waiting, failed, lost):
+        story.apply(declared("web"))
+    assert status_of(waiting["web"], waits=said) == Status(Phase.PENDING, "waiting", line)
+    failed.tell(EffectFailed("StartRun", "web", 1, "X", said, run=1))
+    lost.run_starts("web")
+    lost.tell(WorkloadLost("web", 1, 1, said, restart=False))
+    messages = [status_of(story["web"]).message for story in (failed, lost)]
+    messages += [one.message for story in (failed, lost) for one in conditions_of(story["web"])]
+    assert messages[0] == line and line in messages[1]
+    assert all("\n" not in message and "\t" not in message for message in messages)
