@@ -107,4 +107,6 @@ def _word(item: AppliedWorkload | None) -> str:
         return "created"
     if item.changed:
         return "configured"
+    if item.relabelled:
+        return "labelled"
     return "stopped" if item.desired == "stopped" else "started"

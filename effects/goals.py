@@ -134,7 +134,6 @@ class StartRun(msgspec.Struct, frozen=True):
     run: int
     revision: int
     spec: ContainerSpec
-    labels: tuple[tuple[str, str], ...] = ()
     not_before: Deadline | None = None
     attempt: int = 1
     address: str = ""

@@ -81,7 +81,6 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         run=number,
         revision=workload.revision,
         spec=workload.spec,
-        labels=workload.labels,
         not_before=workload.next_start,
         attempt=attempt,
         address=workload.address,

@@ -134,8 +134,9 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
 class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One workload of an apply. `created` and `changed` are admission's verdicts, so that a reader need not fold.
 
-    `address` is the allocator's choice for a workload on the bridge, kept for the incarnation's life. `asked`: what the
-    image's name means was asked of its registry, so that the name shall mean it in the cache, too.
+    `changed` is of the spec, which ends the present run; other labels (`relabelled`) do not. `address` is the
+    allocator's choice for a workload on the bridge, kept for the incarnation's life. `asked`: what the image's name
+    means was asked of its registry, so that the name shall mean it in the cache, too.
     """
 
     name: str
@@ -147,6 +148,7 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     changed: bool = False
     address: str = ""
     asked: bool = False
+    relabelled: bool = False
 
 
 class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):

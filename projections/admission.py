@@ -175,7 +175,6 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         bad = check_change(declared, call.abilities) or check_host_ports(machine, declared, call.host)
         if bad is not None:
             return bad
-    changed = before is not None and (before.spec != spec or before.labels != declared.labels)
     return AppliedWorkload(
         name=declared.name,
         kind=declared.kind,
@@ -183,7 +182,8 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         labels=declared.labels,
         desired=declared.desired,
         created=before is None,
-        changed=changed,
+        changed=before is not None and before.spec != spec,
+        relabelled=before is not None and before.labels != declared.labels,
         asked=declared.asked and pin is declared.resolved,
     )
 
@@ -197,7 +197,7 @@ def _pin(before: Workload | None, declared: Declared, pull: bool) -> ImagePin | 
 
 def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
     """Whether the item says anything new: the same spec on what runs already is no event."""
-    if before is None or item.changed or before.desired != item.desired:
+    if before is None or item.changed or item.relabelled or before.desired != item.desired:
         return True
     if item.desired == "stopped":
         return False

@@ -31,7 +31,7 @@ class Allocator:
             return ports
         item = replace(item, container=replace(item.container, ports=ports))
         if before is not None:
-            item = replace(item, changed=before.spec != item.container or before.labels != item.labels)
+            item = replace(item, changed=before.spec != item.container)
         if item.container.network != "bridge":
             return item
         address = before.address if before is not None else ""

@@ -236,6 +236,8 @@ def _run(number: int) -> str:
 
 def _applied(item: Any) -> str:
     word = "created" if item.created else "changed" if item.changed else "started again"
+    if item.relabelled and not item.changed:
+        word = "labelled"
     if item.desired == "stopped":
         word += ", stopped"
     return f"{word} ({item.container.image.ref})"

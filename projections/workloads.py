@@ -62,7 +62,8 @@ def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
     for item in event.items:
         before = machine.workloads.get(item.name)
         after = machine.workloads[item.name] = _apply(before, header, _pinned(machine, item))
-        network.touch(machine, header, before, after)
+        if before is None or not _only_labels(before, item):
+            network.touch(machine, header, before, after)
 
 
 def _pinned(machine: Machine, item: AppliedWorkload) -> AppliedWorkload:
@@ -94,6 +95,8 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             address=item.address,
             asked=item.asked,
         )
+    if _only_labels(before, item):
+        return replace(before, labels=item.labels, desired_seq=header.seq, asked=before.asked or item.asked)
     revision, revisions, run = before.revision, before.revisions, before.run
     if item.changed:
         revision = header.seq
@@ -123,6 +126,13 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         asked=item.asked or (before.asked and item.container.image == before.spec.image),
         pulling=False,
     )
+
+
+def _only_labels(before: Workload, item: AppliedWorkload) -> bool:
+    """Whether nothing that runs, or tries to, is meant."""
+    alive = before.run is not None and before.run.phase in LIVE and before.trouble is None
+    rests = item.desired == "stopped"
+    return item.relabelled and not item.changed and before.desired == item.desired and (alive or rests)
 
 
 def _supersede(workload: Workload, ends_run: bool) -> int:

@@ -59,7 +59,6 @@ class ContainerRun(msgspec.Struct, frozen=True):
     read_only_root: bool = False
     new_privileges: bool = False
     seccomp: Seccomp = "default"
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 Status = Literal["created", "running", "stopped"]

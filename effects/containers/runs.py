@@ -49,7 +49,6 @@ def container_run(
         read_only_root=spec.read_only_root,
         new_privileges=spec.new_privileges,
         seccomp=spec.seccomp,
-        labels=goal.labels,
     )
 
 

@@ -127,7 +127,7 @@ def test_a_start_says_everything_that_the_driver_needs() -> None:
     story = story_of(applied("serve"))
     (goal,) = plan(story.machine)
     web = story["web"]
-    assert goal == StartRun("web", web.uid, 1, web.revision, web.spec, web.labels, None, 1)
+    assert goal == StartRun("web", web.uid, 1, web.revision, web.spec, None, 1)
 
 
 def test_a_stop_takes_the_grace_of_the_declaration() -> None:

@@ -29,7 +29,6 @@ from projections.state import Machine, Workload
 from projections.status import Phase, status_of
 from projections.views import VIEWS, state_hash
 from projections.volumes import blocked
-from projections.volumes import blocked
 from tests.support.chance import NAMES, events, histories, intents
 from tests.support.story import ALL, Story
 

@@ -1,0 +1,79 @@
+"""Labels are for people to select by: changing them is remembered, and ends and begins nothing."""
+
+from msgspec.structs import replace
+
+from capsuled.declare import _word
+from journal.events import AppliedWorkload, WorkloadApplied
+from projections.admission import Admitted
+from projections.intents import Declared, Stop
+from projections.phases import RunPhase
+from tests.support.story import Story, declared
+
+PROD, TEST = (("env", "prod"),), (("env", "test"),)
+
+
+def labelled(labels: tuple[tuple[str, str], ...], *args: str, network: str = "none", **fields: object) -> Declared:
+    return replace(declared("web", *args, network=network, **fields), labels=labels)
+
+
+def item_of(verdict: object) -> AppliedWorkload:
+    assert isinstance(verdict, Admitted)
+    (event,) = verdict.events
+    assert isinstance(event, WorkloadApplied)
+    return event.items[0]
+
+
+def test_other_labels_restart_nothing() -> None:
+    for network in ("none", "bridge"):
+        story = Story()
+        story.apply(labelled(TEST, network=network))
+        story.converge()
+        before = story["web"]
+        item = item_of(story.apply(labelled(PROD, network=network)))
+        assert (item.created, item.changed, item.relabelled, _word(item)) == (False, False, True, "labelled")
+        after = story["web"]
+        assert after == replace(before, labels=PROD, desired_seq=story.machine.seq)
+        assert story.converge() == 0, "the plan is empty"
+        assert story.apply(labelled(PROD, network=network)) == Admitted(())
+
+
+def test_other_labels_do_not_make_a_crash_loop_forgotten() -> None:
+    story = Story()
+    story.apply(labelled(TEST))
+    for _ in range(3):
+        story.run_starts("web")
+        story.run_ends("web", 1)
+        story.cleaned("web")
+    story.run_starts("web")
+    story.apply(labelled(PROD))
+    assert story["web"].streak == 3 and story["web"].labels == PROD
+
+
+def test_with_another_spec_they_are_one_change() -> None:
+    story = Story()
+    story.apply(labelled(TEST))
+    story.converge()
+    item = item_of(story.apply(labelled(PROD, "other")))
+    assert item.changed and _word(item) == "configured" and story.next_goal("web") == "StopRun"
+
+
+def test_applied_to_what_has_ended_they_start_it_as_any_apply_does() -> None:
+    story = Story()
+    story.apply(labelled(TEST, restart="never"))
+    story.run_starts("web")
+    story.run_ends("web", 0)
+    story.cleaned("web")
+    story.apply(labelled(PROD, restart="never"))
+    assert story.next_goal("web") == "StartRun"
+
+
+def test_what_is_stopped_stays_stopped() -> None:
+    story = Story()
+    story.apply(labelled(TEST))
+    story.converge()
+    story.call(Stop("web"))
+    story.converge()
+    story.apply(labelled(PROD, desired="stopped"))
+    run = story["web"].run
+    assert run is not None and run.phase is RunPhase.EXITED and story["web"].labels == PROD
+    assert story.converge() == 0
