@@ -6,7 +6,8 @@ from capsule.v1 import capsule_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.contexts import remember_head
 from capsulectl.options import COMMON, Common, Output
-from capsulectl.render import plain, say, size, write
+from capsulectl.render import plain, say, write
+from projections.words import bytes_text
 
 
 def info(*, output: Output = "table", common: Common = COMMON) -> None:
@@ -41,8 +42,8 @@ def _print(answer: pb.GetInfoResponse) -> None:
         ("TLS", answer.tls_fingerprint_sha256),
         ("Host", f"{answer.hostname}, Linux {answer.kernel_release} {answer.architecture}"),
         ("Processor", f"{answer.cpu_cores} × {answer.cpu_model}"),
-        ("Memory", f"{size(used)} of {size(answer.memory_total_bytes)} in use"),
-        ("State", f"{size(answer.perm_used_bytes)} of {size(answer.perm_total_bytes)} in use on its disk"),
+        ("Memory", f"{bytes_text(used)} of {bytes_text(answer.memory_total_bytes)} in use"),
+        ("State", f"{bytes_text(answer.perm_used_bytes)} of {bytes_text(answer.perm_total_bytes)} in use on its disk"),
         ("Up", f"{answer.uptime_seconds // 3600} h {answer.uptime_seconds % 3600 // 60} min"),
         ("Time", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(answer.local_time_unix))),
         ("Journal", f"entry {answer.journal_seq}, head {answer.journal_head[:16]}"),

@@ -16,8 +16,9 @@ from capsulectl.names import image_names
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
-from capsulectl.render import age, moment, plain, say, size, table, write
+from capsulectl.render import age, moment, plain, say, table, write
 from capsulectl.words import short_image
+from projections.words import bytes_text
 
 NO_NAME = "(none)"
 PUSH_S = 1_800.0
@@ -51,7 +52,7 @@ def list_(
             (
                 short_image(image.name) or NO_NAME,
                 image.digest[:19],
-                size(image.size_bytes),
+                bytes_text(image.size_bytes),
                 age(_ns(image.created_unix)),
             )
             for image in images
@@ -65,8 +66,8 @@ def _wide(image: Any) -> tuple[str, ...]:
     return (
         image.name or NO_NAME,
         image.digest,
-        size(image.size_bytes),
-        size(image.unpacked_bytes),
+        bytes_text(image.size_bytes),
+        bytes_text(image.unpacked_bytes),
         moment(_ns(image.built_unix))[:10] if image.built_unix else "",
         age(_ns(image.created_unix)),
         ", ".join((*image.used_by, *(f"({name})" for name in image.kept_for))),
@@ -94,7 +95,7 @@ def pull(
                 done = item.layers and item.unpacked == item.layers
                 words = f"layer {min(item.unpacked + 1, item.layers)} of {item.layers}" if item.layers else "asking"
                 show(short_image(item.ref), item.done_bytes, item.total_bytes, "" if done else words)
-        say(f"{size(item.received_bytes)} received", common.quiet)
+        say(f"{bytes_text(item.received_bytes)} received", common.quiet)
         print(f"{short_image(item.image.name)}  {item.image.digest}")
 
 
@@ -134,7 +135,7 @@ def _tell(removal: Any, dry_run: bool, common: Common) -> None:
     for digest in removal.digests:
         print(digest)
     would = "would be freed, and their unpacked layers" if dry_run else "freed"
-    say(f"{size(removal.freed_bytes)} {would}", common.quiet)
+    say(f"{bytes_text(removal.freed_bytes)} {would}", common.quiet)
 
 
 def push(
@@ -172,7 +173,7 @@ def push(
             show(archive, done, total, "unpacking")
 
         answer = connection.call(connection.images.Push, messages(), timeout=PUSH_S)
-    here = f", {size(skipped)} were here already" if skipped else ""
-    say(f"{size(answer.bytes_received)} received{here}", common.quiet)
+    here = f", {bytes_text(skipped)} were here already" if skipped else ""
+    say(f"{bytes_text(answer.bytes_received)} received{here}", common.quiet)
     for ref in answer.image_refs:
         print(short_image(ref))

@@ -11,7 +11,8 @@ from capsulectl.connection import Connection
 from capsulectl.contexts import known_head, remember_head
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, Output
-from capsulectl.render import moment, plain, say, size, write
+from capsulectl.render import moment, plain, say, write
+from projections.words import bytes_text
 
 VERIFY_S = 600.0
 EXPORT_S = 3_600.0
@@ -91,7 +92,7 @@ def stats(*, output: Output = "table", common: Common = COMMON) -> None:
         ("Ends", f"entry {answer.last_seq}, {moment(answer.last_at_unix_ns)}"),
         ("Head", answer.head_hash),
         ("Reads", f"{answer.audit_entries} in the audit stream"),
-        ("Used", f"{size(answer.used_bytes)} of {size(answer.file_bytes)} on disk"),
+        ("Used", f"{bytes_text(answer.used_bytes)} of {bytes_text(answer.file_bytes)} on disk"),
         ("Snapshots", f"{answer.snapshots}, newest at {answer.newest_snapshot_seq}"),
     ]
     print("\n".join(f"{name + ':':<11}{value}" for name, value in lines))
@@ -128,7 +129,7 @@ def export(
         raise Failure(f"{file} cannot be written: {error.strerror}") from error
     finally:
         scratch.unlink(missing_ok=True)
-    say(f"{file}: {size(target.stat().st_size)}", common.quiet)
+    say(f"{file}: {bytes_text(target.stat().st_size)}", common.quiet)
     if taken is not None and taken.lost:
         raise Failure(
             f"{file} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from capsulectl.render import size
+from projections.words import bytes_text
 
 REDRAW_S = 0.1
 BAR_CHARS = 24
@@ -44,7 +44,7 @@ def bar(quiet: bool = False) -> Iterator[Show]:
 def line(what: str, done: int, total: int, words: str) -> str:
     """One state of the bar."""
     if not total:
-        return f"{what}  {size(done) if done else ''}  {words}".rstrip()
+        return f"{what}  {bytes_text(done) if done else ''}  {words}".rstrip()
     filled = BAR_CHARS * min(done, total) // total
     drawn = "#" * filled + "-" * (BAR_CHARS - filled)
-    return f"{what}  [{drawn}] {size(done)} of {size(total)}  {words}".rstrip()
+    return f"{what}  [{drawn}] {bytes_text(done)} of {bytes_text(total)}  {words}".rstrip()

@@ -123,13 +123,3 @@ def moment(at_ns: int) -> str:
     """A wall time, in the operator's own time zone, to the millisecond."""
     local = time.localtime(at_ns // 1_000_000_000)
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{at_ns % 1_000_000_000 // 1_000_000:03d}"
-
-
-def size(count: int) -> str:
-    """Bytes, in powers of two."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"

@@ -11,7 +11,8 @@ from capsulectl.names import volume_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
-from capsulectl.render import age, plain, say, size, table, write
+from capsulectl.render import age, plain, say, table, write
+from projections.words import bytes_text
 
 LONG_S = 920.0
 """Where the storage cannot share blocks, a snapshot is a copy, and so is a restore."""
@@ -30,7 +31,7 @@ def create(name: New, wanted: Size, /, *, output: Output = "table", common: Comm
     request = pb.VolumeCreateRequest(name=name, size_mib=_mib(wanted))
     connection = Connection(common.capsule)
     volume = connection.call(connection.volumes.Create, request)
-    _print(volume, output, f"volume/{name} created, {size(volume.size_bytes)}")
+    _print(volume, output, f"volume/{name} created, {bytes_text(volume.size_bytes)}")
 
 
 def list_(*, output: Output = "table", common: Common = COMMON) -> None:
@@ -50,7 +51,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
         print(table(headings, [_row(volume, wide) for volume in answer.volumes]))
         free = answer.pool_total_bytes - answer.pool_used_bytes
-        say(f"the storage has {size(free)} of {size(answer.pool_total_bytes)} left", common.quiet)
+        say(f"the storage has {bytes_text(free)} of {bytes_text(answer.pool_total_bytes)} left", common.quiet)
 
 
 def _row(volume: Any, wide: bool) -> tuple[str, ...]:
@@ -58,13 +59,13 @@ def _row(volume: Any, wide: bool) -> tuple[str, ...]:
     row = (
         volume.name,
         volume.phase,
-        size(volume.size_bytes),
+        bytes_text(volume.size_bytes),
         used,
         ",".join(volume.mounted_by) or "-",
         str(volume.snapshots),
         age(volume.created_at_unix * 1_000_000_000),
     )
-    return (*row, size(volume.allocated_bytes), volume.host_path or "-") if wide else row
+    return (*row, bytes_text(volume.allocated_bytes), volume.host_path or "-") if wide else row
 
 
 def get(name: Name, /, *, output: Output = "table", common: Common = COMMON) -> None:
@@ -77,13 +78,13 @@ def get(name: Name, /, *, output: Output = "table", common: Common = COMMON) -> 
     if output not in ("table", "wide"):
         _print(volume, output, "")
         return
-    used = f"{size(volume.fs_used_bytes)} of {size(volume.fs_total_bytes)}" if volume.fs_total_bytes else ""
+    used = f"{bytes_text(volume.fs_used_bytes)} of {bytes_text(volume.fs_total_bytes)}" if volume.fs_total_bytes else ""
     lines = {
         "Volume": volume.name,
         "Phase": f"{volume.phase}{': ' + volume.message if volume.message else ''}",
-        "Size": size(volume.size_bytes),
+        "Size": bytes_text(volume.size_bytes),
         "Used": used or "not mounted",
-        "Allocated": size(volume.allocated_bytes),
+        "Allocated": bytes_text(volume.allocated_bytes),
         "Mounted by": ", ".join(volume.mounted_by) or "nothing",
         "Path": volume.host_path,
         "Snapshots": str(volume.snapshots),
@@ -102,7 +103,7 @@ def resize(name: Name, wanted: Size, /, *, output: Output = "table", common: Com
     request = pb.VolumeResizeRequest(name=name, new_size_mib=_mib(wanted))
     connection = Connection(common.capsule)
     volume = connection.call(connection.volumes.Resize, request)
-    _print(volume, output, f"volume/{name} has {size(volume.size_bytes)}")
+    _print(volume, output, f"volume/{name} has {bytes_text(volume.size_bytes)}")
 
 
 def delete(
@@ -172,8 +173,8 @@ def snapshots(
             (
                 one.volume,
                 one.name,
-                size(one.size_bytes) if one.taken else "being taken",
-                size(one.allocated_bytes),
+                bytes_text(one.size_bytes) if one.taken else "being taken",
+                bytes_text(one.allocated_bytes),
                 one.method or "-",
                 "before a restore" if one.safety else "",
                 age(one.requested_at_unix * 1_000_000_000),

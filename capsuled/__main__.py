@@ -24,7 +24,7 @@ from journal.release import RELEASE
 
 DEFAULT_STATE = Path("/var/lib/capsule")
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
-MODULES = ("asyncinotify", "httpx", "pyroute2")
+MODULES = ("dns", "httpx", "pyroute2")
 """Of the `daemon` extra: an installation of the command line alone lacks them."""
 
 

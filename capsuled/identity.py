@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from journal.durable import write_durably
+
 KEY_BYTES = 32
 
 
@@ -37,28 +39,3 @@ def _kept(path: Path, fresh: bytes) -> bytes:
         return path.read_bytes()
     write_durably(path, fresh)
     return fresh
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """The file is there whole, or not at all, whatever happens. Mode 0600."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
-    os.replace(scratch, path)
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Names in the directory survive a power cut."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -2,20 +2,14 @@
 
 from capsule.v1 import workload_pb2 as pb
 from effects.images.actions import Pulls
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+from projections.words import bytes_text
 
 
 def tell_progress(message: pb.Workload, pulls: Pulls) -> pb.Workload:
     """The message, with the progress of the workload's pull if there is one under way."""
     progress = pulls.get(message.name)
     if progress is not None and message.status.phase_detail == "pulling" and progress.total_bytes:
-        done = f"{_size(progress.done_bytes)} of {_size(progress.total_bytes)}"
+        done = f"{bytes_text(progress.done_bytes)} of {bytes_text(progress.total_bytes)}"
         layers = f"{progress.unpacked} of {progress.layers} layers unpacked"
         message.status.message = f"{message.container.image} is being fetched: {done}, {layers}"
     return message
-
-
-def _size(count: int) -> str:
-    power = min((count.bit_length() - 1) // 10, len(_UNITS) - 1) if count > 0 else 0
-    return f"{count / 1024**power:.{0 if power == 0 else 1}f} {_UNITS[power]}"

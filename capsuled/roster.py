@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from capsuled.engine import Engine
-from capsuled.identity import write_durably
 from capsuled.live import LiveStreams
+from journal.durable import write_durably
 from projections.state import Operator
 
 log = logging.getLogger(__name__)

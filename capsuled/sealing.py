@@ -13,8 +13,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from capsuled.identity import write_durably
 from effects.errors import DriverError
+from journal.durable import write_durably
 from journal.specs import ContainerSpec, SealedEnv
 
 PREFIX = "sealed:"

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from capsuled.identity import write_durably
+from journal.durable import write_durably
 
 FIRST_DAY = datetime.datetime(1970, 1, 1)
 LAST_DAY = datetime.datetime(9999, 12, 31, 23, 59, 59)

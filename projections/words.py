@@ -4,7 +4,7 @@ from typing import Protocol
 
 from projections.linux import signal_name
 
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SIGNALLED = 128
 """A process that a signal ended has this and the signal's number for an exit code, as in a shell."""
 
@@ -39,11 +39,15 @@ class Ended(Protocol):
 
 
 def bytes_text(count: int) -> str:
-    """64 MiB, 1.5 GiB."""
-    value, unit = float(count), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.4g} {_UNITS[unit]}"
+    """64 MiB, 1.5 GiB: one decimal, where there is one and it tells something."""
+    power = 0
+    while count >= 1024 ** (power + 1) and power < len(_UNITS) - 1:
+        power += 1
+    value = count / 1024**power
+    if value >= 1023.5 and power < len(_UNITS) - 1:  # no 1024 MiB
+        return f"1 {_UNITS[power + 1]}"
+    exact = value >= 100 or count % 1024**power == 0
+    return f"{value:.{0 if exact else 1}f} {_UNITS[power]}"
 
 
 def exit_text(code: int | None) -> str:

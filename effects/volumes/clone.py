@@ -64,12 +64,3 @@ def _copy_data(old: int, new: int) -> None:
         offset = os.lseek(old, start, os.SEEK_HOLE)
         while start < offset:
             start += os.copy_file_range(old, new, min(offset - start, _CHUNK_BYTES), start, start)
-
-
-def sync_directory(directory: Path) -> None:
-    """Names in the directory survive a power cut."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -30,8 +30,9 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
-from effects.volumes.clone import SCRATCH, clone, scratch_of, sync_directory
+from effects.volumes.clone import SCRATCH, clone, scratch_of
 from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
+from journal.durable import sync_directory
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878

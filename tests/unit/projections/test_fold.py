@@ -33,7 +33,7 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
-from projections.calls import KEEP_NS
+from projections.calls import KEEP_NS, TIDY_CALLS
 from projections.phases import RunPhase
 from projections.state import Deadline, Machine, Run, Trouble, Workload
 from projections.workloads import REVISIONS_KEPT
@@ -361,18 +361,44 @@ def test_a_call_with_an_id_is_remembered_by_actor_method_and_id() -> None:
     }
 
 
-def test_calls_that_nobody_may_ask_for_any_more_are_forgotten_one_for_each_new_one() -> None:
+def called(story: Story, count: int, prefix: str) -> None:
+    for number in range(count):
+        story.tell(CallAccepted("Stop", call_id=f"{prefix}-{number}"))
+
+
+def first_and_last(story: Story) -> tuple[str, str]:
+    keys = list(story.machine.calls)
+    return keys[0][2], keys[-1][2]
+
+
+def test_calls_that_nobody_may_ask_for_any_more_are_forgotten() -> None:
     story = Story()
-    for number in range(3):
-        story.tell(CallAccepted("Stop", call_id=f"old-{number}"))
+    called(story, TIDY_CALLS // 2, "old")
     story.pass_time(2 * KEEP_NS / SECOND + 1)
-    for number in range(2):
-        story.tell(CallAccepted("Stop", call_id=f"new-{number}"))
-    assert [key[2] for key in story.machine.calls] == ["old-2", "new-0", "new-1"]
-    story.pass_time(KEEP_NS / SECOND)
-    story.tell(CallAccepted("Stop", call_id="last"))
-    story.tell(CallAccepted("Stop", call_id="very last"))
-    assert [key[2] for key in story.machine.calls] == ["new-0", "new-1", "last", "very last"]
+    called(story, TIDY_CALLS // 2, "new")
+    assert len(story.machine.calls) == TIDY_CALLS * 3 // 4, "a quarter of the table went, and all of that was old"
+    assert first_and_last(story) == (f"old-{TIDY_CALLS // 4}", f"new-{TIDY_CALLS // 2 - 1}")
+    called(story, TIDY_CALLS // 4, "later")
+    assert first_and_last(story) == ("new-0", f"later-{TIDY_CALLS // 4 - 1}")
+
+
+def test_calls_that_may_be_asked_for_are_not_forgotten_for_their_age() -> None:
+    story = Story()
+    called(story, TIDY_CALLS // 2, "old")
+    story.pass_time(2 * KEEP_NS / SECOND - TIDY_CALLS)
+    called(story, TIDY_CALLS // 2, "new")
+    assert len(story.machine.calls) == TIDY_CALLS
+
+
+def test_a_flood_of_calls_is_remembered_by_its_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.calls.CALLS_MOST", 4 * TIDY_CALLS)
+    story, most, least = Story(), 0, 4 * TIDY_CALLS
+    called(story, 3 * TIDY_CALLS, "flood")
+    for number in range(3 * TIDY_CALLS, 12 * TIDY_CALLS):
+        story.tell(CallAccepted("Stop", call_id=f"flood-{number}"))
+        most, least = max(most, len(story.machine.calls)), min(least, len(story.machine.calls))
+    assert (least, most) == (3 * TIDY_CALLS, 4 * TIDY_CALLS - 1)
+    assert first_and_last(story)[1] == f"flood-{12 * TIDY_CALLS - 1}"
 
 
 def test_a_stream_is_open_until_its_own_end() -> None:

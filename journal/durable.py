@@ -1,0 +1,31 @@
+"""Small files that are there whole or not at all, and names that survive a power cut. Blocking."""
+
+import os
+from pathlib import Path
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """The file is there whole, or not at all, whatever happens. Mode 0600. Raises OSError."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        left = memoryview(content)
+        while left:  # a disk that is nearly full takes less than it was given
+            left = left[os.write(fd, left) :]
+        os.fsync(fd)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    os.replace(scratch, path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Names in the directory survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
