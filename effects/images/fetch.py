@@ -2,7 +2,8 @@
 soon as those below it are. What is here already is not asked for, and a blob that broke off is continued."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
@@ -17,6 +18,8 @@ from effects.images.rootfs import Unpacker
 from journal.specs import ImagePin
 
 LAYERS_AT_ONCE = 3
+SHARED_BYTES = 8 << 20
+HEAD_START_S = 2.0
 TRIES = 5
 _INDEX_LABEL = "containerd.io/gc.ref.content.m.0"
 
@@ -80,10 +83,10 @@ class Fetcher:
         return oci.Descriptor(oci.media_type_of(content), digest, len(content))
 
     async def _layers(self, pin: ImagePin, layers: dict[str, int], lease: Lease, progress: Progress) -> None:
-        room = asyncio.Semaphore(LAYERS_AT_ONCE)
+        way = Way()
 
         async def bring(digest: str, size: int) -> None:
-            async with room:
+            async with way.taken(size):
                 await self._blob(pin, digest, size, lease, progress)
 
         async def arrived(digest: str) -> None:
@@ -121,6 +124,37 @@ class Fetcher:
         except ImageCorrupt:
             await retried(bring, TRIES, lambda: progress.received_bytes, self._sleep)
         progress.done_bytes += size - counted
+
+
+class Way:
+    """From the registry to here, for a few layers at a time, in their order.
+
+    A layer is unpacked on those below it, so the lower ones are wanted first. Where much is under way, the next one
+    lets it go ahead for a moment: a fast way has brought it by then, and a slow one is worth sharing.
+    """
+
+    def __init__(self) -> None:
+        self._room = asyncio.Semaphore(LAYERS_AT_ONCE)
+        self._next = asyncio.Lock()
+        self._arrived = asyncio.Event()
+        self._coming_bytes = 0
+
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """For one layer of `size` bytes."""
+        async with self._room:
+            async with self._next:
+                self._arrived.clear()
+                if self._coming_bytes > SHARED_BYTES:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HEAD_START_S):
+                            await self._arrived.wait()
+                self._coming_bytes += size
+            try:
+                yield
+            finally:
+                self._coming_bytes -= size
+                self._arrived.set()
 
 
 def _first(failures: BaseException) -> BaseException:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from capsuled.layout import hosted
+from tests.support.runtime import containerd_pid
 from tools.demo_image import archive
 
 BIN = Path(sys.executable).parent
@@ -97,17 +98,8 @@ class Daemon:
             time.sleep(0.05)
 
     def containerd_pid(self) -> int:
-        """The process id of the containerd it supervises, found by its configuration."""
-        words = str(self.state / "containerd" / "config.toml").encode()
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    command = (entry / "cmdline").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                if command[:1] == [b"containerd"] and words in command:
-                    return int(entry.name)
-        raise AssertionError("containerd is not running")
+        """The process id of the containerd it supervises."""
+        return containerd_pid(self.state / "containerd" / "config.toml")
 
     def until_gone(self, pid: int, seconds: float = 30) -> None:
         """Wait for a process to end, daemon or not."""

@@ -59,16 +59,8 @@ class Runtime:
         await self.executor.sweep()
 
     def pid(self) -> int:
-        """containerd's process id, found by its configuration."""
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    words = (entry / "cmdline").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                if words[:1] == [b"containerd"] and str(self.paths.config).encode() in words:
-                    return int(entry.name)
-        raise AssertionError("containerd is not running")
+        """containerd's process id."""
+        return containerd_pid(self.paths.config)
 
     async def stop(self) -> None:
         """Nothing is left."""
@@ -80,6 +72,24 @@ class Runtime:
         self._supervised.cancel()
         await asyncio.gather(self._supervised, return_exceptions=True)
         remove_cgroups(self.cgroup)
+
+
+def containerd_pid(config: Path) -> int:
+    """The process id of the containerd with this configuration. A child that it is about to turn into another program
+    has its command line for a moment, too."""
+    found: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if words[:1] == [b"containerd"] and str(config).encode() in words:
+                    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                    found[int(entry.name)] = int(parent)
+            except OSError:
+                continue
+    own = [pid for pid, parent in found.items() if parent not in found]
+    assert own, "containerd is not running"
+    return own[0]
 
 
 @asynccontextmanager

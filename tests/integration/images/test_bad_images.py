@@ -121,10 +121,7 @@ def test_a_registry_that_goes_down_under_a_pull_is_waited_for(capsule: Daemon, f
 def test_a_containerd_that_is_killed_under_a_pull_is_back_and_the_pull_goes_on(
     capsule: Daemon, faulty: FaultyRegistry, place: str
 ) -> None:
-    sample = LARGE if place == "a blob" else Sample(layers=(60_000_000,), seed=6)
-    ref = faulty.hold(sample, "cut:1")
-    if place == "a blob":
-        faulty.fail(blobs(sample).layers[0], Fault(hang=True))
+    ref = faulty.hold(Sample(layers=(60_000_000,), seed=6), "cut:1")
     capsule.apply(manifest("cut", "true", image=ref, restart="NEVER"))
     root = capsule.state / "containerd" / "root"
     began = "io.containerd.content.v1.content/ingest/*/data" if place == "a blob" else (
