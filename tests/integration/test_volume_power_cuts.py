@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.power import ledger
 from tests.support.power.disk import Lacking, lacking
 from tests.support.power.trial import VOLUMES, record, verdicts
 
 pytestmark = pytest.mark.real
 
-SEED = 1
+SEED = 11
+"""A life of eight operations in which everything that a volume promises happens."""
 
 
 def lived(scratch: Path, calls: int, planted: str = "") -> None:
@@ -27,6 +29,8 @@ def test_what_a_container_has_synced_and_what_was_acknowledged_of_volumes_surviv
     found = dict(verdicts(tmp_path, 8, SEED, VOLUMES))
     assert {cut: verdict.wrong for cut, verdict in found.items() if verdict.wrong} == {}
     assert max(verdict.entries for verdict in found.values()) > 50, "the container has written"
+    promises = {kind for line in ledger.lines(tmp_path / "ledger") for kind in line}
+    assert {"line", "made", "taken", "back", "grown"} <= promises
 
 
 def test_a_container_that_does_not_sync_is_found_out(tmp_path: Path) -> None:

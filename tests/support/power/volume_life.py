@@ -103,7 +103,7 @@ class Life:
         self._lines = self._snapshots[label]
         self._ledger.answered(back=self._lines)
         for one in self._capsule.data("volume", "snapshots", NAME):
-            if one["safety"]:
+            if one.get("safety"):
                 self._capsule.good("volume", "snapshot-delete", NAME, one["name"], "--yes")
         self._capsule.good("start", "writer", "--wait")
 
