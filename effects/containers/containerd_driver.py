@@ -129,9 +129,16 @@ class ContainerdDriver:
             if self._births.held(cid):
                 return "created"
             if process.status == task_pb2.STOPPED:
-                return "stopped"
+                return self._end_status(cid, process)
             self._births.complete(cid)
         return "running"
+
+    def _end_status(self, cid: str, process: Any) -> Status:
+        """A task is called stopped, too, while its shim has seen no end (the time is Go's zero, which no journal holds):
+        runc has no such container, as its making was cut, or the end is just about to be told."""
+        if process.exited_at.seconds > 0:
+            return "stopped"
+        return "running" if self._births.known(cid) else "created"
 
     async def _process(self, cid: str) -> Any | None:
         try:

@@ -130,6 +130,8 @@ class Storm:
                 right = 0 if wrong else right + 1
             except Unquiet as unquiet:
                 right, wrong = 0, [str(unquiet)]
+            if _is_dead(self._capsule):
+                wrong = [f"capsuled ended: {self._capsule.output().strip().splitlines()[-1]}"]
             if wrong and (time.monotonic() > deadline or _is_dead(self._capsule)):
                 self.outcome.wrong += wrong
                 self._note("NOT AS WISHED:\n" + "\n".join(wrong))
