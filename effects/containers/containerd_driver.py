@@ -134,7 +134,7 @@ class ContainerdDriver:
         return "running"
 
     def _end_status(self, cid: str, process: Any) -> Status:
-        """A task is called stopped, too, while its shim has seen no end (the time is Go's zero, which no journal holds):
+        """A task is called stopped, too, while its shim has seen no end (its time is Go's zero, out of all range):
         runc has no such container, as its making was cut, or the end is just about to be told."""
         if process.exited_at.seconds > 0:
             return "stopped"
