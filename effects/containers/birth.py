@@ -14,6 +14,7 @@ from effects.containerd.connection import NAMESPACE
 
 _GATE = "exec.fifo"
 _STATE = "state.json"
+_INIT = b"runc\0init\0"
 
 
 class Births:
@@ -39,6 +40,14 @@ class Births:
         """Do what a `start` that was cut has left to do: without the gate, runc itself knows that it runs."""
         if not self.held(cid):
             (self._directory / cid / _GATE).unlink(missing_ok=True)
+
+    @staticmethod
+    def unborn(pid: int) -> bool:
+        """Whether the process has been let go and is still the runtime's own, about to become the program."""
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes() == _INIT
+        except OSError:
+            return False
 
     def _stat(self, cid: str, name: str) -> os.stat_result:
         return os.stat(self._directory / cid / name)

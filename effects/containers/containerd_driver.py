@@ -272,6 +272,9 @@ class ContainerdDriver:
                 await self.remove_run(name, uid, run)
                 return None
             if status == "running":
+                # The runtime's own process would take the signal, and as the first of its namespace, which it does not
+                # kill, exit with 2. There is no program yet to be given time.
+                grace_ms = 0 if process is not None and self._births.unborn(process.pid) else grace_ms
                 await self._end(cid, grace_ms, int(container.labels.get(names.STOP_SIGNAL, _TERM)))
                 process = await self._process(cid)
             return None if process is None else self._observed(dict(container.labels), cid, process)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 from effects.containerd.config import paths_under
@@ -70,3 +71,18 @@ def test_a_file_system_that_is_still_there_is_not_emptied(tmp_path: Path) -> Non
     (left / "data").write_text("somebody's")
     sweep(paths)
     assert (left / "data").read_text() == "somebody's"
+
+
+def test_the_runtimes_own_process_is_told_from_a_program(tmp_path: Path) -> None:
+    (tmp_path / "init").write_text("echo up\nread word\n")
+    for argv, unborn in ((["runc", "init"], True), (["sh", "init"], False)):
+        child = subprocess.Popen(
+            argv, executable="/bin/sh", cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            assert child.stdout is not None and child.stdout.readline() == b"up\n"
+            assert Births.unborn(child.pid) is unborn
+        finally:
+            child.kill()
+            child.communicate()
+        assert not Births.unborn(child.pid)
