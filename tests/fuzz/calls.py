@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -38,6 +39,9 @@ PYTHON_BLOCKS_A_CALL = 0.5
 client cancels; and every token of the last minutes is remembered. The pages that the process has are no measure: a heap
 that is in pieces after storms of all sizes has more of them than it uses."""
 
+QUIET = {"GRPC_VERBOSITY": "NONE"}
+"""As capsuled/grpc_core.py says it, which the house's own imports come before."""
+
 BROKEN = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAUTHENTICATED)
 OURS = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 """Good with a reason of the capsule's; without one it is gRPC that says so."""
@@ -67,7 +71,7 @@ class House:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fuzz.house", str(state / "state")],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | QUIET,
             )  # fmt: skip
         said = self._line()
         self.address, self.socket = str(said["address"]), str(said["socket"])
@@ -91,14 +95,14 @@ class House:
     def _line(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the house ended: {self.log.read_text()[-4_000:]}"
+        assert line, f"the house ended: {self.log.read_text(errors='replace')[-4_000:]}"
         found: dict[str, Any] = json.loads(line)
         return found
 
     def faults(self) -> list[str]:
         """The tracebacks in its log, each place in the code once, with what was said there first."""
         found: dict[str, str] = {}
-        for block in self.log.read_text().split("Traceback (most recent call last):")[1:]:
+        for block in self.log.read_text(errors="replace").split("Traceback (most recent call last):")[1:]:
             frames = [line for line in block.splitlines() if line.startswith("  File ")]
             found.setdefault(frames[-1] if frames else block, block[-2_000:])
         return list(found.values())
@@ -123,7 +127,7 @@ def house(state: Path) -> Iterator[House]:
         made.process.kill()
         made.close()
         raise
-    assert made.close() == 0, made.log.read_text()[-4_000:]
+    assert made.close() == 0, made.log.read_text(errors="replace")[-4_000:]
     assert not made.faults(), "\n\n".join(made.faults())
 
 

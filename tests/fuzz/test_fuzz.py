@@ -12,6 +12,7 @@ from tests.fuzz.calls import SERVED, growth, house, run
 from tests.fuzz.cases import Chance, described, varint
 from tests.fuzz.port import strike
 from tests.fuzz.verdict import problems, told
+from tests.support.daemon import daemon
 from tests.support.house import standing
 
 SEED = 20_260_101
@@ -34,6 +35,16 @@ def test_bytes_by_chance_on_the_port_hold_nobody_up(tmp_path: Path) -> None:
         assert client.signed(key, "IdentityService/WhoAmI", client.message("WhoAmIRequest")).kid == key.kid
         client.close()
         assert not growth(before, made.settled(), CONNECTIONS)
+
+
+@pytest.mark.real
+def test_whoever_knocks_with_nonsense_leaves_nothing_in_the_daemons_log() -> None:
+    with daemon(start=False) as made:
+        made.start("--listen", "127.0.0.1:0")
+        (address,) = made.data("capsule", "info")["addresses"]
+        before = made.output()
+        strike(address, SEED, 100)
+        assert made.data("capsule", "info")["condition"] == "ok" and made.output() == before
 
 
 @pytest.mark.parametrize("seed", range(3))
