@@ -54,6 +54,9 @@ from projections.state import Machine, Workload
 OBJECT_CHARS = 128
 """No name that is good is longer; one that is not must not fill the journal with itself."""
 
+FIELDS_MOST = 64
+"""A refusal may be about more fields of a call than anybody will read."""
+
 
 Keep = Callable[[], Refusal | None]
 """Makes durable what an admitted call needs. A refusal where that is not to be had. Raises OSError."""
@@ -261,7 +264,7 @@ class Engine:
             reason=refusal.reason,
             code=refusal.code,
             objects=tuple(name[:OBJECT_CHARS] for name in names),
-            fields=refusal.fields,
+            fields=tuple(field[:OBJECT_CHARS] for field in refusal.fields[:FIELDS_MOST]),
             login=caller.login,
             peer=caller.peer,
             jti=caller.jti,

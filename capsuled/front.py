@@ -27,7 +27,7 @@ from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
 from capsuled.doors import Interceptor, LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
-from capsuled.engine import Engine
+from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.host_network import HostPorts
 from capsuled.image_cache import ImageCache
@@ -238,9 +238,8 @@ def _noter(memory: Memory) -> Callable[[str, Any, Any], None]:
         if memory.journal is None:
             return
         caller = caller_of(context, method.replace("/", "."))
-        event = CallRead(
-            method=caller.method, object=getattr(request, "name", ""), login=caller.login, peer=caller.peer
-        )
+        name = getattr(request, "name", "")[:OBJECT_CHARS]
+        event = CallRead(method=caller.method, object=name, login=caller.login, peer=caller.peer)
         memory.journal.note(Draft(event, caller.actor))
 
     return note

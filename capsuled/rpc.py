@@ -103,20 +103,30 @@ def status_of_error(error: BaseException) -> tuple[grpc.StatusCode, str, str, tu
             return grpc.StatusCode.INTERNAL, "INTERNAL", message, ()
 
 
+STATUS_BYTES = 1_500
+"""A status goes as metadata, of which clients take 8 KiB: it comes as text and in the details, and text that is not
+ASCII takes three times its bytes."""
+
+
+def bounded(text: str, size: int = STATUS_BYTES) -> str:
+    """As much of `text` as may stand in a status: what a client sent is named there, and it may have no end."""
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= size else raw[:size].decode(errors="ignore") + "…"
+
+
 async def abort(context: Any, error: BaseException) -> NoReturn:
     """End the call with what the error means."""
     code, reason, message, fields = status_of_error(error)
+    message, paths = bounded(message), bounded(",".join(fields), STATUS_BYTES // 4)
     details = status_pb2.Status(code=code.value[0], message=message)
     details.details.add().Pack(
-        error_details_pb2.ErrorInfo(
-            reason=reason, domain=DOMAIN, metadata={"fields": ",".join(fields)} if fields else {}
-        )
+        error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata={"fields": paths} if fields else {})
     )
     trailing: list[tuple[str, str | bytes]] = [
         ("capsule-reason", reason),
         ("grpc-status-details-bin", details.SerializeToString()),
     ]
     if fields:
-        trailing.append(("capsule-fields", ",".join(fields)))
+        trailing.append(("capsule-fields", paths))
     await context.abort(code, message, trailing_metadata=tuple(trailing))
     raise AssertionError("abort raises")

@@ -37,6 +37,7 @@ from capsuled.startup import reset_asked
 from capsuled.streams import opened
 from journal.entry import LOCAL
 from journal.events import CallAccepted, CallDenied, OperatorsReset, StreamOpened
+from journal.reader import Reader
 from tests.conformance.client import Client, Key, outcome, presented_certificate
 from tests.support.entries import keep, newer_release
 from tests.support.house import Standing, standing
@@ -607,3 +608,37 @@ def test_a_name_without_end_does_not_fill_the_journal(adopted: Adopted) -> None:
         assert len(repr(event)) < 6_000, header.type
     (stream,) = (event for _, event in adopted.house.entries() if isinstance(event, StreamOpened))
     assert stream.argv[:2] == ("sh", "-c") and stream.argv[-1] == "… and 1 more"
+
+
+def test_a_read_of_a_name_without_end_does_not_fill_it_either(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        adopted = Adopted(house)
+        request = workload_pb2.WorkloadLogsRequest(name="x" * (3 << 20))
+        logs = workload_pb2_grpc.WorkloadServiceStub(adopted.channel()).Logs(request, metadata=adopted.metadata())
+        assert outcome(lambda: logs, streams=True)[0] is grpc.StatusCode.NOT_FOUND
+        adopted.client.close()
+        journal = house.layout.journal
+    reader = Reader.open(journal)
+    (read,) = reader.entries(stream="audit")
+    assert len(read.body) < 1_000
+    reader.close()
+
+
+def test_a_refusal_that_names_what_has_no_end_arrives(adopted: Adopted) -> None:
+    """A status is metadata: a client throws one that is too large away, and says that its own resources are."""
+    logs = workload_pb2_grpc.WorkloadServiceStub(adopted.channel()).Logs
+    for name in ("x" * (3 << 20), "ü" * (1 << 20), "\U0001f4e6" * (1 << 19)):
+        call = logs(workload_pb2.WorkloadLogsRequest(name=name), metadata=adopted.metadata())
+        code, message = outcome(lambda: call, streams=True)  # noqa: B023
+        assert code is grpc.StatusCode.NOT_FOUND and message.endswith("…")
+    names = {f"{number}={'x' * 90}": "value" for number in range(30_000)}
+    spec = workload_pb2.ContainerSpec(image="demo:1", command=["sh"], env=names)
+    code, message = outcome(
+        lambda: workload_pb2_grpc.WorkloadServiceStub(adopted.channel()).Apply(
+            workload_pb2.WorkloadApplyRequest(workload=workload_pb2.Workload(name="web", kind=1, container=spec)),
+            metadata=adopted.metadata(),
+        ),
+        streams=False,
+    )
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and message
+    assert all(len(repr(event)) < 20_000 for _, event in adopted.house.entries())
