@@ -6,7 +6,7 @@ A choice stands in the event and is kept as long as the incarnation lives; what 
 from msgspec.structs import replace
 
 from journal.events import AppliedWorkload
-from journal.specs import PortMapping
+from journal.specs import ContainerSpec, PortMapping
 from projections.host_network import UNSEEN, HostNetwork
 from projections.network import FREE_PORTS, clash, free_address
 from projections.refusals import Refusal, refused
@@ -26,7 +26,7 @@ class Allocator:
     def allot(self, item: AppliedWorkload) -> AppliedWorkload | Refusal:
         """The item with an address, if its network asks for one, and with all its host ports."""
         before = self._machine.workloads.get(item.name)
-        ports = self._chosen(before, item.container.ports)
+        ports = self._chosen(before, _unmapped(item.container))
         if isinstance(ports, Refusal):
             return ports
         item = replace(item, container=replace(item.container, ports=ports))
@@ -76,3 +76,10 @@ class Allocator:
 
     def _is_taken(self, port: PortMapping) -> bool:
         return self._host.holder(port) is not None or any(clash(port, taken) for taken in self._ports)
+
+
+def _unmapped(spec: ContainerSpec) -> tuple[PortMapping, ...]:
+    """On the machine's own network nothing is mapped, so there is nothing to choose: a port is what it is."""
+    if spec.network != "host":
+        return spec.ports
+    return tuple(replace(port, host_port=port.container_port) for port in spec.ports)

@@ -89,3 +89,14 @@ def test_when_every_port_is_taken_the_call_is_refused() -> None:
     story.apply(bridged("a", *(PortMapping(80, number) for number in FREE_PORTS)))
     verdict = story.apply(bridged("b", PortMapping(80, 0)))
     assert isinstance(verdict, Refusal) and (verdict.code, verdict.reason) == ("RESOURCE_EXHAUSTED", "NO_PORT")
+
+
+def test_on_the_machines_own_network_no_port_is_chosen_and_what_get_shows_can_be_applied() -> None:
+    story = Story()
+    made = bridged("web", PortMapping(80, 0), PortMapping(81, 81))
+    made = replace(made, spec=replace(made.spec, network="host"))
+    story.apply(made)
+    assert host_ports(story, "web") == [80, 81]
+    assert story.apply(made) == Admitted(())
+    shown = replace(made, spec=replace(made.spec, ports=story["web"].spec.ports))
+    assert story.apply(shown) == Admitted(())
