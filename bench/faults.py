@@ -6,8 +6,8 @@
     python -m bench.faults cuts --kept DIRECTORY --seed N --cuts N      the images of a disk that a bad round has left
 
 Kills, cuts (of the journal's disk, and of one with volumes) and a storm's operations are counted. It goes on where it
-was stopped: a round that is done stands in build/bench-faults.json and is not done again, unless what is tested has
-changed or `--fresh` is said. A round takes as much memory and disk whatever their number is, and what a good one used
+was stopped: a round that was good stands in build/bench-faults.json and is not done again, unless what is tested has
+changed or `--fresh` is said; a bad one counts as bad until it was done again. A round takes as much memory and disk whatever their number is, and what a good one used
 is removed; a bad one leaves its journal, logs and trace, or its disk's log, under build/bench-faults/.
 """
 
@@ -129,7 +129,6 @@ def _begun(fresh: bool) -> Progress:
     if not fresh and OUTPUT.exists():
         progress = msgspec.json.decode(OUTPUT.read_bytes(), type=Progress)
         if progress.tested == tested:
-            progress.rounds = [one for one in progress.rounds if not one.wrong]
             return progress
         print("what is tested has changed: beginning anew")
     shutil.rmtree(KEPT, ignore_errors=True)
@@ -150,7 +149,7 @@ def _go_on(progress: Progress, kind: str, total: int, seed: int) -> None:
     if KINDS[kind].cuts is not None and (lacks := lacking()):
         progress.skipped = f"no power cuts: this machine lacks {lacks}"
         return
-    done = {one.seed: one.count for one in progress.rounds if one.kind == kind}
+    done = {one.seed: one.count for one in progress.rounds if one.kind == kind and not one.wrong}
     for number, count in enumerate(_portions(total, KINDS[kind].a_round)):
         if done.get(seed + number, 0) >= count:
             continue

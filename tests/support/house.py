@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ class Standing:
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(30)
         assert not self._thread.is_alive()
+        with suppress(OSError):
+            self.layout.run.rmdir()  # empty: nothing ran
 
     def do(self, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run something on the house's loop and return what it returns."""

@@ -1,12 +1,16 @@
 """What runc's directory says of a birth, and what a killed containerd leaves behind."""
 
 import os
+import signal
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from effects.containerd.config import paths_under
-from effects.containerd.leftovers import sweep
+from effects.containerd.leftovers import orphans, sweep
 from effects.containers.birth import Births
 
 CREATED_NS = 1_700_000_000_000_000_000
@@ -86,3 +90,39 @@ def test_the_runtimes_own_process_is_told_from_a_program(tmp_path: Path) -> None
             child.kill()
             child.communicate()
         assert not Births.unborn(child.pid)
+
+
+@contextmanager
+def shim(directory: Path, address: str, script: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that looks like a shim of a task in this directory."""
+    directory.mkdir(parents=True)
+    argv = ["/usr/bin/containerd-shim-runc-v2", "-c", script, "-namespace", "capsule", "-address", address]
+    process = subprocess.Popen(argv, executable="/bin/sh", cwd=directory, stdin=subprocess.PIPE, process_group=0)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_shim_whose_task_was_removed_under_it_is_ended_and_no_other(tmp_path: Path) -> None:
+    paths = paths_under(tmp_path / "containerd", tmp_path / "run")
+    mine, idle, tasks = str(paths.address), "read x", tmp_path / "tasks"
+    with (
+        shim(tasks / "gone", mine, idle) as gone,
+        shim(tasks / "watching", mine, "sleep 60 & wait") as watching,
+        shim(tasks / "theirs", "/run/containerd/containerd.sock", idle) as theirs,
+        shim(tasks / "here", mine, idle) as here,
+    ):
+        for name in ("gone", "watching", "theirs"):
+            (tasks / name).rmdir()
+        deadline = time.monotonic() + 10
+        while (
+            not Path(f"/proc/{watching.pid}/task/{watching.pid}/children").read_text() and time.monotonic() < deadline
+        ):
+            time.sleep(0.01)
+        assert orphans(paths) == (gone.pid,)
+        sweep(paths)
+        assert gone.wait(10) == -signal.SIGKILL
+        assert [one.poll() for one in (watching, theirs, here)] == [None, None, None]
