@@ -7,8 +7,9 @@
 
 Kills, cuts (of the journal's disk, and of one with volumes) and a storm's operations are counted. It goes on where it
 was stopped: a round that was good stands in build/bench-faults.json and is not done again, unless what is tested has
-changed or `--fresh` is said; a bad one counts as bad until it was done again. A round takes as much memory and disk whatever their number is, and what a good one used
-is removed; a bad one leaves its journal, logs and trace, or its disk's log, under build/bench-faults/.
+changed or `--fresh` is said; a bad one counts as bad until it was done again. A round takes as much memory and disk
+whatever their number is, and what a good one used is removed; a bad one leaves its journal, logs and trace, or its
+disk's log, under build/bench-faults/.
 """
 
 import argparse
