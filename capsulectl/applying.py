@@ -10,9 +10,13 @@ from capsulectl.connection import Connection
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
 from capsulectl.render import plain, write
+from projections.words import bytes_text
 
 if TYPE_CHECKING:
     from capsulectl.options import Format
+
+MESSAGE_BYTES = 4 << 20
+"""What a capsule takes in one message."""
 
 
 def declare(line: ApplyLine) -> None:
@@ -26,6 +30,12 @@ def declare(line: ApplyLine) -> None:
         expect_seq=line.expect_seq,
         pull=line.pull,
     )
+    if request.ByteSize() > MESSAGE_BYTES:
+        raise Failure(
+            f"the manifests are {bytes_text(request.ByteSize())} together, and a call takes "
+            f"{bytes_text(MESSAGE_BYTES)}: keep large values in a volume, or apply fewer at once",
+            USAGE,
+        )
     answer = connection.call(connection.machine.ApplyAll, request)
     if line.output in ("json", "yaml"):
         write(plain(answer), line.output)

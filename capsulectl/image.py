@@ -134,8 +134,13 @@ def _tell(removal: Any, dry_run: bool, common: Common) -> None:
         print(short_image(name))
     for digest in removal.digests:
         print(digest)
-    would = "would be freed, and their unpacked layers" if dry_run else "freed"
-    say(f"{bytes_text(removal.freed_bytes)} {would}", common.quiet)
+    freed = bytes_text(removal.freed_bytes)
+    if not dry_run:
+        say(f"{freed} freed", common.quiet)
+    elif removal.names or removal.digests:
+        say(f"{freed} would be freed, and their unpacked layers", common.quiet)
+    else:
+        say("nothing would be removed", common.quiet)
 
 
 def push(

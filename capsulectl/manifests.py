@@ -94,9 +94,19 @@ def _documents(source: str, text: str) -> Iterator[yaml.Node]:
                 yield node
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise Failure(f"{source}{line}: no valid YAML: {error.problem}", USAGE) from error
+        hint = ": indent with spaces, YAML takes no tabs" if _is_tabbed(text, error.problem_mark) else ""
+        raise Failure(f"{source}{line}: no valid YAML: {error.problem}{hint}", USAGE) from error
     except yaml.YAMLError as error:
         raise Failure(f"{source}: no valid YAML: {error}", USAGE) from error
+
+
+def _is_tabbed(text: str, mark: yaml.Mark | None) -> bool:
+    """Whether the line at the mark is indented with a tab."""
+    lines = text.splitlines()
+    if mark is None or mark.line >= len(lines):
+        return False
+    line = lines[mark.line]
+    return "\t" in line[: len(line) - len(line.lstrip())]
 
 
 class _Document:

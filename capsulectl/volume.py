@@ -123,12 +123,9 @@ def delete(
     confirm(f"Delete {', '.join(names)} with all data and snapshots?", yes)
     connection = Connection(common.capsule)
     for name in names:
-        detached: list[str] = []
-        if force:
-            volume = connection.call(connection.volumes.Get, pb.VolumeGetRequest(name=name))
-            detached = list(volume.mounted_by)
-        connection.call(connection.volumes.Delete, pb.VolumeDeleteRequest(name=name, force=force))
-        say(f"volume {name} is gone{', taken from ' + ', '.join(detached) if detached else ''}", common.quiet)
+        answer = connection.call(connection.volumes.Delete, pb.VolumeDeleteRequest(name=name, force=force))
+        taken = f", taken from {', '.join(answer.detached_from)}" if answer.detached_from else ""
+        say(f"there was no volume {name}" if answer.absent else f"volume {name} is gone{taken}", common.quiet)
 
 
 def snapshot(

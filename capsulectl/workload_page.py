@@ -52,7 +52,7 @@ def _run(status: Any) -> str:
 
 
 def _in_a_row(status: Any) -> str:
-    return f", {status.ends_in_a_row} in a row" if status.ends_in_a_row > 1 else ""
+    return f", {status.ends_in_a_row} ends in a row" if status.ends_in_a_row > 1 else ""
 
 
 def _when(at_ns: int) -> str:

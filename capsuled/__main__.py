@@ -100,7 +100,10 @@ def _missing() -> str:
         return "must run as root: it makes containers"
     lacking = [module for module in MODULES if find_spec(module) is None]
     if lacking:
-        return f"this installation is the command line alone (no {lacking[0]}): install `capsule[daemon]`"
+        return (
+            f"this installation is the command line alone (no {lacking[0]}): in Capsule's source, "
+            "`pipx install --force '.[daemon]'` installs what the daemon needs, too"
+        )
     for program, package in NEEDED.items():
         if shutil.which(program) is None:
             return f"{program} is not installed: install the package {package}"

@@ -40,7 +40,7 @@ class HostPorts:
         own = self._own()
         known = {(one.protocol, one.port, one.address) for one in own}
         others = {one for one in listeners(self._proc) if (one.protocol, one.port, one.address) not in known}
-        return HostNetwork((*addresses(), self._nameserver), (*own, *sorted(others)))
+        return HostNetwork(tuple(dict.fromkeys((*addresses(), self._nameserver))), (*own, *sorted(others)))
 
     def _own(self) -> tuple[Listener, ...]:
         """What is the daemon's, also while it does not listen there."""

@@ -129,9 +129,10 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         answer = await self._answers.call(intents.DeleteVolume(request.name, request.force), caller)
         # A repeated call may meet a later volume of the same name, which nobody asked to delete.
         leaving = answer.machine.volumes.get(request.name)
-        if leaving is not None:
-            await self._until(request.name, leaving.uid, lambda _: False, WAIT_S)
-        return pb.VolumeDeleteResponse()
+        if leaving is None:
+            return pb.VolumeDeleteResponse(absent=True)
+        await self._until(request.name, leaving.uid, lambda _: False, WAIT_S)
+        return pb.VolumeDeleteResponse(detached_from=users_of(answer.machine, request.name))
 
     async def Resize(self, request: pb.VolumeResizeRequest, context: Any) -> pb.Volume:
         """Answers when its file system has grown."""

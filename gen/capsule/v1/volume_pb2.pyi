@@ -145,8 +145,12 @@ class VolumeDeleteRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class VolumeDeleteResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("detached_from", "absent")
+    DETACHED_FROM_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
+    detached_from: _containers.RepeatedScalarFieldContainer[str]
+    absent: bool
+    def __init__(self, detached_from: _Optional[_Iterable[str]] = ..., absent: _Optional[bool] = ...) -> None: ...
 
 class VolumeResizeRequest(_message.Message):
     __slots__ = ("name", "new_size_mib")

@@ -184,6 +184,7 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: Container\ncontainer: {image: x}\n---\nname: a\nkind: Container\ncontainer: {image: y}\n", "m.yaml:5: name: a is declared already at"),
         ("name: a\nkind: Container\ncontainer: {image: x}\n---\nname: b\nkind: Pod\n", "m.yaml:6: kind: 'Pod' is no kind"),
         ("name: *nobody\n", "m.yaml:1: no valid YAML"),
+        ("name: a\ncontainer:\n\timage: b\n", "indent with spaces"),
         ("# nothing but a comment\n---\n---\n", "nothing to apply"),
     ],
 )  # fmt: skip
