@@ -47,7 +47,8 @@ def adopt(
         der = presented(host, port)
     except OSError as error:
         code = TIMED_OUT if isinstance(error, TimeoutError) else 1
-        raise Failure(f"no capsule answers at {address}: {error}", code) from error
+        why = error.strerror or str(error)
+        raise Failure(f"no capsule answers at {address}: {why}", code) from error
     shown = fingerprint_of(der)
     _confirm(address, shown, fingerprint.lower().replace(":", ""), yes)
     answer, key_path = _adopted(address, der, operator or _login())

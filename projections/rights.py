@@ -98,9 +98,17 @@ def permit_inside(role: str, machine: Machine, name: str) -> Refusal | None:
 
 
 def _denied(role: str, what: str, fields: tuple[str, ...]) -> Refusal:
+    written = [_in_a_manifest(field) for field in fields]
     return refused(
         "PERMISSION_DENIED",
         "ROLE_LACKS",
-        f"the role {role} does not suffice: {what} ({', '.join(fields)}). Ask an admin",
-        *(f"container.{field}" for field in fields),
+        f"the role {role} does not suffice: {what} ({', '.join(written)}). Ask an admin",
+        *(f"container.{field}" for field in written),
     )
+
+
+def _in_a_manifest(field: str) -> str:
+    if field == "network":
+        return "networkMode"
+    first, *more = field.split("_")
+    return first + "".join(word.capitalize() for word in more)

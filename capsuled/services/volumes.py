@@ -26,6 +26,8 @@ WAIT_S = 25.0
 LONG_WAIT_S = 900.0
 """Copies of large volumes take their time where the storage cannot share blocks."""
 
+GOES_ON = "It is tried again by itself"
+
 Seen = dict[tuple[str, int], SeenVolume]
 
 _TROUBLE_CODES = {"NO_SPACE": "RESOURCE_EXHAUSTED", "VOLUME_DAMAGED": "DATA_LOSS", "VOLUME_BUSY": "FAILED_PRECONDITION"}
@@ -40,9 +42,11 @@ class _Volumes:
         self._answers = answers
         self._driver = driver
 
-    async def _until(self, name: str, uid: int, done: Callable[[Volume], bool], seconds: float) -> Volume | None:
-        """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call; the wish
-        stays."""
+    async def _until(
+        self, name: str, uid: int, done: Callable[[Volume], bool], seconds: float, what_next: str = GOES_ON
+    ) -> Volume | None:
+        """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
+        `what_next`."""
         try:
             async with asyncio.timeout(seconds):
                 async for machine in self._engine.changes():
@@ -51,7 +55,7 @@ class _Volumes:
                     if mine is None or done(mine):
                         return mine
                     if mine.trouble is not None:
-                        _refuse_for(mine.trouble, "It is tried again by itself")
+                        _refuse_for(mine.trouble, what_next)
         except TimeoutError:
             refuse(
                 "DEADLINE_EXCEEDED",
@@ -84,22 +88,24 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         caller = caller_of(context, "VolumeService.Create", request)
         answer = await self._answers.call(intents.CreateVolume(request.name, size_bytes), caller)
         try:
-            return await self._made(answer, request)
-        except Refused as refused:
-            if refused.reason == "NO_SPACE" and not answer.repeated:
+            return await self._made(answer, request, "Nothing is left of it")
+        except Refused:
+            if not answer.repeated:
                 self._withdraw(answer.machine.volumes[request.name], answer.seq)
             raise
 
     def _withdraw(self, volume: Volume, cause: int) -> None:
-        """What was refused for want of room is not made behind the caller's back as soon as there is some."""
+        """What could not be made is not made behind the caller's back later; what is only slow goes on."""
         machine = self._engine.machine
         now = machine.volumes.get(volume.name)
-        if now is not None and now.uid == volume.uid and not now.made_bytes and not users_of(machine, volume.name):
+        if now is None or now.uid != volume.uid or now.trouble is None or now.made_bytes:
+            return
+        if not users_of(machine, volume.name):
             self._engine.record((VolumeDeleteRequested(volume.name, volume.uid),), cause=cause, actor=SYSTEM)
 
-    async def _made(self, answer: Answer, request: Any) -> pb.Volume:
+    async def _made(self, answer: Answer, request: Any, what_next: str = GOES_ON) -> pb.Volume:
         asked = answer.machine.volumes[request.name]
-        made = await self._until(request.name, asked.uid, _is_made, WAIT_S)
+        made = await self._until(request.name, asked.uid, _is_made, WAIT_S, what_next)
         if answer.repeated:
             made = replace(asked, made_bytes=asked.size_bytes)
         elif made is None:

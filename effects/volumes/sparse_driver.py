@@ -248,6 +248,8 @@ _METHOD = "user.capsule.method"
 def _translated(error: OSError) -> DriverError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
+    if error.errno == errno.EFBIG:
+        return VolumeFailed("the file system under the volumes takes no file of this size: ask for less")
     return VolumeFailed(f"{error.filename or 'a volume'}: {error.strerror}")
 
 
@@ -353,7 +355,7 @@ def _taken(path: Path) -> int:
 def _fill(path: str) -> Fill:
     stat = os.statvfs(path)
     total = stat.f_blocks * stat.f_frsize
-    return Fill(total, total - stat.f_bfree * stat.f_frsize)
+    return Fill(total, total - stat.f_bavail * stat.f_frsize)
 
 
 def _mount_points() -> set[str]:
