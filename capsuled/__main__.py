@@ -144,7 +144,7 @@ async def _halt(layout: Layout, settings: Settings, log_file: Path) -> int:
     from capsuled.halt import halt
 
     ended = await halt(layout, settings, log_file)
-    print(f"{ended} ended")
+    print(f"{ended} run{'' if ended == 1 else 's'} ended" if ended else "nothing ran any more")
     return 0
 
 

@@ -126,7 +126,7 @@ def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
         [Path(sys.executable).parent / "capsuled", "--state", capsule.state, "--halt"],
         env=capsule.environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert halted.stdout == "1 ended\n"
+    assert halted.stdout == "1 run ended\n"
     capsule.start()
     capsule.good("wait", "again")
     assert capsule.status("again")["run"] == 2

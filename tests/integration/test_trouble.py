@@ -125,7 +125,7 @@ def test_a_disk_that_turns_read_only_leaves_a_daemon_that_can_be_asked_and_can_s
     capsule.kill()
     command = [BIN / "capsuled", "--state", capsule.state, "--halt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-    assert done.stdout == "1 ended\n" and not lives(pids["stays"])
+    assert done.stdout == "1 run ended\n" and not lives(pids["stays"])
     assert not hosted(capsule.state).run.exists()
 
 
