@@ -181,6 +181,7 @@ async def _serve(
             assert snapshots is not None
             snapshots.take(engine.machine)
     finally:
+        await drivers.volumes.close()
         await drivers.connection.close()
         await drivers.network.close()
         await registry.close()

@@ -205,3 +205,9 @@ class VolumeFailed(DriverError):
     """Raised when the storage refused for a reason of its own."""
 
     reason = "VOLUME_FAILED"
+
+
+class VolumeTooLarge(DriverError):
+    """Raised when the storage can never hold a volume of this size."""
+
+    reason = "VOLUME_TOO_LARGE"

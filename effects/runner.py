@@ -9,8 +9,8 @@ import asyncio
 import logging
 
 from effects.actions import VOLUME, Actions
-from effects.errors import DriverError, NoSpace
-from effects.goals import Effect, EnsureImage, StartRun, TakeSnapshot, kind_of, run_of
+from effects.errors import DriverError, NoSpace, VolumeTooLarge
+from effects.goals import Effect, EnsureImage, EnsureVolume, StartRun, TakeSnapshot, kind_of, run_of
 from effects.planner import plan_object
 from effects.recorder import Recorder
 from journal.clock import Clock
@@ -209,9 +209,11 @@ class Runner:
 
 
 def _is_final(goal: Effect, error: DriverError) -> bool:
-    """Whether the goal is given up. A snapshot without room is: what it would take grows while one waits."""
+    """Whether the goal is given up. A snapshot or a growth without room is: the volume is used as it was."""
     if isinstance(goal, TakeSnapshot):
         return isinstance(error, NoSpace)
+    if isinstance(goal, EnsureVolume):
+        return isinstance(error, VolumeTooLarge) or (goal.made_bytes > 0 and isinstance(error, NoSpace))
     return error.permanent and isinstance(goal, _BEGINS)
 
 

@@ -24,6 +24,8 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
     name, uid, hold = volume.name, volume.uid, volume.hold
     if volume.deleting:
         return None if volume.holder else RemoveVolume(name, uid, hold, attempt)
+    if volume.trouble is not None and volume.trouble.permanent and not volume.made_bytes:
+        return None  # it can never be made like this: another size may be asked for
     if volume.made_bytes < volume.size_bytes and not volume.holder:
         return EnsureVolume(name, uid, volume.size_bytes, volume.made_bytes, hold, attempt)
     leaving = next((one for one in volume.snapshots if one.leaving), None)

@@ -91,16 +91,18 @@ def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:
     bad = _sized(volume.name, size_bytes)
     if bad is not None:
         return bad
-    if size_bytes < volume.size_bytes:
+    # What it has counts, not what was asked for: a growth that does not come about can be taken back.
+    has = volume.made_bytes or volume.size_bytes
+    if size_bytes < has:
         return wrong_phase(
             "VOLUME_SHRINK",
-            f"volume {volume.name} has {volume.size_bytes >> 20} MiB and cannot shrink: make a smaller one and copy",
+            f"volume {volume.name} has {has >> 20} MiB and cannot shrink: make a smaller one and copy",
             "size",
         )
     if size_bytes == volume.size_bytes:
         return ()
     users = running_users_of(machine, volume.name)
-    if users:
+    if users and size_bytes > volume.size_bytes:
         return wrong_phase(
             "VOLUME_IN_USE",
             f"volume {volume.name} is used by {', '.join(users)}: stop it, resize, then start it again",

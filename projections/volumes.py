@@ -256,13 +256,15 @@ def done(machine: Machine, event: EffectDone) -> None:
 def failed(machine: Machine, event: EffectFailed, trouble: Trouble, hold: Deadline | None) -> None:
     """An effect on a volume was not reached: hold the next try back.
 
-    A snapshot that is given up is not wanted any more, and with the one that was to be kept before a restore goes the
-    restore: what was stopped for it runs again, on what it had.
+    A growth that is given up is not wanted any more. Nor is a snapshot, and with the one that was to be kept before a
+    restore goes the restore: what was stopped for it runs again, on what it had.
     """
     volume = _mine(machine, event.name, event.uid)
     if volume is None:
         return
     volume = replace(volume, hold=hold, trouble=trouble)
+    if event.permanent and event.effect == "EnsureVolume" and volume.made_bytes:
+        volume = replace(volume, size_bytes=volume.made_bytes)
     if event.permanent and event.effect == "TakeSnapshot":
         given_up = due_snapshot(volume)
         if given_up is not None:

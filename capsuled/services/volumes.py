@@ -30,7 +30,12 @@ GOES_ON = "It is tried again by itself"
 
 Seen = dict[tuple[str, int], SeenVolume]
 
-_TROUBLE_CODES = {"NO_SPACE": "RESOURCE_EXHAUSTED", "VOLUME_DAMAGED": "DATA_LOSS", "VOLUME_BUSY": "FAILED_PRECONDITION"}
+_TROUBLE_CODES = {
+    "NO_SPACE": "RESOURCE_EXHAUSTED",
+    "VOLUME_DAMAGED": "DATA_LOSS",
+    "VOLUME_BUSY": "FAILED_PRECONDITION",
+    "VOLUME_TOO_LARGE": "RESOURCE_EXHAUSTED",
+}
 
 
 class _Volumes:
@@ -108,7 +113,9 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         made = await self._until(request.name, asked.uid, _is_made, WAIT_S, what_next)
         if answer.repeated:
             made = replace(asked, made_bytes=asked.size_bytes)
-        elif made is None:
+        else:
+            _refuse_given_up(made)
+        if made is None:
             _refuse_gone(request.name)
         return await self._message(answer.machine, made, await self._seen())
 

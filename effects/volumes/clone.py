@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 _FICLONE = 0x40049409
@@ -17,10 +18,10 @@ def scratch_of(path: Path) -> Path:
     return path.with_name(f".{path.name}{SCRATCH}")
 
 
-def clone(source: Path, target: Path) -> bool:
+def clone(source: Path, target: Path, stop: threading.Event) -> bool:
     """Make `target`, a scratch name, a whole, durable copy of `source`; True when it shares its blocks.
 
-    Raises OSError; then nothing new is there.
+    Raises OSError, with ECANCELED soon after `stop` is set; then nothing new is there.
     """
     target.unlink(missing_ok=True)
     old = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -28,7 +29,7 @@ def clone(source: Path, target: Path) -> bool:
     try:
         shared = _share(old, new)
         if not shared:
-            _copy_data(old, new)
+            _copy_data(old, new, stop)
         os.fsync(new)
     except BaseException:
         target.unlink(missing_ok=True)
@@ -49,7 +50,7 @@ def _share(old: int, new: int) -> bool:
     return True
 
 
-def _copy_data(old: int, new: int) -> None:
+def _copy_data(old: int, new: int, stop: threading.Event) -> None:
     """Only what is data: holes stay holes."""
     size = os.fstat(old).st_size
     os.ftruncate(new, size)
@@ -63,4 +64,6 @@ def _copy_data(old: int, new: int) -> None:
             raise
         offset = os.lseek(old, start, os.SEEK_HOLE)
         while start < offset:
+            if stop.is_set():
+                raise OSError(errno.ECANCELED, "the daemon stops")
             start += os.copy_file_range(old, new, min(offset - start, _CHUNK_BYTES), start, start)

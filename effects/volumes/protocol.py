@@ -94,6 +94,10 @@ class VolumeDriver(Protocol):
         """How full the storage under all volumes is."""
         ...
 
+    async def close(self) -> None:
+        """Nothing that was begun goes on. Before the state is let go of, and nothing is asked afterwards."""
+        ...
+
     def path(self, name: str, uid: int) -> str:
         """Where the volume is while it is mounted."""
         ...

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -29,6 +30,7 @@ from effects.errors import (
     VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
+    VolumeTooLarge,
 )
 from effects.volumes.clone import SCRATCH, clone, scratch_of
 from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
@@ -60,6 +62,12 @@ class SparseVolumes:
         self._directory = directory
         self._mounts = mounts
         self._long = ThreadPoolExecutor(LONG_WORK_AT_ONCE, thread_name_prefix="volumes")
+        self._stop = threading.Event()
+
+    async def close(self) -> None:
+        """See the protocol. A thread hears of no cancellation: it would go on beside the next life's."""
+        self._stop.set()
+        await asyncio.to_thread(self._long.shutdown, wait=True, cancel_futures=True)
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -199,7 +207,7 @@ class SparseVolumes:
             return (await self._on_thread(lambda: _seen_snapshot(target, snapshot))).method
         image = self._existing(name, uid)
         point = self.path(name, uid) if self._is_mounted(name, uid) else ""
-        return await self._on_thread(lambda: _frozen_clone(image, target, point), self._long)
+        return await self._on_thread(lambda: _frozen_clone(image, target, point, self._stop), self._long)
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """See the protocol."""
@@ -207,7 +215,7 @@ class SparseVolumes:
             raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
         source, image = self._existing(name, uid, snapshot), self._image(name, uid)
         self._existing(name, uid)
-        await self._on_thread(lambda: _cloned(source, image), self._long)
+        await self._on_thread(lambda: _cloned(source, image, self._stop), self._long)
         await self.grow(name, uid, size_bytes)
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
@@ -249,7 +257,7 @@ def _translated(error: OSError) -> DriverError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
     if error.errno == errno.EFBIG:
-        return VolumeFailed("the file system under the volumes takes no file of this size: ask for less")
+        return VolumeTooLarge("the file system under the volumes takes no file of this size: ask for less")
     return VolumeFailed(f"{error.filename or 'a volume'}: {error.strerror}")
 
 
@@ -288,18 +296,18 @@ def _unlink(*paths: Path) -> None:
     sync_directory(paths[0].parent)
 
 
-def _cloned(source: Path, image: Path) -> None:
-    clone(source, scratch_of(image))
+def _cloned(source: Path, image: Path, stop: threading.Event) -> None:
+    clone(source, scratch_of(image), stop)
     _settle(scratch_of(image), image)
 
 
-def _frozen_clone(image: Path, target: Path, mounted_at: str) -> SnapshotMethod:
+def _frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Event) -> SnapshotMethod:
     """A clone of one moment. It gets its name only once it is known that nothing was written meanwhile: a thaw fails
     when another hand thawed the file system first. After a crash the next life's sweep thaws."""
     scratch = scratch_of(target)
     try:
         with _frozen(mounted_at) if mounted_at else nullcontext():
-            method: SnapshotMethod = "reflink" if clone(image, scratch) else "copy"
+            method: SnapshotMethod = "reflink" if clone(image, scratch, stop) else "copy"
         _note(scratch, method)
         _settle(scratch, target)
     except BaseException:

@@ -165,6 +165,9 @@ class TwinVolumes:
         used = sum(volume.size_bytes for volume in self._storage.volumes.values())
         return Fill(1 << 40, used)
 
+    async def close(self) -> None:
+        """See the protocol."""
+
     def path(self, name: str, uid: int) -> str:
         """See the protocol."""
         return f"/volumes/{name}.{uid}"

@@ -22,6 +22,7 @@ from effects.errors import (
     VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
+    VolumeTooLarge,
 )
 from effects.volumes.protocol import VolumeDriver
 from effects.volumes.sparse_driver import SparseVolumes
@@ -357,6 +358,34 @@ def test_a_snapshot_whose_freeze_another_hand_ended_is_none() -> None:
             await doing
         (seen,) = await on.driver.observe()
         assert seen.snapshots == ()
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_nothing_goes_on_once_the_driver_is_closed() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 1024 * MIB)
+        path = Path(await on.driver.mount("data", 7))
+        (path / "ballast").write_bytes(os.urandom(256 * MIB))
+        os.sync()
+        doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+        await asyncio.sleep(0.05)
+        doing.cancel()
+        await on.driver.close()
+        (path / "after").write_text("thawed")
+        (seen,) = await on.driver.observe()
+        assert seen.snapshots == () and not list((path.parent.parent / "volumes").glob(".*"))
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_file_system_that_takes_no_file_of_the_size_says_so() -> None:
+    async def suite(on: Subject) -> None:
+        with pytest.raises(VolumeTooLarge):
+            await on.driver.make("data", 7, 1 << 50)
+        assert await on.driver.observe() == ()
 
     run(sparse, suite)
 

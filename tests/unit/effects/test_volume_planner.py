@@ -234,3 +234,35 @@ def test_a_snapshot_without_room_is_not_taken_later_and_holds_up_nothing() -> No
     assert story.machine.volumes["data"].trouble is None
     assert kinds(story) == ["TakeSnapshot"]
     assert [one.label for one in story.machine.volumes["data"].snapshots] == ["one", "three"]
+
+
+def test_a_growth_without_room_is_given_up_and_the_workload_runs_on_what_there_is() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.converge()
+    story.call(ResizeVolume("data", 128 * MIB))
+    story.call(Start("web"))
+    volume = story.machine.volumes["data"]
+    story.tell(EffectFailed("EnsureVolume", "data", volume.uid, "NO_SPACE", "the disk is full", permanent=True))
+    assert story.machine.volumes["data"].size_bytes == 64 * MIB
+    assert kinds(story) == ["MountVolume", "StartRun"]
+
+
+def test_a_growth_that_does_not_come_about_can_be_taken_back() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.converge()
+    story.call(ResizeVolume("data", 128 * MIB))
+    story.call(Start("web"))
+    story.call(ResizeVolume("data", 64 * MIB))
+    assert kinds(story) == ["MountVolume", "StartRun"]
+
+
+def test_a_volume_that_can_never_be_made_is_not_tried_again_until_it_is_declared_otherwise() -> None:
+    story = Story()
+    story.call(Apply((), volumes=(DeclaredVolume("data", 128 * MIB),)))
+    volume = story.machine.volumes["data"]
+    story.tell(EffectFailed("EnsureVolume", "data", volume.uid, "VOLUME_TOO_LARGE", "too large", permanent=True))
+    assert plan(story.machine) == ()
+    story.call(ResizeVolume("data", 256 * MIB))
+    assert kinds(story) == ["EnsureVolume"]
