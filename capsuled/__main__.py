@@ -40,6 +40,8 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     layout = hosted(arguments.state)
+    if arguments.halt and not layout.journal.exists():
+        raise SystemExit(f"capsuled: {layout.state} is no capsule's state: there is nothing to end")
     try:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Before anything else is touched: another daemon's runtime, log and socket are its own.

@@ -15,11 +15,14 @@ from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.errors import JournalError
-from journal.events import EmergencyRecovered
+from journal.events import EmergencyRecovered, MachineHalted
 from journal.sequencer import Draft
 from journal.sidelog import Emergency, SideLog, SideLogFull
 
 log = logging.getLogger(__name__)
+
+HALT = "halt"
+"""What the side log has of a machine whose runs were all ended without a daemon."""
 
 GRACE_MS = 10_000
 """For a workload of which nothing is known but its name."""
@@ -97,6 +100,9 @@ class Emergencies:
                 self._noted.set()
 
 
-def recovered(side_log: SideLog) -> tuple[EmergencyRecovered, ...]:
+def recovered(side_log: SideLog) -> tuple[EmergencyRecovered | MachineHalted, ...]:
     """What the side log remembers, as events for the journal that can write again."""
-    return tuple(EmergencyRecovered(one.action, one.name, one.uid, one.at) for one in side_log.records())
+    return tuple(
+        MachineHalted(one.at) if one.action == HALT else EmergencyRecovered(one.action, one.name, one.uid, one.at)
+        for one in side_log.records()
+    )

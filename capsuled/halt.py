@@ -6,9 +6,11 @@ Desired state stays as it is: the next daemon finds its runs gone and starts the
 import asyncio
 import logging
 import shutil
+import time
 from pathlib import Path
 
 from capsuled.abilities import container_host
+from capsuled.emergency import HALT
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
@@ -25,6 +27,7 @@ from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
+from journal.sidelog import Emergency, SideLog, SideLogFull
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path) -> int:
     network = linux_network(layout, settings, identity)
     try:
         ended = await _end(layout, identity, log_file) if _has_tasks(layout) else 0
+        _note(layout)
         if layout.namespaces.exists():
             await network.clear()
         await _unmount(layout)
@@ -51,6 +55,18 @@ async def halt(layout: Layout, settings: Settings, log_file: Path) -> int:
     else:
         shutil.rmtree(layout.run, ignore_errors=True)
     return ended
+
+
+def _note(layout: Layout) -> None:
+    """For the next daemon: nothing that is gone then has ended by itself, and no restart policy counts it."""
+    try:
+        side_log = SideLog(layout.journal / "side.log")
+        try:
+            side_log.append(Emergency(HALT, at=time.time_ns()))
+        finally:
+            side_log.close()
+    except (SideLogFull, OSError) as error:
+        log.error("the next start will take what was ended for lost: %s", error)
 
 
 def _has_tasks(layout: Layout) -> bool:

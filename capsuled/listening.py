@@ -49,13 +49,13 @@ def network_server(interceptor: Interceptor, limits: Limits) -> grpc.aio.Server:
 
 def bind_socket(server: grpc.aio.Server, path: Path, link: Path) -> None:
     """Listen at `path`, and let `link` lead there. The journal's lock is held: what is there is a dead daemon's."""
+    # Nobody else's from the first moment on, by its directory: a umask is the whole process's, and what is started in
+    # that moment, as containerd is, would make its directories with it.
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.chmod(0o700)
     path.unlink(missing_ok=True)
-    before = os.umask(0o177)
-    try:
-        server.add_insecure_port(f"unix:{path}")
-    finally:
-        os.umask(before)
+    server.add_insecure_port(f"unix:{path}")
+    path.chmod(0o600)
     if link.is_symlink() and link.readlink() == path:
         return
     scratch = link.with_name(f".{link.name}.{os.getpid()}")

@@ -627,6 +627,15 @@ class EmergencyRecovered(Event, frozen=True, omit_defaults=True, tag="emergency.
     at: int = 0
 
 
+class MachineHalted(Event, frozen=True, omit_defaults=True, tag="machine.halted"):
+    """Everything that ran was ended on an operator's word (`--halt`), as if the machine had been switched off.
+
+    `at`: when, in wall nanoseconds.
+    """
+
+    at: int = 0
+
+
 class JournalExcised(Event, frozen=True, omit_defaults=True, tag="journal.excised"):
     """The bodies of these entries were removed for ever; their headers still prove the rest."""
 
@@ -700,6 +709,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     DaemonStarted,
     DaemonStopped,
     EmergencyRecovered,
+    MachineHalted,
     JournalExcised,
     JournalCheckpointed,
 )

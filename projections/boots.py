@@ -1,9 +1,13 @@
-"""Lives of the daemon and boots of the machine. A new boot id means that power was lost on every run."""
+"""Lives of the daemon and boots of the machine.
+
+A new boot id means that power was lost on every run, a halt that each was ended on an operator's word: neither is an
+end of its own, which a restart policy would count.
+"""
 
 from msgspec.structs import replace
 
 from journal.entry import Header
-from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised
+from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised, MachineHalted
 from projections import network, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
@@ -16,17 +20,7 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
     again before may start at once, but does not begin its back-off anew.
     """
     if machine.boot is not None and machine.boot.boot != header.boot:
-        for name, workload in machine.workloads.items():
-            run = workload.run
-            if run is not None and run.phase in LIVE:
-                again = workload.spec.restart.mode != "never"
-                run = replace(run, phase=RunPhase.LOST, pid=0, reason="power-lost", finished_at=header.at, again=again)
-            streak = workload.streak if event.keeps_streaks else 0
-            # What cannot start as it was declared still cannot; all other trouble was that boot's.
-            trouble = workload.trouble if workload.trouble is not None and workload.trouble.permanent else None
-            machine.workloads[name] = replace(workload, run=run, streak=streak, trouble=trouble, **NOW)
-        network.power_lost(machine, header)
-        volumes.power_lost(machine)
+        _switched_off(machine, header, "power-lost", event.keeps_streaks)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
         machine.claimable_since = Deadline(header.boot, header.mono)
     machine.boots += 1
@@ -38,6 +32,25 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
         started_at=header.at,
         seq=header.seq,
     )
+
+
+def _switched_off(machine: Machine, header: Header, reason: str, keeps_streaks: bool) -> None:
+    for name, workload in machine.workloads.items():
+        run = workload.run
+        if run is not None and run.phase in LIVE:
+            again = workload.spec.restart.mode != "never"
+            run = replace(run, phase=RunPhase.LOST, pid=0, reason=reason, finished_at=header.at, again=again)
+        streak = workload.streak if keeps_streaks else 0
+        # What cannot start as it was declared still cannot; all other trouble was that boot's.
+        trouble = workload.trouble if workload.trouble is not None and workload.trouble.permanent else None
+        machine.workloads[name] = replace(workload, run=run, streak=streak, trouble=trouble, **NOW)
+    network.power_lost(machine, header)
+    volumes.power_lost(machine)
+
+
+def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> None:
+    """Read in at the next start, before anything is looked at."""
+    _switched_off(machine, header, "halted", keeps_streaks=True)
 
 
 def daemon_stopped(machine: Machine, header: Header, event: DaemonStopped) -> None:
@@ -60,5 +73,6 @@ HANDLERS: Handlers = {
     DaemonStarted: daemon_started,
     DaemonStopped: daemon_stopped,
     JournalExcised: journal_excised,
+    MachineHalted: machine_halted,
     JournalCheckpointed: journal_checkpointed,
 }

@@ -24,6 +24,7 @@ from journal.events import (
     ImageRemoved,
     JournalCheckpointed,
     JournalExcised,
+    MachineHalted,
     NetworkAttached,
     NetworkDetached,
     NetworkDrifted,
@@ -204,6 +205,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"capsuled stopped ({event.reason}); workloads run on"
         case EmergencyRecovered():
             return f"emergency {event.action} of {event.name}, taken while the journal could not write"
+        case MachineHalted():
+            return "everything that ran was ended (--halt); what is wanted stays as it is"
         case JournalExcised():
             return f"the content of {len(event.seqs)} entries was removed: {event.reason}"
         case JournalCheckpointed():

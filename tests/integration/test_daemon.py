@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -131,3 +132,23 @@ def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
     capsule.good("wait", "again")
     assert capsule.status("again")["run"] == 2
     assert capsule.status("stopped")["phase"] == "WORKLOAD_PHASE_STOPPED"
+
+
+def test_halts_are_no_ends_that_a_restart_policy_counts(capsule: Daemon) -> None:
+    capsule.apply(manifest("patient", SERVE, restart="on-failure:1"), "--wait")
+    for halts in range(1, 4):
+        capsule.stop()
+        subprocess.run(
+            [Path(sys.executable).parent / "capsuled", "--state", capsule.state, "--halt"],
+            env=capsule.environment, capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+        capsule.start()
+        capsule.good("wait", "patient")
+        shown = capsule.status("patient")
+        assert (shown["run"], shown.get("endsInARow", 0)) == (halts + 1, 0)
+    assert "machine.halted" in capsule.good("history", "--type", "machine.halted")
+
+
+def test_the_socket_is_nobody_elses_from_its_first_moment_on(capsule: Daemon) -> None:
+    path = (capsule.state / "capsule.sock").resolve()
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)] == [0o600, 0o700]
