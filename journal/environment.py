@@ -146,10 +146,10 @@ class Environment:
     def make_room(self, ahead_bytes: int) -> None:
         """Grow the map, so that `ahead_bytes` more fit. Writer's thread only, between transactions."""
         info = self.lmdb.info()
-        size = int(info["map_size"])
-        if (int(info["last_pgno"]) + 1) * PAGE_BYTES + ahead_bytes > size:
+        size, need = int(info["map_size"]), (int(info["last_pgno"]) + 1) * PAGE_BYTES + ahead_bytes
+        if need > size:
             with self.map_guard:
-                self.lmdb.set_mapsize(size * 2)
+                self.lmdb.set_mapsize(max(size * 2, _round_up(need, FIRST_MAP_BYTES)))
 
     def close(self) -> None:
         """Close the environment and give the directory free. A reader on another thread ends its transaction first;

@@ -10,6 +10,7 @@ from journal.entry import unpack
 from journal.environment import Environment
 from journal.reader import CURSOR_KEY, Reader, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
+from journal.space import COMMIT_BYTES
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
@@ -57,8 +58,13 @@ class Follower:
         self._cursor = upto
         return True
 
-    def save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, encoded: bytes) -> None:
+    def save_snapshot(self, fold_version: int, seq: int, encoded: bytes) -> None:
         """Keep the newest few snapshots of this fold version; those of other versions go. Entry `seq` is written."""
+        self._env.make_room(2 * len(encoded) + COMMIT_BYTES)
+        with self._env.lmdb.begin(write=True) as txn:
+            self._put_snapshot(txn, fold_version, seq, encoded)
+
+    def _put_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, encoded: bytes) -> None:
         database = self._env.db["snapshots"]
         prefix, place = fold_version.to_bytes(4, "big"), seq.to_bytes(8, "big")
         stands_on = txn.get(place, db=self._env.db["facts"])

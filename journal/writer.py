@@ -3,11 +3,13 @@
     append (loop): number, link ─▶ queue ─▶ thread: one LMDB transaction, one sync ─▶ callback on the loop ─▶ waiters
 
 Whoever waited while a commit ran shares the next one. Entries alone stand in the acknowledging transaction: indexes and
-snapshots are the follower's, on its own cursor. A commit that fails is never retried: every waiter gets JournalFailed
-and `failed` is set, upon which the daemon ends; nothing after the failure was ever shown.
+snapshots are the follower's, in transactions of its own, and a snapshot that cannot be kept is a cache less. A commit
+that fails is never retried: every waiter gets JournalFailed and `failed` is set, upon which the daemon ends; nothing
+after the failure was ever shown.
 """
 
 import asyncio
+import logging
 import os
 import select
 import sys
@@ -48,7 +50,7 @@ _FAILED = (
     "the disk is mended and capsuled started again. What runs goes on"
 )
 
-_Job = Callable[[lmdb.Transaction], None]
+log = logging.getLogger(__name__)
 
 
 class _Group(NamedTuple):
@@ -60,21 +62,47 @@ class _Group(NamedTuple):
     head: bytes
 
 
+class _Reads(NamedTuple):
+    """A batch of the audit stream, and its size."""
+
+    batch: Batch
+    size: int
+
+
+class _Snapshot(NamedTuple):
+    """A state to keep, as of entry `seq`."""
+
+    fold_version: int
+    seq: int
+    encoded: Callable[[], bytes]
+
+
 class _Turn(NamedTuple):
-    """What one transaction takes from the queue; `closes`: nothing comes behind it."""
+    """What is taken from the queue at once: entries for one transaction, and snapshots to keep behind it; `closes`:
+    nothing comes after."""
 
     groups: list[_Group]
-    jobs: list[_Job]
-    size: int
+    reads: list[_Reads]
+    snapshots: list[_Snapshot]
     closes: bool
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not self.groups and not self.jobs
+        return not (self.groups or self.reads or self.snapshots)
+
+    @property
+    def facts_bytes(self) -> int:
+        """What was claimed for its entries."""
+        return sum(group.size for group in self.groups)
+
+    @property
+    def size(self) -> int:
+        """What its transaction writes, pages that are copied for it left out."""
+        return self.facts_bytes + sum(reads.size for reads in self.reads)
 
 
-_NOTHING = _Turn([], [], 0, closes=False)
+_NOTHING = _Turn([], [], [], closes=False)
 
 
 class _Commit(NamedTuple):
@@ -102,8 +130,10 @@ class Journal:
         self._follower = Follower(environment, self.reader)
         self.seq = self.durable_seq = self._written = self._facts.seq
         self.failed: asyncio.Future[None] = self._loop.create_future()
+        self._unsettled: _Group | None = None
+        """The last that was told of, while the head file does not name it yet. The writer's thread's own."""
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._queue: deque[_Group | _Job | None] = deque()
+        self._queue: deque[_Group | _Reads | _Snapshot | None] = deque()
         self._outcomes: deque[_Commit | BaseException] = deque()
         self._work = os.eventfd(0, os.EFD_CLOEXEC)
         self._news = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -157,7 +187,7 @@ class Journal:
         self._hand_over(_Group(batch, size, self._facts.seq, self._facts.prev))
         return batch.entries
 
-    def _hand_over(self, item: "_Group | _Job | None") -> None:
+    def _hand_over(self, item: _Group | _Reads | _Snapshot | None) -> None:
         self._queue.append(item)
         os.eventfd_write(self._work, 1)
 
@@ -207,16 +237,16 @@ class Journal:
             return
         drafts, self._audit_drafts = self._audit_drafts, []
         bodies = bodies_of(drafts)
+        size = _size_of(bodies)
         try:
-            self._claim(_size_of(bodies), reserved=False)
+            self._claim(size, reserved=False)
         except JournalFull:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
-        batch = self._audit.link(drafts, bodies, self._stamp())
-        self._hand_over(lambda txn: self._write_audit(txn, batch))
+        self._hand_over(_Reads(self._audit.link(drafts, bodies, self._stamp()), size))
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """Keep a snapshot of the fold up to `seq`, encoded on the writer's thread. A cache: dropped when in need."""
-        self._hand_over(lambda txn: self._save_snapshot(txn, fold_version, seq, encoded()))
+        self._hand_over(_Snapshot(fold_version, seq, encoded))
 
     async def close(self) -> None:
         """Make durable what is queued, bring indexes up to date, and give the directory free."""
@@ -287,11 +317,10 @@ class Journal:
                     # then works beside the disk, instead of the disk waiting for them.
                     self._commit(turn, done)
                     self._catch_up(done)
-                    done = turn
+                    done = self._kept_behind(turn) if turn.snapshots else turn
                 turn = self._take()
             self._commit(turn, done)
-            self._announce(turn)
-            self._settle(turn)
+            self._kept_behind(turn)
             while self._follower.advance(self._facts.seq):
                 pass
         except BaseException as error:  # the loop must learn of whatever ended this thread
@@ -300,18 +329,23 @@ class Journal:
     def _take(self) -> _Turn:
         """What is queued, as much of it as one transaction may write."""
         groups: list[_Group] = []
-        jobs: list[_Job] = []
+        reads: list[_Reads] = []
+        snapshots: list[_Snapshot] = []
         size, closes = 0, False
         while self._queue and size <= COMMIT_BYTES // 2:
             item = self._queue.popleft()
-            if item is None:
-                closes = True
-            elif isinstance(item, _Group):
-                groups.append(item)
-                size += item.size
-            else:
-                jobs.append(item)
-        return _Turn(groups, jobs, size, closes)
+            match item:
+                case None:
+                    closes = True
+                case _Snapshot():
+                    snapshots.append(item)
+                case _Reads():
+                    reads.append(item)
+                    size += item.size
+                case _Group():
+                    groups.append(item)
+                    size += item.size
+        return _Turn(groups, reads, snapshots, closes)
 
     def _rest(self) -> None:
         """Sleep until something is queued. Indexes are brought up to date in a lull, not in the middle of a burst."""
@@ -334,8 +368,8 @@ class Journal:
                     self._put(txn, [group.batch for group in turn.groups])
             finally:
                 self._announce(before)
-            for job in turn.jobs:
-                job(txn)
+            for reads in turn.reads:
+                self._put_reads(txn, reads.batch)
 
     def _put(self, txn: lmdb.Transaction, batches: list[Batch]) -> None:
         pairs = chain.from_iterable(zip(batch.keys, batch.values, strict=True) for batch in batches)
@@ -346,13 +380,14 @@ class Journal:
     def _announce(self, turn: _Turn) -> None:
         """Tell the loop what is durable."""
         if turn.groups:
-            self._written = turn.groups[-1].seq
-            self._tell(_Commit(self._written, self._env.used_bytes, turn.size))
+            self._unsettled = turn.groups[-1]
+            self._written = self._unsettled.seq
+            self._tell(_Commit(self._written, self._env.used_bytes, turn.facts_bytes))
 
     def _settle(self, turn: _Turn) -> None:
         """What may be late, in a lull: the head file."""
-        if turn.groups:
-            last = turn.groups[-1]
+        last, self._unsettled = self._unsettled, None
+        if last is not None:
             self._head_file.write(Head(last.seq, last.head))
         self._catch_up(turn)
 
@@ -361,11 +396,23 @@ class Journal:
         while turn.groups and self._follower.far_behind(turn.groups[-1].seq):
             self._follower.advance(turn.groups[-1].seq)
 
-    def _save_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, content: bytes) -> None:
-        if self._space.extend(self._env.used_bytes + 2 * len(content)):
-            self._follower.save_snapshot(txn, fold_version, seq, content)
+    def _kept_behind(self, turn: _Turn) -> _Turn:
+        """Keep the snapshots of a turn that is on the disk, and was told of first: nobody waits for a cache."""
+        self._announce(turn)
+        self._settle(turn)
+        for snapshot in turn.snapshots:
+            try:
+                self._keep(snapshot)
+            except Exception:  # whatever it is, the entries stand, and the next start folds a few more of them
+                log.exception("the snapshot at entry %d could not be kept", snapshot.seq)
+        return _NOTHING
 
-    def _write_audit(self, txn: lmdb.Transaction, batch: Batch) -> None:
+    def _keep(self, snapshot: _Snapshot) -> None:
+        content = snapshot.encoded()
+        if self._space.extend(self._env.used_bytes + 2 * len(content)):
+            self._follower.save_snapshot(snapshot.fold_version, snapshot.seq, content)
+
+    def _put_reads(self, txn: lmdb.Transaction, batch: Batch) -> None:
         database = self._env.db["audit"]
         for key, value in zip(batch.keys, batch.values, strict=True):
             txn.put(key, value, append=True, db=database)

@@ -1,10 +1,14 @@
 """The writer, by what can be read afterwards: entries as they were drafted, chained by bytes that any reader can prove."""
 
 import asyncio
+import os
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import lmdb
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -14,6 +18,7 @@ from journal.entry import LOCAL, SYSTEM, Actor, Header, encode_header
 from journal.environment import Environment
 from journal.errors import JournalFailed, JournalFull
 from journal.events import CallRead, Event, WorkloadStopRequested
+from journal.head import Head, read_head
 from journal.reader import Reader
 from journal.sequencer import THIS_BATCH, Draft
 from journal.snapshot import Snapshot
@@ -202,3 +207,74 @@ def test_the_newest_few_snapshots_of_the_newest_fold_are_kept(tmp_path: Path) ->
     newest, last = reader.snapshot(2), reader.last()
     assert last is not None and newest == Snapshot(50, last.hash, b"at 50") and reader.snapshot(1) is None
     reader.close()
+
+
+def test_what_is_larger_than_the_map_gets_room_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journal.environment.FIRST_MAP_BYTES", 4 << 20)
+    content = os.urandom(11 << 20)
+
+    async def work(journal: Journal) -> None:
+        for _ in range(25_000):
+            journal.note(Draft(CallRead("Test.Get", "web" * 40), LOCAL))
+        journal._flush_audit()
+        journal.append([Draft(STOP, LOCAL)])
+        journal.save_snapshot(1, 1, lambda: content)
+        journal.append([Draft(STOP, LOCAL)])
+        await journal.durable(2)
+
+    reader = written(tmp_path / "journal", work)
+    kept = reader.snapshot(1)
+    assert kept is not None and kept.content == content and reader.count("audit") == 25_000
+    reader.close()
+
+
+def test_a_snapshot_that_cannot_be_kept_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unfit() -> bytes:
+        raise lmdb.MapFullError("mdb_put")
+
+    async def work(journal: Journal) -> None:
+        journal.append([Draft(STOP, LOCAL)])
+        journal.save_snapshot(1, 1, unfit)
+        journal.append([Draft(STOP, LOCAL)])
+        await journal.durable(2)
+        assert not journal.failed.done()
+
+    reader = written(tmp_path / "journal", work)
+    assert (seqs(reader.entries()), reader.snapshots()) == ([1, 2], ())
+    assert "the snapshot at entry 1 could not be kept" in caplog.text
+    reader.close()
+
+
+@pytest.mark.parametrize("last", ["nothing", "reads", "snapshot"])
+def test_the_head_file_names_the_last_entry_after_a_close(tmp_path: Path, last: str) -> None:
+    class Slow(Environment):
+        """A commit lasts until something is queued behind it."""
+
+        journal: Journal | None = None
+        begun = threading.Event()
+
+        def make_room(self, ahead_bytes: int) -> None:
+            self.begun.set()
+            while self.journal is not None and not self.journal._queue:
+                time.sleep(0.001)
+            self.journal = None
+            super().make_room(ahead_bytes)
+
+    async def main() -> Head:
+        environment = Slow(tmp_path / "journal")
+        journal = Journal(environment, HandClock())
+        environment.journal = journal
+        journal.append([Draft(STOP, LOCAL)])
+        await asyncio.to_thread(environment.begun.wait)
+        if last == "reads":
+            journal.note(Draft(CallRead("Test.Get"), LOCAL))
+        if last == "snapshot":
+            journal.save_snapshot(1, 1, lambda: b"state")
+        head = journal.head
+        await journal.close()
+        return head
+
+    head = asyncio.run(main())
+    assert (head.seq, read_head(tmp_path / "journal" / "head")) == (1, head)
