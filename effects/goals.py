@@ -189,6 +189,11 @@ def run_of(effect: Effect) -> int:
     return effect.run if isinstance(effect, StartRun | StopRun | CleanRun) else 0
 
 
+def snapshot_of(effect: Effect) -> int:
+    """The uid of the snapshot that the effect takes, removes or brings back; 0 if it is about none."""
+    return effect.snapshot if isinstance(effect, TakeSnapshot | RemoveSnapshot | RestoreVolume) else 0
+
+
 def detail_of(effect: Effect) -> str:
     """What the effect would do, in words for an operator."""
     match effect:

@@ -9,8 +9,18 @@ import asyncio
 import logging
 
 from effects.actions import VOLUME, Actions
-from effects.errors import DriverError, NoSpace, VolumeTooLarge
-from effects.goals import Effect, EnsureImage, EnsureVolume, StartRun, TakeSnapshot, kind_of, run_of
+from effects.errors import DriverError, NoSpace, SnapshotMissing, VolumeTooLarge
+from effects.goals import (
+    Effect,
+    EnsureImage,
+    EnsureVolume,
+    RestoreVolume,
+    StartRun,
+    TakeSnapshot,
+    kind_of,
+    run_of,
+    snapshot_of,
+)
 from effects.planner import plan_object
 from effects.recorder import Recorder
 from journal.clock import Clock
@@ -201,6 +211,8 @@ class Runner:
                 attempt=goal.attempt,
                 retry_delay_ms=0 if final else retry_delay_ms(goal.attempt),
                 permanent=final,
+                snapshot=snapshot_of(goal),
+                size_bytes=goal.size_bytes if isinstance(goal, EnsureVolume) else 0,
             )
             recorder.record((failed,), cause=started, reserved=True)
         finally:
@@ -209,9 +221,11 @@ class Runner:
 
 
 def _is_final(goal: Effect, error: DriverError) -> bool:
-    """Whether the goal is given up. A snapshot or a growth without room is: the volume is used as it was."""
+    """Whether the goal is given up. A snapshot, a restore or a growth without room is: the volume is used as it was."""
     if isinstance(goal, TakeSnapshot):
         return isinstance(error, NoSpace)
+    if isinstance(goal, RestoreVolume):
+        return isinstance(error, NoSpace | SnapshotMissing)
     if isinstance(goal, EnsureVolume):
         return isinstance(error, VolumeTooLarge) or (goal.made_bytes > 0 and isinstance(error, NoSpace))
     return error.permanent and isinstance(goal, _BEGINS)

@@ -20,7 +20,7 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
     """The volume's next goal. What needs it unmounted waits for its holder's lane."""
     if volume.lost and not volume.deleting:
         return None  # its data may be found again: nothing is made in its place
-    attempt = 1 if volume.trouble is None else volume.trouble.attempt + 1
+    attempt = 1 if volume.trouble is None or volume.trouble.permanent else volume.trouble.attempt + 1
     name, uid, hold = volume.name, volume.uid, volume.hold
     if volume.deleting:
         return None if volume.holder else RemoveVolume(name, uid, hold, attempt)

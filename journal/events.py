@@ -255,7 +255,8 @@ class EffectAbandoned(Event, frozen=True, omit_defaults=True, tag="effect.abando
 
 
 class EffectFailed(Event, frozen=True, omit_defaults=True, tag="effect.failed"):
-    """The goal was not reached. `permanent`: another try without a change would fail the same way."""
+    """The goal was not reached. `permanent`: another try without a change would fail the same way. Of a volume's goals,
+    `snapshot` and `size_bytes` say what was wanted, where the goal is about one: others may be wanted by now."""
 
     effect: str
     name: str
@@ -266,6 +267,8 @@ class EffectFailed(Event, frozen=True, omit_defaults=True, tag="effect.failed"):
     attempt: int = 1
     retry_delay_ms: int = 0
     permanent: bool = False
+    snapshot: int = 0
+    size_bytes: int = 0
 
 
 class WorkloadStarted(Event, frozen=True, omit_defaults=True, tag="workload.started"):

@@ -51,7 +51,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The last failure of the effect that is due, until it succeeds or the desired state changes."""
+    """The last failure of the effect that is due, until it succeeds or the desired state changes. What it was about, of
+    a volume: a `snapshot`, or a size."""
 
     effect: str
     reason: str
@@ -60,6 +61,8 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     attempt: int
     retry_delay_ms: int = 0
     permanent: bool = False
+    snapshot: int = 0
+    size_bytes: int = 0
 
 
 class Revision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

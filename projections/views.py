@@ -134,6 +134,7 @@ _MORE_2: Fields = {
         "ulimits",
         "host_binds",
     ),
+    "Trouble": ("snapshot", "size_bytes"),
     "Operator": ("kid", "public_key", "name", "role", "added_by", "added_at", "seq"),
     "Image": ("pulled",),
     "Registry": ("host", "seq", "at", "username", "secret", "ca", "plain_http"),

@@ -92,17 +92,16 @@ def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:
     if bad is not None:
         return bad
     # What it has counts, not what was asked for: a growth that does not come about can be taken back.
-    has = volume.made_bytes or volume.size_bytes
-    if size_bytes < has:
+    if size_bytes < volume.made_bytes:
         return wrong_phase(
             "VOLUME_SHRINK",
-            f"volume {volume.name} has {has >> 20} MiB and cannot shrink: make a smaller one and copy",
+            f"volume {volume.name} has {volume.made_bytes >> 20} MiB and cannot shrink: make a smaller one and copy",
             "size",
         )
     if size_bytes == volume.size_bytes:
         return ()
     users = running_users_of(machine, volume.name)
-    if users and size_bytes > volume.size_bytes:
+    if users and volume.made_bytes and size_bytes > volume.size_bytes:
         return wrong_phase(
             "VOLUME_IN_USE",
             f"volume {volume.name} is used by {', '.join(users)}: stop it, resize, then start it again",
@@ -151,7 +150,14 @@ def _drop(volume: Volume, label: str) -> Verdict:
         return ()
     if found.uid == volume.restoring:
         return wrong_phase("RESTORING", f"volume {volume.name} is being restored from {label}", "snapshot")
+    if volume.restoring and found is _safety(volume):
+        return wrong_phase("RESTORING", f"{label} keeps what volume {volume.name} has until it is restored", "snapshot")
     return (SnapshotDeleteRequested(volume.name, volume.uid, found.uid),)
+
+
+def _safety(volume: Volume) -> Snapshot | None:
+    """What was kept, or is to be kept, before the last restore."""
+    return next((one for one in reversed(volume.snapshots) if one.safety), None)
 
 
 def _restore(volume: Volume, call: RestoreVolume) -> Verdict:

@@ -144,10 +144,11 @@ def _take_from_users(machine: Machine, name: str) -> None:
 
 
 def made(machine: Machine, header: Header, event: VolumeMade) -> None:
-    """It is there."""
+    """It is there. A growth that ended after it was taken back has come about: nothing shrinks."""
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
-        machine.volumes[event.name] = replace(volume, made_bytes=event.size_bytes, lost=False)
+        size_bytes = max(volume.size_bytes, event.size_bytes)
+        machine.volumes[event.name] = replace(volume, size_bytes=size_bytes, made_bytes=event.size_bytes, lost=False)
 
 
 def mounted(machine: Machine, header: Header, event: VolumeMounted) -> None:
@@ -193,10 +194,7 @@ def snapshot_requested(machine: Machine, header: Header, event: SnapshotRequeste
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
         fresh = Snapshot(header.seq, event.label, header.at, safety=event.safety)
-        volume = replace(volume, snapshots=(*volume.snapshots, fresh))
-        if volume.trouble is not None and volume.trouble.permanent:
-            volume = replace(volume, trouble=None, hold=None)
-        machine.volumes[event.name] = volume
+        machine.volumes[event.name] = replace(volume, snapshots=(*volume.snapshots, fresh))
 
 
 def _change(machine: Machine, name: str, uid: int, snapshot: int, **changes: object) -> None:
@@ -254,23 +252,46 @@ def done(machine: Machine, event: EffectDone) -> None:
 
 
 def failed(machine: Machine, event: EffectFailed, trouble: Trouble, hold: Deadline | None) -> None:
-    """An effect on a volume was not reached: hold the next try back.
+    """An effect on a volume was not reached: hold the next try back. What is not wanted any more holds up nothing.
 
-    A growth that is given up is not wanted any more. Nor is a snapshot, and with the one that was to be kept before a
-    restore goes the restore: what was stopped for it runs again, on what it had.
+    A growth that is given up is not wanted any more. Nor is a snapshot or a restore, and with the snapshot that was to
+    be kept before a restore goes the restore: what was stopped for it runs again, on what it had.
     """
     volume = _mine(machine, event.name, event.uid)
-    if volume is None:
+    if volume is None or not _is_wanted(volume, event):
         return
     volume = replace(volume, hold=hold, trouble=trouble)
-    if event.permanent and event.effect == "EnsureVolume" and volume.made_bytes:
-        volume = replace(volume, size_bytes=volume.made_bytes)
-    if event.permanent and event.effect == "TakeSnapshot":
-        given_up = due_snapshot(volume)
-        if given_up is not None:
-            kept = tuple(one for one in volume.snapshots if one is not given_up)
-            volume = replace(volume, snapshots=kept, restoring=0 if given_up.safety else volume.restoring)
+    if event.permanent:
+        volume = _without(volume, event)
     machine.volumes[event.name] = volume
+
+
+def _is_wanted(volume: Volume, event: EffectFailed) -> bool:
+    """Whether what failed is still to be done."""
+    match event.effect:
+        case "EnsureVolume":
+            return event.size_bytes == volume.size_bytes
+        case "TakeSnapshot":
+            return any(one.uid == event.snapshot and not (one.taken or one.leaving) for one in volume.snapshots)
+        case "RestoreVolume":
+            return event.snapshot == volume.restoring
+        case _:
+            return True
+
+
+def _without(volume: Volume, event: EffectFailed) -> Volume:
+    """The volume as it is wanted now that this is given up."""
+    match event.effect:
+        case "EnsureVolume" if volume.made_bytes:
+            return replace(volume, size_bytes=volume.made_bytes)
+        case "TakeSnapshot":
+            (given_up,) = (one for one in volume.snapshots if one.uid == event.snapshot)
+            kept = tuple(one for one in volume.snapshots if one is not given_up)
+            return replace(volume, snapshots=kept, restoring=0 if given_up.safety else volume.restoring)
+        case "RestoreVolume":
+            return replace(volume, restoring=0)
+        case _:
+            return volume
 
 
 def power_lost(machine: Machine) -> None:

@@ -241,6 +241,8 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
         attempt=event.attempt,
         retry_delay_ms=event.retry_delay_ms,
         permanent=event.permanent,
+        snapshot=event.snapshot,
+        size_bytes=event.size_bytes,
     )
     workload = _mine(machine, event.name, event.uid)
     if workload is None:

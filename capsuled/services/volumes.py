@@ -27,6 +27,9 @@ LONG_WAIT_S = 900.0
 """Copies of large volumes take their time where the storage cannot share blocks."""
 
 GOES_ON = "It is tried again by itself"
+UNCHANGED = "Nothing was changed"
+NOT_MADE = "It is not tried again until another size is asked for"
+NOTHING_LEFT = "Nothing is left of it"
 
 Seen = dict[tuple[str, int], SeenVolume]
 
@@ -35,6 +38,7 @@ _TROUBLE_CODES = {
     "VOLUME_DAMAGED": "DATA_LOSS",
     "VOLUME_BUSY": "FAILED_PRECONDITION",
     "VOLUME_TOO_LARGE": "RESOURCE_EXHAUSTED",
+    "SNAPSHOT_MISSING": "DATA_LOSS",
 }
 
 
@@ -48,19 +52,32 @@ class _Volumes:
         self._driver = driver
 
     async def _until(
-        self, name: str, uid: int, done: Callable[[Volume], bool], seconds: float, what_next: str = GOES_ON
+        self,
+        name: str,
+        uid: int,
+        done: Callable[[Volume], bool],
+        seconds: float,
+        *,
+        given_up: Callable[[Volume, Trouble], str] = lambda volume, trouble: "",
+        what_next: str = GOES_ON,
     ) -> Volume | None:
         """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
-        `what_next`."""
+        `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
+        get stands in nobody's way."""
         try:
             async with asyncio.timeout(seconds):
                 async for machine in self._engine.changes():
                     volume = machine.volumes.get(name)
                     mine = volume if volume is not None and volume.uid == uid else None
-                    if mine is None or done(mine):
+                    if mine is None:
+                        return None
+                    trouble = mine.trouble
+                    if trouble is not None and trouble.permanent and (so_now := given_up(mine, trouble)):
+                        _refuse_for(trouble, so_now)
+                    if done(mine):
                         return mine
-                    if mine.trouble is not None:
-                        _refuse_for(mine.trouble, what_next)
+                    if trouble is not None and not trouble.permanent:
+                        _refuse_for(trouble, what_next)
         except TimeoutError:
             refuse(
                 "DEADLINE_EXCEEDED",
@@ -93,7 +110,7 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         caller = caller_of(context, "VolumeService.Create", request)
         answer = await self._answers.call(intents.CreateVolume(request.name, size_bytes), caller)
         try:
-            return await self._made(answer, request, "Nothing is left of it")
+            return await self._made(answer, request, NOTHING_LEFT, NOTHING_LEFT)
         except Refused:
             if not answer.repeated:
                 self._withdraw(answer.machine.volumes[request.name], answer.seq)
@@ -108,13 +125,18 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         if not users_of(machine, volume.name):
             self._engine.record((VolumeDeleteRequested(volume.name, volume.uid),), cause=cause, actor=SYSTEM)
 
-    async def _made(self, answer: Answer, request: Any, what_next: str = GOES_ON) -> pb.Volume:
+    async def _made(self, answer: Answer, request: Any, what_next: str = GOES_ON, unmade: str = NOT_MADE) -> pb.Volume:
         asked = answer.machine.volumes[request.name]
-        made = await self._until(request.name, asked.uid, _is_made, WAIT_S, what_next)
+
+        def given_up(now: Volume, trouble: Trouble) -> str:
+            mine = (trouble.effect, trouble.size_bytes) == ("EnsureVolume", asked.size_bytes)
+            if not mine or now.desired_seq != asked.desired_seq:
+                return ""
+            return UNCHANGED if now.made_bytes else unmade
+
+        made = await self._until(request.name, asked.uid, _is_made, WAIT_S, given_up=given_up, what_next=what_next)
         if answer.repeated:
             made = replace(asked, made_bytes=asked.size_bytes)
-        else:
-            _refuse_given_up(made)
         if made is None:
             _refuse_gone(request.name)
         return await self._message(answer.machine, made, await self._seen())
@@ -162,14 +184,22 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
         caller = caller_of(context, "SnapshotService.Take", request)
         answer = await self._answers.call(intents.TakeSnapshot(request.volume, request.name or _label("snap")), caller)
         volume, uid = answer.machine.volumes[request.volume], _asked(answer)
-        now = await self._until(request.volume, volume.uid, lambda one: _has_taken(one, uid), LONG_WAIT_S)
-        _refuse_given_up(now)
+        now = await self._until(
+            request.volume,
+            volume.uid,
+            lambda one: _has_taken(one, uid),
+            LONG_WAIT_S,
+            given_up=lambda _, trouble: UNCHANGED if _is_of(trouble, "TakeSnapshot", uid) else "",
+        )
         taken = _snapshot_of(now, uid)
         if taken is None and answer.repeated:
             asked = _snapshot_of(volume, uid)
             taken = None if asked is None else replace(asked, taken=True)
         if taken is None:
-            message = f"the snapshot was deleted from volume {request.volume} while this call waited for it"
+            message = (
+                f"the snapshot was deleted from volume {request.volume}, or had no room, while this call waited "
+                f"for it: `capsulectl history {request.volume}` says which"
+            )
             refuse("ABORTED", "DELETED", message, "name")
         return snapshot_message(volume, taken, (await self._seen()).get((volume.name, volume.uid)))
 
@@ -193,11 +223,18 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
         intent = intents.RestoreVolume(request.volume, request.name, _label("before-restore"))
         answer = await self._answers.call(intent, caller)
         machine, volume = answer.machine, answer.machine.volumes[request.volume]
-        now = await self._until(request.volume, volume.uid, lambda one: not one.restoring, LONG_WAIT_S)
-        _refuse_given_up(now)
+        safety = _snapshot_of(volume, _asked(answer))
+
+        def given_up(now: Volume, trouble: Trouble) -> str:
+            kept = safety is not None and _is_of(trouble, "TakeSnapshot", safety.uid)
+            mine = now.desired_seq == volume.desired_seq and _is_of(trouble, "RestoreVolume", volume.restoring)
+            return UNCHANGED if kept or mine else ""
+
+        now = await self._until(
+            request.volume, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, given_up=given_up
+        )
         if (now is None or now.deleting) and not answer.repeated:
             _refuse_gone(request.volume)
-        safety = _snapshot_of(volume, _asked(answer))
         return pb.SnapshotRestoreResponse(
             safety="" if safety is None else safety.label,
             restarted=[name for name in users_of(machine, volume.name) if machine.workloads[name].desired == "running"],
@@ -227,10 +264,8 @@ def _refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
     refuse(code, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
 
 
-def _refuse_given_up(volume: Volume | None) -> None:
-    """A snapshot for which there was no room, or the restore that it was to be kept for."""
-    if volume is not None and volume.trouble is not None and volume.trouble.permanent:
-        _refuse_for(volume.trouble, "Nothing was changed")
+def _is_of(trouble: Trouble, effect: str, snapshot: int) -> bool:
+    return (trouble.effect, trouble.snapshot) == (effect, snapshot)
 
 
 def _is_made(volume: Volume) -> bool:

@@ -155,10 +155,13 @@ class SparseVolumes:
             return
         if self._is_mounted(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
+        await self._grow(name, image, size_bytes)
+        await self._on_thread(lambda: _settle(image, image))
+
+    async def _grow(self, name: str, image: Path, size_bytes: int) -> None:
         await self._check(name, image)
         await self._on_thread(lambda: _sized(image, size_bytes))
         await self._good("resize2fs", "-f", str(image))
-        await self._on_thread(lambda: _settle(image, image))
 
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
@@ -215,8 +218,15 @@ class SparseVolumes:
             raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
         source, image = self._existing(name, uid, snapshot), self._image(name, uid)
         self._existing(name, uid)
-        await self._on_thread(lambda: _cloned(source, image, self._stop), self._long)
-        await self.grow(name, uid, size_bytes)
+        scratch = scratch_of(image)
+        try:
+            await self._on_thread(lambda: clone(source, scratch, self._stop), self._long)
+            if await self._on_thread(lambda: _filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
+                await self._grow(name, scratch, size_bytes)
+            await self._on_thread(lambda: _settle(scratch, image))
+        except DriverError:
+            scratch.unlink(missing_ok=True)
+            raise
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
         """See the protocol."""
@@ -294,11 +304,6 @@ def _unlink(*paths: Path) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
     sync_directory(paths[0].parent)
-
-
-def _cloned(source: Path, image: Path, stop: threading.Event) -> None:
-    clone(source, scratch_of(image), stop)
-    _settle(scratch_of(image), image)
 
 
 def _frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Event) -> SnapshotMethod:

@@ -144,6 +144,7 @@ class TwinVolumes:
             raise NotDetached(f"volume {name} is in use")
         if snapshot not in volume.snapshots:
             raise SnapshotMissing(f"snapshot {snapshot} of volume {name} is gone")
+        await self._step("clone volume")
         volume.content = volume.snapshots[snapshot]
         await self._step("restored")
 

@@ -456,3 +456,50 @@ def test_a_full_disk_leaves_nothing_half_made() -> None:
                 _tidy(disk)
 
     asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_restore_without_room_leaves_the_volume_as_it_was() -> None:
+    async def inside() -> None:
+        with small_disk("mkfs.ext4", "-q", size_mib=48) as disk:
+            on = _subject(disk)
+            try:
+                await on.driver.make("data", 7, 16 * MIB)
+                path = await on.driver.mount("data", 7)
+                Path(path, "ballast").write_bytes(os.urandom(9 * MIB))
+                on.write(path, 1)
+                await on.driver.snapshot("data", 7, 9)
+                on.write(path, 2)
+                await on.driver.unmount("data", 7)
+                stat = os.statvfs(disk)
+                with (disk / "filler").open("wb") as file:
+                    file.write(bytes(stat.f_bavail * stat.f_frsize - 4 * MIB))
+                for size_bytes in (16 * MIB, 64 * MIB):
+                    with pytest.raises(NoSpace):
+                        await on.driver.restore("data", 7, 9, size_bytes)
+                assert [path for path in (disk / "volumes").iterdir() if path.name.startswith(".")] == []
+                (seen,) = await on.driver.observe()
+                assert seen.size_bytes == 16 * MIB
+                assert on.read(await on.driver.mount("data", 7)) == 2
+            finally:
+                _tidy(disk)
+
+    asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_restore_that_cannot_grow_leaves_the_volume_as_it_was() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 16 * MIB)
+        on.write(await driver.mount("data", 7), 1)
+        await driver.snapshot("data", 7, 9)
+        on.write(driver.path("data", 7), 2)
+        await driver.unmount("data", 7)
+        with pytest.raises(VolumeTooLarge):
+            await driver.restore("data", 7, 9, 1 << 60)
+        (seen,) = await driver.observe()
+        assert seen.size_bytes == 16 * MIB
+        assert on.read(await driver.mount("data", 7)) == 2
+
+    run(sparse, suite)

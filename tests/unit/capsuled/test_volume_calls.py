@@ -13,7 +13,15 @@ from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL
-from journal.events import Event, SnapshotRemoved, SnapshotTaken, VolumeMade, VolumeRemoved, VolumeRestored
+from journal.events import (
+    EffectFailed,
+    Event,
+    SnapshotRemoved,
+    SnapshotTaken,
+    VolumeMade,
+    VolumeRemoved,
+    VolumeRestored,
+)
 from projections.state import Volume
 from tests.unit.capsuled.test_call_ids import House
 
@@ -192,5 +200,73 @@ def test_a_repeated_deletion_does_not_wait_for_a_later_snapshot_of_the_name() ->
         assert [one.label for one in store.data.snapshots] == [name]
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
+
+    run(test)
+
+
+def no_room(store: Storehouse, effect: str, snapshot: int = 0, size_bytes: int = 0) -> None:
+    """A goal is given up."""
+    full = EffectFailed(
+        effect, "data", store.data.uid, "NO_SPACE", "full", permanent=True, snapshot=snapshot, size_bytes=size_bytes
+    )
+    store.happens(full)
+
+
+def test_a_snapshot_that_was_taken_is_not_told_of_the_next_ones_trouble() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        first, second = (
+            store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name=name)) for name in ("a", "b")
+        )
+        await settled()
+        one, other = store.data.snapshots
+        store.happens(SnapshotTaken("data", store.data.uid, one.uid, 16 * MIB, "copy"))
+        no_room(store, "TakeSnapshot", snapshot=other.uid)
+        assert (await asyncio.wait_for(first, 5)).taken
+        with pytest.raises(Refused) as caught:
+            await asyncio.wait_for(second, 5)
+        assert caught.value.refusal.reason == "NO_SPACE"
+
+    run(test)
+
+
+def test_what_was_given_up_stands_in_no_other_calls_way() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        kept = await store.taken()
+        taking = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="b"))
+        await settled()
+        no_room(store, "TakeSnapshot", snapshot=store.data.snapshots[-1].uid)
+        with pytest.raises(Refused):
+            await asyncio.wait_for(taking, 5)
+        same = await store.done(store.volumes.Resize, pb.VolumeResizeRequest(name="data", new_size_mib=16))
+        assert same.size_bytes == 16 * MIB
+        await store.dropped(kept.name)
+
+    run(test)
+
+
+@pytest.mark.parametrize("what", ["safety", "restore", "growth"])
+def test_who_asked_for_what_is_given_up_hears_that_nothing_was_changed(what: str) -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        request = pb.SnapshotRestoreRequest(volume="data", name=(await store.taken()).name)
+        if what == "growth":
+            call = store.begin(store.volumes.Resize, pb.VolumeResizeRequest(name="data", new_size_mib=32))
+            await settled()
+            no_room(store, "EnsureVolume", size_bytes=32 * MIB)
+        else:
+            call = store.begin(store.snapshots.Restore, request)
+            await settled()
+            source, safety = store.data.snapshots
+            if what == "safety":
+                no_room(store, "TakeSnapshot", snapshot=safety.uid)
+            else:
+                store.happens(SnapshotTaken("data", store.data.uid, safety.uid, 16 * MIB, "copy"))
+                no_room(store, "RestoreVolume", snapshot=source.uid)
+        with pytest.raises(Refused) as caught:
+            await asyncio.wait_for(call, 5)
+        assert caught.value.refusal.reason == "NO_SPACE" and "Nothing was changed" in caught.value.refusal.message
+        assert (store.data.restoring, store.data.size_bytes) == (0, 16 * MIB)
 
     run(test)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from effects.goals import (
     CleanRun,
+    Effect,
     EnsureVolume,
     MountVolume,
     RemoveSnapshot,
@@ -18,6 +19,7 @@ from effects.goals import (
     UnmountVolume,
     detail_of,
     kind_of,
+    snapshot_of,
 )
 from effects.planner import plan
 from journal.events import EffectFailed, VolumeLost
@@ -159,11 +161,7 @@ def test_what_failed_on_a_volume_is_tried_again_but_never_at_once(told: Told) ->
         (goal,) = plan(story.machine)
         assert goal.attempt == attempt
         story.begin(goal)
-        story.tell(
-            EffectFailed(
-                kind_of(goal), goal.name, goal.uid, "NO_SPACE", "disk full", attempt=attempt, retry_delay_ms=500
-            )
-        )
+        story.tell(fails(goal, permanent=False))
         (again,) = plan(story.machine)
         assert again.attempt == attempt + 1 and again.not_before is not None
         assert again.not_before.mono_ns == story.mono + 500_000_000
@@ -208,9 +206,26 @@ def test_a_volume_grows_before_a_workload_that_never_let_go_of_it_runs_again() -
 
 
 def give_up(story: Story) -> None:
-    """There is no room for the snapshot that is due."""
-    volume = story.machine.volumes["data"]
-    story.tell(EffectFailed("TakeSnapshot", "data", volume.uid, "NO_SPACE", "the disk is full", permanent=True))
+    """There is no room for the snapshot that is due, or for what is to be brought back."""
+    goal = next(one for one in plan(story.machine) if isinstance(one, TakeSnapshot | RestoreVolume))
+    story.tell(fails(goal))
+
+
+def fails(goal: Effect, reason: str = "NO_SPACE", *, permanent: bool = True) -> EffectFailed:
+    """The runner's word for a goal that was not reached."""
+    size_bytes = goal.size_bytes if isinstance(goal, EnsureVolume) else 0
+    return EffectFailed(
+        kind_of(goal),
+        goal.name,
+        goal.uid,
+        reason,
+        "the disk is full",
+        attempt=goal.attempt,
+        retry_delay_ms=0 if permanent else 500,
+        permanent=permanent,
+        snapshot=snapshot_of(goal),
+        size_bytes=size_bytes,
+    )
 
 
 def test_a_restore_that_has_no_room_for_what_it_would_keep_is_called_off_and_the_workload_runs_again() -> None:
@@ -231,8 +246,8 @@ def test_a_snapshot_without_room_is_not_taken_later_and_holds_up_nothing() -> No
     give_up(story)
     assert plan(story.machine) == ()
     story.call(Take("data", "three"))
-    assert story.machine.volumes["data"].trouble is None
     assert kinds(story) == ["TakeSnapshot"]
+    assert story.machine.volumes["data"].trouble is None
     assert [one.label for one in story.machine.volumes["data"].snapshots] == ["one", "three"]
 
 
@@ -242,8 +257,7 @@ def test_a_growth_without_room_is_given_up_and_the_workload_runs_on_what_there_i
     story.converge()
     story.call(ResizeVolume("data", 128 * MIB))
     story.call(Start("web"))
-    volume = story.machine.volumes["data"]
-    story.tell(EffectFailed("EnsureVolume", "data", volume.uid, "NO_SPACE", "the disk is full", permanent=True))
+    story.tell(fails(plan(story.machine)[0]))
     assert story.machine.volumes["data"].size_bytes == 64 * MIB
     assert kinds(story) == ["MountVolume", "StartRun"]
 
@@ -261,8 +275,64 @@ def test_a_growth_that_does_not_come_about_can_be_taken_back() -> None:
 def test_a_volume_that_can_never_be_made_is_not_tried_again_until_it_is_declared_otherwise() -> None:
     story = Story()
     story.call(Apply((), volumes=(DeclaredVolume("data", 128 * MIB),)))
-    volume = story.machine.volumes["data"]
-    story.tell(EffectFailed("EnsureVolume", "data", volume.uid, "VOLUME_TOO_LARGE", "too large", permanent=True))
+    story.tell(fails(plan(story.machine)[0], "VOLUME_TOO_LARGE"))
     assert plan(story.machine) == ()
     story.call(ResizeVolume("data", 256 * MIB))
     assert kinds(story) == ["EnsureVolume"]
+
+
+def test_the_next_snapshot_is_taken_although_there_was_no_room_for_one_that_was_deleted_meanwhile() -> None:
+    story = living()
+    story.call(Take("data", "two"))
+    (taking,) = plan(story.machine)
+    story.call(Take("data", "three"))
+    story.call(DeleteSnapshot("data", "two"))
+    story.tell(fails(taking))
+    assert kinds(story) == ["RemoveSnapshot", "TakeSnapshot"]
+    assert [one.label for one in story.machine.volumes["data"].snapshots] == ["one", "three"]
+
+
+def test_a_growth_that_fails_after_another_size_was_asked_for_gives_up_nothing_of_that() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.converge()
+    story.call(ResizeVolume("data", 128 * MIB))
+    (growing,) = plan(story.machine)
+    story.call(ResizeVolume("data", 96 * MIB))
+    story.tell(fails(growing))
+    volume = story.machine.volumes["data"]
+    assert (volume.size_bytes, volume.trouble) == (96 * MIB, None)
+    assert kinds(story) == ["EnsureVolume"]
+
+
+def test_a_growth_that_ends_after_it_was_taken_back_has_come_about() -> None:
+    story = living()
+    story.call(Stop("web"))
+    story.converge()
+    story.call(ResizeVolume("data", 128 * MIB))
+    (growing,) = plan(story.machine)
+    story.call(ResizeVolume("data", 64 * MIB))
+    story.reach(growing)
+    volume = story.machine.volumes["data"]
+    assert volume.size_bytes == volume.made_bytes == 128 * MIB
+
+
+@pytest.mark.parametrize("reason", ["NO_SPACE", "SNAPSHOT_MISSING"])
+def test_a_restore_that_has_no_room_itself_is_called_off_and_the_workload_runs_again(reason: str) -> None:
+    story = living()
+    story.call(Restore("data", "one", "safe"))
+    for _ in ("StopRun", "UnmountVolume", "TakeSnapshot"):
+        story.reach(plan(story.machine)[0])
+    story.tell(fails(plan(story.machine)[0], reason))
+    volume = story.machine.volumes["data"]
+    assert (volume.restoring, [one.label for one in volume.snapshots]) == (0, ["one", "safe"])
+    assert kinds(story) == ["MountVolume", "StartRun"]
+
+
+def test_a_volume_that_cannot_be_made_may_be_asked_for_smaller() -> None:
+    story = Story()
+    story.call(Apply((mounting(),), volumes=(DeclaredVolume("data", 128 * MIB),)))
+    story.tell(fails(plan(story.machine)[0], "VOLUME_TOO_LARGE"))
+    story.call(Apply((), volumes=(DeclaredVolume("data", 32 * MIB),)))
+    assert kinds(story) == ["EnsureVolume", "MountVolume", "StartRun"]
+    assert story.machine.volumes["data"].made_bytes == 32 * MIB

@@ -83,6 +83,12 @@ def restoring() -> Story:
     return story
 
 
+def keeping() -> Story:
+    story = kept()
+    story.call(RestoreVolume("data", "one", "safe"))
+    return story
+
+
 @pytest.mark.parametrize(
     ("state", "call", "code", "reason"),
     [
@@ -102,6 +108,7 @@ def restoring() -> Story:
         (restoring, TakeSnapshot("data", "two"), "FAILED_PRECONDITION", "RESTORING"),
         (restoring, DeleteSnapshot("data", "one"), "FAILED_PRECONDITION", "RESTORING"),
         (made, RestoreVolume("data", "one"), "NOT_FOUND", "SNAPSHOT_NOT_FOUND"),
+        (keeping, DeleteSnapshot("data", "safe"), "FAILED_PRECONDITION", "RESTORING"),
         (restoring, RestoreVolume("data", "one"), "FAILED_PRECONDITION", "RESTORING"),
         (leaving, TakeSnapshot("data", "one"), "ABORTED", "DELETING"),
     ],
@@ -193,6 +200,7 @@ def test_a_volume_and_its_user_come_in_one_call_and_the_mount_is_pinned() -> Non
     assert again == Admitted(())
     twice = story.call(Apply((), volumes=(DeclaredVolume("data", 64 * MIB), DeclaredVolume("data", 64 * MIB))))
     assert isinstance(twice, Refusal) and twice.reason == "DUPLICATE_NAME"
+    story.converge()
     shrunk = story.call(Apply((), volumes=(DeclaredVolume("data", 32 * MIB),)))
     assert isinstance(shrunk, Refusal) and shrunk.reason == "VOLUME_SHRINK"
 
