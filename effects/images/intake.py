@@ -15,6 +15,7 @@ from effects.images.tarstream import Member, TarStream
 
 SMALL_BYTES = 256 << 10
 _KEPT_BYTES = 64 << 20
+_MEMBER_BYTES = 512
 _HEAD_BYTES = 4
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 
@@ -34,6 +35,7 @@ class Intake:
         stream = TarStream(chunks, holes)
         members: dict[str, Kept | Link] = {}
         while (member := await stream.next()) is not None:
+            self._keep(_MEMBER_BYTES + len(member.name) + len(member.target))
             name = posixpath.normpath(member.name)
             match member.kind:
                 case "file":
@@ -45,6 +47,12 @@ class Intake:
                 case "other":
                     pass
         return members
+
+    def _keep(self, size: int) -> None:
+        """So many bytes more stay in memory until the archive has ended."""
+        self._kept_bytes += size
+        if self._kept_bytes > _KEPT_BYTES:
+            raise ImageUnreadable("the archive has too many members to be one of images")
 
     async def _file(self, stream: TarStream, member: Member, name: str) -> Kept:
         if member.size <= SMALL_BYTES and member.offset not in self._announced:
@@ -69,8 +77,6 @@ class Intake:
         return Kept(digest, member.size, bytes(head))
 
     async def _small(self, stream: TarStream, member: Member) -> Kept:
-        self._kept_bytes += member.size
-        if self._kept_bytes > _KEPT_BYTES:
-            raise ImageUnreadable("the archive has too many members to be one of images")
+        self._keep(member.size)
         content = b"".join([piece async for piece in stream.content()])
         return Kept(oci.digest_of(content), member.size, content[:_HEAD_BYTES], content)

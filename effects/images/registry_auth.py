@@ -13,6 +13,7 @@ import msgspec
 
 from effects.errors import RegistryDenied, RegistryUnreachable, RegistryUntrusted
 from effects.images.registry import Access
+from journal.entry import UNREADABLE
 
 _SCHEME = re.compile(r"\s*,?\s*([A-Za-z][\w-]*)(?=\s+\w+\s*=|\s*(?:,|$))")
 _PARAMETER = re.compile(r'\s*,?\s*(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
@@ -105,7 +106,7 @@ class Authenticator:
             content = await self._ask(realm, query, basic(self._access) if self._access.username else "")
             try:
                 answer = msgspec.json.decode(content, type=Answer)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise RegistryUnreachable(f"the token server of {self._access.host} gives no token: {error}") from error
             token = answer.token or answer.access_token
             self._tokens[realm, service, scope] = token, time.monotonic() + answer.expires_in - _MARGIN_S

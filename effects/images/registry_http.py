@@ -3,10 +3,11 @@
 Source: the OCI distribution specification 1.1. One attempt a call: whoever calls decides whether to try again.
 """
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import httpx
 import msgspec
@@ -24,9 +25,14 @@ from effects.images.platform import architecture
 from effects.images.reference import Reference, api_host, is_loopback, parse
 from effects.images.registry import Access
 from effects.images.registry_auth import Authenticator, denied, parse_challenges
+from journal.entry import UNREADABLE
 from journal.specs import ImagePin
 
 DOCUMENT_BYTES = 8 << 20
+WORDS_BYTES = 64 << 10
+"""Of an error or a token: nobody who means it well says more."""
+_SMALL_S = 60.0
+"""What is small comes whole within this, or the registry sends it byte by byte."""
 PIECE_BYTES = 1 << 20
 REDIRECTS = 5
 _ACCEPT = ", ".join((*oci.INDEX_TYPES, *oci.MANIFEST_TYPES))
@@ -60,8 +66,10 @@ class HttpRegistry:
             raise ImageUnreadable(f"{ref} is {kind} at its registry, which is no image that runs today: build it anew")
         # A lone manifest does not say what it is for; its config does, and it is better known before anything is done.
         config = oci.parse(content, oci.Manifest, "manifest").config
-        pieces = [piece async for piece in self.blob(ref, config.digest, config.size, 0)]
-        oci.check_platform(oci.parse_facts(b"".join(pieces)), self._architecture)
+        facts = await self._document(reference, f"blobs/{config.digest}", {}, "config")
+        if oci.digest_of(facts) != config.digest:
+            raise _corrupt(config.digest, reference.domain)
+        oci.check_platform(oci.parse_facts(facts), self._architecture)
         return ImagePin(ref, digest, digest)
 
     async def manifest(self, ref: str, digest: str) -> bytes:
@@ -73,15 +81,15 @@ class HttpRegistry:
         return content
 
     async def _manifest(self, reference: Reference, which: str) -> bytes:
-        path = f"/v2/{reference.path}/manifests/{which}"
+        return await self._document(reference, f"manifests/{which}", {"Accept": _ACCEPT}, "manifest")
+
+    async def _document(self, reference: Reference, path: str, headers: dict[str, str], what: str) -> bytes:
         host = self._host(reference.domain)
-        content = bytearray()
-        async with host.get(path, _scope(reference), {"Accept": _ACCEPT}) as response:
-            async for piece in host.read(response):
-                content += piece
-                if len(content) > DOCUMENT_BYTES:
-                    raise ImageUnreadable(f"{reference} has a manifest that is too large to be one")
-        return bytes(content)
+        async with host.get(f"/v2/{reference.path}/{path}", _scope(reference), headers) as response:
+            content = await host.upto(response, DOCUMENT_BYTES)
+        if len(content) > DOCUMENT_BYTES:
+            raise ImageUnreadable(f"{reference} has a {what} that is too large to be one")
+        return content
 
     async def blob(self, ref: str, digest: str, size: int, offset: int) -> AsyncGenerator[bytes, None]:
         """See the protocol."""
@@ -167,7 +175,7 @@ class _Host:
                 await response.aclose()
         raise denied(self.access)
 
-    async def read(self, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def read(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         """The body in large pieces; of one that breaks off, all that came, and then the reason."""
         pieces: list[bytes] = []
         size, failure = 0, None
@@ -184,6 +192,19 @@ class _Host:
             yield b"".join(pieces)
         if failure is not None:
             raise failure
+
+    async def upto(self, response: httpx.Response, most: int) -> bytes:
+        """The whole body of an answer that ought to be small; of a larger one as much as shows that it is."""
+        content = bytearray()
+        try:
+            async with asyncio.timeout(_SMALL_S), aclosing(self.read(response)) as pieces:
+                async for piece in pieces:
+                    content += piece
+                    if len(content) > most:
+                        break
+        except TimeoutError:
+            raise RegistryUnreachable(f"{self.access.host} does not come to an end of its answer") from None
+        return bytes(content)
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """Follow redirects: blobs often lie elsewhere. httpx keeps credentials with the host that they are for."""
@@ -225,15 +246,16 @@ class _Host:
         try:
             if not response.is_success:
                 raise await self._refusal(response)
-            return await response.aread()
-        except httpx.HTTPError as error:
-            raise self._condition(error) from error
+            content = await self.upto(response, WORDS_BYTES)
         finally:
             await response.aclose()
+        if len(content) > WORDS_BYTES:
+            raise RegistryUnreachable(f"the token server of {self.access.host} gives no token: it answers without end")
+        return content
 
     async def _refusal(self, response: httpx.Response) -> DriverError:
         """What a bad status means."""
-        code, said, host = response.status_code, await _said(response), self.access.host
+        code, said, host = response.status_code, await self._said(response), self.access.host
         words = f": {said}" if said else ""
         if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             return denied(self.access, said)
@@ -244,6 +266,15 @@ class _Host:
             wait = response.headers.get("retry-after", "")
             return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdecimal() else 0.0)
         return ImageUnreadable(f"{host} answers {code}{words}")
+
+    async def _said(self, response: httpx.Response) -> str:
+        """What the registry says about it, in one line; nothing when it says it in no known form."""
+        try:
+            faults = msgspec.json.decode(await self.upto(response, WORDS_BYTES), type=_Faults)
+        except _NOT_SAID:
+            return ""
+        words = "; ".join(fault.message for fault in faults.errors if fault.message) or faults.details
+        return " ".join(words.split())[:_SAID_CHARS]
 
     def _condition(self, error: Exception) -> DriverError:
         """What an exchange that failed means."""
@@ -264,6 +295,9 @@ class _Host:
             return RegistryUnreachable(f"{host} does not answer in time")
         why = next(filter(None, map(_why, _causes(error))), "")
         return RegistryUnreachable(f"{host} cannot be reached: {why or error or type(error).__name__}")
+
+
+_NOT_SAID: tuple[type[Exception], ...] = (DriverError, *UNREADABLE)
 
 
 class _NoTls(RegistryUntrusted):
@@ -306,17 +340,6 @@ class _Fault(msgspec.Struct, frozen=True):
 class _Faults(msgspec.Struct, frozen=True):
     errors: tuple[_Fault, ...] = ()
     details: str = ""
-
-
-async def _said(response: httpx.Response) -> str:
-    """What the registry says about it, in one line; nothing when it says it in no known form."""
-    try:
-        content = b"".join([piece async for piece in response.aiter_raw()])[:DOCUMENT_BYTES]
-        faults = msgspec.json.decode(content, type=_Faults)
-    except (httpx.HTTPError, msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
-    words = "; ".join(fault.message for fault in faults.errors if fault.message) or faults.details
-    return " ".join(words.split())[:_SAID_CHARS]
 
 
 def _corrupt(digest: str, domain: str) -> ImageCorrupt:

@@ -4,6 +4,7 @@ Formats: ustar, pax and GNU, as docker, podman, buildah and skopeo write them (l
 with gzip, bzip2 or xz, or not at all. Source: pax(1), and the GNU tar manual for the rest.
 """
 
+import asyncio
 import bz2
 import lzma
 import tarfile
@@ -20,6 +21,11 @@ PIECE_BYTES = 1 << 20
 _NOTES_BYTES = 1 << 20
 _MAGIC_BYTES = 6
 _PACKED_BYTES = 1 << 16
+_XZ_BYTES = 80 << 20
+"""What `xz -9` needs to unpack, and a little: a header may ask for gigabytes."""
+_SIZE_DIGITS = 19
+_MOST_BYTES = (1 << 63) - 1
+"""No file is larger."""
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 
@@ -58,11 +64,11 @@ class TarStream:
                 raise ImageUnreadable(
                     f"this is no image archive: {error}. Use an OCI or docker-save archive"
                 ) from error
-            self._rest = header.size
+            self._rest = _possible(header.size)
             if header.type in _PAX:
                 notes = _pax(await self._note())
                 name, target = notes.get("path", name), notes.get("linkpath", target)
-                size = int(notes["size"]) if notes.get("size", "").isdecimal() else size
+                size = _number(notes["size"]) if notes.get("size") else size
             elif header.type == tarfile.GNUTYPE_LONGNAME:
                 name = _text(await self._note())
             elif header.type == tarfile.GNUTYPE_LONGLINK:
@@ -186,28 +192,90 @@ class _Bytes:
 
 
 class _Unpacker(Protocol):
-    """What zlib, bz2 and lzma have in common."""
+    """One packed stream. However small its bytes, what they unpack to is had in pieces."""
 
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def some(self, packed: bytes) -> bytes:
+        """What `packed` unpacks to, PIECE_BYTES at most; with nothing new, more of what was given before."""
+        ...
 
     @property
-    def eof(self) -> bool: ...
+    def hungry(self) -> bool:
+        """Whether all that was given is unpacked."""
+        ...
 
     @property
-    def unused_data(self) -> bytes: ...
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given behind the end."""
+        ...
 
 
-def _gzip() -> _Unpacker:
-    return zlib.decompressobj(wbits=31)
+class _Gzip:
+    """See _Unpacker."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(wbits=31)
+        self._full = False
+
+    def some(self, packed: bytes) -> bytes:
+        piece = self._stream.decompress(self._stream.unconsumed_tail + packed, PIECE_BYTES)
+        self._full = len(piece) == PIECE_BYTES
+        return piece
+
+    @property
+    def hungry(self) -> bool:
+        return not self._full and not self._stream.unconsumed_tail
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+
+class _Blocks:
+    """See _Unpacker: bzip2 and xz, which keep what they have not unpacked yet."""
+
+    def __init__(self, stream: bz2.BZ2Decompressor | lzma.LZMADecompressor) -> None:
+        self._stream = stream
+
+    def some(self, packed: bytes) -> bytes:
+        return self._stream.decompress(packed, PIECE_BYTES)
+
+    @property
+    def hungry(self) -> bool:
+        return self._stream.needs_input
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+
+def _bzip2() -> _Unpacker:
+    return _Blocks(bz2.BZ2Decompressor())
+
+
+def _xz() -> _Unpacker:
+    return _Blocks(lzma.LZMADecompressor(memlimit=_XZ_BYTES))
 
 
 def _unpacker_for(head: bytes) -> Callable[[], _Unpacker] | None:
     if head.startswith(b"\x1f\x8b"):
-        return _gzip
+        return _Gzip
     if head.startswith(b"BZh"):
-        return bz2.BZ2Decompressor
+        return _bzip2
     if head.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMADecompressor
+        return _xz
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         raise ImageUnreadable("the archive is packed with zstd as a whole: unpack it first (`zstd -d`)")
     return None
@@ -232,7 +300,10 @@ async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             while piece.strip(b"\0") or (piece and not unpacker.eof):
                 if unpacker.eof:
                     unpacker = make()
-                yield unpacker.decompress(piece)
+                # On a thread: a piece of bzip2 takes tens of milliseconds, and everything else waits for the loop.
+                yield await asyncio.to_thread(unpacker.some, piece)
+                while not (unpacker.eof or unpacker.hungry):
+                    yield await asyncio.to_thread(unpacker.some, b"")
                 piece = unpacker.unused_data if unpacker.eof else b""
     except (zlib.error, OSError, lzma.LZMAError, EOFError) as error:
         raise ImageUnreadable(f"the archive is packed, and cannot be unpacked: {error}") from error
@@ -241,7 +312,7 @@ async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _small(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Small pieces: what one of them may unpack to is then bounded, too."""
+    """Small pieces: that many packed bytes are kept until they are unpacked."""
     for start in range(0, len(head), _PACKED_BYTES):
         yield head[start : start + _PACKED_BYTES]
     async for chunk in chunks:
@@ -254,12 +325,29 @@ def _pax(content: bytes) -> dict[str, str]:
     notes: dict[str, str] = {}
     while content:
         digits, space, _ = content.partition(b" ")
-        if not space or not digits.isdigit() or int(digits) <= len(digits) + 1:
-            raise ImageUnreadable("a header of the archive cannot be read")
-        record, content = content[len(digits) + 1 : int(digits)], content[int(digits) :]
+        length = _number(digits.decode("ascii", "replace")) if space else 0
+        if length <= len(digits) + 1:
+            raise _unreadable()
+        record, content = content[len(digits) + 1 : length], content[length:]
         key, _, value = record.rstrip(b"\n").partition(b"=")
         notes[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
     return notes
+
+
+def _number(digits: str) -> int:
+    if len(digits) > _SIZE_DIGITS or not digits.isdecimal():
+        raise _unreadable()
+    return _possible(int(digits))
+
+
+def _possible(size: int) -> int:
+    if not 0 <= size <= _MOST_BYTES:
+        raise _unreadable()
+    return size
+
+
+def _unreadable() -> ImageUnreadable:
+    return ImageUnreadable("a header of the archive cannot be read")
 
 
 def _text(content: bytes) -> str:

@@ -14,7 +14,7 @@ from tests.support.images import Sample, blobs
 class Fault:
     """What happens to one request. `status`: this answer instead (with `headers` and `said`); `cut`: the body breaks off
     after so many bytes; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all; `hang`: the body stops
-    coming after its first half, for ever."""
+    coming after its first half, for ever; `more`: so many spaces come behind the body."""
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
@@ -24,6 +24,7 @@ class Fault:
     whole: bool = False
     refuse: bool = False
     hang: bool = False
+    more: int = 0
 
 
 @dataclass
@@ -89,7 +90,7 @@ class FaultyRegistry:
             status, content = 206, content[offset:]
         if fault.wrong:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        extra |= {"Content-Length": str(len(content)), "Content-Type": kind or "application/json"}
+        extra |= {"Content-Length": str(len(content) + fault.more), "Content-Type": kind or "application/json"}
         lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in extra.items())]
         writer.write("\r\n".join((*lines, "", "")).encode())
         if fault.hang:
@@ -101,6 +102,10 @@ class FaultyRegistry:
         writer.write(content)
         self.sent += len(content)
         await writer.drain()
+        for _ in range(fault.more >> 20):
+            writer.write(b" " * (1 << 20))
+            await writer.drain()
+            self.sent += 1 << 20
         return fault.cut < 0
 
     def _fault(self, path: str) -> Fault:

@@ -1,6 +1,7 @@
 """The registries' client against a registry that fails on purpose."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -115,6 +116,31 @@ def test_more_bytes_than_a_blob_has_are_not_taken() -> None:
             async with aclosing(registry.blob(ref, BLOB, 1000, 0)) as pieces:
                 async for _ in pieces:
                     pass
+
+    against(suite)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        endless, odd = 64 << 20, json.loads(blobs(ONE).content[TARGET])
+        odd["config"]["size"] = 1 << 40
+        kind, bearer = odd["mediaType"], f'Bearer realm="http://{server.host}/token"'
+        server.documents["/token"] = "application/json", b'{"token": "t"}'
+        server.documents["/v2/odd/manifests/1"] = kind, json.dumps(odd).encode()
+        server.documents["/v2/odd/blobs/" + odd["config"]["digest"]] = "application/json", b"{"
+        for path, fault, error, words in (
+            ("/manifests/", Fault(500, said="oh no", more=endless), RegistryUnreachable, "answers 500"),
+            ("/manifests/", Fault(more=endless), ImageUnreadable, "a manifest that is too large"),
+            ("/blobs/", Fault(more=endless), ImageUnreadable, "a config that is too large"),
+            ("/token", Fault(more=endless), RegistryUnreachable, "answers without end"),
+        ):
+            if path == "/token":
+                server.fail("/manifests/", Fault(401, (("WWW-Authenticate", bearer),)))
+            server.fail(path, fault)
+            before = server.sent
+            with pytest.raises(error, match=words):
+                await registry.resolve(f"{server.host}/odd:1" if path == "/blobs/" else ref)
+            assert server.sent - before < endless // 2
 
     against(suite)
 

@@ -6,7 +6,9 @@ import gzip
 import io
 import lzma
 import tarfile
-from collections.abc import AsyncIterator
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -74,6 +76,53 @@ def test_a_packed_archive_is_unpacked_on_the_way(pack: object) -> None:
     assert read(content, 777)[0][1] == b"content" * 50_000
     with pytest.raises(ImageUnreadable, match=r"cut short|in the middle"):
         read(content[:-20], 777)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_few_bytes_that_unpack_to_many_take_little_memory(pack: Callable[[bytes], bytes]) -> None:
+    content = pack(bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        assert len(content) < 1 << 17 and read(content, 1 << 20) == []
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_xz_that_wants_a_gigabyte_to_be_unpacked_is_refused() -> None:
+    content = bytearray(lzma.compress(bytes(4096), preset=0))
+    end = 12 + (content[12] + 1) * 4
+    assert content[14:16] == b"\x21\x01"
+    content[16] = 36  # the size of the dictionary, 1 GiB, in the header of the first block
+    content[end - 4 : end] = zlib.crc32(content[12 : end - 4]).to_bytes(4, "little")
+    with pytest.raises(ImageUnreadable, match="cannot be unpacked: Memory usage limit exceeded"):
+        read(bytes(content))
+
+
+def noted(record: bytes) -> bytes:
+    note = tarfile.TarInfo("note")
+    note.type, note.size = tarfile.XHDTYPE, len(record)
+    return note.tobuf() + record.ljust(-(-len(record) // 512) * 512, b"\0") + packed(tarfile.USTAR_FORMAT, ("a", b"1"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        noted(b"9" * 5000 + b" size=1\n"),
+        noted(b"5010 size=" + b"9" * 4999 + b"\n"),
+        noted(b"28 size=9223372036854775808\n"),
+        noted(b"10 size=x\n"),
+        tarfile.TarInfo("a").tobuf()[:124] + b"\xff" * 12 + bytes(12),
+    ],
+    ids=["length", "digits", "63 bits", "letter", "negative"],
+)
+def test_a_size_that_no_file_has_is_no_archive(content: bytes) -> None:
+    if content[124:136] == b"\xff" * 12:  # GNU's base 256 has a sign
+        header = bytearray(content[:148] + b" " * 8 + tarfile.TarInfo("a").tobuf()[156:])
+        header[148:156] = b"%06o\0 " % sum(header)
+        content = bytes(header)
+    with pytest.raises(ImageUnreadable, match="cannot be read"):
+        read(content)
 
 
 def test_content_that_is_not_wanted_is_passed_over() -> None:
