@@ -1,9 +1,11 @@
 """The journal as clients see it: entries as messages, filtered lists, followed tails, and cause trees."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from heapq import merge
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from capsule.v1 import history_pb2 as pb
 from capsuled.aside import Aside
@@ -42,6 +44,28 @@ class Filter(msgspec.Struct, frozen=True):
         return [stored for stored in page if self.matches(stored)]
 
 
+_Placed = tuple[Stored, str]
+"""An entry and the stream that it stands in."""
+
+
+class _Span(msgspec.Struct, frozen=True):
+    """Entries `first` to `last` of a stream."""
+
+    stream: str
+    first: int
+    last: int
+
+
+def _at(placed: _Placed) -> int:
+    return placed[0].header.at
+
+
+def _places(page: list[_Placed], wanted: Filter) -> tuple[list[tuple[int, str]], int]:
+    """Where the wanted ones of a page stand, and when the last of the page was written."""
+    found = [(stored.header.seq, stream) for stored, stream in page if wanted.matches(stored)]
+    return found, _at(page[-1]) if page else 0
+
+
 def _is_of(tag: str, wanted: str) -> bool:
     return tag == wanted or (wanted.endswith(".") and tag.startswith(wanted))
 
@@ -77,56 +101,56 @@ class History:
         return 0 if last is None else last.header.seq
 
     async def _past(self, wanted: Filter, limit: int, audit: bool, upto: int) -> AsyncIterator[pb.HistoryEntry]:
-        if limit or audit:
-            source = iter(await self._collected(wanted, limit, audit, upto))
-        else:
-            source = ((stored, "facts") for stored in self._forwards(wanted, upto))
+        """However many there are, only a page of them is ever held."""
+        spans = await self._aside.run(lambda: self._spans(audit, upto))
+        if limit:
+            spans = await self._newest(wanted, limit, spans)
+        source = merge(*(self._forwards(wanted, span) for span in spans), key=_at)
         shown = self._aside.pages(source, lambda page: [message_of(*one) for one in page if wanted.matches(one[0])])
         async for messages in shown:
             for message in messages:
                 yield message
 
-    async def _collected(self, wanted: Filter, limit: int, audit: bool, upto: int) -> list[tuple[Stored, str]]:
-        facts = await (self._newest(wanted, limit, upto) if limit else self._all(self._forwards(wanted, upto), wanted))
-        found = [(stored, "facts") for stored in facts]
-        if audit:
-            found += [(stored, "audit") for stored in await self._all(self._reader.entries(stream="audit"), wanted)]
-            found.sort(key=lambda one: one[0].header.at)
-        return found[-limit:]
+    def _spans(self, audit: bool, upto: int) -> tuple[_Span, ...]:
+        facts = _Span("facts", 1, upto)
+        last = self._reader.last("audit") if audit else None
+        return (facts,) if last is None else (facts, _Span("audit", 1, last.header.seq))
 
-    async def _all(self, source: Iterator[Stored], wanted: Filter) -> list[Stored]:
-        found: list[Stored] = []
-        async for some in self._aside.pages(source, wanted.among):
-            found += some
-        return found
-
-    async def _newest(self, wanted: Filter, limit: int, upto: int) -> list[Stored]:
-        """From the end backwards, until enough were found or time has run out of the asked span."""
-        found: list[Stored] = []
-        pages = self._aside.pages(
-            self._backwards(wanted, upto), lambda page: (wanted.among(page), page[-1].header.at if page else 0)
-        )
-        async for some, oldest_at in pages:
-            found += some
-            if len(found) >= limit or oldest_at < wanted.since_ns:
+    async def _newest(self, wanted: Filter, limit: int, spans: Sequence[_Span]) -> tuple[_Span, ...]:
+        """What is left of each stream for the newest `limit` of them all: from the end backwards, until enough were
+        found or time has run out of the asked span."""
+        firsts = {span.stream: span.last + 1 for span in spans}
+        # Of two at the same moment, the one that is shown last is found first.
+        source = merge(*(self._backwards(wanted, span) for span in reversed(spans)), key=_at, reverse=True)
+        async for some, oldest_at in self._aside.pages(source, lambda page: _places(page, wanted)):
+            for seq, stream in some[:limit]:
+                firsts[stream] = seq
+            limit -= len(some)
+            if limit <= 0 or oldest_at < wanted.since_ns:
                 break
-        return found[:limit][::-1]
+        return tuple(replace(span, first=firsts[span.stream]) for span in spans)
 
-    def _forwards(self, wanted: Filter, upto: int) -> Iterator[Stored]:
+    def _forwards(self, wanted: Filter, span: _Span) -> Iterator[_Placed]:
         """Where an index leads to the wanted entries, it is followed; all that is found has to be looked at."""
-        if wanted.name:
-            return self._reader.of_object(wanted.name, last=upto)
-        if wanted.type and not wanted.type.endswith("."):
-            return self._reader.of_type(wanted.type, last=upto)
-        return self._reader.entries(last=upto)
+        return ((stored, span.stream) for stored in self._in_order(wanted, span))
 
-    def _backwards(self, wanted: Filter, upto: int) -> Iterator[Stored]:
+    def _in_order(self, wanted: Filter, span: _Span) -> Iterator[Stored]:
+        if span.stream == "facts" and wanted.name:
+            return self._reader.of_object(wanted.name, span.first, span.last)
+        if span.stream == "facts" and wanted.type and not wanted.type.endswith("."):
+            return self._reader.of_type(wanted.type, span.first, span.last)
+        return self._reader.entries(span.first, span.last, span.stream)
+
+    def _backwards(self, wanted: Filter, span: _Span) -> Iterator[_Placed]:
         """The same, the newest first."""
-        if wanted.name:
-            return self._reader.newest_of_object(wanted.name, upto)
-        if wanted.type and not wanted.type.endswith("."):
-            return self._reader.newest_of_type(wanted.type, upto)
-        return self._reader.entries_back(upto)
+        return ((stored, span.stream) for stored in self._newest_first(wanted, span))
+
+    def _newest_first(self, wanted: Filter, span: _Span) -> Iterator[Stored]:
+        if span.stream == "facts" and wanted.name:
+            return self._reader.newest_of_object(wanted.name, span.last)
+        if span.stream == "facts" and wanted.type and not wanted.type.endswith("."):
+            return self._reader.newest_of_type(wanted.type, span.last)
+        return self._reader.entries_back(span.last, span.stream)
 
     async def show(self, seq: int) -> pb.HistoryShowResponse | None:
         """An entry and its tree; None when there is no such entry."""

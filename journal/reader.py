@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -166,10 +166,10 @@ class Reader:
             found = list(islice(cast("Iterator[bytes]", cursor.iterprev(keys=False)), count))
         return list(map(unpack, reversed(found)))
 
-    def entries_back(self, last: int = LAST) -> Iterator[Stored]:
+    def entries_back(self, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
         """Entries from `last` back to the first."""
         size = FIRST_CHUNK
-        while page := self.newest(size, before=last):
+        while page := self.newest(size, stream, last):
             yield from reversed(page)
             last, size = page[0].header.seq - 1, min(size * 4, CHUNK)
 
@@ -214,7 +214,8 @@ class Reader:
     def _found_back(self, index: str, key: str, last: int, test: Callable[[Stored], bool]) -> Iterator[Stored]:
         """As `_found`, from the end backwards."""
         cursor = self.cursor()
-        yield from reversed([stored for stored in self.entries(cursor + 1, last) if test(stored)])
+        behind = takewhile(lambda stored: stored.header.seq > cursor, self.entries_back(last))
+        yield from filter(test, behind)
         prefix = index_prefix(key)
         for found in self._scan_back(index, prefix, prefix + min(last, cursor).to_bytes(8, "big")):
             stored = self.get(int.from_bytes(found[-8:], "big"))

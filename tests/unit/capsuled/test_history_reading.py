@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -17,7 +18,7 @@ from capsuled.memory import encode_state
 from capsuled.services.history import HistoryService
 from journal.entry import LOCAL
 from journal.environment import Environment
-from journal.events import CallAccepted
+from journal.events import CallAccepted, CallRead
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.writer import Journal
@@ -112,6 +113,62 @@ def test_what_is_listed_is_what_was_asked_for(served: tuple[HistoryService, Watc
     assert entries(service, type="call.", limit=1_500) == entries(service, type="call.accepted", limit=1_500)
     assert entries(service, type="call.accepted", limit=1_500) == accepted[-1_500:]
     assert entries(service, actor="nobody") == entries(service, actor="nobody", limit=5) == []
+
+
+def held(service: HistoryService, **asked: Any) -> int:
+    """How many bytes were in use at most while a client took one message after another."""
+
+    async def taken() -> None:
+        async for _ in service.List(pb.HistoryListRequest(**asked), None):
+            pass
+
+    tracemalloc.start()
+    try:
+        asyncio.run(taken())
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("asked", [{"audit": True}, {"limit": COUNT}, {"audit": True, "limit": 1 << 30}])
+def test_however_much_is_listed_only_a_page_is_held(
+    served: tuple[HistoryService, Watched], monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("capsuled.aside.PAGE_ITEMS", 256)
+    service, _ = served
+    held(service)
+    assert held(service, **asked) < 4 * held(service)  # backwards, pages are copied once more
+
+
+def test_reads_stand_between_the_facts_by_their_time(tmp_path: Path) -> None:
+    clock, expected = HandClock(), []
+
+    async def main() -> None:
+        journal = Journal(Environment(tmp_path / "journal"), clock)
+        for number in range(60):
+            clock.pass_time(number % 3)  # some at the same moment: facts come first then
+            if number % 7 in (2, 3, 5):
+                journal.note(Draft(CallRead("Test.Get", "web"), LOCAL))
+                journal._flush_audit()
+                expected.append((clock.wall, 1, "audit"))
+            else:
+                journal.append([Draft(CallAccepted("Test.Call", objects=("web",)), LOCAL)])
+                expected.append((clock.wall, 0, "facts"))
+        await journal.close()
+
+    asyncio.run(main())
+    expected.sort()
+    environment = Environment(tmp_path / "journal", readonly=True)
+    service = HistoryService(environment, Reader(environment), Engine())  # type: ignore[arg-type]
+    for asked in ({}, {"name": "web"}, {"types": ["call."]}):
+        for limit in (0, 1, 2, 3, 11, 59, 60, 61):
+            request = pb.HistoryListRequest(audit=True, limit=limit, **asked)
+            shown = [(one.at_unix_ns, one.stream) for one in asyncio.run(listed(service.List(request, None)))]
+            assert shown == [(at, stream) for at, _, stream in expected[-limit:]], (asked, limit)
+    since = expected[40][0]
+    request = pb.HistoryListRequest(audit=True, limit=50, since_unix_ns=since)
+    assert len(asyncio.run(listed(service.List(request, None)))) == sum(at >= since for at, _, _ in expected)
+    environment.close()
 
 
 def test_a_journal_that_is_closed_while_it_is_read_ends_the_reading(long: Path) -> None:
