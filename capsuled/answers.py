@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from capsuled.engine import Caller, Engine, Keep, Outcome, nothing
+from capsuled.engine import Caller, Engine, Keep, Outcome
 from capsuled.rpc import Refused
 from journal.events import Event
 from projections.intents import Intent
@@ -36,7 +36,7 @@ class Answers:
         self._engine = engine
         self._past = past
 
-    async def call(self, intent: Intent, caller: Caller, keep: Keep = nothing) -> Answer:
+    async def call(self, intent: Intent, caller: Caller, keep: Keep | None = None) -> Answer:
         """Have it admitted, or tell the answer that it had; `keep` as in Engine.call. Raises Refused."""
         return await self._told(await self._engine.call(intent, caller, keep))
 

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -58,13 +59,9 @@ FIELDS_MOST = 64
 """A refusal may be about more fields of a call than anybody will read."""
 
 
-Keep = Callable[[], Refusal | None]
-"""Makes durable what an admitted call needs. A refusal where that is not to be had. Raises OSError."""
-
-
-def nothing() -> Refusal | None:
-    """Most calls need nothing kept."""
-    return None
+Keep = Callable[[], AbstractAsyncContextManager[Refusal | None]]
+"""Holds what an admitted call needs: inside it is durable, afterwards it stays if something names it. Gives a refusal
+where it is not to be had. Raises DriverError."""
 
 
 class Log(Protocol):
@@ -191,11 +188,11 @@ class Engine:
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    async def call(self, intent: Intent, caller: Caller, keep: Keep = nothing) -> Outcome | Refusal:
+    async def call(self, intent: Intent, caller: Caller, keep: Keep | None = None) -> Outcome | Refusal:
         """Admit `intent`, or answer it again. The answer is durable when this returns, a refusal too.
 
-        `keep` is called once it is admitted, right before it is written: what the call's events will name, but must not
-        hold, is durable then, and nothing of a refused call is.
+        `keep` is entered once it is admitted, and left when it is written: what the call's events name, but must not
+        hold, is durable before, and nothing of a refused call stays.
         """
         answer = await self.answered(caller)
         if answer is not None:
@@ -221,11 +218,17 @@ class Engine:
             await self.durable()
         return answer
 
-    async def _decide(self, intent: Intent, caller: Caller, keep: Keep) -> Outcome | Refusal:
+    async def _decide(self, intent: Intent, caller: Caller, keep: Keep | None) -> Outcome | Refusal:
         verdict = self._judge(self.machine, intent, caller.actor.role)
+        if keep is None or isinstance(verdict, Refusal):
+            return await self._settle(verdict, intent, caller)
+        async with keep() as lacking:
+            # Keeping took a while, in which the state may have gone on: what counts is what is right now.
+            verdict = lacking or self._judge(self.machine, intent, caller.actor.role)
+            return await self._settle(verdict, intent, caller)
+
+    async def _settle(self, verdict: Admitted | Refusal, intent: Intent, caller: Caller) -> Outcome | Refusal:
         names = _objects(intent)
-        if isinstance(verdict, Admitted):
-            verdict = keep() or verdict
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict

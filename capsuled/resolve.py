@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import msgspec
@@ -38,12 +39,9 @@ class Sealer(Protocol):
         """The keyed hash that stands for `value`."""
         ...
 
-    def seal(self, value: str) -> str:
-        """Keep `value` and return its name. Raises OSError."""
-        ...
-
-    def holds(self, name: str) -> bool:
-        """Whether a value is kept under `name`."""
+    def kept(self, values: Sequence[str], names: Set[str] = frozenset()) -> AbstractAsyncContextManager[frozenset[str]]:
+        """Inside, `values` are durable, and they and what is kept under `names` stay; it gives those of `names` under
+        which nothing is kept. Raises DriverError."""
         ...
 
 
@@ -56,16 +54,14 @@ class Resolved:
         self._values = values
         self._vault = vault
 
-    def keep(self) -> Refusal | None:
+    @asynccontextmanager
+    async def keep(self) -> AsyncIterator[Refusal | None]:
         """Seal what was given; what is only named must still be there. See Engine.call."""
         given = {self._vault.name_of(value) for value in self._values}
-        for declared in self.intent.workloads:
-            for variable in declared.spec.env:
-                if variable.sealed not in given and not self._vault.holds(variable.sealed):
-                    return _unknown(declared.name, variable.name)
-        for value in self._values:
-            self._vault.seal(value)
-        return None
+        variables = [(declared.name, one) for declared in self.intent.workloads for one in declared.spec.env]
+        async with self._vault.kept(self._values, {one.sealed for _, one in variables} - given) as gone:
+            lacking = next(((name, one.name) for name, one in variables if one.sealed in gone), None)
+            yield None if lacking is None else _unknown(*lacking)
 
 
 class Resolver:

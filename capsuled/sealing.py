@@ -4,22 +4,41 @@ The hash is keyed with the machine's key, so that nobody who has the journal can
 hashes, so that applying the same manifest again changes nothing. The file is durable before the event that names it.
 """
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import os
-from collections.abc import Iterable, Set
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from effects.errors import DriverError
-from journal.durable import write_durably
+from effects.errors import DriverError, NoSpace, unwritten
+from journal.durable import write_all_durably
 from journal.specs import ContainerSpec, SealedEnv
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 PREFIX = "sealed:"
 _HASH_CHARS = 32
 _NONCE_BYTES = 12
+
+
+_OURS = re.compile(rf"[0-9a-f]{{{_HASH_CHARS}}}|\.[0-9a-f]{{{_HASH_CHARS}}}\.[0-9]+")
+"""A value, or one that was half written."""
+
+
+class SealFailed(DriverError):
+    """Raised when a value cannot be kept."""
+
+    reason = "SEAL_FAILED"
 
 
 class SealBroken(DriverError):
@@ -36,23 +55,57 @@ class Vault:
         self._directory = directory
         self._naming = derived(machine_key, b"capsule sealed value names 1")
         self._cipher = AESGCM(derived(machine_key, b"capsule sealed values 1"))
+        self._files = asyncio.Lock()
+        self._held: Counter[str] = Counter()
         self.asked_for: set[str] = set()
-        """Values that were sealed or asked for since the last sweep began."""
+        """Values that were sealed or asked for since the last sweep began, or by calls that were on their way then."""
+        self.released: Callable[[], None] = lambda: None
+        """Called when a call needs its values no more: if it was refused, nothing names them."""
 
     def name_of(self, value: str) -> str:
         """The keyed hash that stands for `value`."""
         return hmac.new(self._naming, value.encode(), hashlib.sha256).hexdigest()[:_HASH_CHARS]
 
-    def seal(self, value: str) -> str:
-        """Keep `value` and return its name. Raises OSError."""
-        name = self.name_of(value)
-        self.asked_for.add(name)
-        path = self._directory / name
-        if not path.exists():
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            nonce = os.urandom(_NONCE_BYTES)
-            write_durably(path, nonce + self._cipher.encrypt(nonce, value.encode(), name.encode()))
-        return name
+    @asynccontextmanager
+    async def kept(self, values: Sequence[str], names: Set[str] = frozenset()) -> AsyncIterator[frozenset[str]]:
+        """Inside, `values` are on the disk, and no sweep takes them or what is kept under `names`; those of the latter
+        that are not there are what it gives. Afterwards they stay as long as something names them.
+
+        Raises NoSpace, SealFailed.
+        """
+        held = {*map(self.name_of, values), *names}
+        self.asked_for |= held
+        self._held.update(held)
+        try:
+            async with self._files:
+                missing = await _to_its_end(lambda: self._kept(values, names))
+            yield missing
+        finally:
+            self._held.subtract(held)
+            self._held += Counter()  # what nobody holds any more is not counted
+            self.released()
+
+    def _kept(self, values: Sequence[str], names: Set[str]) -> frozenset[str]:
+        self.seal(values)
+        return frozenset(name for name in names if not self._has(name))
+
+    def seal(self, values: Sequence[str]) -> list[str]:
+        """Keep the values and return their names. Blocking. Raises NoSpace, SealFailed."""
+        named = {self.name_of(value): value for value in values}
+        try:
+            if new := {name: self._sealed(name, value) for name, value in named.items() if not self._has(name)}:
+                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_all_durably(self._directory, new)
+        except OSError as error:
+            raise _unkept(error) from error
+        return [self.name_of(value) for value in values]
+
+    def _sealed(self, name: str, value: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, value.encode(), name.encode())
+
+    def _has(self, name: str) -> bool:
+        return (self._directory / name).exists()
 
     def open(self, name: str) -> str:
         """The value behind a name. Raises SealBroken."""
@@ -66,27 +119,47 @@ class Vault:
                 f"a sealed value ({name}) cannot be opened with this machine's key: apply the workload again with it"
             ) from error
 
-    def holds(self, name: str) -> bool:
-        """Whether a value is kept under `name`. Who asks is about to name it, so a sweep on its way leaves it."""
-        self.asked_for.add(name)
-        return (self._directory / name).exists()
+    def begin_sweep(self) -> None:
+        """Whatever is asked for from now on stays."""
+        self.asked_for = set(self._held)
 
-    def unnamed(self, named: Set[str]) -> set[str]:
-        """Files that are none of these values, left over from a seal that was cut too."""
-        self.asked_for.clear()
+    async def sweep(self, named: Set[str]) -> None:
+        """Delete what is none of these values, nor was asked for since the sweep began: values, and what a seal that
+        was cut left over. What else lies there is not ours. Raises OSError when the directory cannot be read."""
+        async with self._files:
+            stays = named | self.asked_for
+            await _to_its_end(lambda: self._destroy(stays))
+
+    def _destroy(self, stays: Set[str]) -> None:
         try:
-            return set(os.listdir(self._directory)) - named
+            found = os.listdir(self._directory)
         except FileNotFoundError:
-            return set()
-
-    def destroy(self, files: Iterable[str]) -> None:
-        """Delete what `unnamed` found, but for values that were sealed or asked for since."""
-        for file in set(files) - self.asked_for:
-            (self._directory / file).unlink(missing_ok=True)
+            return
+        for file in found:
+            if _OURS.fullmatch(file) and file not in stays:
+                try:
+                    (self._directory / file).unlink(missing_ok=True)
+                except OSError as error:
+                    log.warning("a sealed value that nothing names cannot be deleted (%s): %s", file, error.strerror)
 
     def environment(self, spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
         """A spec's environment in clear, for the driver alone."""
         return tuple((variable.name, self.open(variable.sealed)) for variable in spec.env)
+
+
+async def _to_its_end(work: Callable[[], T]) -> T:
+    """On a thread, which no cancellation ends: who is cancelled waits for it, so that what it wrote can be told."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise
+
+
+def _unkept(error: OSError) -> DriverError:
+    condition = unwritten("a sealed value", error)
+    return condition if isinstance(condition, NoSpace) else SealFailed(condition.message)
 
 
 def shown(variable: SealedEnv) -> str:

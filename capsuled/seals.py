@@ -5,12 +5,15 @@ journal is whole and written: a state that is not all there would name too littl
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator
 
 from capsuled.engine import Engine
 from capsuled.sealing import Vault
 from journal.specs import ContainerSpec
 from projections.state import Machine
+
+log = logging.getLogger(__name__)
 
 
 def named(machine: Machine) -> frozenset[str]:
@@ -39,6 +42,7 @@ class Seals:
     async def run(self) -> None:
         """Until cancelled."""
         self._engine.on_change(lambda key, seq: self._changed.set())
+        self._vault.released = self._changed.set
         await self.sweep()
         while True:
             await self._changed.wait()
@@ -54,7 +58,9 @@ class Seals:
         meanwhile stays."""
         async with self._one_at_a_time:
             self._known = named(self._engine.machine)
-            unnamed = self._vault.unnamed(self._known)
-            if unnamed:
-                await self._engine.durable()
-                self._vault.destroy(unnamed)
+            self._vault.begin_sweep()
+            await self._engine.durable()
+            try:
+                await self._vault.sweep(self._known)
+            except OSError as error:
+                log.warning("sealed values cannot be looked through: %s", error)

@@ -50,7 +50,7 @@ from projections.intents import (
 from projections.phases import LIVE
 from projections.refusals import Refusal, about, conflict, invalid, missing, no_workload, refused, wrong_phase
 from projections.registries import admit_registry
-from projections.rules import check_change, check_host_ports, check_spec, check_takes
+from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
 
@@ -95,6 +95,9 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         return invalid("DUPLICATE_NAME", f"{doubled} is declared more than once in this call", "workloads.name")
+    if sum(len(declared.spec.env) for declared in call.workloads) > ENV_CALL_MOST:
+        words = f"a call declares at most {ENV_CALL_MOST} environment variables: apply the manifests in several calls"
+        return invalid("TOO_MANY_VARIABLES", words, "workloads.container.env")
     race = _race(machine, call.expect_seq, names, [volume.name for volume in call.volumes])
     if race is not None:
         return race

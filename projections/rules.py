@@ -17,6 +17,9 @@ from projections.state import Machine
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PROTOCOLS = ("tcp", "udp")
+ENV_MOST = 1_024
+ENV_CALL_MOST = 8_192
+"""Variables of a workload, and of all workloads in one call: each value is a file that is made durable."""
 LOG_BYTES_MIN, LOG_BYTES_MAX = 64 << 10, 1 << 40
 
 
@@ -57,6 +60,9 @@ def _check_drivers(declared: Declared, capabilities: frozenset[str]) -> Refusal 
 
 def _check_fields(declared: Declared) -> Refusal | None:
     spec = declared.spec
+    if len(spec.env) > ENV_MOST:
+        words = f"a workload has at most {ENV_MOST} environment variables: put what is more into a file on a volume"
+        return invalid("TOO_MANY_VARIABLES", words, "container.env")
     for variable in spec.env:
         if not ENV_NAME.fullmatch(variable.name):
             return invalid("BAD_ENV_NAME", "an environment variable's name is not valid", "container.env")

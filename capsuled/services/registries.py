@@ -1,10 +1,12 @@
 """RegistryService: how registries are reached. Passwords come in here and are sealed; none ever leaves."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from capsule.v1 import registry_pb2 as pb
 from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
-from capsuled.engine import Engine, Keep, Outcome, nothing
+from capsuled.engine import Engine, Keep, Outcome
 from capsuled.registries import sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
@@ -23,8 +25,8 @@ class Keeper(Protocol):
         """The keyed hash that stands for `value`."""
         ...
 
-    def seal(self, value: str) -> str:
-        """Keep `value` and return its name. Raises OSError."""
+    def kept(self, values: Sequence[str]) -> AbstractAsyncContextManager[object]:
+        """Inside, `values` are durable; afterwards they stay as long as something names them. Raises DriverError."""
         ...
 
 
@@ -53,10 +55,10 @@ class RegistryService(RegistryServiceServicer):
             plain_http=request.plain_http,
         )
 
-        def keep() -> Refusal | None:
-            for value in filter(None, (text, request.ca_pem)):
-                self._vault.seal(value)
-            return None
+        @asynccontextmanager
+        async def keep() -> AsyncIterator[None]:
+            async with self._vault.kept([value for value in (text, request.ca_pem) if value]):
+                yield
 
         # The hash of a call's arguments stands in the journal: here of the sealed value's name, not of the value.
         bare = pb.RegistryLoginRequest(host=intent.host, username=intent.username, password=intent.secret)
@@ -91,7 +93,7 @@ class RegistryService(RegistryServiceServicer):
         context: Any,
         method: str,
         request: Any,
-        keep: Keep = nothing,
+        keep: Keep | None = None,
     ) -> Outcome:
         outcome = await self._engine.call(intent, caller_of(context, f"RegistryService.{method}", request), keep)
         if isinstance(outcome, Refusal):

@@ -54,6 +54,7 @@ from tests.simulation.store import Disk, SimulatedLog
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.simulation.visits import visit
 from tests.support.images import chunks
+from tests.support.vault import OpenVault
 
 NAMES = ("web", "db", "job", "cache")
 QUIET = "quiet"
@@ -105,19 +106,6 @@ CALM_S = 1_500.0
 
 class Crash(BaseException):
     """The daemon dies here. No `except Exception` may hold it up."""
-
-
-class MemoryVault:
-    """Sealing without files."""
-
-    def name_of(self, value: str) -> str:
-        return f"hash-of-{value}"
-
-    def seal(self, value: str) -> str:
-        return self.name_of(value)
-
-    def holds(self, name: str) -> bool:
-        return True
 
 
 class Ask(NamedTuple):
@@ -528,7 +516,7 @@ class Life:
         registry = TwinRegistry(simulation.registries, self._step)
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
-        resolver = Resolver(self.images, registry, MemoryVault(), TwinNetwork.subnet)
+        resolver = Resolver(self.images, registry, OpenVault(), TwinNetwork.subnet)
         self.declarations = Declarations(self.engine, resolver, Answers(self.engine, simulation.disk))
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 

@@ -85,7 +85,7 @@ class Operators:
         random = self._random
         value = f"secret {random.randrange(1_000)}"
         one = declared(name, "serve", str(random.randrange(5)), "x" * random.choice((10, 100, 9_000)))
-        env = (SealedEnv("TOKEN", self._vault.seal(value), len(value)),) if random.random() < 0.3 else ()
+        env = (SealedEnv("TOKEN", self._vault.seal([value])[0], len(value)),) if random.random() < 0.3 else ()
         return Apply((replace(one, spec=replace(one.spec, env=env)),))
 
     def _happen(self, name: str, cause: int) -> None:

@@ -23,6 +23,7 @@ from projections.refusals import Refusal
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.story import ALL
+from tests.support.vault import OpenVault
 
 WEEK_S = 7 * 24 * 3600
 KEY = b"the machine's own"
@@ -61,17 +62,6 @@ class Ledger:
             if header.seq > call:
                 events.append(event)
         return machine, tuple(events)
-
-
-class OpenVault:
-    def name_of(self, value: str) -> str:
-        return f"hash-of-{value}"
-
-    def seal(self, value: str) -> str:
-        return self.name_of(value)
-
-    def holds(self, name: str) -> bool:
-        return True
 
 
 class House:

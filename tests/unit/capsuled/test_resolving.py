@@ -15,7 +15,7 @@ from journal.specs import ImagePin
 from projections.intents import DEFAULT_SUBNET, Apply, Declared
 from projections.refusals import Refusal
 from tests.support.story import Story
-from tests.unit.capsuled.test_wire import OpenVault
+from tests.support.vault import OpenVault
 
 REF = "registry.lan/web:1"
 HERE, THERE = "sha256:" + "1" * 64, "sha256:" + "2" * 64

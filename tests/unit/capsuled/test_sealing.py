@@ -15,7 +15,7 @@ SECRET = "hunter2 ünïcode"
 
 def test_a_value_comes_back_and_stands_nowhere_in_clear(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "sealed", KEY)
-    name = vault.seal(SECRET)
+    (name,) = vault.seal([SECRET])
     assert vault.open(name) == SECRET and Vault(tmp_path / "sealed", KEY).open(name) == SECRET
     (file,) = (tmp_path / "sealed").iterdir()
     assert SECRET.encode() not in file.read_bytes() and file.stat().st_mode & 0o777 == 0o600
@@ -24,7 +24,7 @@ def test_a_value_comes_back_and_stands_nowhere_in_clear(tmp_path: Path) -> None:
 
 def test_equal_values_have_one_name_on_one_machine_and_another_on_the_next(tmp_path: Path) -> None:
     vault = Vault(tmp_path, KEY)
-    assert vault.seal(SECRET) == vault.seal(SECRET) == vault.name_of(SECRET)
+    assert vault.seal([SECRET]) == vault.seal([SECRET, SECRET])[1:] == [vault.name_of(SECRET)]
     assert len(list(tmp_path.iterdir())) == 1
     assert Vault(tmp_path, bytes(32)).name_of(SECRET) != vault.name_of(SECRET)
 
@@ -42,7 +42,7 @@ def test_naming_a_value_keeps_nothing(tmp_path: Path) -> None:
 
 def test_a_value_that_is_gone_altered_or_another_machines_says_what_to_do(tmp_path: Path) -> None:
     vault = Vault(tmp_path, KEY)
-    name, other = vault.seal(SECRET), vault.seal("other")
+    name, other = vault.seal([SECRET, "other"])
     content = (tmp_path / name).read_bytes()
     with pytest.raises(SealBroken, match=r"is gone .* apply the workload again"):
         vault.open("0" * 32)
@@ -65,6 +65,6 @@ def test_a_specs_environment_is_opened_for_the_driver_alone(tmp_path: Path) -> N
     from msgspec.structs import replace
 
     vault = Vault(tmp_path, KEY)
-    variable = SealedEnv("A", vault.seal(SECRET), len(SECRET.encode()))
+    variable = SealedEnv("A", vault.seal([SECRET])[0], len(SECRET.encode()))
     assert vault.environment(replace(spec(), env=(variable,))) == (("A", SECRET),)
     assert shown(variable) == PREFIX + variable.sealed

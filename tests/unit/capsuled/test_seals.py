@@ -1,8 +1,12 @@
 """Which sealed values there are: those of admitted calls, and only as long as something names them."""
 
 import asyncio
+import errno
+import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +18,10 @@ from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.sealing import PREFIX, Vault
 from capsuled.seals import Seals
+from effects.errors import NoSpace
 from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
+from journal.durable import write_all_durably
 from journal.entry import LOCAL
 from journal.events import EffectStarted, RegistryConfigured, RegistryForgotten, WorkloadRemoved, WorkloadStarted
 from projections.intents import DEFAULT_SUBNET, Delete
@@ -142,8 +148,9 @@ async def test_values_of_a_deleted_workload_go_with_it_but_for_those_that_others
 @sweeping
 async def test_a_registry_that_is_forgotten_takes_nothing_from_a_workload(house: House) -> None:
     await house.apply(CA="certificate")
-    login = RegistryConfigured("registry.lan", "me", house.vault.seal("password"), ca=house.vault.seal("certificate"))
-    house.engine.record((login,))
+    async with house.vault.kept(["password", "certificate"]):
+        password, certificate = map(house.vault.name_of, ("password", "certificate"))
+        house.engine.record((RegistryConfigured("registry.lan", "me", password, ca=certificate),))
     await house.seals.sweep()
     assert house.kept() == ["certificate", "password"]
     house.engine.record((RegistryForgotten("registry.lan"),))
@@ -155,8 +162,8 @@ def test_what_was_left_over_goes_at_the_start(tmp_path: Path) -> None:
     async def main() -> None:
         house = House(tmp_path)
         await house.apply(TOKEN="secret")
-        house.vault.seal("of a call that was cut before it was written")
-        (house.directory / ".cut.17").write_bytes(b"half")
+        house.vault.seal(["of a call that was cut before it was written"])
+        (house.directory / f".{'0' * 32}.17").write_bytes(b"half")
         task = asyncio.create_task(house.seals.run())
         await house.settled(["secret"])
         task.cancel()
@@ -198,4 +205,86 @@ async def test_a_kept_value_that_went_while_its_call_was_on_the_way_is_refused(h
     file.unlink()
     with pytest.raises(Refused, match="no such sealed value"):
         await house.apply(TOKEN=PREFIX + file.name, OTHER="x")
-    assert house.kept() == []
+    await house.settled([])
+
+
+@sweeping
+async def test_many_values_are_kept_beside_the_loop(house: House) -> None:
+    loop_thread, threads = threading.get_ident(), set()
+
+    def watched(fd: int) -> None:
+        threads.add(threading.get_ident())
+        sync(fd)
+
+    with pytest.MonkeyPatch.context() as patch:
+        sync = os.fsync
+        patch.setattr("os.fsync", watched)
+        await house.apply(**{f"TOKEN{number}": f"value {number}" for number in range(200)})
+    assert len(house.kept()) == 200 and threads and loop_thread not in threads
+
+
+@sweeping
+async def test_a_call_is_judged_by_what_is_when_its_values_are_kept(house: House) -> None:
+    await house.apply(TOKEN="first")
+
+    def slowly(*arguments: Any) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait()
+        write(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+        write = write_all_durably
+        patch.setattr("capsuled.sealing.write_all_durably", slowly)
+        applied = asyncio.create_task(house.apply(TOKEN="second"))
+        await begun.wait()
+        await house.engine.call(Delete("web"), Caller(LOCAL, "Delete"))
+        sweep = asyncio.create_task(house.seals.sweep())
+        go_on.set()
+        with pytest.raises(Refused, match="is being deleted"):
+            await applied
+        await sweep
+    await house.settled(["first"])
+
+
+@sweeping
+async def test_a_sweep_takes_nothing_of_a_call_on_its_way(house: House) -> None:
+    async with house.vault.kept(["on its way"]):
+        await house.seals.sweep()
+        await house.seals.sweep()
+        assert house.kept() == ["on its way"]
+    await house.settled([])
+
+
+@sweeping
+async def test_what_is_not_a_value_is_left_and_ends_nothing(house: House) -> None:
+    await house.apply(TOKEN="first")
+    (house.directory / "lost+found").mkdir()
+    (house.directory / ("0" * 32)).mkdir()
+    await house.apply(TOKEN="second")
+    files = {"lost+found", "0" * 32, house.vault.name_of("second")}
+    for _ in range(100):
+        if set(os.listdir(house.directory)) == files:
+            return
+        await asyncio.sleep(0.01)
+    assert set(os.listdir(house.directory)) == files
+
+
+@sweeping
+async def test_a_full_disk_is_told_as_one(house: House) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("capsuled.sealing.write_all_durably", full)
+        with pytest.raises(NoSpace, match="the disk is full: a sealed value cannot be written"):
+            await house.apply(TOKEN="secret")
+    assert not house.engine.machine.workloads
+
+
+@sweeping
+async def test_variables_are_bounded(house: House) -> None:
+    with pytest.raises(Refused, match="at most 1024 environment variables"):
+        await house.apply(**{f"TOKEN{number}": "same" for number in range(1025)})
+    await house.apply(**{f"TOKEN{number}": "same" for number in range(1024)})
+    assert house.kept() == ["same"]

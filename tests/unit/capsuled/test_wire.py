@@ -26,19 +26,7 @@ from projections.admission import Admitted
 from projections.intents import DEFAULT_SUBNET, Apply, Stop
 from projections.refusals import Refusal
 from tests.support.story import Story, declared
-
-
-class OpenVault:
-    """Seals without keeping anything."""
-
-    def name_of(self, value: str) -> str:
-        return f"hash-of-{value}"
-
-    def seal(self, value: str) -> str:
-        return self.name_of(value)
-
-    def holds(self, name: str) -> bool:
-        return True
+from tests.support.vault import OpenVault
 
 
 def resolved(story: Story, *messages: pb.Workload) -> Apply | Refusal:
