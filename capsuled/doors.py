@@ -60,10 +60,6 @@ class Door(Protocol):
         """Who calls. Raises Denied."""
         ...
 
-    def confirm(self, session: Session, rule: Rule) -> None:
-        """Raises Denied when he who was let in has lost his right since: a client may send its message late."""
-        ...
-
 
 class LocalDoor:
     """The unix socket: its mode says who may open it. The login name is what the client says: unverified."""
@@ -75,9 +71,6 @@ class LocalDoor:
             login=str(metadata.get("capsule-login", ""))[:LOGIN_CHARS],
             call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
         )
-
-    def confirm(self, session: Session, rule: Rule) -> None:
-        """Nobody takes anything from the machine's own admin."""
 
 
 class NetworkDoor:
@@ -100,11 +93,13 @@ class NetworkDoor:
         except TokenRefused as error:
             refusal = refused("UNAUTHENTICATED", error.reason, error.message)
             raise Denied(refusal, claimed=error.claimed) from None
+        actor = Actor("operator", operator.kid, operator.name, operator.role)
         session = Session(
-            Actor("operator", operator.kid, operator.name, operator.role),
+            actor,
             jti=jti,
             token_exp=expiry,
             call_id=str(metadata.get("capsule-call-id", ""))[:CALL_ID_CHARS],
+            lost=lambda: self._lost(actor, rule),
         )
         if not may(operator.role, rule.role):
             message = (
@@ -114,13 +109,9 @@ class NetworkDoor:
             raise Denied(refused("PERMISSION_DENIED", "ROLE_LACKS", message), session.actor, session=session)
         return session
 
-    def confirm(self, session: Session, rule: Rule) -> None:
-        """The key is still enrolled, and its role suffices still."""
-        if rule.role != "open":
-            operator = self._operators().get(session.actor.id)
-            lost = taken_back(session.actor.role, operator.role if operator else "", rule)
-            if lost is not None:
-                raise Denied(lost, session.actor, session=session)
+    def _lost(self, actor: Actor, rule: Rule) -> Refusal | None:
+        operator = self._operators().get(actor.id)
+        return taken_back(actor.role, operator.role if operator else "", rule)
 
     def _proven(self, authorization: str) -> tuple[Operator, str, int]:
         token = read(authorization)
@@ -268,9 +259,10 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         actor = session.actor
         return contextlib.nullcontext() if actor == LOCAL else self._live.opened(actor.id, actor.role, rule)
 
-    def confirm(self, session: Session, rule: Rule) -> None:
-        """Raises Denied when the caller has lost his right since he was let in."""
-        self._door.confirm(session, rule)
+    def confirm(self, session: Session) -> None:
+        """Raises Denied when the caller has lost his right since he was let in: he may send his message late."""
+        if (lost := session.lost()) is not None:
+            raise Denied(lost, session.actor, session=session)
 
 
 class _Entered:
@@ -300,7 +292,7 @@ class _Entered:
         CURRENT.set(replace(self._session, peer=address_of(context)))
 
     def _read(self, raw: bytes) -> Any:
-        self._interceptor.confirm(self._session, self._rule)
+        self._interceptor.confirm(self._session)
         deserialize = self._handler.request_deserializer
         if deserialize is None:
             return raw

@@ -87,11 +87,16 @@ class Told:
         self.yes = False
 
 
+def nothing_lost() -> Refusal | None:
+    """Nobody takes anything from the machine's own admin."""
+    return None
+
+
 class Caller(msgspec.Struct, frozen=True):
     """Who calls, and how: `call_id` and `args_hash` make a repeated call answerable, `login` is unverified.
 
     `peer` is the address it came from, `jti` and `token_exp` are of its token, `began_ns` is the monotonic moment of
-    its arrival.
+    its arrival; `lost` says why the caller has no right to the call any more, for a call may take a while.
     """
 
     actor: Actor
@@ -105,6 +110,7 @@ class Caller(msgspec.Struct, frozen=True):
     arguments: tuple[tuple[str, str], ...] = ()
     began_ns: int = 0
     told: Told = msgspec.field(default_factory=Told)
+    lost: Callable[[], Refusal | None] = nothing_lost
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -219,12 +225,12 @@ class Engine:
         return answer
 
     async def _decide(self, intent: Intent, caller: Caller, keep: Keep | None) -> Outcome | Refusal:
-        verdict = self._judge(self.machine, intent, caller.actor.role)
+        verdict = caller.lost() or self._judge(self.machine, intent, caller.actor.role)
         if keep is None or isinstance(verdict, Refusal):
             return await self._settle(verdict, intent, caller)
         async with keep() as lacking:
             # Keeping took a while, in which the state may have gone on: what counts is what is right now.
-            verdict = lacking or self._judge(self.machine, intent, caller.actor.role)
+            verdict = caller.lost() or lacking or self._judge(self.machine, intent, caller.actor.role)
             return await self._settle(verdict, intent, caller)
 
     async def _settle(self, verdict: Admitted | Refusal, intent: Intent, caller: Caller) -> Outcome | Refusal:

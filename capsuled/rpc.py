@@ -78,6 +78,7 @@ def caller_of(context: Any, method: str, request: Any = None) -> Caller:
         arguments=arguments_of(request) if hasattr(request, "ListFields") else (),
         began_ns=session.began_ns,
         told=session.told,
+        lost=session.lost,
     )
 
 

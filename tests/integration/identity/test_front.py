@@ -1,5 +1,6 @@
 """The machine's front over the network: its certificate, tokens over restarts, cut streams, rescue, rates and limits."""
 
+import asyncio
 import hashlib
 import json
 import socket
@@ -33,6 +34,7 @@ from capsuled.condition import Condition
 from capsuled.denials import Rate
 from capsuled.engine import Caller
 from capsuled.limits import Limits, Patience
+from capsuled.resolve import Resolver
 from capsuled.startup import reset_asked
 from capsuled.streams import opened
 from journal.entry import LOCAL
@@ -40,7 +42,7 @@ from journal.events import CallAccepted, CallDenied, OperatorsReset, StreamOpene
 from journal.reader import Reader
 from tests.conformance.client import Client, Key, outcome, presented_certificate
 from tests.support.entries import keep, newer_release
-from tests.support.house import Standing, standing
+from tests.support.house import IMAGE, Standing, standing
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 
@@ -295,6 +297,49 @@ def test_lowering_a_role_cuts_what_it_does_not_suffice_for_any_more(adopted: Ado
     assert code is grpc.StatusCode.PERMISSION_DENIED and "lowered from operator to reader" in words
     assert watch.is_active()
     watch.cancel()
+
+
+def test_a_call_whose_key_loses_its_right_before_it_is_judged_is_refused(
+    adopted: Adopted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowered, removed = adopted.add(2), adopted.add(2)
+    begun, go_on = threading.Barrier(3), threading.Event()
+    pins = Resolver._pins
+
+    async def slow(self: Resolver, *arguments: Any) -> Any:
+        """A registry that takes its time."""
+        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(go_on.wait, 30)
+        return await pins(self, *arguments)
+
+    monkeypatch.setattr(Resolver, "_pins", slow)
+    answers: dict[str, Any] = {}
+
+    def apply(key: Any) -> None:
+        spec = workload_pb2.ContainerSpec(image=IMAGE)
+        request = workload_pb2.WorkloadApplyRequest(workload=workload_pb2.Workload(name="late", kind=1, container=spec))
+        stub = workload_pb2_grpc.WorkloadServiceStub(adopted.channel())
+        answers[key.kid] = outcome(lambda: stub.Apply(request, metadata=adopted.metadata(key)), streams=False)
+
+    threads = [threading.Thread(target=apply, args=(key,)) for key in (lowered, removed)]
+    for thread in threads:
+        thread.start()
+    begun.wait(30)
+    identity_pb2_grpc.OperatorServiceStub(adopted.channel()).SetRole(
+        identity_pb2.SetRoleRequest(kid=lowered.kid, role=identity_pb2.OPERATOR_ROLE_READER),
+        metadata=adopted.metadata(),
+    )
+    adopted.client.signed(
+        adopted.key, "IdentityService/KeyRemove", adopted.client.message("KeyRemoveRequest", kid=removed.kid)
+    )
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    code, words = answers[lowered.kid]
+    assert code is grpc.StatusCode.PERMISSION_DENIED and "lowered from operator to reader" in words
+    code, words = answers[removed.kid]
+    assert code is UNAUTHENTICATED and "removed" in words
+    assert "late" not in adopted.house.house.engine.machine.workloads
 
 
 def test_in_rescue_the_copy_of_the_operators_lets_them_look_and_nobody_adopt(tmp_path: Path) -> None:

@@ -23,8 +23,16 @@ from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from journal.durable import write_all_durably
 from journal.entry import LOCAL
-from journal.events import EffectStarted, RegistryConfigured, RegistryForgotten, WorkloadRemoved, WorkloadStarted
+from journal.events import (
+    CallDenied,
+    EffectStarted,
+    RegistryConfigured,
+    RegistryForgotten,
+    WorkloadRemoved,
+    WorkloadStarted,
+)
 from projections.intents import DEFAULT_SUBNET, Delete
+from projections.refusals import refused
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.story import ALL
@@ -46,9 +54,11 @@ class House:
         resolver = Resolver(TwinImages(cache), NOWHERE, self.vault, DEFAULT_SUBNET)
         self.declarations = Declarations(self.engine, resolver, Answers(self.engine, self.log))
 
-    async def apply(self, name: str = "web", image: str = "app:1", **env: str) -> None:
+    async def apply(
+        self, name: str = "web", image: str = "app:1", caller: Caller = Caller(LOCAL, "Apply"), **env: str
+    ) -> None:
         message = pb.Workload(name=name, container=pb.ContainerSpec(image=image, env=env))
-        await self.declarations.apply([message], Caller(LOCAL, "Apply"), expect_seq=None, pull=False, dry_run=False)
+        await self.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
 
     def kept(self) -> list[str]:
         """The values that can be opened; whatever else lies there is told as it is called."""
@@ -245,6 +255,15 @@ async def test_a_call_is_judged_by_what_is_when_its_values_are_kept(house: House
             await applied
         await sweep
     await house.settled(["first"])
+
+
+@sweeping
+async def test_who_loses_his_right_while_values_are_kept_is_refused(house: House) -> None:
+    said = iter((None, refused("PERMISSION_DENIED", "ROLE_LOWERED", "this key was lowered")))
+    with pytest.raises(Refused, match="lowered"):
+        await house.apply(caller=Caller(LOCAL, "Apply", lost=lambda: next(said)), TOKEN="secret")
+    assert isinstance(house.log.entries[-1][1], CallDenied) and not house.engine.machine.workloads
+    await house.settled([])
 
 
 @sweeping
