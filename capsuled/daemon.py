@@ -275,11 +275,13 @@ async def _act(
     cache: ImageCache,
 ) -> None:
     """Once the runtime answers: look at everything, and only then plan and act."""
+    storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
+    await storage.thaw()
     about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
     about.ask(watch.warnings)
-    storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
+    about.ask(storage.warnings)
     async with asyncio.TaskGroup() as inner:
         inner.create_task(execs.sweep(clock))
         inner.create_task(observer.run())

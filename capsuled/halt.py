@@ -114,9 +114,9 @@ async def _end_directly(layout: Layout) -> int:
 
 async def _unmount(layout: Layout) -> None:
     volumes = sparse_volumes(layout)
-    for volume in await volumes.observe() if layout.volumes.exists() else ():
-        if volume.mounted:
-            try:
-                await volumes.unmount(volume.name, volume.uid)
-            except DriverError as error:
-                log.error("%s", error.message)
+    await volumes.thaw()  # a frozen file system would live on in the kernel, with its loop device
+    for name, uid in sorted(await volumes.mounted()):
+        try:
+            await volumes.unmount(name, uid)
+        except DriverError as error:
+            log.error("%s", error.message)

@@ -14,7 +14,7 @@ from journal.clock import Clock
 from journal.errors import JournalFull
 from journal.events import Event, SnapshotRemoved, VolumeFilling, VolumeLost, VolumeMade, VolumeUnmounted
 from projections.state import Machine, Volume
-from projections.volumes import MARKS
+from projections.volumes import MARKS, read_only
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,22 @@ class VolumeWatch:
         self._clock = clock
         self._frozen = frozen
 
+    async def thaw(self) -> None:
+        """What a life that was killed left frozen goes on, also in one that changes nothing: workloads write there."""
+        try:
+            await self._volumes.thaw()
+        except (DriverError, OSError) as error:
+            log.warning("what is mounted may be frozen: %s", error)
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What is wrong with volumes and can be mended."""
+        try:
+            seen = await self._volumes.observe()
+        except (DriverError, OSError) as error:
+            return (f"the volumes cannot be looked at: {error}",)
+        broken = (self._engine.machine.volumes.get(one.name) for one in seen if one.read_only)
+        return tuple(f"volume {volume.name}: {read_only(volume)}" for volume in broken if volume is not None)
+
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
         if not self._frozen:
@@ -39,21 +55,19 @@ class VolumeWatch:
             await until_seen(self._look, self._clock, "the storage")
 
     async def _look(self) -> None:
-        seen = await self._volumes.observe()
-        self._engine.record(differences(self._engine.machine, seen), reserved=True)
-        for one in seen:
-            await self._settle(one)
-
-    async def _settle(self, seen: SeenVolume) -> None:
-        volume = self._engine.machine.volumes.get(seen.name)
-        if volume is None or volume.uid != seen.uid:
-            log.warning("the storage has %s.%d, which no volume here is: it is left alone", seen.name, seen.uid)
-        elif seen.mounted and not volume.holder:
-            # Left by a life that ended between the mount and its entry.
-            try:
-                await self._volumes.unmount(seen.name, seen.uid)
-            except (DriverError, OSError) as error:
-                log.warning("%s", error)
+        seen, mounted = await self._volumes.observe(), await self._volumes.mounted()
+        self._engine.record(differences(self._engine.machine, seen, mounted), reserved=True)
+        known = {(volume.name, volume.uid): volume for volume in self._engine.machine.volumes.values()}
+        strangers = {(one.name, one.uid) for one in seen} - known.keys()
+        for name, uid in sorted(strangers):
+            log.warning("the storage has %s.%d, which no volume here is: it is left alone", name, uid)
+        for key in sorted(mounted - strangers):
+            if key not in known or not known[key].holder:
+                # Left by a life that ended between the mount and its entry, or of a file that is gone.
+                try:
+                    await self._volumes.unmount(*key)
+                except (DriverError, OSError) as error:
+                    log.warning("%s", error)
 
     async def run(self) -> None:
         """Measure until cancelled, and look for what was lost."""
@@ -89,14 +103,16 @@ def filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFillin
     return VolumeFilling(mark, fill.used_bytes, fill.total_bytes, name, uid)
 
 
-def differences(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
-    """What the storage shows that the state does not know. Pure."""
+def differences(
+    machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozenset[tuple[str, int]]
+) -> tuple[Event, ...]:
+    """What the storage shows that the state does not know. `mounted`: of whatever is mounted, name and uid. Pure."""
     shown = {(one.name, one.uid): one for one in seen}
     events: list[Event] = [*found_again(machine, seen)]
     for volume in machine.volumes.values():
         one = shown.get((volume.name, volume.uid))
         if one is None:
-            events += _missing(volume)
+            events += _missing(volume, (volume.name, volume.uid) in mounted)
             continue
         if volume.holder and not one.mounted:
             events.append(VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"))
@@ -110,12 +126,24 @@ def differences(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, 
 
 
 def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
-    """What was lost and is there again. Pure."""
-    lost = {(volume.name, volume.uid) for volume in machine.volumes.values() if volume.lost}
-    return tuple(VolumeMade(one.name, one.uid, one.size_bytes) for one in seen if (one.name, one.uid) in lost)
+    """What was lost and is there again. Not while the old one is still mounted: its holder would write into that. The
+    file may be larger than the file system in it, when a growth was cut short. Pure."""
+    lost = {
+        (volume.name, volume.uid): volume.made_bytes
+        for volume in machine.volumes.values()
+        if volume.lost and not volume.holder
+    }
+    return tuple(
+        VolumeMade(one.name, one.uid, min(one.size_bytes, lost[one.name, one.uid] or one.size_bytes))
+        for one in seen
+        if (one.name, one.uid) in lost
+    )
 
 
-def _missing(volume: Volume) -> tuple[Event, ...]:
-    if not volume.made_bytes or volume.deleting or volume.lost:
+def _missing(volume: Volume, mounted: bool) -> tuple[Event, ...]:
+    if not volume.made_bytes or volume.deleting:
         return ()
-    return (VolumeLost(volume.name, volume.uid),)
+    if not volume.lost:
+        return (VolumeLost(volume.name, volume.uid, mounted=mounted and bool(volume.holder)),)
+    gone = volume.holder and not mounted
+    return (VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"),) if gone else ()

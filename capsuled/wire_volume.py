@@ -3,13 +3,14 @@
 from capsule.v1 import volume_pb2 as pb
 from effects.volumes.protocol import Fill, SeenVolume
 from projections.state import Machine, Snapshot, Volume
-from projections.volumes import users_of
+from projections.volumes import read_only, users_of
 
 
 def volume_message(
     machine: Machine, volume: Volume, path: str, seen: SeenVolume | None, fill: Fill | None
 ) -> pb.Volume:
     """`seen` and `fill` are what the storage says now, if it does."""
+    broken = seen is not None and seen.read_only
     return pb.Volume(
         name=volume.name,
         size_bytes=volume.size_bytes,
@@ -17,8 +18,8 @@ def volume_message(
         mounted_by=users_of(machine, volume.name),
         created_at_unix=volume.created_at // 1_000_000_000,
         uid=volume.uid,
-        phase=phase_of(volume),
-        message="" if volume.trouble is None else " ".join(volume.trouble.message.split()),
+        phase="read-only" if broken else phase_of(volume),
+        message=read_only(volume) if broken else _trouble_of(volume),
         holder=volume.holder,
         allocated_bytes=0 if seen is None else seen.used_bytes,
         fs_total_bytes=0 if fill is None else fill.total_bytes,
@@ -26,6 +27,10 @@ def volume_message(
         snapshots=sum(one.taken for one in volume.snapshots),
         desired_seq=volume.desired_seq,
     )
+
+
+def _trouble_of(volume: Volume) -> str:
+    return "" if volume.trouble is None else " ".join(volume.trouble.message.split())
 
 
 def phase_of(volume: Volume) -> str:

@@ -132,7 +132,8 @@ class Actions:
         except VolumeMissing:
             volume = self._recorder.machine.volumes.get(name)
             if volume is not None and volume.uid == uid and not volume.lost:
-                self._recorder.record((VolumeLost(name, uid),), cause=started, reserved=True)
+                lost = VolumeLost(name, uid, mounted=bool(volume.holder))
+                self._recorder.record((lost,), cause=started, reserved=True)
             raise
 
     async def _mounted(self, mount: VolumeMount, started: int) -> MountedVolume:

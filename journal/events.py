@@ -406,10 +406,12 @@ class VolumeRemoved(Event, frozen=True, omit_defaults=True, tag="volume.removed"
 
 
 class VolumeLost(Event, frozen=True, omit_defaults=True, tag="volume.lost"):
-    """The storage does not have the volume any more, and nobody here removed it. It is not made anew by itself."""
+    """The storage does not have the volume any more, and nobody here removed it. It is not made anew by itself.
+    `mounted`: what was mounted of it still is, for its holder."""
 
     name: str
     uid: int
+    mounted: bool = False
 
 
 class VolumeFilling(Event, frozen=True, omit_defaults=True, tag="volume.filling"):

@@ -15,6 +15,7 @@ from journal.entry import Header
 from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
 from journal.specs import PortMapping
 from projections.handlers import Handlers
+from projections.intents import DEFAULT_SUBNET
 from projections.phases import LIVE
 from projections.refusals import Refusal, refused
 from projections.state import Machine, Workload
@@ -78,21 +79,24 @@ def free_address(subnet: str, taken: Iterable[str]) -> str | None:
 
 
 def moved_to(machine: Machine, subnet: str) -> NetworkMoved | Refusal | None:
-    """What becomes of those who have addresses from elsewhere when the bridge's subnet is this one; None if nobody
-    has."""
+    """What becomes of those on the bridge when its subnet is this one; None if it was before. Each is told of another
+    gateway, whether its address is good there, too, or not: what runs has the old one as its way out."""
+    if subnet == (machine.network.subnet or DEFAULT_SUBNET):
+        return None
     network = IPv4Network(subnet)
     usable = range(int(network.network_address) + 2, int(network.broadcast_address))
     on_it = sorted(one.name for one in machine.workloads.values() if one.address and is_bridged(one))
-    leaving = [name for name in on_it if int(IPv4Address(machine.workloads[name].address)) not in usable]
     taken = {one.address for one in machine.workloads.values() if one.address}
     items = []
-    for name in leaving:
-        address = free_address(subnet, taken)
+    for name in on_it:
+        workload = machine.workloads[name]
+        stays = int(IPv4Address(workload.address)) in usable
+        address = workload.address if stays else free_address(subnet, taken)
         if address is None:
             return refused("RESOURCE_EXHAUSTED", "NO_ADDRESS", f"{len(on_it)} workloads need an address of {subnet}")
         taken.add(address)
-        items.append(Readdressed(name, machine.workloads[name].uid, address))
-    return NetworkMoved(subnet, tuple(items)) if items else None
+        items.append(Readdressed(name, workload.uid, address))
+    return NetworkMoved(subnet, tuple(items))
 
 
 def clash(one: PortMapping, other: PortMapping) -> bool:
@@ -145,7 +149,7 @@ def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:
 
 def moved(machine: Machine, header: Header, event: NetworkMoved) -> None:
     """Bridge and rules are to be made anew, and so are the links; what runs was told its old address and servers."""
-    machine.network = replace(machine.network, changed_seq=header.seq)
+    machine.network = replace(machine.network, changed_seq=header.seq, subnet=event.subnet)
     for item in event.items:
         workload = machine.workloads.get(item.name)
         if workload is None or workload.uid != item.uid:

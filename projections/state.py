@@ -154,10 +154,12 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Network(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Bridge and rules: the entry at which what is wanted last changed, and the one up to which it was made so."""
+    """Bridge and rules: the entry at which what is wanted last changed, and the one up to which it was made so.
+    `subnet` is the bridge's; empty: the one that it has when nothing else is asked for."""
 
     changed_seq: int = 0
     ensured_seq: int = 0
+    subnet: str = ""
 
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

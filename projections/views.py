@@ -109,7 +109,7 @@ _MORE_2: Fields = {
         "trouble",
     ),
     "VolumeMount": ("volume_uid",),
-    "Network": ("changed_seq", "ensured_seq"),
+    "Network": ("changed_seq", "ensured_seq", "subnet"),
     "PortMapping": ("host_address",),
     "Run": ("gave_up", "oom_kills", "memory_limit_bytes", "unexecutable", "spec"),
     "Workload": ("address", "attached", "asked", "pulling", "last_run", "pause", "pause_until_wall"),

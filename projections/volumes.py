@@ -66,7 +66,7 @@ def is_needed(workload: Workload, volume: Volume) -> bool:
 
 def _is_settled(volume: Volume) -> bool:
     """Whether nothing is to be done to it that needs it unmounted."""
-    return not volume.deleting and not volume.restoring and volume.made_bytes >= volume.size_bytes
+    return not (volume.deleting or volume.restoring or volume.lost) and volume.made_bytes >= volume.size_bytes
 
 
 def due_snapshot(volume: Volume) -> Snapshot | None:
@@ -96,6 +96,14 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
         why = f": {volume.trouble.message}" if volume.trouble is not None else ""
         return f"volume {volume.name} is being {'grown' if volume.made_bytes else 'made'}{why}"
     return ""
+
+
+def read_only(volume: Volume) -> str:
+    """What to say of a file system that takes no writes any more."""
+    mend = (
+        f"`capsulectl restart {volume.holder}` checks it and mounts it anew" if volume.holder else "it is mounted anew"
+    )
+    return f"its file system went read only by an error, and what was written last may be lost: {mend}"
 
 
 def blocked(machine: Machine, workload: Workload) -> str:
@@ -176,7 +184,8 @@ def lost(machine: Machine, header: Header, event: VolumeLost) -> None:
     """Its data may still be somewhere: nothing is formatted in its place."""
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
-        machine.volumes[event.name] = replace(volume, lost=True, holder="", holder_uid=0)
+        volume = replace(volume, lost=True)
+        machine.volumes[event.name] = volume if event.mounted else replace(volume, holder="", holder_uid=0)
 
 
 def filling(machine: Machine, header: Header, event: VolumeFilling) -> None:

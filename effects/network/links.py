@@ -1,8 +1,9 @@
 """Bridge and links by netlink. Blocking: everything here runs on the driver's own thread.
 
-Links are found again by their alias (`capsule NAME.UID ADDRESS`), read from sysfs. The alias is set last on the way up:
-a link without one is half made and is made again. A hardware address follows from the IP address, so that no cache of
-a neighbour's is ever wrong when an address gets another owner.
+Links are found again by their alias (`capsule NAME.UID ADDRESS/PREFIX`), read from sysfs. The alias is set last on the
+way up: a link without one is half made and is made again, and so is one of another subnet: its gateway was another. A
+hardware address follows from the IP address, so that no cache of a neighbour's is ever wrong when an address gets
+another owner.
 """
 
 import errno
@@ -106,7 +107,10 @@ class Links:
     def is_attached(self, link: Link) -> bool:
         """Whether the link is there and whole."""
         port = self._port(link.name, link.uid)
-        return _alias(port) == _text(link) and self._is_plugged(port)
+        return _alias(port) == self._text(link) and self._is_plugged(port)
+
+    def _text(self, link: Link) -> str:
+        return f"capsule {link.name}.{link.uid} {link.address}/{self._network.prefixlen}"
 
     def _is_plugged(self, port: str) -> bool:
         """Whether the port is the bridge's: somebody may have pulled it out, or it is another bridge's."""
@@ -135,7 +139,7 @@ class Links:
         self._ip.link("set", index=index, master=self._index(self._bridge), state="up")
         # A workload that calls its own mapped port gets its packets back over the port they came from.
         (_SYS / port / "brport" / "hairpin_mode").write_text("1")
-        self._ip.link("set", index=index, ifalias=_text(link))
+        self._ip.link("set", index=index, ifalias=self._text(link))
 
     def detach(self, name: str, uid: int) -> None:
         """The link is not there; its other end goes with it."""
@@ -163,14 +167,11 @@ def _alias(name: str) -> str:
         return ""
 
 
-def _text(link: Link) -> str:
-    return f"capsule {link.name}.{link.uid} {link.address}"
-
-
 def _parsed(alias: str) -> Link | None:
     word, _, rest = alias.partition(" ")
     who, _, address = rest.partition(" ")
     name, _, uid = who.rpartition(".")
+    address, _, _ = address.partition("/")
     return Link(name, int(uid), address) if word == "capsule" and uid.isdecimal() and address else None
 
 

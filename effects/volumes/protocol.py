@@ -23,7 +23,8 @@ class SeenSnapshot(msgspec.Struct, frozen=True):
 
 
 class SeenVolume(msgspec.Struct, frozen=True):
-    """A volume as the driver finds it. `size_bytes` is what was asked for; `used_bytes` what it takes on the disk."""
+    """A volume as the driver finds it. `size_bytes` is what was asked for; `used_bytes` what it takes on the disk.
+    `read_only`: it is mounted, and its file system takes no writes any more after an error."""
 
     name: str
     uid: int
@@ -31,6 +32,7 @@ class SeenVolume(msgspec.Struct, frozen=True):
     used_bytes: int
     mounted: bool
     snapshots: tuple[SeenSnapshot, ...] = ()
+    read_only: bool = False
 
 
 class Fill(msgspec.Struct, frozen=True):
@@ -43,12 +45,20 @@ class Fill(msgspec.Struct, frozen=True):
 class VolumeDriver(Protocol):
     """Volumes on one kind of storage."""
 
+    async def thaw(self) -> None:
+        """What a crash left frozen goes on. Before anything else is asked of the driver, only then; in every life."""
+        ...
+
     async def sweep(self) -> None:
-        """Put right what a crash left half made or frozen. Before anything else is asked of the driver, only then."""
+        """Put away what a crash left half made. Before anything else is asked of the driver but `thaw`, only then."""
         ...
 
     async def observe(self) -> tuple[SeenVolume, ...]:
         """Every whole volume there is."""
+        ...
+
+    async def mounted(self) -> frozenset[tuple[str, int]]:
+        """The (name, uid) of every volume that is mounted, also of those whose storage is gone under them."""
         ...
 
     async def make(self, name: str, uid: int, size_bytes: int) -> None:
@@ -62,7 +72,8 @@ class VolumeDriver(Protocol):
         ...
 
     async def mount(self, name: str, uid: int) -> str:
-        """The volume is mounted, after a check if it needs one; returns where. Raises VolumeMissing, VolumeDamaged."""
+        """The volume is mounted and can be written, after a check if it needs one; returns where. One that went read
+        only by an error is mounted anew. Raises VolumeMissing, VolumeDamaged, VolumeBusy."""
         ...
 
     async def unmount(self, name: str, uid: int) -> None:

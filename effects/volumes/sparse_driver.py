@@ -10,6 +10,7 @@ are made under a scratch name and renamed when they are whole and on the disk.
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import re
 import threading
@@ -37,13 +38,19 @@ from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMet
 from journal.durable import sync_directory
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
+_MOUNT = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
+_MOUNT_OPTIONS = "loop,noatime,nosuid,nodev,errors=remount-ro"
+_BROKEN = {"ro", "emergency_ro", "shutdown"}
+"""Options of an ext4 that takes no writes any more: none is mounted like that here."""
 BLOCK_BYTES = 4096
 LONG_WORK_AT_ONCE = 2
 """Copies may take minutes each: they have threads of their own, so that nobody else waits for one."""
 _FSCK_USABLE = 2
 """e2fsck's exit codes below this: clean, or made so."""
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -71,27 +78,44 @@ class SparseVolumes:
 
     # --- looking -------------------------------------------------------------------------------------------------
 
+    async def thaw(self) -> None:
+        """See the protocol."""
+        await self._on_thread(self._thaw)
+
+    def _thaw(self) -> None:
+        for name, uid in self._found_mounts():
+            try:
+                _thaw(self.path(name, uid))
+            except OSError as error:
+                log.warning("volume %s may be frozen: %s", name, error)
+
     async def sweep(self) -> None:
         """See the protocol."""
         await self._on_thread(self._sweep)
 
     def _sweep(self) -> None:
-        mounted = _mount_points()
-        for path in self._made_directory().iterdir():
-            match = _FILE.fullmatch(path.name)
-            if path.name.endswith(SCRATCH):
-                path.unlink(missing_ok=True)
-            elif match is not None and match["snapshot"] is None:
-                point = self.path(match["name"], int(match["uid"]))
-                if point in mounted:
-                    _thaw(point)
+        for path in self._made_directory().glob(f".*{SCRATCH}"):
+            path.unlink(missing_ok=True)
+
+    async def mounted(self) -> frozenset[tuple[str, int]]:
+        """See the protocol."""
+        return frozenset(await self._on_thread(self._found_mounts))
+
+    def _found_mounts(self) -> dict[tuple[str, int], bool]:
+        """The mounted ones, and whether each takes no writes any more."""
+        found: dict[tuple[str, int], bool] = {}
+        for point, broken in _mount_points().items():
+            match = _MOUNT.fullmatch(point.removeprefix(f"{self._mounts}/"))
+            if match is not None:
+                found[match["name"], int(match["uid"])] = broken
+        return found
 
     async def observe(self) -> tuple[SeenVolume, ...]:
         """See the protocol."""
         return await self._on_thread(self._observe)
 
     def _observe(self) -> tuple[SeenVolume, ...]:
-        mounted = _mount_points()
+        mounted = self._found_mounts()
         found: list[SeenVolume] = []
         snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
         for path in sorted(self._made_directory().iterdir()):
@@ -101,12 +125,15 @@ class SparseVolumes:
             name, uid = match["name"], int(match["uid"])
             try:
                 if match["snapshot"] is None:
-                    is_mounted = self.path(name, uid) in mounted
-                    found.append(SeenVolume(name, uid, path.stat().st_size, _taken(path), is_mounted))
+                    broken = mounted.get((name, uid))
+                    one = SeenVolume(name, uid, path.stat().st_size, _taken(path), broken is not None)
+                    found.append(replace(one, read_only=bool(broken)))
                 else:
                     snapshots.setdefault((name, uid), []).append(_seen_snapshot(path, int(match["snapshot"])))
             except FileNotFoundError:
                 continue  # removed just now
+            except OSError as error:  # one broken file holds up nobody else's
+                log.warning("%s cannot be looked at: %s", path, error)
         return tuple(replace(one, snapshots=tuple(snapshots.get((one.name, one.uid), ()))) for one in found)
 
     def _made_directory(self) -> Path:
@@ -174,12 +201,16 @@ class SparseVolumes:
     async def mount(self, name: str, uid: int) -> str:
         """See the protocol."""
         target = Path(self.path(name, uid))
-        if self._is_mounted(name, uid):
+        broken = (await self._on_thread(self._found_mounts)).get((name, uid))
+        if broken is False:
             return str(target)
         image = self._existing(name, uid)
+        if broken:
+            log.warning("the file system of volume %s went read only by an error: it is checked and mounted anew", name)
+            await self.unmount(name, uid)
         await self._check(name, image)
         await self._on_thread(lambda: target.mkdir(parents=True, exist_ok=True, mode=0o700))
-        await self._good("mount", "-t", "ext4", "-o", "loop,noatime,nosuid,nodev", str(image), str(target))
+        await self._good("mount", "-t", "ext4", "-o", _MOUNT_OPTIONS, str(image), str(target))
         return str(target)
 
     async def unmount(self, name: str, uid: int) -> None:
@@ -308,7 +339,7 @@ def _unlink(*paths: Path) -> None:
 
 def _frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Event) -> SnapshotMethod:
     """A clone of one moment. It gets its name only once it is known that nothing was written meanwhile: a thaw fails
-    when another hand thawed the file system first. After a crash the next life's sweep thaws."""
+    when another hand thawed the file system first. After a crash the next life thaws."""
     scratch = scratch_of(target)
     try:
         with _frozen(mounted_at) if mounted_at else nullcontext():
@@ -371,7 +402,10 @@ def _fill(path: str) -> Fill:
     return Fill(total, total - stat.f_bavail * stat.f_frsize)
 
 
-def _mount_points() -> set[str]:
-    """Of this process's mount namespace. Names of volumes have nothing that would stand escaped there."""
+def _mount_points() -> dict[str, bool]:
+    """Of this process's mount namespace, and whether the file system there is broken. Names of volumes have nothing
+    that would stand escaped there. Source: proc(5), mountinfo: the point is field 5, the file system's options come
+    last."""
     with open("/proc/self/mountinfo") as file:
-        return {line.split()[4] for line in file}
+        rows = [line.split() for line in file]
+    return {row[4]: not _BROKEN.isdisjoint(row[-1].split(",")) for row in rows}

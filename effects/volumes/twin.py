@@ -19,6 +19,7 @@ class TwinVolume(msgspec.Struct):
     size_bytes: int
     content: int = 0
     mounted: bool = False
+    read_only: bool = False
     snapshots: dict[int, int] = {}
 
 
@@ -35,7 +36,7 @@ class Storage:
     def lose_power(self) -> None:
         """Mounts are gone; contents stay."""
         for volume in self.volumes.values():
-            volume.mounted = False
+            volume.mounted = volume.read_only = False
 
 
 class TwinVolumes:
@@ -50,6 +51,15 @@ class TwinVolumes:
         if volume is None:
             raise VolumeMissing(f"volume {name} is gone")
         return volume
+
+    async def thaw(self) -> None:
+        """See the protocol."""
+        await self._step("thaw volumes")
+
+    async def mounted(self) -> frozenset[Key]:
+        """See the protocol."""
+        await self._step("observe volumes")
+        return frozenset(key for key, one in self._storage.volumes.items() if one.mounted)
 
     async def sweep(self) -> None:
         """See the protocol."""
@@ -67,6 +77,7 @@ class TwinVolumes:
                 one.size_bytes,
                 one.mounted,
                 tuple(SeenSnapshot(number, one.size_bytes, 0, "reflink") for number in one.snapshots),
+                one.mounted and one.read_only,
             )
             for (name, uid), one in self._storage.volumes.items()
         )
@@ -100,7 +111,10 @@ class TwinVolumes:
     async def mount(self, name: str, uid: int) -> str:
         """See the protocol."""
         await self._step("mount")
-        self._existing(name, uid).mounted = True
+        volume = self._existing(name, uid)
+        if volume.mounted and volume.read_only:
+            await self.unmount(name, uid)
+        volume.mounted = True
         await self._step("mounted")
         return self.path(name, uid)
 
@@ -111,7 +125,7 @@ class TwinVolumes:
         if volume is not None:
             if self._storage.in_use(self.path(name, uid)):
                 raise VolumeBusy(f"volume {name} is used")
-            volume.mounted = False
+            volume.mounted = volume.read_only = False
         await self._step("unmounted")
 
     async def remove(self, name: str, uid: int) -> None:

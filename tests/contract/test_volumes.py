@@ -32,12 +32,14 @@ MIB = 1 << 20
 
 
 class Subject(NamedTuple):
-    """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open."""
+    """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open. `spoil`
+    is an error of its file system, after which nothing can be written."""
 
     driver: VolumeDriver
     write: Callable[[str, int], None]
     read: Callable[[str], int]
     hold: Callable[[str], Callable[[], None]]
+    spoil: Callable[[str], None]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -64,10 +66,18 @@ async def twin() -> AsyncIterator[Subject]:
         held.add(path)
         return lambda: held.discard(path)
 
-    yield Subject(driver, write, lambda path: int(volume(path).content), hold)
+    def spoil(path: str) -> None:
+        volume(path).read_only = True
+
+    yield Subject(driver, write, lambda path: int(volume(path).content), hold, spoil)
 
 
 def _subject(directory: Path) -> Subject:
+    def spoil(path: str) -> None:
+        os.sync()
+        found = subprocess.run(["findmnt", "-no", "SOURCE", path], check=True, capture_output=True, text=True).stdout
+        Path("/sys/fs/ext4", Path(found.strip()).name, "trigger_fs_error").write_text("a test's")
+
     def hold(path: str) -> Callable[[], None]:
         fd = os.open(path, os.O_RDONLY)
         return lambda: os.close(fd)
@@ -77,6 +87,7 @@ def _subject(directory: Path) -> Subject:
         lambda path, number: Path(path, "number").write_text(str(number)) and None,
         lambda path: int(Path(path, "number").read_text()),
         hold,
+        spoil,
     )
 
 
@@ -331,12 +342,13 @@ def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
 
 
 @pytest.mark.real
-def test_a_file_system_left_frozen_is_thawed_by_the_sweep() -> None:
+def test_a_file_system_left_frozen_is_thawed_also_when_its_file_is_gone() -> None:
     async def suite(on: Subject) -> None:
         await on.driver.make("data", 7, 64 * MIB)
         path = await on.driver.mount("data", 7)
         subprocess.run(["fsfreeze", "--freeze", path], check=True)
-        await on.driver.sweep()
+        Path(path).parent.parent.joinpath("volumes", "data.7.img").unlink()
+        await on.driver.thaw()
         on.write(path, 3)
         assert on.read(path) == 3
 
@@ -503,3 +515,95 @@ def test_a_restore_that_cannot_grow_leaves_the_volume_as_it_was() -> None:
         assert on.read(await driver.mount("data", 7)) == 2
 
     run(sparse, suite)
+
+
+@ALL
+def test_a_file_system_that_went_read_only_by_an_error_is_shown_and_mounted_anew(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        path = await on.driver.mount("data", 7)
+        on.write(path, 1)
+        assert [(one.mounted, one.read_only) for one in await on.driver.observe()] == [(True, False)]
+        on.spoil(path)
+        assert [(one.mounted, one.read_only) for one in await on.driver.observe()] == [(True, True)]
+        release = on.hold(path)
+        try:
+            with pytest.raises(VolumeBusy):
+                await on.driver.mount("data", 7)
+        finally:
+            release()
+        assert await on.driver.mount("data", 7) == path
+        assert [(one.mounted, one.read_only) for one in await on.driver.observe()] == [(True, False)]
+        assert on.read(path) == 1
+        on.write(path, 2)
+        assert on.read(path) == 2
+
+    run(subject, suite)
+
+
+@ALL
+def test_what_is_mounted_is_known(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        await on.driver.make("more", 8, 64 * MIB)
+        assert await on.driver.mounted() == frozenset()
+        await on.driver.mount("data", 7)
+        assert await on.driver.mounted() == {("data", 7)}
+        await on.driver.unmount("data", 7)
+        assert await on.driver.mounted() == frozenset()
+
+    run(subject, suite)
+
+
+@pytest.mark.real
+def test_a_mounted_volume_whose_file_is_gone_can_still_be_unmounted() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 64 * MIB)
+        path = await driver.mount("data", 7)
+        Path(path).parent.parent.joinpath("volumes", "data.7.img").unlink()
+        with pytest.raises(VolumeMissing):
+            await driver.snapshot("data", 7, 9)
+        assert await driver.observe() == () and await driver.mounted() == {("data", 7)}
+        await driver.unmount("data", 7)
+        assert await driver.mounted() == frozenset() and not os.path.ismount(path)
+
+    run(sparse, suite)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
+
+
+@pytest.mark.real
+def test_a_full_disk_under_a_mounted_volume_is_seen_and_mended_once_there_is_room() -> None:
+    async def inside() -> None:
+        with small_disk("mkfs.ext4", "-q", size_mib=80) as disk:
+            on = _subject(disk)
+            try:
+                await on.driver.make("data", 7, 64 * MIB)
+                path = await on.driver.mount("data", 7)
+                on.write(path, 1)
+                os.sync()
+                stat = os.statvfs(disk)
+                with (disk / "filler").open("wb") as file:
+                    file.write(bytes(stat.f_bavail * stat.f_frsize - 4 * MIB))
+                with pytest.raises(OSError):
+                    for number in range(8):
+                        _write_synced(Path(path, f"ballast-{number}"), os.urandom(6 * MIB))
+                with pytest.raises(OSError):
+                    for number in range(100):
+                        Path(path, f"more-{number}").mkdir()
+                        os.sync()
+                (seen,) = await on.driver.observe()
+                assert seen.read_only
+                (disk / "filler").unlink()
+                assert await on.driver.mount("data", 7) == path
+                assert on.read(path) == 1
+                on.write(path, 2)
+            finally:
+                _tidy(disk)
+
+    asyncio.run(inside())

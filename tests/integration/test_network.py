@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,24 @@ def test_a_host_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> 
     assert fetch_from(capsule, "two", "172.20.254.1", 8080) == "one", "from another workload, by mapped port"
     assert fetch_from(capsule, "one", "172.20.254.1", 8080) == "one", "from itself, by its own mapped port"
     capsule.good("delete", "one", "two", "--yes")
+
+
+def test_a_workload_reaches_the_lan_with_the_machines_address(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(web("out"), "--wait")
+    program = "import socket; s = socket.create_server(('192.0.2.2', 9000)); print('up', flush=True)\n"
+    program += "while True: c, a = s.accept(); c.sendall(a[0].encode()); c.close()"
+    with site() as neighbour:
+        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        machine.good("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        command = [*neighbour.inside, "/usr/bin/python3", "-c", program]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout is not None and server.stdout.readline() == "up\n"
+                # The neighbour has no way back to the bridge: only the machine's own address is answered.
+                assert capsule.ctl("exec", "out", "--", "nc", "-w", "3", "192.0.2.2", "9000").stdout == "192.0.2.1"
+            finally:
+                server.kill()
+    capsule.good("delete", "out", "--yes")
 
 
 def test_what_is_in_the_way_of_forwarding_is_told_while_it_matters(machine: Site, capsule: Daemon) -> None:
@@ -219,5 +238,15 @@ def test_another_bridge_and_another_subnet_take_everybody_along() -> None:
         capsule.start("--bridge", "br8")
         capsule.until(lambda: fetch(machine, "172.20.254.1", 8099) == "one", "over the old subnet again")
         assert "10.77.0" not in machine.good("ip", "-o", "address")
+        # A wider one around it: everybody keeps the address, and has another way out.
+        kept = address_of(capsule, "one")
+        before = capsule.status("one")
+        capsule.stop()
+        capsule.start("--bridge", "br8", "--subnet", "172.20.252.0/22")
+        capsule.until(lambda: capsule.status("one").get("pid", 0) not in (0, before["pid"]), "it is started anew")
+        capsule.until(lambda: fetch(machine, "172.20.252.1", 8099) == "one", "over the wider subnet")
+        assert address_of(capsule, "one") == kept
+        assert "default via 172.20.252.1 " in capsule.good("exec", "one", "--", "ip", "route")
+        assert kept in capsule.good("exec", "one", "--", "nslookup", "one")
         capsule.good("delete", "one", "two", "--yes")
         assert "br8" not in machine.good("ip", "-o", "link")

@@ -127,3 +127,48 @@ def test_nothing_is_left_mounted_when_all_is_deleted_or_halted() -> None:
         capsule.start()
         capsule.until(lambda: capsule.status("left")["phase"] == "WORKLOAD_PHASE_RUNNING", "it runs again")
         assert count(capsule, "left") == 2
+
+
+def test_a_file_system_that_went_read_only_by_an_error_is_shown_and_a_restart_mends_it(capsule: Daemon) -> None:
+    capsule.apply(f"{volume('sick')}\n---\n{user('sick', 'sick')}", "--wait")
+    assert count(capsule, "sick") == 1
+    (path,) = (
+        line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if "volumes/sick." in line
+    )
+    source = subprocess.run(["findmnt", "-no", "SOURCE", path], check=True, capture_output=True, text=True).stdout
+    os.sync()
+    Path("/sys/fs/ext4", Path(source.strip()).name, "trigger_fs_error").write_text("a test's")
+    assert "read-only" in capsule.good("volume", "list")
+    assert "`capsulectl restart sick`" in capsule.good("volume", "get", "sick")
+    assert "volume sick: its file system went read only" in capsule.ctl("capsule", "info").stderr
+    capsule.good("restart", "sick", "--wait")
+    capsule.until(lambda: "start 2" in capsule.good("logs", "sick"), "it writes again, on what it had")
+    assert "went read only" not in capsule.ctl("capsule", "info").stderr
+    capsule.good("delete", "sick", "--yes")
+    capsule.good("volume", "delete", "sick", "--yes")
+
+
+def test_what_a_killed_daemon_left_frozen_goes_on_also_under_one_that_changes_nothing() -> None:
+    with daemon() as capsule:
+        capsule.push_image()
+        capsule.apply(f"{volume('cold')}\n---\n{user('cold', 'cold')}", "--wait")
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        (path,) = (line.split()[4] for line in lines if "volumes/cold." in line)
+        capsule.kill()
+        subprocess.run(["fsfreeze", "--freeze", path], check=True)
+        try:
+            capsule.start("--read-only")
+            subprocess.run(["timeout", "10", "touch", f"{path}/thawed"], check=True)
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", path], check=False, capture_output=True)
+        # And a halt, which needs no daemon at all.
+        capsule.stop()
+        subprocess.run(["fsfreeze", "--freeze", path], check=True)
+        try:
+            command = [str(BIN / "capsuled"), "--state", str(capsule.state), "--halt"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
+            assert not any("volumes/cold." in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
+            assert str(capsule.state) not in subprocess.run(["losetup", "-a"], capture_output=True, text=True).stdout
+        finally:
+            if Path(path).is_mount():
+                subprocess.run(["fsfreeze", "--unfreeze", path], check=False, capture_output=True)

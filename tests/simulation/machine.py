@@ -580,7 +580,9 @@ class Life:
             storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=False)
             await observer.synced.wait()
             await watch.look()
+            await storage.thaw()
             await storage.look()
+            group.create_task(storage.run())
             actions = Actions(
                 self.engine,
                 self._containers,

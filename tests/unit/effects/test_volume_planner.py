@@ -336,3 +336,17 @@ def test_a_volume_that_cannot_be_made_may_be_asked_for_smaller() -> None:
     story.call(Apply((), volumes=(DeclaredVolume("data", 32 * MIB),)))
     assert kinds(story) == ["EnsureVolume", "MountVolume", "StartRun"]
     assert story.machine.volumes["data"].made_bytes == 32 * MIB
+
+
+def test_what_was_lost_while_it_was_mounted_is_unmounted_when_its_run_ends() -> None:
+    story = living()
+    uid = story.machine.volumes["data"].uid
+    story.tell(VolumeLost("data", uid, mounted=True))
+    assert plan(story.machine) == (), "what runs goes on with what it has open"
+    story.call(Stop("web"))
+    assert kinds(story) == ["StopRun", "UnmountVolume"]
+    again = living()
+    again.tell(VolumeLost("data", again.machine.volumes["data"].uid, mounted=True))
+    again.run_ends("web", 1)
+    assert kinds(again) == ["CleanRun", "UnmountVolume"]
+    assert "not in the storage any more" in blocked(again.machine, again["web"])

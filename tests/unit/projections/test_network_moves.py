@@ -1,5 +1,6 @@
 """The bridge gets another subnet: addresses, links and rules follow, and what runs is started anew with them."""
 
+import pytest
 from msgspec.structs import replace
 
 from journal.events import NetworkMoved, Readdressed
@@ -23,9 +24,31 @@ def settled(*names: str) -> Story:
     return story
 
 
-def test_nothing_moves_where_every_address_is_of_the_subnet() -> None:
+def test_nothing_moves_where_the_subnet_is_what_it_was() -> None:
     assert moved_to(settled("a", "b").machine, OLD) is None
-    assert moved_to(Story().machine, NEW) is None
+    assert moved_to(Story().machine, OLD) is None
+
+
+def test_a_subnet_is_remembered_before_anybody_is_on_it() -> None:
+    story = Story()
+    moved = moved_to(story.machine, NEW)
+    assert moved == NetworkMoved(NEW, ())
+    story.tell(moved)
+    assert moved_to(story.machine, NEW) is None
+
+
+@pytest.mark.parametrize("subnet", ["172.20.0.0/16", "172.20.252.0/22", "172.20.254.0/29"])
+def test_a_subnet_around_the_old_one_or_within_keeps_addresses_and_moves_everybody_to_its_gateway(subnet: str) -> None:
+    story = settled("a", "b")
+    before = {name: story[name].address for name in ("a", "b")}
+    moved = moved_to(story.machine, subnet)
+    assert isinstance(moved, NetworkMoved) and {one.name: one.address for one in moved.items} == before
+    story.tell(moved)
+    assert story.next_goal("a") == "StopRun" and not story["b"].attached
+    story.converge()
+    run = story["a"].run
+    assert run is not None and run.number == 2 and story["a"].attached and story["a"].address == before["a"]
+    assert moved_to(story.machine, subnet) is None
 
 
 def test_everybody_on_the_bridge_gets_an_address_of_the_new_subnet() -> None:
@@ -37,11 +60,10 @@ def test_everybody_on_the_bridge_gets_an_address_of_the_new_subnet() -> None:
 
 def test_who_has_an_address_that_is_good_there_too_keeps_it() -> None:
     story = settled("a", "b")
-    wider = moved_to(story.machine, "172.20.254.0/29")
-    assert wider is None, "a narrower one, in which both lie"
     story.tell(NetworkMoved("10.9.8.0/24", (Readdressed("b", story["b"].uid, "10.9.8.200"),)))
-    moved = moved_to(story.machine, "10.9.8.0/24")
-    assert isinstance(moved, NetworkMoved) and [one.name for one in moved.items] == ["a"]
+    moved = moved_to(story.machine, "10.9.0.0/16")
+    assert isinstance(moved, NetworkMoved)
+    assert [(one.name, one.address) for one in moved.items] == [("a", "10.9.0.2"), ("b", "10.9.8.200")]
 
 
 def test_a_subnet_that_is_too_small_moves_nobody() -> None:
