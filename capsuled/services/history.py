@@ -13,6 +13,7 @@ from capsuled.history import Filter, History
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.rpc import refuse
+from capsuled.session import CURRENT
 from capsuled.turns import Turns
 from journal import archive
 from journal.environment import Environment
@@ -54,7 +55,7 @@ class HistoryService(HistoryServiceServicer):
 
     async def Replay(self, request: pb.ReplayRequest, context: Any) -> pb.ReplayResponse:
         """Fold the journal again, and compare with the daemon's own state where it has one at that entry."""
-        return await self._turns.ask(("replay", request.to), lambda: self._replay(request))
+        return await self._turns.ask(("replay", request.to), lambda: self._replay(request), _asker())
 
     async def _replay(self, request: pb.ReplayRequest) -> pb.ReplayResponse:
         live = self._engine.machine.fork()
@@ -92,7 +93,9 @@ class HistoryService(HistoryServiceServicer):
         if request.head_seq and not _HASH.fullmatch(request.head_hash):
             refuse("INVALID_ARGUMENT", "BAD_HEAD", "the hash of a head has 64 hexadecimal digits", "head_hash")
         head = Head(request.head_seq, bytes.fromhex(request.head_hash)) if request.head_seq else None
-        report = await self._turns.ask(("verify", head), lambda: verify_apart(self._environment.directory, head=head))
+        report = await self._turns.ask(
+            ("verify", head), lambda: verify_apart(self._environment.directory, head=head), _asker()
+        )
         return pb.VerifyResponse(
             checked=report.checked,
             first_seq=report.first_seq,
@@ -171,3 +174,8 @@ class UnreadableHistory(HistoryServiceServicer):
         """Raises the reason."""
         raise self._why
         yield pb.ExportChunk()
+
+
+def _asker() -> str:
+    session = CURRENT.get(None)
+    return "" if session is None else session.actor.id

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from capsuled.turns import Turns
+from capsuled.rpc import Refused
+from capsuled.turns import QUESTIONS_MOST, Turns
 
 
 class Work:
@@ -111,3 +112,20 @@ async def test_what_goes_wrong_is_told_to_all_who_waited_and_the_place_is_free_a
         with pytest.raises(ValueError, match="cannot be read"):
             await one
     assert await turns.ask("next", work) == 2
+
+
+@running
+async def test_nobody_stands_behind_more_than_a_few_questions_of_another() -> None:
+    turns, work = Turns(2), Work()
+    asked = []
+    for number in range(2 + QUESTIONS_MOST):
+        asked.append(asyncio.create_task(turns.ask(number, work, "reader")))
+        await settled()
+    with pytest.raises(Refused, match="wait for their turn already"):
+        await turns.ask("one more", work, "reader")
+    shared = asyncio.create_task(turns.ask(2, work, "reader"))
+    others = asyncio.create_task(turns.ask("one more", work, "admin"))
+    await settled()
+    work.let.set()
+    await asyncio.gather(*asked, shared, others)
+    assert work.begun == 3 + QUESTIONS_MOST and await turns.ask("one more", work, "reader")
