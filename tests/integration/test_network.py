@@ -64,6 +64,51 @@ def test_a_host_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> 
     capsule.good("delete", "one", "two", "--yes")
 
 
+ECHO = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
+    echo.bind(("0.0.0.0", 5353))
+    print("up", flush=True)
+    while True:
+        said, whose = echo.recvfrom(512)
+        echo.sendto(b"heard " + said, whose)
+"""
+ASK = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    asking.settimeout(3)
+    asking.connect((sys.argv[1], int(sys.argv[2])))  # takes an answer from nowhere else
+    asking.send(b"me")
+    print(asking.recv(512).decode())
+"""
+
+
+def ask(where: Site, address: str, port: int = 8053) -> str:
+    return where.run("/usr/bin/python3", "-c", ASK, address, str(port)).stdout.strip()
+
+
+def test_a_udp_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> None:
+    capsule.apply(web("echo", {"containerPort": 5353, "hostPort": 8053, "protocol": "udp"}), "--wait")
+    # Its image has nothing that speaks UDP: a program of the machine's does, in the workload's own network namespace.
+    command = ["nsenter", f"--net=/proc/{capsule.status('echo')['pid']}/ns/net", "/usr/bin/python3", "-c", ECHO]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None and server.stdout.readline() == "up\n"
+            with site() as neighbour:
+                machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+                machine.good("sysctl", "-qw", "net.ipv4.ip_forward=1")
+                assert ask(neighbour, "192.0.2.1") == "heard me", "from the LAN"
+                assert ask(machine, "192.0.2.1") == "heard me", "from the machine, on its LAN address"
+            assert ask(machine, "127.0.0.1") == "heard me", "from the machine itself"
+            assert ask(machine, "172.20.254.1") == "heard me", "on the bridge's address"
+            assert ask(machine, address_of(capsule, "echo"), 5353) == "heard me", "by its own address"
+            capsule.apply(web("echo"), "--wait")
+            assert ask(machine, "127.0.0.1") == "", "and no more once it is not mapped"
+        finally:
+            server.kill()
+    capsule.good("delete", "echo", "--yes")
+
+
 def test_a_workload_reaches_the_lan_with_the_machines_address(machine: Site, capsule: Daemon) -> None:
     capsule.apply(web("out"), "--wait")
     program = "import socket; s = socket.create_server(('192.0.2.2', 9000)); print('up', flush=True)\n"
