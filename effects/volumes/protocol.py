@@ -85,7 +85,8 @@ class VolumeDriver(Protocol):
         ...
 
     async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
-        """The snapshot is there, taken at one moment even of a mounted volume. Raises NoSpace, VolumeMissing."""
+        """The snapshot is there, taken at one moment even of a mounted volume. Raises NoSpace, VolumeMissing, and
+        VolumeFailed of a mounted one that went read only by an error: what is on the disk is half of something."""
         ...
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:

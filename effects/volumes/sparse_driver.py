@@ -240,7 +240,12 @@ class SparseVolumes:
         if target.exists():
             return (await self._on_thread(lambda: _seen_snapshot(target, snapshot))).method
         image = self._existing(name, uid)
-        point = self.path(name, uid) if self._is_mounted(name, uid) else ""
+        broken = (await self._on_thread(self._found_mounts)).get((name, uid))
+        if broken:
+            raise VolumeFailed(
+                f"the file system of volume {name} went read only by an error: restart its workload first"
+            )
+        point = "" if broken is None else self.path(name, uid)
         return await self._on_thread(lambda: _frozen_clone(image, target, point, self._stop), self._long)
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:

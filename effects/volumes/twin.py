@@ -139,6 +139,8 @@ class TwinVolumes:
         await self._step("snapshot")
         volume = self._existing(name, uid)
         if snapshot not in volume.snapshots:
+            if volume.mounted and volume.read_only:
+                raise VolumeFailed(f"volume {name} takes no writes")
             scratch = (name, uid, snapshot)
             self._storage.scratch.add(scratch)
             content = volume.content

@@ -374,6 +374,11 @@ def test_a_snapshot_whose_freeze_another_hand_ended_is_none() -> None:
     run(sparse, suite)
 
 
+def _until_begun(directory: Path, doing: "asyncio.Future[Any]") -> None:
+    while not doing.done() and not any(directory.glob(".*")):
+        pass
+
+
 @pytest.mark.real
 def test_nothing_goes_on_once_the_driver_is_closed() -> None:
     async def suite(on: Subject) -> None:
@@ -382,7 +387,8 @@ def test_nothing_goes_on_once_the_driver_is_closed() -> None:
         (path / "ballast").write_bytes(os.urandom(256 * MIB))
         os.sync()
         doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(_until_begun, path.parent.parent / "volumes", doing)
+        assert not doing.done()
         doing.cancel()
         await on.driver.close()
         (path / "after").write_text("thawed")
@@ -526,6 +532,8 @@ def test_a_file_system_that_went_read_only_by_an_error_is_shown_and_mounted_anew
         assert [(one.mounted, one.read_only) for one in await on.driver.observe()] == [(True, False)]
         on.spoil(path)
         assert [(one.mounted, one.read_only) for one in await on.driver.observe()] == [(True, True)]
+        with pytest.raises(VolumeFailed):
+            await on.driver.snapshot("data", 7, 9)
         release = on.hold(path)
         try:
             with pytest.raises(VolumeBusy):
