@@ -118,7 +118,7 @@ class SparseVolumes:
         mounted = self._found_mounts()
         found: list[SeenVolume] = []
         snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
-        for path in sorted(self._made_directory().iterdir()):
+        for path in sorted(self._directory.iterdir()) if self._directory.exists() else ():
             match = _FILE.fullmatch(path.name)
             if match is None:
                 continue

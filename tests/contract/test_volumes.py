@@ -322,7 +322,7 @@ def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
     async def suite(on: Subject) -> None:
         driver = on.driver
         assert isinstance(driver, SparseVolumes)
-        await driver.observe()
+        await driver.sweep()
         directory = Path(driver.path("x", 1)).parent.parent / "volumes"
         (directory / ".data.7.img.making").write_bytes(b"half")
         assert await driver.observe() == ()
@@ -613,5 +613,15 @@ def test_a_full_disk_under_a_mounted_volume_is_seen_and_mended_once_there_is_roo
                 on.write(path, 2)
             finally:
                 _tidy(disk)
+
+    asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_look_makes_nothing_where_there_are_no_volumes(tmp_path: Path) -> None:
+    async def inside() -> None:
+        on = _subject(tmp_path)
+        assert await on.driver.observe() == () and await on.driver.mounted() == frozenset()
+        assert list(tmp_path.iterdir()) == []
 
     asyncio.run(inside())
