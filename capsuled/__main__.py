@@ -40,6 +40,8 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     layout = hosted(arguments.state)
+    if layout.state.exists() and not layout.state.is_dir():
+        raise SystemExit(f"capsuled: {layout.state} is a file: --state names a directory")
     if arguments.halt and not layout.journal.exists():
         raise SystemExit(f"capsuled: {layout.state} is no capsule's state: there is nothing to end")
     try:
@@ -139,7 +141,14 @@ def _log_to(layout: Layout, verbose: bool) -> Path:
 
 def _log_file(path: Path) -> tuple[Path, logging.Handler]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path, logging.FileHandler(path)
+    return path, _LogFile(path)
+
+
+class _LogFile(logging.FileHandler):
+    """A disk that is full costs the file its lines; standard error has them, and needs no traceback beside each."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
 
 
 async def _halt(layout: Layout, settings: Settings, log_file: Path) -> int:

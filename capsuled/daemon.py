@@ -16,7 +16,7 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
-from capsuled.host import capabilities, cgroup_parent, linux_network, sparse_volumes
+from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, sparse_volumes
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
 from capsuled.identity import Identity, load_or_make
@@ -126,6 +126,7 @@ async def _serve(
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             logs = Logs(engine, layout.logs, log_file, clock, group)
             cache = ImageCache(engine, drivers.images, registry, clock)
+            about.ask(partial(_full, layout.state))
             if journal is not None:
                 about.ask(partial(_shortage, journal))
             last_resort = LastResort(layout.runc)
@@ -193,6 +194,12 @@ async def _serve(
 
 async def _shortage(journal: Journal) -> tuple[str, ...]:
     full = journal.shortage()
+    return (full,) if full else ()
+
+
+async def _full(state: Path) -> tuple[str, ...]:
+    disk = os.statvfs(state)
+    full = nearly_full(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
     return (full,) if full else ()
 
 

@@ -138,6 +138,11 @@ def _unknown(operators: Mapping[str, Operator]) -> str:
     )
 
 
+TELLS = frozenset(
+    {"WorkloadService", "MachineService", "VolumeService", "SnapshotService", "RegistryService", "OperatorService"}
+)
+"""Services whose reads are answered from the state that the journal's entries make up."""
+
 Note = Callable[[str, Any, Any], None]
 """Called with (method, request, context) after a unary read that succeeded, and when a streaming read begins."""
 
@@ -154,7 +159,9 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         note: Note,
         clock: Clock,
         limits: Limits,
+        unknown: JournalError | None = None,
     ) -> None:
+        """`unknown`: why nothing can be told of the state, where it could not be read."""
         self._door = door
         self._engine = engine
         self._denials = denials
@@ -162,6 +169,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._note = note
         self._clock = clock
         self._limits = limits
+        self._unknown = unknown
         self._strangers = Strangers(limits.strangers, limits.strangers_each)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
@@ -259,10 +267,13 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         actor = session.actor
         return contextlib.nullcontext() if actor == LOCAL else self._live.opened(actor.id, actor.role, rule)
 
-    def confirm(self, session: Session) -> None:
-        """Raises Denied when the caller has lost his right since he was let in: he may send his message late."""
+    def confirm(self, method: str, session: Session, rule: Rule) -> None:
+        """Raises Denied when the caller has lost his right since he was let in (he may send his message late), and
+        JournalError when what he asks for is not known."""
         if (lost := session.lost()) is not None:
             raise Denied(lost, session.actor, session=session)
+        if self._unknown is not None and not rule.acts and method.partition("/")[0] in TELLS:
+            raise self._unknown
 
 
 class _Entered:
@@ -292,7 +303,7 @@ class _Entered:
         CURRENT.set(replace(self._session, peer=address_of(context)))
 
     def _read(self, raw: bytes) -> Any:
-        self._interceptor.confirm(self._session)
+        self._interceptor.confirm(self._method, self._session, self._rule)
         deserialize = self._handler.request_deserializer
         if deserialize is None:
             return raw
@@ -366,7 +377,7 @@ class _Entered:
         try:
             request = self._read(raw)
             self._interceptor.check_inside(self._method, self._session, request)
-        except Refused as error:
+        except (Refused, JournalError) as error:
             await self._end(request, context, error)
         async with aclosing(self._streamed(self._handler.unary_stream, request, context)) as items:
             async for item in items:

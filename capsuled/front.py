@@ -134,7 +134,8 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
     network_door = NetworkDoor(about.identity.capsule_id, doorway.roster.operators, doorway.guard, clock)
 
     def interceptor(door: LocalDoor | NetworkDoor) -> Interceptor:
-        return Interceptor(door, house.engine, doorway.denials, doorway.live, _noter(house.memory), clock, limits)
+        note, unknown = _noter(house.memory), house.memory.unknown
+        return Interceptor(door, house.engine, doorway.denials, doorway.live, note, clock, limits, unknown)
 
     local = local_server(interceptor(LocalDoor()))
     network = network_server(interceptor(network_door), limits) if listen.addresses else None
@@ -212,7 +213,8 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
     }
     history: HistoryServiceServicer = UnreadableHistory(memory.why)
     if memory.environment is not None and memory.reader is not None:
-        history = HistoryService(memory.environment, memory.reader, engine)
+        history = told = HistoryService(memory.environment, memory.reader, engine)
+        about.ask(told.warnings)
     services["HistoryService"] = (history_pb2_grpc.add_HistoryServiceServicer_to_server, history)
 
     def add_to(server: grpc.aio.Server) -> list[str]:

@@ -77,6 +77,11 @@ class Memory(msgspec.Struct):
         kind = JournalDamaged if self.state.condition is Condition.DAMAGED else JournalReadOnly
         return kind(f"nothing can be changed: {self.state.message}")
 
+    @property
+    def unknown(self) -> JournalError | None:
+        """Where nothing could be read: why nothing can be told of what there is. An empty list would be a lie."""
+        return None if self.reader is not None else type(self.why)(f"nothing can be told: {self.state.message}")
+
 
 async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Memory:
     """Check the tail in a process apart, then open; `read_only` says why nothing may be written, if nothing may.

@@ -39,6 +39,16 @@ class HistoryService(HistoryServiceServicer):
         self._aside = Aside()
         self._turns = Turns(APART_AT_ONCE)
         self._history = History(reader, engine, self._aside)
+        self._finding = ""
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What the newest proof found, if anything: somebody else may have asked for it than who looks now."""
+        if not self._finding:
+            return ()
+        return (
+            f"the journal is not whole: {self._finding}. What is shown and done goes by entries that were proven at "
+            "the start, so all goes on; keep a copy of the journal's directory, and have an export from before at hand",
+        )
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
@@ -96,6 +106,10 @@ class HistoryService(HistoryServiceServicer):
         report = await self._turns.ask(
             ("verify", head), lambda: verify_apart(self._environment.directory, head=head), _asker()
         )
+        # A head that the caller brought may be any: only what the journal itself shows is told to others.
+        own = [one.problem for one in report.findings if head is None or one.seq != head.seq]
+        if own or report.whole:
+            self._finding = own[0] if own else ""
         return pb.VerifyResponse(
             checked=report.checked,
             first_seq=report.first_seq,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import SERVE, Daemon, daemon, manifest
+from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -116,6 +116,20 @@ def test_a_damaged_journal_is_served_read_only_while_everything_runs(capsule: Da
     refused = capsule.ctl("apply", "-f", "-", stdin=manifest("more", SERVE))
     assert refused.returncode == 1 and "nothing can be changed" in refused.stderr
     assert Path(f"/proc/{pid}").exists()
+
+
+def test_a_mistyped_state_directory_is_not_halted_and_not_made(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for wrong, options, why in (
+        (tmp_path / "typo", ["--halt"], "is no capsule's state: there is nothing to end"),
+        (file, ["--halt"], "is a file: --state names a directory"),
+        (file, [], "is a file: --state names a directory"),
+    ):
+        command = [BIN / "capsuled", "--state", wrong, *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1 and done.stderr == f"capsuled: {wrong} {why}\n"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:

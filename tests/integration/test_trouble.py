@@ -197,6 +197,9 @@ def test_a_truncated_file_is_damage_and_names_are_enough_to_stop(capsule: Daemon
     capsule.start()
     assert "damaged" in capsule.ctl("capsule", "info").stderr
     assert "damaged" in refused(capsule, "history") and lives(pids["runs"])
+    for read in (["list"], ["get", "runs"], ["logs", "runs"], ["wait", "runs"], ["volume", "list"], ["list", "-w"]):
+        told = refused(capsule, *read)
+        assert "nothing can be told" in told and "journal verify" in told, read
     assert "nothing of that name runs" in refused(capsule, "stop", "nobody")
     check_emergency(capsule, "runs", pids["runs"])
 

@@ -1,6 +1,7 @@
 """Reading the memory: whatever is asked of it, the event loop reads no more than the journal's end."""
 
 import asyncio
+import shutil
 import threading
 import tracemalloc
 from collections import Counter
@@ -25,7 +26,7 @@ from journal.writer import Journal
 from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
 from tests.support.clock import HandClock
-from tests.support.entries import keep, ledger, live_once
+from tests.support.entries import keep, ledger, live_once, with_body
 
 COUNT = 5_000
 
@@ -238,3 +239,30 @@ def test_readers_share_few_processes(served: tuple[HistoryService, Watched], mon
     assert all(answer.checked == COUNT for answer in answers)
     assert [bool(answer.findings) for answer in answers] == [False] * 12 + [True] * 2
     assert most == 2 and begun < 6, "twelve ask for the same"
+
+
+def test_what_one_proof_found_others_are_warned_of_and_a_head_that_was_brought_along_is_nobodys_word(
+    long: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "journal"
+    shutil.copytree(long, directory)
+    entries = ledger(COUNT).entries
+    environment = Environment(directory, readonly=True)
+    service = HistoryService(environment, Reader(environment), Engine())  # type: ignore[arg-type]
+
+    def proven(**head: Any) -> tuple[list[str], tuple[str, ...]]:
+        async def ask() -> tuple[list[str], tuple[str, ...]]:
+            answer = await service.Verify(pb.VerifyRequest(**head), None)
+            return list(answer.findings), await service.warnings()
+
+        return asyncio.run(ask())
+
+    assert proven() == ([], ())
+    findings, warnings = proven(head_seq=7, head_hash="0" * 64)
+    assert findings and warnings == ()
+    environment.close()
+    keep(directory, [with_body(entries[6], entries[5].body)])
+    findings, (warning,) = proven()
+    assert f"the journal is not whole: {findings[0]}" in warning
+    keep(directory, [entries[6]])
+    assert proven() == ([], ())
