@@ -1,5 +1,6 @@
 """`capsulectl context …`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +74,9 @@ def add(
     *,
     socket: Annotated[str, Parameter(name="--socket", help="The path of capsuled's socket.")],
     use: Annotated[bool, Parameter(name="--use", negative="", help="And choose it.")] = False,
+    force: Annotated[
+        bool, Parameter(name="--force", negative="", help="Also when the name is another socket's so far.")
+    ] = False,
     common: Common = COMMON,
 ) -> None:
     """Remember a capsule by its socket. One that is reached over the network is remembered by `capsulectl adopt`.
@@ -82,11 +86,15 @@ def add(
     local = load_local()
     if name in load_shared()["contexts"]:
         raise Failure(f"the context {name} is a capsule on the network already: `capsulectl context rm {name}` first")
-    local["contexts"][name] = {"socket": str(Path(socket).resolve())}
+    path = str(Path(socket).resolve())
+    before = local["contexts"].get(name, {}).get("socket", path)
+    if before != path and not force:
+        raise Failure(f"the context {name} is {before} already: say another name, or --force to replace it")
+    local["contexts"][name] = {"socket": path}
     save_local(local)
     if use:
         choose(name)
-    say(f"context {name} is {local['contexts'][name]['socket']}", common.quiet)
+    say(f"context {name} is {path}{'' if os.path.exists(path) else ', where no capsule is now'}", common.quiet)
 
 
 def use(name: Context, /, *, common: Common = COMMON) -> None:

@@ -133,9 +133,11 @@ def target(capsule: str) -> Target:
         return Target(f"unix:{local['contexts'][name]['socket']}", name)
     if name in shared["contexts"]:
         return _enrolled(name, shared["contexts"][name])
-    for other, one in shared["contexts"].items():
-        if name and one.get("addr") == name:
-            return _enrolled(other, one)
+    # Two machines may have had an address, one after the other: the one in use is meant.
+    there = [other for other, one in shared["contexts"].items() if name and one.get("addr") == name]
+    if there:
+        other = shared["current"] if shared["current"] in there else there[0]
+        return _enrolled(other, shared["contexts"][other])
     if name:
         hint = f": `capsulectl adopt {name}` makes one" if ":" in name else ""
         raise Failure(f"there is no context {name}{hint or ': `capsulectl context list` shows those there are'}")

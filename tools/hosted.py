@@ -3,6 +3,8 @@
 python -m tools.hosted up|down [STATE]
 """
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,17 +18,37 @@ READY_S = 30
 
 
 def daemon_pid(state: Path) -> int:
-    """The running daemon's process id, 0 when none runs: a pid file alone proves nothing."""
+    """The running daemon's process id, 0 when none runs: a pid file alone proves nothing, for a process that was killed
+    leaves it, and its number goes to another. The daemon is who has the state's lock open."""
+    locks = {str(state / "journal" / "owner.lock"), str(state / "journal")}
     try:
         pid = int((state / "capsuled.pid").read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(one) in locks:
+                    return pid
     except (OSError, ValueError):
-        return 0
-    return pid if any(b"capsuled" in word for word in command) else 0
+        pass
+    return 0
+
+
+def _is_held(state: Path) -> bool:
+    """Whether a daemon, or a halt, has the state."""
+    try:
+        lock = os.open(state / "journal" / "owner.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def start(state: Path) -> int:
-    """Start the daemon and wait until it answers. Returns its process id."""
+    """Start the daemon, unless somebody else is just doing so, and wait until it answers. Returns its process id."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state / "capsuled.out").open("ab") as out:
         child = subprocess.Popen(
@@ -38,11 +60,11 @@ def start(state: Path) -> int:
         )
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
-        if child.poll() is not None:
+        if child.poll() is not None and not _is_held(state):
             last = (state / "capsuled.out").read_text().strip().splitlines()[-1:]
             raise SystemExit(f"capsuled did not start: {''.join(last)}")
         if (state / "capsule.sock").exists() and _answers(state):
-            return child.pid
+            return daemon_pid(state) or child.pid
         time.sleep(0.05)
     raise SystemExit(f"capsuled does not answer after {READY_S} s: see {state}/capsuled.out")
 
@@ -66,7 +88,7 @@ def main() -> None:
     """Up or down."""
     state = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "var").resolve()
     if sys.argv[1] == "down":
-        if not state.exists():
+        if not (state / "identity").is_dir():
             print("nothing is up")
             return
         stop(state)
@@ -77,7 +99,8 @@ def main() -> None:
         print(f"up already, process {pid}")
     else:
         print(f"up, process {start(state)}")
-    command = [BIN / "capsulectl", "context", "add", "hosted", "--socket", state / "capsule.sock", "--use", "-q"]
+    socket = state / "capsule.sock"
+    command = [BIN / "capsulectl", "context", "add", "hosted", "--socket", socket, "--use", "--force", "-q"]
     subprocess.run(command, check=True)
 
 

@@ -158,11 +158,12 @@ def test_the_schema_names_the_fields_of_the_parser() -> None:
         (("list", "-o", "xml"), 2, "xml"),
         (("list",), 1, "no capsule to talk to"),
         (("list", "--capsule", "unix:/nonexistent/socket"), 1, "does not answer"),
+        (("list", "--capsule", "unix:/nonexistent"), 1, "there is no such socket. Is it the right path"),
         (("list", "--capsule", "nobody"), 1, "there is no context nobody"),
         (("explain", "Container.nope"), 2, "no field nope"),
         (("exec", "web"), 2, "nothing to run"),
         (("context", "use", "nobody"), 1, "no context nobody"),
-        (("journal", "verify", "--dir", "/nonexistent"), 1, "not whole"),
+        (("journal", "verify", "--dir", "/nonexistent"), 1, "/nonexistent holds no journal"),
         (("replay", "--file", "/nonexistent"), 2, "cannot be read"),
     ],
 )
@@ -203,6 +204,12 @@ def test_contexts_are_kept_private_and_apart_from_older_clients(tmp_path: Path) 
     assert ctl("context", "add", "home", "--socket", "/s", "--use", **where).returncode == 0
     file = tmp_path / "c" / "local.yaml"
     assert file.stat().st_mode & 0o777 == 0o600 and (tmp_path / "c").stat().st_mode & 0o777 == 0o700
+    taken = ctl("context", "add", "home", "--socket", "/t", **where)
+    assert taken.returncode == 1 and "the context home is /s already" in taken.stderr
+    again = ctl("context", "add", "home", "--socket", "/s", **where)
+    assert again.returncode == 0 and "where no capsule is now" in again.stderr
+    assert ctl("context", "add", "home", "--socket", "/t", "--force", **where).returncode == 0
+    assert ctl("context", "add", "home", "--socket", "/s", "--force", **where).returncode == 0
     assert json.loads(ctl("context", "list", "-o", "json", **where).stdout) == {
         "current": "home",
         "contexts": {"home": "unix:/s"},

@@ -1,0 +1,60 @@
+"""`make up` and `make down`: which process is the daemon, and two who start it at once."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.hosted import ROOT, daemon_pid
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    place = Path(tempfile.mkdtemp(prefix="capsule-hosted-"))
+    yield place / "state"
+    if (place / "state").exists():
+        hosted("down", place / "state").wait()
+    shutil.rmtree(place)
+
+
+def hosted(verb: str, state: Path) -> "subprocess.Popen[str]":
+    environment = os.environ | {"CAPSULE_CONFIG_DIR": str(state.parent / "config")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tools.hosted", verb, state], cwd=ROOT, env=environment, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_two_who_start_it_at_once_meet_one_daemon_and_down_ends_it(state: Path) -> None:
+    started = [hosted("up", state) for _ in range(2)]
+    told = [one.communicate(timeout=90)[0] for one in started]
+    assert [one.returncode for one in started] == [0, 0], told
+    pid = daemon_pid(state)
+    assert pid and all(text.strip().endswith(f"process {pid}") for text in told), told
+    again = hosted("up", state)
+    assert again.communicate(timeout=60)[0] == f"up already, process {pid}\n"
+    down = hosted("down", state)
+    assert "down; the state stays" in down.communicate(timeout=60)[0] and down.returncode == 0
+    assert daemon_pid(state) == 0 and not Path(f"/proc/{pid}").exists()
+
+
+def test_a_pid_that_went_to_another_process_is_not_the_daemon(state: Path) -> None:
+    (state / "journal").mkdir(parents=True)
+    (state / "journal" / "owner.lock").touch()
+    other = subprocess.Popen(["/x/capsuled", "60"], executable="/usr/bin/sleep")
+    try:
+        (state / "capsuled.pid").write_text(f"{other.pid}\n")
+        assert daemon_pid(state) == 0
+        down = hosted("down", state)
+        assert down.communicate(timeout=60)[0] == "nothing is up\n"
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
