@@ -4,8 +4,12 @@ Exit codes: 0, 1 failure, 2 usage, 124 a wait timed out, 125 to 127 and the comm
 A reader that has had enough of our output (`| head`) is no failure.
 """
 
+import errno
 import os
 import sys
+
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to standard output meets that leads to a file. Files of our own have names, and their own words."""
 
 
 def main() -> None:
@@ -40,6 +44,11 @@ def _run(arguments: list[str]) -> int:
         return failure.code
     except (BrokenPipeError, KeyboardInterrupt):
         raise
+    except OSError as error:
+        if error.errno in _OUTPUT and error.filename is None:
+            raise
+        print(f"capsulectl: {fault(error)}", file=sys.stderr)
+        return 1
     except Exception as error:
         print(f"capsulectl: {fault(error)}", file=sys.stderr)
         return 1

@@ -33,7 +33,8 @@ def info(*, output: Output = "table", common: Common = COMMON) -> None:
 
 def _print(answer: pb.GetInfoResponse) -> None:
     used = answer.memory_total_bytes - answer.memory_available_bytes
-    claim = f", can be adopted for {-(-answer.claimable_seconds // 60)} min" if answer.claimable_seconds else ""
+    minutes = -(-answer.claimable_seconds // 60)
+    claim = f", can be adopted for {minutes} min" if minutes and answer.addresses else ""
     lines = (
         ("Capsule", f"{answer.short_id} ({answer.capsule_id})"),
         ("Condition", answer.condition),

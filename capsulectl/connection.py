@@ -168,13 +168,26 @@ def failure_of(error: Any, address: str) -> Failure:
     if not reason_of(error) and code in _WORDS:
         hint = details
         if code is grpc.StatusCode.UNAVAILABLE and address.startswith("unix:"):
-            hint = "is capsuled running? `make up` starts one"
+            hint = _why_deaf(address.removeprefix("unix:"))
         elif code is grpc.StatusCode.UNAVAILABLE:
             from capsulectl.secure import why_unreachable
 
             hint = why_unreachable(address)
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
     return Failure(_field_of(error) + (details or code.name), FAILED)
+
+
+def _why_deaf(socket: str) -> str:
+    """Why nobody answers on a unix socket."""
+    try:
+        os.stat(socket)
+    except PermissionError:
+        return "you may not open it: only root may, and whoever may enter its directory"
+    except OSError:
+        return "there is no such socket. Is it the right path, and does capsuled run? `make up` starts one"
+    if not os.access(socket, os.W_OK):
+        return "you may not open it: who may is an administrator of the capsule"
+    return "is capsuled running? `make up` starts one"
 
 
 def _field_of(error: Any) -> str:

@@ -61,6 +61,8 @@ def _verified_there(common: Common) -> dict[str, Any]:
 def _verified_here(directory: Path) -> dict[str, Any]:
     from journal.apart import verify_apart
 
+    if not (directory / "data.mdb").exists():
+        raise Failure(f"{directory} holds no journal: name the directory `journal` of a capsule's state")
     report = verify_apart(directory)
     return {
         "checked": report.checked,

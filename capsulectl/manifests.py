@@ -16,7 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
 from capsulectl.quantities import duration_ms, size_bytes
-from capsulectl.short_forms import SHORT
+from capsulectl.short_forms import MEANT, SHORT
 
 OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
 KINDS = {
@@ -217,6 +217,8 @@ class _Document:
     def _item(self, message: Any, node: yaml.Node, path: str) -> None:
         """One of a list: a mapping, or its short form."""
         name = message.DESCRIPTOR.name
+        if name in MEANT and isinstance(node, yaml.ScalarNode):
+            raise self._wrong(node, path, f"must be a mapping: write {MEANT[name](str(node.value))}")
         if name not in SHORT or not isinstance(node, yaml.ScalarNode):
             self._fill(message, self._mapping(node, path), path)
             return
@@ -239,6 +241,8 @@ class _Document:
                 self._fill(message.restart_policy, fields, path)
             return
         mode_text, colon, attempts = self._scalar(node, path).partition(":")
+        if mode_text == "unless-stopped":
+            raise self._wrong(node, path, "write always: what was stopped by hand stays stopped with every mode")
         if not colon:
             message.restart = self._enum(field.enum_type, node, path)
             return
@@ -252,6 +256,10 @@ class _Document:
         if isinstance(node, yaml.SequenceNode):
             seen: set[str] = set()
             for number, item in enumerate(node.value):
+                if isinstance(item, yaml.ScalarNode) and "=" in item.value:
+                    name, _, value = item.value.partition("=")
+                    meant = f'not a list of NAME=value: write {name}: "{value}"'
+                    raise self._wrong(item, f"{path}[{number}]", f"must be a mapping, {meant}")
                 fields = self._mapping(item, f"{path}[{number}]")
                 if fields.keys() != {"name", "value"}:
                     raise self._wrong(item, f"{path}[{number}]", "must have name and value, and nothing else")
@@ -324,7 +332,8 @@ class _Document:
         for name in (text, prefix + text.upper().replace("-", "_")):
             if name in enum.values_by_name:
                 return int(enum.values_by_name[name].number)
-        words = ", ".join(one.name.removeprefix(prefix) for one in enum.values if one.number)
+        names = [one.name.removeprefix(prefix) for one in enum.values if one.number]
+        words = ", ".join(name.lower().replace("_", "-") if enum.name == "RestartMode" else name for name in names)
         raise self._wrong(node, path, f"{text!r} is none of {words}")
 
     def _text(self, node: yaml.Node, path: str) -> str:

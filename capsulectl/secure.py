@@ -127,7 +127,7 @@ def why_unreachable(address: str) -> str:
     try:
         shown = fingerprint_of(presented(*endpoint(address)))
     except (OSError, ValueError) as error:
-        return str(error)
+        return getattr(error, "strerror", None) or str(error)
     if target is not None and shown != target.fingerprint:
         raise Failure(_changed(target, shown))
     return "it can be reached, but gives no answer; `capsulectl capsule logs` on the machine itself may say why"

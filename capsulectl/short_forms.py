@@ -35,6 +35,28 @@ def _ulimit(text: str) -> Fields:
         raise ValueError(f"{text!r} is not like nofile=1024 or nofile=1024:65536") from None
 
 
+def _port_mapping(text: str) -> str:
+    """What ADDRESS:HOST:CONTAINER/PROTOCOL is here."""
+    ports, slash, protocol = text.partition("/")
+    *address, host, inside = ["0", *ports.split(":")] if ":" not in ports else ports.split(":")
+    fields = {"containerPort": inside, "hostPort": host, "protocol": protocol if slash else "",
+              "hostAddress": ":".join(address)}  # fmt: skip
+    return "{" + ", ".join(f"{name}: {value}" for name, value in fields.items() if value and value != "0") + "}"
+
+
+def _volume_mount(text: str) -> str:
+    """What SOURCE:INSIDE is here: of a volume a mount, of the machine's own path a bind."""
+    source, _, inside = text.partition(":")
+    if source.startswith(("/", ".")):
+        return f"under hostBinds, as {text}"
+    place, _, options = inside.partition(":")
+    read_only = ", readOnly: true" if options == "ro" else ""
+    return f"{{volumeName: {source}, mountPath: {place or '/data'}{read_only}}}"
+
+
+MEANT: dict[str, Callable[[str], str]] = {"PortMapping": _port_mapping, "VolumeMount": _volume_mount}
+"""By message that has no short form here: how to write what another tool's short form says."""
+
 SHORT: dict[str, tuple[Callable[[str], Fields], str]] = {
     "Tmpfs": (_tmpfs, "/tmp:64MiB"),
     "HostBind": (_host_bind, "/srv/data:/data:ro"),

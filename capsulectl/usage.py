@@ -42,6 +42,10 @@ HABITS = {
 """What operators of other tools type first, and what it is called here."""
 
 
+_LISTS = ("list", "ls", "ps", "workload list", "workload ls", "workload ps")
+_THESE = ("it alone", "them alone")
+
+
 def complaint(app: App, error: CycloptsError, path: Sequence[str], behind: Sequence[str]) -> str:
     """One line for what is wrong, one for what to do."""
     verb = " ".join(path)
@@ -76,7 +80,8 @@ def _what(error: CycloptsError, verb: str, behind: Sequence[str]) -> str:
         case MissingArgumentError():
             return _missing(error, verb, behind)
         case UnusedCliTokensError(unused_tokens=list(tokens)) if tokens:
-            return f"`{verb}` does not know what to do with {' '.join(tokens)}"
+            hint = f": `capsulectl get {' '.join(tokens)}` shows {_THESE[len(tokens) > 1]}" if verb in _LISTS else ""
+            return f"`{verb}` does not know what to do with {' '.join(tokens)}{hint}"
         case UnknownOptionError() | CoercionError() | ValidationError():
             text = _plain(error)
             return f"`{verb}`: {text[0].lower()}{text[1:]}" if verb else text

@@ -202,8 +202,9 @@ def delete_snapshot(name: Name, label: Label, /, *, yes: Yes = False, common: Co
     """
     confirm(f"Delete snapshot {label} of volume {name}?", yes)
     connection = Connection(common.capsule)
-    connection.call(connection.snapshots.Delete, pb.SnapshotDeleteRequest(volume=name, name=label))
-    say(f"snapshot {label} of volume {name} is gone", common.quiet)
+    answer = connection.call(connection.snapshots.Delete, pb.SnapshotDeleteRequest(volume=name, name=label))
+    what = f"snapshot {label} of volume {name}"
+    say(f"there was no {what}" if answer.absent else f"{what} is gone", common.quiet)
 
 
 def _print(message: Any, output: str, text: str) -> None:

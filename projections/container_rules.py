@@ -98,7 +98,7 @@ def _capabilities(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
         for name in names:
             path = f"container.{field}"
             if name != ALL and name not in CAPABILITIES:
-                return invalid("BAD_CAPABILITY", f"{field} names a capability that Linux does not have", path)
+                return invalid("BAD_CAPABILITY", f"{name} is no capability of Linux: say it like NET_ADMIN", path)
             if field == "capAdd" and machine.capabilities is not None and name not in {ALL, *machine.capabilities}:
                 return lacks("CAPABILITY_LACKING", f"this machine cannot give {name}: it does not have it itself", path)
     both = sorted(set(spec.cap_add) & set(spec.cap_drop))

@@ -65,7 +65,11 @@ def _check_fields(declared: Declared) -> Refusal | None:
         return invalid("TOO_MANY_VARIABLES", words, "container.env")
     for variable in spec.env:
         if not ENV_NAME.fullmatch(variable.name):
-            return invalid("BAD_ENV_NAME", "an environment variable's name is not valid", "container.env")
+            message = (
+                f"{variable.name[:64]!r} is no name of an environment variable: it has letters, digits, `_`, `.` and "
+                "`-`, and no digit first"
+            )
+            return invalid("BAD_ENV_NAME", message, "container.env")
     if not LOG_BYTES_MIN <= spec.log_max_bytes <= LOG_BYTES_MAX:
         return invalid("BAD_LOG_SIZE", "logs.maxSize is between 64KiB and 1TiB", "container.logs.maxSizeBytes")
     if spec.working_dir and not spec.working_dir.startswith("/"):

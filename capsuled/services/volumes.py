@@ -247,7 +247,7 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
         volume = answer.machine.volumes[request.volume]
         leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
         await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S)
-        return pb.SnapshotDeleteResponse()
+        return pb.SnapshotDeleteResponse(absent=not leaving and not answer.repeated)
 
 
 def _asked(answer: Answer) -> int:

@@ -105,8 +105,10 @@ class SnapshotDeleteRequest(_message.Message):
     def __init__(self, volume: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class SnapshotDeleteResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("absent",)
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
+    absent: bool
+    def __init__(self, absent: _Optional[bool] = ...) -> None: ...
 
 class VolumeCreateRequest(_message.Message):
     __slots__ = ("name", "size_mib")

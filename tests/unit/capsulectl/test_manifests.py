@@ -176,6 +176,27 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: MicroVM\nmicroVm: {image: x, networkMode: HOST}\n", "microVm.networkMode: unknown field"),
         ("name: a\nkind: MicroVM\nmicroVm: {image: x, privileged: true}\n", "microVm.privileged: unknown field"),
         ("- name: a\n", "m.yaml:1: must be a mapping"),
+        (
+            "name: a\nkind: Container\ncontainer:\n  image: x\n  ports: ['8080:80']\n",
+            "m.yaml:5: container.ports[0]: must be a mapping: write {containerPort: 80, hostPort: 8080}",
+        ),
+        (
+            "name: a\nkind: Container\ncontainer:\n  image: x\n  ports: ['127.0.0.1:53:53/udp']\n",
+            "write {containerPort: 53, hostPort: 53, protocol: udp, hostAddress: 127.0.0.1}",
+        ),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  ports: [80]\n", "write {containerPort: 80}"),
+        (
+            "name: a\nkind: Container\ncontainer:\n  image: x\n  mounts: ['data:/data:ro']\n",
+            "container.mounts[0]: must be a mapping: write {volumeName: data, mountPath: /data, readOnly: true}",
+        ),
+        (
+            "name: a\nkind: Container\ncontainer:\n  image: x\n  mounts: [/srv:/data]\n",
+            "container.mounts[0]: must be a mapping: write under hostBinds, as /srv:/data",
+        ),
+        (
+            "name: a\nkind: Container\ncontainer:\n  image: x\n  env: [A=1]\n",
+            'container.env[0]: must be a mapping, not a list of NAME=value: write A: "1"',
+        ),
         ("name: a\n", "m.yaml:1: kind: missing"),
         ("kind: Volume\nsize: 1G\n", "name: missing"),
         ("name: v\nkind: Volume\n", "size: missing"),

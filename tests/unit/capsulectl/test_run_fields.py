@@ -71,7 +71,8 @@ def test_lists_of_things_have_a_line_or_a_mapping_each(tmp_path: Path) -> None:
     [
         ("restart: on-failure:no", "container.restart: 'no' is no number of attempts"),
         ("restart: on-failure:0", "no number of attempts"),
-        ("restart: sometimes", "'sometimes' is none of ALWAYS, ON_FAILURE, NEVER"),
+        ("restart: sometimes", "'sometimes' is none of always, on-failure, never"),
+        ("restart: unless-stopped", "container.restart: write always: what was stopped by hand stays stopped"),
         ("restart: {maxAttempts: 3}", "container.restart.mode: missing"),
         ("restart: {mode: always, attempts: 3}", "container.restart.attempts: unknown field: do you mean maxAttempts?"),
         ("resources: {memory: 64}", "'64' has no unit that can be trusted: say 64MiB or 64GiB"),

@@ -43,7 +43,7 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
         ({"resources": Resources(memory_bytes=9 << 30)}, "resources.memoryBytes", "8 GiB"),
         ({"resources": Resources(swap_bytes=1 << 20)}, "resources.swapBytes", "beyond a memory limit"),
         ({"resources": Resources(pids=40_000)}, "resources.pids", "32768"),
-        ({"cap_add": ("NOPE",)}, "capAdd", "does not have"),
+        ({"cap_add": ("NOPE",)}, "capAdd", "NOPE is no capability of Linux"),
         ({"cap_add": ("SYS_ADMIN",)}, "capAdd", "cannot give SYS_ADMIN"),
         ({"cap_add": ("CHOWN",), "cap_drop": ("CHOWN",)}, "capDrop", "added and dropped"),
         ({"hostname": "-no-"}, "hostname", "host name"),
