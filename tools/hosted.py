@@ -32,6 +32,15 @@ def daemon_pid(state: Path) -> int:
     return 0
 
 
+def lives(pid: int) -> bool:
+    """Whether the process has not ended; one that is only waited for has."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2] not in "ZX"
+
+
 def _is_held(state: Path) -> bool:
     """Whether a daemon, or a halt, has the state."""
     try:
@@ -79,7 +88,7 @@ def stop(state: Path) -> None:
     pid = daemon_pid(state)
     if pid:
         os.kill(pid, signal.SIGTERM)
-        while daemon_pid(state) == pid:
+        while lives(pid):
             time.sleep(0.05)
     subprocess.run([BIN / "capsuled", "--state", state, "--halt"], check=True)
 

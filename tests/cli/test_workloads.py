@@ -27,6 +27,37 @@ def test_a_workload_lives_and_dies_by_the_command_line(capsule: Daemon) -> None:
     assert "hunter2" not in json.dumps(capsule.history())
 
 
+def test_a_wait_for_volumes_alone_is_not_about_other_workloads(capsule: Daemon) -> None:
+    capsule.apply(manifest("beside", SERVE), "--wait")
+    text = "name: alone\nkind: Volume\nsize: 16MiB\n"
+    assert capsule.apply(text, "--wait") == "volume/alone created\n"
+    assert capsule.apply(text, "--wait") == "volume/alone unchanged\n"
+    for word in ("there was no snapshot none of volume alone",):
+        assert word in capsule.ctl("volume", "snapshot-delete", "alone", "none", "--yes").stderr
+    capsule.good("volume", "delete", "alone", "--yes")
+    capsule.good("delete", "beside", "--yes")
+
+
+def test_who_may_not_open_the_socket_is_not_told_that_nothing_runs(capsule: Daemon) -> None:
+    nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", "-all"]
+    done = subprocess.run(
+        [*nobody, BIN / "capsulectl", "list"], env=capsule.environment | {"CAPSULE_CONFIG_DIR": "/nonexistent"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "you may not open it" in done.stderr and "make up" not in done.stderr
+
+
+def test_an_output_that_takes_nothing_is_said_to_be_one(capsule: Daemon) -> None:
+    for verb in (["list"], ["capsule", "info"], ["list", "-o", "yaml"], ["schema"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [BIN / "capsulectl", *verb], env=capsule.environment, stdout=full, stderr=subprocess.PIPE, text=True,
+                check=False,
+            )  # fmt: skip
+        assert done.returncode == 1, verb
+        assert done.stderr == "capsulectl: the output could not be written: No space left on device\n", verb
+
+
 def test_what_get_prints_can_be_applied_again(capsule: Daemon) -> None:
     capsule.apply(manifest("same", SERVE, env={"A": "1", "B": "2"}), "--wait")
     printed = capsule.good("get", "same", "-o", "yaml")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.hosted import ROOT, daemon_pid
+from tools.hosted import ROOT, daemon_pid, lives
 
 pytestmark = pytest.mark.real
 
@@ -42,7 +42,7 @@ def test_two_who_start_it_at_once_meet_one_daemon_and_down_ends_it(state: Path) 
     assert again.communicate(timeout=60)[0] == f"up already, process {pid}\n"
     down = hosted("down", state)
     assert "down; the state stays" in down.communicate(timeout=60)[0] and down.returncode == 0
-    assert daemon_pid(state) == 0 and not Path(f"/proc/{pid}").exists()
+    assert daemon_pid(state) == 0 and not lives(pid)
 
 
 def test_a_pid_that_went_to_another_process_is_not_the_daemon(state: Path) -> None:

@@ -16,7 +16,7 @@ from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
-from capsuled.sealing import PREFIX, Vault
+from capsuled.sealing import PREFIX, SealBroken, Vault
 from capsuled.seals import Seals
 from effects.errors import NoSpace
 from effects.images.registry_twin import NOWHERE
@@ -63,11 +63,18 @@ class House:
     def kept(self) -> list[str]:
         """The values that can be opened; whatever else lies there is told as it is called."""
         files = sorted(path.name for path in self.directory.iterdir()) if self.directory.exists() else []
-        return sorted(self.vault.open(file) if len(file) == 32 else file for file in files)
+        found = []
+        for file in files:
+            try:
+                found.append(self.vault.open(file) if len(file) == 32 else file)
+            except SealBroken:
+                if (self.directory / file).exists():  # else a sweep took it just now
+                    raise
+        return sorted(found)
 
     async def settled(self, kept: list[str]) -> None:
         """Until the sweep has left just these."""
-        for _ in range(100):
+        for _ in range(1_000):
             if self.kept() == sorted(kept):
                 return
             await asyncio.sleep(0.01)
