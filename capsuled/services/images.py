@@ -21,6 +21,7 @@ from projections.images import names_of, users
 from projections.intents import CollectImages, RemoveImage
 from projections.state import Machine
 
+CANCELLED_S = 0.1
 PROGRESS_S = 0.2
 MOST_DIGESTS = 1_000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -196,6 +197,9 @@ async def _chunks(
     async for request in requests:
         stream.bytes_in += len(request.chunk)
         yield request.chunk
+    # A client that died ends its messages, too, and that the call is cancelled is told a moment later. What came until
+    # then is kept for its next try, and only for that: an archive that just ends in the middle is none.
+    await asyncio.sleep(CANCELLED_S)
     if total_bytes and stream.bytes_in != total_bytes:
         refuse(
             "DATA_LOSS",
