@@ -323,8 +323,8 @@ def test_the_next_life_of_the_daemon_ends_what_this_one_left_open(subject: Any) 
         await made.open("stubborn", tty=True)
         before = await made.alive()
         assert before >= 2
-        await made.executor.sweep()  # its own are no leftovers
-        assert await made.alive() == before
+        await made.executor.sweep()  # its own are no leftovers; they may have started something meanwhile
+        assert await made.alive() >= before
         await made.next_life().sweep()
         assert await made.alive() == 0
 
