@@ -14,6 +14,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "microVm": "What to run, for `kind: MicroVM`.",
         "desiredState": "RUNNING (also when left out) or STOPPED.",
         "labels": "Names and values of your own, to select by.",
+        "dependsOn": "Workloads that have to run before this one starts, and that end after it.",
     },
     "ContainerSpec": {
         "image": "The image, like busybox:1.36. Pinned to a digest when first applied, until the text changes.",

@@ -37,6 +37,7 @@ def _head(workload: Any) -> list[str]:
         ("Restarts", f"{status.restart_count}" + _in_a_row(status)),
         ("Address", status.address),
         ("Ports", ports_word(workload)),
+        ("Depends on", ", ".join(workload.depends_on)),
         ("Labels", ", ".join(f"{key}={value}" for key, value in sorted(workload.labels.items()))),
     )
 

@@ -109,4 +109,6 @@ def _word(item: AppliedWorkload | None) -> str:
         return "configured"
     if item.relabelled:
         return "labelled"
+    if item.reordered:
+        return "reordered"
     return "stopped" if item.desired == "stopped" else "started"

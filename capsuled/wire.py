@@ -15,12 +15,12 @@ from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
 from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortMapping, VolumeMount
 from projections.conditions import conditions_of
+from projections.dependencies import waits as waits_of
 from projections.intents import Declared
 from projections.phases import LIVE
 from projections.refusals import Refusal, invalid, lacks
 from projections.state import Machine, Workload
 from projections.status import Phase, how_it_ended, status_of
-from projections.volumes import blocked
 
 _NETWORKS: dict[int, Network] = {
     pb.NETWORK_MODE_UNSPECIFIED: "none",
@@ -113,6 +113,7 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         image_ref=image_ref,
         labels=tuple(sorted(message.labels.items())),
         desired=desired,
+        depends_on=tuple(sorted(set(message.depends_on))),
     )
     return Parsed(declared, tuple(sorted(container.env.items())))
 
@@ -208,9 +209,10 @@ def workload_message(machine: Machine, workload: Workload) -> pb.Workload:
             stop_grace_seconds=spec.stop_grace_ms // 1000,
             logs=None if spec.log_max_bytes == LOG_MAX_BYTES else pb.LogSpec(max_size_bytes=spec.log_max_bytes),
         ),
-        status=status_message(workload, blocked(machine, workload)),
+        status=status_message(workload, waits_of(machine, workload)),
         desired_state=_DESIRED_OUT[workload.desired],
         labels=dict(workload.labels),
+        depends_on=workload.depends_on,
         uid=workload.uid,
         revision=workload.revision,
         desired_seq=workload.desired_seq,
@@ -233,7 +235,7 @@ def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
         ends_in_a_row=workload.streak,
         conditions=[
             pb.WorkloadCondition(type=one.type, met=one.met, reason=one.reason, message=one.message)
-            for one in conditions_of(workload)
+            for one in conditions_of(workload, waits)
         ],
     )
     if run is not None:
@@ -304,6 +306,7 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "kind": workload.kind,
         "desiredState": workload.desired,
         "labels": dict(workload.labels),
+        **({"dependsOn": list(workload.depends_on)} if workload.depends_on else {}),
         "container": {
             name: value for name, value in container.items() if value is not False and value not in ("", [], {})
         },

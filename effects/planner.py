@@ -16,10 +16,10 @@ from effects.goals import (
     StopRun,
 )
 from effects.volume_planner import plan_mounts, plan_release, plan_volume
+from projections.dependencies import awaited, users_left, waits
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Workload
-from projections.volumes import blocked
 
 
 def plan(machine: Machine) -> tuple[Effect, ...]:
@@ -40,6 +40,12 @@ def plan_object(machine: Machine, key: str) -> Effect | None:
     return None if workload is None else plan_workload(machine, workload)
 
 
+def awaited_by(machine: Machine, key: str) -> tuple[str, ...]:
+    """The workloads whose change may give this object something to do, for which nothing is due now."""
+    workload = machine.workloads.get(key)
+    return () if workload is None else awaited(machine, workload)
+
+
 def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     """The workload's next goal, or None when nothing is due."""
     trouble = workload.trouble
@@ -50,6 +56,8 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         if image is not None and run.phase is not RunPhase.STOPPING:
             # What runs goes on until that which is to replace it can begin; also when that can never be had.
             return None if trouble is not None and trouble.permanent else image
+        if users_left(machine, workload):
+            return None
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
         return StopRun(workload.name, workload.uid, run.number, workload.spec.stop_grace_ms, workload.hold, attempt)
     release = plan_release(machine, workload, attempt)
@@ -70,7 +78,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         return None
     if image is not None:
         return image
-    if blocked(machine, workload):
+    if waits(machine, workload):
         return None
     mount = plan_mounts(machine, workload, attempt)
     if mount is not None:

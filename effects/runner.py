@@ -21,7 +21,7 @@ from effects.goals import (
     run_of,
     snapshot_of,
 )
-from effects.planner import plan_object
+from effects.planner import awaited_by, plan_object
 from effects.recorder import Recorder
 from journal.clock import Clock
 from journal.errors import JournalError, JournalFull
@@ -63,6 +63,7 @@ class Runner:
         self._clock = clock
         self._group = group
         self._lanes: dict[str, Lane] = {}
+        self._waiting: dict[str, set[str]] = {}
         self._open = False
 
     def open(self) -> None:
@@ -77,6 +78,8 @@ class Runner:
         if not self._open:
             return
         self._wake(key, cause)
+        for waiting in self._waiting.pop(key, ()):
+            self._wake(waiting, cause)
         if key.startswith(VOLUME):
             for user in users_of(self._recorder.machine, key.removeprefix(VOLUME)):
                 self._wake(user, cause)
@@ -107,7 +110,13 @@ class Runner:
         return not self._lanes
 
     def _due(self, name: str) -> Effect | None:
-        return plan_object(self._recorder.machine, name)
+        machine = self._recorder.machine
+        goal = plan_object(machine, name)
+        if goal is None:
+            # Woken by what it waits for: whoever changes does not look through all others for who depends on it.
+            for other in awaited_by(machine, name):
+                self._waiting.setdefault(other, set()).add(name)
+        return goal
 
     async def _work(self, name: str, lane: Lane) -> None:
         try:

@@ -136,7 +136,8 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
 
     `changed` is of the spec, which ends the present run; other labels (`relabelled`) do not. `address` is the
     allocator's choice for a workload on the bridge, kept for the incarnation's life. `asked`: what the image's name
-    means was asked of its registry, so that the name shall mean it in the cache, too.
+    means was asked of its registry, so that the name shall mean it in the cache, too. `depends_on`: workloads that have
+    to be ready before it starts, sorted; other ones (`reordered`) end no run.
     """
 
     name: str
@@ -149,6 +150,8 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     address: str = ""
     asked: bool = False
     relabelled: bool = False
+    depends_on: tuple[str, ...] = ()
+    reordered: bool = False
 
 
 class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):

@@ -22,6 +22,7 @@ from journal.events import (
 )
 from journal.specs import ImagePin
 from projections.allocator import Allocator
+from projections.dependencies import check_dependencies
 from projections.enrolment import admit_key
 from projections.images import collectable, names_of, unnamed_by, users
 from projections.intents import (
@@ -115,7 +116,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
         if isinstance(item, Refusal):
             return about(declared.name, item) if len(names) > 1 else item
         items.append(item)
-    taken = check_takes(machine, items) or check_holders(machine, items)
+    taken = check_takes(machine, items) or check_holders(machine, items) or check_dependencies(machine, items)
     if taken is not None:
         return taken
     acting = tuple(item for item in items if _acts(machine.workloads.get(item.name), item))
@@ -187,6 +188,8 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         created=before is None,
         changed=before is not None and before.spec != spec,
         relabelled=before is not None and before.labels != declared.labels,
+        depends_on=declared.depends_on,
+        reordered=before is not None and before.depends_on != declared.depends_on,
         asked=declared.asked and pin is declared.resolved,
     )
 
@@ -200,7 +203,7 @@ def _pin(before: Workload | None, declared: Declared, pull: bool) -> ImagePin | 
 
 def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
     """Whether the item says anything new: the same spec on what runs already is no event."""
-    if before is None or item.changed or item.relabelled or before.desired != item.desired:
+    if before is None or item.changed or item.relabelled or item.reordered or before.desired != item.desired:
         return True
     if item.desired == "stopped":
         return False

@@ -23,15 +23,20 @@ class Condition(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def conditions_of(workload: Workload) -> tuple[Condition, ...]:
-    """Running, Current, Stable, Settled, and Attached where there is a network to be attached to."""
-    found = (_running(workload), _current(workload), _stable(workload), _settled(workload))
-    return (*found, _attached(workload)) if workload.address else found
+def conditions_of(workload: Workload, waits: str = "") -> tuple[Condition, ...]:
+    """Running, Current, Stable, Settled; Attached where there is a network to be attached to, Unblocked where there are
+    others it depends on. `waits`: what it cannot start without now, in words."""
+    found = [_running(workload, waits), _current(workload), _stable(workload), _settled(workload, waits)]
+    if workload.address:
+        found.append(_attached(workload))
+    if workload.depends_on:
+        found.append(Condition("Unblocked", not waits, "waiting" if waits else "", waits))
+    return tuple(found)
 
 
-def _running(workload: Workload) -> Condition:
+def _running(workload: Workload, waits: str) -> Condition:
     """Its process lives, and shall live."""
-    status = status_of(workload)
+    status = status_of(workload, waits)
     if status.phase is Phase.RUNNING:
         return Condition("Running", True)
     return Condition("Running", False, status.detail, status.message)
@@ -58,9 +63,9 @@ def _stable(workload: Workload) -> Condition:
     return Condition("Stable", False, "ends-in-a-row", f"it ended {times} without a stable run in between")
 
 
-def _settled(workload: Workload) -> Condition:
+def _settled(workload: Workload, waits: str) -> Condition:
     """Nothing more is going to happen by itself."""
-    status = status_of(workload)
+    status = status_of(workload, waits)
     live = workload.run is not None and workload.run.phase in (RunPhase.STARTING, RunPhase.STOPPING)
     if status.detail in RESTING and not live:
         return Condition("Settled", True)

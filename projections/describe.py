@@ -239,8 +239,8 @@ def _run(number: int) -> str:
 
 def _applied(item: Any) -> str:
     word = "created" if item.created else "changed" if item.changed else "started again"
-    if item.relabelled and not item.changed:
-        word = "labelled"
+    if (item.relabelled or item.reordered) and not item.changed:
+        word = "labelled" if item.relabelled else "reordered"
     if item.desired == "stopped":
         word += ", stopped"
     return f"{word} ({item.container.image.ref})"

@@ -32,6 +32,7 @@ class Declared(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     desired: Literal["running", "stopped"] = "running"
     absent_paths: tuple[tuple[str, str], ...] = ()
+    depends_on: tuple[str, ...] = ()
 
 
 class DeclaredVolume(msgspec.Struct, frozen=True):

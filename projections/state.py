@@ -80,7 +80,8 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `pause`: the policy's own, after an end, which no failure or success of an effect in between makes shorter;
     `last_run`: the run before the present one, if it ended. `address` is its own on the bridge, from the first apply
     that puts it there until nothing of its link is left; `attached`: namespace and link are there. `asked`: the name of
-    its image is to mean in the cache what its registry said; `pulling`: it is being fetched.
+    its image is to mean in the cache what its registry said; `pulling`: it is being fetched. `depends_on`: those that
+    have to be ready before it starts.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     attached: bool = False
     asked: bool = False
     pulling: bool = False
+    depends_on: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

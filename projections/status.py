@@ -48,7 +48,7 @@ def _status(workload: Workload, waits: str) -> Status:
         return Status(Phase.PENDING, Detail.DELETING)
     if workload.pulling and workload.desired == "running":
         return Status(Phase.PENDING, Detail.PULLING, f"{workload.spec.image.ref} is being fetched")
-    if waits and workload.desired == "running" and (run is None or run.phase not in LIVE):
+    if waits and workload.desired == "running" and (run is None or _is_followed(workload, run)):
         return Status(Phase.PENDING, Detail.WAITING, waits)
     if run is None:
         return (
@@ -67,6 +67,13 @@ def _status(workload: Workload, waits: str) -> Status:
             return Status(Phase.RUNNING, Detail.RUNNING, _so_far(workload, run))
         case RunPhase.EXITED | RunPhase.LOST:
             return _ended(workload)
+
+
+def _is_followed(workload: Workload, run: Run) -> bool:
+    """Whether it has ended, and another run is due."""
+    if run.phase in LIVE:
+        return False
+    return run.again or run.number <= workload.superseded or run.revision != workload.revision
 
 
 def _ended(workload: Workload) -> Status:

@@ -112,7 +112,7 @@ _MORE_2: Fields = {
     "Network": ("changed_seq", "ensured_seq", "subnet"),
     "PortMapping": ("host_address",),
     "Run": ("gave_up", "oom_kills", "memory_limit_bytes", "unexecutable", "spec"),
-    "Workload": ("address", "attached", "asked", "pulling", "last_run", "pause", "pause_until_wall"),
+    "Workload": ("address", "attached", "asked", "pulling", "last_run", "pause", "pause_until_wall", "depends_on"),
     "RestartPolicy": ("max_attempts",),
     "Resources": ("cpu_millis", "cpu_shares", "memory_bytes", "swap_bytes", "pids"),
     "Tmpfs": ("mount_path", "size_bytes"),

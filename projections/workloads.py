@@ -91,12 +91,19 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             created_at=header.at,
             desired=item.desired,
             labels=item.labels,
+            depends_on=item.depends_on,
             revisions=(Revision(header.seq, item.container.image),),
             address=item.address,
             asked=item.asked,
         )
     if _only_labels(before, item):
-        return replace(before, labels=item.labels, desired_seq=header.seq, asked=before.asked or item.asked)
+        return replace(
+            before,
+            labels=item.labels,
+            depends_on=item.depends_on,
+            desired_seq=header.seq,
+            asked=before.asked or item.asked,
+        )
     revision, revisions, run = before.revision, before.revisions, before.run
     if item.changed:
         revision = header.seq
@@ -111,6 +118,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         kind=item.kind,
         spec=item.container,
         labels=item.labels,
+        depends_on=item.depends_on,
         desired=item.desired,
         revision=revision,
         revisions=revisions,
@@ -132,7 +140,8 @@ def _only_labels(before: Workload, item: AppliedWorkload) -> bool:
     """Whether nothing that runs, or tries to, is meant."""
     alive = before.run is not None and before.run.phase in LIVE and before.trouble is None
     rests = item.desired == "stopped"
-    return item.relabelled and not item.changed and before.desired == item.desired and (alive or rests)
+    told = (item.relabelled or item.reordered) and not item.changed
+    return told and before.desired == item.desired and (alive or rests)
 
 
 def _supersede(workload: Workload, ends_run: bool) -> int:

@@ -49,6 +49,7 @@ from projections.refusals import Refusal
 from projections.views import state_hash
 from tests.simulation.keyholders import Keyholders, actor_of
 from tests.simulation.oracle import Oracle
+from tests.simulation.order import judge_order
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume, check_use, users
 from tests.simulation.store import Disk, SimulatedLog
 from tests.simulation.time import VirtualClock, VirtualLoop
@@ -72,6 +73,13 @@ PROGRAMS = (
     ("missing",),
 )
 WORKLOAD_VERBS = ("apply", "apply", "apply", "apply", "stop", "start", "restart", "delete")
+NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "web": ((),),
+    "db": ((),),
+    "job": ((), ("db",)),
+    "cache": ((), ("db",), ("job",), ("db", "job")),
+}
+"""What each may be declared to depend on."""
 POLICIES = {
     "always": (pb.RESTART_MODE_ALWAYS, 0),
     "always:1": (pb.RESTART_MODE_ALWAYS, 1),
@@ -110,7 +118,7 @@ class Crash(BaseException):
 
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
-    that is called like the workload. `pull`: resolve the image's name anew."""
+    that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on."""
 
     verb: str
     program: tuple[str, ...]
@@ -119,6 +127,7 @@ class Ask(NamedTuple):
     pull: bool = False
     port: int = 0
     disk: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -344,6 +353,8 @@ class Simulation:
             port=self.random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name))),
             # The last word must not be refused for want of a volume.
             disk=not verbs and self.random.random() < 0.5,
+            # Nor for want of one that it depends on.
+            needs=self.random.choice(NEEDS[name]) if not verbs else (),
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
@@ -373,6 +384,7 @@ class Simulation:
             mode, attempts = POLICIES[ask.policy]
             message = pb.Workload(
                 name=name,
+                depends_on=ask.needs,
                 container=pb.ContainerSpec(
                     image=ask.image,
                     command=["/missing"] if ask.program == ("missing",) else [],
@@ -391,7 +403,7 @@ class Simulation:
             except Refused as refused:
                 return refused.refusal.reason
             digest = result.machine.workloads[name].spec.image.platform_digest
-            self.oracle.applied(name, ask.program, ask.policy, digest, ask.port, ask.disk)
+            self.oracle.applied(name, ask.program, ask.policy, digest, ask.port, ask.disk, ask.needs)
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
             assert digest in meant, f"{ask.image} is not {digest}"
             return "ok"
@@ -476,7 +488,7 @@ class Simulation:
         wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
-        wrong += self.oracle.judge_visits(self.world, entries)
+        wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")
         if state_hash(machine) != state_hash(life.engine.machine):

@@ -33,6 +33,7 @@ class Wish:
     policy: str = "always"
     port: int = 0
     disk: int = 0
+    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -68,11 +69,18 @@ class Oracle:
         self.open_calls.discard(name)
 
     def applied(
-        self, name: str, program: tuple[str, ...], policy: str, image: str, port: int = 0, disk: bool = False
+        self,
+        name: str,
+        program: tuple[str, ...],
+        policy: str,
+        image: str,
+        port: int = 0,
+        disk: bool = False,
+        needs: tuple[str, ...] = (),
     ) -> None:
         """An apply was acknowledged. `disk`: with the volume of its name, as that was then."""
         incarnation = self.disks[name].incarnation if disk else 0
-        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation)
+        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs)
 
     def disk_created(self, name: str, size_bytes: int) -> None:
         """A volume was acknowledged."""
@@ -83,6 +91,15 @@ class Oracle:
         """Whether the workload waits for a volume that is not there any more."""
         wish, disk = self.wishes.get(name, Wish()), self.disks.get(name)
         return bool(wish.disk) and (disk is None or disk.incarnation != wish.disk)
+
+    def may_wait(self, name: str) -> bool:
+        """Whether something it depends on does not run, or not all the time: then it need not run, either."""
+        for other in self.wishes.get(name, Wish()).needs:
+            wish = self.wishes.get(other, Wish())
+            steady = wish.wanted == "running" and not ends_by_itself(wish.program)
+            if not steady or self.lacks_its_disk(other) or self.may_wait(other):
+                return True
+        return False
 
     def stopped(self, name: str) -> None:
         """A stop was acknowledged."""
@@ -136,7 +153,7 @@ class Oracle:
         wrong += self._judge_ends(world, entries)
         running = {key[0] for key, one in world.containers.items() if one.status == "running"}
         for name, wish in self.wishes.items():
-            if wish.wanted == "running" and not self.lacks_its_disk(name):
+            if wish.wanted == "running" and not (self.lacks_its_disk(name) or self.may_wait(name)):
                 wrong += judge_row(name, wish.policy, wish.program, entries, name in running)
         ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
         wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
@@ -208,7 +225,7 @@ class Oracle:
             return [f"{name} runs {len(alive)} times"]
         if alive and alive[0] != (wish.program, wish.image):
             return [f"{name} runs {alive[0]}, but {wish.program} of {wish.image} was declared"]
-        if not alive and not ends_by_itself(wish.program):
+        if not alive and not ends_by_itself(wish.program) and not self.may_wait(name):
             return [f"{name} does not run"]
         return []  # between two runs of a program that ends, or after its last: judged by its row
 

@@ -132,6 +132,7 @@ _DECLARED = st.builds(
     resolved=st.sampled_from((PIN, OTHER_PIN, None)),
     labels=st.sampled_from(((), (("app", "site"),))),
     desired=st.sampled_from(("running", "stopped")),
+    depends_on=st.sampled_from(((), ("web",), ("nobody",))),
 )
 _SOUND = st.builds(
     Apply,
@@ -151,6 +152,7 @@ _SOUND = st.builds(
             image_ref=st.just(PIN.ref),
             resolved=st.just(PIN),
             desired=st.sampled_from(("running", "running", "running", "stopped")),
+            depends_on=st.sampled_from(((), (), ("db",), ("job",), ("db", "web"))),
         ),
         min_size=1,
         max_size=3,

@@ -73,6 +73,7 @@ def spec(
 
 def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object) -> Declared:
     wanted = fields.pop("desired", "running")
+    needs = fields.pop("depends_on", ())
     return Declared(
         name=name,
         kind="container",
@@ -80,6 +81,7 @@ def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object
         image_ref=PIN.ref,
         resolved=pin,
         desired=wanted,  # type: ignore[arg-type]
+        depends_on=needs,  # type: ignore[arg-type]
     )
 
 

@@ -101,7 +101,7 @@ SECCOMP_PROFILE_DEFAULT: SeccompProfile
 SECCOMP_PROFILE_UNCONFINED: SeccompProfile
 
 class Workload(_message.Message):
-    __slots__ = ("name", "kind", "container", "micro_vm", "status", "desired_state", "labels", "uid", "revision", "desired_seq", "image_digest")
+    __slots__ = ("name", "kind", "container", "micro_vm", "status", "desired_state", "labels", "uid", "revision", "desired_seq", "image_digest", "depends_on")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class Workload(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
     IMAGE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: WorkloadKind
     container: ContainerSpec
@@ -131,7 +132,8 @@ class Workload(_message.Message):
     revision: int
     desired_seq: int
     image_digest: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ...) -> None: ...
+    depends_on: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ContainerSpec(_message.Message):
     __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "logs")

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsuled.memory import decode_state, encode_state
+from effects.goals import StartRun
 from effects.planner import plan
 from journal.entry import LOCAL, Header
 from journal.events import (
@@ -19,6 +20,7 @@ from journal.events import (
     type_of,
 )
 from projections.admission import Admitted, admit
+from projections.dependencies import unready, waits
 from projections.describe import describe
 from projections.fold import fold, replay
 from projections.intents import Apply, Intent
@@ -85,7 +87,7 @@ def test_no_order_of_events_makes_the_fold_or_what_reads_its_state_raise(told: l
         assert (machine.seq, machine.at) == (header.seq, header.at)
         assert isinstance(describe(header, event), str)
     for workload in machine.workloads.values():
-        status = status_of(workload, blocked(machine, workload))
+        status = status_of(workload, waits(machine, workload))
         assert status.phase in Phase and status.message == " ".join(status.message.split())
     assert isinstance(plan(machine), tuple)
     assert len(state_hash(machine)) == 64
@@ -144,6 +146,8 @@ def test_whatever_happened_the_runner_comes_to_an_end_and_everything_is_as_it_wa
         run = workload.run
         alive = run is not None and run.phase in LIVE
         assert workload.desired != "deleting", "what is to be deleted is gone"
+        if waits(story.machine, workload) and workload.desired == "running" and not alive:
+            continue  # what it depends on does not run, and the status says so
         if workload.desired == "stopped":
             assert not alive and status_of(workload).phase in (Phase.STOPPED, Phase.FAILED)
         elif workload.trouble is not None:  # it cannot start as it was declared
@@ -154,6 +158,20 @@ def test_whatever_happened_the_runner_comes_to_an_end_and_everything_is_as_it_wa
         else:  # it has ended for good by its policy
             assert run is not None and not run.again
             assert status_of(workload).phase in (Phase.STOPPED, Phase.FAILED)
+
+
+@few
+@given(histories())
+def test_no_workload_waits_for_itself_and_none_runs_before_what_it_depends_on(story: Story) -> None:
+    needs = {name: set(one.depends_on) for name, one in story.machine.workloads.items()}
+    for name in needs:
+        reached = set(needs[name])
+        for _ in needs:
+            reached |= {far for near in reached for far in needs.get(near, ())}
+        assert name not in reached
+    for goal in plan(story.machine):
+        if isinstance(goal, StartRun):
+            assert not list(unready(story.machine, story[goal.name]))
 
 
 @few

@@ -1,0 +1,130 @@
+"""What workloads wait for in others: `dependsOn` holds a start until those are ready, and a stop until users ended.
+
+Names are not pinned to an incarnation: who depends on `db` means whatever has that name. Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from journal.events import AppliedWorkload
+from projections.phases import LIVE, RunPhase
+from projections.refusals import Refusal, invalid, missing
+from projections.state import Machine, Workload
+from projections.volumes import blocked
+
+MOST = 64
+"""So many others one workload may depend on."""
+
+
+def waits(machine: Machine, workload: Workload) -> str:
+    """What the workload cannot start without now, in words; empty when nothing is missing."""
+    reason = blocked(machine, workload)
+    if reason or not workload.depends_on:
+        return reason
+    missing_now = [f"{name}, which {why}" for name, why in unready(machine, workload)]
+    return f"it waits for {' and for '.join(missing_now)}" if missing_now else ""
+
+
+def unready(machine: Machine, workload: Workload) -> Iterator[tuple[str, str]]:
+    """Those it depends on that are not ready, each with the reason."""
+    for name in workload.depends_on:
+        why = _why_not(machine.workloads.get(name))
+        if why:
+            yield name, why
+
+
+def _why_not(other: Workload | None) -> str:
+    """Why the other is not ready: it has to run as it is declared now, or to have come to a good end."""
+    if other is None or other.desired == "deleting":
+        return "does not exist"
+    if other.desired == "stopped":
+        return "is stopped"
+    run = other.run
+    if run is None or run.number <= other.superseded or run.revision != other.revision:
+        return "does not run yet"
+    if run.phase is RunPhase.RUNNING:
+        return ""
+    if run.phase is RunPhase.EXITED and run.exit_code == 0 and not run.again:
+        return ""
+    return "does not run"
+
+
+def users_left(machine: Machine, workload: Workload) -> tuple[str, ...]:
+    """Workloads that use it, are to end as it is, and still live: they end first, while it can still answer them."""
+    if workload.desired == "running" or workload.run is None or workload.run.phase not in LIVE:
+        return ()
+    return tuple(
+        other.name
+        for other in machine.workloads.values()
+        if workload.name in other.depends_on
+        and other.desired != "running"
+        and other.run is not None
+        and other.run.phase in LIVE
+    )
+
+
+def awaited(machine: Machine, workload: Workload) -> tuple[str, ...]:
+    """The workloads whose change may free this one, for which there is nothing to do now."""
+    return (*(name for name, _ in unready(machine, workload)), *users_left(machine, workload))
+
+
+# --- admission ---------------------------------------------------------------------------------------------------
+
+
+def check_dependencies(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:
+    """What is wrong with what the items depend on: nobody there, or, beside all others, a circle."""
+    items = tuple(items)
+    needs = {workload.name: workload.depends_on for workload in machine.workloads.values()}
+    needs.update((item.name, item.depends_on) for item in items)
+    for item in items:
+        if len(item.depends_on) > MOST:
+            return invalid("TOO_MANY_DEPENDENCIES", f"{item.name} depends on more than {MOST} others", "dependsOn")
+        before = machine.workloads.get(item.name)
+        known = () if before is None else before.depends_on
+        for name in item.depends_on:
+            # One that was deleted since keeps nobody from changing something else.
+            if name not in known and not _is_there(machine, items, name):
+                return missing(
+                    "NO_SUCH_DEPENDENCY",
+                    f"{item.name} depends on {name[:64]}, and there is no such workload: apply that one first, or both "
+                    "in one call",
+                    "dependsOn",
+                    code="FAILED_PRECONDITION",
+                )
+    for item in items:
+        circle = _circle(needs, item.name)
+        if circle:
+            return invalid(
+                "DEPENDENCY_CYCLE",
+                f"{' -> '.join(circle)}: each would wait for the next, and none would start. Leave one dependsOn out",
+                "dependsOn",
+            )
+    return None
+
+
+def _is_there(machine: Machine, items: tuple[AppliedWorkload, ...], name: str) -> bool:
+    workload = machine.workloads.get(name)
+    return any(item.name == name for item in items) or (workload is not None and workload.desired != "deleting")
+
+
+def _circle(needs: Mapping[str, tuple[str, ...]], start: str) -> tuple[str, ...]:
+    """The shortest way from `start` back to itself, both ends named; empty when there is none."""
+    came_from: dict[str, str] = {}
+    ring = [start]
+    while ring:
+        following: list[str] = []
+        for name in ring:
+            for other in needs.get(name, ()):
+                if other == start:
+                    return (*_way(came_from, start, name), start)
+                if other not in came_from:
+                    came_from[other] = name
+                    following.append(other)
+        ring = following
+    return ()
+
+
+def _way(came_from: Mapping[str, str], start: str, end: str) -> tuple[str, ...]:
+    way = [end]
+    while way[-1] != start:
+        way.append(came_from[way[-1]])
+    return tuple(reversed(way))
