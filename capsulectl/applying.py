@@ -51,7 +51,7 @@ def declare(line: ApplyLine) -> None:
         from capsulectl.waiting import Goal, wait_for
 
         stopped = pb.DESIRED_STATE_STOPPED
-        goals = {one.name: Goal.STOPPED if one.desired_state == stopped else Goal.RUNNING for one in workloads}
+        goals = {one.name: Goal.STOPPED if one.desired_state == stopped else Goal.HEALTHY for one in workloads}
         wait_for(connection, goals, line.timeout)
 
 

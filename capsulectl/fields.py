@@ -48,6 +48,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "extraHosts": "Names and addresses for /etc/hosts.",
         "ulimits": "Limits per process: a list like `nofile=1024:65536`.",
         "hostBinds": "Paths of the machine at paths inside: a list like `/srv/data:/data:ro`.",
+        "health": "How it is known whether it does its work: one of exec, http and tcp.",
         "logs": "How much of what it writes is kept.",
     },
     "LogSpec": {
@@ -58,6 +59,22 @@ FIELDS: dict[str, dict[str, str]] = {
         "backoffFirstMs": "The pause before the first restart, 1s when left out; it doubles with every end in a row.",
         "backoffCapMs": "The longest pause: 5m when left out.",
         "stableMs": "A run that lasted so long ends the row: 10m when left out.",
+    },
+    "HealthCheck": {
+        "exec": "A command inside that ends with 0, like `[pg_isready]`; it runs as the workload's own user.",
+        "http": "A request to one of its ports, answered with a status from 200 to 399.",
+        "tcp": "A connection to one of its ports.",
+        "intervalMs": "From the end of one look to the next: 10s when left out.",
+        "timeoutMs": "A look that takes longer has failed: 5s when left out.",
+        "retries": "Failures in a row that make it unhealthy: 3 when left out.",
+        "startPeriodMs": "How long from its start, before its first success, failures do not count: 30s when left out.",
+    },
+    "HealthHttp": {
+        "port": "The workload's own port.",
+        "path": "What is asked for: / when left out.",
+    },
+    "HealthTcp": {
+        "port": "The workload's own port.",
     },
     "Resources": {
         "cpus": "Processors, like 0.5 or 2.",

@@ -15,6 +15,7 @@ class Goal(StrEnum):
     """What to wait for."""
 
     RUNNING = "running"
+    HEALTHY = "healthy"
     STOPPED = "stopped"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -79,6 +80,8 @@ def _reached(workload: Any, goal: Goal) -> bool:
     match goal:
         case Goal.RUNNING:
             return bool(status.phase == pb.WORKLOAD_PHASE_RUNNING) or status.phase_detail == "completed"
+        case Goal.HEALTHY:
+            return status.phase_detail in ("running", "healthy", "completed")
         case Goal.STOPPED:
             return status.phase in (pb.WORKLOAD_PHASE_STOPPED, pb.WORKLOAD_PHASE_FAILED)
         case Goal.COMPLETED:
@@ -94,7 +97,7 @@ def _reached(workload: Any, goal: Goal) -> bool:
 def _hopeless(workload: Any, goal: Goal) -> str:
     """Why it will not come there by itself; empty while it may."""
     status = workload.status
-    if goal in (Goal.RUNNING, Goal.COMPLETED) and status.phase == pb.WORKLOAD_PHASE_FAILED:
+    if goal in (Goal.RUNNING, Goal.HEALTHY, Goal.COMPLETED) and status.phase == pb.WORKLOAD_PHASE_FAILED:
         return f"has failed: {status.message}"
     if goal is Goal.COMPLETED and status.phase_detail == "stopped":
         return "was stopped"

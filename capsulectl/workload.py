@@ -15,6 +15,7 @@ from capsulectl.render import say, show_table
 from capsulectl.selecting import Labels, targets
 from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
+from projections.turns import ending_turns
 
 Some = Annotated[tuple[str, ...], Parameter(help="Workloads' names.", completer=workload_names, negative="")]
 Wait = Annotated[bool, Parameter(name="--wait", negative="", help="Wait until it is so.")]
@@ -26,7 +27,7 @@ def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False
 
     Example: capsulectl workload start web --wait
     """
-    verb = Verb("start", pb.WorkloadStartRequest, "shall run", Goal.RUNNING if wait else None)
+    verb = Verb("start", pb.WorkloadStartRequest, "shall run", Goal.HEALTHY if wait else None)
     verb.act(common, names, selector, dry_run, expect_seq, timeout)
 
 
@@ -51,7 +52,7 @@ def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = Fal
 
     Example: capsulectl workload restart -l app=web --wait
     """
-    verb = Verb("restart", pb.WorkloadRestartRequest, "shall begin a new run", Goal.RUNNING if wait else None)
+    verb = Verb("restart", pb.WorkloadRestartRequest, "shall begin a new run", Goal.HEALTHY if wait else None)
     verb.act(common, names, selector, dry_run, expect_seq, timeout)
 
 
@@ -73,7 +74,8 @@ def wait(
         Goal,
         Parameter(
             name="--for",
-            help="running; stopped (by whatever end); completed (ended with code 0); failed; settled (nothing more "
+            help="running; healthy (by its check; running where it has none); stopped (by whatever end); completed "
+            "(ended with code 0); failed; settled (nothing more "
             "happens by itself); gone.",
         ),
     ] = Goal.RUNNING,
@@ -135,7 +137,7 @@ class Verb:
         self, connection: Connection, names: Sequence[str], dry_run: bool, expect_seq: int | None
     ) -> tuple[list[tuple[str, Any]], list[str]]:
         # Who uses another of them is asked first, so that the other can still answer while it ends.
-        in_turn = turns(connection, names) if self._word in ("stop", "delete") and len(names) > 1 else [names]
+        in_turn = _turns(connection, names) if self._word in ("stop", "delete") and len(names) > 1 else [names]
         method, found = getattr(connection.workloads, self._word.capitalize()), []
         for turn in in_turn:
             requests = [self._request(name=name, dry_run=dry_run, expect_seq=expect_seq) for name in turn]
@@ -148,17 +150,9 @@ class Verb:
         return answers, [one.message for one in failures]
 
 
-def turns(connection: Connection, names: Sequence[str]) -> list[list[str]]:
-    """The same names in groups: each depends on none of a group before its own."""
+def _turns(connection: Connection, names: Sequence[str]) -> list[list[str]]:
     found = connection.call(connection.workloads.List, pb.WorkloadListRequest()).workloads
-    needs = {one.name: set(one.depends_on) for one in found}
-    left, groups = list(names), []
-    while left:
-        used = {other for name in left for other in needs.get(name, ())}
-        # The capsule admits no circle; were there one, all that is left would go at once.
-        groups.append([name for name in left if name not in used] or left)
-        left = [name for name in left if name not in groups[-1]]
-    return groups
+    return ending_turns({one.name: one.depends_on for one in found}, names)
 
 
 def print_plan(plan: Any) -> None:

@@ -25,6 +25,7 @@ def _head(workload: Any) -> list[str]:
         ("Kind", "MicroVM" if workload.HasField("micro_vm") else "Container"),
         ("Phase", phase(workload)),
         ("Message", status.message),
+        ("Health", _health(status)),
         ("Next try", _ahead(status.next_retry_unix_ns)),
         ("Desired", f"{desired_word(workload)}, since {seq} (`capsulectl history show {seq}`)"),
         ("Image", short_image(spec.image)),
@@ -54,6 +55,12 @@ def _run(status: Any) -> str:
 
 def _in_a_row(status: Any) -> str:
     return f", {status.ends_in_a_row} ends in a row" if status.ends_in_a_row > 1 else ""
+
+
+def _health(status: Any) -> str:
+    if not status.health:
+        return ""
+    return f"{status.health}, for {age(status.health_since_unix_ns)}"
 
 
 def _when(at_ns: int) -> str:

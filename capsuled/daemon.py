@@ -16,6 +16,7 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
+from capsuled.health_watch import HealthWatch
 from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, sparse_volumes
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
@@ -44,6 +45,7 @@ from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import LastResort
 from effects.containers.spec import Host
+from effects.health.prober import MachineProber
 from effects.images.actions import ImageActions
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
@@ -307,6 +309,9 @@ async def _act(
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = runner.acting_on
             watch.wake = runner.wake
+            health = HealthWatch(engine, MachineProber(drivers.executor), clock)
+            engine.on_change(health.wake)
+            inner.create_task(health.run())
             engine.on_change(runner.wake)
             runner.open()
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from capsuled.abilities import container_host
 from capsuled.emergency import HALT
+from capsuled.examine import verify_apart
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
+from capsuled.memory import recall
 from capsuled.processes import run
 from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
@@ -27,7 +29,14 @@ from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
+from journal.codec import BadBody, BrokenChain
+from journal.entry import MalformedEntry
+from journal.environment import Environment
+from journal.errors import JournalDamaged, JournalError
+from journal.reader import Reader
 from journal.sidelog import Emergency, SideLog, SideLogFull
+from projections.fold import FOLD_VERSION
+from projections.turns import ending_turns
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +108,29 @@ async def _end_all(layout: Layout, identity: Identity, connection: Connection) -
     unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
     driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc)
     runs = await driver.observe()
-    await asyncio.gather(*(driver.stop(run.name, run.uid, run.run, GRACE_MS) for run in runs))
+    # Who uses another ends before it, while it can still answer.
+    for turn in ending_turns(await _needs(layout), dict.fromkeys(one.name for one in runs)):
+        ends = (driver.stop(one.name, one.uid, one.run, GRACE_MS) for one in runs if one.name in turn)
+        await asyncio.gather(*ends)
     await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
     return sum(run.status == "running" for run in runs)
+
+
+async def _needs(layout: Layout) -> dict[str, tuple[str, ...]]:
+    """What each workload depends on, as far as the memory says so: one that cannot be read holds up no halt."""
+    try:
+        report = await verify_apart(layout.journal, FOLD_VERSION)
+        if not report.whole:
+            raise JournalDamaged(report.findings[0].problem)
+        environment = Environment(layout.journal, readonly=True)
+        try:
+            machine = recall(Reader(environment), proven=True).machine
+        finally:
+            environment.close()
+    except (JournalError, OSError, BadBody, BrokenChain, MalformedEntry) as error:
+        log.warning("what depends on what is not known, all ends at once: %s", error)
+        return {}
+    return {name: workload.depends_on for name, workload in machine.workloads.items()}
 
 
 async def _end_directly(layout: Layout) -> int:

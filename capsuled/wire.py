@@ -17,7 +17,7 @@ from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortM
 from projections.conditions import conditions_of
 from projections.dependencies import waits as waits_of
 from projections.intents import Declared
-from projections.phases import LIVE
+from projections.phases import LIVE, RunPhase
 from projections.refusals import Refusal, invalid, lacks
 from projections.state import Machine, Workload
 from projections.status import Phase, how_it_ended, status_of
@@ -247,6 +247,10 @@ def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
         message.oom_kills = run.oom_kills
         if run.exit_code is not None:
             message.exit_code = run.exit_code
+        if run.phase is RunPhase.RUNNING and workload.spec.health is not None:
+            message.health = run.health or "checking"
+            message.health_message = run.health_message
+            message.health_since_unix_ns = run.health_at or run.started_at
     last = workload.last_run
     if last is not None and last.phase not in LIVE:
         message.last_end = how_it_ended(last)

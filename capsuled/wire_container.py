@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
+from capsuled.wire_health import health_message, health_plain, parse_health
 from journal.specs import ContainerSpec, HostBind, Resources, RestartMode, RestartPolicy, Seccomp, Tmpfs, Ulimit
 from projections.linux import capability, signal_name, signal_number
 from projections.refusals import Refusal, invalid
@@ -41,8 +42,12 @@ def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec |
     cpus = message.resources.cpus
     if not (math.isfinite(cpus) and 0 <= cpus <= _CPUS_MAX):
         return invalid("BAD_CPUS", "processors are counted by a number like 0.5 or 2", "container.resources.cpus")
+    health = parse_health(message)
+    if isinstance(health, Refusal):
+        return health
     return replace(
         spec,
+        health=health,
         restart=_restart(message),
         stop_signal=_signal(message.stop_signal),
         resources=_resources(message.resources),
@@ -131,6 +136,8 @@ def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
                 stable_ms=policy.stable_ms,
             )
         )
+    if spec.health is not None:
+        message.health.CopyFrom(health_message(spec.health))
     if wanted != Resources():
         message.resources.CopyFrom(
             pb.Resources(
@@ -158,6 +165,7 @@ def runs_plain(spec: ContainerSpec) -> dict[str, Any]:
         if policy != replace(_DEFAULT, mode=policy.mode)
         else {},
         "stopSignal": spec.stop_signal,
+        "health": health_plain(spec.health),
         "resources": {
             name: value
             for name, value, usual in (

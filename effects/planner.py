@@ -136,6 +136,7 @@ def _unwanted(workload: Workload) -> bool:
         or run.number <= workload.superseded
         or run.revision != workload.revision
         or run.phase is RunPhase.STOPPING
+        or run.ailing
     )
 
 

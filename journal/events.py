@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, Health, ImagePin, Kind, Role
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
@@ -335,6 +335,19 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
     restart_delay_ms: int = 0
     streak: int = 0
     gave_up: bool = False
+
+
+class WorkloadHealthChanged(Event, frozen=True, omit_defaults=True, tag="workload.health_changed"):
+    """A run's check says something else than before; `message` is what the last of `failures` in a row said.
+    `restart`: the run is to end for it, and the policy to say what follows."""
+
+    name: str
+    uid: int
+    run: int
+    health: Health
+    failures: int = 0
+    message: str = ""
+    restart: bool = False
 
 
 class WorkloadLogDropped(Event, frozen=True, omit_defaults=True, tag="workload.log_dropped"):
@@ -685,6 +698,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkloadExited,
     WorkloadOomKilled,
     WorkloadLost,
+    WorkloadHealthChanged,
     WorkloadLogDropped,
     WorkloadRemoved,
     VolumeApplied,

@@ -12,6 +12,8 @@ Kind = Literal["container", "microvm"]
 Network = Literal["none", "host", "bridge"]
 RestartMode = Literal["always", "on-failure", "never"]
 Role = Literal["admin", "operator", "reader"]
+Health = Literal["healthy", "unhealthy"]
+Probe = Literal["exec", "http", "tcp"]
 Seccomp = Literal["default", "unconfined"]
 
 
@@ -103,6 +105,24 @@ class Ulimit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     hard: int
 
 
+class HealthCheck(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """How it is known whether a run does its work. Times in milliseconds.
+
+    `exec`: `command` inside ends with 0; `http`: a GET of `path` at `port` is answered with 200 to 399; `tcp`: `port`
+    takes a connection. It is unhealthy after `retries` failures in a row. Before its first success, a failure within
+    `start_period_ms` of its start does not count.
+    """
+
+    probe: Probe
+    command: tuple[str, ...] = ()
+    port: int = 0
+    path: str = "/"
+    interval_ms: int = 10_000
+    timeout_ms: int = 5_000
+    retries: int = 3
+    start_period_ms: int = 30_000
+
+
 LOG_MAX_BYTES = 64 << 20
 """What a workload's logs may take, all its runs together, when its manifest does not say."""
 
@@ -144,3 +164,4 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     extra_hosts: tuple[tuple[str, str], ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     host_binds: tuple[HostBind, ...] = ()
+    health: HealthCheck | None = None

@@ -10,7 +10,9 @@ from projections.phases import RunPhase
 from projections.state import Workload
 from projections.status import Phase, status_of
 
-RESTING = frozenset({Detail.RUNNING, Detail.STOPPED, Detail.COMPLETED, Detail.FAILED, Detail.GAVE_UP})
+RESTING = frozenset(
+    {Detail.RUNNING, Detail.HEALTHY, Detail.UNHEALTHY, Detail.STOPPED, Detail.COMPLETED, Detail.FAILED, Detail.GAVE_UP}
+)
 """Details of a status in which nothing more happens by itself."""
 
 
@@ -24,11 +26,13 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 def conditions_of(workload: Workload, waits: str = "") -> tuple[Condition, ...]:
-    """Running, Current, Stable, Settled; Attached where there is a network to be attached to, Unblocked where there are
-    others it depends on. `waits`: what it cannot start without now, in words."""
+    """Running, Current, Stable, Settled; Attached where there is a network to be attached to, Healthy where there is a
+    check, Unblocked where there are others it depends on. `waits`: what it cannot start without now, in words."""
     found = [_running(workload, waits), _current(workload), _stable(workload), _settled(workload, waits)]
     if workload.address:
         found.append(_attached(workload))
+    if workload.spec.health is not None:
+        found.append(_healthy(workload, waits))
     if workload.depends_on:
         found.append(Condition("Unblocked", not waits, "waiting" if waits else "", waits))
     return tuple(found)
@@ -70,6 +74,14 @@ def _settled(workload: Workload, waits: str) -> Condition:
     if status.detail in RESTING and not live:
         return Condition("Settled", True)
     return Condition("Settled", False, status.detail, status.message)
+
+
+def _healthy(workload: Workload, waits: str) -> Condition:
+    """It runs, and its check says that it is well."""
+    status = status_of(workload, waits)
+    if status.detail is Detail.HEALTHY:
+        return Condition("Healthy", True)
+    return Condition("Healthy", False, status.detail, status.message)
 
 
 def _attached(workload: Workload) -> Condition:

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 
-from journal.specs import ContainerSpec
+from journal.specs import ContainerSpec, HealthCheck
 from projections.abilities import Abilities
 from projections.linux import ALL, CAPABILITIES, ULIMITS, signal_number
 from projections.refusals import Refusal, invalid, lacks
@@ -18,6 +18,10 @@ NOFILE_MIN = 64
 """The runtime itself needs some two dozen while it starts one."""
 BACKOFF_MIN_MS = 100
 UNLIMITED = -1
+HEALTH_MIN_MS, HEALTH_MAX_MS = 100, 86_400_000
+HEALTH_RETRIES_MAX = 1_000
+HTTP_PATH_CHARS = 2_048
+_HTTP_PATH = re.compile(r"/[!-~]*")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _RESERVED = ("/", "/proc", "/sys", "/dev")
 
@@ -104,6 +108,42 @@ def _capabilities(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     both = sorted(set(spec.cap_add) & set(spec.cap_drop))
     if both:
         return invalid("BAD_CAPABILITY", f"{both[0]} is added and dropped: say one of them", "container.capDrop")
+    return None
+
+
+def _health(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    check, path = spec.health, "container.health"
+    if check is None:
+        return None
+    if check.probe == "exec" and not any(check.command[:1]):
+        return invalid("BAD_HEALTH", "a check's command needs a program", f"{path}.exec")
+    if check.probe != "exec":
+        if spec.network == "none":
+            return invalid(
+                "BAD_HEALTH",
+                "on network NONE nobody reaches a port: check with `exec`, or use BRIDGE or HOST",
+                f"{path}.{check.probe}",
+            )
+        if not 1 <= check.port <= 65_535:
+            return invalid("BAD_HEALTH", "a check's port is a number from 1 to 65535", f"{path}.{check.probe}.port")
+    if not (_HTTP_PATH.fullmatch(check.path) and len(check.path) <= HTTP_PATH_CHARS):
+        return invalid(
+            "BAD_HEALTH",
+            "a check's path begins with / and has no spaces, and no letters but ASCII's",
+            f"{path}.http.path",
+        )
+    return _health_times(check, path)
+
+
+def _health_times(check: HealthCheck, path: str) -> Refusal | None:
+    if not HEALTH_MIN_MS <= check.interval_ms <= HEALTH_MAX_MS:
+        return invalid("BAD_HEALTH", "a check's interval is between 100 ms and a day", f"{path}.intervalMs")
+    if not HEALTH_MIN_MS <= check.timeout_ms <= HEALTH_MAX_MS:
+        return invalid("BAD_HEALTH", "a check's timeout is between 100 ms and a day", f"{path}.timeoutMs")
+    if check.start_period_ms > HEALTH_MAX_MS:
+        return invalid("BAD_HEALTH", "a check's start period is a day at most", f"{path}.startPeriodMs")
+    if not 1 <= check.retries <= HEALTH_RETRIES_MAX:
+        return invalid("BAD_HEALTH", f"a check's retries are from 1 to {HEALTH_RETRIES_MAX}", f"{path}.retries")
     return None
 
 
@@ -198,6 +238,7 @@ _CHECKS: tuple[Check, ...] = (
     _memory,
     _pids,
     _capabilities,
+    _health,
     _names,
     _ulimits,
     _places,

@@ -42,8 +42,9 @@ def _why_not(other: Workload | None) -> str:
     if run is None or run.number <= other.superseded or run.revision != other.revision:
         return "does not run yet"
     if run.phase is RunPhase.RUNNING:
-        return ""
-    if run.phase is RunPhase.EXITED and run.exit_code == 0 and not run.again:
+        ready = other.spec.health is None or run.health == "healthy"
+        return "" if ready else "is unhealthy" if run.health == "unhealthy" else "is not known to be healthy yet"
+    if run.phase is RunPhase.EXITED and run.exit_code == 0 and not (run.again or run.ailing):
         return ""
     return "does not run"
 

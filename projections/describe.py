@@ -55,6 +55,7 @@ from journal.events import (
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
+    WorkloadHealthChanged,
     WorkloadLogDropped,
     WorkloadLost,
     WorkloadOomKilled,
@@ -131,6 +132,10 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run} lost: {event.reason}{_next(event)}"
         case WorkloadOomKilled():
             return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"
+        case WorkloadHealthChanged():
+            then = "; it is to end for it" if event.restart else ""
+            why = f": {event.failures} failures in a row, the last: {event.message}" if event.failures else ""
+            return f"{event.name} run {event.run} is {event.health}{why}{then}"
         case WorkloadLogDropped():
             return (
                 f"{event.name} run {event.run} lost up to {event.dropped_bytes} B of {event.stream}: the disk was full"

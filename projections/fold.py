@@ -11,7 +11,7 @@ from journal.events import Event
 from projections import boots, calls, images, network, operators, registries, volumes, workloads
 from projections.state import Machine
 
-FOLD_VERSION = 12
+FOLD_VERSION = 13
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]

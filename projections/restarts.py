@@ -29,6 +29,8 @@ def after_end(
     another run of the same spec would end in the same way.
     """
     policy = workload.spec.restart
+    if run.ailing:
+        exit_code = None  # it was ended because it failed: how it took that says nothing
     unwanted = workload.desired != "running" or run.number <= workload.superseded
     if unwanted or policy.mode == "never" or (policy.mode == "on-failure" and exit_code == 0):
         return Verdict()

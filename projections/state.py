@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, Health, ImagePin, Kind, Role
 from projections.phases import RunPhase
 
 Desired = Literal["running", "stopped", "deleting"]
@@ -27,7 +27,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `again`: its end is to be followed by another run; `gave_up`: it is not, only because that was tried too often.
     `cleaned`: the runtime holds nothing of it any more. `oom`: it was killed for want of memory; `oom_kills`: so many
     of its processes were; `unexecutable`: why it never became the command. `spec`: what it was started from, once the
-    workload is declared otherwise; until then it is the workload's own.
+    workload is declared otherwise; until then it is the workload's own. `health`: what its check said last, None before
+    that; `ailing`: it is to end for it.
     """
 
     number: int
@@ -48,6 +49,10 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     memory_limit_bytes: int = 0
     unexecutable: str = ""
     spec: ContainerSpec | None = None
+    health: Health | None = None
+    health_at: int = 0
+    health_message: str = ""
+    ailing: bool = False
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -60,11 +60,18 @@ def _status(workload: Workload, waits: str) -> Status:
         case RunPhase.STARTING:
             return Status(Phase.PENDING, Detail.STARTING)
         case RunPhase.STOPPING:
-            return Status(Phase.PENDING, Detail.STOPPING)
+            return Status(Phase.PENDING, Detail.STOPPING, _ailment(run))
         case RunPhase.RUNNING:
             if run.number <= workload.superseded or run.revision != workload.revision:
                 return Status(Phase.PENDING, Detail.REPLACING if run.revision != workload.revision else Detail.STOPPING)
-            return Status(Phase.RUNNING, Detail.RUNNING, _so_far(workload, run))
+            if run.ailing:
+                return Status(Phase.PENDING, Detail.STOPPING, _ailment(run))
+            if run.health == "unhealthy":
+                return Status(Phase.RUNNING, Detail.UNHEALTHY, run.health_message)
+            checked = Detail.HEALTHY if run.health else Detail.CHECKING
+            return Status(
+                Phase.RUNNING, Detail.RUNNING if workload.spec.health is None else checked, _so_far(workload, run)
+            )
         case RunPhase.EXITED | RunPhase.LOST:
             return _ended(workload)
 
@@ -99,7 +106,13 @@ def _ended(workload: Workload) -> Status:
 
 def how_it_ended(run: Run) -> str:
     """A run's end in one line."""
-    return _one_line(f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else end_text(run))
+    text = f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else end_text(run)
+    return _one_line(f"ended as unhealthy: {run.health_message}; it {text}" if run.ailing else text)
+
+
+def _ailment(run: Run) -> str:
+    """Why it is ended although nobody asked for that; empty where somebody did."""
+    return f"unhealthy: {run.health_message}" if run.ailing else ""
 
 
 def _so_far(workload: Workload, run: Run) -> str:

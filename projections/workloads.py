@@ -14,6 +14,7 @@ from journal.events import (
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
+    WorkloadHealthChanged,
     WorkloadLost,
     WorkloadOomKilled,
     WorkloadRemoved,
@@ -329,6 +330,21 @@ def _judged(workload: Workload, run: Run, header: Header, event: WorkloadExited 
     )
 
 
+def health_changed(machine: Machine, header: Header, event: WorkloadHealthChanged) -> None:
+    """Its check says something else; whether the run is to end for it stands in the event."""
+    mine = _my_run(machine, event.name, event.uid, event.run)
+    if mine is not None and mine[1].phase is RunPhase.RUNNING:
+        workload, run = mine
+        run = replace(
+            run,
+            health=event.health,
+            health_at=header.at,
+            health_message=event.message,
+            ailing=run.ailing or event.restart,
+        )
+        machine.workloads[event.name] = replace(workload, run=run)
+
+
 def oom_killed(machine: Machine, header: Header, event: WorkloadOomKilled) -> None:
     """Some of the run's processes were killed, and it goes on."""
     mine = _my_run(machine, event.name, event.uid, event.run)
@@ -384,6 +400,7 @@ HANDLERS: Handlers = {
     WorkloadStarted: started,
     WorkloadExited: exited,
     WorkloadOomKilled: oom_killed,
+    WorkloadHealthChanged: health_changed,
     WorkloadLost: lost,
     WorkloadRemoved: removed,
 }

@@ -14,6 +14,7 @@ from capsuled.answers import Answers
 from capsuled.declare import Declarations
 from capsuled.engine import Caller, Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.health_watch import HealthWatch
 from capsuled.image_cache import ImageCache
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
@@ -33,6 +34,7 @@ from effects.errors import (
     RegistryUntrusted,
     RuntimeUnavailable,
 )
+from effects.health.twin import TwinProber
 from effects.images.actions import ImageActions
 from effects.images.protocol import Progress
 from effects.images.registry_twin import Registries, TwinRegistry
@@ -47,6 +49,7 @@ from journal.errors import JournalFull
 from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
 from projections.views import state_hash
+from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders, actor_of
 from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
@@ -69,6 +72,7 @@ PROGRAMS = (
     ("end-bad",),
     ("ignore-term",),
     ("hog",),
+    ("sick",),
     ("foreign",),
     ("missing",),
 )
@@ -116,9 +120,18 @@ class Crash(BaseException):
     """The daemon dies here. No `except Exception` may hold it up."""
 
 
+CHECKS = (
+    None,
+    pb.HealthCheck(exec=["true"], interval_ms=20_000, start_period_ms=0),
+    pb.HealthCheck(exec=["true"], interval_ms=60_000, retries=2, start_period_ms=5_000),
+)
+"""How the health of a program may be looked at."""
+
+
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
-    that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on."""
+    that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on;
+    `check`: which of CHECKS."""
 
     verb: str
     program: tuple[str, ...]
@@ -128,6 +141,12 @@ class Ask(NamedTuple):
     port: int = 0
     disk: bool = False
     needs: tuple[str, ...] = ()
+    check: int = 0
+
+
+def _check(ask: Ask) -> pb.HealthCheck | None:
+    """What is sick is known to be only by its check."""
+    return CHECKS[max(1, ask.check) if "sick" in ask.program else ask.check]
 
 
 @dataclass
@@ -174,6 +193,7 @@ class Simulation:
         self.visits: list[asyncio.Future[int | None]] = []
         self.judged = asyncio.Event()
         self.keyholders = Keyholders(self)
+        self.flickers: set[tuple[str, int, int]] = set()
 
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
@@ -240,6 +260,16 @@ class Simulation:
             self.oracle.starved.add(key)
         unexecutable = "it was built for another machine" if program == "foreign" else ""
         self.world.end(key, code, oom=program == "hog", unexecutable=unexecutable)
+
+    def is_well(self, key: tuple[str, int, int]) -> bool:
+        """Whether a look finds it well. One that is may fail once, but never twice in a row."""
+        if "sick" in self.world.containers[key].run.args:
+            return False
+        if key in self.flickers or self.random.random() < 0.8:
+            self.flickers.discard(key)
+            return True
+        self.flickers.add(key)
+        return False
 
     def _ended(self, key: tuple[str, int, int], code: int) -> None:
         self.trace.note(f"world: {key} ends with {code}")
@@ -355,6 +385,7 @@ class Simulation:
             disk=not verbs and self.random.random() < 0.5,
             # Nor for want of one that it depends on.
             needs=self.random.choice(NEEDS[name]) if not verbs else (),
+            check=self.random.randrange(len(CHECKS)),
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
@@ -396,6 +427,7 @@ class Simulation:
                     network_mode=pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE,
                     ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
                     mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
+                    health=_check(ask),
                 ),
             )
             try:
@@ -489,6 +521,7 @@ class Simulation:
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
+        wrong += judge_health(machine, entries)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")
         if state_hash(machine) != state_hash(life.engine.machine):
@@ -607,6 +640,11 @@ class Life:
             runner = Runner(self.engine, actions, simulation.clock, group)
             observer.acting_on = runner.acting_on
             watch.wake = runner.wake
+            health = HealthWatch(
+                self.engine, TwinProber(simulation.world, self._step, simulation.is_well), simulation.clock
+            )
+            self.engine.on_change(health.wake)
+            group.create_task(health.run())
             self.engine.on_change(runner.wake)
             runner.open()
 

@@ -28,7 +28,7 @@ from journal.events import (
 
 FIRST_S, CAP_S = 1.0, 300.0
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
-_ENDS = {"end-ok", "end-bad", "hog", "foreign", "missing"}
+_ENDS = {"end-ok", "end-bad", "hog", "sick", "foreign", "missing"}
 
 
 class Row(msgspec.Struct):

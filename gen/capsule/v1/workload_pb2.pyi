@@ -136,7 +136,7 @@ class Workload(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ContainerSpec(_message.Message):
-    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "logs")
+    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "health", "logs")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +181,7 @@ class ContainerSpec(_message.Message):
     EXTRA_HOSTS_FIELD_NUMBER: _ClassVar[int]
     ULIMITS_FIELD_NUMBER: _ClassVar[int]
     HOST_BINDS_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -212,8 +213,9 @@ class ContainerSpec(_message.Message):
     extra_hosts: _containers.ScalarMap[str, str]
     ulimits: _containers.RepeatedCompositeFieldContainer[Ulimit]
     host_binds: _containers.RepeatedCompositeFieldContainer[HostBind]
+    health: HealthCheck
     logs: LogSpec
-    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., stop_signal: _Optional[str] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., read_only_root: _Optional[bool] = ..., new_privileges: _Optional[bool] = ..., seccomp: _Optional[_Union[SeccompProfile, str]] = ..., tmpfs: _Optional[_Iterable[_Union[Tmpfs, _Mapping]]] = ..., shm_bytes: _Optional[int] = ..., hostname: _Optional[str] = ..., extra_hosts: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., host_binds: _Optional[_Iterable[_Union[HostBind, _Mapping]]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ...) -> None: ...
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., stop_signal: _Optional[str] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., read_only_root: _Optional[bool] = ..., new_privileges: _Optional[bool] = ..., seccomp: _Optional[_Union[SeccompProfile, str]] = ..., tmpfs: _Optional[_Iterable[_Union[Tmpfs, _Mapping]]] = ..., shm_bytes: _Optional[int] = ..., hostname: _Optional[str] = ..., extra_hosts: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., host_binds: _Optional[_Iterable[_Union[HostBind, _Mapping]]] = ..., health: _Optional[_Union[HealthCheck, _Mapping]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ...) -> None: ...
 
 class LogSpec(_message.Message):
     __slots__ = ("max_size_bytes",)
@@ -275,6 +277,38 @@ class HostBind(_message.Message):
     read_only: bool
     def __init__(self, source: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
+class HealthCheck(_message.Message):
+    __slots__ = ("exec", "http", "tcp", "interval_ms", "timeout_ms", "retries", "start_period_ms")
+    EXEC_FIELD_NUMBER: _ClassVar[int]
+    HTTP_FIELD_NUMBER: _ClassVar[int]
+    TCP_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    START_PERIOD_MS_FIELD_NUMBER: _ClassVar[int]
+    exec: _containers.RepeatedScalarFieldContainer[str]
+    http: HealthHttp
+    tcp: HealthTcp
+    interval_ms: int
+    timeout_ms: int
+    retries: int
+    start_period_ms: int
+    def __init__(self, exec: _Optional[_Iterable[str]] = ..., http: _Optional[_Union[HealthHttp, _Mapping]] = ..., tcp: _Optional[_Union[HealthTcp, _Mapping]] = ..., interval_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., retries: _Optional[int] = ..., start_period_ms: _Optional[int] = ...) -> None: ...
+
+class HealthHttp(_message.Message):
+    __slots__ = ("port", "path")
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    port: int
+    path: str
+    def __init__(self, port: _Optional[int] = ..., path: _Optional[str] = ...) -> None: ...
+
+class HealthTcp(_message.Message):
+    __slots__ = ("port",)
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    port: int
+    def __init__(self, port: _Optional[int] = ...) -> None: ...
+
 class PortMapping(_message.Message):
     __slots__ = ("container_port", "host_port", "protocol", "host_address")
     CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
@@ -333,7 +367,7 @@ class VolumeMount(_message.Message):
     def __init__(self, volume_name: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class WorkloadStatus(_message.Message):
-    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "address", "conditions")
+    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "health", "health_message", "health_since_unix_ns", "address", "conditions")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RESTART_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -349,6 +383,9 @@ class WorkloadStatus(_message.Message):
     OOM_KILLS_FIELD_NUMBER: _ClassVar[int]
     LAST_END_FIELD_NUMBER: _ClassVar[int]
     LAST_END_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_SINCE_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     phase: WorkloadPhase
@@ -366,9 +403,12 @@ class WorkloadStatus(_message.Message):
     oom_kills: int
     last_end: str
     last_end_unix_ns: int
+    health: str
+    health_message: str
+    health_since_unix_ns: int
     address: str
     conditions: _containers.RepeatedCompositeFieldContainer[WorkloadCondition]
-    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., address: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[WorkloadCondition, _Mapping]]] = ...) -> None: ...
+    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., health: _Optional[str] = ..., health_message: _Optional[str] = ..., health_since_unix_ns: _Optional[int] = ..., address: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[WorkloadCondition, _Mapping]]] = ...) -> None: ...
 
 class WorkloadCondition(_message.Message):
     __slots__ = ("type", "met", "reason", "message")

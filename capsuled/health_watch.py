@@ -1,0 +1,109 @@
+"""Looks at the health of what has a check, and journals what changes. A task for each such run, and none for others.
+
+Woken by entries, never by polling; between two looks only its own timer runs. A run is never looked at by two at once.
+"""
+
+import asyncio
+import logging
+import zlib
+
+from capsuled.engine import Engine
+from effects.health.protocol import Prober, Target
+from journal.clock import Clock
+from journal.errors import JournalFull
+from projections.health import Finding, is_young, judge, looked_at
+from projections.state import Workload
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Looks at a time: each may be a process."""
+EAGER_S = 1.0
+"""The longest pause before a first success, while failures do not count: who waits for it shall not wait longer."""
+
+
+class HealthWatch:
+    """`wake` is for the engine's changes. Nothing happens before `run`."""
+
+    def __init__(self, engine: Engine, prober: Prober, clock: Clock) -> None:
+        self._engine = engine
+        self._prober = prober
+        self._clock = clock
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[str, tuple[Target, asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for name in tuple(self._engine.machine.workloads):
+                self.wake(name, 0)
+            await asyncio.Event().wait()
+
+    def wake(self, key: str, cause: int) -> None:
+        """An entry changed this object: begin to look at its run, or leave off."""
+        workload = self._engine.machine.workloads.get(key)
+        target = None if workload is None else _target(workload)
+        held = self._tasks.get(key)
+        if self._group is None or (None if held is None else held[0]) == target:
+            return
+        if held is not None:
+            held[1].cancel()
+            del self._tasks[key]
+        if target is not None:
+            self._tasks[key] = (target, self._group.create_task(self._watch(target), name=f"health of {key}"))
+
+    async def _watch(self, target: Target) -> None:
+        failures = 0
+        # Checks of one interval are spread over it: after a start of the daemon they would all come at once.
+        pause_s = self._pause_s(target) * (zlib.crc32(target.name.encode()) % 1_000) / 1_000
+        while True:
+            await self._clock.sleep(pause_s)
+            async with self._room:
+                finding = await self._look(target)
+            if finding is not None:
+                failures = self._tell(target, finding, failures)
+            pause_s = self._pause_s(target)
+
+    async def _look(self, target: Target) -> Finding | None:
+        seconds = target.check.timeout_ms / 1_000
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._prober.look(target)
+        except TimeoutError:
+            return Finding(False, f"no answer within {seconds:g} s")
+        except Exception:
+            # A fault of the prober's own says nothing of the workload, and must not end the daemon.
+            log.exception("the health of %s could not be looked at", target.name)
+            return None
+
+    def _tell(self, target: Target, finding: Finding, failures: int) -> int:
+        """Journal what the finding changes; the failures in a row."""
+        clock = self._clock
+        counted, events = judge(
+            self._engine.machine, target.name, target.uid, target.run, finding, failures, clock.boot_id, clock.mono_ns()
+        )
+        try:
+            self._engine.record(events, reserved=True)
+        except JournalFull as full:
+            log.warning("the health of %s cannot be journaled yet: %s", target.name, full)
+            return failures
+        return counted
+
+    def _pause_s(self, target: Target) -> float:
+        interval_s = target.check.interval_ms / 1_000
+        workload = self._engine.machine.workloads.get(target.name)
+        run = None if workload is None else workload.run
+        if run is not None and is_young(run, target.check, self._clock.boot_id, self._clock.mono_ns()):
+            return min(interval_s, EAGER_S)
+        return interval_s
+
+
+def _target(workload: Workload) -> Target | None:
+    found = looked_at(workload)
+    if found is None:
+        return None
+    run, check = found
+    bridged = (workload.spec if run.spec is None else run.spec).network == "bridge"
+    return Target(workload.name, workload.uid, run.number, check, workload.address if bridged else "127.0.0.1")

@@ -1,0 +1,101 @@
+"""Looks at a run's health for real: a command inside through the executor, a port by a connection or a request."""
+
+import asyncio
+import contextlib
+import logging
+from typing import assert_never
+
+from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
+from effects.errors import DriverError, NotRunning, RuntimeUnavailable
+from effects.health.protocol import Target
+from projections.health import Finding
+
+log = logging.getLogger(__name__)
+
+OUTPUT_BYTES = 1_024
+"""So much of what a command wrote is read for the message; the rest is dropped."""
+LAST_WORDS_S = 0.1
+"""A command that has ended may have left its output to somebody who keeps it open."""
+_OK = range(200, 400)
+
+
+class MachineProber:
+    """A prober on this machine. See the protocol."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def look(self, target: Target) -> Finding | None:
+        """See the protocol."""
+        try:
+            match target.check.probe:
+                case "exec":
+                    return await self._run(target)
+                case "http":
+                    return await self._get(target)
+                case "tcp":
+                    return await self._connect(target)
+                case _:
+                    assert_never(target.check.probe)
+        except (NotRunning, RuntimeUnavailable):
+            return None
+        except DriverError as error:
+            return Finding(False, error.message)
+
+    async def _run(self, target: Target) -> Finding:
+        request = ExecRequest(target.name, target.uid, target.run, target.check.command, stdin=False)
+        session = await self._executor.open(request)
+        try:
+            output = bytearray()
+            reading = asyncio.ensure_future(_read(session, output))
+            try:
+                code = await session.wait()
+                if code:
+                    await asyncio.wait((reading,), timeout=LAST_WORDS_S)
+            finally:
+                reading.cancel()
+                await asyncio.wait((reading,))
+        finally:
+            # A look may be cut short, and this task with it; the process must go all the same.
+            await asyncio.shield(_close(session))
+        if code == 0:
+            return Finding(True)
+        words = output.decode(errors="replace").strip()
+        return Finding(False, f"exited with code {code}" + (f": {words}" if words else ""))
+
+    async def _get(self, target: Target) -> Finding:
+        # Only a machine that has such a check loads the library.
+        import httpx
+
+        url = f"http://{target.address}:{target.check.port}{target.check.path}"
+        try:
+            async with (
+                httpx.AsyncClient(timeout=None, trust_env=False, verify=False) as client,
+                client.stream("GET", url, headers={"user-agent": "capsule", "connection": "close"}) as answer,
+            ):
+                code = answer.status_code
+        except httpx.HTTPError as error:
+            return Finding(False, f"no answer from port {target.check.port}: {str(error) or type(error).__name__}")
+        return Finding(code in _OK, f"answered with status {code}")
+
+    async def _connect(self, target: Target) -> Finding:
+        try:
+            _, writer = await asyncio.open_connection(target.address, target.check.port)
+        except OSError as error:
+            return Finding(False, f"no connection to port {target.check.port}: {error.strerror or error}")
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return Finding(True)
+
+
+async def _read(session: ExecSession, output: bytearray) -> None:
+    async for _, data in session.output():
+        output += data[: OUTPUT_BYTES - len(output)]
+
+
+async def _close(session: ExecSession) -> None:
+    try:
+        await session.close()
+    except DriverError as error:
+        log.warning("%s; the next start sweeps up what is left of a health check", error)

@@ -1,0 +1,49 @@
+"""Health by the command line: declared, explained, shown, waited for, and refused where it cannot be."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import SERVE, Daemon, manifest
+
+QUICK = {"interval": "200ms", "retries": 2, "startPeriod": "0s"}
+
+
+def test_it_is_shown_waited_for_and_can_be_applied_again(capsule: Daemon) -> None:
+    capsule.apply(manifest("checked", SERVE, health={"exec": ["true"], **QUICK}), "--wait")
+    assert "Running (healthy)" in capsule.good("list")
+    assert "checked" in capsule.good("list", "--phase", "healthy", "-o", "name").split()
+    page = capsule.good("get", "checked")
+    assert "Health:      healthy, for " in page and "exec: [true]" in page and "Healthy" in page
+    shown = capsule.good("get", "checked", "-o", "yaml")
+    assert "unchanged" in capsule.good("apply", "-f", "-", stdin=shown)
+    capsule.good("wait", "checked", "--for", "healthy", "--timeout", "0")
+    capsule.good("delete", "checked", "--yes")
+
+
+def test_waiting_for_what_is_ill_is_in_vain_and_says_why(capsule: Daemon) -> None:
+    ill = manifest("ill", SERVE, health={"exec": ["sh", "-c", "echo no; exit 9"], **QUICK}, restart="never")
+    vain = capsule.ctl("apply", "-f", "-", "--wait", "--timeout", "3", stdin=ill)
+    assert vain.returncode == 124 and "ill is unhealthy (exited with code 9: no)" in vain.stderr
+    capsule.good("wait", "ill", "--for", "running", "--timeout", "0")
+    assert "is unhealthy: 2 failures in a row, the last: exited with code 9: no" in capsule.good("events", "ill")
+    capsule.good("delete", "ill", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("check", "problem"),
+    [
+        ({}, "one of exec, http and tcp"),
+        ({"exec": ["true"], "tcp": {"port": 1}}, "one of exec, http and tcp"),
+        ({"tcp": {"port": 80}}, "on network NONE nobody reaches a port"),
+        ({"exec": ["true"], "interval": "1ms"}, "between 100 ms and a day"),
+        ({"exec": ["true"], "every": "1s"}, "container.health.every: unknown field"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(capsule: Daemon, check: dict[str, Any], problem: str) -> None:
+    refused = capsule.ctl("apply", "-f", "-", stdin=manifest("unchecked", SERVE, health=check))
+    assert refused.returncode in (1, 2) and problem in refused.stderr
+
+
+def test_every_field_is_explained(capsule: Daemon) -> None:
+    assert "Failures in a row" in capsule.good("explain", "Container.health.retries")
