@@ -47,6 +47,7 @@ FIELDS: Mapping[str, Mapping[str, Role]] = {
         "extra_hosts": "operator",
         "ulimits": "operator",
         "host_binds": "admin",
+        "health": "operator",  # asked with the run's own rights, and of the run it was declared with
     },
 }
 """Every field of every kind of spec, and who may set it: a test says that none is missing."""

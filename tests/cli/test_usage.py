@@ -45,7 +45,7 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         ("get", "`get` needs NAMES"),
         ("apply web.yaml", "`capsulectl apply -f web.yaml`"),
         ("events web -n -3", "must not be negative"),
-        ("wait web --for ready", '"running", "stopped"'),
+        ("wait web --for ready", '"running", "healthy", "stopped"'),
         ("wait web --timeout x", "'x' is no duration with its unit"),
         ("exec --tt web sh", "Did you mean --tty?"),
         ("exec -e web ls", "--env 'web' is not NAME=VALUE"),

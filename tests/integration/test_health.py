@@ -62,14 +62,15 @@ def test_an_unhealthy_run_is_followed_by_another_until_the_policy_gives_up(capsu
 
 @pytest.mark.parametrize("check", [{"http": {"port": 18_091}}, {"tcp": {"port": 18_091}}], ids=["http", "tcp"])
 def test_ports_on_the_machines_network_are_asked(capsule: Daemon, check: dict[str, Any]) -> None:
+    name = f"served-{next(iter(check))}"
     serve = "httpd -f -p 127.0.0.1:18091 -h /var/www"
-    capsule.apply(manifest("served", f"exec {serve}", health={**check, **QUICK}, networkMode="HOST"), "--wait")
-    assert healths(capsule, "served") == ["healthy"]
-    capsule.good("delete", "served", "--yes")
-    capsule.apply(manifest("served", SERVE, health={**check, **QUICK}, networkMode="HOST", restart="never"))
-    capsule.until(lambda: capsule.status("served").get("health") == "unhealthy", "nothing answers there")
-    assert "18091" in capsule.status("served")["healthMessage"]
-    capsule.good("delete", "served", "--yes")
+    capsule.apply(manifest(name, f"exec {serve}", health={**check, **QUICK}, networkMode="HOST"), "--wait")
+    assert healths(capsule, name) == ["healthy"]
+    capsule.good("delete", name, "--yes")
+    capsule.apply(manifest(name, SERVE, health={**check, **QUICK}, networkMode="HOST", restart="never"))
+    capsule.until(lambda: capsule.status(name).get("health") == "unhealthy", "nothing answers there")
+    assert "18091" in capsule.status(name)["healthMessage"]
+    capsule.good("delete", name, "--yes")
 
 
 def test_a_killed_daemon_changes_nobodys_health_and_sees_what_changes_after_it(capsule: Daemon) -> None:

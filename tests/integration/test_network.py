@@ -109,6 +109,19 @@ def test_a_udp_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> N
     capsule.good("delete", "echo", "--yes")
 
 
+def test_health_on_the_bridge_is_asked_at_the_workloads_own_address(capsule: Daemon) -> None:
+    for kind, check in (("http", {"http": {"port": 80, "path": "/index.html"}}), ("tcp", {"tcp": {"port": 80}})):
+        wanted = json.loads(web(kind))
+        wanted["container"]["health"] = {**check, "interval": "200ms", "retries": 2, "startPeriod": "1s"}
+        capsule.apply(json.dumps(wanted), "--wait")
+        assert capsule.status(kind)["health"] == "healthy"
+        wanted["container"] |= {"command": ["sleep", "4711"], "restart": "NEVER"}
+        capsule.apply(json.dumps(wanted))
+        capsule.until(lambda kind=kind: capsule.status(kind).get("health") == "unhealthy", "nothing answers there")
+        assert "port 80" in capsule.status(kind)["healthMessage"]
+        capsule.good("delete", kind, "--yes")
+
+
 def test_a_workload_reaches_the_lan_with_the_machines_address(machine: Site, capsule: Daemon) -> None:
     capsule.apply(web("out"), "--wait")
     program = "import socket; s = socket.create_server(('192.0.2.2', 9000)); print('up', flush=True)\n"
