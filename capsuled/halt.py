@@ -21,7 +21,7 @@ from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
-from effects.containerd.leftovers import TASKS
+from effects.containerd.leftovers import TASKS, end_idle_shims
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import LastResort
@@ -51,6 +51,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path) -> int:
     network = linux_network(layout, settings, identity)
     try:
         ended = await _end(layout, identity, log_file) if _has_tasks(layout) else 0
+        end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         _note(layout)
         if layout.namespaces.exists():
             await network.clear()

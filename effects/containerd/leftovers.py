@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from effects.containerd.config import Paths
@@ -33,19 +34,41 @@ def sweep(paths: Paths) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def end_idle_shims(paths: Paths) -> None:
+    """End every shim of this containerd that watches over nothing. Only where nothing is to run any more: a containerd
+    that comes back asks the shim how its task ended."""
+    for shim in _shims(paths):
+        if _is_idle(shim):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(shim.name), signal.SIGKILL)
+
+
 def orphans(paths: Paths) -> tuple[int, ...]:
     """The shims of this containerd whose task's directory is gone and that watch over nothing."""
-    pids = (int(name) for name in os.listdir("/proc") if name.isdecimal())
-    return tuple(pid for pid in pids if _is_orphan(Path("/proc", str(pid)), str(paths.address)))
+    return tuple(int(shim.name) for shim in _shims(paths) if _is_idle(shim) and _lost_its_task(shim))
 
 
-def _is_orphan(process: Path, address: str) -> bool:
+def _shims(paths: Paths) -> Iterator[Path]:
+    """The shims of this containerd, each by its directory below /proc."""
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with contextlib.suppress(OSError):
+                process = Path("/proc", name)
+                command, *arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if Path(command).name == _SHIM and str(paths.address) in arguments:
+                    yield process
+
+
+def _is_idle(shim: Path) -> bool:
     try:
-        command, *arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        if Path(command).name != _SHIM or address not in arguments:
-            return False
-        gone = os.readlink(process / "cwd").endswith(" (deleted)")
-        return gone and not any(task.read_text().strip() for task in process.glob("task/*/children"))
+        return not any(task.read_text().strip() for task in shim.glob("task/*/children"))
+    except OSError:
+        return False
+
+
+def _lost_its_task(shim: Path) -> bool:
+    try:
+        return os.readlink(shim / "cwd").endswith(" (deleted)")
     except OSError:
         return False
 

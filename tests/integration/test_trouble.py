@@ -48,6 +48,14 @@ def lives(pid: int) -> bool:
         return False
 
 
+def shims(capsule: Daemon) -> list[str]:
+    """What is left of containerd's own processes."""
+    done = subprocess.run(
+        ["pgrep", "-af", f"{hosted(capsule.state).run}/containerd.sock"], capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
 def serve(capsule: Daemon, *names: str) -> dict[str, int]:
     """Workloads that run, and their processes."""
     for name in names:
@@ -126,7 +134,7 @@ def test_a_disk_that_turns_read_only_leaves_a_daemon_that_can_be_asked_and_can_s
     command = [BIN / "capsuled", "--state", capsule.state, "--halt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.stdout == "1 run ended\n" and not lives(pids["stays"])
-    assert not hosted(capsule.state).run.exists()
+    assert not hosted(capsule.state).run.exists() and not shims(capsule)
 
 
 def check_read_only(capsule: Daemon, pids: dict[str, int], before: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from effects.containerd.config import paths_under
-from effects.containerd.leftovers import orphans, sweep
+from effects.containerd.leftovers import end_idle_shims, orphans, sweep
 from effects.containers.birth import Births
 
 CREATED_NS = 1_700_000_000_000_000_000
@@ -106,6 +106,12 @@ def shim(directory: Path, address: str, script: str) -> Iterator[subprocess.Pope
         process.communicate()
 
 
+def until_it_watches(shim: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while not Path(f"/proc/{shim.pid}/task/{shim.pid}/children").read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_a_shim_whose_task_was_removed_under_it_is_ended_and_no_other(tmp_path: Path) -> None:
     paths = paths_under(tmp_path / "containerd", tmp_path / "run")
     mine, idle, tasks = str(paths.address), "read x", tmp_path / "tasks"
@@ -117,12 +123,22 @@ def test_a_shim_whose_task_was_removed_under_it_is_ended_and_no_other(tmp_path: 
     ):
         for name in ("gone", "watching", "theirs"):
             (tasks / name).rmdir()
-        deadline = time.monotonic() + 10
-        while (
-            not Path(f"/proc/{watching.pid}/task/{watching.pid}/children").read_text() and time.monotonic() < deadline
-        ):
-            time.sleep(0.01)
+        until_it_watches(watching)
         assert orphans(paths) == (gone.pid,)
         sweep(paths)
         assert gone.wait(10) == -signal.SIGKILL
         assert [one.poll() for one in (watching, theirs, here)] == [None, None, None]
+
+
+def test_when_nothing_is_to_run_any_more_every_shim_that_watches_over_nothing_is_ended(tmp_path: Path) -> None:
+    paths = paths_under(tmp_path / "containerd", tmp_path / "run")
+    mine, idle, tasks = str(paths.address), "read x", tmp_path / "tasks"
+    with (
+        shim(tasks / "here", mine, idle) as here,
+        shim(tasks / "watching", mine, "sleep 60 & wait") as watching,
+        shim(tasks / "theirs", "/run/containerd/containerd.sock", idle) as theirs,
+    ):
+        until_it_watches(watching)
+        end_idle_shims(paths)
+        assert here.wait(10) == -signal.SIGKILL
+        assert [one.poll() for one in (watching, theirs)] == [None, None]
