@@ -30,22 +30,30 @@ from tools.demo_image import archive
 DIGEST = "sha256:" + "1" * 64
 SERVE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done")
 SIZE = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"
-STUBBORN = "trap '' HUP INT TERM; echo ready; while :; do sleep 0.05; done"
+STUBBORN = "trap '' HUP INT TERM; echo ready; while :; do sleep 4711; done"
+"""Its child ignores the same, and a moment passes before it is there."""
 
 Alive = Callable[[], Awaitable[int]]
 """How many processes of execs are alive in the container."""
 
 
 class Subject:
-    """An executor, the container driver beside it, and a way to count what is left."""
+    """An executor, the container driver beside it, and a way to count what is left. `stubborn` is of how many processes
+    the program of that name is."""
 
     def __init__(
-        self, executor: Executor, containers: ContainerDriver, alive: Alive, next_life: Callable[[], Executor]
+        self,
+        executor: Executor,
+        containers: ContainerDriver,
+        alive: Alive,
+        next_life: Callable[[], Executor],
+        stubborn: int,
     ) -> None:
         self.executor = executor
         self.next_life = next_life
         self.containers = containers
         self.alive = alive
+        self.stubborn = stubborn
 
     async def open(self, *argv: str, tty: bool = False, **fields: Any) -> ExecSession:
         return await self.executor.open(ExecRequest("web", 7, 1, argv, tty=tty, **fields))
@@ -67,7 +75,7 @@ async def twin() -> AsyncIterator[Subject]:
     async def alive() -> int:
         return sum(process.alive for process in world.processes)
 
-    yield Subject(TwinExecutor(world, _no_step), containers, alive, lambda: TwinExecutor(world, _no_step))
+    yield Subject(TwinExecutor(world, _no_step), containers, alive, lambda: TwinExecutor(world, _no_step), 1)
 
 
 class Programs:
@@ -118,7 +126,7 @@ async def with_container(made: Runtime) -> Subject:
     def next_life() -> Executor:
         return ContainerdExecutor(made.connection, made.run / "exec")
 
-    return Subject(Programs(made.executor), made.containers, alive, next_life)
+    return Subject(Programs(made.executor), made.containers, alive, next_life, 2)
 
 
 def in_container(pid: str, leader: int) -> bool:
@@ -321,10 +329,13 @@ def test_the_next_life_of_the_daemon_ends_what_this_one_left_open(subject: Any) 
     async def suite(made: Subject) -> None:
         await made.open("sleep")
         await made.open("stubborn", tty=True)
-        before = await made.alive()
-        assert before >= 2
-        await made.executor.sweep()  # its own are no leftovers; they may have started something meanwhile
-        assert await made.alive() >= before
+        before = 1 + made.stubborn
+        for _ in range(1_000):
+            if await made.alive() == before:
+                break
+            await asyncio.sleep(0.01)
+        await made.executor.sweep()  # its own are no leftovers
+        assert await made.alive() == before
         await made.next_life().sweep()
         assert await made.alive() == 0
 
