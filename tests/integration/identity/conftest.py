@@ -1,4 +1,4 @@
-"""Clients that only ping, for two minutes, beside whatever else is tested: the last test here asks how they fared."""
+"""A house that is adopted; and clients that only ping, for two minutes, beside whatever else is tested: the last test here asks how they fared."""
 
 import threading
 import time
@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from tests.conformance.client import Client, Key
+from tests.support.adopted import Adopted
 from tests.support.house import standing
 
 PING_MS = 10_000
@@ -63,3 +64,11 @@ def pinger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made = Pinger(tmp_path_factory.mktemp("pings"))
     yield made
     made.result()
+
+
+@pytest.fixture
+def adopted(tmp_path: Path) -> Iterator[Adopted]:
+    with standing(tmp_path / "state") as house:
+        made = Adopted(house)
+        yield made
+        made.client.close()
