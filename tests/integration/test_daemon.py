@@ -160,9 +160,9 @@ def test_halts_are_no_ends_that_a_restart_policy_counts(capsule: Daemon) -> None
         capsule.good("wait", "patient")
         shown = capsule.status("patient")
         assert (shown["run"], shown.get("endsInARow", 0)) == (halts + 1, 0)
-    assert "machine.halted" in capsule.good("history", "--type", "machine.halted")
+    assert len(capsule.history("--type", "machine.halted")) == 3
 
 
-def test_the_socket_is_nobody_elses_from_its_first_moment_on(capsule: Daemon) -> None:
+def test_the_socket_is_nobody_elses(capsule: Daemon) -> None:
     path = (capsule.state / "capsule.sock").resolve()
     assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)] == [0o600, 0o700]

@@ -31,7 +31,7 @@ IMAGE = "docker.io/library/app:1"
 
 
 class Ledger:
-    """A log in memory. `gate` holds commits up, as a slow disk does."""
+    """A log in memory. `gate` holds commits up, as a slow disk does; `waiting` is how many wait at it."""
 
     def __init__(self, clock: HandClock) -> None:
         self.entries: list[tuple[Header, Event]] = []
@@ -39,6 +39,7 @@ class Ledger:
         self.chain = Chain(0, genesis(b"in memory"))
         self.gate = asyncio.Event()
         self.gate.set()
+        self.waiting = 0
 
     def check(self) -> None:
         return None
@@ -50,7 +51,11 @@ class Ledger:
         return batch.entries
 
     async def durable(self, seq: int) -> None:
-        await self.gate.wait()
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
 
     async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
         """See capsuled.answers.Past."""

@@ -10,7 +10,15 @@ from capsuled.health_watch import AT_ONCE, HealthWatch
 from effects.health.protocol import Target
 from journal.entry import Header, genesis
 from journal.errors import JournalFull
-from journal.events import Event, WorkloadHealthChanged, WorkloadStartRequested, WorkloadStopRequested
+from journal.events import (
+    EffectStarted,
+    Event,
+    WorkloadExited,
+    WorkloadHealthChanged,
+    WorkloadStarted,
+    WorkloadStartRequested,
+    WorkloadStopRequested,
+)
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.specs import HealthCheck, RestartPolicy
 from projections.health import Finding
@@ -90,6 +98,15 @@ class House:
         self.watch = HealthWatch(self.engine, self.prober, self.clock)
         self.engine.on_change(self.watch.wake)
 
+    def runs_anew(self, name: str) -> None:
+        """The run that was stopped has ended, and the next one is there."""
+        web = self.engine.machine.workloads[name]
+        assert web.run is not None
+        run = web.run.number
+        self.engine.record((WorkloadExited(name, web.uid, run, 0, restart=False),))
+        begun = EffectStarted(effect="StartRun", name=name, uid=web.uid, run=run + 1, revision=web.revision)
+        self.engine.record((begun, WorkloadStarted(name, web.uid, run + 1, web.revision, 4242)))
+
     def told(self) -> list[tuple[str, str]]:
         events = [event for _, event in self.log.entries]
         return [(event.name, event.health) for event in events if isinstance(event, WorkloadHealthChanged)]
@@ -98,8 +115,14 @@ class House:
         """The watch of one life of the daemon, for so long."""
         task = asyncio.ensure_future(self.watch.run())
         await asyncio.sleep(seconds)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
+
+
+async def ended(task: "asyncio.Future[None]") -> None:
+    """A watch is at work until it is cancelled, whatever it meets."""
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled(), task.exception()
 
 
 def play(story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
@@ -119,8 +142,7 @@ def test_what_has_no_check_is_never_looked_at_and_costs_no_task() -> None:
         await asyncio.sleep(1_000)
         assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("health of")]
         assert house.prober.looks == []
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
     play(story)
 
@@ -183,8 +205,7 @@ def test_a_fault_of_the_probers_own_makes_nobody_ill_and_ends_nothing() -> None:
         house.prober.finds = lambda target: WELL
         await asyncio.sleep(20)
         assert house.told() == [("web", "healthy")]
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
     play(story)
 
@@ -215,8 +236,10 @@ def test_who_stops_is_not_looked_at_any_more_and_who_starts_is_again() -> None:
         house.engine.record((WorkloadStartRequested("web", uid),))
         await asyncio.sleep(100)
         assert len(house.prober.looks) == looks, "the run that was stopped is not the wanted one"
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        house.runs_anew("web")
+        await asyncio.sleep(100)
+        assert 9 <= len(house.prober.looks) - looks <= 11 and house.told() == [("web", "healthy")] * 2
+        await ended(task)
 
     play(story)
 
@@ -231,8 +254,7 @@ def test_what_a_full_journal_cannot_take_is_told_once_it_can() -> None:
         house.log.full = False
         await asyncio.sleep(60)
         assert house.told() == [("web", "healthy")]
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
     play(story)
 

@@ -40,6 +40,8 @@ def test_a_socket_that_waits_is_seen_with_its_address(
         try:
             waiting.bind((address, 0))
         except OSError:
+            if family is socket.AF_INET:
+                raise
             pytest.skip("this machine has no IPv6")
         if kind is socket.SOCK_STREAM:
             waiting.listen(1)

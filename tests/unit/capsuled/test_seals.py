@@ -80,6 +80,21 @@ class House:
             await asyncio.sleep(0.01)
         assert self.kept() == sorted(kept)
 
+    async def held_up(self, count: int) -> None:
+        """Until so many wait for the disk."""
+        for _ in range(1_000):
+            if self.log.waiting == count:
+                return
+            await asyncio.sleep(0.01)
+        assert self.log.waiting == count
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """A sweep is at work until it is cancelled, whatever it meets."""
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled(), task.exception()
+
 
 def sweeping(story: Callable[[House], Awaitable[None]]) -> Callable[[Path], None]:
     """A test in a house of its own, whose sweep is at work."""
@@ -92,8 +107,7 @@ def sweeping(story: Callable[[House], Awaitable[None]]) -> Callable[[Path], None
             try:
                 await story(house)
             finally:
-                task.cancel()
-                await asyncio.wait((task,))
+                await ended(task)
 
         asyncio.run(main())
 
@@ -183,8 +197,7 @@ def test_what_was_left_over_goes_at_the_start(tmp_path: Path) -> None:
         (house.directory / f".{'0' * 32}.17").write_bytes(b"half")
         task = asyncio.create_task(house.seals.run())
         await house.settled(["secret"])
-        task.cancel()
-        await asyncio.wait((task,))
+        await ended(task)
 
     asyncio.run(main())
 
@@ -194,7 +207,7 @@ async def test_no_value_goes_before_what_took_its_name_away_is_durable(house: Ho
     await house.apply(TOKEN="first")
     house.log.gate.clear()
     replacing = asyncio.create_task(house.apply(TOKEN="second"))
-    await asyncio.sleep(0.05)
+    await house.held_up(2)  # the call and the sweep
     assert house.kept() == ["first", "second"], "a power cut now must find the first one"
     house.log.gate.set()
     await replacing
@@ -206,9 +219,9 @@ async def test_a_value_that_is_given_again_while_it_goes_stays(house: House) -> 
     await house.apply(TOKEN="first")
     house.log.gate.clear()
     replacing = asyncio.create_task(house.apply(TOKEN="second"))
-    await asyncio.sleep(0.05)
+    await house.held_up(2)
     again = asyncio.create_task(house.apply("api", TOKEN="first"))
-    await asyncio.sleep(0.05)
+    await house.held_up(3)
     house.log.gate.set()
     await asyncio.gather(replacing, again)
     await house.seals.sweep()
