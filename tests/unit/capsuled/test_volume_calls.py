@@ -11,6 +11,7 @@ from capsuled.answers import Answers
 from capsuled.rpc import Refused
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
+from effects.volumes.protocol import Fill
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL
 from journal.events import (
@@ -19,8 +20,10 @@ from journal.events import (
     SnapshotRemoved,
     SnapshotTaken,
     VolumeMade,
+    VolumeMounted,
     VolumeRemoved,
     VolumeRestored,
+    VolumeUnmounted,
 )
 from projections.state import Volume
 from tests.unit.capsuled.test_call_ids import House
@@ -28,15 +31,29 @@ from tests.unit.capsuled.test_call_ids import House
 MIB = 1 << 20
 
 
+class Slow(TwinVolumes):
+    """Takes a step before it says how full a volume is, too."""
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        await self._step("volume usage")
+        return await super().usage(name, uid)
+
+
 class Storehouse:
-    """Both services, and what the runner would journal."""
+    """Both services, and what the runner would journal. The storage holds up at the point `held_up`, until it `answers`."""
 
     def __init__(self) -> None:
         self.house = House()
         self.engine = self.house.engine
-        answers, driver = Answers(self.engine, self.house.log), TwinVolumes(Storage(), _at_once)
+        self.held_up, self.waiting, self.answers = "", 0, asyncio.Event()
+        answers, driver = Answers(self.engine, self.house.log), Slow(Storage(), self._step)
         self.volumes = VolumeService(self.engine, answers, driver)
         self.snapshots = SnapshotService(self.engine, answers, driver)
+
+    async def _step(self, point: str) -> None:
+        if point == self.held_up:
+            self.waiting += 1
+            await self.answers.wait()
 
     def begin(self, call: Callable[[Any, Any], Awaitable[Any]], request: Any, call_id: str = "") -> asyncio.Task[Any]:
         async def called() -> Any:
@@ -83,10 +100,6 @@ class Storehouse:
         await asyncio.wait_for(dropping, 5)
 
 
-async def _at_once(point: str) -> None:
-    pass
-
-
 async def settled() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
@@ -125,20 +138,26 @@ def test_what_is_deleted_while_a_call_waits_for_it_ends_the_call(method: str) ->
     run(test)
 
 
-def test_what_is_deleted_while_it_is_looked_at_is_shown_as_it_was() -> None:
+@pytest.mark.parametrize(("point", "listed"), [("observe volumes", False), ("volume usage", True)])
+def test_what_is_deleted_while_it_is_looked_at_is_shown_as_it_was(point: str, listed: bool) -> None:
+    """Whoever looks waits at this point of the storage's answer while the volume goes."""
+
     async def test(store: Storehouse) -> None:
         await store.made()
-        looking = [
+        uid = store.data.uid
+        store.happens(VolumeMounted("data", uid, "web", 1))
+        store.held_up = point
+        list_, get = (
             store.begin(store.volumes.List, pb.VolumeListRequest()),
             store.begin(store.volumes.Get, pb.VolumeGetRequest(name="data")),
-        ]
-        uid = store.data.uid
-        for _ in range(3):  # they are somewhere between the state and the storage
-            await asyncio.sleep(0)
-        del store.engine.machine.volumes["data"]
-        listed, got = await asyncio.gather(*looking, return_exceptions=True)
-        assert isinstance(got, Refused) or got.uid == uid
-        assert isinstance(listed, pb.VolumeListResponse)
+        )
+        await settled()
+        assert store.waiting == 2
+        store.happens(VolumeUnmounted("data", uid), VolumeRemoved("data", uid))
+        assert "data" not in store.engine.machine.volumes
+        store.answers.set()
+        assert (await asyncio.wait_for(get, 5)).uid == uid
+        assert [one.uid for one in (await asyncio.wait_for(list_, 5)).volumes] == ([uid] if listed else [])
 
     run(test)
 
