@@ -4,7 +4,8 @@ from typing import Protocol
 
 import msgspec
 
-from capsuled.engine import Caller, Engine, Keep, Outcome
+from capsuled.caller import Caller, Keep, Outcome
+from capsuled.engine import Engine
 from capsuled.rpc import Refused
 from journal.events import Event
 from projections.intents import Intent

@@ -6,7 +6,8 @@ import msgspec
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.answers import Answer, Answers
-from capsuled.engine import Caller, Engine
+from capsuled.caller import Caller
+from capsuled.engine import Engine
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from effects.goals import Effect

@@ -8,11 +8,9 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-import msgspec
-
+from capsuled.caller import Caller, Keep, Outcome
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
 from journal.events import (
@@ -59,11 +57,6 @@ FIELDS_MOST = 64
 """A refusal may be about more fields of a call than anybody will read."""
 
 
-Keep = Callable[[], AbstractAsyncContextManager[Refusal | None]]
-"""Holds what an admitted call needs: inside it is durable, afterwards it stays if something names it. Gives a refusal
-where it is not to be had. Raises DriverError."""
-
-
 class Log(Protocol):
     """The part of the journal that the engine needs."""
 
@@ -78,51 +71,6 @@ class Log(Protocol):
     async def durable(self, seq: int) -> None:
         """Return once entry `seq` is durable. Raises JournalFailed."""
         ...
-
-
-class Told:
-    """Whether the journal knows of a call; one that ends badly before it does is told of at the door."""
-
-    def __init__(self) -> None:
-        self.yes = False
-
-
-def nothing_lost() -> Refusal | None:
-    """Nobody takes anything from the machine's own admin."""
-    return None
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who calls, and how: `call_id` and `args_hash` make a repeated call answerable, `login` is unverified.
-
-    `peer` is the address it came from, `jti` and `token_exp` are of its token, `began_ns` is the monotonic moment of
-    its arrival; `lost` says why the caller has no right to the call any more, for a call may take a while.
-    """
-
-    actor: Actor
-    method: str
-    call_id: str = ""
-    args_hash: str = ""
-    login: str = ""
-    peer: str = ""
-    jti: str = ""
-    token_exp: int = 0
-    arguments: tuple[tuple[str, str], ...] = ()
-    began_ns: int = 0
-    told: Told = msgspec.field(default_factory=Told)
-    lost: Callable[[], Refusal | None] = nothing_lost
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """An accepted call. `seq` is its own entry; `events` what it changed; `repeated`: answered from memory.
-
-    `machine` is the state right after a new call whose answer tells of it; None otherwise.
-    """
-
-    seq: int
-    events: tuple[Event, ...]
-    repeated: bool = False
-    machine: Machine | None = None
 
 
 class Engine:

@@ -11,7 +11,8 @@ from typing import NoReturn
 import msgspec
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.engine import Caller, Engine
+from capsuled.caller import Caller
+from capsuled.engine import Engine
 from capsuled.exec_feed import Feed, Requests, window_of
 from capsuled.rpc import Refused, refuse
 from capsuled.streams import OpenStream, opened

@@ -25,12 +25,13 @@ from capsuled.addresses import Listen
 from capsuled.answers import Answers
 from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
-from capsuled.doors import Interceptor, LocalDoor, NetworkDoor
+from capsuled.doors import LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
 from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.host_network import HostPorts
 from capsuled.image_cache import ImageCache
+from capsuled.interceptor import Interceptor
 from capsuled.layout import Layout
 from capsuled.limits import Limits
 from capsuled.listening import bind_socket, bind_tls, local_server, network_server

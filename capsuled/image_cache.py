@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from capsuled.engine import Caller, Engine
+from capsuled.caller import Caller
+from capsuled.engine import Engine
 from capsuled.insist import until_seen
 from capsuled.rpc import Refused
 from capsuled.streams import OpenStream

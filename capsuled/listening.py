@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 
 from capsuled.addresses import Listen
-from capsuled.doors import Interceptor
+from capsuled.interceptor import Interceptor
 from capsuled.limits import Limits, Options
 from capsuled.tls import Certificate, server_credentials
 

@@ -12,7 +12,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from capsuled.arguments import arguments_of
-from capsuled.engine import Caller
+from capsuled.caller import Caller
 from capsuled.session import CURRENT
 from capsuled.wire import args_hash
 from effects.errors import DriverError

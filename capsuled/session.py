@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from capsuled.engine import Told, nothing_lost
+from capsuled.caller import Told, nothing_lost
 from journal.entry import Actor
 from projections.refusals import Refusal
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from journal.entry import Header
 from journal.events import Event
-from projections import boots, calls, images, network, operators, registries, volumes, workloads
+from projections import boots, calls, effects, images, network, operators, registries, volumes, workloads
 from projections.state import Machine
 
 FOLD_VERSION = 13
@@ -26,6 +26,7 @@ HANDLERS: dict[type[Event], Handler] = {
     **operators.HANDLERS,
     **volumes.HANDLERS,
     **workloads.HANDLERS,
+    **effects.HANDLERS,
 }
 
 

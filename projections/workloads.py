@@ -7,10 +7,6 @@ from msgspec.structs import replace
 from journal.entry import Header
 from journal.events import (
     AppliedWorkload,
-    EffectAbandoned,
-    EffectDone,
-    EffectFailed,
-    EffectStarted,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
@@ -23,16 +19,12 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
-from projections import network, volumes
+from projections import network
 from projections.handlers import Handlers
 from projections.phases import BY_MOVE, LIVE, RunMove, RunPhase
-from projections.state import Deadline, Desired, Machine, Revision, Run, Trouble, Workload
+from projections.state import Deadline, Desired, Machine, Revision, Run, Workload
 
-_STOPPED, _STARTED, _EXITED, _LOST = (
-    BY_MOVE[move] for move in (RunMove.STOP, RunMove.START, RunMove.EXIT, RunMove.LOSE)
-)
-_STARTING = RunPhase.STARTING  # an enumeration's member takes as long to look up as a handler's whole comparison
-_ENDINGS = frozenset({"StopRun", "CleanRun"})
+_STARTED, _EXITED, _LOST = (BY_MOVE[move] for move in (RunMove.START, RunMove.EXIT, RunMove.LOSE))
 
 REVISIONS_KEPT = 5
 """Garbage collection of images keeps the digests of so many revisions of each workload."""
@@ -42,7 +34,7 @@ NOW: dict[str, Any] = {"hold": None, "hold_until_wall": 0, "pause": None, "pause
 record takes twice as long when some of its changes come as a mapping."""
 
 
-def _mine(machine: Machine, name: str, uid: int) -> Workload | None:
+def incarnation(machine: Machine, name: str, uid: int) -> Workload | None:
     """The workload, if the event speaks of the incarnation that exists."""
     workload = machine.workloads.get(name)
     return workload if workload is not None and workload.uid == uid else None
@@ -154,7 +146,7 @@ def _supersede(workload: Workload, ends_run: bool) -> int:
 
 
 def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desired) -> None:
-    workload = _mine(machine, name, uid)
+    workload = incarnation(machine, name, uid)
     if workload is not None:
         machine.desired_seq = header.seq
         after = machine.workloads[name] = replace(
@@ -189,7 +181,7 @@ def delete_requested(machine: Machine, header: Header, event: WorkloadDeleteRequ
 
 def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRequested) -> None:
     """The desired state stays; the present run is not the wanted one any more."""
-    workload = _mine(machine, event.name, event.uid)
+    workload = incarnation(machine, event.name, event.uid)
     if workload is not None:
         machine.workloads[event.name] = replace(
             workload,
@@ -199,79 +191,6 @@ def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRe
             **NOW,
             trouble=None,
         )
-
-
-def effect_started(machine: Machine, header: Header, event: EffectStarted) -> None:
-    """A start allots the run; a stop marks it, so that its exit is not taken for a crash."""
-    name, effect = event.name, event.effect
-    workload = machine.workloads.get(name)
-    if workload is None or workload.uid != event.uid:
-        return
-    pulling = effect == "EnsureImage"
-    if workload.pulling != pulling:
-        workload = machine.workloads[name] = replace(workload, pulling=pulling)
-    run = workload.run
-    if effect == "StartRun" and (run is None or event.run > run.number):
-        fresh = Run(event.run, event.revision, _STARTING, boot=header.boot)
-        machine.workloads[name] = replace(workload, run=fresh, last_run=run)
-    elif effect == "StopRun" and run is not None and event.run == run.number:
-        phase = _STOPPED.get(run.phase)
-        if phase is not None:
-            machine.workloads[name] = replace(workload, run=replace(run, phase=phase))
-
-
-def effect_done(machine: Machine, header: Header, event: EffectDone) -> None:
-    """What was due is done: the trouble with it is over."""
-    name, effect = event.name, event.effect
-    before = after = machine.workloads.get(name)
-    if before is None or after is None or before.uid != event.uid:
-        volumes.done(machine, event)
-        return
-    if before.trouble is not None and before.trouble.effect == effect:
-        after = replace(after, trouble=None, hold=None, hold_until_wall=0)
-    if effect == "EnsureImage":
-        after = replace(after, pulling=False, asked=False)
-    elif effect in _ENDINGS:
-        run = before.run
-        if run is not None and run.number == event.run:
-            after = replace(after, run=replace(run, cleaned=True))
-    if after is not before:
-        machine.workloads[name] = after
-
-
-def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None:
-    """Hold the next try back as the event says."""
-    delay_ns = event.retry_delay_ms * 1_000_000
-    hold = Deadline(header.boot, header.mono + delay_ns) if delay_ns else None
-    trouble = Trouble(
-        effect=event.effect,
-        reason=event.reason,
-        message=event.message,
-        at=header.at,
-        attempt=event.attempt,
-        retry_delay_ms=event.retry_delay_ms,
-        permanent=event.permanent,
-        snapshot=event.snapshot,
-        size_bytes=event.size_bytes,
-    )
-    workload = _mine(machine, event.name, event.uid)
-    if workload is None:
-        volumes.failed(machine, event, trouble, hold)
-        return
-    machine.workloads[event.name] = replace(
-        workload,
-        hold=hold,
-        hold_until_wall=header.at + delay_ns if delay_ns else 0,
-        trouble=trouble,
-        pulling=False,
-    )
-
-
-def effect_abandoned(machine: Machine, header: Header, event: EffectAbandoned) -> None:
-    """Nobody is at it any more."""
-    workload = _mine(machine, event.name, event.uid)
-    if workload is not None and workload.pulling:
-        machine.workloads[event.name] = replace(workload, pulling=False)
 
 
 def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
@@ -382,7 +301,7 @@ def _run_over(workload: Workload) -> Workload:
 
 def removed(machine: Machine, header: Header, event: WorkloadRemoved) -> None:
     """The incarnation is over."""
-    if _mine(machine, event.name, event.uid) is not None:
+    if incarnation(machine, event.name, event.uid) is not None:
         machine.desired_seq = header.seq
         del machine.workloads[event.name]
 
@@ -393,10 +312,6 @@ HANDLERS: Handlers = {
     WorkloadStartRequested: start_requested,
     WorkloadRestartRequested: restart_requested,
     WorkloadDeleteRequested: delete_requested,
-    EffectStarted: effect_started,
-    EffectDone: effect_done,
-    EffectAbandoned: effect_abandoned,
-    EffectFailed: effect_failed,
     WorkloadStarted: started,
     WorkloadExited: exited,
     WorkloadOomKilled: oom_killed,

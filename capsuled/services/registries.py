@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from capsule.v1 import registry_pb2 as pb
 from capsule.v1.registry_pb2_grpc import RegistryServiceServicer
-from capsuled.engine import Engine, Keep, Outcome
+from capsuled.caller import Keep, Outcome
+from capsuled.engine import Engine
 from capsuled.registries import sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals

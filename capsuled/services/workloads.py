@@ -7,9 +7,10 @@ from typing import Any
 
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceServicer
+from capsuled.caller import Outcome
 from capsuled.declare import Declarations
 from capsuled.emergency import Emergencies
-from capsuled.engine import Engine, Outcome
+from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.logs.stream import LogStreams
 from capsuled.progress import tell_progress

@@ -1,14 +1,22 @@
-"""Copies of sparse files that share or skip what they can. Blocking: for a thread."""
+"""Copies of sparse files that share or skip what they can, whole and durable before they have their name; of a file
+that is mounted, the copy of one moment. Blocking: for a thread."""
 
 import errno
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from effects.volumes.protocol import SnapshotMethod
+from journal.durable import sync_directory
+
 _FICLONE = 0x40049409
+_FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY)
 _CHUNK_BYTES = 64 << 20
+_METHOD = "user.capsule.method"
 
 SCRATCH = ".making"
 
@@ -16,6 +24,17 @@ SCRATCH = ".making"
 def scratch_of(path: Path) -> Path:
     """The name under which a file is made."""
     return path.with_name(f".{path.name}{SCRATCH}")
+
+
+def settle(scratch: Path, image: Path) -> None:
+    """Give what was made its name, once it is on the disk."""
+    fd = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(scratch, image)
+    sync_directory(image.parent)
 
 
 def clone(source: Path, target: Path, stop: threading.Event) -> bool:
@@ -67,3 +86,59 @@ def _copy_data(old: int, new: int, stop: threading.Event) -> None:
             if stop.is_set():
                 raise OSError(errno.ECANCELED, "the daemon stops")
             start += os.copy_file_range(old, new, min(offset - start, _CHUNK_BYTES), start, start)
+
+
+def frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Event) -> SnapshotMethod:
+    """A clone of one moment. It gets its name only once it is known that nothing was written meanwhile: a thaw fails
+    when another hand thawed the file system first. After a crash the next life thaws."""
+    scratch = scratch_of(target)
+    try:
+        with _frozen(mounted_at) if mounted_at else nullcontext():
+            method: SnapshotMethod = "reflink" if clone(image, scratch, stop) else "copy"
+        _note(scratch, method)
+        settle(scratch, target)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    return method
+
+
+def _note(path: Path, method: SnapshotMethod) -> None:
+    try:
+        os.setxattr(path, _METHOD, method.encode())
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # a file system without attributes cannot share blocks either
+            raise
+
+
+def method_of(path: Path) -> SnapshotMethod:
+    """How this snapshot came about, as was noted beside its content."""
+    try:
+        return "reflink" if os.getxattr(path, _METHOD) == b"reflink" else "copy"
+    except OSError:
+        return "copy"
+
+
+@contextmanager
+def _frozen(mounted_at: str) -> Iterator[None]:
+    point = os.open(mounted_at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(point, _FIFREEZE, 0)
+        try:
+            yield
+        finally:
+            fcntl.ioctl(point, _FITHAW, 0)
+    finally:
+        os.close(point)
+
+
+def thaw(mounted_at: str) -> None:
+    """Let the file system be written again, if it was frozen. Raises OSError."""
+    point = os.open(mounted_at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(point, _FITHAW, 0)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # it was not frozen: as it should be
+            raise
+    finally:
+        os.close(point)

@@ -9,14 +9,12 @@ are made under a scratch name and renamed when they are whole and on the disk.
 
 import asyncio
 import errno
-import fcntl
 import logging
 import os
 import re
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -33,17 +31,15 @@ from effects.errors import (
     VolumeMissing,
     VolumeTooLarge,
 )
-from effects.volumes.clone import SCRATCH, clone, scratch_of
+from effects.volumes.clone import SCRATCH, clone, frozen_clone, method_of, scratch_of, settle, thaw
+from effects.volumes.mounts import mount_points
 from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 from journal.durable import sync_directory
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
 _MOUNT = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")
-_FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878
 _MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
 _MOUNT_OPTIONS = "loop,noatime,nosuid,nodev,errors=remount-ro"
-_BROKEN = {"ro", "emergency_ro", "shutdown"}
-"""Options of an ext4 that takes no writes any more: none is mounted like that here."""
 BLOCK_BYTES = 4096
 LONG_WORK_AT_ONCE = 2
 """Copies may take minutes each: they have threads of their own, so that nobody else waits for one."""
@@ -85,7 +81,7 @@ class SparseVolumes:
     def _thaw(self) -> None:
         for name, uid in self._found_mounts():
             try:
-                _thaw(self.path(name, uid))
+                thaw(self.path(name, uid))
             except OSError as error:
                 log.warning("volume %s may be frozen: %s", name, error)
 
@@ -104,7 +100,7 @@ class SparseVolumes:
     def _found_mounts(self) -> dict[tuple[str, int], bool]:
         """The mounted ones, and whether each takes no writes any more."""
         found: dict[tuple[str, int], bool] = {}
-        for point, broken in _mount_points().items():
+        for point, broken in mount_points().items():
             match = _MOUNT.fullmatch(point.removeprefix(f"{self._mounts}/"))
             if match is not None:
                 found[match["name"], int(match["uid"])] = broken
@@ -156,7 +152,7 @@ class SparseVolumes:
         return image
 
     def _is_mounted(self, name: str, uid: int) -> bool:
-        return self.path(name, uid) in _mount_points()
+        return self.path(name, uid) in mount_points()
 
     # --- making --------------------------------------------------------------------------------------------------
 
@@ -170,7 +166,7 @@ class SparseVolumes:
         try:
             await self._on_thread(lambda: _sized(scratch, size_bytes))
             await self._good(*_MKFS, str(scratch))
-            await self._on_thread(lambda: _settle(scratch, image))
+            await self._on_thread(lambda: settle(scratch, image))
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
@@ -183,7 +179,7 @@ class SparseVolumes:
         if self._is_mounted(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
         await self._grow(name, image, size_bytes)
-        await self._on_thread(lambda: _settle(image, image))
+        await self._on_thread(lambda: settle(image, image))
 
     async def _grow(self, name: str, image: Path, size_bytes: int) -> None:
         await self._check(name, image)
@@ -246,7 +242,7 @@ class SparseVolumes:
                 f"the file system of volume {name} went read only by an error: restart its workload first"
             )
         point = "" if broken is None else self.path(name, uid)
-        return await self._on_thread(lambda: _frozen_clone(image, target, point, self._stop), self._long)
+        return await self._on_thread(lambda: frozen_clone(image, target, point, self._stop), self._long)
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """See the protocol."""
@@ -259,7 +255,7 @@ class SparseVolumes:
             await self._on_thread(lambda: clone(source, scratch, self._stop), self._long)
             if await self._on_thread(lambda: _filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
                 await self._grow(name, scratch, size_bytes)
-            await self._on_thread(lambda: _settle(scratch, image))
+            await self._on_thread(lambda: settle(scratch, image))
         except DriverError:
             scratch.unlink(missing_ok=True)
             raise
@@ -296,9 +292,6 @@ class SparseVolumes:
             raise _translated(error) from error
 
 
-_METHOD = "user.capsule.method"
-
-
 def _translated(error: OSError) -> DriverError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
@@ -325,16 +318,6 @@ def _filesystem_bytes(image: Path) -> int:
     return ((high << 32) + low) << (10 + int.from_bytes(block[0x18:0x1C], "little"))
 
 
-def _settle(scratch: Path, image: Path) -> None:
-    fd = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(scratch, image)
-    sync_directory(image.parent)
-
-
 def _unlink(*paths: Path) -> None:
     """Gone, also after a power cut."""
     for path in paths:
@@ -342,59 +325,8 @@ def _unlink(*paths: Path) -> None:
     sync_directory(paths[0].parent)
 
 
-def _frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Event) -> SnapshotMethod:
-    """A clone of one moment. It gets its name only once it is known that nothing was written meanwhile: a thaw fails
-    when another hand thawed the file system first. After a crash the next life thaws."""
-    scratch = scratch_of(target)
-    try:
-        with _frozen(mounted_at) if mounted_at else nullcontext():
-            method: SnapshotMethod = "reflink" if clone(image, scratch, stop) else "copy"
-        _note(scratch, method)
-        _settle(scratch, target)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    return method
-
-
-def _note(path: Path, method: SnapshotMethod) -> None:
-    try:
-        os.setxattr(path, _METHOD, method.encode())
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:  # a file system without attributes cannot share blocks either
-            raise
-
-
-@contextmanager
-def _frozen(mounted_at: str) -> Iterator[None]:
-    point = os.open(mounted_at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(point, _FIFREEZE, 0)
-        try:
-            yield
-        finally:
-            fcntl.ioctl(point, _FITHAW, 0)
-    finally:
-        os.close(point)
-
-
-def _thaw(mounted_at: str) -> None:
-    point = os.open(mounted_at, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(point, _FITHAW, 0)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # it was not frozen: as it should be
-            raise
-    finally:
-        os.close(point)
-
-
 def _seen_snapshot(path: Path, snapshot: int) -> SeenSnapshot:
-    try:
-        shared = os.getxattr(path, _METHOD) == b"reflink"
-    except OSError:
-        shared = False
-    return SeenSnapshot(snapshot, path.stat().st_size, _taken(path), "reflink" if shared else "copy")
+    return SeenSnapshot(snapshot, path.stat().st_size, _taken(path), method_of(path))
 
 
 def _taken(path: Path) -> int:
@@ -405,12 +337,3 @@ def _fill(path: str) -> Fill:
     stat = os.statvfs(path)
     total = stat.f_blocks * stat.f_frsize
     return Fill(total, total - stat.f_bavail * stat.f_frsize)
-
-
-def _mount_points() -> dict[str, bool]:
-    """Of this process's mount namespace, and whether the file system there is broken. Names of volumes have nothing
-    that would stand escaped there. Source: proc(5), mountinfo: the point is field 5, the file system's options come
-    last."""
-    with open("/proc/self/mountinfo") as file:
-        rows = [line.split() for line in file]
-    return {row[4]: not _BROKEN.isdisjoint(row[-1].split(",")) for row in rows}

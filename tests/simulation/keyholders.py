@@ -7,9 +7,9 @@ import asyncio
 import base64
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from capsuled.engine import Caller
+from capsuled.caller import Caller
 from effects.errors import DriverError
 from journal.entry import Actor, Header
 from journal.errors import JournalFull
@@ -18,6 +18,7 @@ from journal.specs import Role
 from projections.intents import AddKey, Adopt, ChangeRole, Intent, RemoveKey
 from projections.refusals import Refusal
 from projections.state import Machine
+from tests.simulation.life import Crash
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Simulation
@@ -68,7 +69,7 @@ class Keyholders:
             intent = _intent(verb, kid, role, clock.boot_id, clock.mono_ns())
             try:
                 outcome = await life.guarded(life.engine.call(intent, Caller(caller, verb, call_id, f"{kid} {role}")))
-            except (_crash(), DriverError):
+            except (Crash, DriverError):
                 await asyncio.sleep(0.01)
                 continue
             except JournalFull:
@@ -139,9 +140,3 @@ def _intent(verb: str, kid: str, role: Role, boot: str, mono_ns: int) -> Intent:
             return RemoveKey(kid)
         case _:
             return ChangeRole(kid, role)
-
-
-def _crash() -> Any:
-    from tests.simulation.machine import Crash  # it imports us
-
-    return Crash

@@ -1,6 +1,7 @@
 """The simulation's volumes: what operators ask of them, and what processes do with them."""
 
-from capsuled.engine import Caller, Engine
+from capsuled.caller import Caller
+from capsuled.engine import Engine
 from effects.containers.twin import TwinContainer, World
 from effects.volumes.twin import Storage
 from journal.entry import LOCAL

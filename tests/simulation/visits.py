@@ -6,14 +6,15 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from capsule.v1 import workload_pb2 as pb
-from capsuled.engine import Caller
+from capsuled.caller import Caller
 from capsuled.rpc import Refused
 from effects.errors import DriverError
 from journal.entry import LOCAL
 from journal.errors import JournalFull
+from tests.simulation.life import Crash, Life
 
 if TYPE_CHECKING:
-    from tests.simulation.machine import Life, Simulation
+    from tests.simulation.machine import Simulation
 
 PROGRAMS = (("true",), ("exit", "3"), ("cat",), ("sleep",), ("stubborn",), ("size",), ("missing",))
 ENDLESS = frozenset({"sleep", "stubborn", "size"})
@@ -22,8 +23,6 @@ STAY_S = 2.0
 
 async def visit(simulation: "Simulation", name: str) -> None:
     """Exec after exec, as long as there are faults."""
-    from tests.simulation.machine import Crash
-
     random = simulation.random
     while simulation.faults:
         await asyncio.sleep(random.expovariate(0.5))
@@ -41,7 +40,7 @@ async def visit(simulation: "Simulation", name: str) -> None:
             simulation.oracle.visited(words, code)
 
 
-async def _exec(life: "Life", name: str, words: tuple[str, ...], tty: bool, stay_s: float) -> int | None:
+async def _exec(life: Life, name: str, words: tuple[str, ...], tty: bool, stay_s: float) -> int | None:
     """The exit code; None for a visitor who left before it."""
     stream = life.execs.run(_requests(name, words, tty, stay_s), Caller(LOCAL, "exec"))
     try:

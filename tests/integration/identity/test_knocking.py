@@ -9,8 +9,8 @@ from capsule.v1 import (
     workload_pb2,
     workload_pb2_grpc,
 )
+from capsuled.caller import Caller
 from capsuled.denials import Rate
-from capsuled.engine import Caller
 from capsuled.streams import opened
 from journal.entry import LOCAL
 from journal.events import CallAccepted, CallDenied, StreamOpened

@@ -17,7 +17,8 @@ from random import Random
 import lmdb
 from msgspec.structs import replace
 
-from capsuled.engine import Caller, Engine
+from capsuled.caller import Caller
+from capsuled.engine import Engine
 from capsuled.memory import Snapshots
 from capsuled.sealing import Vault
 from capsuled.startup import opening_events

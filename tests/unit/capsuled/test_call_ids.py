@@ -7,8 +7,9 @@ import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.answers import Answers
+from capsuled.caller import Caller, Outcome
 from capsuled.declare import Declarations
-from capsuled.engine import Caller, Engine, Outcome
+from capsuled.engine import Engine
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.sealing import PREFIX

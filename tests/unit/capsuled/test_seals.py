@@ -12,8 +12,9 @@ import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.answers import Answers
+from capsuled.caller import Caller
 from capsuled.declare import Declarations
-from capsuled.engine import Caller, Engine
+from capsuled.engine import Engine
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.sealing import PREFIX, SealBroken, Vault

@@ -1,0 +1,80 @@
+"""What operators of a simulated machine may ask of it, and what programs, images and checks there are to ask for."""
+
+from typing import NamedTuple
+
+from capsule.v1 import workload_pb2 as pb
+from effects.images.twin_image import TwinImage, TwinLayer
+
+NAMES = ("web", "db", "job", "cache")
+QUIET = "quiet"
+"""A workload that nobody changes: what an exec leaves in it is ended by nothing but the daemon."""
+
+PROGRAMS = (
+    ("serve", "1"),
+    ("serve", "2"),
+    ("serve", "3"),
+    ("end-ok",),
+    ("end-bad",),
+    ("ignore-term",),
+    ("hog",),
+    ("sick",),
+    ("foreign",),
+    ("missing",),
+)
+WORKLOAD_VERBS = ("apply", "apply", "apply", "apply", "stop", "start", "restart", "delete")
+NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "web": ((),),
+    "db": ((),),
+    "job": ((), ("db",)),
+    "cache": ((), ("db",), ("job",), ("db", "job")),
+}
+"""What each may be declared to depend on."""
+POLICIES = {
+    "always": (pb.RESTART_MODE_ALWAYS, 0),
+    "always:1": (pb.RESTART_MODE_ALWAYS, 1),
+    "on-failure": (pb.RESTART_MODE_ON_FAILURE, 0),
+    "on-failure:2": (pb.RESTART_MODE_ON_FAILURE, 2),
+    "never": (pb.RESTART_MODE_NEVER, 0),
+}
+MEMORY_BYTES = 64 << 20
+
+
+def _image(number: int, *names: str) -> TwinImage:
+    layers = (TwinLayer(f"sha256:{number + 200:064}", 100), TwinLayer("sha256:" + "f" * 64, 50))
+    return TwinImage(names, f"sha256:{number:064}", f"sha256:{number + 100:064}", layers)
+
+
+IMAGES = tuple(_image(number, f"docker.io/library/{name}:1") for number, name in enumerate(("app", "tool", "spare"), 1))
+"""Side-loaded, with a layer in common."""
+REMOTE = "registry.test/remote:1"
+MEANINGS = (_image(11, REMOTE), _image(12, REMOTE))
+"""What the registry's one name means, by turns."""
+
+
+CHECKS = (
+    None,
+    pb.HealthCheck(exec=["true"], interval_ms=20_000, start_period_ms=0),
+    pb.HealthCheck(exec=["true"], interval_ms=60_000, retries=2, start_period_ms=5_000),
+)
+"""How the health of a program may be looked at."""
+
+
+class Ask(NamedTuple):
+    """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
+    that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on;
+    `check`: which of CHECKS."""
+
+    verb: str
+    program: tuple[str, ...]
+    policy: str = "always"
+    image: str = IMAGES[0].names[0]
+    pull: bool = False
+    port: int = 0
+    disk: bool = False
+    needs: tuple[str, ...] = ()
+    check: int = 0
+
+
+def check_of(ask: Ask) -> pb.HealthCheck | None:
+    """What is sick is known to be only by its check."""
+    return CHECKS[max(1, ask.check) if "sick" in ask.program else ask.check]

@@ -1,0 +1,146 @@
+"""One life of a simulated machine's daemon."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from capsuled.answers import Answers
+from capsuled.declare import Declarations
+from capsuled.engine import Engine
+from capsuled.exec_stream import ExecStreams
+from capsuled.health_watch import HealthWatch
+from capsuled.image_cache import ImageCache
+from capsuled.network_watch import NetworkWatch
+from capsuled.observer import Observer
+from capsuled.resolve import Resolver
+from capsuled.startup import opening_events
+from capsuled.volume_watch import VolumeWatch
+from effects.actions import Actions
+from effects.containers.exec_twin import TwinExecutor
+from effects.containers.twin import TwinContainers
+from effects.health.twin import TwinProber
+from effects.images.actions import ImageActions
+from effects.images.registry_twin import TwinRegistry
+from effects.images.twin import TwinImages
+from effects.network.twin import TwinNetwork
+from effects.runner import Runner
+from effects.volumes.twin import TwinVolumes
+from journal.entry import SYSTEM
+from tests.simulation.store import SimulatedLog
+from tests.support.vault import OpenVault
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Simulation
+
+
+class Crash(BaseException):
+    """The daemon dies here. No `except Exception` may hold it up."""
+
+
+class Life:
+    """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
+
+    def __init__(self, simulation: "Simulation") -> None:
+        self._simulation = simulation
+        self._killed = simulation.loop.create_future()
+        machine, _ = simulation.disk.replay()
+        forgotten = simulation.oracle.judge_memory(machine) + simulation.keyholders.judge_memory(machine)
+        assert not forgotten, "\n".join(forgotten)
+        self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
+        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume"}))
+        self._network = TwinNetwork(simulation.cables, self._step)
+        self._volumes = TwinVolumes(simulation.storage, self._step)
+        self._containers = TwinContainers(simulation.world, self._step)
+        registry = TwinRegistry(simulation.registries, self._step)
+        self.images = TwinImages(simulation.cache, self._step, registry)
+        self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
+        resolver = Resolver(self.images, registry, OpenVault(), TwinNetwork.subnet)
+        self.declarations = Declarations(self.engine, resolver, Answers(self.engine, simulation.disk))
+        self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
+
+    async def _step(self, point: str) -> None:
+        """A dead daemon's driver calls nothing any more."""
+        await self._only_alive()
+        await self._simulation.step(point)
+        await self._only_alive()
+
+    async def _only_alive(self) -> None:
+        if self._killed.done():
+            await self._simulation.judged.wait()
+            raise Crash
+
+    def kill(self, why: str) -> None:
+        """From here on nothing of this life does anything."""
+        if not self._killed.done():
+            self._simulation.trace.note(f"daemon: {why}")
+            self.log.crash()
+            self._killed.set_result(None)
+
+    async def visited(self, call: Coroutine[Any, Any, int | None]) -> int | None:
+        """An exec. One whose daemon dies is left as it stands: a dead daemon tidies nothing up."""
+        task = asyncio.ensure_future(call)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._simulation.visits.append(task)
+        await asyncio.wait((task, self._killed), return_when=asyncio.FIRST_COMPLETED)
+        if self._killed.done():
+            raise Crash
+        return task.result()
+
+    async def guarded(self, call: object) -> object:
+        """A client's call: an answer of a daemon that died meanwhile is none."""
+        task = asyncio.ensure_future(call)  # type: ignore[arg-type]
+        await asyncio.wait((task, self._killed), return_when=asyncio.FIRST_COMPLETED)
+        if self._killed.done():
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                task.exception()
+            raise Crash
+        return task.result()
+
+    async def run(self) -> None:
+        """Until killed."""
+        simulation = self._simulation
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._die())
+            group.create_task(self.log.write())
+            self.engine.record(opening_events(self.engine.machine, simulation.clock, 1), reserved=True, actor=SYSTEM)
+            await self.engine.durable()
+            simulation.alive.set()
+            simulation.trace.note("daemon: alive")
+            group.create_task(self.execs.sweep(simulation.clock))
+            await self.cache.look()
+            group.create_task(self.cache.run())
+            observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
+            group.create_task(observer.run())
+            watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=False)
+            group.create_task(watch.run())
+            storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=False)
+            await observer.synced.wait()
+            await watch.look()
+            await storage.thaw()
+            await storage.look()
+            group.create_task(storage.run())
+            actions = Actions(
+                self.engine,
+                self._containers,
+                self._network,
+                self._volumes,
+                ImageActions(self.engine, self.images, self.cache.pulls),
+                lambda spec: (),
+                simulation.clock,
+            )
+            runner = Runner(self.engine, actions, simulation.clock, group)
+            observer.acting_on = runner.acting_on
+            watch.wake = runner.wake
+            health = HealthWatch(
+                self.engine, TwinProber(simulation.world, self._step, simulation.is_well), simulation.clock
+            )
+            self.engine.on_change(health.wake)
+            group.create_task(health.run())
+            self.engine.on_change(runner.wake)
+            runner.open()
+
+    async def _die(self) -> None:
+        await self._killed
+        raise Crash

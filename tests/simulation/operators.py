@@ -1,0 +1,207 @@
+"""The operators of a simulated machine: each asks until there is an answer, and the oracle learns what it was."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.caller import Caller
+from capsuled.rpc import Refused
+from capsuled.streams import opened
+from effects.errors import DriverError
+from effects.images.protocol import Progress
+from effects.images.twin_image import TwinImage
+from journal.entry import LOCAL
+from journal.errors import JournalFull
+from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
+from projections.refusals import Refusal
+from tests.simulation.asks import (
+    CHECKS,
+    IMAGES,
+    MEANINGS,
+    MEMORY_BYTES,
+    NAMES,
+    NEEDS,
+    POLICIES,
+    PROGRAMS,
+    QUIET,
+    REMOTE,
+    WORKLOAD_VERBS,
+    Ask,
+    check_of,
+)
+from tests.simulation.keyholders import actor_of
+from tests.simulation.life import Crash, Life
+from tests.simulation.storage import VOLUME_VERBS, call_on_volume
+from tests.support.images import chunks
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Simulation
+
+
+class Operators:
+    """One per workload, so that what was acknowledged last is what counts, one of the images, and a quiet one."""
+
+    def __init__(self, simulation: "Simulation") -> None:
+        self._simulation = simulation
+        self._random = simulation.random
+        self._oracle = simulation.oracle
+        self._housed = asyncio.Event()
+        self._calls = 0
+
+    def begin(self) -> list[asyncio.Future[None]]:
+        """All of them, at work until there are no more faults, and for a last word each."""
+        each = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
+        quiet = asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", Ask("apply", ("serve", "1"))))
+        return [*each, quiet, asyncio.ensure_future(self._keep_house(quiet))]
+
+    async def _operate(self, name: str) -> None:
+        """One operator per name, so that what was acknowledged last is what counts."""
+        while self._simulation.faults:
+            await asyncio.sleep(self._random.expovariate(0.8))
+            self._calls += 1
+            await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name))
+        # The last word, without faults: what is judged must be known for sure. So it must not want for an image.
+        await self._housed.wait()
+        self._calls += 1
+        await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name, WORKLOAD_VERBS))
+
+    def _choice(self, name: str, verbs: tuple[str, ...] = ()) -> Ask:
+        return Ask(
+            verb=self._random.choice(verbs or WORKLOAD_VERBS + VOLUME_VERBS),
+            program=self._random.choice(PROGRAMS),
+            policy=self._random.choice(tuple(POLICIES)),
+            image=self._random.choice((*(image.names[0] for image in IMAGES), REMOTE, REMOTE)),
+            pull=self._random.random() < 0.3,
+            port=self._random.choice((0, 0, 8_000 + NAMES.index(name), 9_000 + NAMES.index(name))),
+            # The last word must not be refused for want of a volume.
+            disk=not verbs and self._random.random() < 0.5,
+            # Nor for want of one that it depends on.
+            needs=self._random.choice(NEEDS[name]) if not verbs else (),
+            check=self._random.randrange(len(CHECKS)),
+        )
+
+    async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
+        """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
+        self._oracle.asked(name)
+        while True:
+            await self._simulation.alive.wait()
+            life = self._simulation.life
+            assert life is not None
+            try:
+                answer = await life.guarded(self._call(life, name, ask, call_id))
+            except (Crash, DriverError):
+                await asyncio.sleep(0.01)
+                continue
+            except JournalFull:
+                await asyncio.sleep(1)
+                continue
+            self._oracle.answered(name)
+            self._simulation.trace.note(
+                f"operator: {ask.verb} {name} {ask.program if ask.verb == 'apply' else ''} -> {answer}"
+            )
+            return
+
+    async def _call(self, life: Life, name: str, ask: Ask, call_id: str) -> str:
+        if ask.verb in VOLUME_VERBS:
+            return await call_on_volume(life.engine, self._oracle, ask.verb, name, call_id)
+        caller = Caller(actor_of(name), ask.verb, call_id, f"{name} {ask}")
+        if ask.verb == "apply":
+            mode, attempts = POLICIES[ask.policy]
+            message = pb.Workload(
+                name=name,
+                depends_on=ask.needs,
+                container=pb.ContainerSpec(
+                    image=ask.image,
+                    command=["/missing"] if ask.program == ("missing",) else [],
+                    args=ask.program,
+                    restart=mode,
+                    restart_policy=pb.RestartPolicy(max_attempts=attempts),
+                    resources=pb.Resources(memory_bytes=MEMORY_BYTES),
+                    stop_grace_seconds=2,  # type: ignore[arg-type]
+                    network_mode=pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE,
+                    ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
+                    mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
+                    health=check_of(ask),
+                ),
+            )
+            try:
+                result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
+            except Refused as refused:
+                return refused.refusal.reason
+            digest = result.machine.workloads[name].spec.image.platform_digest
+            self._oracle.applied(name, ask.program, ask.policy, digest, ask.port, ask.disk, ask.needs)
+            meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
+            assert digest in meant, f"{ask.image} is not {digest}"
+            return "ok"
+        intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[ask.verb](name)
+        before = life.engine.workload(name)
+        outcome = await life.engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            return outcome.reason
+        match ask.verb:
+            case "stop":
+                self._oracle.stopped(name)
+            case "start":
+                self._oracle.started(name)
+            case "restart":
+                if before is not None and before.run is not None:
+                    self._oracle.restarted(name, before.uid, before.run.number)
+            case "delete":
+                self._oracle.deleted(name)
+                if before is not None:
+                    await life.engine.gone(name, before.uid)
+        return "ok"
+
+    async def _keep_house(self, quiet: "asyncio.Future[None]") -> None:
+        """The operator of the images: brings them, and takes them away, once the quiet workload has its own."""
+        await quiet
+        while self._simulation.faults:
+            await asyncio.sleep(self._random.expovariate(0.8))
+            self._calls += 1
+            image = self._random.choice(IMAGES)
+            verb = self._random.choice(("push", "push", "rm", "rm", "gc", "gc all", "pull", "rm remote", "move"))
+            if verb == "move":
+                self._simulation.registries.offer(REMOTE, self._random.choice(MEANINGS))
+            else:
+                await self._until_done(verb, image, f"call-image-{self._calls}")
+        # Every image is there at the end: what was refused for want of one can be applied.
+        for image in IMAGES:
+            self._calls += 1
+            await self._until_done("push", image, f"call-image-{self._calls}")
+        self._housed.set()
+
+    async def _until_done(self, verb: str, image: TwinImage, call_id: str) -> None:
+        while True:
+            await self._simulation.alive.wait()
+            life = self._simulation.life
+            assert life is not None
+            try:
+                answer = await life.guarded(self._change_images(life, verb, image, call_id))
+            except (Crash, DriverError):
+                await asyncio.sleep(0.01)
+                continue
+            except JournalFull:
+                await asyncio.sleep(1)
+                continue
+            self._simulation.trace.note(f"operator: image {verb} {image.names[0]} -> {answer}")
+            return
+
+    async def _change_images(self, life: Life, verb: str, image: TwinImage, call_id: str) -> str:
+        caller = Caller(LOCAL, f"image {verb}", call_id, f"{verb} {image.names}")
+        if verb == "push":
+            content = msgspec.json.encode((image,)) + b"\n" + bytes(image.size_bytes)
+            async with opened(life.engine, caller, "") as stream:
+                await life.cache.push(chunks(content, 40), "", (), stream, caller)
+            return "ok"
+        if verb == "pull":
+            async with opened(life.engine, caller, REMOTE) as stream:
+                await life.cache.pull(REMOTE, Progress(), stream, caller)
+            return "ok"
+        names = {"rm": image.names[0], "rm remote": REMOTE}
+        intent = RemoveImage(names[verb]) if verb in names else CollectImages(verb == "gc all")
+        try:
+            return str((await life.cache.remove(intent, caller)).refs)
+        except Refused as refused:
+            return refused.refusal.reason
