@@ -14,7 +14,7 @@ from effects.health.protocol import Prober, Target
 from effects.health.twin import TwinProber
 from journal.specs import HealthCheck
 from projections.health import Finding
-from tests.contract.test_exec import with_container
+from tests.contract.exec_subjects import with_container
 from tests.support.runtime import Runtime, runtime
 
 DIGEST = "sha256:" + "1" * 64

@@ -1,9 +1,7 @@
-"""The contract of the image cache, on the twin and on containerd: whatever the simulation relies on."""
+"""The contract of the image cache, on the twin and on containerd: archives that are brought, and what is taken away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,141 +9,28 @@ import pytest
 from effects.errors import (
     DriverError,
     ImageCorrupt,
-    ImageMissing,
-    ImageUnknown,
     ImageUnreadable,
     NoSpace,
-    RegistryUnreachable,
     RuntimeUnavailable,
     WrongArchitecture,
 )
-from effects.images.fetch import TRIES
-from effects.images.protocol import Announced, ImageStore, Progress
-from effects.images.registry_twin import Registries, TwinRegistry
-from effects.images.twin import CacheWorld, TwinImages
-from journal.specs import ImagePin
+from effects.images.protocol import Announced, ImageStore
+from tests.contract.image_subjects import (
+    BOTH,
+    ONE,
+    OTHER,
+    REAL_STEPS,
+    Subject,
+    answers,
+    bring,
+    real_subject,
+    run_suite,
+    target,
+)
 from tests.support.cache import Traces, kill_at, traces
-from tests.support.faulty import Fault, FaultyRegistry, faulty
-from tests.support.images import Sample, chunks, oci_archive, twin_archive, twin_image
+from tests.support.faulty import faulty
+from tests.support.images import Sample, chunks, twin_archive, twin_image
 from tests.support.runtime import Runtime, runtime
-
-ONE = Sample()
-OTHER = Sample(seed=2)
-REAL_STEPS = (
-    "leases.Create",
-    "content.Write",
-    "content.Update",
-    "snapshots.Prepare",
-    "diff.Apply",
-    "snapshots.Commit",
-    "images.Create",
-    "leases.List",
-)
-TWIN_STEPS = ("lease", "blob", "commit", "prepare", "apply", "layer", "name", "finish")
-
-
-@dataclass
-class Subject:
-    """A cache, archives in its form, and the means to break it. `pack` makes an archive; `fail` lets the runtime die
-    (once) at the step of that name. `offer` puts a sample into a registry as `name:tag` and says by which reference it
-    is pulled; `pin` resolves that; `cut` breaks a layer off after so many bytes, and then the registry is gone for the
-    rest of the pull; `sent` is what it has sent."""
-
-    store: ImageStore
-    pack: Callable[..., bytes]
-    usable: Callable[[str], Awaitable[bool]]
-    traces: Callable[[], Awaitable[Traces]]
-    fail: Callable[[str], None]
-    steps: tuple[str, ...]
-    offer: Callable[[Sample, str], str]
-    pin: Callable[[str], Awaitable[ImagePin]]
-    cut: Callable[[str, int], None]
-    sent: Callable[[], int]
-
-
-Suite = Callable[[Subject], Awaitable[None]]
-
-
-@asynccontextmanager
-async def twin(small: bool = False) -> AsyncIterator[Subject]:
-    world = CacheWorld()
-    failing: list[str] = []
-
-    async def step(point: str) -> None:
-        await asyncio.sleep(0)
-        if point in failing:
-            failing.remove(point)
-            raise RuntimeUnavailable("the runtime does not answer")
-        if small and point in ("commit", "apply") and world.taken_bytes > 18 << 20:
-            raise NoSpace("the disk is full")
-
-    async def usable(digest: str) -> bool:
-        return digest in world.usable
-
-    async def left() -> Traces:
-        return Traces(len(world.kept), len(world.parts), len(world.scratch), len(world.blobs))
-
-    registries = Registries()
-    registry = TwinRegistry(registries, step)
-
-    def offer(sample: Sample, name: str) -> str:
-        ref = f"registry.test/{name}"
-        registries.offer(ref, twin_image(sample))
-        return ref
-
-    yield Subject(
-        TwinImages(world, step, registry), twin_archive, usable, left, failing.append, TWIN_STEPS,
-        offer, registry.resolve, registries.cuts.__setitem__, lambda: registries.sent,
-    )  # fmt: skip
-
-
-@asynccontextmanager
-async def real(small: bool = False) -> AsyncIterator[Subject]:
-    async with runtime(disk_bytes=48 << 20 if small else 0) as made, faulty() as registry:
-        yield real_subject(made, registry)
-
-
-def real_subject(made: Runtime, registry: FaultyRegistry) -> Subject:
-    def cut(digest: str, after_bytes: int) -> None:
-        registry.fail(digest, Fault(cut=after_bytes))
-        registry.fail(digest, Fault(refuse=True), times=TRIES)
-
-    async def usable(digest: str) -> bool:
-        made.images.unpacker.forget(digest)
-        try:
-            await made.images.unpacker.rootfs(digest)
-        except ImageMissing:
-            return False
-        return True
-
-    return Subject(
-        made.images, oci_archive, usable, lambda: traces(made), lambda step: kill_at(made, step), REAL_STEPS,
-        registry.hold, made.registry.resolve, cut, lambda: registry.sent,
-    )  # fmt: skip
-
-
-BOTH = pytest.mark.parametrize(
-    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
-)
-
-
-def run_suite(subject: Any, suite: Suite, **options: Any) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(120), subject(**options) as made:
-            await suite(made)
-
-    asyncio.run(main())
-
-
-async def bring(made: Subject, *samples: Sample, name: str = "") -> tuple[str, ...]:
-    """Import an archive; the names it brought."""
-    images = await made.store.import_archive(chunks(made.pack(*samples)), name)
-    return tuple(image.ref for image in images)
-
-
-def target(sample: Sample) -> str:
-    """The digest that the sample has."""
-    return twin_image(sample).index_digest
 
 
 @BOTH
@@ -347,16 +232,6 @@ def test_a_disk_that_fills_up_is_named_and_nothing_of_the_image_stays(subject: A
     run_suite(subject, suite, small=True)
 
 
-async def answers(made: Subject) -> None:
-    """Wait until the runtime is back."""
-    while True:
-        try:
-            await made.store.observe()
-            return
-        except RuntimeUnavailable:
-            await asyncio.sleep(0.05)
-
-
 @pytest.mark.real
 def test_what_a_daemon_left_half_unpacked_is_swept_by_the_next() -> None:
     async def main() -> None:
@@ -378,140 +253,6 @@ def runtime_images(made: Runtime) -> ImageStore:
     from effects.images.containerd_store import ContainerdImages
 
     return ContainerdImages(made.connection, made.registry)
-
-
-# --- from a registry ---------------------------------------------------------------------------------------------
-
-
-async def pull(made: Subject, ref: str, moves: bool = True) -> tuple[str, ...]:
-    images = await made.store.pull(await made.pin(ref), moves=moves)
-    return tuple(image.ref for image in images)
-
-
-@BOTH
-def test_a_pull_brings_name_and_digest_and_a_second_one_nothing(subject: Any) -> None:
-    async def suite(made: Subject) -> None:
-        ref, progress = made.offer(ONE, "web:1"), Progress()
-        told: list[str] = []
-        pin = await made.pin(ref)
-        images = await made.store.pull(
-            pin, moves=True, progress=progress, named=lambda images: told.extend(image.ref for image in images)
-        )
-        assert [image.ref for image in images] == [target(ONE), ref] == told
-        assert progress.received_bytes >= 900_000 and progress.total_bytes >= 900_000
-        assert await made.usable(target(ONE))
-        before = made.sent()
-        assert await pull(made, ref, moves=False) == (target(ONE),)
-        assert made.sent() - before < 10_000
-        left = await made.traces()
-        assert (left.leases, left.parts, left.scratch) == (0, 0, 0)
-
-    run_suite(subject, suite)
-
-
-@BOTH
-def test_a_pull_by_digest_moves_no_name(subject: Any) -> None:
-    async def suite(made: Subject) -> None:
-        ref = made.offer(ONE, "web:1")
-        old = await made.pin(ref)
-        made.offer(OTHER, "web:1")
-        await pull(made, ref)
-        await made.store.pull(old, moves=False)
-        found = await made.store.resolve(ref)
-        assert found is not None and found.index_digest == target(OTHER)
-
-    run_suite(subject, suite)
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("sample", "error"),
-    [
-        (Sample(damage="missing"), ImageUnknown),
-        (Sample(damage="corrupt"), ImageCorrupt),
-        (Sample(damage="unreadable"), ImageUnreadable),
-    ],
-    ids=["missing blob", "corrupt blob", "unreadable layer"],
-)
-def test_a_bad_image_of_a_registry_is_named_and_leaves_nothing(
-    subject: Any, sample: Sample, error: type[DriverError]
-) -> None:
-    async def suite(made: Subject) -> None:
-        ref = made.offer(sample, "bad:1")
-        with pytest.raises(error):
-            await pull(made, ref)
-        assert await made.store.observe() == ()
-        assert await made.traces() == Traces()
-
-    run_suite(subject, suite)
-
-
-@BOTH
-def test_an_interrupted_pull_is_continued_with_what_is_missing(subject: Any) -> None:
-    async def suite(made: Subject) -> None:
-        ref = made.offer(ONE, "web:1")
-        first, second = twin_image(ONE).layers
-        made.cut(second.digest, 200_000)
-        with pytest.raises(RegistryUnreachable):
-            await pull(made, ref)
-        held = await made.store.held((first.digest, second.digest))
-        assert held[second.digest] == 200_000
-        assert (await made.traces()).leases == 1 and await made.store.observe() == ()
-        before = made.sent()
-        await pull(made, ref)
-        missing = first.size + second.size - sum(held.values())
-        assert made.sent() - before < missing + 10_000
-        left = await made.traces()
-        assert (left.leases, left.parts, left.scratch) == (0, 0, 0)
-        assert await made.usable(target(ONE))
-
-    run_suite(subject, suite)
-
-
-@BOTH
-def test_several_who_want_an_image_have_it_fetched_once(subject: Any) -> None:
-    async def suite(made: Subject) -> None:
-        ref = made.offer(ONE, "web:1")
-        pin = await made.pin(ref)
-        await asyncio.gather(*(made.store.pull(pin, moves=True) for _ in range(3)))
-        assert made.sent() < sum(layer.size for layer in twin_image(ONE).layers) + 10_000
-        left = await made.traces()
-        assert (left.leases, left.parts, left.scratch) == (0, 0, 0)
-
-    run_suite(subject, suite)
-
-
-@BOTH
-@pytest.mark.parametrize("number", range(len(REAL_STEPS)))
-def test_the_runtime_may_die_in_any_step_of_a_pull_and_the_next_try_completes_it(subject: Any, number: int) -> None:
-    async def suite(made: Subject) -> None:
-        pin = await made.pin(made.offer(ONE, "web:1"))
-        made.fail(made.steps[number])
-        try:
-            await made.store.pull(pin, moves=True)
-        except RuntimeUnavailable:
-            await answers(made)
-            await made.store.pull(pin, moves=True)
-        await answers(made)
-        assert await made.usable(target(ONE))
-        left = await made.traces()
-        assert (left.parts, left.scratch) == (0, 0)
-        await made.store.drop_partial()
-        assert (await made.traces()).leases == 0
-
-    run_suite(subject, suite)
-
-
-@BOTH
-def test_a_disk_that_a_pull_fills_up_is_named_and_nothing_of_the_image_stays(subject: Any) -> None:
-    async def suite(made: Subject) -> None:
-        for layers in ((12 << 20,) * 4, (20 << 20,)):
-            ref = made.offer(Sample(layers=layers, seed=3), "large:1")
-            with pytest.raises(NoSpace):
-                await pull(made, ref)
-            assert await made.traces() == Traces()
-
-    run_suite(subject, suite, small=True)
 
 
 @pytest.mark.real

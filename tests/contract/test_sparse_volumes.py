@@ -1,0 +1,290 @@
+"""The sparse driver alone: what a crash, a full disk, another hand and damage do."""
+
+import asyncio
+import os
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effects.errors import (
+    NoSpace,
+    VolumeDamaged,
+    VolumeFailed,
+    VolumeMissing,
+    VolumeTooLarge,
+)
+from effects.volumes.sparse_driver import SparseVolumes
+from tests.contract.volume_subjects import MIB, Subject, run, small_disk, sparse, subject_in, tidy
+
+
+@pytest.mark.real
+def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        assert isinstance(driver, SparseVolumes)
+        await driver.sweep()
+        directory = Path(driver.path("x", 1)).parent.parent / "volumes"
+        (directory / ".data.7.img.making").write_bytes(b"half")
+        assert await driver.observe() == ()
+        assert list(directory.glob(".*")), "a look changes nothing"
+        await driver.sweep()
+        assert not list(directory.glob(".*"))
+        await driver.make("data", 7, 64 * MIB)
+        # A growth that was cut behind the file's: the file system says what is so.
+        with (directory / "data.7.img").open("ab") as file:
+            file.truncate(128 * MIB)
+        await driver.make("data", 7, 128 * MIB)
+        await driver.mount("data", 7)
+        fill = await driver.usage("data", 7)
+        assert fill is not None and fill.total_bytes > 64 * MIB
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_file_system_left_frozen_is_thawed_also_when_its_file_is_gone() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        path = await on.driver.mount("data", 7)
+        subprocess.run(["fsfreeze", "--freeze", path], check=True)
+        Path(path).parent.parent.joinpath("volumes", "data.7.img").unlink()
+        await on.driver.thaw()
+        on.write(path, 3)
+        assert on.read(path) == 3
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_snapshot_whose_freeze_another_hand_ended_is_none() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 128 * MIB)
+        path = Path(await on.driver.mount("data", 7))
+        (path / "ballast").write_bytes(os.urandom(96 * MIB))
+        os.sync()
+        doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+        while not doing.done():
+            subprocess.run(["fsfreeze", "--unfreeze", path], check=False, capture_output=True)
+            await asyncio.sleep(0)
+        with pytest.raises(VolumeFailed):
+            await doing
+        (seen,) = await on.driver.observe()
+        assert seen.snapshots == ()
+
+    run(sparse, suite)
+
+
+def _until_begun(directory: Path, doing: "asyncio.Future[Any]") -> None:
+    while not doing.done() and not any(directory.glob(".*")):
+        pass
+
+
+@pytest.mark.real
+def test_nothing_goes_on_once_the_driver_is_closed() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 1024 * MIB)
+        path = Path(await on.driver.mount("data", 7))
+        (path / "ballast").write_bytes(os.urandom(256 * MIB))
+        os.sync()
+        doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+        await asyncio.to_thread(_until_begun, path.parent.parent / "volumes", doing)
+        assert not doing.done()
+        doing.cancel()
+        await on.driver.close()
+        (path / "after").write_text("thawed")
+        (seen,) = await on.driver.observe()
+        assert seen.snapshots == () and not list((path.parent.parent / "volumes").glob(".*"))
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_file_system_that_takes_no_file_of_the_size_says_so() -> None:
+    async def suite(on: Subject) -> None:
+        with pytest.raises(VolumeTooLarge):
+            await on.driver.make("data", 7, 1 << 50)
+        assert await on.driver.observe() == ()
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_copy_is_of_one_moment_also_when_somebody_looks_while_it_is_made() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 128 * MIB)
+        path = Path(await on.driver.mount("data", 7))
+        (path / "ballast").write_bytes(os.urandom(64 * MIB))
+        os.sync()
+        over = threading.Event()
+
+        def busy() -> None:
+            number = 0
+            while not over.is_set():
+                number += 1
+                (path / f"file-{number % 50}").write_bytes(os.urandom(8192))
+                os.sync()
+
+        writer = asyncio.ensure_future(asyncio.to_thread(busy))
+        try:
+            doing = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+            while not doing.done():
+                await on.driver.observe()
+            await doing
+        finally:
+            over.set()
+            await writer
+        image = path.parent.parent / "volumes" / "data.7@9.img"
+        checked = subprocess.run(["e2fsck", "-fn", image], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0 and "recover" not in checked.stdout, checked.stdout
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_damage_is_named_and_a_journal_is_replayed() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 64 * MIB)
+        image = Path(driver.path("x", 1)).parent.parent / "volumes" / "data.7.img"
+        with image.open("r+b") as file:
+            file.seek(1024)
+            file.write(b"\xff" * 4096)
+        with pytest.raises(VolumeDamaged, match="e2fsck"):
+            await driver.mount("data", 7)
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_full_disk_leaves_nothing_half_made() -> None:
+    async def inside() -> None:
+        with small_disk("mkfs.ext4", "-q", size_mib=20) as disk:
+            on = subject_in(disk)
+            try:
+                await on.driver.make("data", 7, 16 * MIB)
+                path = await on.driver.mount("data", 7)
+                Path(path, "ballast").write_bytes(os.urandom(11 * MIB))
+                os.sync()
+                with pytest.raises(NoSpace):
+                    await on.driver.snapshot("data", 7, 9)
+                (seen,) = await on.driver.observe()
+                assert seen.snapshots == ()
+                Path(path, "after").write_text("thawed")
+            finally:
+                tidy(disk)
+
+    asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_restore_without_room_leaves_the_volume_as_it_was() -> None:
+    async def inside() -> None:
+        with small_disk("mkfs.ext4", "-q", size_mib=48) as disk:
+            on = subject_in(disk)
+            try:
+                await on.driver.make("data", 7, 16 * MIB)
+                path = await on.driver.mount("data", 7)
+                Path(path, "ballast").write_bytes(os.urandom(9 * MIB))
+                on.write(path, 1)
+                await on.driver.snapshot("data", 7, 9)
+                on.write(path, 2)
+                await on.driver.unmount("data", 7)
+                stat = os.statvfs(disk)
+                with (disk / "filler").open("wb") as file:
+                    file.write(bytes(stat.f_bavail * stat.f_frsize - 4 * MIB))
+                for size_bytes in (16 * MIB, 64 * MIB):
+                    with pytest.raises(NoSpace):
+                        await on.driver.restore("data", 7, 9, size_bytes)
+                assert [path for path in (disk / "volumes").iterdir() if path.name.startswith(".")] == []
+                (seen,) = await on.driver.observe()
+                assert seen.size_bytes == 16 * MIB
+                assert on.read(await on.driver.mount("data", 7)) == 2
+            finally:
+                tidy(disk)
+
+    asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_restore_that_cannot_grow_leaves_the_volume_as_it_was() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 16 * MIB)
+        on.write(await driver.mount("data", 7), 1)
+        await driver.snapshot("data", 7, 9)
+        on.write(driver.path("data", 7), 2)
+        await driver.unmount("data", 7)
+        with pytest.raises(VolumeTooLarge):
+            await driver.restore("data", 7, 9, 1 << 60)
+        (seen,) = await driver.observe()
+        assert seen.size_bytes == 16 * MIB
+        assert on.read(await driver.mount("data", 7)) == 2
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_mounted_volume_whose_file_is_gone_can_still_be_unmounted() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 64 * MIB)
+        path = await driver.mount("data", 7)
+        Path(path).parent.parent.joinpath("volumes", "data.7.img").unlink()
+        with pytest.raises(VolumeMissing):
+            await driver.snapshot("data", 7, 9)
+        assert await driver.observe() == () and await driver.mounted() == {("data", 7)}
+        await driver.unmount("data", 7)
+        assert await driver.mounted() == frozenset() and not os.path.ismount(path)
+
+    run(sparse, suite)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        os.fsync(file.fileno())
+
+
+@pytest.mark.real
+def test_a_full_disk_under_a_mounted_volume_is_seen_and_mended_once_there_is_room() -> None:
+    async def inside() -> None:
+        with small_disk("mkfs.ext4", "-q", size_mib=80) as disk:
+            on = subject_in(disk)
+            try:
+                await on.driver.make("data", 7, 64 * MIB)
+                path = await on.driver.mount("data", 7)
+                on.write(path, 1)
+                os.sync()
+                stat = os.statvfs(disk)
+                with (disk / "filler").open("wb") as file:
+                    file.write(bytes(stat.f_bavail * stat.f_frsize - 4 * MIB))
+                with pytest.raises(OSError):
+                    for number in range(8):
+                        _write_synced(Path(path, f"ballast-{number}"), os.urandom(6 * MIB))
+                with pytest.raises(OSError):
+                    for number in range(100):
+                        Path(path, f"more-{number}").mkdir()
+                        os.sync()
+                (seen,) = await on.driver.observe()
+                assert seen.read_only
+                (disk / "filler").unlink()
+                assert await on.driver.mount("data", 7) == path
+                assert on.read(path) == 1
+                on.write(path, 2)
+            finally:
+                tidy(disk)
+
+    asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_look_makes_nothing_where_there_are_no_volumes(tmp_path: Path) -> None:
+    async def inside() -> None:
+        on = subject_in(tmp_path)
+        assert await on.driver.observe() == () and await on.driver.mounted() == frozenset()
+        assert list(tmp_path.iterdir()) == []
+
+    asyncio.run(inside())

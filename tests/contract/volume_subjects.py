@@ -1,0 +1,149 @@
+"""What the contract of a driver of volumes is held against: the twin and the sparse driver, and disks to break it on."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from capsuled.processes import outcome
+from effects.volumes.protocol import VolumeDriver
+from effects.volumes.sparse_driver import SparseVolumes
+from effects.volumes.twin import Storage, TwinVolumes
+
+MIB = 1 << 20
+
+
+class Subject(NamedTuple):
+    """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open. `spoil`
+    is an error of its file system, after which nothing can be written."""
+
+    driver: VolumeDriver
+    write: Callable[[str, int], None]
+    read: Callable[[str], int]
+    hold: Callable[[str], Callable[[], None]]
+    spoil: Callable[[str], None]
+
+
+Suite = Callable[[Subject], Awaitable[None]]
+
+
+async def _no_step(point: str) -> None:
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def twin() -> AsyncIterator[Subject]:
+    storage = Storage()
+    driver = TwinVolumes(storage, _no_step)
+    held: set[str] = set()
+    storage.in_use = held.__contains__
+
+    def volume(path: str) -> Any:
+        return next(one for (name, uid), one in storage.volumes.items() if driver.path(name, uid) == path)
+
+    def write(path: str, number: int) -> None:
+        volume(path).content = number
+
+    def hold(path: str) -> Callable[[], None]:
+        held.add(path)
+        return lambda: held.discard(path)
+
+    def spoil(path: str) -> None:
+        volume(path).read_only = True
+
+    yield Subject(driver, write, lambda path: int(volume(path).content), hold, spoil)
+
+
+def subject_in(directory: Path) -> Subject:
+    def spoil(path: str) -> None:
+        os.sync()
+        found = subprocess.run(["findmnt", "-no", "SOURCE", path], check=True, capture_output=True, text=True).stdout
+        Path("/sys/fs/ext4", Path(found.strip()).name, "trigger_fs_error").write_text("a test's")
+
+    def hold(path: str) -> Callable[[], None]:
+        fd = os.open(path, os.O_RDONLY)
+        return lambda: os.close(fd)
+
+    return Subject(
+        SparseVolumes(outcome, directory / "volumes", directory / "mounts"),
+        lambda path, number: Path(path, "number").write_text(str(number)) and None,
+        lambda path: int(Path(path, "number").read_text()),
+        hold,
+        spoil,
+    )
+
+
+def tidy(directory: Path) -> None:
+    for mount in (directory / "mounts").glob("*"):
+        subprocess.run(["umount", mount], capture_output=True, check=False)
+    shutil.rmtree(directory / "volumes", ignore_errors=True)
+    shutil.rmtree(directory / "mounts", ignore_errors=True)
+
+
+@asynccontextmanager
+async def sparse() -> AsyncIterator[Subject]:
+    directory = Path(tempfile.mkdtemp(prefix="capsule-volumes-"))
+    try:
+        yield subject_in(directory)
+    finally:
+        tidy(directory)
+        directory.rmdir()
+
+
+@asynccontextmanager
+async def reflink() -> AsyncIterator[Subject]:
+    """On a file system that can share blocks."""
+    with small_disk("mkfs.xfs", "-q", "-m", "reflink=1", size_mib=512) as disk:
+        try:
+            yield subject_in(disk)
+        finally:
+            tidy(disk)
+
+
+@contextmanager
+def small_disk(*mkfs: str, size_mib: int) -> Iterator[Path]:
+    """A file system of its own, mounted."""
+    directory = Path(tempfile.mkdtemp(prefix="capsule-disk-"))
+    image, point = directory / "image", directory / "point"
+    point.mkdir()
+    try:
+        with image.open("wb") as file:
+            file.truncate(size_mib * MIB)
+        subprocess.run([*mkfs, image], check=True, capture_output=True)
+        subprocess.run(["mount", "-o", "loop", image, point], check=True, capture_output=True)
+        yield point
+    finally:
+        subprocess.run(["umount", point], capture_output=True, check=False)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+ALL = pytest.mark.parametrize(
+    "subject",
+    [
+        twin,
+        pytest.param(sparse, marks=pytest.mark.real),
+        pytest.param(
+            reflink,
+            marks=[
+                pytest.mark.real,
+                pytest.mark.skipif(shutil.which("mkfs.xfs") is None, reason="this machine lacks mkfs.xfs (xfsprogs)"),
+            ],
+        ),
+    ],
+    ids=["twin", "sparse", "sparse on reflink"],
+)
+
+
+def run(subject: Any, suite: Suite) -> None:
+    async def inside() -> None:
+        async with subject() as made:
+            await suite(made)
+
+    asyncio.run(inside())
