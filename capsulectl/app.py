@@ -87,6 +87,7 @@ _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condit
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's log of this boot.")
 
 _add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
+_add(app, "why:why", "why", "Why a workload or a volume is as it is, and what to try next.", MEMORY)
 _add(
     app,
     "replay:replay",

@@ -38,6 +38,7 @@ METHODS: dict[str, Rule] = {
     "CapsuleService/RebootNode": _acts("operator"),
     "HistoryService/List": _reads("reader"),
     "HistoryService/Show": _reads("reader"),
+    "HistoryService/Why": _reads("reader"),
     "HistoryService/Replay": _reads("reader"),
     "HistoryService/Verify": _reads("reader"),
     "HistoryService/Stats": _reads("reader"),

@@ -12,9 +12,10 @@ from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
-from capsuled.rpc import refuse
+from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
 from capsuled.turns import Turns
+from capsuled.why import explained, nothing_known
 from journal import archive
 from journal.environment import Environment
 from journal.errors import JournalError
@@ -61,6 +62,15 @@ class HistoryService(HistoryServiceServicer):
         answer = await self._history.show(request.seq)
         if answer is None:
             refuse("NOT_FOUND", "NO_SUCH_ENTRY", f"there is no entry {request.seq}", "seq")
+        return answer
+
+    async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:
+        """Why an object is as it is."""
+        machine = self._engine.machine.fork()
+        await self._engine.durable(machine.seq)
+        answer = await self._aside.run(lambda: explained(self._reader, machine, request.name))
+        if answer is None:
+            raise Refused(nothing_known(machine, request.name))
         return answer
 
     async def Replay(self, request: pb.ReplayRequest, context: Any) -> pb.ReplayResponse:
@@ -169,6 +179,10 @@ class UnreadableHistory(HistoryServiceServicer):
         yield pb.HistoryEntry()
 
     async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:
         """Raises the reason."""
         raise self._why
 

@@ -92,6 +92,46 @@ class HistoryNode(_message.Message):
     entry: HistoryEntry
     def __init__(self, depth: _Optional[int] = ..., entry: _Optional[_Union[HistoryEntry, _Mapping]] = ...) -> None: ...
 
+class WhyRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class WhyResponse(_message.Message):
+    __slots__ = ("name", "kind", "detail", "conclusion", "chain", "advice", "retry_unix_ns", "others")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CONCLUSION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    detail: str
+    conclusion: str
+    chain: _containers.RepeatedCompositeFieldContainer[WhyLink]
+    advice: str
+    retry_unix_ns: int
+    others: _containers.RepeatedCompositeFieldContainer[WhyResponse]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., detail: _Optional[str] = ..., conclusion: _Optional[str] = ..., chain: _Optional[_Iterable[_Union[WhyLink, _Mapping]]] = ..., advice: _Optional[str] = ..., retry_unix_ns: _Optional[int] = ..., others: _Optional[_Iterable[_Union[WhyResponse, _Mapping]]] = ...) -> None: ...
+
+class WhyLink(_message.Message):
+    __slots__ = ("seq", "at_unix_ns", "who", "text", "alike")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ALIKE_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    at_unix_ns: int
+    who: str
+    text: str
+    alike: int
+    def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., who: _Optional[str] = ..., text: _Optional[str] = ..., alike: _Optional[int] = ...) -> None: ...
+
 class ReplayRequest(_message.Message):
     __slots__ = ("to",)
     TO_FIELD_NUMBER: _ClassVar[int]

@@ -44,6 +44,11 @@ class HistoryServiceStub:
                 request_serializer=capsule_dot_v1_dot_history__pb2.HistoryShowRequest.SerializeToString,
                 response_deserializer=capsule_dot_v1_dot_history__pb2.HistoryShowResponse.FromString,
                 _registered_method=True)
+        self.Why = channel.unary_unary(
+                '/capsule.v1.HistoryService/Why',
+                request_serializer=capsule_dot_v1_dot_history__pb2.WhyRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_history__pb2.WhyResponse.FromString,
+                _registered_method=True)
         self.Replay = channel.unary_unary(
                 '/capsule.v1.HistoryService/Replay',
                 request_serializer=capsule_dot_v1_dot_history__pb2.ReplayRequest.SerializeToString,
@@ -77,6 +82,13 @@ class HistoryServiceServicer:
 
     def Show(self, request, context):
         """One entry, and the tree of what led to it and what it led to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Why(self, request, context):
+        """Why a workload or a volume is as it is: the shortest chain of entries that explains it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +132,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.Show,
                     request_deserializer=capsule_dot_v1_dot_history__pb2.HistoryShowRequest.FromString,
                     response_serializer=capsule_dot_v1_dot_history__pb2.HistoryShowResponse.SerializeToString,
+            ),
+            'Why': grpc.unary_unary_rpc_method_handler(
+                    servicer.Why,
+                    request_deserializer=capsule_dot_v1_dot_history__pb2.WhyRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_history__pb2.WhyResponse.SerializeToString,
             ),
             'Replay': grpc.unary_unary_rpc_method_handler(
                     servicer.Replay,
@@ -196,6 +213,33 @@ class HistoryService:
             '/capsule.v1.HistoryService/Show',
             capsule_dot_v1_dot_history__pb2.HistoryShowRequest.SerializeToString,
             capsule_dot_v1_dot_history__pb2.HistoryShowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Why(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.HistoryService/Why',
+            capsule_dot_v1_dot_history__pb2.WhyRequest.SerializeToString,
+            capsule_dot_v1_dot_history__pb2.WhyResponse.FromString,
             options,
             channel_credentials,
             insecure,

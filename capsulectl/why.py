@@ -1,0 +1,57 @@
+"""`capsulectl why`: the chain of events behind a workload's or a volume's present phase, and what to try next."""
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsule.v1 import history_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.names import workload_names
+from capsulectl.options import COMMON, Common, Output
+from capsulectl.render import age, moment, plain, printable, write
+
+
+def why(
+    name: Annotated[
+        str, Parameter(help="A workload or a volume; volume/NAME is no workload.", completer=workload_names)
+    ],
+    /,
+    *,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Why a workload or a volume is as it is: who asked for what, what came of it, and what to try next.
+
+    Example: capsulectl why web
+    """
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.history.Why, pb.WhyRequest(name=name))
+    if output in ("json", "yaml"):
+        write(plain(answer), output)
+    elif output == "name":
+        print(f"{answer.kind}/{answer.name}")
+    else:
+        print("\n".join(_lines(answer, wide=output == "wide")))
+
+
+def _lines(answer: Any, wide: bool, indent: str = "") -> Iterator[str]:
+    yield indent + printable(answer.conclusion)
+    now = time.time_ns()
+    if answer.retry_unix_ns > now:
+        yield f"{indent}Next try in {age(now, answer.retry_unix_ns)}"
+    width = max((len(one.who) for one in answer.chain), default=0)
+    for one in answer.chain:
+        when = moment(one.at_unix_ns)[: None if wide else 19]
+        text = printable(one.text) + _alike(one)
+        yield f"{indent}{one.seq:>7}  {when}  {one.who:<{width}}  {text}"
+    if answer.advice:
+        yield f"{indent}Try:  {printable(answer.advice)}"
+    for other in answer.others:
+        yield ""
+        yield from _lines(other, wide, indent + "  ")
+
+
+def _alike(link: Any) -> str:
+    return f" (and {link.alike} like it before)" if link.alike else ""

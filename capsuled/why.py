@@ -1,0 +1,110 @@
+"""Why an object is as it is: what the journal tells of it, read for the pure core to explain (projections/why.py)."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from capsule.v1 import history_pb2 as pb
+from journal.codec import BadBody, UnknownMust, decode
+from journal.entry import Stored
+from journal.reader import Reader
+from projections.chain import Past
+from projections.refusals import Refusal, missing, no_workload
+from projections.state import Machine
+from projections.why import Why, why_gone, why_volume, why_workload
+
+LOOKED_AT = 20_000
+"""Entries of one object that are looked at, the newest first: a workload may be entered a million times."""
+KEPT = 2_000
+"""Of those, so many that may belong to a chain."""
+DEEP = 4
+"""So far down is explained what an object waits for, and what that waits for."""
+
+_TOLD = ("workload.", "volume.", "snapshot.", "effect.", "call.accepted", "daemon.", "machine.", "network.")
+
+
+def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | None:
+    """The explanation of a workload or a volume, also of one that is gone; None when nothing is known of it."""
+    kind, _, name = asked.rpartition("/")
+    if kind in ("", "workload") and name in machine.workloads:
+        return _explained(reader, machine, "workload", name, frozenset())
+    if kind in ("", "volume") and name in machine.volumes:
+        return _explained(reader, machine, "volume", name, frozenset())
+    gone = why_gone(name, _past(reader, machine.seq, name)) if kind in ("", "workload", "volume") else None
+    return None if gone is None or (kind and gone.kind != kind) else _message(gone)
+
+
+def nothing_known(machine: Machine, asked: str) -> Refusal:
+    """Nobody of that name is there, and nobody was."""
+    kind, _, name = asked.rpartition("/")
+    if kind == "volume":
+        return missing(
+            "VOLUME_NOT_FOUND", f"nothing is remembered of a volume {name}: `capsulectl volume list`", "name"
+        )
+    if kind not in ("", "workload"):
+        return missing("NO_SUCH_KIND", f"{kind!r} has no history of its own: say workload/NAME or volume/NAME", "name")
+    return no_workload(name, machine.workloads)
+
+
+def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: frozenset[str]) -> pb.WhyResponse:
+    """One object, then what it waits for; `above` are those on whose behalf it is explained."""
+    if kind == "workload":
+        workload = machine.workloads[name]
+        past = _past(reader, machine.seq, name, workload.uid, (workload.uid, workload.desired_seq))
+        why = why_workload(machine, workload, past)
+    else:
+        volume = machine.volumes[name]
+        why = why_volume(volume, _past(reader, machine.seq, name, volume.uid, (volume.uid, volume.desired_seq)))
+    message, here = _message(why), above | {f"{kind}/{name}"}
+    for other_kind, other in why.others:
+        if f"{other_kind}/{other}" not in here and len(here) < DEEP:
+            message.others.append(_explained(reader, machine, other_kind, other, here))
+    return message
+
+
+def _past(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable[int] = ()) -> Past:
+    """What is told of an incarnation, with the causes and calls that stand outside of it."""
+    found = {one.header.seq: one for one in _newest(reader, upto, name, uid)}
+    for seq in wanted:
+        _add(reader, found, seq)
+    for one in tuple(found.values()):
+        _add(reader, found, one.header.cause)
+        _add(reader, found, one.header.call)
+    past: Past = {}
+    for seq in sorted(found):
+        try:
+            event = decode(found[seq])
+        except (UnknownMust, BadBody):  # a newer release's: it is not explained, and all else is
+            continue
+        if event is not None:
+            past[seq] = (found[seq].header, event)
+    return past
+
+
+def _newest(reader: Reader, upto: int, name: str, uid: int) -> Iterator[Stored]:
+    kept = 0
+    for one in islice(reader.newest_of_object(name, upto), LOOKED_AT):
+        if one.header.seq < uid or kept == KEPT:
+            return
+        if one.header.type.startswith(_TOLD):
+            kept += 1
+            yield one
+
+
+def _add(reader: Reader, found: dict[int, Stored], seq: int) -> None:
+    if seq and seq not in found and (one := reader.get(seq)) is not None:
+        found[seq] = one
+
+
+def _message(why: Why) -> pb.WhyResponse:
+    return pb.WhyResponse(
+        name=why.name,
+        kind=why.kind,
+        detail=why.detail,
+        conclusion=why.conclusion,
+        chain=[
+            pb.WhyLink(seq=one.seq, at_unix_ns=one.at, who=one.who, text=" ".join(one.text.split()), alike=one.alike)
+            for one in why.chain
+        ],
+        advice=why.advice,
+        retry_unix_ns=why.retry_at,
+    )

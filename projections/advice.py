@@ -1,0 +1,63 @@
+"""What to try next, by what stands in a workload's or a volume's way. Pure; every reason and every phase has its line.
+
+`{name}` is the object's, `{image}` what its manifest calls the image. An empty line: nothing has to be done.
+"""
+
+from projections.details import Detail
+
+_AGAIN = "apply it again"
+
+BY_REASON: dict[str, str] = {
+    "RUNTIME_UNAVAILABLE": "containerd is started again by itself; if it stays away, `capsulectl capsule logs` tells",
+    "IMAGE_MISSING": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings the image",
+    "IMAGE_UNREADABLE": "build or pull the image anew: what is in it cannot be used; then " + _AGAIN,
+    "IMAGE_CORRUPT": "`capsulectl image rm {image}` and pull or push it again: what came is not what its digest says",
+    "WRONG_ARCHITECTURE": "name an image that is built for this machine's processor (`capsulectl capsule info`)",
+    "IMAGE_NOT_FOUND": "check name and tag of {image}, or bring it along with `capsulectl image push ARCHIVE`; then "
+    + _AGAIN,
+    "REGISTRY_UNREACHABLE": "it is tried again by itself; see whether the registry answers, or `capsulectl image push`",
+    "REGISTRY_UNTRUSTED": "`capsulectl image login HOST --ca FILE` names who signed its certificate; then " + _AGAIN,
+    "REGISTRY_DENIED": "`capsulectl image login HOST` with a name that may read {image}; then " + _AGAIN,
+    "ENTRYPOINT_MISSING": "check `command` in the manifest, or what the image names as its entrypoint; then " + _AGAIN,
+    "NOT_EXECUTABLE": "the file is there and cannot be executed: check its mode and its first line; then " + _AGAIN,
+    "BAD_USER": "name a `user` that the image knows, or a number; then " + _AGAIN,
+    "BAD_WORKING_DIR": "name a `workingDir` that the image has and its user may enter; then " + _AGAIN,
+    "HOST_PATH_MISSING": "put back the path, or take it out of `hostBindPaths`; it is tried again by itself",
+    "MEMORY_TOO_LOW": "raise `resources.memory`: not even the start of its process fits; then " + _AGAIN,
+    "NO_SPACE": "free space: `capsulectl image gc`, `capsulectl volume list`; it is tried again by itself",
+    "DRIVER_LACKS": "leave out the field that the message names: this machine cannot honour it; then " + _AGAIN,
+    "NETWORK_FOREIGN": "give capsuled another bridge or subnet (`--bridge`, `--subnet`): that one is somebody else's",
+    "VOLUME_MISSING": "`capsulectl volume get` says since when; bring its file back, or restore a copy",
+    "SNAPSHOT_MISSING": "`capsulectl volume snapshots {name}` lists those there are",
+    "VOLUME_DAMAGED": "its file system needs a person: copy the file first, then `fsck` it",
+    "VOLUME_BUSY": "something still uses it (`fuser -vm` on the machine); it is tried again by itself",
+    "VOLUME_TOO_LARGE": "declare it smaller, or add storage",
+}
+"""By the reason of an effect's failure."""
+
+BY_DETAIL: dict[Detail, str] = {
+    Detail.PENDING: "",
+    Detail.PULLING: "`capsulectl get {name}` shows how far it is",
+    Detail.WAITING: "see to what it waits for, below; it then starts by itself",
+    Detail.STARTING: "",
+    Detail.RUNNING: "",
+    Detail.CHECKING: "`capsulectl wait {name} --for healthy`",
+    Detail.HEALTHY: "",
+    Detail.UNHEALTHY: "`capsulectl logs {name} -n 50`; `capsulectl exec {name} -- …` to try the check by hand",
+    Detail.REPLACING: "",
+    Detail.STOPPING: "",
+    Detail.STOPPED: "`capsulectl start {name}` lets it run again",
+    Detail.COMPLETED: "`capsulectl start {name}` lets it run once more",
+    Detail.RESTARTING: "",
+    Detail.BACKOFF: "`capsulectl logs {name} -n 50` shows what it wrote before it ended",
+    Detail.CRASH_LOOP: "`capsulectl logs {name} -n 50` shows what it wrote before it ended; what is applied anew "
+    "is tried at once",
+    Detail.GAVE_UP: "`capsulectl logs {name} -n 50` shows what it wrote; mend it, then `capsulectl start {name}`",
+    Detail.RETRYING: "it is tried again by itself",
+    Detail.FAILED: "`capsulectl logs {name} -n 50` shows what it wrote; mend it, then `capsulectl start {name}`",
+    Detail.DELETING: "",
+}
+"""By the phase, where nothing failed."""
+
+OUT_OF_MEMORY = "raise `resources.memory` in the manifest, or find what needs so much: `capsulectl logs {name} -n 50`"
+"""After a kill for want of memory, whatever the phase."""

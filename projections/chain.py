@@ -1,0 +1,198 @@
+"""The chain of entries that led to one of them: from the call, or from what happened by itself, down to it. Pure.
+
+Every entry names the one that led to it. What no act led to (a program's own end, what a check says) follows from the
+start of its run. Steps of the machinery between are left out, a run that is known to have ended is told by its end
+alone, and of ends and failures that are alike the last is told and the others are counted.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+from msgspec.structs import replace
+
+from journal.entry import Header
+from journal.events import (
+    CallAccepted,
+    DaemonStarted,
+    EffectFailed,
+    EffectStarted,
+    Event,
+    MachineHalted,
+    NetworkDrifted,
+    NetworkMoved,
+    SnapshotRequested,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeLost,
+    VolumeMade,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeRestoreRequested,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+    WorkloadExited,
+    WorkloadHealthChanged,
+    WorkloadLost,
+    WorkloadOomKilled,
+    WorkloadRemoved,
+    WorkloadRestartRequested,
+    WorkloadStarted,
+    WorkloadStartRequested,
+    WorkloadStopRequested,
+)
+from projections.describe import describe
+from projections.words import end_text
+
+Told = tuple[Header, Event]
+Past = dict[int, Told]
+"""Entries by their seq, in order: those that speak of one object, with the calls and causes that stand beside them."""
+
+LINKS = 12
+"""A chain is cut to so many links: its beginning and what came last."""
+
+_ASKED = (
+    WorkloadApplied,
+    WorkloadStopRequested,
+    WorkloadStartRequested,
+    WorkloadRestartRequested,
+    WorkloadDeleteRequested,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeRestoreRequested,
+    SnapshotRequested,
+)
+_HAPPENED = (
+    WorkloadStarted,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadOomKilled,
+    WorkloadHealthChanged,
+    WorkloadRemoved,
+    VolumeMade,
+    VolumeLost,
+    VolumeRestored,
+    VolumeRemoved,
+    EffectFailed,
+    MachineHalted,
+    DaemonStarted,
+    NetworkMoved,
+    NetworkDrifted,
+)
+_OF_A_RUN = (WorkloadExited, WorkloadLost, WorkloadOomKilled, WorkloadHealthChanged)
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One entry of a chain, in words; `alike` others like it came just before."""
+
+    seq: int
+    at: int
+    who: str
+    text: str
+    alike: int = 0
+
+
+def chain(name: str, past: Past, last: int) -> tuple[Link, ...]:
+    """What led to entry `last` of the object `name`, and that entry, the oldest first."""
+    story = [told for told in _upwards(past, last) if isinstance(told[1], _ASKED + _HAPPENED)]
+    if not any(_asks(told[1], name) for told in story):
+        # Another's change set it going, for which it had waited: what it had been asked for stands before that.
+        wished = (past[seq] for seq in _earlier(past, last, *_ASKED) if _asks(past[seq][1], name))
+        story.extend(islice(wished, 1))
+    story = sorted(story, key=lambda told: told[0].seq)
+    ended = {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
+    shown = [told for told in story if not (isinstance(told[1], WorkloadStarted) and _run_of(told[1]) in ended)]
+    links = list(_counted(name, past, shown))
+    return tuple(links if len(links) <= LINKS else links[:2] + links[2 - LINKS :])
+
+
+def newest(past: Past, *kinds: type[Event], run: int = 0) -> int:
+    """The newest entry of these kinds (of this run, if given); 0 when there is none."""
+    for seq in reversed(past):
+        event = past[seq][1]
+        if isinstance(event, kinds) and (not run or _run_of(event) == run):
+            return seq
+    return 0
+
+
+def _upwards(past: Past, last: int) -> Iterator[Told]:
+    """From `last` up through its causes: a cause is always older, so this ends."""
+    seq = last
+    while seq in past:
+        told = past[seq]
+        yield told
+        above = _above(past, told)
+        seq = above if above < seq else 0
+
+
+def _above(past: Past, told: Told) -> int:
+    """The entry that led to this one. Of what happened by itself in a run it is the run's start; of an effect that a
+    daemon took up anew after its start, the end or the wish before it."""
+    header, event = told
+    if header.cause in past:
+        return header.cause
+    if isinstance(event, _OF_A_RUN):
+        return next((s for s, (_, e) in past.items() if isinstance(e, WorkloadStarted) and _same_run(e, event)), 0)
+    if isinstance(event, EffectStarted):
+        return next(_earlier(past, header.seq, *_ASKED, WorkloadExited, WorkloadLost), 0)
+    return 0
+
+
+def _earlier(past: Past, seq: int, *kinds: type[Event]) -> Iterator[int]:
+    """Entries of these kinds before that one, the newest first."""
+    return (one for one in reversed(past) if one < seq and isinstance(past[one][1], kinds))
+
+
+def _asks(event: Event, name: str) -> bool:
+    """Whether it is an operator's wish about the object."""
+    if isinstance(event, WorkloadApplied):
+        return any(item.name == name for item in event.items)
+    return isinstance(event, _ASKED) and getattr(event, "name", "") == name
+
+
+def _same_run(started: WorkloadStarted, event: Event) -> bool:
+    return (started.uid, started.run) == (getattr(event, "uid", 0), _run_of(event))
+
+
+def _run_of(event: Event) -> int:
+    return int(getattr(event, "run", 0))
+
+
+def _counted(name: str, past: Past, story: list[Told]) -> Iterator[Link]:
+    """The links, those that are like the next one counted in that."""
+    alike = 0
+    for told, after in zip(story, [*story[1:], None], strict=True):
+        if after is not None and _alike(told[1], after[1]):
+            alike += 1
+        else:
+            yield replace(_link(name, past, told), alike=alike)
+            alike = 0
+
+
+def _alike(one: Event, other: Event) -> bool:
+    match one, other:
+        case WorkloadExited(), WorkloadExited():
+            return end_text(one) == end_text(other)
+        case WorkloadLost(), WorkloadLost():
+            return one.reason == other.reason
+        case EffectFailed(), EffectFailed():
+            return (one.effect, one.reason, one.message) == (other.effect, other.reason, other.message)
+        case _:
+            return False
+
+
+def _link(name: str, past: Past, told: Told) -> Link:
+    header, event = told
+    if isinstance(event, WorkloadApplied):
+        event = WorkloadApplied(tuple(item for item in event.items if item.name == name))
+    return Link(header.seq, header.at, _who(past, header), describe(header, event))
+
+
+def _who(past: Past, header: Header) -> str:
+    """An operator by name; a local one by the login that the call gave, unverified."""
+    actor = header.actor
+    call = past.get(header.call)
+    login = call[1].login if call is not None and isinstance(call[1], CallAccepted) else ""
+    if actor.kind == "local" and login:
+        return f"local({login})"
+    return actor.name or actor.id or actor.kind

@@ -1,0 +1,180 @@
+"""Why a workload or a volume is as it is: its phase in words, the chain that led there, and what to try next. Pure."""
+
+import msgspec
+
+from journal.events import (
+    EffectFailed,
+    EffectStarted,
+    VolumeApplied,
+    VolumeDeleteRequested,
+    VolumeLost,
+    VolumeRemoved,
+    VolumeRestored,
+    VolumeRestoreRequested,
+    WorkloadExited,
+    WorkloadHealthChanged,
+    WorkloadLost,
+    WorkloadRemoved,
+    WorkloadStarted,
+)
+from projections.advice import BY_DETAIL, BY_REASON, OUT_OF_MEMORY
+from projections.chain import Link, Past, chain, newest
+from projections.dependencies import unready, waits
+from projections.details import Detail
+from projections.phases import LIVE
+from projections.state import Machine, Trouble, Volume, Workload
+from projections.status import Status, status_of
+from projections.volumes import why_not
+
+WORDS: dict[Detail, str] = {
+    Detail.PENDING: "is about to start",
+    Detail.PULLING: "waits for its image",
+    Detail.WAITING: "cannot start yet",
+    Detail.STARTING: "is being started",
+    Detail.RUNNING: "runs",
+    Detail.CHECKING: "runs, and its check has not said yet whether it is well",
+    Detail.HEALTHY: "runs and is healthy",
+    Detail.UNHEALTHY: "runs and is unhealthy",
+    Detail.REPLACING: "is being replaced by what was declared last",
+    Detail.STOPPING: "is being ended",
+    Detail.STOPPED: "is stopped",
+    Detail.COMPLETED: "has done its work",
+    Detail.RESTARTING: "is being started again",
+    Detail.BACKOFF: "ended, and is started again after a pause",
+    Detail.CRASH_LOOP: "ends again and again",
+    Detail.GAVE_UP: "ended too often, and is not started again",
+    Detail.RETRYING: "is not as it should be yet, and that is tried again",
+    Detail.FAILED: "has failed",
+    Detail.DELETING: "is being removed",
+}
+"""A phase as the end of a sentence that begins with the workload's name."""
+
+
+class Why(msgspec.Struct, frozen=True):
+    """An explanation. `detail` is the phase's word, empty for what is gone; `retry_at` the wall time of the next try in
+    nanoseconds, 0 for none; `others` are the workloads and volumes that stand in the way, by kind and name."""
+
+    name: str
+    kind: str
+    detail: str
+    conclusion: str
+    chain: tuple[Link, ...] = ()
+    advice: str = ""
+    retry_at: int = 0
+    others: tuple[tuple[str, str], ...] = ()
+
+
+def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
+    """Why the workload is in its present phase."""
+    status = status_of(workload, waits(machine, workload))
+    name = workload.name
+    message = f": {status.message}" if status.message else ""
+    return Why(
+        name=name,
+        kind="workload",
+        detail=status.detail,
+        conclusion=f"{name} {WORDS[status.detail]}{message}",
+        chain=chain(name, past, _decided(workload, status, past)),
+        advice=_advice(workload, status),
+        retry_at=max(workload.hold_until_wall, workload.pause_until_wall),
+        others=_others(machine, workload) if status.detail is Detail.WAITING else (),
+    )
+
+
+def _decided(workload: Workload, status: Status, past: Past) -> int:
+    """The entry that decided the phase; what was wanted last, where nothing has come of that yet."""
+    run, trouble = workload.run, workload.trouble
+    number = 0 if run is None else run.number
+    match status.detail:
+        case Detail.RETRYING | Detail.FAILED if trouble is not None:
+            found = newest(past, EffectFailed)
+        case Detail.RUNNING | Detail.CHECKING:
+            found = newest(past, WorkloadStarted, run=number)
+        case Detail.HEALTHY | Detail.UNHEALTHY:
+            found = newest(past, WorkloadHealthChanged, run=number)
+        case Detail.STOPPED if run is None or not _ended_since(workload, past):
+            found = 0
+        case Detail.STOPPING if run is not None and run.ailing:
+            found = newest(past, WorkloadHealthChanged, run=number)
+        case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING | Detail.RESTARTING:
+            found = newest(past, EffectStarted)
+        case Detail.PENDING | Detail.WAITING | Detail.DELETING:
+            found = 0
+        case _:
+            found = newest(past, WorkloadExited, WorkloadLost, run=number)
+    return found or workload.desired_seq
+
+
+def _ended_since(workload: Workload, past: Past) -> bool:
+    """Whether its last run ended after it was to stop: else it had come to its end before, and nothing followed."""
+    run = workload.run
+    return run is not None and newest(past, WorkloadExited, WorkloadLost, run=run.number) > workload.desired_seq
+
+
+def _advice(workload: Workload, status: Status) -> str:
+    trouble, run = workload.trouble, workload.run
+    if trouble is not None:
+        line = BY_REASON.get(trouble.reason, BY_DETAIL[status.detail])
+    elif run is not None and run.oom and run.phase not in LIVE:
+        line = OUT_OF_MEMORY
+    else:
+        line = BY_DETAIL[status.detail]
+    return line.format(name=workload.name, image=workload.spec.image.ref)
+
+
+def _others(machine: Machine, workload: Workload) -> tuple[tuple[str, str], ...]:
+    """What it waits for, as far as it exists."""
+    volumes = [one.volume_name for one in workload.spec.mounts if why_not(machine, workload, one)]
+    needed = [name for name, _ in unready(machine, workload)]
+    return (
+        *(("volume", name) for name in dict.fromkeys(volumes) if name in machine.volumes),
+        *(("workload", name) for name in needed if name in machine.workloads),
+    )
+
+
+def why_volume(volume: Volume, past: Past) -> Why:
+    """Why the volume is as it is."""
+    detail, conclusion, decided = _volume(volume, past)
+    advice = "" if volume.trouble is None else BY_REASON.get(volume.trouble.reason, "it is tried again by itself")
+    if volume.lost:
+        advice = BY_REASON["VOLUME_MISSING"]
+    return Why(
+        name=volume.name,
+        kind="volume",
+        detail=detail,
+        conclusion=f"volume {volume.name} {conclusion}{_message(volume.trouble)}",
+        chain=chain(volume.name, past, decided or volume.desired_seq),
+        advice=advice.format(name=volume.name, image=""),
+    )
+
+
+def _message(trouble: Trouble | None) -> str:
+    return "" if trouble is None else f": {' '.join(trouble.message.split())}"
+
+
+def _volume(volume: Volume, past: Past) -> tuple[str, str, int]:
+    """Its state in one word and in a sentence, and the entry that decided it (0: what was wanted last)."""
+    failed = newest(past, EffectFailed) if volume.trouble is not None else 0
+    if volume.lost:
+        return "lost", "is not in the storage any more", newest(past, VolumeLost)
+    if volume.deleting:
+        return "deleting", "is being removed", failed or newest(past, VolumeDeleteRequested)
+    if volume.restoring:
+        return "restoring", "is being restored", failed or newest(past, VolumeRestoreRequested)
+    if volume.made_bytes < volume.size_bytes:
+        return "making", "is not there in its full size yet", failed or newest(past, VolumeApplied)
+    if volume.holder:
+        return "mounted", f"is mounted for {volume.holder}", newest(past, VolumeRestored)
+    return "free", "is there, and nobody has it mounted", newest(past, VolumeRestored)
+
+
+def why_gone(name: str, past: Past) -> Why | None:
+    """Why there is no such object now; None when nothing is remembered of one."""
+    removed = newest(past, WorkloadRemoved, VolumeRemoved)
+    if not removed:
+        return None
+    is_volume = isinstance(past[removed][1], VolumeRemoved)
+    noun = f"volume {name}" if is_volume else name
+    return Why(
+        name, "volume" if is_volume else "workload", "", f"there is no {noun} any more", chain(name, past, removed)
+    )
