@@ -6,7 +6,7 @@ alone, and of ends and failures that are alike the last is told and the others a
 """
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import zip_longest
 
 import msgspec
 from msgspec.structs import replace
@@ -97,8 +97,8 @@ def chain(name: str, past: Past, last: int) -> tuple[Link, ...]:
     story = [told for told in _upwards(past, last) if isinstance(told[1], _ASKED + _HAPPENED)]
     if not any(_asks(told[1], name) for told in story):
         # Another's change set it going, for which it had waited: what it had been asked for stands before that.
-        wished = (past[seq] for seq in _earlier(past, last, *_ASKED) if _asks(past[seq][1], name))
-        story.extend(islice(wished, 1))
+        own = wished(name, past, last)
+        story.extend([past[own]] if own else ())
     story = sorted(story, key=lambda told: told[0].seq)
     ended = {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
     shown = [told for told in story if not (isinstance(told[1], WorkloadStarted) and _run_of(told[1]) in ended)]
@@ -113,6 +113,11 @@ def newest(past: Past, *kinds: type[Event], run: int = 0) -> int:
         if isinstance(event, kinds) and (not run or _run_of(event) == run):
             return seq
     return 0
+
+
+def wished(name: str, past: Past, before: int = 0) -> int:
+    """The newest wish about the object (of those before an entry, if given); 0 when there is none."""
+    return next((seq for seq in reversed(past) if not 0 < before <= seq and _asks(past[seq][1], name)), 0)
 
 
 def _upwards(past: Past, last: int) -> Iterator[Told]:
@@ -161,7 +166,7 @@ def _run_of(event: Event) -> int:
 def _counted(name: str, past: Past, story: list[Told]) -> Iterator[Link]:
     """The links, those that are like the next one counted in that."""
     alike = 0
-    for told, after in zip(story, [*story[1:], None], strict=True):
+    for told, after in zip_longest(story, story[1:]):
         if after is not None and _alike(told[1], after[1]):
             alike += 1
         else:

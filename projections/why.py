@@ -18,7 +18,7 @@ from journal.events import (
     WorkloadStarted,
 )
 from projections.advice import BY_DETAIL, BY_REASON, OUT_OF_MEMORY
-from projections.chain import Link, Past, chain, newest
+from projections.chain import Link, Past, chain, newest, wished
 from projections.dependencies import unready, waits
 from projections.details import Detail
 from projections.phases import LIVE
@@ -97,12 +97,12 @@ def _decided(workload: Workload, status: Status, past: Past) -> int:
         case Detail.STOPPING if run is not None and run.ailing:
             found = newest(past, WorkloadHealthChanged, run=number)
         case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING | Detail.RESTARTING:
-            found = newest(past, EffectStarted)
+            found = max(newest(past, EffectStarted), wished(workload.name, past))
         case Detail.PENDING | Detail.WAITING | Detail.DELETING:
             found = 0
         case _:
             found = newest(past, WorkloadExited, WorkloadLost, run=number)
-    return found or workload.desired_seq
+    return found or wished(workload.name, past) or workload.desired_seq
 
 
 def _ended_since(workload: Workload, past: Past) -> bool:
@@ -173,8 +173,5 @@ def why_gone(name: str, past: Past) -> Why | None:
     removed = newest(past, WorkloadRemoved, VolumeRemoved)
     if not removed:
         return None
-    is_volume = isinstance(past[removed][1], VolumeRemoved)
-    noun = f"volume {name}" if is_volume else name
-    return Why(
-        name, "volume" if is_volume else "workload", "", f"there is no {noun} any more", chain(name, past, removed)
-    )
+    kind = "volume" if isinstance(past[removed][1], VolumeRemoved) else "workload"
+    return Why(name, kind, "", f"there is no {kind} {name} any more", chain(name, past, removed))

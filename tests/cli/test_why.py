@@ -1,0 +1,43 @@
+"""`why` by the command line: who asked, what came of it, what to try next."""
+
+import json
+
+from tests.support.daemon import SERVE, Daemon, manifest
+
+
+def test_a_workload_that_ends_again_and_again(capsule: Daemon) -> None:
+    capsule.apply(manifest("looping", "exit 3", restart={"mode": "always", "backoffFirst": "100ms"}))
+    capsule.until(lambda: "like it before)" in capsule.good("why", "looping"), "ends that are counted")
+    told = capsule.good("why", "looping").splitlines()
+    assert told[0].startswith("looping ")
+    assert any("looping created (docker.io/library/demo:1)" in line and "local(" in line for line in told)
+    assert any("exited with code 3" in line for line in told)
+    assert told[-1].startswith("Try:  `capsulectl logs looping")
+    capsule.good("delete", "looping", "--yes")
+    gone = capsule.good("why", "looping")
+    assert gone.startswith("there is no workload looping any more\n") and "looping shall be gone" in gone
+
+
+def test_what_it_waits_for_is_explained_below_it(capsule: Daemon) -> None:
+    capsule.apply(manifest("wanted", SERVE), "--wait")
+    capsule.apply(json.dumps({**json.loads(manifest("waiting", SERVE)), "dependsOn": ["wanted"]}), "--wait")
+    capsule.good("stop", "wanted", "--wait")
+    capsule.good("restart", "waiting")
+    capsule.until(lambda: "cannot start yet" in capsule.good("why", "waiting"), "it waits")
+    told = capsule.good("why", "waiting")
+    assert "it waits for wanted, which is stopped" in told
+    assert "\n  wanted is stopped: " in told and "\n  Try:  `capsulectl start wanted` lets it run again" in told
+    data = json.loads(capsule.good("why", "waiting", "-o", "json"))
+    assert data["detail"] == "waiting" and [one["name"] for one in data["others"]] == ["wanted"]
+    assert capsule.good("why", "waiting", "-o", "name").strip() == "workload/waiting"
+    capsule.good("delete", "waiting", "wanted", "--yes")
+
+
+def test_nobody_of_that_name(capsule: Daemon) -> None:
+    for name, says in (
+        ("nobody", "there is no workload nobody"),
+        ("volume/nobody", "nothing is remembered of a volume nobody"),
+        ("shelf/nobody", "'shelf' has no history of its own"),
+    ):
+        failed = capsule.ctl("why", name)
+        assert failed.returncode == 1 and says in failed.stderr, name

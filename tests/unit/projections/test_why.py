@@ -1,0 +1,264 @@
+"""Why a workload is as it is: given these events, then this chain, this sentence and this advice."""
+
+import pytest
+from msgspec.structs import replace
+
+from journal.entry import EFFECT, Actor
+from journal.events import (
+    CallAccepted,
+    EffectDone,
+    EffectFailed,
+    EffectStarted,
+    VolumeApplied,
+    VolumeLost,
+    VolumeMade,
+    WorkloadExited,
+    WorkloadHealthChanged,
+    WorkloadRemoved,
+    WorkloadStarted,
+    WorkloadStopRequested,
+)
+from journal.specs import HealthCheck
+from projections.advice import BY_DETAIL, BY_REASON
+from projections.chain import LINKS, Past, chain
+from projections.details import Detail
+from projections.intents import Delete, Restart, Start, Stop
+from projections.why import WORDS, Why, why_gone, why_volume, why_workload
+from tests.support.story import Story, declared
+
+_OF_AN_EFFECT = (WorkloadStarted, EffectDone, EffectFailed, WorkloadRemoved, VolumeMade)
+
+
+def past_of(story: Story) -> Past:
+    """The story as the journal has it: what an effect led to names the effect's start."""
+    past: Past = {}
+    begun, what = 0, ""
+    for header, event in story.entries:
+        if isinstance(event, EffectStarted):
+            begun, what = header.seq, event.effect
+        led = isinstance(event, _OF_AN_EFFECT) or (isinstance(event, WorkloadExited) and what == "StopRun")
+        past[header.seq] = (replace(header, cause=begun, actor=EFFECT) if led else header, event)
+    return past
+
+
+def why(story: Story, name: str = "web") -> Why:
+    return why_workload(story.machine, story[name], past_of(story))
+
+
+def texts(answer: Why) -> list[str]:
+    return [link.text for link in answer.chain]
+
+
+def test_what_runs_was_applied_and_started() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    answer = why(story)
+    assert (answer.detail, answer.conclusion, answer.advice) == ("running", "web runs", "")
+    assert texts(answer) == ["web created (docker.io/library/busybox:1)", "web run 1 started, pid 100"]
+
+
+def test_ends_that_are_alike_are_told_once_and_counted() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    for code in (1, 3, 3, 3):
+        story.run_starts("web")
+        story.run_ends("web", code)
+        story.cleaned("web")
+        story.pass_time(120)
+    answer = why(story)
+    assert answer.detail == "crash-loop" and "the 4th end in a row" in answer.conclusion
+    first, one, last = answer.chain
+    assert first.text.startswith("web created")
+    assert one.text.startswith("web run 1 exited with code 1") and one.alike == 0
+    assert last.text.startswith("web run 4 exited with code 3") and last.alike == 2
+    assert answer.retry_at == story["web"].hold_until_wall > 0
+    assert "capsulectl logs web" in answer.advice
+
+
+def test_of_a_chain_that_is_long_the_beginning_and_the_end_are_told() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    for code in range(1, 31):
+        story.run_starts("web")
+        story.run_ends("web", code)
+        story.cleaned("web")
+    links = why(story).chain
+    assert len(links) == LINKS
+    assert links[0].text.startswith("web created") and links[1].text.startswith("web run 1 ")
+    assert [link.text.split()[2] for link in links[2:]] == [str(number) for number in range(21, 31)]
+
+
+def test_who_stopped_it_is_named_and_what_came_of_that() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.tell(CallAccepted("WorkloadService.Stop", ("web",), login="ada"))
+    story.call(Stop("web"))
+    story.converge()
+    past = past_of(story)
+    stop = next(seq for seq, (_, event) in past.items() if isinstance(event, WorkloadStopRequested))
+    past[stop] = (replace(past[stop][0], call=stop - 1, cause=stop - 1), past[stop][1])
+    answer = why_workload(story.machine, story["web"], past)
+    assert answer.conclusion == "web is stopped: exited with code 143 (SIGTERM)"
+    assert [(link.who, link.text) for link in answer.chain] == [
+        ("local(ada)", "web shall stop"),
+        ("effect", "web run 1 exited with code 143 (SIGTERM)"),
+    ]
+    assert answer.advice == "`capsulectl start web` lets it run again"
+
+
+def test_a_stop_of_what_had_ended_before_is_all_there_is_to_tell() -> None:
+    story = Story()
+    story.apply(declared("web", restart="never"))
+    story.run_starts("web")
+    story.run_ends("web", 0)
+    story.call(Stop("web"))
+    assert texts(why(story)) == ["web shall stop"]
+
+
+def test_a_restart_leads_to_the_run_that_follows() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.call(Restart("web"))
+    assert texts(why(story))[-1] == "web shall begin a new run"
+    story.converge()
+    assert why(story).conclusion == "web runs"
+    assert [text.split(" (")[0] for text in texts(why(story))] == [
+        "web shall begin a new run",
+        "web run 1 exited with code 143",
+        "web run 2 started, pid 100",
+    ]
+
+
+@pytest.mark.parametrize(("permanent", "detail"), [(False, "retrying"), (True, "failed")])
+def test_what_failed_is_told_with_what_to_do(permanent: bool, detail: str) -> None:
+    story = Story()
+    story.apply(declared("web"))
+    for attempt in (1, 2):
+        story.tell(
+            EffectStarted("StartRun", "web", story["web"].uid, run=1, attempt=attempt),
+            EffectFailed("StartRun", "web", story["web"].uid, "NO_SPACE", "the disk is full", run=1, attempt=attempt, retry_delay_ms=500, permanent=permanent),
+        )  # fmt: skip
+    answer = why(story)
+    assert answer.detail == detail and answer.conclusion.endswith(": the disk is full")
+    assert texts(answer)[0].startswith("web created") and "the disk is full" in texts(answer)[-1]
+    assert answer.advice == BY_REASON["NO_SPACE"]
+
+
+def test_a_kill_for_want_of_memory_has_its_own_advice() -> None:
+    story = Story()
+    story.apply(declared("web", restart="never"))
+    story.run_starts("web")
+    run = story["web"].run
+    assert run is not None
+    story.run_ends("web", 137)
+    story.machine.workloads["web"] = replace(story["web"], run=replace(story["web"].run, oom=True))
+    assert "resources.memory" in why(story).advice
+
+
+def test_what_is_ill_is_told_by_its_check() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    workload = story["web"]
+    checked = replace(workload, spec=replace(workload.spec, health=HealthCheck("exec", ("true",))))
+    story.machine.workloads["web"] = checked
+    story.tell(WorkloadHealthChanged("web", checked.uid, 1, "unhealthy", 3, "exited with code 1"))
+    answer = why(story)
+    assert answer.detail == "unhealthy" and "exited with code 1" in answer.conclusion
+    created, started, told = texts(answer)
+    assert created.startswith("web created") and started == "web run 1 started, pid 100"
+    assert "unhealthy" in told and "exited with code 1" in told
+
+
+def test_what_waits_names_whom_it_waits_for() -> None:
+    story = Story()
+    story.apply(declared("db"), declared("web", depends_on=("db",)))
+    answer = why(story)
+    assert answer.detail == "waiting" and answer.others == (("workload", "db"),)
+    assert texts(answer) == ["web created (docker.io/library/busybox:1)"]  # of the batch only what is web's
+
+
+def test_what_another_set_going_is_told_with_its_own_wish() -> None:
+    story = Story()
+    story.apply(declared("db"), declared("web", depends_on=("db",)))
+    story.run_starts("db")
+    ready = story.machine.seq - 1  # its process is there
+    story.run_starts("web")
+    past = past_of(story)
+    start = next(seq for seq, (_, event) in past.items() if seq > ready and isinstance(event, EffectStarted))
+    past[start] = (replace(past[start][0], cause=ready), past[start][1])
+    answer = why_workload(story.machine, story["web"], past)
+    assert [text.split(" (")[0] for text in texts(answer)] == [
+        "web created",
+        "db run 1 started, pid 100",
+        "web run 1 started, pid 100",
+    ]
+
+
+def test_a_daemon_that_was_restarted_in_between_breaks_no_chain() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.run_ends("web", 3)
+    story.reboot("boot-1")
+    story.pass_time(60)
+    story.run_starts("web")
+    assert [text.split(" ")[1:3] for text in texts(why(story))] == [["created", "(docker.io/library/busybox:1)"], ["run", "1"], ["run", "2"]]  # fmt: skip
+
+
+def test_what_is_gone_is_told_by_who_removed_it() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Delete("web"))
+    story.converge()
+    gone = why_gone("web", past_of(story))
+    assert gone is not None and gone.conclusion == "there is no workload web any more"
+    assert texts(gone)[-1] == "web is gone"
+    assert why_gone("nobody", {}) is None
+
+
+def test_a_volume_has_its_reasons_too() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 1 << 30, created=True))
+    assert why_volume(story.machine.volumes["data"], past_of(story)).detail == "making"
+    story.tell(EffectStarted("EnsureVolume", "data", 1), VolumeMade("data", 1, 1 << 30))
+    assert why_volume(story.machine.volumes["data"], past_of(story)).detail == "free"
+    story.tell(VolumeLost("data", 1))
+    lost = why_volume(story.machine.volumes["data"], past_of(story))
+    assert lost.detail == "lost" and "not in the storage" in lost.conclusion and lost.advice
+    assert [link.text.split(",")[0] for link in lost.chain] == [
+        "volume data created",
+        "volume data is not in the storage any more",
+    ]
+
+
+def test_a_chain_ends_although_a_cause_points_nowhere() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    header, event = story.entries[0]
+    past: Past = {1: (replace(header, cause=7), event)}
+    assert len(chain("web", past, 1)) == 1
+    assert chain("web", {}, 99) == ()
+
+
+def test_an_operator_is_named() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    header, event = story.entries[0]
+    ada = Actor("operator", "kid", "ada", "admin")
+    assert chain("web", {1: (replace(header, actor=ada), event)}, 1)[0].who == "ada"
+
+
+def test_every_phase_has_its_words_and_its_line() -> None:
+    assert set(WORDS) == set(Detail) == set(BY_DETAIL)
+
+
+def test_start_after_a_stop_is_the_newest_wish() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Stop("web"))
+    story.call(Start("web"))
+    assert why(story).detail == "pending" and texts(why(story)) == ["web shall run"]
