@@ -82,6 +82,13 @@ _add(volume, "volume:snapshots", "snapshots", "List snapshots.")
 _add(volume, "volume:restore", "restore", "Bring a volume back to a snapshot.")
 _add(volume, "volume:delete_snapshot", "snapshot-delete", "Forget a snapshot.")
 
+secret = _group("secret", "Secrets: values that workloads are given and nobody is shown.", MACHINE)
+_add(secret, "secret:create", "create", "Keep a value under a name.")
+_add(secret, "secret:list_", "list ls", "List secrets, never their values.")
+_add(secret, "secret:rotate", "rotate", "Give secrets' users another value.")
+_add(secret, "secret:reveal", "reveal", "Print a secret's value; that it was shown is remembered.")
+_add(secret, "secret:remove", "rm remove delete", "Destroy secrets. One that a workload uses is refused.")
+
 capsule = _group("capsule", "The machine itself.", MACHINE)
 _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condition.")
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's log of this boot.")

@@ -79,6 +79,11 @@ class Connection:
         return self.stub("registry", "RegistryService")
 
     @property
+    def secrets(self) -> Any:
+        """SecretService."""
+        return self.stub("secret", "SecretService")
+
+    @property
     def capsule(self) -> Any:
         """CapsuleService."""
         return self.stub("capsule", "CapsuleService")

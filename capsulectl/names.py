@@ -40,6 +40,17 @@ def volume_names(context: Any) -> Names:
     return _asked(context, ask)
 
 
+def secret_names(context: Any) -> Names:
+    """With their versions."""
+    from capsule.v1 import secret_pb2
+
+    def ask(connection: "Connection") -> Names:
+        found = connection.call(connection.secrets.List, secret_pb2.SecretListRequest(), timeout=COMPLETE_S).secrets
+        return [(one.name, f"version {one.version}") for one in found]
+
+    return _asked(context, ask)
+
+
 def image_names(context: Any) -> Names:
     """As they are shown, with their digests."""
     from capsule.v1 import image_pb2

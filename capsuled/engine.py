@@ -35,6 +35,7 @@ from projections.intents import (
     ChangeRole,
     CollectImages,
     ConfigureRegistry,
+    CreateSecret,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
@@ -42,6 +43,9 @@ from projections.intents import (
     Intent,
     RemoveImage,
     RemoveKey,
+    RemoveSecret,
+    RevealSecret,
+    RotateSecret,
     Stop,
     VolumeIntent,
 )
@@ -317,7 +321,7 @@ def _key(caller: Caller) -> tuple[str, str, str]:
     return caller.actor.id, caller.method, caller.call_id
 
 
-_TOLD = Apply | VolumeIntent | AddKey | ChangeRole
+_TOLD = Apply | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
 """Calls whose answers tell of the state that they led to: see Answers."""
 
 _FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
@@ -351,4 +355,6 @@ def _objects(intent: Intent) -> tuple[str, ...]:
 
 def _is_release(intent: Intent) -> bool:
     """Calls that free something may use the journal's reserve: with a full disk they are what helps."""
-    return isinstance(intent, Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages)
+    return isinstance(
+        intent, Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages | RemoveSecret
+    )

@@ -17,6 +17,7 @@ from capsule.v1 import (
     image_pb2_grpc,
     machine_pb2_grpc,
     registry_pb2_grpc,
+    secret_pb2_grpc,
     volume_pb2_grpc,
     workload_pb2_grpc,
 )
@@ -51,6 +52,7 @@ from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
 from capsuled.services.registries import RegistryService
+from capsuled.services.secrets import SecretService
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
@@ -190,6 +192,10 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         "RegistryService": (
             registry_pb2_grpc.add_RegistryServiceServicer_to_server,
             RegistryService(engine, house.registry, house.vault, house.seals),
+        ),
+        "SecretService": (
+            secret_pb2_grpc.add_SecretServiceServicer_to_server,
+            SecretService(engine, answers, house.vault, house.seals),
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,

@@ -34,7 +34,15 @@ from projections.refusals import Refusal, refused
 from projections.rights import permit_inside
 
 TELLS = frozenset(
-    {"WorkloadService", "MachineService", "VolumeService", "SnapshotService", "RegistryService", "OperatorService"}
+    {
+        "WorkloadService",
+        "MachineService",
+        "VolumeService",
+        "SnapshotService",
+        "RegistryService",
+        "SecretService",
+        "OperatorService",
+    }
 )
 """Services whose reads are answered from the state that the journal's entries make up."""
 

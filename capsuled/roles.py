@@ -58,6 +58,12 @@ METHODS: dict[str, Rule] = {
     "RegistryService/Login": _acts("operator"),
     "RegistryService/Logout": _acts("operator"),
     "RegistryService/List": _reads("reader"),
+    "SecretService/Create": _acts("operator"),
+    "SecretService/Rotate": _acts("operator"),
+    "SecretService/List": _reads("reader"),
+    # Whoever may enter workloads can read there what they are given. That it was shown is a fact, not a read.
+    "SecretService/Reveal": _acts("operator"),
+    "SecretService/Remove": _acts("operator"),
     "InstallService/Status": _reads("open"),  # registered in installer mode only
     "InstallService/Install": _acts("open"),
     "MachineService/ApplyAll": _acts("operator"),

@@ -1,4 +1,5 @@
-"""Sealed values go when nothing names them any more: no workload's spec, no run of an earlier one, no registry.
+"""Sealed values go when nothing names them any more: no workload's spec, no run of an earlier one, no registry, no
+secret.
 
 So go what a deleted workload knew, a value that was replaced, and what a power cut left half made. Only where the
 journal is whole and written: a state that is not all there would name too little.
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 def named(machine: Machine) -> frozenset[str]:
     """The names of all sealed values that the state needs."""
     workloads = frozenset(variable.sealed for spec in _specs(machine) for variable in spec.env)
-    return workloads.union(*((one.secret, one.ca) for one in machine.registries.values()))
+    secrets = frozenset(one.sealed for one in machine.secrets.values())
+    return workloads.union(secrets, *((one.secret, one.ca) for one in machine.registries.values()))
 
 
 def _specs(machine: Machine) -> Iterator[ContainerSpec]:

@@ -618,6 +618,46 @@ class RegistryForgotten(Event, frozen=True, omit_defaults=True, tag="registry.fo
     host: str
 
 
+# --- secrets -----------------------------------------------------------------------------------------------------
+
+
+class SecretCreated(Event, frozen=True, omit_defaults=True, tag="secret.created"):
+    """A secret has its first value, in the sealed store under `sealed`. `text`: it can be an environment variable."""
+
+    name: str
+    sealed: str
+    size_bytes: int = 0
+    text: bool = False
+
+
+class SecretRotated(Event, frozen=True, omit_defaults=True, tag="secret.rotated"):
+    """A secret has another value, its `version`-th."""
+
+    name: str
+    uid: int
+    version: int
+    sealed: str
+    size_bytes: int = 0
+    text: bool = False
+
+
+class SecretRevealed(Event, frozen=True, omit_defaults=True, tag="secret.revealed"):
+    """Somebody was told this version's value."""
+
+    EFFECT = "may"
+
+    name: str
+    uid: int
+    version: int
+
+
+class SecretRemoved(Event, frozen=True, omit_defaults=True, tag="secret.removed"):
+    """The secret is gone, and its value destroyed."""
+
+    name: str
+    uid: int
+
+
 # --- the daemon and the journal itself ---------------------------------------------------------------------------
 
 
@@ -728,6 +768,10 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ImageLost,
     RegistryConfigured,
     RegistryForgotten,
+    SecretCreated,
+    SecretRotated,
+    SecretRevealed,
+    SecretRemoved,
     DaemonStarted,
     DaemonStopped,
     EmergencyRecovered,

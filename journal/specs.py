@@ -25,6 +25,23 @@ class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     size_bytes: int = 0
 
 
+class SecretEnv(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One environment variable with the value that a secret has when the run begins."""
+
+    name: str
+    secret: str
+
+
+class SecretFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A secret's value as a file in memory; it follows the secret while the run goes on."""
+
+    secret: str
+    path: str
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
 class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A host port that leads to a workload's port. `host_address`: on this address of the machine only; empty: on all.
 
@@ -165,3 +182,5 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ulimits: tuple[Ulimit, ...] = ()
     host_binds: tuple[HostBind, ...] = ()
     health: HealthCheck | None = None
+    secret_env: tuple[SecretEnv, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()

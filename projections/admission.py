@@ -32,6 +32,7 @@ from projections.intents import (
     ChangeRole,
     CollectImages,
     ConfigureRegistry,
+    CreateSecret,
     CreateVolume,
     Declared,
     Delete,
@@ -41,9 +42,12 @@ from projections.intents import (
     Intent,
     RemoveImage,
     RemoveKey,
+    RemoveSecret,
     ResizeVolume,
     Restart,
     RestoreVolume,
+    RevealSecret,
+    RotateSecret,
     Start,
     Stop,
     TakeSnapshot,
@@ -52,6 +56,7 @@ from projections.phases import LIVE
 from projections.refusals import Refusal, about, conflict, invalid, missing, no_workload, refused, wrong_phase
 from projections.registries import admit_registry
 from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
+from projections.secret_admission import admit_secret
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
 
@@ -82,6 +87,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
         case ConfigureRegistry() | ForgetRegistry():
             said = admit_registry(machine, intent)
             return said if isinstance(said, Refusal) else Admitted(said)
+        case CreateSecret() | RotateSecret() | RevealSecret() | RemoveSecret():
+            told = admit_secret(machine, intent)
+            return told if isinstance(told, Refusal) else Admitted(told)
         case CollectImages():
             leaving = collectable(machine, intent.everything)
             return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))

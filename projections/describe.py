@@ -36,6 +36,10 @@ from journal.events import (
     OperatorsReset,
     RegistryConfigured,
     RegistryForgotten,
+    SecretCreated,
+    SecretRemoved,
+    SecretRevealed,
+    SecretRotated,
     SnapshotDeleteRequested,
     SnapshotRemoved,
     SnapshotRequested,
@@ -195,6 +199,14 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"registry {event.host} is to be reached {how or 'as any other'}"
         case RegistryForgotten():
             return f"nothing is known of the registry {event.host} any more"
+        case SecretCreated():
+            return f"secret {event.name} has a value of {bytes_text(event.size_bytes)}"
+        case SecretRotated():
+            return f"secret {event.name} has another value, version {event.version}, {bytes_text(event.size_bytes)}"
+        case SecretRevealed():
+            return f"version {event.version} of secret {event.name} was shown"
+        case SecretRemoved():
+            return f"secret {event.name} is gone"
         case ImageRemovalRequested():
             return f"{_images(event.refs, event.digests, event.partial)} shall leave the image cache"
         case ImageRemoved():

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 
 from journal.entry import Header
 from journal.events import Event
-from projections import boots, calls, effects, images, network, operators, registries, volumes, workloads
+from projections import boots, calls, effects, images, network, operators, registries, secrets, volumes, workloads
 from projections.state import Machine
 
-FOLD_VERSION = 13
+FOLD_VERSION = 14
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]
@@ -22,6 +22,7 @@ HANDLERS: dict[type[Event], Handler] = {
     **calls.HANDLERS,
     **images.HANDLERS,
     **registries.HANDLERS,
+    **secrets.HANDLERS,
     **network.HANDLERS,
     **operators.HANDLERS,
     **volumes.HANDLERS,

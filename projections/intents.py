@@ -193,5 +193,37 @@ class ForgetRegistry(msgspec.Struct, frozen=True):
     host: str
 
 
+class CreateSecret(msgspec.Struct, frozen=True):
+    """Keep a value under a name. `sealed` is the value's name in the sealed store; `text`: it can be an environment
+    variable."""
+
+    name: str
+    sealed: str
+    size_bytes: int
+    text: bool = False
+
+
+class RotateSecret(msgspec.Struct, frozen=True):
+    """Give a secret another value."""
+
+    name: str
+    sealed: str
+    size_bytes: int
+    text: bool = False
+
+
+class RevealSecret(msgspec.Struct, frozen=True):
+    """Be told a secret's value."""
+
+    name: str
+
+
+class RemoveSecret(msgspec.Struct, frozen=True):
+    """Destroy a secret."""
+
+    name: str
+
+
+SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
-Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent
+Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent | SecretIntent

@@ -47,6 +47,8 @@ FIELDS: Mapping[str, Mapping[str, Role]] = {
         "extra_hosts": "operator",
         "ulimits": "operator",
         "host_binds": "admin",
+        "secret_env": "operator",
+        "secrets": "operator",
         "health": "operator",  # asked with the run's own rights, and of the run it was declared with
     },
 }

@@ -200,6 +200,20 @@ class Registry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     plain_http: bool = False
 
 
+class Secret(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One incarnation of a secret. `sealed` is the name of its value in the sealed store; `text`: the value can be an
+    environment variable. `version` counts the values it had, `rotated_at` is when it got the present one."""
+
+    name: str
+    uid: int
+    version: int
+    sealed: str
+    created_at: int
+    rotated_at: int
+    size_bytes: int = 0
+    text: bool = False
+
+
 class CallRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An accepted call that carried an id: enough to answer it again. `lived_ns` is the machine's age at the call."""
 
@@ -265,6 +279,7 @@ class Machine(msgspec.Struct):
     cached: dict[str, CachedDigest] = {}
     leaving: dict[str, int] = {}
     registries: dict[str, Registry] = {}
+    secrets: dict[str, Secret] = {}
     calls: dict[CallKey, CallRecord] = {}
     streams: dict[int, OpenStream] = {}
     boot: Boot | None = None
@@ -295,6 +310,7 @@ class Machine(msgspec.Struct):
             cached=dict(self.cached),
             leaving=dict(self.leaving),
             registries=dict(self.registries),
+            secrets=dict(self.secrets),
             calls=dict(self.calls),
             streams=dict(self.streams),
             boot=self.boot,

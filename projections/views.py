@@ -144,6 +144,8 @@ _MORE_2: Fields = {
         "ulimits",
         "host_binds",
         "health",
+        "secret_env",
+        "secrets",
     ),
     "HealthCheck": (
         "probe",
@@ -159,6 +161,9 @@ _MORE_2: Fields = {
     "Operator": ("kid", "public_key", "name", "role", "added_by", "added_at", "seq"),
     "Image": ("pulled",),
     "Registry": ("host", "seq", "at", "username", "secret", "ca", "plain_http"),
+    "SecretEnv": ("name", "secret"),
+    "SecretFile": ("secret", "path", "mode", "uid", "gid"),
+    "Secret": ("name", "uid", "version", "sealed", "created_at", "rotated_at", "size_bytes", "text"),
     "CachedDigest": ("index_digest", "platform_digest", "size_bytes", "seq"),
 }
 _FIELDS_2: Fields = {kind: _FIELDS_1.get(kind, ()) + _MORE_2.get(kind, ()) for kind in {**_FIELDS_1, **_MORE_2}}
@@ -203,6 +208,7 @@ def _tree_2(machine: Machine, fields: Fields) -> dict[str, Any]:
         "cached": _plain(machine.cached, fields),
         "leaving": dict(machine.leaving),
         "registries": _plain(machine.registries, fields),
+        "secrets": _plain(machine.secrets, fields),
     }
 
 

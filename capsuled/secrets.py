@@ -1,0 +1,35 @@
+"""A secret's value as it is sealed: together with the name it is for, so that the hash in the journal is of nothing
+that could be a value elsewhere, and a file that was put in another's place is found out. Any bytes are a value.
+"""
+
+import base64
+
+from capsuled.sealing import SealBroken
+
+ENV_BYTES_MAX = 96 << 10
+"""Of an environment variable; what a process is given has 128 KiB in one piece at most, its name included."""
+_KIND = "secret"
+_SEPARATOR = "\0"
+
+
+def sealed_text(name: str, value: bytes) -> str:
+    """What is sealed for a secret."""
+    return _SEPARATOR.join((_KIND, name, base64.b64encode(value).decode()))
+
+
+def value_of(text: str, name: str) -> bytes:
+    """The value in a sealed text. Raises SealBroken when it is another's."""
+    kind, _, rest = text.partition(_SEPARATOR)
+    found, _, value = rest.partition(_SEPARATOR)
+    if (kind, found) != (_KIND, name):
+        raise SealBroken(f"a sealed value is not that of secret {name}: give it its value again with `secret rotate`")
+    return base64.b64decode(value)
+
+
+def is_text(value: bytes) -> bool:
+    """Whether a process can be given the value in its environment."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in value and len(value) <= ENV_BYTES_MAX

@@ -1,0 +1,78 @@
+"""Admission of calls on secrets. Pure."""
+
+import difflib
+
+from journal.events import Event, SecretCreated, SecretRemoved, SecretRevealed, SecretRotated
+from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret, SecretIntent
+from projections.refusals import Refusal, conflict, invalid, missing, refused
+from projections.rules import NAME
+from projections.secrets import env_users, users_of
+from projections.state import Machine, Secret
+
+VALUE_BYTES_MAX = 512 << 10
+
+
+def admit_secret(machine: Machine, call: SecretIntent) -> tuple[Event, ...] | Refusal:
+    """The events that the call leads to (none, if all was so already), or why it is refused."""
+    if isinstance(call, CreateSecret | RotateSecret) and not 0 < call.size_bytes <= VALUE_BYTES_MAX:
+        return invalid("BAD_VALUE", "a secret's value has 1 byte to 512 KiB", "value")
+    if isinstance(call, CreateSecret):
+        return _create(machine, call)
+    secret = machine.secrets.get(call.name)
+    if secret is None:
+        return no_secret(machine, call.name)
+    match call:
+        case RotateSecret():
+            if call.sealed == secret.sealed:
+                return ()
+            if not call.text and (users := env_users(machine, secret.name)):
+                return _no_variable(secret.name, users)
+            rotated = SecretRotated(
+                secret.name, secret.uid, secret.version + 1, call.sealed, call.size_bytes, text=call.text
+            )
+            return (rotated,)
+        case RevealSecret():
+            return (SecretRevealed(secret.name, secret.uid, secret.version),)
+        case RemoveSecret():
+            return _remove(machine, secret)
+
+
+def _remove(machine: Machine, secret: Secret) -> tuple[Event, ...] | Refusal:
+    users = users_of(machine, secret.name)
+    if not users:
+        return (SecretRemoved(secret.name, secret.uid),)
+    return conflict(
+        "SECRET_IN_USE",
+        f"secret {secret.name} is used by {', '.join(users)}: delete {'it' if len(users) == 1 else 'them'}, or apply "
+        "without the secret, first",
+        "name",
+    )
+
+
+def _no_variable(name: str, users: tuple[str, ...]) -> Refusal:
+    return conflict(
+        "NO_VARIABLE",
+        f"{', '.join(users)} {'has' if len(users) == 1 else 'have'} secret {name} as an environment variable, which "
+        "this value cannot be (at most 96 KiB of UTF-8 without NUL): give the secret as a file, then rotate it",
+        "value",
+    )
+
+
+def no_secret(machine: Machine, name: str, field: str = "name", code: str = "NOT_FOUND") -> Refusal:
+    """No secret has that name. The one that was probably meant is named."""
+    near = difflib.get_close_matches(name[:64], machine.secrets, 1)
+    hint = f"do you mean {near[0]}?" if near else f"`capsulectl secret create {name[:64]}` makes one"
+    return missing("SECRET_NOT_FOUND", f"there is no secret {name}: {hint}", field, code=code)
+
+
+def _create(machine: Machine, call: CreateSecret) -> tuple[Event, ...] | Refusal:
+    if not NAME.fullmatch(call.name):
+        return invalid("BAD_NAME", "a secret's name has 1 to 63 lower-case letters, digits and inner hyphens", "name")
+    if call.name in machine.secrets:
+        return refused(
+            "ALREADY_EXISTS",
+            "SECRET_EXISTS",
+            f"there is a secret {call.name} already: `capsulectl secret rotate {call.name}` gives it another value",
+            "name",
+        )
+    return (SecretCreated(call.name, call.sealed, call.size_bytes, text=call.text),)

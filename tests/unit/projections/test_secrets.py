@@ -1,0 +1,141 @@
+"""Secrets in the state: a reference and a version for each, and who needs it."""
+
+import pytest
+from msgspec.structs import replace
+
+from journal.events import SecretRemoved, SecretRevealed, SecretRotated
+from journal.specs import SecretEnv, SecretFile
+from projections.admission import Admitted
+from projections.intents import CreateSecret, Declared, Intent, RemoveSecret, RevealSecret, RotateSecret, Stop
+from projections.refusals import Refusal
+from projections.secrets import users_of
+from tests.support.story import Story, declared
+
+
+def create(name: str = "db", sealed: str = "first", size_bytes: int = 5, text: bool = True) -> CreateSecret:
+    return CreateSecret(name, sealed, size_bytes, text)
+
+
+def rotate(sealed: str = "second", name: str = "db", size_bytes: int = 6, text: bool = True) -> RotateSecret:
+    return RotateSecret(name, sealed, size_bytes, text)
+
+
+def using(name: str, env: str = "", file: str = "") -> Declared:
+    one = declared(name)
+    return replace(
+        one,
+        spec=replace(
+            one.spec,
+            secret_env=(SecretEnv("TOKEN", env),) if env else (),
+            secrets=(SecretFile(file, f"/run/secrets/{file}"),) if file else (),
+        ),
+    )
+
+
+def refused(story: Story, call: Intent) -> Refusal:
+    before = story.machine.seq
+    verdict = story.call(call)
+    assert isinstance(verdict, Refusal) and story.machine.seq == before, verdict
+    return verdict
+
+
+def test_a_secret_has_a_version_more_with_each_other_value_and_none_with_the_same() -> None:
+    story = Story()
+    story.call(create())
+    first = story.machine.secrets["db"]
+    assert (first.uid, first.version, first.sealed, first.size_bytes) == (1, 1, "first", 5)
+    assert story.call(rotate("first")) == Admitted(())
+    assert story.call(rotate()) == Admitted((SecretRotated("db", 1, 2, "second", 6, text=True),))
+    now = story.machine.secrets["db"]
+    assert (now.uid, now.version, now.sealed, now.size_bytes, now.created_at) == (1, 2, "second", 6, first.created_at)
+
+
+def test_it_counts_for_whoever_guards_the_whole_machine() -> None:
+    story = Story()
+    for call in (create(), rotate(), RemoveSecret("db")):
+        story.call(call)
+        assert story.machine.desired_seq == story.machine.seq
+
+
+def test_to_be_shown_changes_nothing_and_is_told() -> None:
+    story = Story()
+    story.call(create())
+    before = story.machine.secrets["db"]
+    assert story.call(RevealSecret("db")) == Admitted((SecretRevealed("db", 1, 1),))
+    assert story.machine.secrets == {"db": before}
+
+
+def test_another_of_the_same_name_is_another() -> None:
+    story = Story()
+    story.call(create())
+    assert story.call(RemoveSecret("db")) == Admitted((SecretRemoved("db", 1),))
+    assert not story.machine.secrets
+    story.call(create(sealed="anew"))
+    story.tell(SecretRotated("db", 1, 2, "late"), SecretRemoved("db", 1))
+    assert (story.machine.secrets["db"].uid, story.machine.secrets["db"].sealed) == (3, "anew")
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "reason"),
+    [
+        (create("Db"), "INVALID_ARGUMENT", "BAD_NAME"),
+        (create("a/b"), "INVALID_ARGUMENT", "BAD_NAME"),
+        (create("new", size_bytes=0), "INVALID_ARGUMENT", "BAD_VALUE"),
+        (create("new", size_bytes=(512 << 10) + 1), "INVALID_ARGUMENT", "BAD_VALUE"),
+        (rotate(size_bytes=0), "INVALID_ARGUMENT", "BAD_VALUE"),
+        (create(sealed="other"), "ALREADY_EXISTS", "SECRET_EXISTS"),
+        (rotate(name="bd"), "NOT_FOUND", "SECRET_NOT_FOUND"),
+        (RevealSecret("bd"), "NOT_FOUND", "SECRET_NOT_FOUND"),
+        (RemoveSecret("bd"), "NOT_FOUND", "SECRET_NOT_FOUND"),
+    ],
+)
+def test_what_cannot_be_is_refused(call: Intent, code: str, reason: str) -> None:
+    story = Story()
+    story.call(create())
+    verdict = refused(story, call)
+    assert (verdict.code, verdict.reason) == (code, reason)
+
+
+def test_who_was_probably_meant_is_named() -> None:
+    story = Story()
+    story.call(create("database"))
+    assert "do you mean database?" in refused(story, RevealSecret("databse")).message
+    assert "`capsulectl secret create web`" in refused(story, RevealSecret("web")).message
+
+
+def test_one_that_is_used_is_not_removed_and_its_users_are_named() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"), using("app", file="db"), using("other"))
+    assert users_of(story.machine, "db") == ("app", "web")
+    verdict = refused(story, RemoveSecret("db"))
+    assert (verdict.code, verdict.reason) == ("FAILED_PRECONDITION", "SECRET_IN_USE")
+    assert "used by app, web: delete them" in verdict.message
+    story.apply(using("app"))
+    story.call(Stop("web"))
+    assert "used by web: delete it" in refused(story, RemoveSecret("db")).message
+    story.apply(using("web"))
+    assert isinstance(story.call(RemoveSecret("db")), Admitted)
+
+
+def test_what_still_runs_as_it_was_before_uses_it_until_it_has_ended() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", file="db"))
+    story.run_starts("web")
+    story.apply(using("web"))
+    assert users_of(story.machine, "db") == ("web",)
+    story.run_ends("web", 0)
+    assert users_of(story.machine, "db") == ()
+
+
+def test_what_is_no_text_cannot_take_the_place_of_a_variable() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", file="db"))
+    assert isinstance(story.call(rotate(text=False)), Admitted)
+    story.call(rotate("third"))
+    story.apply(using("web", env="db"))
+    verdict = refused(story, rotate("fourth", text=False))
+    assert (verdict.code, verdict.reason) == ("FAILED_PRECONDITION", "NO_VARIABLE")
+    assert "web has secret db as an environment variable" in verdict.message
