@@ -48,6 +48,8 @@ WORKLOADS = (
     ("events", "workload_list:events", "What happened to a workload."),
     ("logs", "logs:logs", "Print what a workload wrote."),
     ("exec", "exec:exec_", "Run a command inside a workload."),
+    ("stats", "stats:stats", "What workloads use: processor, memory, disk, network."),
+    ("top", "top:top", "What workloads use, live."),
     ("start", "workload:start", "Let workloads run."),
     ("stop", "workload:stop", "Stop workloads, over reboots, until they are started again."),
     ("restart", "workload:restart", "End the present runs and begin others."),

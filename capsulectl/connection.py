@@ -109,6 +109,11 @@ class Connection:
         return self.stub("identity", "OperatorService")
 
     @property
+    def stats(self) -> Any:
+        """StatsService."""
+        return self.stub("stats", "StatsService")
+
+    @property
     def volumes(self) -> Any:
         """VolumeService."""
         return self.stub("volume", "VolumeService")

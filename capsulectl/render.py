@@ -50,11 +50,12 @@ def terminal_width() -> int:
         return 0
 
 
-def plain(message: Any) -> dict[str, Any]:
-    """A protobuf message as plain data, in the names manifests use; 64-bit numbers as numbers."""
+def plain(message: Any, zeros: bool = False) -> dict[str, Any]:
+    """A protobuf message as plain data, in the names manifests use; 64-bit numbers as numbers. Empty fields are left
+    out, unless with `zeros`: of what was measured, 0 is a figure."""
     from google.protobuf.json_format import MessageToDict
 
-    return _numbers(message.DESCRIPTOR, MessageToDict(message))
+    return _numbers(message.DESCRIPTOR, MessageToDict(message, always_print_fields_with_no_presence=zeros))
 
 
 def _numbers(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
+from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
 from capsuled.seals import Seals
 from capsuled.services.capsule import About
@@ -51,6 +52,7 @@ from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
+from effects.stats.machine_meter import MachineMeter
 from effects.volumes.sparse_driver import SparseVolumes
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
@@ -147,6 +149,7 @@ async def _serve(
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
                 host_ports=host_ports,
                 logs=logs,
+                sampler=Sampler(engine, MachineMeter(drivers.connection, host, drivers.network.port_of), clock),
                 vault=vault,
                 seals=(seals := Seals(engine, vault)),
                 clock=clock,

@@ -18,6 +18,7 @@ from capsule.v1 import (
     machine_pb2_grpc,
     registry_pb2_grpc,
     secret_pb2_grpc,
+    stats_pb2_grpc,
     volume_pb2_grpc,
     workload_pb2_grpc,
 )
@@ -43,6 +44,7 @@ from capsuled.replays import ReplayGuard
 from capsuled.resolve import Resolver
 from capsuled.roster import Roster
 from capsuled.rpc import caller_of
+from capsuled.sampler import Sampler
 from capsuled.sealing import Vault
 from capsuled.seals import Seals
 from capsuled.services.capsule import About, CapsuleService
@@ -53,6 +55,7 @@ from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
 from capsuled.services.registries import RegistryService
 from capsuled.services.secrets import SecretService
+from capsuled.services.stats import StatsService
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.startup import Memory, used_tokens
@@ -85,6 +88,7 @@ class House(msgspec.Struct):
     abilities: Abilities
     host_ports: HostPorts
     logs: Logs
+    sampler: Sampler
     vault: Vault
     seals: Seals
     clock: Clock
@@ -208,6 +212,10 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         "SnapshotService": (
             volume_pb2_grpc.add_SnapshotServiceServicer_to_server,
             SnapshotService(engine, answers, house.volumes),
+        ),
+        "StatsService": (
+            stats_pb2_grpc.add_StatsServiceServicer_to_server,
+            StatsService(engine, house.sampler, clock),
         ),
         "IdentityService": (
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,

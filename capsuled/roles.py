@@ -74,6 +74,8 @@ METHODS: dict[str, Rule] = {
     "SnapshotService/List": _reads("reader"),
     "SnapshotService/Restore": _acts("operator"),
     "SnapshotService/Delete": _acts("operator"),
+    "StatsService/Sample": _reads("reader"),
+    "StatsService/Watch": _reads("reader"),
     "VolumeService/Create": _acts("operator"),
     "VolumeService/Get": _reads("reader"),
     "VolumeService/List": _reads("reader"),

@@ -33,7 +33,8 @@ class Links:
         self._network = IPv4Network(subnet)
         self.gateway = IPv4Address(int(self._network.network_address) + 1)
         self._alias = f"capsule bridge of {owner}"
-        self._prefix = f"v{owner[:4]}"
+        self._owner = owner
+        self._prefix = _port_prefix(owner)
         self._ip: Any = IPRoute()
         self._open: Any = IPRoute
 
@@ -101,8 +102,7 @@ class Links:
     # --- links ---------------------------------------------------------------------------------------------------
 
     def _port(self, name: str, uid: int) -> str:
-        """A link's name has 15 characters; a uid alone is shared by all that were applied together."""
-        return f"{self._prefix}.{hashlib.sha256(f'{name}.{uid}'.encode()).hexdigest()[:9]}"
+        return port_of(self._owner, name, uid)
 
     def is_attached(self, link: Link) -> bool:
         """Whether the link is there and whole."""
@@ -158,6 +158,16 @@ class Links:
         if (_SYS / name).exists():
             with _tolerated(errno.ENODEV):
                 self._ip.link("del", index=self._index(name))
+
+
+def port_of(owner: str, name: str, uid: int) -> str:
+    """The name of the machine's end of a link. It has 15 characters; a uid alone is shared by all that were applied
+    together."""
+    return f"{_port_prefix(owner)}.{hashlib.sha256(f'{name}.{uid}'.encode()).hexdigest()[:9]}"
+
+
+def _port_prefix(owner: str) -> str:
+    return f"v{owner[:4]}"
 
 
 def _alias(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from effects.errors import DriverError, NetworkFailed
 from effects.network import namespaces, obstacles, rules
 from effects.network.kernel_news import LINKS, TABLES, kernel_news
-from effects.network.links import Links
+from effects.network.links import Links, port_of
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
 
@@ -146,6 +146,10 @@ class LinuxNetwork:
     def namespace(self, name: str, uid: int) -> str:
         """See the protocol."""
         return str(self._directory / f"{name}.{uid}")
+
+    def port_of(self, name: str, uid: int) -> str:
+        """The name of the machine's end of the incarnation's link: the kernel counts there what goes over it."""
+        return port_of(self._owner, name, uid)
 
     async def drift(self) -> AsyncIterator[Drift]:
         """See the protocol. Woken by the kernel's own news of tables and links."""

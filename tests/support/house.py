@@ -19,6 +19,7 @@ from capsuled.image_cache import ImageCache
 from capsuled.layout import hosted
 from capsuled.limits import Limits
 from capsuled.logs.keeping import Logs
+from capsuled.sampler import Sampler
 from capsuled.sealing import Vault
 from capsuled.seals import Seals
 from capsuled.services.capsule import About
@@ -29,6 +30,8 @@ from effects.containers.last_resort import LastResort
 from effects.containers.twin import TwinContainers, World
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
+from effects.network.twin import Cables
+from effects.stats.twin import TwinMeter
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.clock import Clock, SystemClock
 from journal.codec import decode
@@ -175,6 +178,7 @@ class Standing:
             abilities=Abilities(),
             host_ports=HostPorts(lambda: self.house.about.addresses, "172.20.254.1"),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),
+            sampler=Sampler(engine, TwinMeter(world, Cables(), _at_once), self.clock),
             vault=vault,
             seals=Seals(engine, vault),
             clock=self.clock,

@@ -1,0 +1,93 @@
+"""One look at everything that runs, shared by whoever wants to know at the time. Nobody asks: nothing is looked at."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+
+from capsuled.engine import Engine
+from capsuled.host import memory
+from effects.stats.protocol import Measured, Meter, Usage
+from journal.clock import Clock
+from projections.phases import RunPhase
+from projections.state import Machine, Workload
+
+_JIFFY_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+class MachineUse(msgspec.Struct, frozen=True):
+    """The whole machine, whoever uses it. `cpu_ns` is the busy time of all cores since it booted."""
+
+    at_ns: int
+    cpu_cores: int
+    cpu_ns: int
+    memory_total_bytes: int
+    memory_available_bytes: int
+    load_1: float
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One look. `mono_ns` is when it began; `usages` by the workload's name."""
+
+    at_unix_ns: int
+    mono_ns: int
+    machine: MachineUse
+    usages: dict[str, Usage]
+
+
+class Sampler:
+    """Looks through the meter. Whoever asks while a look is under way gets the next one, together with all others."""
+
+    def __init__(self, engine: Engine, meter: Meter, clock: Clock) -> None:
+        self._engine = engine
+        self._meter = meter
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._last: Reading | None = None
+
+    async def reading(self, young_ns: int = 0) -> Reading:
+        """A look that began no longer ago than `young_ns`, or after this was called. Raises DriverError."""
+        wanted_ns = self._clock.mono_ns() - young_ns
+        async with self._turn:
+            if self._last is None or self._last.mono_ns < wanted_ns:
+                self._last = await self._look()
+            return self._last
+
+    async def _look(self) -> Reading:
+        at_unix_ns, mono_ns = self._clock.wall_ns(), self._clock.mono_ns()
+        usages = await self._meter.measure(running(self._engine.machine))
+        return Reading(at_unix_ns, mono_ns, machine_use(mono_ns), {one.name: one for one in usages})
+
+    async def layer_bytes(self, workload: Workload) -> int | None:
+        """The size of what it has written beside its volumes; None where it has nothing yet. Raises DriverError."""
+        revision = workload.revision if workload.run is None else workload.run.revision
+        return await self._meter.layer_bytes(workload.name, workload.uid, revision)
+
+
+def running(machine: Machine) -> tuple[Measured, ...]:
+    """The runs that there is something to see of, by name. Pure."""
+    found = []
+    for name in sorted(machine.workloads):
+        workload = machine.workloads[name]
+        run = workload.run
+        if run is not None and run.phase in (RunPhase.RUNNING, RunPhase.STOPPING):
+            spec = workload.spec if run.spec is None else run.spec
+            found.append(Measured(name, workload.uid, run.number, spec.network == "bridge"))
+    return tuple(found)
+
+
+def machine_use(at_ns: int) -> MachineUse:
+    """Read from the kernel, now."""
+    # user, nice, system, idle, iowait, irq, softirq, steal; the guests' time is in the first two already.
+    words = Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
+    user, nice, system, _, _, irq, softirq, _ = (int(word) for word in words)
+    found = memory()
+    return MachineUse(
+        at_ns,
+        os.cpu_count() or 1,
+        (user + nice + system + irq + softirq) * _JIFFY_NS,
+        found["MemTotal"],
+        min(found["MemAvailable"], found["MemTotal"]),
+        os.getloadavg()[0],
+    )

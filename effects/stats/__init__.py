@@ -1,0 +1,1 @@
+"""What runs use of the machine: processor, memory, processes, disk, network."""
