@@ -8,17 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from capsulectl.apply_line import ApplyLine
+from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Output, Timeout
 
-Files = Annotated[
-    list[str],
-    Parameter(
-        name=["-f", "--filename"],
-        help="A manifest: file, directory, or - for standard input. Can be repeated.",
-        allow_leading_hyphen=True,
-        negative="",
-    ),
-]
+_FILES = Parameter(
+    name=["-f", "--filename"],
+    help="A manifest: file, directory, or - for standard input. Can be repeated.",
+    allow_leading_hyphen=True,
+    negative="",
+)
+Files = Annotated[list[str], _FILES]
 Pull = Annotated[bool, Parameter(name="--pull", negative="", help="Resolve image names again, off their pins.")]
 
 
@@ -45,11 +44,29 @@ def apply(
     declare(line)
 
 
-def diff(*, filename: Files, pull: Pull = False, output: Output = "table", common: Common = COMMON) -> int:
-    """Show what applying the manifests would change. Exits 0 when nothing, 1 when something, 2 on an error.
+def diff(
+    moments: Annotated[
+        tuple[str, ...], Parameter(help="Two moments (1234, `2h ago`, boot:-1, now), then perhaps one object.")
+    ] = (),
+    /,
+    *,
+    filename: Annotated[tuple[str, ...], _FILES] = (),
+    pull: Pull = False,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> int:
+    """Show what applying the manifests would change, or what changed between two moments. Exits 0 when nothing,
+    1 when something, 2 on an error.
 
     Example: capsulectl diff -f web.yaml
+    Example: capsulectl diff '2h ago' now web
     """
+    if not filename:
+        from capsulectl.comparing import between
+
+        return between(moments, output, common)
+    if moments:
+        raise Failure("compare manifests (-f) or moments of the past, not both", USAGE)
     from capsulectl.applying import differences
 
-    return differences(tuple(filename), pull, output, common.capsule)
+    return differences(filename, pull, output, common.capsule)

@@ -65,14 +65,19 @@ def differences(filenames: Sequence[str], pull: bool, output: "Format", capsule:
         )
     except Failure as failure:
         raise Failure(failure.message, USAGE) from failure
+    return print_differences(answer.changes, output)
+
+
+def print_differences(changes: Any, output: "Format") -> int:
+    """Changes, object by object; the exit code."""
     if output in ("json", "yaml"):
-        write([plain(change) for change in answer.changes], output)
+        write([plain(change) for change in changes], output)
     elif output == "name":
-        for name in dict.fromkeys(change.name for change in answer.changes):
+        for name in dict.fromkeys(change.name for change in changes):
             print(name)
     else:
-        _print_changes(answer.changes)
-    return DIFFERS if answer.changes else 0
+        _print_changes(changes)
+    return DIFFERS if changes else 0
 
 
 def _checked(filenames: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from capsule.v1 import image_pb2 as pb
 from capsulectl.archive import known_blobs, without
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.moments import At, as_of
 from capsulectl.names import image_names
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.progress import bar
@@ -33,6 +34,7 @@ def list_(
         bool, Parameter(name=["-a", "--all"], negative="", help="Also images that are kept without a name.")
     ] = False,
     output: Output = "table",
+    at: At = "",
     common: Common = COMMON,
 ) -> None:
     """List images. SIZE is what is stored as it came; UNPACKED comes on top of it, shared layers counted in full.
@@ -40,8 +42,10 @@ def list_(
     Example: capsulectl image list -o wide
     """
     connection = Connection(common.capsule)
+    past = as_of(connection, at, common.quiet) if at else None
     request = pb.ImageListRequest(all=all_, details=output != "table" and output != "name")
-    images = connection.call(connection.images.List, request).images
+    images = (past or connection.call(connection.images.List, request)).images
+    now_ns = None if past is None else past.at_unix_ns
     if output in ("json", "yaml"):
         write([plain(image) for image in images], output)
     elif output == "name":
@@ -53,23 +57,28 @@ def list_(
                 short_image(image.name) or NO_NAME,
                 image.digest[:19],
                 bytes_text(image.size_bytes),
-                age(_ns(image.created_unix)),
+                age(_ns(image.created_unix), now_ns),
             )
             for image in images
         ]
         print(table(("NAME", "DIGEST", "SIZE", "AGE"), rows))
     else:
-        print(table(("NAME", "DIGEST", "SIZE", "UNPACKED", "BUILT", "AGE", "USED BY"), [_wide(one) for one in images]))
+        print(
+            table(
+                ("NAME", "DIGEST", "SIZE", "UNPACKED", "BUILT", "AGE", "USED BY"),
+                [_wide(one, now_ns) for one in images],
+            )
+        )
 
 
-def _wide(image: Any) -> tuple[str, ...]:
+def _wide(image: Any, now_ns: int | None) -> tuple[str, ...]:
     return (
         image.name or NO_NAME,
         image.digest,
         bytes_text(image.size_bytes),
         bytes_text(image.unpacked_bytes),
         moment(_ns(image.built_unix))[:10] if image.built_unix else "",
-        age(_ns(image.created_unix)),
+        age(_ns(image.created_unix), now_ns),
         ", ".join((*image.used_by, *(f"({name})" for name in image.kept_for))),
     )
 

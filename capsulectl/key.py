@@ -10,6 +10,7 @@ from capsule.v1 import identity_pb2 as pb
 from capsulectl.adopt import ROLES
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
 from capsulectl.render import age, plain, say, table, write
@@ -20,13 +21,14 @@ _NUMBERS: dict[str, Any] = {name: number for number, name in ROLES.items() if na
 Which = Annotated[str, Parameter(help="A key's id, its beginning, or the operator's name.", allow_leading_hyphen=True)]
 
 
-def list_(*, output: Output = "table", common: Common = COMMON) -> None:
+def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """List the keys that may drive the capsule.
 
     Example: capsulectl key list
     """
     connection = Connection(common.capsule)
-    keys = connection.call(connection.identity.KeyList, pb.KeyListRequest()).keys
+    past = as_of(connection, at, common.quiet) if at else None
+    keys = (past or connection.call(connection.identity.KeyList, pb.KeyListRequest())).keys
     if output in ("json", "yaml"):
         write([_plain(key) for key in keys], output)
     elif output == "name":
@@ -40,7 +42,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
                 key.name,
                 ROLES.get(key.role, "?"),
                 names.get(key.added_by_kid, key.added_by_kid[:12]),
-                age(key.added_at_unix * 1_000_000_000),
+                age(key.added_at_unix * 1_000_000_000, None if past is None else past.at_unix_ns),
             )
             for key in keys
         ]

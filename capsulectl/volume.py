@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from capsule.v1 import volume_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.moments import At, as_of
 from capsulectl.names import volume_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
@@ -34,13 +35,15 @@ def create(name: New, wanted: Size, /, *, output: Output = "table", common: Comm
     _print(volume, output, f"volume/{name} created, {bytes_text(volume.size_bytes)}")
 
 
-def list_(*, output: Output = "table", common: Common = COMMON) -> None:
+def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """List volumes, and how full they and the storage are.
 
     Example: capsulectl volume list
     """
     connection = Connection(common.capsule)
-    answer = connection.call(connection.volumes.List, pb.VolumeListRequest())
+    past = as_of(connection, at, common.quiet) if at else None
+    now_ns = None if past is None else past.at_unix_ns
+    answer = past or connection.call(connection.volumes.List, pb.VolumeListRequest())
     if output in ("json", "yaml"):
         write([plain(volume) for volume in answer.volumes], output)
     elif output == "name":
@@ -49,12 +52,14 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
     else:
         wide = output == "wide"
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
-        print(table(headings, [_row(volume, wide) for volume in answer.volumes]))
+        print(table(headings, [_row(volume, wide, now_ns) for volume in answer.volumes]))
+        if past is not None:
+            return  # how full the storage was is not remembered
         free = answer.pool_total_bytes - answer.pool_used_bytes
         say(f"the storage has {bytes_text(free)} of {bytes_text(answer.pool_total_bytes)} left", common.quiet)
 
 
-def _row(volume: Any, wide: bool) -> tuple[str, ...]:
+def _row(volume: Any, wide: bool, now_ns: int | None) -> tuple[str, ...]:
     used = f"{volume.fs_used_bytes * 100 // volume.fs_total_bytes}%" if volume.fs_total_bytes else "-"
     row = (
         volume.name,
@@ -63,18 +68,22 @@ def _row(volume: Any, wide: bool) -> tuple[str, ...]:
         used,
         ",".join(volume.mounted_by) or "-",
         str(volume.snapshots),
-        age(volume.created_at_unix * 1_000_000_000),
+        age(volume.created_at_unix * 1_000_000_000, now_ns),
     )
     return (*row, bytes_text(volume.allocated_bytes), volume.host_path or "-") if wide else row
 
 
-def get(name: Name, /, *, output: Output = "table", common: Common = COMMON) -> None:
+def get(name: Name, /, *, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """Show one volume.
 
     Example: capsulectl volume get data
     """
     connection = Connection(common.capsule)
-    volume = connection.call(connection.volumes.Get, pb.VolumeGetRequest(name=name))
+    past = as_of(connection, at, common.quiet) if at else None
+    if past is None:
+        volume = connection.call(connection.volumes.Get, pb.VolumeGetRequest(name=name))
+    else:
+        volume = _then(past, name)
     if output not in ("table", "wide"):
         _print(volume, output, "")
         return
@@ -83,16 +92,23 @@ def get(name: Name, /, *, output: Output = "table", common: Common = COMMON) -> 
         "Volume": volume.name,
         "Phase": f"{volume.phase}{': ' + volume.message if volume.message else ''}",
         "Size": bytes_text(volume.size_bytes),
-        "Used": used or "not mounted",
-        "Allocated": bytes_text(volume.allocated_bytes),
+        "Used": used or ("" if past else "not mounted"),
+        "Allocated": "" if past else bytes_text(volume.allocated_bytes),
         "Mounted by": ", ".join(volume.mounted_by) or "nothing",
         "Path": volume.host_path,
         "Snapshots": str(volume.snapshots),
-        "Age": age(volume.created_at_unix * 1_000_000_000),
+        "Age": age(volume.created_at_unix * 1_000_000_000, None if past is None else past.at_unix_ns),
     }
     for heading, text in lines.items():
         if text:
             print(f"{heading + ':':<12}{text}")
+
+
+def _then(past: Any, name: str) -> Any:
+    found = next((volume for volume in past.volumes if volume.name == name), None)
+    if found is None:
+        raise Failure(f"there was no volume {name} then")
+    return found
 
 
 def resize(name: Name, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
@@ -152,6 +168,7 @@ def snapshots(
     /,
     *,
     output: Output = "table",
+    at: At = "",
     common: Common = COMMON,
 ) -> None:
     """List snapshots.
@@ -159,7 +176,11 @@ def snapshots(
     Example: capsulectl volume snapshots data
     """
     connection = Connection(common.capsule)
-    found = connection.call(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
+    if at:
+        past = as_of(connection, at, common.quiet)
+        found = [one for one in past.snapshots if name in ("", one.volume)]
+    else:
+        found = connection.call(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
     if output in ("json", "yaml"):
         write([plain(one) for one in found], output)
     elif output == "name":

@@ -8,6 +8,8 @@ from cyclopts import Parameter
 
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
+from capsulectl.moments import At
+from capsulectl.moments import moment as moment_of
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import age, moment, plain, printable, write
@@ -20,6 +22,7 @@ def why(
     /,
     *,
     output: Output = "table",
+    at: At = "",
     common: Common = COMMON,
 ) -> None:
     """Why a workload or a volume is as it is: who asked for what, what came of it, and what to try next.
@@ -27,7 +30,7 @@ def why(
     Example: capsulectl why web
     """
     connection = Connection(common.capsule)
-    answer = connection.call(connection.history.Why, pb.WhyRequest(name=name))
+    answer = connection.call(connection.history.Why, pb.WhyRequest(name=name, at=moment_of(at)))
     if output in ("json", "yaml"):
         write(plain(answer), output)
     elif output == "name":

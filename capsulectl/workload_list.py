@@ -10,11 +10,12 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
-from capsulectl.errors import Failure
+from capsulectl.errors import USAGE, Failure
+from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, not_negative
 from capsulectl.render import plain, say, table, widths_of, write, write_documents, write_line
 from capsulectl.selecting import Labels, Phases, Selection
-from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all
+from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all, show_answer
 
 TOLD = ("workload.", "effect.failed", "call.refused")
 """What the page of a workload shows: what was asked and what became of it, not every step between."""
@@ -29,6 +30,7 @@ def list_(
     watch: Watch = False,
     selector: Labels = (),
     phase: Phases = (),
+    at: At = "",
     common: Common = COMMON,
 ) -> None:
     """List workloads. With -w, go on with every change; -o json is then one object a line.
@@ -37,19 +39,28 @@ def list_(
     """
     selection = Selection(selector, phase)
     connection = Connection(common.capsule)
+    if at:
+        answer = as_of(connection, _no_watch(at, watch), common.quiet)
+        show_answer(answer, output, selection.has, answer.at_unix_ns)
+        return
     if watch:
         _watch(connection, (), selection, output)
         return
     show_all(connection, output, selection.has)
 
 
-def get(names: Names, /, *, output: Output = "table", watch: Watch = False, common: Common = COMMON) -> None:
+def get(
+    names: Names, /, *, output: Output = "table", watch: Watch = False, at: At = "", common: Common = COMMON
+) -> None:
     """Show workloads in full; `-o yaml` can be edited and applied again. With -w, go on with every change.
 
     Example: capsulectl workload get web -o yaml
     """
     connection = Connection(common.capsule)
-    workloads, missing = _found(connection, list(dict.fromkeys(names)))
+    chosen = list(dict.fromkeys(names))
+    past = as_of(connection, _no_watch(at, watch), common.quiet) if at else None
+    workloads, missing = _found(connection, chosen) if past is None else _found_in(past, chosen)
+    now_ns = None if past is None else past.at_unix_ns
     if watch and workloads:
         _watch(connection, tuple(workload.name for workload in workloads), Selection(), output)
     elif output == "yaml":
@@ -60,9 +71,11 @@ def get(names: Names, /, *, output: Output = "table", watch: Watch = False, comm
     elif output == "table":
         from capsulectl.workload_page import page
 
-        print("\n\n".join(page(workload, _last_events(connection, workload.name)) for workload in workloads))
+        upto = 0 if past is None else past.seq
+        pages = (page(one, _last_events(connection, one.name, upto), now_ns) for one in workloads)
+        print("\n\n".join(pages), end="\n" if workloads else "")
     else:
-        show(workloads, output)
+        show(workloads, output, now_ns)
     if missing:
         raise Failure("\ncapsulectl: ".join(missing))
 
@@ -74,6 +87,19 @@ def _found(connection: Connection, names: Sequence[str]) -> tuple[list[Any], lis
     if len(names) == 1 and missing:
         raise missing[0]
     return [one for one in answers if not isinstance(one, Failure)], [one.message for one in missing]
+
+
+def _found_in(past: Any, names: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """The workloads there were, and a sentence for each that there was not."""
+    there = {workload.name: workload for workload in past.workloads}
+    missing = [f"there was no workload {name} then" for name in names if name not in there]
+    return [there[name] for name in names if name in there], missing
+
+
+def _no_watch(at: str, watch: bool) -> str:
+    if watch:
+        raise Failure("-w goes on from now; --at looks at the past: use one of them", USAGE)
+    return at
 
 
 def events(
@@ -109,11 +135,11 @@ def events(
         say(f"nothing is remembered of {name}", common.quiet)
 
 
-def _last_events(connection: Connection, name: str) -> list[Any]:
-    """The last few; none where the memory cannot be read."""
+def _last_events(connection: Connection, name: str, upto: int = 0) -> list[Any]:
+    """The last few, up to an entry (0: to the end); none where the memory cannot be read."""
     from capsule.v1 import history_pb2
 
-    request = history_pb2.HistoryListRequest(name=name, limit=8, types=TOLD)
+    request = history_pb2.HistoryListRequest(name=name, limit=8, types=TOLD, upto=upto)
     try:
         return list(connection.stream(connection.history.List, request))
     except Failure:

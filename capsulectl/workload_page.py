@@ -11,13 +11,13 @@ _APART = frozenset({"image"})
 """Fields of a spec that the page shows elsewhere."""
 
 
-def page(workload: Any, events: Sequence[Any]) -> str:
-    """The page, as lines."""
-    parts = [_head(workload), _conditions(workload), _spec(workload), _events(workload, events)]
+def page(workload: Any, events: Sequence[Any], now_ns: int | None = None) -> str:
+    """The page, as lines; ages are counted up to `now_ns`."""
+    parts = [_head(workload, now_ns), _conditions(workload), _spec(workload), _events(workload, events, now_ns)]
     return "\n".join(line for part in parts for line in part)
 
 
-def _head(workload: Any) -> list[str]:
+def _head(workload: Any, now_ns: int | None) -> list[str]:
     status, spec = workload.status, spec_of(workload)
     seq = workload.desired_seq
     return _lines(
@@ -25,16 +25,16 @@ def _head(workload: Any) -> list[str]:
         ("Kind", "MicroVM" if workload.HasField("micro_vm") else "Container"),
         ("Phase", phase(workload)),
         ("Message", status.message),
-        ("Health", _health(status)),
+        ("Health", _health(status, now_ns)),
         ("Next try", _ahead(status.next_retry_unix_ns)),
         ("Desired", f"{desired_word(workload)}, since {seq} (`capsulectl history show {seq}`)"),
         ("Image", short_image(spec.image)),
         ("Pinned to", workload.image_digest),
         ("Run", _run(status)),
-        ("Started", _when(status.started_at_unix_ns)),
-        ("Ended", _when(status.finished_at_unix_ns)),
+        ("Started", _when(status.started_at_unix_ns, now_ns)),
+        ("Ended", _when(status.finished_at_unix_ns, now_ns)),
         ("Exit code", str(status.exit_code) if status.HasField("exit_code") else ""),
-        ("Run before", f"{status.last_end}, {age(status.last_end_unix_ns)} ago" if status.last_end else ""),
+        ("Run before", f"{status.last_end}, {age(status.last_end_unix_ns, now_ns)} ago" if status.last_end else ""),
         ("Restarts", f"{status.restart_count}" + _in_a_row(status)),
         ("Address", status.address),
         ("Ports", ports_word(workload)),
@@ -57,14 +57,14 @@ def _in_a_row(status: Any) -> str:
     return f", {status.ends_in_a_row} ends in a row" if status.ends_in_a_row > 1 else ""
 
 
-def _health(status: Any) -> str:
+def _health(status: Any, now_ns: int | None) -> str:
     if not status.health:
         return ""
-    return f"{status.health}, for {age(status.health_since_unix_ns)}"
+    return f"{status.health}, for {age(status.health_since_unix_ns, now_ns)}"
 
 
-def _when(at_ns: int) -> str:
-    return f"{age(at_ns)} ago ({moment(at_ns)[:19]})" if at_ns else ""
+def _when(at_ns: int, now_ns: int | None) -> str:
+    return f"{age(at_ns, now_ns)} ago ({moment(at_ns)[:19]})" if at_ns else ""
 
 
 def _ahead(at_ns: int) -> str:
@@ -114,12 +114,12 @@ def _scalar(value: Any) -> str:
     return printable(str(value))
 
 
-def _events(workload: Any, events: Sequence[Any]) -> Iterator[str]:
+def _events(workload: Any, events: Sequence[Any], now_ns: int | None) -> Iterator[str]:
     if not events:
         return
     yield f"Events:      the newest; `capsulectl events {workload.name}` has all"
     for entry in events:
-        yield f"  {entry.seq:>6}  {age(entry.at_unix_ns):>4}  {printable(entry.summary)}"
+        yield f"  {entry.seq:>6}  {age(entry.at_unix_ns, now_ns):>4}  {printable(entry.summary)}"
 
 
 def _is_enum(field: Any, value: Any) -> bool:

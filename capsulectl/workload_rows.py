@@ -19,20 +19,32 @@ _WIDE = (*HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS
 def show_all(connection: Connection, output: "Format", has: Callable[[Any], bool] = lambda workload: True) -> None:
     """What there is, of that what `has` selects."""
     answer = connection.call(connection.workloads.List, pb.WorkloadListRequest())
+    show_answer(answer, output, has)
+
+
+def show_answer(
+    answer: Any,
+    output: "Format",
+    has: Callable[[Any], bool] = lambda workload: True,
+    now_ns: int | None = None,
+) -> None:
+    """Of what a capsule said there is, or was, what `has` selects."""
     workloads = [workload for workload in answer.workloads if has(workload)]
     if output in ("json", "yaml"):
         write({"workloads": [plain(workload) for workload in workloads], "desiredSeq": answer.desired_seq}, output)
     else:
-        show(workloads, output)
+        show(workloads, output, now_ns)
 
 
-def show(workloads: list[Any], output: "Format") -> None:
-    """Names, or a table."""
+def show(workloads: list[Any], output: "Format", now_ns: int | None = None) -> None:
+    """Names, or a table; how long something is so is counted up to `now_ns`."""
     if output == "name":
         for workload in workloads:
             print(workload.name)
     else:
-        show_table(headings(output), [row_of(workload, output) for workload in workloads], cut=output == "table")
+        show_table(
+            headings(output), [row_of(workload, output, now_ns) for workload in workloads], cut=output == "table"
+        )
 
 
 def headings(output: "Format") -> tuple[str, ...]:
@@ -40,14 +52,17 @@ def headings(output: "Format") -> tuple[str, ...]:
     return _WIDE if output == "wide" else HEADINGS
 
 
-def row_of(workload: Any, output: "Format") -> tuple[str, ...]:
+def row_of(workload: Any, output: "Format", now_ns: int | None = None) -> tuple[str, ...]:
     """A workload's cells."""
     status = workload.status
     row = (
         workload.name,
         phase(workload),
         str(status.restart_count),
-        age(status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns),
+        age(
+            status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns,
+            now_ns,
+        ),
         short_image(spec_of(workload).image),
         ports_word(workload),
     )

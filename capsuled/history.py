@@ -78,9 +78,13 @@ class History:
         self._engine = engine
         self._aside = aside
 
-    async def entries(self, wanted: Filter, limit: int, follow: bool, audit: bool) -> AsyncIterator[pb.HistoryEntry]:
-        """Entries in order, the newest `limit` of them (0: all), then with `follow` each new one once it is durable."""
+    async def entries(
+        self, wanted: Filter, limit: int, follow: bool, audit: bool, last: int = 0
+    ) -> AsyncIterator[pb.HistoryEntry]:
+        """Entries in order, the newest `limit` of them (0: all), up to `last` (0: to the end), then with `follow` each
+        new one once it is durable."""
         upto = await self._end()
+        upto = min(last or upto, upto)
         async for message in self._past(wanted, limit, audit, upto):
             yield message
         if not follow:

@@ -39,6 +39,9 @@ METHODS: dict[str, Rule] = {
     "HistoryService/List": _reads("reader"),
     "HistoryService/Show": _reads("reader"),
     "HistoryService/Why": _reads("reader"),
+    "HistoryService/AsOf": _reads("reader"),
+    # As Diff, it tells whether sealed values are the same, but of two that were declared: nobody brings a guess.
+    "HistoryService/Compare": _reads("reader"),
     "HistoryService/Replay": _reads("reader"),
     "HistoryService/Verify": _reads("reader"),
     "HistoryService/Stats": _reads("reader"),

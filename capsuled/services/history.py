@@ -11,11 +11,13 @@ from capsuled.engine import Engine
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
 from capsuled.memory import recall
+from capsuled.moments import Moments
 from capsuled.processes import CommandFailed
 from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
 from capsuled.turns import Turns
 from capsuled.why import explained, nothing_known
+from capsuled.wire_past import changes, machine_message
 from journal import archive
 from journal.environment import Environment
 from journal.errors import JournalError
@@ -40,6 +42,7 @@ class HistoryService(HistoryServiceServicer):
         self._aside = Aside()
         self._turns = Turns(APART_AT_ONCE)
         self._history = History(reader, engine, self._aside)
+        self._moments = Moments(reader)
         self._finding = ""
 
     async def warnings(self) -> tuple[str, ...]:
@@ -54,7 +57,8 @@ class HistoryService(HistoryServiceServicer):
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
         wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns, tuple(request.types))
-        async for message in self._history.entries(wanted, request.limit, request.follow, request.audit):
+        reading = self._history.entries(wanted, request.limit, request.follow, request.audit, request.upto)
+        async for message in reading:
             yield message
 
     async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:
@@ -65,13 +69,44 @@ class HistoryService(HistoryServiceServicer):
         return answer
 
     async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:
-        """Why an object is as it is."""
-        machine = self._engine.machine.fork()
-        await self._engine.durable(machine.seq)
-        answer = await self._aside.run(lambda: explained(self._reader, machine, request.name))
-        if answer is None:
-            raise Refused(nothing_known(machine, request.name))
-        return answer
+        """Why an object is as it is, or was."""
+        now = await self._now()
+
+        def read() -> pb.WhyResponse:
+            machine = self._moments.machine(self._moments.seq_of(request.at, now, "at"))
+            answer = explained(self._reader, machine, request.name)
+            if answer is None:
+                raise Refused(nothing_known(machine, request.name))
+            return answer
+
+        return await self._aside.run(read)
+
+    async def AsOf(self, request: pb.AsOfRequest, context: Any) -> pb.AsOfResponse:
+        """The machine as it was."""
+        now = await self._now()
+        moments = self._moments
+        return await self._aside.run(lambda: machine_message(moments.machine(moments.seq_of(request.at, now, "at"))))
+
+    async def Compare(self, request: pb.CompareRequest, context: Any) -> pb.CompareResponse:
+        """What changed."""
+        now = await self._now()
+
+        def read() -> pb.CompareResponse:
+            seqs = [
+                self._moments.seq_of(moment, now, field)
+                for moment, field in ((request.before, "before"), (request.after, "after"))
+            ]
+            before, after = (self._moments.machine(seq) for seq in seqs)
+            found = changes(before, after, request.name)
+            return pb.CompareResponse(before_seq=seqs[0], after_seq=seqs[1], changes=found)
+
+        return await self._aside.run(read)
+
+    async def _now(self) -> int:
+        """The newest entry that the state knows, once it is on the disk."""
+        seq = self._engine.machine.seq
+        await self._engine.durable(seq)
+        return seq
 
     async def Replay(self, request: pb.ReplayRequest, context: Any) -> pb.ReplayResponse:
         """Fold the journal again, and compare with the daemon's own state where it has one at that entry."""
@@ -183,6 +218,14 @@ class UnreadableHistory(HistoryServiceServicer):
         raise self._why
 
     async def Why(self, request: pb.WhyRequest, context: Any) -> pb.WhyResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def AsOf(self, request: pb.AsOfRequest, context: Any) -> pb.AsOfResponse:
+        """Raises the reason."""
+        raise self._why
+
+    async def Compare(self, request: pb.CompareRequest, context: Any) -> pb.CompareResponse:
         """Raises the reason."""
         raise self._why
 

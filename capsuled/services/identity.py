@@ -11,6 +11,7 @@ from capsuled.roster import Roster
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.session import ANONYMOUS
 from capsuled.tokens import kid_of
+from capsuled.wire_identity import ROLES, ROLES_OUT, key_message
 from journal.clock import Clock
 from journal.errors import JournalError
 from journal.events import CallDenied
@@ -18,16 +19,8 @@ from journal.specs import Role
 from projections.enrolment import admit_key
 from projections.intents import AddKey, Adopt, ChangeRole, Intent, RemoveKey
 from projections.refusals import Refusal
-from projections.state import Operator
 
 KEY_BYTES = 32
-
-_ROLES: dict[int, Role] = {
-    pb.OPERATOR_ROLE_ADMIN: "admin",
-    pb.OPERATOR_ROLE_OPERATOR: "operator",
-    pb.OPERATOR_ROLE_READER: "reader",
-}
-_ROLES_OUT: dict[str, Any] = {role: number for number, role in _ROLES.items()}
 
 
 class Me:
@@ -81,7 +74,7 @@ class IdentityService(IdentityServiceServicer):
             capsule_id=self._me.capsule_id,
             kid=kid,
             tls_fingerprint_sha256=self._me.fingerprint,
-            role=_ROLES_OUT[operator.role],
+            role=ROLES_OUT[operator.role],
         )
 
     async def WhoAmI(self, request: pb.WhoAmIRequest, context: Any) -> pb.WhoAmIResponse:
@@ -92,7 +85,7 @@ class IdentityService(IdentityServiceServicer):
             capsule_id=self._me.capsule_id,
             kid="" if local else actor.id,
             name="local" if local else actor.name,
-            role=_ROLES_OUT[actor.role],
+            role=ROLES_OUT[actor.role],
         )
 
     async def KeyList(self, request: pb.KeyListRequest, context: Any) -> pb.KeyListResponse:
@@ -104,7 +97,7 @@ class IdentityService(IdentityServiceServicer):
     async def KeyAdd(self, request: pb.KeyAddRequest, context: Any) -> pb.KeyAddResponse:
         """Clients that know no roles mean an admin."""
         caller = caller_of(context, "IdentityService.KeyAdd", request)
-        role: Role | None = "admin" if not request.role else _ROLES.get(request.role)
+        role: Role | None = "admin" if not request.role else ROLES.get(request.role)
         if role is None:
             refuse("INVALID_ARGUMENT", "BAD_ROLE", "the role is not one this release knows", "role")
         kid = kid_of(request.pubkey)
@@ -134,7 +127,7 @@ class OperatorService(OperatorServiceServicer):
 
     async def SetRole(self, request: pb.SetRoleRequest, context: Any) -> pb.SetRoleResponse:
         """From the next call on."""
-        role = _ROLES.get(request.role)
+        role = ROLES.get(request.role)
         if role is None:
             refuse("INVALID_ARGUMENT", "BAD_ROLE", "say which role: admin, operator or reader", "role")
         answer = await self._answers.call(
@@ -142,14 +135,3 @@ class OperatorService(OperatorServiceServicer):
         )
         await self._roster.copied()
         return pb.SetRoleResponse(key=key_message(answer.machine.operators[request.kid]))
-
-
-def key_message(operator: Operator) -> pb.AuthorizedKey:
-    """A key as clients see it."""
-    return pb.AuthorizedKey(
-        kid=operator.kid,
-        name=operator.name,
-        added_by_kid=operator.added_by,
-        added_at_unix=operator.added_at // 1_000_000_000,
-        role=_ROLES_OUT[operator.role],
-    )

@@ -1,3 +1,8 @@
+from capsule.v1 import identity_pb2 as _identity_pb2
+from capsule.v1 import image_pb2 as _image_pb2
+from capsule.v1 import machine_pb2 as _machine_pb2
+from capsule.v1 import volume_pb2 as _volume_pb2
+from capsule.v1 import workload_pb2 as _workload_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -51,7 +56,7 @@ class HistoryEntry(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., boot: _Optional[str] = ..., mono_ns: _Optional[int] = ..., release: _Optional[str] = ..., slot: _Optional[str] = ..., actor: _Optional[str] = ..., actor_name: _Optional[str] = ..., actor_role: _Optional[str] = ..., cause: _Optional[int] = ..., call: _Optional[int] = ..., type: _Optional[str] = ..., version: _Optional[int] = ..., effect_on_state: _Optional[str] = ..., summary: _Optional[str] = ..., body_json: _Optional[str] = ..., stream: _Optional[str] = ..., hash: _Optional[str] = ..., objects: _Optional[_Iterable[str]] = ..., excised: _Optional[bool] = ...) -> None: ...
 
 class HistoryListRequest(_message.Message):
-    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit", "types")
+    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit", "upto", "types")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +64,7 @@ class HistoryListRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
+    UPTO_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
@@ -67,8 +73,9 @@ class HistoryListRequest(_message.Message):
     limit: int
     follow: bool
     audit: bool
+    upto: int
     types: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ..., types: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ..., upto: _Optional[int] = ..., types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HistoryShowRequest(_message.Message):
     __slots__ = ("seq",)
@@ -92,11 +99,69 @@ class HistoryNode(_message.Message):
     entry: HistoryEntry
     def __init__(self, depth: _Optional[int] = ..., entry: _Optional[_Union[HistoryEntry, _Mapping]] = ...) -> None: ...
 
-class WhyRequest(_message.Message):
-    __slots__ = ("name",)
+class Moment(_message.Message):
+    __slots__ = ("seq", "at_unix_ns", "boot")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    at_unix_ns: int
+    boot: int
+    def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., boot: _Optional[int] = ...) -> None: ...
+
+class AsOfRequest(_message.Message):
+    __slots__ = ("at",)
+    AT_FIELD_NUMBER: _ClassVar[int]
+    at: Moment
+    def __init__(self, at: _Optional[_Union[Moment, _Mapping]] = ...) -> None: ...
+
+class AsOfResponse(_message.Message):
+    __slots__ = ("seq", "at_unix_ns", "workloads", "volumes", "snapshots", "keys", "images", "desired_seq")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    at_unix_ns: int
+    workloads: _containers.RepeatedCompositeFieldContainer[_workload_pb2.Workload]
+    volumes: _containers.RepeatedCompositeFieldContainer[_volume_pb2.Volume]
+    snapshots: _containers.RepeatedCompositeFieldContainer[_volume_pb2.Snapshot]
+    keys: _containers.RepeatedCompositeFieldContainer[_identity_pb2.AuthorizedKey]
+    images: _containers.RepeatedCompositeFieldContainer[_image_pb2.Image]
+    desired_seq: int
+    def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., volumes: _Optional[_Iterable[_Union[_volume_pb2.Volume, _Mapping]]] = ..., snapshots: _Optional[_Iterable[_Union[_volume_pb2.Snapshot, _Mapping]]] = ..., keys: _Optional[_Iterable[_Union[_identity_pb2.AuthorizedKey, _Mapping]]] = ..., images: _Optional[_Iterable[_Union[_image_pb2.Image, _Mapping]]] = ..., desired_seq: _Optional[int] = ...) -> None: ...
+
+class CompareRequest(_message.Message):
+    __slots__ = ("before", "after", "name")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    before: Moment
+    after: Moment
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    def __init__(self, before: _Optional[_Union[Moment, _Mapping]] = ..., after: _Optional[_Union[Moment, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class CompareResponse(_message.Message):
+    __slots__ = ("before_seq", "after_seq", "changes")
+    BEFORE_SEQ_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    before_seq: int
+    after_seq: int
+    changes: _containers.RepeatedCompositeFieldContainer[_machine_pb2.FieldChange]
+    def __init__(self, before_seq: _Optional[int] = ..., after_seq: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[_machine_pb2.FieldChange, _Mapping]]] = ...) -> None: ...
+
+class WhyRequest(_message.Message):
+    __slots__ = ("at", "name")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    at: Moment
+    name: str
+    def __init__(self, at: _Optional[_Union[Moment, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class WhyResponse(_message.Message):
     __slots__ = ("name", "kind", "detail", "conclusion", "chain", "advice", "retry_unix_ns", "others")

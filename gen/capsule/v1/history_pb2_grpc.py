@@ -49,6 +49,16 @@ class HistoryServiceStub:
                 request_serializer=capsule_dot_v1_dot_history__pb2.WhyRequest.SerializeToString,
                 response_deserializer=capsule_dot_v1_dot_history__pb2.WhyResponse.FromString,
                 _registered_method=True)
+        self.AsOf = channel.unary_unary(
+                '/capsule.v1.HistoryService/AsOf',
+                request_serializer=capsule_dot_v1_dot_history__pb2.AsOfRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_history__pb2.AsOfResponse.FromString,
+                _registered_method=True)
+        self.Compare = channel.unary_unary(
+                '/capsule.v1.HistoryService/Compare',
+                request_serializer=capsule_dot_v1_dot_history__pb2.CompareRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_history__pb2.CompareResponse.FromString,
+                _registered_method=True)
         self.Replay = channel.unary_unary(
                 '/capsule.v1.HistoryService/Replay',
                 request_serializer=capsule_dot_v1_dot_history__pb2.ReplayRequest.SerializeToString,
@@ -89,6 +99,20 @@ class HistoryServiceServicer:
 
     def Why(self, request, context):
         """Why a workload or a volume is as it is: the shortest chain of entries that explains it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AsOf(self, request, context):
+        """The machine as it was at a moment: the fold of the entries up to it, and nothing that has to be asked of the world.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compare(self, request, context):
+        """What is different between two moments, in the state itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +161,16 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.Why,
                     request_deserializer=capsule_dot_v1_dot_history__pb2.WhyRequest.FromString,
                     response_serializer=capsule_dot_v1_dot_history__pb2.WhyResponse.SerializeToString,
+            ),
+            'AsOf': grpc.unary_unary_rpc_method_handler(
+                    servicer.AsOf,
+                    request_deserializer=capsule_dot_v1_dot_history__pb2.AsOfRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_history__pb2.AsOfResponse.SerializeToString,
+            ),
+            'Compare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=capsule_dot_v1_dot_history__pb2.CompareRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_history__pb2.CompareResponse.SerializeToString,
             ),
             'Replay': grpc.unary_unary_rpc_method_handler(
                     servicer.Replay,
@@ -240,6 +274,60 @@ class HistoryService:
             '/capsule.v1.HistoryService/Why',
             capsule_dot_v1_dot_history__pb2.WhyRequest.SerializeToString,
             capsule_dot_v1_dot_history__pb2.WhyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AsOf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.HistoryService/AsOf',
+            capsule_dot_v1_dot_history__pb2.AsOfRequest.SerializeToString,
+            capsule_dot_v1_dot_history__pb2.AsOfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.HistoryService/Compare',
+            capsule_dot_v1_dot_history__pb2.CompareRequest.SerializeToString,
+            capsule_dot_v1_dot_history__pb2.CompareResponse.FromString,
             options,
             channel_credentials,
             insecure,

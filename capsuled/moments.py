@@ -1,0 +1,80 @@
+"""The machine as it was: a moment is an entry's number, a time, or the end of an earlier boot; the state is the fold up
+to there. Read beside the event loop.
+"""
+
+from capsule.v1 import history_pb2 as pb
+from capsuled.memory import recall
+from capsuled.rpc import refuse
+from journal.codec import BadBody, BrokenChain
+from journal.entry import MalformedEntry
+from journal.errors import JournalDamaged
+from journal.reader import Reader
+from projections.state import Machine
+
+
+class Moments:
+    """Answers for moments up to an entry `now`, which is on the disk. Raises Refused for one that never was."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def seq_of(self, moment: pb.Moment, now: int, field: str) -> int:
+        """The newest entry of that moment; 0 before the first one."""
+        if moment.seq:
+            return self._numbered(moment.seq, now, field)
+        if moment.at_unix_ns:
+            return self._remembered(self._last_up_to(moment.at_unix_ns, now), field)
+        if moment.boot > 0:
+            refuse("INVALID_ARGUMENT", "BAD_MOMENT", "boots are counted back from the present one: boot:-1", field)
+        return self._end_of_boot(-moment.boot, now, field) if moment.boot else now
+
+    def _numbered(self, seq: int, now: int, field: str) -> int:
+        if seq > now:
+            refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"there is no entry {seq} yet: the newest is {now}", field)
+        return self._remembered(seq, field)
+
+    def _remembered(self, seq: int, field: str) -> int:
+        """History may begin after the first entry: what was cut off is not told."""
+        first = self._reader.first_seq()
+        if first > 1 and seq < first:
+            refuse("OUT_OF_RANGE", "HISTORY_BEGINS_LATER", f"history begins at entry {first}", field)
+        return seq
+
+    def _last_up_to(self, at_ns: int, now: int) -> int:
+        """By halves: the clock never begins before the newest entry, so times hardly ever go back."""
+        low, high = max(self._reader.first_seq(), 1) - 1, now
+        while low < high:
+            middle = (low + high + 1) // 2
+            stored = self._reader.get(middle)
+            if stored is not None and stored.header.at <= at_ns:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _end_of_boot(self, back: int, now: int, field: str) -> int:
+        """The entry before the first one of the boot after it."""
+        begins: dict[str, int] = {}
+        for stored in self._reader.newest_of_type("daemon.started", now):
+            begins[stored.header.boot] = stored.header.seq
+            if len(begins) > back:
+                break
+        if len(begins) <= back:
+            many = f"{len(begins) - 1} are" if len(begins) != 2 else "1 is"
+            refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"of the boots before this one {many} remembered", field)
+        return self._remembered(list(begins.values())[back - 1] - 1, field)
+
+    def machine(self, seq: int) -> Machine:
+        """The fold of the entries up to `seq`. Raises JournalDamaged, and Refused for what this release cannot read."""
+        if not seq:
+            return Machine()
+        try:
+            recalled = recall(self._reader, seq)
+        except (BrokenChain, BadBody, MalformedEntry) as error:
+            raise JournalDamaged(
+                f"that moment cannot be told: {error}. Prove the journal with `capsulectl journal verify`"
+            ) from error
+        if recalled.frozen_by:
+            told = recalled.machine.seq
+            refuse("FAILED_PRECONDITION", "NEWER_RELEASE", f"the past ends at {told}: {recalled.frozen_by}")
+        return recalled.machine

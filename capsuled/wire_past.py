@@ -1,0 +1,97 @@
+"""A whole state as clients see it, and what is different between two of them. Pure: nothing is asked of the world."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from capsule.v1 import history_pb2 as pb
+from capsule.v1 import image_pb2, machine_pb2
+from capsuled.wire import field_changes, workload_message
+from capsuled.wire_identity import key_message
+from capsuled.wire_volume import phase_of, snapshot_message, volume_changes, volume_message
+from projections.dependencies import waits
+from projections.state import Machine, Operator, Volume, Workload
+from projections.status import status_of
+
+Change = tuple[str, str, str, str]
+"""(op, path, old, new), values as JSON."""
+T = TypeVar("T")
+
+
+def machine_message(machine: Machine) -> pb.AsOfResponse:
+    """Everything that is declared and what had become of it."""
+    return pb.AsOfResponse(
+        seq=machine.seq,
+        at_unix_ns=machine.at,
+        workloads=[workload_message(machine, one) for _, one in sorted(machine.workloads.items())],
+        volumes=[volume_message(machine, one, "", None, None) for _, one in sorted(machine.volumes.items())],
+        snapshots=[
+            snapshot_message(volume, one, None)
+            for _, volume in sorted(machine.volumes.items())
+            for one in volume.snapshots
+        ],
+        keys=[key_message(one) for one in sorted(machine.operators.values(), key=lambda one: one.seq)],
+        images=[
+            image_pb2.Image(
+                name=name,
+                digest=one.pin.platform_digest,
+                size_bytes=one.size_bytes,
+                created_unix=one.pushed_at // 1_000_000_000,
+            )
+            for name, one in sorted(machine.images.items())
+        ],
+        desired_seq=machine.desired_seq,
+    )
+
+
+def changes(before: Machine, after: Machine, name: str = "") -> list[machine_pb2.FieldChange]:
+    """What is different, object by object in a stable order. `name`: only of this one."""
+    return [
+        machine_pb2.FieldChange(name=which, op=op, path=path, old=old, new=new)
+        for which, some in _objects(before, after)
+        for op, path, old, new in some
+        if not name or name in (which, which.partition("/")[2])
+    ]
+
+
+def _objects(before: Machine, after: Machine) -> Iterator[tuple[str, list[Change]]]:
+    for name, was, now in _pairs(before.workloads, after.workloads):
+        yield name, [*field_changes(was, now), *_changed("status.phase", _detail(before, was), _detail(after, now))]
+    for name, was_volume, is_volume in _pairs(before.volumes, after.volumes):
+        yield f"volume/{name}", [*volume_changes(was_volume, is_volume), *_volume(was_volume, is_volume)]
+    for name, was_image, is_image in _pairs(before.images, after.images):
+        digests = [None if one is None else one.pin.platform_digest for one in (was_image, is_image)]
+        yield f"image/{name}", _changed("digest", *digests)
+    for _, was_key, is_key in _pairs(before.operators, after.operators):
+        known = is_key or was_key
+        yield f"key/{known.name or known.kid}" if known else "key/", _changed("role", _role(was_key), _role(is_key))
+
+
+def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
+    """Records are frozen: one that is the same object, or equal, has not changed."""
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was is not now:
+            yield name, was, now
+
+
+def _detail(machine: Machine, workload: Workload | None) -> str | None:
+    return None if workload is None else str(status_of(workload, waits(machine, workload)).detail)
+
+
+def _volume(was: Volume | None, now: Volume | None) -> list[Change]:
+    phases = [None if one is None else phase_of(one) for one in (was, now)]
+    labels = [None if one is None else [shot.label for shot in one.snapshots] or None for one in (was, now)]
+    return [*_changed("snapshots", *labels), *_changed("status.phase", *phases)]
+
+
+def _role(operator: Operator | None) -> str | None:
+    return None if operator is None else operator.role
+
+
+def _changed(path: str, was: object, now: object) -> list[Change]:
+    if was == now:
+        return []
+    op = "add" if was is None else "remove" if now is None else "change"
+    old, new = ("" if one is None else json.dumps(one, ensure_ascii=False) for one in (was, now))
+    return [(op, path, old, new)]
