@@ -66,4 +66,5 @@ def snapshot_message(volume: Volume, snapshot: Snapshot, seen: SeenVolume | None
 def volume_changes(before: Volume | None, after: Volume | None) -> list[tuple[str, str, str, str]]:
     """(op, path, old, new) of the one thing that is declared of a volume."""
     old, new = ("" if one is None else str(one.size_bytes) for one in (before, after))
-    return [] if old == new else [("change" if old else "add", "size", old, new)]
+    op = "add" if not old else "remove" if not new else "change"
+    return [] if old == new else [(op, "size", old, new)]

@@ -1,0 +1,83 @@
+"""The machine as it was, by the command line: --at on every read, and what changed between two moments."""
+
+import json
+
+import pytest
+
+from tests.support.daemon import SERVE, Daemon, manifest
+
+
+@pytest.fixture(scope="module")
+def moments(capsule: Daemon) -> dict[str, int]:
+    """An entry before `past` was there, one while it ran, and one after it was gone."""
+    seqs = {"before": newest(capsule)}
+    capsule.apply(manifest("past", SERVE), "--wait")
+    capsule.good("volume", "create", "then", "16MiB")
+    seqs["ran"] = newest(capsule)
+    capsule.apply(manifest("past", f"{SERVE} # changed"), "--wait")
+    capsule.good("delete", "past", "--yes")
+    capsule.good("volume", "delete", "then", "--yes")
+    seqs["gone"] = newest(capsule)
+    return seqs
+
+
+def newest(capsule: Daemon) -> int:
+    return int(json.loads(capsule.good("journal", "stats", "-o", "json"))["lastSeq"])
+
+
+def test_what_there_was_is_listed_and_shown(capsule: Daemon, moments: dict[str, int]) -> None:
+    ran = str(moments["ran"])
+    for when, there in (("before", False), ("ran", True), ("gone", False)):
+        names = capsule.good("list", "--at", str(moments[when]), "-o", "name").split()
+        assert ("past" in names) is there, when
+    page = capsule.good("get", "past", "--at", ran)
+    assert "Phase:       Running" in page and "past run 1 started" in page and "shall be gone" not in page
+    assert "then" in capsule.good("volume", "list", "--at", ran)
+    assert "Size:       16 MiB" in capsule.good("volume", "get", "then", "--at", ran)
+    assert "demo:1" in capsule.good("image", "list", "--at", ran)
+    assert capsule.good("why", "past", "--at", ran).startswith("past runs\n")
+    assert capsule.good("volume", "snapshots", "--at", ran, "-o", "json").strip() == "[]"
+    assert capsule.good("key", "list", "--at", ran, "-o", "json").strip() == "[]"
+
+
+def test_the_moment_that_is_meant_is_said_beside_it(capsule: Daemon, moments: dict[str, int]) -> None:
+    shown = capsule.ctl("list", "--at", str(moments["ran"]))
+    assert shown.stderr.startswith(f"as of entry {moments['ran']}, 20")
+    assert capsule.ctl("list", "--at", "500 d ago").stderr.strip() == "as of before the first entry"
+    assert capsule.ctl("list", "--at", "now").stdout == capsule.good("list")
+
+
+def test_what_was_shown_can_be_applied_again(capsule: Daemon, moments: dict[str, int]) -> None:
+    shown = capsule.good("get", "past", "--at", str(moments["ran"]), "-o", "yaml")
+    assert "workload/past created (dry run)" in capsule.good("apply", "-f", "-", "--dry-run", stdin=shown)
+
+
+def test_what_changed_between_two_moments(capsule: Daemon, moments: dict[str, int]) -> None:
+    changed = capsule.ctl("diff", str(moments["before"]), str(moments["ran"]), "past")
+    assert changed.returncode == 1
+    assert changed.stdout.startswith("workload/past\n") and '  + status.phase: "running"\n' in changed.stdout
+    assert changed.stderr == f"from entry {moments['before']} to {moments['ran']}\n"
+    back = capsule.ctl("diff", str(moments["ran"]), str(moments["before"]), "volume/then", "-o", "json")
+    assert {one["op"] for one in json.loads(back.stdout)} == {"remove"}
+    assert capsule.ctl("diff", "now", "now").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        (("list", "--at", "soon"), 2, "--at 'soon' is no moment"),
+        (("list", "--at", "999999999"), 1, "there is no entry 999999999 yet"),
+        (("list", "--at", "boot:-99"), 1, "of the boots before this one"),
+        (("list", "--at", "7", "-w"), 2, "use one of them"),
+        (("get", "nobody", "--at", "1"), 1, "there was no workload nobody then"),
+        (("volume", "get", "nobody", "--at", "1"), 1, "there was no volume nobody then"),
+        (("diff",), 2, "give manifests (-f FILE), or two moments"),
+        (("diff", "1"), 2, "or two moments"),
+        (("diff", "1", "soon"), 2, "the second moment 'soon' is no moment"),
+        (("diff", "1", "999999999"), 2, "there is no entry 999999999 yet"),
+        (("diff", "1", "2", "-f", "x.yaml"), 2, "not both"),
+    ],
+)
+def test_what_is_no_moment(capsule: Daemon, line: tuple[str, ...], code: int, says: str) -> None:
+    failed = capsule.ctl(*line)
+    assert failed.returncode == code and says in failed.stderr, failed.stderr

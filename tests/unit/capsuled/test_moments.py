@@ -1,0 +1,117 @@
+"""Moments of the past: which entry each means, and the state right after it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capsule.v1 import history_pb2 as pb
+from capsuled.memory import encode_state
+from capsuled.moments import Moments
+from capsuled.rpc import Refused
+from journal.codec import decode
+from journal.environment import Environment
+from journal.events import DaemonStarted, VolumeApplied
+from journal.follower import Follower
+from journal.reader import Reader
+from projections.fold import FOLD_VERSION, fold
+from projections.state import Machine
+from projections.views import state_hash
+from tests.support.entries import Ledger, keep, value_of
+
+SECOND = 1_000_000_000
+HOUR = 3_600 * SECOND
+
+
+def story() -> Ledger:
+    """Three boots of two volumes each, an hour apart; in each the daemon starts twice."""
+    ledger = Ledger()
+    for number, boot in enumerate(("first", "second", "third")):
+        ledger.boot = boot
+        for part in range(2):
+            at = (1 + number) * HOUR + part * SECOND
+            ledger.add(DaemonStarted(mode="hosted", previous="clean"), at=at)
+            ledger.add(VolumeApplied(f"v{number}{part}", 1 << 30, created=True), at=at + 1)
+    return ledger
+
+
+@pytest.fixture
+def moments(tmp_path: Path) -> Iterator[Moments]:
+    directory = tmp_path / "journal"
+    keep(directory, story().entries)
+    environment = Environment(directory, readonly=True)
+    yield Moments(Reader(environment))
+    environment.close()
+
+
+NOW = 12
+
+
+@pytest.mark.parametrize(
+    ("moment", "seq"),
+    [
+        (pb.Moment(), 12),
+        (pb.Moment(seq=5), 5),
+        (pb.Moment(at_unix_ns=HOUR - 1), 0),
+        (pb.Moment(at_unix_ns=HOUR), 1),
+        (pb.Moment(at_unix_ns=2 * HOUR - 1), 4),
+        (pb.Moment(at_unix_ns=2 * HOUR + 1), 6),
+        (pb.Moment(at_unix_ns=9 * HOUR), 12),
+        (pb.Moment(boot=-1), 8),
+        (pb.Moment(boot=-2), 4),
+    ],
+)
+def test_which_entry_a_moment_means(moments: Moments, moment: pb.Moment, seq: int) -> None:
+    assert moments.seq_of(moment, NOW, "at") == seq
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason", "says"),
+    [
+        (pb.Moment(seq=13), "NO_SUCH_ENTRY", "the newest is 12"),
+        (pb.Moment(boot=-3), "NO_SUCH_BOOT", "of the boots before this one 2 are remembered"),
+        (pb.Moment(boot=1), "BAD_MOMENT", "counted back"),
+    ],
+)
+def test_moments_that_never_were(moments: Moments, moment: pb.Moment, reason: str, says: str) -> None:
+    with pytest.raises(Refused) as caught:
+        moments.seq_of(moment, NOW, "at")
+    assert caught.value.reason == reason and says in str(caught.value)
+    assert caught.value.refusal.fields == ("at",)
+
+
+def test_history_that_was_cut_begins_later(tmp_path: Path) -> None:
+    entries = story().entries
+    environment = Environment(tmp_path / "journal")
+    with environment.lmdb.begin(write=True) as txn:
+        for stored in entries[6:]:
+            txn.put(stored.header.seq.to_bytes(8, "big"), value_of(stored), db=environment.db["facts"])
+    cut = Moments(Reader(environment))
+    assert cut.seq_of(pb.Moment(seq=7), NOW, "at") == 7
+    for moment in (pb.Moment(seq=6), pb.Moment(at_unix_ns=1), pb.Moment(at_unix_ns=2 * HOUR)):
+        with pytest.raises(Refused, match="history begins at entry 7"):
+            cut.seq_of(moment, NOW, "at")
+    environment.close()
+
+
+def test_the_state_of_every_moment_is_the_fold_of_what_came_before_also_from_snapshots(tmp_path: Path) -> None:
+    entries = story().entries
+    keep(tmp_path / "journal", entries)
+    environment = Environment(tmp_path / "journal")
+    folded = Machine()
+    hashes = [state_hash(folded)]
+    for stored in entries:
+        fold(folded, stored.header, decode(stored))
+        hashes.append(state_hash(folded))
+    reader = Reader(environment)
+    moments = Moments(reader)
+    assert [state_hash(moments.machine(seq)) for seq in range(NOW + 1)] == hashes
+    follower = Follower(environment, reader)
+    for seq in (4, 8):
+        follower.save_snapshot(FOLD_VERSION, seq, encode_state(moments.machine(seq)))
+    assert [state_hash(moments.machine(seq)) for seq in range(NOW + 1)] == hashes
+    environment.close()
+
+
+def test_before_the_first_entry_there_was_nothing(moments: Moments) -> None:
+    assert moments.machine(0) == Machine()

@@ -1,0 +1,99 @@
+"""What is different between two states, and a state as clients see it."""
+
+import json
+
+from capsuled.wire_past import changes, machine_message
+from journal.events import (
+    ImagePushed,
+    OperatorEnrolled,
+    OperatorRemoved,
+    OperatorRoleChanged,
+    PushedImage,
+    SnapshotRequested,
+    VolumeApplied,
+    VolumeMade,
+)
+from projections.intents import Delete
+from projections.state import Machine
+from tests.support.story import OTHER_PIN, PIN, Story, declared
+
+
+def told(before: Machine, after: Machine, name: str = "") -> list[tuple[str, str, str, str, str]]:
+    return [(one.name, one.op, one.path, one.old, one.new) for one in changes(before, after, name)]
+
+
+def test_nothing_is_different_from_itself() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    assert told(story.machine, story.machine.fork()) == []
+
+
+def test_a_workload_comes_changes_and_goes() -> None:
+    story = Story()
+    blank = story.machine.fork()
+    story.apply(declared("web", "one"), declared("db"))
+    first = story.machine.fork()
+    story.run_starts("web")
+    story.apply(declared("web", "two"))
+    changed = story.machine.fork()
+    came = told(blank, first, "web")
+    assert {op for _, op, *_ in came} == {"add"} and ("web", "add", "status.phase", "", '"pending"') in came
+    assert told(first, changed) == [
+        ("web", "change", "container.args", '["one"]', '["two"]'),
+        ("web", "change", "status.phase", '"pending"', '"replacing"'),
+    ]
+    story.call(Delete("web"))
+    story.converge()
+    went = told(changed, story.machine, "web")
+    assert {op for _, op, *_ in went} == {"remove"}
+    assert told(changed, blank, "web") == went  # what is not there has one look only
+
+
+def test_volumes_images_and_keys_are_compared_too() -> None:
+    story = Story()
+    before = story.machine.fork()
+    story.tell(
+        VolumeApplied("data", 1 << 20, created=True),
+        VolumeMade("data", 1, 1 << 20),
+        ImagePushed((PushedImage(PIN, 5),)),
+        OperatorEnrolled("kid-1", "00", "ada", "admin"),
+        OperatorEnrolled("kid-2", "01", "bob", "reader"),
+    )
+    after = story.machine.fork()
+    assert told(before, after) == [
+        ("volume/data", "add", "size", "", str(1 << 20)),
+        ("volume/data", "add", "status.phase", "", '"ready"'),
+        (f"image/{PIN.ref}", "add", "digest", "", json.dumps(PIN.platform_digest)),
+        ("key/ada", "add", "role", "", '"admin"'),
+        ("key/bob", "add", "role", "", '"reader"'),
+    ]
+    story.tell(
+        SnapshotRequested("data", 1, "before"),
+        ImagePushed((PushedImage(OTHER_PIN, 5),)),
+        OperatorRoleChanged("kid-2", "operator"),
+        OperatorRemoved("kid-1"),
+    )
+    assert told(after, story.machine) == [
+        ("volume/data", "add", "snapshots", "", '["before"]'),
+        (
+            f"image/{PIN.ref}",
+            "change",
+            "digest",
+            json.dumps(PIN.platform_digest),
+            json.dumps(OTHER_PIN.platform_digest),
+        ),
+        ("key/ada", "remove", "role", '"admin"', ""),
+        ("key/bob", "change", "role", '"reader"', '"operator"'),
+    ]
+    assert {name for name, *_ in told(after, story.machine, "data")} == {"volume/data"}
+    assert {name for name, *_ in told(after, story.machine, "key/bob")} == {"key/bob"}
+
+
+def test_a_whole_state_is_told_in_order() -> None:
+    story = Story()
+    story.apply(declared("web"), declared("db"))
+    story.tell(VolumeApplied("data", 1 << 20, created=True), SnapshotRequested("data", 2, "before"))
+    message = machine_message(story.machine)
+    assert [one.name for one in message.workloads] == ["db", "web"]
+    assert [one.name for one in message.volumes] == ["data"] and [one.name for one in message.snapshots] == ["before"]
+    assert message.seq == story.machine.seq and message.desired_seq == story.machine.desired_seq
