@@ -16,11 +16,12 @@ from bench.peers import IMAGE, Ctr, podman
 from bench.report import Row, in_turn, row
 from capsuled.layout import hosted
 from effects.containerd.config import paths_under
+from effects.images.building import descriptor, digest
 from effects.images.platform import architecture
 from tests.support.daemon import BIN, Daemon, daemon
 from tests.support.images import CONFIG, GZIP, MANIFEST
 from tests.support.registry import registry
-from tools.demo_image import archive, descriptor, digest
+from tools.demo_image import archive
 
 ROUNDS = 5
 LAYERS = 4

@@ -89,6 +89,11 @@ class Connection:
         return self.stub("capsule", "CapsuleService")
 
     @property
+    def debug(self) -> Any:
+        """DebugService."""
+        return self.stub("debug", "DebugService")
+
+    @property
     def history(self) -> Any:
         """HistoryService."""
         return self.stub("history", "HistoryService")

@@ -12,6 +12,7 @@ import msgspec
 
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.condition import State
+from capsuled.debug import left_over
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
@@ -254,8 +255,11 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
     reset_file = layout.by_hand / "RESET_AUTH"
     reset = reset_asked(reset_file)
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
+    debugged = left_over(engine.machine) if memory.state.acts else ()
     opening = opening_events(engine.machine, clock, os.getpid())
     engine.record((*opening, *moved, *reset), reserved=True, actor=SYSTEM)
+    for opened, event in debugged:
+        engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
     if drafts:
         engine.commit(drafts, reserved=True)
     await engine.durable()

@@ -86,7 +86,8 @@ class NetworkDoor:
         )
         if not may(operator.role, rule.role):
             message = (
-                f"the role {operator.role} does not suffice for {method}: it takes the role {rule.role}. "
+                f"the role {operator.role} does not suffice for {method}: it takes the role {rule.role}"
+                f"{f', for {rule.why}' if rule.why else ''}. "
                 "`capsulectl key list` shows who is an admin here"
             )
             raise Denied(refused("PERMISSION_DENIED", "ROLE_LACKS", message), session.actor, session=session)

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 
 from capsule.v1 import (
     capsule_pb2_grpc,
+    debug_pb2_grpc,
     history_pb2_grpc,
     identity_pb2_grpc,
     image_cache_pb2_grpc,
@@ -25,6 +26,7 @@ from capsule.v1 import (
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.addresses import Listen
 from capsuled.answers import Answers
+from capsuled.debug import DebugSessions
 from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
 from capsuled.doors import LocalDoor, NetworkDoor
@@ -48,6 +50,7 @@ from capsuled.sampler import Sampler
 from capsuled.sealing import Vault
 from capsuled.seals import Seals
 from capsuled.services.capsule import About, CapsuleService
+from capsuled.services.debug import DebugService
 from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService, UnreadableHistory
 from capsuled.services.identity import IdentityService, Me, OperatorService
@@ -204,6 +207,10 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
             CapsuleService(about, engine, _head_of(memory), house.logs.own),
+        ),
+        "DebugService": (
+            debug_pb2_grpc.add_DebugServiceServicer_to_server,
+            DebugService(DebugSessions(engine, declarations, house.images, house.registry, house.cache)),
         ),
         "VolumeService": (
             volume_pb2_grpc.add_VolumeServiceServicer_to_server,

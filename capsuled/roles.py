@@ -15,19 +15,20 @@ Needed = Role | Literal["open"]
 
 class Rule(msgspec.Struct, frozen=True):
     """`role`: who may call it at least; `open`: anybody, without a token. `acts`: it may change something, and is a
-    fact in the journal. `noted`: it is a read for the audit stream."""
+    fact in the journal. `noted`: it is a read for the audit stream. `why` it takes that role, where it is not plain."""
 
     role: Needed
     acts: bool
     noted: bool
+    why: str = ""
 
 
 def _reads(role: Needed) -> Rule:
     return Rule(role, acts=False, noted=role != "open")
 
 
-def _acts(role: Needed) -> Rule:
-    return Rule(role, acts=True, noted=False)
+def _acts(role: Needed, why: str = "") -> Rule:
+    return Rule(role, acts=True, noted=False, why=why)
 
 
 METHODS: dict[str, Rule] = {
@@ -36,6 +37,7 @@ METHODS: dict[str, Rule] = {
     "CapsuleService/UpdateOS": _acts("operator"),
     "CapsuleService/UpdateConfirm": _acts("operator"),
     "CapsuleService/RebootNode": _acts("operator"),
+    "DebugService/Open": _acts("admin", why="what it opens is root on the machine"),
     "HistoryService/List": _reads("reader"),
     "HistoryService/Show": _reads("reader"),
     "HistoryService/Why": _reads("reader"),

@@ -3,15 +3,12 @@
 python -m tools.demo_image OUTPUT [NAME]
 """
 
-import gzip
-import hashlib
-import io
-import json
-import platform
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
+
+from effects.images import building
+from effects.images.platform import architecture
 
 BUSYBOX = Path("/bin/busybox")
 DIRECTORIES = ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var", "var/www")
@@ -22,31 +19,22 @@ FILES = {
     "etc/resolv.conf": b"",
     "var/www/index.html": b"<h1>Capsule remembers.</h1>\n",
 }
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def layer(files: dict[str, bytes] = FILES, programs: dict[str, bytes] | None = None) -> bytes:
     """The one layer, uncompressed. `programs` can be executed."""
     applets = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in DIRECTORIES:
-            _add(tar, name, tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
-        _add(tar, "bin/busybox", content=BUSYBOX.read_bytes(), mode=0o755)
-        for applet in sorted(set(applets) - {"busybox"}):
-            _add(tar, f"bin/{applet}", tarfile.SYMTYPE, link="busybox")
-        for name, content in files.items():
-            _add(tar, name, content=content)
-        for name, content in (programs or {}).items():
-            _add(tar, name, content=content, mode=0o755)
-    return out.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, kind: bytes = tarfile.REGTYPE, content: bytes = b"", mode: int = 0o644,
-         link: str = "") -> None:  # fmt: skip
-    member = tarfile.TarInfo(name)
-    member.type, member.size, member.mode, member.linkname = kind, len(content), mode, link
-    tar.addfile(member, io.BytesIO(content))
+    tree = building.Layer()
+    for name in DIRECTORIES:
+        tree.directory(name, mode=0o1777 if name == "tmp" else 0o755)
+    tree.file("bin/busybox", BUSYBOX.read_bytes(), mode=0o755)
+    for applet in sorted(set(applets) - {"busybox"}):
+        tree.link(f"bin/{applet}", "busybox")
+    for name, content in files.items():
+        tree.file(name, content)
+    for name, content in (programs or {}).items():
+        tree.file(name, content, mode=0o755)
+    return tree.packed()
 
 
 def archive(
@@ -59,43 +47,8 @@ def archive(
     """An OCI archive of one image called `name`. `config` adds to what the image says of its process, `programs` to
     what can be run in it.
     """
-    tree = layer(programs=programs)
-    packed = gzip.compress(tree, 6, mtime=0)
-    image_config = json.dumps(
-        {
-            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-            "os": "linux",
-            "config": {"Cmd": list(command), "Env": ["PATH=/bin"], **(config or {})},
-            "rootfs": {"type": "layers", "diff_ids": [digest(tree)]},
-        }
-    ).encode()
-    manifest = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", image_config),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar+gzip", packed)],
-        }
-    ).encode()
-    top = descriptor("application/vnd.oci.image.manifest.v1+json", manifest)
-    top["annotations"] = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        _add(tar, "oci-layout", content=b'{"imageLayoutVersion":"1.0.0"}')
-        _add(tar, "index.json", content=json.dumps({"schemaVersion": 2, "manifests": [top]}).encode())
-        for blob in (image_config, manifest, packed):
-            _add(tar, "blobs/" + digest(blob).replace(":", "/"), content=blob)
-    return out.getvalue()
-
-
-def descriptor(media_type: str, content: bytes) -> dict[str, object]:
-    """What names a blob."""
-    return {"mediaType": media_type, "digest": digest(content), "size": len(content)}
-
-
-def digest(content: bytes) -> str:
-    """sha256:hex."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
+    process: dict[str, object] = {"Cmd": list(command), "Env": ["PATH=/bin"], **(config or {})}
+    return building.archive(name, layer(programs=programs), architecture(), process)
 
 
 if __name__ == "__main__":

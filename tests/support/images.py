@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import msgspec
 
+from effects.images.building import descriptor, digest
 from effects.images.twin_image import TwinImage, TwinLayer
-from tools.demo_image import descriptor, digest
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

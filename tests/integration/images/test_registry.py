@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from effects.errors import RegistryDenied, RegistryUnreachable, RegistryUntrusted, WrongArchitecture
+from effects.images.building import digest
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
 from tests.support.certificates import authority
 from tests.support.images import INDEX, Sample, blobs
 from tests.support.registry import PASSWORD, USER, RunningRegistry, registry
 from tests.support.runtime import runtime
-from tools.demo_image import digest
 
 pytestmark = pytest.mark.real
 
