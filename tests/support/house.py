@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsuled.addresses import Listen
+from capsuled.debug import DEFAULT_IMAGE
 from capsuled.denials import Rate
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
@@ -28,6 +29,7 @@ from capsuled.tls import load_or_make_certificate
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.last_resort import LastResort
 from effects.containers.twin import TwinContainers, World
+from effects.images.reference import normalise
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.network.twin import Cables
@@ -155,6 +157,7 @@ class Standing:
         self.containers = TwinContainers(world, _at_once)
         cache = CacheWorld(world.images)
         cache.bring(IMAGE, IMAGE_DIGEST)
+        cache.bring(normalise(DEFAULT_IMAGE), IMAGE_DIGEST)
         registry = TwinRegistry(self.registries, _at_once)
         vault = Vault(self.layout.sealed, identity.machine_key)
         images = TwinImages(cache, registry=registry)
