@@ -14,9 +14,10 @@ import msgspec
 
 from capsule.v1 import debug_pb2 as pb
 from capsule.v1 import workload_pb2
+from capsuled.caller import Caller
 from capsuled.debug_image import SHELL, BuiltImage, debug_image
 from capsuled.declare import Declarations
-from capsuled.engine import Caller, Engine
+from capsuled.engine import Engine
 from capsuled.image_cache import ImageCache
 from capsuled.rpc import refuse
 from capsuled.streams import OpenStream, opened
