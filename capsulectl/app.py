@@ -94,7 +94,7 @@ _add(secret, "secret:remove", "rm remove delete", "Destroy secrets. One that a w
 capsule = _group("capsule", "The machine itself.", MACHINE)
 _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condition.")
 _add(capsule, "debug:debug", "debug", "Open a shell on the machine itself, removed when it ends.")
-_add(capsule, "logs:daemon_logs", "logs", "Print the daemon's log of this boot.")
+_add(capsule, "logs:daemon_logs", "logs", "Print the daemon's own log: of this boot or one before, by level and time.")
 
 _add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
 _add(app, "why:why", "why", "Why a workload or a volume is as it is, and what to try next.", MEMORY)

@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common
-from capsulectl.render import say
+from capsulectl.options import COMMON, Common, not_negative
+from capsulectl.render import say, write_line
 
 Names = Annotated[list[str], Parameter(help="The workloads' names.", completer=workload_names)]
 Follow = Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")]
@@ -32,6 +32,17 @@ Stamps = Annotated[
 RunNumber = Annotated[int, Parameter(name="--run", help="The log of this run; 0: the newest.")]
 Previous = Annotated[
     bool, Parameter(name=["-p", "--previous"], negative="", help="The log of the run before the one that is meant.")
+]
+Level = Annotated[
+    Literal["debug", "info", "warning", "error"], Parameter(name="--level", help="Only what is so bad, or worse.")
+]
+Boot = Annotated[
+    int,
+    Parameter(name="--boot", validator=not_negative, help="Of so many boots of the machine ago; 0: of this one."),
+]
+LogOutput = Annotated[
+    Literal["text", "json"],
+    Parameter(name=["-o", "--output"], help="As it was written, or as one JSON object a record."),
 ]
 
 
@@ -79,18 +90,48 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Sinc
             copy(name)
 
 
-def daemon_logs(*, follow: Follow = False, tail: Tail = 0, common: Common = COMMON) -> None:
-    """Print the daemon's log of this boot.
+def daemon_logs(*, follow: Follow = False, tail: Tail = 0, since: Since = "", until: Until = "", level: Level = "debug",
+    boot: Boot = 0, output: LogOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
+    """Print the daemon's own log, of this boot of the machine or of one before.
 
-    Example: capsulectl capsule logs -n 50
+    With a level or a time, -n counts records of those that are asked for, whole ones with their further lines.
+
+    Example: capsulectl capsule logs --level warning --since 2h
     """
     from capsule.v1 import capsule_pb2 as pb
 
+    if follow and (until or boot):
+        raise Failure(f"--follow has no end: leave out {'--until' if until else '--boot'}", USAGE)
+    request = pb.CapsuleLogsRequest(
+        follow=follow,
+        tail_lines=tail,
+        level=None if level == "debug" else f"LOG_LEVEL_{level.upper()}",
+        since_unix_ns=_moment(since, "--since"),
+        until_unix_ns=_moment(until, "--until"),
+        records=output == "json",
+        boots_back=boot,
+    )
     connection = Connection(common.capsule)
-    request = pb.CapsuleLogsRequest(follow=follow, tail_lines=tail)
     for chunk in connection.stream(connection.capsule.StreamLogs, request):
-        sys.stdout.buffer.write(chunk.data)
-        sys.stdout.buffer.flush()
+        if output == "json":
+            write_line(_record(chunk))
+        else:
+            sys.stdout.buffer.write(chunk.data)
+            sys.stdout.buffer.flush()
+
+
+def _record(chunk: Any) -> dict[str, str]:
+    """One record; of a line that is none of the daemon's own, what there is."""
+    from capsule.v1 import capsule_pb2 as pb
+
+    if not chunk.level:
+        return {"message": chunk.message}
+    return {
+        "time": stamp(chunk.at_unix_ns, late=False).decode().strip(),
+        "level": pb.LogLevel.Name(chunk.level).removeprefix("LOG_LEVEL_").lower(),
+        "source": chunk.source,
+        "message": chunk.message,
+    }
 
 
 class Printer:

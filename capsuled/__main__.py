@@ -17,6 +17,7 @@ from typing import NoReturn
 from capsuled.addresses import DEFAULT_LISTEN, parse_listen
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
+from capsuled.logs.records import LineFormat
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from journal.environment import hold
 from journal.errors import JournalError, JournalFailed, JournalFull
@@ -128,11 +129,10 @@ def _log_to(layout: Layout, verbose: bool) -> Path:
         log_file, handler = _log_file(layout.daemon_logs / f"{boot}.log")
     except OSError:
         log_file, handler = _log_file(layout.run / f"{boot}.log")
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[handler, logging.StreamHandler()],
-    )
+    handlers = (handler, logging.StreamHandler())
+    for one in handlers:
+        one.setFormatter(LineFormat())
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=handlers)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for noisy in ("httpx", "httpcore"):  # they print every address; some have a key to a blob in them
         logging.getLogger(noisy).setLevel(logging.WARNING)

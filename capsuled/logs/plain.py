@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ class PlainLog:
     """One file that somebody appends to. Its front goes when it outgrows `max_bytes`."""
 
     def __init__(self, growth: Growth, group: asyncio.TaskGroup, path: Path, max_bytes: int = MAX_BYTES) -> None:
-        self._path = path
+        self.path = path
         self._max_bytes = max_bytes
         self._group = group
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -47,24 +47,25 @@ class PlainLog:
             woken.set()
         if not self._cutting and size - front_of(self._fd) > self._max_bytes:
             self._cutting = True
-            self._group.create_task(self._cut(), name=f"log {self._path.name}")
+            self._group.create_task(self._cut(), name=f"log {self.path.name}")
         return True
 
     async def _cut(self) -> None:
         try:
             keep = self._max_bytes - self._max_bytes // 8
-            if not await asyncio.to_thread(cut_front, self._path, keep):
-                os.truncate(self._path, 0)
+            if not await asyncio.to_thread(cut_front, self.path, keep):
+                os.truncate(self.path, 0)
         except OSError as error:
-            log.warning("%s could not be cut: %s", self._path, error.strerror)
+            log.warning("%s could not be cut: %s", self.path, error.strerror)
         finally:
             self._cutting = False
 
-    async def stream(self, follow: bool, tail_lines: int) -> AsyncIterator[bytes]:
-        """The log, its last `tail_lines` lines (0: all of it), and what follows."""
+    async def stream(self, follow: bool, tail_lines: int = 0) -> AsyncGenerator[bytes, None]:
+        """The log, its last `tail_lines` lines (0: all of it), and what follows. Nothing, as bytes, says each time that
+        this is all there is so far."""
         woken = asyncio.Event()
         self._followers.add(woken)
-        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             at = tail_offset(fd, os.fstat(fd).st_size, tail_lines) if tail_lines > 0 else 0
             while True:
@@ -79,6 +80,7 @@ class PlainLog:
                         yield data
                     else:
                         break
+                yield b""
                 if not follow:
                     return
                 await woken.wait()
@@ -87,9 +89,23 @@ class PlainLog:
             os.close(fd)
 
 
-def forget_boots(directory: Path, present: Path) -> None:
+async def whole(path: Path) -> AsyncGenerator[bytes, None]:
+    """A log that nobody writes to any more, as `PlainLog.stream` has it."""
+    with path.open("rb", buffering=0) as file:
+        if front := front_of(file.fileno()):
+            file.seek(line_behind(file.fileno(), front))
+        while data := file.read(READ_BYTES):
+            yield data
+    yield b""
+
+
+def earlier_boots(present: Path) -> list[Path]:
+    """The logs of boots before the present one, which lie beside its own, newest first."""
+    others = [path for path in present.parent.glob("*.log") if path != present and len(path.stem) == 36]
+    return sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def forget_boots(present: Path) -> None:
     """Keep the logs of the newest boots."""
-    others = [path for path in directory.glob("*.log") if path != present and len(path.stem) == 36]
-    others.sort(key=lambda path: path.stat().st_mtime)
-    for path in others[: -(BOOTS_KEPT - 1)]:
+    for path in earlier_boots(present)[BOOTS_KEPT - 1 :]:
         path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from capsuled.condition import State
 from capsuled.engine import Engine
 from capsuled.host import facts
 from capsuled.identity import Identity
-from capsuled.logs.plain import PlainLog
+from capsuled.logs.own import OwnLog
 from capsuled.rpc import refuse
 from journal.release import RELEASE
 
@@ -56,7 +57,7 @@ class About:
 class CapsuleService(CapsuleServiceServicer):
     """See proto/capsule/v1/capsule.proto."""
 
-    def __init__(self, about: About, engine: Engine, head: Any, daemon_log: PlainLog) -> None:
+    def __init__(self, about: About, engine: Engine, head: Any, daemon_log: OwnLog) -> None:
         self._about = about
         self._engine = engine
         self._head = head
@@ -96,9 +97,10 @@ class CapsuleService(CapsuleServiceServicer):
         )
 
     async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:
-        """The daemon's log of this boot."""
-        async for data in self._log.stream(request.follow, request.tail_lines):
-            yield pb.CapsuleLogChunk(data=data)
+        """The daemon's own log."""
+        async with aclosing(self._log.stream(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
         """Only the OS has slots."""

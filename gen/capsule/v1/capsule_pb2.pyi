@@ -1,10 +1,24 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOG_LEVEL_UNSPECIFIED: _ClassVar[LogLevel]
+    LOG_LEVEL_DEBUG: _ClassVar[LogLevel]
+    LOG_LEVEL_INFO: _ClassVar[LogLevel]
+    LOG_LEVEL_WARNING: _ClassVar[LogLevel]
+    LOG_LEVEL_ERROR: _ClassVar[LogLevel]
+LOG_LEVEL_UNSPECIFIED: LogLevel
+LOG_LEVEL_DEBUG: LogLevel
+LOG_LEVEL_INFO: LogLevel
+LOG_LEVEL_WARNING: LogLevel
+LOG_LEVEL_ERROR: LogLevel
 
 class GetInfoRequest(_message.Message):
     __slots__ = ()
@@ -81,18 +95,36 @@ class GetInfoResponse(_message.Message):
     def __init__(self, hostname: _Optional[str] = ..., short_id: _Optional[str] = ..., kernel_release: _Optional[str] = ..., kernel_version: _Optional[str] = ..., architecture: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., capsule_version: _Optional[str] = ..., active_slot: _Optional[str] = ..., pending_slot: _Optional[str] = ..., pending_deadline_unix: _Optional[int] = ..., last_version: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., cpu_cores: _Optional[int] = ..., cpu_model: _Optional[str] = ..., boot_disk: _Optional[str] = ..., disk_total_bytes: _Optional[int] = ..., thinpool_total_bytes: _Optional[int] = ..., thinpool_used_bytes: _Optional[int] = ..., perm_total_bytes: _Optional[int] = ..., perm_used_bytes: _Optional[int] = ..., local_time_unix: _Optional[int] = ..., capsule_id: _Optional[str] = ..., mode: _Optional[str] = ..., condition: _Optional[str] = ..., condition_message: _Optional[str] = ..., journal_seq: _Optional[int] = ..., journal_head: _Optional[str] = ..., containerd_version: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., tls_fingerprint_sha256: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., claimable_seconds: _Optional[int] = ...) -> None: ...
 
 class CapsuleLogsRequest(_message.Message):
-    __slots__ = ("follow", "tail_lines")
+    __slots__ = ("follow", "tail_lines", "level", "since_unix_ns", "until_unix_ns", "records", "boots_back")
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    BOOTS_BACK_FIELD_NUMBER: _ClassVar[int]
     follow: bool
     tail_lines: int
-    def __init__(self, follow: _Optional[bool] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+    level: LogLevel
+    since_unix_ns: int
+    until_unix_ns: int
+    records: bool
+    boots_back: int
+    def __init__(self, follow: _Optional[bool] = ..., tail_lines: _Optional[int] = ..., level: _Optional[_Union[LogLevel, str]] = ..., since_unix_ns: _Optional[int] = ..., until_unix_ns: _Optional[int] = ..., records: _Optional[bool] = ..., boots_back: _Optional[int] = ...) -> None: ...
 
 class CapsuleLogChunk(_message.Message):
-    __slots__ = ("data",)
+    __slots__ = ("data", "at_unix_ns", "level", "source", "message")
     DATA_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
-    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+    at_unix_ns: int
+    level: LogLevel
+    source: str
+    message: str
+    def __init__(self, data: _Optional[bytes] = ..., at_unix_ns: _Optional[int] = ..., level: _Optional[_Union[LogLevel, str]] = ..., source: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class UpdateOSRequest(_message.Message):
     __slots__ = ("metadata", "chunk")

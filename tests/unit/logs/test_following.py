@@ -269,7 +269,7 @@ def test_the_logs_of_the_newest_boots_are_kept(tmp_path: Path) -> None:
         path.write_text("boot")
         os.utime(path, (number, number))
     (tmp_path / "containerd.log").write_text("other")
-    forget_boots(tmp_path, boots[0])
+    forget_boots(boots[0])
     assert {path.name for path in tmp_path.iterdir()} == {
         "containerd.log",
         boots[0].name,
