@@ -11,7 +11,7 @@ from capsuled.engine import Engine
 from effects.health.protocol import Prober, Target
 from journal.clock import Clock
 from journal.errors import JournalFull
-from projections.health import Finding, is_young, judge, looked_at
+from projections.health import Failure, Finding, is_young, judge, looked_at
 from projections.state import Workload
 
 log = logging.getLogger(__name__)
@@ -67,12 +67,11 @@ class HealthWatch:
             pause_s = self._pause_s(target)
 
     async def _look(self, target: Target) -> Finding | None:
-        seconds = target.check.timeout_ms / 1_000
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(target.check.timeout_ms / 1_000):
                 return await self._prober.look(target)
         except TimeoutError:
-            return Finding(False, f"no answer within {seconds:g} s")
+            return Finding(Failure.SLOW)
         except Exception:
             # A fault of the prober's own says nothing of the workload, and must not end the daemon.
             log.exception("the health of %s could not be looked at", target.name)

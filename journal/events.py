@@ -338,8 +338,8 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
 
 
 class WorkloadHealthChanged(Event, frozen=True, omit_defaults=True, tag="workload.health_changed"):
-    """A run's check says something else than before; `message` is what the last of `failures` in a row said.
-    `restart`: the run is to end for it, and the policy to say what follows."""
+    """A run's check says something else than before; `message` says how the last of `failures` in a row failed, never
+    what the check wrote or was answered. `restart`: the run is to end for it, and the policy to say what follows."""
 
     name: str
     uid: int

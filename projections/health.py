@@ -1,7 +1,12 @@
 """From what a look at a run found to what is told of its health: on a change only. Pure.
 
 How often it failed in a row is no state: a daemon that starts counts anew, so a restart of it changes nothing.
+What a check writes or is answered may be a secret, so a finding has no room for it: only for a class of failure, codes
+and sizes.
 """
+
+from enum import StrEnum
+from typing import assert_never
 
 import msgspec
 
@@ -10,15 +15,48 @@ from journal.specs import HealthCheck
 from projections.phases import RunPhase
 from projections.state import Machine, Run, Workload
 
-MESSAGE_CHARS = 200
-"""More of what a check said is not kept."""
+
+class Failure(StrEnum):
+    """The ways in which a look can fail."""
+
+    EXITED = "exited"
+    NOT_STARTED = "not-started"
+    STATUS = "status"
+    NO_CONNECTION = "no-connection"
+    NO_ANSWER = "no-answer"
+    SLOW = "slow"
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one look found; `message` says why it failed."""
+    """What one look found; nothing failed where all is well. `code` is a command's exit code or an answer's status,
+    `written_bytes` is what the command wrote, `reason` the driver's, where it could not be started."""
 
-    ok: bool
-    message: str = ""
+    failure: Failure | None = None
+    code: int = 0
+    written_bytes: int = 0
+    reason: str = ""
+
+
+def words(finding: Finding, check: HealthCheck) -> str:
+    """Why the look failed, for people."""
+    match finding.failure:
+        case None:
+            return ""
+        case Failure.EXITED:
+            wrote = f", having written {finding.written_bytes} bytes" if finding.written_bytes else ""
+            return f"exited with code {finding.code}{wrote}"
+        case Failure.NOT_STARTED:
+            return f"its command could not be started ({finding.reason})"
+        case Failure.STATUS:
+            return f"answered with status {finding.code}"
+        case Failure.NO_CONNECTION:
+            return f"no connection to port {check.port}"
+        case Failure.NO_ANSWER:
+            return f"port {check.port} takes connections and gives no answer of HTTP"
+        case Failure.SLOW:
+            return f"no answer within {check.timeout_ms / 1_000:g} s"
+        case _:
+            assert_never(finding.failure)
 
 
 def looked_at(workload: Workload) -> tuple[Run, HealthCheck] | None:
@@ -47,7 +85,7 @@ def judge(
     if workload is None or found is None or found[0].number != number:
         return 0, ()
     run, check = found
-    if finding.ok:
+    if finding.failure is None:
         return 0, () if run.health == "healthy" else (WorkloadHealthChanged(name, uid, number, "healthy"),)
     if is_young(run, check, boot, mono_ns):
         return 0, ()
@@ -60,7 +98,7 @@ def judge(
         number,
         "unhealthy",
         failures=failures,
-        message=" ".join(finding.message.split())[:MESSAGE_CHARS],
+        message=words(finding, check),
         restart=workload.spec.restart.mode != "never",
     )
     return failures, (told,)

@@ -1,4 +1,7 @@
-"""Looks at a run's health for real: a command inside through the executor, a port by a connection or a request."""
+"""Looks at a run's health for real: a command inside through the executor, a port by a connection or a request.
+
+What a command writes is counted and dropped, and of an answer only the status is looked at: see projections/health.py.
+"""
 
 import asyncio
 import contextlib
@@ -8,14 +11,12 @@ from typing import assert_never
 from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
 from effects.errors import DriverError, NotRunning, RuntimeUnavailable
 from effects.health.protocol import Target
-from projections.health import Finding
+from projections.health import Failure, Finding
 
 log = logging.getLogger(__name__)
 
-OUTPUT_BYTES = 1_024
-"""So much of what a command wrote is read for the message; the rest is dropped."""
 LAST_WORDS_S = 0.1
-"""A command that has ended may have left its output to somebody who keeps it open."""
+"""What it wrote last still counts. A command that has ended may have left its output to somebody who keeps it open."""
 _OK = range(200, 400)
 
 
@@ -40,14 +41,20 @@ class MachineProber:
         except (NotRunning, RuntimeUnavailable):
             return None
         except DriverError as error:
-            return Finding(False, error.message)
+            return Finding(Failure.NOT_STARTED, reason=error.reason)
 
     async def _run(self, target: Target) -> Finding:
         request = ExecRequest(target.name, target.uid, target.run, target.check.command, stdin=False)
         session = await self._executor.open(request)
+        written_bytes = 0
+
+        async def drain() -> None:
+            nonlocal written_bytes
+            async for _, data in session.output():
+                written_bytes += len(data)
+
         try:
-            output = bytearray()
-            reading = asyncio.ensure_future(_read(session, output))
+            reading = asyncio.ensure_future(drain())
             try:
                 code = await session.wait()
                 if code:
@@ -58,10 +65,7 @@ class MachineProber:
         finally:
             # A look may be cut short, and this task with it; the process must go all the same.
             await asyncio.shield(_close(session))
-        if code == 0:
-            return Finding(True)
-        words = output.decode(errors="replace").strip()
-        return Finding(False, f"exited with code {code}" + (f": {words}" if words else ""))
+        return Finding(Failure.EXITED, code, written_bytes) if code else Finding()
 
     async def _get(self, target: Target) -> Finding:
         # Only a machine that has such a check loads the library.
@@ -74,24 +78,21 @@ class MachineProber:
                 client.stream("GET", url, headers={"user-agent": "capsule", "connection": "close"}) as answer,
             ):
                 code = answer.status_code
-        except httpx.HTTPError as error:
-            return Finding(False, f"no answer from port {target.check.port}: {str(error) or type(error).__name__}")
-        return Finding(code in _OK, f"answered with status {code}")
+        except httpx.ConnectError:
+            return Finding(Failure.NO_CONNECTION)
+        except httpx.HTTPError:
+            return Finding(Failure.NO_ANSWER)
+        return Finding() if code in _OK else Finding(Failure.STATUS, code)
 
     async def _connect(self, target: Target) -> Finding:
         try:
             _, writer = await asyncio.open_connection(target.address, target.check.port)
-        except OSError as error:
-            return Finding(False, f"no connection to port {target.check.port}: {error.strerror or error}")
+        except OSError:
+            return Finding(Failure.NO_CONNECTION)
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-        return Finding(True)
-
-
-async def _read(session: ExecSession, output: bytearray) -> None:
-    async for _, data in session.output():
-        output += data[: OUTPUT_BYTES - len(output)]
+        return Finding()
 
 
 async def _close(session: ExecSession) -> None:

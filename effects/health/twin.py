@@ -5,7 +5,7 @@ from collections.abc import Callable
 from effects.containers.twin import Key, Step, World
 from effects.errors import RuntimeUnavailable
 from effects.health.protocol import Target
-from projections.health import Finding
+from projections.health import Failure, Finding
 
 
 class TwinProber:
@@ -26,4 +26,4 @@ class TwinProber:
         container = self._world.containers.get(key)
         if container is None or container.status != "running":
             return None
-        return Finding(True) if self._is_well(key) else Finding(False, "the twin is not well")
+        return Finding() if self._is_well(key) else Finding(Failure.EXITED, code=3)

@@ -22,11 +22,12 @@ def test_it_is_shown_waited_for_and_can_be_applied_again(capsule: Daemon) -> Non
 
 
 def test_waiting_for_what_is_ill_is_in_vain_and_says_why(capsule: Daemon) -> None:
-    ill = manifest("ill", SERVE, health={"exec": ["sh", "-c", "echo no; exit 9"], **QUICK}, restart="never")
+    ill = manifest("ill", SERVE, health={"exec": ["sh", "-c", 'echo s3c""ret; exit 9'], **QUICK}, restart="never")
     vain = capsule.ctl("apply", "-f", "-", "--wait", "--timeout", "3", stdin=ill)
-    assert vain.returncode == 124 and "ill is unhealthy (exited with code 9: no)" in vain.stderr
+    assert vain.returncode == 124 and "ill is unhealthy (exited with code 9, having written 7 bytes)" in vain.stderr
     capsule.good("wait", "ill", "--for", "running", "--timeout", "0")
-    assert "is unhealthy: 2 failures in a row, the last: exited with code 9: no" in capsule.good("events", "ill")
+    assert "is unhealthy: 2 failures in a row, the last: exited with code 9, having" in capsule.good("events", "ill")
+    assert "s3cret" not in capsule.good("history", "-o", "json"), "what a check writes stands in no entry"
     capsule.good("delete", "ill", "--yes")
 
 

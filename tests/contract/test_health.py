@@ -9,11 +9,11 @@ import pytest
 
 from effects.containers.protocol import ContainerRun
 from effects.containers.twin import TwinContainers, World
-from effects.health.prober import OUTPUT_BYTES, MachineProber
+from effects.health.prober import MachineProber
 from effects.health.protocol import Prober, Target
 from effects.health.twin import TwinProber
 from journal.specs import HealthCheck
-from projections.health import Finding
+from projections.health import Failure, Finding, words
 from tests.contract.exec_subjects import with_container
 from tests.support.runtime import Runtime, runtime
 
@@ -91,10 +91,10 @@ def run_suite(subject: Any, suite: Callable[[Any], Awaitable[None]]) -> None:
 @BOTH
 def test_a_look_finds_it_well_or_says_why_not(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        assert await made.look("well") == Finding(True)
+        assert await made.look("well") == Finding()
         found = await made.look("ill")
-        assert found is not None and not found.ok and found.message
-        assert await made.look("well") == Finding(True)
+        assert found is not None and found.failure is Failure.EXITED and found.code == 3
+        assert await made.look("well") == Finding()
         assert await made.left() == 0
 
     run_suite(subject, suite)
@@ -115,7 +115,7 @@ def test_a_look_that_is_cut_short_leaves_nothing(subject: Any) -> None:
             async with asyncio.timeout(1.0):
                 await made.look(SLOW)
         assert await made.left() == 0
-        assert await made.look("well") == Finding(True)
+        assert await made.look("well") == Finding()
 
     run_suite(subject, suite)
 
@@ -134,18 +134,28 @@ def inside(*argv: str) -> Target:
     return Target("web", 7, 1, HealthCheck("exec", argv), "127.0.0.1")
 
 
+SECRET = "s3cret"
+
+
+def kept(found: Finding | None, target: Target) -> str:
+    """All that anybody hears of a look."""
+    assert found is not None and found.failure is not None
+    return f"{found!r} {words(found, target.check)}"
+
+
 @pytest.mark.real
-def test_what_a_command_says_is_told_with_its_code_and_bounded() -> None:
+def test_of_a_command_its_code_is_told_and_how_much_it_wrote_but_not_what() -> None:
     async def main() -> None:
         async with asyncio.timeout(60), machine() as (_, prober):
-            found = await prober.look(inside("sh", "-c", "echo broken >&2; exit 3"))
-            assert found == Finding(False, "exited with code 3: broken")
+            broken = inside("sh", "-c", f"echo {SECRET} >&2; exit 3")
+            found = await prober.look(broken)
+            assert found == Finding(Failure.EXITED, 3, len(SECRET) + 1) and SECRET not in kept(found, broken)
             loud = await prober.look(inside("sh", "-c", "yes | head -c 4000000; exit 1"))
-            assert loud is not None and not loud.ok and len(loud.message) <= OUTPUT_BYTES + 30
+            assert loud == Finding(Failure.EXITED, 1, 4_000_000)
             absent = await prober.look(inside("no-such-program"))
-            assert absent is not None and not absent.ok and "no-such-program" in absent.message
+            assert absent == Finding(Failure.NOT_STARTED, reason="ENTRYPOINT_MISSING")
             kept_open = await prober.look(inside("sh", "-c", "sleep 4711 & exit 2"))
-            assert kept_open == Finding(False, "exited with code 2")
+            assert kept_open == Finding(Failure.EXITED, 2)
 
     asyncio.run(main())
 
@@ -186,17 +196,28 @@ def test_a_request_is_judged_by_its_status_and_its_body_is_not_read(status: str,
         answer = f"HTTP/1.1 {status}\r\nlocation: /elsewhere\r\ncontent-length: 1000000000\r\n\r\n".encode()
         async with asyncio.timeout(20), serving(answer) as port:
             found = await PROBER.look(at("http", port, "/ready?now"))
-            assert found is not None and found.ok is ok
-            assert ok or found.message == f"answered with status {status[:3]}"
+            assert found is not None and (found.failure is None) is ok
+            assert ok or found == Finding(Failure.STATUS, int(status[:3]))
 
     asyncio.run(main())
 
 
-def test_what_is_no_answer_of_http_is_a_failure() -> None:
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (f"HTTP/1.1 503 {SECRET}\r\nx-{SECRET}: {SECRET}\r\ncontent-length: 6\r\n\r\n{SECRET}", Failure.STATUS),
+        (f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n", Failure.NO_ANSWER),
+        (f"HTTP/1.1 200 OK\r\ncontent-length: {SECRET}\r\n\r\n", Failure.NO_ANSWER),
+        (f"{SECRET}\r\n\r\n", Failure.NO_ANSWER),
+    ],
+    ids=["a status", "a header that is none", "a length that is none", "not HTTP"],
+)
+def test_of_an_answer_nothing_but_its_status_is_told(answer: str, failure: Failure) -> None:
     async def main() -> None:
-        async with asyncio.timeout(20), serving(b"hello\r\n\r\n") as port:
+        async with asyncio.timeout(20), serving(answer.encode()) as port:
             found = await PROBER.look(at("http", port))
-            assert found is not None and not found.ok and f"no answer from port {port}" in found.message
+            assert SECRET not in kept(found, at("http", port))
+            assert found is not None and found.failure is failure
 
     asyncio.run(main())
 
@@ -205,9 +226,9 @@ def test_a_port_takes_a_connection_or_says_why_not() -> None:
     async def main() -> None:
         async with asyncio.timeout(20):
             async with serving(b"") as port:
-                assert await PROBER.look(at("tcp", port)) == Finding(True)
+                assert await PROBER.look(at("tcp", port)) == Finding()
             for probe in ("tcp", "http"):
                 found = await PROBER.look(at(probe, port))
-                assert found is not None and not found.ok and str(port) in found.message
+                assert found == Finding(Failure.NO_CONNECTION) and str(port) in kept(found, at(probe, port))
 
     asyncio.run(main())

@@ -38,7 +38,7 @@ def test_a_command_says_how_it_is_and_only_changes_are_told(capsule: Daemon) -> 
     capsule.until(lambda: capsule.status("toggled")["health"] == "unhealthy", "it is known to be ill")
     status = capsule.status("toggled")
     assert (status["phase"], status["phaseDetail"]) == ("WORKLOAD_PHASE_RUNNING", "unhealthy")
-    assert status["message"] == status["healthMessage"] == "exited with code 4: gone"
+    assert status["message"] == status["healthMessage"] == "exited with code 4, having written 5 bytes"
     capsule.good("exec", "toggled", "touch", "/tmp/well")
     capsule.until(lambda: capsule.status("toggled")["health"] == "healthy", "it is well again")
     assert healths(capsule, "toggled") == ["healthy", "unhealthy", "healthy"]

@@ -21,12 +21,12 @@ from journal.events import (
 )
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.specs import HealthCheck, RestartPolicy
-from projections.health import Finding
+from projections.health import Failure, Finding
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.support.story import Story, declared, spec
 
 CHECK = HealthCheck("exec", ("true",), interval_ms=10_000, timeout_ms=5_000, retries=3, start_period_ms=0)
-WELL, ILL = Finding(True), Finding(False, "ill")
+WELL, ILL = Finding(), Finding(Failure.EXITED, code=1)
 
 
 class InMemory:

@@ -7,14 +7,14 @@ from journal.specs import HealthCheck, RestartPolicy
 from projections.conditions import conditions_of
 from projections.dependencies import waits
 from projections.details import Detail
-from projections.health import MESSAGE_CHARS, Finding, judge, looked_at
+from projections.health import Failure, Finding, judge, looked_at, words
 from projections.intents import Stop
 from projections.status import Phase, status_of
 from projections.views import state_hash
 from tests.support.story import Story, declared, spec
 
 CHECK = HealthCheck("exec", ("true",), retries=3, start_period_ms=0)
-WELL, ILL = Finding(True), Finding(False, "no answer\nat all")
+WELL, ILL = Finding(), Finding(Failure.EXITED, code=7)
 
 
 class Looked:
@@ -51,7 +51,7 @@ def test_health_is_told_on_a_change_only() -> None:
     assert looked.look(WELL) == () and looked.detail() is Detail.HEALTHY
     told = [event for _ in range(5) for event in looked.look(ILL)]
     assert [(event.health, event.failures, event.message, event.restart) for event in told] == [
-        ("unhealthy", 3, "no answer at all", True)
+        ("unhealthy", 3, "exited with code 7", True)
     ]
 
 
@@ -74,7 +74,7 @@ def test_an_unhealthy_run_ends_and_is_followed_by_the_policys_pause_whatever_its
     assert (status.phase, status.detail, status.message) == (
         Phase.PENDING,
         Detail.STOPPING,
-        "unhealthy: no answer at all",
+        "unhealthy: exited with code 7",
     )
     assert story.next_goal("web") == "StopRun" and looked_at(story["web"]) is None
     story.run_ends("web", 0)
@@ -84,7 +84,7 @@ def test_an_unhealthy_run_ends_and_is_followed_by_the_policys_pause_whatever_its
         2_000,
         1,
     )
-    assert status_of(story["web"]).message == "ended as unhealthy: no answer at all; it exited with code 0"
+    assert status_of(story["web"]).message == "ended as unhealthy: exited with code 7; it exited with code 0"
     story.cleaned("web")
     assert story.next_goal("web") == "StartRun"
     assert story.run_starts("web") == 2 and looked.detail() is Detail.CHECKING
@@ -111,7 +111,7 @@ def test_with_never_it_is_only_told_and_may_recover() -> None:
     told = [event for _ in range(4) for event in looked.look(ILL)]
     assert [event.restart for event in told] == [False]
     status = status_of(looked.story["web"])
-    assert (status.phase, status.detail, status.message) == (Phase.RUNNING, Detail.UNHEALTHY, "no answer at all")
+    assert (status.phase, status.detail, status.message) == (Phase.RUNNING, Detail.UNHEALTHY, "exited with code 7")
     assert looked.story.next_goal("web") is None
     (back,) = looked.look(WELL)
     assert back.health == "healthy" and looked.detail() is Detail.HEALTHY
@@ -158,7 +158,14 @@ def test_a_new_daemon_counts_anew_and_keeps_what_was_known() -> None:
     assert looked.look(ILL) == () and looked.detail() is Detail.HEALTHY
 
 
-def test_what_a_check_said_is_kept_short_and_in_one_line() -> None:
-    looked = Looked()
-    told = [event for _ in range(3) for event in looked.look(Finding(False, "word\n" * 1_000))]
-    assert len(told[0].message) <= MESSAGE_CHARS and "\n" not in told[0].message
+def test_each_way_to_fail_has_its_words() -> None:
+    port = HealthCheck("http", port=8080, timeout_ms=1_500)
+    assert {failure: words(Finding(failure, 7, 512, "ENTRYPOINT_MISSING"), port) for failure in Failure} == {
+        Failure.EXITED: "exited with code 7, having written 512 bytes",
+        Failure.NOT_STARTED: "its command could not be started (ENTRYPOINT_MISSING)",
+        Failure.STATUS: "answered with status 7",
+        Failure.NO_CONNECTION: "no connection to port 8080",
+        Failure.NO_ANSWER: "port 8080 takes connections and gives no answer of HTTP",
+        Failure.SLOW: "no answer within 1.5 s",
+    }
+    assert words(WELL, CHECK) == ""
