@@ -19,7 +19,7 @@ from effects.volume_planner import plan_mounts, plan_release, plan_volume
 from projections.dependencies import awaited, users_left, waits
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
-from projections.state import Machine, Workload
+from projections.state import Machine, Trouble, Workload
 
 
 def plan(machine: Machine) -> tuple[Effect, ...]:
@@ -54,8 +54,9 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     image = _plan_image(machine, workload, attempt)
     if run is not None and run.phase in LIVE and _unwanted(workload):
         if image is not None and run.phase is not RunPhase.STOPPING:
-            # What runs goes on until that which is to replace it can begin; also when that can never be had.
-            return None if trouble is not None and trouble.permanent else image
+            # What runs goes on until that which is to replace it can begin; also when that can never be had. Trouble
+            # with anything else, the start of this very run above all, says nothing of the image.
+            return None if _never_had(trouble) else image
         if users_left(machine, workload):
             return None
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
@@ -93,6 +94,11 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         attempt=attempt,
         address=workload.address,
     )
+
+
+def _never_had(trouble: Trouble | None) -> bool:
+    """Whether the image was given up."""
+    return trouble is not None and trouble.permanent and trouble.effect == "EnsureImage"
 
 
 def _plan_image(machine: Machine, workload: Workload, attempt: int) -> EnsureImage | None:

@@ -209,7 +209,7 @@ class Runner:
             raise  # nothing may be done that cannot be remembered, or on a state that cannot be
         except Exception as unexpected:
             error = unexpected if isinstance(unexpected, DriverError) else _broken(goal, unexpected)
-            final = _is_final(goal, error)
+            final = _is_final(goal, error) and not self._is_overtaken(goal)
             failed = EffectFailed(
                 effect=kind_of(goal),
                 name=goal.name,
@@ -227,6 +227,10 @@ class Runner:
         finally:
             lane.acting = 0
         await recorder.durable()
+
+    def _is_overtaken(self, goal: Effect) -> bool:
+        """Whether something else is wanted by now: of that nothing has been given up."""
+        return isinstance(goal, _BEGINS) and goal != self._due(goal.name)
 
 
 def _is_final(goal: Effect, error: DriverError) -> bool:

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from effects.goals import (
     AttachNetwork,
     CleanRun,
     DetachNetwork,
     Effect,
+    EnsureImage,
     EnsureNetwork,
     RemoveWorkload,
     StartRun,
@@ -19,9 +21,10 @@ from effects.goals import (
 )
 from effects.planner import plan
 from journal.events import DaemonStarted, EffectFailed, EffectStarted, NetworkDrifted, WorkloadLost
-from journal.specs import PortMapping
+from journal.specs import ImagePin, PortMapping
 from projections.intents import Delete, Restart, Start, Stop
 from projections.network import Mapping
+from projections.phases import RunPhase
 from tests.support.story import Story, declared
 
 Told = Callable[[Story], object]
@@ -168,6 +171,22 @@ def test_what_failed_is_tried_again_but_never_at_once(told: list[Told]) -> None:
         assert again.not_before is not None
         assert again.not_before.mono_ns == story.mono + 500_000_000 * attempt and again.not_before.boot == story.boot
         story.pass_time(60)
+
+
+def test_trouble_with_the_start_of_a_run_keeps_nobody_from_fetching_another_image() -> None:
+    story = story_of(applied("serve", network="bridge"))
+    while not isinstance(goal := plan(story.machine)[0], StartRun):
+        story.reach(goal)
+    story.begin(goal)
+    elsewhere = ImagePin("docker.io/library/other:1", "sha256:" + "5" * 64, "sha256:" + "6" * 64)
+    story.apply(replace(declared("web", "other", pin=elsewhere), image_ref=elsewhere.ref))
+    # What was begun comes to its end after the word that made it unwanted.
+    story.tell(EffectFailed("StartRun", "web", goal.uid, "ENTRYPOINT_MISSING", "no", run=goal.run, permanent=True))
+    assert isinstance(plan(story.machine)[0], EnsureImage)
+    story.converge()
+    web = story["web"]
+    assert web.run is not None and (web.run.phase, web.run.revision) == (RunPhase.RUNNING, web.revision)
+    assert not web.attached and not web.address, "what is not on the bridge any more has left it"
 
 
 def test_cleaning_does_not_wait_for_the_restarts_back_off_and_a_failure_of_it_does_not_end_it() -> None:

@@ -1,0 +1,94 @@
+"""The runner on drivers that do as they are told: what becomes of work that a newer word overtakes."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from msgspec.structs import replace
+
+from effects.errors import RegistryDenied
+from effects.goals import Effect, EnsureImage, StartRun
+from effects.runner import Runner
+from journal.events import EffectFailed, Event, ImagePulled, PushedImage, WorkloadStarted
+from journal.specs import ImagePin
+from tests.simulation.time import VirtualClock, VirtualLoop
+from tests.support.story import Story, declared
+
+OLD, NEW = (ImagePin(f"docker.io/library/{name}:1", f"sha256:{name}", f"sha256:{name}-here") for name in ("old", "new"))
+
+
+class Told:
+    """A recorder: a story that is told, and wakes whoever it speaks of."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.story = Story(boot=clock.boot_id, holds=())
+        self.wake = lambda name, cause: None
+        self._clock = clock
+
+    @property
+    def machine(self) -> Any:
+        return self.story.machine
+
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
+        self.story.mono = self._clock.mono_ns()
+        first = self.machine.seq + 1
+        self.story.tell(*events)
+        self.wake("web", first)
+        return first if events else 0
+
+    async def durable(self) -> None:
+        await asyncio.sleep(0)
+
+
+class Scripted:
+    """Drivers: each goal waits for its answer, which is an error or what is so then."""
+
+    def __init__(self) -> None:
+        self.images = self
+        self.asked: list[Effect] = []
+        self.answers: list[asyncio.Future[tuple[Event, ...]]] = []
+
+    def guard(self, goal: Effect) -> Any:
+        return nullcontext()
+
+    def may_be_left(self, goal: EnsureImage) -> bool:
+        return True
+
+    async def reach(self, goal: Effect, started: int) -> tuple[Event, ...]:
+        self.asked.append(goal)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+
+def test_what_fails_for_ever_after_another_word_gives_up_nothing_of_that() -> None:
+    async def story(loop: VirtualLoop) -> None:
+        clock = VirtualClock(loop)
+        told, drivers = Told(clock), Scripted()
+        told.story.apply(declared("web", pin=OLD))
+        async with asyncio.TaskGroup() as group:
+            runner = Runner(told, drivers, clock, group)  # type: ignore[arg-type]
+            told.wake = runner.wake
+            runner.open()
+            await asyncio.sleep(1)
+            # In one and the same moment: the registry says no, and the operator wants another image.
+            drivers.answers[0].set_exception(RegistryDenied("who are you"))
+            told.story.apply(replace(declared("web", pin=NEW), image_ref=NEW.ref))
+            runner.wake("web", told.machine.seq)
+            await asyncio.sleep(60)
+            failures = [event for _, event in told.story.entries if isinstance(event, EffectFailed)]
+            assert [(event.effect, event.permanent) for event in failures] == [("EnsureImage", False)]
+            assert [goal.pin for goal in drivers.asked if isinstance(goal, EnsureImage)] == [OLD, NEW]
+            drivers.answers[1].set_result((ImagePulled((PushedImage(NEW),)),))
+            await asyncio.sleep(1)
+            start = drivers.asked[-1]
+            assert isinstance(start, StartRun)
+            drivers.answers[2].set_result((WorkloadStarted("web", start.uid, start.run, start.revision, pid=1),))
+
+    loop = VirtualLoop()
+    try:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(story(loop))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
