@@ -17,7 +17,9 @@ from projections.state import Workload
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Looks at a time: each may be a process."""
+"""Looks that begin at a time: each may be a process."""
+BEGIN_S = 1.0
+"""A look that takes longer has begun, and what it waits for costs nothing: it does not hold up those of others."""
 EAGER_S = 1.0
 """The longest pause before a first success, while failures do not count: who waits for it shall not wait longer."""
 
@@ -60,13 +62,19 @@ class HealthWatch:
         pause_s = self._pause_s(target) * (zlib.crc32(target.name.encode()) % 1_000) / 1_000
         while True:
             await self._clock.sleep(pause_s)
-            async with self._room:
-                finding = await self._look(target)
+            finding = await self._look(target)
             if finding is not None:
                 failures = self._tell(target, finding, failures)
             pause_s = self._pause_s(target)
 
     async def _look(self, target: Target) -> Finding | None:
+        """In its turn; who has hung for a while is not in anybody's way."""
+        async with asyncio.TaskGroup() as group, self._room:
+            look = group.create_task(self._find(target))
+            await asyncio.wait((look,), timeout=BEGIN_S)
+        return look.result()
+
+    async def _find(self, target: Target) -> Finding | None:
         try:
             async with asyncio.timeout(target.check.timeout_ms / 1_000):
                 return await self._prober.look(target)

@@ -71,7 +71,7 @@ class Scripted:
         assert self.at_work[target.name] == 1, "a run is looked at by two at once"
         self.most = max(self.most, sum(self.at_work.values()))
         try:
-            await asyncio.sleep(self.takes_s)
+            await asyncio.sleep(1_000 if target.name.startswith("hung") else self.takes_s)
         except asyncio.CancelledError:
             self.cut += 1
             raise
@@ -268,5 +268,17 @@ def test_many_checks_are_spread_and_few_run_at_a_time() -> None:
         assert len(house.told()) == 100
         first = sorted(at for _, at in house.prober.looks)[:100]
         assert first[-1] - first[0] > 5, "not all of them at once"
+
+    play(story)
+
+
+def test_checks_that_hang_hold_up_nobody_elses() -> None:
+    async def story(loop: VirtualLoop) -> None:
+        hangs = replace(CHECK, interval_ms=1_000, timeout_ms=600_000)
+        house = House(loop, {**{f"hung{number}": hangs for number in range(4 * AT_ONCE)}, "web": CHECK})
+        await house.lives(300)
+        assert sum(name == "web" for name, _ in house.prober.looks) >= 25
+        assert house.prober.most == 4 * AT_ONCE + 1, "each of them is still at work"
+        assert sum(house.prober.at_work.values()) == 0, "and ends with the watch"
 
     play(story)
