@@ -9,18 +9,15 @@ import logging
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
 from effects.errors import DriverError
-from effects.volumes.protocol import Fill, SeenVolume, VolumeDriver
+from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.errors import JournalFull
-from journal.events import Event, SnapshotRemoved, VolumeFilling, VolumeLost, VolumeMade, VolumeUnmounted
-from projections.state import Machine, Volume
-from projections.volumes import MARKS, read_only
+from projections.storage import differences, filling, found_again, spoiled, strangers, unheld
+from projections.volumes import read_only
 
 log = logging.getLogger(__name__)
 
 MEASURE_S = 30.0
-_CALM_PERCENT = 5
-"""How far below a mark a file system must fall before the mark is taken back: it must not be told over and over."""
 
 
 class VolumeWatch:
@@ -45,8 +42,8 @@ class VolumeWatch:
             seen = await self._volumes.observe()
         except (DriverError, OSError) as error:
             return (f"the volumes cannot be looked at: {error}",)
-        broken = (self._engine.machine.volumes.get(one.name) for one in seen if one.read_only)
-        return tuple(f"volume {volume.name}: {read_only(volume)}" for volume in broken if volume is not None)
+        broken = spoiled(self._engine.machine, seen)
+        return tuple(f"volume {volume.name}: {read_only(volume)}" for volume in broken)
 
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
@@ -57,17 +54,14 @@ class VolumeWatch:
     async def _look(self) -> None:
         seen, mounted = await self._volumes.observe(), await self._volumes.mounted()
         self._engine.record(differences(self._engine.machine, seen, mounted), reserved=True)
-        known = {(volume.name, volume.uid): volume for volume in self._engine.machine.volumes.values()}
-        strangers = {(one.name, one.uid) for one in seen} - known.keys()
-        for name, uid in sorted(strangers):
+        machine = self._engine.machine
+        for name, uid in strangers(machine, seen):
             log.warning("the storage has %s.%d, which no volume here is: it is left alone", name, uid)
-        for key in sorted(mounted - strangers):
-            if key not in known or not known[key].holder:
-                # Left by a life that ended between the mount and its entry, or of a file that is gone.
-                try:
-                    await self._volumes.unmount(*key)
-                except (DriverError, OSError) as error:
-                    log.warning("%s", error)
+        for name, uid in unheld(machine, seen, mounted):
+            try:
+                await self._volumes.unmount(name, uid)
+            except (DriverError, OSError) as error:
+                log.warning("%s", error)
 
     async def run(self) -> None:
         """Measure until cancelled, and look for what was lost."""
@@ -92,58 +86,3 @@ class VolumeWatch:
             log.warning("the storage cannot be measured: %s", error)
         except JournalFull as full:
             log.warning("what the storage shows cannot be journaled yet: %s", full)
-
-
-def filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilling | None:
-    """The mark that was passed, up or well below, since `told` was the last one. Pure."""
-    percent = fill.used_bytes * 100 // fill.total_bytes if fill.total_bytes else 0
-    mark = max((one for one in MARKS if percent >= one), default=0)
-    if mark == told or (mark < told and percent > told - _CALM_PERCENT):
-        return None
-    return VolumeFilling(mark, fill.used_bytes, fill.total_bytes, name, uid)
-
-
-def differences(
-    machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozenset[tuple[str, int]]
-) -> tuple[Event, ...]:
-    """What the storage shows that the state does not know. `mounted`: of whatever is mounted, name and uid. Pure."""
-    shown = {(one.name, one.uid): one for one in seen}
-    events: list[Event] = [*found_again(machine, seen)]
-    for volume in machine.volumes.values():
-        one = shown.get((volume.name, volume.uid))
-        if one is None:
-            events += _missing(volume, (volume.name, volume.uid) in mounted)
-            continue
-        if volume.holder and not one.mounted:
-            events.append(VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"))
-        there = {snapshot.snapshot for snapshot in one.snapshots}
-        events += [
-            SnapshotRemoved(volume.name, volume.uid, snapshot.uid)
-            for snapshot in volume.snapshots
-            if snapshot.taken and snapshot.uid not in there
-        ]
-    return tuple(events)
-
-
-def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
-    """What was lost and is there again. Not while the old one is still mounted: its holder would write into that. The
-    file may be larger than the file system in it, when a growth was cut short. Pure."""
-    lost = {
-        (volume.name, volume.uid): volume.made_bytes
-        for volume in machine.volumes.values()
-        if volume.lost and not volume.holder
-    }
-    return tuple(
-        VolumeMade(one.name, one.uid, min(one.size_bytes, lost[one.name, one.uid] or one.size_bytes))
-        for one in seen
-        if (one.name, one.uid) in lost
-    )
-
-
-def _missing(volume: Volume, mounted: bool) -> tuple[Event, ...]:
-    if not volume.made_bytes or volume.deleting:
-        return ()
-    if not volume.lost:
-        return (VolumeLost(volume.name, volume.uid, mounted=mounted and bool(volume.holder)),)
-    gone = volume.holder and not mounted
-    return (VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"),) if gone else ()

@@ -1,8 +1,8 @@
 """Volumes and snapshots as clients see them. Pure."""
 
 from capsule.v1 import volume_pb2 as pb
-from effects.volumes.protocol import Fill, SeenVolume
 from projections.state import Machine, Snapshot, Volume
+from projections.storage import Fill, SeenVolume
 from projections.volumes import read_only, users_of
 
 

@@ -13,11 +13,12 @@ from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.wire_volume import snapshot_message, volume_message
-from effects.volumes.protocol import SeenVolume, VolumeDriver
+from effects.volumes.protocol import VolumeDriver
 from journal.entry import SYSTEM
 from journal.events import VolumeDeleteRequested
 from projections import intents
 from projections.state import Machine, Snapshot, Trouble, Volume
+from projections.storage import SeenVolume
 from projections.volumes import users_of
 
 DEFAULT_BYTES = 1 << 30

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from effects.volumes.protocol import SnapshotMethod
 from journal.durable import sync_directory
+from projections.storage import SnapshotMethod
 
 _FICLONE = 0x40049409
 _FIFREEZE, _FITHAW = 0xC0045877, 0xC0045878

@@ -5,41 +5,9 @@ called again after any crash: it looks, compares, acts. A half-made thing is nev
 `DriverError`s.
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
-import msgspec
-
-SnapshotMethod = Literal["thin", "reflink", "copy"]
-"""How a snapshot shares its blocks: `thin` and `reflink` take none of their own at first, a `copy` is one."""
-
-
-class SeenSnapshot(msgspec.Struct, frozen=True):
-    """A snapshot as the driver finds it. `snapshot` is its uid."""
-
-    snapshot: int
-    size_bytes: int
-    used_bytes: int
-    method: SnapshotMethod
-
-
-class SeenVolume(msgspec.Struct, frozen=True):
-    """A volume as the driver finds it. `size_bytes` is what was asked for; `used_bytes` what it takes on the disk.
-    `read_only`: it is mounted, and its file system takes no writes any more after an error."""
-
-    name: str
-    uid: int
-    size_bytes: int
-    used_bytes: int
-    mounted: bool
-    snapshots: tuple[SeenSnapshot, ...] = ()
-    read_only: bool = False
-
-
-class Fill(msgspec.Struct, frozen=True):
-    """How full a file system or a pool is."""
-
-    total_bytes: int
-    used_bytes: int
+from projections.storage import Fill, SeenVolume, SnapshotMethod
 
 
 class VolumeDriver(Protocol):

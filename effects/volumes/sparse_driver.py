@@ -33,8 +33,8 @@ from effects.errors import (
 )
 from effects.volumes.clone import SCRATCH, clone, frozen_clone, method_of, scratch_of, settle, thaw
 from effects.volumes.mounts import mount_points
-from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 from journal.durable import sync_directory
+from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
 _MOUNT = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")

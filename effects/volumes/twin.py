@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from effects.errors import NotDetached, SnapshotMissing, VolumeBusy, VolumeFailed, VolumeMissing
-from effects.volumes.protocol import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
+from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 Step = Callable[[str], Awaitable[None]]
 

@@ -15,8 +15,8 @@ import msgspec
 
 from capsuled.processes import outcome
 from effects.errors import DriverError
-from effects.volumes.protocol import SeenVolume
 from effects.volumes.sparse_driver import SparseVolumes
+from projections.storage import SeenVolume
 from tests.support.power.disk import Damage, powered_on
 from tests.support.power.judge import Verdict
 from tests.support.power.ledger import lines

@@ -11,7 +11,6 @@ from capsuled.answers import Answers
 from capsuled.rpc import Refused
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
-from effects.volumes.protocol import Fill
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL
 from journal.events import (
@@ -26,6 +25,7 @@ from journal.events import (
     VolumeUnmounted,
 )
 from projections.state import Volume
+from projections.storage import Fill
 from tests.unit.capsuled.test_call_ids import House
 
 MIB = 1 << 20

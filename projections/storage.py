@@ -1,0 +1,123 @@
+"""What the storage shows, compared with the state: what vanished or came back, what nobody holds, what fills. Pure.
+
+A driver's volume is one of ours only as an incarnation (name and uid); what is none of ours is never touched: it may be
+somebody's data.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from journal.events import Event, SnapshotRemoved, VolumeFilling, VolumeLost, VolumeMade, VolumeUnmounted
+from projections.state import Machine, Volume
+from projections.volumes import MARKS
+
+_CALM_PERCENT = 5
+"""How far below a mark a file system must fall before the mark is taken back: it must not be told over and over."""
+
+Incarnation = tuple[str, int]
+"""A volume by its name and uid."""
+
+SnapshotMethod = Literal["thin", "reflink", "copy"]
+"""How a snapshot shares its blocks: `thin` and `reflink` take none of their own at first, a `copy` is one."""
+
+
+class SeenSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot as the driver finds it. `snapshot` is its uid."""
+
+    snapshot: int
+    size_bytes: int
+    used_bytes: int
+    method: SnapshotMethod
+
+
+class SeenVolume(msgspec.Struct, frozen=True):
+    """A volume as the driver finds it. `size_bytes` is what was asked for; `used_bytes` what it takes on the disk.
+    `read_only`: it is mounted, and its file system takes no writes any more after an error."""
+
+    name: str
+    uid: int
+    size_bytes: int
+    used_bytes: int
+    mounted: bool
+    snapshots: tuple[SeenSnapshot, ...] = ()
+    read_only: bool = False
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """How full a file system or a pool is."""
+
+    total_bytes: int
+    used_bytes: int
+
+
+def strangers(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Incarnation, ...]:
+    """What the storage has that no volume here is, sorted."""
+    known = {(volume.name, volume.uid) for volume in machine.volumes.values()}
+    return tuple(sorted({(one.name, one.uid) for one in seen} - known))
+
+
+def unheld(machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozenset[Incarnation]) -> tuple[Incarnation, ...]:
+    """What is mounted and held by nobody, sorted: left by a life that ended between the mount and its entry, or of a
+    file that is gone. Whoever is a stranger may be mounted for its owner."""
+    held = {(volume.name, volume.uid) for volume in machine.volumes.values() if volume.holder}
+    return tuple(sorted(mounted - held - set(strangers(machine, seen))))
+
+
+def spoiled(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Volume, ...]:
+    """The volumes whose file system takes no writes any more."""
+    broken = {(one.name, one.uid) for one in seen if one.read_only}
+    return tuple(volume for volume in machine.volumes.values() if (volume.name, volume.uid) in broken)
+
+
+def filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilling | None:
+    """The mark that was passed, up or well below, since `told` was the last one."""
+    percent = fill.used_bytes * 100 // fill.total_bytes if fill.total_bytes else 0
+    mark = max((one for one in MARKS if percent >= one), default=0)
+    if mark == told or (mark < told and percent > told - _CALM_PERCENT):
+        return None
+    return VolumeFilling(mark, fill.used_bytes, fill.total_bytes, name, uid)
+
+
+def differences(machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozenset[Incarnation]) -> tuple[Event, ...]:
+    """What the storage shows that the state does not know. `mounted`: of whatever is mounted, name and uid."""
+    shown = {(one.name, one.uid): one for one in seen}
+    events: list[Event] = [*found_again(machine, seen)]
+    for volume in machine.volumes.values():
+        one = shown.get((volume.name, volume.uid))
+        if one is None:
+            events += _missing(volume, (volume.name, volume.uid) in mounted)
+            continue
+        if volume.holder and not one.mounted:
+            events.append(VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"))
+        there = {snapshot.snapshot for snapshot in one.snapshots}
+        events += [
+            SnapshotRemoved(volume.name, volume.uid, snapshot.uid)
+            for snapshot in volume.snapshots
+            if snapshot.taken and snapshot.uid not in there
+        ]
+    return tuple(events)
+
+
+def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:
+    """What was lost and is there again. Not while the old one is still mounted: its holder would write into that. The
+    file may be larger than the file system in it, when a growth was cut short."""
+    lost = {
+        (volume.name, volume.uid): volume.made_bytes
+        for volume in machine.volumes.values()
+        if volume.lost and not volume.holder
+    }
+    return tuple(
+        VolumeMade(one.name, one.uid, min(one.size_bytes, lost[one.name, one.uid] or one.size_bytes))
+        for one in seen
+        if (one.name, one.uid) in lost
+    )
+
+
+def _missing(volume: Volume, mounted: bool) -> tuple[Event, ...]:
+    if not volume.made_bytes or volume.deleting:
+        return ()
+    if not volume.lost:
+        return (VolumeLost(volume.name, volume.uid, mounted=mounted and bool(volume.holder)),)
+    gone = volume.holder and not mounted
+    return (VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"),) if gone else ()

@@ -1,0 +1,124 @@
+"""What the storage shows becomes events: marks told once each on the way up, and what was lost and is back."""
+
+import pytest
+
+from journal.events import (
+    SnapshotRemoved,
+    VolumeLost,
+    VolumeMade,
+    VolumeMounted,
+    VolumeUnmounted,
+)
+from projections.intents import Apply, DeclaredVolume, TakeSnapshot
+from projections.storage import (
+    Fill,
+    SeenSnapshot,
+    SeenVolume,
+    differences,
+    filling,
+    found_again,
+    spoiled,
+    strangers,
+    unheld,
+)
+from tests.support.story import Story
+
+MIB = 1 << 20
+NOWHERE: frozenset[tuple[str, int]] = frozenset()
+"""Nothing is mounted."""
+
+
+@pytest.mark.parametrize(
+    ("percent", "told", "expected"),
+    [
+        (0, 0, None), (79, 0, None), (80, 0, 80), (89, 80, None), (90, 80, 90), (95, 80, 95), (100, 90, 95),
+        (100, 95, None), (91, 95, None), (90, 95, 90), (76, 80, None), (75, 80, 0), (10, 95, 0),
+    ],
+)  # fmt: skip
+def test_a_mark_is_told_once_and_taken_back_only_well_below_it(percent: int, told: int, expected: int | None) -> None:
+    event = filling(Fill(100 * MIB, percent * MIB), told)
+    assert (None if event is None else event.percent) == expected
+
+
+def test_an_empty_storage_fills_nothing() -> None:
+    assert filling(Fill(0, 0), 0) is None
+
+
+def story() -> Story:
+    made = Story()
+    made.call(Apply((), volumes=(DeclaredVolume("data", 64 * MIB),)))
+    made.converge()
+    made.call(TakeSnapshot("data", "one"))
+    made.converge()
+    return made
+
+
+def test_differences_are_what_is_lost_back_unmounted_or_without_its_snapshot() -> None:
+    told = story()
+    volume = told.machine.volumes["data"]
+    snapshot = SeenSnapshot(volume.snapshots[0].uid, 64 * MIB, 0, "copy")
+    whole = SeenVolume("data", volume.uid, 64 * MIB, 0, False, (snapshot,))
+    assert differences(told.machine, (whole,), NOWHERE) == ()
+    assert differences(told.machine, (), NOWHERE) == (VolumeLost("data", volume.uid),)
+    bare = SeenVolume("data", volume.uid, 64 * MIB, 0, False)
+    assert differences(told.machine, (bare,), NOWHERE) == (SnapshotRemoved("data", volume.uid, snapshot.snapshot),)
+    told.tell(VolumeLost("data", volume.uid))
+    assert found_again(told.machine, ()) == ()
+    other = SeenVolume("data", volume.uid + 1, 64 * MIB, 0, False)
+    larger = SeenVolume("data", volume.uid, 80 * MIB, 0, False)
+    for found in (whole, larger):
+        assert found_again(told.machine, (other, found)) == (VolumeMade("data", volume.uid, 64 * MIB),)
+
+
+def test_a_mount_that_is_gone_is_told() -> None:
+    told = story()
+    volume = told.machine.volumes["data"]
+    told.tell(VolumeMounted("data", volume.uid, "web", 1))
+    seen = SeenVolume("data", volume.uid, 64 * MIB, 0, False, (SeenSnapshot(volume.snapshots[0].uid, 1, 0, "copy"),))
+    (event,) = differences(told.machine, (seen,), NOWHERE)
+    assert isinstance(event, VolumeUnmounted) and event.reason
+
+
+def test_a_volume_that_is_lost_while_it_is_mounted_is_held_until_it_is_unmounted() -> None:
+    told = story()
+    volume = told.machine.volumes["data"]
+    told.tell(VolumeMounted("data", volume.uid, "web", 1))
+    (event,) = differences(told.machine, (), frozenset({("data", volume.uid)}))
+    assert event == VolumeLost("data", volume.uid, mounted=True)
+    told.tell(event)
+    assert told.machine.volumes["data"].holder == "web"
+    back = SeenVolume("data", volume.uid, 64 * MIB, 0, True)
+    assert found_again(told.machine, (back,)) == (), "what is mounted may be another file by now"
+    (event,) = differences(told.machine, (), NOWHERE)
+    assert isinstance(event, VolumeUnmounted)
+    told.tell(event)
+    assert found_again(told.machine, (back,)) == (VolumeMade("data", volume.uid, 64 * MIB),)
+
+
+def test_only_the_incarnation_that_is_here_is_ours() -> None:
+    told = story()
+    uid = told.machine.volumes["data"].uid
+    seen = tuple(
+        SeenVolume(name, number, 64 * MIB, 0, True) for name, number in (("data", uid), ("data", 99), ("x", 1))
+    )
+    assert strangers(told.machine, seen) == (("data", 99), ("x", 1))
+    assert strangers(told.machine, seen[:1]) == ()
+
+
+def test_what_nobody_holds_is_named_and_a_strangers_mount_is_his() -> None:
+    told = story()
+    uid = told.machine.volumes["data"].uid
+    ours = SeenVolume("data", uid, 64 * MIB, 0, True)
+    stranger = SeenVolume("x", 1, 64 * MIB, 0, True)
+    mounted = frozenset({("data", uid), ("x", 1), ("gone", 7)})
+    assert unheld(told.machine, (ours, stranger), mounted) == (("data", uid), ("gone", 7))
+    told.tell(VolumeMounted("data", uid, "web", 1))
+    assert unheld(told.machine, (ours, stranger), mounted) == (("gone", 7),)
+
+
+def test_what_takes_no_writes_is_told_of_the_incarnation_that_is_here() -> None:
+    told = story()
+    volume = told.machine.volumes["data"]
+    ours, older = (SeenVolume("data", uid, 64 * MIB, 0, True, read_only=True) for uid in (volume.uid, 99))
+    assert spoiled(told.machine, (ours, older)) == (volume,)
+    assert spoiled(told.machine, (older,)) == ()
