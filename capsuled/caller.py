@@ -31,7 +31,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Who calls, and how: `call_id` and `args_hash` make a repeated call answerable, `login` is unverified.
 
     `peer` is the address it came from, `jti` and `token_exp` are of its token, `began_ns` is the monotonic moment of
-    its arrival; `lost` says why the caller has no right to the call any more, for a call may take a while.
+    its arrival; `lost` says why the caller has no right to the call any more, for a call may take a while. `cause` is
+    the entry that led the machine itself to call.
     """
 
     actor: Actor
@@ -46,6 +47,7 @@ class Caller(msgspec.Struct, frozen=True):
     began_ns: int = 0
     told: Told = msgspec.field(default_factory=Told)
     lost: Callable[[], Refusal | None] = nothing_lost
+    cause: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True):

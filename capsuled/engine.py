@@ -215,7 +215,7 @@ class Engine:
             took_us=self._took_us(caller),
         )
         tail = (Draft(event, caller.actor, cause=THIS_BATCH, call=THIS_BATCH) for event in verdict.events)
-        return [Draft(accepted, caller.actor, call=THIS_BATCH), *tail]
+        return [Draft(accepted, caller.actor, cause=caller.cause, call=THIS_BATCH), *tail]
 
     async def refuse(self, refusal: Refusal, caller: Caller, names: tuple[str, ...] = ()) -> None:
         """Journal a refusal; the caller may tell it once this returns."""
@@ -233,7 +233,7 @@ class Engine:
             given=tuple(path for path, _ in caller.arguments),
             took_us=self._took_us(caller),
         )
-        entries = self.commit([Draft(event, caller.actor, call=THIS_BATCH)])
+        entries = self.commit([Draft(event, caller.actor, cause=caller.cause, call=THIS_BATCH)])
         caller.told.yes = True
         await self.durable(entries[-1][0].seq)
 

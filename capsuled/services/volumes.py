@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from capsule.v1 import volume_pb2 as pb
 from capsule.v1.volume_pb2_grpc import SnapshotServiceServicer, VolumeServiceServicer
 from capsuled.answers import Answer, Answers
+from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.wire_volume import snapshot_message, volume_message
 from effects.volumes.protocol import VolumeDriver
 from journal.entry import SYSTEM
-from journal.events import VolumeDeleteRequested
 from projections import intents
 from projections.state import Machine, Snapshot, Trouble, Volume
 from projections.storage import SeenVolume
@@ -114,17 +114,19 @@ class VolumeService(_Volumes, VolumeServiceServicer):
             return await self._made(answer, request, NOTHING_LEFT, NOTHING_LEFT)
         except Refused:
             if not answer.repeated:
-                self._withdraw(answer.machine.volumes[request.name], answer.seq)
+                await self._withdraw(answer.machine.volumes[request.name], answer.seq)
             raise
 
-    def _withdraw(self, volume: Volume, cause: int) -> None:
-        """What could not be made is not made behind the caller's back later; what is only slow goes on."""
+    async def _withdraw(self, volume: Volume, cause: int) -> None:
+        """What could not be made is not made behind the caller's back later; what is only slow goes on. The deletion is
+        a call of the machine's own, for the one that `cause` is the entry of."""
         machine = self._engine.machine
         now = machine.volumes.get(volume.name)
         if now is None or now.uid != volume.uid or now.trouble is None or now.made_bytes:
             return
         if not users_of(machine, volume.name):
-            self._engine.record((VolumeDeleteRequested(volume.name, volume.uid),), cause=cause, actor=SYSTEM)
+            own = Caller(SYSTEM, "VolumeService.Delete", cause=cause)
+            await self._engine.call(intents.DeleteVolume(volume.name), own)
 
     async def _made(self, answer: Answer, request: Any, what_next: str = GOES_ON, unmade: str = NOT_MADE) -> pb.Volume:
         asked = answer.machine.volumes[request.name]

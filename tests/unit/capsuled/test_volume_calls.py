@@ -12,12 +12,14 @@ from capsuled.rpc import Refused
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
 from effects.volumes.twin import Storage, TwinVolumes
-from journal.entry import LOCAL
+from journal.entry import LOCAL, SYSTEM
 from journal.events import (
+    CallAccepted,
     EffectFailed,
     Event,
     SnapshotRemoved,
     SnapshotTaken,
+    VolumeDeleteRequested,
     VolumeMade,
     VolumeMounted,
     VolumeRemoved,
@@ -229,6 +231,23 @@ def no_room(store: Storehouse, effect: str, snapshot: int = 0, size_bytes: int =
         effect, "data", store.data.uid, "NO_SPACE", "full", permanent=True, snapshot=snapshot, size_bytes=size_bytes
     )
     store.happens(full)
+
+
+def test_what_could_not_be_made_is_deleted_by_a_call_of_the_machines_own() -> None:
+    async def test(store: Storehouse) -> None:
+        creating = store.begin(store.volumes.Create, pb.VolumeCreateRequest(name="data", size_mib=16))
+        await settled()
+        (created, _), *_ = store.house.log.entries
+        no_room(store, "EnsureVolume", size_bytes=16 * MIB)
+        with pytest.raises(Refused, match="Nothing is left of it"):
+            await asyncio.wait_for(creating, 5)
+        (accepting, accepted), (deleting, deleted) = store.house.log.entries[-2:]
+        assert isinstance(accepted, CallAccepted) and isinstance(deleted, VolumeDeleteRequested)
+        assert (accepted.method, accepted.objects) == ("VolumeService.Delete", ("data",))
+        assert (accepting.actor, accepting.cause) == (SYSTEM, created.seq)
+        assert (deleting.actor, deleting.cause, deleting.call) == (SYSTEM, accepting.seq, accepting.seq)
+
+    run(test)
 
 
 def test_a_snapshot_that_was_taken_is_not_told_of_the_next_ones_trouble() -> None:
