@@ -17,6 +17,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
 from capsulectl.quantities import duration_ms, size_bytes
 from capsulectl.short_forms import MEANT, SHORT
+from projections.manifest import camel, written
 
 OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
 KINDS = {
@@ -136,9 +137,9 @@ class _Document:
         section = "container" if workload.kind == pb.WORKLOAD_KIND_CONTAINER else "micro_vm"
         other = "micro_vm" if section == "container" else "container"
         if workload.HasField(other):
-            raise self._wrong(node, _camel(other), f"does not go with `kind: {kind}`")
+            raise self._wrong(node, camel(other), f"does not go with `kind: {kind}`")
         if not workload.HasField(section):
-            raise self._wrong(node, _camel(section), f"missing: `kind: {kind}` needs it")
+            raise self._wrong(node, camel(section), f"missing: `kind: {kind}` needs it")
         if section == "container" and workload.container.network_mode == pb.NETWORK_MODE_UNSPECIFIED:
             workload.container.network_mode = pb.NETWORK_MODE_BRIDGE
         return workload
@@ -356,7 +357,7 @@ def is_quantity(field: Any) -> bool:
 
 def short_name(field: Any) -> str:
     """A quantity's name without its unit, which its value must then have: `memory` for memoryBytes."""
-    return str(field.json_name.removesuffix("Bytes").removesuffix("Ms"))
+    return written(field.json_name)
 
 
 def names_of(message: Any) -> dict[str, Any]:
@@ -372,11 +373,6 @@ def enum_prefix(enum: Any) -> str:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(part.capitalize() for part in tail)
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -38,9 +38,9 @@ def _restart(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     if policy.max_attempts and policy.mode == "never":
         return invalid("BAD_RESTART", "with `restart: never` there are no attempts to count", f"{path}.maxAttempts")
     if policy.backoff_first_ms < BACKOFF_MIN_MS:
-        return invalid("BAD_RESTART", f"a back-off begins with {BACKOFF_MIN_MS} ms or more", f"{path}.backoffFirstMs")
+        return invalid("BAD_RESTART", f"a back-off begins with {BACKOFF_MIN_MS} ms or more", f"{path}.backoffFirst")
     if policy.backoff_cap_ms < policy.backoff_first_ms:
-        return invalid("BAD_RESTART", "a back-off cannot end below its beginning", f"{path}.backoffCapMs")
+        return invalid("BAD_RESTART", "a back-off cannot end below its beginning", f"{path}.backoffCap")
     return None
 
 
@@ -66,13 +66,11 @@ def _processor(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
 
 
 def _memory(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
-    wanted, path = spec.resources, "container.resources.memoryBytes"
+    wanted, path = spec.resources, "container.resources.memory"
     if wanted.swap_bytes and not wanted.memory_bytes:
-        return invalid(
-            "BAD_SWAP", "swap is given beyond a memory limit: say that, too", "container.resources.swapBytes"
-        )
+        return invalid("BAD_SWAP", "swap is given beyond a memory limit: say that, too", "container.resources.swap")
     if wanted.swap_bytes and not machine.swap:
-        return lacks("NO_SWAP_LIMITS", "this kernel cannot limit swap: leave it out", "container.resources.swapBytes")
+        return lacks("NO_SWAP_LIMITS", "this kernel cannot limit swap: leave it out", "container.resources.swap")
     if not wanted.memory_bytes:
         return None
     if wanted.memory_bytes < MEMORY_MIN_BYTES:
@@ -137,11 +135,11 @@ def _health(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
 
 def _health_times(check: HealthCheck, path: str) -> Refusal | None:
     if not HEALTH_MIN_MS <= check.interval_ms <= HEALTH_MAX_MS:
-        return invalid("BAD_HEALTH", "a check's interval is between 100 ms and a day", f"{path}.intervalMs")
+        return invalid("BAD_HEALTH", "a check's interval is between 100 ms and a day", f"{path}.interval")
     if not HEALTH_MIN_MS <= check.timeout_ms <= HEALTH_MAX_MS:
-        return invalid("BAD_HEALTH", "a check's timeout is between 100 ms and a day", f"{path}.timeoutMs")
+        return invalid("BAD_HEALTH", "a check's timeout is between 100 ms and a day", f"{path}.timeout")
     if check.start_period_ms > HEALTH_MAX_MS:
-        return invalid("BAD_HEALTH", "a check's start period is a day at most", f"{path}.startPeriodMs")
+        return invalid("BAD_HEALTH", "a check's start period is a day at most", f"{path}.startPeriod")
     if not 1 <= check.retries <= HEALTH_RETRIES_MAX:
         return invalid("BAD_HEALTH", f"a check's retries are from 1 to {HEALTH_RETRIES_MAX}", f"{path}.retries")
     return None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from journal.specs import ContainerSpec, Role
 from projections.intents import Apply, Intent
 from projections.linux import CONTAINER_CAPABILITIES
+from projections.manifest import written
 from projections.refusals import Refusal, refused
 from projections.state import Machine
 
@@ -101,17 +102,10 @@ def permit_inside(role: str, machine: Machine, name: str) -> Refusal | None:
 
 
 def _denied(role: str, what: str, fields: tuple[str, ...]) -> Refusal:
-    written = [_in_a_manifest(field) for field in fields]
+    names = [written(field) for field in fields]
     return refused(
         "PERMISSION_DENIED",
         "ROLE_LACKS",
-        f"the role {role} does not suffice: {what} ({', '.join(written)}). Ask an admin",
-        *(f"container.{field}" for field in written),
+        f"the role {role} does not suffice: {what} ({', '.join(names)}). Ask an admin",
+        *(f"container.{field}" for field in names),
     )
-
-
-def _in_a_manifest(field: str) -> str:
-    if field == "network":
-        return "networkMode"
-    first, *more = field.split("_")
-    return first + "".join(word.capitalize() for word in more)

@@ -71,7 +71,7 @@ def _check_fields(declared: Declared) -> Refusal | None:
             )
             return invalid("BAD_ENV_NAME", message, "container.env")
     if not LOG_BYTES_MIN <= spec.log_max_bytes <= LOG_BYTES_MAX:
-        return invalid("BAD_LOG_SIZE", "logs.maxSize is between 64KiB and 1TiB", "container.logs.maxSizeBytes")
+        return invalid("BAD_LOG_SIZE", "logs.maxSize is between 64KiB and 1TiB", "container.logs.maxSize")
     if spec.working_dir and not spec.working_dir.startswith("/"):
         return invalid("BAD_PATH", "workingDir must be an absolute path", "container.workingDir")
     for port in spec.ports:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from journal.specs import HostBind, Resources, RestartPolicy, Tmpfs, Ulimit, VolumeMount
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.manifests import is_quantity, names_of, short_name
+from journal.specs import HealthCheck, HostBind, Resources, RestartPolicy, Tmpfs, Ulimit, VolumeMount
 from projections.abilities import Abilities
 from projections.admission import Admitted
 from projections.intents import Apply
@@ -31,17 +33,17 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
     ("fields", "field", "words"),
     [
         ({"restart": RestartPolicy("never", max_attempts=1)}, "restartPolicy.maxAttempts", "no attempts to count"),
-        ({"restart": RestartPolicy(backoff_first_ms=1)}, "restartPolicy.backoffFirstMs", "100 ms"),
-        ({"restart": RestartPolicy(backoff_cap_ms=500)}, "restartPolicy.backoffCapMs", "below its beginning"),
-        ({"log_max_bytes": 1 << 10}, "logs.maxSizeBytes", "64KiB"),
-        ({"log_max_bytes": 1 << 41}, "logs.maxSizeBytes", "1TiB"),
+        ({"restart": RestartPolicy(backoff_first_ms=1)}, "restartPolicy.backoffFirst", "100 ms"),
+        ({"restart": RestartPolicy(backoff_cap_ms=500)}, "restartPolicy.backoffCap", "below its beginning"),
+        ({"log_max_bytes": 1 << 10}, "logs.maxSize", "64KiB"),
+        ({"log_max_bytes": 1 << 41}, "logs.maxSize", "1TiB"),
         ({"stop_signal": "NOPE"}, "stopSignal", "no such signal"),
         ({"resources": Resources(cpu_millis=9)}, "resources.cpus", "0.01"),
         ({"resources": Resources(cpu_millis=2_001)}, "resources.cpus", "2 processors"),
         ({"resources": Resources(cpu_shares=1)}, "resources.cpuShares", "from 2 to 262144"),
-        ({"resources": Resources(memory_bytes=1 << 20)}, "resources.memoryBytes", "6 MiB"),
-        ({"resources": Resources(memory_bytes=9 << 30)}, "resources.memoryBytes", "8 GiB"),
-        ({"resources": Resources(swap_bytes=1 << 20)}, "resources.swapBytes", "beyond a memory limit"),
+        ({"resources": Resources(memory_bytes=1 << 20)}, "resources.memory", "6 MiB"),
+        ({"resources": Resources(memory_bytes=9 << 30)}, "resources.memory", "8 GiB"),
+        ({"resources": Resources(swap_bytes=1 << 20)}, "resources.swap", "beyond a memory limit"),
         ({"resources": Resources(pids=40_000)}, "resources.pids", "32768"),
         ({"cap_add": ("NOPE",)}, "capAdd", "NOPE is no capability of Linux"),
         ({"cap_add": ("SYS_ADMIN",)}, "capAdd", "cannot give SYS_ADMIN"),
@@ -63,12 +65,26 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
         ({"tmpfs": (Tmpfs("/proc"),)}, "tmpfs[0].mountPath", "runtime"),
         ({"tmpfs": (Tmpfs("/a"), Tmpfs("/a/"))}, "tmpfs[1].mountPath", "same path"),
         ({"tmpfs": (Tmpfs("/a"),), "host_bind_paths": ("/a",)}, "tmpfs[0].mountPath", "same path"),
+        ({"health": HealthCheck("exec", ("a",), interval_ms=1)}, "health.interval", "100 ms and a day"),
+        ({"health": HealthCheck("exec", ("a",), timeout_ms=1)}, "health.timeout", "100 ms and a day"),
+        ({"health": HealthCheck("exec", ("a",), start_period_ms=1 << 40)}, "health.startPeriod", "a day at most"),
+        ({"health": HealthCheck("exec", ("a",), retries=0)}, "health.retries", "from 1 to 1000"),
+        ({"health": HealthCheck("tcp", port=0), "network": "host"}, "health.tcp.port", "1 to 65535"),
     ],
 )
-def test_what_cannot_work_is_refused_with_its_field(fields: dict[str, Any], field: str, words: str) -> None:
+def test_what_cannot_work_is_refused_with_its_field_as_a_manifest_has_it(
+    fields: dict[str, Any], field: str, words: str
+) -> None:
     refusal = applied(**fields)
     assert isinstance(refusal, Refusal)
     assert refusal.fields == (f"container.{field}",) and words in refusal.message
+    known = pb.ContainerSpec.DESCRIPTOR
+    for name in field.split("."):
+        if known.GetOptions().map_entry:
+            break
+        one = names_of(known)[name.partition("[")[0]]
+        assert not is_quantity(one) or short_name(one) == name, "as one writes it with its unit"
+        known = one.message_type or known
 
 
 @pytest.mark.parametrize(
