@@ -16,6 +16,7 @@ from capsuled.engine import Engine
 from capsuled.exec_feed import Feed, Requests, window_of
 from capsuled.rpc import Refused, refuse
 from capsuled.streams import OpenStream, opened
+from capsuled.wire_fields import field_with_nul
 from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor, Window
 from effects.errors import DriverError
 from journal.clock import Clock
@@ -149,9 +150,10 @@ class ExecStreams:
 def _check(config: pb.WorkloadExecConfig) -> None:
     if not config.command or not config.command[0]:
         refuse("INVALID_ARGUMENT", "NO_COMMAND", "nothing to run: give a command", "config.command")
-    for field, texts in (("command", config.command), ("env", (*config.env, *config.env.values()))):
-        if any("\0" in text for text in texts):
-            refuse("INVALID_ARGUMENT", "BAD_TEXT", "a zero byte cannot be handed to a process", f"config.{field}")
+    spoiled = field_with_nul(config)
+    if spoiled:
+        words = f"{spoiled} holds a NUL byte, which no process can be given"
+        refuse("INVALID_ARGUMENT", "BAD_TEXT", words, f"config.{spoiled}")
     if any(not name or "=" in name for name in config.env):
         refuse("INVALID_ARGUMENT", "BAD_ENV", "a variable's name must not be empty, nor have a `=` in it", "config.env")
     if config.working_dir and not config.working_dir.startswith("/"):

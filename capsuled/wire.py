@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX, shown
 from capsuled.wire_container import runs_message, runs_plain, with_runs
+from capsuled.wire_fields import field_with_nul, strange_field
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
 from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortMapping, VolumeMount
@@ -59,19 +59,17 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         return invalid("BAD_KIND", "the workload's kind is not one this release knows", "kind")
     if not message.HasField("container"):
         return invalid("NO_SPEC", "a Container needs a `container:` section", "container")
-    strange = _strange_field(message, "")
-    if strange is not None:
+    strange = strange_field(message)
+    if strange:
         return lacks(
             "UNKNOWN_FIELD",
             f"this release knows no field {strange}: a newer client sent it. Leave it out, or update the capsule",
             strange.rpartition(".")[0],
         )
-    container = message.container
-    spoiled = _field_with_nul(container)
+    spoiled = field_with_nul(message)
     if spoiled:
-        return invalid(
-            "BAD_TEXT", f"container.{spoiled} holds a NUL byte, which no process can be given", f"container.{spoiled}"
-        )
+        return invalid("BAD_TEXT", f"{spoiled} holds a NUL byte, which no process can be given", spoiled)
+    container = message.container
     try:
         image_ref = normalise(container.image)
     except BadReference as error:
@@ -135,38 +133,6 @@ def _parse_enums(message: pb.Workload) -> tuple[Network, Any] | Refusal:
         case _:
             return invalid("BAD_DESIRED_STATE", "a workload is deleted by Delete, not by Apply", "desiredState")
     return _NETWORKS[container.network_mode], desired
-
-
-def _strange_field(message: Any, path: str) -> str | None:
-    """The first field, as `path.number`, that only a newer client knows; what it says of the status is read over."""
-    unknown = UnknownFieldSet(message)
-    if len(unknown):
-        return f"{path}.{unknown[0].field_number}".lstrip(".")
-    for field, value in message.ListFields():
-        if (
-            field.message_type is None
-            or field.message_type.GetOptions().map_entry
-            or (not path and field.name == "status")
-        ):
-            continue
-        where = f"{path}.{field.json_name}".lstrip(".")
-        for one in value if field.is_repeated else (value,):
-            found = _strange_field(one, where)
-            if found is not None:
-                return found
-    return None
-
-
-def _field_with_nul(container: Any) -> str:
-    """The first field that holds a text with a NUL, variables among them; empty when none does."""
-    for field, value in container.ListFields():
-        if field.type != field.TYPE_STRING and not field.is_repeated:
-            continue
-        for one in value if field.is_repeated else (value,):
-            texts = (one, value[one]) if field.json_name == "env" else (one,)
-            if any(isinstance(text, str) and "\0" in text for text in texts):
-                return str(field.json_name)
-    return ""
 
 
 def is_sealed(value: str) -> bool:

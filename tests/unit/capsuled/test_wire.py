@@ -61,9 +61,17 @@ def refusal(message: pb.Workload) -> Refusal:
         (pb.Workload(name="a", kind=77, container=pb.ContainerSpec(image="a")), "BAD_KIND", "kind"),
         (container(image="Not An Image"), "BAD_IMAGE", "container.image"),
         (container(image=""), "BAD_IMAGE", "container.image"),
-        (container(image="a", args=["fine", "x\0y"]), "BAD_TEXT", "container.args"),
+        (container(image="a", args=["fine", "x\0y"]), "BAD_TEXT", "container.args[1]"),
         (container(image="a", env={"A": "x\0y"}), "BAD_TEXT", "container.env"),
         (container(image="a", user="x\0"), "BAD_TEXT", "container.user"),
+        (container(env={"A\0": "x"}), "BAD_TEXT", "container.env"),
+        (container(extra_hosts={"db": "\0"}), "BAD_TEXT", "container.extraHosts"),
+        (container(health=pb.HealthCheck(exec=["a", "b\0"])), "BAD_TEXT", "container.health.exec[1]"),
+        (container(health=pb.HealthCheck(http=pb.HealthHttp(port=1, path="/\0"))), "BAD_TEXT", "container.health.http.path"),
+        (container(host_binds=[pb.HostBind(source="/a"), pb.HostBind(source="/b", mount_path="/\0")]), "BAD_TEXT", "container.hostBinds[1].mountPath"),
+        (container(ports=[pb.PortMapping(container_port=1, protocol="t\0")]), "BAD_TEXT", "container.ports[0].protocol"),
+        (pb.Workload(name="a", labels={"a": "\0"}, container=pb.ContainerSpec(image="a")), "BAD_TEXT", "labels"),
+        (pb.Workload(name="a", depends_on=["b", "\0"], container=pb.ContainerSpec(image="a")), "BAD_TEXT", "dependsOn[1]"),
         (container(network_mode=77), "BAD_NETWORK", "container.networkMode"),
         (container(restart=77), "BAD_RESTART", "container.restart"),
         (container(stop_grace_seconds=3_601), "BAD_GRACE", "container.stopGraceSeconds"),
@@ -85,10 +93,10 @@ def with_field(content: bytes, number: int) -> bytes:
     return content + encoded + bytes([key, 1])
 
 
-@pytest.mark.parametrize("where", ["", "container", "container.ports"])
+@pytest.mark.parametrize("where", ["", "container", "container.ports[0]"])
 def test_a_field_of_a_newer_client_is_refused_and_never_dropped(where: str) -> None:
     message = container(ports=[pb.PortMapping(container_port=80, host_port=80)])
-    inner = {"": message, "container": message.container, "container.ports": message.container.ports[0]}[where]
+    inner = {"": message, "container": message.container, "container.ports[0]": message.container.ports[0]}[where]
     inner.MergeFromString(with_field(b"", 3_333))
     found = refusal(message)
     assert (found.code, found.reason, found.fields) == ("UNIMPLEMENTED", "UNKNOWN_FIELD", (where,))

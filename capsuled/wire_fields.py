@@ -1,0 +1,68 @@
+"""What a message holds, by its fields' paths, whatever message it is: what nobody here knows, or can use. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from projections.manifest import written
+
+OUTPUT_ONLY = frozenset({"status"})
+"""Fields of the whole message that only the capsule itself says: what a client says there is read over."""
+
+
+def strange_field(message: Any) -> str:
+    """The first field, as `path.number`, that only a newer client knows; empty when there is none."""
+    for path, part in _parts(message, ""):
+        unknown = UnknownFieldSet(part)
+        if len(unknown):
+            return _join(path, str(unknown[0].field_number))
+    return ""
+
+
+def field_with_nul(message: Any) -> str:
+    """The first field, at whatever depth, that holds a text with a NUL byte; empty when none does. What stands in a
+    mapping goes by the mapping's name: it may be a key that is wrong."""
+    for path, part in _parts(message, ""):
+        for field, value in _said(part, path):
+            name = _join(path, written(field.json_name))
+            if _is_map(field):
+                spoiled = any(_is_spoiled(text) for entry in value.items() for text in entry)
+            elif field.is_repeated:
+                numbers = [number for number, one in enumerate(value) if _is_spoiled(one)]
+                name, spoiled = f"{name}[{numbers[0] if numbers else 0}]", bool(numbers)
+            else:
+                spoiled = _is_spoiled(value)
+            if spoiled:
+                return name
+    return ""
+
+
+def _is_spoiled(value: Any) -> bool:
+    return isinstance(value, str) and "\0" in value
+
+
+def _parts(message: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The message and every message in it, each with its path."""
+    yield path, message
+    for field, value in _said(message, path):
+        if field.message_type is None or _is_map(field):
+            continue
+        name = _join(path, written(field.json_name))
+        if field.is_repeated:
+            for number, one in enumerate(value):
+                yield from _parts(one, f"{name}[{number}]")
+        else:
+            yield from _parts(value, name)
+
+
+def _said(message: Any, path: str) -> Iterator[tuple[Any, Any]]:
+    return ((field, value) for field, value in message.ListFields() if path or field.name not in OUTPUT_ONLY)
+
+
+def _is_map(field: Any) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
