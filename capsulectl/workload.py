@@ -15,7 +15,7 @@ from capsulectl.render import say, show_table
 from capsulectl.selecting import Labels, targets
 from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
-from projections.turns import ending_turns
+from projections.ending import ending_turns
 
 Some = Annotated[tuple[str, ...], Parameter(help="Workloads' names.", completer=workload_names, negative="")]
 Wait = Annotated[bool, Parameter(name="--wait", negative="", help="Wait until it is so.")]

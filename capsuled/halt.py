@@ -35,8 +35,8 @@ from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError
 from journal.reader import Reader
 from journal.sidelog import Emergency, SideLog, SideLogFull
+from projections.ending import ending_turns
 from projections.fold import FOLD_VERSION
-from projections.turns import ending_turns
 
 log = logging.getLogger(__name__)
 

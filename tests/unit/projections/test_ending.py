@@ -1,6 +1,6 @@
 """Who ends first of several."""
 
-from projections.turns import ending_turns
+from projections.ending import ending_turns
 
 
 def test_users_end_before_what_they_use_whatever_the_order_they_were_named_in() -> None:
