@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import assert_never
+from weakref import WeakValueDictionary
 
 from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
 from effects.containers.runs import container_run, seen_run
@@ -69,7 +70,8 @@ class Actions:
         self._room = asyncio.Semaphore(STARTS_AT_ONCE)
         self._unseal = unseal
         self._clock = clock
-        self._shared: dict[str, asyncio.Lock] = {}
+        # As long as somebody holds one or waits for it: objects come and go, and their locks with them.
+        self._shared: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def guard(self, goal: Effect) -> AbstractAsyncContextManager[object]:
         """What the goal shares with other lanes: the network's rules, a volume, the way to registries, the machine.
