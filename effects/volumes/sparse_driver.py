@@ -256,7 +256,7 @@ class SparseVolumes:
             if await self._on_thread(lambda: _filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
                 await self._grow(name, scratch, size_bytes)
             await self._on_thread(lambda: settle(scratch, image))
-        except DriverError:
+        except BaseException:
             scratch.unlink(missing_ok=True)
             raise
 

@@ -1,6 +1,7 @@
 """The sparse driver alone: what a crash, a full disk, another hand and damage do."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import threading
@@ -222,6 +223,25 @@ def test_a_restore_that_cannot_grow_leaves_the_volume_as_it_was() -> None:
         (seen,) = await driver.observe()
         assert seen.size_bytes == 16 * MIB
         assert on.read(await driver.mount("data", 7)) == 2
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("fault", [OSError(errno.EMFILE, "too many open files"), asyncio.CancelledError()])
+def test_a_restore_that_is_cut_short_in_whatever_way_leaves_nothing_half_made(fault: BaseException) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 16 * MIB)
+        await on.driver.snapshot("data", 7, 9)
+        directory = Path(on.driver.path("data", 7)).parent.parent
+
+        async def no_process(*argv: str) -> tuple[int, str]:
+            raise fault
+
+        handicapped = SparseVolumes(no_process, directory / "volumes", directory / "mounts")
+        with pytest.raises(type(fault)):
+            await handicapped.restore("data", 7, 9, 64 * MIB)
+        assert not list((directory / "volumes").glob(".*"))
 
     run(sparse, suite)
 
