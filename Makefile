@@ -70,14 +70,11 @@ clean: ## remove what was built; never ./var
 .PHONY: venv
 venv: .venv/ready
 
-.venv/ready: requirements.lock pyproject.toml
+.venv/ready: requirements.lock pyproject.toml tools/place.py
 	@/usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null || tools/packages python3-venv
 	/usr/bin/python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@# The finder of an editable install imports much of the standard library at every start; two paths do as well.
-	@for file in .venv/lib/python3*/site-packages/__editable__.capsule-*.pth; do \
-		printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/gen" > "$$file"; done
+	.venv/bin/python tools/place.py
 	@touch $@
 
 .PHONY: packages

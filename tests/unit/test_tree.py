@@ -1,0 +1,31 @@
+"""The tree as it is installed and as it is run in place."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from journal.release import RELEASE
+from tools.place import ROOT, place
+
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_what_is_installed_is_every_package_of_the_house() -> None:
+    setup = DECLARED["tool"]["setuptools"]
+    houses = {one.partition(".")[0] for one in setup["packages"]}
+    generated = setup["package-dir"]
+    found = {
+        ".".join((house, *path.parent.relative_to(ROOT / generated.get(house, house)).parts))
+        for house in houses
+        for path in (ROOT / generated.get(house, house)).rglob("*.py")
+    }
+    assert set(setup["packages"]) == found
+
+
+def test_commands_run_from_the_tree_that_they_were_placed_for(tmp_path: Path) -> None:
+    place(ROOT, tmp_path, tmp_path, sys.executable)
+    assert (tmp_path / "capsule.pth").read_text().splitlines() == [str(ROOT), str(ROOT / "gen")]
+    said = subprocess.run([tmp_path / "capsulectl", "--version"], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == RELEASE
+    assert (tmp_path / "capsuled").stat().st_mode & 0o111
