@@ -107,9 +107,17 @@ def shim(directory: Path, address: str, script: str) -> Iterator[subprocess.Pope
 
 
 def until_it_watches(shim: subprocess.Popen[bytes]) -> None:
+    """Until its child is a program of its own: before that it looks like a second, idle shim."""
     deadline = time.monotonic() + 10
-    while not Path(f"/proc/{shim.pid}/task/{shim.pid}/children").read_text() and time.monotonic() < deadline:
+    while not any(command.startswith(b"sleep\0") for command in children_of(shim.pid)):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def children_of(pid: int) -> list[bytes]:
+    """Their command lines."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
 
 
 def test_a_shim_whose_task_was_removed_under_it_is_ended_and_no_other(tmp_path: Path) -> None:
