@@ -19,6 +19,7 @@ from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
+from capsuled.undumped import CoreLimit, keep_out_of_dumps
 from journal.environment import hold
 from journal.errors import JournalError, JournalFailed, JournalFull
 from journal.release import RELEASE
@@ -33,7 +34,8 @@ def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     settle()
     arguments = _arguments()
-    settings = Settings(arguments.bridge, arguments.subnet, arguments.listen, not arguments.forget_commands)
+    core_limit = keep_out_of_dumps()
+    settings = Settings(arguments.bridge, arguments.subnet, arguments.listen, not arguments.forget_commands, core_limit)
     problem = _missing() or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
@@ -55,9 +57,9 @@ def main() -> None:
             else:
                 code = asyncio.run(_run(layout, settings, log_file, arguments.read_only))
     except JournalFailed as error:
-        _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk")
+        _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk", core_limit)
     except JournalFull:
-        _go_on_read_only("the disk is full and even the journal's reserve is used up: free space there")
+        _go_on_read_only("the disk is full and even the journal's reserve is used up: free space there", core_limit)
     except JournalError as error:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
@@ -115,10 +117,11 @@ def _missing() -> str:
     return ""
 
 
-def _go_on_read_only(why: str) -> NoReturn:
+def _go_on_read_only(why: str, core_limit: CoreLimit) -> NoReturn:
     """This program again, in this process: nothing that the failed commit left in memory may be shown or built upon."""
     why = f"{why}, then start capsuled again. What runs goes on"
     print(f"capsuled: {why}", file=sys.stderr, flush=True)
+    resource.setrlimit(resource.RLIMIT_CORE, core_limit)  # which it then finds
     os.execv(sys.executable, [*sys.orig_argv, "--read-only", why])
 
 

@@ -43,6 +43,7 @@ from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
+from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import LastResort
@@ -85,7 +86,8 @@ async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyn
     clock = SystemClock()
     identity = load_or_make(layout.identity)
     certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
-    runtime = keep_containerd(paths_under(layout.containerd, layout.run), log_file.with_name("containerd.log"))
+    paths = paths_under(layout.containerd, layout.run)
+    runtime = keep_containerd(paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime)
     try:
         memory = await open_memory(layout.journal, clock, read_only)
@@ -275,8 +277,12 @@ def _drivers(
 ) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
     images = ContainerdImages(connection, registry)
-    containers = ContainerdDriver(connection, images.unpacker, host, layout.logs, layout.containers, layout.runc)
-    return Drivers(connection, containers, ContainerdExecutor(connection, layout.execs), images, network, volumes)
+    bundles = Bundles(layout.memory)
+    containers = ContainerdDriver(
+        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles
+    )
+    executor = ContainerdExecutor(connection, layout.execs, bundles)
+    return Drivers(connection, containers, executor, images, network, volumes)
 
 
 async def _act(

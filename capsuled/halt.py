@@ -22,6 +22,7 @@ from capsuled.settings import Settings
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containerd.leftovers import TASKS, end_idle_shims
+from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import LastResort
@@ -29,6 +30,7 @@ from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
+from effects.memory import unmount_memory
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
 from journal.environment import Environment
@@ -56,12 +58,16 @@ async def halt(layout: Layout, settings: Settings, log_file: Path) -> int:
         if layout.namespaces.exists():
             await network.clear()
         await _unmount(layout)
+        try:
+            unmount_memory(layout.memory)
+        except OSError as error:
+            log.error("%s cannot be unmounted: %s", layout.memory, error.strerror)
     finally:
         await network.close()
     remove_cgroups(cgroup_parent(identity))
     if is_mounted_below(layout.run):
         # Removing what is volatile would remove what somebody keeps in a volume.
-        log.error("a volume below %s cannot be unmounted: something uses it. It stays mounted", layout.run)
+        log.error("something below %s cannot be unmounted, for it is used. It stays mounted", layout.run)
     else:
         shutil.rmtree(layout.run, ignore_errors=True)
     return ended
@@ -104,10 +110,11 @@ async def _end(layout: Layout, identity: Identity, log_file: Path) -> int:
 
 
 async def _end_all(layout: Layout, identity: Identity, connection: Connection) -> int:
-    await ContainerdExecutor(connection, layout.execs).sweep()
+    bundles = Bundles(layout.memory)
+    await ContainerdExecutor(connection, layout.execs, bundles).sweep()
     host = container_host(cgroup_parent(identity))
     unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
-    driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc)
+    driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc, bundles)
     runs = await driver.observe()
     # Who uses another ends before it, while it can still answer.
     for turn in ending_turns(await _needs(layout), dict.fromkeys(one.name for one in runs)):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from effects.containerd.config import MEMORY
+
 
 class Layout(msgspec.Struct, frozen=True):
     """Paths of one capsule."""
@@ -85,6 +87,11 @@ class Layout(msgspec.Struct, frozen=True):
     @property
     def namespaces(self) -> Path:
         return self.run / "netns"
+
+    @property
+    def memory(self) -> Path:
+        """A file system in memory, for what must not lie on a disk."""
+        return self.run / MEMORY
 
     @property
     def runc(self) -> Path:

@@ -8,8 +8,11 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+
+from capsuled.undumped import CoreLimit, let_dump
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +74,16 @@ async def outcome(*argv: str) -> tuple[int, str]:
 
 
 async def supervise(
-    argv: Sequence[str], log_file: Path, before: Callable[[], None] = lambda: None, cap_delay_s: float = CAP_DELAY_S
+    argv: Sequence[str],
+    log_file: Path,
+    before: Callable[[], None] = lambda: None,
+    cap_delay_s: float = CAP_DELAY_S,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    core_limit: CoreLimit | None = None,
 ) -> None:
     """Keep a process running until cancelled; then end it. It ends with this process, too. `before` each start; after
-    ends in a row the next start waits for `cap_delay_s` at most.
+    ends in a row the next start waits for `cap_delay_s` at most. `environment` is on top of this process's own,
+    `core_limit` in place of it.
     """
     loop = asyncio.get_running_loop()
     delay = FIRST_DELAY_S
@@ -87,9 +96,12 @@ async def supervise(
             child = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig", "TERM", "--", *argv,
                 stdin=asyncio.subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True,
+                env={**os.environ, **environment},
             )  # fmt: skip
         finally:
             os.close(fd)
+        if core_limit is not None:
+            let_dump(child.pid, core_limit)
         try:
             code = await child.wait()
         except asyncio.CancelledError:

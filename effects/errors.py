@@ -171,6 +171,12 @@ def unwritten(what: str, error: OSError) -> DriverError:
     return StartFailed(f"{what} cannot be written: {error.strerror}")
 
 
+class MemoryFull(DriverError):
+    """Raised when the file system in memory for what must not lie on a disk takes no more."""
+
+    reason = "MEMORY_FULL"
+
+
 class VolumeMissing(DriverError):
     """Raised when a volume that must exist is not in the storage."""
 

@@ -17,19 +17,22 @@ _DISABLED = (
 )
 # `io.containerd.runtime.v1.linux` stays: without it the Tasks service of 1.6 silently fails to load.
 
+MEMORY = "memory"
+
 
 class Paths(msgspec.Struct, frozen=True):
-    """Where one containerd lives."""
+    """Where one containerd lives. `memory` is the file system for what must not lie on a disk."""
 
     root: Path
     state: Path
     address: Path
     config: Path
+    memory: Path
 
 
 def paths_under(directory: Path, run: Path) -> Paths:
     """`directory` is on disk and kept, `run` is volatile (a unix socket's path has at most 107 bytes)."""
-    return Paths(directory / "root", run / "state", run / "containerd.sock", directory / "config.toml")
+    return Paths(directory / "root", run / "state", run / "containerd.sock", directory / "config.toml", run / MEMORY)
 
 
 def render(paths: Paths) -> str:

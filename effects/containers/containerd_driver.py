@@ -29,6 +29,7 @@ from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, tr
 from effects.containerd.snapshots import prepared
 from effects.containers import names
 from effects.containers.birth import Births
+from effects.containers.bundles import Bundles, without_environment
 from effects.containers.cgroups import killed
 from effects.containers.devices import machine_devices
 from effects.containers.never_ran import never_ran
@@ -57,20 +58,28 @@ _NEVER_RAN = 1
 
 class ContainerdDriver:
     """Containers of one capsule. `logs` is the directory of the workloads' logs, `files` of the files that each has
-    for itself, `runc_root` runc's own state.
+    for itself, `runc_root` runc's own state, `bundles` has what their processes are given.
     """
 
     def __init__(
-        self, connection: Connection, images: RootFsSource, host: Host, logs: Path, files: Path, runc_root: Path
+        self,
+        connection: Connection,
+        images: RootFsSource,
+        host: Host,
+        logs: Path,
+        files: Path,
+        runc_root: Path,
+        bundles: Bundles,
     ) -> None:
         self._connection = connection
         self._images = images
         self._host = host
         self._logs = logs
         self._files = OwnFiles(files)
+        self._bundles = bundles
         self._options = AnyMessage(
             type_url="containerd.runc.v1.Options",
-            value=runcopts_pb2.Options(root=str(runc_root)).SerializeToString(),
+            value=runcopts_pb2.Options(root=str(runc_root), binary_name=str(bundles.program)).SerializeToString(),
         )
         self._metadata = connection.metadata
         self._births = Births(runc_root)
@@ -176,7 +185,8 @@ class ContainerdDriver:
         around = Surroundings(self._files.write(run), tuple(machine_devices()) if run.privileged else ())
         spec = runtime_spec(run, rootfs.config, identity, self._host, cid, around)
         stdout, stderr = self.log_files(run.name, run.uid, run.run)
-        await self._record(run, cid, key, spec, stop_signal(run, rootfs.config))
+        await self._record(run, cid, key, without_environment(spec), stop_signal(run, rootfs.config))
+        self._bundles.write(cid, spec)
         request = tasks_pb2.CreateTaskRequest(
             container_id=cid, rootfs=mounts, stdout=str(stdout), stderr=str(stderr), options=self._options
         )
@@ -320,6 +330,7 @@ class ContainerdDriver:
             await self._connection.containers.Delete(
                 containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
             )
+        self._bundles.remove(cid)
         self._kills.pop(cid, None)
 
     async def remove_workload(self, name: str, uid: int) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from containerdapi import containers_pb2, snapshots_pb2, tasks_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containers import names
+from effects.containers.bundles import Bundles
 from effects.containers.containerd_exec import ContainerdExec
 from effects.containers.exec_protocol import ExecRequest
 from effects.containers.sessions import end_session
@@ -44,10 +45,13 @@ class _Run(msgspec.Struct, frozen=True):
 
 
 class ContainerdExecutor:
-    """See the protocol. `directory` is volatile and the daemon's own; a name in it says which of its lives it is of."""
+    """See the protocol. `directory` is volatile and the daemon's own; a name in it says which of its lives it is of.
+    `bundles` has what the runs' processes were given.
+    """
 
-    def __init__(self, connection: Connection, directory: Path) -> None:
+    def __init__(self, connection: Connection, directory: Path, bundles: Bundles) -> None:
         self._connection = connection
+        self._bundles = bundles
         self._directory = directory
         self._life = uuid.uuid4().hex[:12]
         self._numbers = itertools.count(1)
@@ -101,7 +105,8 @@ class ContainerdExecutor:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 raise NotRunning(f"{name} is not running") from error
             raise translated(error) from error
-        run = _Run(msgspec.json.decode(record.spec.value)["process"], pid, record.snapshot_key)
+        spec = self._bundles.read(cid) or msgspec.json.decode(record.spec.value)
+        run = _Run(spec["process"], pid, record.snapshot_key)
         self._runs[cid] = run
         if len(self._runs) > RUNS_KEPT:
             del self._runs[next(iter(self._runs))]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from effects.containers.bundles import Bundles
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
 from effects.containers.exec_twin import TwinExecutor
@@ -113,7 +114,7 @@ async def with_container(made: Runtime) -> Subject:
         return sum(session != leader for session in sessions)
 
     def next_life() -> Executor:
-        return ContainerdExecutor(made.connection, made.run / "exec")
+        return ContainerdExecutor(made.connection, made.run / "exec", Bundles(made.paths.memory))
 
     return Subject(Programs(made.executor), made.containers, alive, next_life, 2)
 

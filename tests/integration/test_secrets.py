@@ -1,12 +1,18 @@
 """Planted values, and then a search through everything that is kept or shown: none of them stands there in clear."""
 
 import base64
+import ctypes
 import json
-from collections.abc import Iterator
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from capsuled.layout import hosted
 from tests.support.daemon import SERVE, Daemon, daemon, manifest
 
 pytestmark = pytest.mark.real
@@ -56,16 +62,69 @@ def clear_in(content: bytes) -> list[str]:
 
 
 def test_no_file_that_the_house_writes_holds_a_planted_value(lived: Daemon) -> None:
-    """What containerd keeps of a container's process and what the workload itself wrote are not the house's words."""
-    searched: list[str] = []
-    for path in sorted(lived.state.rglob("*")):
-        inside = path.relative_to(lived.state).parts
-        if not path.is_file() or inside[0] == "containerd" or inside[:2] == ("logs", "web"):
-            continue
-        assert clear_in(path.read_bytes()) == [], path
-        searched.append("/".join(inside[:-1]))
-    assert {"journal", "sealed", "identity", "logs/.capsuled"} <= set(searched)
+    """Nor one of containerd's, of its shims' or of runc's; what the workload itself wrote are its own words. In memory
+    stands what the processes that run were given."""
+    layout = hosted(lived.state)
+    searched: set[str] = set()
+    for top in (layout.state, layout.run):
+        for path in sorted(top.rglob("*")):
+            inside = path.relative_to(top).parts
+            if not stat.S_ISREG(path.lstat().st_mode) or inside[:2] == ("logs", "web") or inside[0] == "memory":
+                continue
+            assert clear_in(path.read_bytes()) == [], path
+            searched.add("/".join(inside[:-1]))
+    assert {
+        "journal",
+        "sealed",
+        "identity",
+        "logs/.capsuled",
+        "containerd/root/io.containerd.metadata.v1.bolt",
+    } <= searched
+    assert any(one.startswith("runc/capsule/web.") for one in searched)
     assert clear_in((lived.scratch / "out").read_bytes()) == []
+
+
+def test_what_is_in_memory_is_on_no_disk_and_goes_with_what_it_is_for(lived: Daemon) -> None:
+    memory = hosted(lived.state).memory
+    (kind,) = [line.split(" - ")[1].split()[0] for line in mountinfo() if line.split()[4] == str(memory)]
+    assert kind == "tmpfs" and memory.stat().st_mode & 0o777 == 0o700
+    assert [path.name.partition(".")[0] for path in (memory / "specs").iterdir()] == ["web"], "of earlier runs nothing"
+    lived.apply(manifest("short", "sleep 60", env={"OWN": "planted-short"}), "--wait")
+    assert any(b"planted-short" in path.read_bytes() for path in (memory / "specs").glob("short.*"))
+    lived.good("delete", "short", "--yes")
+    assert not list((memory / "specs").glob("short.*"))
+
+
+def mountinfo() -> list[str]:
+    return Path("/proc/self/mountinfo").read_text().splitlines()
+
+
+def test_what_an_exec_is_given_goes_through_memory_too(lived: Daemon) -> None:
+    """In a file from the shim to runc, which is looked for as it comes and goes."""
+    with made_in(hosted(lived.state).memory) as made:
+        lived.good("exec", "-e", "TOKEN=x", "web", "--", "true")
+        assert any(name.startswith("runc-process") for name in made())
+
+
+@contextmanager
+def made_in(directory: Path) -> Iterator[Callable[[], list[str]]]:
+    """The names of files that were made in a directory since. Source: inotify(7)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    assert watch >= 0 and libc.inotify_add_watch(watch, str(directory).encode(), 0x100) >= 0
+
+    def names() -> list[str]:
+        found, at, raw = [], 0, os.read(watch, 65_536)
+        while at < len(raw):
+            _, _, _, size = struct.unpack_from("iIII", raw, at)
+            found.append(raw[at + 16 : at + 16 + size].rstrip(b"\0").decode())
+            at += 16 + size
+        return found
+
+    try:
+        yield names
+    finally:
+        os.close(watch)
 
 
 def test_nothing_that_is_shown_holds_a_planted_value(lived: Daemon) -> None:

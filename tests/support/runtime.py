@@ -14,11 +14,13 @@ from capsuled.host import remove_cgroups
 from capsuled.runtime import keep_containerd
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
+from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
+from effects.memory import unmount_memory
 
 
 async def _at_once(seconds: float) -> None:
@@ -46,8 +48,9 @@ class Runtime:
             self.logs,
             directory / "containers",
             run / "runc",
+            Bundles(self.paths.memory),
         )
-        self.executor = ContainerdExecutor(self.connection, run / "exec")
+        self.executor = ContainerdExecutor(self.connection, run / "exec", Bundles(self.paths.memory))
         self._supervised: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -109,6 +112,7 @@ async def runtime(disk_bytes: int = 0) -> AsyncIterator[Runtime]:
     finally:
         if disk_bytes:
             subprocess.run(["umount", "--lazy", directory / "containerd"], check=False)
+        unmount_memory(made.paths.memory)
         shutil.rmtree(run, ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from capsuled.abilities import container_host
 from containerdapi import containers_pb2, task_pb2, tasks_pb2
 from effects.containers import names
+from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.protocol import ContainerRun, ObservedRun
 
@@ -35,7 +36,13 @@ def observed(directory: Path, process: Any) -> ObservedRun:
         metadata=(), containers=SimpleNamespace(List=containers), tasks=SimpleNamespace(List=tasks)
     )
     driver = ContainerdDriver(
-        cast(Any, connection), cast(Any, None), container_host("/none"), directory, directory, directory / "runc"
+        cast(Any, connection),
+        cast(Any, None),
+        container_host("/none"),
+        directory,
+        directory,
+        directory / "runc",
+        Bundles(directory),
     )
     (seen,) = asyncio.run(driver.observe())
     return seen
