@@ -9,7 +9,7 @@ from capsulectl.apply_line import ApplyLine
 from capsulectl.connection import Connection
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
-from capsulectl.render import plain, write
+from capsulectl.render import plain, say, write
 from projections.words import bytes_text
 
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ def differences(filenames: Sequence[str], pull: bool, output: "Format", capsule:
         )
     except Failure as failure:
         raise Failure(failure.message, USAGE) from failure
-    return print_differences(answer.changes, output)
+    differs = print_differences(answer.changes, output)
+    for note in answer.notes:
+        say(f"workload/{note.name}: {note.message}")
+    return differs
 
 
 def print_differences(changes: Any, output: "Format") -> int:

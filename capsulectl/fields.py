@@ -20,7 +20,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "image": "The image, like busybox:1.36. Pinned to a digest when first applied, until the text changes.",
         "command": "Replaces the image's entrypoint and command.",
         "args": "Replaces the image's command, or follows `command`.",
-        "env": "Environment variables, as a mapping or a list of name/value pairs. Values are sealed on the way in.",
+        "env": "Environment variables, as a mapping or a list of name and value (or secret). Values are sealed on the "
+        "way in.",
         "mounts": "Volumes, by name, at paths inside.",
         "networkMode": "BRIDGE (when left out), HOST or NONE.",
         "ports": "Host ports that lead inside.",
@@ -50,6 +51,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "hostBinds": "Paths of the machine at paths inside: a list like `/srv/data:/data:ro`.",
         "health": "How it is known whether it does its work: one of exec, http and tcp.",
         "logs": "How much of what it writes is kept.",
+        "secretEnv": "Environment variables with secrets' values, as a mapping of variable to secret. A rotated "
+        "secret's value comes with the next start.",
     },
     "LogSpec": {
         "maxSizeBytes": "What the logs of all its runs may take together: 64MiB when left out. The oldest goes first.",

@@ -196,8 +196,10 @@ class _Document:
             self._restart(message, field, node, path)
         elif field.message_type is not None and field.message_type.GetOptions().map_entry:
             target = getattr(message, field.name)
-            for key, value in self._pairs(node, path):
-                target[key] = value
+            for key, value, of in self._pairs(node, path, secrets=_has_secrets(message, field)):
+                if of == "secret" and key in message.secret_env:
+                    raise self._wrong(node, path, f"{key} is given in secretEnv, too")
+                (message.secret_env if of == "secret" else target)[key] = value
         elif field.is_repeated:
             if not isinstance(node, yaml.SequenceNode):
                 raise self._wrong(node, path, "must be a list")
@@ -252,8 +254,9 @@ class _Document:
         message.restart = self._enum_value(field.enum_type, mode_text, node, path)
         message.restart_policy.max_attempts = int(attempts)
 
-    def _pairs(self, node: yaml.Node, path: str) -> Iterator[tuple[str, str]]:
-        """A mapping, or the older manual's list of name/value pairs."""
+    def _pairs(self, node: yaml.Node, path: str, secrets: bool) -> Iterator[tuple[str, str, str]]:
+        """Name, value and of what it is one. A mapping, or a list of names, each with a value or, with `secrets`, a
+        secret."""
         if isinstance(node, yaml.SequenceNode):
             seen: set[str] = set()
             for number, item in enumerate(node.value):
@@ -262,16 +265,18 @@ class _Document:
                     meant = f'not a list of NAME=value: write {name}: "{value}"'
                     raise self._wrong(item, f"{path}[{number}]", f"must be a mapping, {meant}")
                 fields = self._mapping(item, f"{path}[{number}]")
-                if fields.keys() != {"name", "value"}:
-                    raise self._wrong(item, f"{path}[{number}]", "must have name and value, and nothing else")
+                of = "secret" if secrets and "secret" in fields else "value"
+                if fields.keys() != {"name", of}:
+                    words = "value or secret" if secrets else "value"
+                    raise self._wrong(item, f"{path}[{number}]", f"must have name and {words}, and nothing else")
                 name = self._scalar(fields["name"][1], f"{path}[{number}].name")
                 if name in seen:
                     raise self._wrong(item, f"{path}[{number}]", f"{name} is given twice")
                 seen.add(name)
-                yield name, self._text(fields["value"][1], f"{path}[{number}].value")
+                yield name, self._text(fields[of][1], f"{path}[{number}].{of}"), of
             return
         for name, (_, value) in self._mapping(node, path).items():
-            yield name, self._text(value, _join(path, name))
+            yield name, self._text(value, _join(path, name)), "value"
 
     def _value(self, field: Any, node: yaml.Node, path: str) -> Any:
         if field.enum_type is not None:
@@ -348,6 +353,11 @@ class _Document:
         if not isinstance(node, yaml.ScalarNode):
             raise self._wrong(node, path, "must be a single value")
         return str(node.value)
+
+
+def _has_secrets(message: Any, field: Any) -> bool:
+    """Whether a variable of the field may have a secret's value."""
+    return field.name == "env" and "secret_env" in message.DESCRIPTOR.fields_by_name
 
 
 def is_quantity(field: Any) -> bool:

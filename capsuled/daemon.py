@@ -35,6 +35,7 @@ from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
 from capsuled.seals import Seals
+from capsuled.secrets import Unsealer
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
@@ -316,8 +317,9 @@ async def _act(
             await cache.look()
             inner.create_task(cache.run())
             images = ImageActions(engine, drivers.images, cache.pulls)
+            unsealer = Unsealer(vault)
             actions = Actions(
-                engine, drivers.containers, drivers.network, drivers.volumes, images, vault.environment, clock
+                engine, drivers.containers, drivers.network, drivers.volumes, images, unsealer.environment, clock
             )
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = runner.acting_on

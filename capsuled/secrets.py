@@ -3,8 +3,11 @@ that could be a value elsewhere, and a file that was put in another's place is f
 """
 
 import base64
+from typing import Protocol
 
 from capsuled.sealing import SealBroken
+from effects.goals import StartRun
+from journal.specs import ContainerSpec
 
 ENV_BYTES_MAX = 96 << 10
 """Of an environment variable; what a process is given has 128 KiB in one piece at most, its name included."""
@@ -24,6 +27,31 @@ def value_of(text: str, name: str) -> bytes:
     if (kind, found) != (_KIND, name):
         raise SealBroken(f"a sealed value is not that of secret {name}: give it its value again with `secret rotate`")
     return base64.b64decode(value)
+
+
+class Opener(Protocol):
+    """What opens sealed values."""
+
+    def open(self, name: str) -> str:
+        """The value behind a name. Raises SealBroken."""
+        ...
+
+    def environment(self, spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
+        """A spec's own environment in clear. Raises SealBroken."""
+        ...
+
+
+class Unsealer:
+    """What runs are given, in clear, for the drivers alone. Raises SealBroken."""
+
+    def __init__(self, vault: Opener) -> None:
+        self._vault = vault
+
+    def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
+        """The variables of a run: the declared ones, and those with secrets' values."""
+        names = {one.name: one.secret for one in goal.spec.secret_env}
+        given = ((one.name, value_of(self._vault.open(one.sealed), names[one.name])) for one in goal.secret_env)
+        return (*self._vault.environment(goal.spec), *((name, value.decode()) for name, value in given))
 
 
 def is_text(value: bytes) -> bool:

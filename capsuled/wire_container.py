@@ -12,7 +12,17 @@ from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.wire_health import health_message, health_plain, parse_health
-from journal.specs import ContainerSpec, HostBind, Resources, RestartMode, RestartPolicy, Seccomp, Tmpfs, Ulimit
+from journal.specs import (
+    ContainerSpec,
+    HostBind,
+    Resources,
+    RestartMode,
+    RestartPolicy,
+    Seccomp,
+    SecretEnv,
+    Tmpfs,
+    Ulimit,
+)
 from projections.linux import capability, signal_name, signal_number
 from projections.refusals import Refusal, invalid
 
@@ -64,6 +74,7 @@ def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec |
             Ulimit(one.name.lower().removeprefix("rlimit_"), one.soft, one.hard if one.HasField("hard") else one.soft)
             for one in message.ulimits
         ),
+        secret_env=tuple(SecretEnv(name, secret) for name, secret in sorted(message.secret_env.items())),
         host_binds=tuple(
             HostBind(one.source, one.mount_path or one.source, one.read_only) for one in message.host_binds
         ),
@@ -117,6 +128,7 @@ def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
         tmpfs=[pb.Tmpfs(mount_path=one.mount_path, size_bytes=one.size_bytes) for one in spec.tmpfs],
         hostname=spec.hostname,
         extra_hosts=dict(spec.extra_hosts),
+        secret_env={one.name: one.secret for one in spec.secret_env},
         ulimits=[pb.Ulimit(name=one.name, soft=one.soft, hard=one.hard) for one in spec.ulimits],
         host_binds=[
             pb.HostBind(source=one.source, mount_path=one.mount_path, read_only=one.read_only)
@@ -187,5 +199,6 @@ def runs_plain(spec: ContainerSpec) -> dict[str, Any]:
         "hostname": spec.hostname,
         "extraHosts": dict(spec.extra_hosts),
         "ulimits": [f"{one.name}={one.soft}:{one.hard}" for one in spec.ulimits],
+        "secretEnv": {one.name: one.secret for one in spec.secret_env},
         "hostBinds": [f"{one.source}:{one.mount_path}" + (":ro" if one.read_only else "") for one in spec.host_binds],
     }

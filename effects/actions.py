@@ -34,7 +34,7 @@ from effects.volumes.actions import reach_volume, volume_of
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.events import Event, NetworkAttached, NetworkDetached, NetworkEnsured, VolumeLost, WorkloadRemoved
-from journal.specs import ContainerSpec, VolumeMount
+from journal.specs import VolumeMount
 from projections.network import in_use
 from projections.observations import lost, observe_run
 from projections.phases import LIVE
@@ -44,8 +44,8 @@ PULLS_AT_ONCE = 3
 STARTS_AT_ONCE = 16
 """And clean-ups: what burdens the machine. More at once are not quicker, and starve what serves the API."""
 
-Unseal = Callable[[ContainerSpec], tuple[tuple[str, str], ...]]
-"""The clear values of a spec's environment. Raises DriverError when one cannot be opened."""
+Unseal = Callable[[StartRun], tuple[tuple[str, str], ...]]
+"""The environment that a run is given, in clear. Raises DriverError when a value cannot be opened."""
 
 
 class Actions:
@@ -151,7 +151,7 @@ class Actions:
         # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
         # would write beside its data. Mounting what is mounted costs a look.
         volumes = tuple([await self._mounted(one, started) for one in spec.mounts])
-        run = container_run(goal, self._unseal(spec), namespace, nameserver, volumes)
+        run = container_run(goal, self._unseal(goal), namespace, nameserver, volumes)
         try:
             return await self._containers.ensure_running(run)
         except ImageMissing:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin
+from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.network import Mapping
 from projections.state import Deadline
 
@@ -127,7 +127,7 @@ class EnsureImage(msgspec.Struct, frozen=True):
 
 class StartRun(msgspec.Struct, frozen=True):
     """Run `run` of this incarnation is alive, made from this spec. Not before `not_before`, if given. `address` is the
-    workload's on the bridge."""
+    workload's on the bridge, `secret_env` what its secrets are now."""
 
     name: str
     uid: int
@@ -137,6 +137,7 @@ class StartRun(msgspec.Struct, frozen=True):
     not_before: Deadline | None = None
     attempt: int = 1
     address: str = ""
+    secret_env: tuple[SealedEnv, ...] = ()
 
 
 class StopRun(msgspec.Struct, frozen=True):

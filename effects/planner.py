@@ -19,6 +19,7 @@ from effects.volume_planner import plan_mounts, plan_release, plan_volume
 from projections.dependencies import awaited, users_left, waits
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
+from projections.secrets import values_for
 from projections.state import Machine, Trouble, Workload
 
 
@@ -93,6 +94,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         not_before=workload.next_start,
         attempt=attempt,
         address=workload.address,
+        secret_env=values_for(machine, workload.spec),
     )
 
 

@@ -56,7 +56,7 @@ from projections.phases import LIVE
 from projections.refusals import Refusal, about, conflict, invalid, missing, no_workload, refused, wrong_phase
 from projections.registries import admit_registry
 from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
-from projections.secret_admission import admit_secret
+from projections.secret_admission import admit_secret, check_secrets
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
 
@@ -117,6 +117,8 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
     allocator = Allocator(machine, call.subnet, call.host)
     for declared in call.workloads:
         item = _item(machine, declared, call, capabilities)
+        if not isinstance(item, Refusal):
+            item = check_secrets(machine, item) or item
         if not isinstance(item, Refusal):
             item = pin_mounts(machine, item, volumes.created)
         if not isinstance(item, Refusal):

@@ -7,6 +7,7 @@ import msgspec
 
 from projections.details import Detail
 from projections.phases import RunPhase
+from projections.secrets import outdated_text
 from projections.state import Workload
 from projections.status import Phase, status_of
 
@@ -27,12 +28,15 @@ class Condition(msgspec.Struct, frozen=True):
 
 def conditions_of(workload: Workload, waits: str = "") -> tuple[Condition, ...]:
     """Running, Current, Stable, Settled; Attached where there is a network to be attached to, Healthy where there is a
-    check, Unblocked where there are others it depends on. `waits`: what it cannot start without now, in words."""
+    check, SecretsCurrent where secrets are in its environment, Unblocked where there are others it depends on. `waits`:
+    what it cannot start without now, in words."""
     found = [_running(workload, waits), _current(workload), _stable(workload), _settled(workload, waits)]
     if workload.address:
         found.append(_attached(workload))
     if workload.spec.health is not None:
         found.append(_healthy(workload, waits))
+    if workload.spec.secret_env:
+        found.append(_secrets_current(workload))
     if workload.depends_on:
         found.append(Condition("Unblocked", not waits, "waiting" if waits else "", waits))
     return tuple(found)
@@ -82,6 +86,12 @@ def _healthy(workload: Workload, waits: str) -> Condition:
     if status.detail is Detail.HEALTHY:
         return Condition("Healthy", True)
     return Condition("Healthy", False, status.detail, status.message)
+
+
+def _secrets_current(workload: Workload) -> Condition:
+    """What it has from secrets in its environment is what they are now."""
+    outdated = outdated_text(workload)
+    return Condition("SecretsCurrent", not outdated, "rotated" if outdated else "", outdated)
 
 
 def _attached(workload: Workload) -> Condition:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 from journal.events import AppliedWorkload
-from journal.specs import PortMapping
+from journal.specs import PortMapping, SealedEnv, SecretEnv
 from projections.abilities import Abilities
 from projections.container_rules import check_container
 from projections.host_network import HostNetwork, Listener
@@ -60,16 +60,22 @@ def _check_drivers(declared: Declared, capabilities: frozenset[str]) -> Refusal 
 
 def _check_fields(declared: Declared) -> Refusal | None:
     spec = declared.spec
-    if len(spec.env) > ENV_MOST:
+    if len(spec.env) + len(spec.secret_env) > ENV_MOST:
         words = f"a workload has at most {ENV_MOST} environment variables: put what is more into a file on a volume"
         return invalid("TOO_MANY_VARIABLES", words, "container.env")
-    for variable in spec.env:
+    both = {one.name for one in spec.env} & {one.name for one in spec.secret_env}
+    if both:
+        message = f"{min(both)} has a value and a secret's: say one of them"
+        return invalid("VARIABLE_TWICE", message, "container.secretEnv")
+    variables: tuple[SealedEnv | SecretEnv, ...] = (*spec.env, *spec.secret_env)
+    for variable in variables:
         if not ENV_NAME.fullmatch(variable.name):
             message = (
                 f"{variable.name[:64]!r} is no name of an environment variable: it has letters, digits, `_`, `.` and "
                 "`-`, and no digit first"
             )
-            return invalid("BAD_ENV_NAME", message, "container.env")
+            field = "env" if isinstance(variable, SealedEnv) else "secretEnv"
+            return invalid("BAD_ENV_NAME", message, f"container.{field}")
     if not LOG_BYTES_MIN <= spec.log_max_bytes <= LOG_BYTES_MAX:
         return invalid("BAD_LOG_SIZE", "logs.maxSize is between 64KiB and 1TiB", "container.logs.maxSize")
     if spec.working_dir and not spec.working_dir.startswith("/"):

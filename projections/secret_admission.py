@@ -2,7 +2,7 @@
 
 import difflib
 
-from journal.events import Event, SecretCreated, SecretRemoved, SecretRevealed, SecretRotated
+from journal.events import AppliedWorkload, Event, SecretCreated, SecretRemoved, SecretRevealed, SecretRotated
 from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret, SecretIntent
 from projections.refusals import Refusal, conflict, invalid, missing, refused
 from projections.rules import NAME
@@ -35,6 +35,23 @@ def admit_secret(machine: Machine, call: SecretIntent) -> tuple[Event, ...] | Re
             return (SecretRevealed(secret.name, secret.uid, secret.version),)
         case RemoveSecret():
             return _remove(machine, secret)
+
+
+def check_secrets(machine: Machine, item: AppliedWorkload) -> Refusal | None:
+    """A workload is given what there is, in a form that it can have."""
+    for one in item.container.secret_env:
+        field = f"container.secretEnv.{one.name}"
+        secret = machine.secrets.get(one.secret)
+        if secret is None:
+            return no_secret(machine, one.secret, field, code="FAILED_PRECONDITION")
+        if not secret.text:
+            return conflict(
+                "NO_VARIABLE",
+                f"the value of secret {one.secret} cannot be an environment variable: it would have at most 96 KiB of "
+                "UTF-8 without NUL",
+                field,
+            )
+    return None
 
 
 def _remove(machine: Machine, secret: Secret) -> tuple[Event, ...] | Refusal:

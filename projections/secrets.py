@@ -4,10 +4,10 @@ from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import SecretCreated, SecretRemoved, SecretRotated
-from journal.specs import ContainerSpec
+from journal.specs import ContainerSpec, SealedEnv
 from projections.handlers import Handlers
-from projections.phases import LIVE
-from projections.state import Machine, Secret, Workload
+from projections.phases import LIVE, RunPhase
+from projections.state import Machine, Run, Secret, Workload
 
 
 def names_in(spec: ContainerSpec) -> frozenset[str]:
@@ -17,9 +17,28 @@ def names_in(spec: ContainerSpec) -> frozenset[str]:
 
 def used_by(workload: Workload) -> frozenset[str]:
     """The secrets that a workload needs: as it is declared, and as it was for what still runs of it."""
+    run, names = workload.run, names_in(workload.spec)
+    return names if run is None or run.phase not in LIVE else names | names_in(_spec_of(workload, run))
+
+
+def _spec_of(workload: Workload, run: Run) -> ContainerSpec:
+    """What the run was begun from."""
+    return workload.spec if run.spec is None else run.spec
+
+
+def values_for(machine: Machine, spec: ContainerSpec) -> tuple[SealedEnv, ...]:
+    """The variables that a run which begins now has from secrets: as those are now."""
+    found = ((one.name, machine.secrets[one.secret]) for one in spec.secret_env)
+    return tuple(SealedEnv(name, secret.sealed, secret.size_bytes) for name, secret in found)
+
+
+def outdated_text(workload: Workload) -> str:
+    """What to say of a run that has former values of secrets in its environment; empty of any other."""
     run = workload.run
-    names = names_in(workload.spec)
-    return names if run is None or run.spec is None or run.phase not in LIVE else names | names_in(run.spec)
+    if run is None or run.phase not in LIVE or not run.outdated:
+        return ""
+    of = f"{'secret' if len(run.outdated) == 1 else 'secrets'} {', '.join(run.outdated)}"
+    return f"run {run.number} has a former value of {of} in its environment: the next start has the present one"
 
 
 def users_of(machine: Machine, name: str) -> tuple[str, ...]:
@@ -61,16 +80,33 @@ def _mine(machine: Machine, name: str, uid: int) -> Secret | None:
 def rotated(machine: Machine, header: Header, event: SecretRotated) -> None:
     """From now on the name stands for another value."""
     secret = _mine(machine, event.name, event.uid)
-    if secret is not None:
-        machine.desired_seq = header.seq
-        machine.secrets[event.name] = replace(
-            secret,
-            version=event.version,
-            sealed=event.sealed,
-            rotated_at=header.at,
-            size_bytes=event.size_bytes,
-            text=event.text,
-        )
+    if secret is None:
+        return
+    machine.desired_seq = header.seq
+    machine.secrets[event.name] = replace(
+        secret,
+        version=event.version,
+        sealed=event.sealed,
+        rotated_at=header.at,
+        size_bytes=event.size_bytes,
+        text=event.text,
+    )
+    for name, workload in machine.workloads.items():
+        if event.name in used_by(workload):
+            machine.workloads[name] = _rotated_for(workload, event.name)
+
+
+def _rotated_for(workload: Workload, secret: str) -> Workload:
+    """A run that has the former value in its environment keeps it, which is remembered. One that is about to begin
+    begins anew: nobody could say which of the two it has. Whoever failed to start may have failed for the value."""
+    run, trouble = workload.run, workload.trouble
+    if trouble is not None and trouble.effect in ("StartRun", "EnsureSecretFiles"):
+        workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
+    if run is None or run.phase not in LIVE or secret not in (one.secret for one in _spec_of(workload, run).secret_env):
+        return workload
+    if run.phase is RunPhase.STARTING:
+        return replace(workload, superseded=run.number)
+    return replace(workload, run=replace(run, outdated=tuple(sorted({*run.outdated, secret}))))
 
 
 def removed(machine: Machine, header: Header, event: SecretRemoved) -> None:

@@ -28,7 +28,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `cleaned`: the runtime holds nothing of it any more. `oom`: it was killed for want of memory; `oom_kills`: so many
     of its processes were; `unexecutable`: why it never became the command. `spec`: what it was started from, once the
     workload is declared otherwise; until then it is the workload's own. `health`: what its check said last, None before
-    that; `ailing`: it is to end for it.
+    that; `ailing`: it is to end for it. `outdated`: the secrets of whose values it has former ones in its environment.
     """
 
     number: int
@@ -53,6 +53,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     health_at: int = 0
     health_message: str = ""
     ailing: bool = False
+    outdated: tuple[str, ...] = ()
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

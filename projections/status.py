@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from projections.details import Detail
 from projections.phases import LIVE, RunPhase
+from projections.secrets import outdated_text
 from projections.state import Run, Workload
 from projections.words import end_text, memory_text
 
@@ -117,6 +118,8 @@ def _ailment(run: Run) -> str:
 
 def _so_far(workload: Workload, run: Run) -> str:
     """What is worth knowing of a run that lives."""
+    if outdated := outdated_text(workload):
+        return outdated
     if run.oom_kills:
         what = "a process of it was" if run.oom_kills == 1 else f"{run.oom_kills} of its processes were"
         return f"{what} killed: {memory_text(run.memory_limit_bytes)}"

@@ -121,6 +121,7 @@ _MORE_2: Fields = {
         "health_at",
         "health_message",
         "ailing",
+        "outdated",
     ),
     "Workload": ("address", "attached", "asked", "pulling", "last_run", "pause", "pause_until_wall", "depends_on"),
     "RestartPolicy": ("max_attempts",),

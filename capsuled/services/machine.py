@@ -14,6 +14,7 @@ from capsuled.wire import field_changes, plan_messages, workload_message
 from capsuled.wire_volume import volume_changes
 from journal.events import VolumeApplied
 from projections.intents import DeclaredVolume
+from projections.secrets import outdated_text
 from projections.state import Workload
 
 
@@ -51,6 +52,8 @@ class MachineService(MachineServiceServicer):
         """Field by field; a dry run, so nothing is written."""
         before, volumes = dict(self._engine.machine.workloads), dict(self._engine.machine.volumes)
         role = caller_of(context, "MachineService.Diff").actor.role
+        outdated = ((message.name, before.get(message.name)) for message in request.workloads)
+        notes = [(name, outdated_text(workload)) for name, workload in outdated if workload is not None]
         after = await self._declarations.preview(
             list(request.workloads), _declared(request.volumes), role=role, pull=request.pull
         )
@@ -64,7 +67,8 @@ class MachineService(MachineServiceServicer):
                 pb.FieldChange(name=f"volume/{one.name}", op=op, path=path, old=old, new=new)
                 for one in request.volumes
                 for op, path, old, new in volume_changes(volumes.get(one.name), after.volumes.get(one.name))
-            ]
+            ],
+            notes=[pb.DiffNote(name=name, message=text) for name, text in notes if text],
         )
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchItem]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from capsuled.grpc_core import settle
 from capsuled.observer import Observer
+from capsuled.secrets import Unsealer
 from capsuled.services.images import ImageService  # noqa: F401 - imports what the servers need before any is measured
 from effects.actions import Actions
 from effects.images.actions import ImageActions
@@ -37,7 +38,7 @@ class Acting(Standing):
             await observer.synced.wait()
             images = ImageActions(house.engine, house.images, house.cache.pulls)
             network = TwinNetwork(Cables(), _at_once)
-            unseal = house.vault.environment
+            unseal = Unsealer(house.vault).environment
             actions = Actions(house.engine, self.containers, network, house.volumes, images, unseal, self.clock)
             runner = Runner(house.engine, actions, self.clock, group)
             observer.acting_on = runner.acting_on

@@ -26,8 +26,13 @@ PLANTED = {
     "stdin": "planted-exec-4711-stdin",
     "output": "planted-exec-4711-output",
     "log": "planted-log-4711-line",
+    "secret": "planted-secret-4711-first",
+    "rotated": "planted-secret-4711-rotated",
+    "removed": "planted-secret-4711-removed",
+    "taken": "planted-secret-4711-taken",
 }
 OUTPUT_SCRIPT = "printf 'planted-exec-4711-%s' output"
+SECRETS = {"secretEnv": {"KEY": "key"}}
 LOG_SCRIPT = "printf 'planted-log-4711-%s\\n' line; " + SERVE
 
 
@@ -36,7 +41,12 @@ def lived() -> Iterator[Daemon]:
     """A daemon that was told every planted value in every way there is, killed and started between."""
     with daemon() as capsule:
         capsule.push_image()
-        capsule.apply(manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["first"]}), "--wait")
+        capsule.good("secret", "create", "key", stdin=PLANTED["secret"])
+        capsule.good("secret", "create", "gone", stdin=PLANTED["removed"])
+        assert capsule.ctl("secret", "create", "key", stdin=PLANTED["taken"]).returncode == 1
+        assert capsule.good("secret", "reveal", "key") == PLANTED["secret"]
+        capsule.good("secret", "rm", "gone", "--yes")
+        capsule.apply(manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["first"]}, **SECRETS), "--wait")
         refused = manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["refused"], "not good": "x"})
         assert capsule.ctl("apply", "-f", "-", stdin=refused).returncode == 1
         refused = manifest("Bad Name", LOG_SCRIPT, env={"TOKEN": PLANTED["refused"]})
@@ -48,9 +58,11 @@ def lived() -> Iterator[Daemon]:
         capsule.good("exec", "-i", "web", "--", "sh", "-c", "cat > /dev/null", stdin=PLANTED["stdin"])
         assert capsule.good("exec", "web", "--", "sh", "-c", OUTPUT_SCRIPT) == PLANTED["output"]
         assert PLANTED["log"] in capsule.good("logs", "web")
+        capsule.good("secret", "rotate", "key", stdin=PLANTED["rotated"])
+        assert capsule.good("secret", "reveal", "key") == PLANTED["rotated"]
         capsule.kill()
         capsule.start()
-        capsule.apply(manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["second"]}), "--wait")
+        capsule.apply(manifest("web", LOG_SCRIPT, env={"TOKEN": PLANTED["second"]}, **SECRETS), "--wait")
         yield capsule
 
 
@@ -136,6 +148,8 @@ def test_nothing_that_is_shown_holds_a_planted_value(lived: Daemon) -> None:
         ["list", "-o", "wide"],
         ["capsule", "logs"],
         ["journal", "stats", "-o", "wide"],
+        ["secret", "list", "-o", "json"],
+        ["why", "web"],
     ):
         assert clear_in(lived.good(*shown).encode()) == [], shown
     for event in lived.history():
@@ -159,6 +173,7 @@ def test_the_text_that_stands_for_a_value_applied_back_keeps_it(lived: Daemon) -
     ask = ["exec", "web", "--", "sh", "-c", "echo $TOKEN"]
     assert lived.good(*ask) == PLANTED["second"] + "\n"
     renamed = json.loads(lived.good("get", "web", "-o", "json"))
+    assert renamed["container"]["secretEnv"] == {"KEY": "key"}
     renamed["container"]["env"] = {"TOKEN": renamed["container"]["env"]["TOKEN"], "MORE": "plain"}
     lived.apply(json.dumps(renamed), "--wait")
     lived.until(lambda: lived.ctl(*ask).stdout == PLANTED["second"] + "\n", "it runs with the kept value")
@@ -186,16 +201,23 @@ def shown_of(capsule: Daemon, name: str) -> set[str]:
     return {value.removeprefix("sealed:") for value in env.values()}
 
 
+def secret_of(capsule: Daemon) -> set[str]:
+    """The name of the secret's one sealed value, as the journal has it."""
+    told = [event for event in capsule.history("key") if event["type"] in ("secret.created", "secret.rotated")]
+    return {told[-1]["body"]["sealed"]}
+
+
 def test_what_is_sealed_is_what_workloads_have_and_nothing_refused_or_replaced(lived: Daemon) -> None:
     """Of all that was given until here, refused ones and the first value of TOKEN too."""
-    lived.until(lambda: sealed_files(lived) == shown_of(lived, "web"), "what nobody names is gone")
+    lived.until(lambda: sealed_files(lived) - secret_of(lived) == shown_of(lived, "web"), "what nobody names is gone")
 
 
 def test_a_workload_that_is_deleted_takes_its_values_with_it(lived: Daemon) -> None:
     lived.apply(manifest("brief", "sleep 60", env={"OWN": "planted-brief-4711", "TOKEN": PLANTED["second"]}), "--wait")
     assert shown_of(lived, "brief") <= sealed_files(lived)
     lived.good("delete", "brief", "--yes")
-    lived.until(lambda: sealed_files(lived) == shown_of(lived, "web"), "its own value is gone, the shared one stays")
+    left = shown_of(lived, "web") | secret_of(lived)
+    lived.until(lambda: sealed_files(lived) == left, "its own value is gone, the shared one stays")
 
 
 def test_what_a_kill_left_behind_is_swept_at_the_next_start(lived: Daemon) -> None:
@@ -206,3 +228,24 @@ def test_what_a_kill_left_behind_is_swept_at_the_next_start(lived: Daemon) -> No
         (lived.state / "sealed" / name).chmod(0o600)
     lived.start()
     lived.until(lambda: sealed_files(lived) == before, "only what is named is left")
+
+
+def test_a_secret_in_the_environment_changes_with_the_next_start_which_is_said_meanwhile(lived: Daemon) -> None:
+    ask = ["exec", "keyed", "--", "sh", "-c", "echo $KEY"]
+    declared = manifest("keyed", LOG_SCRIPT.replace("4711", "keyed"), **SECRETS)
+    lived.apply(declared, "--wait")
+    before = lived.good(*ask)
+    lived.good("secret", "rotate", "key", stdin="yet another")
+    assert lived.good(*ask) == before
+    said = lived.status("keyed")["message"]
+    assert said == "run 1 has a former value of secret key in its environment: the next start has the present one"
+    same = lived.ctl("diff", "-f", "-", stdin=declared)
+    assert (same.returncode, same.stdout) == (0, "") and f"workload/keyed: {said}" in same.stderr
+    assert lived.apply(declared) == "workload/keyed unchanged\n"
+    lived.good("restart", "keyed", "--wait")
+    assert lived.good(*ask) == "yet another\n" and "message" not in lived.status("keyed")
+    refused = lived.ctl("secret", "rm", "key", "--yes")
+    assert refused.returncode == 1 and "used by keyed, web: delete them" in refused.stderr
+    absent = lived.ctl("apply", "-f", "-", stdin=manifest("other", "true", secretEnv={"KEY": "kye"}))
+    assert absent.returncode == 1 and "there is no secret kye: do you mean key?" in absent.stderr
+    lived.good("delete", "keyed", "--yes")

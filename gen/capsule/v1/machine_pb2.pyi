@@ -68,10 +68,20 @@ class DiffRequest(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., pull: _Optional[bool] = ..., volumes: _Optional[_Iterable[_Union[DeclaredVolume, _Mapping]]] = ...) -> None: ...
 
 class DiffResponse(_message.Message):
-    __slots__ = ("changes",)
+    __slots__ = ("changes", "notes")
     CHANGES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     changes: _containers.RepeatedCompositeFieldContainer[FieldChange]
-    def __init__(self, changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...) -> None: ...
+    notes: _containers.RepeatedCompositeFieldContainer[DiffNote]
+    def __init__(self, changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., notes: _Optional[_Iterable[_Union[DiffNote, _Mapping]]] = ...) -> None: ...
+
+class DiffNote(_message.Message):
+    __slots__ = ("name", "message")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    message: str
+    def __init__(self, name: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FieldChange(_message.Message):
     __slots__ = ("name", "op", "path", "old", "new")

@@ -143,6 +143,8 @@ def container(tmp_path: Path, fields: str) -> Any:
         ("args: null", "args: []"),
         ("workingDir: /srv", "working_dir: /srv"),
         ("env: {PORT: 8080}", "env: {PORT: '8080'}"),
+        ("env: [{name: A, value: one}, {name: B, secret: s}]", "env: {A: one}, secretEnv: {B: s}"),
+        ("env: [{name: B, secret: s}]", "secret_env: {B: s}"),
     ],
 )
 def test_two_forms_mean_the_same(tmp_path: Path, one: str, other: str) -> None:
@@ -166,6 +168,9 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  ports:\n  - {hostPort: 0o17}\n", "container.ports[0].hostPort: must be a whole number"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  env:\n  - {name: A}\n", "m.yaml:6: container.env[0]: must have name and value"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  env:\n  - {name: A, value: '1'}\n  - {name: A, value: '2'}\n", "m.yaml:7: container.env[1]: A is given twice"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  env:\n  - {name: A, value: x, secret: y}\n", "m.yaml:6: container.env[0]: must have name and value or secret"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  secretEnv: {A: x}\n  env:\n  - {name: A, secret: y}\n", "m.yaml:7: container.env: A is given in secretEnv, too"),
+        ("name: a\nkind: Container\ncontainer:\n  image: x\n  secretEnv:\n  - {name: A, secret: y}\n", "m.yaml:6: container.secretEnv[0]: must have name and value, and nothing else"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  env: text\n", "m.yaml:5: container.env: must be a mapping"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  env: {A: null}\n", "m.yaml:5: container.env.A: must be text"),
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  privileged: maybe\n", "m.yaml:5: container.privileged: must be true or false"),

@@ -3,12 +3,16 @@
 import pytest
 from msgspec.structs import replace
 
-from journal.events import SecretRemoved, SecretRevealed, SecretRotated
-from journal.specs import SecretEnv, SecretFile
+from effects.goals import StartRun, StopRun
+from effects.planner import plan_workload
+from journal.events import EffectFailed, SecretRemoved, SecretRevealed, SecretRotated
+from journal.specs import SealedEnv, SecretEnv, SecretFile
 from projections.admission import Admitted
-from projections.intents import CreateSecret, Declared, Intent, RemoveSecret, RevealSecret, RotateSecret, Stop
+from projections.conditions import conditions_of
+from projections.intents import CreateSecret, Declared, Intent, RemoveSecret, Restart, RevealSecret, RotateSecret, Stop
 from projections.refusals import Refusal
 from projections.secrets import users_of
+from projections.status import status_of
 from tests.support.story import Story, declared
 
 
@@ -139,3 +143,98 @@ def test_what_is_no_text_cannot_take_the_place_of_a_variable() -> None:
     verdict = refused(story, rotate("fourth", text=False))
     assert (verdict.code, verdict.reason) == ("FAILED_PRECONDITION", "NO_VARIABLE")
     assert "web has secret db as an environment variable" in verdict.message
+
+
+# --- in the environment ------------------------------------------------------------------------------------------
+
+
+def env_of(story: Story, name: str) -> list[tuple[str, str]]:
+    """What the start that is due would put into the environment, by the names of sealed values."""
+    goal = plan_workload(story.machine, story[name])
+    assert isinstance(goal, StartRun), goal
+    return [(one.name, one.sealed) for one in goal.secret_env]
+
+
+def test_a_run_begins_with_what_its_secrets_are_then() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"))
+    assert env_of(story, "web") == [("TOKEN", "first")]
+    story.call(rotate())
+    assert env_of(story, "web") == [("TOKEN", "second")]
+
+
+def test_what_runs_goes_on_with_the_former_value_and_says_so_until_its_next_start() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"), using("app", file="db"))
+    story.converge()
+    story.call(rotate())
+    assert plan_workload(story.machine, story["web"]) is None and story["web"].run.outdated == ("db",)
+    assert "run 1 has a former value of secret db" in status_of(story["web"]).message
+    (condition,) = [one for one in conditions_of(story["web"]) if one.type == "SecretsCurrent"]
+    assert not condition.met and condition.reason == "rotated"
+    assert story["app"].run.outdated == () and status_of(story["app"]).message == ""
+    story.call(Restart("web"))
+    story.converge()
+    assert story["web"].run.number == 2 and story["web"].run.outdated == ()
+    (condition,) = [one for one in conditions_of(story["web"]) if one.type == "SecretsCurrent"]
+    assert condition.met and status_of(story["web"]).message == ""
+
+
+def test_a_start_in_the_middle_of_which_a_secret_changes_is_made_anew() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"), using("app"))
+    first = plan_workload(story.machine, story["web"])
+    assert isinstance(first, StartRun)
+    story.begin(first)
+    story.call(rotate())
+    assert isinstance(plan_workload(story.machine, story["web"]), StopRun)
+    story.converge()
+    assert story["web"].run.number == 2 and story["web"].run.phase == "running"
+    assert story["app"].run.number == 1
+
+
+def test_whoever_could_not_start_may_at_once_with_another_value() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"))
+    goal = plan_workload(story.machine, story["web"])
+    assert isinstance(goal, StartRun)
+    story.begin(goal)
+    broken = EffectFailed(
+        "StartRun", "web", story["web"].uid, run=1, reason="SEAL_BROKEN", message="gone", attempt=1, permanent=True
+    )
+    story.tell(broken)
+    assert plan_workload(story.machine, story["web"]) is None
+    story.call(rotate())
+    story.converge()
+    assert story["web"].run.phase == "running" and story["web"].trouble is None
+
+
+@pytest.mark.parametrize(
+    ("env", "secret_env", "reason"),
+    [
+        ((), (SecretEnv("TOKEN", "bd"),), "SECRET_NOT_FOUND"),
+        ((), (SecretEnv("TOKEN", "raw"),), "NO_VARIABLE"),
+        ((), (SecretEnv("A=B", "db"),), "BAD_ENV_NAME"),
+        ((SealedEnv("TOKEN", "x"),), (SecretEnv("TOKEN", "db"),), "VARIABLE_TWICE"),
+        ((), tuple(SecretEnv(f"A{number}", "db") for number in range(1_025)), "TOO_MANY_VARIABLES"),
+    ],
+)
+def test_a_variable_that_cannot_be_had_is_refused(
+    env: tuple[SealedEnv, ...], secret_env: tuple[SecretEnv, ...], reason: str
+) -> None:
+    story = Story()
+    story.call(create())
+    story.call(create("raw", "bytes", text=False))
+    one = declared("web")
+    verdict = story.apply(replace(one, spec=replace(one.spec, env=env, secret_env=secret_env)))
+    assert isinstance(verdict, Refusal) and verdict.reason == reason
+    assert verdict.code == (
+        "INVALID_ARGUMENT"
+        if reason in ("BAD_ENV_NAME", "VARIABLE_TWICE", "TOO_MANY_VARIABLES")
+        else "FAILED_PRECONDITION"
+    )
+    assert all(field.startswith("container.") for field in verdict.fields)
