@@ -14,11 +14,14 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
 from capsulectl.contexts import target
-from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, Failure
+from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure
 
 AT_A_TIME = 16
 UNARY_S = 60.0
 """A call that must answer soon. Deletes answer within 25 seconds, whatever happens."""
+
+_MISSAID = frozenset({"NO_SUCH_TYPE"})
+"""Reasons why the capsule could make nothing of a word on the command line: only it knows all that there may be."""
 
 _WORDS = {
     grpc.StatusCode.UNAVAILABLE: "the capsule does not answer",
@@ -189,7 +192,7 @@ def failure_of(error: Any, address: str) -> Failure:
 
             hint = why_unreachable(address)
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
-    return Failure(_field_of(error) + (details or code.name), FAILED)
+    return Failure(_field_of(error) + (details or code.name), USAGE if reason_of(error) in _MISSAID else FAILED)
 
 
 def _why_deaf(socket: str) -> str:

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 from capsule.v1 import history_pb2 as pb
 from capsuled.aside import Aside
 from capsuled.engine import Engine
+from capsuled.event_types import is_of, unknown_type
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Actor, Stored
 from journal.reader import Reader, objects_of
 from projections.describe import describe
+from projections.refusals import Refusal
 
 TREE_ENTRIES = 500
 """A tree stops here: a workload that crashes for years has a cause with a million consequences."""
@@ -33,8 +35,8 @@ class Filter(msgspec.Struct, frozen=True):
         header = stored.header
         return (
             header.at >= self.since_ns
-            and (not self.type or _is_of(header.type, self.type))
-            and (not self.types or any(_is_of(header.type, one) for one in self.types))
+            and (not self.type or is_of(header.type, self.type))
+            and (not self.types or any(is_of(header.type, one) for one in self.types))
             and (not self.actor or self.actor in (header.actor.kind, header.actor.id, header.actor.name))
             and (not self.name or self.name in objects_of(plain(stored)))
         )
@@ -66,10 +68,6 @@ def _places(page: list[_Placed], wanted: Filter) -> tuple[list[tuple[int, str]],
     return found, _at(page[-1]) if page else 0
 
 
-def _is_of(tag: str, wanted: str) -> bool:
-    return tag == wanted or (wanted.endswith(".") and tag.startswith(wanted))
-
-
 class History:
     """Reads the journal for clients, beside the writer."""
 
@@ -96,6 +94,14 @@ class History:
                 for stored in some:
                     yield message_of(stored)
             upto = seq
+
+    async def lacks(self, wanted: str) -> Refusal | None:
+        """Why there can be nothing of this type. What a newer release wrote is there, whether this one knows it or
+        not."""
+        refusal = unknown_type(wanted) if wanted else None
+        if refusal is not None and await self._aside.run(lambda: next(self._reader.of_type(wanted), None)) is not None:
+            return None
+        return refusal
 
     async def _end(self) -> int:
         """The newest entry on the disk, with everything that the head state knows. A frozen daemon's state ends

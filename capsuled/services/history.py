@@ -56,6 +56,9 @@ class HistoryService(HistoryServiceServicer):
 
     async def List(self, request: pb.HistoryListRequest, context: Any) -> AsyncIterator[pb.HistoryEntry]:
         """What happened."""
+        refusal = await self._history.lacks(request.type)
+        if refusal is not None:
+            raise Refused(refusal)
         wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns, tuple(request.types))
         reading = self._history.entries(wanted, request.limit, request.follow, request.audit, request.upto)
         async for message in reading:

@@ -155,6 +155,8 @@ def test_history_tells_who_and_why(capsule: Daemon) -> None:
     tree = capsule.data("history", "show", str(applied["seq"]))["tree"]
     assert [node["event"]["type"] for node in tree][:3] == ["call.accepted", "workload.applied", "effect.started"]
     assert all(event["type"].startswith("workload.") for event in capsule.history("told", "--type", "workload."))
+    mistaken = capsule.ctl("history", "--type", "workload.aplied")
+    assert mistaken.returncode == 2 and "do you mean workload.applied" in mistaken.stderr and not mistaken.stdout
     assert capsule.ctl("history", "show", "999999").returncode == 1
 
 

@@ -76,7 +76,7 @@ ASKED: dict[str, Callable[[HistoryService], Any]] = {
     "all": lambda service: listed(service.List(pb.HistoryListRequest(), None)),
     "with reads": lambda service: listed(service.List(pb.HistoryListRequest(audit=True, limit=5), None)),
     "of nobody": lambda service: listed(service.List(pb.HistoryListRequest(actor="nobody", limit=20), None)),
-    "of calls": lambda service: listed(service.List(pb.HistoryListRequest(type="call.refused.", limit=20), None)),
+    "of calls": lambda service: listed(service.List(pb.HistoryListRequest(type="snapshot.", limit=20), None)),
     "since ever": lambda service: listed(service.List(pb.HistoryListRequest(actor="nobody", since_unix_ns=1), None)),
     "of an object": lambda service: listed(service.List(pb.HistoryListRequest(name="object-1", limit=1_000), None)),
     "one": lambda service: service.Show(pb.HistoryShowRequest(seq=1), None),
