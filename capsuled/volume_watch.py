@@ -12,8 +12,7 @@ from effects.errors import DriverError
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.errors import JournalFull
-from projections.storage import differences, filling, found_again, spoiled, strangers, unheld
-from projections.volumes import read_only
+from projections.storage import differences, filling, found_again, read_only, spoiled, strangers, unheld
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ from capsule.v1 import history_pb2 as pb
 from capsule.v1 import image_pb2, machine_pb2
 from capsuled.wire import field_changes, workload_message
 from capsuled.wire_identity import key_message
-from capsuled.wire_volume import phase_of, snapshot_message, volume_changes, volume_message
+from capsuled.wire_volume import snapshot_message, volume_changes, volume_message
 from projections.dependencies import waits
 from projections.state import Machine, Operator, Volume, Workload
 from projections.status import status_of
+from projections.storage import standing
 
 Change = tuple[str, str, str, str]
 """(op, path, old, new), values as JSON."""
@@ -80,7 +81,7 @@ def _detail(machine: Machine, workload: Workload | None) -> str | None:
 
 
 def _volume(was: Volume | None, now: Volume | None) -> list[Change]:
-    phases = [None if one is None else phase_of(one) for one in (was, now)]
+    phases = [None if one is None else standing(one)[0] for one in (was, now)]
     labels = [None if one is None else [shot.label for shot in one.snapshots] or None for one in (was, now)]
     return [*_changed("snapshots", *labels), *_changed("status.phase", *phases)]
 

@@ -2,15 +2,15 @@
 
 from capsule.v1 import volume_pb2 as pb
 from projections.state import Machine, Snapshot, Volume
-from projections.storage import Fill, SeenVolume
-from projections.volumes import read_only, users_of
+from projections.storage import Fill, SeenVolume, standing
+from projections.volumes import users_of
 
 
 def volume_message(
     machine: Machine, volume: Volume, path: str, seen: SeenVolume | None, fill: Fill | None
 ) -> pb.Volume:
     """`seen` and `fill` are what the storage says now, if it does."""
-    broken = seen is not None and seen.read_only
+    phase, message = standing(volume, seen)
     return pb.Volume(
         name=volume.name,
         size_bytes=volume.size_bytes,
@@ -18,8 +18,8 @@ def volume_message(
         mounted_by=users_of(machine, volume.name),
         created_at_unix=volume.created_at // 1_000_000_000,
         uid=volume.uid,
-        phase="read-only" if broken else phase_of(volume),
-        message=read_only(volume) if broken else _trouble_of(volume),
+        phase=phase,
+        message=message,
         holder=volume.holder,
         allocated_bytes=0 if seen is None else seen.used_bytes,
         fs_total_bytes=0 if fill is None else fill.total_bytes,
@@ -27,23 +27,6 @@ def volume_message(
         snapshots=sum(one.taken for one in volume.snapshots),
         desired_seq=volume.desired_seq,
     )
-
-
-def _trouble_of(volume: Volume) -> str:
-    return "" if volume.trouble is None else " ".join(volume.trouble.message.split())
-
-
-def phase_of(volume: Volume) -> str:
-    """One word for where a volume stands."""
-    if volume.deleting:
-        return "deleting"
-    if volume.lost:
-        return "lost"
-    if volume.restoring:
-        return "restoring"
-    if volume.made_bytes < volume.size_bytes:
-        return "growing" if volume.made_bytes else "making"
-    return "in-use" if volume.holder else "ready"
 
 
 def snapshot_message(volume: Volume, snapshot: Snapshot, seen: SeenVolume | None) -> pb.Snapshot:

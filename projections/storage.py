@@ -70,6 +70,35 @@ def spoiled(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Volume, ...
     return tuple(volume for volume in machine.volumes.values() if (volume.name, volume.uid) in broken)
 
 
+def read_only(volume: Volume) -> str:
+    """What to say of a file system that takes no writes any more."""
+    mend = (
+        f"`capsulectl restart {volume.holder}` checks it and mounts it anew" if volume.holder else "it is mounted anew"
+    )
+    return f"its file system went read only by an error, and what was written last may be lost: {mend}"
+
+
+def standing(volume: Volume, seen: SeenVolume | None = None) -> tuple[str, str]:
+    """One word for where the volume stands, and what is wrong with it, if anything. `seen` is what the storage says of
+    it now, if it does."""
+    if seen is not None and seen.read_only:
+        return "read-only", read_only(volume)
+    wrong = "" if volume.trouble is None else " ".join(volume.trouble.message.split())
+    return _phase(volume), wrong
+
+
+def _phase(volume: Volume) -> str:
+    if volume.deleting:
+        return "deleting"
+    if volume.lost:
+        return "lost"
+    if volume.restoring:
+        return "restoring"
+    if volume.made_bytes < volume.size_bytes:
+        return "growing" if volume.made_bytes else "making"
+    return "in-use" if volume.holder else "ready"
+
+
 def filling(fill: Fill, told: int, name: str = "", uid: int = 0) -> VolumeFilling | None:
     """The mark that was passed, up or well below, since `told` was the last one."""
     percent = fill.used_bytes * 100 // fill.total_bytes if fill.total_bytes else 0

@@ -98,14 +98,6 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
     return ""
 
 
-def read_only(volume: Volume) -> str:
-    """What to say of a file system that takes no writes any more."""
-    mend = (
-        f"`capsulectl restart {volume.holder}` checks it and mounts it anew" if volume.holder else "it is mounted anew"
-    )
-    return f"its file system went read only by an error, and what was written last may be lost: {mend}"
-
-
 def blocked(machine: Machine, workload: Workload) -> str:
     """Why the workload's volumes do not let it run now; empty when they do."""
     reasons = (why_not(machine, workload, mount) for mount in workload.spec.mounts)

@@ -1,6 +1,7 @@
 """What the storage shows becomes events: marks told once each on the way up, and what was lost and is back."""
 
 import pytest
+from msgspec.structs import replace
 
 from journal.events import (
     SnapshotRemoved,
@@ -10,6 +11,7 @@ from journal.events import (
     VolumeUnmounted,
 )
 from projections.intents import Apply, DeclaredVolume, TakeSnapshot
+from projections.state import Trouble
 from projections.storage import (
     Fill,
     SeenSnapshot,
@@ -18,6 +20,7 @@ from projections.storage import (
     filling,
     found_again,
     spoiled,
+    standing,
     strangers,
     unheld,
 )
@@ -122,3 +125,27 @@ def test_what_takes_no_writes_is_told_of_the_incarnation_that_is_here() -> None:
     ours, older = (SeenVolume("data", uid, 64 * MIB, 0, True, read_only=True) for uid in (volume.uid, 99))
     assert spoiled(told.machine, (ours, older)) == (volume,)
     assert spoiled(told.machine, (older,)) == ()
+
+
+def test_where_a_volume_stands_is_said_in_a_word() -> None:
+    volume = story().machine.volumes["data"]
+    words = {
+        "ready": volume,
+        "in-use": replace(volume, holder="web"),
+        "making": replace(volume, made_bytes=0),
+        "growing": replace(volume, size_bytes=2 * volume.size_bytes, holder="web"),
+        "restoring": replace(volume, restoring=3, made_bytes=0),
+        "lost": replace(volume, lost=True, restoring=3),
+        "deleting": replace(volume, deleting=True, lost=True),
+    }
+    assert {word: standing(one)[0] for word, one in words.items()} == {word: word for word in words}
+
+
+def test_what_the_storage_says_of_a_volume_stands_before_what_the_state_knows() -> None:
+    volume = replace(
+        story().machine.volumes["data"], holder="web", trouble=Trouble("EnsureVolume", "NO_SPACE", "disk\nfull", 0, 1)
+    )
+    well, broken = (SeenVolume("data", volume.uid, 64 * MIB, 0, True, read_only=value) for value in (False, True))
+    assert standing(volume, well) == standing(volume) == ("in-use", "disk full")
+    phase, message = standing(volume, broken)
+    assert phase == "read-only" and "`capsulectl restart web`" in message
