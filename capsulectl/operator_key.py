@@ -29,19 +29,15 @@ class OperatorKey:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.public = self._private.public_key().public_bytes_raw()
         self.kid = kid_of(self.public)
-        self._header = _base64url(_json({"alg": "EdDSA", "typ": "JWT", "kid": self.kid}))
+        self._header = _base64url(f'{{"alg":"EdDSA","typ":"JWT","kid":"{self.kid}"}}'.encode())
 
     def token(self, capsule_id: str) -> str:
         """A token for one call to this capsule."""
-        now = int(time.time())
-        claims = {
-            "sub": self.kid,
-            "aud": capsule_id,
-            "iat": now,
-            "exp": now + LIFE_S,
-            "jti": _base64url(os.urandom(16)),
-        }
-        signed = f"{self._header}.{_base64url(_json(claims))}"
+        now, jti = int(time.time()), _base64url(os.urandom(16))
+        # Put together by hand: for every call, and a json encoder takes half as long as the signature.
+        times = f'"iat":{now},"exp":{now + LIFE_S}'
+        claims = f'{{"sub":"{self.kid}","aud":{json.dumps(capsule_id)},{times},"jti":"{jti}"}}'
+        signed = f"{self._header}.{_base64url(claims.encode())}"
         return f"{signed}.{_base64url(self._private.sign(signed.encode()))}"
 
 
@@ -127,10 +123,6 @@ def _unpadded(text: str) -> bytes:
 def text_of(public: bytes) -> str:
     """A public key as `key show` prints it and `key add` takes it."""
     return _base64url(public)
-
-
-def _json(data: dict[str, Any]) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
 
 
 def _base64url(data: bytes) -> str:
