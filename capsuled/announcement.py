@@ -21,6 +21,7 @@ from capsuled.identity import Identity
 from capsuled.lan import Interface, Place, interfaces, places
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.release import RELEASE
+from projections.operators import HANDLERS
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Announcement:
 
     async def _changes(self) -> AsyncIterator[None]:
         known = self._adopted()
-        async for _ in self._engine.changes():
+        async for _ in self._engine.changes(*HANDLERS):
             if self._adopted() != known:
                 known = not known
                 yield

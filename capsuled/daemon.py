@@ -132,6 +132,8 @@ async def _serve(
             if journal is not None:
                 await _open_life(engine, memory, clock, layout, drivers.network.subnet)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
+            if snapshots is not None:
+                engine.on_commit(snapshots.consider)
             logs = Logs(engine, layout.logs, log_file, clock, group)
             cache = ImageCache(engine, drivers.images, registry, clock)
             about.ask(partial(_full, layout.state))
@@ -167,7 +169,6 @@ async def _serve(
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state, cache)),
-                group.create_task(_keep_snapshots(engine, snapshots)),
                 group.create_task(names.run()),
             ]
             if journal is not None:
@@ -329,12 +330,6 @@ async def _act(
             inner.create_task(health.run())
             engine.on_change(runner.wake)
             runner.open()
-
-
-async def _keep_snapshots(engine: Engine, snapshots: Snapshots | None) -> None:
-    if snapshots is not None:
-        async for machine in engine.changes():
-            snapshots.consider(machine)
 
 
 async def _until_end(stopping: asyncio.Event, memory: Memory) -> None:

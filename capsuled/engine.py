@@ -92,7 +92,8 @@ class Engine:
         self._clock = clock
         self._wakers: list[Callable[[str, int], None]] = []
         self._pending: dict[tuple[str, str, str], asyncio.Event] = {}
-        self._changed = asyncio.Event()
+        self._committed: list[Callable[[Machine], None]] = []
+        self._changed: dict[frozenset[type[Event]], asyncio.Event] = {}
 
     def check_writable(self) -> None:
         """Raises JournalError where nothing can be changed: before the world is asked for what a change needs."""
@@ -101,6 +102,10 @@ class Engine:
     def on_change(self, waker: Callable[[str, int], None]) -> None:
         """Call `waker(key, seq)` after each entry that changed a workload (its name) or a volume (`volume/NAME`)."""
         self._wakers.append(waker)
+
+    def on_commit(self, callback: Callable[[Machine], None]) -> None:
+        """Call this with the state after each batch of entries, which is not durable yet."""
+        self._committed.append(callback)
 
     # --- entries -------------------------------------------------------------------------------------------------
 
@@ -117,8 +122,11 @@ class Engine:
                     self._wake(name, header.seq)
                 if machine.volumes.get(name) is not volume:
                     self._wake(f"volume/{name}", header.seq)
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        kinds = {type(event) for _, event in entries}
+        for watched in [watched for watched in self._changed if not (watched and watched.isdisjoint(kinds))]:
+            self._changed.pop(watched).set()
+        for callback in self._committed:
+            callback(self.machine)
         return entries
 
     def _wake(self, key: str, seq: int) -> None:
@@ -190,7 +198,7 @@ class Engine:
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict
-        frees = bool(verdict.events) and _is_release(intent)
+        frees = bool(verdict.events) and isinstance(intent, _RELEASES)
         entries = self.commit(self._drafts(verdict, caller, names), reserved=frees)
         caller.told.yes = True
         seq = entries[0][0].seq
@@ -297,10 +305,12 @@ class Engine:
 
     # --- watching ------------------------------------------------------------------------------------------------
 
-    async def changes(self) -> AsyncIterator[Machine]:
-        """The head state, now and after every change, each time made durable first. Slow readers skip states."""
+    async def changes(self, *kinds: type[Event]) -> AsyncIterator[Machine]:
+        """The head state, now and after every change, each time made durable first. Slow readers skip states. With
+        `kinds` only entries of these are changes: who has nothing to do after the others need not be woken by them."""
+        watched = frozenset(kinds)
         while True:
-            changed = self._changed
+            changed = self._changed.setdefault(watched, asyncio.Event())
             await self.durable()
             yield self.machine
             await changed.wait()
@@ -323,6 +333,9 @@ def _key(caller: Caller) -> tuple[str, str, str]:
 
 _TOLD = Apply | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
 """Calls whose answers tell of the state that they led to: see Answers."""
+
+_RELEASES = Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages | RemoveSecret
+"""Calls that free something may use the journal's reserve: with a full disk they are what helps."""
 
 _FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
 """Events that may change workloads that they do not name: by these, what was waited for is here."""
@@ -351,10 +364,3 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return ()
         case _:
             return (intent.name,)
-
-
-def _is_release(intent: Intent) -> bool:
-    """Calls that free something may use the journal's reserve: with a full disk they are what helps."""
-    return isinstance(
-        intent, Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages | RemoveSecret
-    )

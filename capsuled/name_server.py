@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from capsuled.engine import Engine
-from capsuled.names import Answers, addresses_of, unavailable
+from capsuled.names import NAMING, Answers, addresses_of, unavailable
 from projections.network import in_use
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class NameServer:
     async def run(self) -> None:
         """Until cancelled: follow the state, and serve."""
         try:
-            async for machine in self._engine.changes():
+            async for machine in self._engine.changes(*NAMING):
                 self._answers.know(addresses_of(machine, self._address), self._address)
                 wanted = in_use(machine)
                 if wanted and self._datagrams is None:

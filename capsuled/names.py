@@ -8,6 +8,7 @@ import struct
 from ipaddress import IPv4Address
 from typing import Any
 
+from journal.events import NetworkDetached, NetworkMoved, WorkloadApplied, WorkloadDeleteRequested, WorkloadRemoved
 from projections.network import ZONE
 from projections.state import Machine
 
@@ -15,6 +16,10 @@ TTL_S = 5
 """Short: an address that is given to another workload must not be remembered for long."""
 
 _ANSWERS_KEPT = 4_096
+
+
+NAMING = (WorkloadApplied, WorkloadDeleteRequested, WorkloadRemoved, NetworkDetached, NetworkMoved)
+"""After these events `addresses_of` may say something else, and after no others."""
 
 
 def addresses_of(machine: Machine, gateway: str) -> dict[str, str]:

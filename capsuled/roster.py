@@ -14,6 +14,7 @@ import msgspec
 from capsuled.engine import Engine
 from capsuled.live import LiveStreams
 from journal.durable import write_durably
+from projections.operators import HANDLERS
 from projections.state import Operator
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Roster:
         if not self._trusted:
             return
         written = False
-        async for machine in self._engine.changes():
+        async for machine in self._engine.changes(*HANDLERS):
             now = dict(machine.operators)
             if written and now == self._copied:
                 continue

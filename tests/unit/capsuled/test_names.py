@@ -11,8 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from capsuled.name_server import upstreams
-from capsuled.names import Answers, addresses_of, unavailable
+from capsuled.names import NAMING, Answers, addresses_of, unavailable
+from journal.events import NetworkMoved
+from projections.fold import fold
 from projections.intents import Declared, Delete
+from projections.network import in_use, moved_to
 from tests.support.story import Story, declared
 
 GATEWAY = "172.20.254.1"
@@ -118,3 +121,24 @@ def test_names_are_those_of_workloads_that_stay() -> None:
     assert addresses_of(story.machine, GATEWAY) == {"a": "172.20.254.2", "b": GATEWAY}
     story.call(Delete("a"))
     assert addresses_of(story.machine, GATEWAY) == {"b": GATEWAY}
+
+
+def test_names_change_with_the_entries_that_are_followed_for_them_each_and_no_others() -> None:
+    story = Story()
+    story.apply(network("a", "bridge"), network("b", "host"), network("c", "bridge"))
+    story.converge()
+    moved = moved_to(story.machine, "10.7.0.0/24")
+    assert isinstance(moved, NetworkMoved)
+    story.tell(moved)
+    story.apply(network("a", "none"))
+    story.converge()
+    story.call(Delete("b"))
+    story.call(Delete("c"))
+    story.converge()
+    machine, changing = story.beginning.fork(), set()
+    for header, event in story.entries:
+        before = addresses_of(machine, GATEWAY), in_use(machine)
+        fold(machine, header, event)
+        if (addresses_of(machine, GATEWAY), in_use(machine)) != before:
+            changing.add(type(event))
+    assert changing == set(NAMING)
