@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import msgspec
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from capsule.v1 import (
     capsule_pb2_grpc,
@@ -42,6 +42,7 @@ from capsuled.listening import bind_socket, bind_tls, local_server, network_serv
 from capsuled.live import LiveStreams
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Recollection
+from capsuled.methods import Adds, Methods
 from capsuled.replays import ReplayGuard
 from capsuled.resolve import Resolver
 from capsuled.roster import Roster
@@ -145,26 +146,25 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
 
     def interceptor(door: LocalDoor | NetworkDoor) -> Interceptor:
         note, unknown = _noter(house.memory), house.memory.unknown
-        return Interceptor(door, house.engine, doorway.denials, doorway.live, note, clock, limits, unknown)
+        return Interceptor(methods, door, house.engine, doorway.denials, doorway.live, note, clock, limits, unknown)
 
+    methods, health = Methods(), HealthService()
+    names = _add_services(house, doorway, methods)
+    health.serve(names)
+    health_pb2_grpc.add_HealthServicer_to_server(health, methods)
+    mirror = reflection.aio.ReflectionServicer((*names, HEALTH, reflection.SERVICE_NAME))  # type: ignore[attr-defined]
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(mirror, methods)
     local = local_server(interceptor(LocalDoor()))
     network = network_server(interceptor(network_door), limits) if listen.addresses else None
-    servers = Servers(local, network, HealthService())
-    add_services = _services(house, doorway)
-    for server in filter(None, (local, network)):
-        names = add_services(server)
-        servers.health.serve(names)
-        health_pb2_grpc.add_HealthServicer_to_server(servers.health, server)
-        reflection.enable_server_reflection((*names, HEALTH, reflection.SERVICE_NAME), server)
     about.fingerprint = house.certificate.fingerprint
     if network is not None:
         about.addresses = bind_tls(network, listen, house.certificate, about.warn)
     bind_socket(local, house.layout.served, house.layout.socket)
-    return servers
+    return Servers(local, network, health)
 
 
-def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], list[str]]:
-    """Made once, for every server: what this returns adds them to one, and names them."""
+def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]:
+    """Every service of the contract; returns their names."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
     resolver = Resolver(
         house.images, house.registry, house.vault, house.subnet, house.abilities, look=house.host_ports.look
@@ -172,7 +172,7 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
     answers = Answers(engine, Recollection(memory.reader))
     declarations = Declarations(engine, resolver, answers)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)
-    services: dict[str, tuple[Callable[[Any, grpc.aio.Server], None], Any]] = {
+    services: dict[str, tuple[Adds, Any]] = {
         "WorkloadService": (
             workload_pb2_grpc.add_WorkloadServiceServicer_to_server,
             WorkloadService(
@@ -239,12 +239,9 @@ def _services(house: House, doorway: Doorway) -> Callable[[grpc.aio.Server], lis
         about.ask(told.warnings)
     services["HistoryService"] = (history_pb2_grpc.add_HistoryServiceServicer_to_server, history)
 
-    def add_to(server: grpc.aio.Server) -> list[str]:
-        for add, servicer in services.values():
-            add(servicer, server)
-        return [f"capsule.v1.{name}" for name in services]
-
-    return add_to
+    for add, servicer in services.values():
+        add(servicer, methods)
+    return [f"capsule.v1.{name}" for name in services]
 
 
 def _head_of(memory: Memory) -> Callable[[], tuple[int, str]]:

@@ -1,7 +1,8 @@
 """Stands in a door: every call of a server comes through it, before its servicer and after.
 
 It asks the door who calls, holds the method's rule against the role, reads requests with care (what is no message is
-the client's error), maps errors, notes reads, and keeps streams so that they can be cut.
+the client's error), maps errors, notes reads, and keeps streams so that they can be cut. gRPC asks it for a call's
+handler as it would ask a table of them: what gRPC itself calls an interceptor takes three coroutines a call.
 """
 
 import asyncio
@@ -12,15 +13,18 @@ from operator import attrgetter
 from typing import Any, NoReturn
 
 import grpc
+import msgspec
 from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
+from capsuled.begun import Begun
 from capsuled.caller import Caller
 from capsuled.denials import Denials
-from capsuled.doors import Denied, Door
+from capsuled.doors import Denied, Door, Metadata
 from capsuled.engine import Engine
 from capsuled.limits import Limits
 from capsuled.live import LiveStreams
+from capsuled.methods import Methods
 from capsuled.request_stream import RequestStream
 from capsuled.roles import INSIDE, Rule, rule_of
 from capsuled.rpc import Refused, abort, caller_of, refuse, status_of_error
@@ -46,15 +50,19 @@ TELLS = frozenset(
 )
 """Services whose reads are answered from the state that the journal's entries make up."""
 
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+"""What gRPC gives for a message that does not come."""
+
 Note = Callable[[str, Any, Any], None]
 """Called with (method, request, context) after a unary read that succeeded, and when a streaming read begins."""
 
 
-class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Stands in one door."""
+class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Stands in one door, before all methods."""
 
     def __init__(
         self,
+        methods: Methods,
         door: Door,
         engine: Engine,
         denials: Denials,
@@ -65,6 +73,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         unknown: JournalError | None = None,
     ) -> None:
         """`unknown`: why nothing can be told of the state, where it could not be read."""
+        self._methods = methods
         self._door = door
         self._engine = engine
         self._denials = denials
@@ -75,34 +84,56 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         self._unknown = unknown
         self._strangers = Strangers(limits.strangers, limits.strangers_each)
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Let the call in to the handler that grpc found, or to one that denies it."""
-        handler = await continuation(details)
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of the call's method, or one that denies it; None where nobody serves it."""
+        details = handler_call_details
+        handler = self._methods.of(details.method)
         if handler is None:
             return None
         method = details.method.removeprefix("/").removeprefix("capsule.v1.")
-        rule = rule_of(method)
-        began_ns = self._clock.mono_ns()
+        visit = _Visit(method, rule_of(method), dict(details.invocation_metadata or ()), self._clock.mono_ns())
+        if handler.unary_unary and self._door.proves(visit.rule):
+            return grpc.stream_unary_rpc_method_handler(self._met(visit, handler), None, handler.response_serializer)
         try:
-            session = self._door.enter(method, rule, dict(details.invocation_metadata or ()))
+            return self._entered(visit, handler).handler()
         except Denied as denied:
             return grpc.stream_stream_rpc_method_handler(self._deny(denied, method, handler))
-        session = replace(session, began_ns=began_ns)
-        return _Entered(self, handler, method, rule, session).handler()
+
+    def _entered(self, visit: "_Visit", handler: Any) -> "_Entered":
+        session = self._door.enter(visit.method, visit.rule, visit.metadata)
+        return _Entered(self, handler, visit.method, visit.rule, replace(session, began_ns=visit.began_ns))
+
+    def _met(self, visit: "_Visit", handler: Any) -> Callable[..., Awaitable[Any]]:
+        """Its one message comes in while the token is proven: to gRPC that is a way through two threads, which takes as
+        long as a signature does. Whoever proves nothing is sent away without it."""
+
+        async def meet(requests: Any, context: Any) -> Any:
+            message = Begun(context.read())
+            try:
+                entered = self._entered(visit, handler)
+            except Denied as denied:
+                message.close()
+                self._note_denied(denied, visit.method, context)
+                await abort(context, denied)
+            return await entered.one_message(await message, context)
+
+        return meet
+
+    def _note_denied(self, denied: Denied, method: str, context: Any) -> None:
+        event = CallDenied(
+            method=method.replace("/", "."),
+            reason=denied.refusal.reason,
+            code=denied.refusal.code,
+            peer=address_of(context),
+            jti=denied.session.jti,
+            token_exp=denied.session.token_exp,
+            claimed=denied.claimed,
+        )
+        self._denials.note(event, denied.actor)
 
     def _deny(self, denied: Denied, method: str, handler: Any) -> Callable[..., AsyncIterator[Any]]:
         async def deny(requests: Any, context: Any) -> AsyncIterator[Any]:
-            session, refusal = denied.session, denied.refusal
-            event = CallDenied(
-                method=method.replace("/", "."),
-                reason=refusal.reason,
-                code=refusal.code,
-                peer=address_of(context),
-                jti=session.jti,
-                token_exp=session.token_exp,
-                claimed=denied.claimed,
-            )
-            self._denials.note(event, denied.actor)
+            self._note_denied(denied, method, context)
             if handler.request_streaming:
                 stream = RequestStream(requests)
                 try:
@@ -122,13 +153,13 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             async with self._strangers.waiting(address_of(context), self._limits.unknown.all_s):
                 await stream.drain(self._limits.unknown, chats)
 
-    async def one_message(self, requests: AsyncIterator[bytes], context: Any) -> bytes | None:
-        """What a caller whom nobody knows has to say; None if he takes too long."""
+    async def heard(self, context: Any) -> Any:
+        """What a caller whom nobody knows has to say; EOF if he takes too long."""
         try:
             async with self._strangers.waiting(address_of(context), self._limits.unknown.first_s):
-                return await anext(aiter(requests), None)
+                return await context.read()
         except TimeoutError:
-            return None
+            return EOF
 
     def noted(self, method: str, rule: Rule, request: Any, context: Any) -> None:
         """A read, for the audit stream."""
@@ -177,6 +208,15 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             raise Denied(lost, session.actor, session=session)
         if self._unknown is not None and not rule.acts and method.partition("/")[0] in TELLS:
             raise self._unknown
+
+
+class _Visit(msgspec.Struct, frozen=True):
+    """A call as it comes to the door. `began_ns` is the monotonic moment."""
+
+    method: str
+    rule: Rule
+    metadata: Metadata
+    began_ns: int
 
 
 class _Entered:
@@ -247,8 +287,11 @@ class _Entered:
         return answer
 
     async def _stranger(self, requests: AsyncIterator[bytes], context: Any) -> Any:
-        raw = await self._interceptor.one_message(requests, context)
-        if raw is None:
+        return await self.one_message(await self._interceptor.heard(context), context)
+
+    async def one_message(self, raw: Any, context: Any) -> Any:
+        """The answer to a call whose one message was read here; EOF if there was none."""
+        if raw is EOF:
             await abort(context, Refused(refused("INVALID_ARGUMENT", "NO_MESSAGE", "the call sent no message")))
         return await self._unary_unary(raw, context)
 

@@ -38,13 +38,13 @@ class CannotListen(OSError):
 
 def local_server(interceptor: Interceptor) -> grpc.aio.Server:
     """The server of the unix socket; see `bind_socket`."""
-    return grpc.aio.server(interceptors=[interceptor], options=_BOTH)
+    return grpc.aio.server(handlers=[interceptor], options=_BOTH)
 
 
 def network_server(interceptor: Interceptor, limits: Limits) -> grpc.aio.Server:
     """The server of the network; see `bind_tls`."""
     options = _BOTH + limits.options()
-    return grpc.aio.server(interceptors=[interceptor], options=options, maximum_concurrent_rpcs=limits.calls)
+    return grpc.aio.server(handlers=[interceptor], options=options, maximum_concurrent_rpcs=limits.calls)
 
 
 def bind_socket(server: grpc.aio.Server, path: Path, link: Path) -> None:

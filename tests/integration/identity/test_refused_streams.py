@@ -104,3 +104,27 @@ def test_who_says_nothing_more_and_does_not_hang_up_is_not_waited_for_long(tmp_p
             assert outcome(lambda: call, streams=True)[0] is code  # noqa: B023
         hold.set()
         adopted.client.close()
+
+
+def test_a_call_of_one_message_that_proves_nothing_is_not_waited_for(patient: Adopted) -> None:
+    hold = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        hold.wait(60)
+        yield from ()
+
+    delete = patient.channel().stream_unary("/capsule.v1.WorkloadService/Delete", bytes, bytes)
+    token = patient.metadata()[0][1]
+    other = patient.metadata()[0][1].rpartition(".")[2]
+    for proof in ((), (("authorization", f"{token.rpartition('.')[0]}.{other}"),)):
+        with pytest.raises(grpc.RpcError) as caught:
+            delete(nothing(), metadata=proof, timeout=30)
+        assert caught.value.code() is UNAUTHENTICATED  # type: ignore[attr-defined]
+    hold.set()
+
+
+def test_a_call_of_one_message_that_sends_none_is_told_so(patient: Adopted) -> None:
+    delete = patient.channel().stream_unary("/capsule.v1.WorkloadService/Delete", bytes, bytes)
+    with pytest.raises(grpc.RpcError, match="the call sent no message") as caught:
+        delete(iter(()), metadata=patient.metadata(), timeout=30)
+    assert caught.value.code() is Code.INVALID_ARGUMENT  # type: ignore[attr-defined]
