@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from journal.release import RELEASE
@@ -29,3 +30,24 @@ def test_commands_run_from_the_tree_that_they_were_placed_for(tmp_path: Path) ->
     said = subprocess.run([tmp_path / "capsulectl", "--version"], capture_output=True, text=True, check=True).stdout
     assert said.strip() == RELEASE
     assert (tmp_path / "capsuled").stat().st_mode & 0o111
+
+
+def prose(page: Path) -> Iterator[tuple[int, str]]:
+    """Lines that can be broken, with their numbers: not those of tables, of what is quoted, or of one long word."""
+    quoted = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        quoted ^= line.lstrip().startswith("```")
+        if not quoted and not line.startswith(("|", "#")) and " " in line.strip():
+            yield number, line
+
+
+def test_prose_is_written_in_lines_as_short_as_the_codes() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    long = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in pages
+        if page.name not in ("cli.md", "events.md")
+        for number, line in prose(page)
+        if len(line) > DECLARED["tool"]["ruff"]["line-length"]
+    ]
+    assert not long, "break these lines"
