@@ -102,6 +102,11 @@ class Connection:
         return self.stub("history", "HistoryService")
 
     @property
+    def rollbacks(self) -> Any:
+        """RollbackService."""
+        return self.stub("rollback", "RollbackService")
+
+    @property
     def snapshots(self) -> Any:
         """SnapshotService."""
         return self.stub("volume", "SnapshotService")

@@ -94,14 +94,15 @@ def _result(answer: Answer, names: tuple[str, ...]) -> Result:
 
 def _outcomes(names: Sequence[str], events: Sequence[object]) -> tuple[str, ...]:
     items = {item.name: item for event in events if isinstance(event, WorkloadApplied) for item in event.items}
-    return tuple(_word(items.get(name)) for name in names)
+    return tuple(word_of(items.get(name)) for name in names)
 
 
 def _volumes(events: Sequence[object]) -> tuple[VolumeApplied, ...]:
     return tuple(event for event in events if isinstance(event, VolumeApplied))
 
 
-def _word(item: AppliedWorkload | None) -> str:
+def word_of(item: AppliedWorkload | None) -> str:
+    """What an apply did to a workload, in one word."""
     if item is None:
         return "unchanged"
     if item.created:

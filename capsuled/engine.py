@@ -45,6 +45,7 @@ from projections.intents import (
     RemoveKey,
     RemoveSecret,
     RevealSecret,
+    Rollback,
     RotateSecret,
     Stop,
     VolumeIntent,
@@ -331,7 +332,7 @@ def _key(caller: Caller) -> tuple[str, str, str]:
     return caller.actor.id, caller.method, caller.call_id
 
 
-_TOLD = Apply | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
+_TOLD = Apply | Rollback | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
 """Calls whose answers tell of the state that they led to: see Answers."""
 
 _RELEASES = Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages | RemoveSecret
@@ -354,6 +355,8 @@ def _objects(intent: Intent) -> tuple[str, ...]:
         case Apply():
             volumes = tuple(declared.name for declared in intent.volumes)
             return (*volumes, *(declared.name for declared in intent.workloads))
+        case Rollback():
+            return intent.names
         case Adopt() | AddKey() | RemoveKey() | ChangeRole():
             return (intent.kid,)
         case RemoveImage():

@@ -18,6 +18,7 @@ from capsule.v1 import (
     image_pb2_grpc,
     machine_pb2_grpc,
     registry_pb2_grpc,
+    rollback_pb2_grpc,
     secret_pb2_grpc,
     stats_pb2_grpc,
     volume_pb2_grpc,
@@ -45,6 +46,7 @@ from capsuled.memory import Recollection
 from capsuled.methods import Adds, Methods
 from capsuled.replays import ReplayGuard
 from capsuled.resolve import Resolver
+from capsuled.rollbacks import Rollbacks
 from capsuled.roster import Roster
 from capsuled.rpc import caller_of
 from capsuled.sampler import Sampler
@@ -58,6 +60,7 @@ from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
 from capsuled.services.registries import RegistryService
+from capsuled.services.rollback import RollbackService
 from capsuled.services.secrets import SecretService
 from capsuled.services.stats import StatsService
 from capsuled.services.volumes import SnapshotService, VolumeService
@@ -233,6 +236,11 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
             OperatorService(answers, doorway.roster),
         ),
     }
+    rollbacks = Rollbacks(engine, resolver, answers, memory.reader, memory.why)
+    services["RollbackService"] = (
+        rollback_pb2_grpc.add_RollbackServiceServicer_to_server,
+        RollbackService(engine, rollbacks),
+    )
     history: HistoryServiceServicer = UnreadableHistory(memory.why)
     if memory.environment is not None and memory.reader is not None:
         history = told = HistoryService(memory.environment, memory.reader, engine)

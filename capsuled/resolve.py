@@ -23,7 +23,7 @@ from projections.host_network import UNSEEN, HostNetwork
 from projections.intents import Apply, Declared, DeclaredVolume
 from projections.refusals import Refusal, about, invalid, refused
 from projections.rights import permit
-from projections.state import Machine
+from projections.state import Machine, Workload
 
 RESOLVE_S = 10.0
 """A client in the field gives a call 30 seconds; it must hear why before it gives up."""
@@ -135,6 +135,30 @@ class Resolver:
         intent = Apply(tuple(declared), expect_seq, pull, self._subnet, self._abilities, host, tuple(volumes))
         values = [value for one in parsed for _, value in one.env if not is_sealed(value)]
         return Resolved(intent, values, self._vault)
+
+    async def again(self, back: Sequence[Workload]) -> Apply:
+        """The intent that declares workloads as they were: their values are sealed, their images pinned already."""
+        declared = tuple(
+            Declared(
+                name=was.name,
+                kind=was.kind,
+                spec=was.spec,
+                image_ref=was.spec.image.ref,
+                resolved=was.spec.image,
+                labels=was.labels,
+                desired="stopped" if was.desired == "stopped" else "running",
+                absent_paths=tuple(named for named in _host_paths(was.spec) if not self._exists(named[0])),
+                depends_on=was.depends_on,
+            )
+            for was in back
+        )
+        host = await self._look() if self._look is not None and _maps_ports(declared) else UNSEEN
+        # Not the present pin of the same name, but the one that it had.
+        return Apply(declared, None, True, self._subnet, self._abilities, host)
+
+    def keeping(self, intent: Apply) -> "Resolved":
+        """An intent whose values are all sealed already, and must still be there."""
+        return Resolved(intent, (), self._vault)
 
     def _environment(self, machine: Machine, parsed: Parsed) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)

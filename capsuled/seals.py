@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 def named(machine: Machine) -> frozenset[str]:
     """The names of all sealed values that the state needs."""
     workloads = frozenset(variable.sealed for spec in _specs(machine) for variable in spec.env)
+    # A former revision may be wanted back.
+    former = (name for one in machine.workloads.values() for revision in one.revisions for name in revision.sealed)
     secrets = frozenset(one.sealed for one in machine.secrets.values())
-    return workloads.union(secrets, *((one.secret, one.ca) for one in machine.registries.values()))
+    return workloads.union(secrets, former, *((one.secret, one.ca) for one in machine.registries.values()))
 
 
 def _specs(machine: Machine) -> Iterator[ContainerSpec]:

@@ -29,7 +29,7 @@ def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | 
         return _explained(reader, machine, "workload", name, frozenset())
     if kind in ("", "volume") and name in machine.volumes:
         return _explained(reader, machine, "volume", name, frozenset())
-    gone = why_gone(name, _past(reader, machine.seq, name)) if kind in ("", "workload", "volume") else None
+    gone = why_gone(name, past_of(reader, machine.seq, name)) if kind in ("", "workload", "volume") else None
     return None if gone is None or (kind and gone.kind != kind) else _message(gone)
 
 
@@ -49,11 +49,11 @@ def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: fr
     """One object, then what it waits for; `above` are those on whose behalf it is explained."""
     if kind == "workload":
         workload = machine.workloads[name]
-        past = _past(reader, machine.seq, name, workload.uid, (workload.uid, workload.desired_seq))
+        past = past_of(reader, machine.seq, name, workload.uid, (workload.uid, workload.desired_seq))
         why = why_workload(machine, workload, past)
     else:
         volume = machine.volumes[name]
-        why = why_volume(volume, _past(reader, machine.seq, name, volume.uid, (volume.uid, volume.desired_seq)))
+        why = why_volume(volume, past_of(reader, machine.seq, name, volume.uid, (volume.uid, volume.desired_seq)))
     message, here = _message(why), above | {f"{kind}/{name}"}
     for other_kind, other in why.others:
         if f"{other_kind}/{other}" not in here and len(here) < DEEP:
@@ -61,7 +61,7 @@ def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: fr
     return message
 
 
-def _past(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable[int] = ()) -> Past:
+def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable[int] = ()) -> Past:
     """What is told of an incarnation, with the causes and calls that stand outside of it."""
     found = {one.header.seq: one for one in _newest(reader, upto, name, uid)}
     for seq in wanted:

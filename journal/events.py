@@ -188,6 +188,18 @@ class WorkloadDeleteRequested(Event, frozen=True, omit_defaults=True, tag="workl
     uid: int
 
 
+class RollbackRequested(Event, frozen=True, omit_defaults=True, tag="rollback.requested"):
+    """What is desired shall be again as it was after entry `to_seq`: the entries of the same call beside this one make
+    it so. `objects`: the workloads it is about; `left`: those that stay as they are, each with the reason."""
+
+    EFFECT = "may"
+
+    to_seq: int
+    objects: tuple[str, ...]
+    reason: str = ""
+    left: tuple[tuple[str, str], ...] = ()
+
+
 # --- operators ---------------------------------------------------------------------------------------------------
 
 
@@ -726,6 +738,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkloadStartRequested,
     WorkloadRestartRequested,
     WorkloadDeleteRequested,
+    RollbackRequested,
     OperatorEnrolled,
     OperatorRemoved,
     OperatorRoleChanged,

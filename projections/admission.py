@@ -14,6 +14,7 @@ from journal.events import (
     AppliedWorkload,
     Event,
     ImageRemovalRequested,
+    RollbackRequested,
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadRestartRequested,
@@ -47,6 +48,7 @@ from projections.intents import (
     Restart,
     RestoreVolume,
     RevealSecret,
+    Rollback,
     RotateSecret,
     Start,
     Stop,
@@ -72,6 +74,8 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
     match intent:
         case Apply():
             return _apply(machine, intent, capabilities)
+        case Rollback():
+            return _roll_back(machine, intent, capabilities)
         case Delete():
             return _delete(machine, intent)
         case Stop() | Start() | Restart():
@@ -131,6 +135,27 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
         return taken
     acting = tuple(item for item in items if _acts(machine.workloads.get(item.name), item))
     return Admitted((*volumes.events, *((WorkloadApplied(acting),) if acting else ())))
+
+
+def _roll_back(machine: Machine, call: Rollback, capabilities: frozenset[str]) -> Admitted | Refusal:
+    """What goes back is declared like anything else, after what was not there then has been taken away."""
+    doubled = next((name for name in call.names if call.names.count(name) > 1), None)
+    if doubled is not None:
+        return invalid("DUPLICATE_NAME", f"{doubled} is named more than once in this call", "workloads.name")
+    events: list[Event] = []
+    for name in call.gone:
+        verdict = _delete(machine, Delete(name))
+        if isinstance(verdict, Refusal):
+            return verdict
+        events += verdict.events
+    if call.apply.workloads:
+        verdict = _apply(machine, call.apply, capabilities)
+        if isinstance(verdict, Refusal):
+            return verdict
+        events += verdict.events
+    if not events:
+        return Admitted(())
+    return Admitted((RollbackRequested(call.to_seq, call.names, call.reason, call.left), *events))
 
 
 def _race(machine: Machine, expect_seq: int | None, names: list[str], volumes: Sequence[str] = ()) -> Refusal | None:

@@ -36,6 +36,7 @@ from journal.events import (
     OperatorsReset,
     RegistryConfigured,
     RegistryForgotten,
+    RollbackRequested,
     SecretCreated,
     SecretRemoved,
     SecretRevealed,
@@ -109,6 +110,10 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} shall begin a new run"
         case WorkloadDeleteRequested():
             return f"{event.name} shall be gone"
+        case RollbackRequested():
+            why = f": {event.reason}" if event.reason else ""
+            left = f"; {', '.join(name for name, _ in event.left)} cannot" if event.left else ""
+            return f"{', '.join(event.objects)} shall be as after entry {event.to_seq}{left}{why}"
         case OperatorEnrolled():
             who = event.operator or "somebody"
             return f"{who} may drive this capsule as {event.role} ({event.how}, key {_short(event.kid)})"

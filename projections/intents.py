@@ -56,6 +56,22 @@ class Apply(msgspec.Struct, frozen=True):
     volumes: tuple[DeclaredVolume, ...] = ()
 
 
+class Rollback(msgspec.Struct, frozen=True):
+    """Have what is desired as it was after entry `to_seq`: `apply` declares it again, `gone` did not exist then. `left`
+    are those that cannot go back, each with the reason."""
+
+    apply: Apply
+    to_seq: int
+    gone: tuple[str, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The workloads that go back."""
+        return (*(declared.name for declared in self.apply.workloads), *self.gone)
+
+
 class Delete(msgspec.Struct, frozen=True):
     """Leave nothing of a workload."""
 
@@ -226,4 +242,4 @@ class RemoveSecret(msgspec.Struct, frozen=True):
 
 SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
-Intent = Apply | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent | SecretIntent
+Intent = Apply | Rollback | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent | SecretIntent

@@ -8,7 +8,7 @@ needs what declaring it needs.
 from collections.abc import Mapping
 
 from journal.specs import ContainerSpec, Role
-from projections.intents import Apply, Intent
+from projections.intents import Apply, Intent, Rollback
 from projections.linux import CONTAINER_CAPABILITIES
 from projections.manifest import written
 from projections.refusals import Refusal, refused
@@ -76,9 +76,10 @@ def root_fields(spec: ContainerSpec) -> tuple[str, ...]:
 
 def permit(role: str, intent: Intent) -> Refusal | None:
     """Why a caller of this role may not ask for `intent`, or None. Its method was permitted already."""
-    if may(role, "admin") or not isinstance(intent, Apply):
+    if may(role, "admin") or not isinstance(intent, Apply | Rollback):
         return None
-    for declared in intent.workloads:
+    apply = intent.apply if isinstance(intent, Rollback) else intent
+    for declared in apply.workloads:
         fields = root_fields(declared.spec)
         if fields:
             return _denied(role, f"{declared.name} would be root on the machine by another name", fields)

@@ -72,10 +72,12 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Revision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One spec a workload had, and the image it was pinned to."""
+    """One spec a workload had: the image it was pinned to, and the sealed values that it named. They stay as long as
+    this is remembered, so that a rollback finds them."""
 
     seq: int
     image: ImagePin
+    sealed: tuple[str, ...] = ()
 
 
 class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -90,6 +90,7 @@ _FIELDS_1: Fields = {
 
 # What came after view 1: more fields of its records, and records of its own. Grows until the release that freezes it.
 _MORE_2: Fields = {
+    "Revision": ("sealed",),
     "Snapshot": ("uid", "label", "requested_at", "size_bytes", "method", "safety", "taken", "leaving"),
     "Volume": (
         "name",

@@ -85,7 +85,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             desired=item.desired,
             labels=item.labels,
             depends_on=item.depends_on,
-            revisions=(Revision(header.seq, item.container.image),),
+            revisions=(_revision(header, item),),
             address=item.address,
             asked=item.asked,
         )
@@ -103,7 +103,7 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         if run is not None and run.spec is None and not run.cleaned:
             # It may go on for long: what replaces it has to be fetched first. Who may reach inside is judged by it.
             run = replace(run, spec=before.spec)
-        revisions = (*revisions, Revision(header.seq, item.container.image))[-REVISIONS_KEPT:]
+        revisions = (*revisions, _revision(header, item))[-REVISIONS_KEPT:]
     # An apply is the operator's fresh word: whatever back-off was running is over.
     return replace(
         before,
@@ -127,6 +127,10 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         asked=item.asked or (before.asked and item.container.image == before.spec.image),
         pulling=False,
     )
+
+
+def _revision(header: Header, item: AppliedWorkload) -> Revision:
+    return Revision(header.seq, item.container.image, tuple(variable.sealed for variable in item.container.env))
 
 
 def _only_labels(before: Workload, item: AppliedWorkload) -> bool:

@@ -35,6 +35,7 @@ from projections.intents import (
     ResizeVolume,
     Restart,
     RestoreVolume,
+    Rollback,
     Start,
     Stop,
     TakeSnapshot,
@@ -168,9 +169,13 @@ def intents() -> st.SearchStrategy[Intent]:
     names = st.sampled_from((*NAMES, "nobody"))
     applies = st.builds(Apply, st.lists(_DECLARED, max_size=3).map(tuple), _EXPECTED, st.booleans())
     switches = (Delete, Stop, Start, Restart)
-    others = [kind for kind in get_args(Intent) if kind not in (Apply, *switches)]
+    others = [kind for kind in get_args(Intent) if kind not in (Apply, Rollback, *switches)]
+    rollbacks = st.builds(Rollback, applies, SMALL, st.lists(names, max_size=2).map(tuple))
     return st.one_of(
-        applies, *(st.builds(kind, names, _EXPECTED) for kind in switches), *(struct(kind) for kind in others)
+        applies,
+        rollbacks,
+        *(st.builds(kind, names, _EXPECTED) for kind in switches),
+        *(struct(kind) for kind in others),
     )
 
 

@@ -35,6 +35,7 @@ from journal.events import (
 from projections.intents import DEFAULT_SUBNET, Delete
 from projections.refusals import refused
 from projections.state import Machine
+from projections.workloads import REVISIONS_KEPT
 from tests.support.clock import HandClock
 from tests.support.story import ALL
 from tests.unit.capsuled.test_call_ids import IMAGE, KEY, Ledger
@@ -97,10 +98,12 @@ async def ended(task: asyncio.Task[None]) -> None:
     assert task.cancelled(), task.exception()
 
 
-def sweeping(story: Callable[[House], Awaitable[None]]) -> Callable[[Path], None]:
-    """A test in a house of its own, whose sweep is at work."""
+def sweeping(story: Callable[[House], Awaitable[None]]) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    """A test in a house of its own, whose sweep is at work, and which remembers no revision but the present one."""
 
-    def test(tmp_path: Path) -> None:
+    def test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("projections.workloads.REVISIONS_KEPT", 1)
+
         async def main() -> None:
             house = House(tmp_path)
             task = asyncio.create_task(house.seals.run())
@@ -149,6 +152,18 @@ async def test_a_value_that_was_replaced_goes(house: House) -> None:
     for value in ("first", "second", "third"):
         await house.apply(TOKEN=value, SAME="same")
         await house.settled([value, "same"])
+
+
+def test_a_value_stays_as_long_as_a_revision_is_remembered_that_named_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        house = House(tmp_path)
+        values = [f"value {number}" for number in range(REVISIONS_KEPT + 2)]
+        for value in values:
+            await house.apply(TOKEN=value)
+            await house.seals.sweep()
+        assert house.kept() == values[-REVISIONS_KEPT:]
+
+    asyncio.run(main())
 
 
 @sweeping

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from capsuled.declare import _word
+from capsuled.declare import word_of
 from journal.events import AppliedWorkload, WorkloadApplied
 from projections.admission import Admitted
 from projections.intents import Declared, Stop
@@ -30,7 +30,7 @@ def test_other_labels_restart_nothing() -> None:
         story.converge()
         before = story["web"]
         item = item_of(story.apply(labelled(PROD, network=network)))
-        assert (item.created, item.changed, item.relabelled, _word(item)) == (False, False, True, "labelled")
+        assert (item.created, item.changed, item.relabelled, word_of(item)) == (False, False, True, "labelled")
         after = story["web"]
         assert after == replace(before, labels=PROD, desired_seq=story.machine.seq)
         assert story.converge() == 0, "the plan is empty"
@@ -54,7 +54,7 @@ def test_with_another_spec_they_are_one_change() -> None:
     story.apply(labelled(TEST))
     story.converge()
     item = item_of(story.apply(labelled(PROD, "other")))
-    assert item.changed and _word(item) == "configured" and story.next_goal("web") == "StopRun"
+    assert item.changed and word_of(item) == "configured" and story.next_goal("web") == "StopRun"
 
 
 def test_applied_to_what_has_ended_they_start_it_as_any_apply_does() -> None:

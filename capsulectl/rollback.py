@@ -1,0 +1,129 @@
+"""`capsulectl rollback`: what is desired, as it was; the plan first."""
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsule.v1 import rollback_pb2 as pb
+from capsulectl.applying import print_differences
+from capsulectl.connection import Connection
+from capsulectl.errors import FAILED, USAGE, Failure
+from capsulectl.moments import moment
+from capsulectl.names import workload_names
+from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
+from capsulectl.prompt import confirm
+from capsulectl.render import plain, say, show_table, write
+from capsulectl.waiting import Goal, wait_for
+
+_RUNS = frozenset({"created", "configured", "started"})
+
+
+def rollback(
+    name: Annotated[
+        str, Parameter(help="A workload, or volume/NAME; everything when left out.", completer=workload_names)
+    ] = "",
+    /,
+    *,
+    to: Annotated[
+        str,
+        Parameter(
+            name="--to",
+            help="An entry (1234), a time (`2h ago`), boot:-1; of one workload also `previous` or `healthy`; of a "
+            "volume a snapshot's name.",
+        ),
+    ],
+    reason: Annotated[str, Parameter(name="--reason", help="Why, for those who read the history.")] = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    wait: Annotated[bool, Parameter(name="--wait", negative="", help="Wait until what goes back runs.")] = False,
+    timeout: Timeout = 60,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Have workloads as they were: the plan is shown and asked about, then they are declared again like that.
+
+    Example: capsulectl rollback web --to previous
+    Example: capsulectl rollback --to '2h ago' --dry-run
+    """
+    kind, _, which = name.rpartition("/")
+    if kind == "volume":
+        _restore(which, to, reason, dry_run, yes, common)
+        return
+    if kind not in ("", "workload"):
+        raise Failure(f"{kind!r} cannot be rolled back: say workload/NAME or volume/NAME", USAGE)
+    request = _request(which, to, reason)
+    connection = Connection(common.capsule)
+    request.dry_run = True
+    planned = connection.call(connection.rollbacks.Rollback, request)
+    if dry_run and output in ("json", "yaml"):
+        write(plain(planned), output)
+        return
+    if not planned.changes and not planned.items:
+        print("nothing to do")
+        return
+    if dry_run or not yes:
+        _show(planned)
+    if dry_run:
+        return
+    confirm(f"Go back to entry {planned.to_seq}?", yes)
+    request.dry_run = False
+    done = connection.call(connection.rollbacks.Rollback, request)
+    _report(done, output)
+    if wait:
+        waited = {one.name: Goal.HEALTHY for one in done.items if one.outcome in _RUNS}
+        wait_for(connection, waited, timeout)
+    if any(one.outcome == "left" for one in done.items):
+        raise Failure("not all of it could go back", FAILED)
+
+
+def _request(name: str, to: str, reason: str) -> Any:
+    request = pb.RollbackRequest(name=name, reason=reason)
+    match to:
+        case "previous":
+            request.previous = True
+        case "healthy":
+            request.healthy = True
+        case _:
+            request.moment.CopyFrom(moment(to, "--to"))
+    return request
+
+
+def _restore(volume: str, label: str, reason: str, dry_run: bool, yes: bool, common: Common) -> None:
+    """A volume's data goes back to a snapshot, and to nothing between."""
+    from capsulectl.volume import restore
+
+    if dry_run or reason:
+        raise Failure("a volume goes back to a snapshot as with `volume restore`: without --dry-run or --reason", USAGE)
+    restore(volume, label, yes=yes, common=common)
+
+
+def _show(planned: Any) -> None:
+    """What goes back, what does not, field by field, and what would be done."""
+    print_differences(planned.changes, "table")
+    print()
+    show_table(("WORKLOAD", "OUTCOME", "NOTE"), [(one.name, one.outcome, _note(one)) for one in planned.items])
+    if planned.plan:
+        print()
+        show_table(("EFFECT", "OBJECT", "DETAIL"), [(one.effect, one.object, one.detail) for one in planned.plan])
+
+
+def _note(item: Any) -> str:
+    notes = [
+        "its present run ends" if item.restarts else "",
+        "its image has to be fetched" if item.image_missing else "",
+        f"cannot go back: {item.reason}" if item.reason else "",
+    ]
+    return ", ".join(filter(None, notes))
+
+
+def _report(done: Any, output: str) -> None:
+    if output in ("json", "yaml"):
+        write(plain(done), output)  # type: ignore[arg-type]
+        return
+    for item in done.items:
+        if output == "name":
+            print(f"workload/{item.name}")
+        elif item.outcome == "left":
+            say(f"workload/{item.name} left as it is: {item.reason}")
+        else:
+            print(f"workload/{item.name} {item.outcome}, as after entry {done.to_seq}")

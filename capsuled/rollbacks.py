@@ -1,0 +1,195 @@
+"""A rollback's way through the house: the moment is found and folded, what can go back is tried one by one, and then
+declared in one call.
+"""
+
+import asyncio
+
+import msgspec
+
+from capsule.v1 import rollback_pb2 as pb
+from capsuled.answers import Answer, Answers
+from capsuled.caller import Caller
+from capsuled.declare import word_of
+from capsuled.engine import Engine
+from capsuled.moments import Moments
+from capsuled.resolve import Resolver
+from capsuled.rpc import Refused, refuse
+from capsuled.why import past_of
+from effects.goals import Effect
+from effects.planner import plan
+from journal.errors import JournalError
+from journal.events import Event, RollbackRequested, WorkloadApplied, WorkloadDeleteRequested
+from journal.reader import Reader
+from projections.admission import Admitted
+from projections.intents import Rollback
+from projections.refusals import Refusal, no_workload
+from projections.rollback import Target, healthy, missing_images, previous, target, unpinned
+from projections.state import Machine, Workload
+
+REASON_CHARS = 500
+
+
+class Item(msgspec.Struct, frozen=True):
+    """What becomes of one workload; `reason`: why it is left as it is."""
+
+    name: str
+    outcome: str
+    reason: str = ""
+    restarts: bool = False
+    image_missing: bool = False
+
+
+class RolledBack(msgspec.Struct, frozen=True):
+    """What a rollback led to; `machine` and `plan` are of a dry run only: the state as it would be, and its goals."""
+
+    to_seq: int
+    items: tuple[Item, ...]
+    seq: int = 0
+    machine: Machine | None = None
+    plan: tuple[Effect, ...] = ()
+
+
+class Rollbacks:
+    """Takes what is desired back."""
+
+    def __init__(
+        self, engine: Engine, resolver: Resolver, answers: Answers, reader: Reader | None, why: JournalError
+    ) -> None:
+        """`why`: the reason where there is no reader, and with it no past."""
+        self._engine = engine
+        self._resolver = resolver
+        self._answers = answers
+        self._reader = reader
+        self._why = why
+
+    async def roll_back(self, request: pb.RollbackRequest, caller: Caller) -> RolledBack:
+        """Have it admitted, or with `dry_run` say what would come of it. Raises Refused."""
+        self._engine.check_writable()
+        if len(request.reason) > REASON_CHARS or not request.reason.isprintable():
+            refuse(
+                "INVALID_ARGUMENT", "BAD_REASON", f"a reason is one line of at most {REASON_CHARS} characters", "reason"
+            )
+        if not request.dry_run and (given := await self._answers.given(caller)) is not None:
+            return _told(given, None)
+        to_seq, goal = await self._target(request)
+        before = self._engine.machine.fork()
+        intent = await self._feasible(before, to_seq, goal, request.reason, caller)
+        if request.dry_run:
+            fork, verdict = self._engine.preview(intent, caller.actor.role)
+            if isinstance(verdict, Refusal):
+                raise Refused(verdict)
+            goals = tuple(one for one in plan(fork) if one.name in intent.names)
+            items = _items(before, verdict.events, intent.left, goal.back)
+            return RolledBack(to_seq, items, machine=fork, plan=goals)
+        if intent.left and not intent.names:
+            refuse("FAILED_PRECONDITION", "NOTHING_GOES_BACK", _whys(intent.left), "to")
+        keep = self._resolver.keeping(intent.apply).keep
+        answer = await self._answers.call(intent, caller, keep)
+        return _told(answer, before, to_seq, goal.back)
+
+    async def _target(self, request: pb.RollbackRequest) -> tuple[int, Target]:
+        """The entry that is meant, and what going back to it means."""
+        now = self._engine.machine.fork()
+        await self._engine.durable(now.seq)
+        reader = self._reader
+        if reader is None:
+            raise self._why
+        names = (request.name,) if request.name else ()
+
+        def read() -> tuple[int, Target]:
+            moments = Moments(reader)
+            if request.WhichOneof("to") in ("previous", "healthy"):
+                seq = _revision(reader, now, request)
+            else:
+                seq = moments.seq_of(request.moment, now.seq, "to")
+            then = moments.machine(seq)
+            if request.name and request.name not in then.workloads:
+                if request.name not in now.workloads:
+                    raise Refused(no_workload(request.name, now.workloads))
+                refuse(
+                    "FAILED_PRECONDITION",
+                    "NOT_THERE_THEN",
+                    f"{request.name} did not exist after entry {seq}: `capsulectl delete {request.name}` takes it away",
+                    "to",
+                )
+            return seq, target(now, then, names)
+
+        return await asyncio.to_thread(read)
+
+    async def _feasible(self, machine: Machine, to_seq: int, goal: Target, reason: str, caller: Caller) -> Rollback:
+        """The rollback of what can go back. Each is tried by itself; what that refuses stays as it is, unless it is the
+        only one, whose refusal is the call's."""
+        left = list(goal.left)
+        able: list[Workload] = []
+        alone = len(goal.back) + len(goal.gone) == 1 and not left
+        for was in goal.back:
+            verdict = await self._tried(unpinned(was), to_seq, caller.actor.role)
+            needs_others = isinstance(verdict, Refusal) and verdict.reason in _TOGETHER
+            if isinstance(verdict, Refusal) and not needs_others:
+                if alone or verdict.code == "PERMISSION_DENIED":
+                    raise Refused(verdict)
+                left.append((was.name, verdict.message))
+            else:
+                able.append(unpinned(was))
+        apply = await self._resolver.again(able)
+        return Rollback(apply, to_seq, goal.gone, tuple(left), reason)
+
+    async def _tried(self, was: Workload, to_seq: int, role: str) -> Admitted | Refusal:
+        """What would be said of it alone. Its sealed values are looked for, too."""
+        apply = await self._resolver.again((was,))
+        async with self._resolver.keeping(apply).keep() as lacking:
+            return lacking or self._engine.preview(Rollback(apply, to_seq), role)[1]
+
+
+_TOGETHER = frozenset({"PORT_TAKEN", "VOLUME_HELD", "NO_SUCH_DEPENDENCY", "DEPENDENCY_CYCLE"})
+"""Refusals that may not stand once the others have gone back, too."""
+
+
+def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
+    workload = now.workloads.get(request.name)
+    if not request.name:
+        refuse(
+            "INVALID_ARGUMENT", "WHICH_WORKLOAD", "previous and healthy are revisions of one workload: name it", "name"
+        )
+    if workload is None:
+        raise Refused(no_workload(request.name, now.workloads))
+    if request.WhichOneof("to") == "previous":
+        seq, lacks = previous(workload), "has no earlier revision that is remembered"
+    else:
+        past = past_of(reader, now.seq, workload.name, workload.uid)
+        seq, lacks = healthy(workload, past), "has no earlier revision that is known to have done well"
+    if not seq:
+        refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}", "to")
+    return seq
+
+
+def _told(answer: Answer, before: Machine | None, to_seq: int = 0, back: tuple[Workload, ...] = ()) -> RolledBack:
+    """From the events: also when the call is repeated, for which what was before is not looked up again."""
+    told = next((event for event in answer.events if isinstance(event, RollbackRequested)), None)
+    left = () if told is None else told.left
+    items = _items(before, answer.events, left, back)
+    return RolledBack(to_seq if told is None else told.to_seq, items, seq=answer.seq)
+
+
+def _items(
+    before: Machine | None, events: tuple[Event, ...], left: tuple[tuple[str, str], ...], back: tuple[Workload, ...]
+) -> tuple[Item, ...]:
+    missing = () if before is None else missing_images(before, back)
+    items: list[Item] = []
+    for event in events:
+        match event:
+            case WorkloadApplied():
+                items += [
+                    Item(one.name, word_of(one), restarts=one.changed, image_missing=one.name in missing)
+                    for one in event.items
+                ]
+            case WorkloadDeleteRequested():
+                items.append(Item(event.name, "deleted"))
+            case _:
+                pass
+    items += [Item(name, "left", reason) for name, reason in left]
+    return tuple(sorted(items, key=lambda item: item.name))
+
+
+def _whys(left: tuple[tuple[str, str], ...]) -> str:
+    return "; ".join(f"{name} cannot go back: {why}" for name, why in left)

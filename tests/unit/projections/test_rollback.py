@@ -1,0 +1,245 @@
+"""Back to what was: which workloads go back, which were not there, which cannot; and what admission makes of it."""
+
+from msgspec.structs import replace
+
+from journal.events import (
+    RollbackRequested,
+    VolumeApplied,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+    WorkloadExited,
+    WorkloadHealthChanged,
+)
+from journal.specs import SealedEnv, VolumeMount
+from projections.admission import Admitted
+from projections.chain import Past
+from projections.fold import fold
+from projections.intents import Apply, Declared, Delete, Rollback, Stop
+from projections.refusals import Refusal
+from projections.rights import permit
+from projections.rollback import healthy, missing_images, previous, target, unpinned
+from projections.state import Machine, Workload
+from tests.support.story import OTHER_PIN, PIN, Story, declared
+
+MINUTE = 60
+
+
+def again(was: Workload) -> Declared:
+    was = unpinned(was)
+    return Declared(
+        was.name, was.kind, was.spec, was.spec.image.ref, was.spec.image, labels=was.labels, desired="running"
+    )
+
+
+def rollback(story: Story, then: Machine, *names: str) -> Admitted | Refusal:
+    goal = target(story.machine, then, names)
+    apply = Apply(tuple(again(one) for one in goal.back), pull=True)
+    return story.call(Rollback(apply, then.seq, goal.gone, goal.left, "it was slow"))
+
+
+def test_what_changed_goes_back_what_is_the_same_stays_and_what_is_new_goes() -> None:
+    story = Story()
+    story.apply(declared("web", "one"), declared("same"))
+    then = story.machine.fork()
+    story.apply(declared("web", "two"), declared("new"))
+    verdict = rollback(story, then)
+    assert isinstance(verdict, Admitted)
+    told, gone, applied = verdict.events
+    assert told == RollbackRequested(then.seq, ("web", "new"), "it was slow")
+    assert isinstance(gone, WorkloadDeleteRequested) and gone.name == "new"
+    assert isinstance(applied, WorkloadApplied) and [one.name for one in applied.items] == ["web"]
+    story.converge()
+    assert story["web"].spec == then.workloads["web"].spec and "new" not in story.machine.workloads
+    assert target(story.machine, then) == target(then, then)  # nothing is left to do
+
+
+def test_a_rollback_can_be_taken_back() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    story.apply(declared("web", "two"))
+    second = story.machine.fork()
+    rollback(story, _after(story, previous(story["web"])), "web")
+    assert story["web"].spec.args == ("one",)
+    rollback(story, _after(story, previous(story["web"])), "web")
+    assert story["web"].spec == second.workloads["web"].spec
+
+
+def _after(story: Story, seq: int) -> Machine:
+    """The state after one of the story's entries."""
+    machine = story.beginning.fork()
+    for header, event in story.entries:
+        if header.seq <= seq:
+            fold(machine, header, event)
+    return machine
+
+
+def test_the_old_digest_comes_back_although_the_name_means_another_now() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    then = story.machine.fork()
+    story.apply(declared("web", pin=OTHER_PIN), pull=True)
+    assert story["web"].spec.image == OTHER_PIN
+    rollback(story, then, "web")
+    assert story["web"].spec.image == PIN
+
+
+def test_what_is_wanted_of_it_goes_back_too() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    then = story.machine.fork()
+    story.call(Stop("web"))
+    story.converge()
+    rollback(story, then, "web")
+    assert story["web"].desired == "running"
+
+
+def test_what_was_deleted_is_made_anew_as_another_incarnation() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    then = story.machine.fork()
+    story.call(Delete("web"))
+    story.converge()
+    verdict = rollback(story, then, "web")
+    assert isinstance(verdict, Admitted)
+    assert story["web"].spec.args == ("one",) and story["web"].uid > then.workloads["web"].uid
+
+
+def test_what_was_being_deleted_then_is_not_brought_back() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.call(Delete("web"))
+    then = story.machine.fork()
+    story.converge()
+    assert target(story.machine, then) == target(then, then, ("nobody",))
+
+
+def test_data_that_is_gone_brings_no_workload_back() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 16 << 20, created=True))
+    story.apply(declared("web"))
+    workload = story["web"]
+    mount = VolumeMount("data", "/data", volume_uid=1)
+    was = replace(workload, spec=replace(workload.spec, args=("on a volume",), mounts=(mount,)))
+    then = story.machine.fork()
+    then.workloads["web"] = was
+    assert target(story.machine, then).back == (was,)
+    story.machine.volumes["data"] = replace(story.machine.volumes["data"], uid=99)
+    (left,) = target(story.machine, then).left
+    assert left[0] == "web" and "is another one" in left[1]
+    del story.machine.volumes["data"]
+    (left,) = target(story.machine, then).left
+    assert "its volume data is gone, and its data with it" in left[1]
+    assert unpinned(was).spec.mounts == (VolumeMount("data", "/data"),)
+
+
+def test_what_is_left_stands_in_the_entry() -> None:
+    story = Story()
+    story.apply(declared("web", "one"), declared("api", "one"))
+    then = story.machine.fork()
+    story.apply(declared("web", "two"), declared("api", "two"))
+    goal = target(story.machine, then, ("web",))
+    call = Rollback(Apply((again(goal.back[0]),), pull=True), then.seq, left=(("api", "why not"),))
+    verdict = story.call(call)
+    assert isinstance(verdict, Admitted) and isinstance(verdict.events[0], RollbackRequested)
+    assert verdict.events[0].left == (("api", "why not"),)
+
+
+def test_nothing_to_do_is_no_entry() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    assert rollback(story, story.machine.fork()) == Admitted(())
+
+
+def test_one_that_is_named_twice_is_refused() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    verdict = story.call(Rollback(Apply((declared("web", "two"),)), 1, gone=("web",)))
+    assert isinstance(verdict, Refusal) and verdict.reason == "DUPLICATE_NAME"
+
+
+def test_going_back_to_what_is_root_needs_what_declaring_it_needs() -> None:
+    spec = replace(declared("web").spec, privileged=True)
+    call = Rollback(Apply((replace(declared("web"), spec=spec),)), 1)
+    denied = permit("operator", call)
+    assert denied is not None and denied.code == "PERMISSION_DENIED"
+    assert permit("admin", call) is None
+
+
+def test_images_that_have_to_be_fetched_are_named() -> None:
+    story = Story(holds=(PIN,))
+    story.apply(declared("web"), declared("old", pin=OTHER_PIN))
+    assert missing_images(story.machine, story.machine.workloads.values()) == ("old",)
+
+
+# --- which revision ----------------------------------------------------------------------------------------------
+
+
+def past(story: Story) -> Past:
+    return {header.seq: (header, event) for header, event in story.entries}
+
+
+def test_the_revision_before_the_present_one() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    assert previous(story["web"]) == 0
+    first = story["web"].revision
+    story.apply(declared("web", "two"))
+    assert previous(story["web"]) == first
+
+
+def test_the_newest_earlier_revision_whose_check_said_that_it_is_well() -> None:
+    story = Story()
+    revisions = []
+    for number, health in enumerate(("healthy", "unhealthy", "healthy", "healthy", "unhealthy")):
+        story.apply(declared("web", str(number)))
+        revisions.append(story["web"].revision)
+        run = story.run_starts("web")
+        story.tell(WorkloadHealthChanged("web", story["web"].uid, run, health))  # type: ignore[arg-type]
+    assert healthy(story["web"], past(story)) == revisions[3]
+
+
+def test_the_present_revision_is_no_earlier_one_however_well_it_does() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    run = story.run_starts("web")
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, run, "healthy"))
+    assert healthy(story["web"], past(story)) == 0
+
+
+def test_without_a_check_a_stable_run_did_well() -> None:
+    story = Story()
+    story.apply(declared("web", "brief"))
+    story.run_starts("web")
+    story.pass_time(MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 1, 1))
+    story.cleaned("web")
+    story.apply(declared("web", "stable"))
+    stable = story["web"].revision
+    story.run_starts("web")
+    story.pass_time(11 * MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 2, 1))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], past(story)) == stable
+
+
+def test_another_incarnation_says_nothing_of_this_one() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    run = story.run_starts("web")
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, run, "healthy"))
+    story.call(Delete("web"))
+    story.converge()
+    story.apply(declared("web", "one"))
+    story.apply(declared("web", "two"))
+    assert healthy(story["web"], past(story)) == 0
+
+
+def test_a_former_revision_names_its_sealed_values() -> None:
+    story = Story()
+    spec = replace(declared("web").spec, env=(SealedEnv("TOKEN", "a" * 32, 5),))
+    story.apply(replace(declared("web"), spec=spec))
+    story.apply(declared("web", "two"))
+    assert [one.sealed for one in story["web"].revisions] == [("a" * 32,), ()]
