@@ -1,0 +1,127 @@
+"""rollback by the command line: the plan first, then one entry; what cannot go back is named."""
+
+import json
+
+import pytest
+
+from tests.support.daemon import SERVE, Daemon, manifest
+
+
+def newest(capsule: Daemon) -> int:
+    return int(json.loads(capsule.good("journal", "stats", "-o", "json"))["lastSeq"])
+
+
+def versions(capsule: Daemon, name: str) -> None:
+    """Two revisions, each with a value of its own."""
+    for version in ("one", "two"):
+        capsule.apply(manifest(name, f"{SERVE} # {version}", env={"VERSION": version}), "--wait")
+
+
+def version(capsule: Daemon, name: str) -> str:
+    return capsule.good("exec", name, "--", "sh", "-c", "echo $VERSION").strip()
+
+
+def test_to_the_revision_before_and_back_again(capsule: Daemon) -> None:
+    versions(capsule, "backed")
+    plan = capsule.good("rollback", "backed", "--to", "previous", "--dry-run")
+    assert "  ~ container.args: " in plan or "  ~ container.command: " in plan
+    assert "backed    configured  its present run ends" in plan and "StopRun" in plan
+    assert version(capsule, "backed") == "two"
+    asked = capsule.ctl("rollback", "backed", "--to", "previous")
+    assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr and "configured" in asked.stdout
+    done = capsule.good("rollback", "backed", "--to", "previous", "--yes", "--wait", "--reason", "two was slow")
+    assert "workload/backed configured, as after entry " in done
+    assert version(capsule, "backed") == "one"
+    (told,) = capsule.history("backed", "--type", "rollback.requested")
+    assert told["body"]["reason"] == "two was slow" and told["objects"] == ["backed"]
+    assert "shall be as after entry" in told["summary"] and told["actor"] == "local"
+    capsule.good("rollback", "backed", "--to", "previous", "--yes", "--wait")
+    assert version(capsule, "backed") == "two"
+    capsule.good("delete", "backed", "--yes")
+
+
+def test_everything_to_a_moment(capsule: Daemon) -> None:
+    capsule.apply(manifest("stays", SERVE), "--wait")
+    capsule.apply(manifest("changes", f"{SERVE} # then"), "--wait")
+    capsule.apply(manifest("goes", SERVE), "--wait")
+    then = newest(capsule)
+    capsule.apply(manifest("changes", f"{SERVE} # now"), "--wait")
+    capsule.good("delete", "goes", "--yes")
+    capsule.apply(manifest("comes", SERVE), "--wait")
+    run = capsule.status("stays")["run"]
+    capsule.good("rollback", "--to", str(then), "--yes", "--wait")
+    names = capsule.good("list", "-o", "name").split()
+    assert {"stays", "changes", "goes"} <= set(names)
+    capsule.good("wait", "comes", "--for", "gone")
+    assert capsule.status("stays")["run"] == run
+    assert "# then" in capsule.good("get", "changes", "-o", "yaml")
+    assert capsule.good("rollback", "--to", str(then), "--dry-run").strip() == "nothing to do"
+    capsule.good("delete", "stays", "changes", "goes", "--yes")
+
+
+def test_values_that_went_with_a_workload_bring_it_back_to_nobody(capsule: Daemon) -> None:
+    capsule.apply(manifest("lost", SERVE, env={"TOKEN": "once"}), "--wait")
+    then = newest(capsule)
+    capsule.good("delete", "lost", "--yes")
+    capsule.until(lambda: "no such sealed value" in capsule.ctl("rollback", "lost", "--to", str(then), "--yes").stderr, "its value is gone")  # fmt: skip
+    assert "lost" not in capsule.good("list", "-o", "name").split()
+
+
+def test_what_cannot_go_back_is_named_and_the_rest_goes(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "rolled", "16MiB")
+    mounts = [{"volumeName": "rolled", "mountPath": "/data"}]
+    capsule.apply(manifest("keeper", SERVE, mounts=mounts), "--wait")
+    capsule.apply(manifest("other", f"{SERVE} # then"), "--wait")
+    then = newest(capsule)
+    capsule.good("delete", "keeper", "--yes")
+    capsule.good("volume", "delete", "rolled", "--yes")
+    capsule.apply(manifest("other", f"{SERVE} # now"), "--wait")
+    done = capsule.ctl("rollback", "--to", str(then), "--yes")
+    assert done.returncode == 1 and "workload/other configured" in done.stdout
+    assert "workload/keeper left as it is: its volume rolled is gone, and its data with it" in done.stderr
+    capsule.good("delete", "other", "--yes")
+
+
+def test_a_volume_goes_back_to_a_snapshot(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "shot", "16MiB")
+    capsule.good("volume", "snapshot", "shot", "before")
+    assert "volume/shot restored from before" in capsule.good("rollback", "volume/shot", "--to", "before", "--yes")
+    capsule.good("volume", "delete", "shot", "--yes")
+
+
+def test_the_newest_revision_that_did_well(capsule: Daemon) -> None:
+    check = {"interval": "200ms", "retries": 2, "startPeriod": "0s"}
+    capsule.apply(manifest("checked-back", SERVE, health={"exec": ["true"], **check}), "--wait")
+    good = capsule.status("checked-back")["run"]
+    capsule.apply(manifest("checked-back", SERVE, health={"exec": ["false"], **check}, restart="never"))
+    capsule.good("wait", "checked-back", "--for", "running")
+    capsule.good("rollback", "checked-back", "--to", "healthy", "--yes", "--wait")
+    assert capsule.status("checked-back")["health"] == "healthy" and capsule.status("checked-back")["run"] > good
+    capsule.good("delete", "checked-back", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        (("rollback", "nobody", "--to", "1", "--yes"), 1, "there is no workload nobody"),
+        (("rollback", "--to", "previous", "--yes"), 1, "previous and healthy are revisions of one workload"),
+        (("rollback", "--to", "soon", "--yes"), 2, "--to 'soon' is no moment"),
+        (("rollback", "--to", "999999999", "--yes"), 1, "there is no entry 999999999 yet"),
+        (("rollback", "shelf/x", "--to", "1"), 2, "'shelf' cannot be rolled back"),
+        (("rollback", "volume/x", "--to", "1", "--dry-run"), 2, "without --dry-run or --reason"),
+        (("rollback", "--to", "1", "--reason", "x" * 501, "--dry-run"), 1, "at most 500 characters"),
+    ],
+)
+def test_what_is_no_rollback(capsule: Daemon, line: tuple[str, ...], code: int, says: str) -> None:
+    failed = capsule.ctl(*line)
+    assert failed.returncode == code and says in failed.stderr, failed.stderr
+
+
+def test_of_one_that_was_not_there_it_says_what_to_do(capsule: Daemon) -> None:
+    before = newest(capsule)
+    capsule.apply(manifest("late", SERVE), "--wait")
+    failed = capsule.ctl("rollback", "late", "--to", str(before), "--yes")
+    assert failed.returncode == 1 and "`capsulectl delete late` takes it away" in failed.stderr
+    alone = capsule.ctl("rollback", "late", "--to", "previous", "--yes")
+    assert alone.returncode == 1 and "late has no earlier revision that is remembered" in alone.stderr
+    capsule.good("delete", "late", "--yes")
