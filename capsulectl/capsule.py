@@ -40,6 +40,7 @@ def _print(answer: pb.GetInfoResponse) -> None:
         ("Condition", answer.condition),
         ("Version", f"{answer.capsule_version}, {answer.mode}, containerd {answer.containerd_version or 'not up yet'}"),
         ("Address", (", ".join(answer.addresses) or "its socket alone") + claim),
+        ("Metrics", answer.metrics),
         ("TLS", answer.tls_fingerprint_sha256),
         ("Host", f"{answer.hostname}, Linux {answer.kernel_release} {answer.architecture}"),
         ("Processor", f"{answer.cpu_cores} × {answer.cpu_model}"),
@@ -49,4 +50,4 @@ def _print(answer: pb.GetInfoResponse) -> None:
         ("Time", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(answer.local_time_unix))),
         ("Journal", f"entry {answer.journal_seq}, head {answer.journal_head[:16]}"),
     )
-    print("\n".join(f"{name + ':':<11}{value}" for name, value in lines))
+    print("\n".join(f"{name + ':':<11}{value}" for name, value in lines if value))

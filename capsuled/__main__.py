@@ -9,12 +9,12 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from capsuled.addresses import DEFAULT_LISTEN, parse_listen
+from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, parse_listen, parse_metrics
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
@@ -27,6 +27,7 @@ from journal.release import RELEASE
 DEFAULT_STATE = Path("/var/lib/capsule")
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
 MODULES = ("dns", "httpx", "pyroute2")
+METRICS_MODULES = ("h11", "prometheus_client")
 """Of the `daemon` extra: an installation of the command line alone lacks them."""
 
 
@@ -35,8 +36,15 @@ def main() -> None:
     settle()
     arguments = _arguments()
     core_limit = keep_out_of_dumps()
-    settings = Settings(arguments.bridge, arguments.subnet, arguments.listen, not arguments.forget_commands, core_limit)
-    problem = _missing() or settings.problem()
+    settings = Settings(
+        arguments.bridge,
+        arguments.subnet,
+        arguments.listen,
+        not arguments.forget_commands,
+        core_limit,
+        arguments.metrics,
+    )
+    problem = _missing(MODULES + METRICS_MODULES if settings.metrics else MODULES) or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
     # Each running workload's log keeps three files open; the soft limit is often 1024.
@@ -81,6 +89,10 @@ def _arguments() -> argparse.Namespace:
         help=f"serve the network here, with TLS; repeatable, `none` for nowhere (default {DEFAULT_LISTEN})",
     )
     parser.add_argument(
+        "--metrics", nargs="?", default="", const=DEFAULT_METRICS, metavar="ADDRESS:PORT",
+        help=f"serve figures for Prometheus here, to whoever asks (alone: {DEFAULT_METRICS}; default: nowhere)",
+    )  # fmt: skip
+    parser.add_argument(
         "--halt", action="store_true", help="end everything that runs here; the next start brings it back"
     )
     parser.add_argument(
@@ -95,17 +107,18 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     try:
         arguments.listen = parse_listen(arguments.listen)
+        arguments.metrics = parse_metrics(arguments.metrics)
     except ValueError as error:
         parser.error(str(error))
     return arguments
 
 
-def _missing() -> str:
+def _missing(modules: Sequence[str]) -> str:
     if sys.platform != "linux":
         return "needs Linux; on another system use capsulectl to drive one"
     if os.geteuid() != 0:
         return "must run as root: it makes containers"
-    lacking = [module for module in MODULES if find_spec(module) is None]
+    lacking = [module for module in modules if find_spec(module) is None]
     if lacking:
         return (
             f"this installation is the command line alone (no {lacking[0]}): in Capsule's source, "

@@ -15,6 +15,10 @@ class Listen(msgspec.Struct, frozen=True):
     asked: bool = False
 
 
+DEFAULT_METRICS = "127.0.0.1:50001"
+"""Where `--metrics` alone listens: no key is asked for there."""
+
+
 def parse_listen(given: Sequence[str] | None) -> Listen:
     """From the command line. Raises ValueError with a sentence."""
     if not given:
@@ -24,7 +28,19 @@ def parse_listen(given: Sequence[str] | None) -> Listen:
             raise ValueError("`--listen none` goes with no other --listen")
         return Listen((), asked=True)
     for address in given:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        if not _is_address(address):
             raise ValueError(f"{address!r} is no ADDRESS:PORT: say 0.0.0.0:50000, [::]:50000 or 192.0.2.7:50000")
     return Listen(tuple(given), asked=True)
+
+
+def parse_metrics(given: str) -> str:
+    """From the command line: an address, or `none`, which is empty. Raises ValueError with a sentence."""
+    if given and given != "none" and not _is_address(given):
+        raise ValueError(f"--metrics {given!r} is no ADDRESS:PORT: say {DEFAULT_METRICS}, or --metrics alone for it")
+    return "" if given == "none" else given
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") or ":" not in host
+    return bool(host) and bracketed and port.isdecimal() and int(port) <= 65535

@@ -6,7 +6,7 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -62,6 +62,9 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
 from journal.writer import Journal
+
+if TYPE_CHECKING:
+    from capsuled.metrics.server import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +168,7 @@ async def _serve(
             doorway = make_doorway(house)
             servers = make_servers(house, doorway, settings.listen)
             await servers.start()
+            metrics = await _metrics(house, settings)
             _tell(about, layout, settings, engine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
@@ -180,6 +184,8 @@ async def _serve(
                 await _until_end(stopping, memory)
                 await execs.stop()
             finally:
+                if metrics is not None:
+                    await metrics.stop()
                 await servers.stop()
                 doorway.denials.close()
                 logs.close()
@@ -200,6 +206,15 @@ async def _serve(
             await journal.close()
         elif memory.side_log is not None:
             memory.side_log.close()
+
+
+async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
+    """Where somebody may ask for them. Only then is the code for it loaded."""
+    if not settings.metrics:
+        return None
+    from capsuled.metrics.serving import serve_metrics
+
+    return await serve_metrics(house, settings.metrics)
 
 
 async def _shortage(journal: Journal) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ class Engine:
         self._log = log
         self._clock = clock
         self._wakers: list[Callable[[str, int], None]] = []
+        self._tellers: list[Callable[[Header, Event], None]] = []
         self._pending: dict[tuple[str, str, str], asyncio.Event] = {}
         self._committed: list[Callable[[Machine], None]] = []
         self._changed: dict[frozenset[type[Event]], asyncio.Event] = {}
@@ -108,6 +109,10 @@ class Engine:
         """Call this with the state after each batch of entries, which is not durable yet."""
         self._committed.append(callback)
 
+    def on_entry(self, teller: Callable[[Header, Event], None]) -> None:
+        """Call `teller` with each entry that is appended from now on."""
+        self._tellers.append(teller)
+
     # --- entries -------------------------------------------------------------------------------------------------
 
     def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
@@ -118,6 +123,8 @@ class Engine:
             names = tuple(machine.workloads) if isinstance(event, _FAR) else _names(event)
             held = [(machine.workloads.get(name), machine.volumes.get(name)) for name in names]
             fold(machine, header, event)
+            for tell in self._tellers:
+                tell(header, event)
             for name, (workload, volume) in zip(names, held, strict=True):
                 if machine.workloads.get(name) is not workload:
                     self._wake(name, header.seq)

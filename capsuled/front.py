@@ -209,7 +209,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
-            CapsuleService(about, engine, _head_of(memory), house.logs.own),
+            CapsuleService(about, engine, head_of(memory), house.logs.own),
         ),
         "DebugService": (
             debug_pb2_grpc.add_DebugServiceServicer_to_server,
@@ -252,7 +252,9 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     return [f"capsule.v1.{name}" for name in services]
 
 
-def _head_of(memory: Memory) -> Callable[[], tuple[int, str]]:
+def head_of(memory: Memory) -> Callable[[], tuple[int, str]]:
+    """What reads the newest entry that is on the disk: its number and its hash."""
+
     def head() -> tuple[int, str]:
         last = None if memory.reader is None else memory.reader.last()
         return (0, "") if last is None else (last.header.seq, last.hash.hex())

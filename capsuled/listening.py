@@ -78,14 +78,14 @@ def bind_tls(
         try:
             bound.append(f"{host}:{server.add_secure_port(address, credentials)}")
         except RuntimeError:
-            what = f"cannot be listened on: {_obstacle(address)}"
+            what = f"cannot be listened on: {obstacle(address)}"
             if listen.asked:
                 raise CannotListen(0, f"{what}, or choose another address with --listen", address) from None
             warn(f"{address} {what}, or choose an address with --listen, and start again: the socket alone is served")
     return tuple(bound)
 
 
-def _obstacle(address: str) -> str:
+def obstacle(address: str) -> str:
     """Why gRPC, which does not say, could not listen, and what helps."""
     host, _, port = address.rpartition(":")
     try:

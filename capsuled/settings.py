@@ -13,13 +13,14 @@ from projections.intents import DEFAULT_SUBNET as DEFAULT_SUBNET
 class Settings(msgspec.Struct, frozen=True):
     """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own. Without
     `commands`, what exec ran is remembered without its command line. `core_limit` is what workloads may dump, as the
-    daemon was started with it."""
+    daemon was started with it. `metrics`: where Prometheus may ask, if at all."""
 
     bridge: str = DEFAULT_BRIDGE
     subnet: str = DEFAULT_SUBNET
     listen: Listen = Listen()
     commands: bool = True
     core_limit: CoreLimit | None = None
+    metrics: str = ""
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""

@@ -34,6 +34,7 @@ class About:
         self.head_hash = ""
         self.fingerprint = ""
         self.addresses: tuple[str, ...] = ()
+        self.metrics = ""
         self._warnings: list[str] = []
         self._checks: list[Check] = []
 
@@ -92,6 +93,7 @@ class CapsuleService(CapsuleServiceServicer):
             containerd_version=about.containerd_version,
             tls_fingerprint_sha256=about.fingerprint,
             addresses=about.addresses,
+            metrics=about.metrics,
             claimable_seconds=self._engine.claimable_s() if about.condition.acts else 0,
             warnings=await about.warnings(),
         )
