@@ -63,6 +63,9 @@ for names, path, text in WORKLOADS:
     _add(workload, path, names, text)
     _add(app, path, names, text, RUNNING)
 
+# Not at the top level, where `history` is the machine's.
+_add(workload, "revisions:history", "history revisions", "The declarations of a workload, and what each changed.")
+
 image = _group("image", "The image cache.", MACHINE)
 _add(image, "image:list_", "list ls", "List images.")
 _add(image, "image:pull", "pull", "Bring images from their registries.")

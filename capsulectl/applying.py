@@ -19,6 +19,9 @@ MESSAGE_BYTES = 4 << 20
 """What a capsule takes in one message."""
 
 
+_SIGNS = {"add": "+", "remove": "-", "change": "~"}
+
+
 def declare(line: ApplyLine) -> None:
     """Apply what the manifests describe, and wait if that was asked for. Raises Failure."""
     workloads, volumes = load(_checked(line.filenames))
@@ -106,11 +109,15 @@ def _declared(volumes: list[VolumeManifest]) -> list[Any]:
 
 
 def _print_changes(changes: Any) -> None:
-    signs = {"add": "+", "remove": "-", "change": "~"}
     name = ""
     for change in changes:
         if change.name != name:
             name = change.name
             print(name if "/" in name else f"workload/{name}")
-        values = {"add": change.new, "remove": change.old}.get(change.op, f"{change.old} -> {change.new}")
-        print(f"  {signs[change.op]} {change.path}: {values}")
+        print(f"  {change_line(change)}")
+
+
+def change_line(change: Any) -> str:
+    """A field, and what became of it."""
+    values = {"add": change.new, "remove": change.old}.get(change.op, f"{change.old} -> {change.new}")
+    return f"{_SIGNS[change.op]} {change.path}: {values}"

@@ -4,7 +4,7 @@ import datetime
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -14,6 +14,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, Format, Output, not_negative
+from capsulectl.paging import show_page
 from capsulectl.render import moment, plain, printable, write, write_line
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])")
@@ -35,6 +36,14 @@ def history(
     since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
     actor: Annotated[str, Parameter(name="--actor", help="By: local, system, effect, an operator's name or key.")] = "",
     type: Annotated[str, Parameter(name="--type", help="Only this type; a prefix ends in a dot (workload.).")] = "",
+    until: Annotated[str, Parameter(name="--until", help="Not after this span back, or moment.")] = "",
+    failed: Annotated[bool, Parameter(name="--failed", negative="", help="Only what went wrong.")] = False,
+    boot: Annotated[
+        int | None, Parameter(name="--boot", help="Only of one boot: 0 the present one, -1 the one before it.")
+    ] = None,
+    calls: Annotated[
+        bool, Parameter(name="--calls", negative="", help="Each call with what it led to below it, as in a tree.")
+    ] = False,
     limit: Annotated[
         int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
     ] = 0,
@@ -52,12 +61,46 @@ def history(
         type=type,
         actor=actor,
         since_unix_ns=parse_since(since),
+        until_unix_ns=parse_since(until, option="--until"),
+        failed=failed,
+        boot=boot,
         limit=limit,
         follow=follow,
         audit=reads,
     )
+    if follow and (until or calls):
+        raise Failure(
+            "-f goes on from now: it has no --until, and no --calls, which are whole only at their end", USAGE
+        )
     connection = Connection(common.capsule)
-    print_entries(connection.stream(connection.history.List, request), output, follow)
+    entries = connection.stream(connection.history.List, request)
+    if calls and output in ("table", "wide"):
+        entries = iter(entries)
+        show_page(f"{'   ' * depth}{line(entry, output == 'wide')}" for depth, entry in by_call(entries))
+    elif output in ("table", "wide") and not follow:
+        show_page(line(entry, output == "wide") for entry in entries)
+    else:
+        print_entries(entries, output, follow)
+
+
+def by_call(entries: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Each entry with its depth: below the one that led to it, as far as that is among them; else where it stands."""
+    below: dict[int, list[Any]] = {}
+    roots: list[Any] = []
+    known: set[int] = set()
+    for entry in entries:
+        if entry.stream == "facts" and entry.cause in known:
+            below.setdefault(entry.cause, []).append(entry)
+        else:
+            roots.append(entry)
+        if entry.stream == "facts":
+            known.add(entry.seq)
+    stack = [(0, entry) for entry in reversed(roots)]
+    while stack:
+        depth, entry = stack.pop()
+        yield depth, entry
+        if entry.stream == "facts":
+            stack += [(depth + 1, one) for one in reversed(below.get(entry.seq, ()))]
 
 
 def print_entries(entries: Iterable[Any], output: Format, follow: bool) -> int:
@@ -131,10 +174,10 @@ def as_data(entry: Any) -> dict[str, Any]:
 
 def line(entry: Any, wide: bool) -> str:
     """An event in one line."""
-    who = _who(entry)
+    by = who(entry)
     cause = f"{entry.cause:>7}  " if wide else ""
     seq = f"{entry.seq:>7}" if entry.stream == "facts" else f"r{entry.seq:>6}"
-    return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{who:<14}  {entry.type:<26}  {printable(entry.summary)}"
+    return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{by:<14}  {entry.type:<26}  {printable(entry.summary)}"
 
 
 def _print_entry(entry: Any) -> None:
@@ -152,7 +195,7 @@ def _print_entry(entry: Any) -> None:
     print(json.dumps(json.loads(entry.body_json or "{}"), indent=2, ensure_ascii=False))
 
 
-def _who(entry: Any) -> str:
+def who(entry: Any) -> str:
     """An operator by name, which the capsule has proven; a login name beside the socket's, which nobody has."""
     if entry.actor_role and entry.actor != "local":
         return str(entry.actor_name or entry.actor[:12])

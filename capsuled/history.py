@@ -15,6 +15,7 @@ from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Actor, Stored
 from journal.reader import Reader, objects_of
 from projections.describe import describe
+from projections.failures import MAY_FAIL, failed
 from projections.refusals import Refusal
 
 TREE_ENTRIES = 500
@@ -29,6 +30,9 @@ class Filter(msgspec.Struct, frozen=True):
     actor: str = ""
     since_ns: int = 0
     types: tuple[str, ...] = ()
+    until_ns: int = 0
+    failed: bool = False
+    boot: str = ""
 
     def matches(self, stored: Stored) -> bool:
         """Whether the entry is one of them."""
@@ -38,12 +42,26 @@ class Filter(msgspec.Struct, frozen=True):
             and (not self.type or is_of(header.type, self.type))
             and (not self.types or any(is_of(header.type, one) for one in self.types))
             and (not self.actor or self.actor in (header.actor.kind, header.actor.id, header.actor.name))
+            and (not self.until_ns or header.at <= self.until_ns)
+            and (not self.boot or header.boot == self.boot)
             and (not self.name or self.name in objects_of(plain(stored)))
+            and (not self.failed or _failed(stored))
         )
 
     def among(self, page: list[Stored]) -> list[Stored]:
         """Those of them."""
         return [stored for stored in page if self.matches(stored)]
+
+
+def _failed(stored: Stored) -> bool:
+    """What cannot be read here may tell of a failure or not: it is not counted as one."""
+    if stored.header.type not in MAY_FAIL:
+        return False
+    try:
+        event = decode(stored)
+    except (UnknownMust, BadBody):
+        return False
+    return event is not None and failed(stored.header, event)
 
 
 _Placed = tuple[Stored, str]

@@ -2,6 +2,8 @@
 to there. Read beside the event loop.
 """
 
+from typing import NoReturn
+
 from capsule.v1 import history_pb2 as pb
 from capsuled.memory import recall
 from capsuled.rpc import refuse
@@ -23,7 +25,7 @@ class Moments:
         if moment.seq:
             return self._numbered(moment.seq, now, field)
         if moment.at_unix_ns:
-            return self._remembered(self._last_up_to(moment.at_unix_ns, now), field)
+            return self._remembered(self.last_up_to(moment.at_unix_ns, now), field)
         if moment.boot > 0:
             refuse("INVALID_ARGUMENT", "BAD_MOMENT", "boots are counted back from the present one: boot:-1", field)
         return self._end_of_boot(-moment.boot, now, field) if moment.boot else now
@@ -40,8 +42,9 @@ class Moments:
             refuse("OUT_OF_RANGE", "HISTORY_BEGINS_LATER", f"history begins at entry {first}", field)
         return seq
 
-    def _last_up_to(self, at_ns: int, now: int) -> int:
-        """By halves: the clock never begins before the newest entry, so times hardly ever go back."""
+    def last_up_to(self, at_ns: int, now: int) -> int:
+        """The newest entry of that time, 0 for none. By halves: the clock never begins before the newest entry, so
+        times hardly ever go back."""
         low, high = max(self._reader.first_seq(), 1) - 1, now
         while low < high:
             middle = (low + high + 1) // 2
@@ -52,16 +55,32 @@ class Moments:
                 high = middle - 1
         return low
 
-    def _end_of_boot(self, back: int, now: int, field: str) -> int:
-        """The entry before the first one of the boot after it."""
+    def boot_id(self, back: int, now: int, field: str) -> str:
+        """The boot so many before the present one (0)."""
+        begins = self._begins(back, now)
+        if len(begins) <= back:
+            self._no_such_boot(begins, field)
+        return list(begins)[back]
+
+    def _begins(self, back: int, now: int) -> dict[str, int]:
+        """The first entry of each boot, the newest boot first, to the one so many before the present one; of that one
+        it may be a later daemon's."""
         begins: dict[str, int] = {}
         for stored in self._reader.newest_of_type("daemon.started", now):
             begins[stored.header.boot] = stored.header.seq
             if len(begins) > back:
                 break
+        return begins
+
+    def _no_such_boot(self, begins: dict[str, int], field: str) -> NoReturn:
+        many = f"{len(begins) - 1} are" if len(begins) != 2 else "1 is"
+        refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"of the boots before this one {many} remembered", field)
+
+    def _end_of_boot(self, back: int, now: int, field: str) -> int:
+        """The entry before the first one of the boot after it."""
+        begins = self._begins(back, now)
         if len(begins) <= back:
-            many = f"{len(begins) - 1} are" if len(begins) != 2 else "1 is"
-            refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"of the boots before this one {many} remembered", field)
+            self._no_such_boot(begins, field)
         return self._remembered(list(begins.values())[back - 1] - 1, field)
 
     def machine(self, seq: int) -> Machine:

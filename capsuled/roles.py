@@ -39,6 +39,7 @@ METHODS: dict[str, Rule] = {
     "CapsuleService/RebootNode": _acts("operator"),
     "DebugService/Open": _acts("admin", why="what it opens is root on the machine"),
     "HistoryService/List": _reads("reader"),
+    "HistoryService/Revisions": _reads("reader"),
     "HistoryService/Show": _reads("reader"),
     "HistoryService/Why": _reads("reader"),
     "HistoryService/AsOf": _reads("reader"),

@@ -13,6 +13,7 @@ from capsuled.history import Filter, History
 from capsuled.memory import recall
 from capsuled.moments import Moments
 from capsuled.processes import CommandFailed
+from capsuled.revisions import revisions
 from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
 from capsuled.turns import Turns
@@ -23,6 +24,7 @@ from journal.environment import Environment
 from journal.errors import JournalError
 from journal.head import Head
 from journal.reader import LAST, Reader
+from projections.refusals import no_workload
 from projections.state import Machine
 from projections.views import state_hash
 
@@ -59,10 +61,34 @@ class HistoryService(HistoryServiceServicer):
         refusal = await self._history.lacks(request.type)
         if refusal is not None:
             raise Refused(refusal)
-        wanted = Filter(request.name, request.type, request.actor, request.since_unix_ns, tuple(request.types))
+        boot = ""
+        if request.HasField("boot"):
+            if request.boot > 0:
+                refuse("INVALID_ARGUMENT", "BAD_BOOT", "boots are counted back: 0 is the present one", "boot")
+            now = await self._now()
+            boot = await self._aside.run(lambda: self._moments.boot_id(-request.boot, now, "boot"))
+        wanted = Filter(
+            name=request.name,
+            type=request.type,
+            actor=request.actor,
+            since_ns=request.since_unix_ns,
+            types=tuple(request.types),
+            until_ns=request.until_unix_ns,
+            failed=request.failed,
+            boot=boot,
+        )
         reading = self._history.entries(wanted, request.limit, request.follow, request.audit, request.upto)
         async for message in reading:
             yield message
+
+    async def Revisions(self, request: pb.RevisionsRequest, context: Any) -> AsyncIterator[pb.WorkloadRevision]:
+        """What a workload was declared as."""
+        now = await self._now()
+        found = await self._aside.run(lambda: revisions(self._reader, request.name, now, request.limit))
+        if not found:
+            raise Refused(no_workload(request.name, self._engine.machine.workloads))
+        for one in found:
+            yield one
 
     async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:
         """One entry and its tree."""
@@ -215,6 +241,11 @@ class UnreadableHistory(HistoryServiceServicer):
         """Raises the reason."""
         raise self._why
         yield pb.HistoryEntry()
+
+    async def Revisions(self, request: pb.RevisionsRequest, context: Any) -> AsyncIterator[pb.WorkloadRevision]:
+        """Raises the reason."""
+        raise self._why
+        yield pb.WorkloadRevision()
 
     async def Show(self, request: pb.HistoryShowRequest, context: Any) -> pb.HistoryShowResponse:
         """Raises the reason."""

@@ -44,7 +44,7 @@ def test_the_moment_that_is_meant_is_said_beside_it(capsule: Daemon, moments: di
     shown = capsule.ctl("list", "--at", str(moments["ran"]))
     assert shown.stderr.startswith(f"as of entry {moments['ran']}, 20")
     assert capsule.ctl("list", "--at", "500 d ago").stderr.strip() == "as of before the first entry"
-    assert capsule.ctl("list", "--at", "now").stdout == capsule.good("list")
+    assert capsule.ctl("list", "--at", "now", "-o", "name").stdout == capsule.good("list", "-o", "name")
 
 
 def test_what_was_shown_can_be_applied_again(capsule: Daemon, moments: dict[str, int]) -> None:

@@ -56,7 +56,7 @@ class HistoryEntry(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., boot: _Optional[str] = ..., mono_ns: _Optional[int] = ..., release: _Optional[str] = ..., slot: _Optional[str] = ..., actor: _Optional[str] = ..., actor_name: _Optional[str] = ..., actor_role: _Optional[str] = ..., cause: _Optional[int] = ..., call: _Optional[int] = ..., type: _Optional[str] = ..., version: _Optional[int] = ..., effect_on_state: _Optional[str] = ..., summary: _Optional[str] = ..., body_json: _Optional[str] = ..., stream: _Optional[str] = ..., hash: _Optional[str] = ..., objects: _Optional[_Iterable[str]] = ..., excised: _Optional[bool] = ...) -> None: ...
 
 class HistoryListRequest(_message.Message):
-    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit", "upto", "types")
+    __slots__ = ("name", "type", "actor", "since_unix_ns", "limit", "follow", "audit", "upto", "until_unix_ns", "failed", "boot", "types")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,9 @@ class HistoryListRequest(_message.Message):
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     UPTO_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
@@ -74,8 +77,31 @@ class HistoryListRequest(_message.Message):
     follow: bool
     audit: bool
     upto: int
+    until_unix_ns: int
+    failed: bool
+    boot: int
     types: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ..., upto: _Optional[int] = ..., types: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., actor: _Optional[str] = ..., since_unix_ns: _Optional[int] = ..., limit: _Optional[int] = ..., follow: _Optional[bool] = ..., audit: _Optional[bool] = ..., upto: _Optional[int] = ..., until_unix_ns: _Optional[int] = ..., failed: _Optional[bool] = ..., boot: _Optional[int] = ..., types: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RevisionsRequest(_message.Message):
+    __slots__ = ("name", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: int
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class WorkloadRevision(_message.Message):
+    __slots__ = ("entry", "created", "removed", "changes")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    entry: HistoryEntry
+    created: bool
+    removed: bool
+    changes: _containers.RepeatedCompositeFieldContainer[_machine_pb2.FieldChange]
+    def __init__(self, entry: _Optional[_Union[HistoryEntry, _Mapping]] = ..., created: _Optional[bool] = ..., removed: _Optional[bool] = ..., changes: _Optional[_Iterable[_Union[_machine_pb2.FieldChange, _Mapping]]] = ...) -> None: ...
 
 class HistoryShowRequest(_message.Message):
     __slots__ = ("seq",)

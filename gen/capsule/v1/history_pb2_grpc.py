@@ -39,6 +39,11 @@ class HistoryServiceStub:
                 request_serializer=capsule_dot_v1_dot_history__pb2.HistoryListRequest.SerializeToString,
                 response_deserializer=capsule_dot_v1_dot_history__pb2.HistoryEntry.FromString,
                 _registered_method=True)
+        self.Revisions = channel.unary_stream(
+                '/capsule.v1.HistoryService/Revisions',
+                request_serializer=capsule_dot_v1_dot_history__pb2.RevisionsRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_history__pb2.WorkloadRevision.FromString,
+                _registered_method=True)
         self.Show = channel.unary_unary(
                 '/capsule.v1.HistoryService/Show',
                 request_serializer=capsule_dot_v1_dot_history__pb2.HistoryShowRequest.SerializeToString,
@@ -86,6 +91,13 @@ class HistoryServiceServicer:
 
     def List(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Revisions(self, request, context):
+        """The declarations that a workload has had, newest last, each with what it changed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -151,6 +163,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=capsule_dot_v1_dot_history__pb2.HistoryListRequest.FromString,
                     response_serializer=capsule_dot_v1_dot_history__pb2.HistoryEntry.SerializeToString,
+            ),
+            'Revisions': grpc.unary_stream_rpc_method_handler(
+                    servicer.Revisions,
+                    request_deserializer=capsule_dot_v1_dot_history__pb2.RevisionsRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_history__pb2.WorkloadRevision.SerializeToString,
             ),
             'Show': grpc.unary_unary_rpc_method_handler(
                     servicer.Show,
@@ -220,6 +237,33 @@ class HistoryService:
             '/capsule.v1.HistoryService/List',
             capsule_dot_v1_dot_history__pb2.HistoryListRequest.SerializeToString,
             capsule_dot_v1_dot_history__pb2.HistoryEntry.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/capsule.v1.HistoryService/Revisions',
+            capsule_dot_v1_dot_history__pb2.RevisionsRequest.SerializeToString,
+            capsule_dot_v1_dot_history__pb2.WorkloadRevision.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,39 @@
+"""Which entries tell of something that went wrong, for who looks for just those. Pure."""
+
+from journal.entry import Header
+from journal.events import (
+    CallDenied,
+    CallRefused,
+    DaemonStarted,
+    EffectFailed,
+    Event,
+    StreamClosed,
+    VolumeLost,
+    WorkloadExited,
+    WorkloadHealthChanged,
+    WorkloadLogDropped,
+    WorkloadLost,
+    WorkloadOomKilled,
+    type_of,
+)
+
+_ALWAYS = (CallRefused, CallDenied, EffectFailed, VolumeLost, WorkloadLost, WorkloadOomKilled, WorkloadLogDropped)
+_SOMETIMES = (WorkloadExited, WorkloadHealthChanged, StreamClosed, DaemonStarted)
+
+MAY_FAIL = frozenset(type_of(kind) for kind in (*_ALWAYS, *_SOMETIMES))
+"""The types of such entries: no other has to be decoded."""
+
+
+def failed(header: Header, event: Event) -> bool:
+    """Whether the entry tells of a failure. An end that somebody asked for is none, whatever its exit code."""
+    match event:
+        case WorkloadExited():
+            return not header.cause and (event.exit_code != 0 or event.oom)
+        case WorkloadHealthChanged():
+            return event.health == "unhealthy"
+        case StreamClosed():
+            return event.outcome in ("failed", "lost")
+        case DaemonStarted():
+            return event.previous not in ("first", "clean")
+        case _:
+            return isinstance(event, _ALWAYS)

@@ -1,0 +1,75 @@
+"""History as a person reads it: what went wrong, by call, between moments, of one boot; a workload's revisions."""
+
+import json
+
+import pytest
+
+from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.terminal import window
+
+CTL = BIN / "capsulectl"
+
+
+@pytest.fixture(scope="module")
+def told(capsule: Daemon) -> Daemon:
+    """One workload that was declared three times, and one that fails."""
+    for number in range(3):
+        capsule.apply(manifest("told", f"{SERVE} # {number}", env={"N": str(number)}), "--wait")
+    capsule.apply(manifest("fails", "exit 3", restart="NEVER"))
+    capsule.good("wait", "fails", "--for", "failed")
+    capsule.good("delete", "told", "--yes")
+    return capsule
+
+
+def lines(capsule: Daemon, *arguments: str) -> list[str]:
+    return capsule.good("history", *arguments).splitlines()
+
+
+def test_only_what_went_wrong(told: Daemon) -> None:
+    (one,) = lines(told, "fails", "--failed")
+    assert "fails run 1 exited with code 3" in one
+    assert lines(told, "told", "--failed") == [], "an end that was asked for is no failure"
+
+
+def test_each_call_with_what_it_led_to(told: Daemon) -> None:
+    first, applied, *_ = lines(told, "fails", "--calls")
+    assert "MachineService.ApplyAll(fails)" in first and not first.startswith("   " * 4)
+    assert len(applied) - len(applied.lstrip()) == len(first) - len(first.lstrip()) + 3
+    assert len(lines(told, "fails", "--calls")) == len(lines(told, "fails"))
+
+
+def test_until_a_moment_and_of_one_boot(told: Daemon) -> None:
+    assert lines(told, "told", "--until", "1d") == []
+    everything = lines(told, "told")
+    assert lines(told, "told", "--until", "0s") == everything == lines(told, "told", "--boot", "0")
+    missing = told.ctl("history", "--boot", "-9")
+    assert missing.returncode == 1 and "of the boots before this one" in missing.stderr
+    ahead = told.ctl("history", "--boot", "1")
+    assert ahead.returncode == 1 and "0 is the present one" in ahead.stderr
+    vain = told.ctl("history", "-f", "--calls")
+    assert vain.returncode == 2 and "it has no --until" in vain.stderr
+
+
+def test_the_revisions_of_a_workload_and_what_each_changed(told: Daemon) -> None:
+    shown = told.good("workload", "history", "told")
+    assert shown.count("  created\n") == 1 and shown.count("  changed\n") == 2 and shown.count("  removed\n") == 1
+    assert '+ container.networkMode: "NONE"' in shown and "~ container.env.N: " in shown
+    newest = told.good("workload", "history", "told", "-n", "2")
+    assert newest.count("\n") < shown.count("\n") and "~ container.env.N: " in newest and "created" not in newest
+    data = json.loads(told.good("workload", "history", "told", "-o", "json"))
+    assert [bool(one.get("created")) for one in data] == [True, False, False, False] and data[-1]["removed"]
+    numbers = told.good("workload", "history", "told", "-o", "name").split()
+    assert numbers == [str(one["entry"]["seq"]) for one in data]
+    nobody = told.ctl("workload", "history", "nobody")
+    assert nobody.returncode == 1 and "there is no workload nobody" in nobody.stderr
+
+
+def test_in_a_window_a_long_history_goes_through_the_pager(told: Daemon) -> None:
+    paged = {**told.environment, "PAGER": "sed s/^/paged:/"}
+    with window(rows=5) as made:
+        made.run([CTL, "history"], paged)
+        made.sees("paged:")
+        assert made.ends() == 0
+    with window(rows=24) as made:
+        made.run([CTL, "history", "-n", "1"], paged)
+        assert made.ends() == 0 and b"paged:" not in made.screen and made.screen.count(b"\n") == 1
