@@ -25,6 +25,8 @@ from journal.errors import JournalError, JournalFailed, JournalFull
 from journal.release import RELEASE
 
 DEFAULT_STATE = Path("/var/lib/capsule")
+HALT_S = 90.0
+"""What an init system gives a service to end, before it kills it."""
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
 MODULES = ("dns", "httpx", "pyroute2")
 METRICS_MODULES = ("h11", "prometheus_client")
@@ -61,7 +63,7 @@ def main() -> None:
         with hold(layout.journal):
             log_file = _log_to(layout, arguments.verbose)
             if arguments.halt:
-                code = asyncio.run(_halt(layout, settings, log_file))
+                code = asyncio.run(_halt(layout, settings, log_file, arguments.within))
             else:
                 code = asyncio.run(_run(layout, settings, log_file, arguments.read_only))
     except JournalFailed as error:
@@ -96,6 +98,11 @@ def _arguments() -> argparse.Namespace:
         "--halt", action="store_true", help="end everything that runs here; the next start brings it back"
     )
     parser.add_argument(
+        "--within", type=_seconds, default=HALT_S, metavar="SECONDS",
+        help="with --halt: what has not ended after so long is killed, whatever its stopGraceSeconds says "
+        f"(default {HALT_S:g})",
+    )  # fmt: skip
+    parser.add_argument(
         "--forget-commands", action="store_true", help="remember that exec was used, but not the command lines"
     )
     parser.add_argument(
@@ -111,6 +118,16 @@ def _arguments() -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     return arguments
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return seconds
 
 
 def _missing(modules: Sequence[str]) -> str:
@@ -167,10 +184,10 @@ class _LogFile(logging.FileHandler):
         """Nothing."""
 
 
-async def _halt(layout: Layout, settings: Settings, log_file: Path) -> int:
+async def _halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
     from capsuled.halt import halt
 
-    ended = await halt(layout, settings, log_file)
+    ended = await halt(layout, settings, log_file, within_s)
     print(f"{ended} run{'' if ended == 1 else 's'} ended" if ended else "nothing ran any more")
     return 0
 

@@ -1,15 +1,18 @@
 """Ending everything a hosted capsule runs, without a daemon: what switching the machine off is for the OS.
 
-Desired state stays as it is: the next daemon finds its runs gone and starts them again.
+Desired state stays as it is: the next daemon finds its runs gone and starts them again. Each run has the grace that its
+workload was declared with, and all of it together a time of its own: whoever switches off does not wait for ever.
 """
 
 import asyncio
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from capsuled.abilities import container_host
+from capsuled.emergency import GRACE_MS as UNKNOWN_MS
 from capsuled.emergency import HALT
 from capsuled.examine import verify_apart
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
@@ -26,6 +29,7 @@ from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import LastResort
+from effects.containers.names import stem_of
 from effects.errors import DriverError
 from effects.images.content import ContentStore
 from effects.images.leases import Leases
@@ -39,20 +43,34 @@ from journal.reader import Reader
 from journal.sidelog import Emergency, SideLog, SideLogFull
 from projections.ending import ending_turns
 from projections.fold import FOLD_VERSION
+from projections.state import Workload
 
 log = logging.getLogger(__name__)
 
-GRACE_MS = 5_000
 READY_S = 10.0
 """For containerd; on a disk that cannot be written it never comes up."""
 
 
-async def halt(layout: Layout, settings: Settings, log_file: Path) -> int:
-    """End every run; returns how many were alive. The daemon must not be running."""
+class Graces:
+    """How long each run may take to end, asked for when it is its turn."""
+
+    def __init__(self, workloads: Mapping[str, Workload], within_s: float) -> None:
+        self._by_stem = {stem_of(name): workload.spec.stop_grace_ms for name, workload in workloads.items()}
+        self._deadline = time.monotonic() + within_s
+
+    def of(self, name: str) -> int:
+        """Of a workload, or of what its identifiers begin with, in milliseconds; no more than is left for all."""
+        left_ms = max(0, int((self._deadline - time.monotonic()) * 1_000))
+        return min(self._by_stem.get(stem_of(name), UNKNOWN_MS), left_ms)
+
+
+async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
+    """End every run; returns how many were alive. The daemon must not be running. No run is waited for when `within_s`
+    are over: what has not ended by then is killed."""
     identity = load_or_make(layout.identity)
     network = linux_network(layout, settings, identity)
     try:
-        ended = await _end(layout, identity, log_file) if _has_tasks(layout) else 0
+        ended = await _end(layout, identity, log_file, within_s) if _has_tasks(layout) else 0
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         _note(layout)
         if layout.namespaces.exists():
@@ -90,8 +108,9 @@ def _has_tasks(layout: Layout) -> bool:
     return any(layout.runc.glob("*/*")) or any((layout.run / "state").glob(f"{TASKS}/*/*"))
 
 
-async def _end(layout: Layout, identity: Identity, log_file: Path) -> int:
+async def _end(layout: Layout, identity: Identity, log_file: Path, within_s: float) -> int:
     """How many lived. A containerd that does not start is done without."""
+    workloads = await _remembered(layout)
     paths = paths_under(layout.containerd, layout.run)
     runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
     connection = Connection(paths.address)
@@ -101,15 +120,17 @@ async def _end(layout: Layout, identity: Identity, log_file: Path) -> int:
                 await connection.ready()
         except TimeoutError:
             log.error("containerd does not start: what runs is ended without it")
-            return await _end_directly(layout)
-        return await _end_all(layout, identity, connection)
+            return await _end_directly(layout, Graces(workloads, within_s))
+        return await _end_all(layout, identity, connection, workloads, Graces(workloads, within_s))
     finally:
         await connection.close()
         runtime.cancel()
         await asyncio.gather(runtime, return_exceptions=True)
 
 
-async def _end_all(layout: Layout, identity: Identity, connection: Connection) -> int:
+async def _end_all(
+    layout: Layout, identity: Identity, connection: Connection, workloads: Mapping[str, Workload], graces: Graces
+) -> int:
     bundles = Bundles(layout.memory)
     await ContainerdExecutor(connection, layout.execs, bundles).sweep()
     host = container_host(cgroup_parent(identity))
@@ -117,15 +138,17 @@ async def _end_all(layout: Layout, identity: Identity, connection: Connection) -
     driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc, bundles)
     runs = await driver.observe()
     # Who uses another ends before it, while it can still answer.
-    for turn in ending_turns(await _needs(layout), dict.fromkeys(one.name for one in runs)):
-        ends = (driver.stop(one.name, one.uid, one.run, GRACE_MS) for one in runs if one.name in turn)
+    needs = {name: workload.depends_on for name, workload in workloads.items()}
+    for turn in ending_turns(needs, dict.fromkeys(one.name for one in runs)):
+        ends = (driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for one in runs if one.name in turn)
         await asyncio.gather(*ends)
     await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
     return sum(run.status == "running" for run in runs)
 
 
-async def _needs(layout: Layout) -> dict[str, tuple[str, ...]]:
-    """What each workload depends on, as far as the memory says so: one that cannot be read holds up no halt."""
+async def _remembered(layout: Layout) -> Mapping[str, Workload]:
+    """What is known of the workloads: who depends on whom, and how long each may take. A memory that cannot be read
+    holds up no halt."""
     try:
         report = await verify_apart(layout.journal, FOLD_VERSION)
         if not report.whole:
@@ -136,13 +159,14 @@ async def _needs(layout: Layout) -> dict[str, tuple[str, ...]]:
         finally:
             environment.close()
     except (JournalError, OSError, BadBody, BrokenChain, MalformedEntry) as error:
-        log.warning("what depends on what is not known, all ends at once: %s", error)
+        seconds = UNKNOWN_MS // 1_000
+        log.warning("what depends on what is not known, all ends at once, within %d seconds each: %s", seconds, error)
         return {}
-    return {name: workload.depends_on for name, workload in machine.workloads.items()}
+    return machine.workloads
 
 
-async def _end_directly(layout: Layout) -> int:
-    ended = await LastResort(layout.runc).stop_all(GRACE_MS)
+async def _end_directly(layout: Layout, graces: Graces) -> int:
+    ended = await LastResort(layout.runc).stop_all(graces.of)
     for place in (layout.run / "state").glob(f"{TASKS}/*/*/rootfs"):
         if place.is_mount():
             await run("umount", str(place))

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -41,10 +42,12 @@ class LastResort:
         found = tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
         return sum([await self._end(one, grace_ms) for one in found if pattern.fullmatch(one.name)])
 
-    async def stop_all(self, grace_ms: int) -> int:
-        """End everything, and the shims that watched over it; how many runs lived."""
+    async def stop_all(self, grace_ms: Callable[[str], int]) -> int:
+        """End everything, and the shims that watched over it; how many runs lived. `grace_ms` says how long each may
+        take, by what the workload's identifiers begin with."""
         found = tuple(self._directory.iterdir()) if self._directory.is_dir() else ()
-        ended = await asyncio.gather(*(self._end(one, grace_ms, with_shim=True) for one in found))
+        ends = (self._end(one, grace_ms(one.name.rpartition(".")[0].rpartition(".")[0]), True) for one in found)
+        ended = await asyncio.gather(*ends)
         return sum(ended)
 
     async def _end(self, directory: Path, grace_ms: int, with_shim: bool = False) -> bool:

@@ -148,6 +148,28 @@ def test_a_halted_capsule_starts_everything_again(capsule: Daemon) -> None:
     assert capsule.status("stopped")["phase"] == "WORKLOAD_PHASE_STOPPED"
 
 
+def test_a_halt_gives_each_run_the_time_it_was_declared_with_and_no_more_than_it_has_itself(capsule: Daemon) -> None:
+    slow = "trap 'sleep 6; echo done with it; exit 0' TERM; echo ready; while :; do sleep 1 & wait $!; done"
+    for name, grace in (("patient", 30), ("hurried", 1)):
+        capsule.apply(manifest(name, slow, stopGraceSeconds=grace), "--wait")
+    halt = [BIN / "capsuled", "--state", str(capsule.state), "--halt"]
+    ended = {}
+    for options in ((), ("--within", "2")):
+        capsule.stop()
+        subprocess.run([*halt, *options], env=capsule.environment, capture_output=True, timeout=60, check=True)
+        capsule.start()
+        capsule.good("wait", "patient", "hurried")
+        ended[options] = [name for name in ("patient", "hurried") if "done" in capsule.good("logs", "--previous", name)]
+    assert ended == {(): ["patient"], ("--within", "2"): []}
+
+
+@pytest.mark.parametrize("within", ["-1", "soon", "inf"])
+def test_a_halt_has_a_time_that_is_one(within: str, tmp_path: Path) -> None:
+    command = [BIN / "capsuled", "--state", tmp_path, "--halt", "--within", within]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and f"--within: {within} is no number of seconds" in done.stderr
+
+
 def test_halts_are_no_ends_that_a_restart_policy_counts(capsule: Daemon) -> None:
     capsule.apply(manifest("patient", SERVE, restart="on-failure:1"), "--wait")
     for halts in range(1, 4):

@@ -70,8 +70,14 @@ def test_a_long_name_alone_does_not_say_whose_runs_are_meant(
 def test_everything_is_ended_and_what_is_half_made_is_passed_over(
     tmp_path: Path, process: "subprocess.Popen[bytes]"
 ) -> None:
-    container(tmp_path, "web.7.3", process.pid, began(process.pid))
+    container(tmp_path, "web.one.7.3", process.pid, began(process.pid))
     (tmp_path / "capsule" / "half.8.1").mkdir()
-    assert asyncio.run(LastResort(tmp_path).stop_all(5_000)) == 1
-    assert process.wait() == -15
-    assert asyncio.run(LastResort(tmp_path / "nothing").stop_all(0)) == 0
+    asked: list[str] = []
+
+    def grace_ms(name: str) -> int:
+        asked.append(name)
+        return 5_000
+
+    assert asyncio.run(LastResort(tmp_path).stop_all(grace_ms)) == 1
+    assert process.wait() == -15 and sorted(asked) == ["half", "web.one"]
+    assert asyncio.run(LastResort(tmp_path / "nothing").stop_all(grace_ms)) == 0
