@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.support.daemon import Daemon
 from tests.support.site import Site
+from tests.support.storm import illness
 from tests.support.storm.wishes import Wishes, WorkloadWish
 from tests.support.storm.world import Observer, World, lines_of
 
@@ -21,15 +22,40 @@ class Judge:
         """What is wrong now. Volumes that were read and are right are noted as calm. Raises Unquiet."""
         world = self._observer.look()
         workloads = {name: wish for one in wishes for name, wish in one.workloads.items()}
-        living = {name: wish for one in wishes for name, wish in one.workloads.items() if one.lives(wish)}
+        present = {one.partition(".")[0] for one in world.containers}
+        ill = {
+            name
+            for name, wish in workloads.items()
+            if name in present and wish.program.check and illness.is_ill(wish.program.token, wish.program.check)
+        }
+        living = {
+            name: wish
+            for one in wishes
+            for name, wish in one.workloads.items()
+            if one.lives(wish) and (name in present or not one.may_wait(wish, ill))
+        }
         wrong = _containers(world, workloads, living)
         wrong += self._storage(world, wishes, living)
         wrong += self._network(world, workloads, living)
         if not wrong:
-            wrong += self._answers(living)
+            wrong += self._answers(living) + self._health(living, ill)
         for one in wishes if not wrong else ():
-            wrong += self._content(world, one)
+            wrong += self._content(world, one, living)
         return wrong
+
+    # --- health --------------------------------------------------------------------------------------------------
+
+    def _health(self, living: dict[str, WorkloadWish], ill: set[str]) -> list[str]:
+        """What is ill is ended, or told of where it is to run on; of all others it is told that they are well."""
+        checked = {name: wish for name, wish in living.items() if wish.program.check}
+        if not checked:
+            return []
+        wrong = [
+            f"{name} is ill, and runs on" for name in sorted(ill & checked.keys()) if not checked[name].program.told
+        ]
+        told = {one["name"]: one["status"].get("health", "") for one in self._capsule.data("list")["workloads"]}
+        wanted = {name: "unhealthy" if name in ill else "healthy" for name in checked}
+        return wrong + _differ("health", {name: told[name] for name in checked}, wanted)
 
     # --- mounts, loops, files ------------------------------------------------------------------------------------
 
@@ -39,18 +65,32 @@ class Judge:
         snapshots = {name: len(disk.snapshots) for name, disk in disks.items() if disk.snapshots}
         wrong += _differ("snapshots", world.snapshots, Counter(snapshots))
         used = {wish.program.disk for wish in living.values() if wish.program.disk}
-        files = [image for image in world.images if image.partition(".")[0] in used]
-        wrong += _differ("loops", world.loops, [f"{self._capsule.state}/volumes/{image}" for image in files])
+        # Who waits for another before a further run may still hold what the run before it held.
+        waiting = {
+            wish.program.disk
+            for one in wishes
+            for name, wish in one.workloads.items()
+            if one.lives(wish) and name not in living
+        }
+        files = [
+            image
+            for image in world.images
+            if (disk := image.partition(".")[0]) in used or (disk in waiting and self._loop(image) in world.loops)
+        ]
+        wrong += _differ("loops", world.loops, [self._loop(image) for image in files])
         mounts = [f"{self._run}/volumes/{image.removesuffix('.img')}" for image in files]
         mounts += [f"{self._run}/netns/{name}" for name in world.addresses]
         task = self._run / "state" / "io.containerd.runtime.v2.task" / "capsule"
         mounts += [f"{task}/{one}/rootfs" for one in world.containers]
         return wrong + _differ("mounts", world.mounts, mounts)
 
-    def _content(self, world: World, one: Wishes) -> list[str]:
+    def _loop(self, image: str) -> str:
+        return f"{self._capsule.state}/volumes/{image}"
+
+    def _content(self, world: World, one: Wishes, living: dict[str, WorkloadWish]) -> list[str]:
         wrong = []
         for name, disk in one.disks.items():
-            holder = one.holder(name)
+            holder = one.holder(name, living)
             if holder is None:
                 continue
             (image,) = (image for image in world.images if image.partition(".")[0] == name)

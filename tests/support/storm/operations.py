@@ -1,5 +1,8 @@
 """One random operation on a plot: chosen from what was promised so far, called, and noted as it was answered."""
 
+import asyncio
+import time
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -7,6 +10,7 @@ import grpc
 
 from capsule.v1 import volume_pb2 as disks_pb
 from capsule.v1 import workload_pb2 as pb
+from tests.support.storm import illness
 from tests.support.storm.calls import Calls
 from tests.support.storm.wishes import Port, Program, Wishes
 
@@ -17,15 +21,20 @@ PORTS = 4
 
 KINDS = {
     "apply": 6, "change": 3, "stop": 3, "start": 2, "delete": 2, "create": 3, "resize": 2, "destroy": 1, "take": 3,
-    "restore": 2, "drop": 1,
+    "restore": 2, "drop": 1, "sicken": 6, "heal": 2,
 }  # fmt: skip
 
 # The volume's history has a line for each program that ran on it; the page says which one serves. A restarted program
 # adds none: how often it is started the storm decides.
 SCRIPT = """trap 'exit 0' TERM
 if [ -d /disk ]; then [ "$(tail -n 1 /disk/lines 2>/dev/null)" = "$0" ] || echo "$0" >> /disk/lines; sync /disk/lines; fi
-mkdir -p /tmp/www; echo "$0" > /tmp/www/index.html; httpd -p 80 -h /tmp/www
+mkdir -p /tmp/www; echo "$0" > /tmp/www/index.html; touch /tmp/www/well; httpd -p 80 -h /tmp/www
+httpd -f -p 81 -h /tmp/www &
 while :; do sleep 3600 & wait $!; done"""
+
+
+APPEARS_S = 5.0
+"""So long an illness waits for the program that it is for: it may just be starting."""
 
 
 class Plot:
@@ -39,6 +48,7 @@ class Plot:
         self._ports = tuple(8000 + 10 * number + at for at in range(PORTS))
         self._mark = mark
         self._calls = calls
+        self.illnesses = 0
 
     async def operate(self, random: Random, token: str) -> str:
         """Do one thing. Returns it in words."""
@@ -60,10 +70,10 @@ class Plot:
         wish = self.wishes.workloads.get(name)
         match kind:
             case "apply":
-                return await self._apply(name, self._drawn(random, token))
+                return await self._apply(name, self._drawn(name, random, token))
             case "change" if wish is not None:
                 old = wish.program
-                return await self._apply(name, Program(f"{self._mark}-{token}", old.bridged, old.ports, old.disk))
+                return await self._apply(name, replace(old, token=f"{self._mark}-{token}"))
             case "stop" if wish is not None:
                 if await self._asked(f"stop {name}", "Stop", pb.WorkloadStopRequest(name=name)):
                     wish.running = False
@@ -75,6 +85,8 @@ class Plot:
                 return f"start {name}"
             case "delete" if wish is not None:
                 return await self._delete(name)
+            case "sicken" | "heal" if checked := self._checked():
+                return await self._touch(kind, *random.choice(checked))
         return await self._on_disk(kind, random)
 
     async def _on_disk(self, kind: str, random: Random) -> str:
@@ -130,12 +142,37 @@ class Plot:
             del self.wishes.workloads[name]
         return f"delete {name}"
 
-    def _drawn(self, random: Random, token: str) -> Program:
+    def _checked(self) -> list[tuple[str, Program]]:
+        workloads = sorted(self.wishes.workloads.items())
+        return [(name, wish.program) for name, wish in workloads if wish.running and wish.program.check]
+
+    async def _touch(self, kind: str, name: str, program: Program) -> str:
+        """Make it ill, or well again as far as that can be done from outside. One that does not run is neither."""
+        deadline = time.monotonic() + APPEARS_S
+        while not (pid := await asyncio.to_thread(illness.program, program.token)):
+            if time.monotonic() > deadline:
+                return f"{kind} {name}, which does not run"
+            await asyncio.sleep(0.05)
+        if kind == "sicken":
+            illness.sicken(pid, program.check)
+            self.illnesses += 1
+        elif program.check != "tcp":
+            illness.heal(pid)
+        return f"{kind} {name} ({program.check}{', to be told' if program.told else ''})"
+
+    def _drawn(self, name: str, random: Random, token: str) -> Program:
+        (other,) = {*self._names} - {name}
+        needs = (other,) if random.random() < (0.6 if other in self.wishes.workloads else 0.15) else ()
+        if random.random() < 0.2:
+            # An end of it would be for good: it has nothing whose change ends it.
+            return Program(f"{self._mark}-{token}", False, check="exec", told=True, needs=needs)
         bridged = random.random() < 0.8
+        check = random.choice(illness.CHECKS if bridged else ("exec",)) if random.random() < 0.6 else ""
         count = random.choice((0, 1, 1, 2)) if bridged else 0
         chosen = random.sample((0, *self._ports), count)
         ports = tuple(Port(random.choice(("tcp", "tcp", "udp")), port, 80) for port in chosen)
-        return Program(f"{self._mark}-{token}", bridged, ports, self._disk if random.random() < 0.6 else "")
+        disk = self._disk if random.random() < 0.6 else ""
+        return Program(f"{self._mark}-{token}", bridged, ports, disk, check, needs=needs)
 
     async def _apply(self, name: str, program: Program) -> str:
         what = f"apply {name}: {program}"
@@ -146,8 +183,10 @@ class Plot:
                    for port in program.ports],
             mounts=[pb.VolumeMount(volume_name=program.disk, mount_path="/disk")] if program.disk else [],
             restart_policy=pb.RestartPolicy(backoff_first_ms=200, backoff_cap_ms=1_000),
+            restart=pb.RESTART_MODE_NEVER if program.told else pb.RESTART_MODE_ALWAYS,
+            health=_check(program.check),
         )  # fmt: skip
-        request = pb.WorkloadApplyRequest(workload=pb.Workload(name=name, container=spec))
+        request = pb.WorkloadApplyRequest(workload=pb.Workload(name=name, container=spec, depends_on=program.needs))
         before = self.wishes.workloads.get(name)
         answer = await self._asked(what, "Apply", request, self.wishes.against_apply(name, program))
         if answer:
@@ -156,7 +195,7 @@ class Plot:
             address = given.status.address if program.bridged else ""
             if program.bridged and before is not None and before.address not in ("", address):
                 self.wrong.append(f"{what}: its address was {before.address}, and is {address}")
-            self.wishes.applied(name, Program(program.token, program.bridged, ports, program.disk), address)
+            self.wishes.applied(name, replace(program, ports=ports), address)
         return what
 
     async def _asked(self, what: str, method: str, request: Any, why_not: str = "") -> Any | None:
@@ -170,3 +209,17 @@ class Plot:
         if why_not:
             self.wrong.append(f"{what} was accepted, although {why_not}")
         return answer
+
+
+def _check(kind: str) -> pb.HealthCheck | None:
+    if not kind:
+        return None
+    check = pb.HealthCheck(interval_ms=1_000, timeout_ms=5_000, retries=2, start_period_ms=10_000)
+    match kind:
+        case "exec":
+            check.exec[:] = ["test", "-e", f"/{illness.WELL}"]
+        case "http":
+            check.http.port, check.http.path = 80, "/well"
+        case _:
+            check.tcp.port = illness.TCP_PORT
+    return check

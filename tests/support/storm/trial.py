@@ -18,6 +18,10 @@ import msgspec
 
 from capsuled.examine import verify_apart
 from capsuled.layout import hosted
+from journal.codec import decode
+from journal.environment import Environment
+from journal.reader import Reader
+from tests.simulation.order import Order
 from tests.support.daemon import BIN, Daemon, daemon
 from tests.support.site import Site, site
 from tests.support.storm.calls import Calls
@@ -35,12 +39,15 @@ SETTLED_LOOKS = 2
 
 
 class Outcome(msgspec.Struct):
-    """What a storm came to. `wrong` is empty when every quiet moment was as the wishes say."""
+    """What a storm came to. `wrong` is empty when every quiet moment was as the wishes say. `waited`: the starts of
+    workloads that depend on others."""
 
     operations: int = 0
     faults: int = 0
     quiet_moments: int = 0
     seconds: float = 0.0
+    illnesses: int = 0
+    waited: int = 0
     wrong: list[str] = []
 
 
@@ -72,6 +79,7 @@ class Storm:
                 await self._quiet()
         finally:
             outcome.seconds = time.monotonic() - begun
+            outcome.illnesses = sum(plot.illnesses for plot in self._plots)
             await self._calls.close()
 
     async def _burst(self, random: Random, count: int) -> None:
@@ -163,6 +171,19 @@ def _left_over(place: Site, capsule: Daemon) -> list[str]:
     return [f"{run} is left after the halt"] if run.exists() else []
 
 
+def _order(capsule: Daemon) -> Order:
+    """Who began before what it needs, and ended after its users: by the journal."""
+    order = Order()
+    environment = Environment(capsule.state / "journal", readonly=True)
+    try:
+        for stored in Reader(environment).entries():
+            if (event := decode(stored)) is not None:
+                order.told(stored.header, event)
+    finally:
+        environment.close()
+    return order
+
+
 def storm(seed: int, operations: int, keep: Path | None = None) -> Outcome:
     """Run one. What is left of a bad one is copied to `keep`."""
     with site() as place, daemon(inside=place.inside) as capsule:
@@ -173,6 +194,8 @@ def storm(seed: int, operations: int, keep: Path | None = None) -> Outcome:
             report = asyncio.run(verify_apart(capsule.state / "journal"))
             outcome.wrong += [finding.problem for finding in report.findings]
             outcome.wrong += _left_over(place, capsule)
+            order = _order(capsule)
+            outcome.waited, outcome.wrong = order.starts, outcome.wrong + order.wrong
         if outcome.wrong and keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             for part in ("trace", "out"):

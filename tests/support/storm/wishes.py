@@ -4,6 +4,7 @@ Operations on one plot (a volume and the workloads that may mount it) come one a
 right or wrong to be refused; plots are at work side by side.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 Lines = tuple[str, ...]
@@ -20,12 +21,19 @@ class Port:
 
 @dataclass(frozen=True)
 class Program:
-    """What a workload is to run. `token` tells it from every other; `disk` is the volume's name, or empty."""
+    """What a workload is to run. `token` tells it from every other; `disk` is the volume's name, or empty.
+
+    `check`: exec, http or tcp, or empty; one that is `told` of only runs on when it fails. `needs`: who has to run
+    before it starts.
+    """
 
     token: str
     bridged: bool
     ports: tuple[Port, ...] = ()
     disk: str = ""
+    check: str = ""
+    told: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -75,7 +83,18 @@ class Wishes:
             theirs = {(port.protocol, port.host_port) for port in wish.program.ports}
             if other != name and theirs & {(port.protocol, port.host_port) for port in program.ports}:
                 return f"{other} has a host port of it"
-        return self.against_running(name, program)
+        return self._against_needs(name, program) or self.against_running(name, program)
+
+    def _against_needs(self, name: str, program: Program) -> str:
+        """Nobody waits for what is not there, but for who waited already; nor for who waits for him."""
+        before = self.workloads.get(name)
+        for other in program.needs:
+            wish = self.workloads.get(other)
+            if wish is None and (before is None or other not in before.program.needs):
+                return f"there is no {other} to wait for"
+            if wish is not None and name in wish.program.needs:
+                return f"{other} waits for it"
+        return ""
 
     def against_resize(self, disk: str, size_mib: int) -> str:
         """Volumes only grow, and only while nothing shall run on them."""
@@ -119,6 +138,16 @@ class Wishes:
         disk = self.disks.get(wish.program.disk)
         return wish.running and (not wish.program.disk or (disk is not None and disk.incarnation == wish.incarnation))
 
-    def holder(self, disk: str) -> WorkloadWish | None:
-        """Who runs on the volume."""
-        return next((wish for wish in self.workloads.values() if wish.program.disk == disk and self.lives(wish)), None)
+    def may_wait(self, wish: WorkloadWish, ill: Collection[str]) -> bool:
+        """Whether it need not have begun: somebody it needs does not run, or is one of those who are `ill`. What began
+        before that runs on."""
+        for name in wish.program.needs:
+            other = self.workloads.get(name)
+            if other is None or name in ill or not self.lives(other) or self.may_wait(other, ill):
+                return True
+        return False
+
+    def holder(self, disk: str, living: Collection[str]) -> WorkloadWish | None:
+        """Who runs on the volume, of those who live."""
+        users = (wish for name, wish in self.workloads.items() if wish.program.disk == disk and name in living)
+        return next(users, None)
