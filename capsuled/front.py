@@ -65,6 +65,7 @@ from capsuled.services.secrets import SecretService
 from capsuled.services.stats import StatsService
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
+from capsuled.shares import Shares
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
 from effects.images.protocol import ImageStore
@@ -118,15 +119,18 @@ class Servers(msgspec.Struct):
     local: grpc.aio.Server
     network: grpc.aio.Server | None
     health: HealthService
+    shares: Shares
 
     async def start(self) -> None:
         """Serve."""
         for server in filter(None, (self.local, self.network)):
             await server.start()
+        self.shares.start()
 
     async def stop(self) -> None:
         """Give calls a moment to end."""
         self.health.stop()
+        self.shares.stop()
         await asyncio.gather(*(one.stop(STOP_GRACE_S) for one in (self.local, self.network) if one is not None))
 
 
@@ -163,7 +167,8 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
     if network is not None:
         about.addresses = bind_tls(network, listen, house.certificate, about.warn)
     bind_socket(local, house.layout.served, house.layout.socket)
-    return Servers(local, network, health)
+    ports = {int(address.rpartition(":")[2]) for address in about.addresses}
+    return Servers(local, network, health, Shares(ports, limits.connections_each))
 
 
 def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]:

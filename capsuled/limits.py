@@ -21,7 +21,8 @@ class Patience(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What the network may cost. `streams` are one connection's calls, `calls` everybody's.
+    """What the network may cost. `streams` are one connection's calls, `calls` everybody's. Of all `connections`,
+    `connections_each` may be from one address.
 
     A client that says nothing goes after `handshake_ms`, which TLS and HTTP/2's first settings share. A connection
     without a call is closed after `idle_ms`; clients open another without anybody noticing. One whose machine is gone
@@ -32,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True):
     metadata_bytes: int = 16 << 10
     streams: int = 128
     connections: int = 256
+    connections_each: int = 128
     calls: int = 1_024
     handshake_ms: int = 10_000
     idle_ms: int = 15 * 60_000

@@ -81,6 +81,29 @@ def test_connections_are_bounded_on_the_network_and_the_socket_stays_free(tmp_pa
             one.close()
 
 
+def test_one_address_keeps_out_itself_and_nobody_else(tmp_path: Path) -> None:
+    with standing(tmp_path / "state", limits=Limits(connections=8, connections_each=5)) as house:
+        held = [socket.create_connection(endpoint(house), 5) for _ in range(5)]
+        for one in held:
+            assert not gone(one)
+        more = [socket.create_connection(endpoint(house), 5) for _ in range(3)]
+        assert [one.recv(1) for one in more] == [b""] * 3, "the newest beyond its share are closed"
+        with socket.create_connection(endpoint(house), 5) as one_more:
+            assert one_more.recv(1) == b""
+        other = [socket.create_connection(endpoint(house), 5, ("127.0.0.2", 0)) for _ in range(3)]
+        assert not [one for one in held + other if gone(one)]
+        for one in (*held, *more, *other):
+            one.close()
+
+
+def gone(one: socket.socket) -> bool:
+    one.settimeout(0.3)
+    try:
+        return one.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
 def let_in(house: Standing) -> bool:
     with socket.create_connection(endpoint(house), 5) as one:
         one.settimeout(0.3)

@@ -1,0 +1,159 @@
+"""Each address's share of the network's connections: one that wants more keeps no room from the others.
+
+gRPC bounds connections, but not by whom, and tells nobody of a new one. So the listening sockets are watched beside it:
+when somebody has knocked, the connections are counted, and those that an address opened last beyond its share are shut
+down, which gRPC sees as their end. A silent connection costs the machine nothing else, so there is no hurry.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from capsuled.strangers import host_of
+
+PAUSE_S = 0.05
+"""From a knock to the count: gRPC takes the connection meanwhile, and of a flood many are counted at once."""
+
+
+QUIET_S = 2.0
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """One connection. `inode` tells its socket from every other, `fd` is gRPC's own; `host` counts as one address."""
+
+    inode: int
+    fd: int
+    host: str
+
+
+class Shares:
+    """Of the connections to `ports` of this process, at most `each` from one address."""
+
+    def __init__(self, ports: Collection[int], each: int) -> None:
+        self._ports = frozenset(ports)
+        self._each = each
+        self._listening: list[socket.socket] = []
+        self._order: dict[int, int] = {}
+        self._seen = 0
+        self._due: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Watch, until `stop`. The server listens by now."""
+        for copy in _sockets():
+            if _is_listening(copy) and copy.getsockname()[1] in self._ports:
+                self._listening.append(copy)
+            else:
+                copy.close()
+        self._watch()
+
+    def stop(self) -> None:
+        """Count no more."""
+        if self._due is not None:
+            self._due.cancel()
+        self._unwatch()
+        for one in self._listening:
+            one.close()
+        self._listening = []
+
+    def _watch(self) -> None:
+        for one in self._listening:
+            asyncio.get_running_loop().add_reader(one, self._knocked)
+
+    def _unwatch(self) -> None:
+        for one in self._listening:
+            asyncio.get_running_loop().remove_reader(one)
+
+    def _knocked(self) -> None:
+        self._unwatch()
+        self._count_in(PAUSE_S)
+
+    def _count_in(self, pause_s: float) -> None:
+        if self._due is not None:
+            self._due.cancel()
+        self._due = asyncio.get_running_loop().call_later(pause_s, self._count, pause_s)
+
+    def _count(self, pause_s: float) -> None:
+        """Again and again, more and more seldom, until nothing was new for a while: who knocked before a count may be
+        let in after it, and nobody tells of that."""
+        self._due = None
+        before, connected = set(self._order), tuple(connections(self._ports))
+        for one in self.surplus(connected):
+            shut(one)
+        self._watch()
+        if self._order.keys() - before:
+            self._count_in(PAUSE_S)
+        elif pause_s < QUIET_S:
+            self._count_in(2 * pause_s)
+
+    def surplus(self, connected: Collection[Connected]) -> list[Connected]:
+        """Those to end: of each address the ones beyond its share, the newest of them. What was seen before is older
+        than what was not; of what came since then, nobody can tell."""
+        for one in connected:
+            if one.inode not in self._order:
+                self._seen += 1
+                self._order[one.inode] = self._seen
+        self._order = {one.inode: self._order[one.inode] for one in connected}
+        by_host: dict[str, list[Connected]] = {}
+        for one in sorted(connected, key=lambda one: self._order[one.inode]):
+            by_host.setdefault(one.host, []).append(one)
+        return [one for mine in by_host.values() for one in mine[self._each :]]
+
+
+def connections(ports: Collection[int]) -> Iterator[Connected]:
+    """Everybody who is connected to one of these ports of this process."""
+    for copy in _sockets():
+        with copy:
+            try:
+                if copy.getsockname()[1] in ports:
+                    host, port = copy.getpeername()[:2]
+                    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                    yield Connected(os.fstat(copy.fileno()).st_ino, copy.fd, host_of(address))
+            except OSError:
+                continue  # it listens, or has just gone
+
+
+def shut(one: Connected) -> None:
+    """End a connection; whoever has it sees its end. One that has gone meanwhile left its number to another."""
+    with contextlib.suppress(OSError), _copied(one.fd) as copy:
+        if os.fstat(copy.fileno()).st_ino == one.inode:
+            copy.shutdown(socket.SHUT_RDWR)
+
+
+class _Copy(socket.socket):
+    """A second descriptor of a socket of this process. `fd` is the first one."""
+
+    fd = -1
+
+
+def _sockets() -> Iterator[_Copy]:
+    """Every TCP socket of this process; who takes one closes it."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                continue
+            copy = _Copy(fileno=os.dup(int(name)))
+        except OSError:
+            continue  # closed while it was looked at
+        copy.fd = int(name)
+        if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.type == socket.SOCK_STREAM:
+            yield copy
+        else:
+            copy.close()
+
+
+@contextmanager
+def _copied(fd: int) -> Iterator[socket.socket]:
+    copy = socket.socket(fileno=os.dup(fd))
+    try:
+        yield copy
+    finally:
+        copy.close()
+
+
+def _is_listening(one: socket.socket) -> bool:
+    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -1,0 +1,48 @@
+"""Who has to go when an address has more connections than its share."""
+
+import os
+import socket
+
+from capsuled.shares import Connected, Shares, connections, shut
+
+
+def here(*inodes: int, host: str = "192.0.2.1") -> list[Connected]:
+    return [Connected(inode, inode + 100, host) for inode in inodes]
+
+
+def test_the_newest_of_an_address_go_and_nobody_elses() -> None:
+    shares = Shares((1,), each=2)
+    assert shares.surplus(here(1, 2)) == []
+    others = here(7, 8, host="192.0.2.2")
+    assert shares.surplus([*here(1, 2, 3, 4), *others]) == here(3, 4)
+
+
+def test_what_was_there_at_the_last_count_is_older_whatever_its_number() -> None:
+    shares = Shares((1,), each=2)
+    assert shares.surplus(here(8, 9)) == []
+    assert shares.surplus(here(3, 8, 9)) == here(3)
+
+
+def test_a_place_is_free_once_its_connection_is_gone_and_a_number_that_comes_again_is_new() -> None:
+    shares = Shares((1,), each=2)
+    assert shares.surplus(here(1, 2)) == []
+    assert shares.surplus(here(2, 3)) == []
+    assert shares.surplus(here(1, 2, 3)) == here(1)
+
+
+def test_connections_are_those_to_the_port_and_a_shut_one_sees_its_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), 5) as mine, server.accept()[0] as theirs:
+            (found,) = connections({port})
+            assert found == Connected(os.fstat(theirs.fileno()).st_ino, theirs.fileno(), "127.0.0.1")
+            mine.settimeout(0.05)
+            shut(Connected(found.inode + 1, found.fd, found.host))  # its number is another's by now
+            try:
+                assert mine.recv(1), "it is still open"
+            except TimeoutError:
+                pass
+            shut(found)
+            mine.settimeout(5)
+            assert mine.recv(1) == b""
+            shut(found)
