@@ -50,6 +50,7 @@ WORKLOADS = (
     ("exec", "exec:exec_", "Run a command inside a workload."),
     ("stats", "stats:stats", "What workloads use: processor, memory, disk, network."),
     ("top", "top:top", "What workloads use, live."),
+    ("cp", "cp:cp", "Copy files into a workload, or out of it."),
     ("start", "workload:start", "Let workloads run."),
     ("stop", "workload:stop", "Stop workloads, over reboots, until they are started again."),
     ("restart", "workload:restart", "End the present runs and begin others."),

@@ -131,6 +131,27 @@ class Connection:
         """VolumeService."""
         return self.stub("volume", "VolumeService")
 
+    @property
+    def copy_into(self) -> Any:
+        """WorkloadService.CopyTo, of messages that are made already: see copies/frames.py."""
+        from capsule.v1 import workload_pb2
+
+        answer = workload_pb2.WorkloadCopyToResponse.FromString
+        return self._channel.stream_unary("/capsule.v1.WorkloadService/CopyTo", None, answer)
+
+    @property
+    def copy_out(self) -> Any:
+        """WorkloadService.CopyFrom, of whose messages the content is taken."""
+        from capsule.v1 import workload_pb2
+        from copies.frames import CHUNK_OUT, content_of
+
+        def content(message: bytes) -> memoryview:
+            found = content_of(CHUNK_OUT, message)
+            return memoryview(workload_pb2.WorkloadCopyFromChunk.FromString(message).data) if found is None else found
+
+        request = workload_pb2.WorkloadCopyFromRequest.SerializeToString
+        return self._channel.unary_stream("/capsule.v1.WorkloadService/CopyFrom", request, content)
+
     def call(self, method: Callable[..., Any], request: Any, timeout: float | None = UNARY_S) -> Any:
         """A unary call. Raises Failure with what the capsule said."""
         with failures(self.address):

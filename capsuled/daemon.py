@@ -12,6 +12,7 @@ import msgspec
 
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.condition import State
+from capsuled.copy_streams import CopyStreams
 from capsuled.debug import left_over
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
@@ -30,6 +31,7 @@ from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
+from capsuled.processes import beside
 from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
@@ -45,8 +47,10 @@ from effects.actions import Actions
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.bundles import Bundles
+from effects.containers.containerd_copier import ContainerdCopier
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.containers.copy_holds import CopyHolds
 from effects.containers.last_resort import LastResort
 from effects.containers.spec import Host
 from effects.health.prober import MachineProber
@@ -75,6 +79,7 @@ class Drivers(msgspec.Struct):
     connection: Connection
     containers: ContainerdDriver
     executor: ContainerdExecutor
+    copier: ContainerdCopier
     images: ContainerdImages
     network: LinuxNetwork
     volumes: SparseVolumes
@@ -150,6 +155,7 @@ async def _serve(
                 memory=memory,
                 emergencies=emergencies,
                 execs=execs,
+                copies=CopyStreams(engine, drivers.copier),
                 images=drivers.images,
                 cache=cache,
                 volumes=drivers.volumes,
@@ -294,12 +300,13 @@ def _drivers(
 ) -> Drivers:
     connection = Connection(paths_under(layout.containerd, layout.run).address)
     images = ContainerdImages(connection, registry)
-    bundles = Bundles(layout.memory)
+    bundles, holds = Bundles(layout.memory), CopyHolds()
     containers = ContainerdDriver(
-        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles
+        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds
     )
     executor = ContainerdExecutor(connection, layout.execs, bundles)
-    return Drivers(connection, containers, executor, images, network, volumes)
+    copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
+    return Drivers(connection, containers, executor, copier, images, network, volumes)
 
 
 async def _act(

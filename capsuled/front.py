@@ -27,6 +27,7 @@ from capsule.v1 import (
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.addresses import Listen
 from capsuled.answers import Answers
+from capsuled.copy_streams import CopyStreams
 from capsuled.debug import DebugSessions
 from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
@@ -88,6 +89,7 @@ class House(msgspec.Struct):
     memory: Memory
     emergencies: Emergencies
     execs: ExecStreams
+    copies: CopyStreams
     images: ImageStore
     cache: ImageCache
     volumes: VolumeDriver
@@ -188,6 +190,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
                 declarations,
                 house.logs.streams,
                 house.execs,
+                house.copies,
                 house.emergencies,
                 house.cache.pulls,
             ),

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from capsuled.begun import Begun
 from capsuled.caller import Caller
+from capsuled.copy_messages import copy_chunk, copy_message
 from capsuled.denials import Denials
 from capsuled.doors import Denied, Door, Metadata
 from capsuled.engine import Engine
@@ -52,6 +53,10 @@ TELLS = frozenset(
 
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 """What gRPC gives for a message that does not come."""
+
+READERS: dict[str, Callable[[bytes], Any]] = {"WorkloadService/CopyTo": copy_message}
+WRITERS: dict[str, Callable[[Any], bytes]] = {"WorkloadService/CopyFrom": copy_chunk}
+"""Methods whose messages are read and written by hand, as they carry all of somebody's data."""
 
 Note = Callable[[str, Any, Any], None]
 """Called with (method, request, context) after a unary read that succeeded, and when a streaming read begins."""
@@ -239,7 +244,8 @@ class _Entered:
         if inner.stream_unary:
             return grpc.stream_unary_rpc_method_handler(self._stream_unary, None, inner.response_serializer)
         if inner.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(self._unary_stream, None, inner.response_serializer)
+            serialize = WRITERS.get(self._method) or inner.response_serializer
+            return grpc.unary_stream_rpc_method_handler(self._unary_stream, None, serialize)
         return grpc.stream_stream_rpc_method_handler(self._stream_stream, None, inner.response_serializer)
 
     def _enter(self, context: Any) -> None:
@@ -247,7 +253,7 @@ class _Entered:
 
     def _read(self, raw: bytes) -> Any:
         self._interceptor.confirm(self._method, self._session, self._rule)
-        deserialize = self._handler.request_deserializer
+        deserialize = READERS.get(self._method) or self._handler.request_deserializer
         if deserialize is None:
             return raw
         try:

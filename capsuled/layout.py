@@ -77,6 +77,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.run / "exec"
 
     @property
+    def copies(self) -> Path:
+        """Where a copying process mounts a layer, for itself."""
+        return self.run / "copies"
+
+    @property
     def volumes(self) -> Path:
         return self.state / "volumes"
 

@@ -73,6 +73,23 @@ async def outcome(*argv: str) -> tuple[int, str]:
     return child.returncode or 0, said.decode(errors="replace")
 
 
+async def beside(
+    *argv: str, stdin: int | None, stdout: int | None, keep: tuple[int, ...]
+) -> asyncio.subprocess.Process:
+    """Start a process that works beside this one: on these descriptors (None: nothing), with those in `keep` open in
+    it. Whoever asked for it waits for its end. Its errors go where ours go."""
+    nothing = asyncio.subprocess.DEVNULL
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=nothing if stdin is None else stdin,
+        stdout=nothing if stdout is None else stdout,
+        pass_fds=keep,
+        env={},
+        umask=0o022,
+        start_new_session=True,
+    )
+
+
 async def supervise(
     argv: Sequence[str],
     log_file: Path,

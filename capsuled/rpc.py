@@ -43,6 +43,17 @@ _DRIVER_STATUS = {
     "NO_SPACE": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "NOT_RUNNING": grpc.StatusCode.FAILED_PRECONDITION,
     "DRIVER_LACKS": grpc.StatusCode.UNIMPLEMENTED,
+    "BAD_ARCHIVE": grpc.StatusCode.INVALID_ARGUMENT,
+    "ARCHIVE_CUT": grpc.StatusCode.INVALID_ARGUMENT,
+    "PATH_BAD": grpc.StatusCode.INVALID_ARGUMENT,
+    "PATH_MISSING": grpc.StatusCode.NOT_FOUND,
+    "PATH_IN_THE_WAY": grpc.StatusCode.FAILED_PRECONDITION,
+    "PATH_BUSY": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOT_A_DIRECTORY": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOT_COPYABLE": grpc.StatusCode.FAILED_PRECONDITION,
+    "NOT_PERMITTED": grpc.StatusCode.FAILED_PRECONDITION,
+    "READ_ONLY": grpc.StatusCode.FAILED_PRECONDITION,
+    "CALLED_OFF": grpc.StatusCode.ABORTED,
 }
 
 

@@ -13,6 +13,7 @@ CUT = "CUT"
 """Why a stream was cancelled, as far as the stream can know: its client went, or was sent away."""
 NAME_CHARS = 512
 """No image's full name that is good is longer."""
+PATH_CHARS = 1_024
 ARGV_CHARS = 4_096
 """A script may be handed over as one argument; the journal keeps how it begins."""
 log = logging.getLogger(__name__)
@@ -32,7 +33,13 @@ class OpenStream:
 
 @asynccontextmanager
 async def opened(
-    engine: Engine, caller: Caller, name: str, argv: tuple[str, ...] = (), tty: bool = False, user: str = ""
+    engine: Engine,
+    caller: Caller,
+    name: str,
+    argv: tuple[str, ...] = (),
+    tty: bool = False,
+    user: str = "",
+    path: str = "",
 ) -> AsyncIterator[OpenStream]:
     """Journal the stream's beginning and, however it ends, its end."""
     event = StreamOpened(
@@ -42,6 +49,7 @@ async def opened(
         tty=tty,
         login=caller.login,
         user=user[:NAME_CHARS],
+        path=path[:PATH_CHARS],
         peer=caller.peer,
         jti=caller.jti,
         token_exp=caller.token_exp,

@@ -164,6 +164,14 @@ class NetworkFailed(DriverError):
     reason = "NETWORK_FAILED"
 
 
+class CopyFailed(DriverError):
+    """Raised when a copy into or out of a workload cannot be made; `reason` is the condition's own."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def unwritten(what: str, error: OSError) -> DriverError:
     """The condition behind a file that could not be written; `what` names it, as the subject of a sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -99,7 +99,7 @@ class CallRead(Event, frozen=True, omit_defaults=True, tag="call.read"):
 
 class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
     """A streaming call that acts has begun; durable before its first byte moves. `user` is the one an exec asked for
-    inside the container, empty for the workload's own."""
+    inside the container, empty for the workload's own; `path` what a copy is to or from, as far as it fits."""
 
     EFFECT = "must"
 
@@ -112,6 +112,7 @@ class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
     jti: str = ""
     token_exp: int = 0
     user: str = ""
+    path: str = ""
 
 
 class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):

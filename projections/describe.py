@@ -94,7 +94,7 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case CallRead():
             return _call(event.method, (event.object,) if event.object else ())
         case StreamOpened():
-            command = f": {' '.join(event.argv)}" if event.argv else ""
+            command = f": {' '.join(event.argv) or event.path}" if event.argv or event.path else ""
             return f"{_call(event.method, (event.object,) if event.object else ())}{command}"
         case StreamClosed():
             code = "" if event.exit_code is None else f", exit code {event.exit_code}"

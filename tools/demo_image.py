@@ -43,12 +43,13 @@ def archive(
     command: tuple[str, ...] = ("/bin/sh",),
     config: dict[str, object] | None = None,
     programs: dict[str, bytes] | None = None,
+    tree: bytes = b"",
 ) -> bytes:
     """An OCI archive of one image called `name`. `config` adds to what the image says of its process, `programs` to
-    what can be run in it.
+    what can be run in it; a `tree` of one's own is its only layer.
     """
     process: dict[str, object] = {"Cmd": list(command), "Env": ["PATH=/bin"], **(config or {})}
-    return building.archive(name, layer(programs=programs), architecture(), process)
+    return building.archive(name, tree or layer(programs=programs), architecture(), process)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceServicer
 from capsuled.caller import Outcome
+from capsuled.copy_streams import CopyStreams, Requests
 from capsuled.declare import Declarations
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
@@ -37,6 +38,7 @@ class WorkloadService(WorkloadServiceServicer):
         declarations: Declarations,
         logs: LogStreams,
         execs: ExecStreams,
+        copies: CopyStreams,
         emergencies: Emergencies,
         pulls: Pulls,
     ) -> None:
@@ -44,6 +46,7 @@ class WorkloadService(WorkloadServiceServicer):
         self._declarations = declarations
         self._logs = logs
         self._execs = execs
+        self._copies = copies
         self._emergencies = emergencies
         self._pulls = pulls
 
@@ -173,18 +176,16 @@ class WorkloadService(WorkloadServiceServicer):
             async for answer in answers:
                 yield answer
 
-    async def CopyTo(
-        self, requests: AsyncIterator[pb.WorkloadCopyToRequest], context: Any
-    ) -> pb.WorkloadCopyToResponse:
-        """Not in this release."""
-        refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files into a workload: mount them, or use exec")
+    async def CopyTo(self, requests: Requests, context: Any) -> pb.WorkloadCopyToResponse:
+        """Files into a workload."""
+        return await self._copies.into(requests, caller_of(context, "WorkloadService.CopyTo"))
 
-    async def CopyFrom(
-        self, request: pb.WorkloadCopyFromRequest, context: Any
-    ) -> AsyncIterator[pb.WorkloadCopyFromChunk]:
-        """Not in this release."""
-        refuse("UNIMPLEMENTED", "NO_COPY", "this release cannot copy files out of a workload: use exec")
-        yield pb.WorkloadCopyFromChunk()
+    async def CopyFrom(self, request: pb.WorkloadCopyFromRequest, context: Any) -> AsyncIterator[bytes]:
+        """Files out of a workload, in pieces that the door makes messages of."""
+        caller = caller_of(context, "WorkloadService.CopyFrom", request)
+        async with aclosing(self._copies.out_of(request, caller, context)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
 
 def plan_of(machine: Machine, names: tuple[str, ...]) -> tuple[Effect, ...]:

@@ -31,6 +31,7 @@ from effects.containers import names
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
 from effects.containers.cgroups import killed
+from effects.containers.copy_holds import CopyHolds
 from effects.containers.devices import machine_devices
 from effects.containers.never_ran import never_ran
 from effects.containers.own_files import OwnFiles
@@ -58,7 +59,8 @@ _NEVER_RAN = 1
 
 class ContainerdDriver:
     """Containers of one capsule. `logs` is the directory of the workloads' logs, `files` of the files that each has
-    for itself, `runc_root` runc's own state, `bundles` has what their processes are given.
+    for itself, `runc_root` runc's own state, `bundles` has what their processes are given; `holds` are the copies that
+    give way to what is done here.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class ContainerdDriver:
         files: Path,
         runc_root: Path,
         bundles: Bundles,
+        holds: CopyHolds | None = None,
     ) -> None:
         self._connection = connection
         self._images = images
@@ -83,6 +86,7 @@ class ContainerdDriver:
         )
         self._metadata = connection.metadata
         self._births = Births(runc_root)
+        self._holds = holds or CopyHolds()
         self._kills: dict[str, int] = {}
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -168,7 +172,8 @@ class ContainerdDriver:
             if process is not None:
                 # Its making was cut: it may be dead, or its pipes closed, so that its output would be lost.
                 await self._delete_task(cid)
-            await self._make(run, cid)
+            async with self._holds.barred(run.name, run.uid):
+                await self._make(run, cid)
             process = await self._start(cid)
         return self._observed(names.labels_of(run), cid, process)
 
@@ -325,7 +330,8 @@ class ContainerdDriver:
         process = await self._process(cid)
         if process is not None and process.status != task_pb2.STOPPED:
             await self._end(cid, 0)
-        await self._delete_task(cid)  # also where no task is seen: a `create` that was cut leaves its shim
+        async with self._holds.barred(name, uid):
+            await self._delete_task(cid)  # also where no task is seen: a `create` that was cut leaves its shim
         with tolerated(_NO_SUCH):
             await self._connection.containers.Delete(
                 containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
@@ -338,7 +344,8 @@ class ContainerdDriver:
         for seen in await self.observe():
             if (seen.name, seen.uid) == (name, uid):
                 await self.remove_run(name, uid, seen.run)
-        await self._drop_layers(name, uid)
+        async with self._holds.barred(name, uid):
+            await self._drop_layers(name, uid)
         _remove_logs(self._logs / name, uid)
         self._files.remove(name, uid)
 

@@ -1,7 +1,6 @@
 """Ending containers without containerd: on a disk that cannot be written it does not start, and an emergency is one.
 
-runc's own directory is below /run and survives that: it names each container's first process and when it began, so that
-no other process which got the number meanwhile is hit. Source: runc 1.1, state.json of libcontainer.
+runc's own directory is below /run and survives that (see first_process.py).
 """
 
 import asyncio
@@ -12,20 +11,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from effects.containerd.connection import NAMESPACE
+from effects.containers.first_process import PARENT, first_process, stat_field
 from effects.containers.names import stem_of
-
-_PARENT, _START_TIME = 1, 19
-"""Of /proc/PID/stat, counted behind the name in brackets: fields 4 and 22 of proc(5)."""
-
-
-class _State(msgspec.Struct):
-    """The part of state.json that is used here."""
-
-    init_process_pid: int = 0
-    init_process_start: int = 0
 
 
 class LastResort:
@@ -51,15 +39,12 @@ class LastResort:
         return sum(ended)
 
     async def _end(self, directory: Path, grace_ms: int, with_shim: bool = False) -> bool:
-        try:
-            state = msgspec.json.decode((directory / "state.json").read_bytes(), type=_State)
-            process = os.pidfd_open(state.init_process_pid)
-        except (OSError, msgspec.MsgspecError):
+        found = first_process(directory)
+        if found is None:
             return False
+        process, pid = found
         try:
-            if int(_stat(state.init_process_pid, _START_TIME)) != state.init_process_start:
-                return False
-            shim = int(_stat(state.init_process_pid, _PARENT)) if with_shim else 0
+            shim = int(stat_field(pid, PARENT)) if with_shim else 0
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, signal.SIGTERM)
                 if not await _gone(process, grace_ms / 1000):
@@ -70,14 +55,6 @@ class LastResort:
         finally:
             os.close(process)
         return True
-
-
-def _stat(pid: int, field: int) -> str:
-    """A number of /proc/PID/stat; -1 once there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[field]
-    except (OSError, IndexError):
-        return "-1"
 
 
 def _name(pid: int) -> str:

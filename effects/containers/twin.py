@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from effects.containers.copy_holds import CopyHolds
 from effects.containers.protocol import ContainerRun, ObservedRun, Resync
 from effects.containers.twin_process import KILL, TwinProcess
 from effects.errors import (
@@ -131,9 +132,10 @@ class TwinContainers:
     directory below a file, a memory limit below 1 MiB.
     """
 
-    def __init__(self, world: World, step: Step) -> None:
+    def __init__(self, world: World, step: Step, holds: CopyHolds | None = None) -> None:
         self._world = world
         self._step = step
+        self._holds = holds or CopyHolds()
 
     async def observe(self) -> tuple[ObservedRun, ...]:
         """See the protocol."""
@@ -164,7 +166,8 @@ class TwinContainers:
         container = world.containers[key]
         if container.status == "created":
             _check_start(run)
-            world.start(container)
+            async with self._holds.barred(run.name, run.uid):
+                world.start(container)
             await self._step("start")
         return observed(container)
 
@@ -188,7 +191,8 @@ class TwinContainers:
         """See the protocol."""
         await self._step("remove")
         self._world.end((name, uid, run), 137)
-        self._world.containers.pop((name, uid, run), None)
+        async with self._holds.barred(name, uid):
+            self._world.containers.pop((name, uid, run), None)
         await self._step("removed")
 
     async def remove_workload(self, name: str, uid: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsuled.addresses import Listen
+from capsuled.copy_streams import CopyStreams
 from capsuled.debug import DEFAULT_IMAGE
 from capsuled.denials import Rate
 from capsuled.emergency import Emergencies
@@ -26,6 +27,7 @@ from capsuled.seals import Seals
 from capsuled.services.capsule import About
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
+from effects.containers.copy_twin import TwinCopier
 from effects.containers.exec_twin import TwinExecutor
 from effects.containers.last_resort import LastResort
 from effects.containers.twin import TwinContainers, World
@@ -173,6 +175,7 @@ class Standing:
                 None if memory.journal is None else memory.journal.side_log,
             ),
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
+            copies=CopyStreams(engine, TwinCopier(world, _at_once, self.layout.state / "twin")),
             images=images,
             cache=ImageCache(engine, images, registry, self.clock),
             registry=registry,

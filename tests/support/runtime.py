@@ -11,12 +11,15 @@ from pathlib import Path
 
 from capsuled.abilities import container_host
 from capsuled.host import remove_cgroups
+from capsuled.processes import beside
 from capsuled.runtime import keep_containerd
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
 from effects.containers.bundles import Bundles
+from effects.containers.containerd_copier import ContainerdCopier
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.containers.copy_holds import CopyHolds
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
@@ -49,7 +52,9 @@ class Runtime:
             directory / "containers",
             run / "runc",
             Bundles(self.paths.memory),
+            holds := CopyHolds(),
         )
+        self.copier = ContainerdCopier(self.connection, beside, holds, run / "runc", run / "copies")
         self.executor = ContainerdExecutor(self.connection, run / "exec", Bundles(self.paths.memory))
         self._supervised: asyncio.Task[None] | None = None
 

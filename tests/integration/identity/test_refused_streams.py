@@ -30,14 +30,14 @@ MORE: dict[str, Any] = {
 """What a client goes on with."""
 
 UPDATE = capsule_pb2.UpdateOSRequest(metadata=capsule_pb2.UpdateOSMetadata(total_bytes=3))
-COPY = workload_pb2.WorkloadCopyToRequest(metadata=workload_pb2.WorkloadCopyToMetadata(name="root"))
+COPY = workload_pb2.WorkloadCopyToRequest(metadata=workload_pb2.WorkloadCopyToMetadata(name="root", dest_path="/etc/"))
 EXEC = workload_pb2.WorkloadExecClientMessage(config=workload_pb2.WorkloadExecConfig(name="root", command=["sh"]))
 PUSH = image_pb2.ImagePushRequest(metadata=image_pb2.ImagePushMetadata())
 MISNAMED = image_pb2.ImagePushRequest(metadata=image_pb2.ImagePushMetadata(ref="Not A Name"))
 Code = grpc.StatusCode
 EARLY: dict[str, tuple[str, str, Any, grpc.StatusCode]] = {
     "an update": ("CapsuleService/UpdateOS", "admin", UPDATE, Code.UNIMPLEMENTED),
-    "a copy": ("WorkloadService/CopyTo", "admin", COPY, Code.UNIMPLEMENTED),
+    "a copy into what has never run": ("WorkloadService/CopyTo", "admin", COPY, Code.FAILED_PRECONDITION),
     "exec into what is not for the role": ("WorkloadService/Exec", "operator", EXEC, Code.PERMISSION_DENIED),
     "exec of what does not run": ("WorkloadService/Exec", "admin", EXEC, Code.FAILED_PRECONDITION),
     "a push without metadata": ("ImageService/Push", "admin", MORE["ImageService/Push"], Code.INVALID_ARGUMENT),

@@ -1,0 +1,262 @@
+"""Copies between here and a workload, or a tar on standard input or output.
+
+The other end is as little trusted as a stranger's archive: nothing but what was asked for is taken, and nothing lands
+outside of the destination, whatever the archive says.
+"""
+
+import os
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from capsule.v1 import workload_pb2 as pb
+from capsulectl.connection import Connection, failures, metadata
+from capsulectl.errors import USAGE, Failure
+from capsulectl.progress import Show, bar
+from capsulectl.render import say
+from copies.errors import CopyError, shown
+from copies.frames import CHUNK_INTO, framed
+from copies.inbound import receive
+from copies.opening import Plain
+from copies.packing import Owner, Packer, contents
+from copies.sources import Pieces
+from copies.staging import Powers
+from projections.words import bytes_text
+
+STREAM = "-"
+PIECE_BYTES = 1 << 20
+_LEFT_OUT, _CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Inside(NamedTuple):
+    """A path in a workload."""
+
+    name: str
+    path: str
+
+    @property
+    def told(self) -> str:
+        """As it was written."""
+        return f"{self.name}:{shown(self.path)}"
+
+
+# --- into a workload -------------------------------------------------------------------------------------------------
+
+
+def copy_into(connection: Connection, here: str, there: Inside, owner: Owner | None, quiet: bool) -> None:
+    """What is `here`, a path or a tar on standard input, into a workload. Raises Failure."""
+    if here == STREAM:
+        _send(connection, _beneath(there), _stdin(), Progress("standard input"), quiet)
+        return
+    packer = Packer(Plain(), lambda directory: False, owner)
+    with _local(here) as (parent, name, called, contents_only):
+        size = _file_size(parent, name)
+        archive = contents(packer.pack(parent, name, called, shown(here), contents_only), PIECE_BYTES)
+        target = _beneath(there) if contents_only else there
+        _send(connection, target, archive, Progress(shown(here), size), quiet)
+    _tell_rest(packer.left_out, packer.changed)
+
+
+class Progress:
+    """How far a copy is, on a terminal."""
+
+    def __init__(self, what: str, total: int = 0) -> None:
+        self.done = 0
+        self.complete = False
+        self._what = what
+        self._total = total
+        self._show: Show = lambda what, done, total, words: None
+
+    @contextmanager
+    def shown(self, quiet: bool) -> Iterator[None]:
+        """While the block runs."""
+        with bar(quiet) as self._show:
+            yield
+
+    def moved(self, count: int) -> None:
+        """So many bytes more."""
+        self.done += count
+        done = min(self.done, self._total) if self._total else self.done
+        self._show(self._what, done, self._total, "")
+
+
+class _Outgoing:
+    """The messages of a copy. gRPC takes them on a thread of its own, and has no words for what goes wrong there:
+    `failure` has."""
+
+    def __init__(self, there: Inside, archive: Iterator[bytes], progress: Progress) -> None:
+        self.failure: CopyError | OSError | None = None
+        self._there = there
+        self._archive = archive
+        self._progress = progress
+
+    def messages(self) -> Iterator[bytes]:
+        """In order."""
+        target = pb.WorkloadCopyToMetadata(name=self._there.name, dest_path=self._there.path)
+        yield pb.WorkloadCopyToRequest(metadata=target).SerializeToString()
+        try:
+            for piece in self._archive:
+                yield framed(CHUNK_INTO, piece)
+                self._progress.moved(len(piece))
+        except (CopyError, OSError) as error:
+            self.failure = error
+            raise
+        self._progress.complete = True
+
+
+def _send(connection: Connection, there: Inside, archive: Iterator[bytes], progress: Progress, quiet: bool) -> None:
+    outgoing = _Outgoing(there, archive, progress)
+    try:
+        with _ended_tidily(), progress.shown(quiet), failures(connection.address):
+            answer = connection.copy_into(outgoing.messages(), metadata=metadata(acting=True))
+    except Failure as failure:
+        if outgoing.failure is None:
+            raise
+        raise Failure(f"{_words(outgoing.failure)}. Nothing was changed in {there.name}") from failure
+    except (KeyboardInterrupt, SystemExit):
+        left = f"it may have come whole to {there.told}" if progress.complete else f"nothing is changed in {there.name}"
+        say(f"interrupted: {left}")
+        raise
+    say(f"{bytes_text(answer.bytes_received)} copied to {there.told}", quiet)
+
+
+def _beneath(there: Inside) -> Inside:
+    return there._replace(path=there.path.rstrip("/") + "/")
+
+
+def _stdin() -> Iterator[bytes]:
+    if sys.stdin.isatty():
+        raise Failure("standard input is a terminal: pipe a tar in, as in `tar c DIRECTORY | capsulectl cp - …`", USAGE)
+    return iter(lambda: os.read(0, PIECE_BYTES), b"")
+
+
+@contextmanager
+def _local(path: str) -> Iterator[tuple[int, str, str, bool]]:
+    """The directory that a path is in, open; its name there, what it is called in the archive, and whether its contents
+    alone are meant. A link is copied as one, unless the path ends in a slash."""
+    contents_only = path == "." or path.endswith("/.") or not path.strip("/")
+    whole = contents_only or path.endswith(("/", "/..")) or path == ".."
+    called = os.path.basename(os.path.realpath(path) if whole else path)
+    directory = path if whole else os.path.dirname(path) or "."
+    try:
+        parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise Failure(f"{shown(path)} cannot be read: {error.strerror}", USAGE) from error
+    try:
+        yield parent, "." if whole else called, called, contents_only
+    finally:
+        os.close(parent)
+
+
+def _file_size(parent: int, name: str) -> int:
+    """Of what is one file; 0 for a tree, of which nobody knows before."""
+    try:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return 0  # which is told of when it is to be read
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+# --- out of a workload -----------------------------------------------------------------------------------------------
+
+
+def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> None:
+    """What is in a workload to `here`, a path or a tar on standard output. Raises Failure."""
+    progress = Progress(there.told)
+    request = pb.WorkloadCopyFromRequest(name=there.name, src_path=there.path)
+    try:
+        with _ended_tidily(), progress.shown(quiet), failures(connection.address):
+            call = connection.copy_out(request, metadata=metadata(acting=True))
+            try:
+                _take(call, there, here, progress)
+            finally:
+                call.cancel()
+            notes = dict(call.trailing_metadata() or ())
+    except CopyError as error:
+        raise Failure(str(error)) from error
+    except (KeyboardInterrupt, SystemExit):
+        if here != STREAM:
+            say("interrupted: " + ("some of it may be in place" if progress.complete else "nothing is left of it here"))
+        raise
+    say(f"{bytes_text(progress.done)} copied from {there.told}", quiet)
+    _tell_rest(int(notes.get(_LEFT_OUT, 0)), int(notes.get(_CHANGED, 0)))
+
+
+def _take(call: Any, there: Inside, here: str, progress: Progress) -> None:
+    def pieces() -> Iterator[memoryview]:
+        for chunk in call:
+            progress.moved(len(chunk))
+            yield chunk
+
+    if here == STREAM:
+        for piece in pieces():
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+
+    def meant() -> bool:
+        progress.complete = True
+        return True
+
+    parts = [part for part in there.path.split("/") if part and part != "."]
+    receive(
+        _beneath_here(here) if _is_contents(there.path) else here,
+        shown(here),
+        lambda path: os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
+        Pieces(pieces()),
+        Plain(),
+        Powers(owners=os.geteuid() == 0, set_id=False),
+        meant=meant,
+        only=parts[-1] if parts else there.name,
+        inner=_is_contents(there.path),
+    )
+
+
+def _is_contents(path: str) -> bool:
+    return path.endswith("/.") or path == "."
+
+
+def _beneath_here(here: str) -> str:
+    return here if here.endswith("/") else f"{here}/"
+
+
+# --- both ------------------------------------------------------------------------------------------------------------
+
+
+def _words(error: CopyError | OSError) -> str:
+    return str(error) if isinstance(error, CopyError) else f"{error.filename or 'a file'}: {error.strerror}"
+
+
+def _tell_rest(left_out: int, changed: int) -> None:
+    """What an operator should know of a copy that is good but not all there was."""
+    if left_out:
+        say(f"{left_out} entries were left out: devices, sockets, FIFOs, what the kernel makes up, or gone meanwhile")
+    if changed:
+        say(f"{changed} files became shorter while they were read: their ends are filled with zeros")
+
+
+@contextmanager
+def _ended_tidily() -> Iterator[None]:
+    """A signal that ends us lets us leave nothing half-done first."""
+
+    def end(number: int, frame: object) -> None:
+        for one in _ENDS:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def refuse_terminal() -> None:
+    """A tar is no text."""
+    if sys.stdout.isatty():
+        raise Failure("standard output is a terminal: a tar is no text. Send it to a file, or name a directory", USAGE)

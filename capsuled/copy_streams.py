@@ -1,0 +1,121 @@
+"""Copies as streams: a client's archive into a workload, and a workload's archive to the client.
+
+That a copy was made is a fact, with its path; what is in it, names and all, stands nowhere.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+from capsule.v1 import workload_pb2 as pb
+from capsuled.caller import Caller
+from capsuled.copy_messages import Chunk
+from capsuled.engine import Engine
+from capsuled.rpc import Refused, refuse
+from capsuled.streams import opened
+from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport
+from projections.phases import LIVE, RunPhase
+from projections.refusals import no_workload
+from projections.state import Run, Workload
+
+PATH_CHARS = 4_096
+"""No path that the kernel takes is longer."""
+LEFT_OUT, CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
+"""Trailing metadata of a copy out of a workload, where there is something to tell."""
+
+Requests = AsyncIterator[pb.WorkloadCopyToRequest | Chunk]
+
+
+class CopyStreams:
+    """Opens copies through the copier; none outlives its stream."""
+
+    def __init__(self, engine: Engine, copier: Copier) -> None:
+        self._engine = engine
+        self._copier = copier
+
+    async def into(self, requests: Requests, caller: Caller) -> pb.WorkloadCopyToResponse:
+        """One archive. Refuses before it is read what cannot be reached."""
+        first = await anext(aiter(requests), None)
+        if not isinstance(first, pb.WorkloadCopyToRequest) or first.WhichOneof("payload") != "metadata":
+            refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a copy must be its metadata", "metadata")
+        place = self._place(first.metadata.name, first.metadata.dest_path, "metadata.name", "metadata.dest_path")
+        async with opened(self._engine, caller, place.name, path=place.path) as stream:
+            session = await self._copier.into(place)
+            try:
+                async for message in requests:
+                    chunk = message if isinstance(message, Chunk) else _rest(message)
+                    stream.bytes_in += len(chunk)
+                    await session.write(chunk)
+                await session.finish()
+            finally:
+                # The client may have gone, and this task with it; what came must go all the same.
+                await asyncio.shield(session.close())
+            return pb.WorkloadCopyToResponse(bytes_received=stream.bytes_in)
+
+    async def out_of(
+        self, request: pb.WorkloadCopyFromRequest, caller: Caller, context: Any
+    ) -> AsyncGenerator[bytes, None]:
+        """One archive, in the pieces that `copy_chunk` makes messages of. Refuses before its first byte, or the archive
+        lacks its end."""
+        place = self._place(request.name, request.src_path, "name", "src_path")
+        async with opened(self._engine, caller, place.name, path=place.path) as stream:
+            session = await self._copier.out_of(place)
+            try:
+                async with aclosing(session.pieces()) as pieces:
+                    async for piece in pieces:
+                        stream.bytes_out += len(piece)
+                        yield piece
+                context.set_trailing_metadata(_told(session.report))
+            finally:
+                await asyncio.shield(session.close())
+
+    def _place(self, name: str, path: str, name_field: str, path_field: str) -> CopyPlace:
+        workload = self._engine.machine.workloads.get(name)
+        if workload is None:
+            raise Refused(no_workload(name, self._engine.machine.workloads, name_field))
+        if not path or "\0" in path or len(path) > PATH_CHARS:
+            refuse("INVALID_ARGUMENT", "PATH_BAD", "name a path in the workload, like /etc/motd", path_field)
+        run = workload.run
+        if run is not None and run.phase is RunPhase.RUNNING:
+            return CopyPlace(name, workload.uid, run.revision, run.number, path)
+        if workload.desired == "deleting" or (run is not None and _is_there(run)):
+            _refuse_changing(workload, name_field)
+        return CopyPlace(name, workload.uid, workload.revision, 0, path, _mounted(workload))
+
+
+def _rest(message: pb.WorkloadCopyToRequest) -> bytes:
+    """What a message carries that is not made as chunks usually are."""
+    if message.WhichOneof("payload") == "metadata":
+        refuse("INVALID_ARGUMENT", "TWICE", "the metadata comes once, first", "metadata")
+    return message.chunk
+
+
+def _is_there(run: Run) -> bool:
+    return run.phase in LIVE or not run.cleaned
+
+
+def _refuse_changing(workload: Workload, field: str) -> NoReturn:
+    message = (
+        f"{workload.name} is being started, stopped or removed just now: copy again when `capsulectl get "
+        f"{workload.name}` shows that it is done"
+    )
+    refuse("FAILED_PRECONDITION", "NOT_RUNNING", message, field)
+
+
+def _mounted(workload: Workload) -> tuple[str, ...]:
+    """Where something is mounted while the workload runs."""
+    spec = workload.spec
+    return (
+        *(one.mount_path for one in spec.mounts),
+        *(one.mount_path for one in spec.tmpfs),
+        *(one.mount_path for one in spec.host_binds),
+        *spec.host_bind_paths,
+        *(one.path for one in spec.secrets),
+        *(("/host",) if spec.host_mount else ()),
+    )
+
+
+def _told(report: CopyReport) -> tuple[tuple[str, str], ...]:
+    counts = ((LEFT_OUT, report.left_out), (CHANGED, report.changed))
+    return tuple((name, str(count)) for name, count in counts if count)

@@ -1,0 +1,73 @@
+"""What it takes to copy files into a workload's file system, and out of it."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+import msgspec
+
+
+class CopyPlace(msgspec.Struct, frozen=True):
+    """`path` in a workload: in its run, as that sees it with all that is mounted in it; or, where `run` is 0 and none
+    is alive, in the writable layer of its revision, where `mounted` are the places that other things are mounted at."""
+
+    name: str
+    uid: int
+    revision: int
+    run: int
+    path: str
+    mounted: tuple[str, ...] = ()
+
+
+class CopyReport(msgspec.Struct, frozen=True):
+    """What came of a copy: how many entries, how much was left out (what is no file, directory or link, what a kernel
+    makes up, what had gone when its turn came), and how many files became shorter while they were read."""
+
+    entries: int
+    left_out: int = 0
+    changed: int = 0
+
+
+class CopyIn(Protocol):
+    """An archive on its way into a workload. Whoever holds it must `close` it."""
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Some of the archive; waits while it is not taken. Raises CopyFailed, NotRunning."""
+        ...
+
+    async def finish(self) -> CopyReport:
+        """That was all: what came is put into its place. Raises CopyFailed, and then nothing has changed, or the error
+        says what has."""
+        ...
+
+    async def close(self) -> None:
+        """Of a copy that was not finished nothing is left."""
+        ...
+
+
+class CopyOut(Protocol):
+    """An archive on its way out of a workload. Whoever holds it must `close` it."""
+
+    def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The archive, to its end. Raises CopyFailed when it cannot be: then its end does not come."""
+        ...
+
+    @property
+    def report(self) -> CopyReport:
+        """What came of it, once all pieces were had."""
+        ...
+
+    async def close(self) -> None:
+        """Nothing more is read."""
+        ...
+
+
+class Copier(Protocol):
+    """Opens copies. Both raise CopyFailed, NotRunning and RuntimeUnavailable before a byte moves."""
+
+    async def into(self, place: CopyPlace) -> CopyIn:
+        """Take an archive in."""
+        ...
+
+    async def out_of(self, place: CopyPlace) -> CopyOut:
+        """Make an archive."""
+        ...

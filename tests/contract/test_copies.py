@@ -1,0 +1,294 @@
+"""The contract of a copier, on the twin and on a container that has neither tar nor a shell."""
+
+import asyncio
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effects.containers.copy_holds import CopyHolds
+from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport
+from effects.containers.copy_twin import TwinCopier
+from effects.containers.protocol import ContainerDriver, ContainerRun, MountedVolume
+from effects.containers.twin import TwinContainers, World
+from effects.errors import CopyFailed, DriverError, NotRunning
+from journal.specs import Tmpfs
+from tests.support.runtime import chunks, runtime
+from tests.support.trees import member, tar
+from tools.demo_image import BUSYBOX, archive
+
+DIGEST = "sha256:" + "1" * 64
+DIR, LINK = tarfile.DIRTYPE, tarfile.SYMTYPE
+FILE = tar(member("one", content=b"1", uid=1234, gid=567, mode=0o4750, mtime=86_400))
+TREE = tar(member("t", DIR, mode=0o2775), member("t/a", content=b"A"), member("t/l", LINK, link="/etc/passwd"))
+
+
+def bare() -> bytes:
+    """A file system with one program in it."""
+    return tar(
+        *(member(name, DIR) for name in ("srv", "etc", "dev", "proc", "sys", "tmp", "data")),
+        member("sleep", content=BUSYBOX.read_bytes(), mode=0o755),
+        member("srv/motd", content=b"hello"),
+        member("usr", DIR),
+        member("usr/lib", DIR),
+        member("lib", LINK, link="usr/lib"),
+        member("out", LINK, link="/../../../tmp"),
+    )
+
+
+class Subject:
+    """A copier with the driver beside it. `volume` is where /data comes from, on this machine."""
+
+    def __init__(self, copier: Copier, containers: ContainerDriver, run: ContainerRun, volume: Path) -> None:
+        self.copier = copier
+        self.containers = containers
+        self.run = run
+        self.volume = volume
+
+    def place(self, path: str, running: bool = True) -> CopyPlace:
+        run = self.run.run if running else 0
+        return CopyPlace("web", 7, 7, run, path, () if running else ("/data", "/tmp"))
+
+    async def put(self, content: bytes, path: str, running: bool = True) -> CopyReport:
+        session = await self.copier.into(self.place(path, running))
+        try:
+            for start in range(0, len(content), 10_000):
+                await session.write(content[start : start + 10_000])
+            return await session.finish()
+        finally:
+            await session.close()
+
+    async def get(self, path: str, running: bool = True) -> dict[str, tarfile.TarInfo]:
+        session = await self.copier.out_of(self.place(path, running))
+        try:
+            content = b"".join([piece async for piece in session.pieces()])
+        finally:
+            await session.close()
+        with tarfile.open(fileobj=io.BytesIO(content)) as found:
+            return {one.name: one for one in found.getmembers()}
+
+    async def stop(self) -> None:
+        await self.containers.stop("web", 7, self.run.run, 0)
+        await self.containers.remove_run("web", 7, self.run.run)
+
+
+Suite = Callable[[Subject], Awaitable[None]]
+
+
+async def _no_step(point: str) -> None:
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def twin() -> AsyncIterator[Subject]:
+    with tempfile.TemporaryDirectory() as scratch:
+        world, holds = World({DIGEST}), CopyHolds()
+        containers = TwinContainers(world, _no_step, holds)
+        copier = TwinCopier(world, _no_step, Path(scratch), holds)
+        run = ContainerRun("web", 7, 7, 1, DIGEST, args=("serve",))
+        await containers.ensure_running(run)
+        root = copier.root("web", 7, 7)
+        root.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(bare())) as image:
+            image.extractall(root)
+        yield Subject(copier, containers, run, root / "data")
+
+
+@asynccontextmanager
+async def real() -> AsyncIterator[Subject]:
+    async with runtime() as made:
+        content = archive("bare:1", command=("/sleep", "1000000"), tree=bare())
+        (image,) = await made.images.import_archive(chunks(content))
+        volume = made.directory / "volume"
+        volume.mkdir()
+        run = ContainerRun(
+            "web", 7, 7, 1, image.platform_digest,
+            volumes=(MountedVolume(str(volume), "/data"),), tmpfs=(Tmpfs("/tmp"),),
+        )  # fmt: skip
+        await made.containers.ensure_running(run)
+        yield Subject(made.copier, made.containers, run, volume)
+        assert not (made.run / "copies").exists() or not os.listdir(made.run / "copies")
+
+
+BOTH = pytest.mark.parametrize(
+    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
+)
+
+
+def run_suite(subject: Any, suite: Suite) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(120), subject() as made:
+            await suite(made)
+
+    asyncio.run(main())
+
+
+async def refused(step: Awaitable[object], reason: str, words: str = "") -> None:
+    with pytest.raises(DriverError, match=words or None) as raised:
+        await step
+    assert raised.value.reason == reason, raised.value
+
+
+@BOTH
+def test_what_goes_in_comes_out_with_owner_mode_and_time(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        assert (await made.put(FILE, "/srv/new")).entries == 1
+        found = (await made.get("/srv/new"))["new"]
+        assert (found.uid, found.gid, found.mode, found.mtime, found.size) == (1234, 567, 0o4750, 86_400, 1)
+        await made.put(TREE, "srv")
+        names = await made.get("/srv/t/")
+        assert {name: one.type for name, one in names.items()} == {"t": DIR, "t/a": b"0", "t/l": LINK}
+        assert names["t"].mode == 0o2775 and names["t/l"].linkname == "/etc/passwd"
+        assert set(await made.get("/srv")) == {"srv", "srv/motd", "srv/new", "srv/t", "srv/t/a", "srv/t/l"}
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_the_whole_of_it_has_the_workloads_name_and_nothing_the_kernel_makes_up(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        await made.put(FILE, "/data/")
+        names = await made.get("/")
+        assert {"web", "web/srv/motd", "web/data/one", "web/lib", "web/proc"} <= set(names)
+        assert not [name for name in names if name.startswith(("web/proc/", "web/sys/"))]
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_links_lead_where_they_lead_for_the_workload(subject: Any) -> None:
+    """And a copy of a link is a link."""
+
+    async def suite(made: Subject) -> None:
+        await made.put(FILE, "/lib/x")
+        assert set(await made.get("/usr/lib")) == {"lib", "lib/x"}
+        assert (await made.get("/lib"))["lib"].type == LINK
+        assert set(await made.get("/lib/")) == {"lib", "lib/x"}
+        await made.put(FILE, "/out/here")
+        assert set(await made.get("/tmp/here")) == {"here"}
+        assert not Path("/tmp/here").exists()
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_volume_is_seen_as_the_workload_sees_it(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        await made.put(TREE, "/data/deep/er")
+        assert sorted(os.listdir(made.volume / "deep" / "er")) == ["a", "l"]
+        assert set(await made.get("/data/deep")) == {"deep", "deep/er", "deep/er/a", "deep/er/l"}
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_what_cannot_be_is_refused_by_name_and_nothing_changes(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        before = set(await made.get("/srv"))
+        await refused(made.get("/srv/none"), "PATH_MISSING", "/srv/none in web: there is no such path")
+        await refused(made.get("/none/x"), "PATH_MISSING")
+        await refused(made.get("/srv/motd/"), "NOT_A_DIRECTORY")
+        await refused(made.get("/srv/.."), "PATH_BAD", "ends in `..`")
+        await refused(made.put(FILE, "/srv/motd/"), "NOT_A_DIRECTORY", "motd exists and is no directory")
+        await refused(made.put(TREE, "/srv/motd"), "PATH_IN_THE_WAY", "/srv/motd is no directory there")
+        await refused(made.put(FILE[:700], "/srv/"), "ARCHIVE_CUT")
+        await refused(made.put(b"no tar" * 200, "/srv/"), "BAD_ARCHIVE")
+        await refused(made.put(tar(member("../x")), "/srv/"), "BAD_ARCHIVE", "leads out of it")
+        await refused(made.put(tar(member("a"), member("b")), "/srv/x"), "BAD_ARCHIVE", "more than one entry")
+        assert set(await made.get("/srv")) == before
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_one_that_is_given_up_leaves_nothing(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        before = set(await made.get("/"))
+        large = tar(member("big", content=bytes(3 << 20)))
+        session = await made.copier.into(made.place("/srv/"))
+        await session.write(large[: 2 << 20])
+        await session.close()
+        whole = await made.copier.into(made.place("/srv/"))
+        await whole.write(large)
+        await whole.close()  # it came whole, and nobody said that it is meant
+        reading = await made.copier.out_of(made.place("/"))
+        async for _ in reading.pieces():
+            break
+        await reading.close()
+        assert set(await made.get("/")) == before
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_copy_gives_way_to_the_end_of_its_run(subject: Any) -> None:
+    """Whatever its client does meanwhile: what it holds has to be unmounted."""
+
+    async def suite(made: Subject) -> None:
+        session = await made.copier.into(made.place("/data/"))
+        await session.write(FILE[:600])
+        await made.stop()
+        with pytest.raises(CopyFailed, match="gives way") as raised:
+            await session.finish()
+        assert raised.value.reason == "CALLED_OFF"
+        await session.close()
+        assert os.listdir(made.volume) == []
+        with pytest.raises(NotRunning):
+            await made.get("/srv")
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_what_does_not_run_has_its_files_but_not_what_is_mounted(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        await made.put(FILE, "/data/")
+        await refused(made.get("/srv", running=False), "NOT_RUNNING", "just starting or ending")
+        await made.stop()
+        await made.put(FILE, "/srv/new", running=False)
+        assert set(await made.get("/srv", running=False)) == {"srv", "srv/motd", "srv/new"}
+        await refused(made.get("/data", running=False), "NOT_RUNNING", "only while it runs")
+        await refused(made.put(FILE, "/data/", running=False), "NOT_RUNNING", "only while it runs")
+        waiting = await made.copier.into(made.place("/srv/", running=False))
+        await made.containers.ensure_running(made.run)
+        await refused(waiting.finish(), "CALLED_OFF", "being started")
+        await waiting.close()
+        assert set(await made.get("/srv")) == {"srv", "srv/motd", "srv/new"}
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_what_has_never_run_has_no_files(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        with pytest.raises(NotRunning):
+            await made.copier.into(CopyPlace("new", 9, 9, 0, "/"))
+        with pytest.raises(NotRunning):
+            await made.copier.out_of(CopyPlace("web", 7, 7, 2, "/"))
+
+    run_suite(subject, suite)
+
+
+@pytest.mark.real
+def test_links_through_what_the_workload_keeps_elsewhere_do_not_leave_it() -> None:
+    """A link into a volume by an absolute path, and one in a volume that leads up and out."""
+
+    async def suite(made: Subject) -> None:
+        os.symlink("../../../../../../srv", made.volume / "up")
+        await made.put(FILE, "/data/up/x")
+        assert set(await made.get("/srv")) == {"srv", "srv/motd", "srv/x"}
+        await refused(made.get("/proc/1/root/srv"), "NOT_PERMITTED")
+        await refused(made.put(FILE, "/proc/1/cwd/srv/"), "NOT_PERMITTED")
+        await refused(made.get("/dev/null"), "NOT_COPYABLE", "a device")
+        await refused(made.get("/proc/version"), "NOT_COPYABLE", "the kernel makes it up")
+        await refused(made.get("/sys"), "NOT_COPYABLE")
+        await refused(made.put(FILE, "/proc/"), "NOT_COPYABLE")
+        await refused(made.put(FILE, "/etc/hosts"), "PATH_BUSY", "/etc/hosts: something is mounted just there")
+
+    run_suite(real, suite)
