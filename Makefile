@@ -39,8 +39,9 @@ sim: venv ## simulate SEEDS seeds (default 2000); SEED=n replays one with its tr
 	$(PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: fuzz
-fuzz: venv ## 100,000 calls of random and mutated bytes on every method, and 5,000 connections to the port
+fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 connections to the port, 10,000 hostile archives
 	$(PYTHON) -m tests.fuzz $(if $(SEED),--seed $(SEED))
+	$(PYTHON) -m tests.fuzz.trees 10000 $(or $(SEED),1)
 
 .PHONY: bench
 bench: venv packages peers ## every figure, as ratios in one run; also in build/bench.json

@@ -1,6 +1,6 @@
 """`make bench`: every figure, printed and in build/bench.json.
 
-python -m bench [journal replay daemon containers cli logs idle identity volumes network crowd exec storm images]
+python -m bench [journal replay daemon containers cli logs idle identity volumes network crowd exec storm images copy]
 """
 
 import importlib
@@ -12,7 +12,7 @@ from bench.report import BUILD, Row, save, show
 
 GROUPS = (
     "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "volumes", "network", "crowd",
-    "exec", "storm", "images",
+    "exec", "storm", "images", "copy",
 )  # fmt: skip
 
 

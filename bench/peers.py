@@ -98,6 +98,10 @@ class Podman:
         """A further process in a running container, to its end."""
         _run(*self._prefix, "exec", name, *command)
 
+    def copy(self, source: str, target: str) -> None:
+        """`cp`, in either direction."""
+        _run(*self._prefix, "cp", source, target)
+
     def remove(self, name: str) -> None:
         """Nothing is left of it."""
         _run(*self._prefix, "rm", "-f", "-t", "0", name)

@@ -21,7 +21,8 @@ def facts(root: Path, owners: bool = False, times: bool = False) -> dict[str, tu
     """What is below a directory, by its path there: kind, mode, time in seconds, and content or target. A directory's
     own time says only that something was in it for a moment: it counts with `times`."""
     found: dict[str, tuple[Any, ...]] = {}
-    for path in sorted(root.rglob("*")):
+    for name in sorted(_names(root)):
+        path = Path(name)
         info = path.lstat()
         content: object = ""
         if path.is_symlink():
@@ -33,6 +34,12 @@ def facts(root: Path, owners: bool = False, times: bool = False) -> dict[str, tu
         moment = int(info.st_mtime) if times or not stat.S_ISDIR(info.st_mode) else 0
         found[str(path.relative_to(root))] = (stat.S_IFMT(info.st_mode), mode, moment, content, *who)
     return found
+
+
+def _names(root: Path) -> Iterator[str]:
+    """Everything below, without asking where a link leads: a hostile one's target may be no path at all."""
+    for directory, below, files in os.walk(root):
+        yield from (os.path.join(directory, name) for name in (*below, *files))
 
 
 def packed(path: Path, called: str = "", opening: Opening | None = None) -> bytes:
