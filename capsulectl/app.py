@@ -42,6 +42,14 @@ _add(
     RUNNING,
 )
 
+_add(
+    app,
+    "drift:drift",
+    "drift",
+    "Show what is not as it is wanted, and whose doing that is. Exits 0 nothing, 1 something, 2 error.",
+    RUNNING,
+)
+
 WORKLOADS = (
     ("list ls ps", "workload_list:list_", "List workloads."),
     ("get describe", "workload_list:get", "Show workloads in full."),

@@ -105,7 +105,10 @@ def _print_dry_run(answer: Any) -> None:
 
 
 def _declared(volumes: list[VolumeManifest]) -> list[Any]:
-    return [machine_pb2.DeclaredVolume(name=one.name, size_bytes=one.size_bytes) for one in volumes]
+    return [
+        machine_pb2.DeclaredVolume(name=one.name, size_bytes=one.size_bytes, drift=one.drift)  # type: ignore[arg-type]
+        for one in volumes
+    ]
 
 
 def _print_changes(changes: Any) -> None:

@@ -97,6 +97,11 @@ class Connection:
         return self.stub("debug", "DebugService")
 
     @property
+    def drift(self) -> Any:
+        """DriftService."""
+        return self.stub("drift", "DriftService")
+
+    @property
     def history(self) -> Any:
         """HistoryService."""
         return self.stub("history", "HistoryService")

@@ -15,6 +15,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "desiredState": "RUNNING (also when left out) or STOPPED.",
         "labels": "Names and values of your own, to select by.",
         "dependsOn": "Workloads that have to run before this one starts, and that end after it.",
+        "drift": "What becomes of what another hand changed: REPAIR (when left out) or REPORT, which leaves it until "
+        "you apply, start or restart it.",
     },
     "ContainerSpec": {
         "image": "The image, like busybox:1.36. Pinned to a digest when first applied, until the text changes.",
@@ -128,5 +130,6 @@ FIELDS: dict[str, dict[str, str]] = {
     "Volume": {
         "name": "The volume's name.",
         "size": "Its size, with a unit: 512MiB, 2GiB. Grows only.",
+        "drift": "What becomes of what another hand changed: REPAIR (when left out) or REPORT.",
     },
 }

@@ -36,10 +36,11 @@ _NULL = "tag:yaml.org,2002:null"
 
 
 class VolumeManifest(NamedTuple):
-    """A volume as declared."""
+    """A volume as declared. `drift` is a DriftPolicy's number."""
 
     name: str
     size_bytes: int
+    drift: int = 0
 
 
 class ManifestError(Failure):
@@ -146,14 +147,15 @@ class _Document:
 
     def _volume(self, node: yaml.Node, fields: dict[str, tuple[yaml.Node, yaml.Node]]) -> VolumeManifest:
         for name, (key, _) in fields.items():
-            if name not in ("name", "kind", "size"):
-                raise self._wrong(key, name, "unknown field of a Volume: it has name and size")
+            if name not in ("name", "kind", "size", "drift"):
+                raise self._wrong(key, name, "unknown field of a Volume: it has name, size and drift")
         for name in ("name", "size"):
             if name not in fields:
                 raise self._wrong(node, name, "missing")
         text = self._scalar(fields["size"][1], "size")
+        drift = self._enum(pb.DriftPolicy.DESCRIPTOR, fields["drift"][1], "drift") if "drift" in fields else 0
         try:
-            return VolumeManifest(self._scalar(fields["name"][1], "name"), size_bytes(text))
+            return VolumeManifest(self._scalar(fields["name"][1], "name"), size_bytes(text), drift)
         except ValueError as error:
             raise self._wrong(fields["size"][1], "size", str(error)) from error
 

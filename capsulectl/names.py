@@ -51,6 +51,11 @@ def secret_names(context: Any) -> Names:
     return _asked(context, ask)
 
 
+def object_names(context: Any) -> Names:
+    """Workloads and volumes."""
+    return [*workload_names(context), *volume_names(context)]
+
+
 def image_names(context: Any) -> Names:
     """As they are shown, with their digests."""
     from capsule.v1 import image_pb2

@@ -14,6 +14,7 @@ from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.condition import State
 from capsuled.copy_streams import CopyStreams
 from capsuled.debug import left_over
+from capsuled.drift_watch import DriftWatch
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
@@ -178,7 +179,9 @@ async def _serve(
             _tell(about, layout, settings, engine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
-                group.create_task(_act(engine, drivers, execs, vault, clock, about, group, memory.state, cache)),
+                group.create_task(
+                    _act(engine, drivers, execs, vault, clock, about, group, memory.state, cache, emergencies)
+                ),
                 group.create_task(names.run()),
             ]
             if journal is not None:
@@ -319,12 +322,14 @@ async def _act(
     group: asyncio.TaskGroup,
     state: State,
     cache: ImageCache,
+    emergencies: Emergencies,
 ) -> None:
     """Once the runtime answers: look at everything, and only then plan and act."""
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     await storage.thaw()
     about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
+    observer.ended_here = emergencies.ended_here
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
     about.ask(watch.warnings)
     about.ask(storage.warnings)
@@ -336,16 +341,19 @@ async def _act(
         await observer.synced.wait()
         await watch.look()
         await storage.look()
+        inner.create_task(storage.follow())
         if state.acts:
             await cache.look()
             inner.create_task(cache.run())
+            inner.create_task(cache.follow())
+            inner.create_task(DriftWatch(engine, clock).run())
             images = ImageActions(engine, drivers.images, cache.pulls)
             unsealer = Unsealer(vault)
             actions = Actions(
                 engine, drivers.containers, drivers.network, drivers.volumes, images, unsealer.environment, clock
             )
             runner = Runner(engine, actions, clock, group)
-            observer.acting_on = runner.acting_on
+            observer.acting_on = storage.acting_on = runner.acting_on
             watch.wake = runner.wake
             health = HealthWatch(engine, MachineProber(drivers.executor), clock)
             engine.on_change(health.wake)

@@ -113,4 +113,8 @@ def word_of(item: AppliedWorkload | None) -> str:
         return "labelled"
     if item.reordered:
         return "reordered"
+    if item.policed:
+        return "configured"
+    if item.repaired and item.desired == "running":
+        return "repaired"
     return "stopped" if item.desired == "stopped" else "started"

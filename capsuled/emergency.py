@@ -18,6 +18,7 @@ from journal.errors import JournalError
 from journal.events import EmergencyRecovered, MachineHalted
 from journal.sequencer import Draft
 from journal.sidelog import Emergency, SideLog, SideLogFull
+from projections.observations import RunKey, SeenRun
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,11 @@ class Emergencies:
         self._clock = clock
         self._side_log = side_log
         self._noted = asyncio.Event()
+        self._ended: set[RunKey] = set()
+
+    def ended_here(self, seen: SeenRun) -> bool:
+        """Whether the run was ended by an emergency stop: its end is no other hand's."""
+        return (seen.name, seen.uid, seen.run) in self._ended
 
     async def stop(self, name: str, why: JournalError) -> None:
         """Stop the workload's run now. It is not remembered as desired state: a restart of the machine starts it.
@@ -54,6 +60,8 @@ class Emergencies:
         """
         workload = self._engine.workload(name)
         uid, grace_ms = (0, GRACE_MS) if workload is None else (workload.uid, workload.spec.stop_grace_ms)
+        if workload is not None and workload.run is not None:
+            self._ended.add((name, uid, workload.run.number))
         log.warning("emergency stop of %s: %s", name, why)
         self._note(Emergency("stop", name, uid, self._clock.wall_ns()))
         try:

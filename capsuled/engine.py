@@ -323,6 +323,13 @@ class Engine:
             yield self.machine
             await changed.wait()
 
+    async def heads(self) -> AsyncIterator[Machine]:
+        """The head state, now and right after every change, durable or not: for who only adds to it."""
+        while True:
+            changed = self._changed
+            yield self.machine
+            await changed.wait()
+
     async def gone(self, name: str, uid: int) -> None:
         """Return once this incarnation is gone, durably."""
         async for machine in self.changes():

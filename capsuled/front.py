@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from capsule.v1 import (
     capsule_pb2_grpc,
     debug_pb2_grpc,
+    drift_pb2_grpc,
     history_pb2_grpc,
     identity_pb2_grpc,
     image_cache_pb2_grpc,
@@ -55,6 +56,7 @@ from capsuled.sealing import Vault
 from capsuled.seals import Seals
 from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.debug import DebugService
+from capsuled.services.drift import DriftService
 from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService, UnreadableHistory
 from capsuled.services.identity import IdentityService, Me, OperatorService
@@ -198,6 +200,10 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         "MachineService": (
             machine_pb2_grpc.add_MachineServiceServicer_to_server,
             MachineService(engine, declarations),
+        ),
+        "DriftService": (
+            drift_pb2_grpc.add_DriftServiceServicer_to_server,
+            DriftService(engine),
         ),
         "ImageService": (
             image_pb2_grpc.add_ImageServiceServicer_to_server,

@@ -72,6 +72,11 @@ class ImageCache:
         await self._store.sweep()
         await self._compare()
 
+    async def follow(self) -> None:
+        """Look again whenever another hand may have taken something out, until cancelled."""
+        async for _ in self._store.losses():
+            self._doubt()
+
     async def _compare(self) -> None:
         async with self._store.naming:
             self._in_doubt = False

@@ -12,7 +12,8 @@ from capsuled.insist import until_seen
 from effects.errors import DriverError
 from effects.network.protocol import Link, NetworkDriver
 from journal.clock import Clock
-from journal.events import NetworkDrifted
+from journal.events import NetworkAttached, NetworkDrifted, NetworkEnsured
+from projections.foreign import rules_are_left
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.state import Machine, Workload
 
@@ -65,22 +66,40 @@ class NetworkWatch:
             ):
                 drift = NetworkDrifted(what="its link to the bridge is gone", name=workload.name, uid=workload.uid)
                 self._engine.record((drift,), reserved=True)
+        for workload in tuple(machine.workloads.values()):
+            mark = workload.unlinked
+            if mark is not None and not mark.repair and _key(workload) in shown:
+                # It was only reported, and whoever took it brought it back.
+                again = NetworkAttached(workload.name, workload.uid, workload.address)
+                self._engine.record((again,), reserved=True)
         for link in seen:
             if _is_stranger(machine, link):
                 log.info("removing the link of %s.%d, which no workload owns", link.name, link.uid)
                 await self._network.detach(link.name, link.uid)
 
     async def _look_at_rules(self) -> None:
-        before = self._engine.machine.network
-        if not in_use(self._engine.machine) or before.ensured_seq < before.changed_seq:
+        machine = self._engine.machine
+        before, mappings = machine.network, wanted_mappings(machine)
+        left = _are_left(machine)
+        if not in_use(machine) or (before.ensured_seq < before.changed_seq and not left):
             return  # nothing need be there, or a lane is about to make it so
-        holds = await self._network.holds(wanted_mappings(self._engine.machine))
-        if holds or self._engine.machine.network != before:
+        holds = await self._network.holds(mappings)
+        if holds is not left or self._engine.machine.network != before:
+            return
+        if left:
+            # They were only reported, and somebody made them good.
+            self._engine.record((NetworkEnsured(before.changed_seq, len(mappings)),), reserved=True)
             return
         seq = self._engine.record((NetworkDrifted(what="bridge or rules are not as they were made"),), reserved=True)
         for name, workload in tuple(self._engine.machine.workloads.items()):
             if is_bridged(workload):
                 self.wake(name, seq)
+
+
+def _are_left(machine: Machine) -> bool:
+    """Whether another hand changed the rules, and everybody on the bridge leaves that so."""
+    on_it = [workload for workload in machine.workloads.values() if workload.address]
+    return bool(on_it) and all(rules_are_left(machine, workload) for workload in on_it)
 
 
 def _should_be_linked(workload: Workload) -> bool:

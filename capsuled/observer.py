@@ -15,14 +15,15 @@ from effects.containers.runs import seen_run
 from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
 from journal.errors import JournalFull
-from projections.observations import Observation, live_runs, observe_all, observe_run, strangers
+from projections.observations import Observation, SeenRun, live_runs, observe_all, observe_run, strangers
 
 log = logging.getLogger(__name__)
 
 
 class Observer:
-    """`acting_on` tells which effect is at work on a workload. `synced` is set once everything was observed for the
-    first time; before it, nothing may be planned."""
+    """`acting_on` tells which effect is at work on a workload, `ended_here` whether this machine ends a run although no
+    effect does. `synced` is set once everything was observed for the first time; before it, nothing may be
+    planned."""
 
     def __init__(self, engine: Engine, containers: ContainerDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
@@ -30,6 +31,7 @@ class Observer:
         self._clock = clock
         self._frozen = frozen
         self.acting_on: Callable[[str], int] = _nobody
+        self.ended_here: Callable[[SeenRun], bool] = _never
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -39,8 +41,9 @@ class Observer:
                 await self._resync()
                 continue
             seen, clock = seen_run(report), self._clock
+            ours = self.ended_here(seen)
             try:
-                self._record(observe_run(self._engine.machine, seen, clock.boot_id, clock.mono_ns()))
+                self._record(observe_run(self._engine.machine, seen, clock.boot_id, clock.mono_ns(), ended_here=ours))
             except JournalFull as full:
                 log.warning("an end cannot be journaled yet: %s", full)
                 await self._clock.sleep(FULL_RETRY_S)
@@ -70,3 +73,7 @@ class Observer:
 
 def _nobody(name: str) -> int:
     return 0
+
+
+def _never(seen: SeenRun) -> bool:
+    return False

@@ -149,6 +149,7 @@ class Resolver:
                 desired="stopped" if was.desired == "stopped" else "running",
                 absent_paths=tuple(named for named in _host_paths(was.spec) if not self._exists(named[0])),
                 depends_on=was.depends_on,
+                drift=was.drift,
             )
             for was in back
         )

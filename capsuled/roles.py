@@ -38,6 +38,8 @@ METHODS: dict[str, Rule] = {
     "CapsuleService/UpdateConfirm": _acts("operator"),
     "CapsuleService/RebootNode": _acts("operator"),
     "DebugService/Open": _acts("admin", why="what it opens is root on the machine"),
+    "DriftService/List": _reads("reader"),
+    "DriftService/Watch": _reads("reader"),
     "HistoryService/List": _reads("reader"),
     "HistoryService/Revisions": _reads("reader"),
     "HistoryService/Show": _reads("reader"),

@@ -5,6 +5,7 @@ knows is never removed: it may be somebody's data.
 """
 
 import logging
+from collections.abc import Callable
 
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
@@ -12,7 +13,18 @@ from effects.errors import DriverError
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.errors import JournalFull
-from projections.storage import differences, filling, found_again, read_only, spoiled, strangers, unheld
+from projections.storage import (
+    broken,
+    differences,
+    filling,
+    found_again,
+    has_it_open,
+    mount_news,
+    spoiled,
+    strangers,
+    unheld,
+)
+from projections.volumes import read_only
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +32,14 @@ MEASURE_S = 30.0
 
 
 class VolumeWatch:
-    """`frozen`: look, and change nothing."""
+    """`frozen`: look, and change nothing. `acting_on` tells which effect is at work on a workload."""
 
     def __init__(self, engine: Engine, volumes: VolumeDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
         self._volumes = volumes
         self._clock = clock
         self._frozen = frozen
+        self.acting_on: Callable[[str], int] = _nobody
 
     async def thaw(self) -> None:
         """What a life that was killed left frozen goes on, also in one that changes nothing: workloads write there."""
@@ -41,8 +54,8 @@ class VolumeWatch:
             seen = await self._volumes.observe()
         except (DriverError, OSError) as error:
             return (f"the volumes cannot be looked at: {error}",)
-        broken = spoiled(self._engine.machine, seen)
-        return tuple(f"volume {volume.name}: {read_only(volume)}" for volume in broken)
+        ill = spoiled(self._engine.machine, seen)
+        return tuple(f"volume {volume.name}: {read_only(volume)}" for volume in ill)
 
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
@@ -69,12 +82,39 @@ class VolumeWatch:
             if not self._frozen and self._engine.machine.volumes:
                 await self.measure()
 
+    async def follow(self) -> None:
+        """Look at the mounts whenever another hand may have been there, until cancelled."""
+        async for _ in self._volumes.mounts():
+            if not self._frozen:
+                await self.look_at_mounts()
+
+    async def look_at_mounts(self) -> None:
+        """Tell of each mount that is gone under a run, and of each that was only reported and is back."""
+        machine = self._engine.machine
+        held = [volume for volume in machine.volumes.values() if has_it_open(machine, volume)]
+        if not held:
+            return
+        try:
+            mounted = await self._volumes.mounted()
+            for volume in held:
+                # Where an effect is at work it may be ours; and while this looked, much may have changed.
+                if self.acting_on(volume.holder) or self._engine.machine.volumes.get(volume.name) is not volume:
+                    continue
+                told = mount_news(volume, (volume.name, volume.uid) in mounted)
+                self._engine.record(told, reserved=True)
+        except (DriverError, OSError) as error:
+            log.warning("the mounts cannot be looked at: %s", error)
+        except JournalFull as full:
+            log.warning("what the mounts show cannot be journaled yet: %s", full)
+
     async def measure(self) -> None:
-        """Tell of each mark that was passed since the last time."""
+        """Tell of each mark that was passed since the last time, and of file systems that broke."""
+        await self.look_at_mounts()
         machine = self._engine.machine
         try:
-            if any(volume.lost for volume in machine.volumes.values()):
-                self._engine.record(found_again(machine, await self._volumes.observe()), reserved=True)
+            if any(volume.lost or volume.holder for volume in machine.volumes.values()):
+                seen = await self._volumes.observe()
+                self._engine.record((*found_again(machine, seen), *broken(machine, seen)), reserved=True)
             events = [filling(await self._volumes.pool(), machine.pool_filling)]
             for volume in tuple(machine.volumes.values()):
                 fill = await self._volumes.usage(volume.name, volume.uid) if volume.holder else None
@@ -85,3 +125,7 @@ class VolumeWatch:
             log.warning("the storage cannot be measured: %s", error)
         except JournalFull as full:
             log.warning("what the storage shows cannot be journaled yet: %s", full)
+
+
+def _nobody(name: str) -> int:
+    return 0

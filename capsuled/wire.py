@@ -13,7 +13,7 @@ from capsuled.wire_container import runs_message, runs_plain, with_runs
 from capsuled.wire_fields import field_with_nul, strange_field
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
-from journal.specs import LOG_MAX_BYTES, ContainerSpec, ImagePin, Network, PortMapping, VolumeMount
+from journal.specs import LOG_MAX_BYTES, ContainerSpec, DriftPolicy, ImagePin, Network, PortMapping, VolumeMount
 from projections.conditions import conditions_of
 from projections.dependencies import waits as waits_of
 from projections.intents import Declared
@@ -39,6 +39,11 @@ _DESIRED_OUT = {
     "running": pb.DESIRED_STATE_RUNNING,
     "stopped": pb.DESIRED_STATE_STOPPED,
     "deleting": pb.DESIRED_STATE_DELETING,
+}
+POLICIES: dict[int, DriftPolicy] = {
+    pb.DRIFT_POLICY_UNSPECIFIED: "repair",
+    pb.DRIFT_POLICY_REPAIR: "repair",
+    pb.DRIFT_POLICY_REPORT: "report",
 }
 STOP_GRACE_MS = 10_000
 _STOP_GRACE_MAX_S = 3_600
@@ -112,6 +117,7 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         labels=tuple(sorted(message.labels.items())),
         desired=desired,
         depends_on=tuple(sorted(set(message.depends_on))),
+        drift=POLICIES[message.drift],
     )
     return Parsed(declared, tuple(sorted(container.env.items())))
 
@@ -125,6 +131,8 @@ def _parse_enums(message: pb.Workload) -> tuple[Network, Any] | Refusal:
     container = message.container
     if container.network_mode not in _NETWORKS:
         return invalid("BAD_NETWORK", "the network mode is not one this release knows", "container.networkMode")
+    if message.drift not in POLICIES:
+        return invalid("BAD_DRIFT", "the drift policy is not one this release knows: repair or report", "drift")
     match message.desired_state:
         case pb.DESIRED_STATE_UNSPECIFIED | pb.DESIRED_STATE_RUNNING:
             desired = "running"
@@ -179,6 +187,7 @@ def workload_message(machine: Machine, workload: Workload) -> pb.Workload:
         desired_state=_DESIRED_OUT[workload.desired],
         labels=dict(workload.labels),
         depends_on=workload.depends_on,
+        drift=pb.DRIFT_POLICY_REPORT if workload.drift == "report" else pb.DRIFT_POLICY_UNSPECIFIED,
         uid=workload.uid,
         revision=workload.revision,
         desired_seq=workload.desired_seq,
@@ -277,6 +286,7 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "desiredState": workload.desired,
         "labels": dict(workload.labels),
         **({"dependsOn": list(workload.depends_on)} if workload.depends_on else {}),
+        **({"drift": workload.drift} if workload.drift != "repair" else {}),
         "container": {
             name: value for name, value in container.items() if value is not False and value not in ("", [], {})
         },

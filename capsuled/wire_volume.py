@@ -26,6 +26,7 @@ def volume_message(
         fs_used_bytes=0 if fill is None else fill.used_bytes,
         snapshots=sum(one.taken for one in volume.snapshots),
         desired_seq=volume.desired_seq,
+        drift=volume.drift,
     )
 
 
@@ -47,7 +48,16 @@ def snapshot_message(volume: Volume, snapshot: Snapshot, seen: SeenVolume | None
 
 
 def volume_changes(before: Volume | None, after: Volume | None) -> list[tuple[str, str, str, str]]:
-    """(op, path, old, new) of the one thing that is declared of a volume."""
-    old, new = ("" if one is None else str(one.size_bytes) for one in (before, after))
-    op = "add" if not old else "remove" if not new else "change"
-    return [] if old == new else [(op, "size", old, new)]
+    """(op, path, old, new) of what is declared of a volume: its size, and its policy where it is not the usual one."""
+    old, new = (_declared(one) for one in (before, after))
+    return [
+        ("change" if path in old and path in new else "add" if path in new else "remove", path, before_, after_)
+        for path in ("size", "drift")
+        if (before_ := old.get(path, "")) != (after_ := new.get(path, ""))
+    ]
+
+
+def _declared(volume: Volume | None) -> dict[str, str]:
+    if volume is None:
+        return {}
+    return {"size": str(volume.size_bytes), **({"drift": volume.drift} if volume.drift != "repair" else {})}

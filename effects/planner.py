@@ -15,8 +15,9 @@ from effects.goals import (
     StartRun,
     StopRun,
 )
-from effects.volume_planner import plan_mounts, plan_release, plan_volume
+from effects.volume_planner import plan_mounts, plan_release, plan_remount, plan_volume
 from projections.dependencies import awaited, users_left, waits
+from projections.foreign import rules_are_left
 from projections.network import in_use, is_bridged, wanted_mappings
 from projections.phases import LIVE, RunPhase
 from projections.secrets import values_for
@@ -77,7 +78,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         return None
     number = _due_run(workload)
     if number is None:
-        return None
+        return plan_remount(machine, workload, attempt)
     if image is not None:
         return image
     if waits(machine, workload):
@@ -113,17 +114,21 @@ def _plan_image(machine: Machine, workload: Workload, attempt: int) -> EnsureIma
 
 
 def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect | None:
-    """What is due of the network, once nothing lives that should not. The rules first: they bring the bridge."""
+    """What is due of the network, once nothing lives that should not. The rules first: they bring the bridge. What
+    another hand changed and the policy leaves so, a run that begins has mended all the same."""
     if not workload.address:
         return None
-    network = machine.network
-    if network.ensured_seq < network.changed_seq and not _may_leave(machine, workload):
+    network, begins = machine.network, _due_run(workload) is not None
+    left = rules_are_left(machine, workload) and not begins
+    if network.ensured_seq < network.changed_seq and not (left or _may_leave(machine, workload)):
         return EnsureNetwork(
             workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.hold, attempt
         )
     if not is_bridged(workload):
         return DetachNetwork(workload.name, workload.uid, workload.hold, attempt)
-    if workload.desired == "running" and not workload.attached:
+    unlinked = workload.unlinked
+    left = unlinked is not None and not unlinked.repair and not begins
+    if workload.desired == "running" and not (workload.attached or left):
         return AttachNetwork(workload.name, workload.uid, workload.address, workload.hold, attempt)
     return None
 

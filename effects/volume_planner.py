@@ -11,7 +11,8 @@ from effects.goals import (
     UnmountVolume,
     VolumeEffect,
 )
-from projections.phases import LIVE
+from projections.foreign import MOUNT
+from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Volume, Workload
 from projections.volumes import due_snapshot, held_by, is_needed
 
@@ -52,9 +53,22 @@ def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun
 
 
 def plan_mounts(machine: Machine, workload: Workload, attempt: int) -> MountVolume | None:
-    """The next volume that the workload needs and does not hold; `blocked` has let it pass."""
+    """The next volume that a run needs to begin and that is not mounted, or not as it should be; `blocked` has let it
+    pass."""
     for mount in workload.spec.mounts:
         volume = machine.volumes[mount.volume_name]
-        if not volume.holder:
+        if not volume.holder or volume.foreign is not None:
+            return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt)
+    return None
+
+
+def plan_remount(machine: Machine, workload: Workload, attempt: int) -> MountVolume | None:
+    """The next volume that another hand unmounted under a run, and that is to be mended. What broke by an error is
+    mounted anew by the next run only: this one has it open."""
+    if workload.run is None or workload.run.phase is not RunPhase.RUNNING:
+        return None
+    for volume in held_by(machine, workload) if workload.spec.mounts else ():
+        mark = volume.foreign
+        if mark is not None and mark.aspect == MOUNT and mark.repair:
             return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt)
     return None

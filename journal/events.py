@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, Health, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, Role
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
@@ -138,7 +138,8 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     `changed` is of the spec, which ends the present run; other labels (`relabelled`) do not. `address` is the
     allocator's choice for a workload on the bridge, kept for the incarnation's life. `asked`: what the image's name
     means was asked of its registry, so that the name shall mean it in the cache, too. `depends_on`: workloads that have
-    to be ready before it starts, sorted; other ones (`reordered`) end no run.
+    to be ready before it starts, sorted; other ones (`reordered`) end no run. `drift`: what becomes of another hand's
+    changes; another policy (`policed`) ends no run. `repaired`: such changes waited for an operator's word: this one.
     """
 
     name: str
@@ -153,6 +154,9 @@ class AppliedWorkload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False)
     relabelled: bool = False
     depends_on: tuple[str, ...] = ()
     reordered: bool = False
+    drift: DriftPolicy = "repair"
+    policed: bool = False
+    repaired: bool = False
 
 
 class WorkloadApplied(Event, frozen=True, omit_defaults=True, tag="workload.applied"):
@@ -303,7 +307,7 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
 
     `oom`: the kernel killed it for want of memory; `oom_kills`: so many of its processes in all; `memory_limit_bytes`:
     the limit it had, 0 without one. `unexecutable`: it never became the command, for this reason. `gave_up`: the policy
-    would restart it, but that was tried as often as it says.
+    would restart it, but that was tried as often as it says. `foreign`: another hand killed it.
     """
 
     name: str
@@ -319,6 +323,7 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
     oom_kills: int = 0
     memory_limit_bytes: int = 0
     unexecutable: str = ""
+    foreign: bool = False
 
 
 class WorkloadOomKilled(Event, frozen=True, omit_defaults=True, tag="workload.oom_killed"):
@@ -337,7 +342,7 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
     """The run is gone and left no exit code: power was lost, or somebody else removed it.
 
     `restart` and what follows is the policy's verdict, as of an end; None in entries from before it was given, which
-    meant a restart at once unless the mode is never.
+    meant a restart at once unless the mode is never. `foreign`: another hand removed it.
     """
 
     name: str
@@ -348,6 +353,7 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
     restart_delay_ms: int = 0
     streak: int = 0
     gave_up: bool = False
+    foreign: bool = False
 
 
 class WorkloadHealthChanged(Event, frozen=True, omit_defaults=True, tag="workload.health_changed"):
@@ -387,11 +393,15 @@ class WorkloadRemoved(Event, frozen=True, omit_defaults=True, tag="workload.remo
 
 
 class VolumeApplied(Event, frozen=True, omit_defaults=True, tag="volume.applied"):
-    """The volume was declared with this size: new (`created`), or to grow."""
+    """The volume was declared with this size: new (`created`), or to grow. `drift`: what becomes of another hand's
+    changes from now on; None: as before. What of them waited for an operator's word is mended; it is all that is said
+    where the size is as it was (`same_size`)."""
 
     name: str
     size_bytes: int
     created: bool = False
+    drift: DriftPolicy | None = None
+    same_size: bool = False
 
 
 class VolumeDeleteRequested(Event, frozen=True, omit_defaults=True, tag="volume.delete_requested"):
@@ -441,6 +451,15 @@ class VolumeLost(Event, frozen=True, omit_defaults=True, tag="volume.lost"):
     name: str
     uid: int
     mounted: bool = False
+
+
+class VolumeDrifted(Event, frozen=True, omit_defaults=True, tag="volume.drifted"):
+    """Another hand took the mount that a workload holds (`unmounted`), or its file system takes no writes any more
+    (`read-only`). Whoever has the volume open goes on with it."""
+
+    name: str
+    uid: int
+    how: Literal["unmounted", "read-only"]
 
 
 class VolumeFilling(Event, frozen=True, omit_defaults=True, tag="volume.filling"):
@@ -671,6 +690,36 @@ class SecretRemoved(Event, frozen=True, omit_defaults=True, tag="secret.removed"
     uid: int
 
 
+# --- drift -------------------------------------------------------------------------------------------------------
+
+
+class DriftFound(Event, frozen=True, omit_defaults=True, tag="drift.found"):
+    """Another hand changed the world: an object of this `kind` (workload, volume, image, or network, which has no name)
+    differs in `aspect`, as entry `observed` says. `repair`: it is mended without a further word."""
+
+    EFFECT = "may"
+
+    kind: str
+    name: str
+    aspect: str
+    observed: int
+    what: str
+    repair: bool = False
+
+
+class DriftResolved(Event, frozen=True, omit_defaults=True, tag="drift.resolved"):
+    """What entry `observed` told of is so no more: it was mended (`how` is repaired), or is not wanted any more
+    (dropped)."""
+
+    EFFECT = "may"
+
+    kind: str
+    name: str
+    aspect: str
+    observed: int
+    how: Literal["repaired", "dropped"]
+
+
 # --- the daemon and the journal itself ---------------------------------------------------------------------------
 
 
@@ -762,6 +811,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     VolumeUnmounted,
     VolumeRemoved,
     VolumeLost,
+    VolumeDrifted,
     VolumeFilling,
     SnapshotRequested,
     SnapshotTaken,
@@ -786,6 +836,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     SecretRotated,
     SecretRevealed,
     SecretRemoved,
+    DriftFound,
+    DriftResolved,
     DaemonStarted,
     DaemonStopped,
     EmergencyRecovered,

@@ -15,6 +15,8 @@ Role = Literal["admin", "operator", "reader"]
 Health = Literal["healthy", "unhealthy"]
 Probe = Literal["exec", "http", "tcp"]
 Seccomp = Literal["default", "unconfined"]
+DriftPolicy = Literal["repair", "report"]
+"""What becomes of another hand's change: it is mended, or only told of until an operator says more."""
 
 
 class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -25,6 +25,7 @@ from journal.specs import ImagePin
 from projections.allocator import Allocator
 from projections.dependencies import check_dependencies
 from projections.enrolment import admit_key
+from projections.foreign import waits_for_word
 from projections.images import collectable, names_of, unnamed_by, users
 from projections.intents import (
     AddKey,
@@ -226,6 +227,9 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         depends_on=declared.depends_on,
         reordered=before is not None and before.depends_on != declared.depends_on,
         asked=declared.asked and pin is declared.resolved,
+        drift=declared.drift,
+        policed=before is not None and before.drift != declared.drift,
+        repaired=before is not None and waits_for_word(machine, before),
     )
 
 
@@ -238,7 +242,9 @@ def _pin(before: Workload | None, declared: Declared, pull: bool) -> ImagePin | 
 
 def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
     """Whether the item says anything new: the same spec on what runs already is no event."""
-    if before is None or item.changed or item.relabelled or item.reordered or before.desired != item.desired:
+    if before is None or before.desired != item.desired:
+        return True
+    if item.changed or item.relabelled or item.reordered or item.policed or item.repaired:
         return True
     if item.desired == "stopped":
         return False
@@ -273,7 +279,8 @@ def _switch(machine: Machine, call: Stop | Start | Restart) -> Admitted | Refusa
             return Admitted((WorkloadStopRequested(call.name, workload.uid),))
         case Start():
             idle = workload.run is not None and workload.run.phase not in LIVE
-            if workload.desired == "running" and not idle and workload.trouble is None:
+            content = workload.trouble is None and not waits_for_word(machine, workload)
+            if workload.desired == "running" and not idle and content:
                 return Admitted(())
             held = check_start(machine, workload)
             if held is not None:

@@ -10,6 +10,8 @@ from journal.events import (
     CallRefused,
     DaemonStarted,
     DaemonStopped,
+    DriftFound,
+    DriftResolved,
     EffectAbandoned,
     EffectDone,
     EffectFailed,
@@ -49,6 +51,7 @@ from journal.events import (
     StreamOpened,
     VolumeApplied,
     VolumeDeleteRequested,
+    VolumeDrifted,
     VolumeFilling,
     VolumeLost,
     VolumeMade,
@@ -138,7 +141,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case WorkloadExited():
             return f"{event.name} run {event.run} {_exited(event)}"
         case WorkloadLost():
-            return f"{event.name} run {event.run} lost: {event.reason}{_next(event)}"
+            who = ", by another hand" if event.foreign else ""
+            return f"{event.name} run {event.run} lost: {event.reason}{who}{_next(event)}"
         case WorkloadOomKilled():
             return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"
         case WorkloadHealthChanged():
@@ -152,7 +156,9 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case WorkloadRemoved():
             return f"{event.name} is gone"
         case VolumeApplied():
-            return f"volume {event.name} {'created' if event.created else 'to grow'}, {bytes_text(event.size_bytes)}"
+            what = "created" if event.created else "as it is" if event.same_size else "to grow"
+            policy = f", to {event.drift} drift" if event.drift is not None else ""
+            return f"volume {event.name} {what}, {bytes_text(event.size_bytes)}{policy}"
         case VolumeDeleteRequested():
             taken = f", taken from {', '.join(event.detached)}" if event.detached else ""
             return f"volume {event.name} shall be gone{taken}"
@@ -166,6 +172,9 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"volume {event.name} is gone"
         case VolumeLost():
             return f"volume {event.name} is not in the storage any more, and nobody here removed it"
+        case VolumeDrifted():
+            how = "is unmounted" if event.how == "unmounted" else "takes no writes any more"
+            return f"another hand was there: volume {event.name} {how}, and its workload has it open"
         case VolumeFilling():
             where = f"volume {event.name}" if event.name else "the storage under the volumes"
             return f"{where} is {event.used_bytes * 100 // max(1, event.total_bytes)} % full"
@@ -221,6 +230,12 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{found} found in the image cache"
         case ImageLost():
             return f"{_images(event.refs, event.digests)} vanished from the image cache"
+        case DriftFound():
+            then = "to be repaired" if event.repair else "left as it is"
+            return f"{_object(event)} ({event.aspect}) is not as it is wanted: {event.what}; {then}"
+        case DriftResolved():
+            how = "is as it is wanted again" if event.how == "repaired" else "is not wanted any more"
+            return f"{_object(event)} ({event.aspect}) {how}"
         case DaemonStarted():
             return f"capsuled {header.release} started ({event.mode}, before: {event.previous})"
         case DaemonStopped():
@@ -239,6 +254,10 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
 
 def _call(method: str, objects: tuple[str, ...]) -> str:
     return f"{method}({', '.join(_short(one) for one in objects)})"
+
+
+def _object(event: DriftFound | DriftResolved) -> str:
+    return f"{event.kind} {event.name}".rstrip()
 
 
 def _short(name: str) -> str:
@@ -261,15 +280,19 @@ def _run(number: int) -> str:
 
 def _applied(item: Any) -> str:
     word = "created" if item.created else "changed" if item.changed else "started again"
-    if (item.relabelled or item.reordered) and not item.changed:
-        word = "labelled" if item.relabelled else "reordered"
+    if item.changed or item.created:
+        pass
+    elif item.relabelled or item.reordered or item.policed:
+        word = "labelled" if item.relabelled else "reordered" if item.reordered else f"to {item.drift} drift"
+    elif item.repaired:
+        word = "to be repaired"
     if item.desired == "stopped":
         word += ", stopped"
     return f"{word} ({item.container.image.ref})"
 
 
 def _exited(event: WorkloadExited) -> str:
-    return end_text(event) + _next(event)
+    return end_text(event) + (", killed by another hand" if event.foreign else "") + _next(event)
 
 
 def _next(event: WorkloadExited | WorkloadLost) -> str:

@@ -67,6 +67,7 @@ def effect_failed(machine: Machine, header: Header, event: EffectFailed) -> None
         permanent=event.permanent,
         snapshot=event.snapshot,
         size_bytes=event.size_bytes,
+        seq=header.seq,
     )
     workload = incarnation(machine, event.name, event.uid)
     if workload is None:

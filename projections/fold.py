@@ -8,10 +8,22 @@ from collections.abc import Callable, Iterable
 
 from journal.entry import Header
 from journal.events import Event
-from projections import boots, calls, effects, images, network, operators, registries, secrets, volumes, workloads
+from projections import (
+    boots,
+    calls,
+    drift,
+    effects,
+    images,
+    network,
+    operators,
+    registries,
+    secrets,
+    volumes,
+    workloads,
+)
 from projections.state import Machine
 
-FOLD_VERSION = 14
+FOLD_VERSION = 15
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]
@@ -20,6 +32,7 @@ Handler = Callable[[Machine, Header, Event], None]
 HANDLERS: dict[type[Event], Handler] = {
     **boots.HANDLERS,
     **calls.HANDLERS,
+    **drift.HANDLERS,
     **images.HANDLERS,
     **registries.HANDLERS,
     **secrets.HANDLERS,

@@ -15,6 +15,7 @@ from journal.events import (
     ImageRemoved,
     PushedImage,
 )
+from projections.foreign import IMAGE, marked
 from projections.handlers import Handlers
 from projections.state import CachedDigest, Image, Machine, Workload
 
@@ -77,6 +78,7 @@ def _arrived(machine: Machine, header: Header, image: PushedImage, pulled: bool 
     pin = image.pin
     machine.cached[pin.index_digest] = CachedDigest(pin.index_digest, pin.platform_digest, image.size_bytes, header.seq)
     machine.leaving.pop(pin.index_digest, None)
+    machine.missing.pop(pin.index_digest, None)
     if pin.ref:
         machine.images[pin.ref] = Image(pin, image.size_bytes, header.seq, header.at, pulled)
         machine.leaving.pop(pin.ref, None)
@@ -143,8 +145,13 @@ def image_removed(machine: Machine, header: Header, event: ImageRemoved) -> None
 
 
 def image_lost(machine: Machine, header: Header, event: ImageLost) -> None:
-    """They are gone, too; a workload that needs one has it pulled again."""
+    """They are gone, too; a workload that needs one has it pulled again, when it begins its next run."""
     _forget(machine, event.refs, event.digests)
+    needed = {workload.spec.image.index_digest for workload in machine.workloads.values()}
+    gone = {
+        digest: marked(header, IMAGE, "it is not in the image cache any more", "repair") for digest in event.digests
+    }
+    machine.missing = {digest: one for digest, one in {**machine.missing, **gone}.items() if digest in needed}
 
 
 def _forget(machine: Machine, refs: tuple[str, ...], digests: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, DriftPolicy, ImagePin, Kind, Role
 from projections.abilities import UNKNOWN, Abilities
 from projections.host_network import UNSEEN, HostNetwork
 from projections.refusals import Refusal
@@ -33,6 +33,7 @@ class Declared(msgspec.Struct, frozen=True):
     desired: Literal["running", "stopped"] = "running"
     absent_paths: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[str, ...] = ()
+    drift: DriftPolicy = "repair"
 
 
 class DeclaredVolume(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class DeclaredVolume(msgspec.Struct, frozen=True):
 
     name: str
     size_bytes: int
+    drift: DriftPolicy = "repair"
 
 
 class Apply(msgspec.Struct, frozen=True):

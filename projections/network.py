@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from journal.entry import Header
 from journal.events import NetworkAttached, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
 from journal.specs import PortMapping
+from projections.foreign import LINK, RULES, marked
 from projections.handlers import Handlers
 from projections.intents import DEFAULT_SUBNET
 from projections.phases import LIVE
@@ -129,7 +130,7 @@ def _is_kept(machine: Machine, but: str) -> bool:
 
 def ensured(machine: Machine, header: Header, event: NetworkEnsured) -> None:
     """Bridge and rules are as they were wanted at `upto`, whoever had trouble to make them so."""
-    machine.network = replace(machine.network, ensured_seq=event.upto)
+    machine.network = replace(machine.network, ensured_seq=event.upto, foreign=None)
     had_trouble = [
         workload
         for workload in machine.workloads.values()
@@ -140,16 +141,20 @@ def ensured(machine: Machine, header: Header, event: NetworkEnsured) -> None:
 
 
 def drifted(machine: Machine, header: Header, event: NetworkDrifted) -> None:
-    """Another hand changed what is ours: it is not known to be there any more."""
-    if event.name:
-        _mark(machine, event.name, event.uid, attached=False)
-    else:
-        machine.network = replace(machine.network, changed_seq=header.seq)
+    """Another hand changed what is ours: it is not known to be there any more. Whether the rules are mended is said by
+    the policies of those on the bridge."""
+    workload = machine.workloads.get(event.name)
+    if not event.name:
+        foreign = marked(header, RULES, event.what, "report")
+        machine.network = replace(machine.network, changed_seq=header.seq, foreign=foreign)
+    elif workload is not None and workload.uid == event.uid:
+        unlinked = marked(header, LINK, event.what, workload.drift)
+        machine.workloads[event.name] = replace(workload, attached=False, unlinked=unlinked)
 
 
 def moved(machine: Machine, header: Header, event: NetworkMoved) -> None:
     """Bridge and rules are to be made anew, and so are the links; what runs was told its old address and servers."""
-    machine.network = replace(machine.network, changed_seq=header.seq, subnet=event.subnet)
+    machine.network = replace(machine.network, changed_seq=header.seq, subnet=event.subnet, foreign=None)
     for item in event.items:
         workload = machine.workloads.get(item.name)
         if workload is None or workload.uid != item.uid:
@@ -159,12 +164,14 @@ def moved(machine: Machine, header: Header, event: NetworkMoved) -> None:
             workload = replace(workload, superseded=run.number)
         if trouble is not None and trouble.effect == "AttachNetwork":
             workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
-        machine.workloads[item.name] = replace(workload, address=item.address, attached=False)
+        machine.workloads[item.name] = replace(workload, address=item.address, attached=False, unlinked=None)
 
 
 def attached(machine: Machine, header: Header, event: NetworkAttached) -> None:
     """The workload's namespace and link exist."""
-    _mark(machine, event.name, event.uid, attached=True)
+    workload = machine.workloads.get(event.name)
+    if workload is not None and workload.uid == event.uid:
+        machine.workloads[event.name] = replace(workload, attached=True, unlinked=None)
 
 
 def detached(machine: Machine, header: Header, event: NetworkDetached) -> None:
@@ -172,21 +179,15 @@ def detached(machine: Machine, header: Header, event: NetworkDetached) -> None:
     workload = machine.workloads.get(event.name)
     if workload is not None and workload.uid == event.uid:
         address = workload.address if is_bridged(workload) else ""
-        machine.workloads[event.name] = replace(workload, attached=False, address=address)
-
-
-def _mark(machine: Machine, name: str, uid: int, attached: bool) -> None:
-    workload = machine.workloads.get(name)
-    if workload is not None and workload.uid == uid:
-        machine.workloads[name] = replace(workload, attached=attached)
+        machine.workloads[event.name] = replace(workload, attached=False, address=address, unlinked=None)
 
 
 def power_lost(machine: Machine, header: Header) -> None:
     """Namespaces, links and rules do not outlive a boot."""
-    machine.network = replace(machine.network, changed_seq=header.seq)
+    machine.network = replace(machine.network, changed_seq=header.seq, foreign=None)
     for name, workload in machine.workloads.items():
-        if workload.attached:
-            machine.workloads[name] = replace(workload, attached=False)
+        if workload.attached or workload.unlinked is not None:
+            machine.workloads[name] = replace(workload, attached=False, unlinked=None)
 
 
 HANDLERS: Handlers = {

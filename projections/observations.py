@@ -41,8 +41,10 @@ class SeenRun(msgspec.Struct, frozen=True):
         return self.oom_kills > 0 and self.exit_code == _KILLED
 
 
-def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tuple[Observation, ...]:
-    """What `seen` adds to the state."""
+def observe_run(
+    machine: Machine, seen: SeenRun, boot: str, mono_ns: int, *, ended_here: bool = False
+) -> tuple[Observation, ...]:
+    """What `seen` adds to the state. `ended_here`: this machine is ending it, although the state does not say so."""
     found = _present(machine, seen.name, seen.uid, seen.run)
     if found is None:
         return ()
@@ -52,7 +54,9 @@ def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tup
         return (*((started,) if can(run.phase, RunMove.START) else ()), *_oom_kills(run, seen))
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
-    verdict = after_end(workload, run, seen.exit_code, boot, mono_ns, hopeless=bool(seen.unexecutable))
+    foreign = seen.exit_code == _KILLED and not (seen.oom or ended_here) and _shall_go_on(workload, run)
+    hopeless = bool(seen.unexecutable)
+    verdict = after_end(workload, run, seen.exit_code, boot, mono_ns, hopeless=hopeless, foreign=foreign)
     return (
         WorkloadExited(
             name=seen.name,
@@ -68,8 +72,16 @@ def observe_run(machine: Machine, seen: SeenRun, boot: str, mono_ns: int) -> tup
             oom_kills=seen.oom_kills,
             memory_limit_bytes=seen.memory_limit_bytes,
             unexecutable=seen.unexecutable,
+            foreign=foreign,
         ),
     )
+
+
+def _shall_go_on(workload: Workload, run: Run) -> bool:
+    """Whether nobody here wants it ended. Of what is inside, nothing can kill the first process of a container: an end
+    by SIGKILL is another hand's then, or the program's word for the end of a child of its own."""
+    wanted = workload.desired == "running" and run.number > workload.superseded and run.revision == workload.revision
+    return wanted and run.phase is not RunPhase.STOPPING and not run.ailing
 
 
 def _oom_kills(run: Run, seen: SeenRun) -> tuple[WorkloadOomKilled, ...]:
@@ -78,9 +90,9 @@ def _oom_kills(run: Run, seen: SeenRun) -> tuple[WorkloadOomKilled, ...]:
     return (WorkloadOomKilled(seen.name, seen.uid, seen.run, seen.oom_kills, seen.memory_limit_bytes),)
 
 
-def lost(workload: Workload, run: Run, reason: str, boot: str, mono_ns: int) -> WorkloadLost:
-    """The end of a run of which nothing is left, with the policy's verdict on it."""
-    verdict = after_end(workload, run, None, boot, mono_ns)
+def lost(workload: Workload, run: Run, reason: str, boot: str, mono_ns: int, *, foreign: bool = False) -> WorkloadLost:
+    """The end of a run of which nothing is left, with the policy's verdict on it. `foreign`: another hand's doing."""
+    verdict = after_end(workload, run, None, boot, mono_ns, foreign=foreign)
     return WorkloadLost(
         name=workload.name,
         uid=workload.uid,
@@ -90,6 +102,7 @@ def lost(workload: Workload, run: Run, reason: str, boot: str, mono_ns: int) -> 
         restart_delay_ms=verdict.delay_ms,
         streak=verdict.streak,
         gave_up=verdict.gave_up,
+        foreign=foreign,
     )
 
 
@@ -128,7 +141,8 @@ def observe_all(
             continue
         key = (workload.name, workload.uid, run.number)
         if key in lived and key not in shown:
-            events.append(lost(workload, run, "vanished", boot, mono_ns))
+            foreign = _shall_go_on(workload, run)
+            events.append(lost(workload, run, "vanished", boot, mono_ns, foreign=foreign))
     return tuple(events)
 
 

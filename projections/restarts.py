@@ -21,12 +21,19 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def after_end(
-    workload: Workload, run: Run, exit_code: int | None, boot: str, mono_ns: int, *, hopeless: bool = False
+    workload: Workload,
+    run: Run,
+    exit_code: int | None,
+    boot: str,
+    mono_ns: int,
+    *,
+    hopeless: bool = False,
+    foreign: bool = False,
 ) -> Verdict:
     """The policy's verdict on the end of `run` at `mono_ns` of `boot`.
 
     `exit_code` is None for a run that was lost: nobody knows how it ended, so it is taken for a failure. `hopeless`:
-    another run of the same spec would end in the same way.
+    another run of the same spec would end in the same way. `foreign`: another hand ended it.
     """
     policy = workload.spec.restart
     if run.ailing:
@@ -34,6 +41,8 @@ def after_end(
     unwanted = workload.desired != "running" or run.number <= workload.superseded
     if unwanted or policy.mode == "never" or (policy.mode == "on-failure" and exit_code == 0):
         return Verdict()
+    if foreign and workload.drift == "report":
+        return Verdict(streak=workload.streak)
     lasted_ms = (mono_ns - run.started_mono) // 1_000_000 if run.started_mono and run.boot == boot else 0
     streak = 1 if lasted_ms >= policy.stable_ms else workload.streak + 1
     if hopeless:

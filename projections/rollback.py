@@ -40,11 +40,12 @@ def target(now: Machine, then: Machine, names: Iterable[str] = ()) -> Target:
 
 def _same(now: Workload | None, was: Workload) -> bool:
     """Whether it is declared like that already."""
-    return now is not None and (now.spec, now.labels, now.depends_on, now.desired) == (
+    return now is not None and (now.spec, now.labels, now.depends_on, now.desired, now.drift) == (
         was.spec,
         was.labels,
         was.depends_on,
         was.desired,
+        was.drift,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, Health, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, Role
 from projections.phases import RunPhase
 
 Desired = Literal["running", "stopped", "deleting"]
@@ -21,6 +21,17 @@ class Deadline(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     mono_ns: int
 
 
+class Foreign(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What another hand changed and nobody has mended yet, and the entry that told of it. `aspect` is one word for what
+    it is about; `repair`: it is mended without a further word."""
+
+    aspect: str
+    what: str
+    seq: int
+    at: int
+    repair: bool = False
+
+
 class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One life of a workload's process. `revision` is the spec it was started from.
 
@@ -29,6 +40,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     of its processes were; `unexecutable`: why it never became the command. `spec`: what it was started from, once the
     workload is declared otherwise; until then it is the workload's own. `health`: what its check said last, None before
     that; `ailing`: it is to end for it. `outdated`: the secrets of whose values it has former ones in its environment.
+    `ended_seq`: the entry that told of its end; `foreign`: another hand ended it.
     """
 
     number: int
@@ -54,11 +66,13 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     health_message: str = ""
     ailing: bool = False
     outdated: tuple[str, ...] = ()
+    ended_seq: int = 0
+    foreign: Foreign | None = None
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The last failure of the effect that is due, until it succeeds or the desired state changes. What it was about, of
-    a volume: a `snapshot`, or a size."""
+    a volume: a `snapshot`, or a size. `seq` is the entry that told of it."""
 
     effect: str
     reason: str
@@ -69,6 +83,7 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     permanent: bool = False
     snapshot: int = 0
     size_bytes: int = 0
+    seq: int = 0
 
 
 class Revision(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -89,7 +104,8 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `last_run`: the run before the present one, if it ended. `address` is its own on the bridge, from the first apply
     that puts it there until nothing of its link is left; `attached`: namespace and link are there. `asked`: the name of
     its image is to mean in the cache what its registry said; `pulling`: it is being fetched. `depends_on`: those that
-    have to be ready before it starts.
+    have to be ready before it starts. `drift`: what becomes of another hand's changes; `unlinked`: it took the link.
+    `word_seq` and `word_at`: the last entry by which an operator said something about it.
     """
 
     name: str
@@ -124,6 +140,10 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     asked: bool = False
     pulling: bool = False
     depends_on: tuple[str, ...] = ()
+    drift: DriftPolicy = "repair"
+    unlinked: Foreign | None = None
+    word_seq: int = 0
+    word_at: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -144,6 +164,8 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `holder` and `holder_uid` name the workload it is mounted for. `restoring` is the snapshot whose content it shall
     have. `lost`: the storage does not have it any more. `filling` is the last mark its file system passed, in percent.
+    `drift`: what becomes of another hand's changes; `foreign`: the last of them that stands. `word_at`: when the
+    operator's last word came that is `desired_seq`.
     """
 
     name: str
@@ -161,15 +183,20 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     filling: int = 0
     hold: Deadline | None = None
     trouble: Trouble | None = None
+    drift: DriftPolicy = "repair"
+    foreign: Foreign | None = None
+    word_at: int = 0
 
 
 class Network(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Bridge and rules: the entry at which what is wanted last changed, and the one up to which it was made so.
-    `subnet` is the bridge's; empty: the one that it has when nothing else is asked for."""
+    `subnet` is the bridge's; empty: the one that it has when nothing else is asked for. `foreign`: another hand changed
+    them since."""
 
     changed_seq: int = 0
     ensured_seq: int = 0
     subnet: str = ""
+    foreign: Foreign | None = None
 
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -262,13 +289,19 @@ CallKey = tuple[str, str, str]
 """(actor id, method, client's call id)"""
 
 
+DriftKey = tuple[str, str]
+"""(object, aspect)"""
+
+
 class Machine(msgspec.Struct):
     """The fold of the journal up to and including `seq`.
 
     `lived_ns` is how long the machine has been up, over all its boots, by the monotonic clock: what expires, expires by
     it, for the wall clock may jump. `mono_boot` and `mono_ns` are the last entry's reading. `claimable_since` is when
     this boot began, as far as the daemon saw it: the claim window is counted from it. `leaving` are
-    names and digests that are to leave the image cache, and the seq of the request.
+    names and digests that are to leave the image cache, and the seq of the request. `missing` are digests that another
+    hand took out of it although a workload needs them; `drifts` is what was told of drift and not taken back: object
+    and aspect, and the entry that says so.
     """
 
     seq: int = 0
@@ -294,6 +327,8 @@ class Machine(msgspec.Struct):
     pool_filling: int = 0
     operators: dict[str, Operator] = {}
     claimable_since: Deadline | None = None
+    missing: dict[str, Foreign] = {}
+    drifts: dict[DriftKey, int] = {}
 
     def age_ns(self, boot: str, mono_ns: int) -> int:
         """`lived_ns` at a later reading of the monotonic clock; a new boot has lived since its own beginning."""
@@ -325,4 +360,6 @@ class Machine(msgspec.Struct):
             pool_filling=self.pool_filling,
             operators=dict(self.operators),
             claimable_since=self.claimable_since,
+            missing=dict(self.missing),
+            drifts=dict(self.drifts),
         )

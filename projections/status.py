@@ -36,7 +36,7 @@ def status_of(workload: Workload, waits: str = "") -> Status:
     """The workload's status as of the state it stands in. `waits`: what it cannot run without now, in words."""
     status = _status(workload, waits)
     # What a tool said of its failure may have several lines.
-    return replace(status, message=_one_line(status.message)) if status.message else status
+    return replace(status, message=one_line(status.message)) if status.message else status
 
 
 def _status(workload: Workload, waits: str) -> Status:
@@ -108,7 +108,7 @@ def _ended(workload: Workload) -> Status:
 def how_it_ended(run: Run) -> str:
     """A run's end in one line."""
     text = f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else end_text(run)
-    return _one_line(f"ended as unhealthy: {run.health_message}; it {text}" if run.ailing else text)
+    return one_line(f"ended as unhealthy: {run.health_message}; it {text}" if run.ailing else text)
 
 
 def _ailment(run: Run) -> str:
@@ -133,5 +133,6 @@ def _ordinal(number: int) -> str:
     return f"{number}{suffix}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Without what a table could not hold."""
     return " ".join(text.split())

@@ -8,9 +8,20 @@ from typing import Literal
 
 import msgspec
 
-from journal.events import Event, SnapshotRemoved, VolumeFilling, VolumeLost, VolumeMade, VolumeUnmounted
+from journal.events import (
+    Event,
+    SnapshotRemoved,
+    VolumeDrifted,
+    VolumeFilling,
+    VolumeLost,
+    VolumeMade,
+    VolumeMounted,
+    VolumeUnmounted,
+)
+from projections.foreign import MOUNT
+from projections.phases import RunPhase
 from projections.state import Machine, Volume
-from projections.volumes import MARKS
+from projections.volumes import MARKS, is_needed, read_only
 
 _CALM_PERCENT = 5
 """How far below a mark a file system must fall before the mark is taken back: it must not be told over and over."""
@@ -70,14 +81,6 @@ def spoiled(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Volume, ...
     return tuple(volume for volume in machine.volumes.values() if (volume.name, volume.uid) in broken)
 
 
-def read_only(volume: Volume) -> str:
-    """What to say of a file system that takes no writes any more."""
-    mend = (
-        f"`capsulectl restart {volume.holder}` checks it and mounts it anew" if volume.holder else "it is mounted anew"
-    )
-    return f"its file system went read only by an error, and what was written last may be lost: {mend}"
-
-
 def standing(volume: Volume, seen: SeenVolume | None = None) -> tuple[str, str]:
     """One word for where the volume stands, and what is wrong with it, if anything. `seen` is what the storage says of
     it now, if it does."""
@@ -117,7 +120,9 @@ def differences(machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozens
         if one is None:
             events += _missing(volume, (volume.name, volume.uid) in mounted)
             continue
-        if volume.holder and not one.mounted:
+        if volume.holder and not one.mounted and has_it_open(machine, volume):
+            events += mount_news(volume, mounted=False)
+        elif volume.holder and not one.mounted:
             events.append(VolumeUnmounted(volume.name, volume.uid, reason="it was not mounted any more"))
         there = {snapshot.snapshot for snapshot in one.snapshots}
         events += [
@@ -125,7 +130,34 @@ def differences(machine: Machine, seen: tuple[SeenVolume, ...], mounted: frozens
             for snapshot in volume.snapshots
             if snapshot.taken and snapshot.uid not in there
         ]
-    return tuple(events)
+    return (*events, *broken(machine, seen))
+
+
+def broken(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[VolumeDrifted, ...]:
+    """What is to be told of file systems that a workload holds and that take no writes any more."""
+    return tuple(
+        VolumeDrifted(volume.name, volume.uid, "read-only")
+        for volume in spoiled(machine, seen)
+        if volume.holder and not volume.lost and volume.foreign is None
+    )
+
+
+def has_it_open(machine: Machine, volume: Volume) -> bool:
+    """Whether a run has the volume open, as far as the state knows, and shall go on with it."""
+    workload = machine.workloads.get(volume.holder)
+    if workload is None or workload.uid != volume.holder_uid or not is_needed(workload, volume):
+        return False
+    return workload.run is not None and workload.run.phase is RunPhase.RUNNING
+
+
+def mount_news(volume: Volume, mounted: bool) -> tuple[Event, ...]:
+    """What is new of the mount of a volume that a run has open: it is gone, or it was only reported and is back."""
+    mark = volume.foreign
+    if not mounted and mark is None:
+        return (VolumeDrifted(volume.name, volume.uid, "unmounted"),)
+    if mounted and mark is not None and mark.aspect == MOUNT and not mark.repair:
+        return (VolumeMounted(volume.name, volume.uid, volume.holder, volume.holder_uid),)
+    return ()
 
 
 def found_again(machine: Machine, seen: tuple[SeenVolume, ...]) -> tuple[Event, ...]:

@@ -15,6 +15,7 @@ from journal.events import (
     VolumeRestoreRequested,
 )
 from journal.specs import VolumeMount
+from projections.foreign import MOUNT
 from projections.intents import (
     CreateVolume,
     DeclaredVolume,
@@ -194,7 +195,7 @@ class Declaration(msgspec.Struct, frozen=True):
 def declare_volumes(
     machine: Machine, volumes: Iterable[DeclaredVolume], capabilities: frozenset[str]
 ) -> Declaration | Refusal:
-    """Create what is missing, grow what is smaller."""
+    """Create what is missing, grow what is smaller, and say what becomes of another hand's changes."""
     events: list[VolumeApplied] = []
     seen: set[str] = set()
     for declared in volumes:
@@ -206,8 +207,18 @@ def declare_volumes(
         verdict = admit_volume(machine, call, capabilities)
         if isinstance(verdict, Refusal):
             return verdict
-        events += [event for event in verdict if isinstance(event, VolumeApplied)]
+        sized = [event for event in verdict if isinstance(event, VolumeApplied)]
+        before = machine.volumes.get(declared.name)
+        if not sized and before is not None and not before.deleting and _says_more(before, declared):
+            sized = [VolumeApplied(declared.name, before.size_bytes, same_size=True)]
+        events += [replace(event, drift=declared.drift) for event in sized]
     return Declaration(tuple(events), frozenset(event.name for event in events if event.created))
+
+
+def _says_more(before: Volume, declared: DeclaredVolume) -> bool:
+    """Whether a declaration of the size that it has changes its policy, or is the word that something waits for."""
+    mark = before.foreign
+    return before.drift != declared.drift or (mark is not None and mark.aspect == MOUNT and not mark.repair)
 
 
 def pin_mounts(machine: Machine, item: AppliedWorkload, created: frozenset[str]) -> AppliedWorkload | Refusal:

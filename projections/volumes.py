@@ -15,6 +15,7 @@ from journal.events import (
     SnapshotTaken,
     VolumeApplied,
     VolumeDeleteRequested,
+    VolumeDrifted,
     VolumeFilling,
     VolumeLost,
     VolumeMade,
@@ -25,9 +26,10 @@ from journal.events import (
     VolumeUnmounted,
 )
 from journal.specs import VolumeMount
+from projections.foreign import FILE_SYSTEM, MOUNT, STORAGE, marked
 from projections.handlers import Handlers
 from projections.phases import LIVE
-from projections.state import Deadline, Machine, Snapshot, Trouble, Volume, Workload
+from projections.state import Deadline, Foreign, Machine, Snapshot, Trouble, Volume, Workload
 
 MARKS = (80, 90, 95)
 """Percent of a file system at which its filling is told, before anything is fatal."""
@@ -98,6 +100,14 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
     return ""
 
 
+def read_only(volume: Volume) -> str:
+    """What to say of a file system that takes no writes any more."""
+    mend = (
+        f"`capsulectl restart {volume.holder}` checks it and mounts it anew" if volume.holder else "it is mounted anew"
+    )
+    return f"its file system went read only by an error, and what was written last may be lost: {mend}"
+
+
 def blocked(machine: Machine, workload: Workload) -> str:
     """Why the workload's volumes do not let it run now; empty when they do."""
     reasons = (why_not(machine, workload, mount) for mount in workload.spec.mounts)
@@ -117,10 +127,25 @@ def applied(machine: Machine, header: Header, event: VolumeApplied) -> None:
     machine.desired_seq = header.seq
     before = machine.volumes.get(event.name)
     if before is None or event.created:
-        machine.volumes[event.name] = Volume(event.name, header.seq, event.size_bytes, header.at, header.seq)
+        machine.volumes[event.name] = Volume(
+            event.name,
+            header.seq,
+            event.size_bytes,
+            header.at,
+            header.seq,
+            drift=event.drift or "repair",
+            word_at=header.at,
+        )
     else:
         machine.volumes[event.name] = replace(
-            before, size_bytes=event.size_bytes, desired_seq=header.seq, trouble=None, hold=None
+            before,
+            size_bytes=event.size_bytes,
+            desired_seq=header.seq,
+            word_at=header.at,
+            trouble=None,
+            hold=None,
+            drift=event.drift or before.drift,
+            foreign=None if before.foreign is None else replace(before.foreign, repair=True),
         )
 
 
@@ -131,7 +156,7 @@ def delete_requested(machine: Machine, header: Header, event: VolumeDeleteReques
         machine.desired_seq = header.seq
         _take_from_users(machine, event.name)
         machine.volumes[event.name] = replace(
-            volume, deleting=True, restoring=0, desired_seq=header.seq, trouble=None, hold=None
+            volume, deleting=True, restoring=0, desired_seq=header.seq, word_at=header.at, trouble=None, hold=None
         )
 
 
@@ -147,22 +172,50 @@ def made(machine: Machine, header: Header, event: VolumeMade) -> None:
     """It is there. A growth that ended after it was taken back has come about: nothing shrinks."""
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
-        size_bytes = max(volume.size_bytes, event.size_bytes)
-        machine.volumes[event.name] = replace(volume, size_bytes=size_bytes, made_bytes=event.size_bytes, lost=False)
+        machine.volumes[event.name] = replace(
+            volume,
+            size_bytes=max(volume.size_bytes, event.size_bytes),
+            made_bytes=event.size_bytes,
+            lost=False,
+            foreign=_without_aspects(volume, STORAGE),
+        )
 
 
 def mounted(machine: Machine, header: Header, event: VolumeMounted) -> None:
     """It has a holder."""
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
-        machine.volumes[event.name] = replace(volume, holder=event.workload, holder_uid=event.workload_uid)
+        machine.volumes[event.name] = replace(
+            volume,
+            holder=event.workload,
+            holder_uid=event.workload_uid,
+            foreign=_without_aspects(volume, MOUNT, FILE_SYSTEM),
+        )
 
 
 def unmounted(machine: Machine, header: Header, event: VolumeUnmounted) -> None:
     """It has none."""
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
-        machine.volumes[event.name] = replace(volume, holder="", holder_uid=0)
+        foreign = _without_aspects(volume, MOUNT, FILE_SYSTEM)
+        machine.volumes[event.name] = replace(volume, holder="", holder_uid=0, foreign=foreign)
+
+
+def _without_aspects(volume: Volume, *aspects: str) -> Foreign | None:
+    mark = volume.foreign
+    return None if mark is None or mark.aspect in aspects else mark
+
+
+def drifted(machine: Machine, header: Header, event: VolumeDrifted) -> None:
+    """Its holder goes on with it, and stays its holder."""
+    volume = _mine(machine, event.name, event.uid)
+    if volume is None or not volume.holder or volume.lost:
+        return
+    if event.how == "unmounted":
+        foreign = marked(header, MOUNT, f"another hand unmounted it; {volume.holder} still has it open", volume.drift)
+    else:
+        foreign = marked(header, FILE_SYSTEM, read_only(volume), "report")
+    machine.volumes[event.name] = replace(volume, foreign=foreign)
 
 
 def removed(machine: Machine, header: Header, event: VolumeRemoved) -> None:
@@ -176,7 +229,8 @@ def lost(machine: Machine, header: Header, event: VolumeLost) -> None:
     """Its data may still be somewhere: nothing is formatted in its place."""
     volume = _mine(machine, event.name, event.uid)
     if volume is not None:
-        volume = replace(volume, lost=True)
+        foreign = marked(header, STORAGE, "it is not in the storage any more, and nobody here removed it", "report")
+        volume = replace(volume, lost=True, foreign=foreign)
         machine.volumes[event.name] = volume if event.mounted else replace(volume, holder="", holder_uid=0)
 
 
@@ -234,7 +288,7 @@ def restore_requested(machine: Machine, header: Header, event: VolumeRestoreRequ
         machine.desired_seq = header.seq
         _take_from_users(machine, event.name)
         machine.volumes[event.name] = replace(
-            volume, restoring=event.snapshot, desired_seq=header.seq, trouble=None, hold=None
+            volume, restoring=event.snapshot, desired_seq=header.seq, word_at=header.at, trouble=None, hold=None
         )
 
 
@@ -299,7 +353,8 @@ def power_lost(machine: Machine) -> None:
     """Mounts do not outlive a boot."""
     for name, volume in machine.volumes.items():
         if volume.holder or volume.hold is not None:
-            machine.volumes[name] = replace(volume, holder="", holder_uid=0, hold=None)
+            foreign = _without_aspects(volume, MOUNT, FILE_SYSTEM)
+            machine.volumes[name] = replace(volume, holder="", holder_uid=0, hold=None, foreign=foreign)
 
 
 HANDLERS: Handlers = {
@@ -310,6 +365,7 @@ HANDLERS: Handlers = {
     VolumeUnmounted: unmounted,
     VolumeRemoved: removed,
     VolumeLost: lost,
+    VolumeDrifted: drifted,
     VolumeFilling: filling,
     SnapshotRequested: snapshot_requested,
     SnapshotTaken: snapshot_taken,

@@ -20,9 +20,10 @@ from journal.events import (
     WorkloadStopRequested,
 )
 from projections import network
+from projections.foreign import RUN, lift
 from projections.handlers import Handlers
 from projections.phases import BY_MOVE, LIVE, RunMove, RunPhase
-from projections.state import Deadline, Desired, Machine, Revision, Run, Workload
+from projections.state import Deadline, Desired, Foreign, Machine, Revision, Run, Workload
 
 _STARTED, _EXITED, _LOST = (BY_MOVE[move] for move in (RunMove.START, RunMove.EXIT, RunMove.LOSE))
 
@@ -57,6 +58,7 @@ def applied(machine: Machine, header: Header, event: WorkloadApplied) -> None:
         after = machine.workloads[item.name] = _apply(before, header, _pinned(machine, item))
         if before is None or not _only_labels(before, item):
             network.touch(machine, header, before, after)
+        lift(machine, after)
 
 
 def _pinned(machine: Machine, item: AppliedWorkload) -> AppliedWorkload:
@@ -81,10 +83,13 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             spec=item.container,
             revision=header.seq,
             desired_seq=header.seq,
+            word_seq=header.seq,
+            word_at=header.at,
             created_at=header.at,
             desired=item.desired,
             labels=item.labels,
             depends_on=item.depends_on,
+            drift=item.drift,
             revisions=(_revision(header, item),),
             address=item.address,
             asked=item.asked,
@@ -94,7 +99,10 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
             before,
             labels=item.labels,
             depends_on=item.depends_on,
+            drift=item.drift,
             desired_seq=header.seq,
+            word_seq=header.seq,
+            word_at=header.at,
             asked=before.asked or item.asked,
         )
     revision, revisions, run = before.revision, before.revisions, before.run
@@ -112,11 +120,14 @@ def _apply(before: Workload | None, header: Header, item: AppliedWorkload) -> Wo
         spec=item.container,
         labels=item.labels,
         depends_on=item.depends_on,
+        drift=item.drift,
         desired=item.desired,
         revision=revision,
         revisions=revisions,
         run=run,
         desired_seq=header.seq,
+        word_seq=header.seq,
+        word_at=header.at,
         streak=0,
         hold=None,
         hold_until_wall=0,
@@ -137,7 +148,7 @@ def _only_labels(before: Workload, item: AppliedWorkload) -> bool:
     """Whether nothing that runs, or tries to, is meant."""
     alive = before.run is not None and before.run.phase in LIVE and before.trouble is None
     rests = item.desired == "stopped"
-    told = (item.relabelled or item.reordered) and not item.changed
+    told = (item.relabelled or item.reordered or item.policed) and not item.changed
     return told and before.desired == item.desired and (alive or rests)
 
 
@@ -158,6 +169,8 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
             superseded=_supersede(workload, desired != "running"),
             desired=desired,
             desired_seq=header.seq,
+            word_seq=header.seq,
+            word_at=header.at,
             streak=0,
             hold=None,
             hold_until_wall=0,
@@ -166,6 +179,8 @@ def _want(machine: Machine, header: Header, name: str, uid: int, desired: Desire
             trouble=None,
         )
         network.touch(machine, header, workload, after)
+        if desired == "running":
+            lift(machine, after)
 
 
 def stop_requested(machine: Machine, header: Header, event: WorkloadStopRequested) -> None:
@@ -191,10 +206,13 @@ def restart_requested(machine: Machine, header: Header, event: WorkloadRestartRe
             workload,
             superseded=_supersede(workload, ends_run=True),
             restarts=workload.restarts + 1,
+            word_seq=header.seq,
+            word_at=header.at,
             streak=0,
             **NOW,
             trouble=None,
         )
+        lift(machine, machine.workloads[event.name])
 
 
 def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
@@ -232,6 +250,8 @@ def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
         oom_kills=event.oom_kills,
         memory_limit_bytes=event.memory_limit_bytes,
         unexecutable=event.unexecutable,
+        ended_seq=header.seq,
+        foreign=_foreign(header, event, "killed"),
     )
     machine.workloads[event.name] = _judged(workload, run, header, event)
 
@@ -286,13 +306,30 @@ def lost(machine: Machine, header: Header, event: WorkloadLost) -> None:
     phase = _LOST.get(run.phase)
     if phase is None:
         return
-    run = replace(run, phase=phase, pid=0, reason=event.reason, finished_at=header.at)
+    run = replace(
+        run,
+        phase=phase,
+        pid=0,
+        reason=event.reason,
+        finished_at=header.at,
+        ended_seq=header.seq,
+        foreign=_foreign(header, event, "removed"),
+    )
     if event.restart is None:
         run = replace(run, again=workload.spec.restart.mode != "never")
         machine.workloads[event.name] = replace(_run_over(workload), run=run)
     else:
         run = replace(run, again=event.restart, gave_up=event.gave_up)
         machine.workloads[event.name] = _judged(workload, run, header, event)
+
+
+def _foreign(header: Header, event: WorkloadExited | WorkloadLost, what: str) -> Foreign | None:
+    """The mark of a run that another hand ended. Whether another follows is the restart policy's to say."""
+    if not event.foreign:
+        return None
+    return Foreign(
+        RUN, f"run {event.run} was {what} by another hand", header.seq, header.at, repair=bool(event.restart)
+    )
 
 
 def _run_over(workload: Workload) -> Workload:

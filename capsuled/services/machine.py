@@ -8,9 +8,9 @@ from capsule.v1 import workload_pb2
 from capsule.v1.machine_pb2_grpc import MachineServiceServicer
 from capsuled.declare import Declarations
 from capsuled.engine import Engine
-from capsuled.rpc import caller_of
+from capsuled.rpc import caller_of, refuse
 from capsuled.services.volumes import DEFAULT_BYTES
-from capsuled.wire import field_changes, plan_messages, workload_message
+from capsuled.wire import POLICIES, field_changes, plan_messages, workload_message
 from capsuled.wire_volume import volume_changes
 from journal.events import VolumeApplied
 from projections.intents import DeclaredVolume
@@ -99,9 +99,14 @@ class MachineService(MachineServiceServicer):
 
 
 def _declared(volumes: Sequence[pb.DeclaredVolume]) -> tuple[DeclaredVolume, ...]:
-    return tuple(DeclaredVolume(one.name, one.size_bytes or DEFAULT_BYTES) for one in volumes)
+    for one in volumes:
+        if one.drift not in POLICIES:
+            refuse("INVALID_ARGUMENT", "BAD_DRIFT", f"volume {one.name}: drift is repair or report", "volumes.drift")
+    return tuple(DeclaredVolume(one.name, one.size_bytes or DEFAULT_BYTES, POLICIES[one.drift]) for one in volumes)
 
 
 def _outcome(applied: tuple[VolumeApplied, ...], name: str) -> str:
     found = next((event for event in applied if event.name == name), None)
-    return "unchanged" if found is None else "created" if found.created else "resized"
+    if found is None:
+        return "unchanged"
+    return "created" if found.created else "configured" if found.same_size else "resized"

@@ -18,7 +18,6 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import (
     containers_pb2,
-    events_pb2,
     runcopts_pb2,
     snapshots_pb2,
     task_pb2,
@@ -26,6 +25,7 @@ from containerdapi import (
     tasks_pb2,
 )
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.news import news
 from effects.containerd.snapshots import prepared
 from effects.containers import names
 from effects.containers.birth import Births
@@ -88,6 +88,7 @@ class ContainerdDriver:
         self._births = Births(runc_root)
         self._holds = holds or CopyHolds()
         self._kills: dict[str, int] = {}
+        self._removed: set[str] = set()
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -327,17 +328,39 @@ class ContainerdDriver:
     async def remove_run(self, name: str, uid: int, run: int) -> None:
         """See the protocol."""
         cid = names.container_id(name, uid, run)
-        process = await self._process(cid)
+        process = await self._process(cid) or await self._forsaken(cid)
         if process is not None and process.status != task_pb2.STOPPED:
             await self._end(cid, 0)
         async with self._holds.barred(name, uid):
             await self._delete_task(cid)  # also where no task is seen: a `create` that was cut leaves its shim
+        self._removed.add(cid)
+        there = False
         with tolerated(_NO_SUCH):
             await self._connection.containers.Delete(
                 containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
             )
+            there = True
+        if not there:
+            self._removed.discard(cid)  # it will not be told of
         self._bundles.remove(cid)
         self._kills.pop(cid, None)
+
+    async def _forsaken(self, cid: str) -> Any | None:
+        """A process whose record another hand deleted: without one the runtime neither ends nor forgets it, and with
+        the next run it would be there twice. It gets a record again, to be removed by."""
+        with tolerated():
+            tasks = (await self._connection.tasks.List(tasks_pb2.ListTasksRequest(), metadata=self._metadata)).tasks
+        if cid not in {task.container_id or task.id for task in tasks}:
+            return None
+        container = containers_pb2.Container(
+            id=cid,
+            runtime=containers_pb2.Container.Runtime(name=RUNTIME, options=self._options),
+            spec=AnyMessage(type_url=SPEC_URL, value=b"{}"),
+        )
+        with tolerated(_EXISTS):
+            request = containers_pb2.CreateContainerRequest(container=container)
+            await self._connection.containers.Create(request, metadata=self._metadata)
+        return await self._process(cid)
 
     async def remove_workload(self, name: str, uid: int) -> None:
         """See the protocol."""
@@ -372,25 +395,19 @@ class ContainerdDriver:
 
     async def exits(self) -> AsyncIterator[ObservedRun | Resync]:
         """See the protocol. The subscription ends with containerd and is made again with its successor."""
-        topics = ['topic=="/tasks/exit"', 'topic=="/tasks/oom"']
-        while True:
-            with contextlib.suppress(grpc.aio.AioRpcError, DriverError):
-                stream = self._connection.events.Subscribe(
-                    events_pb2.SubscribeRequest(filters=topics), metadata=self._metadata, wait_for_ready=True
-                )
-                # containerd sends the headers with the first event only; it answering anything later than the
-                # subscription was sent means that the subscription stands, as both go over one connection.
-                await self._connection.ready()
-                yield Resync()
-                async for envelope in stream:
-                    seen = await self._report(envelope)
-                    if seen is not None:
-                        yield seen
-            await asyncio.sleep(0.1)
+        topics = ('topic=="/tasks/exit"', 'topic=="/tasks/oom"', 'topic=="/containers/delete"')
+        async for envelope in news(self._connection, *topics):
+            if envelope is None:
+                self._removed.clear()
+            seen = Resync() if envelope is None else await self._report(envelope)
+            if seen is not None:
+                yield seen
 
     async def _report(self, envelope: Any) -> ObservedRun | Resync | None:
         if envelope.topic == "/tasks/oom":
             return await self._suffering(taskevents_pb2.TaskOOM.FromString(envelope.event.value).container_id)
+        if envelope.topic == "/containers/delete":
+            return self._deleted(taskevents_pb2.ContainerDelete.FromString(envelope.event.value).id)
         end = taskevents_pb2.TaskExit.FromString(envelope.event.value)
         if end.id != end.container_id:
             return None  # an exec's process
@@ -403,6 +420,12 @@ class ContainerdDriver:
             return Resync()
         process = task_pb2.Process(status=task_pb2.STOPPED, exit_status=end.exit_status, exited_at=end.exited_at)
         return self._observed(labels, end.container_id, process) if names.is_ours(labels) else None
+
+    def _deleted(self, cid: str) -> Resync | None:
+        """A record is gone: by this driver, or by another hand, which says nothing of the run that had it."""
+        ours = cid in self._removed
+        self._removed.discard(cid)
+        return None if ours or not names.may_be_ours(cid) else Resync()
 
     async def _suffering(self, cid: str) -> ObservedRun | Resync | None:
         """A run in which a process is killed for want of memory; it may go on, or end with it.

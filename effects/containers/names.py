@@ -25,6 +25,12 @@ def container_id(name: str, uid: int, run: int) -> str:
     return f"{stem_of(name)}.{uid}.{run}"
 
 
+def may_be_ours(cid: str) -> bool:
+    """Whether a container's identifier is made as these are."""
+    stem, uid, run = ("", "", *cid.rsplit(".", 2))[-3:]
+    return bool(stem) and uid.isdecimal() and run.isdecimal()
+
+
 def snapshot_key(name: str, uid: int, revision: int) -> str:
     """A revision's writable layer: it outlives restarts, and a changed spec begins with a fresh one."""
     return f"{stem_of(name)}.{uid}.{revision}"

@@ -107,6 +107,16 @@ class World:
         for listener in listeners:
             listener.put_nowait(None)
 
+    def take(self, key: Key) -> None:
+        """Another hand removes a container with its process: nobody hears of its end, only that there was something."""
+        container = self.containers.pop(key)
+        for process in self.processes:
+            if (process.request.name, process.request.uid, process.request.run) == key:
+                process.end(128 + KILL)
+        if container.status == "running":
+            self.on_end(key, 128 + KILL)
+        self.break_streams()
+
     def kill_shim(self, key: Key) -> None:
         """What watches over a process dies, and the runtime kills the process with it: nobody knows how it ended."""
         container = self.containers.get(key)

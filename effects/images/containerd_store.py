@@ -9,6 +9,7 @@ import grpc
 
 from containerdapi import images_pb2, types_pb2
 from effects.containerd.connection import Connection, tolerated, translated
+from effects.containerd.news import news
 from effects.errors import ImageMissing, ImageUnreadable, WrongArchitecture
 from effects.images.archive import Archive, ArchivedImage
 from effects.images.content import ContentStore
@@ -137,6 +138,11 @@ class ContainerdImages:
             except (ImageMissing, ImageUnreadable, WrongArchitecture):
                 continue
         return tuple(found)
+
+    async def losses(self) -> AsyncIterator[None]:
+        """See the protocol. The subscription ends with containerd and is made again with its successor."""
+        async for _ in news(self._connection, 'topic=="/images/delete"'):
+            yield
 
     async def resolve(self, ref: str) -> CachedImage | None:
         """See the protocol. A reference that ends in a digest is found by it."""

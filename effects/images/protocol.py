@@ -94,6 +94,11 @@ class ImageStore(Protocol):
         """Every record, names and digests."""
         ...
 
+    def losses(self) -> AsyncIterator[None]:
+        """Whenever another hand may have taken something out, and once at the beginning of each connection; own
+        removals may be told of, too."""
+        ...
+
     async def resolve(self, ref: str) -> CachedImage | None:
         """What a normalised reference means now; None when it is not here."""
         ...

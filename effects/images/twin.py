@@ -43,6 +43,21 @@ class CacheWorld:
         self.parts: dict[str, int] = {}
         self.kept: list[set[str]] = []
         self.scratch: set[str] = set()
+        self._listeners: list[asyncio.Queue[None]] = []
+
+    def listen(self) -> "asyncio.Queue[None]":
+        """A queue of losses."""
+        queue: asyncio.Queue[None] = asyncio.Queue()
+        self._listeners.append(queue)
+        return queue
+
+    def take(self, *refs: str) -> None:
+        """Another hand's `ctr images rm`."""
+        for ref in refs:
+            self.records.pop(ref, None)
+        self.collect()
+        for listener in self._listeners:
+            listener.put_nowait(None)
 
     def record(self, ref: str, image: TwinImage) -> None:
         """A record now means this image."""
@@ -231,6 +246,13 @@ class TwinImages:
         await self._step("name")
         self._world.record(ref, image)
         return _cached(ref, image)
+
+    async def losses(self) -> AsyncIterator[None]:
+        """See the protocol."""
+        queue = self._world.listen()
+        while True:
+            yield
+            await queue.get()
 
     async def observe(self) -> tuple[CachedImage, ...]:
         """See the protocol."""

@@ -21,6 +21,7 @@ from effects.network.protocol import Link
 _SYS = Path("/sys/class/net")
 _SYSCTL = Path("/proc/sys/net/ipv4")
 _INSIDE = "eth0"
+_IFF_UP = 1
 
 
 class Links:
@@ -55,6 +56,17 @@ class Links:
                 f"{self._bridge} {whose}: start capsuled with `--bridge NAME`, and with `--subnet` if that is taken too"
             )
         return True
+
+    def bridge_is_whole(self) -> bool:
+        """Whether the bridge is there, up, and has its address. Raises NetworkForeign."""
+        if not self.bridge_is_ours():
+            return False
+        index = self._index(self._bridge)
+        found = {
+            (one.get("address"), one["prefixlen"]) for one in self._ip.get_addr(family=socket.AF_INET, index=index)
+        }
+        up = int((_SYS / self._bridge / "flags").read_text(), 16) & _IFF_UP
+        return bool(up) and (str(self.gateway), self._network.prefixlen) in found
 
     def ensure_bridge(self) -> None:
         """The bridge is there, up, with its address. Raises NetworkForeign."""

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from effects.errors import DriverError, NetworkFailed
 from effects.network import namespaces, obstacles, rules
-from effects.network.kernel_news import LINKS, TABLES, kernel_news
+from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
 from effects.network.links import Links, port_of
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
@@ -84,7 +84,7 @@ class LinuxNetwork:
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
         """See the protocol."""
-        if not await self._on_thread(lambda: self._links.bridge_is_ours()):
+        if not await self._on_thread(lambda: self._links.bridge_is_whole()):
             return False
         try:
             listing = await self._list()
@@ -152,8 +152,8 @@ class LinuxNetwork:
         return port_of(self._owner, name, uid)
 
     async def drift(self) -> AsyncIterator[Drift]:
-        """See the protocol. Woken by the kernel's own news of tables and links."""
-        async for _ in kernel_news(TABLES, LINKS):
+        """See the protocol. Woken by the kernel's own news of tables, links and addresses."""
+        async for _ in kernel_news(TABLES, LINKS, ADDRESSES):
             yield Drift()
 
     async def obstacles(self) -> tuple[str, ...]:

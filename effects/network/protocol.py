@@ -41,7 +41,7 @@ class NetworkDriver(Protocol):
         ...
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
-        """Whether the bridge is there and the rules are just these."""
+        """Whether the bridge is there with its address, and the rules are just these."""
         ...
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:

@@ -11,12 +11,14 @@ Step = Callable[[str], Awaitable[None]]
 
 
 class Cables:
-    """The part of the world that is network. `foreign`: the bridge's name is somebody else's."""
+    """The part of the world that is network. `foreign`: the bridge's name is somebody else's; `bare`: it has lost its
+    address."""
 
     def __init__(self) -> None:
         self.rules: tuple[Mapping, ...] | None = None
         self.links: dict[tuple[str, int], Link] = {}
         self.foreign = False
+        self.bare = False
         self._listeners: list[asyncio.Queue[Drift]] = []
 
     def listen(self) -> "asyncio.Queue[Drift]":
@@ -35,9 +37,19 @@ class Cables:
         self.rules = None
         self.changed()
 
+    def strip(self) -> None:
+        """Another hand's `ip address flush dev br0`."""
+        self.bare = True
+        self.changed()
+
+    def cut(self, link: tuple[str, int]) -> None:
+        """Another hand's `ip link delete`."""
+        self.links.pop(link, None)
+        self.changed()
+
     def lose_power(self) -> None:
         """Nothing of it outlives a boot."""
-        self.rules = None
+        self.rules, self.bare = None, False
         self.links.clear()
         self._listeners.clear()
 
@@ -60,14 +72,14 @@ class TwinNetwork:
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
         """See the protocol."""
         await self._step("compare rules")
-        return self._cables.rules == mappings
+        return self._cables.rules == mappings and not self._cables.bare
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
         await self._step("ensure network")
         if self._cables.foreign:
             raise NetworkForeign("br0 belongs to somebody else")
-        self._cables.rules = mappings
+        self._cables.rules, self._cables.bare = mappings, False
         self._cables.changed()
         await self._step("network ensured")
 
@@ -75,7 +87,7 @@ class TwinNetwork:
         """See the protocol."""
         await self._step("clear network")
         self._cables.links.clear()
-        self._cables.rules = None
+        self._cables.rules, self._cables.bare = None, False
         await self._step("network cleared")
 
     async def attach(self, link: Link) -> None:

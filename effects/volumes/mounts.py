@@ -1,5 +1,9 @@
 """What is mounted, as the kernel says. Blocking: for a thread."""
 
+import errno
+import os
+from pathlib import Path
+
 _BROKEN = {"ro", "emergency_ro", "shutdown"}
 """Options of an ext4 that takes no writes any more: none is mounted like that here."""
 
@@ -11,3 +15,19 @@ def mount_points() -> dict[str, bool]:
     with open("/proc/self/mountinfo") as file:
         rows = [line.split() for line in file]
     return {row[4]: not _BROKEN.isdisjoint(row[-1].split(",")) for row in rows}
+
+
+def open_device(image: Path) -> str:
+    """The loop device of an image whose file system is mounted somewhere, be it in another namespace; empty when there
+    is none. One that is only about to be freed can be opened by one alone. Source: the kernel's
+    Documentation/ABI/stable/sysfs-block."""
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            if backing.read_text().rstrip("\n") != str(image.resolve()):
+                continue
+            device = f"/dev/{backing.parent.parent.name}"
+            os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return device
+    return ""

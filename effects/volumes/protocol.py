@@ -5,6 +5,7 @@ called again after any crash: it looks, compares, acts. A half-made thing is nev
 `DriverError`s.
 """
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from projections.storage import Fill, SeenVolume, SnapshotMethod
@@ -35,13 +36,14 @@ class VolumeDriver(Protocol):
         ...
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
-        """The volume, which was made, has at least this size; it is not mounted (NotDetached otherwise). Raises
+        """The volume, which was made, has at least this size; nobody has it open (NotDetached otherwise). Raises
         VolumeMissing when it is not there: nothing is made in its place. Raises NoSpace, VolumeDamaged."""
         ...
 
     async def mount(self, name: str, uid: int) -> str:
         """The volume is mounted and can be written, after a check if it needs one; returns where. One that went read
-        only by an error is mounted anew. Raises VolumeMissing, VolumeDamaged, VolumeBusy."""
+        only by an error is mounted anew; one that another hand unmounted while it was open, as it is, for whoever has
+        it open. Raises VolumeMissing, VolumeDamaged, VolumeBusy."""
         ...
 
     async def unmount(self, name: str, uid: int) -> None:
@@ -54,7 +56,8 @@ class VolumeDriver(Protocol):
 
     async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
         """The snapshot is there, taken at one moment even of a mounted volume. Raises NoSpace, VolumeMissing, and
-        VolumeFailed of a mounted one that went read only by an error: what is on the disk is half of something."""
+        VolumeFailed of one that went read only by an error, or is open and not mounted: what is on the disk is half of
+        something."""
         ...
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
@@ -68,6 +71,10 @@ class VolumeDriver(Protocol):
 
     async def usage(self, name: str, uid: int) -> Fill | None:
         """How full the volume's file system is; None while it is not mounted."""
+        ...
+
+    def mounts(self) -> AsyncIterator[None]:
+        """Whenever another hand may have unmounted something; own acts may be told of, too."""
         ...
 
     async def pool(self) -> Fill:

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -32,14 +32,15 @@ from effects.errors import (
     VolumeTooLarge,
 )
 from effects.volumes.clone import SCRATCH, clone, frozen_clone, method_of, scratch_of, settle, thaw
-from effects.volumes.mounts import mount_points
+from effects.volumes.mount_news import mount_news
+from effects.volumes.mounts import mount_points, open_device
 from journal.durable import sync_directory
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
 _MOUNT = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")
 _MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
-_MOUNT_OPTIONS = "loop,noatime,nosuid,nodev,errors=remount-ro"
+_MOUNT_OPTIONS = "noatime,nosuid,nodev,errors=remount-ro"
 BLOCK_BYTES = 4096
 LONG_WORK_AT_ONCE = 2
 """Copies may take minutes each: they have threads of their own, so that nobody else waits for one."""
@@ -154,6 +155,16 @@ class SparseVolumes:
     def _is_mounted(self, name: str, uid: int) -> bool:
         return self.path(name, uid) in mount_points()
 
+    async def _is_open(self, name: str, uid: int) -> bool:
+        """Whether somebody has its file system mounted, here or in a namespace of their own."""
+        image = self._image(name, uid)
+        return self._is_mounted(name, uid) or bool(await self._on_thread(lambda: open_device(image)))
+
+    async def mounts(self) -> AsyncIterator[None]:
+        """See the protocol."""
+        async for _ in mount_news():
+            yield
+
     # --- making --------------------------------------------------------------------------------------------------
 
     async def make(self, name: str, uid: int, size_bytes: int) -> None:
@@ -176,7 +187,7 @@ class SparseVolumes:
         image = self._existing(name, uid)
         if await self._on_thread(lambda: _filesystem_bytes(image)) + BLOCK_BYTES > size_bytes:
             return
-        if self._is_mounted(name, uid):
+        if await self._is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
         await self._grow(name, image, size_bytes)
         await self._on_thread(lambda: settle(image, image))
@@ -189,6 +200,8 @@ class SparseVolumes:
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
+        if await self._is_open(name, uid):
+            raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
         snapshots = self._directory.glob(f"{name}.{uid}@*.img")
         await self._on_thread(lambda: _unlink(*snapshots, self._image(name, uid)))
 
@@ -204,9 +217,15 @@ class SparseVolumes:
         if broken:
             log.warning("the file system of volume %s went read only by an error: it is checked and mounted anew", name)
             await self.unmount(name, uid)
-        await self._check(name, image)
         await self._on_thread(lambda: target.mkdir(parents=True, exist_ok=True, mode=0o700))
-        await self._good("mount", "-t", "ext4", "-o", _MOUNT_OPTIONS, str(image), str(target))
+        device = await self._on_thread(lambda: open_device(image))
+        if device:
+            # Another hand unmounted it here, and its workload goes on with it: a check would look at half of
+            # something, and a second loop device would be a second file system on the same blocks.
+            await self._good("mount", "-t", "ext4", "-o", _MOUNT_OPTIONS, device, str(target))
+            return str(target)
+        await self._check(name, image)
+        await self._good("mount", "-t", "ext4", "-o", f"loop,{_MOUNT_OPTIONS}", str(image), str(target))
         return str(target)
 
     async def unmount(self, name: str, uid: int) -> None:
@@ -241,12 +260,14 @@ class SparseVolumes:
             raise VolumeFailed(
                 f"the file system of volume {name} went read only by an error: restart its workload first"
             )
+        if broken is None and await self._is_open(name, uid):
+            raise VolumeFailed(f"volume {name} was unmounted by another hand while it is in use: it cannot be frozen")
         point = "" if broken is None else self.path(name, uid)
         return await self._on_thread(lambda: frozen_clone(image, target, point, self._stop), self._long)
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """See the protocol."""
-        if self._is_mounted(name, uid):
+        if await self._is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
         source, image = self._existing(name, uid, snapshot), self._image(name, uid)
         self._existing(name, uid)

@@ -1,6 +1,7 @@
 """The simulated twin of volumes: a storage in memory whose contents are numbers."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
@@ -32,9 +33,23 @@ class Storage:
         self.volumes: dict[Key, TwinVolume] = {}
         self.formats: dict[Key, int] = {}
         self.scratch: set[tuple[str, int, int]] = set()
+        self._listeners: list[asyncio.Queue[None]] = []
+
+    def listen(self) -> "asyncio.Queue[None]":
+        """A queue of changes of mounts."""
+        queue: asyncio.Queue[None] = asyncio.Queue()
+        self._listeners.append(queue)
+        return queue
+
+    def unmount(self, key: Key) -> None:
+        """Another hand's `umount`: whoever has the volume open goes on with it."""
+        self.volumes[key].mounted = False
+        for listener in self._listeners:
+            listener.put_nowait(None)
 
     def lose_power(self) -> None:
         """Mounts are gone; contents stay."""
+        self._listeners.clear()
         for volume in self.volumes.values():
             volume.mounted = volume.read_only = False
 
@@ -51,6 +66,18 @@ class TwinVolumes:
         if volume is None:
             raise VolumeMissing(f"volume {name} is gone")
         return volume
+
+    def _is_open(self, name: str, uid: int) -> bool:
+        """Whether it is mounted, or a process has it open although it is not."""
+        volume = self._storage.volumes.get((name, uid))
+        return volume is not None and (volume.mounted or self._storage.in_use(self.path(name, uid)))
+
+    async def mounts(self) -> AsyncIterator[None]:
+        """See the protocol."""
+        queue = self._storage.listen()
+        while True:
+            await queue.get()
+            yield
 
     async def thaw(self) -> None:
         """See the protocol."""
@@ -103,7 +130,7 @@ class TwinVolumes:
         await self._step("grow volume")
         volume = self._existing(name, uid)
         if volume.size_bytes < size_bytes:
-            if volume.mounted:
+            if self._is_open(name, uid):
                 raise NotDetached(f"volume {name} is in use")
             volume.size_bytes = size_bytes
         await self._step("volume grown")
@@ -122,7 +149,7 @@ class TwinVolumes:
         """See the protocol."""
         await self._step("unmount")
         volume = self._storage.volumes.get((name, uid))
-        if volume is not None:
+        if volume is not None and volume.mounted:
             if self._storage.in_use(self.path(name, uid)):
                 raise VolumeBusy(f"volume {name} is used")
             volume.mounted = volume.read_only = False
@@ -131,6 +158,8 @@ class TwinVolumes:
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
+        if self._is_open(name, uid):
+            raise VolumeBusy(f"volume {name} is used")
         self._storage.volumes.pop((name, uid), None)
         await self._step("volume removed")
 
@@ -141,6 +170,8 @@ class TwinVolumes:
         if snapshot not in volume.snapshots:
             if volume.mounted and volume.read_only:
                 raise VolumeFailed(f"volume {name} takes no writes")
+            if self._is_open(name, uid) and not volume.mounted:
+                raise VolumeFailed(f"volume {name} was unmounted while it is used")
             scratch = (name, uid, snapshot)
             self._storage.scratch.add(scratch)
             content = volume.content
@@ -156,7 +187,7 @@ class TwinVolumes:
         """See the protocol."""
         await self._step("restore")
         volume = self._existing(name, uid)
-        if volume.mounted:
+        if self._is_open(name, uid):
             raise NotDetached(f"volume {name} is in use")
         if snapshot not in volume.snapshots:
             raise SnapshotMissing(f"snapshot {snapshot} of volume {name} is gone")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from containerdapi import images_pb2
 from effects.errors import (
     ImageMissing,
     NoSpace,
@@ -43,7 +44,7 @@ class Subject:
     """A cache, archives in its form, and the means to break it. `pack` makes an archive; `fail` lets the runtime die
     (once) at the step of that name. `offer` puts a sample into a registry as `name:tag` and says by which reference it
     is pulled; `pin` resolves that; `cut` breaks a layer off after so many bytes, and then the registry is gone for the
-    rest of the pull; `sent` is what it has sent."""
+    rest of the pull; `sent` is what it has sent. `take` is another hand's, which takes a record out."""
 
     store: ImageStore
     pack: Callable[..., bytes]
@@ -55,6 +56,7 @@ class Subject:
     pin: Callable[[str], Awaitable[ImagePin]]
     cut: Callable[[str, int], None]
     sent: Callable[[], int]
+    take: Callable[[str], Awaitable[None]]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -87,9 +89,12 @@ async def twin(small: bool = False) -> AsyncIterator[Subject]:
         registries.offer(ref, twin_image(sample))
         return ref
 
+    async def take(record: str) -> None:
+        world.take(record)
+
     yield Subject(
         TwinImages(world, step, registry), twin_archive, usable, left, failing.append, TWIN_STEPS,
-        offer, registry.resolve, registries.cuts.__setitem__, lambda: registries.sent,
+        offer, registry.resolve, registries.cuts.__setitem__, lambda: registries.sent, take,
     )  # fmt: skip
 
 
@@ -112,9 +117,13 @@ def real_subject(made: Runtime, registry: FaultyRegistry) -> Subject:
             return False
         return True
 
+    async def take(record: str) -> None:
+        request = images_pb2.DeleteImageRequest(name=record)
+        await made.connection.images.Delete(request, metadata=made.connection.metadata)
+
     return Subject(
         made.images, oci_archive, usable, lambda: traces(made), lambda step: kill_at(made, step), REAL_STEPS,
-        registry.hold, made.registry.resolve, cut, lambda: registry.sent,
+        registry.hold, made.registry.resolve, cut, lambda: registry.sent, take,
     )  # fmt: skip
 
 

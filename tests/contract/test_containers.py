@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from containerdapi import containers_pb2, tasks_pb2
+from effects.containers import names
 from effects.containers.protocol import ContainerDriver, ContainerRun, ObservedRun, Resync
 from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import (
@@ -34,11 +36,15 @@ STUBBORN = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
 
 
 class Subject(NamedTuple):
-    """A driver, what makes runs for it, and what waits until a process that serves can be asked to stop."""
+    """A driver, what makes runs for it, and what waits until a process that serves can be asked to stop. `kill` and
+    `take` are another hand's, which ends a run or removes its record; `lives` says whether its process is there."""
 
     driver: ContainerDriver
     make: Callable[..., ContainerRun]
     ready: Callable[[ObservedRun], Awaitable[None]]
+    kill: Callable[[ObservedRun], Awaitable[None]]
+    take: Callable[[ObservedRun], Awaitable[None]]
+    lives: Callable[[ObservedRun], bool]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -78,7 +84,16 @@ async def twin() -> AsyncIterator[Subject]:
     async def ready(seen: ObservedRun) -> None:
         await asyncio.sleep(0)
 
-    yield Subject(TwinContainers(world, _no_step), make, ready)
+    async def kill(seen: ObservedRun) -> None:
+        world.end((seen.name, seen.uid, seen.run), 137)
+
+    async def take(seen: ObservedRun) -> None:
+        world.take((seen.name, seen.uid, seen.run))
+
+    def lives(seen: ObservedRun) -> bool:
+        return (seen.name, seen.uid, seen.run) in world.containers
+
+    yield Subject(TwinContainers(world, _no_step), make, ready, kill, take, lives)
 
 
 @asynccontextmanager
@@ -109,7 +124,23 @@ async def real() -> AsyncIterator[Subject]:
                     return
                 await asyncio.sleep(0.01)
 
-        yield Subject(made.containers, make, ready)
+        connection = made.connection
+
+        async def kill(seen: ObservedRun) -> None:
+            cid = names.container_id(seen.name, seen.uid, seen.run)
+            request = tasks_pb2.KillRequest(container_id=cid, signal=signal.SIGKILL)
+            await connection.tasks.Kill(request, metadata=connection.metadata)
+
+        async def take(seen: ObservedRun) -> None:
+            """The record first: what `ctr` does not let happen, the API does."""
+            cid = names.container_id(seen.name, seen.uid, seen.run)
+            request = containers_pb2.DeleteContainerRequest(id=cid)
+            await connection.containers.Delete(request, metadata=connection.metadata)
+
+        def lives(seen: ObservedRun) -> bool:
+            return Path(f"/proc/{seen.pid}").exists()
+
+        yield Subject(made.containers, make, ready, kill, take, lives)
 
 
 BOTH = pytest.mark.parametrize(
@@ -138,7 +169,7 @@ async def ended(driver: ContainerDriver, run: int = 1) -> ObservedRun:
 @BOTH
 def test_a_run_is_started_once_however_often_it_is_ensured(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         first = await driver.ensure_running(make("serve"))
         again = await driver.ensure_running(make("serve"))
         assert first.status == "running" and first.pid and again == first
@@ -150,7 +181,7 @@ def test_a_run_is_started_once_however_often_it_is_ensured(subject: Any) -> None
 @BOTH
 def test_an_exit_code_is_kept_until_the_run_is_removed(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         await driver.ensure_running(make("end 7"))
         assert (await ended(driver)).exit_code == 7
         again = await driver.ensure_running(make("end 7"))
@@ -165,7 +196,7 @@ def test_an_exit_code_is_kept_until_the_run_is_removed(subject: Any) -> None:
 @BOTH
 def test_stop_asks_first_and_kills_after_the_grace(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, ready = made
+        driver, make, ready = made.driver, made.make, made.ready
         await ready(await driver.ensure_running(make("serve")))
         polite = await driver.stop("web", 7, 1, grace_ms=10_000)
         assert polite is not None and (polite.status, polite.exit_code) == ("stopped", 143)
@@ -182,7 +213,7 @@ def test_stop_asks_first_and_kills_after_the_grace(subject: Any) -> None:
 @BOTH
 def test_a_removed_workload_leaves_nothing(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         await driver.ensure_running(make("serve"))
         await driver.remove_workload("web", 7)
         await driver.remove_workload("web", 7)
@@ -196,7 +227,7 @@ def test_a_removed_workload_leaves_nothing(subject: Any) -> None:
 @BOTH
 def test_what_cannot_run_is_named(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         with pytest.raises(EntrypointMissing):
             await driver.ensure_running(make("missing"))
         assert [one.status for one in await driver.observe()] in ([], ["created"])
@@ -225,7 +256,7 @@ def test_a_field_that_cannot_work_is_named_and_leaves_room_for_the_next(
     subject: Any, fields: dict[str, Any], error: type[DriverError]
 ) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         for _ in range(2):
             with pytest.raises(error):
                 await driver.ensure_running(make("serve", **fields))
@@ -240,7 +271,7 @@ def test_a_field_that_cannot_work_is_named_and_leaves_room_for_the_next(
 @BOTH
 def test_a_run_is_asked_to_stop_with_its_own_signal(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, ready = made
+        driver, make, ready = made.driver, made.make, made.ready
         await ready(await driver.ensure_running(make("serve", stop_signal="SIGUSR1")))
         stopped = await driver.stop("web", 7, 1, grace_ms=10_000)
         assert stopped is not None and stopped.exit_code == 138
@@ -251,7 +282,7 @@ def test_a_run_is_asked_to_stop_with_its_own_signal(subject: Any) -> None:
 @BOTH
 def test_a_death_for_want_of_memory_is_told_with_the_limit(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         await driver.ensure_running(make("hog", resources=LIMIT))
         end = await ended(driver)
         assert (end.exit_code, end.oom_kills, end.memory_limit_bytes) == (137, 1, 32 << 20)
@@ -263,7 +294,7 @@ def test_a_death_for_want_of_memory_is_told_with_the_limit(subject: Any) -> None
 @BOTH
 def test_a_child_killed_for_want_of_memory_is_told_while_its_run_goes_on(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         stream = aiter(driver.exits())
         assert isinstance(await anext(stream), Resync)
         await driver.ensure_running(make("suffer", resources=LIMIT))
@@ -278,7 +309,7 @@ def test_a_child_killed_for_want_of_memory_is_told_while_its_run_goes_on(subject
 @BOTH
 def test_a_program_for_another_machine_is_recognised_by_its_end(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         await driver.ensure_running(make("foreign"))
         end = await ended(driver)
         assert end.exit_code == 1 and end.unexecutable.startswith("the command `/bin/foreign` cannot be executed")
@@ -289,12 +320,59 @@ def test_a_program_for_another_machine_is_recognised_by_its_end(subject: Any) ->
 @BOTH
 def test_the_stream_of_ends_begins_with_a_resync(subject: Any) -> None:
     async def suite(made: Subject) -> None:
-        driver, make, _ = made
+        driver, make = made.driver, made.make
         stream = driver.exits()
         assert isinstance(await anext(aiter(stream)), Resync)
         await driver.ensure_running(make("end 3"))
         report = await anext(aiter(stream))
         assert isinstance(report, ObservedRun) and (report.run, report.exit_code) == (1, 3)
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_run_that_another_hand_kills_has_that_for_its_end(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make = made.driver, made.make
+        stream = driver.exits()
+        assert isinstance(await anext(aiter(stream)), Resync)
+        await made.kill(await driver.ensure_running(make("serve")))
+        report = await anext(aiter(stream))
+        assert isinstance(report, ObservedRun) and (report.exit_code, report.oom_kills) == (137, 0)
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_a_run_that_another_hand_removes_is_told_of_and_makes_room_for_the_next(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make = made.driver, made.make
+        stream = driver.exits()
+        assert isinstance(await anext(aiter(stream)), Resync)
+        seen = await driver.ensure_running(make("serve"))
+        await made.take(seen)
+        assert isinstance(await anext(aiter(stream)), Resync)
+        assert await driver.observe() == ()
+        await driver.remove_run("web", 7, 1)
+        assert not made.lives(seen), "its process is gone, too"
+        await driver.ensure_running(make("serve", run=2))
+        assert [one.run for one in await driver.observe()] == [2]
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_what_the_driver_itself_removes_is_no_news(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        driver, make = made.driver, made.make
+        stream = driver.exits()
+        assert isinstance(await anext(aiter(stream)), Resync)
+        await driver.ensure_running(make("end 3"))
+        assert isinstance(await anext(aiter(stream)), ObservedRun)
+        await driver.remove_run("web", 7, 1)
+        await driver.ensure_running(make("end 4", run=2))
+        report = await anext(aiter(stream))
+        assert isinstance(report, ObservedRun) and report.exit_code == 4
 
     run_suite(subject, suite)
 

@@ -183,6 +183,20 @@ def test_a_removed_name_leaves_the_image_and_a_removed_digest_frees_it(subject: 
 
 
 @BOTH
+def test_what_another_hand_takes_out_is_told_of(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        await bring(made, ONE)
+        losses = made.store.losses()
+        await anext(aiter(losses))  # from here on nothing is missed
+        await made.take(ONE.name)
+        async with asyncio.timeout(10):
+            await anext(aiter(losses))
+        assert [image.ref for image in await made.store.observe()] == [target(ONE)]
+
+    run_suite(subject, suite)
+
+
+@BOTH
 def test_a_clean_up_takes_what_interrupted_tries_left(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         made.fail(made.steps[4])

@@ -29,6 +29,7 @@ class Subject(NamedTuple):
 
     driver: NetworkDriver
     flush: Callable[[], Awaitable[object]]
+    strip: Callable[[], Awaitable[object]]
     occupy: Callable[[], Awaitable[object]]
     is_occupied: Callable[[], Awaitable[bool]]
     cut: Callable[[Link], Awaitable[object]]
@@ -48,6 +49,9 @@ async def _on_twin(suite: Suite) -> None:
     async def flush() -> None:
         cables.flush()
 
+    async def strip() -> None:
+        cables.strip()
+
     async def occupy() -> None:
         cables.foreign = True
 
@@ -55,10 +59,9 @@ async def _on_twin(suite: Suite) -> None:
         return cables.foreign
 
     async def cut(link: Link) -> None:
-        del cables.links[link.name, link.uid]
-        cables.changed()
+        cables.cut((link.name, link.uid))
 
-    await suite(Subject(TwinNetwork(cables, _no_step), flush, occupy, is_occupied, cut, cut))
+    await suite(Subject(TwinNetwork(cables, _no_step), flush, strip, occupy, is_occupied, cut, cut))
 
 
 async def _on_linux(suite: Suite, directory: Path) -> None:
@@ -68,6 +71,9 @@ async def _on_linux(suite: Suite, directory: Path) -> None:
         listing = json.loads(await run("ip", "-j", "link"))
         text = f"capsule {link.name}.{link.uid} "
         return str(next(one["ifname"] for one in listing if one.get("ifalias", "").startswith(text)))
+
+    async def strip() -> object:
+        return await run("ip", "address", "flush", "dev", "br0")
 
     async def occupy() -> object:
         return await run("ip", "link", "add", "br0", "type", "bridge")
@@ -84,7 +90,7 @@ async def _on_linux(suite: Suite, directory: Path) -> None:
 
     flush = functools.partial(run, "nft", "flush", "ruleset")
     try:
-        await suite(Subject(driver, flush, occupy, is_occupied, cut, spoil))
+        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil))
     finally:
         await driver.close()
 
@@ -200,6 +206,10 @@ async def _drift(subject: Subject) -> None:
 
     await told_of(subject.flush())
     assert not await driver.holds((HTTP,)) and await driver.observe() == (WEB,)
+    await driver.ensure((HTTP,))
+    assert await driver.holds((HTTP,))
+    await told_of(subject.strip())
+    assert not await driver.holds((HTTP,)), "the bridge has no address"
     await driver.ensure((HTTP,))
     assert await driver.holds((HTTP,))
     await told_of(subject.cut(WEB))

@@ -197,6 +197,42 @@ def test_a_file_system_that_went_read_only_by_an_error_is_shown_and_mounted_anew
 
 
 @ALL
+def test_what_another_hand_unmounts_while_it_is_open_is_told_guarded_and_mounted_as_it_is(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        path = await on.driver.mount("data", 7)
+        await on.driver.snapshot("data", 7, 9)
+        on.write(path, 1)
+        news = on.driver.mounts()
+        heard = asyncio.ensure_future(anext(aiter(news)))
+        await asyncio.sleep(0.1)
+        release = on.hold(path)
+        try:
+            on.unmount(path)
+            async with asyncio.timeout(10):
+                await heard
+            assert await on.driver.mounted() == frozenset()
+            with pytest.raises(VolumeFailed):
+                await on.driver.snapshot("data", 7, 10)
+            with pytest.raises(NotDetached):
+                await on.driver.grow("data", 7, 128 * MIB)
+            with pytest.raises(NotDetached):
+                await on.driver.restore("data", 7, 9, 64 * MIB)
+            with pytest.raises(VolumeBusy):
+                await on.driver.remove("data", 7)
+            assert await on.driver.mount("data", 7) == path
+            assert on.read(path) == 1, "it is the file system that is open, not another on the same blocks"
+        finally:
+            release()
+        on.write(path, 2)
+        await on.driver.unmount("data", 7)
+        await on.driver.grow("data", 7, 128 * MIB)
+        assert on.read(await on.driver.mount("data", 7)) == 2
+
+    run(subject, suite)
+
+
+@ALL
 def test_what_is_mounted_is_known(subject: Any) -> None:
     async def suite(on: Subject) -> None:
         await on.driver.make("data", 7, 64 * MIB)

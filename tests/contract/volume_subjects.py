@@ -22,13 +22,15 @@ MIB = 1 << 20
 
 class Subject(NamedTuple):
     """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open. `spoil`
-    is an error of its file system, after which nothing can be written."""
+    is an error of its file system, after which nothing can be written; `unmount` is another hand's, also while somebody
+    has it open."""
 
     driver: VolumeDriver
     write: Callable[[str, int], None]
     read: Callable[[str], int]
     hold: Callable[[str], Callable[[], None]]
     spoil: Callable[[str], None]
+    unmount: Callable[[str], object]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -58,7 +60,10 @@ async def twin() -> AsyncIterator[Subject]:
     def spoil(path: str) -> None:
         volume(path).read_only = True
 
-    yield Subject(driver, write, lambda path: int(volume(path).content), hold, spoil)
+    def unmount(path: str) -> None:
+        storage.unmount(next(key for key in storage.volumes if driver.path(*key) == path))
+
+    yield Subject(driver, write, lambda path: int(volume(path).content), hold, spoil, unmount)
 
 
 def subject_in(directory: Path) -> Subject:
@@ -77,6 +82,7 @@ def subject_in(directory: Path) -> Subject:
         lambda path: int(Path(path, "number").read_text()),
         hold,
         spoil,
+        lambda path: subprocess.run(["umount", "--lazy", path], check=True),
     )
 
 

@@ -73,6 +73,7 @@ class Ask(NamedTuple):
     disk: bool = False
     needs: tuple[str, ...] = ()
     check: int = 0
+    drift: int = pb.DRIFT_POLICY_REPAIR
 
 
 def check_of(ask: Ask) -> pb.HealthCheck | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from capsuled.answers import Answers
 from capsuled.declare import Declarations
+from capsuled.drift_watch import DriftWatch
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.health_watch import HealthWatch
@@ -111,6 +112,7 @@ class Life:
             group.create_task(self.execs.sweep(simulation.clock))
             await self.cache.look()
             group.create_task(self.cache.run())
+            group.create_task(self.cache.follow())
             observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
             group.create_task(observer.run())
             watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=False)
@@ -121,6 +123,8 @@ class Life:
             await storage.thaw()
             await storage.look()
             group.create_task(storage.run())
+            group.create_task(storage.follow())
+            group.create_task(DriftWatch(self.engine, simulation.clock).run())
             actions = Actions(
                 self.engine,
                 self._containers,
@@ -131,7 +135,7 @@ class Life:
                 simulation.clock,
             )
             runner = Runner(self.engine, actions, simulation.clock, group)
-            observer.acting_on = runner.acting_on
+            observer.acting_on = storage.acting_on = runner.acting_on
             watch.wake = runner.wake
             health = HealthWatch(
                 self.engine, TwinProber(simulation.world, self._step, simulation.is_well), simulation.clock

@@ -21,8 +21,10 @@ from effects.planner import plan
 from effects.volumes.twin import Storage
 from projections.views import state_hash
 from tests.simulation.asks import IMAGES, MEANINGS, NAMES, QUIET, REMOTE
+from tests.simulation.hands import HANDS, Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
+from tests.simulation.left import judge_hands, what_is_left
 from tests.simulation.life import Crash, Life
 from tests.simulation.operators import Operators
 from tests.simulation.oracle import Oracle
@@ -78,6 +80,7 @@ class Simulation:
         self.world.now_ns = self.clock.wall_ns
         self.world.on_start = self._program
         self.world.on_end = self._ended
+        self.hands = Hands(self.world, self.cables, self.storage, self.cache, self.random)
         self.oracle = Oracle()
         self.faults = True
         self.life: Life | None = None
@@ -184,8 +187,12 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(0.5))
             if not self.faults:
                 return
-            faults = ("kill", "kill", "runtime", "runtime", "shim", "power", "full", "clock", "flush")
+            faults = ("kill", "kill", "runtime", "runtime", "shim", "power", "full", "clock", "flush", *HANDS)
             match self.random.choice(faults):
+                case other if other in HANDS:
+                    done = self.hands.act(other)
+                    self.oracle.unwatched |= self.hands.taken
+                    self.trace.note(f"fault: another hand {done or 'finds nothing to change'}")
                 case "kill":
                     self._kill("killed")
                 case "runtime":
@@ -258,7 +265,9 @@ class Simulation:
         assert life is not None
         await life.engine.durable()
         machine, entries = self.disk.replay()
-        wrong = self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
+        self.oracle.left = what_is_left(entries)
+        wrong = judge_hands(self.hands.ended, self.oracle.unwatched, machine, entries)
+        wrong += self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)

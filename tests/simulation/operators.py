@@ -80,6 +80,7 @@ class Operators:
             # Nor for want of one that it depends on.
             needs=self._random.choice(NEEDS[name]) if not verbs else (),
             check=self._random.randrange(len(CHECKS)),
+            drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
@@ -112,6 +113,7 @@ class Operators:
             message = pb.Workload(
                 name=name,
                 depends_on=ask.needs,
+                drift=ask.drift,  # type: ignore[arg-type]
                 container=pb.ContainerSpec(
                     image=ask.image,
                     command=["/missing"] if ask.program == ("missing",) else [],

@@ -17,6 +17,7 @@ from journal.events import (
     WorkloadStarted,
 )
 from projections.state import Machine
+from tests.simulation.left import Left
 from tests.simulation.rows import ends_by_itself, judge_row
 
 _KILLED = 137
@@ -59,6 +60,7 @@ class Oracle:
     restarts: dict[str, tuple[int, int]] = field(default_factory=dict)
     open_calls: set[str] = field(default_factory=set)
     visits: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
+    left: Left = field(default_factory=Left)
 
     def asked(self, name: str) -> None:
         """A call is under way: until it is answered, either outcome is right."""
@@ -96,7 +98,7 @@ class Oracle:
         """Whether something it depends on does not run, or not all the time: then it need not run, either."""
         for other in self.wishes.get(name, Wish()).needs:
             wish = self.wishes.get(other, Wish())
-            steady = wish.wanted == "running" and not ends_by_itself(wish.program)
+            steady = wish.wanted == "running" and not ends_by_itself(wish.program) and other not in self.left.runs
             if not steady or self.lacks_its_disk(other) or self.may_wait(other):
                 return True
         return False
@@ -153,7 +155,8 @@ class Oracle:
         wrong += self._judge_ends(world, entries)
         running = {key[0] for key, one in world.containers.items() if one.status == "running"}
         for name, wish in self.wishes.items():
-            if wish.wanted == "running" and not (self.lacks_its_disk(name) or self.may_wait(name)):
+            free = not (self.lacks_its_disk(name) or self.may_wait(name) or name in self.left.runs)
+            if wish.wanted == "running" and free:
                 wrong += judge_row(name, wish.policy, wish.program, entries, name in running)
         ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
         wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
@@ -172,11 +175,14 @@ class Oracle:
         running = {name: wish for name, wish in bridged.items() if wish.wanted == "running"}
         for name, wish in running.items():
             if name not in links:
-                wrong.append(f"{name} has no link to the bridge")
-            elif served.get(wish.port) != links[name].address:
+                if name not in self.left.links | self.left.runs:
+                    wrong.append(f"{name} has no link to the bridge")
+            elif not self.left.rules and served.get(wish.port) != links[name].address:
                 wrong.append(f"host port {wish.port} does not lead to {name}: {served}")
         for port in served.keys() - {wish.port for wish in running.values()}:
             wrong.append(f"host port {port} is mapped although nobody wants it")
+        if running and cables.bare and not self.left.rules:
+            wrong.append("the bridge has no address")
         if not bridged and cables.rules is not None:
             wrong.append("rules are left although nothing is on the bridge")
         return wrong
@@ -213,7 +219,8 @@ class Oracle:
                 wrong.append(f"volume {name} is {one}, acknowledged was {disk}")
             wanted = wish.wanted == "running" and wish.disk == disk.incarnation
             # Who waits for another may have been stopped before, or have never begun: it need not hold its volume.
-            if one.mounted != wanted and not (wanted and self.may_wait(name)):
+            idle = self.may_wait(name) or name in self.left.mounts | self.left.runs
+            if one.mounted != wanted and not (wanted and idle):
                 wrong.append(f"volume {name} is {'' if one.mounted else 'not '}mounted; the workload is {wish}")
         wrong += [f"{key} was formatted {count} times" for key, count in storage.formats.items() if count > 1]
         return wrong
@@ -227,7 +234,8 @@ class Oracle:
             return [f"{name} runs {len(alive)} times"]
         if alive and alive[0] != (wish.program, wish.image):
             return [f"{name} runs {alive[0]}, but {wish.program} of {wish.image} was declared"]
-        if not alive and not ends_by_itself(wish.program) and not self.may_wait(name):
+        idle = self.may_wait(name) or name in self.left.runs
+        if not alive and not ends_by_itself(wish.program) and not idle:
             return [f"{name} does not run"]
         return []  # between two runs of a program that ends, or after its last: judged by its row
 

@@ -5,12 +5,21 @@ from capsuled.engine import Engine
 from effects.containers.twin import TwinContainer, World
 from effects.volumes.twin import Storage
 from journal.entry import LOCAL
-from projections.intents import CreateVolume, DeleteVolume, ResizeVolume, RestoreVolume, TakeSnapshot, VolumeIntent
+from projections.intents import (
+    Apply,
+    CreateVolume,
+    DeclaredVolume,
+    DeleteVolume,
+    ResizeVolume,
+    RestoreVolume,
+    TakeSnapshot,
+    VolumeIntent,
+)
 from projections.refusals import Refusal
 from tests.simulation.oracle import Oracle
 
 MIB = 1 << 20
-VOLUME_VERBS = ("v-create", "v-create", "v-delete", "v-resize", "v-snapshot", "v-restore")
+VOLUME_VERBS = ("v-create", "v-create", "v-delete", "v-resize", "v-snapshot", "v-restore", "v-declare")
 
 
 async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, call_id: str) -> str:
@@ -19,18 +28,22 @@ async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, c
     number = int(call_id.rpartition("-")[2])
     label = known.labels[-1] if known is not None and known.labels else "none"
     size = (known.size_bytes if known is not None else 0) + 16 * MIB
-    intent: VolumeIntent = {
+    declared = DeclaredVolume(name, (size - 16 * MIB) or 64 * MIB, "report" if number % 2 else "repair")
+    intent: VolumeIntent | Apply = {
         "v-create": CreateVolume(name, 64 * MIB),
         "v-delete": DeleteVolume(name, force=True),
         "v-resize": ResizeVolume(name, size),
         "v-snapshot": TakeSnapshot(name, f"s{number}"),
         "v-restore": RestoreVolume(name, label, f"before-{number}"),
+        "v-declare": Apply((), volumes=(declared,)),
     }[verb]
     outcome = await engine.call(intent, Caller(LOCAL, verb, call_id, f"{verb} {name}"))
     if isinstance(outcome, Refusal):
         return outcome.reason
     match intent:
-        case CreateVolume():
+        case Apply() if known is not None:
+            pass  # of the size that it has, with this policy
+        case CreateVolume() | Apply():
             oracle.disk_created(name, 64 * MIB)
         case DeleteVolume():
             oracle.disks.pop(name, None)

@@ -49,7 +49,8 @@ from journal.specs import ContainerSpec, ImagePin, Network, PortMapping, Restart
 from projections.admission import Admitted, admit
 from projections.fold import fold
 from projections.intents import Apply, Declared, Intent
-from projections.observations import SeenRun, observe_run
+from projections.observations import SeenRun, live_runs, observe_all, observe_run
+from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.state import CachedDigest, Machine, Workload
 
@@ -74,6 +75,7 @@ def spec(
 def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object) -> Declared:
     wanted = fields.pop("desired", "running")
     needs = fields.pop("depends_on", ())
+    policy = fields.pop("drift", "repair")
     return Declared(
         name=name,
         kind="container",
@@ -82,6 +84,7 @@ def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object
         resolved=pin,
         desired=wanted,  # type: ignore[arg-type]
         depends_on=needs,  # type: ignore[arg-type]
+        drift=policy,  # type: ignore[arg-type]
     )
 
 
@@ -139,6 +142,12 @@ class Story:
         assert workload.run is not None
         seen = SeenRun(name, workload.uid, workload.run.number, workload.run.revision, False, exit_code=exit_code)
         self.tell(*observe_run(self.machine, seen, self.boot, self.mono))
+
+    def run_vanishes(self, name: str) -> None:
+        """Another hand removes its container, and a look finds that it is gone."""
+        self.tell(*observe_all(self.machine, (), self.boot, self.mono, live_runs(self.machine)))
+        run = self[name].run
+        assert run is not None and run.phase is RunPhase.LOST
 
     def begin(self, goal: Effect) -> None:
         """The runner has journaled that it is about to act."""

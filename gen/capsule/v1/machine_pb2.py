@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from capsule.v1 import workload_pb2 as capsule_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/machine.proto\x12\ncapsule.v1\x1a\x19\x63\x61psule/v1/workload.proto\"\xae\x01\n\x0f\x41pplyAllRequest\x12\'\n\tworkloads\x18\x01 \x03(\x0b\x32\x14.capsule.v1.Workload\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x17\n\nexpect_seq\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04pull\x18\x04 \x01(\x08\x12+\n\x07volumes\x18\x05 \x03(\x0b\x32\x1a.capsule.v1.DeclaredVolumeB\r\n\x0b_expect_seq\"2\n\x0e\x44\x65\x63laredVolume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\".\n\rAppliedVolume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\"\x9c\x01\n\x10\x41pplyAllResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.capsule.v1.AppliedItem\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\'\n\x04plan\x18\x03 \x03(\x0b\x32\x19.capsule.v1.PlannedEffect\x12*\n\x07volumes\x18\x04 \x03(\x0b\x32\x19.capsule.v1.AppliedVolume\"F\n\x0b\x41ppliedItem\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.capsule.v1.Workload\x12\x0f\n\x07outcome\x18\x02 \x01(\t\"q\n\x0b\x44iffRequest\x12\'\n\tworkloads\x18\x01 \x03(\x0b\x32\x14.capsule.v1.Workload\x12\x0c\n\x04pull\x18\x02 \x01(\x08\x12+\n\x07volumes\x18\x03 \x03(\x0b\x32\x1a.capsule.v1.DeclaredVolume\"]\n\x0c\x44iffResponse\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.capsule.v1.FieldChange\x12#\n\x05notes\x18\x64 \x03(\x0b\x32\x14.capsule.v1.DiffNote\")\n\x08\x44iffNote\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"O\n\x0b\x46ieldChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0b\n\x03old\x18\x04 \x01(\t\x12\x0b\n\x03new\x18\x05 \x01(\t\"\x1d\n\x0cWatchRequest\x12\r\n\x05names\x18\x01 \x03(\t\"a\n\tWatchItem\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.capsule.v1.Workload\x12\x0f\n\x07removed\x18\x02 \x01(\x08\x12\x0e\n\x06synced\x18\x03 \x01(\x08\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x32\xce\x01\n\x0eMachineService\x12\x45\n\x08\x41pplyAll\x12\x1b.capsule.v1.ApplyAllRequest\x1a\x1c.capsule.v1.ApplyAllResponse\x12\x39\n\x04\x44iff\x12\x17.capsule.v1.DiffRequest\x1a\x18.capsule.v1.DiffResponse\x12:\n\x05Watch\x12\x18.capsule.v1.WatchRequest\x1a\x15.capsule.v1.WatchItem0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/machine.proto\x12\ncapsule.v1\x1a\x19\x63\x61psule/v1/workload.proto\"\xae\x01\n\x0f\x41pplyAllRequest\x12\'\n\tworkloads\x18\x01 \x03(\x0b\x32\x14.capsule.v1.Workload\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x17\n\nexpect_seq\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04pull\x18\x04 \x01(\x08\x12+\n\x07volumes\x18\x05 \x03(\x0b\x32\x1a.capsule.v1.DeclaredVolumeB\r\n\x0b_expect_seq\"Z\n\x0e\x44\x65\x63laredVolume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12&\n\x05\x64rift\x18\x64 \x01(\x0e\x32\x17.capsule.v1.DriftPolicy\".\n\rAppliedVolume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\"\x9c\x01\n\x10\x41pplyAllResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.capsule.v1.AppliedItem\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\'\n\x04plan\x18\x03 \x03(\x0b\x32\x19.capsule.v1.PlannedEffect\x12*\n\x07volumes\x18\x04 \x03(\x0b\x32\x19.capsule.v1.AppliedVolume\"F\n\x0b\x41ppliedItem\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.capsule.v1.Workload\x12\x0f\n\x07outcome\x18\x02 \x01(\t\"q\n\x0b\x44iffRequest\x12\'\n\tworkloads\x18\x01 \x03(\x0b\x32\x14.capsule.v1.Workload\x12\x0c\n\x04pull\x18\x02 \x01(\x08\x12+\n\x07volumes\x18\x03 \x03(\x0b\x32\x1a.capsule.v1.DeclaredVolume\"]\n\x0c\x44iffResponse\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.capsule.v1.FieldChange\x12#\n\x05notes\x18\x64 \x03(\x0b\x32\x14.capsule.v1.DiffNote\")\n\x08\x44iffNote\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"O\n\x0b\x46ieldChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0b\n\x03old\x18\x04 \x01(\t\x12\x0b\n\x03new\x18\x05 \x01(\t\"\x1d\n\x0cWatchRequest\x12\r\n\x05names\x18\x01 \x03(\t\"a\n\tWatchItem\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.capsule.v1.Workload\x12\x0f\n\x07removed\x18\x02 \x01(\x08\x12\x0e\n\x06synced\x18\x03 \x01(\x08\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x32\xce\x01\n\x0eMachineService\x12\x45\n\x08\x41pplyAll\x12\x1b.capsule.v1.ApplyAllRequest\x1a\x1c.capsule.v1.ApplyAllResponse\x12\x39\n\x04\x44iff\x12\x17.capsule.v1.DiffRequest\x1a\x18.capsule.v1.DiffResponse\x12:\n\x05Watch\x12\x18.capsule.v1.WatchRequest\x1a\x15.capsule.v1.WatchItem0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +35,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYALLREQUEST']._serialized_start=68
   _globals['_APPLYALLREQUEST']._serialized_end=242
   _globals['_DECLAREDVOLUME']._serialized_start=244
-  _globals['_DECLAREDVOLUME']._serialized_end=294
-  _globals['_APPLIEDVOLUME']._serialized_start=296
-  _globals['_APPLIEDVOLUME']._serialized_end=342
-  _globals['_APPLYALLRESPONSE']._serialized_start=345
-  _globals['_APPLYALLRESPONSE']._serialized_end=501
-  _globals['_APPLIEDITEM']._serialized_start=503
-  _globals['_APPLIEDITEM']._serialized_end=573
-  _globals['_DIFFREQUEST']._serialized_start=575
-  _globals['_DIFFREQUEST']._serialized_end=688
-  _globals['_DIFFRESPONSE']._serialized_start=690
-  _globals['_DIFFRESPONSE']._serialized_end=783
-  _globals['_DIFFNOTE']._serialized_start=785
-  _globals['_DIFFNOTE']._serialized_end=826
-  _globals['_FIELDCHANGE']._serialized_start=828
-  _globals['_FIELDCHANGE']._serialized_end=907
-  _globals['_WATCHREQUEST']._serialized_start=909
-  _globals['_WATCHREQUEST']._serialized_end=938
-  _globals['_WATCHITEM']._serialized_start=940
-  _globals['_WATCHITEM']._serialized_end=1037
-  _globals['_MACHINESERVICE']._serialized_start=1040
-  _globals['_MACHINESERVICE']._serialized_end=1246
+  _globals['_DECLAREDVOLUME']._serialized_end=334
+  _globals['_APPLIEDVOLUME']._serialized_start=336
+  _globals['_APPLIEDVOLUME']._serialized_end=382
+  _globals['_APPLYALLRESPONSE']._serialized_start=385
+  _globals['_APPLYALLRESPONSE']._serialized_end=541
+  _globals['_APPLIEDITEM']._serialized_start=543
+  _globals['_APPLIEDITEM']._serialized_end=613
+  _globals['_DIFFREQUEST']._serialized_start=615
+  _globals['_DIFFREQUEST']._serialized_end=728
+  _globals['_DIFFRESPONSE']._serialized_start=730
+  _globals['_DIFFRESPONSE']._serialized_end=823
+  _globals['_DIFFNOTE']._serialized_start=825
+  _globals['_DIFFNOTE']._serialized_end=866
+  _globals['_FIELDCHANGE']._serialized_start=868
+  _globals['_FIELDCHANGE']._serialized_end=947
+  _globals['_WATCHREQUEST']._serialized_start=949
+  _globals['_WATCHREQUEST']._serialized_end=978
+  _globals['_WATCHITEM']._serialized_start=980
+  _globals['_WATCHITEM']._serialized_end=1077
+  _globals['_MACHINESERVICE']._serialized_start=1080
+  _globals['_MACHINESERVICE']._serialized_end=1286
 # @@protoc_insertion_point(module_scope)

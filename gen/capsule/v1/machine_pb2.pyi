@@ -22,12 +22,14 @@ class ApplyAllRequest(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ..., pull: _Optional[bool] = ..., volumes: _Optional[_Iterable[_Union[DeclaredVolume, _Mapping]]] = ...) -> None: ...
 
 class DeclaredVolume(_message.Message):
-    __slots__ = ("name", "size_bytes")
+    __slots__ = ("name", "size_bytes", "drift")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
     name: str
     size_bytes: int
-    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    drift: _workload_pb2.DriftPolicy
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., drift: _Optional[_Union[_workload_pb2.DriftPolicy, str]] = ...) -> None: ...
 
 class AppliedVolume(_message.Message):
     __slots__ = ("name", "outcome")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61psule/v1/volume.proto\x12\ncapsule.v1\"\x97\x02\n\x06Volume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x11\n\thost_path\x18\x03 \x01(\t\x12\x12\n\nmounted_by\x18\x04 \x03(\t\x12\x17\n\x0f\x63reated_at_unix\x18\x05 \x01(\x03\x12\x0b\n\x03uid\x18\x64 \x01(\x04\x12\r\n\x05phase\x18\x65 \x01(\t\x12\x0f\n\x07message\x18\x66 \x01(\t\x12\x0e\n\x06holder\x18g \x01(\t\x12\x17\n\x0f\x61llocated_bytes\x18h \x01(\x04\x12\x16\n\x0e\x66s_total_bytes\x18i \x01(\x04\x12\x15\n\rfs_used_bytes\x18j \x01(\x04\x12\x11\n\tsnapshots\x18k \x01(\r\x12\x13\n\x0b\x64\x65sired_seq\x18l \x01(\x04\"\xac\x01\n\x08Snapshot\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x17\n\x0f\x61llocated_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06method\x18\x06 \x01(\t\x12\x0e\n\x06safety\x18\x07 \x01(\x08\x12\r\n\x05taken\x18\x08 \x01(\x08\x12\x19\n\x11requested_at_unix\x18\t \x01(\x03\"3\n\x13SnapshotTakeRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"%\n\x13SnapshotListRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\"?\n\x14SnapshotListResponse\x12\'\n\tsnapshots\x18\x01 \x03(\x0b\x32\x14.capsule.v1.Snapshot\"6\n\x16SnapshotRestoreRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"<\n\x17SnapshotRestoreResponse\x12\x0e\n\x06safety\x18\x01 \x01(\t\x12\x11\n\trestarted\x18\x02 \x03(\t\"5\n\x15SnapshotDeleteRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"(\n\x16SnapshotDeleteResponse\x12\x0e\n\x06\x61\x62sent\x18\x64 \x01(\x08\"5\n\x13VolumeCreateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08size_mib\x18\x02 \x01(\x04\" \n\x10VolumeGetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11VolumeListRequest\"l\n\x12VolumeListResponse\x12#\n\x07volumes\x18\x01 \x03(\x0b\x32\x12.capsule.v1.Volume\x12\x18\n\x10pool_total_bytes\x18\x64 \x01(\x04\x12\x17\n\x0fpool_used_bytes\x18\x65 \x01(\x04\"2\n\x13VolumeDeleteRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"=\n\x14VolumeDeleteResponse\x12\x15\n\rdetached_from\x18\x64 \x03(\t\x12\x0e\n\x06\x61\x62sent\x18\x65 \x01(\x08\"9\n\x13VolumeResizeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cnew_size_mib\x18\x02 \x01(\x04\x32\xda\x02\n\rVolumeService\x12=\n\x06\x43reate\x12\x1f.capsule.v1.VolumeCreateRequest\x1a\x12.capsule.v1.Volume\x12\x37\n\x03Get\x12\x1c.capsule.v1.VolumeGetRequest\x1a\x12.capsule.v1.Volume\x12\x45\n\x04List\x12\x1d.capsule.v1.VolumeListRequest\x1a\x1e.capsule.v1.VolumeListResponse\x12K\n\x06\x44\x65lete\x12\x1f.capsule.v1.VolumeDeleteRequest\x1a .capsule.v1.VolumeDeleteResponse\x12=\n\x06Resize\x12\x1f.capsule.v1.VolumeResizeRequest\x1a\x12.capsule.v1.Volume2\xc0\x02\n\x0fSnapshotService\x12=\n\x04Take\x12\x1f.capsule.v1.SnapshotTakeRequest\x1a\x14.capsule.v1.Snapshot\x12I\n\x04List\x12\x1f.capsule.v1.SnapshotListRequest\x1a .capsule.v1.SnapshotListResponse\x12R\n\x07Restore\x12\".capsule.v1.SnapshotRestoreRequest\x1a#.capsule.v1.SnapshotRestoreResponse\x12O\n\x06\x44\x65lete\x12!.capsule.v1.SnapshotDeleteRequest\x1a\".capsule.v1.SnapshotDeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61psule/v1/volume.proto\x12\ncapsule.v1\"\xa6\x02\n\x06Volume\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x11\n\thost_path\x18\x03 \x01(\t\x12\x12\n\nmounted_by\x18\x04 \x03(\t\x12\x17\n\x0f\x63reated_at_unix\x18\x05 \x01(\x03\x12\x0b\n\x03uid\x18\x64 \x01(\x04\x12\r\n\x05phase\x18\x65 \x01(\t\x12\x0f\n\x07message\x18\x66 \x01(\t\x12\x0e\n\x06holder\x18g \x01(\t\x12\x17\n\x0f\x61llocated_bytes\x18h \x01(\x04\x12\x16\n\x0e\x66s_total_bytes\x18i \x01(\x04\x12\x15\n\rfs_used_bytes\x18j \x01(\x04\x12\x11\n\tsnapshots\x18k \x01(\r\x12\x13\n\x0b\x64\x65sired_seq\x18l \x01(\x04\x12\r\n\x05\x64rift\x18m \x01(\t\"\xac\x01\n\x08Snapshot\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x17\n\x0f\x61llocated_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06method\x18\x06 \x01(\t\x12\x0e\n\x06safety\x18\x07 \x01(\x08\x12\r\n\x05taken\x18\x08 \x01(\x08\x12\x19\n\x11requested_at_unix\x18\t \x01(\x03\"3\n\x13SnapshotTakeRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"%\n\x13SnapshotListRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\"?\n\x14SnapshotListResponse\x12\'\n\tsnapshots\x18\x01 \x03(\x0b\x32\x14.capsule.v1.Snapshot\"6\n\x16SnapshotRestoreRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"<\n\x17SnapshotRestoreResponse\x12\x0e\n\x06safety\x18\x01 \x01(\t\x12\x11\n\trestarted\x18\x02 \x03(\t\"5\n\x15SnapshotDeleteRequest\x12\x0e\n\x06volume\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"(\n\x16SnapshotDeleteResponse\x12\x0e\n\x06\x61\x62sent\x18\x64 \x01(\x08\"5\n\x13VolumeCreateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08size_mib\x18\x02 \x01(\x04\" \n\x10VolumeGetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11VolumeListRequest\"l\n\x12VolumeListResponse\x12#\n\x07volumes\x18\x01 \x03(\x0b\x32\x12.capsule.v1.Volume\x12\x18\n\x10pool_total_bytes\x18\x64 \x01(\x04\x12\x17\n\x0fpool_used_bytes\x18\x65 \x01(\x04\"2\n\x13VolumeDeleteRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"=\n\x14VolumeDeleteResponse\x12\x15\n\rdetached_from\x18\x64 \x03(\t\x12\x0e\n\x06\x61\x62sent\x18\x65 \x01(\x08\"9\n\x13VolumeResizeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cnew_size_mib\x18\x02 \x01(\x04\x32\xda\x02\n\rVolumeService\x12=\n\x06\x43reate\x12\x1f.capsule.v1.VolumeCreateRequest\x1a\x12.capsule.v1.Volume\x12\x37\n\x03Get\x12\x1c.capsule.v1.VolumeGetRequest\x1a\x12.capsule.v1.Volume\x12\x45\n\x04List\x12\x1d.capsule.v1.VolumeListRequest\x1a\x1e.capsule.v1.VolumeListResponse\x12K\n\x06\x44\x65lete\x12\x1f.capsule.v1.VolumeDeleteRequest\x1a .capsule.v1.VolumeDeleteResponse\x12=\n\x06Resize\x12\x1f.capsule.v1.VolumeResizeRequest\x1a\x12.capsule.v1.Volume2\xc0\x02\n\x0fSnapshotService\x12=\n\x04Take\x12\x1f.capsule.v1.SnapshotTakeRequest\x1a\x14.capsule.v1.Snapshot\x12I\n\x04List\x12\x1f.capsule.v1.SnapshotListRequest\x1a .capsule.v1.SnapshotListResponse\x12R\n\x07Restore\x12\".capsule.v1.SnapshotRestoreRequest\x1a#.capsule.v1.SnapshotRestoreResponse\x12O\n\x06\x44\x65lete\x12!.capsule.v1.SnapshotDeleteRequest\x1a\".capsule.v1.SnapshotDeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,39 +32,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capsule.v1.volume_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VOLUME']._serialized_start=40
-  _globals['_VOLUME']._serialized_end=319
-  _globals['_SNAPSHOT']._serialized_start=322
-  _globals['_SNAPSHOT']._serialized_end=494
-  _globals['_SNAPSHOTTAKEREQUEST']._serialized_start=496
-  _globals['_SNAPSHOTTAKEREQUEST']._serialized_end=547
-  _globals['_SNAPSHOTLISTREQUEST']._serialized_start=549
-  _globals['_SNAPSHOTLISTREQUEST']._serialized_end=586
-  _globals['_SNAPSHOTLISTRESPONSE']._serialized_start=588
-  _globals['_SNAPSHOTLISTRESPONSE']._serialized_end=651
-  _globals['_SNAPSHOTRESTOREREQUEST']._serialized_start=653
-  _globals['_SNAPSHOTRESTOREREQUEST']._serialized_end=707
-  _globals['_SNAPSHOTRESTORERESPONSE']._serialized_start=709
-  _globals['_SNAPSHOTRESTORERESPONSE']._serialized_end=769
-  _globals['_SNAPSHOTDELETEREQUEST']._serialized_start=771
-  _globals['_SNAPSHOTDELETEREQUEST']._serialized_end=824
-  _globals['_SNAPSHOTDELETERESPONSE']._serialized_start=826
-  _globals['_SNAPSHOTDELETERESPONSE']._serialized_end=866
-  _globals['_VOLUMECREATEREQUEST']._serialized_start=868
-  _globals['_VOLUMECREATEREQUEST']._serialized_end=921
-  _globals['_VOLUMEGETREQUEST']._serialized_start=923
-  _globals['_VOLUMEGETREQUEST']._serialized_end=955
-  _globals['_VOLUMELISTREQUEST']._serialized_start=957
-  _globals['_VOLUMELISTREQUEST']._serialized_end=976
-  _globals['_VOLUMELISTRESPONSE']._serialized_start=978
-  _globals['_VOLUMELISTRESPONSE']._serialized_end=1086
-  _globals['_VOLUMEDELETEREQUEST']._serialized_start=1088
-  _globals['_VOLUMEDELETEREQUEST']._serialized_end=1138
-  _globals['_VOLUMEDELETERESPONSE']._serialized_start=1140
-  _globals['_VOLUMEDELETERESPONSE']._serialized_end=1201
-  _globals['_VOLUMERESIZEREQUEST']._serialized_start=1203
-  _globals['_VOLUMERESIZEREQUEST']._serialized_end=1260
-  _globals['_VOLUMESERVICE']._serialized_start=1263
-  _globals['_VOLUMESERVICE']._serialized_end=1609
-  _globals['_SNAPSHOTSERVICE']._serialized_start=1612
-  _globals['_SNAPSHOTSERVICE']._serialized_end=1932
+  _globals['_VOLUME']._serialized_end=334
+  _globals['_SNAPSHOT']._serialized_start=337
+  _globals['_SNAPSHOT']._serialized_end=509
+  _globals['_SNAPSHOTTAKEREQUEST']._serialized_start=511
+  _globals['_SNAPSHOTTAKEREQUEST']._serialized_end=562
+  _globals['_SNAPSHOTLISTREQUEST']._serialized_start=564
+  _globals['_SNAPSHOTLISTREQUEST']._serialized_end=601
+  _globals['_SNAPSHOTLISTRESPONSE']._serialized_start=603
+  _globals['_SNAPSHOTLISTRESPONSE']._serialized_end=666
+  _globals['_SNAPSHOTRESTOREREQUEST']._serialized_start=668
+  _globals['_SNAPSHOTRESTOREREQUEST']._serialized_end=722
+  _globals['_SNAPSHOTRESTORERESPONSE']._serialized_start=724
+  _globals['_SNAPSHOTRESTORERESPONSE']._serialized_end=784
+  _globals['_SNAPSHOTDELETEREQUEST']._serialized_start=786
+  _globals['_SNAPSHOTDELETEREQUEST']._serialized_end=839
+  _globals['_SNAPSHOTDELETERESPONSE']._serialized_start=841
+  _globals['_SNAPSHOTDELETERESPONSE']._serialized_end=881
+  _globals['_VOLUMECREATEREQUEST']._serialized_start=883
+  _globals['_VOLUMECREATEREQUEST']._serialized_end=936
+  _globals['_VOLUMEGETREQUEST']._serialized_start=938
+  _globals['_VOLUMEGETREQUEST']._serialized_end=970
+  _globals['_VOLUMELISTREQUEST']._serialized_start=972
+  _globals['_VOLUMELISTREQUEST']._serialized_end=991
+  _globals['_VOLUMELISTRESPONSE']._serialized_start=993
+  _globals['_VOLUMELISTRESPONSE']._serialized_end=1101
+  _globals['_VOLUMEDELETEREQUEST']._serialized_start=1103
+  _globals['_VOLUMEDELETEREQUEST']._serialized_end=1153
+  _globals['_VOLUMEDELETERESPONSE']._serialized_start=1155
+  _globals['_VOLUMEDELETERESPONSE']._serialized_end=1216
+  _globals['_VOLUMERESIZEREQUEST']._serialized_start=1218
+  _globals['_VOLUMERESIZEREQUEST']._serialized_end=1275
+  _globals['_VOLUMESERVICE']._serialized_start=1278
+  _globals['_VOLUMESERVICE']._serialized_end=1624
+  _globals['_SNAPSHOTSERVICE']._serialized_start=1627
+  _globals['_SNAPSHOTSERVICE']._serialized_end=1947
 # @@protoc_insertion_point(module_scope)

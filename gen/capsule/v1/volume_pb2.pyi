@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Volume(_message.Message):
-    __slots__ = ("name", "size_bytes", "host_path", "mounted_by", "created_at_unix", "uid", "phase", "message", "holder", "allocated_bytes", "fs_total_bytes", "fs_used_bytes", "snapshots", "desired_seq")
+    __slots__ = ("name", "size_bytes", "host_path", "mounted_by", "created_at_unix", "uid", "phase", "message", "holder", "allocated_bytes", "fs_total_bytes", "fs_used_bytes", "snapshots", "desired_seq", "drift")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     HOST_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,7 @@ class Volume(_message.Message):
     FS_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
     name: str
     size_bytes: int
     host_path: str
@@ -36,7 +37,8 @@ class Volume(_message.Message):
     fs_used_bytes: int
     snapshots: int
     desired_seq: int
-    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., host_path: _Optional[str] = ..., mounted_by: _Optional[_Iterable[str]] = ..., created_at_unix: _Optional[int] = ..., uid: _Optional[int] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., holder: _Optional[str] = ..., allocated_bytes: _Optional[int] = ..., fs_total_bytes: _Optional[int] = ..., fs_used_bytes: _Optional[int] = ..., snapshots: _Optional[int] = ..., desired_seq: _Optional[int] = ...) -> None: ...
+    drift: str
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., host_path: _Optional[str] = ..., mounted_by: _Optional[_Iterable[str]] = ..., created_at_unix: _Optional[int] = ..., uid: _Optional[int] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., holder: _Optional[str] = ..., allocated_bytes: _Optional[int] = ..., fs_total_bytes: _Optional[int] = ..., fs_used_bytes: _Optional[int] = ..., snapshots: _Optional[int] = ..., desired_seq: _Optional[int] = ..., drift: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("volume", "name", "uid", "size_bytes", "allocated_bytes", "method", "safety", "taken", "requested_at_unix")

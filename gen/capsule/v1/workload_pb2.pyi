@@ -61,6 +61,12 @@ class RestartMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RESTART_MODE_ON_FAILURE: _ClassVar[RestartMode]
     RESTART_MODE_NEVER: _ClassVar[RestartMode]
 
+class DriftPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DRIFT_POLICY_UNSPECIFIED: _ClassVar[DriftPolicy]
+    DRIFT_POLICY_REPAIR: _ClassVar[DriftPolicy]
+    DRIFT_POLICY_REPORT: _ClassVar[DriftPolicy]
+
 class SeccompProfile(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SECCOMP_PROFILE_UNSPECIFIED: _ClassVar[SeccompProfile]
@@ -96,12 +102,15 @@ RESTART_MODE_UNSPECIFIED: RestartMode
 RESTART_MODE_ALWAYS: RestartMode
 RESTART_MODE_ON_FAILURE: RestartMode
 RESTART_MODE_NEVER: RestartMode
+DRIFT_POLICY_UNSPECIFIED: DriftPolicy
+DRIFT_POLICY_REPAIR: DriftPolicy
+DRIFT_POLICY_REPORT: DriftPolicy
 SECCOMP_PROFILE_UNSPECIFIED: SeccompProfile
 SECCOMP_PROFILE_DEFAULT: SeccompProfile
 SECCOMP_PROFILE_UNCONFINED: SeccompProfile
 
 class Workload(_message.Message):
-    __slots__ = ("name", "kind", "container", "micro_vm", "status", "desired_state", "labels", "uid", "revision", "desired_seq", "image_digest", "depends_on")
+    __slots__ = ("name", "kind", "container", "micro_vm", "status", "desired_state", "labels", "uid", "revision", "desired_seq", "image_digest", "depends_on", "drift")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +130,7 @@ class Workload(_message.Message):
     DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
     IMAGE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: WorkloadKind
     container: ContainerSpec
@@ -133,7 +143,8 @@ class Workload(_message.Message):
     desired_seq: int
     image_digest: str
     depends_on: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ...) -> None: ...
+    drift: DriftPolicy
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ..., drift: _Optional[_Union[DriftPolicy, str]] = ...) -> None: ...
 
 class ContainerSpec(_message.Message):
     __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "health", "logs", "secret_env")

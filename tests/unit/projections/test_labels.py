@@ -32,7 +32,8 @@ def test_other_labels_restart_nothing() -> None:
         item = item_of(story.apply(labelled(PROD, network=network)))
         assert (item.created, item.changed, item.relabelled, word_of(item)) == (False, False, True, "labelled")
         after = story["web"]
-        assert after == replace(before, labels=PROD, desired_seq=story.machine.seq)
+        seq, at = story.machine.seq, story.machine.at
+        assert after == replace(before, labels=PROD, desired_seq=seq, word_seq=seq, word_at=at)
         assert story.converge() == 0, "the plan is empty"
         assert story.apply(labelled(PROD, network=network)) == Admitted(())
 

@@ -102,3 +102,42 @@ def test_what_belongs_to_nobody_is_a_stranger(story: Story) -> None:
     earlier, present, later = seen(run=1), seen(run=2), seen(run=3)
     other_life, nobodys = seen(uid=5), seen(name="gone", uid=7)
     assert strangers(story.machine, (earlier, present, later, other_life, nobodys)) == (earlier, other_life, nobodys)
+
+
+KILLED = 137
+
+
+@pytest.mark.parametrize(
+    ("report", "foreign"),
+    [
+        (ended(KILLED), True),
+        (ended(143), False),
+        (ended(0), False),
+        (ended(KILLED, oom_kills=1, memory_limit_bytes=1 << 20), False),
+    ],
+)
+def test_an_end_by_sigkill_that_nobody_here_wanted_is_another_hands(
+    story: Story, report: SeenRun, foreign: bool
+) -> None:
+    story.run_starts("web")
+    (event,) = observe_run(story.machine, report, story.boot, story.mono)
+    assert isinstance(event, WorkloadExited) and event.foreign == foreign
+
+
+def test_an_end_by_sigkill_that_this_machine_is_at_is_its_own(story: Story) -> None:
+    story.run_starts("web")
+    (event,) = observe_run(story.machine, ended(KILLED), story.boot, story.mono, ended_here=True)
+    assert isinstance(event, WorkloadExited) and not event.foreign
+    story.tell(EffectStarted("StopRun", "web", 1, run=1))
+    (event,) = observe_run(story.machine, ended(KILLED), story.boot, story.mono)
+    assert isinstance(event, WorkloadExited) and not event.foreign
+
+
+def test_a_run_that_vanished_is_another_hands_unless_it_was_to_end(story: Story) -> None:
+    story.run_starts("web")
+    lived = live_runs(story.machine)
+    (event,) = observe_all(story.machine, (), story.boot, story.mono, lived)
+    assert isinstance(event, WorkloadLost) and event.foreign
+    story.call(Stop("web"))
+    (event,) = observe_all(story.machine, (), story.boot, story.mono, lived)
+    assert isinstance(event, WorkloadLost) and not event.foreign

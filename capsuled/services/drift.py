@@ -1,0 +1,81 @@
+"""DriftService: where the world differs from what is wanted, once or as it goes on."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from capsule.v1 import drift_pb2 as pb
+from capsule.v1.drift_pb2_grpc import DriftServiceServicer
+from capsuled.engine import Engine
+from capsuled.rpc import refuse
+from projections.drift import Difference, Label, drift, unknown
+from projections.state import Machine
+
+
+class DriftService(DriftServiceServicer):
+    """See proto/capsule/v1/drift.proto."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def List(self, request: pb.DriftRequest, context: Any) -> pb.DriftListResponse:
+        """As of the head state, durably."""
+        await self._engine.durable()
+        machine = self._engine.machine
+        _check(machine, request)
+        return pb.DriftListResponse(differences=[_message(one) for one in _selected(machine, request)], seq=machine.seq)
+
+    async def Watch(self, request: pb.DriftRequest, context: Any) -> AsyncIterator[pb.DriftWatchItem]:
+        """What was shown is compared with what there is now."""
+        _check(self._engine.machine, request)
+        shown: dict[tuple[str, str], Difference] = {}
+        synced = False
+        async for machine in self._engine.changes():
+            now = {one.key: one for one in _selected(machine, request)}
+            seq = machine.seq
+            items = [
+                pb.DriftWatchItem(difference=_message(one), seq=seq)
+                for key, one in now.items()
+                if shown.get(key) != one
+            ]
+            items += [
+                pb.DriftWatchItem(difference=_message(one), resolved=True, seq=seq)
+                for key, one in shown.items()
+                if key not in now
+            ]
+            shown = now
+            # An await lies between here and the next look: what is sent must be on the disk first.
+            await self._engine.durable(seq)
+            for item in items:
+                yield item
+            if not synced:
+                synced = True
+                yield pb.DriftWatchItem(synced=True, seq=seq)
+
+
+def _check(machine: Machine, request: pb.DriftRequest) -> None:
+    strange = [label for label in request.labels if label not in list(Label)]
+    if strange:
+        refuse("INVALID_ARGUMENT", "BAD_LABEL", f"{strange[0][:64]} is no label: {', '.join(Label)}", "labels")
+    nobody = unknown(machine, frozenset(request.names))
+    if nobody:
+        refuse("NOT_FOUND", "OBJECT_NOT_FOUND", f"nothing here is called {nobody[0][:64]}", "names")
+
+
+def _selected(machine: Machine, request: pb.DriftRequest) -> list[Difference]:
+    wanted = frozenset(request.labels)
+    return [one for one in drift(machine, frozenset(request.names)) if not wanted or one.label in wanted]
+
+
+def _message(one: Difference) -> pb.Difference:
+    return pb.Difference(
+        object=one.object,
+        aspect=one.aspect,
+        label=one.label,
+        what=one.what,
+        since_unix_ns=one.since,
+        seq=one.seq,
+        message=one.message,
+        then=one.then,
+        next_at_unix_ns=one.next_at,
+        repair=one.repair,
+    )
