@@ -56,6 +56,7 @@ class Left:
         self.rules = False
         self.alive: set[str] = set()
         self.ending: set[str] = set()
+        self.begun: dict[str, tuple[int, int]] = {}
         self.boot = ""
         self.wrong: list[str] = []
 
@@ -74,7 +75,6 @@ class Left:
                 self.mounts.discard(event.name)
             case WorkloadStarted():
                 self.alive.add(event.name)
-                self.ending.discard(event.name)
             case WorkloadExited() | WorkloadLost():
                 self.alive.discard(event.name)
                 if event.foreign and not event.restart:
@@ -124,6 +124,9 @@ class Left:
         name = event.name
         if event.effect == "StopRun":
             self.ending.add(name)
+        if event.effect == "StartRun" and self.begun.get(name) != (event.uid, event.run):
+            self.begun[name] = (event.uid, event.run)
+            self.ending.discard(name)
         if event.effect == "StartRun" and name in self.runs:
             self.wrong.append(f"{name} run {event.run} began at {header.seq}, and nobody had asked for it")
         if event.effect == "AttachNetwork" and name in self.links and name in self.alive:

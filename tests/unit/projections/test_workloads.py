@@ -168,7 +168,7 @@ def test_a_run_that_was_cleaned_leaves_nothing_to_clean(effect: str) -> None:
 def test_a_failure_is_kept_with_its_reason_until_what_failed_is_done() -> None:
     story = ended()
     story.tell(EffectFailed("CleanRun", "web", 1, "RUNTIME_UNAVAILABLE", "no answer", attempt=3, retry_delay_ms=2_000))
-    expected = Trouble("CleanRun", "RUNTIME_UNAVAILABLE", "no answer", story.machine.at, 3, retry_delay_ms=2_000)
+    expected = Trouble("CleanRun", "RUNTIME_UNAVAILABLE", "no answer", story.machine.at, 3, 2_000, seq=5)
     assert story["web"].trouble == expected
     story.tell(EffectDone("EnsureNetwork", "web", 1))
     assert story["web"].trouble == expected
