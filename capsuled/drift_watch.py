@@ -9,7 +9,7 @@ from capsuled.engine import Engine
 from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
 from journal.errors import JournalFull
-from projections.drift import news
+from projections.drift import MARKING, news
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,13 @@ class DriftWatch:
     async def run(self) -> None:
         """Follow the state until cancelled. It is woken right after an entry, before anybody can have acted on that:
         what is mended at once is told of, too."""
-        async for machine in self._engine.heads():
+        engine = self._engine
+        while True:
             try:
-                for event in news(machine):
-                    self._engine.record((event,), cause=event.observed, reserved=True)
+                for event in news(engine.machine):
+                    engine.record((event,), cause=event.observed, reserved=True)
             except JournalFull as full:
                 log.warning("drift cannot be journaled yet: %s", full)
                 await self._clock.sleep(FULL_RETRY_S)
+            else:
+                await engine.moved(() if engine.machine.drifts else MARKING)

@@ -7,7 +7,7 @@ acted on waits for `durable`; the head state may be ahead of the disk, the world
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol
 
 from capsuled.caller import Caller, Keep, Outcome
@@ -323,12 +323,10 @@ class Engine:
             yield self.machine
             await changed.wait()
 
-    async def heads(self) -> AsyncIterator[Machine]:
-        """The head state, now and right after every change, durable or not: for who only adds to it."""
-        while True:
-            changed = self._changed
-            yield self.machine
-            await changed.wait()
+    async def moved(self, kinds: Iterable[type[Event]] = ()) -> None:
+        """Return right after the next entries (with `kinds`, the next of these), durable or not: for who only adds to
+        them."""
+        await self._changed.setdefault(frozenset(kinds), asyncio.Event()).wait()
 
     async def gone(self, name: str, uid: int) -> None:
         """Return once this incarnation is gone, durably."""

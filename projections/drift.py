@@ -11,7 +11,19 @@ from typing import Literal
 import msgspec
 
 from journal.entry import Header
-from journal.events import DriftFound, DriftResolved
+from journal.events import (
+    DriftFound,
+    DriftResolved,
+    Event,
+    ImageLost,
+    NetworkDrifted,
+    VolumeDrifted,
+    VolumeLost,
+    WorkloadApplied,
+    WorkloadExited,
+    WorkloadLost,
+    WorkloadStartRequested,
+)
 from projections.dependencies import waits
 from projections.foreign import IMAGE, LINK, MOUNT, RULES, RUN, rules_are_left
 from projections.handlers import Handlers
@@ -286,6 +298,21 @@ def _network(machine: Machine) -> Iterator[Difference]:
 
 
 # --- telling -----------------------------------------------------------------------------------------------------
+
+
+MARKING: frozenset[type[Event]] = frozenset(
+    {
+        WorkloadExited,
+        WorkloadLost,
+        NetworkDrifted,
+        VolumeDrifted,
+        VolumeLost,
+        ImageLost,
+        WorkloadApplied,
+        WorkloadStartRequested,
+    }
+)
+"""While nothing was told that could be taken back, only entries of these kinds bring something to tell."""
 
 
 def news(machine: Machine) -> tuple[DriftFound | DriftResolved, ...]:
