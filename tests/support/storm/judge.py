@@ -78,7 +78,7 @@ class Judge:
             if (disk := image.partition(".")[0]) in used or (disk in waiting and self._loop(image) in world.loops)
         ]
         wrong += _differ("loops", world.loops, [self._loop(image) for image in files])
-        mounts = [f"{self._run}/volumes/{image.removesuffix('.img')}" for image in files]
+        mounts = [f"{self._run}/memory", *(f"{self._run}/volumes/{image.removesuffix('.img')}" for image in files)]
         mounts += [f"{self._run}/netns/{name}" for name in world.addresses]
         task = self._run / "state" / "io.containerd.runtime.v2.task" / "capsule"
         mounts += [f"{task}/{one}/rootfs" for one in world.containers]
