@@ -14,7 +14,7 @@ CPU_PERCENT = 0.3
 RSS_MIB = 110
 
 
-def _cpu_ns(pid: int) -> int:
+def cpu_ns(pid: int) -> int:
     """Processor time of all its threads."""
     return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
 
@@ -22,6 +22,13 @@ def _cpu_ns(pid: int) -> int:
 def _rss_mib(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+def cpu_percent(pid: int) -> float:
+    """Of a core, over a minute."""
+    before, begun = cpu_ns(pid), time.perf_counter()
+    time.sleep(WATCH_S)
+    return (cpu_ns(pid) - before) / (time.perf_counter() - begun) / 1e7
 
 
 def rows(directory: Path) -> list[Row]:
@@ -33,9 +40,7 @@ def rows(directory: Path) -> list[Row]:
         assert machine.process is not None
         pid = machine.process.pid
         time.sleep(SETTLE_S)
-        before, begun = _cpu_ns(pid), time.perf_counter()
-        time.sleep(WATCH_S)
-        percent = (_cpu_ns(pid) - before) / (time.perf_counter() - begun) / 1e7
+        percent = cpu_percent(pid)
         rss = _rss_mib(pid)
     return [
         row("idle.cpu", percent, "% of core", "limit", CPU_PERCENT, "<=1.0", f"{CONTAINERS} containers, {WATCH_S} s"),

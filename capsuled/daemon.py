@@ -129,6 +129,7 @@ async def _serve(
     registry = HttpRegistry(RegistryAccess(engine, vault))
     drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout), registry)
     about = About(identity, layout.state, memory.state)
+    about.bridge = settings.bridge
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
     execs = ExecStreams(engine, drivers.executor, settings.commands)

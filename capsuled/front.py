@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -36,8 +37,10 @@ from capsuled.doors import LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
 from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.host import allocated_bytes
 from capsuled.host_network import HostPorts
 from capsuled.image_cache import ImageCache
+from capsuled.info import Info
 from capsuled.interceptor import Interceptor
 from capsuled.layout import Layout
 from capsuled.limits import Limits
@@ -223,7 +226,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
-            CapsuleService(about, engine, head_of(memory), house.logs.own),
+            CapsuleService(info_of(house).message, house.logs.own),
         ),
         "DebugService": (
             debug_pb2_grpc.add_DebugServiceServicer_to_server,
@@ -264,6 +267,20 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     for add, servicer in services.values():
         add(servicer, methods)
     return [f"capsule.v1.{name}" for name in services]
+
+
+def info_of(house: House) -> Info:
+    """What tells of the machine."""
+    return Info(
+        house.about,
+        house.engine,
+        house.volumes,
+        house.subnet,
+        house.clock.boot_id,
+        head_of(house.memory),
+        partial(allocated_bytes, house.layout.journal),
+        readable=house.memory.unknown is None,
+    )
 
 
 def head_of(memory: Memory) -> Callable[[], tuple[int, str]]:

@@ -18,6 +18,9 @@ from effects.network.linux_driver import LinuxNetwork
 from effects.volumes.sparse_driver import SparseVolumes
 from projections.words import bytes_text
 
+_SECTOR_BYTES = 512
+"""sysfs counts in these, whatever the disk's own are."""
+
 _PROGRAMS = {"network.bridge": "nft", "volume": "mkfs.ext4"}
 """What each capability needs to be installed."""
 
@@ -36,6 +39,9 @@ class Facts(msgspec.Struct, frozen=True):
     cpu_model: str
     state_total_bytes: int
     state_used_bytes: int
+    boot_disk: str
+    disk_total_bytes: int
+    load_1: float
 
 
 def facts(state: Path) -> Facts:
@@ -43,6 +49,7 @@ def facts(state: Path) -> Facts:
     uname = platform.uname()
     found = memory()
     disk = os.statvfs(state)
+    boot_disk = root_disk()
     return Facts(
         hostname=socket.gethostname(),
         kernel_release=uname.release,
@@ -55,7 +62,24 @@ def facts(state: Path) -> Facts:
         cpu_model=_cpu_model(),
         state_total_bytes=disk.f_blocks * disk.f_frsize,
         state_used_bytes=(disk.f_blocks - disk.f_bfree) * disk.f_frsize,
+        boot_disk=f"/dev/{boot_disk.name}" if boot_disk is not None else "",
+        disk_total_bytes=0 if boot_disk is None else int((boot_disk / "size").read_text()) * _SECTOR_BYTES,
+        load_1=os.getloadavg()[0],
     )
+
+
+def root_disk(mounts: Path = Path("/proc/self/mountinfo"), sys: Path = Path("/sys")) -> Path | None:
+    """The whole disk that the root file system is on, in sysfs; None where it is on none, or on several."""
+    lines = (line.split() for line in mounts.read_text().splitlines())
+    number = next((words[2] for words in lines if words[4] == "/"), "")
+    device = (sys / "dev" / "block" / number).resolve()
+    while (device / "slaves").is_dir() and (below := sorted((device / "slaves").iterdir())):
+        if len(below) > 1:
+            return None
+        device = below[0].resolve()  # what is mapped lies on another
+    if (device / "partition").exists():
+        device = device.parent
+    return device if number and (device / "size").is_file() else None
 
 
 def memory() -> dict[str, int]:
@@ -85,6 +109,14 @@ def sparse_volumes(layout: Layout) -> SparseVolumes:
 def capabilities() -> frozenset[str]:
     """What this machine's drivers can honour beyond plain containers; admission refuses the rest by name."""
     return frozenset(name for name, program in _PROGRAMS.items() if shutil.which(program))
+
+
+def allocated_bytes(directory: Path) -> int:
+    """What the files in it take on the disk. One that is not there takes nothing."""
+    try:
+        return sum(entry.stat().st_blocks * 512 for entry in os.scandir(directory) if entry.is_file())
+    except OSError:
+        return 0
 
 
 def is_mounted_below(directory: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from capsuled.engine import Engine
+from capsuled.host import allocated_bytes
 from capsuled.metrics.tally import Tally
 from capsuled.sampler import Reading, Sampler
 from capsuled.services.capsule import About
@@ -89,7 +90,7 @@ class Gatherer:
             condition=self._about.condition.condition.value,
             containerd=self._about.containerd_version,
             head_seq=self._head()[0],
-            journal_bytes=_allocated(self._journal),
+            journal_bytes=allocated_bytes(self._journal),
             disk_bytes=disk.f_blocks * disk.f_frsize,
             disk_left_bytes=disk.f_bavail * disk.f_frsize,
             entries=dict(self._tally.entries),
@@ -107,11 +108,3 @@ class Gatherer:
             if fill is not None:
                 found[volume.name] = fill
         return found
-
-
-def _allocated(directory: Path) -> int:
-    """What the journal's files take on the disk. One that is not there takes nothing."""
-    try:
-        return sum(entry.stat().st_blocks * 512 for entry in os.scandir(directory) if entry.is_file())
-    except OSError:
-        return 0

@@ -10,12 +10,9 @@ from typing import Any
 from capsule.v1 import capsule_pb2 as pb
 from capsule.v1.capsule_pb2_grpc import CapsuleServiceServicer
 from capsuled.condition import State
-from capsuled.engine import Engine
-from capsuled.host import facts
 from capsuled.identity import Identity
 from capsuled.logs.own import OwnLog
 from capsuled.rpc import refuse
-from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +32,8 @@ class About:
         self.fingerprint = ""
         self.addresses: tuple[str, ...] = ()
         self.metrics = ""
+        self.bridge = ""
+        self.started_at_s = int(time.time())
         self._warnings: list[str] = []
         self._checks: list[Check] = []
 
@@ -58,45 +57,13 @@ class About:
 class CapsuleService(CapsuleServiceServicer):
     """See proto/capsule/v1/capsule.proto."""
 
-    def __init__(self, about: About, engine: Engine, head: Any, daemon_log: OwnLog) -> None:
-        self._about = about
-        self._engine = engine
-        self._head = head
+    def __init__(self, info: Callable[[], Awaitable[pb.GetInfoResponse]], daemon_log: OwnLog) -> None:
+        self._info = info
         self._log = daemon_log
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Any) -> pb.GetInfoResponse:
         """Facts, numbers, and the daemon's condition."""
-        await self._engine.durable()
-        about, host = self._about, facts(self._about.state)
-        seq, digest = self._head()
-        return pb.GetInfoResponse(
-            hostname=host.hostname,
-            short_id=about.identity.short_id,
-            kernel_release=host.kernel_release,
-            kernel_version=host.kernel_version,
-            architecture=host.architecture,
-            uptime_seconds=host.uptime_s,
-            capsule_version=RELEASE,
-            memory_total_bytes=host.memory_total_bytes,
-            memory_available_bytes=host.memory_available_bytes,
-            cpu_cores=host.cpu_cores,
-            cpu_model=host.cpu_model,
-            perm_total_bytes=host.state_total_bytes,
-            perm_used_bytes=host.state_used_bytes,
-            local_time_unix=int(time.time()),
-            capsule_id=about.identity.capsule_id,
-            mode="hosted",
-            condition=about.condition.condition.value,
-            condition_message=about.condition.message,
-            journal_seq=seq,
-            journal_head=digest,
-            containerd_version=about.containerd_version,
-            tls_fingerprint_sha256=about.fingerprint,
-            addresses=about.addresses,
-            metrics=about.metrics,
-            claimable_seconds=self._engine.claimable_s() if about.condition.acts else 0,
-            warnings=await about.warnings(),
-        )
+        return await self._info()
 
     async def StreamLogs(self, request: pb.CapsuleLogsRequest, context: Any) -> AsyncIterator[pb.CapsuleLogChunk]:
         """The daemon's own log."""

@@ -25,7 +25,7 @@ class GetInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("hostname", "short_id", "kernel_release", "kernel_version", "architecture", "uptime_seconds", "capsule_version", "active_slot", "pending_slot", "pending_deadline_unix", "last_version", "memory_total_bytes", "memory_available_bytes", "cpu_cores", "cpu_model", "boot_disk", "disk_total_bytes", "thinpool_total_bytes", "thinpool_used_bytes", "perm_total_bytes", "perm_used_bytes", "local_time_unix", "capsule_id", "mode", "condition", "condition_message", "journal_seq", "journal_head", "containerd_version", "warnings", "tls_fingerprint_sha256", "addresses", "metrics", "claimable_seconds")
+    __slots__ = ("hostname", "short_id", "kernel_release", "kernel_version", "architecture", "uptime_seconds", "capsule_version", "active_slot", "pending_slot", "pending_deadline_unix", "last_version", "memory_total_bytes", "memory_available_bytes", "cpu_cores", "cpu_model", "boot_disk", "disk_total_bytes", "thinpool_total_bytes", "thinpool_used_bytes", "perm_total_bytes", "perm_used_bytes", "local_time_unix", "capsule_id", "mode", "condition", "condition_message", "journal_seq", "journal_head", "containerd_version", "warnings", "tls_fingerprint_sha256", "addresses", "claimable_seconds", "metrics", "objects", "storage_driver", "storage_total_bytes", "storage_used_bytes", "bridge", "subnet", "cgroup_version", "journal_size_bytes", "started_at_unix", "boot_id", "load_1", "absent")
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     SHORT_ID_FIELD_NUMBER: _ClassVar[int]
     KERNEL_RELEASE_FIELD_NUMBER: _ClassVar[int]
@@ -58,8 +58,20 @@ class GetInfoResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     TLS_FINGERPRINT_SHA256_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
-    METRICS_FIELD_NUMBER: _ClassVar[int]
     CLAIMABLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_DRIVER_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BRIDGE_FIELD_NUMBER: _ClassVar[int]
+    SUBNET_FIELD_NUMBER: _ClassVar[int]
+    CGROUP_VERSION_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_UNIX_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    LOAD_1_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     short_id: str
     kernel_release: str
@@ -92,9 +104,39 @@ class GetInfoResponse(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     tls_fingerprint_sha256: str
     addresses: _containers.RepeatedScalarFieldContainer[str]
-    metrics: str
     claimable_seconds: int
-    def __init__(self, hostname: _Optional[str] = ..., short_id: _Optional[str] = ..., kernel_release: _Optional[str] = ..., kernel_version: _Optional[str] = ..., architecture: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., capsule_version: _Optional[str] = ..., active_slot: _Optional[str] = ..., pending_slot: _Optional[str] = ..., pending_deadline_unix: _Optional[int] = ..., last_version: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., cpu_cores: _Optional[int] = ..., cpu_model: _Optional[str] = ..., boot_disk: _Optional[str] = ..., disk_total_bytes: _Optional[int] = ..., thinpool_total_bytes: _Optional[int] = ..., thinpool_used_bytes: _Optional[int] = ..., perm_total_bytes: _Optional[int] = ..., perm_used_bytes: _Optional[int] = ..., local_time_unix: _Optional[int] = ..., capsule_id: _Optional[str] = ..., mode: _Optional[str] = ..., condition: _Optional[str] = ..., condition_message: _Optional[str] = ..., journal_seq: _Optional[int] = ..., journal_head: _Optional[str] = ..., containerd_version: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., tls_fingerprint_sha256: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., metrics: _Optional[str] = ..., claimable_seconds: _Optional[int] = ...) -> None: ...
+    metrics: str
+    objects: ObjectCounts
+    storage_driver: str
+    storage_total_bytes: int
+    storage_used_bytes: int
+    bridge: str
+    subnet: str
+    cgroup_version: int
+    journal_size_bytes: int
+    started_at_unix: int
+    boot_id: str
+    load_1: float
+    absent: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, hostname: _Optional[str] = ..., short_id: _Optional[str] = ..., kernel_release: _Optional[str] = ..., kernel_version: _Optional[str] = ..., architecture: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., capsule_version: _Optional[str] = ..., active_slot: _Optional[str] = ..., pending_slot: _Optional[str] = ..., pending_deadline_unix: _Optional[int] = ..., last_version: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., cpu_cores: _Optional[int] = ..., cpu_model: _Optional[str] = ..., boot_disk: _Optional[str] = ..., disk_total_bytes: _Optional[int] = ..., thinpool_total_bytes: _Optional[int] = ..., thinpool_used_bytes: _Optional[int] = ..., perm_total_bytes: _Optional[int] = ..., perm_used_bytes: _Optional[int] = ..., local_time_unix: _Optional[int] = ..., capsule_id: _Optional[str] = ..., mode: _Optional[str] = ..., condition: _Optional[str] = ..., condition_message: _Optional[str] = ..., journal_seq: _Optional[int] = ..., journal_head: _Optional[str] = ..., containerd_version: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., tls_fingerprint_sha256: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., claimable_seconds: _Optional[int] = ..., metrics: _Optional[str] = ..., objects: _Optional[_Union[ObjectCounts, _Mapping]] = ..., storage_driver: _Optional[str] = ..., storage_total_bytes: _Optional[int] = ..., storage_used_bytes: _Optional[int] = ..., bridge: _Optional[str] = ..., subnet: _Optional[str] = ..., cgroup_version: _Optional[int] = ..., journal_size_bytes: _Optional[int] = ..., started_at_unix: _Optional[int] = ..., boot_id: _Optional[str] = ..., load_1: _Optional[float] = ..., absent: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ObjectCounts(_message.Message):
+    __slots__ = ("workloads", "pending", "running", "failed", "stopped", "volumes", "images")
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    workloads: int
+    pending: int
+    running: int
+    failed: int
+    stopped: int
+    volumes: int
+    images: int
+    def __init__(self, workloads: _Optional[int] = ..., pending: _Optional[int] = ..., running: _Optional[int] = ..., failed: _Optional[int] = ..., stopped: _Optional[int] = ..., volumes: _Optional[int] = ..., images: _Optional[int] = ...) -> None: ...
 
 class CapsuleLogsRequest(_message.Message):
     __slots__ = ("follow", "tail_lines", "level", "since_unix_ns", "until_unix_ns", "records", "boots_back")

@@ -1,0 +1,120 @@
+"""What `capsule info` tells: the machine under the daemon, the daemon, and what there is.
+
+What hosted mode does not have is left out and named; nothing is made up in its place.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from capsule.v1 import capsule_pb2 as pb
+from capsuled.engine import Engine
+from capsuled.host import facts
+from capsuled.services.capsule import About
+from effects.containers.cgroups import is_unified
+from effects.errors import DriverError
+from effects.volumes.protocol import VolumeDriver
+from journal.release import RELEASE
+from projections.state import Machine
+from projections.status import Phase, status_of
+from projections.storage import Fill
+
+log = logging.getLogger(__name__)
+
+ABSENT = ("slots, OS updates and reboots", "a thin pool: volumes are sparse files")
+"""Of hosted mode; the operating system has them."""
+
+
+class Info:
+    """`readable` says whether there is a state to tell of, `journal_bytes` what its journal takes on the disk."""
+
+    def __init__(
+        self,
+        about: About,
+        engine: Engine,
+        volumes: VolumeDriver,
+        subnet: str,
+        boot_id: str,
+        head: Callable[[], tuple[int, str]],
+        journal_bytes: Callable[[], int],
+        readable: bool,
+    ) -> None:
+        self._about = about
+        self._engine = engine
+        self._volumes = volumes
+        self._subnet = subnet
+        self._boot_id = boot_id
+        self._head = head
+        self._journal_bytes = journal_bytes
+        self._readable = readable
+
+    async def message(self) -> pb.GetInfoResponse:
+        """Now."""
+        await self._engine.durable()
+        about, host, machine = self._about, facts(self._about.state), self._engine.machine
+        seq, digest = self._head()
+        pool = await self._pool()
+        return pb.GetInfoResponse(
+            hostname=host.hostname,
+            short_id=about.identity.short_id,
+            kernel_release=host.kernel_release,
+            kernel_version=host.kernel_version,
+            architecture=host.architecture,
+            uptime_seconds=host.uptime_s,
+            capsule_version=RELEASE,
+            memory_total_bytes=host.memory_total_bytes,
+            memory_available_bytes=host.memory_available_bytes,
+            cpu_cores=host.cpu_cores,
+            cpu_model=host.cpu_model,
+            boot_disk=host.boot_disk,
+            disk_total_bytes=host.disk_total_bytes,
+            perm_total_bytes=host.state_total_bytes,
+            perm_used_bytes=host.state_used_bytes,
+            local_time_unix=int(time.time()),
+            capsule_id=about.identity.capsule_id,
+            mode="hosted",
+            condition=about.condition.condition.value,
+            condition_message=about.condition.message,
+            journal_seq=seq,
+            journal_head=digest,
+            containerd_version=about.containerd_version,
+            tls_fingerprint_sha256=about.fingerprint,
+            addresses=about.addresses,
+            claimable_seconds=self._engine.claimable_s() if about.condition.acts else 0,
+            warnings=await about.warnings(),
+            metrics=about.metrics,
+            objects=counts(machine) if self._readable else None,
+            storage_driver="sparse",
+            storage_total_bytes=0 if pool is None else pool.total_bytes,
+            storage_used_bytes=0 if pool is None else pool.used_bytes,
+            bridge=about.bridge,
+            subnet=self._subnet,
+            cgroup_version=2 if is_unified() else 1,
+            journal_size_bytes=self._journal_bytes(),
+            started_at_unix=about.started_at_s,
+            boot_id=self._boot_id,
+            load_1=host.load_1,
+            absent=ABSENT,
+        )
+
+    async def _pool(self) -> Fill | None:
+        try:
+            return await self._volumes.pool()
+        except (DriverError, OSError) as error:
+            log.warning("the storage cannot be measured: %s", error)
+            return None
+
+
+def counts(machine: Machine) -> pb.ObjectCounts:
+    """How many of what there is. Pure."""
+    phases = Counter(status_of(one).phase for one in machine.workloads.values())
+    return pb.ObjectCounts(
+        workloads=len(machine.workloads),
+        pending=phases[Phase.PENDING],
+        running=phases[Phase.RUNNING],
+        failed=phases[Phase.FAILED],
+        stopped=phases[Phase.STOPPED],
+        volumes=len(machine.volumes),
+        images=len(machine.cached),
+    )
