@@ -1,4 +1,4 @@
-"""health.cost: what capsuled alone costs while it looks at 50 containers every 10 s by a command inside, beside idling."""
+"""health.cost: what capsuled alone costs while it looks at 50 containers every 10 s by a command inside."""
 
 import time
 from pathlib import Path
