@@ -53,8 +53,16 @@ FIELDS: dict[str, dict[str, str]] = {
         "hostBinds": "Paths of the machine at paths inside: a list like `/srv/data:/data:ro`.",
         "health": "How it is known whether it does its work: one of exec, http and tcp.",
         "logs": "How much of what it writes is kept.",
+        "secrets": "Secrets as files in memory, which follow a rotation at once: a list of names, or of mappings.",
         "secretEnv": "Environment variables with secrets' values, as a mapping of variable to secret. A rotated "
         "secret's value comes with the next start.",
+    },
+    "SecretFile": {
+        "secret": "The secret.",
+        "path": "Where it is inside: /run/secrets/NAME when left out. Its directory holds secrets only.",
+        "mode": "Who may read it, in octal digits like 0440: 0400 when left out.",
+        "uid": "Whose it is: the workload's `user` if that is a number, else 0.",
+        "gid": "Of which group: the workload's if `user` says a number, else 0.",
     },
     "LogSpec": {
         "maxSizeBytes": "What the logs of all its runs may take together: 64MiB when left out. The oldest goes first.",

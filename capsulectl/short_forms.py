@@ -35,6 +35,12 @@ def _ulimit(text: str) -> Fields:
         raise ValueError(f"{text!r} is not like nofile=1024 or nofile=1024:65536") from None
 
 
+def _secret_file(text: str) -> Fields:
+    """db-password, or db-password:/srv/keys/db."""
+    secret, _, path = text.partition(":")
+    return {"secret": secret, "path": path}
+
+
 def _port_mapping(text: str) -> str:
     """What ADDRESS:HOST:CONTAINER/PROTOCOL is here."""
     ports, slash, protocol = text.partition("/")
@@ -61,5 +67,6 @@ SHORT: dict[str, tuple[Callable[[str], Fields], str]] = {
     "Tmpfs": (_tmpfs, "/tmp:64MiB"),
     "HostBind": (_host_bind, "/srv/data:/data:ro"),
     "Ulimit": (_ulimit, "nofile=1024:65536"),
+    "SecretFile": (_secret_file, "db-password"),
 }
 """By message: what reads its short form, and an example of one. Raises ValueError with the problem in words."""

@@ -38,6 +38,7 @@ from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
 from capsuled.seals import Seals
+from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
@@ -60,6 +61,7 @@ from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
+from effects.secrets.memory_driver import MemorySecretFiles
 from effects.stats.machine_meter import MachineMeter
 from effects.volumes.sparse_driver import SparseVolumes
 from journal.clock import Clock, SystemClock
@@ -84,6 +86,7 @@ class Drivers(msgspec.Struct):
     images: ContainerdImages
     network: LinuxNetwork
     volumes: SparseVolumes
+    secrets: MemorySecretFiles
 
 
 async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event, read_only: str = "") -> None:
@@ -310,7 +313,8 @@ def _drivers(
     )
     executor = ContainerdExecutor(connection, layout.execs, bundles)
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
-    return Drivers(connection, containers, executor, copier, images, network, volumes)
+    secrets = MemorySecretFiles(layout.memory)
+    return Drivers(connection, containers, executor, copier, images, network, volumes, secrets)
 
 
 async def _act(
@@ -343,15 +347,22 @@ async def _act(
         await watch.look()
         await storage.look()
         inner.create_task(storage.follow())
+        await SecretWatch(engine, drivers.secrets, clock, frozen=not state.acts).look()
         if state.acts:
             await cache.look()
             inner.create_task(cache.run())
             inner.create_task(cache.follow())
             inner.create_task(DriftWatch(engine, clock).run())
             images = ImageActions(engine, drivers.images, cache.pulls)
-            unsealer = Unsealer(vault)
             actions = Actions(
-                engine, drivers.containers, drivers.network, drivers.volumes, images, unsealer.environment, clock
+                engine,
+                drivers.containers,
+                drivers.network,
+                drivers.volumes,
+                drivers.secrets,
+                images,
+                Unsealer(vault),
+                clock,
             )
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = storage.acting_on = runner.acting_on

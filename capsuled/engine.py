@@ -22,6 +22,7 @@ from journal.events import (
     ImagePulled,
     ImagePushed,
     RegistryConfigured,
+    SecretRotated,
     type_of,
 )
 from journal.sequencer import THIS_BATCH, Draft
@@ -53,6 +54,7 @@ from projections.intents import (
 from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
 from projections.rights import permit
+from projections.secrets import users_of
 from projections.state import Machine, Workload
 
 OBJECT_CHARS = 128
@@ -121,12 +123,14 @@ class Engine:
         for header, event in entries:
             machine = self.machine
             names = tuple(machine.workloads) if isinstance(event, _FAR) else _names(event)
+            if isinstance(event, SecretRotated):
+                names = users_of(machine, event.name)
             held = [(machine.workloads.get(name), machine.volumes.get(name)) for name in names]
             fold(machine, header, event)
             for tell in self._tellers:
                 tell(header, event)
             for name, (workload, volume) in zip(names, held, strict=True):
-                if machine.workloads.get(name) is not workload:
+                if machine.workloads.get(name) is not workload or isinstance(event, SecretRotated):
                     self._wake(name, header.seq)
                 if machine.volumes.get(name) is not volume:
                     self._wake(f"volume/{name}", header.seq)

@@ -6,7 +6,8 @@ import base64
 from typing import Protocol
 
 from capsuled.sealing import SealBroken
-from effects.goals import StartRun
+from effects.goals import EnsureSecretFiles, StartRun
+from effects.secrets.protocol import SecretContent
 from journal.specs import ContainerSpec
 
 ENV_BYTES_MAX = 96 << 10
@@ -50,8 +51,24 @@ class Unsealer:
     def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
         """The variables of a run: the declared ones, and those with secrets' values."""
         names = {one.name: one.secret for one in goal.spec.secret_env}
-        given = ((one.name, value_of(self._vault.open(one.sealed), names[one.name])) for one in goal.secret_env)
+        given = ((one.name, self._value(names[one.name], one.sealed)) for one in goal.secret_env)
         return (*self._vault.environment(goal.spec), *((name, value.decode()) for name, value in given))
+
+    def files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
+        """The files of a run."""
+        return tuple(
+            SecretContent(one.path, self._value(one.secret, one.sealed), one.mode, one.uid, one.gid)
+            for one in goal.files
+        )
+
+    def _value(self, secret: str, sealed: str) -> bytes:
+        try:
+            return value_of(self._vault.open(sealed), secret)
+        except SealBroken as broken:
+            raise SealBroken(
+                f"the value of secret {secret} is gone, or cannot be opened with this machine's key: give it one again "
+                f"with `capsulectl secret rotate {secret}`"
+            ) from broken
 
 
 def is_text(value: bytes) -> bool:

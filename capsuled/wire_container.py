@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.wire_health import health_message, health_plain, parse_health
+from capsuled.wire_secrets import files_message, files_plain, parse_env, parse_files
 from journal.specs import (
     ContainerSpec,
     HostBind,
@@ -19,7 +20,6 @@ from journal.specs import (
     RestartMode,
     RestartPolicy,
     Seccomp,
-    SecretEnv,
     Tmpfs,
     Ulimit,
 )
@@ -55,6 +55,9 @@ def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec |
     health = parse_health(message)
     if isinstance(health, Refusal):
         return health
+    secrets = parse_files(message)
+    if isinstance(secrets, Refusal):
+        return secrets
     return replace(
         spec,
         health=health,
@@ -74,7 +77,8 @@ def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec |
             Ulimit(one.name.lower().removeprefix("rlimit_"), one.soft, one.hard if one.HasField("hard") else one.soft)
             for one in message.ulimits
         ),
-        secret_env=tuple(SecretEnv(name, secret) for name, secret in sorted(message.secret_env.items())),
+        secret_env=parse_env(message),
+        secrets=secrets,
         host_binds=tuple(
             HostBind(one.source, one.mount_path or one.source, one.read_only) for one in message.host_binds
         ),
@@ -129,6 +133,7 @@ def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
         hostname=spec.hostname,
         extra_hosts=dict(spec.extra_hosts),
         secret_env={one.name: one.secret for one in spec.secret_env},
+        secrets=files_message(spec),
         ulimits=[pb.Ulimit(name=one.name, soft=one.soft, hard=one.hard) for one in spec.ulimits],
         host_binds=[
             pb.HostBind(source=one.source, mount_path=one.mount_path, read_only=one.read_only)
@@ -200,5 +205,6 @@ def runs_plain(spec: ContainerSpec) -> dict[str, Any]:
         "extraHosts": dict(spec.extra_hosts),
         "ulimits": [f"{one.name}={one.soft}:{one.hard}" for one in spec.ulimits],
         "secretEnv": {one.name: one.secret for one in spec.secret_env},
+        "secrets": files_plain(spec),
         "hostBinds": [f"{one.source}:{one.mount_path}" + (":ro" if one.read_only else "") for one in spec.host_binds],
     }

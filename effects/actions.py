@@ -1,9 +1,9 @@
 """Reaching goals: the one place from which drivers are asked to act, and where what came of it becomes events."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
-from typing import assert_never
+from typing import Protocol, assert_never
 from weakref import WeakValueDictionary
 
 from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
@@ -16,8 +16,10 @@ from effects.goals import (
     Effect,
     EnsureImage,
     EnsureNetwork,
+    EnsureSecretFiles,
     EnsureVolume,
     MountVolume,
+    RemoveSecretFiles,
     RemoveSnapshot,
     RemoveVolume,
     RemoveWorkload,
@@ -30,10 +32,20 @@ from effects.goals import (
 from effects.images.actions import ImageActions
 from effects.network.protocol import Link, NetworkDriver
 from effects.recorder import Recorder
+from effects.secrets.protocol import SecretContent, SecretFilesDriver
 from effects.volumes.actions import reach_volume, volume_of
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
-from journal.events import Event, NetworkAttached, NetworkDetached, NetworkEnsured, VolumeLost, WorkloadRemoved
+from journal.events import (
+    Event,
+    NetworkAttached,
+    NetworkDetached,
+    NetworkEnsured,
+    SecretFilesPlaced,
+    SecretFilesRemoved,
+    VolumeLost,
+    WorkloadRemoved,
+)
 from journal.specs import VolumeMount
 from projections.network import in_use
 from projections.observations import lost, observe_run
@@ -44,8 +56,17 @@ PULLS_AT_ONCE = 3
 STARTS_AT_ONCE = 16
 """And clean-ups: what burdens the machine. More at once are not quicker, and starve what serves the API."""
 
-Unseal = Callable[[StartRun], tuple[tuple[str, str], ...]]
-"""The environment that a run is given, in clear. Raises DriverError when a value cannot be opened."""
+
+class Unsealer(Protocol):
+    """What opens sealed values, for the drivers alone. Raises DriverError when one cannot be opened."""
+
+    def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
+        """The environment that a run is given, in clear."""
+        ...
+
+    def files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
+        """The files that a run is given, in clear."""
+        ...
 
 
 class Actions:
@@ -57,8 +78,9 @@ class Actions:
         containers: ContainerDriver,
         network: NetworkDriver,
         volumes: VolumeDriver,
+        secrets: SecretFilesDriver,
         images: ImageActions,
-        unseal: Unseal,
+        unsealer: Unsealer,
         clock: Clock,
     ) -> None:
         self._recorder = recorder
@@ -68,7 +90,8 @@ class Actions:
         self.images = images
         self._pulling = asyncio.Semaphore(PULLS_AT_ONCE)
         self._room = asyncio.Semaphore(STARTS_AT_ONCE)
-        self._unseal = unseal
+        self._secrets = secrets
+        self._unsealer = unsealer
         self._clock = clock
         # As long as somebody holds one or waits for it: objects come and go, and their locks with them.
         self._shared: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -89,7 +112,7 @@ class Actions:
                 return self._lock(VOLUME + goal.name)
             case AttachNetwork() | DetachNetwork() | StartRun() | CleanRun() | RemoveWorkload():
                 return self._room
-            case StopRun():
+            case StopRun() | EnsureSecretFiles() | RemoveSecretFiles():
                 return nullcontext()
             case _:
                 assert_never(goal)
@@ -112,6 +135,12 @@ class Actions:
             case EnsureImage():
                 await self.images.ensure(goal, started)
                 return ()
+            case EnsureSecretFiles():
+                await self._secrets.ensure(goal.name, goal.uid, self._unsealer.files(goal))
+                return (SecretFilesPlaced(goal.name, goal.uid, goal.files),)
+            case RemoveSecretFiles():
+                await self._secrets.remove(goal.name, goal.uid)
+                return (SecretFilesRemoved(goal.name, goal.uid),)
             case StartRun():
                 return self._news(await self._start(goal, started))
             case StopRun():
@@ -151,7 +180,8 @@ class Actions:
         # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
         # would write beside its data. Mounting what is mounted costs a look.
         volumes = tuple([await self._mounted(one, started) for one in spec.mounts])
-        run = container_run(goal, self._unseal(goal), namespace, nameserver, volumes)
+        secrets = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in spec.secrets))
+        run = container_run(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
         try:
             return await self._containers.ensure_running(run)
         except ImageMissing:

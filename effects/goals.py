@@ -2,7 +2,7 @@
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, SealedEnv
+from journal.specs import ContainerSpec, ImagePin, PlacedSecret, SealedEnv
 from projections.network import Mapping
 from projections.state import Deadline
 
@@ -33,6 +33,25 @@ class AttachNetwork(msgspec.Struct, frozen=True):
 
 class DetachNetwork(msgspec.Struct, frozen=True):
     """Nothing is left of the workload's link and namespace."""
+
+    name: str
+    uid: int
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class EnsureSecretFiles(msgspec.Struct, frozen=True):
+    """The workload has just these files of secrets in memory."""
+
+    name: str
+    uid: int
+    files: tuple[PlacedSecret, ...]
+    not_before: Deadline | None = None
+    attempt: int = 1
+
+
+class RemoveSecretFiles(msgspec.Struct, frozen=True):
+    """Nothing of the workload's secrets is in memory."""
 
     name: str
     uid: int
@@ -175,9 +194,10 @@ VolumeEffect = EnsureVolume | RemoveVolume | TakeSnapshot | RemoveSnapshot | Res
 
 MountEffect = MountVolume | UnmountVolume
 NetworkEffect = EnsureNetwork | AttachNetwork | DetachNetwork
+SecretEffect = EnsureSecretFiles | RemoveSecretFiles
 RunEffect = EnsureImage | StartRun | StopRun | CleanRun | RemoveWorkload
 
-Effect = VolumeEffect | MountEffect | NetworkEffect | RunEffect
+Effect = VolumeEffect | MountEffect | NetworkEffect | SecretEffect | RunEffect
 
 
 def kind_of(effect: Effect) -> str:
@@ -212,6 +232,10 @@ def detail_of(effect: Effect) -> str:
             return f"mount volume {effect.volume}"
         case UnmountVolume():
             return f"unmount volume {effect.volume}"
+        case EnsureSecretFiles():
+            return ", ".join(f"{one.path} with version {one.version} of secret {one.secret}" for one in effect.files)
+        case RemoveSecretFiles():
+            return "no secrets in memory"
         case EnsureNetwork():
             count = len(effect.mappings)
             return f"the bridge with {count} port mapping{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ from effects.goals import (
     StartRun,
     StopRun,
 )
+from effects.secret_planner import plan_files, plan_no_files
 from effects.volume_planner import plan_mounts, plan_release, plan_remount, plan_volume
 from projections.dependencies import awaited, users_left, waits
 from projections.foreign import rules_are_left
@@ -58,7 +59,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         if image is not None and run.phase is not RunPhase.STOPPING:
             # What runs goes on until that which is to replace it can begin; also when that can never be had. Trouble
             # with anything else, the start of this very run above all, says nothing of the image.
-            return None if _never_had(trouble) else image
+            return plan_files(machine, workload, attempt) or (None if _never_had(trouble) else image)
         if users_left(machine, workload):
             return None
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
@@ -66,6 +67,10 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     release = plan_release(machine, workload, attempt)
     if release is not None:
         return release
+    number = _due_run(workload)
+    no_files = plan_no_files(workload, number is not None, attempt)
+    if no_files is not None:
+        return no_files
     network = _plan_network(machine, workload, attempt)
     if network is not None:
         return network
@@ -76,9 +81,9 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         return CleanRun(workload.name, workload.uid, run.number, again, attempt)
     if trouble is not None and trouble.permanent:
         return None
-    number = _due_run(workload)
     if number is None:
-        return plan_remount(machine, workload, attempt)
+        files = plan_files(machine, workload, attempt) if run is not None and run.phase in LIVE else None
+        return files or plan_remount(machine, workload, attempt)
     if image is not None:
         return image
     if waits(machine, workload):
@@ -86,6 +91,9 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     mount = plan_mounts(machine, workload, attempt)
     if mount is not None:
         return mount
+    files = plan_files(machine, workload, attempt)
+    if files is not None:
+        return files
     return StartRun(
         name=workload.name,
         uid=workload.uid,

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, PlacedSecret, Role
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
@@ -690,6 +690,22 @@ class SecretRemoved(Event, frozen=True, omit_defaults=True, tag="secret.removed"
     uid: int
 
 
+class SecretFilesPlaced(Event, frozen=True, omit_defaults=True, tag="secret.files_placed"):
+    """The workload has just these files in memory, for the run that begins or in the one that goes on."""
+
+    name: str
+    uid: int
+    files: tuple[PlacedSecret, ...]
+
+
+class SecretFilesRemoved(Event, frozen=True, omit_defaults=True, tag="secret.files_removed"):
+    """The workload has no files of secrets in memory any more. `reason`: nobody here removed them."""
+
+    name: str
+    uid: int
+    reason: str = ""
+
+
 # --- drift -------------------------------------------------------------------------------------------------------
 
 
@@ -836,6 +852,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     SecretRotated,
     SecretRevealed,
     SecretRemoved,
+    SecretFilesPlaced,
+    SecretFilesRemoved,
     DriftFound,
     DriftResolved,
     DaemonStarted,

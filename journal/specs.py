@@ -44,6 +44,18 @@ class SecretFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     gid: int = 0
 
 
+class PlacedSecret(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A secret's file as it is, or shall be, in memory: with this version's value, which is sealed under `sealed`."""
+
+    secret: str
+    version: int
+    sealed: str
+    path: str
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
 class PortMapping(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A host port that leads to a workload's port. `host_address`: on this address of the machine only; empty: on all.
 

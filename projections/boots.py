@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised, MachineHalted
-from projections import network, volumes
+from projections import network, secrets, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Boot, Deadline, Machine
@@ -46,6 +46,7 @@ def _switched_off(machine: Machine, header: Header, reason: str, keeps_streaks: 
         machine.workloads[name] = replace(workload, run=run, streak=streak, trouble=trouble, **NOW)
     network.power_lost(machine, header)
     volumes.power_lost(machine)
+    secrets.memory_lost(machine)
 
 
 def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> None:

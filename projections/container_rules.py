@@ -1,6 +1,7 @@
 """What a container's fields must be to be admitted: by themselves, and on a machine with these abilities. Pure."""
 
 import ipaddress
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 
@@ -24,6 +25,39 @@ HTTP_PATH_CHARS = 2_048
 _HTTP_PATH = re.compile(r"/[!-~]*")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _RESERVED = ("/", "/proc", "/sys", "/dev")
+_KERNELS = ("proc", "sys", "dev")
+_SYSTEM = frozenset(
+    [
+        "/",
+        "/bin",
+        "/boot",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib64",
+        "/mnt",
+        "/opt",
+        "/root",
+        "/run",
+        "/sbin",
+        "/srv",
+        "/tmp",
+        "/usr",
+        "/usr/bin",
+        "/usr/lib",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/share",
+        "/var",
+        "/var/lib",
+        "/var/log",
+        "/var/run",
+        "/var/tmp",
+    ]
+)
+"""Directories of which every image has its own: no secrets alone can be there."""
+SECRETS_MOST = 256
 
 Check = Callable[[ContainerSpec, Abilities], Refusal | None]
 
@@ -208,10 +242,40 @@ def _places(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
         if clean in taken:
             return invalid("PATH_TAKEN", "two things cannot be at the same path inside", path)
         taken.add(clean)
+    wrong = _secret_places(spec, taken)
+    if wrong is not None:
+        return wrong
     for number, tmpfs in enumerate(spec.tmpfs):
         if (tmpfs.mount_path.rstrip("/") or "/") in _RESERVED:
             return invalid("BAD_PATH", "the runtime has its own things there", f"container.tmpfs[{number}].mountPath")
     return None
+
+
+def _secret_places(spec: ContainerSpec, taken: set[str]) -> Refusal | None:
+    """A directory with secrets is a mount of its own, so that a rotated one can take the old one's place in it."""
+    if len(spec.secrets) > SECRETS_MOST:
+        words = f"a workload has at most {SECRETS_MOST} secrets as files"
+        return invalid("TOO_MANY_SECRETS", words, "container.secrets")
+    files: set[str] = set()
+    for number, one in enumerate(spec.secrets):
+        path = f"container.secrets[{number}].path"
+        if not _is_plain(one.path) or one.path.endswith("/") or posixpath.normpath(one.path) != one.path:
+            return invalid("BAD_PATH", "a secret's path is absolute, names a file, and has no `..`, `.` or `//`", path)
+        directory, name = posixpath.split(one.path)
+        if directory.split("/")[1] in _KERNELS or directory in _SYSTEM:
+            return invalid(
+                "BAD_PATH",
+                f"{directory} would hold secrets only, and what the image has there be hidden: give it a directory of "
+                f"its own, like {directory.rstrip('/')}/secrets/{name}",
+                path,
+            )
+        if {directory, one.path} & taken:
+            return invalid("PATH_TAKEN", f"something else is at {directory} inside", path)
+        if one.path in files:
+            return invalid("PATH_TAKEN", "two secrets cannot be at the same path inside", path)
+        files.add(one.path)
+    both = files & {posixpath.dirname(one) for one in files}
+    return invalid("PATH_TAKEN", f"{min(both)} is a file and a directory", "container.secrets") if both else None
 
 
 def _taken(spec: ContainerSpec) -> Iterator[tuple[str, str]]:

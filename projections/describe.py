@@ -40,6 +40,8 @@ from journal.events import (
     RegistryForgotten,
     RollbackRequested,
     SecretCreated,
+    SecretFilesPlaced,
+    SecretFilesRemoved,
     SecretRemoved,
     SecretRevealed,
     SecretRotated,
@@ -219,6 +221,11 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"secret {event.name} has another value, version {event.version}, {bytes_text(event.size_bytes)}"
         case SecretRevealed():
             return f"version {event.version} of secret {event.name} was shown"
+        case SecretFilesPlaced():
+            files = ", ".join(f"{one.path} (version {one.version})" for one in event.files)
+            return f"{event.name} has in memory {files}"
+        case SecretFilesRemoved():
+            return f"{event.name} has no secrets in memory{f': {event.reason}' if event.reason else ' any more'}"
         case SecretRemoved():
             return f"secret {event.name} is gone"
         case ImageRemovalRequested():

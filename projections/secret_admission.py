@@ -51,6 +51,9 @@ def check_secrets(machine: Machine, item: AppliedWorkload) -> Refusal | None:
                 "UTF-8 without NUL",
                 field,
             )
+    for number, file in enumerate(item.container.secrets):
+        if file.secret not in machine.secrets:
+            return no_secret(machine, file.secret, f"container.secrets[{number}].secret", code="FAILED_PRECONDITION")
     return None
 
 

@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from journal.entry import Header
-from journal.events import SecretCreated, SecretRemoved, SecretRotated
-from journal.specs import ContainerSpec, SealedEnv
+from journal.events import SecretCreated, SecretFilesPlaced, SecretFilesRemoved, SecretRemoved, SecretRotated
+from journal.specs import ContainerSpec, PlacedSecret, SealedEnv
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
 from projections.state import Machine, Run, Secret, Workload
@@ -18,10 +18,10 @@ def names_in(spec: ContainerSpec) -> frozenset[str]:
 def used_by(workload: Workload) -> frozenset[str]:
     """The secrets that a workload needs: as it is declared, and as it was for what still runs of it."""
     run, names = workload.run, names_in(workload.spec)
-    return names if run is None or run.phase not in LIVE else names | names_in(_spec_of(workload, run))
+    return names if run is None or run.phase not in LIVE else names | names_in(spec_of(workload, run))
 
 
-def _spec_of(workload: Workload, run: Run) -> ContainerSpec:
+def spec_of(workload: Workload, run: Run) -> ContainerSpec:
     """What the run was begun from."""
     return workload.spec if run.spec is None else run.spec
 
@@ -30,6 +30,15 @@ def values_for(machine: Machine, spec: ContainerSpec) -> tuple[SealedEnv, ...]:
     """The variables that a run which begins now has from secrets: as those are now."""
     found = ((one.name, machine.secrets[one.secret]) for one in spec.secret_env)
     return tuple(SealedEnv(name, secret.sealed, secret.size_bytes) for name, secret in found)
+
+
+def files_for(machine: Machine, spec: ContainerSpec) -> tuple[PlacedSecret, ...]:
+    """The files that a run from this spec is to have, as secrets are now."""
+    found = ((one, machine.secrets[one.secret]) for one in spec.secrets)
+    return tuple(
+        PlacedSecret(one.secret, secret.version, secret.sealed, one.path, one.mode, one.uid, one.gid)
+        for one, secret in found
+    )
 
 
 def outdated_text(workload: Workload) -> str:
@@ -102,7 +111,7 @@ def _rotated_for(workload: Workload, secret: str) -> Workload:
     run, trouble = workload.run, workload.trouble
     if trouble is not None and trouble.effect in ("StartRun", "EnsureSecretFiles"):
         workload = replace(workload, trouble=None, hold=None, hold_until_wall=0)
-    if run is None or run.phase not in LIVE or secret not in (one.secret for one in _spec_of(workload, run).secret_env):
+    if run is None or run.phase not in LIVE or secret not in (one.secret for one in spec_of(workload, run).secret_env):
         return workload
     if run.phase is RunPhase.STARTING:
         return replace(workload, superseded=run.number)
@@ -116,4 +125,33 @@ def removed(machine: Machine, header: Header, event: SecretRemoved) -> None:
         del machine.secrets[event.name]
 
 
-HANDLERS: Handlers = {SecretCreated: created, SecretRotated: rotated, SecretRemoved: removed}
+def files_placed(machine: Machine, header: Header, event: SecretFilesPlaced) -> None:
+    """They are as the event says."""
+    _keep_files(machine, event.name, event.uid, event.files)
+
+
+def files_removed(machine: Machine, header: Header, event: SecretFilesRemoved) -> None:
+    """There are none."""
+    _keep_files(machine, event.name, event.uid, ())
+
+
+def _keep_files(machine: Machine, name: str, uid: int, files: tuple[PlacedSecret, ...]) -> None:
+    workload = machine.workloads.get(name)
+    if workload is not None and workload.uid == uid:
+        machine.workloads[name] = replace(workload, secret_files=files)
+
+
+def memory_lost(machine: Machine) -> None:
+    """With the power goes what was in memory."""
+    for name, workload in machine.workloads.items():
+        if workload.secret_files:
+            machine.workloads[name] = replace(workload, secret_files=())
+
+
+HANDLERS: Handlers = {
+    SecretCreated: created,
+    SecretRotated: rotated,
+    SecretRemoved: removed,
+    SecretFilesPlaced: files_placed,
+    SecretFilesRemoved: files_removed,
+}

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, Role
+from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, PlacedSecret, Role
 from projections.phases import RunPhase
 
 Desired = Literal["running", "stopped", "deleting"]
@@ -106,6 +106,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     its image is to mean in the cache what its registry said; `pulling`: it is being fetched. `depends_on`: those that
     have to be ready before it starts. `drift`: what becomes of another hand's changes; `unlinked`: it took the link.
     `word_seq` and `word_at`: the last entry by which an operator said something about it.
+    `secret_files`: what it has of secrets in memory.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     unlinked: Foreign | None = None
     word_seq: int = 0
     word_at: int = 0
+    secret_files: tuple[PlacedSecret, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

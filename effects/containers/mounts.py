@@ -48,6 +48,9 @@ def _declared(run: ContainerRun) -> Iterable[dict[str, Any]]:
         yield _mount(volume.target, "bind", volume.source, "bind", "rprivate", "ro" if volume.read_only else "rw")
     for tmpfs in run.tmpfs:
         yield _tmpfs(tmpfs.mount_path, tmpfs.size_bytes)
+    for directory in run.secrets:
+        options = ("bind", "rprivate", "ro", "nosuid", "nodev", "noexec")
+        yield _mount(directory.target, "bind", directory.source, *options)
 
 
 def _system(run: ContainerRun) -> Iterable[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from effects.secrets.protocol import SecretDirectory
 from journal.specs import HostBind, Resources, Seccomp, Tmpfs, Ulimit
 
 
@@ -41,6 +42,7 @@ class ContainerRun(msgspec.Struct, frozen=True):
     address: str = ""
     nameserver: str = ""
     volumes: tuple[MountedVolume, ...] = ()
+    secrets: tuple[SecretDirectory, ...] = ()
     privileged: bool = False
     host_pid: bool = False
     host_ipc: bool = False

@@ -2,6 +2,7 @@
 
 from effects.containers.protocol import ContainerRun, MountedVolume, ObservedRun
 from effects.goals import StartRun
+from effects.secrets.protocol import SecretDirectory
 from projections.observations import SeenRun
 
 
@@ -11,6 +12,7 @@ def container_run(
     namespace: str,
     nameserver: str,
     volumes: tuple[MountedVolume, ...],
+    secrets: tuple[SecretDirectory, ...],
 ) -> ContainerRun:
     """The run that the goal asks for. `env` is in clear; `namespace` is where it joins the bridge, and
     `nameserver` whom it asks for names there."""
@@ -31,6 +33,7 @@ def container_run(
         address=goal.address,
         nameserver=nameserver,
         volumes=volumes,
+        secrets=secrets,
         privileged=spec.privileged,
         host_pid=spec.host_pid,
         host_ipc=spec.host_ipc,

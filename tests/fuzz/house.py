@@ -21,6 +21,7 @@ from effects.actions import Actions
 from effects.images.actions import ImageActions
 from effects.network.twin import Cables, TwinNetwork
 from effects.runner import Runner
+from effects.secrets.twin import Shelf, TwinSecretFiles
 from tests.support.house import Standing
 
 _libc = ctypes.CDLL(None)
@@ -38,8 +39,10 @@ class Acting(Standing):
             await observer.synced.wait()
             images = ImageActions(house.engine, house.images, house.cache.pulls)
             network = TwinNetwork(Cables(), _at_once)
-            unseal = Unsealer(house.vault).environment
-            actions = Actions(house.engine, self.containers, network, house.volumes, images, unseal, self.clock)
+            unsealer, secrets = Unsealer(house.vault), TwinSecretFiles(Shelf(), _at_once)
+            actions = Actions(
+                house.engine, self.containers, network, house.volumes, secrets, images, unsealer, self.clock
+            )
             runner = Runner(house.engine, actions, self.clock, group)
             observer.acting_on = runner.acting_on
             house.engine.on_change(runner.wake)

@@ -14,6 +14,8 @@ from capsuled.image_cache import ImageCache
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
+from capsuled.secret_watch import SecretWatch
+from capsuled.secrets import Unsealer
 from capsuled.startup import opening_events
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
@@ -25,6 +27,7 @@ from effects.images.registry_twin import TwinRegistry
 from effects.images.twin import TwinImages
 from effects.network.twin import TwinNetwork
 from effects.runner import Runner
+from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM
 from tests.simulation.store import SimulatedLog
@@ -51,6 +54,7 @@ class Life:
         self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume"}))
         self._network = TwinNetwork(simulation.cables, self._step)
         self._volumes = TwinVolumes(simulation.storage, self._step)
+        self._secrets = TwinSecretFiles(simulation.shelf, self._step)
         self._containers = TwinContainers(simulation.world, self._step)
         registry = TwinRegistry(simulation.registries, self._step)
         self.images = TwinImages(simulation.cache, self._step, registry)
@@ -122,6 +126,7 @@ class Life:
             await watch.look()
             await storage.thaw()
             await storage.look()
+            await SecretWatch(self.engine, self._secrets, simulation.clock, frozen=False).look()
             group.create_task(storage.run())
             group.create_task(storage.follow())
             group.create_task(DriftWatch(self.engine, simulation.clock).run())
@@ -130,8 +135,9 @@ class Life:
                 self._containers,
                 self._network,
                 self._volumes,
+                self._secrets,
                 ImageActions(self.engine, self.images, self.cache.pulls),
-                lambda spec: (),
+                Unsealer(OpenVault()),
                 simulation.clock,
             )
             runner = Runner(self.engine, actions, simulation.clock, group)

@@ -18,6 +18,7 @@ from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
 from effects.planner import plan
+from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from projections.views import state_hash
 from tests.simulation.asks import IMAGES, MEANINGS, NAMES, QUIET, REMOTE
@@ -76,6 +77,7 @@ class Simulation:
         self.registries.offer(REMOTE, MEANINGS[0])
         self.cables = Cables()
         self.storage = Storage()
+        self.shelf = Shelf()
         self.storage.in_use = lambda path: bool(users(self.world, path))
         self.world.now_ns = self.clock.wall_ns
         self.world.on_start = self._program
@@ -216,6 +218,7 @@ class Simulation:
                     self.world.lose_power()
                     self.cables.lose_power()
                     self.storage.lose_power()
+                    self.shelf.lose_power()
                 case "flush":
                     self.trace.note("fault: another hand flushes the rules")
                     self.cables.flush()

@@ -9,8 +9,10 @@ from effects.goals import (
     Effect,
     EnsureImage,
     EnsureNetwork,
+    EnsureSecretFiles,
     EnsureVolume,
     MountVolume,
+    RemoveSecretFiles,
     RemoveSnapshot,
     RemoveVolume,
     RemoveWorkload,
@@ -34,6 +36,8 @@ from journal.events import (
     NetworkDetached,
     NetworkEnsured,
     PushedImage,
+    SecretFilesPlaced,
+    SecretFilesRemoved,
     SnapshotRemoved,
     SnapshotTaken,
     VolumeMade,
@@ -189,6 +193,10 @@ class Story:
                 self.tell(VolumeMounted(goal.volume, goal.volume_uid, name, uid), done)
             case EnsureImage():
                 self.tell(ImagePulled((PushedImage(goal.pin),)), done)
+            case EnsureSecretFiles():
+                self.tell(SecretFilesPlaced(name, uid, goal.files), done)
+            case RemoveSecretFiles():
+                self.tell(SecretFilesRemoved(name, uid), done)
             case UnmountVolume():
                 self.tell(VolumeUnmounted(goal.volume, goal.volume_uid), done)
             case _:

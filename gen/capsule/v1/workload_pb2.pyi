@@ -147,7 +147,7 @@ class Workload(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[WorkloadKind, str]] = ..., container: _Optional[_Union[ContainerSpec, _Mapping]] = ..., micro_vm: _Optional[_Union[MicroVMSpec, _Mapping]] = ..., status: _Optional[_Union[WorkloadStatus, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., uid: _Optional[int] = ..., revision: _Optional[int] = ..., desired_seq: _Optional[int] = ..., image_digest: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ..., drift: _Optional[_Union[DriftPolicy, str]] = ...) -> None: ...
 
 class ContainerSpec(_message.Message):
-    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "health", "logs", "secret_env")
+    __slots__ = ("image", "command", "args", "env", "mounts", "network_mode", "ports", "privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "seccomp", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "host_binds", "health", "logs", "secret_env", "secrets")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +202,7 @@ class ContainerSpec(_message.Message):
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     SECRET_ENV_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
     args: _containers.RepeatedScalarFieldContainer[str]
@@ -235,7 +236,22 @@ class ContainerSpec(_message.Message):
     health: HealthCheck
     logs: LogSpec
     secret_env: _containers.ScalarMap[str, str]
-    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., stop_signal: _Optional[str] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., read_only_root: _Optional[bool] = ..., new_privileges: _Optional[bool] = ..., seccomp: _Optional[_Union[SeccompProfile, str]] = ..., tmpfs: _Optional[_Iterable[_Union[Tmpfs, _Mapping]]] = ..., shm_bytes: _Optional[int] = ..., hostname: _Optional[str] = ..., extra_hosts: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., host_binds: _Optional[_Iterable[_Union[HostBind, _Mapping]]] = ..., health: _Optional[_Union[HealthCheck, _Mapping]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ..., secret_env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    secrets: _containers.RepeatedCompositeFieldContainer[SecretFile]
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., network_mode: _Optional[_Union[NetworkMode, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., privileged: _Optional[bool] = ..., host_pid: _Optional[bool] = ..., host_mount: _Optional[bool] = ..., host_ipc: _Optional[bool] = ..., host_bind_paths: _Optional[_Iterable[str]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., stop_signal: _Optional[str] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., read_only_root: _Optional[bool] = ..., new_privileges: _Optional[bool] = ..., seccomp: _Optional[_Union[SeccompProfile, str]] = ..., tmpfs: _Optional[_Iterable[_Union[Tmpfs, _Mapping]]] = ..., shm_bytes: _Optional[int] = ..., hostname: _Optional[str] = ..., extra_hosts: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., host_binds: _Optional[_Iterable[_Union[HostBind, _Mapping]]] = ..., health: _Optional[_Union[HealthCheck, _Mapping]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[_Union[SecretFile, _Mapping]]] = ...) -> None: ...
+
+class SecretFile(_message.Message):
+    __slots__ = ("secret", "path", "mode", "uid", "gid")
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    GID_FIELD_NUMBER: _ClassVar[int]
+    secret: str
+    path: str
+    mode: str
+    uid: int
+    gid: int
+    def __init__(self, secret: _Optional[str] = ..., path: _Optional[str] = ..., mode: _Optional[str] = ..., uid: _Optional[int] = ..., gid: _Optional[int] = ...) -> None: ...
 
 class LogSpec(_message.Message):
     __slots__ = ("max_size_bytes",)

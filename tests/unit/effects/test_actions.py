@@ -15,7 +15,7 @@ def test_stubborn_stops_hold_up_no_start_and_starts_wait_for_each_other() -> Non
     clean = CleanRun("db", 1, 1, None, 1)
 
     async def inside() -> None:
-        actions = Actions(nobody, nobody, nobody, nobody, nobody, nobody, nobody)
+        actions = Actions(nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody)
         async with AsyncExitStack() as held:
             for number in range(4 * STARTS_AT_ONCE):
                 await held.enter_async_context(actions.guard(StopRun(f"web-{number}", 1, 1, 60_000, None, 1)))

@@ -1,0 +1,29 @@
+"""The planner's part for secrets' files: they are in memory for as long as a run needs them, and are what secrets are
+now. Pure.
+"""
+
+from effects.goals import EnsureSecretFiles, RemoveSecretFiles
+from projections.phases import LIVE
+from projections.secrets import files_for, spec_of
+from projections.state import Machine, Workload
+
+
+def plan_files(machine: Machine, workload: Workload, attempt: int) -> EnsureSecretFiles | None:
+    """The files of the run that lives or is about to begin, if they are not so yet."""
+    run = workload.run
+    spec = workload.spec if run is None or run.phase not in LIVE else spec_of(workload, run)
+    wanted = files_for(machine, spec)
+    if not wanted or wanted == workload.secret_files:
+        return None
+    failed = workload.trouble is not None and workload.trouble.effect == "EnsureSecretFiles"
+    hold = workload.hold if failed else None
+    return EnsureSecretFiles(workload.name, workload.uid, wanted, hold, attempt)
+
+
+def plan_no_files(workload: Workload, due: bool, attempt: int) -> RemoveSecretFiles | None:
+    """What there is of files when nothing lives, and nothing that needs them is `due`."""
+    run = workload.run
+    alive = run is not None and run.phase in LIVE
+    if not workload.secret_files or alive or (due and workload.spec.secrets):
+        return None
+    return RemoveSecretFiles(workload.name, workload.uid, workload.hold, attempt)
