@@ -62,7 +62,7 @@ CHECKS = (
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
     that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on;
-    `check`: which of CHECKS."""
+    `check`: which of CHECKS; `secret`: with the one secret, as a variable and as a file."""
 
     verb: str
     program: tuple[str, ...]
@@ -74,6 +74,7 @@ class Ask(NamedTuple):
     needs: tuple[str, ...] = ()
     check: int = 0
     drift: int = pb.DRIFT_POLICY_REPAIR
+    secret: bool = False
 
 
 def check_of(ask: Ask) -> pb.HealthCheck | None:

@@ -30,6 +30,7 @@ from tests.simulation.life import Crash, Life
 from tests.simulation.operators import Operators
 from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
+from tests.simulation.secrets import Safekeeper
 from tests.simulation.storage import check_use, users
 from tests.simulation.store import Disk
 from tests.simulation.time import VirtualClock, VirtualLoop
@@ -91,6 +92,7 @@ class Simulation:
         self.visits: list[asyncio.Future[int | None]] = []
         self.judged = asyncio.Event()
         self.keyholders = Keyholders(self)
+        self.safekeeper = Safekeeper(self)
         self.flickers: set[tuple[str, int, int]] = set()
 
     def run(self) -> None:
@@ -113,11 +115,13 @@ class Simulation:
         operators = Operators(self).begin()
         visitors = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
         operators.append(asyncio.ensure_future(self.keyholders.run()))
+        operators.append(asyncio.ensure_future(self.safekeeper.run()))
         trouble = asyncio.ensure_future(self._trouble())
         await asyncio.sleep(STORM_S)
         self.faults = False
         self.disk.full = False
         await asyncio.gather(*operators, *visitors, trouble)
+        await self.safekeeper.last_word()
         await asyncio.sleep(CALM_S)
         try:
             await self._judge()
@@ -274,7 +278,7 @@ class Simulation:
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
-        wrong += judge_health(machine, entries)
+        wrong += judge_health(machine, entries) + self.safekeeper.judge(self.world, self.shelf, machine)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")
         if state_hash(machine) != state_hash(life.engine.machine):

@@ -33,6 +33,7 @@ from tests.simulation.asks import (
 )
 from tests.simulation.keyholders import actor_of
 from tests.simulation.life import Crash, Life
+from tests.simulation.secrets import KEY, VARIABLE
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume
 from tests.support.images import chunks
 
@@ -64,6 +65,7 @@ class Operators:
             await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name))
         # The last word, without faults: what is judged must be known for sure. So it must not want for an image.
         await self._housed.wait()
+        await self._simulation.safekeeper.settled.wait()
         self._calls += 1
         await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name, WORKLOAD_VERBS))
 
@@ -81,6 +83,7 @@ class Operators:
             needs=self._random.choice(NEEDS[name]) if not verbs else (),
             check=self._random.randrange(len(CHECKS)),
             drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
+            secret=self._random.random() < 0.4,
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
@@ -126,6 +129,8 @@ class Operators:
                     ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
                     mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
                     health=check_of(ask),
+                    secret_env={VARIABLE: KEY} if ask.secret else {},
+                    secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
                 ),
             )
             try:
@@ -134,6 +139,7 @@ class Operators:
                 return refused.refusal.reason
             digest = result.machine.workloads[name].spec.image.platform_digest
             self._oracle.applied(name, ask.program, ask.policy, digest, ask.port, ask.disk, ask.needs)
+            self._simulation.safekeeper.told(name, ask.secret)
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
             assert digest in meant, f"{ask.image} is not {digest}"
             return "ok"
@@ -152,6 +158,7 @@ class Operators:
                     self._oracle.restarted(name, before.uid, before.run.number)
             case "delete":
                 self._oracle.deleted(name)
+                self._simulation.safekeeper.told(name, uses=False)
                 if before is not None:
                     await life.engine.gone(name, before.uid)
         return "ok"

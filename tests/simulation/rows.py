@@ -13,6 +13,7 @@ from journal.events import (
     DaemonStarted,
     EffectStarted,
     Event,
+    SecretRotated,
     VolumeDeleteRequested,
     VolumeMounted,
     VolumeRestoreRequested,
@@ -22,6 +23,7 @@ from journal.events import (
     WorkloadExited,
     WorkloadLost,
     WorkloadRestartRequested,
+    WorkloadStarted,
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
@@ -73,11 +75,16 @@ def judge_row(
 
 
 def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[str]]:
-    row, wrong, boot, mounted, alive = Row(), [], "", False, 0
+    row, wrong, boot, mounted, alive, keyed, born = Row(), [], "", False, 0, False, False
     for header, event in entries:
         match event:
             case WorkloadApplied() if any(item.name == name for item in event.items):
                 row = Row()
+                keyed = any(item.name == name and item.container.secret_env for item in event.items)
+            case SecretRotated() if keyed and alive and not born:
+                row = Row()  # what is about to begin with the former value begins anew
+            case WorkloadStarted() if event.name == name:
+                born = True
             case _ if isinstance(event, _WORDS) and event.name == name:
                 row = Row()
             case VolumeMounted() | VolumeUnmounted() if event.name == name:
@@ -89,7 +96,7 @@ def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[
                 boot = header.boot
             case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
                 wrong += _too_early(name, event.run, header, row)
-                alive = event.run
+                alive, born = event.run, False
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header

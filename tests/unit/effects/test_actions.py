@@ -33,7 +33,7 @@ def test_a_lock_is_an_objects_as_long_as_somebody_wants_it_and_no_longer() -> No
     nobody: Any = None
 
     async def inside() -> None:
-        actions = Actions(nobody, nobody, nobody, nobody, nobody, nobody, nobody)
+        actions = Actions(nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody)
         goal = EnsureVolume("data", 1, 1 << 20)
         async with actions.guard(goal):
             late = asyncio.ensure_future(actions.guard(goal).__aenter__())
