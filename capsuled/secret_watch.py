@@ -7,7 +7,8 @@ from capsuled.insist import until_seen
 from effects.errors import DriverError
 from effects.secrets.protocol import SecretFilesDriver, SeenFiles, place_of
 from journal.clock import Clock
-from journal.events import SecretFilesRemoved
+from journal.events import Event, SecretFilesPlaced, SecretFilesRemoved
+from projections.phases import LIVE
 from projections.state import Machine
 
 log = logging.getLogger(__name__)
@@ -38,17 +39,29 @@ class SecretWatch:
                 log.warning("what is left of the secrets of %s.%d cannot be removed: %s", name, uid, error)
 
 
-def gone(machine: Machine, seen: tuple[SeenFiles, ...]) -> tuple[SecretFilesRemoved, ...]:
-    """Of whom the state says that there are files which are not all there. Pure."""
+def gone(machine: Machine, seen: tuple[SeenFiles, ...]) -> tuple[Event, ...]:
+    """What is left of the files that the state says there are, where that is not all of them. Pure."""
     there = {(one.name, one.uid): one.files for one in seen}
-    return tuple(
-        SecretFilesRemoved(name, workload.uid, reason="they were not there any more")
-        for name, workload in sorted(machine.workloads.items())
-        if not {place_of(one.path) for one in workload.secret_files} <= there.get((name, workload.uid), frozenset())
-    )
+    events: list[Event] = []
+    for name, workload in sorted(machine.workloads.items()):
+        whole = there.get((name, workload.uid), frozenset())
+        left = tuple(one for one in workload.secret_files if place_of(one.path) in whole)
+        if left != workload.secret_files:
+            reason = "they were not there any more"
+            events.append(
+                SecretFilesPlaced(name, workload.uid, left)
+                if left
+                else SecretFilesRemoved(name, workload.uid, reason=reason)
+            )
+    return tuple(events)
 
 
 def unneeded(machine: Machine, seen: tuple[SeenFiles, ...]) -> tuple[tuple[str, int], ...]:
-    """The places that the state knows nothing of: of a life that ended before it could tell of them. Pure."""
-    known = {(name, workload.uid) for name, workload in machine.workloads.items() if workload.secret_files}
+    """The places that the state knows nothing of: of a life that ended before it could tell of them. What runs keeps
+    its own, whatever is in it: another would not be the one that it sees. Pure."""
+    known = {
+        (name, workload.uid)
+        for name, workload in machine.workloads.items()
+        if workload.secret_files or (workload.run is not None and workload.run.phase in LIVE)
+    }
     return tuple(sorted((one.name, one.uid) for one in seen if (one.name, one.uid) not in known))

@@ -200,6 +200,7 @@ class Actions:
 
     async def _remove(self, goal: RemoveWorkload) -> tuple[Event, ...]:
         await self._containers.remove_workload(goal.name, goal.uid)
+        await self._secrets.remove(goal.name, goal.uid)
         workload = self._recorder.machine.workloads.get(goal.name)
         if workload is not None and workload.address:
             await self._unlink(goal.name, goal.uid)

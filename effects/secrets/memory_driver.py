@@ -127,10 +127,14 @@ def _is_so(directory: int, base: str, file: SecretContent) -> bool:
         found = os.open(base, _READ, dir_fd=directory)
     except OSError:
         return False
-    with open(found, "rb") as content:
+    try:
         is_ = os.fstat(found)
-        same = (stat.S_IMODE(is_.st_mode), is_.st_uid, is_.st_gid) == (file.mode, file.uid, file.gid)
-        return stat.S_ISREG(is_.st_mode) and same and content.read(len(file.content) + 1) == file.content
+        if (stat.S_IFMT(is_.st_mode), stat.S_IMODE(is_.st_mode)) != (stat.S_IFREG, file.mode):
+            return False
+        owned = (is_.st_uid, is_.st_gid, is_.st_size) == (file.uid, file.gid, len(file.content))
+        return owned and os.pread(found, len(file.content), 0) == file.content
+    finally:
+        os.close(found)
 
 
 def _leave_only(place: Path, wanted: dict[str, set[str]]) -> None:
