@@ -32,7 +32,7 @@ PLANTED = {
     "taken": "planted-secret-4711-taken",
 }
 OUTPUT_SCRIPT = "printf 'planted-exec-4711-%s' output"
-SECRETS = {"secretEnv": {"KEY": "key"}}
+SECRETS = {"secretEnv": {"KEY": "key"}, "secrets": ["key"]}
 LOG_SCRIPT = "printf 'planted-log-4711-%s\\n' line; " + SERVE
 
 
