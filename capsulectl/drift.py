@@ -13,6 +13,8 @@ from capsulectl.names import object_names
 from capsulectl.options import COMMON, Common, Format, Output, Watch
 from capsulectl.render import age, plain, say, show_table, table, widths_of, write, write_documents, write_line
 
+INTENDED = "intended"
+"""What was asked for, or is on its way: nobody has to be woken for it."""
 HEADINGS = ("OBJECT", "LABEL", "SINCE", "EVENT", "WHY", "THEN")
 _WIDE = ("OBJECT", "LABEL", "SINCE", "EVENT", "ASPECT", "REPAIR", "WHAT", "WHY", "THEN")
 
@@ -37,7 +39,8 @@ def drift(
 ) -> int:
     """Show where the machine differs from what is wanted: as you asked for (intended), because something failed
     (effect-failed), or because another hand changed it (foreign), each with the event that says so.
-    Exits 0 when it differs nowhere, 1 when it does, 2 on an error. With -w, go on with every change.
+    Exits 0 when all is as it is wanted or on its way there, 1 when something failed or is foreign (or has a label that
+    was asked for), 2 on an error. With -w, go on with every change.
 
     Example: capsulectl drift --label foreign --label effect-failed
     """
@@ -60,7 +63,7 @@ def drift(
         show_table(_headings(output), [_row(one, output) for one in found], cut=output == "table")
     else:
         say("no drift: everything is as it is wanted", common.quiet)
-    return DIFFERS if found else 0
+    return DIFFERS if any(label or one.label != INTENDED for one in found) else 0
 
 
 def _headings(output: Format) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ def test_a_stopped_workload_is_intended_and_its_event_is_the_stop(capsule: Daemo
     capsule.good("stop", "halted", "--wait")
     done = capsule.ctl("drift", "workload/halted", "-o", "json")
     (one,) = json.loads(done.stdout)["differences"]
-    assert done.returncode == 1 and (one["label"], one["what"]) == ("intended", "it is stopped")
+    assert done.returncode == 0 and (one["label"], one["what"]) == ("intended", "it is stopped")
+    assert capsule.ctl("drift", "halted", "--label", "intended").returncode == 1, "it was asked for by its label"
     (event,) = (entry for entry in capsule.history("halted") if entry["seq"] == one["seq"])
     assert event["type"] == "workload.stop_requested"
     assert capsule.ctl("drift", "halted", "--label", "foreign").returncode == 0
