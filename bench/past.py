@@ -42,7 +42,7 @@ from journal.events import (
 from journal.follower import Follower
 from journal.reader import Reader
 from journal.release import RELEASE
-from journal.sequencer import THIS_BATCH, Chain, Draft, Stamp, bodies_of
+from journal.sequencer import THIS_BATCH, Chain, Draft, Stamp, bodies_of, pairs_of
 from journal.specs import ContainerSpec, ImagePin, PortMapping, SealedEnv
 
 ENTRIES = 1_000_000
@@ -241,7 +241,7 @@ def write(directory: Path, count: int = ENTRIES) -> None:
                     for event, actor in chapter
                 ]
                 batch = chain.link(drafts, bodies_of(drafts), Stamp(at, boot, mono, RELEASE, ""))
-                cursor.putmulti(zip(batch.keys, batch.values, strict=True), append=True)
+                cursor.putmulti(pairs_of(batch.entries[0][0].seq, batch.values), append=True)
     follower = Follower(environment, Reader(environment))
     while follower.advance(chain.seq):
         pass

@@ -109,9 +109,14 @@ async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Mem
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
     if recalled.frozen_by:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
-    else:
+        return memory
+    try:
         memory.journal = Journal(environment, clock)
-        memory.side_log = memory.journal.side_log
+    except JournalReadOnly as error:
+        return _read_only(directory, error)
+    except JournalDamaged as error:
+        return await _salvaged(directory, str(error))
+    memory.side_log = memory.journal.side_log
     return memory
 
 

@@ -2,10 +2,11 @@
 
     facts       8-byte seq -> entry         the journal itself, never thinned
     audit       8-byte seq -> entry         reads and other things that change nothing: a ring
-    meta        name -> bytes               format, journal id, created
+    meta        name -> bytes               format, journal id, the front log's mark
     by_object   name NUL seq, by_type tag NUL seq, by_call call seq     kept by the follower
     snapshots   fold version, seq -> bytes  caches of the fold, never trusted over the entries
 
+Beside it lies the front log, where entries become durable first: `tail` is what it held at the opening.
 Only `sync=True, metasync=True, writemap=False` kept every acknowledged entry in power-cut images (see docs).
 """
 
@@ -23,13 +24,17 @@ import lmdb
 
 from journal.entry import genesis
 from journal.errors import ForeignDirectory, JournalDamaged, JournalLocked, JournalReadOnly, UnknownFormat
+from journal.tail import Tail, read_tail
 
-FORMAT = 1
+FORMAT = 2
+"""2: entries may stand in the front log alone; a release that does not read it would write others in their place."""
+FRONT_LOG = "front.log"
+CURSOR_KEY = b"cursor"
 FIRST_MAP_BYTES = 256 << 20
 PAGE_BYTES = 4096
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
 _REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
-_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log"}
+_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG}
 """Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over."""
 
 
@@ -46,11 +51,15 @@ class Environment:
         self._owner: int | None = None
         if not readonly:
             self._prepare(held)
+        opened: lmdb.Environment | None = None
         try:
-            self.lmdb = self._open()
+            self.lmdb = opened = self._open()
             self.db: dict[str, Any] = {name: self._database(name) for name in DATABASES}
             self._read_meta(journal_id)
+            self.tail = self._read_tail()
         except BaseException:
+            if opened is not None:
+                opened.close()
             self._release()
             raise
 
@@ -110,6 +119,7 @@ class Environment:
         with self.lmdb.begin() as txn:
             stored = txn.get(b"format", db=self.db["meta"])
             identity = txn.get(b"id", db=self.db["meta"])
+            self.mark: bytes = bytes(txn.get(b"front", db=self.db["meta"]) or b"")
         if stored is None:
             if self.readonly:
                 raise ForeignDirectory(f"{self.directory} is an LMDB environment, but not a journal of Capsule's")
@@ -125,6 +135,25 @@ class Environment:
         assert identity is not None
         self.journal_id: bytes = bytes(identity)
         self.genesis = genesis(self.journal_id)
+
+    def _read_tail(self) -> Tail:
+        """The follower's cursor says up to where LMDB holds the entries in any case; they need not be looked at, which
+        damaged pages might not survive."""
+        if not self.mark:
+            return Tail()
+        with self.lmdb.begin() as txn:
+            cursor = int.from_bytes(txn.get(CURSOR_KEY, db=self.db["follower"]) or b"", "big")
+        tail = read_tail(self.directory / FRONT_LOG, self.mark, cursor)
+        if tail.problem and not self.readonly:
+            raise JournalDamaged(f"{tail.problem}. {_REMEDY}")
+        return tail
+
+    def adopt_log(self, mark: bytes) -> None:
+        """From here on the journal has a front log, by this mark: it is on the disk."""
+        with self.lmdb.begin(write=True) as txn:
+            txn.put(b"format", str(FORMAT).encode(), db=self.db["meta"])
+            txn.put(b"front", mark, db=self.db["meta"])
+        self.mark = mark
 
     # --- size ----------------------------------------------------------------------------------------------------
 
@@ -144,7 +173,7 @@ class Environment:
         return int(self.lmdb.info()["map_size"])
 
     def make_room(self, ahead_bytes: int) -> None:
-        """Grow the map, so that `ahead_bytes` more fit. Writer's thread only, between transactions."""
+        """Grow the map, so that `ahead_bytes` more fit. Mover's thread only, between transactions."""
         info = self.lmdb.info()
         size, need = int(info["map_size"]), (int(info["last_pgno"]) + 1) * PAGE_BYTES + ahead_bytes
         if need > size:

@@ -1,14 +1,14 @@
 """The follower: indexes by object, type and call, and snapshots of the fold, behind the entries on its own cursor.
 
-It lags on purpose: an index put into the acknowledging transaction halves the journal's speed, and a commit per entry
-would double the disk's work. A reader takes the index up to the cursor and scans the few entries behind it.
+It lags on purpose: an index put into every transaction that moves entries would double the disk's work. A reader takes
+the index up to the cursor and scans the few entries behind it.
 """
 
 import lmdb
 
 from journal.entry import unpack
-from journal.environment import Environment
-from journal.reader import CURSOR_KEY, Reader, index_prefix, objects_in
+from journal.environment import CURSOR_KEY, Environment
+from journal.reader import Reader, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import COMMIT_BYTES
 
@@ -19,7 +19,7 @@ SNAPSHOTS_KEPT = 3
 
 
 class Follower:
-    """Runs on the writer's thread, in transactions of its own."""
+    """Runs on the mover's thread, in transactions of its own."""
 
     def __init__(self, environment: Environment, reader: Reader) -> None:
         self._env = environment

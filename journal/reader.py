@@ -1,4 +1,8 @@
-"""Reading the journal: by seq, by object, by type, by call. Transactions are short; nothing is held over a wait."""
+"""Reading the journal: by seq, by object, by type, by call. Transactions are short; nothing is held over a wait.
+
+The facts are what LMDB holds, and what the tail holds behind it (journal/tail.py): nobody has to wait, or to write,
+until the newest have been moved. The tail is always looked at first, for entries only go from there to LMDB.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,15 +15,16 @@ import msgspec
 
 from journal.codec import plain
 from journal.entry import UNREADABLE, MalformedEntry, Stored, unpack
-from journal.environment import Environment
+from journal.environment import CURSOR_KEY, Environment
 from journal.snapshot import Snapshot, unpack_snapshot
+from journal.tail import View
 
 CHUNK = 512
 FIRST_CHUNK = 16
 """Chunks grow from this: most scans are for a handful of entries."""
 LAST = (1 << 64) - 1
-CURSOR_KEY = b"cursor"
 PREFIX_BYTES = 400
+_NO_TAIL = View(())
 
 
 def objects_of(body: dict[str, Any]) -> tuple[str, ...]:
@@ -116,19 +121,26 @@ class Reader:
 
     def get(self, seq: int, stream: str = "facts") -> Stored | None:
         """Entry `seq`."""
+        tail = self._tail(stream)
         with self._env.map_guard, self._begin() as txn:
             value = txn.get(seq.to_bytes(8, "big"), db=self._env.db[stream])
+        if value is None:
+            value = tail.get(seq)
         return None if value is None else unpack(bytes(value))
 
     def last(self, stream: str = "facts") -> Stored | None:
         """The newest entry."""
+        tail = self._tail(stream)
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-            return unpack(bytes(cursor.value())) if cursor.last() else None
+            moved = int.from_bytes(cursor.key(), "big") if cursor.last() else 0
+            value = bytes(cursor.value()) if moved >= tail.last else tail.get(tail.last)
+        return unpack(value) if value else None
 
     def first_seq(self, stream: str = "facts") -> int:
         """Where history begins; 0 when there is none."""
+        tail = self._tail(stream)
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-            return int.from_bytes(cursor.key(), "big") if cursor.first() else 0
+            return int.from_bytes(cursor.key(), "big") if cursor.first() else tail.first
 
     def entries(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
         """Entries `first` to `last`, in order."""
@@ -136,35 +148,44 @@ class Reader:
 
     def values(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[bytes]:
         """The same as they are stored, for those who read them in a way of their own."""
-        return chain.from_iterable(self._values(stream, first.to_bytes(8, "big"), last.to_bytes(8, "big")))
+        return chain.from_iterable(self._values(stream, first, last))
 
-    def _values(self, stream: str, start: bytes, end: bytes) -> Iterator[list[bytes]]:
-        """In chunks, without their keys: seqs are dense, so how many there are up to `end` is known beforehand."""
+    def _values(self, stream: str, first: int, last: int) -> Iterator[list[bytes]]:
+        """In chunks, without their keys: seqs are dense, so how many there are up to `last` is known beforehand."""
         size = FIRST_CHUNK
-        while (most := int.from_bytes(end, "big") - int.from_bytes(start, "big") + 1) > 0:
-            wanted = min(size, most)
+        while (most := last - first + 1) > 0:
+            wanted, tail = min(size, most), self._tail(stream)
             with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-                if not cursor.set_range(start):
-                    return
-                chunk = list(islice(cast("Iterator[bytes]", cursor.iternext(keys=False)), wanted))
-                reached = bytes(cursor.key())
-            if reached > end:  # history begins behind `start`, or entries are missing
-                yield [value for _, value in self._scan(stream, start, end)]
+                if cursor.set_range(first.to_bytes(8, "big")):
+                    chunk = list(islice(cast("Iterator[bytes]", cursor.iternext(keys=False)), wanted))
+                    if not cursor.key():  # read to the end
+                        cursor.last()
+                    reached = int.from_bytes(cursor.key(), "big")
+                else:
+                    chunk, reached = [], first - 1
+            if reached > last:  # history begins behind `first`, or entries are missing
+                found = list(self._scan(stream, first.to_bytes(8, "big"), last.to_bytes(8, "big")))
+                yield [value for _, value in found]
                 return
             yield chunk
+            first, size = reached + 1, min(size * 4, CHUNK)
             if len(chunk) < wanted:
+                yield tail.between(first, last)
                 return
-            start, size = (int.from_bytes(reached, "big") + 1).to_bytes(8, "big"), min(size * 4, CHUNK)
 
     def newest(self, count: int, stream: str = "facts", before: int = LAST) -> list[Stored]:
         """The newest `count` entries up to `before`, oldest of them first."""
-        key = before.to_bytes(8, "big")
+        key, tail, ahead = before.to_bytes(8, "big"), self._tail(stream), list[bytes]()
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
             placed = cursor.set_range(key)
-            if not ((placed and cursor.key() == key) or (cursor.prev() if placed else cursor.last())):
-                return []
-            found = list(islice(cast("Iterator[bytes]", cursor.iterprev(keys=False)), count))
-        return list(map(unpack, reversed(found)))
+            if not placed:
+                moved, upto = int.from_bytes(cursor.key(), "big") if cursor.last() else 0, min(before, tail.last)
+                ahead = tail.between(max(moved, upto - count) + 1, upto)
+            if cursor.key() and (not placed or cursor.key() == key or cursor.prev()):
+                found = list(islice(cast("Iterator[bytes]", cursor.iterprev(keys=False)), count - len(ahead)))
+            else:
+                found = []
+        return list(map(unpack, (*reversed(found), *ahead)))
 
     def entries_back(self, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
         """Entries from `last` back to the first."""
@@ -172,6 +193,12 @@ class Reader:
         while page := self.newest(size, stream, last):
             yield from reversed(page)
             last, size = page[0].header.seq - 1, min(size * 4, CHUNK)
+
+    def misfit(self) -> str:
+        """What is wrong with the front log, in words; empty when nothing is. Entries that are missing before it are
+        found by whoever reads them all."""
+        tail, last = self._env.tail, self.last()
+        return tail.problem or tail.cut(0 if last is None else last.header.seq)
 
     def cursor(self) -> int:
         """Up to which entry the follower has come."""
@@ -229,9 +256,12 @@ class Reader:
         return None if value is None else bytes(value)
 
     def count(self, database: str) -> int:
-        """How many pairs a database holds."""
-        with self._env.map_guard, self._begin() as txn:
-            return int(txn.stat(self._env.db[database])["entries"])
+        """How many pairs a database holds, or entries a stream."""
+        tail = self._tail(database)
+        with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[database]) as cursor:
+            held = int(txn.stat(self._env.db[database])["entries"])
+            moved = int.from_bytes(cursor.key(), "big") if tail.last and cursor.last() else 0
+        return held + len(tail.between(moved + 1, tail.last))
 
     def types(self) -> dict[str, int]:
         """How many entries there are of each type."""
@@ -293,6 +323,9 @@ class Reader:
             if len(chunk) < CHUNK:
                 return
             end, below = chunk[-1], True
+
+    def _tail(self, stream: str) -> View:
+        return self._env.tail.view() if stream == "facts" else _NO_TAIL
 
     def _begin(self) -> lmdb.Transaction:
         try:

@@ -1,10 +1,10 @@
 """Drafts become entries: dense sequence numbers, salts, hashes, the chain. No I/O; the store below may be any.
 
-The writer thread and the simulator's store both stand on this, so what is proven of one order holds for the other.
+The writer and the simulator's store both stand on this, so what is proven of one order holds for the other.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -42,11 +42,15 @@ Placed = tuple[Header, Event]
 
 
 class Batch(NamedTuple):
-    """One append, linked: the entries as they are folded, and their keys and values as they are stored."""
+    """One append, linked: the entries as they are folded, and their values as they are stored."""
 
     entries: list[Placed]
-    keys: list[bytes]
     values: list[bytes]
+
+
+def pairs_of(first: int, values: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Entries `first` and on as a database of LMDB's holds them: big-endian keys, so that order is theirs."""
+    return ((seq.to_bytes(8, "big"), value) for seq, value in enumerate(values, first))
 
 
 def bodies_of(drafts: Sequence[Draft]) -> list[bytes]:
@@ -72,7 +76,7 @@ class Chain:
         stamped = _encoded(*stamp)
         first, prev = self.seq + 1, self.prev
         salts, salt_at = self._salts(SALT_BYTES * len(bodies)), 0
-        batch = entries, keys, values = Batch([], [], [])
+        batch = entries, values = Batch([], [])
         shared: tuple[object, ...] = ()
         for seq, (draft, body) in enumerate(zip(drafts, bodies, strict=True), first):
             event, actor, cause, call = draft.event, draft.actor, draft.cause, draft.call
@@ -88,7 +92,6 @@ class Chain:
             salt_at += SALT_BYTES
             header = b"".join((_ARRAY, _encode(seq), middle, sha256(salted).digest(), _HASH, prev))
             prev = sha256(header).digest()
-            keys.append(seq.to_bytes(8, "big"))
             values.append(b"".join((len(header).to_bytes(2, "big"), header, salted)))
             placed = Header(
                 seq, at, boot, mono, release, slot, actor, cause, call, tag, version, effect, b"", b""

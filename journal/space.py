@@ -1,13 +1,14 @@
 """The journal's own space: blocks taken from the disk ahead of need, and a reserve for what must still be written.
 
-An ordinary entry is accepted only while `ahead` bytes beyond it are already the journal's, so a commit that was
-promised cannot meet a full disk. When the disk gives no more, ordinary appends are refused before anything is
-promised; stop, confirm, rollback and boot entries go on into the reserve.
+An ordinary entry is accepted only while `ahead` bytes beyond it are already the journal's, so what was promised cannot
+meet a full disk when it is moved from the front log into LMDB. When the disk gives no more, ordinary appends are
+refused before anything is promised; stop, confirm, rollback and boot entries go on into the reserve.
 """
 
 import ctypes
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 KEEP_SIZE = 0x01
@@ -15,7 +16,11 @@ AHEAD_BYTES = 16 << 20
 RESERVE_BYTES = 4 << 20
 EXTENT_TREE_BYTES = 64 << 10
 COMMIT_BYTES = 2 << 20
-"""What one group commit may write at most, copy-on-write pages included (writer.py bounds its batches)."""
+"""What one transaction may write at most, copy-on-write pages included (mover.py bounds its own)."""
+FRAME_BYTES = 512
+"""What an entry needs beside its body, generously: header, salt, key, its share of branch pages."""
+SMALL_BYTES = 512
+PAGE_BYTES = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
@@ -63,3 +68,20 @@ class Space:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._fd)
+
+
+def room_for(bodies: Sequence[bytes]) -> int:
+    """What entries with these bodies take of LMDB's file at most. Small ones lie close together; of larger ones few fit
+    on a page, and what is larger than half a page gets whole pages."""
+    sizes = list(map(len, bodies))
+    if max(sizes, default=0) <= SMALL_BYTES:
+        return sum(sizes) + FRAME_BYTES * len(sizes)
+    return sum(map(_room, sizes))
+
+
+def _room(size: int) -> int:
+    whole = size + FRAME_BYTES
+    if size <= SMALL_BYTES:
+        return whole
+    unit = PAGE_BYTES // 2 if whole <= PAGE_BYTES // 2 else PAGE_BYTES
+    return -(-whole // unit) * unit

@@ -1,5 +1,7 @@
 """Proof that a journal is whole: every header follows the one before, every body is its header's, the tail is there.
 
+The entries are those of LMDB and of the front log behind it, as any reader has them.
+
     python -m journal.verify DIRECTORY [--fold VERSION] [--head SEQ:HASH]
 
 prints `FIRST SEQ` for every so many entries proven, and one JSON object at the end. Run it in a process of its own:
@@ -75,8 +77,9 @@ def verify(
         report = _chain(reader, "facts", begin, proven)
         audit = _chain(reader, "audit", 1 if fold_version is None else LAST)
         witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
+        front = (Finding(misfit),) if (misfit := reader.misfit()) else ()
         tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
-        return msgspec.structs.replace(report, findings=report.findings + audit.findings + tail)
+        return msgspec.structs.replace(report, findings=report.findings + front + audit.findings + tail)
     except (lmdb.Error, MalformedEntry) as error:
         return Report(0, 0, 0, "", (Finding(f"the journal cannot be read: {error}"),))
     finally:

@@ -156,10 +156,10 @@ def test_a_damaged_entry_ends_what_is_shown_and_nothing_that_runs(capsule: Daemo
     last = capsule.history()[-1]["seq"]
     capsule.apply(manifest("later", SERVE), "--wait")
     capsule.kill()
-    data = capsule.state / "journal" / "data.mdb"
-    whole = data.read_bytes()
-    # The entry that declared `later`, in every copy that LMDB keeps of it.
-    data.write_bytes(whole.replace(b"later", b"l8ter"))
+    files = {name: (capsule.state / "journal" / name).read_bytes() for name in ("data.mdb", "front.log")}
+    # The entry that declared `later`, in every copy that the front log and LMDB keep of it.
+    for name, whole in files.items():
+        (capsule.state / "journal" / name).write_bytes(whole.replace(b"later", b"l8ter"))
     capsule.start()
     told = capsule.ctl("capsule", "info").stderr
     assert "damaged" in told and f"as of entry {last}" in told and "capsulectl journal verify" in told
@@ -170,7 +170,8 @@ def test_a_damaged_entry_ends_what_is_shown_and_nothing_that_runs(capsule: Daemo
     assert lives(pids["stays"])
 
     capsule.kill()
-    data.write_bytes(whole)
+    for name, whole in files.items():
+        (capsule.state / "journal" / name).write_bytes(whole)
     capsule.start()
     (recovered,) = capsule.history("--type", "emergency.recovered")
     assert recovered["body"]["name"] == "stops" and recovered["body"]["action"] == "stop"
@@ -185,11 +186,13 @@ def check_emergency(capsule: Daemon, name: str, pid: int) -> None:
 def test_a_tail_that_was_cut_is_found_and_what_it_knew_still_obeys_a_stop(capsule: Daemon, tmp_path: Path) -> None:
     serve(capsule, "early")
     capsule.stop()
-    shutil.copy(capsule.state / "journal" / "data.mdb", tmp_path / "older")
+    for name in ("data.mdb", "front.log"):
+        shutil.copy(capsule.state / "journal" / name, tmp_path / name)
     capsule.start()
     pids = serve(capsule, "late")
     capsule.stop()
-    shutil.copy(tmp_path / "older", capsule.state / "journal" / "data.mdb")
+    for name in ("data.mdb", "front.log"):
+        shutil.copy(tmp_path / name, capsule.state / "journal" / name)
     capsule.start()
     assert "the tail is cut" in capsule.ctl("capsule", "info").stderr
     assert capsule.good("list", "-o", "name") == "early\n"

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import msgspec
 from journal.entry import SYSTEM, Actor, Header, Stored, encode_header, genesis, hash_body, pack, unpack
 from journal.environment import Environment
 from journal.events import CallAccepted, Event, type_of
-from journal.reader import Reader
+from journal.reader import LAST, Reader
 from journal.writer import Journal
 from tests.support.clock import HandClock
 
@@ -116,8 +117,10 @@ def seqs(entries: Iterable[Stored]) -> list[int]:
 
 
 def keep(directory: Path, entries: Sequence[Stored], stream: str = "facts") -> None:
-    """Put entries into the journal in `directory`, beside its writer: no index knows of them."""
+    """Put entries into the journal in `directory`, beside its writer: no index knows of them. What a daemon that was
+    killed left in the front log stands before them."""
     environment = Environment(directory, journal_id=JOURNAL_ID)
+    entries = [*map(unpack, environment.tail.view().between(1, LAST)), *entries] if stream == "facts" else entries
     try:
         with environment.lmdb.begin(write=True) as txn:
             for stored in entries:
@@ -143,3 +146,18 @@ def newer_release(directory: Path) -> Ledger:
     assert last is not None
     header = last.header
     return Ledger(first_seq=header.seq + 1, first_prev=last.hash, release="9.0.0", boot=header.boot, mono=header.mono)
+
+
+def left_by_a_crash(directory: Path, left: Path, work: Callable[[Journal], Awaitable[None]]) -> None:
+    """In `left`, what a journal in `directory` leaves whose daemon dies after `work`, when all of it is durable."""
+
+    async def main() -> None:
+        journal = Journal(Environment(directory), HandClock())
+        try:
+            await work(journal)
+            await journal.durable(journal.seq)
+            shutil.copytree(directory, left)
+        finally:
+            await journal.close()
+
+    asyncio.run(main())

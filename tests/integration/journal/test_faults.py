@@ -1,6 +1,7 @@
 """The journal against real faults: full disk, read-only file system, damage, cut tail, truncation, foreign, second owner."""
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.examine import verify_apart
+from capsuled.examine import replay_apart, verify_apart
+from journal.archive import Archive, export
 from journal.clock import SystemClock
 from journal.entry import LOCAL
-from journal.environment import Environment, hold
+from journal.environment import FRONT_LOG, Environment, hold
 from journal.errors import ForeignDirectory, JournalDamaged, JournalFull, JournalLocked, JournalReadOnly
 from journal.events import CallAccepted, CallRead
+from journal.frontlog import open_front_log
 from journal.head import read_head
 from journal.reader import Reader
 from journal.sequencer import Draft
@@ -22,6 +25,7 @@ from journal.sidelog import Emergency, SideLog
 from journal.space import Space
 from journal.verify import verify
 from journal.writer import Journal
+from tests.support.entries import left_by_a_crash, seqs
 
 
 def draft(size: int = 100) -> Draft:
@@ -102,6 +106,53 @@ def test_a_read_only_file_system_is_named_and_can_still_be_read(small_disk: Path
     assert verify(small_disk / "journal").whole
 
 
+def test_what_a_dead_daemon_left_in_the_front_log_is_read_where_nothing_can_be_written(small_disk: Path) -> None:
+    """Proven, exported and folded with its tail, as the command line does with `--dir`."""
+
+    async def work(journal: Journal) -> None:
+        journal.append([draft()] * 100)
+
+    left_by_a_crash(small_disk / "journal", small_disk / "left", work)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    report = asyncio.run(verify_apart(small_disk / "left"))
+    assert report.whole and report.checked == report.head_seq == 100
+    replayed, machine = asyncio.run(replay_apart(small_disk / "left"))
+    assert (replayed.seq, machine.seq, replayed.problem) == (100, 100, "")
+    reader = Reader.open(small_disk / "left")
+    archive = Archive(io.BytesIO(b"".join(export(reader, reader.journal_id))))
+    assert [stored.header.seq for _, stored in archive.entries()] == list(range(1, 101))
+    reader.close()
+
+
+def test_who_reads_beside_a_daemon_sees_all_that_is_durable_and_a_whole_chain(tmp_path: Path) -> None:
+    """The log is written over and over meanwhile: what is read of it is never in order, and never of one moment."""
+
+    async def main() -> None:
+        environment = Environment(tmp_path / "journal")
+        journal = Journal(environment, SystemClock(), front=open_front_log(environment, 64 << 10))
+        over = asyncio.Event()
+
+        async def write() -> None:
+            while not over.is_set():
+                journal.append([draft()] * 7)
+                await journal.durable(journal.seq)
+
+        writing = asyncio.create_task(write())
+        try:
+            for _ in range(4):
+                durable = journal.durable_seq
+                report = await verify_apart(tmp_path / "journal")
+                assert report.whole and report.checked == report.head_seq >= durable
+                newest = await asyncio.to_thread(journal.reader.newest, 50)
+                assert seqs(newest) == list(range(newest[0].header.seq, newest[0].header.seq + 50))
+        finally:
+            over.set()
+            await writing
+            await journal.close()
+
+    asyncio.run(main())
+
+
 def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
     environment = Environment(tmp_path / "journal")
     with pytest.raises(JournalLocked, match="another capsuled has"):
@@ -165,11 +216,14 @@ def test_zeroed_meta_pages_are_named(tmp_path: Path) -> None:
 def test_a_cut_tail_is_found_by_the_head_that_was_kept(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     asyncio.run(fill(directory, 100))
-    older = (directory / "data.mdb").read_bytes()
+    older = {name: (directory / name).read_bytes() for name in ("data.mdb", FRONT_LOG)}
     asyncio.run(fill(directory, 50))
     head = read_head(directory / "head")
     assert head is not None and head.seq == 150
-    (directory / "data.mdb").write_bytes(older)
+    (directory / "data.mdb").write_bytes(older["data.mdb"])
+    report = verify(directory)
+    assert report.whole and report.head_seq == 150, "the front log still holds what an older copy lacks"
+    (directory / FRONT_LOG).write_bytes(older[FRONT_LOG])
     report = verify(directory)
     assert "the tail is cut: entry 150 was written" in report.findings[0].problem
 

@@ -30,7 +30,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert max(verdict.entries for verdict in found.values()) > 500
 
 
-@pytest.mark.parametrize("planted", ["sync", "metasync"])
-def test_a_sync_that_is_skipped_is_found(tmp_path: Path, planted: str) -> None:
+@pytest.mark.parametrize("planted", ["barrier", "sync", "metasync"])
+def test_a_barrier_that_is_skipped_is_found(tmp_path: Path, planted: str) -> None:
     lived(tmp_path, planted)
     assert any(verdict.wrong for _, verdict in verdicts(tmp_path, ENOUGH, SEED))

@@ -1,15 +1,16 @@
 """A life of the core on a disk: operators who call, observations, sealed values, reads, snapshots. And its ledger.
 
-    python -m tests.support.power.life DIRECTORY LEDGER ACKS --seed N --calls N [--plant sync|metasync]
+    python -m tests.support.power.life DIRECTORY LEDGER ACKS --seed N --calls N [--plant barrier|sync|metasync]
 
 The ledger stands on another disk, one JSON object a line: `{"end", "hash", "link"}` for every batch when it was handed
 to the journal (its last entry, the state's hash there and the entry's own), and `{"ack", "seq", "id"}` for every call
-that was answered, before the counter in ACKS tells the disk so. `--plant` makes LMDB skip a sync: a harness that
-does not find that out proves nothing.
+that was answered, before the counter in ACKS tells the disk so. The front log is a small one, so that it is written
+over many times. `--plant` makes it, or LMDB, skip a barrier: a harness that does not find that out proves nothing.
 """
 
 import argparse
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -26,6 +27,7 @@ from journal.clock import SystemClock
 from journal.entry import LOCAL, SYSTEM, Header
 from journal.environment import Environment
 from journal.events import CallRead, EffectDone, EffectStarted, Event, WorkloadRemoved, WorkloadStarted
+from journal.frontlog import open_front_log
 from journal.sequencer import Draft
 from journal.specs import SealedEnv
 from journal.writer import Journal
@@ -40,6 +42,7 @@ from tests.support.story import declared
 KEY = b"k" * 32
 NAMES = ("web", "db", "job", "cache", "queue", "mail")
 SNAPSHOT_CALLS = 150
+LOG_BYTES = 128 << 10
 
 
 class Operators:
@@ -124,7 +127,8 @@ class NotedEngine(Engine):
 async def live(directory: Path, ledger: Ledger, seed: int, calls: int) -> None:
     """A first life, until `calls` were made."""
     random = Random(seed)
-    journal = Journal(Environment(directory / "journal"), SystemClock())
+    environment = Environment(directory / "journal")
+    journal = Journal(environment, SystemClock(), front=open_front_log(environment, LOG_BYTES))
     engine = NotedEngine(journal, Machine(), ledger)
     engine.record(opening_events(engine.machine, SystemClock(), 1), reserved=True, actor=SYSTEM)
     operators = Operators(engine, journal, Vault(directory / "sealed", KEY), ledger, random)
@@ -134,9 +138,12 @@ async def live(directory: Path, ledger: Ledger, seed: int, calls: int) -> None:
 
 
 def plant(what: str) -> None:
-    """From here on LMDB is opened with a sync left out."""
-    opened = lmdb.open
-    setattr(lmdb, "open", lambda *places, **options: opened(*places, **{**options, what: False}))  # noqa: B010
+    """From here on the front log is written, or LMDB opened, with a barrier left out."""
+    if what == "barrier":
+        setattr(os, "RWF_DSYNC", 0)  # noqa: B010
+    else:
+        opened = lmdb.open
+        setattr(lmdb, "open", lambda *places, **options: opened(*places, **{**options, what: False}))  # noqa: B010
 
 
 def _main() -> None:
@@ -145,7 +152,7 @@ def _main() -> None:
         parser.add_argument(name, type=Path)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--calls", type=int, required=True)
-    parser.add_argument("--plant", choices=("sync", "metasync"))
+    parser.add_argument("--plant", choices=("barrier", "sync", "metasync"))
     arguments = parser.parse_args()
     if arguments.plant:
         plant(arguments.plant)

@@ -9,6 +9,7 @@ import pytest
 from journal.environment import FIRST_MAP_BYTES, Environment, hold
 from journal.errors import ForeignDirectory, JournalLocked, UnknownFormat
 from journal.reader import Reader
+from tests.support.entries import live_once
 
 
 def test_a_new_journal_has_a_name_of_its_own_for_life(tmp_path: Path) -> None:
@@ -28,10 +29,22 @@ def test_a_journal_of_a_newer_format_is_not_touched(tmp_path: Path) -> None:
         txn.put(b"format", b"7", db=environment.db["meta"])
     environment.close()
     for opened in (lambda: Environment(tmp_path), lambda: Reader.open(tmp_path)):
-        with pytest.raises(UnknownFormat, match="has format 7; this release knows up to 1"):
+        with pytest.raises(UnknownFormat, match="has format 7; this release knows up to 2"):
             opened()
     with hold(tmp_path):
         pass  # the failed opens gave the directory free
+
+
+def test_a_journal_of_the_first_format_gets_a_front_log_and_is_closed_to_who_would_not_read_it(tmp_path: Path) -> None:
+    environment = Environment(tmp_path)
+    with environment.lmdb.begin(write=True) as txn:
+        txn.put(b"format", b"1", db=environment.db["meta"])
+    assert environment.mark == b"" and environment.tail.view().last == 0
+    environment.close()
+    live_once(tmp_path)
+    reader = Reader.open(tmp_path)
+    assert (reader.meta(b"format"), len(reader.meta(b"front") or b"")) == (b"2", 16)
+    reader.close()
 
 
 def test_an_environment_of_somebody_else_is_named_and_left_alone(tmp_path: Path) -> None:

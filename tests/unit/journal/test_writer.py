@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,16 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal.entry import LOCAL, SYSTEM, Actor, Header, encode_header
-from journal.environment import Environment
+from journal.environment import FRONT_LOG, Environment
 from journal.errors import JournalFailed, JournalFull
 from journal.events import CallRead, Event, WorkloadStopRequested
+from journal.frontlog import FrontLog, open_front_log
 from journal.head import Head, read_head
+from journal.mover import AUDIT_KEPT
 from journal.reader import Reader
 from journal.sequencer import THIS_BATCH, Draft
 from journal.snapshot import Snapshot
 from journal.space import Space
 from journal.verify import check_entries, verify
-from journal.writer import AUDIT_KEPT, Journal
+from journal.writer import Journal
 from tests.support.chance import events
 from tests.support.clock import HandClock
 from tests.support.entries import seqs
@@ -134,21 +135,30 @@ def test_a_full_disk_refuses_before_a_number_is_given(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_a_commit_that_fails_is_acknowledged_to_nobody_and_nothing_follows_it(tmp_path: Path) -> None:
-    class Breaking(Environment):
-        broken = False
+class Breaking(FrontLog):
+    """A log on a disk that can be broken."""
 
-        def make_room(self, ahead_bytes: int) -> None:
-            if self.broken:
-                raise OSError(5, "Input/output error")
-            super().make_room(ahead_bytes)
+    broken = False
 
+    def write(self, content: bytes, last: int) -> None:
+        if self.broken:
+            raise OSError(5, "Input/output error")
+        super().write(content, last)
+
+
+def front_of(environment: Environment, kind: type[FrontLog]) -> FrontLog:
+    open_front_log(environment).close()
+    return kind(environment.directory / FRONT_LOG, environment.mark, 1)
+
+
+def test_a_write_that_fails_is_acknowledged_to_nobody_and_nothing_follows_it(tmp_path: Path) -> None:
     async def main() -> None:
-        environment = Breaking(tmp_path / "journal")
-        journal = Journal(environment, HandClock())
+        environment = Environment(tmp_path / "journal")
+        front = front_of(environment, Breaking)
+        journal = Journal(environment, HandClock(), front=front)
         journal.append([Draft(STOP, LOCAL)])
         await journal.durable(1)
-        environment.broken = True
+        front.broken = True
         journal.append([Draft(STOP, LOCAL)])
         waiting = [asyncio.ensure_future(journal.durable(2)) for _ in range(3)]
         for one in waiting:
@@ -168,7 +178,7 @@ def test_a_commit_that_fails_is_acknowledged_to_nobody_and_nothing_follows_it(tm
 
 
 def test_the_audit_stream_is_a_ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("journal.writer.AUDIT_KEPT", 10)
+    monkeypatch.setattr("journal.mover.AUDIT_KEPT", 10)
 
     async def work(journal: Journal) -> None:
         for _ in range(25):
@@ -249,30 +259,27 @@ def test_a_snapshot_that_cannot_be_kept_ends_nothing(
 
 @pytest.mark.parametrize("last", ["nothing", "reads", "snapshot"])
 def test_the_head_file_names_the_last_entry_after_a_close(tmp_path: Path, last: str) -> None:
-    class Slow(Environment):
-        """A commit lasts until something is queued behind it."""
+    class Slow(FrontLog):
+        """A write lasts until it may end."""
 
-        journal: Journal | None = None
-        begun = threading.Event()
+        begun, may_end = threading.Event(), threading.Event()
 
-        def make_room(self, ahead_bytes: int) -> None:
+        def write(self, content: bytes, last: int) -> None:
             self.begun.set()
-            while self.journal is not None and not self.journal._queue:
-                time.sleep(0.001)
-            self.journal = None
-            super().make_room(ahead_bytes)
+            assert self.may_end.wait(10)
+            super().write(content, last)
 
     async def main() -> Head:
-        environment = Slow(tmp_path / "journal")
-        journal = Journal(environment, HandClock())
-        environment.journal = journal
+        environment = Environment(tmp_path / "journal")
+        journal = Journal(environment, HandClock(), front=front_of(environment, Slow))
         journal.append([Draft(STOP, LOCAL)])
-        await asyncio.to_thread(environment.begun.wait)
+        await asyncio.to_thread(Slow.begun.wait)
         if last == "reads":
             journal.note(Draft(CallRead("Test.Get"), LOCAL))
         if last == "snapshot":
             journal.save_snapshot(1, 1, lambda: b"state")
         head = journal.head
+        Slow.may_end.set()
         await journal.close()
         return head
 

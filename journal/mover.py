@@ -1,0 +1,262 @@
+"""The mover: takes entries from the front log into LMDB, in few and large transactions, on a thread of its own.
+
+Nobody waits for it: what stands in the front log is durable, and is read from there. It moves in a lull when much has
+gathered, at once when three quarters of the log are full, after a minute in any case, and along with whatever else
+makes it write: reads for the audit stream, a snapshot. LMDB's transaction is durable before the log's place is used
+again, so between whatever steps a crash comes, the next start finds every entry in one of the two. Indexes and
+snapshots are the follower's; a snapshot that cannot be kept is a cache less.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from enum import Enum
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+import lmdb
+
+from journal.environment import Environment
+from journal.errors import JournalDamaged, JournalReadOnly
+from journal.follower import Follower
+from journal.frame import Frame
+from journal.frontlog import FrontLog
+from journal.head import Head, HeadFile
+from journal.reader import Reader
+from journal.sequencer import Batch, pairs_of
+from journal.space import COMMIT_BYTES, Space, room_for
+
+AUDIT_KEPT = 100_000
+MOVE_BYTES = 1 << 20
+"""How much must have gathered for a lull to be used. A transaction costs some thirty kilobytes besides what it moves: a
+quiet machine makes one an hour instead of one a call."""
+MOVE_S = 60.0
+AT_ONCE_BYTES = COMMIT_BYTES // 2
+
+log = logging.getLogger(__name__)
+
+
+class Wake(Enum):
+    """Why the mover looks up: nothing was appended for a moment; the log fills; nothing comes any more."""
+
+    LULL = 1
+    FILLS = 2
+    CLOSE = 3
+
+
+class Reads(NamedTuple):
+    """A batch of the audit stream."""
+
+    batch: Batch
+
+
+class Snapshot(NamedTuple):
+    """A state to keep, as of entry `seq`, which is durable."""
+
+    fold_version: int
+    seq: int
+    encoded: Callable[[], bytes]
+
+
+class Through(NamedTuple):
+    """A group that is too large for the log: it goes into LMDB directly, behind all others."""
+
+    frame: Frame
+    done: Future[None]
+
+
+class Moved(NamedTuple):
+    """What came of a transaction: how large LMDB's file is in use, and which part of the claims is in that now."""
+
+    used_bytes: int
+    claimed_bytes: int
+
+
+Job = Wake | Reads | Snapshot | Through
+
+
+class Mover:
+    """Runs from `start` to `close`. `tell` takes what the loop has to know: Moved, and what ended the thread."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        front: FrontLog,
+        space: Space,
+        tell: Callable[[Moved | BaseException], None],
+    ) -> None:
+        self._env = environment
+        self._tail = environment.tail
+        self._front = front
+        self._space = space
+        self._tell = tell
+        self._reader = Reader(environment)
+        self._follower = Follower(environment, self._reader)
+        self._head: Head | None = None
+        self._moved = 0
+        self._since_s: float | None = None
+        """When the oldest entry that is not moved was first seen."""
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal-mover", daemon=True)
+
+    def take_over(self) -> None:
+        """Move what an earlier life left. Raises JournalDamaged when it does not fit, JournalReadOnly."""
+        last = self._last_moved()
+        self._moved, link = (0, self._env.genesis) if last is None else last
+        self._tail.drop(self._moved)
+        if problem := self._tail.misfit(self._moved, link):
+            raise JournalDamaged(f"{problem}. Look at it with `capsulectl journal verify --dir`")
+        try:
+            while frames := self._tail.oldest(AT_ONCE_BYTES):
+                self._put(frames)
+        except lmdb.Error as error:
+            raise JournalReadOnly(
+                f"the journal at {self._env.directory} cannot be written: {error}. Mend the disk, and start capsuled "
+                "again"
+            ) from error
+
+    def _last_moved(self) -> tuple[int, bytes] | None:
+        """The newest entry that LMDB itself holds: its seq and hash."""
+        with self._env.lmdb.begin() as txn, txn.cursor(self._env.db["facts"]) as cursor:
+            if not cursor.last():
+                return None
+            seq = int.from_bytes(cursor.key(), "big")
+        stored = self._reader.get(seq)
+        assert stored is not None
+        return seq, stored.hash
+
+    # --- on other threads ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin."""
+        self._head_file = HeadFile(self._env.directory / "head")
+        self._thread.start()
+
+    def ask(self, job: Job) -> None:
+        """Have something done, when its turn comes."""
+        self._jobs.put(job)
+
+    def put_through(self, frame: Frame) -> None:
+        """Make a group durable that the log cannot take. Raises what ended the mover, if something did."""
+        job = Through(frame, Future())
+        self._jobs.put(job)
+        job.done.result()
+
+    def join(self) -> None:
+        """Wait for the end, which Wake.CLOSE brings about. Blocking."""
+        self._thread.join()
+        self._head_file.close()
+
+    # --- on its own thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        job: Job = Wake.LULL
+        try:
+            while (job := self._next()) is not Wake.CLOSE:
+                self._do(job)
+            self._move_all()
+            self._settle()
+            while self._follower.advance(self._moved):
+                pass
+        except BaseException as error:  # the loop must learn of whatever ended this thread, and the writer not wait
+            self._tell(error)
+            self._front.abandon()
+            self._refuse(job, error)
+
+    def _next(self) -> Job:
+        """The next job; FILLS when something has stood in the log for long enough."""
+        if self._tail.newest() is None:
+            self._since_s = None
+            return self._jobs.get()
+        now_s = time.monotonic()
+        self._since_s = self._since_s or now_s
+        with suppress(Empty):
+            return self._jobs.get(timeout=max(0.0, self._since_s + MOVE_S - now_s))
+        return Wake.FILLS
+
+    def _refuse(self, job: Job, error: BaseException) -> None:
+        """Whoever waits for this job or a later one is told."""
+        while job is not Wake.CLOSE:
+            if isinstance(job, Through):
+                job.done.set_exception(OSError(str(error)))
+            job = self._jobs.get()
+
+    def _do(self, job: Job) -> None:
+        match job:
+            case Wake():
+                self._wake(job)
+            case Reads():
+                self._move(self._tail.oldest(AT_ONCE_BYTES), job.batch)
+            case Snapshot():
+                self._move_all()
+                self._keep(job)
+            case Through():
+                self._move_all()
+                self._move([job.frame])
+                job.done.set_result(None)
+
+    def _wake(self, why: Wake) -> None:
+        lull = why is Wake.LULL
+        if not lull or self._front.used >= MOVE_BYTES:
+            self._move_all()
+        if lull:
+            self._settle()
+        while self._follower.far_behind(self._moved):
+            self._follower.advance(self._moved)
+        if lull and self._follower.behind(self._moved):
+            self._follower.advance(self._moved)
+
+    def _settle(self) -> None:
+        """What may be late: the head file."""
+        newest = self._tail.newest()
+        head = self._head if newest is None else Head(newest.last, newest.head)
+        if head is not None:
+            self._head_file.write(head)
+        if newest is None:
+            self._head = None
+
+    def _move_all(self) -> None:
+        while frames := self._tail.oldest(AT_ONCE_BYTES):
+            self._move(frames)
+
+    def _move(self, frames: Sequence[Frame], reads: Batch | None = None) -> None:
+        self._put(frames, reads)
+        self._tell(Moved(self._env.used_bytes, sum(frame.claimed_bytes for frame in frames)))
+
+    def _put(self, frames: Sequence[Frame], reads: Batch | None = None) -> None:
+        """One transaction; the log's place is free for others only when this one is durable."""
+        size = sum(frame.claimed_bytes for frame in frames) + (0 if reads is None else room_for(reads.values))
+        self._env.make_room(2 * size + COMMIT_BYTES)
+        with self._env.lmdb.begin(write=True) as txn:
+            with txn.cursor(self._env.db["facts"]) as cursor:
+                for frame in frames:
+                    consumed, added = cursor.putmulti(pairs_of(frame.first, frame.values), append=True)
+                    assert consumed == added == len(frame.values), "entries are moved once, and in order"
+            if reads is not None:
+                self._put_reads(txn, reads)
+        if frames:
+            newest = frames[-1]
+            self._moved, self._head, self._since_s = newest.last, Head(newest.last, newest.head), None
+            self._tail.drop(newest.last)
+            self._front.release(newest.last)
+
+    def _put_reads(self, txn: lmdb.Transaction, batch: Batch) -> None:
+        database = self._env.db["audit"]
+        for key, value in pairs_of(batch.entries[0][0].seq, batch.values):
+            txn.put(key, value, append=True, db=database)
+        surplus = txn.stat(database)["entries"] - AUDIT_KEPT
+        with txn.cursor(database) as cursor:
+            while surplus > 0 and cursor.first():
+                cursor.delete()
+                surplus -= 1
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        try:
+            content = snapshot.encoded()
+            if self._space.extend(self._env.used_bytes + 2 * len(content)):
+                self._follower.save_snapshot(snapshot.fold_version, snapshot.seq, content)
+        except Exception:  # whatever it is, the entries stand, and the next start folds a few more of them
+            log.exception("the snapshot at entry %d could not be kept", snapshot.seq)
