@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import grpc
 import msgspec
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
 
 from capsuled.begun import Begun
@@ -172,9 +172,10 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             self._note(method, request, context)
 
     def check_inside(self, method: str, session: Session, message: Any) -> None:
-        """Raises Refused when the caller's role does not reach into the workload that the message names."""
+        """Raises Refused when the caller's role does not reach into the workload that the message names. What is no
+        message (a piece of an archive) names none, and is no stream's beginning: its servicer says so."""
         path = INSIDE.get(method)
-        if path is not None:
+        if path is not None and isinstance(message, Message):
             name = attrgetter(path)(message)
             refusal = permit_inside(session.actor.role, self._engine.machine, name)
             if refusal is not None:
