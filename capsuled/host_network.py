@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-import ifaddr
-
+from capsuled.ipv4 import assigned
 from capsuled.name_server import PORT
 from projections.host_network import HostNetwork, Listener, is_in_the_way
 from projections.state import Machine
@@ -76,10 +75,9 @@ def _ipv4(text: str) -> str | None:
     return "" if address.is_unspecified else None
 
 
-def addresses() -> Iterator[str]:
+def addresses() -> tuple[str, ...]:
     """The machine's IPv4 addresses."""
-    for adapter in ifaddr.get_adapters():
-        yield from (str(ip.ip) for ip in adapter.ips if ip.is_IPv4)
+    return tuple(str(address.ip) for _, address in assigned())
 
 
 def listeners(proc: Path = _PROC) -> Iterator[Listener]:

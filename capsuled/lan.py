@@ -6,8 +6,9 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Interface
 
-import ifaddr
 import msgspec
+
+from capsuled.ipv4 import assigned
 
 _SIOCGIFFLAGS = 0x8913
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_MULTICAST = 0x1, 0x8, 0x10, 0x1000
@@ -38,14 +39,11 @@ class Place(msgspec.Struct, frozen=True):
 
 def interfaces() -> tuple[Interface, ...]:
     """Now. Raises OSError."""
-    found = []
+    found: dict[str, list[IPv4Interface]] = {}
+    for name, address in assigned():
+        found.setdefault(name, []).append(address)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
-        for adapter in ifaddr.get_adapters():
-            mine = [ip for ip in adapter.ips if ip.is_IPv4]
-            addresses = tuple(IPv4Interface(f"{ip.ip}/{ip.network_prefix}") for ip in mine)
-            if addresses and _reaches_a_lan(asking, adapter.name):
-                found.append(Interface(adapter.name, addresses))
-    return tuple(found)
+        return tuple(Interface(name, tuple(mine)) for name, mine in found.items() if _reaches_a_lan(asking, name))
 
 
 def _reaches_a_lan(asking: socket.socket, name: str) -> bool:

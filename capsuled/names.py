@@ -5,7 +5,6 @@ own there); addresses have their names back. The zone is the machine's: nobody e
 """
 
 import struct
-from ipaddress import IPv4Address
 from typing import Any
 
 from journal.events import NetworkDetached, NetworkMoved, WorkloadApplied, WorkloadDeleteRequested, WorkloadRemoved
@@ -33,6 +32,10 @@ def addresses_of(machine: Machine, gateway: str) -> dict[str, str]:
     return found
 
 
+def _pointer(address: str) -> str:
+    return ".".join(reversed(address.split("."))) + ".in-addr.arpa"
+
+
 class Answers:
     """Answers to what is known, kept rendered until a name or an address changes."""
 
@@ -45,7 +48,7 @@ class Answers:
         """From now on these names have these addresses; the machine's own, which several may share, has none back."""
         if addresses != self._addresses:
             self._addresses = addresses
-            self._names = {IPv4Address(one).reverse_pointer: name for name, one in addresses.items() if one != gateway}
+            self._names = {_pointer(one): name for name, one in addresses.items() if one != gateway}
             self._rendered.clear()
 
     def to(self, question: bytes) -> bytes | None:

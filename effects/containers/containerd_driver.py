@@ -8,7 +8,7 @@ task whose start was cut is checked against runc's own files (birth.py).
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,20 +94,20 @@ class ContainerdDriver:
 
     async def observe(self) -> tuple[ObservedRun, ...]:
         """Every container with our labels, joined with its task."""
+        containers = await self._containers(f'labels."{names.NAME}"')
         with tolerated():
-            containers = (
-                await self._connection.containers.List(
-                    containers_pb2.ListContainersRequest(filters=[f'labels."{names.NAME}"']), metadata=self._metadata
-                )
-            ).containers
             tasks = (await self._connection.tasks.List(tasks_pb2.ListTasksRequest(), metadata=self._metadata)).tasks
         # Tasks.List names the container in `id`, Tasks.Get in `container_id`.
         by_id = {task.container_id or task.id: task for task in tasks}
         return tuple(
-            self._observed(dict(container.labels), container.id, by_id.get(container.id))
-            for container in containers
-            if names.is_ours(container.labels)
+            self._observed(dict(container.labels), container.id, by_id.get(container.id)) for container in containers
         )
+
+    async def _containers(self, matching: str) -> Sequence[Any]:
+        asked = containers_pb2.ListContainersRequest(filters=[matching])
+        with tolerated():
+            found = (await self._connection.containers.List(asked, metadata=self._metadata)).containers
+        return [one for one in found if names.is_ours(one.labels)]
 
     def _observed(self, labels: dict[str, str], cid: str, process: Any) -> ObservedRun:
         identity: dict[str, Any] = {
@@ -364,18 +364,15 @@ class ContainerdDriver:
 
     async def remove_workload(self, name: str, uid: int) -> None:
         """See the protocol."""
-        for seen in await self.observe():
-            if (seen.name, seen.uid) == (name, uid):
-                await self.remove_run(name, uid, seen.run)
+        for one in await self._containers(_incarnation(name, uid)):
+            await self.remove_run(name, uid, int(one.labels[names.RUN]))
         async with self._holds.barred(name, uid):
             await self._drop_layers(name, uid)
         _remove_logs(self._logs / name, uid)
         self._files.remove(name, uid)
 
     async def _drop_layers(self, name: str, uid: int, keep: str = "") -> None:
-        asked = snapshots_pb2.ListSnapshotsRequest(
-            snapshotter=SNAPSHOTTER, filters=[f'labels."{names.NAME}"=={name},labels."{names.UID}"=={uid}']
-        )
+        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER, filters=[_incarnation(name, uid)])
         with tolerated(_NO_SUCH):
             async for page in self._connection.snapshots.List(asked, metadata=self._metadata):
                 for info in page.info:
@@ -460,6 +457,11 @@ def _touch(*paths: Path) -> None:
     paths[0].parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in paths:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+
+
+def _incarnation(name: str, uid: int) -> str:
+    """containerd's filter of what belongs to one."""
+    return f'labels."{names.NAME}"=={name},labels."{names.UID}"=={uid}'
 
 
 def _remove_logs(directory: Path, uid: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -23,8 +23,15 @@ LINKS = Topic(socket.NETLINK_ROUTE, 1 << 0)  # RTMGRP_LINK
 ADDRESSES = Topic(socket.NETLINK_ROUTE, 1 << 4)  # RTMGRP_IPV4_IFADDR
 
 
-async def kernel_news(*topics: Topic) -> AsyncIterator[None]:
-    """One item after each burst of changes, until cancelled. Raises OSError where the kernel tells nothing."""
+async def _at_once() -> None:
+    return None
+
+
+async def kernel_news(*topics: Topic, rested: Callable[[], Awaitable[None]] = _at_once) -> AsyncIterator[None]:
+    """One item after each burst of changes, until cancelled. What comes until `rested` returns is of the same burst.
+
+    Raises OSError where the kernel tells nothing.
+    """
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
     sockets: list[socket.socket] = []
@@ -35,6 +42,7 @@ async def kernel_news(*topics: Topic) -> AsyncIterator[None]:
         while True:
             await woken.wait()
             await asyncio.sleep(QUIET_S)
+            await rested()
             woken.clear()
             yield
     finally:

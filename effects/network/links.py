@@ -8,6 +8,7 @@ another owner.
 
 import errno
 import hashlib
+import os
 import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -126,7 +127,10 @@ class Links:
 
     def _is_plugged(self, port: str) -> bool:
         """Whether the port is the bridge's: somebody may have pulled it out, or it is another bridge's."""
-        return (_SYS / port / "master").resolve().name == self._bridge
+        try:
+            return os.path.basename(os.readlink(f"{_SYS}/{port}/master")) == self._bridge
+        except OSError:
+            return False
 
     def attach(self, link: Link, namespace: Path) -> None:
         """Link the namespace to the bridge. Raises NetworkMissing when there is no bridge."""
@@ -159,8 +163,8 @@ class Links:
 
     def links(self) -> tuple[Link, ...]:
         """Every whole link of this capsule's."""
-        ports = sorted(_SYS.glob(f"{self._prefix}.*"))
-        plugged = (port.name for port in ports if self._is_plugged(port.name))
+        ports = sorted(name for name in os.listdir(_SYS) if name.startswith(f"{self._prefix}."))
+        plugged = (port for port in ports if self._is_plugged(port))
         return tuple(link for port in plugged if (link := _parsed(_alias(port))) is not None)
 
     def _index(self, name: str) -> int:
@@ -184,7 +188,8 @@ def _port_prefix(owner: str) -> str:
 
 def _alias(name: str) -> str:
     try:
-        return (_SYS / name / "ifalias").read_text().strip()
+        with open(f"{_SYS}/{name}/ifalias") as file:
+            return file.read().strip()
     except OSError:
         return ""
 

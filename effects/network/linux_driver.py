@@ -17,6 +17,7 @@ from effects.errors import DriverError, NetworkFailed
 from effects.network import namespaces, obstacles, rules
 from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
 from effects.network.links import Links, port_of
+from effects.network.own_work import OwnWork
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
 
@@ -46,6 +47,8 @@ class LinuxNetwork:
         self._owner = owner
         self._thread = ThreadPoolExecutor(1, "network")
         self._skeleton = ""
+        self._own_work = OwnWork()
+        self._forsaken_gone = False
 
     @cached_property
     def _links(self) -> Links:
@@ -96,24 +99,29 @@ class LinuxNetwork:
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
-        await self._clear_forsaken()
-        await self._on_thread(lambda: self._links.ensure_bridge())
-        await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
-        if not self._skeleton:  # as nft shows what we always load: it is asked once
-            self._skeleton = rules.skeleton(await self._list())
+        with self._own_work:
+            await self._clear_forsaken()
+            await self._on_thread(lambda: self._links.ensure_bridge())
+            await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
+            if not self._skeleton:  # as nft shows what we always load: it is asked once
+                self._skeleton = rules.skeleton(await self._list())
 
     async def _clear_forsaken(self) -> None:
-        """Another start of the daemon may have had another `--bridge`."""
+        """Another start of the daemon may have had another `--bridge`. None comes while this one lives."""
+        if self._forsaken_gone:
+            return
         for name in await self._on_thread(lambda: self._links.forsaken()):
             await self._nft("-f", "-", stdin=rules.removal(name).encode())
             await self._on_thread(partial(self._links.remove_forsaken, name))
+        self._forsaken_gone = True
 
     async def clear(self) -> None:
         """See the protocol."""
-        await self._on_thread(self._detach_all)
-        await self._clear_forsaken()
-        await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
-        await self._on_thread(lambda: self._links.remove_bridge())
+        with self._own_work:
+            await self._on_thread(self._detach_all)
+            await self._clear_forsaken()
+            await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
+            await self._on_thread(lambda: self._links.remove_bridge())
 
     def _detach_all(self) -> None:
         for link in self._links.links():
@@ -124,7 +132,8 @@ class LinuxNetwork:
 
     async def attach(self, link: Link) -> None:
         """See the protocol."""
-        await self._on_thread(lambda: self._attach(link))
+        with self._own_work:
+            await self._on_thread(lambda: self._attach(link))
 
     def _attach(self, link: Link) -> None:
         path = Path(self.namespace(link.name, link.uid))
@@ -137,7 +146,8 @@ class LinuxNetwork:
 
     async def detach(self, name: str, uid: int) -> None:
         """See the protocol."""
-        await self._on_thread(lambda: self._detach(name, uid, Path(self.namespace(name, uid))))
+        with self._own_work:
+            await self._on_thread(lambda: self._detach(name, uid, Path(self.namespace(name, uid))))
 
     def _detach(self, name: str, uid: int, path: Path) -> None:
         self._links.detach(name, uid)
@@ -152,8 +162,8 @@ class LinuxNetwork:
         return port_of(self._owner, name, uid)
 
     async def drift(self) -> AsyncIterator[Drift]:
-        """See the protocol. Woken by the kernel's own news of tables, links and addresses."""
-        async for _ in kernel_news(TABLES, LINKS, ADDRESSES):
+        """See the protocol. Woken by the kernel's own news of tables, links and addresses, once our own work has rested."""
+        async for _ in kernel_news(TABLES, LINKS, ADDRESSES, rested=self._own_work.rested):
             yield Drift()
 
     async def obstacles(self) -> tuple[str, ...]:

@@ -217,7 +217,27 @@ async def _drift(subject: Subject) -> None:
     await driver.clear()
 
 
-@pytest.mark.parametrize("suite", [_rules, _links, _incarnations, _applied_together, _half_made, _foreign, _drift])
+async def _own_work(subject: Subject) -> None:
+    """What it does itself, for longer than a burst of changes lasts, is no news; another hand's change after it is."""
+    driver = subject.driver
+    await driver.ensure((HTTP,))
+    drifts = driver.drift()
+    heard = asyncio.ensure_future(anext(drifts))
+    await asyncio.sleep(0)
+    for _ in range(6):
+        await driver.attach(WEB)
+        await driver.detach(WEB.name, WEB.uid)
+        await asyncio.sleep(0.1)
+    assert not heard.done(), "a look beside its own work"
+    await subject.flush()
+    async with asyncio.timeout(10):
+        await heard
+    await driver.clear()
+
+
+@pytest.mark.parametrize(
+    "suite", [_rules, _links, _incarnations, _applied_together, _half_made, _foreign, _drift, _own_work]
+)
 def test_it_keeps_the_contract(on_each: Callable[[Suite], None], suite: Suite) -> None:
     on_each(suite)
 
