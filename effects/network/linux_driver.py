@@ -162,7 +162,7 @@ class LinuxNetwork:
         return port_of(self._owner, name, uid)
 
     async def drift(self) -> AsyncIterator[Drift]:
-        """See the protocol. Woken by the kernel's own news of tables, links and addresses, once our own work has rested."""
+        """See the protocol. Woken by the kernel's news of tables, links and addresses, once our own work has rested."""
         async for _ in kernel_news(TABLES, LINKS, ADDRESSES, rested=self._own_work.rested):
             yield Drift()
 
