@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from capsulectl.apply_line import ApplyLine
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Output, Timeout
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Output, Timeout, not_empty
 
 _FILES = Parameter(
     name=["-f", "--filename"],
@@ -46,7 +46,8 @@ def apply(
 
 def diff(
     moments: Annotated[
-        tuple[str, ...], Parameter(help="Two moments (1234, `2h ago`, boot:-1, now), then perhaps one object.")
+        tuple[str, ...],
+        Parameter(help="Two moments (1234, `2h ago`, boot:-1, now), then perhaps one object.", converter=not_empty),
     ] = (),
     /,
     *,

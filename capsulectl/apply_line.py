@@ -43,7 +43,7 @@ def read(tokens: Sequence[str]) -> ApplyLine | None:
         filenames
         and not any(value.startswith("-") and value != "-" for value in filenames)
         and not repeated
-        and all(text.isascii() and text.isdecimal() for text in numbers)
+        and all(text.isascii() and text.isdecimal() and len(text) < 19 for text in numbers)
         and single.get("output", "table") in FORMATS
         and not str(single.get("capsule", "")).startswith("-")
     )

@@ -15,10 +15,13 @@ def between(words: Sequence[str], output: Format, common: Common) -> int:
     """The exit code: 0 nothing, 1 something is different. Raises Failure with 2."""
     if not 2 <= len(words) <= 3:
         raise Failure("give manifests (-f FILE), or two moments and perhaps an object: diff '2h ago' now web", USAGE)
+    name = words[2].removeprefix("workload/") if len(words) == 3 else ""
+    if len(words) == 3 and not name:
+        raise Failure(f"{words[2]!r} names nothing: leave it out to compare everything", USAGE)
     request = pb.CompareRequest(
         before=moment(words[0], "the first moment"),
         after=moment(words[1], "the second moment"),
-        name=words[2].removeprefix("workload/") if len(words) == 3 else "",
+        name=name,
     )
     try:
         connection = Connection(common.capsule)

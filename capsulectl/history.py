@@ -13,7 +13,7 @@ from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, Format, Output, not_negative
+from capsulectl.options import COMMON, Common, Format, Output, boots_back, count, not_empty, sequence_number
 from capsulectl.paging import show_page
 from capsulectl.render import moment, plain, printable, write, write_line
 
@@ -30,22 +30,31 @@ app = App(
 
 @app.default
 def history(
-    name: Annotated[str, Parameter(help="Only what concerns this object.", completer=workload_names)] = "",
+    name: Annotated[
+        str, Parameter(help="Only what concerns this object.", converter=not_empty, completer=workload_names)
+    ] = "",
     /,
     *,
-    since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
+    since: Annotated[
+        str, Parameter(name="--since", converter=not_empty, help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")
+    ] = "",
     actor: Annotated[str, Parameter(name="--actor", help="By: local, system, effect, an operator's name or key.")] = "",
     type: Annotated[str, Parameter(name="--type", help="Only this type; a prefix ends in a dot (workload.).")] = "",
-    until: Annotated[str, Parameter(name="--until", help="Not after this span back, or moment.")] = "",
+    until: Annotated[
+        str, Parameter(name="--until", converter=not_empty, help="Not after this span back, or moment.")
+    ] = "",
     failed: Annotated[bool, Parameter(name="--failed", negative="", help="Only what went wrong.")] = False,
     boot: Annotated[
-        int | None, Parameter(name="--boot", help="Only of one boot: 0 the present one, -1 the one before it.")
+        int | None,
+        Parameter(
+            name="--boot", validator=boots_back, help="Only of one boot: 0 the present one, -1 the one before it."
+        ),
     ] = None,
     calls: Annotated[
         bool, Parameter(name="--calls", negative="", help="Each call with what it led to below it, as in a tree.")
     ] = False,
     limit: Annotated[
-        int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
+        int, Parameter(name=["-n", "--limit"], validator=count, help="Only the newest so many; 0: all.")
     ] = 0,
     follow: Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")] = False,
     reads: Annotated[bool, Parameter(name="--reads", negative="", help="With reads, from the audit stream.")] = False,
@@ -122,7 +131,7 @@ def print_entries(entries: Iterable[Any], output: Format, follow: bool) -> int:
 
 @app.command
 def show(
-    seq: Annotated[int, Parameter(validator=not_negative, help="The event's sequence number.")],
+    seq: Annotated[int, Parameter(validator=sequence_number, help="The event's sequence number.")],
     /,
     *,
     output: Output = "table",

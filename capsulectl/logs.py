@@ -12,15 +12,18 @@ from cyclopts import Parameter
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, not_negative
+from capsulectl.options import COMMON, Common, count, not_empty, sequence_number
 from capsulectl.render import say, write_line
 
-Names = Annotated[list[str], Parameter(help="The workloads' names.", completer=workload_names)]
+Names = Annotated[list[str], Parameter(help="The workloads' names.", converter=not_empty, completer=workload_names)]
 Follow = Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")]
-Tail = Annotated[int, Parameter(name=["-n", "--tail"], help="Only the last so many lines; 0: all.")]
+Tail = Annotated[int, Parameter(name=["-n", "--tail"], validator=count, help="Only the last so many lines; 0: all.")]
 Stream = Annotated[Literal["both", "stdout", "stderr"], Parameter(name="--stream", help="Only one of the two streams.")]
-Since = Annotated[str, Parameter(name="--since", help="Only what was seen since: 10m, 2h, 7d or 2026-11-24T10:00.")]
-Until = Annotated[str, Parameter(name="--until", help="Only what was seen until then.")]
+Since = Annotated[
+    str,
+    Parameter(name="--since", converter=not_empty, help="Only what was seen since: 10m, 2h, 7d or 2026-11-24T10:00."),
+]
+Until = Annotated[str, Parameter(name="--until", converter=not_empty, help="Only what was seen until then.")]
 Stamps = Annotated[
     bool,
     Parameter(
@@ -29,7 +32,9 @@ Stamps = Annotated[
         help="Begin each line with the time the capsule saw it; `~`: at that time or before.",
     ),
 ]
-RunNumber = Annotated[int, Parameter(name="--run", help="The log of this run; 0: the newest.")]
+RunNumber = Annotated[
+    int, Parameter(name="--run", validator=sequence_number, help="The log of this run; 0: the newest.")
+]
 Previous = Annotated[
     bool, Parameter(name=["-p", "--previous"], negative="", help="The log of the run before the one that is meant.")
 ]
@@ -38,7 +43,7 @@ Level = Annotated[
 ]
 Boot = Annotated[
     int,
-    Parameter(name="--boot", validator=not_negative, help="Of so many boots of the machine ago; 0: of this one."),
+    Parameter(name="--boot", validator=count, help="Of so many boots of the machine ago; 0: of this one."),
 ]
 LogOutput = Annotated[
     Literal["text", "json"],

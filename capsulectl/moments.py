@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from capsulectl.errors import USAGE, Failure
+from capsulectl.options import not_empty
 
 if TYPE_CHECKING:
     from capsulectl.connection import Connection
@@ -14,6 +15,7 @@ At = Annotated[
     str,
     Parameter(
         name="--at",
+        converter=not_empty,
         help="As it was: after an entry (1234), at a time (2026-11-24T10:00, `2h ago`), at a boot's end (boot:-1).",
     ),
 ]
@@ -27,7 +29,7 @@ def moment(text: str, option: str = "--at") -> Any:
     from capsulectl.history import parse_since
 
     text = text.strip()
-    if text in ("", "now"):
+    if text == "now":
         return pb.Moment()
     if text.isascii() and text.isdigit() and len(text) <= _SEQ_DIGITS and int(text):
         return pb.Moment(seq=int(text))

@@ -1,8 +1,8 @@
 """Options that many commands share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from cyclopts import Parameter
 
@@ -10,10 +10,29 @@ from capsulectl.names import workload_names
 from capsulectl.quantities import seconds
 
 
-def not_negative(type_: object, value: int | None) -> None:
-    """A validator for counts and sequence numbers."""
-    if value is not None and value < 0:
-        raise ValueError("It must not be negative.")
+def _between(least: int, most: int) -> Callable[[object, int | None], None]:
+    """A validator for a number that the call has no more room for."""
+
+    def check(type_: object, value: int | None) -> None:
+        if value is None or least <= value <= most:
+            return
+        raise ValueError("It must not be negative." if value < 0 == least else f"It must be from {least} to {most}.")
+
+    return check
+
+
+count = _between(0, (1 << 31) - 1)
+sequence_number = _between(0, (1 << 63) - 1)
+boots_back = _between(-((1 << 31) - 1), 0)
+
+
+def not_empty(type_: object, tokens: Sequence[Any]) -> Any:
+    """A converter for names and moments: an empty word is a script's unset variable, and must mean neither everything
+    nor now. (A validator would be asked of defaults, too.)"""
+    words = [str(token.value) for token in tokens]
+    if not all(word.strip() for word in words):
+        raise ValueError("an empty word is no name and no moment: is a variable unset?")
+    return words[0] if type_ is str else tuple(words) if get_origin(type_) is tuple else words
 
 
 def in_seconds(type_: object, tokens: Sequence[Any]) -> float:
@@ -27,7 +46,7 @@ DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show the
 ExpectSeq = Annotated[
     int | None,
     Parameter(
-        name="--expect-seq", validator=not_negative, help="Refuse if the object changed since this sequence number."
+        name="--expect-seq", validator=sequence_number, help="Refuse if the object changed since this sequence number."
     ),
 ]
 Watch = Annotated[bool, Parameter(name=["-w", "--watch"], negative="", help="Go on and print every change.")]
@@ -38,8 +57,8 @@ Timeout = Annotated[
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]
 
 
-Name = Annotated[str, Parameter(help="The workload's name.", completer=workload_names)]
-Names = Annotated[list[str], Parameter(help="Workloads' names.", completer=workload_names)]
+Name = Annotated[str, Parameter(help="The workload's name.", converter=not_empty, completer=workload_names)]
+Names = Annotated[list[str], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names)]
 
 
 @Parameter(name="*")

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.options import COMMON, Common, Format, Output, not_negative
+from capsulectl.options import COMMON, Common, Format, Output, sequence_number
 from capsulectl.render import plain, write
 
 REPLAY_S = 600.0
@@ -15,7 +15,7 @@ REPLAY_S = 600.0
 
 def replay(
     *,
-    to: Annotated[int, Parameter(name="--to", validator=not_negative, help="Up to this event; 0: all.")] = 0,
+    to: Annotated[int, Parameter(name="--to", validator=sequence_number, help="Up to this event; 0: all.")] = 0,
     verify: Annotated[
         bool,
         Parameter(

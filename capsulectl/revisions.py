@@ -9,7 +9,7 @@ from capsule.v1 import history_pb2 as pb
 from capsulectl.applying import change_line
 from capsulectl.connection import Connection
 from capsulectl.history import as_data, who
-from capsulectl.options import COMMON, Common, Name, Output, not_negative
+from capsulectl.options import COMMON, Common, Name, Output, count
 from capsulectl.paging import show_page
 from capsulectl.render import moment, plain, printable, write
 
@@ -19,7 +19,7 @@ def history(
     /,
     *,
     limit: Annotated[
-        int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
+        int, Parameter(name=["-n", "--limit"], validator=count, help="Only the newest so many; 0: all.")
     ] = 0,
     output: Output = "table",
     common: Common = COMMON,

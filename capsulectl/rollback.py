@@ -10,7 +10,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.moments import moment
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
+from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, write
 from capsulectl.waiting import Goal, wait_for
@@ -20,7 +20,10 @@ _RUNS = frozenset({"created", "configured", "started"})
 
 def rollback(
     name: Annotated[
-        str, Parameter(help="A workload, or volume/NAME; everything when left out.", completer=workload_names)
+        str,
+        Parameter(
+            help="A workload, or volume/NAME; everything when left out.", converter=not_empty, completer=workload_names
+        ),
     ] = "",
     /,
     *,
@@ -28,6 +31,7 @@ def rollback(
         str,
         Parameter(
             name="--to",
+            converter=not_empty,
             help="An entry (1234), a time (`2h ago`), boot:-1; of one workload also `previous` or `healthy`; of a "
             "volume a snapshot's name.",
         ),
@@ -46,6 +50,8 @@ def rollback(
     Example: capsulectl rollback --to '2h ago' --dry-run
     """
     kind, _, which = name.rpartition("/")
+    if name and not which:
+        raise Failure(f"{name!r} names nothing: leave it out to have everything as it was", USAGE)
     if kind == "volume":
         _restore(which, to, reason, dry_run, yes, common)
         return

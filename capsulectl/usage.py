@@ -22,7 +22,6 @@ HABITS = {
     "kill": "`capsulectl stop NAME` asks first and kills after the grace",
     "inspect": "`capsulectl get NAME -o json`",
     "attach": "`capsulectl logs -f NAME` shows what it writes, `capsulectl exec -it NAME sh` goes inside",
-    "top": "`capsulectl exec NAME top`",
     "edit": "`capsulectl get NAME -o yaml`, change it, and `capsulectl apply -f FILE`",
     "rmi": "`capsulectl image rm NAME`",
     "images": "`capsulectl image list`",
@@ -35,7 +34,7 @@ HABITS = {
     "config": "`capsulectl context list`",
     "use": "`capsulectl context use NAME`",
     "tail": "`capsulectl logs -f NAME`",
-    "undo": "`capsulectl history` shows what was done",
+    "undo": "`capsulectl rollback NAME --to previous`; `capsulectl history` shows what was done",
     "shell": "`capsulectl exec -it NAME sh`",
     "ssh": "`capsulectl exec -it NAME sh`",
 }

@@ -9,7 +9,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.names import volume_names
-from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
 from capsulectl.render import age, plain, say, table, write
@@ -18,7 +18,7 @@ from projections.words import bytes_text
 LONG_S = 920.0
 """Where the storage cannot share blocks, a snapshot is a copy, and so is a restore."""
 
-Name = Annotated[str, Parameter(help="The volume's name.", completer=volume_names)]
+Name = Annotated[str, Parameter(help="The volume's name.", converter=not_empty, completer=volume_names)]
 New = Annotated[str, Parameter(help="The volume's name.")]
 Label = Annotated[str, Parameter(help="The snapshot's name.")]
 Size = Annotated[str, Parameter(help="With a unit: 512MiB, 2GiB.")]
@@ -164,7 +164,9 @@ def snapshot(
 
 
 def snapshots(
-    name: Annotated[str, Parameter(help="The volume; all of them when left out.", completer=volume_names)] = "",
+    name: Annotated[
+        str, Parameter(help="The volume; all of them when left out.", converter=not_empty, completer=volume_names)
+    ] = "",
     /,
     *,
     output: Output = "table",

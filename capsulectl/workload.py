@@ -9,7 +9,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Timeout, Yes
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import say, show_table
 from capsulectl.selecting import Labels, targets
@@ -17,7 +17,9 @@ from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
 from projections.ending import ending_turns
 
-Some = Annotated[tuple[str, ...], Parameter(help="Workloads' names.", completer=workload_names, negative="")]
+Some = Annotated[
+    tuple[str, ...], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names, negative="")
+]
 Wait = Annotated[bool, Parameter(name="--wait", negative="", help="Wait until it is so.")]
 
 

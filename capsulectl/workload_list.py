@@ -12,7 +12,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
-from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, not_negative
+from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
 from capsulectl.render import plain, say, table, widths_of, write, write_documents, write_line
 from capsulectl.selecting import Labels, Phases, Selection
 from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all, show_answer
@@ -108,9 +108,11 @@ def events(
     *,
     follow: Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")] = False,
     limit: Annotated[
-        int, Parameter(name=["-n", "--limit"], validator=not_negative, help="Only the newest so many; 0: all.")
+        int, Parameter(name=["-n", "--limit"], validator=count, help="Only the newest so many; 0: all.")
     ] = 0,
-    since: Annotated[str, Parameter(name="--since", help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")] = "",
+    since: Annotated[
+        str, Parameter(name="--since", converter=not_empty, help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")
+    ] = "",
     all_: Annotated[bool, Parameter(name=["-a", "--all"], negative="", help="Every step, not only the news.")] = False,
     output: Output = "table",
     common: Common = COMMON,

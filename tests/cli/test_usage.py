@@ -57,6 +57,49 @@ def test_each_mistake_is_named_with_the_way_out(typed: str, says: str) -> None:
     assert done.stderr.startswith("capsulectl: ") and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (("rollback", "", "--to", "5", "--yes"), "an empty word is no"),
+        (("rollback", "workload/", "--to", "5", "--yes"), "'workload/' names nothing"),
+        (("rollback", "volume/", "--to", "x", "--yes"), "'volume/' names nothing"),
+        (("rollback", "web", "--to", "", "--yes"), "an empty word is no"),
+        (("delete", "web", "", "--yes"), "an empty word is no"),
+        (("list", "--at", " "), "an empty word is no"),
+        (("history", ""), "an empty word is no"),
+        (("history", "--since", ""), "an empty word is no"),
+        (("logs", "web", "--until", ""), "an empty word is no"),
+        (("diff", "3", ""), "an empty word is no"),
+        (("diff", "3", "now", "workload/"), "'workload/' names nothing"),
+    ],
+)
+def test_an_unset_variable_of_a_script_means_neither_everything_nor_now(typed: tuple[str, ...], says: str) -> None:
+    done = ctl(*typed)
+    assert (done.returncode, done.stdout) == (2, "") and says in done.stderr
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "history --boot -99999999999",
+        "history --boot 1",
+        "history -n 99999999999",
+        "history show 99999999999999999999",
+        "events web -n 99999999999",
+        "logs web -n 99999999999",
+        "logs web --run 99999999999999999999",
+        "logs web --run -1",
+        "capsule logs -n -1",
+        "replay --to 99999999999999999999",
+        "apply -f - --expect-seq 99999999999999999999",
+        "stop web --expect-seq 99999999999999999999",
+    ],
+)
+def test_a_number_that_a_call_has_no_room_for_is_a_mistake_of_the_line(typed: str) -> None:
+    done = ctl(*typed.split())
+    assert (done.returncode, done.stdout) == (2, "") and "It must " in done.stderr
+
+
 def test_the_habits_of_other_tools_lead_somewhere_that_exists() -> None:
     from capsulectl.app import app
 
