@@ -14,11 +14,11 @@ _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def main() -> None:
     """Run `capsulectl`."""
+    _streams()
     try:
         code = _run(sys.argv[1:])
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # closed by whoever started us
-                stream.flush()
+            stream.flush()
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
@@ -31,9 +31,21 @@ def main() -> None:
     os._exit(code)
 
 
+def _streams() -> None:
+    """Whoever started us may have closed a stream: nothing else may come to stand at its number, a connection least of
+    all. A terminal of few letters shows the others as escapes."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+        elif number and stream.encoding != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _run(arguments: list[str]) -> int:
     from capsulectl import lean
-    from capsulectl.errors import Failure, fault
+    from capsulectl.errors import USAGE, Failure, fault
 
     lean.install()
     try:
@@ -44,6 +56,10 @@ def _run(arguments: list[str]) -> int:
         return failure.code
     except (BrokenPipeError, KeyboardInterrupt):
         raise
+    except UnicodeEncodeError as error:
+        word = repr(os.fsencode(error.object))[1:]
+        print(f"capsulectl: {word} is no text in UTF-8, as names, commands and values must be", file=sys.stderr)
+        return USAGE
     except OSError as error:
         if error.errno in _OUTPUT and error.filename is None:
             raise

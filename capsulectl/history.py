@@ -13,7 +13,7 @@ from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, Format, Output, boots_back, count, not_empty, sequence_number
+from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
 from capsulectl.render import moment, plain, printable, write, write_line
 
@@ -47,7 +47,7 @@ def history(
     boot: Annotated[
         int | None,
         Parameter(
-            name="--boot", validator=boots_back, help="Only of one boot: 0 the present one, -1 the one before it."
+            name="--boot", validator=boot_number, help="Only of one boot: 0 the present one, -1 the one before it."
         ),
     ] = None,
     calls: Annotated[

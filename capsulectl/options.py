@@ -23,7 +23,7 @@ def _between(least: int, most: int) -> Callable[[object, int | None], None]:
 
 count = _between(0, (1 << 31) - 1)
 sequence_number = _between(0, (1 << 63) - 1)
-boots_back = _between(-((1 << 31) - 1), 0)
+boot_number = _between(-((1 << 31) - 1), (1 << 31) - 1)
 
 
 def not_empty(type_: object, tokens: Sequence[Any]) -> Any:

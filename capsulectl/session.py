@@ -116,6 +116,9 @@ class Session:
         except BrokenPipeError:
             _to_nowhere()
             return 128 + signal.SIGPIPE
+        except OSError as error:
+            message = f"the output could not be written: {error.strerror}. What ran in {self._name} was ended"
+            raise Failure(message, EXEC_FAILED) from error
         except Exception as error:
             raise Failure(fault(error), EXEC_FAILED) from error
         finally:

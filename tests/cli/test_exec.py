@@ -264,6 +264,20 @@ def test_a_reader_that_has_had_enough_ends_the_process(inside: Daemon) -> None:
     inside.until(lambda: count(inside, "yes enough") == "0", "it is gone")
 
 
+def test_an_output_that_cannot_be_written_is_told_and_ends_the_process(inside: Daemon) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [CTL, "exec", "inside", "yes", "full"],
+            env=inside.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 125
+    assert done.stderr.startswith(b"capsulectl: the output could not be written: No space left on device. What ran in")
+    inside.until(lambda: count(inside, "yes full") == "0", "it is gone")
+
+
 @pytest.mark.parametrize("argv", [("yes", "vanish"), ("sleep", "9911")], ids=["talking", "silent"])
 def test_a_client_that_vanishes_leaves_no_process(inside: Daemon, argv: tuple[str, ...]) -> None:
     command = [CTL, "exec", "inside", "sh", "-c", f"{' '.join(argv)} & exec {' '.join(argv)}"]

@@ -1,6 +1,7 @@
 """History as a person reads it: what went wrong, by call, between moments, of one boot; a workload's revisions."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -48,6 +49,12 @@ def test_until_a_moment_and_of_one_boot(told: Daemon) -> None:
     assert ahead.returncode == 1 and "0 is the present one" in ahead.stderr
     vain = told.ctl("history", "-f", "--calls")
     assert vain.returncode == 2 and "it has no --until" in vain.stderr
+
+
+def test_an_entry_is_shown_where_letters_are_few(told: Daemon) -> None:
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([CTL, "history", "show", "1"], env=told.environment | poor, capture_output=True, check=False)
+    assert done.returncode == 0 and b"\\u27a4 1  daemon.started" in done.stdout
 
 
 def test_the_revisions_of_a_workload_and_what_each_changed(told: Daemon) -> None:

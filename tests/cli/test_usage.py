@@ -82,7 +82,6 @@ def test_an_unset_variable_of_a_script_means_neither_everything_nor_now(typed: t
     "typed",
     [
         "history --boot -99999999999",
-        "history --boot 1",
         "history -n 99999999999",
         "history show 99999999999999999999",
         "events web -n 99999999999",
@@ -98,6 +97,24 @@ def test_an_unset_variable_of_a_script_means_neither_everything_nor_now(typed: t
 def test_a_number_that_a_call_has_no_room_for_is_a_mistake_of_the_line(typed: str) -> None:
     done = ctl(*typed.split())
     assert (done.returncode, done.stdout) == (2, "") and "It must " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("schema >&-", 0, ""),
+        ("schema 2>&-", 0, ""),
+        ("apply -f - <&-", 2, "nothing to apply in -"),
+        ("rollback $'we\\xffb' --to 5", 2, "'we\\xffb' is no text in UTF-8"),
+    ],
+)
+def test_streams_that_are_closed_and_letters_that_are_none_are_no_fault(line: str, code: int, says: str) -> None:
+    nowhere = os.environ | {"CAPSULE_CONFIG_DIR": "/nonexistent"}
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{BIN}/capsulectl {line}"], env=nowhere, capture_output=True, check=False
+    )
+    assert done.returncode == code and says.encode() in done.stdout + done.stderr
+    assert b"a fault in capsulectl" not in done.stdout + done.stderr
 
 
 def test_the_habits_of_other_tools_lead_somewhere_that_exists() -> None:
