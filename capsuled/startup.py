@@ -175,7 +175,7 @@ def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...
         previous = "clean"
     else:
         previous = "crash" if before.boot == clock.boot_id else "power-lost"
-    lost = tuple(StreamClosed(opened=seq, outcome="lost") for seq in sorted(machine.streams))
+    lost = (StreamClosed(opened=seq, outcome="lost", object=one.object) for seq, one in sorted(machine.streams.items()))
     return (DaemonStarted(mode="hosted", previous=previous, pid=pid, keeps_streaks=True), *lost)
 
 

@@ -77,6 +77,7 @@ async def opened(
             exit_code=stream.exit_code,
             reason=stream.reason,
             took_ms=(engine.mono_ns() - began_ns) // 1_000_000,
+            object=event.object,
         )
         try:
             engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)

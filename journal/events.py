@@ -116,7 +116,8 @@ class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
 
 
 class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
-    """The end of a streaming call: `outcome` is ok, failed, cancelled or lost (the daemon died with it open)."""
+    """The end of a streaming call: `outcome` is ok, failed, cancelled or lost (the daemon died with it open). `object`
+    is the opened one's, so that who asks for its history sees how it ended."""
 
     EFFECT = "must"
 
@@ -127,6 +128,7 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
     exit_code: int | None = None
     reason: str = ""
     took_ms: int = 0
+    object: str = ""
 
 
 # --- desired state -----------------------------------------------------------------------------------------------

@@ -293,7 +293,7 @@ def test_the_memory_has_commands_but_no_values_and_no_bytes(inside: Daemon) -> N
     inside.ctl("exec", "-i", "-e", f"SECRET={secret}", "-u", "web", "inside", "cat", stdin=secret)
     (event,) = inside.history("inside", "--type", "stream.opened", "-n", "1")
     assert event["body"]["argv"] == ["cat"] and event["body"]["user"] == "web"
-    ends = lambda: [one["body"] for one in inside.history("--type", "stream.closed")]  # noqa: E731
+    ends = lambda: [one["body"] for one in inside.history("inside", "--type", "stream.closed")]  # noqa: E731
     inside.until(lambda: any(end["opened"] == event["seq"] for end in ends()), "its end is known")
     (closed,) = [end for end in ends() if end["opened"] == event["seq"]]
     assert closed["outcome"] == "ok" and closed["bytes_in"] == closed["bytes_out"] == len(secret)
