@@ -9,7 +9,7 @@ import msgspec
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX, shown
-from capsuled.wire_container import runs_message, runs_plain, with_runs
+from capsuled.wire_container import as_declared, runs_message, runs_plain, with_runs
 from capsuled.wire_fields import field_with_nul, strange_field
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
@@ -269,9 +269,9 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "env": {variable.name: shown(variable) for variable in spec.env},
         "workingDir": spec.working_dir,
         "user": spec.user,
-        "mounts": [msgspec.to_builtins(one) for one in spec.mounts],
+        "mounts": [as_declared(one) for one in spec.mounts],
         "networkMode": spec.network.upper(),
-        "ports": [f"{one.host_port}:{one.container_port}/{one.protocol}" for one in spec.ports],
+        "ports": [_port(one) for one in spec.ports],
         "privileged": spec.privileged,
         "hostPid": spec.host_pid,
         "hostMount": spec.host_mount,
@@ -291,6 +291,11 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
             name: value for name, value in container.items() if value is not False and value not in ("", [], {})
         },
     }
+
+
+def _port(port: PortMapping) -> str:
+    address = f"{port.host_address}:" if port.host_address else ""
+    return f"{address}{port.host_port}:{port.container_port}/{port.protocol}"
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

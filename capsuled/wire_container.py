@@ -5,6 +5,7 @@ admission's to say.
 """
 
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from journal.specs import (
     Seccomp,
     Tmpfs,
     Ulimit,
+    VolumeMount,
 )
 from projections.linux import capability, signal_name, signal_number
 from projections.refusals import Refusal, invalid
@@ -41,6 +43,7 @@ _PROFILES: dict[int, Seccomp] = {
 _CPUS_MAX = 1_000_000
 _DEFAULT = RestartPolicy()
 _SHM_BYTES = 67_108_864
+_UNDERSCORED = re.compile(r"_(\w)")
 
 
 def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec | Refusal:
@@ -168,6 +171,12 @@ def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
     return message
 
 
+def as_declared(one: Tmpfs | VolumeMount) -> dict[str, Any]:
+    """What differs from its defaults, in the manifest's words."""
+    plain = msgspec.to_builtins(one)
+    return {_UNDERSCORED.sub(lambda found: found[1].upper(), name): value for name, value in plain.items()}
+
+
 def runs_plain(spec: ContainerSpec) -> dict[str, Any]:
     """The same fields in the manifest's words, for a diff."""
     wanted, policy, default = spec.resources, spec.restart, Resources()
@@ -199,7 +208,7 @@ def runs_plain(spec: ContainerSpec) -> dict[str, Any]:
         "readOnlyRoot": spec.read_only_root,
         "newPrivileges": spec.new_privileges,
         "seccomp": "" if spec.seccomp == "default" else spec.seccomp.upper(),
-        "tmpfs": [msgspec.to_builtins(one) for one in spec.tmpfs],
+        "tmpfs": [as_declared(one) for one in spec.tmpfs],
         "shmBytes": "" if spec.shm_bytes == _SHM_BYTES else spec.shm_bytes,
         "hostname": spec.hostname,
         "extraHosts": dict(spec.extra_hosts),
