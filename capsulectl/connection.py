@@ -27,6 +27,8 @@ _WORDS = {
     grpc.StatusCode.UNAVAILABLE: "the capsule does not answer",
     grpc.StatusCode.DEADLINE_EXCEEDED: "the capsule did not answer in time",
 }
+NEVER_CONNECTED = "failed to connect"
+"""What gRPC says when nothing was sent."""
 
 
 _OPTIONS: list[tuple[str, Any]] = [
@@ -222,6 +224,8 @@ def failure_of(error: Any, address: str) -> Failure:
             from capsulectl.secure import why_unreachable
 
             hint = why_unreachable(address)
+        if code is grpc.StatusCode.UNAVAILABLE and NEVER_CONNECTED not in details:
+            hint = f"the connection broke off. What was to change may have changed, `capsulectl history` tells; {hint}"
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
     return Failure(_field_of(error) + (details or code.name), USAGE if reason_of(error) in _MISSAID else FAILED)
 

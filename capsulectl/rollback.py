@@ -72,6 +72,8 @@ def rollback(
     if dry_run:
         return
     confirm(f"Go back to entry {planned.to_seq}?", yes)
+    if planned.to_seq:
+        request.moment.seq = planned.to_seq  # what was shown and agreed to, whatever somebody else declared meanwhile
     request.dry_run = False
     done = connection.call(connection.rollbacks.Rollback, request)
     _report(done, output)

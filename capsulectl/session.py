@@ -16,7 +16,7 @@ import grpc
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl import terminal
-from capsulectl.connection import Connection, failure_of, metadata, reason_of
+from capsulectl.connection import NEVER_CONNECTED, Connection, failure_of, metadata, reason_of
 from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, USAGE, Failure, fault
 from capsulectl.exec_line import ExecLine
 from capsulectl.render import say
@@ -25,7 +25,6 @@ CHUNK_BYTES = 64 << 10
 CHUNKS_AHEAD = 16
 _CODES = {"ENTRYPOINT_MISSING": NOT_FOUND, "NOT_EXECUTABLE": NOT_EXECUTABLE}
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
-_NEVER_CONNECTED = "failed to connect"
 _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
@@ -194,7 +193,7 @@ class Session:
     def _failure(self, error: Any, address: str) -> Failure:
         if reason_of(error):
             return Failure(error.details(), _CODES.get(reason_of(error), EXEC_FAILED))
-        if error.code() in _LOST and _NEVER_CONNECTED not in (error.details() or ""):
+        if error.code() in _LOST and NEVER_CONNECTED not in (error.details() or ""):
             message = (
                 f"the connection to the capsule at {address} was lost, and with it what exec ran in {self._name}; "
                 f"`capsulectl get {self._name}` tells whether the workload is well"

@@ -73,8 +73,9 @@ class Moments:
         return begins
 
     def _no_such_boot(self, begins: dict[str, int], field: str) -> NoReturn:
-        many = f"{len(begins) - 1} are" if len(begins) != 2 else "1 is"
-        refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"of the boots before this one {many} remembered", field)
+        many = ("no boot before this one is", "one boot before this one is")
+        told = many[len(begins) - 1] if len(begins) <= len(many) else f"{len(begins) - 1} boots before this one are"
+        refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"{told} remembered", field)
 
     def _end_of_boot(self, back: int, now: int, field: str) -> int:
         """The entry before the first one of the boot after it."""

@@ -67,7 +67,7 @@ def test_what_changed_between_two_moments(capsule: Daemon, moments: dict[str, in
     [
         (("list", "--at", "soon"), 2, "--at 'soon' is no moment"),
         (("list", "--at", "999999999"), 1, "there is no entry 999999999 yet"),
-        (("list", "--at", "boot:-99"), 1, "of the boots before this one"),
+        (("list", "--at", "boot:-99"), 1, "before this one"),
         (("list", "--at", "7", "-w"), 2, "use one of them"),
         (("get", "nobody", "--at", "1"), 1, "there was no workload nobody then"),
         (("volume", "get", "nobody", "--at", "1"), 1, "there was no volume nobody then"),

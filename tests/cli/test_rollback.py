@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.support.daemon import SERVE, Daemon, manifest
+from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.terminal import window
 
 
 def newest(capsule: Daemon) -> int:
@@ -38,6 +39,18 @@ def test_to_the_revision_before_and_back_again(capsule: Daemon) -> None:
     capsule.good("rollback", "backed", "--to", "previous", "--yes", "--wait")
     assert version(capsule, "backed") == "two"
     capsule.good("delete", "backed", "--yes")
+
+
+def test_what_was_agreed_to_is_done_whatever_is_declared_meanwhile(capsule: Daemon) -> None:
+    versions(capsule, "asked")
+    with window() as made:
+        made.run([BIN / "capsulectl", "rollback", "asked", "--to", "previous", "--wait"], capsule.environment)
+        made.sees("Go back to entry ")
+        capsule.apply(manifest("asked", f"{SERVE} # three", env={"VERSION": "three"}), "--wait")
+        made.type("y\n")
+        assert made.ends() == 0
+    assert version(capsule, "asked") == "one"
+    capsule.good("delete", "asked", "--yes")
 
 
 def test_everything_to_a_moment(capsule: Daemon) -> None:

@@ -69,7 +69,7 @@ def test_which_entry_a_moment_means(moments: Moments, moment: pb.Moment, seq: in
     ("moment", "reason", "says"),
     [
         (pb.Moment(seq=13), "NO_SUCH_ENTRY", "the newest is 12"),
-        (pb.Moment(boot=-3), "NO_SUCH_BOOT", "of the boots before this one 2 are remembered"),
+        (pb.Moment(boot=-3), "NO_SUCH_BOOT", "2 boots before this one are remembered"),
         (pb.Moment(boot=1), "BAD_MOMENT", "counted back"),
     ],
 )
