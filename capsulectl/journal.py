@@ -116,6 +116,8 @@ def export(
     Example: capsulectl journal export memory.capsule
     """
     target = Path(file)
+    if target.exists() and not target.is_file():
+        raise Failure(f"{file} is no file that could be replaced: name one", USAGE)
     if target.exists() and not force:
         raise Failure(f"{file} exists: say --force to replace it", USAGE)
     taken = _proven_here(Path(dir)) if dir else None

@@ -165,6 +165,8 @@ def test_the_schema_names_the_fields_of_the_parser() -> None:
         (("context", "use", "nobody"), 1, "no context nobody"),
         (("journal", "verify", "--dir", "/nonexistent"), 1, "/nonexistent holds no journal"),
         (("replay", "--file", "/nonexistent"), 2, "cannot be read"),
+        (("journal", "export", "/", "--force"), 2, "/ is no file that could be replaced"),
+        (("journal", "export", "/dev/full", "--force"), 2, "/dev/full is no file that could be replaced"),
     ],
 )
 def test_usage_errors_exit_2_and_failures_1(arguments: tuple[str, ...], code: int, words: str) -> None:
