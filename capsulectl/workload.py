@@ -29,7 +29,7 @@ def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False
 
     Example: capsulectl workload start web --wait
     """
-    verb = Verb("start", pb.WorkloadStartRequest, "shall run", Goal.HEALTHY if wait else None)
+    verb = Verb("start", pb.WorkloadStartRequest, "has started" if wait else "shall run", Goal.HEALTHY if wait else None)
     verb.act(common, names, selector, dry_run, expect_seq, timeout)
 
 
@@ -39,7 +39,7 @@ def stop(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False,
 
     Example: capsulectl workload stop web --wait
     """
-    verb = Verb("stop", pb.WorkloadStopRequest, "shall stop", Goal.STOPPED if wait else None)
+    verb = Verb("stop", pb.WorkloadStopRequest, "has stopped" if wait else "shall stop", Goal.STOPPED if wait else None)
     for name, answer in verb.act(common, names, selector, dry_run, expect_seq, timeout):
         if answer.not_remembered:
             say(
@@ -54,7 +54,7 @@ def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = Fal
 
     Example: capsulectl workload restart -l app=web --wait
     """
-    verb = Verb("restart", pb.WorkloadRestartRequest, "shall begin a new run", Goal.HEALTHY if wait else None)
+    verb = Verb("restart", pb.WorkloadRestartRequest, "has begun a new run" if wait else "shall begin a new run", Goal.HEALTHY if wait else None)
     verb.act(common, names, selector, dry_run, expect_seq, timeout)
 
 

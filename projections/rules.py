@@ -36,11 +36,13 @@ def check_change(declared: Declared, abilities: Abilities) -> Refusal | None:
 def _check_name(declared: Declared) -> Refusal | None:
     if NAME.fullmatch(declared.name):
         return None
-    return invalid(
-        "BAD_NAME",
-        "a workload's name has 1 to 63 lower-case letters, digits and inner hyphens (it becomes a host name)",
-        "name",
-    )
+    return bad_name("a workload", declared.name, " (it becomes a host name)")
+
+
+def bad_name(kind: str, name: str, why: str = "") -> Refusal:
+    """No object of this kind can have the name. Of many that are declared at once it says which."""
+    words = f"{kind}'s name has 1 to 63 lower-case letters, digits and inner hyphens{why}, and {name[:64]!r} is none"
+    return invalid("BAD_NAME", words, "name")
 
 
 def _check_drivers(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:

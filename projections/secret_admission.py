@@ -5,7 +5,7 @@ import difflib
 from journal.events import AppliedWorkload, Event, SecretCreated, SecretRemoved, SecretRevealed, SecretRotated
 from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret, SecretIntent
 from projections.refusals import Refusal, conflict, invalid, missing, refused
-from projections.rules import NAME
+from projections.rules import NAME, bad_name
 from projections.secrets import env_users, users_of
 from projections.state import Machine, Secret
 
@@ -87,7 +87,7 @@ def no_secret(machine: Machine, name: str, field: str = "name", code: str = "NOT
 
 def _create(machine: Machine, call: CreateSecret) -> tuple[Event, ...] | Refusal:
     if not NAME.fullmatch(call.name):
-        return invalid("BAD_NAME", "a secret's name has 1 to 63 lower-case letters, digits and inner hyphens", "name")
+        return bad_name("a secret", call.name)
     if call.name in machine.secrets:
         return refused(
             "ALREADY_EXISTS",

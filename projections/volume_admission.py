@@ -27,7 +27,7 @@ from projections.intents import (
     VolumeIntent,
 )
 from projections.refusals import Refusal, conflict, invalid, missing, refused, wrong_phase
-from projections.rules import NAME
+from projections.rules import NAME, bad_name
 from projections.state import Machine, Snapshot, Volume, Workload
 from projections.volumes import running_users_of, users_of
 
@@ -70,7 +70,7 @@ def _leaving(volume: Volume) -> Refusal:
 
 def _sized(name: str, size_bytes: int) -> Refusal | None:
     if not NAME.fullmatch(name):
-        return invalid("BAD_NAME", "a volume's name has 1 to 63 lower-case letters, digits and inner hyphens", "name")
+        return bad_name("a volume", name)
     if not MIN_BYTES <= size_bytes <= MAX_BYTES:
         return invalid("BAD_SIZE", f"volume {name}: a size is from 16MiB to 1PiB", "size")
     return None

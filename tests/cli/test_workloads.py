@@ -17,10 +17,10 @@ def test_a_workload_lives_and_dies_by_the_command_line(capsule: Daemon) -> None:
     assert capsule.apply(text) == "workload/life unchanged\n"
     assert "life" in capsule.good("list") and capsule.good("list", "-o", "name").split().count("life") == 1
     assert capsule.good("logs", "life") == "ready\n"
-    capsule.good("stop", "life", "--wait")
+    assert capsule.ctl("stop", "life", "--wait").stderr == "life has stopped\n"
     assert capsule.status("life")["phase"] == "WORKLOAD_PHASE_STOPPED"
     assert capsule.apply(text, "--wait") == "workload/life started\n"
-    capsule.good("restart", "life")
+    assert capsule.ctl("restart", "life").stderr == "life shall begin a new run\n"
     assert capsule.ctl("delete", "life").returncode == 2
     assert capsule.ctl("delete", "life", "--yes").returncode == 0
     assert capsule.ctl("get", "life").returncode == 1

@@ -90,7 +90,9 @@ def test_a_port_may_move_from_one_workload_to_another_within_a_batch() -> None:
 
 @pytest.mark.parametrize("name", ["", "Web", "-a", "a-", "a" * 64, "a.b", "a/b", "ä"])
 def test_a_bad_name_is_refused(name: str) -> None:
-    assert reason(Story().apply(declared(name))) == "BAD_NAME"
+    verdict = Story().apply(declared("good"), declared(name))
+    assert isinstance(verdict, Refusal) and verdict.reason == "BAD_NAME"
+    assert verdict.message.endswith(f"and {name!r} is none"), "of several it says which"
 
 
 def test_expect_seq_guards_one_object_and_the_machine() -> None:
