@@ -1,5 +1,6 @@
 """What the one who starts the daemon may choose. The same must be said to `--halt`."""
 
+import re
 from ipaddress import IPv4Network
 
 import msgspec
@@ -8,6 +9,12 @@ from capsuled.addresses import Listen
 from capsuled.undumped import CoreLimit
 from effects.network.linux_driver import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from projections.intents import DEFAULT_SUBNET as DEFAULT_SUBNET
+
+_LINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+"""What the kernel, nftables and a path below /proc/sys all take as it stands."""
+
+_EVERY_LINK = ("all", "default", "lo")
+"""Settings under these names are not of one bridge."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -24,8 +31,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""
-        if not 1 <= len(self.bridge) <= 15 or "/" in self.bridge or self.bridge.strip() != self.bridge:
-            return f"--bridge {self.bridge}: a link's name has 1 to 15 characters, and no slash or space"
+        if not _LINK.fullmatch(self.bridge) or self.bridge in _EVERY_LINK:
+            return (
+                f"--bridge {self.bridge!r}: a link's name has 1 to 15 letters, digits and . _ - behind the first, like "
+                f"{DEFAULT_BRIDGE}"
+            )
         try:
             network = IPv4Network(self.subnet)
         except ValueError as error:
