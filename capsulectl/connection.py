@@ -15,6 +15,7 @@ import grpc
 
 from capsulectl.contexts import target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure
+from journal.release import RELEASE
 
 AT_A_TIME = 16
 UNARY_S = 60.0
@@ -227,6 +228,13 @@ def failure_of(error: Any, address: str) -> Failure:
         if code is grpc.StatusCode.UNAVAILABLE and NEVER_CONNECTED not in details:
             hint = f"the connection broke off. What was to change may have changed, `capsulectl history` tells; {hint}"
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
+    if not reason_of(error) and code is grpc.StatusCode.UNIMPLEMENTED:
+        # What a capsule knows and cannot do it refuses with a reason: this is gRPC's own word.
+        return Failure(
+            f"the capsule at {address} does not know this call: it runs an older release than this command line, which "
+            f"is {RELEASE}. `capsulectl capsule info` shows its own; start it anew from the newer one",
+            FAILED,
+        )
     return Failure(_field_of(error) + (details or code.name), USAGE if reason_of(error) in _MISSAID else FAILED)
 
 

@@ -234,7 +234,8 @@ def _words(error: CopyError | OSError) -> str:
 def _tell_rest(left_out: int, changed: int) -> None:
     """What an operator should know of a copy that is good but not all there was."""
     if left_out:
-        say(f"{left_out} entries were left out: devices, sockets, FIFOs, what the kernel makes up, or gone meanwhile")
+        what = "1 entry was" if left_out == 1 else f"{left_out} entries were"
+        say(f"{what} left out: devices, sockets, FIFOs, what the kernel makes up, or gone meanwhile")
     if changed:
         say(f"{changed} files became shorter while they were read: their ends are filled with zeros")
 

@@ -29,7 +29,9 @@ def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False
 
     Example: capsulectl workload start web --wait
     """
-    verb = Verb("start", pb.WorkloadStartRequest, "has started" if wait else "shall run", Goal.HEALTHY if wait else None)
+    verb = Verb(
+        "start", pb.WorkloadStartRequest, "has started" if wait else "shall run", Goal.HEALTHY if wait else None
+    )
     verb.act(common, names, selector, dry_run, expect_seq, timeout)
 
 
@@ -54,7 +56,12 @@ def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = Fal
 
     Example: capsulectl workload restart -l app=web --wait
     """
-    verb = Verb("restart", pb.WorkloadRestartRequest, "has begun a new run" if wait else "shall begin a new run", Goal.HEALTHY if wait else None)
+    verb = Verb(
+        "restart",
+        pb.WorkloadRestartRequest,
+        "has begun a new run" if wait else "shall begin a new run",
+        Goal.HEALTHY if wait else None,
+    )
     verb.act(common, names, selector, dry_run, expect_seq, timeout)
 
 

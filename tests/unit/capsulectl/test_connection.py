@@ -7,13 +7,14 @@ from capsulectl.connection import failure_of
 
 
 class Broken:
-    """An error as gRPC raises it for a connection."""
+    """An error as gRPC itself raises it, for a connection if nothing else is said."""
 
-    def __init__(self, details: str) -> None:
+    def __init__(self, details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
         self._details = details
+        self._code = code
 
     def code(self) -> grpc.StatusCode:
-        return grpc.StatusCode.UNAVAILABLE
+        return self._code
 
     def details(self) -> str:
         return self._details
@@ -27,3 +28,8 @@ def test_a_call_that_broke_off_may_have_been_done(details: str, may_be_done: boo
     told = failure_of(Broken(details), "unix:/nonexistent").message
     assert told.startswith("the capsule does not answer at unix:/nonexistent: ")
     assert ("`capsulectl history` tells" in told) is may_be_done
+
+
+def test_a_capsule_of_an_older_release_is_told_as_such() -> None:
+    told = failure_of(Broken("Method not found!", grpc.StatusCode.UNIMPLEMENTED), "unix:/nonexistent").message
+    assert told.startswith("the capsule at unix:/nonexistent does not know this call: it runs an older release")
