@@ -54,6 +54,11 @@ class Connection:
         else:
             self._channel = grpc.insecure_channel(self.address, [*_OPTIONS, ("grpc.default_authority", "localhost")])
 
+    @property
+    def local(self) -> bool:
+        """Whether the capsule is reached by its unix socket."""
+        return self.address.startswith("unix:")
+
     def stub(self, module: str, service: str) -> Any:
         """`stub("workload", "WorkloadService")`."""
         generated = importlib.import_module(f"capsule.v1.{module}_pb2_grpc")

@@ -9,6 +9,7 @@ import signal
 import stat
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,10 +20,12 @@ from capsulectl.progress import Show, bar
 from capsulectl.render import say
 from copies.errors import CopyError, shown
 from copies.frames import CHUNK_INTO, framed
+from copies.handing import METADATA, take
 from copies.inbound import receive
 from copies.opening import Plain
-from copies.packing import Owner, Packer, contents
-from copies.sources import Pieces
+from copies.packing import Owner, Packer, Region, contents
+from copies.sinks import Sink
+from copies.sources import Pieces, Pipe
 from copies.staging import Powers
 from projections.words import bytes_text
 
@@ -55,7 +58,7 @@ def copy_into(connection: Connection, here: str, there: Inside, owner: Owner | N
     packer = Packer(Plain(), lambda directory: False, owner)
     with _local(here) as (parent, name, called, contents_only):
         size = _file_size(parent, name)
-        archive = contents(packer.pack(parent, name, called, shown(here), contents_only), PIECE_BYTES)
+        archive = packer.pack(parent, name, called, shown(here), contents_only)
         target = _beneath(there) if contents_only else there
         _send(connection, target, archive, Progress(shown(here), size), quiet)
     _tell_rest(packer.left_out, packer.changed)
@@ -85,11 +88,12 @@ class Progress:
 
 
 class _Outgoing:
-    """The messages of a copy. gRPC takes them on a thread of its own, and has no words for what goes wrong there:
-    `failure` has."""
+    """The messages of a copy, or only its first, where the archive can go through a pipe. gRPC takes them on a thread of
+    its own, and has no words for what goes wrong there: `failure` has."""
 
-    def __init__(self, there: Inside, archive: Iterator[bytes], progress: Progress) -> None:
+    def __init__(self, there: Inside, archive: Iterator[bytes | Region], progress: Progress) -> None:
         self.failure: CopyError | OSError | None = None
+        self.pipe: Future[int | None] = Future()
         self._there = there
         self._archive = archive
         self._progress = progress
@@ -99,20 +103,42 @@ class _Outgoing:
         target = pb.WorkloadCopyToMetadata(name=self._there.name, dest_path=self._there.path)
         yield pb.WorkloadCopyToRequest(metadata=target).SerializeToString()
         try:
-            for piece in self._archive:
-                yield framed(CHUNK_INTO, piece)
-                self._progress.moved(len(piece))
+            pipe = self.pipe.result()
+            if pipe is not None:
+                self._pour(pipe)
+            else:
+                for piece in contents(self._archive, PIECE_BYTES):
+                    yield framed(CHUNK_INTO, piece)
+                    self._progress.moved(len(piece))
         except (CopyError, OSError) as error:
             self.failure = error
             raise
         self._progress.complete = True
 
+    def _pour(self, pipe: int) -> None:
+        sink = Sink(pipe, moved=self._progress.moved)
+        try:
+            for piece in self._archive:
+                sink.take(piece)
+        except BrokenPipeError:
+            pass  # the answer says why nobody takes it
+        finally:
+            os.close(pipe)
 
-def _send(connection: Connection, there: Inside, archive: Iterator[bytes], progress: Progress, quiet: bool) -> None:
+
+def _send(
+    connection: Connection, there: Inside, archive: Iterator[bytes | Region], progress: Progress, quiet: bool
+) -> None:
     outgoing = _Outgoing(there, archive, progress)
     try:
         with _ended_tidily(), progress.shown(quiet), failures(connection.address):
-            answer = connection.copy_into(outgoing.messages(), metadata=metadata(acting=True))
+            call = connection.copy_into.future(outgoing.messages(), metadata=_metadata(connection))
+            try:
+                outgoing.pipe.set_result(_pipe(connection, call))
+                answer = call.result()
+            finally:
+                outgoing.pipe.cancel()
+                call.cancel()
     except Failure as failure:
         if outgoing.failure is None:
             raise
@@ -170,9 +196,14 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
     request = pb.WorkloadCopyFromRequest(name=there.name, src_path=there.path)
     try:
         with _ended_tidily(), progress.shown(quiet), failures(connection.address):
-            call = connection.copy_out(request, metadata=metadata(acting=True))
+            call = connection.copy_out(request, metadata=_metadata(connection))
             try:
-                _take(call, there, here, progress)
+                pipe = _pipe(connection, call)
+                try:
+                    _take(call, pipe, there, here, progress)
+                finally:
+                    if pipe is not None:
+                        os.close(pipe)
             finally:
                 call.cancel()
             notes = dict(call.trailing_metadata() or ())
@@ -186,14 +217,15 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
     _tell_rest(int(notes.get(_LEFT_OUT, 0)), int(notes.get(_CHANGED, 0)))
 
 
-def _take(call: Any, there: Inside, here: str, progress: Progress) -> None:
-    def pieces() -> Iterator[memoryview]:
-        for chunk in call:
-            progress.moved(len(chunk))
-            yield chunk
-
+def _take(call: Any, pipe: int | None, there: Inside, here: str, progress: Progress) -> None:
+    # Through a pipe, no message comes: the end of them is the end of the call, which tells what went wrong.
+    source = (
+        Pieces(iter(call), moved=progress.moved)
+        if pipe is None
+        else Pipe(pipe, moved=progress.moved, ended=lambda: next(call, None))
+    )
     if here == STREAM:
-        for piece in pieces():
+        for piece in source:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
@@ -207,7 +239,7 @@ def _take(call: Any, there: Inside, here: str, progress: Progress) -> None:
         _beneath_here(here) if _is_contents(there.path) else here,
         shown(here),
         lambda path: os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
-        Pieces(pieces()),
+        source,
         Plain(),
         Powers(owners=os.geteuid() == 0, set_id=False),
         meant=meant,
@@ -225,6 +257,17 @@ def _beneath_here(here: str) -> str:
 
 
 # --- both ------------------------------------------------------------------------------------------------------------
+
+
+def _metadata(connection: Connection) -> tuple[tuple[str, str], ...]:
+    """On the machine itself, bytes need not go through the daemon: it is asked for a pipe."""
+    return (*metadata(acting=True), *(((METADATA, "wanted"),) if connection.local else ()))
+
+
+def _pipe(connection: Connection, call: Any) -> int | None:
+    """The pipe for a copy, if there is one."""
+    path = dict(call.initial_metadata() or ()).get(METADATA) if connection.local else None
+    return take(path) if path else None
 
 
 def _words(error: CopyError | OSError) -> str:

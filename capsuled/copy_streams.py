@@ -12,6 +12,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.copy_messages import Chunk
 from capsuled.engine import Engine
+from capsuled.handover import Handover
 from capsuled.rpc import Refused, refuse
 from capsuled.streams import opened
 from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport
@@ -30,12 +31,14 @@ Requests = AsyncIterator[pb.WorkloadCopyToRequest | Chunk]
 class CopyStreams:
     """Opens copies through the copier; none outlives its stream."""
 
-    def __init__(self, engine: Engine, copier: Copier) -> None:
+    def __init__(self, engine: Engine, copier: Copier, handover: Handover) -> None:
         self._engine = engine
         self._copier = copier
+        self._handover = handover
 
-    async def into(self, requests: Requests, caller: Caller) -> pb.WorkloadCopyToResponse:
-        """One archive. Refuses before it is read what cannot be reached."""
+    async def into(self, requests: Requests, caller: Caller, context: Any) -> pb.WorkloadCopyToResponse:
+        """One archive, in messages or through a pipe: whoever took that ends his messages when it is written. Refuses
+        before it is read what cannot be reached."""
         first = await anext(aiter(requests), None)
         if not isinstance(first, pb.WorkloadCopyToRequest) or first.WhichOneof("payload") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a copy must be its metadata", "metadata")
@@ -43,25 +46,29 @@ class CopyStreams:
         async with opened(self._engine, caller, place.name, path=place.path) as stream:
             session = await self._copier.into(place)
             try:
-                async for message in requests:
-                    chunk = message if isinstance(message, Chunk) else _rest(message)
-                    stream.bytes_in += len(chunk)
-                    await session.write(chunk)
+                async with self._handover.offered(session, caller, context):
+                    async for message in requests:
+                        chunk = message if isinstance(message, Chunk) else _rest(message)
+                        stream.bytes_in += len(chunk)
+                        await session.write(chunk)
                 await session.finish()
             finally:
                 # The client may have gone, and this task with it; what came must go all the same.
                 await asyncio.shield(session.close())
+                stream.bytes_in += session.moved if session.handed else 0
             return pb.WorkloadCopyToResponse(bytes_received=stream.bytes_in)
 
     async def out_of(
         self, request: pb.WorkloadCopyFromRequest, caller: Caller, context: Any
     ) -> AsyncGenerator[bytes, None]:
-        """One archive, in the pieces that `copy_chunk` makes messages of. Refuses before its first byte, or the archive
-        lacks its end."""
+        """One archive, in the pieces that `copy_chunk` makes messages of, or through a pipe: then the end of the call
+        says that it is whole. Refuses before its first byte, or the archive lacks its end."""
         place = self._place(request.name, request.src_path, "name", "src_path")
         async with opened(self._engine, caller, place.name, path=place.path) as stream:
             session = await self._copier.out_of(place)
             try:
+                async with self._handover.offered(session, caller, context) as offer:
+                    await offer.decided()
                 async with aclosing(session.pieces()) as pieces:
                     async for piece in pieces:
                         stream.bytes_out += len(piece)
@@ -69,6 +76,7 @@ class CopyStreams:
                 context.set_trailing_metadata(_told(session.report))
             finally:
                 await asyncio.shield(session.close())
+                stream.bytes_out += session.moved if session.handed else 0
 
     def _place(self, name: str, path: str, name_field: str, path_field: str) -> CopyPlace:
         workload = self._engine.machine.workloads.get(name)

@@ -19,6 +19,7 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
+from capsuled.handover import Handover
 from capsuled.health_watch import HealthWatch
 from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, sparse_volumes
 from capsuled.host import memory as memory_of_machine
@@ -160,7 +161,7 @@ async def _serve(
                 memory=memory,
                 emergencies=emergencies,
                 execs=execs,
-                copies=CopyStreams(engine, drivers.copier),
+                copies=CopyStreams(engine, drivers.copier, Handover(layout.handover)),
                 images=drivers.images,
                 cache=cache,
                 volumes=drivers.volumes,

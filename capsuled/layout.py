@@ -82,6 +82,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.run / "copies"
 
     @property
+    def handover(self) -> Path:
+        """Where pipes wait for the client of a copy."""
+        return self.run / "handover"
+
+    @property
     def volumes(self) -> Path:
         return self.state / "volumes"
 

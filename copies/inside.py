@@ -12,19 +12,22 @@ import os
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from copies import kernel
 from copies.errors import CopyError
 from copies.inbound import receive
-from copies.opening import Guarded
+from copies.opening import Guarded, Opening
 from copies.outbound import send
 from copies.place import Place
+from copies.sinks import Sink
 from copies.sources import Pipe
 from copies.staging import Powers
 
 POWERS = Powers(owners=True, set_id=True)
 COMMIT = b"c"
+UNREAD = ("CALLED_OFF", "nobody reads the archive any more")
 LINE = b"\n"
 _LENGTH_BYTES = 4
 _FILES = 4_096
@@ -59,10 +62,15 @@ class Request(NamedTuple):
 
 
 class Control:
-    """The socket: answers are lines of fields."""
+    """The socket: answers are lines of fields. The last of every copy ends with how many bytes have `moved`."""
 
     def __init__(self, fd: int) -> None:
+        self.moved: Callable[[], int] = lambda: 0
         self._socket = socket.socket(fileno=fd)
+
+    def fileno(self) -> int:
+        """To wait for whoever asked."""
+        return self._socket.fileno()
 
     def request(self) -> Request:
         """What to do."""
@@ -93,6 +101,14 @@ class Control:
         """Bytes may move now."""
         self.tell("ready")
 
+    def done(self, entries: int, left_out: int = 0, changed: int = 0) -> None:
+        """It has come to its end; see CopyReport."""
+        self.tell("done", entries, left_out, changed, self.moved())
+
+    def refused(self, reason: str, message: str) -> None:
+        """It has not, and why."""
+        self.tell("refused", reason, message, self.moved())
+
     def meant(self) -> bool:
         """Whether whoever asked says that the archive came whole, and is meant. If it has gone, it is not."""
         try:
@@ -109,13 +125,13 @@ def main() -> None:
         _copy(control, int(sys.argv[2]))
         code = 0
     except CopyError as error:
-        control.tell("refused", error.reason, str(error))
+        control.refused(error.reason, str(error))
     except BrokenPipeError:
-        pass  # nobody reads the archive any more
+        control.refused(*UNREAD)
     except OSError as error:
-        control.tell("refused", "COPY_FAILED", f"the copy failed: {os.strerror(error.errno or 0)}")
+        control.refused("COPY_FAILED", f"the copy failed: {os.strerror(error.errno or 0)}")
     except BaseException as error:  # to be printed, its lines would be looked for in the workload's files
-        control.tell("refused", "COPY_FAILED", f"the copy failed: {type(error).__name__}")
+        control.refused("COPY_FAILED", f"the copy failed: {type(error).__name__}")
     # Nothing that Python does at its end may look for modules in the workload.
     os._exit(code)
 
@@ -139,12 +155,25 @@ def _copy(control: Control, process: int) -> None:
     place = Place(root, request.name, request.path, None if process >= 0 else request.covered)
     opening = Guarded(descriptors)
     if request.way == "to":
-        entries = receive(place.path, place.told, place.open, Pipe(0), opening, POWERS, control.ready, control.meant)
-        control.tell("done", entries, 0, 0)
+        take_in(control, place, opening, 0)
     else:
-        packer = send(place, opening, 1, control.ready)
-        os.close(1)
-        control.tell("done", packer.entries, packer.left_out, packer.changed)
+        send_out(control, place, opening, 1)
+
+
+def take_in(control: Control, place: Place, opening: Opening, pipe: int) -> None:
+    """The archive in a pipe, to its place."""
+    source = Pipe(pipe, control.fileno())
+    control.moved = lambda: source.taken
+    control.done(receive(place.path, place.told, place.open, source, opening, POWERS, control.ready, control.meant))
+
+
+def send_out(control: Control, place: Place, opening: Opening, pipe: int) -> None:
+    """What is at a place, as an archive into a pipe, which is closed at its end."""
+    sink = Sink(pipe, control.fileno())
+    control.moved = lambda: sink.sent
+    packer = send(place, opening, sink, control.ready)
+    os.close(pipe)
+    control.done(packer.entries, packer.left_out, packer.changed)
 
 
 def _mount(request: Request) -> None:

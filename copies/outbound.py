@@ -1,6 +1,5 @@
 """What a path in a workload means, sent as an archive: refused before its first byte, or not at all."""
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -8,14 +7,14 @@ from contextlib import contextmanager
 
 from copies.errors import CopyError, copy_error, shown
 from copies.opening import Opening
-from copies.packing import Packer, Region
+from copies.packing import Packer
 from copies.place import Place
-from copies.sources import PIECE
+from copies.sinks import Sink
 
 _LOOKED = os.O_PATH | os.O_DIRECTORY
 
 
-def send(place: Place, opening: Opening, pipe: int, ready: Callable[[], None]) -> Packer:
+def send(place: Place, opening: Opening, sink: Sink, ready: Callable[[], None]) -> Packer:
     """The archive of `place` into a pipe; `ready` is called once there is something to send. Returns who counted.
     Raises CopyError, and BrokenPipeError once nobody reads."""
     packer = Packer(opening, place.passed_over)
@@ -23,9 +22,9 @@ def send(place: Place, opening: Opening, pipe: int, ready: Callable[[], None]) -
         pieces = packer.pack(parent, name, called, place.told)
         first = next(pieces)
         ready()
-        _send(pipe, first)
+        sink.take(first)
         for piece in pieces:
-            _send(pipe, piece)
+            sink.take(piece)
     return packer
 
 
@@ -58,26 +57,3 @@ def _check_mount(place: Place, parent: int, name: str) -> None:
         raise copy_error(place.told, error) from error
     if is_directory:
         os.close(place.open(place.path, _LOOKED))
-
-
-def _send(pipe: int, piece: bytes | Region) -> None:
-    if isinstance(piece, Region):
-        while piece.got < piece.count:
-            sent = _spliced(pipe, piece)
-            if not sent:
-                return
-            piece.got += sent
-        return
-    left = memoryview(piece)
-    while left:
-        left = left[os.write(pipe, left) :]
-
-
-def _spliced(pipe: int, piece: Region) -> int:
-    count, offset = min(piece.count - piece.got, PIECE), piece.offset + piece.got
-    try:
-        return os.splice(piece.fd, pipe, count, offset_src=offset)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-    return os.write(pipe, os.pread(piece.fd, count, offset))  # a file system that cannot be spliced from

@@ -3,9 +3,11 @@ into their files."""
 
 import errno
 import os
-from collections.abc import Iterator
+import select
+from collections.abc import Callable, Iterator
 
 from copies.errors import CopyError
+from copies.waiting import NOBODY, Waiting
 
 PIECE = 1 << 20
 _SPLICED = 64 << 10
@@ -13,11 +15,14 @@ _SPLICED = 64 << 10
 
 
 class Pieces:
-    """See reading.Source. `taken` counts bytes."""
+    """See reading.Source. `taken` counts bytes; `moved` is told of them."""
 
-    def __init__(self, pieces: Iterator[bytes] | Iterator[memoryview]) -> None:
+    def __init__(
+        self, pieces: Iterator[bytes] | Iterator[memoryview], moved: Callable[[int], object] = lambda count: None
+    ) -> None:
         self.taken = 0
         self._pieces = pieces
+        self._moved = moved
         self._piece = memoryview(b"")
 
     def exactly(self, count: int) -> bytes:
@@ -40,30 +45,57 @@ class Pieces:
         while count > 0:
             count -= len(self._some(count))
 
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """The pieces that are yet to come, as they come."""
+        for piece in self._pieces:
+            self._took(len(piece))
+            yield piece
+
     def drain(self) -> None:
         """Read to the end: whoever sends is to see it taken."""
         self._piece = memoryview(b"")
-        while piece := next(self._pieces, b""):
-            self.taken += len(piece)
+        for _ in self:
+            pass
 
     def _some(self, most: int) -> memoryview:
         """At least one byte and `most` at most."""
         while not self._piece:
             piece = next(self._pieces, None)
             if piece is None:
-                raise CopyError("ARCHIVE_CUT", "the archive ended before its end-of-archive marker")
-            self.taken += len(piece)
+                raise _cut()
+            self._took(len(piece))
             self._piece = memoryview(piece)
         found, self._piece = self._piece[:most], self._piece[most:]
         return found
 
+    def _took(self, count: int) -> None:
+        self.taken += count
+        self._moved(count)
+
 
 class Pipe(Pieces):
-    """The same, out of a pipe."""
+    """The same, out of a pipe; `beside`: see Waiting. `ended` is called where the pipe ends, and may say why."""
 
-    def __init__(self, pipe: int) -> None:
-        super().__init__(iter(lambda: os.read(pipe, PIECE), b""))
+    def __init__(
+        self,
+        pipe: int,
+        beside: int = NOBODY,
+        moved: Callable[[int], object] = lambda count: None,
+        ended: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(self._read(), moved)
         self._pipe = pipe
+        self._waiting = Waiting(pipe, select.POLLIN, beside)
+        self._ended = ended
+
+    def _read(self) -> Iterator[bytes]:
+        while True:
+            self._waiting.wait()
+            piece = os.read(self._pipe, PIECE)
+            if not piece:
+                self._ended()
+                return
+            yield piece
 
     def pour(self, fd: int, count: int) -> None:
         """See reading.Source."""
@@ -74,6 +106,7 @@ class Pipe(Pieces):
         super().pour(fd, ready)
         left = count - ready
         while left:
+            self._waiting.wait()
             try:
                 moved = os.splice(self._pipe, fd, min(left, PIECE))
             except OSError as error:
@@ -82,9 +115,14 @@ class Pipe(Pieces):
                 super().pour(fd, left)  # a file system that cannot be spliced to
                 return
             if not moved:
-                raise CopyError("ARCHIVE_CUT", "the archive ended before its end-of-archive marker")
-            self.taken += moved
+                self._ended()
+                raise _cut()
+            self._took(moved)
             left -= moved
+
+
+def _cut() -> CopyError:
+    return CopyError("ARCHIVE_CUT", "the archive ended before its end-of-archive marker")
 
 
 def _written(fd: int, piece: memoryview) -> int:

@@ -178,7 +178,7 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def CopyTo(self, requests: Requests, context: Any) -> pb.WorkloadCopyToResponse:
         """Files into a workload."""
-        return await self._copies.into(requests, caller_of(context, "WorkloadService.CopyTo"))
+        return await self._copies.into(requests, caller_of(context, "WorkloadService.CopyTo"), context)
 
     async def CopyFrom(self, request: pb.WorkloadCopyFromRequest, context: Any) -> AsyncIterator[bytes]:
         """Files out of a workload, in pieces that the door makes messages of."""

@@ -1,6 +1,6 @@
 """What it takes to copy files into a workload's file system, and out of it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 import msgspec
@@ -20,14 +20,38 @@ class CopyPlace(msgspec.Struct, frozen=True):
 
 class CopyReport(msgspec.Struct, frozen=True):
     """What came of a copy: how many entries, how much was left out (what is no file, directory or link, what a kernel
-    makes up, what had gone when its turn came), and how many files became shorter while they were read."""
+    makes up, what had gone when its turn came), how many files became shorter while they were read, and how many bytes
+    the archive had."""
 
     entries: int
     left_out: int = 0
     changed: int = 0
+    archive_bytes: int = 0
 
 
-class CopyIn(Protocol):
+Give = Callable[[int], bool]
+"""Gives a descriptor to somebody else; False if he is not to have it. Raises OSError."""
+
+
+class Handed(Protocol):
+    """A copy whose archive can go past us, from or to somebody else's end of its pipe."""
+
+    def hand(self, give: Give) -> bool:
+        """Give our end away; not any more once bytes have moved. Raises OSError; it is ours until it was given."""
+        ...
+
+    @property
+    def handed(self) -> bool:
+        """Whether it was given away: then only the other end knows how many bytes have `moved`."""
+        ...
+
+    @property
+    def moved(self) -> int:
+        """As the other end has told at its end, good or bad."""
+        ...
+
+
+class CopyIn(Handed, Protocol):
     """An archive on its way into a workload. Whoever holds it must `close` it."""
 
     async def write(self, data: bytes | memoryview) -> None:
@@ -44,11 +68,11 @@ class CopyIn(Protocol):
         ...
 
 
-class CopyOut(Protocol):
+class CopyOut(Handed, Protocol):
     """An archive on its way out of a workload. Whoever holds it must `close` it."""
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The archive, to its end. Raises CopyFailed when it cannot be: then its end does not come."""
+        """The archive, to its end; nothing of it once it was handed on. Raises CopyFailed when it cannot be: then its end does not come."""
         ...
 
     @property

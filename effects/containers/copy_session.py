@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from copies.inside import COMMIT, LINE, Request
-from effects.containers.copy_protocol import CopyReport
+from effects.containers.copy_protocol import CopyReport, Give
 from effects.errors import CopyFailed, DriverError, NoSpace, NotRunning
 
 PIPE_BYTES = 1 << 20
@@ -51,6 +51,9 @@ class CopySession:
         self._pipe = -1
         self._peer: Peer | None = None
         self._report: CopyReport | None = None
+        self._begun = False
+        self.handed = False
+        self.moved = 0
         self._waiting: asyncio.Future[None] | None = None
         self._unwatch: Callable[[], object] = lambda: None
         self._off: DriverError | None = None
@@ -87,6 +90,9 @@ class CopySession:
 
     async def write(self, data: bytes | memoryview) -> None:
         """See CopyIn."""
+        if self.handed:
+            raise CopyFailed("BAD_ARCHIVE", "the archive comes by a pipe, and a part of it came in a message")
+        self._begun = True
         left = memoryview(data)
         while left:
             self._check()
@@ -109,7 +115,8 @@ class CopySession:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """See CopyOut."""
-        while True:
+        self._begun = True
+        while not self.handed:
             self._check()
             try:
                 piece = os.read(self._pipe, PIPE_BYTES)
@@ -120,6 +127,14 @@ class CopySession:
                 break
             yield piece
         self._report = await self._counts()
+
+    def hand(self, give: Give) -> bool:
+        """See Handed."""
+        if self._begun or self._pipe < 0 or not give(self._pipe):
+            return False
+        self.handed = True
+        self._close_pipe()
+        return True
 
     async def call_off(self, why: DriverError) -> None:
         """Whoever uses this hears `why`; when this returns, the other end has left, and nothing of its work stays."""
@@ -134,8 +149,9 @@ class CopySession:
         """See both."""
         async with self._starting:
             self._close_pipe()
-            self._control.close()
             self._theirs.close()
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_WR)
             if self._peer is not None:
                 try:
                     async with asyncio.timeout(END_S):
@@ -143,6 +159,8 @@ class CopySession:
                 except TimeoutError:
                     self._peer.kill()
                     await self._peer.wait()
+            self._hear_out()
+            self._control.close()
         self._left(self)
 
     # --- what the other end says ---------------------------------------------------------------------------------
@@ -152,18 +170,30 @@ class CopySession:
 
     async def _expected(self, word: str) -> list[str]:
         """The fields of the next answer. Raises what it refuses."""
-        said, *fields = await self._answer()
+        said, *fields = self._noted(await self._answer())
         if said == word:
             return fields
-        if said != "refused" or len(fields) != 2:
+        if said != "refused" or len(fields) != 3:
             raise _died()
-        reason, message = fields
+        reason, message, _ = fields
         match reason:
             case "NO_SPACE":
                 raise NoSpace(message)
             case "NOT_RUNNING":
                 raise NotRunning(message)
         raise CopyFailed(reason, message)
+
+    def _noted(self, answer: list[str]) -> list[str]:
+        if answer[0] in ("done", "refused") and answer[-1].isdecimal():
+            self.moved = int(answer[-1])
+        return answer
+
+    def _hear_out(self) -> None:
+        """What the other end said last, where nobody waited for it."""
+        with contextlib.suppress(OSError):
+            self._answers += self._control.recv(1 << 16)
+        for line in self._answers.split(LINE)[:-1]:
+            self._noted(line.decode(errors="replace").split("\0"))
 
     async def _answer(self) -> list[str]:
         while LINE not in self._answers:

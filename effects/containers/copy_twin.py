@@ -11,13 +11,10 @@ import threading
 from pathlib import Path
 
 from copies.errors import CopyError
-from copies.inbound import receive
-from copies.inside import POWERS, Control
+from copies.inside import UNREAD, Control, send_out, take_in
 from copies.inside import Request as Asked
 from copies.opening import Guarded
-from copies.outbound import send
 from copies.place import Place
-from copies.sources import Pipe
 from effects.containers.copy_holds import CopyHolds
 from effects.containers.copy_protocol import CopyPlace
 from effects.containers.copy_session import CopySession
@@ -100,7 +97,9 @@ class _Thread:
         try:
             self._copy(control, fds[0], Guarded(fds[1]))
         except CopyError as error:
-            control.tell("refused", error.reason, str(error))
+            control.refused(error.reason, str(error))
+        except BrokenPipeError:
+            control.refused(*UNREAD)
         except (OSError, SystemExit):
             pass  # whoever asked has gone
         finally:
@@ -113,12 +112,7 @@ class _Thread:
         asked = control.request()
         place = Place(root, asked.name, asked.path, self._mounted)
         if asked.way == "to":
-            entries = receive(
-                place.path, place.told, place.open, Pipe(self._pipe), opening, POWERS, control.ready, control.meant
-            )
-            control.tell("done", entries, 0, 0)
+            take_in(control, place, opening, self._pipe)
         else:
-            packer = send(place, opening, self._pipe, control.ready)
-            os.close(self._pipe)
-            self._pipe = os.open(os.devnull, os.O_RDONLY)
-            control.tell("done", packer.entries, packer.left_out, packer.changed)
+            pipe, self._pipe = self._pipe, os.open(os.devnull, os.O_RDONLY)
+            send_out(control, place, opening, pipe)

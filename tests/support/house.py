@@ -15,6 +15,7 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
+from capsuled.handover import Handover
 from capsuled.host_network import HostPorts
 from capsuled.identity import load_or_make
 from capsuled.image_cache import ImageCache
@@ -175,7 +176,9 @@ class Standing:
                 None if memory.journal is None else memory.journal.side_log,
             ),
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
-            copies=CopyStreams(engine, TwinCopier(world, _at_once, self.layout.state / "twin")),
+            copies=CopyStreams(
+                engine, TwinCopier(world, _at_once, self.layout.state / "twin"), Handover(self.layout.handover)
+            ),
             images=images,
             cache=ImageCache(engine, images, registry, self.clock),
             registry=registry,

@@ -1,0 +1,39 @@
+"""An open pipe handed to another process of this machine, by a socket that waits for it alone: archives then go from the
+one's file to the other's without a look at them in between. Source: unix(7), SCM_RIGHTS and SO_PEERCRED.
+"""
+
+import os
+import socket
+import struct
+
+METADATA = "capsule-copy-pipe"
+"""Of a call: with any value from a client that could take a pipe; of its answer's beginning: where one waits, if any."""
+TAKE_S = 2.0
+"""For either side to do its part. Then the archive goes by messages."""
+_WORD = b"p"
+_CREDENTIALS = struct.Struct("3i")
+
+
+def give(connection: socket.socket, fd: int) -> bool:
+    """Hand it to the peer, if that is root or who we are. Raises OSError."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(found)
+    if uid not in (0, os.geteuid()):
+        return False
+    socket.send_fds(connection, [_WORD], [fd])
+    return True
+
+
+def take(path: str) -> int | None:
+    """The pipe that waits at a socket; None if it is not to be had."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TAKE_S)
+        try:
+            connection.connect(path)
+            _, fds, _, _ = socket.recv_fds(connection, len(_WORD), 1, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            return None
+    if not fds:
+        return None
+    os.set_blocking(fds[0], True)
+    return fds[0]
