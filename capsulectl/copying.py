@@ -88,8 +88,8 @@ class Progress:
 
 
 class _Outgoing:
-    """The messages of a copy, or only its first, where the archive can go through a pipe. gRPC takes them on a thread of
-    its own, and has no words for what goes wrong there: `failure` has."""
+    """The messages of a copy, or only its first, where the archive goes through a `pipe`. gRPC takes them on a thread
+    of its own, and has no words for what goes wrong there: `failure` has."""
 
     def __init__(self, there: Inside, archive: Iterator[bytes | Region], progress: Progress) -> None:
         self.failure: CopyError | OSError | None = None

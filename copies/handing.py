@@ -1,5 +1,5 @@
-"""An open pipe handed to another process of this machine, by a socket that waits for it alone: archives then go from the
-one's file to the other's without a look at them in between. Source: unix(7), SCM_RIGHTS and SO_PEERCRED.
+"""An open pipe handed to another process of this machine, at a socket that waits for that alone: archives then go from
+one process's file to the other's, and not through a third. Source: unix(7), SCM_RIGHTS and SO_PEERCRED.
 """
 
 import os
@@ -7,7 +7,7 @@ import socket
 import struct
 
 METADATA = "capsule-copy-pipe"
-"""Of a call: with any value from a client that could take a pipe; of its answer's beginning: where one waits, if any."""
+"""Of a call: from a client that can take a pipe. Of the beginning of its answer: the path where one waits, if any."""
 TAKE_S = 2.0
 """For either side to do its part. Then the archive goes by messages."""
 _WORD = b"p"
@@ -30,10 +30,11 @@ def take(path: str) -> int | None:
         connection.settimeout(TAKE_S)
         try:
             connection.connect(path)
-            _, fds, _, _ = socket.recv_fds(connection, len(_WORD), 1, socket.MSG_CMSG_CLOEXEC)
+            _, fds, _, _ = socket.recv_fds(connection, len(_WORD), 1)
         except OSError:
             return None
     if not fds:
         return None
+    os.set_inheritable(fds[0], False)
     os.set_blocking(fds[0], True)
     return fds[0]

@@ -72,7 +72,8 @@ class CopyOut(Handed, Protocol):
     """An archive on its way out of a workload. Whoever holds it must `close` it."""
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The archive, to its end; nothing of it once it was handed on. Raises CopyFailed when it cannot be: then its end does not come."""
+        """The archive, to its end; nothing of it once it was handed on. Raises CopyFailed when it cannot be: then its
+        end does not come."""
         ...
 
     @property

@@ -1,10 +1,14 @@
 """The contract of a copier, on the twin and on a container that has neither tar nor a shell."""
 
 import asyncio
+import fcntl
 import io
 import os
 import tarfile
 import tempfile
+import termios
+import time
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +17,8 @@ from typing import Any
 import pytest
 
 from effects.containers.copy_holds import CopyHolds
-from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport
+from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport, Handed
+from effects.containers.copy_session import END_S
 from effects.containers.copy_twin import TwinCopier
 from effects.containers.protocol import ContainerDriver, ContainerRun, MountedVolume
 from effects.containers.twin import TwinContainers, World
@@ -76,6 +81,38 @@ class Subject:
     async def stop(self) -> None:
         await self.containers.stop("web", 7, self.run.run, 0)
         await self.containers.remove_run("web", 7, self.run.run)
+
+
+def handed(session: Handed) -> int:
+    """The end of its pipe, which is ours now."""
+    ends: list[int] = []
+
+    def give(fd: int) -> bool:
+        ends.append(os.dup(fd))
+        return True
+
+    assert session.hand(give)
+    os.set_blocking(ends[0], True)
+    return ends[0]
+
+
+def poured(pipe: int, content: bytes) -> None:
+    """All of it, and that was all."""
+    with open(pipe, "wb", buffering=0) as file:
+        left = memoryview(content)
+        while left:
+            left = left[file.write(left) :]
+
+
+def read_out(pipe: int) -> bytes:
+    with open(pipe, "rb") as file:
+        return file.read()
+
+
+def emptied(pipe: int) -> None:
+    """Until the other end has taken what is in it."""
+    while array("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]:
+        time.sleep(0.01)
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -241,6 +278,86 @@ def test_a_copy_gives_way_to_the_end_of_its_run(subject: Any) -> None:
         assert os.listdir(made.volume) == []
         with pytest.raises(NotRunning):
             await made.get("/srv")
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_an_archive_may_pass_by_whoever_opened_the_copy(subject: Any) -> None:
+    """Its end of the pipe is somebody else's then, and only the other end counts."""
+
+    async def suite(made: Subject) -> None:
+        large = tar(member("big", content=os.urandom(3 << 20)))
+        session = await made.copier.into(made.place("/srv/"))
+        pipe = handed(session)
+        assert session.handed and not session.hand(lambda fd: True)
+        await refused(session.write(b"x"), "BAD_ARCHIVE", "a part of it came in a message")
+        await asyncio.to_thread(poured, pipe, large)
+        report = await session.finish()
+        await session.close()
+        assert report == CopyReport(1, archive_bytes=len(large)) and session.moved == len(large)
+
+        reading = await made.copier.out_of(made.place("/srv/big"))
+        pipe = handed(reading)
+        found = asyncio.create_task(asyncio.to_thread(read_out, pipe))
+        assert [piece async for piece in reading.pieces()] == []
+        await reading.close()
+        assert len(await found) == reading.moved == reading.report.archive_bytes
+        assert (await made.get("/srv/big"))["big"].size == 3 << 20
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_an_end_that_somebody_else_holds_open_holds_up_nothing(subject: Any) -> None:
+    """Neither his silence nor what he has sent keeps a file system in use; and what had moved by then is known."""
+
+    async def suite(made: Subject) -> None:
+        before = set(await made.get("/srv"))
+        silent = await made.copier.into(made.place("/data/"))
+        pipe = handed(silent)
+        os.write(pipe, FILE[:600])
+        await asyncio.to_thread(emptied, pipe)
+        async with asyncio.timeout(END_S / 2):
+            await silent.close()
+        assert silent.moved == 600 and os.listdir(made.volume) == []
+        os.close(pipe)
+        whole = await made.copier.into(made.place("/srv/"))
+        poured(handed(whole), FILE)
+        await whole.close()  # nobody said that it is meant
+        assert set(await made.get("/srv")) == before
+
+        await made.put(tar(member("big", content=bytes(3 << 20))), "/srv/")
+        unread, called_off = await made.copier.out_of(made.place("/srv/big")), await made.copier.into(made.place("/"))
+        ends = [handed(unread), handed(called_off)]
+        async with asyncio.timeout(END_S / 2):
+            await made.stop()
+        await refused(called_off.finish(), "CALLED_OFF", "gives way")
+        for one in (unread, called_off):
+            await one.close()
+        for end in ends:
+            os.close(end)
+
+    run_suite(subject, suite)
+
+
+@BOTH
+def test_who_takes_the_pipe_and_goes_leaves_nothing(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        before = set(await made.get("/srv"))
+        session = await made.copier.into(made.place("/srv/"))
+        poured(handed(session), FILE[:700])
+        await refused(session.finish(), "ARCHIVE_CUT")
+        await session.close()
+        reading = await made.copier.out_of(made.place("/"))
+        os.close(handed(reading))
+        with pytest.raises(CopyFailed, match="nobody reads the archive"):
+            assert [piece async for piece in reading.pieces()] == []
+        await reading.close()
+        denied = await made.copier.into(made.place("/srv/"))
+        assert not denied.hand(lambda fd: False) and not denied.handed
+        await denied.close()
+        assert set(await made.get("/srv")) == before
 
     run_suite(subject, suite)
 
