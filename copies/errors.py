@@ -38,7 +38,7 @@ _REASONS: dict[int, tuple[Reason, str]] = {
     errno.ENOTDIR: ("NOT_A_DIRECTORY", "a part of the path is no directory"),
     errno.ELOOP: ("PATH_BAD", "symbolic links lead in a circle, or to where the kernel itself makes them up"),
     errno.ENAMETOOLONG: ("PATH_BAD", "a name is longer than the file system there takes"),
-    errno.EBUSY: ("PATH_BUSY", "something is mounted just there: copy to another name, or into the directory's parts"),
+    errno.EBUSY: ("PATH_BUSY", "something is mounted just there: declare it in the manifest, or copy to another name"),
     errno.EACCES: ("NOT_PERMITTED", "it may not be reached by who copies"),
     errno.EPERM: ("NOT_PERMITTED", "the file system does not permit it"),
     errno.EFBIG: ("NO_SPACE", "a file is larger than the file system there takes"),

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from copies import headers
 from copies.errors import CopyError, copy_error, shown
 from copies.headers import DIRECTORY, FILE, SYMLINK, header, padding
+from copies.holes import segments
 from copies.opening import Opening, Seen
 from copies.reading import DEPTH_MAX
 
 GATHERED = 256 << 10
 _INLINE = 64 << 10
-_SEGMENTS_MAX = 4_096
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 _SPARSE_BLOCK = 512
 
@@ -142,8 +142,8 @@ class Packer:
         facts = seen.facts
         try:
             size = facts.st_size
-            if size and facts.st_blocks * _SPARSE_BLOCK < size and (segments := _segments(readable, size)):
-                yield from self._sparse(readable, facts, path, segments)
+            if size and facts.st_blocks * _SPARSE_BLOCK < size and (found := segments(readable, size)):
+                yield from self._sparse(readable, facts, path, found)
                 return
             self._announce(path, facts, FILE, size)
             if size > _INLINE:
@@ -175,26 +175,26 @@ class Packer:
             yield from zeros(size - region.got)
 
     def _sparse(
-        self, readable: int, found: os.stat_result, path: str, segments: list[tuple[int, int]]
+        self, readable: int, facts: os.stat_result, path: str, parts: list[tuple[int, int]]
     ) -> Iterator[bytes | Region]:
         """GNU's pax format 1.0: a map of what is there, in whole blocks, then what is there."""
-        text = b"%d\n" % len(segments) + b"".join(b"%d\n%d\n" % one for one in segments)
+        text = b"%d\n" % len(parts) + b"".join(b"%d\n%d\n" % one for one in parts)
         text += padding(len(text))
-        size = len(text) + sum(length for _, length in segments)
+        size = len(text) + sum(length for _, length in parts)
         name = os.fsencode(path)
         self._made += headers.pax(
             {
                 b"GNU.sparse.major": b"1",
                 b"GNU.sparse.minor": b"0",
                 b"GNU.sparse.name": name,
-                b"GNU.sparse.realsize": b"%d" % found.st_size,
+                b"GNU.sparse.realsize": b"%d" % facts.st_size,
             }
         )
         # A tar that knows nothing of it unpacks the map under another name.
         directory, _, base = path.rpartition("/")
-        self._announce(f"{directory}/GNUSparseFile.0/{base}"[not directory :], found, FILE, size)
+        self._announce(f"{directory}/GNUSparseFile.0/{base}"[not directory :], facts, FILE, size)
         self._made += text
-        for offset, length in segments:
+        for offset, length in parts:
             if length:
                 yield from self._region(readable, offset, length)
         self._made += padding(size)
@@ -205,32 +205,6 @@ def zeros(count: int) -> Iterator[bytes]:
     while count > 0:
         yield bytes(min(count, GATHERED))
         count -= GATHERED
-
-
-def _segments(fd: int, size: int) -> list[tuple[int, int]] | None:
-    """What of a sparse file is no hole, ascending, ended by its size; None where the file system cannot tell, or there
-    is no hole after all. Of many small parts the last one takes in what is behind it, holes and all."""
-    found: list[tuple[int, int]] = []
-    end = 0
-    try:
-        while end < size:
-            try:
-                begin = os.lseek(fd, end, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno != errno.ENXIO:
-                    return None
-                break
-            if begin >= size:
-                break
-            end = min(os.lseek(fd, begin, os.SEEK_HOLE), size)
-            if len(found) == _SEGMENTS_MAX:
-                end = size
-            found.append((begin, end - begin))
-    finally:
-        os.lseek(fd, 0, os.SEEK_SET)
-    if found == [(0, size)]:
-        return None
-    return found if found and sum(found[-1]) == size else [*found, (size, 0)]
 
 
 def contents(pieces: Iterator[bytes | Region], most: int) -> Iterator[bytes]:

@@ -9,7 +9,9 @@ import os
 import stat
 
 from copies.errors import CopyError, copy_error, shown
+from copies.holes import segments
 from copies.opening import Opening
+from copies.sources import PIECE
 from copies.staging import STEM, remove, set_facts
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -137,22 +139,26 @@ class Settler:
 
 
 def _copy(source: int, target: int, name: str) -> None:
+    """What is there of it: a hole stays one, or a file of an image's size would fill the other file system."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     made = os.open(name, flags, 0o600, dir_fd=target)
     try:
-        while piece := os.read(source, 1 << 20):
-            left = memoryview(piece)
-            while left:
-                left = left[os.write(made, left) :]
+        size = os.fstat(source).st_size
+        for offset, length in segments(source, size) or ((0, size),):
+            end = offset + length
+            while offset < end and (piece := os.pread(source, min(end - offset, PIECE), offset)):
+                offset += os.pwrite(made, piece, offset)
+        os.ftruncate(made, size)
     finally:
         os.close(made)
 
 
 def _in_the_way(path: str, here: int, there: int) -> str:
     if stat.S_ISDIR(here):
-        what = "a symbolic link" if stat.S_ISLNK(there) else "no directory"
+        is_link = stat.S_ISLNK(there)
         return (
-            f"{shown(path)} is {what} there, and a directory in what is copied: neither takes the other's place. Copy "
-            "to where it leads, or remove it first"
+            f"{shown(path)} is {'a symbolic link' if is_link else 'no directory'} there, and a directory in what is "
+            f"copied: neither takes the other's place. {'Copy to where it leads, or remove' if is_link else 'Remove'} "
+            f"it first{'' if is_link else ', or copy to another name'}"
         )
     return f"{shown(path)} is a directory there, and none in what is copied: remove it first, or copy to another name"
