@@ -257,9 +257,9 @@ def _why_deaf(socket: str) -> str:
 
 
 def _field_of(error: Any) -> str:
-    """The path of the manifest's field at fault, if it is one's."""
+    """The path of the manifest's field at fault, if it is one's. What is in a stream's first message is none."""
     field, _, _ = dict(error.trailing_metadata() or ()).get("capsule-fields", "").partition(",")
-    return f"{field}: " if "." in field else ""
+    return f"{field}: " if "." in field and not field.startswith("metadata.") else ""
 
 
 def reason_of(error: Any) -> str:

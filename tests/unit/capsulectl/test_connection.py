@@ -9,9 +9,12 @@ from capsulectl.connection import failure_of
 class Broken:
     """An error as gRPC itself raises it, for a connection if nothing else is said."""
 
-    def __init__(self, details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+    def __init__(
+        self, details: str, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, notes: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self._details = details
         self._code = code
+        self._notes = notes
 
     def code(self) -> grpc.StatusCode:
         return self._code
@@ -19,8 +22,8 @@ class Broken:
     def details(self) -> str:
         return self._details
 
-    def trailing_metadata(self) -> None:
-        return None
+    def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._notes
 
 
 @pytest.mark.parametrize(("details", "may_be_done"), [("Socket closed", True), ("failed to connect to all", False)])
@@ -33,3 +36,16 @@ def test_a_call_that_broke_off_may_have_been_done(details: str, may_be_done: boo
 def test_a_capsule_of_an_older_release_is_told_as_such() -> None:
     told = failure_of(Broken("Method not found!", grpc.StatusCode.UNIMPLEMENTED), "unix:/nonexistent").message
     assert told.startswith("the capsule at unix:/nonexistent does not know this call: it runs an older release")
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("container.image", "container.image: no"),
+        ("name", "no"),
+        ("metadata.name", "no"),  # of a copy's first message, which no operator has written
+    ],
+)
+def test_a_refusal_names_the_field_of_a_manifest_and_no_other(field: str, told: str) -> None:
+    notes = (("capsule-reason", "BAD"), ("capsule-fields", field))
+    assert failure_of(Broken("no", grpc.StatusCode.INVALID_ARGUMENT, notes), "unix:/nonexistent").message == told
