@@ -15,7 +15,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
-from capsulectl.render import moment, plain, printable, write, write_line
+from capsulectl.render import moment, plain, printable, say, write, write_line
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -82,14 +82,23 @@ def history(
             "-f goes on from now: it has no --until, and no --calls, which are whole only at their end", USAGE
         )
     connection = Connection(common.capsule)
-    entries = connection.stream(connection.history.List, request)
+    entries = _or_none(connection.stream(connection.history.List, request), common.quiet)
     if calls and output in ("table", "wide"):
-        entries = iter(entries)
         show_page(f"{'   ' * depth}{line(entry, output == 'wide')}" for depth, entry in by_call(entries))
     elif output in ("table", "wide") and not follow:
         show_page(line(entry, output == "wide") for entry in entries)
     else:
         print_entries(entries, output, follow)
+
+
+def _or_none(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:
+    """The entries; that there was none is said, for a name may have been mistyped."""
+    found = False
+    for entry in entries:
+        found = True
+        yield entry
+    if not found:
+        say("nothing that is so is remembered", quiet)
 
 
 def by_call(entries: Iterable[Any]) -> Iterator[tuple[int, Any]]:

@@ -107,8 +107,9 @@ def _restore(volume: str, label: str, reason: str, dry_run: bool, yes: bool, com
 
 def _show(planned: Any) -> None:
     """What goes back, what does not, field by field, and what would be done."""
-    print_differences(planned.changes, "table")
-    print()
+    if planned.changes:
+        print_differences(planned.changes, "table")
+        print()
     show_table(("WORKLOAD", "OUTCOME", "NOTE"), [(one.name, one.outcome, _note(one)) for one in planned.items])
     if planned.plan:
         print()

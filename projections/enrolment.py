@@ -1,7 +1,8 @@
 """Admission of calls about operators' keys: who comes in, with which role, and that somebody always can. Pure."""
 
-from typing import assert_never
+from typing import assert_never, get_args
 
+from journal.entry import ActorKind
 from journal.events import Event, OperatorEnrolled, OperatorRemoved, OperatorRoleChanged
 from projections.intents import AddKey, Adopt, ChangeRole, KeyIntent, RemoveKey
 from projections.operators import CLAIM_NS, claim_left_ns
@@ -12,6 +13,9 @@ PUBLIC_KEY_HEX = 64
 NAME_CHARS = 128
 KEYS_MAX = 64
 """Bounds what replay protection has to remember."""
+
+_OWN = frozenset(get_args(ActorKind))
+"""What stands in the history for whoever has no key, `local(anna)` included: nobody with a key passes for that."""
 
 
 def admit_key(machine: Machine, intent: KeyIntent) -> tuple[Event, ...] | Refusal:
@@ -76,6 +80,8 @@ def _check_key(call: Adopt | AddKey) -> Refusal | None:
         return invalid("BAD_KEY", "an operator's key is a raw Ed25519 public key of 32 bytes", "pubkey")
     if len(call.name) > NAME_CHARS or not call.name.isprintable():
         return invalid("BAD_NAME", f"an operator's name has at most {NAME_CHARS} printable characters", "name")
+    if call.name.partition("(")[0].strip() in _OWN:
+        return invalid("BAD_NAME", f"the history calls the machine itself {call.name}: choose another name", "name")
     return None
 
 

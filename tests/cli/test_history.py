@@ -30,6 +30,8 @@ def test_only_what_went_wrong(told: Daemon) -> None:
     (one,) = lines(told, "fails", "--failed")
     assert "fails run 1 exited with code 3" in one
     assert lines(told, "told", "--failed") == [], "an end that was asked for is no failure"
+    assert told.ctl("history", "nobody").stderr == "nothing that is so is remembered\n"
+    assert told.ctl("history", "nobody", "-q").stderr == "" == told.ctl("history", "told").stderr
 
 
 def test_each_call_with_what_it_led_to(told: Daemon) -> None:

@@ -92,6 +92,8 @@ def test_what_cannot_go_back_is_named_and_the_rest_goes(capsule: Daemon) -> None
     done = capsule.ctl("rollback", "--to", str(then), "--yes")
     assert done.returncode == 1 and "workload/other configured" in done.stdout
     assert "workload/keeper left as it is: its volume rolled is gone, and its data with it" in done.stderr
+    again = capsule.good("rollback", "--to", str(then), "--dry-run")
+    assert again.splitlines()[0].split() == ["WORKLOAD", "OUTCOME", "NOTE"], "no other differs: none is shown"
     capsule.good("delete", "other", "--yes")
 
 

@@ -81,7 +81,9 @@ def test_before_a_daemon_has_started_in_this_boot_nobody_adopts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "name", "expected"), [("ab" * 31, "", "BAD_KEY"), (KEY, "a\nb", "BAD_NAME"), (KEY, "x" * 129, "BAD_NAME")]
+    ("key", "name", "expected"),
+    [("ab" * 31, "", "BAD_KEY"), (KEY, "a\nb", "BAD_NAME"), (KEY, "x" * 129, "BAD_NAME")]
+    + [(KEY, name, "BAD_NAME") for name in ("local", "system", "effect ", "installer", "operator", "local(root)")],
 )
 def test_a_key_that_is_none_is_refused(key: str, name: str, expected: str) -> None:
     assert reason(adopt(started(), key=key, name=name)) == expected
