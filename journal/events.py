@@ -309,7 +309,8 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
 
     `oom`: the kernel killed it for want of memory; `oom_kills`: so many of its processes in all; `memory_limit_bytes`:
     the limit it had, 0 without one. `unexecutable`: it never became the command, for this reason. `gave_up`: the policy
-    would restart it, but that was tried as often as it says. `foreign`: another hand killed it.
+    would restart it, but that was tried as often as it says. `foreign`: another hand killed it. `unasked`: nothing here
+    wanted it to end, also where it did so while an effect (its own start) was at work on it.
     """
 
     name: str
@@ -326,6 +327,7 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
     memory_limit_bytes: int = 0
     unexecutable: str = ""
     foreign: bool = False
+    unasked: bool = False
 
 
 class WorkloadOomKilled(Event, frozen=True, omit_defaults=True, tag="workload.oom_killed"):

@@ -28,7 +28,8 @@ def failed(header: Header, event: Event) -> bool:
     """Whether the entry tells of a failure. An end that somebody asked for is none, whatever its exit code."""
     match event:
         case WorkloadExited():
-            return not header.cause and (event.exit_code != 0 or event.oom)
+            # A run that ends at once does so while its start is at work, which then is the cause.
+            return (event.unasked or not header.cause) and (event.exit_code != 0 or event.oom)
         case WorkloadHealthChanged():
             return event.health == "unhealthy"
         case StreamClosed():

@@ -54,7 +54,8 @@ def observe_run(
         return (*((started,) if can(run.phase, RunMove.START) else ()), *_oom_kills(run, seen))
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
-    foreign = seen.exit_code == _KILLED and not (seen.oom or ended_here) and _shall_go_on(workload, run)
+    unasked = not ended_here and _shall_go_on(workload, run)
+    foreign = seen.exit_code == _KILLED and not seen.oom and unasked
     hopeless = bool(seen.unexecutable)
     verdict = after_end(workload, run, seen.exit_code, boot, mono_ns, hopeless=hopeless, foreign=foreign)
     return (
@@ -73,6 +74,7 @@ def observe_run(
             memory_limit_bytes=seen.memory_limit_bytes,
             unexecutable=seen.unexecutable,
             foreign=foreign,
+            unasked=unasked,
         ),
     )
 

@@ -35,6 +35,8 @@ HEADER = Ledger().forge("any.thing", {}).header
         (WorkloadExited("web", 1, 1, 0), 0, False),
         (WorkloadExited("web", 1, 1, 3), 0, True),
         (WorkloadExited("web", 1, 1, 143), 7, False),
+        (WorkloadExited("web", 1, 1, 3, unasked=True), 7, True),
+        (WorkloadExited("web", 1, 1, 0, unasked=True), 7, False),
         (WorkloadExited("web", 1, 1, 137, oom=True), 0, True),
         (WorkloadLost("web", 1, 1, "power"), 0, True),
         (WorkloadHealthChanged("web", 1, 1, "unhealthy"), 0, True),

@@ -121,16 +121,16 @@ def test_an_end_by_sigkill_that_nobody_here_wanted_is_another_hands(
 ) -> None:
     story.run_starts("web")
     (event,) = observe_run(story.machine, report, story.boot, story.mono)
-    assert isinstance(event, WorkloadExited) and event.foreign == foreign
+    assert isinstance(event, WorkloadExited) and event.foreign == foreign and event.unasked
 
 
 def test_an_end_by_sigkill_that_this_machine_is_at_is_its_own(story: Story) -> None:
     story.run_starts("web")
     (event,) = observe_run(story.machine, ended(KILLED), story.boot, story.mono, ended_here=True)
-    assert isinstance(event, WorkloadExited) and not event.foreign
+    assert isinstance(event, WorkloadExited) and not event.foreign and not event.unasked
     story.tell(EffectStarted("StopRun", "web", 1, run=1))
     (event,) = observe_run(story.machine, ended(KILLED), story.boot, story.mono)
-    assert isinstance(event, WorkloadExited) and not event.foreign
+    assert isinstance(event, WorkloadExited) and not event.foreign and not event.unasked
 
 
 def test_a_run_that_vanished_is_another_hands_unless_it_was_to_end(story: Story) -> None:
