@@ -21,7 +21,7 @@ PROGRAMS = (
     ("foreign",),
     ("missing",),
 )
-WORKLOAD_VERBS = ("apply", "apply", "apply", "apply", "stop", "start", "restart", "delete")
+WORKLOAD_VERBS = ("apply", "apply", "apply", "apply", "stop", "start", "restart", "delete", "rollback")
 NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "web": ((),),
     "db": ((),),
@@ -62,7 +62,8 @@ CHECKS = (
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
     that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on;
-    `check`: which of CHECKS; `secret`: with the one secret, as a variable and as a file."""
+    `check`: which of CHECKS; `secret`: with the one secret, as a variable and as a file. `back`: a rollback goes back to
+    the state after so many of its own acknowledged applies ago."""
 
     verb: str
     program: tuple[str, ...]
@@ -75,6 +76,7 @@ class Ask(NamedTuple):
     check: int = 0
     drift: int = pb.DRIFT_POLICY_REPAIR
     secret: bool = False
+    back: int = 1
 
 
 def check_of(ask: Ask) -> pb.HealthCheck | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from capsuled.answers import Answers
 from capsuled.declare import Declarations
@@ -14,6 +14,7 @@ from capsuled.image_cache import ImageCache
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
+from capsuled.rollbacks import Rollbacks
 from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
 from capsuled.startup import opening_events
@@ -30,7 +31,9 @@ from effects.runner import Runner
 from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM
-from tests.simulation.store import SimulatedLog
+from journal.errors import JournalError
+from journal.reader import Reader
+from tests.simulation.store import SimulatedLog, SimulatedReader
 from tests.support.vault import OpenVault
 
 if TYPE_CHECKING:
@@ -60,7 +63,10 @@ class Life:
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
         resolver = Resolver(self.images, registry, OpenVault(), TwinNetwork.subnet)
-        self.declarations = Declarations(self.engine, resolver, Answers(self.engine, simulation.disk))
+        answers = Answers(self.engine, simulation.disk)
+        self.declarations = Declarations(self.engine, resolver, answers)
+        reader = cast(Reader, SimulatedReader(simulation.disk))
+        self.rollbacks = Rollbacks(self.engine, resolver, answers, reader, JournalError("there is a reader"))
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
     async def _step(self, point: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from capsule.v1 import history_pb2, rollback_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.rpc import Refused
@@ -84,6 +85,7 @@ class Operators:
             check=self._random.randrange(len(CHECKS)),
             drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
             secret=self._random.random() < 0.4,
+            back=self._random.randint(1, 4),
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
@@ -111,6 +113,8 @@ class Operators:
         if ask.verb in VOLUME_VERBS:
             return await call_on_volume(life.engine, self._oracle, ask.verb, name, call_id)
         caller = Caller(actor_of(name), ask.verb, call_id, f"{name} {ask}")
+        if ask.verb == "rollback":
+            return await self._roll_back(life, name, ask.back, caller)
         if ask.verb == "apply":
             mode, attempts = POLICIES[ask.policy]
             message = pb.Workload(
@@ -137,8 +141,11 @@ class Operators:
                 result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
             except Refused as refused:
                 return refused.refusal.reason
-            digest = result.machine.workloads[name].spec.image.platform_digest
-            self._oracle.applied(name, ask.program, ask.policy, digest, ask.port, ask.disk, ask.needs)
+            now = result.machine.workloads[name]
+            digest = now.spec.image.platform_digest
+            self._oracle.applied(
+                name, ask.program, ask.policy, digest, ask.port, ask.disk, ask.needs, ask.secret, now.desired_seq
+            )
             self._simulation.safekeeper.told(name, ask.secret)
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
             assert digest in meant, f"{ask.image} is not {digest}"
@@ -162,6 +169,27 @@ class Operators:
                 if before is not None:
                     await life.engine.gone(name, before.uid)
         return "ok"
+
+    async def _roll_back(self, life: Life, name: str, back: int, caller: Caller) -> str:
+        """To the state after an earlier apply of its own, whatever became of the workload since."""
+        former = self._oracle.former.get(name, [])
+        if not former:
+            return "nothing to go back to"
+        seq, wish = former[-min(back, len(former))]
+        request = rollback_pb2.RollbackRequest(name=name, moment=history_pb2.Moment(seq=seq))
+        try:
+            await life.rollbacks.roll_back(request, caller)
+        except Refused as refused:
+            reason, disk = refused.refusal.reason, self._oracle.disks.get(name)
+            lacks = wish.disk and (disk is None or disk.incarnation != wish.disk)
+            may = {"NOTHING_GOES_BACK"} if lacks else set()
+            may |= {"SECRET_NOT_FOUND"} if wish.secret else set()
+            may |= {"NO_SUCH_DEPENDENCY"} if wish.needs else set()
+            assert reason in may, f"{name} could not go back to {wish} of entry {seq}: {reason}"
+            return f"{reason}, not back to {seq}"
+        self._oracle.rolled_back(name, wish)
+        self._simulation.safekeeper.told(name, wish.secret)
+        return f"ok, as after {seq}"
 
     async def _keep_house(self, quiet: "asyncio.Future[None]") -> None:
         """The operator of the images: brings them, and takes them away, once the quiet workload has its own."""

@@ -1,6 +1,6 @@
 """Says what must run, from the calls that were acknowledged. Shares no code with admission, the fold or the planner."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from effects.containers.twin import World
 from effects.network.twin import Cables
@@ -35,6 +35,7 @@ class Wish:
     port: int = 0
     disk: int = 0
     needs: tuple[str, ...] = ()
+    secret: bool = False
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Oracle:
     """Remembers acknowledged calls, and the truth about processes."""
 
     wishes: dict[str, Wish] = field(default_factory=dict)
+    former: dict[str, list[tuple[int, Wish]]] = field(default_factory=dict)
+    """What each was declared as, in order, with an entry after which it was so."""
     disks: dict[str, DiskWish] = field(default_factory=dict)
     disks_made: int = 0
     ended: dict[tuple[str, int, int], int] = field(default_factory=dict)
@@ -79,10 +82,18 @@ class Oracle:
         port: int = 0,
         disk: bool = False,
         needs: tuple[str, ...] = (),
+        secret: bool = False,
+        seq: int = 0,
     ) -> None:
-        """An apply was acknowledged. `disk`: with the volume of its name, as that was then."""
+        """An apply was acknowledged. `disk`: with the volume of its name, as that was then; `seq`: an entry after which
+        it is declared like that."""
         incarnation = self.disks[name].incarnation if disk else 0
-        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs)
+        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs, secret)
+        self.former.setdefault(name, []).append((seq, replace(self.wishes[name])))
+
+    def rolled_back(self, name: str, wish: Wish) -> None:
+        """A rollback was acknowledged: it is declared as it was then."""
+        self.wishes[name] = replace(wish)
 
     def disk_created(self, name: str, size_bytes: int) -> None:
         """A volume was acknowledged."""

@@ -6,11 +6,11 @@ nothing; what is still in the log and what was moved already are then two views 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from journal.codec import decode
-from journal.entry import Header, check, genesis, unpack
+from journal.entry import Header, Stored, check, genesis, unpack
 from journal.errors import JournalFull
 from journal.events import Event
 from journal.frame import BLOCK_BYTES, Frame, joined, pack
@@ -74,6 +74,31 @@ class Disk:
             if header.seq > call:
                 events.append(event)
         return machine, tuple(events)
+
+
+class SimulatedReader:
+    """The part of journal.reader that the past is told from, without snapshots: each time all of it is folded."""
+
+    genesis = GENESIS
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def first_seq(self) -> int:
+        """See Reader."""
+        return min(1, len(self._disk.values()))
+
+    def get(self, seq: int) -> Stored | None:
+        """See Reader."""
+        value = next(self.values(seq, seq), None)
+        return None if value is None else unpack(value)
+
+    def snapshot(self, fold_version: int, upto: int = LAST) -> None:
+        """See Reader."""
+
+    def values(self, first: int = 1, last: int = LAST) -> Iterator[bytes]:
+        """See Reader."""
+        return iter(self._disk.values()[first - 1 : last])
 
 
 class SimulatedLog:
