@@ -20,6 +20,7 @@ from effects.network.twin import Cables
 from effects.planner import plan
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
+from journal.events import WorkloadStarted
 from projections.views import state_hash
 from tests.simulation.asks import IMAGES, MEANINGS, NAMES, QUIET, REMOTE
 from tests.simulation.hands import HANDS, Hands
@@ -143,6 +144,9 @@ class Simulation:
         """What the process does by itself."""
         key = (container.run.name, container.run.uid, container.run.run)
         self.trace.note(f"world: {key} starts {container.run.args}")
+        if key in self.hands.taken and not self._told_of(key):
+            # Another hand took it before anybody knew that it lived. It begins a second time, with an end of its own.
+            self.hands.ended.discard(key)
         try:
             check_use(self.storage, self.world, container)
         except AssertionError as wrong:
@@ -151,6 +155,11 @@ class Simulation:
         code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1}.get(container.run.args[0])
         if code is not None:
             self.loop.call_later(self.random.expovariate(0.5), self._end, key, code, container.run.args[0])
+
+    def _told_of(self, key: tuple[str, int, int]) -> bool:
+        _, entries = self.disk.replay()
+        started = (event for _, event in entries if isinstance(event, WorkloadStarted))
+        return any((event.name, event.uid, event.run) == key for event in started)
 
     def _end(self, key: tuple[str, int, int], code: int, program: str) -> None:
         container = self.world.containers.get(key)

@@ -1,14 +1,17 @@
 """Calls on the daemon's own socket: each repeated by its id until it is answered, however many daemons that takes."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from capsule.v1 import volume_pb2_grpc, workload_pb2_grpc
+from capsule.v1 import machine_pb2_grpc, rollback_pb2_grpc, secret_pb2_grpc, volume_pb2_grpc, workload_pb2_grpc
+from capsule.v1 import workload_pb2 as pb
 
 CALL_S = 60.0
+PIECE_BYTES = 32 << 10
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -21,10 +24,17 @@ class Calls:
         workloads: Any = workload_pb2_grpc.WorkloadServiceStub(self._channel)
         volumes: Any = volume_pb2_grpc.VolumeServiceStub(self._channel)
         snapshots: Any = volume_pb2_grpc.SnapshotServiceStub(self._channel)
+        secrets: Any = secret_pb2_grpc.SecretServiceStub(self._channel)
+        rollbacks: Any = rollback_pb2_grpc.RollbackServiceStub(self._channel)
+        machine: Any = machine_pb2_grpc.MachineServiceStub(self._channel)
+        self._workloads = workloads
         self._methods: dict[str, Any] = {
             "Apply": workloads.Apply, "Stop": workloads.Stop, "Start": workloads.Start, "Delete": workloads.Delete,
             "Create": volumes.Create, "Resize": volumes.Resize, "Destroy": volumes.Delete,
             "Take": snapshots.Take, "Restore": snapshots.Restore, "Drop": snapshots.Delete,
+            "Restart": workloads.Restart, "Get": workloads.Get, "Rollback": rollbacks.Rollback,
+            "Conceal": secrets.Create, "Rotate": secrets.Rotate, "Forget": secrets.Remove,
+            "ApplyAll": machine.ApplyAll,
         }  # fmt: skip
         self._mark = mark
         self._count = 0
@@ -41,6 +51,27 @@ class Calls:
                     raise
                 await asyncio.sleep(0.02)
 
+    async def into(self, name: str, path: str, archive: bytes) -> None:
+        """One copy into a workload, once: no id makes it another's repetition. Raises AioRpcError."""
+
+        async def messages() -> AsyncIterator[pb.WorkloadCopyToRequest]:
+            yield pb.WorkloadCopyToRequest(metadata=pb.WorkloadCopyToMetadata(name=name, dest_path=path))
+            for start in range(0, len(archive), PIECE_BYTES):
+                yield pb.WorkloadCopyToRequest(chunk=archive[start : start + PIECE_BYTES])
+
+        await self._workloads.CopyTo(messages(), timeout=CALL_S)
+
+    async def out_of(self, name: str, path: str) -> bytes:
+        """The archive of a path in a workload. Raises AioRpcError."""
+        chunks = self._workloads.CopyFrom(pb.WorkloadCopyFromRequest(name=name, src_path=path), timeout=CALL_S)
+        return b"".join([chunk.data async for chunk in chunks])
+
     async def close(self) -> None:
         """Hang up."""
         await self._channel.close(None)
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """The capsule's own word for why; empty when the error is not its own."""
+    told: dict[Any, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
+    return str(told.get("capsule-reason", ""))

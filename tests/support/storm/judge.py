@@ -2,10 +2,11 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tests.support.daemon import Daemon
 from tests.support.site import Site
-from tests.support.storm import illness
+from tests.support.storm import illness, inside
 from tests.support.storm.wishes import Wishes, WorkloadWish
 from tests.support.storm.world import Observer, World, lines_of
 
@@ -38,24 +39,31 @@ class Judge:
         wrong += self._storage(world, wishes, living)
         wrong += self._network(world, workloads, living)
         if not wrong:
-            wrong += self._answers(living) + self._health(living, ill)
+            wrong += self._answers(living) + self._inside(wishes, living, ill)
         for one in wishes if not wrong else ():
             wrong += self._content(world, one, living)
         return wrong
 
-    # --- health --------------------------------------------------------------------------------------------------
+    # --- what is inside, and what is told of it ------------------------------------------------------------------
 
-    def _health(self, living: dict[str, WorkloadWish], ill: set[str]) -> list[str]:
+    def _inside(self, wishes: list[Wishes], living: dict[str, WorkloadWish], ill: set[str]) -> list[str]:
+        told: dict[str, Any] = {one["name"]: one["status"] for one in self._capsule.data("list")["workloads"]}
+        wrong = self._health(living, ill, told)
+        for one in wishes:
+            for name, wish in one.workloads.items():
+                if name in living:
+                    wrong += _content_inside(name, wish, one.secrets.get(wish.program.secret, []), told[name])
+        return wrong
+
+    def _health(self, living: dict[str, WorkloadWish], ill: set[str], status: dict[str, Any]) -> list[str]:
         """What is ill is ended, or told of where it is to run on; of all others it is told that they are well."""
         checked = {name: wish for name, wish in living.items() if wish.program.check}
-        if not checked:
-            return []
         wrong = [
             f"{name} is ill, and runs on" for name in sorted(ill & checked.keys()) if not checked[name].program.told
         ]
-        told = {one["name"]: one["status"].get("health", "") for one in self._capsule.data("list")["workloads"]}
+        told = {name: status[name].get("health", "") for name in checked}
         wanted = {name: "unhealthy" if name in ill else "healthy" for name in checked}
-        return wrong + _differ("health", {name: told[name] for name in checked}, wanted)
+        return wrong + _differ("health", told, wanted)
 
     # --- mounts, loops, files ------------------------------------------------------------------------------------
 
@@ -78,11 +86,21 @@ class Judge:
             if (disk := image.partition(".")[0]) in used or (disk in waiting and self._loop(image) in world.loops)
         ]
         wrong += _differ("loops", world.loops, [self._loop(image) for image in files])
-        mounts = [f"{self._run}/memory", *(f"{self._run}/volumes/{image.removesuffix('.img')}" for image in files)]
+        unmounted = {wish.program.disk for wish in living.values() if wish.left == "mount"}
+        held = [image for image in files if image.partition(".")[0] not in unmounted]
+        mounts = [f"{self._run}/memory", *(f"{self._run}/volumes/{image.removesuffix('.img')}" for image in held)]
         mounts += [f"{self._run}/netns/{name}" for name in world.addresses]
         task = self._run / "state" / "io.containerd.runtime.v2.task" / "capsule"
         mounts += [f"{task}/{one}/rootfs" for one in world.containers]
-        return wrong + _differ("mounts", world.mounts, mounts)
+        return wrong + _differ("mounts", world.mounts, mounts) + self._memory(world, wishes, living)
+
+    def _memory(self, world: World, wishes: list[Wishes], living: dict[str, WorkloadWish]) -> list[str]:
+        """Files of secrets are in memory for whom runs; for whom is between two runs they may be."""
+        users = {name for one in wishes for name, wish in one.workloads.items() if wish.running and wish.program.secret}
+        must = {name for name in users if name in living}
+        wrong = [f"secrets of {name} are in memory" for name in sorted(world.secrets.keys() - users)]
+        wrong += [f"secrets of {name} are not in memory" for name in sorted(must - world.secrets.keys())]
+        return wrong + [f"{name} has {count} places for secrets" for name, count in world.secrets.items() if count > 1]
 
     def _loop(self, image: str) -> str:
         return f"{self._capsule.state}/volumes/{image}"
@@ -91,7 +109,7 @@ class Judge:
         wrong = []
         for name, disk in one.disks.items():
             holder = one.holder(name, living)
-            if holder is None:
+            if holder is None or holder.left == "mount":
                 continue
             (image,) = (image for image in world.images if image.partition(".")[0] == name)
             lines = lines_of(self._run, self._site.pid, image)
@@ -113,10 +131,11 @@ class Judge:
         wrong = _differ("bridge", world.bridge, [f"{GATEWAY}/24"] if bridged else [])
         wrong += [] if world.table == bool(bridged) else [f"the table is {'there' if world.table else 'not there'}"]
         wrong += _differ("links", len(world.veths), sum(map(bool, world.addresses.values())))
+        cut = {name for name, wish in bridged.items() if wish.left == "link"}
         linked = {space.partition(".")[0]: addresses for space, addresses in world.addresses.items()}
         # What is stopped keeps its address; whether it has its link meanwhile does not matter.
         wanted = {
-            name: [] if name not in living and not linked[name] else [f"{wish.address}/24"]
+            name: [] if name in cut or (name not in living and not linked[name]) else [f"{wish.address}/24"]
             for name, wish in bridged.items()
             if name in living or name in linked
         }
@@ -134,6 +153,8 @@ class Judge:
         """Each is reached at its own address, and on its host ports from the machine itself."""
         wrong = []
         for name, wish in living.items():
+            if wish.left == "link":
+                continue
             doors = [(wish.address, 80)] if wish.program.bridged else []
             doors += [("127.0.0.1", port.host_port) for port in wish.program.ports if port.protocol == "tcp"]
             for address, port in doors:
@@ -141,6 +162,22 @@ class Judge:
                 if page != wish.program.token:
                     wrong.append(f"{name} at {address}:{port} says {page!r}, not {wish.program.token}")
         return wrong
+
+
+def _content_inside(name: str, wish: WorkloadWish, values: list[str], status: dict[str, Any]) -> list[str]:
+    """What was copied to it is there, whole; its secret's file has the present value, its environment one since it was
+    declared, and when that is a former one, it is told so."""
+    pid = illness.program(wish.program.token)
+    there = inside.copied(pid)
+    wrong = [] if there in wish.copied else [f"{name} was copied one of {wish.copied}, and has {there}"]
+    if wish.program.secret:
+        file, given = inside.secret_file(pid, wish.program.secret), inside.secret_variable(pid)
+        wrong += _differ(f"the secret's file of {name}", file, values[-1])
+        if given not in values[wish.value_since :]:
+            wrong.append(f"{name} was given {given}, of {values} since number {wish.value_since}")
+        (current,) = (one for one in status["conditions"] if one["type"] == "SecretsCurrent")
+        wrong += _differ(f"{name} is told as current", current.get("met", False), given == values[-1])
+    return wrong
 
 
 def _containers(world: World, workloads: dict[str, WorkloadWish], living: dict[str, WorkloadWish]) -> list[str]:

@@ -2,16 +2,21 @@
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import grpc
 
+from capsule.v1 import rollback_pb2 as back_pb
+from capsule.v1 import secret_pb2 as secrets_pb
 from capsule.v1 import volume_pb2 as disks_pb
 from capsule.v1 import workload_pb2 as pb
 from tests.support.storm import illness
-from tests.support.storm.calls import Calls
+from tests.support.storm.calls import Calls, reason_of
+from tests.support.storm.copying import copy
+from tests.support.storm.inside import VARIABLE
 from tests.support.storm.wishes import Port, Program, Wishes
 
 LABELS = ("morning", "noon", "evening")
@@ -21,7 +26,7 @@ PORTS = 4
 
 KINDS = {
     "apply": 6, "change": 3, "stop": 3, "start": 2, "delete": 2, "create": 3, "resize": 2, "destroy": 1, "take": 3,
-    "restore": 2, "drop": 1, "sicken": 6, "heal": 2,
+    "restore": 2, "drop": 1, "sicken": 6, "heal": 2, "secret": 3, "rollback": 3, "copy": 4,
 }  # fmt: skip
 
 # The volume's history has a line for each program that ran on it; the page says which one serves. A restarted program
@@ -48,14 +53,16 @@ class Plot:
         self._ports = tuple(8000 + 10 * number + at for at in range(PORTS))
         self._mark = mark
         self._calls = calls
+        self._secret = f"s{number}"
         self.illnesses = 0
+        self.done: Counter[str] = Counter()
 
     async def operate(self, random: Random, token: str) -> str:
         """Do one thing. Returns it in words."""
         kind = random.choices(tuple(KINDS), tuple(KINDS.values()))[0]
         name = random.choice(self._names)
         done = await self._one(kind, name, random, token)
-        if kind not in ("take", "drop"):
+        if kind not in ("take", "drop", "secret"):
             self.wishes.calm = False
         return done
 
@@ -65,6 +72,8 @@ class Plot:
             await self._delete(name)
         for _ in tuple(self.wishes.disks):
             await self._destroy(force=False)
+        if self.wishes.secrets.get(self._secret):
+            await self._change_secret("Forget", "")
 
     async def _one(self, kind: str, name: str, random: Random, token: str) -> str:
         wish = self.wishes.workloads.get(name)
@@ -85,6 +94,18 @@ class Plot:
                 return f"start {name}"
             case "delete" if wish is not None:
                 return await self._delete(name)
+            case "secret":
+                verb = random.choice(("Conceal", "Conceal", "Rotate", "Rotate", "Rotate", "Forget"))
+                return await self._change_secret(verb, f"value-{token}")
+            case "rollback" if wish is not None:
+                return await self._roll_back(name)
+            case "copy" if wish is not None and wish.running:
+                # Who is ended by its check may be so at any moment; who is told of only begins once.
+                restart = random.random() < 0.5 and not wish.program.told
+                done, wrong = await copy(self._calls, name, wish, random, restart)
+                self.wrong += wrong
+                self.done["copies"] += 1
+                return done
             case "sicken" | "heal" if checked := self._checked():
                 return await self._touch(kind, *random.choice(checked))
         return await self._on_disk(kind, random)
@@ -142,6 +163,35 @@ class Plot:
             del self.wishes.workloads[name]
         return f"delete {name}"
 
+    async def _change_secret(self, verb: str, value: str) -> str:
+        name, what = self._secret, f"{verb} {self._secret} {value}"
+        why = self.wishes.against_secret(verb, name)
+        request: Any = secrets_pb.SecretRemoveRequest(name=name)
+        if verb != "Forget":
+            kind = secrets_pb.SecretCreateRequest if verb == "Conceal" else secrets_pb.SecretRotateRequest
+            request = kind(name=name, value=value.encode())
+        if await self._asked(what, verb, request, why):
+            self.done["secrets"] += 1
+            if verb == "Forget":
+                self.wishes.secrets[name] = []
+            else:
+                self.wishes.secrets.setdefault(name, []).append(value)
+        return what
+
+    async def _roll_back(self, name: str) -> str:
+        """To the revision before the present one."""
+        what, why = f"roll {name} back", self.wishes.against_rollback(name)
+        before = self.wishes.workloads[name]
+        program = before.revisions[-2].program if len(before.revisions) > 1 else before.program
+        # A host port that the machine chose then may be another plot's by now.
+        chosen = any(port.host_port not in self._ports for port in program.ports)
+        request = back_pb.RollbackRequest(name=name, previous=True)
+        if await self._asked(what, "Rollback", request, why, may="PORT_TAKEN" if chosen else ""):
+            given = await self._calls.answered("Get", pb.WorkloadGetRequest(name=name))
+            self._acknowledged(what, name, program, given)
+            self.done["rollbacks"] += 1
+        return what
+
     def _checked(self) -> list[tuple[str, Program]]:
         workloads = sorted(self.wishes.workloads.items())
         return [(name, wish.program) for name, wish in workloads if wish.running and wish.program.check]
@@ -163,52 +213,65 @@ class Plot:
     def _drawn(self, name: str, random: Random, token: str) -> Program:
         (other,) = {*self._names} - {name}
         needs = (other,) if random.random() < (0.6 if other in self.wishes.workloads else 0.15) else ()
+        secret = self._secret if random.random() < (0.5 if self.wishes.secrets.get(self._secret) else 0.1) else ""
         if random.random() < 0.2:
             # An end of it would be for good: it has nothing whose change ends it.
-            return Program(f"{self._mark}-{token}", False, check="exec", told=True, needs=needs)
+            return Program(f"{self._mark}-{token}", False, check="exec", told=True, needs=needs, secret=secret)
         bridged = random.random() < 0.8
         check = random.choice(illness.CHECKS if bridged else ("exec",)) if random.random() < 0.6 else ""
         count = random.choice((0, 1, 1, 2)) if bridged else 0
         chosen = random.sample((0, *self._ports), count)
         ports = tuple(Port(random.choice(("tcp", "tcp", "udp")), port, 80) for port in chosen)
         disk = self._disk if random.random() < 0.6 else ""
-        return Program(f"{self._mark}-{token}", bridged, ports, disk, check, needs=needs)
+        return Program(f"{self._mark}-{token}", bridged, ports, disk, check, needs=needs, secret=secret)
 
     async def _apply(self, name: str, program: Program) -> str:
         what = f"apply {name}: {program}"
-        spec = pb.ContainerSpec(
-            image="demo:1", command=["sh", "-c", SCRIPT, program.token], stop_grace_seconds=2,
-            network_mode=pb.NETWORK_MODE_BRIDGE if program.bridged else pb.NETWORK_MODE_NONE,
-            ports=[pb.PortMapping(container_port=port.container_port, host_port=port.host_port, protocol=port.protocol)
-                   for port in program.ports],
-            mounts=[pb.VolumeMount(volume_name=program.disk, mount_path="/disk")] if program.disk else [],
-            restart_policy=pb.RestartPolicy(backoff_first_ms=200, backoff_cap_ms=1_000),
-            restart=pb.RESTART_MODE_NEVER if program.told else pb.RESTART_MODE_ALWAYS,
-            health=_check(program.check),
-        )  # fmt: skip
-        request = pb.WorkloadApplyRequest(workload=pb.Workload(name=name, container=spec, depends_on=program.needs))
-        before = self.wishes.workloads.get(name)
+        request = pb.WorkloadApplyRequest(workload=manifest_of(name, program))
         answer = await self._asked(what, "Apply", request, self.wishes.against_apply(name, program))
         if answer:
-            given = answer.workload
-            ports = tuple(Port(one.protocol, one.host_port, one.container_port) for one in given.container.ports)
-            address = given.status.address if program.bridged else ""
-            if program.bridged and before is not None and before.address not in ("", address):
-                self.wrong.append(f"{what}: its address was {before.address}, and is {address}")
-            self.wishes.applied(name, replace(program, ports=ports), address)
+            self._acknowledged(what, name, program, answer.workload)
         return what
 
-    async def _asked(self, what: str, method: str, request: Any, why_not: str = "") -> Any | None:
-        """The answer, or None when it was rightly refused. What was answered wrongly is noted."""
+    def _acknowledged(self, what: str, name: str, program: Program, given: pb.Workload) -> None:
+        before = self.wishes.workloads.get(name)
+        ports = tuple(Port(one.protocol, one.host_port, one.container_port) for one in given.container.ports)
+        address = given.status.address if program.bridged else ""
+        if program.bridged and before is not None and before.address not in ("", address):
+            self.wrong.append(f"{what}: its address was {before.address}, and is {address}")
+        self.wishes.applied(name, replace(program, ports=ports), address)
+
+    async def _asked(self, what: str, method: str, request: Any, why_not: str = "", may: str = "") -> Any | None:
+        """The answer, or None when it was rightly refused; `may`: a reason that nobody here can know of. What was
+        answered wrongly is noted."""
         try:
             answer = await self._calls.answered(method, request)
         except grpc.aio.AioRpcError as error:
+            if may and reason_of(error) == may:
+                return None
             if not why_not or error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN):
                 self.wrong.append(f"{what} was refused: {error.code().name}: {error.details()}")
             return None
         if why_not:
             self.wrong.append(f"{what} was accepted, although {why_not}")
         return answer
+
+
+def manifest_of(name: str, program: Program, drift: pb.DriftPolicy = pb.DRIFT_POLICY_REPAIR) -> pb.Workload:
+    """The declaration of a workload."""
+    spec = pb.ContainerSpec(
+        image="demo:1", command=["sh", "-c", SCRIPT, program.token], stop_grace_seconds=2,
+        network_mode=pb.NETWORK_MODE_BRIDGE if program.bridged else pb.NETWORK_MODE_NONE,
+        ports=[pb.PortMapping(container_port=port.container_port, host_port=port.host_port, protocol=port.protocol)
+               for port in program.ports],
+        mounts=[pb.VolumeMount(volume_name=program.disk, mount_path="/disk")] if program.disk else [],
+        restart_policy=pb.RestartPolicy(backoff_first_ms=200, backoff_cap_ms=1_000),
+        restart=pb.RESTART_MODE_NEVER if program.told else pb.RESTART_MODE_ALWAYS,
+        health=_check(program.check),
+        secret_env={VARIABLE: program.secret} if program.secret else {},
+        secrets=[pb.SecretFile(secret=program.secret)] if program.secret else [],
+    )  # fmt: skip
+    return pb.Workload(name=name, container=spec, depends_on=program.needs, drift=drift)
 
 
 def _check(kind: str) -> pb.HealthCheck | None:

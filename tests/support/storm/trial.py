@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,7 @@ from tests.simulation.order import Order
 from tests.support.daemon import BIN, Daemon, daemon
 from tests.support.site import Site, site
 from tests.support.storm.calls import Calls
+from tests.support.storm.foreign import OtherHand
 from tests.support.storm.judge import Judge
 from tests.support.storm.operations import Plot
 from tests.support.storm.world import Observer, Unquiet
@@ -34,13 +36,15 @@ BURST_MOST = 12
 QUIET_S = 60.0
 FAULTS = {"kill capsuled": 4, "kill containerd": 3, "flush rules": 3, "cut a link": 2}
 FAULT_SHARE = 0.2
+HAND_SHARE = 0.5
+"""How often another hand acts after a burst."""
 SETTLED_LOOKS = 2
 """The world is right when it is so twice: a thing that is about to go has been seen in its last moment."""
 
 
 class Outcome(msgspec.Struct):
     """What a storm came to. `wrong` is empty when every quiet moment was as the wishes say. `waited`: the starts of
-    workloads that depend on others."""
+    workloads that depend on others; `secrets`: changes of them; `foreign`: changes by another hand that were left."""
 
     operations: int = 0
     faults: int = 0
@@ -48,6 +52,10 @@ class Outcome(msgspec.Struct):
     seconds: float = 0.0
     illnesses: int = 0
     waited: int = 0
+    copies: int = 0
+    secrets: int = 0
+    rollbacks: int = 0
+    foreign: int = 0
     wrong: list[str] = []
 
 
@@ -57,7 +65,7 @@ class Storm:
     def __init__(self, place: Site, capsule: Daemon, seed: int) -> None:
         self._site, self._capsule, self._seed = place, capsule, seed
         mark = f"storm{os.getpid()}x{seed}"
-        run = hosted(capsule.state).run
+        self._run = run = hosted(capsule.state).run
         info = capsule.data("capsule", "info")
         parent = f"{info['shortId']}-{info['capsuleId'][-6:]}"
         self._calls = Calls(capsule.state / "capsule.sock", mark)
@@ -74,12 +82,16 @@ class Storm:
                 # By the number of operations before it, so that a longer storm begins as a shorter one.
                 random = Random(f"{self._seed} burst {outcome.operations}")
                 await self._burst(random, min(operations - outcome.operations, random.randint(1, BURST_MOST)))
+                if random.random() < HAND_SHARE and not outcome.wrong:
+                    await self._another_hand(random)
             if not outcome.wrong:
                 await asyncio.gather(*(plot.tidy() for plot in self._plots))
                 await self._quiet()
         finally:
             outcome.seconds = time.monotonic() - begun
             outcome.illnesses = sum(plot.illnesses for plot in self._plots)
+            done = sum((plot.done for plot in self._plots), Counter[str]())
+            outcome.copies, outcome.secrets, outcome.rollbacks = done["copies"], done["secrets"], done["rollbacks"]
             await self._calls.close()
 
     async def _burst(self, random: Random, count: int) -> None:
@@ -122,6 +134,24 @@ class Storm:
                     self._site.run("nft", "flush", "ruleset")
                 case _:
                     self._cut(chance)
+
+    async def _another_hand(self, random: Random) -> None:
+        """It changes something, with nobody else at work; that is told and left, until a word mends it."""
+        other = OtherHand(self._site, self._capsule, self._run, self._calls)
+        wrong, what = await other.choose([plot.wishes for plot in self._plots], random)
+        if what is None:
+            return
+        self._note(f"another hand: {what}")
+        wrong = wrong or await other.act(what)
+        if not wrong:
+            self.outcome.foreign += 1
+            await self._quiet()
+            wrong = await other.mend(what)
+        if wrong:
+            self._note("NOT AS WISHED:\n" + "\n".join(wrong))
+        self.outcome.wrong += wrong
+        if not self.outcome.wrong:
+            await self._quiet()
 
     def _cut(self, chance: float) -> None:
         listed = self._site.run("ip", "-j", "link", "show", "type", "veth").stdout

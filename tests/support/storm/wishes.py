@@ -24,7 +24,7 @@ class Program:
     """What a workload is to run. `token` tells it from every other; `disk` is the volume's name, or empty.
 
     `check`: exec, http or tcp, or empty; one that is `told` of only runs on when it fails. `needs`: who has to run
-    before it starts.
+    before it starts. `secret`: what it has in its environment and in a file, or empty.
     """
 
     token: str
@@ -34,16 +34,31 @@ class Program:
     check: str = ""
     told: bool = False
     needs: tuple[str, ...] = ()
+    secret: str = ""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A declaration as it was acknowledged. `incarnation` is of the volume that it was applied on."""
+
+    program: Program
+    incarnation: int
 
 
 @dataclass
 class WorkloadWish:
-    """A workload that exists. `incarnation` is of the volume that it was applied on."""
+    """A workload that exists. `incarnation` is of the volume that it was applied on, `revisions` are its declarations so
+    far, `copied` the digests of which one was copied to it and is there; `value_since`: the number of the secret's value
+    that was there when it was declared. `left`: what another hand changed and nobody mends, run, link or mount."""
 
     program: Program
     running: bool = True
     address: str = ""
     incarnation: int = 0
+    revisions: tuple[Revision, ...] = ()
+    copied: frozenset[str] = frozenset({""})
+    value_since: int = 0
+    left: str = ""
 
 
 @dataclass
@@ -63,6 +78,8 @@ class Wishes:
 
     workloads: dict[str, WorkloadWish] = field(default_factory=dict)
     disks: dict[str, DiskWish] = field(default_factory=dict)
+    secrets: dict[str, list[str]] = field(default_factory=dict)
+    """All values that each secret had, in order. One that was removed has none."""
     incarnations: int = 0
     calm: bool = False
 
@@ -83,7 +100,30 @@ class Wishes:
             theirs = {(port.protocol, port.host_port) for port in wish.program.ports}
             if other != name and theirs & {(port.protocol, port.host_port) for port in program.ports}:
                 return f"{other} has a host port of it"
+        if program.secret and not self.secrets.get(program.secret):
+            return f"there is no secret {program.secret}"
         return self._against_needs(name, program) or self.against_running(name, program)
+
+    def against_rollback(self, name: str) -> str:
+        """To the revision before the present one."""
+        revisions = self.workloads[name].revisions
+        if len(revisions) < 2:
+            return "it has no other revision"
+        program, incarnation = revisions[-2].program, revisions[-2].incarnation
+        disk = self.disks.get(program.disk)
+        if program.disk and (disk is None or disk.incarnation != incarnation):
+            return f"its volume {program.disk} is gone"
+        return self.against_apply(name, program)
+
+    def against_secret(self, verb: str, secret: str) -> str:
+        """A change of a secret: Conceal, Rotate or Forget."""
+        there = bool(self.secrets.get(secret))
+        if verb == "Conceal":
+            return "there is one of that name" if there else ""
+        if not there:
+            return "there is none"
+        users = [name for name, wish in self.workloads.items() if wish.program.secret == secret]
+        return f"{users} use it" if verb == "Forget" and users else ""
 
     def _against_needs(self, name: str, program: Program) -> str:
         """Nobody waits for what is not there, but for who waited already; nor for who waits for him."""
@@ -115,7 +155,10 @@ class Wishes:
         incarnation = 0 if disk is None else disk.incarnation
         if disk is not None:
             disk.written.add(program.token)
-        self.workloads[name] = WorkloadWish(program, True, address, incarnation)
+        before = self.workloads.get(name)
+        revisions = (*(before.revisions if before is not None else ()), Revision(program, incarnation))
+        since = max(0, len(self.secrets.get(program.secret, ())) - 1)
+        self.workloads[name] = WorkloadWish(program, True, address, incarnation, revisions, value_since=since)
 
     def disk_created(self, name: str, size_mib: int) -> None:
         """An empty one, and another than all before."""
@@ -136,7 +179,11 @@ class Wishes:
     def lives(self, wish: WorkloadWish) -> bool:
         """Whether it can run: not on a volume that is gone, nor on another of its name."""
         disk = self.disks.get(wish.program.disk)
-        return wish.running and (not wish.program.disk or (disk is not None and disk.incarnation == wish.incarnation))
+        return (
+            wish.running
+            and wish.left != "run"
+            and (not wish.program.disk or (disk is not None and disk.incarnation == wish.incarnation))
+        )
 
     def may_wait(self, wish: WorkloadWish, ill: Collection[str]) -> bool:
         """Whether it need not have begun: somebody it needs does not run, or is one of those who are `ill`. What began

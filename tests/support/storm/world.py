@@ -26,7 +26,8 @@ class Unquiet(Exception):
 
 @dataclass
 class World:
-    """Everything there is. Containers, shims, bundles and cgroups are by container id (`NAME.UID.RUN`)."""
+    """Everything there is. Containers, shims, bundles and cgroups are by container id (`NAME.UID.RUN`); `secrets` counts
+    each workload's places in memory."""
 
     containers: dict[str, str] = field(default_factory=dict)
     shims: Counter[str] = field(default_factory=Counter)
@@ -38,6 +39,7 @@ class World:
     loops: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     snapshots: Counter[str] = field(default_factory=Counter)
+    secrets: Counter[str] = field(default_factory=Counter)
     directories: set[str] = field(default_factory=set)
     bridge: list[str] = field(default_factory=list)
     veths: list[str] = field(default_factory=list)
@@ -127,6 +129,8 @@ class Observer:
                 world.snapshots[match["name"]] += 1
             else:
                 world.images.append(path.name)
+        places = Path(f"/proc/{self._site.pid}/root{self._run}/memory/secrets")
+        world.secrets = Counter(place.parent.name for place in places.glob("*/*"))
         for part in ("logs", "containers"):
             place = self._capsule.state / part
             names = (one.name for one in place.iterdir() if one.name[0] != ".") if place.exists() else ()

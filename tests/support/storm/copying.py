@@ -1,0 +1,77 @@
+"""Copies into a storm's workloads and back, also while they are restarted: what comes back is one whole content."""
+
+import asyncio
+import io
+import tarfile
+import time
+from random import Random
+
+import grpc
+
+from capsule.v1 import workload_pb2 as pb
+from tests.support.storm.calls import Calls, reason_of
+from tests.support.storm.inside import COPIED, FILE, MISSING, digest_of
+from tests.support.storm.wishes import WorkloadWish
+from tests.support.trees import member, tar
+
+MOST_BYTES = 1 << 20
+COMES_BACK_S = 30.0
+CLEAR = ("NOT_RUNNING", "CALLED_OFF")
+"""What a copy is refused or called off with because of what becomes of the workload meanwhile."""
+
+
+async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, restart: bool) -> tuple[str, list[str]]:
+    """There and back again. Returns what was done in words, and what is wrong."""
+    content = random.randbytes(random.randint(1, MOST_BYTES))
+    before = wish.copied
+    words = f"copy {len(content)} bytes to {name}{', which is restarted' if restart else ''}"
+    sent = asyncio.ensure_future(_send(calls, name, content))
+    if restart:
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+        await calls.answered("Restart", pb.WorkloadRestartRequest(name=name))
+    failure = await sent
+    if failure not in ("", "cut", *CLEAR):
+        return words, [f"{words}: {failure}"]
+    # One that was cut may have come whole.
+    wish.copied = frozenset({digest_of(content)}) if not failure else before | {digest_of(content)}
+    came = await _fetched(calls, name)
+    words += f": {failure or 'whole'}, {'back' if came else 'not back'}"
+    if came is None:
+        return words, []
+    if came not in wish.copied:
+        return words, [f"{words}: what came back is none of what was sent"]
+    wish.copied = frozenset({came})
+    return words, []
+
+
+async def _send(calls: Calls, name: str, content: bytes) -> str:
+    """Empty when all of it was taken; else why not."""
+    try:
+        await calls.into(name, f"/{COPIED}/", tar(member(FILE, content=content)))
+    except grpc.aio.AioRpcError as error:
+        return reason_of(error) or ("cut" if error.code() is grpc.StatusCode.UNAVAILABLE else f"{error.code()}")
+    return ""
+
+
+async def _fetched(calls: Calls, name: str) -> str | None:
+    """The digest of what is there, or MISSING; None while it cannot be reached: it is on its way to another run."""
+    deadline = time.monotonic() + COMES_BACK_S
+    while True:
+        try:
+            archive = await calls.out_of(name, f"/{COPIED}/{FILE}")
+        except grpc.aio.AioRpcError as error:
+            reason = reason_of(error)
+            if reason == "PATH_MISSING":
+                return MISSING
+            known = reason in CLEAR or error.code() is grpc.StatusCode.UNAVAILABLE
+            if not known:
+                raise
+            if time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(0.2)
+            continue
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            (info,) = opened.getmembers()
+            file = opened.extractfile(info)
+            assert file is not None and info.name == FILE
+            return digest_of(file.read())
