@@ -143,7 +143,10 @@ def _copy(control: Control, process: int) -> None:
     descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     outside = os.stat(_ROOT)
     if process >= 0:
-        kernel.enter(process)
+        try:
+            kernel.enter(process)
+        except ProcessLookupError as ended:
+            raise CopyError("NOT_RUNNING", f"{request.name} has just ended: copy again when it runs") from ended
         os.close(process)
     else:
         _mount(request)

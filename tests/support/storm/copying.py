@@ -16,8 +16,8 @@ from tests.support.trees import member, tar
 
 MOST_BYTES = 1 << 20
 COMES_BACK_S = 30.0
-CLEAR = ("NOT_RUNNING", "CALLED_OFF")
-"""What a copy is refused or called off with because of what becomes of the workload meanwhile."""
+CLEAR = ("NOT_RUNNING", "CALLED_OFF", "cut")
+"""Why a copy is refused or called off because of what becomes of the workload, or of the daemon, meanwhile."""
 
 
 async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, restart: bool) -> tuple[str, list[str]]:
@@ -30,12 +30,12 @@ async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, rest
         await asyncio.sleep(random.uniform(0.0, 0.05))
         await calls.answered("Restart", pb.WorkloadRestartRequest(name=name))
     failure = await sent
-    if failure not in ("", "cut", *CLEAR):
+    if failure and failure not in CLEAR:
         return words, [f"{words}: {failure}"]
     # One that was cut may have come whole.
     wish.copied = frozenset({digest_of(content)}) if not failure else before | {digest_of(content)}
     came = await _fetched(calls, name)
-    words += f": {failure or 'whole'}, {'back' if came else 'not back'}"
+    words += f": {failure or 'whole'}, {('back' if came else 'nothing there') if came is not None else 'out of reach'}"
     if came is None:
         return words, []
     if came not in wish.copied:
@@ -49,7 +49,8 @@ async def _send(calls: Calls, name: str, content: bytes) -> str:
     try:
         await calls.into(name, f"/{COPIED}/", tar(member(FILE, content=content)))
     except grpc.aio.AioRpcError as error:
-        return reason_of(error) or ("cut" if error.code() is grpc.StatusCode.UNAVAILABLE else f"{error.code()}")
+        reason = reason_of(error) or ("cut" if error.code() is grpc.StatusCode.UNAVAILABLE else "")
+        return reason if reason in CLEAR else f"{reason}: {error.code()}: {error.details()}"
     return ""
 
 

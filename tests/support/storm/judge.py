@@ -73,12 +73,12 @@ class Judge:
         snapshots = {name: len(disk.snapshots) for name, disk in disks.items() if disk.snapshots}
         wrong += _differ("snapshots", world.snapshots, Counter(snapshots))
         used = {wish.program.disk for wish in living.values() if wish.program.disk}
-        # Who waits for another before a further run may still hold what the run before it held.
+        # Who waits for another, or for a word, before a further run may still hold what the run before it held.
         waiting = {
             wish.program.disk
             for one in wishes
             for name, wish in one.workloads.items()
-            if one.lives(wish) and name not in living
+            if wish.left == "run" or (one.lives(wish) and name not in living)
         }
         files = [
             image

@@ -26,7 +26,7 @@ PORTS = 4
 
 KINDS = {
     "apply": 6, "change": 3, "stop": 3, "start": 2, "delete": 2, "create": 3, "resize": 2, "destroy": 1, "take": 3,
-    "restore": 2, "drop": 1, "sicken": 6, "heal": 2, "secret": 3, "rollback": 3, "copy": 4,
+    "restore": 2, "drop": 1, "sicken": 6, "heal": 2, "secret": 6, "rollback": 6, "copy": 10,
 }  # fmt: skip
 
 # The volume's history has a line for each program that ran on it; the page says which one serves. A restarted program
@@ -76,6 +76,10 @@ class Plot:
             await self._change_secret("Forget", "")
 
     async def _one(self, kind: str, name: str, random: Random, token: str) -> str:
+        if kind in ("rollback", "copy") and name not in self.wishes.workloads:
+            # They need somebody: without, the first one comes.
+            name = next(iter(self.wishes.workloads), name)
+            kind = kind if name in self.wishes.workloads else "apply"
         wish = self.wishes.workloads.get(name)
         match kind:
             case "apply":
@@ -95,12 +99,14 @@ class Plot:
             case "delete" if wish is not None:
                 return await self._delete(name)
             case "secret":
-                verb = random.choice(("Conceal", "Conceal", "Rotate", "Rotate", "Rotate", "Forget"))
+                there = bool(self.wishes.secrets.get(self._secret))
+                likely = "Rotate" if there else "Conceal"
+                verb = random.choice(("Conceal", "Rotate", "Forget", *(likely,) * 5))
                 return await self._change_secret(verb, f"value-{token}")
             case "rollback" if wish is not None:
                 return await self._roll_back(name)
             case "copy" if wish is not None and wish.running:
-                # Who is ended by its check may be so at any moment; who is told of only begins once.
+                # One that is told of only begins once.
                 restart = random.random() < 0.5 and not wish.program.told
                 done, wrong = await copy(self._calls, name, wish, random, restart)
                 self.wrong += wrong
