@@ -147,6 +147,7 @@ class Simulation:
         if key in self.hands.taken and not self._told_of(key):
             # Another hand took it before anybody knew that it lived. It begins a second time, with an end of its own.
             self.hands.ended.discard(key)
+            self.oracle.ended.pop(key, None)
         try:
             check_use(self.storage, self.world, container)
         except AssertionError as wrong:

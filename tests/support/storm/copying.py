@@ -16,8 +16,8 @@ from tests.support.trees import member, tar
 
 MOST_BYTES = 1 << 20
 COMES_BACK_S = 30.0
-CLEAR = ("NOT_RUNNING", "CALLED_OFF", "cut")
-"""Why a copy is refused or called off because of what becomes of the workload, or of the daemon, meanwhile."""
+CLEAR = ("NOT_RUNNING", "CALLED_OFF", "RUNTIME_UNAVAILABLE", "cut")
+"""Why a copy is refused or called off because of what becomes of the workload, containerd or the daemon meanwhile."""
 
 
 async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, restart: bool) -> tuple[str, list[str]]:

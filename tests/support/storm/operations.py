@@ -81,6 +81,8 @@ class Plot:
             name = next(iter(self.wishes.workloads), name)
             kind = kind if name in self.wishes.workloads else "apply"
         wish = self.wishes.workloads.get(name)
+        if kind == "rollback" and wish is not None and len(wish.revisions) < 2 and random.random() < 0.8:
+            kind = "change"  # so that there is something to go back to
         match kind:
             case "apply":
                 return await self._apply(name, self._drawn(name, random, token))
