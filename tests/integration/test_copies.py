@@ -4,7 +4,9 @@ hold still, on full and read-only file systems, and what is remembered of them."
 import io
 import os
 import signal
+import socket
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
+from copies.inside import Request
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.trees import member, tar
 
@@ -140,6 +143,22 @@ def test_a_workload_that_does_not_hold_still_gives_and_gets_nothing_of_the_machi
     assert done
     assert os.listdir(outside) == ["secret"]
     capsule.good("delete", "race", "--yes")
+
+
+def test_a_process_that_ends_before_its_files_are_entered_is_told_as_one_that_does_not_run() -> None:
+    gone = subprocess.Popen(["sleep", "60"])
+    pidfd = os.pidfd_open(gone.pid)
+    gone.kill()
+    gone.wait()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", "from copies.inside import main; main()", str(theirs.fileno()), str(pidfd)]
+        ours.sendall(Request("to", "web", "/field/").packed())
+        done = subprocess.run(command, pass_fds=(theirs.fileno(), pidfd), stdin=subprocess.DEVNULL, check=False)
+        os.close(pidfd)
+        assert done.returncode == 1
+        said = ours.recv(1 << 16).decode().split("\0")
+    assert said == ["refused", "NOT_RUNNING", "web has just ended: copy again when it runs\n"]
 
 
 def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon, tmp_path: Path) -> None:

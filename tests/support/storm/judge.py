@@ -1,5 +1,6 @@
 """The world beside the wishes, in a quiet moment: everything that is there and must not be, or must be and is not."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from tests.support.daemon import Daemon
 from tests.support.site import Site
 from tests.support.storm import illness, inside
 from tests.support.storm.wishes import Wishes, WorkloadWish
-from tests.support.storm.world import Observer, World, lines_of
+from tests.support.storm.world import Observer, Unquiet, World, lines_of
 
 GATEWAY = "172.20.254.1"
 
@@ -47,7 +48,10 @@ class Judge:
     # --- what is inside, and what is told of it ------------------------------------------------------------------
 
     def _inside(self, wishes: list[Wishes], living: dict[str, WorkloadWish], ill: set[str]) -> list[str]:
-        told: dict[str, Any] = {one["name"]: one["status"] for one in self._capsule.data("list")["workloads"]}
+        done = self._capsule.ctl("list", "-o", "json")
+        if done.returncode:
+            raise Unquiet(done.stderr)  # it was killed, and does not answer yet
+        told: dict[str, Any] = {one["name"]: one["status"] for one in json.loads(done.stdout)["workloads"]}
         wrong = self._health(living, ill, told)
         for one in wishes:
             for name, wish in one.workloads.items():
