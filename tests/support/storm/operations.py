@@ -66,6 +66,10 @@ class Plot:
             self.wishes.calm = False
         return done
 
+    async def prepare(self) -> None:
+        """There is a secret to name from the beginning."""
+        await self._change_secret("Conceal", "value-first")
+
     async def tidy(self) -> None:
         """Nothing is wanted any more."""
         for name in tuple(self.wishes.workloads):

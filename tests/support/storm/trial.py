@@ -78,6 +78,7 @@ class Storm:
         """All of it, and a last quiet moment in which nothing is left."""
         outcome, begun = self.outcome, time.monotonic()
         try:
+            await asyncio.gather(*(plot.prepare() for plot in self._plots))
             while outcome.operations < operations and not outcome.wrong:
                 # By the number of operations before it, so that a longer storm begins as a shorter one.
                 random = Random(f"{self._seed} burst {outcome.operations}")
