@@ -31,6 +31,8 @@ from projections.words import bytes_text
 
 STREAM = "-"
 PIECE_BYTES = 1 << 20
+OFFER_S = 5.0
+"""For the daemon to say whether there is a pipe. Then the archive goes by messages."""
 _LEFT_OUT, _CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -93,7 +95,7 @@ class _Outgoing:
 
     def __init__(self, there: Inside, archive: Iterator[bytes | Region], progress: Progress) -> None:
         self.failure: CopyError | OSError | None = None
-        self.pipe: Future[int | None] = Future()
+        self.offer: Future[str] = Future()
         self._there = there
         self._archive = archive
         self._progress = progress
@@ -103,7 +105,7 @@ class _Outgoing:
         target = pb.WorkloadCopyToMetadata(name=self._there.name, dest_path=self._there.path)
         yield pb.WorkloadCopyToRequest(metadata=target).SerializeToString()
         try:
-            pipe = self.pipe.result()
+            pipe = self._pipe()
             if pipe is not None:
                 self._pour(pipe)
             else:
@@ -114,6 +116,14 @@ class _Outgoing:
             self.failure = error
             raise
         self._progress.complete = True
+
+    def _pipe(self) -> int | None:
+        """A daemon that knows nothing of pipes answers only at the end."""
+        try:
+            path = self.offer.result(OFFER_S)
+        except TimeoutError:
+            return None
+        return take(path) if path else None
 
     def _pour(self, pipe: int) -> None:
         sink = Sink(pipe, moved=self._progress.moved)
@@ -134,10 +144,10 @@ def _send(
         with _ended_tidily(), progress.shown(quiet), failures(connection.address):
             call = connection.copy_into.future(outgoing.messages(), metadata=_metadata(connection))
             try:
-                outgoing.pipe.set_result(_pipe(connection, call))
+                outgoing.offer.set_result(_offered(connection, call))
                 answer = call.result()
             finally:
-                outgoing.pipe.cancel()
+                outgoing.offer.cancel()
                 call.cancel()
     except Failure as failure:
         if outgoing.failure is None:
@@ -198,7 +208,8 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
         with _ended_tidily(), progress.shown(quiet), failures(connection.address):
             call = connection.copy_out(request, metadata=_metadata(connection))
             try:
-                pipe = _pipe(connection, call)
+                path = _offered(connection, call)
+                pipe = take(path) if path else None
                 try:
                     _take(call, pipe, there, here, progress)
                 finally:
@@ -264,10 +275,9 @@ def _metadata(connection: Connection) -> tuple[tuple[str, str], ...]:
     return (*metadata(acting=True), *(((METADATA, "wanted"),) if connection.local else ()))
 
 
-def _pipe(connection: Connection, call: Any) -> int | None:
-    """The pipe for a copy, if there is one."""
-    path = dict(call.initial_metadata() or ()).get(METADATA) if connection.local else None
-    return take(path) if path else None
+def _offered(connection: Connection, call: Any) -> str:
+    """Where a pipe waits for the copy, if one does."""
+    return str(dict(call.initial_metadata() or ()).get(METADATA, "")) if connection.local else ""
 
 
 def _words(error: CopyError | OSError) -> str:
