@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 # No test asserts a time, and no machine is always idle.
 settings.register_profile("capsule", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("capsule")
+
+# In the background of a shell this process has SIGINT ignored, and so would have all that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ORDER = ("unit", "histories", "simulation", "contract", "cli", "integration", "boot")
 NEEDED = ("containerd", "runc", "busybox")
