@@ -21,9 +21,9 @@ def plan_files(machine: Machine, workload: Workload, attempt: int) -> EnsureSecr
 
 
 def plan_no_files(workload: Workload, due: bool, attempt: int) -> RemoveSecretFiles | None:
-    """What there is of files when nothing lives, and nothing that needs them is `due`."""
+    """What there is of files, or may be, when nothing lives, and nothing that needs them is `due`."""
     run = workload.run
     alive = run is not None and run.phase in LIVE
-    if not workload.secret_files or alive or (due and workload.spec.secrets):
+    if not (workload.secret_files or workload.secret_traces) or alive or (due and workload.spec.secrets):
         return None
     return RemoveSecretFiles(workload.name, workload.uid, workload.hold, attempt)

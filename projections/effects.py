@@ -28,6 +28,8 @@ def effect_started(machine: Machine, header: Header, event: EffectStarted) -> No
     if effect == "StartRun" and (run is None or event.run > run.number):
         fresh = Run(event.run, event.revision, _STARTING, boot=header.boot)
         machine.workloads[name] = replace(workload, run=fresh, last_run=run)
+    elif effect == "EnsureSecretFiles":
+        machine.workloads[name] = replace(workload, secret_traces=True)
     elif effect == "StopRun" and run is not None and event.run == run.number:
         phase = _STOPPED.get(run.phase)
         if phase is not None:

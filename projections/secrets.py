@@ -138,14 +138,14 @@ def files_removed(machine: Machine, header: Header, event: SecretFilesRemoved) -
 def _keep_files(machine: Machine, name: str, uid: int, files: tuple[PlacedSecret, ...]) -> None:
     workload = machine.workloads.get(name)
     if workload is not None and workload.uid == uid:
-        machine.workloads[name] = replace(workload, secret_files=files)
+        machine.workloads[name] = replace(workload, secret_files=files, secret_traces=False)
 
 
 def memory_lost(machine: Machine) -> None:
     """With the power goes what was in memory."""
     for name, workload in machine.workloads.items():
-        if workload.secret_files:
-            machine.workloads[name] = replace(workload, secret_files=())
+        if workload.secret_files or workload.secret_traces:
+            machine.workloads[name] = replace(workload, secret_files=(), secret_traces=False)
 
 
 HANDLERS: Handlers = {

@@ -106,7 +106,8 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     its image is to mean in the cache what its registry said; `pulling`: it is being fetched. `depends_on`: those that
     have to be ready before it starts. `drift`: what becomes of another hand's changes; `unlinked`: it took the link.
     `word_seq` and `word_at`: the last entry by which an operator said something about it.
-    `secret_files`: what it has of secrets in memory.
+    `secret_files`: what it has of secrets in memory; `secret_traces`: there may be more of them, of a try of which
+    nobody knows how far it came.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     word_seq: int = 0
     word_at: int = 0
     secret_files: tuple[PlacedSecret, ...] = ()
+    secret_traces: bool = False
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -144,6 +144,7 @@ _MORE_2: Fields = {
         "word_seq",
         "word_at",
         "secret_files",
+        "secret_traces",
     ),
     "RestartPolicy": ("max_attempts",),
     "Resources": ("cpu_millis", "cpu_shares", "memory_bytes", "swap_bytes", "pids"),

@@ -315,6 +315,17 @@ def test_what_is_declared_without_them_has_none_any_more_and_with_another_has_th
     assert placed(story) == [("/run/secrets/api", 1, "third")]
 
 
+def test_what_a_try_may_have_left_in_memory_goes_when_it_is_not_wanted_any_more() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", file="db"))
+    (goal,) = plan(story.machine)
+    story.begin(goal)
+    story.tell(EffectFailed("EnsureSecretFiles", "web", story["web"].uid, "MEMORY_FULL", "no room"))
+    story.apply(declared("web", "other"))
+    assert placed(story) == [] and kinds(story) == ["RemoveSecretFiles", "StartRun"]
+
+
 def test_a_run_that_ended_for_good_keeps_nothing_in_memory_and_one_that_goes_on_does() -> None:
     story = running_with_a_file()
     story.run_ends("web", 0)
