@@ -1,6 +1,8 @@
 """A client written from the contract's table alone adopts a real daemon and drives it: what clients in the field do."""
 
+import io
 import itertools
+import tarfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +13,7 @@ import pytest
 
 from tests.conformance.client import Client, Key, once, outcome
 from tests.support.daemon import Daemon, daemon
+from tests.support.trees import member, tar
 from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
@@ -130,6 +133,23 @@ def test_it_runs_a_command_inside_with_input(field: Field) -> None:
     assert answers[-1].WhichOneof("payload") == "exit" and answers[-1].exit.exit_code == 7
 
 
+def test_it_copies_files_in_and_out(field: Field) -> None:
+    content = tar(member("one", content=b"1" * 40_000))
+    target = field.message("WorkloadCopyToMetadata", name="web", dest_path="/copied/")
+    messages = itertools.chain(
+        once(field.message("WorkloadCopyToRequest", metadata=target)),
+        (
+            field.message("WorkloadCopyToRequest", chunk=content[at : at + 4_096])
+            for at in range(0, len(content), 4_096)
+        ),
+    )
+    assert field.call("WorkloadService/CopyTo", messages).bytes_received == len(content)
+    request = field.message("WorkloadCopyFromRequest", name="web", src_path="/copied/one")
+    found = b"".join(chunk.data for chunk in field.call("WorkloadService/CopyFrom", request))
+    with tarfile.open(fileobj=io.BytesIO(found)) as archive_out:
+        assert archive_out.extractfile("one").read() == b"1" * 40_000  # type: ignore[union-attr]
+
+
 def test_it_deletes_and_nothing_is_left(field: Field) -> None:
     for _ in range(2):  # deleting what does not exist succeeds
         field.call("WorkloadService/Delete", field.message("WorkloadDeleteRequest", name="web"))
@@ -190,7 +210,9 @@ def test_what_it_did_is_remembered_as_its_own(field: Field, machine: Daemon) -> 
     methods = {event["body"]["method"] for event in accepted}
     assert {"WorkloadService.Apply", "WorkloadService.Delete", "IdentityService.KeyAdd"} <= methods
     opened = machine.history("--type", "stream.opened", "--actor", field.key.kid)
-    assert {event["body"]["method"] for event in opened} == {"ImageService.Push", "WorkloadService.Exec"}
+    assert {event["body"]["method"] for event in opened} == {
+        "ImageService.Push", "WorkloadService.Exec", "WorkloadService.CopyTo", "WorkloadService.CopyFrom",
+    }  # fmt: skip
     assert "one" not in repr([event["body"] for event in accepted])
     closed = machine.history("--type", "stream.closed")
     assert all(event["body"]["outcome"] == "ok" for event in closed)
