@@ -234,7 +234,7 @@ def _on_its_way(machine: Machine, workload: Workload) -> Iterator[Difference]:
                 return
             if ended and not (fresh or run.again):
                 return  # it ended by itself, and its policy leaves it so
-            what, then = _between(run, fresh)
+            what, then = _between(workload, run, fresh)
             if ended and not fresh:
                 seq, since, message, at = run.ended_seq, run.finished_at, how_it_ended(run), _next_at(workload)
     waiting = waits(machine, workload) if workload.desired == "running" and ended else ""
@@ -243,14 +243,19 @@ def _on_its_way(machine: Machine, workload: Workload) -> Iterator[Difference]:
     yield Difference(f"workload/{workload.name}", RUN, Label.INTENDED, what, since, seq, message, then, at)
 
 
-def _between(run: Run, fresh: bool) -> tuple[str, str]:
+def _between(workload: Workload, run: Run, fresh: bool) -> tuple[str, str]:
     """Between what runs or ran, and what is to run: how it stands, and what follows."""
     match run.phase:
         case RunPhase.STARTING:
             return "it is starting", "it runs"
         case RunPhase.RUNNING | RunPhase.STOPPING:
-            why = "it is unhealthy and is to end" if run.ailing else "it is not as it is declared now"
-            return (why if run.ailing or fresh else "it is stopping"), "another run follows"
+            if run.ailing:
+                what = "it is unhealthy and is to end"
+            elif run.revision != workload.revision:
+                what = "it is not as it is declared now"
+            else:
+                what = "it is to begin anew" if fresh else "it is stopping"
+            return what, "another run follows"
         case RunPhase.EXITED | RunPhase.LOST:
             return "it does not run", "another run follows"
 

@@ -120,6 +120,7 @@ def test_a_change_a_restart_and_a_deletion_are_intended() -> None:
     story.converge()
     story.call(Restart("web"))
     assert (only(story).label, only(story).seq) == (Label.INTENDED, story.machine.seq)
+    assert only(story).what == "it is to begin anew"  # by the declaration that it ran by already
     story.converge()
     story.call(Delete("web"))
     assert (only(story).what, only(story).seq) == ("it is being deleted", story.machine.seq)
