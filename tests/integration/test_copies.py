@@ -158,7 +158,7 @@ def test_a_process_that_ends_before_its_files_are_entered_is_told_as_one_that_do
         os.close(pidfd)
         assert done.returncode == 1
         said = ours.recv(1 << 16).decode().split("\0")
-    assert said == ["refused", "NOT_RUNNING", "web has just ended: copy again when it runs\n"]
+    assert said == ["refused", "NOT_RUNNING", "web has just ended: copy again when it runs", "0\n"]
 
 
 def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon, tmp_path: Path) -> None:

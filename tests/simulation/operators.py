@@ -183,7 +183,8 @@ class Operators:
             reason, disk = refused.refusal.reason, self._oracle.disks.get(name)
             lacks = wish.disk and (disk is None or disk.incarnation != wish.disk)
             may = {"IMAGE_LEAVING"}  # whose images are being removed at that moment, others decide
-            may |= {"NOTHING_GOES_BACK"} if lacks else set()
+            leaving = name not in self._oracle.wishes  # its deletion was acknowledged, and may be under way
+            may |= {"NOTHING_GOES_BACK"} if lacks or leaving else set()
             may |= {"SECRET_NOT_FOUND"} if wish.secret else set()
             may |= {"NO_SUCH_DEPENDENCY"} if wish.needs else set()
             assert reason in may, f"{name} could not go back to {wish} of entry {seq}: {reason}"
