@@ -1,9 +1,12 @@
-"""How many of a container's processes the kernel has killed for want of memory: read from its cgroup while it exists.
+"""A container's cgroup: how many of its processes the kernel has killed for want of memory, read while it exists; and
+what a cut birth left of it.
 
 The counter is right whoever was down when it happened: the group lives until its task is deleted. Source of the
 formats: the kernel's admin guide, memory controller of version 1 (`memory.oom_control`) and 2 (`memory.events`).
 """
 
+import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -37,6 +40,16 @@ def killed(path: str, root: Path = ROOT) -> Killed:
         return Killed(kills, _limit((directory / limit).read_text().strip())) if kills else Killed()
     except (OSError, ValueError, IndexError):
         return Killed()
+
+
+def remove(path: str, root: Path = ROOT) -> None:
+    """The group at `path`, in every hierarchy, where nobody is in it: runc makes it before anything that containerd
+    knows of and, killed in between, leaves it to nobody."""
+    tops = [root] if is_unified(root) else [one for one in root.iterdir() if one.is_dir()]
+    for top in tops:
+        for directory, _, _ in os.walk(top / path.lstrip("/"), topdown=False):
+            with contextlib.suppress(OSError):  # somebody is in it, or it has gone meanwhile
+                os.rmdir(directory)
 
 
 def _limit(text: str) -> int:

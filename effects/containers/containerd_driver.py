@@ -27,10 +27,9 @@ from containerdapi import (
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containerd.news import news
 from effects.containerd.snapshots import prepared
-from effects.containers import names
+from effects.containers import cgroups, names
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
-from effects.containers.cgroups import killed
 from effects.containers.copy_holds import CopyHolds
 from effects.containers.devices import machine_devices
 from effects.containers.never_ran import never_ran
@@ -120,7 +119,7 @@ class ContainerdDriver:
         if status == "created":
             return ObservedRun(**identity, status=status)
         stopped = status == "stopped"
-        memory = killed(self._host.cgroup_of(cid))
+        memory = cgroups.killed(self._host.cgroup_of(cid))
         found = ObservedRun(
             **identity,
             status=status,
@@ -342,6 +341,7 @@ class ContainerdDriver:
             there = True
         if not there:
             self._removed.discard(cid)  # it will not be told of
+        cgroups.remove(self._host.cgroup_of(cid))
         self._bundles.remove(cid)
         self._kills.pop(cid, None)
 
@@ -431,7 +431,7 @@ class ContainerdDriver:
         """
         path, told = self._host.cgroup_of(cid), self._kills.get(cid, 0)
         for _ in range(OOM_LOOKS):
-            if (counted := killed(path).kills) > told:
+            if (counted := cgroups.killed(path).kills) > told:
                 self._kills[cid] = counted
                 break
             await asyncio.sleep(OOM_LOOK_S)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from effects.containers.cgroups import Killed, killed
+from effects.containers.cgroups import Killed, killed, remove
 from effects.containers.devices import machine_devices
 from effects.containers.mounts import OwnFile
 from effects.containers.never_ran import never_ran
@@ -33,6 +33,22 @@ def test_oom_kills_are_read_from_either_version_of_cgroups(tmp_path: Path) -> No
     put(new, cgroup__controllers="memory\n")
     put(new / "c" / "one", memory__events="low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n", memory__max="max\n")
     assert killed("/c/one", new) == Killed(1, 0)
+
+
+def test_what_a_cut_birth_left_of_a_group_is_removed_in_every_hierarchy_and_nothing_else_is(tmp_path: Path) -> None:
+    for top in ("memory", "unified"):
+        (tmp_path / top / "c" / "one" / "below").mkdir(parents=True)
+        (tmp_path / top / "c" / "two").mkdir()
+    put(tmp_path / "pids" / "c" / "one", used="a file stands for whoever is in it")
+    remove("/c/one", tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/c/*"))
+    assert left == ["memory/c/two", "pids/c/one", "unified/c/two"]
+    new = tmp_path / "new"
+    put(new, cgroup__controllers="memory\n")
+    (new / "c" / "one").mkdir(parents=True)
+    remove("/c/one", new)
+    remove("/c/one", new)
+    assert (new / "c").exists() and not (new / "c" / "one").exists()
 
 
 def test_a_group_that_is_gone_or_does_not_count_says_nothing(tmp_path: Path) -> None:
