@@ -16,6 +16,7 @@ from journal.events import (
     NetworkAttached,
     NetworkDrifted,
     NetworkEnsured,
+    SecretRotated,
     VolumeApplied,
     VolumeDeleteRequested,
     VolumeDrifted,
@@ -50,6 +51,8 @@ class Left:
         self.policies: dict[str, str] = {}
         self.disks: dict[str, str] = {}
         self.bridged: dict[str, bool] = {}
+        self.secrets: dict[str, set[str]] = {}
+        self.starting: set[str] = set()
         self.runs: set[str] = set()
         self.links: set[str] = set()
         self.mounts: set[str] = set()
@@ -67,6 +70,7 @@ class Left:
                 for item in event.items:
                     self.policies[item.name] = item.drift
                     self.bridged[item.name] = item.container.network == "bridge"
+                    self.secrets[item.name] = {one.secret for one in item.container.secret_env}
                     self._word(item.name)
                     if item.changed or item.created or item.desired != "running":
                         self.ending.add(item.name)
@@ -75,7 +79,12 @@ class Left:
                 self.mounts.discard(event.name)
             case WorkloadStarted():
                 self.alive.add(event.name)
+                self.starting.discard(event.name)
+            case SecretRotated():
+                # Of a run that was just beginning nobody knows which value it has: it is to end.
+                self.ending |= {name for name in self.starting if event.name in self.secrets[name]}
             case WorkloadExited() | WorkloadLost():
+                self.starting.discard(event.name)
                 self.alive.discard(event.name)
                 if event.foreign and not event.restart:
                     self.runs.add(event.name)
@@ -127,6 +136,7 @@ class Left:
         if event.effect == "StartRun" and self.begun.get(name) != (event.uid, event.run):
             self.begun[name] = (event.uid, event.run)
             self.ending.discard(name)
+            self.starting.add(name)
         if event.effect == "StartRun" and name in self.runs:
             self.wrong.append(f"{name} run {event.run} began at {header.seq}, and nobody had asked for it")
         if event.effect == "AttachNetwork" and name in self.links and name in self.alive:
