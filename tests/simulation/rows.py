@@ -34,13 +34,14 @@ _ENDS = {"end-ok", "end-bad", "hog", "sick", "foreign", "missing"}
 
 
 class Row(msgspec.Struct):
-    """What followed an operator's last word: the runs that began, the ends they came to, `lost` ones among them, and
-    boots in between."""
+    """What followed an operator's last word: the runs that began, the ends they came to, those that were `lost` and those
+    that `failed` among them, and boots in between."""
 
     begun: dict[int, Header] = {}
     ends: dict[int, Header] = {}
     boots: int = 0
     lost: int = 0
+    failed: int = 0
     succeeded: bool = False
 
 
@@ -56,8 +57,10 @@ def judge_row(
     row, wrong = _row(name, entries)
     mode, _, limit = policy.partition(":")
     begun, most, hopeless = len(row.begun), None, program[0] in ("foreign", "missing")
-    if mode == "never" or (mode == "on-failure" and row.succeeded):
-        most = 1
+    over = mode == "never" or (mode == "on-failure" and row.succeeded)
+    if over:
+        # Another hand may have killed what would have ended well: each such end is followed by one more run.
+        most = 1 if mode == "never" else 1 + row.failed
     elif hopeless:
         most = 1 + row.lost  # what can never run is not tried again; what was lost first, showed nothing yet
     elif limit:
@@ -65,7 +68,7 @@ def judge_row(
     # A run that power took away is followed by another that nobody counts.
     if most is not None and begun > most + row.boots:
         wrong.append(f"{name} ({policy}, {program}) began {begun} runs, which is more than {most}")
-    if not row.ends or not ends_by_itself(program) or most == 1 or hopeless:
+    if not row.ends or not ends_by_itself(program) or over or hopeless:
         return wrong
     if limit and (begun < int(limit) or running):
         wrong.append(f"{name} ({policy}, {program}) was given up after {begun} runs, or never: {running}")
@@ -101,6 +104,7 @@ def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[
             case WorkloadExited() | WorkloadLost() if event.name == name:
                 row.ends[event.run] = header
                 row.lost += isinstance(event, WorkloadLost)
+                row.failed += isinstance(event, WorkloadExited) and event.exit_code != 0
                 alive = 0 if alive == event.run else alive
                 row.succeeded = isinstance(event, WorkloadExited) and event.exit_code == 0
     return row, wrong
