@@ -14,6 +14,7 @@ import pytest
 
 from effects.containers.protocol import ContainerRun
 from effects.errors import NoSpace
+from effects.memory import unmount_memory
 from tests.support.runtime import Runtime, chunks
 from tools.demo_image import archive
 
@@ -33,6 +34,7 @@ async def on_a_small_disk() -> AsyncIterator[Runtime]:
         finally:
             (directory / "filler").unlink(missing_ok=True)
             await made.stop()
+            unmount_memory(made.paths.memory)
     finally:
         subprocess.run(["umount", str(directory)], check=True)
         shutil.rmtree(directory)
