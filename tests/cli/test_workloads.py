@@ -103,10 +103,12 @@ def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -
     assert capsule.ctl("logs", "talks", "--stream", "stderr").stdout == ""
     command = [BIN / "capsulectl", "logs", "talks", "-f", "--stream", "stdout"]
     follower = subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    first = "".join(iter(follower.stdout.readline, "ready\n")) + "ready\n"  # it follows before the run ends
     capsule.good("restart", "talks", "--wait")
     capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked again")
     capsule.good("stop", "talks", "--wait")
-    out, _ = follower.communicate(timeout=20)
+    out = first + follower.communicate(timeout=20)[0]
     assert follower.returncode == 0 and out.count("line 1\n") == 2 and out.count("ready\n") == 2
     capsule.good("delete", "talks", "--yes")
 
