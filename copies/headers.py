@@ -16,7 +16,8 @@ LONG_NAME, LONG_LINK, OLD_SPARSE = b"L", b"K", b"S"
 _NAME, _PREFIX = 100, 155
 _OCTAL_7, _OCTAL_11 = 8**7 - 1, 8**11 - 1
 _MAGIC = b"ustar\x0000"
-_DIGITS = 20
+DIGITS = 20
+"""No number in an archive is longer."""
 
 
 class Header(NamedTuple):
@@ -117,22 +118,23 @@ def parse(block: bytes) -> Header:
 def notes_of(content: bytes) -> dict[bytes, bytes]:
     """The records of a pax header. Raises CopyError."""
     notes: dict[bytes, bytes] = {}
-    while content:
-        digits, space, _ = content.partition(b" ")
-        length = decimal(digits) if space else 0
-        if length <= len(digits) + 1 or length > len(content) or content[length - 1 : length] != b"\n":
+    at = 0
+    while at < len(content):  # never sliced to its end: a hostile one is as long as it may be, in the shortest records
+        digits, space, _ = content[at : at + DIGITS + 1].partition(b" ")
+        begin, end = at + len(digits) + 1, at + (decimal(digits) if space else 0)
+        if end <= begin or end > len(content) or content[end - 1 : end] != b"\n":
             raise bad()
-        key, equals, value = content[len(digits) + 1 : length - 1].partition(b"=")
+        key, equals, value = content[begin : end - 1].partition(b"=")
         if not equals:
             raise bad()
         notes[key] = value
-        content = content[length:]
+        at = end
     return notes
 
 
 def decimal(digits: bytes) -> int:
     """A number as pax writes it. Raises CopyError."""
-    if not digits.isdigit() or len(digits) > _DIGITS:
+    if not digits.isdigit() or len(digits) > DIGITS:
         raise bad()
     return int(digits)
 

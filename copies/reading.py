@@ -15,7 +15,8 @@ from copies.headers import BLOCK
 
 DEPTH_MAX = 200
 """Directories below one another. Each of them is open while the copy is in it."""
-_NOTE_MAX = 1 << 20
+_NOTES_MAX = 1 << 20
+"""All that is said of one member, in however many headers: it is kept until that comes."""
 _MAP_MAX = 4 << 20
 _SIZE_MAX = (1 << 63) - 1
 _ID_MAX = (1 << 32) - 2
@@ -72,11 +73,13 @@ class Archive:
         self._source = source
         self._left = 0
         self._padding = 0
+        self._noted_bytes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         exactly = self._source.exactly
         while True:
             self._pass_over()
+            self._noted_bytes = 0
             notes: dict[bytes, bytes] = {}
             while True:
                 block = exactly(BLOCK)
@@ -113,7 +116,8 @@ class Archive:
             self._left = self._padding = 0
 
     def _note(self, size: int) -> bytes:
-        if size > _NOTE_MAX:
+        self._noted_bytes += size
+        if self._noted_bytes > _NOTES_MAX:
             raise CopyError("BAD_ARCHIVE", "a header of the archive is larger than any name")
         content = self._source.exactly(size)
         self._source.skip(-size % BLOCK)
@@ -162,26 +166,30 @@ class Archive:
         )
 
     def _mapped(self, entry: Entry) -> Entry:
-        """A sparse member's content begins with where the rest of it goes: numbers, a line each, in whole blocks."""
-        text, lines, wanted = bytearray(), 0, 1
-        while lines < wanted:
-            if self._left < BLOCK or len(text) >= _MAP_MAX:
-                raise headers.bad()
-            text += self._source.exactly(BLOCK)
-            self._left -= BLOCK
-            lines = text.count(b"\n")
-            if lines and wanted == 1:
-                wanted = 1 + 2 * headers.decimal(bytes(text.partition(b"\n")[0]))
-        numbers = [headers.decimal(line) for line in bytes(text).split(b"\n")[1:wanted]]
-        segments = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        """A sparse member's content begins with where the rest of it goes."""
+        numbers = self._numbers()
+        segments: list[tuple[int, int]] = []
         end = 0
-        for offset, length in segments:
+        for _ in range(next(numbers)):
+            offset, length = next(numbers), next(numbers)
             if offset < end:
                 raise headers.bad()
             end = offset + length
+            segments.append((offset, length))
         if end > entry.real_size or sum(length for _, length in segments) != self._left:
             raise headers.bad()
-        return entry._replace(segments=segments, size=self._left)
+        return entry._replace(segments=tuple(segments), size=self._left)
+
+    def _numbers(self) -> Iterator[int]:
+        """A number a line, in whole blocks, of which no more are read than are asked for."""
+        rest, read = b"", 0
+        while True:
+            if self._left < BLOCK or read >= _MAP_MAX or len(rest) > headers.DIGITS:
+                raise headers.bad()
+            *lines, rest = (rest + self._source.exactly(BLOCK)).split(b"\n")
+            self._left -= BLOCK
+            read += BLOCK
+            yield from map(headers.decimal, lines)
 
 
 def _parts(name: bytes) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from copies.errors import CopyError
+from copies.headers import notes_of
 from effects.errors import ImageUnreadable
 
 BLOCK_BYTES = 512
@@ -321,17 +323,11 @@ async def _small(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 def _pax(content: bytes) -> dict[str, str]:
-    """`LENGTH KEY=VALUE\\n`, again and again."""
-    notes: dict[str, str] = {}
-    while content:
-        digits, space, _ = content.partition(b" ")
-        length = _number(digits.decode("ascii", "replace")) if space else 0
-        if length <= len(digits) + 1:
-            raise _unreadable()
-        record, content = content[len(digits) + 1 : length], content[length:]
-        key, _, value = record.rstrip(b"\n").partition(b"=")
-        notes[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
-    return notes
+    try:
+        found = notes_of(content)
+    except CopyError as error:
+        raise _unreadable() from error
+    return {key.decode("utf-8", "replace"): value.decode("utf-8", "surrogateescape") for key, value in found.items()}
 
 
 def _number(digits: str) -> int:

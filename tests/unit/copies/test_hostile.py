@@ -18,6 +18,7 @@ from copies.packing import Packer, contents
 from copies.place import Place
 from copies.staging import Powers
 from tests.support.trees import facts, member, tar, unpack
+from tests.support.work import looked_at
 
 DIR, LINK, HARD = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 
@@ -86,6 +87,8 @@ HOSTILE: dict[str, bytes] = {
     "a pax owner of nobody": headers.pax({b"uid": b"4294967295"}) + headers.header(b"x", b"0", 0, 0, 0, 0) + END,
     "a pax record that lies": headers.header(b"p", b"x", 0, 0, 0, 0, 9) + b"99 path=a".ljust(512, b"\0") + END,
     "a pax header of gigabytes": headers.header(b"p", b"x", 0, 0, 0, 0, 1 << 32) + END,
+    "pax headers without end": b"".join(headers.pax({b"k%d" % one: bytes(600_000)}) for one in range(2))
+    + tar(member("x", content=b"x")),
     "a long name of gigabytes": headers.header(b"p", b"L", 0, 0, 0, 0, 1 << 32) + END,
     "a size in words": wrong(124, b"0x1_0\0") + END,
     "a negative size": wrong(124, b"\xff" * 12) + END,
@@ -115,6 +118,17 @@ def test_it_is_refused_and_nothing_is_anywhere(world: Path, case: str) -> None:
     assert raised.value.reason in ("BAD_ARCHIVE", "ARCHIVE_CUT"), str(raised.value)
     assert len(str(raised.value)) < 400
     assert facts(world) == before
+
+
+def test_a_long_map_and_long_headers_are_looked_at_once(world: Path) -> None:
+    """The shortest records, and as many of them as there is room for."""
+    parts = 1 << 16
+    text = "".join((f"{parts}\n", *("0\n0\n" for _ in range(parts))))
+    text += "\0" * (-len(text) % 512)
+    long_map = sparse(text, len(text), 4096) + END
+    told_at_length = headers.header(b"p", b"x", 0, 0, 0, 0, 5 << 16) + b"5 a=\n" * (1 << 16) + tar(member("x"))
+    for archive in (long_map, told_at_length):
+        assert looked_at(lambda archive=archive: unpack(archive, f"{world}/inside/")) < 20 * len(archive)  # type: ignore[misc]
 
 
 def test_a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it(world: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from effects.errors import ImageUnreadable
 from effects.images.tarstream import Member, TarStream
+from tests.support.work import looked_at
 
 LONG = "a-directory-with-a-long-name/" * 8 + "file"
 
@@ -123,6 +124,12 @@ def test_a_size_that_no_file_has_is_no_archive(content: bytes) -> None:
         content = bytes(header)
     with pytest.raises(ImageUnreadable, match="cannot be read"):
         read(content)
+
+
+def test_long_notes_are_looked_at_once() -> None:
+    """The daemon's loop reads them, and everything else waits for it."""
+    content = noted(b"5 a=\n" * (1 << 16))
+    assert looked_at(lambda: read(content)) < 20 * len(content)
 
 
 def test_content_that_is_not_wanted_is_passed_over() -> None:
