@@ -10,15 +10,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from capsuled.caller import Caller
-from effects.errors import DriverError
 from journal.entry import Actor, Header
-from journal.errors import JournalFull
 from journal.events import CallAccepted, Event
 from journal.specs import Role
 from projections.intents import AddKey, Adopt, ChangeRole, Intent, RemoveKey
 from projections.refusals import Refusal
 from projections.state import Machine
-from tests.simulation.life import Crash
+from tests.simulation.asking import answered
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Simulation
@@ -61,21 +59,13 @@ class Keyholders:
         call_id = f"call-key-{self.calls}"
         expected = self._expected(verb, kid, role)
         self.asking = True
-        while True:
-            await self.simulation.alive.wait()
-            life = self.simulation.life
-            assert life is not None
-            clock = self.simulation.clock
-            intent = _intent(verb, kid, role, clock.boot_id, clock.mono_ns())
-            try:
-                outcome = await life.guarded(life.engine.call(intent, Caller(caller, verb, call_id, f"{kid} {role}")))
-            except (Crash, DriverError):
-                await asyncio.sleep(0.01)
-                continue
-            except JournalFull:
-                await asyncio.sleep(1)
-                continue
-            break
+        clock = self.simulation.clock
+        outcome = await answered(
+            self.simulation,
+            lambda life: life.engine.call(
+                _intent(verb, kid, role, clock.boot_id, clock.mono_ns()), Caller(caller, verb, call_id, f"{kid} {role}")
+            ),
+        )
         answer = outcome.reason if isinstance(outcome, Refusal) else "ok"
         assert answer == expected, f"{verb} {kid} {role} with {self.held}: {answer}, not {expected}"
         if answer == "ok":

@@ -10,13 +10,12 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.rpc import Refused
 from capsuled.streams import opened
-from effects.errors import DriverError
 from effects.images.protocol import Progress
 from effects.images.twin_image import TwinImage
 from journal.entry import LOCAL
-from journal.errors import JournalFull
 from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
+from tests.simulation.asking import answered
 from tests.simulation.asks import (
     CHECKS,
     IMAGES,
@@ -33,7 +32,7 @@ from tests.simulation.asks import (
     check_of,
 )
 from tests.simulation.keyholders import actor_of
-from tests.simulation.life import Crash, Life
+from tests.simulation.life import Life
 from tests.simulation.secrets import KEY, VARIABLE
 from tests.simulation.storage import VOLUME_VERBS, call_on_volume
 from tests.support.images import chunks
@@ -89,25 +88,12 @@ class Operators:
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
-        """Repeat the call with its id until there is an answer: what a client does whose connection broke."""
         self._oracle.asked(name)
-        while True:
-            await self._simulation.alive.wait()
-            life = self._simulation.life
-            assert life is not None
-            try:
-                answer = await life.guarded(self._call(life, name, ask, call_id))
-            except (Crash, DriverError):
-                await asyncio.sleep(0.01)
-                continue
-            except JournalFull:
-                await asyncio.sleep(1)
-                continue
-            self._oracle.answered(name)
-            self._simulation.trace.note(
-                f"operator: {ask.verb} {name} {ask.program if ask.verb == 'apply' else ''} -> {answer}"
-            )
-            return
+        answer = await answered(self._simulation, lambda life: self._call(life, name, ask, call_id))
+        self._oracle.answered(name)
+        self._simulation.trace.note(
+            f"operator: {ask.verb} {name} {ask.program if ask.verb == 'apply' else ''} -> {answer}"
+        )
 
     async def _call(self, life: Life, name: str, ask: Ask, call_id: str) -> str:
         if ask.verb in VOLUME_VERBS:
@@ -212,20 +198,8 @@ class Operators:
         self._housed.set()
 
     async def _until_done(self, verb: str, image: TwinImage, call_id: str) -> None:
-        while True:
-            await self._simulation.alive.wait()
-            life = self._simulation.life
-            assert life is not None
-            try:
-                answer = await life.guarded(self._change_images(life, verb, image, call_id))
-            except (Crash, DriverError):
-                await asyncio.sleep(0.01)
-                continue
-            except JournalFull:
-                await asyncio.sleep(1)
-                continue
-            self._simulation.trace.note(f"operator: image {verb} {image.names[0]} -> {answer}")
-            return
+        answer = await answered(self._simulation, lambda life: self._change_images(life, verb, image, call_id))
+        self._simulation.trace.note(f"operator: image {verb} {image.names[0]} -> {answer}")
 
     async def _change_images(self, life: Life, verb: str, image: TwinImage, call_id: str) -> str:
         caller = Caller(LOCAL, f"image {verb}", call_id, f"{verb} {image.names}")

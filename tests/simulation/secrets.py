@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 from capsuled.caller import Caller
 from capsuled.secrets import sealed_text
 from effects.containers.twin import TwinContainer, World
-from effects.errors import DriverError
 from effects.secrets.protocol import place_of
 from effects.secrets.twin import Shelf
 from journal.entry import LOCAL
-from journal.errors import JournalFull
 from projections.intents import CreateSecret, RemoveSecret, RotateSecret, SecretIntent
 from projections.refusals import Refusal
 from projections.state import Machine
-from tests.simulation.life import Crash, Life
+from tests.simulation.asking import answered
+from tests.simulation.life import Life
 from tests.support.vault import OpenVault
 
 if TYPE_CHECKING:
@@ -56,20 +55,8 @@ class Safekeeper:
     async def _until_answered(self, verb: str) -> None:
         self._calls += 1
         value, call_id = f"value-{self._calls}", f"call-secret-{self._calls}"
-        while True:
-            await self._simulation.alive.wait()
-            life = self._simulation.life
-            assert life is not None
-            try:
-                answer = await life.guarded(self._call(life, verb, value, call_id))
-            except (Crash, DriverError):
-                await asyncio.sleep(0.01)
-                continue
-            except JournalFull:
-                await asyncio.sleep(1)
-                continue
-            self._simulation.trace.note(f"operator: secret {verb} {value} -> {answer}")
-            return
+        answer = await answered(self._simulation, lambda life: self._call(life, verb, value, call_id))
+        self._simulation.trace.note(f"operator: secret {verb} {value} -> {answer}")
 
     async def _call(self, life: Life, verb: str, value: str, call_id: str) -> str:
         sealed = OpenVault().name_of(sealed_text(KEY, value.encode()))

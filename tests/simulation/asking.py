@@ -1,0 +1,28 @@
+"""Asking until there is an answer: what a client does whose connection broke, or whose capsule has no room just now."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from effects.errors import DriverError
+from journal.errors import JournalFull
+from tests.simulation.life import Crash, Life
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Simulation
+
+T = TypeVar("T")
+
+
+async def answered(simulation: "Simulation", call: Callable[[Life], Coroutine[Any, Any, T]]) -> T:
+    """The answer to a call, which is made with its id again as often as a daemon dies over it."""
+    while True:
+        await simulation.alive.wait()
+        life = simulation.life
+        assert life is not None
+        try:
+            return await life.guarded(call(life))
+        except (Crash, DriverError):
+            await asyncio.sleep(0.01)
+        except JournalFull:
+            await asyncio.sleep(1)
