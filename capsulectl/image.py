@@ -17,7 +17,7 @@ from capsulectl.names import image_names
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
-from capsulectl.render import age, moment, plain, say, table, write
+from capsulectl.render import age, moment, say, table, write_items
 from capsulectl.words import short_image
 from projections.words import bytes_text
 
@@ -46,12 +46,9 @@ def list_(
     request = pb.ImageListRequest(all=all_, details=output != "table" and output != "name")
     images = (past or connection.call(connection.images.List, request)).images
     now_ns = None if past is None else past.at_unix_ns
-    if output in ("json", "yaml"):
-        write([plain(image) for image in images], output)
-    elif output == "name":
-        for image in images:
-            print(image.name or image.index_digest)
-    elif output == "table":
+    if write_items(images, output, lambda image: image.name or image.index_digest):
+        return
+    if output == "table":
         rows = [
             (
                 short_image(image.name) or NO_NAME,

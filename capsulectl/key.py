@@ -13,7 +13,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
-from capsulectl.render import age, plain, say, table, write
+from capsulectl.render import age, plain, say, table, write, write_items
 
 RoleName = Literal["admin", "operator", "reader"]
 _NUMBERS: dict[str, Any] = {name: number for number, name in ROLES.items() if name}
@@ -29,12 +29,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     connection = Connection(common.capsule)
     past = as_of(connection, at, common.quiet) if at else None
     keys = (past or connection.call(connection.identity.KeyList, pb.KeyListRequest())).keys
-    if output in ("json", "yaml"):
-        write([_plain(key) for key in keys], output)
-    elif output == "name":
-        for key in keys:
-            print(key.kid)
-    else:
+    if not write_items(keys, output, lambda key: key.kid, _plain):
         names = {key.kid: key.name for key in keys}
         rows = [
             (

@@ -11,7 +11,7 @@ from capsule.v1 import registry_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, Output
-from capsulectl.render import age, plain, say, table, write
+from capsulectl.render import age, say, table, write_items
 
 Host = Annotated[
     str, Parameter(help="The registry, as it stands in an image's name: a host, and a port if it has one.")
@@ -88,12 +88,7 @@ def logins(*, output: Output = "table", common: Common = COMMON) -> None:
     """
     connection = Connection(common.capsule)
     found = connection.call(connection.registries.List, pb.RegistryListRequest()).registries
-    if output in ("json", "yaml"):
-        write([plain(one) for one in found], output)
-    elif output == "name":
-        for one in found:
-            print(one.host)
-    else:
+    if not write_items(found, output, lambda one: one.host):
         rows = [
             (
                 one.host,

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,6 +86,23 @@ def write(data: Any, output: "Format") -> None:
     import yaml
 
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+
+
+def write_items(
+    items: Sequence[Any],
+    output: "Format",
+    name_of: Callable[[Any], str],
+    data_of: Callable[[Any], dict[str, Any]] | None = None,
+) -> bool:
+    """Print items as data or by their names; False where a table was asked for."""
+    if output in ("json", "yaml"):
+        write([(data_of or plain)(one) for one in items], output)
+    elif output == "name":
+        for one in items:
+            print(name_of(one))
+    else:
+        return False
+    return True
 
 
 def write_documents(documents: Sequence[Any]) -> None:

@@ -16,7 +16,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.names import secret_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
-from capsulectl.render import age, plain, say, table, write
+from capsulectl.render import age, say, table, write_items
 from projections.words import bytes_text
 
 VALUE_BYTES_MAX = 512 << 10
@@ -71,12 +71,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
     """
     connection = Connection(common.capsule)
     found = connection.call(connection.secrets.List, pb.SecretListRequest()).secrets
-    if output in ("json", "yaml"):
-        write([plain(one) for one in found], output)
-    elif output == "name":
-        for one in found:
-            print(one.name)
-    else:
+    if not write_items(found, output, lambda one: one.name):
         rows = [
             (
                 one.name,

@@ -12,7 +12,7 @@ from capsulectl.names import volume_names
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
-from capsulectl.render import age, plain, say, table, write
+from capsulectl.render import age, plain, say, table, write, write_items
 from projections.words import bytes_text
 
 LONG_S = 920.0
@@ -44,12 +44,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     past = as_of(connection, at, common.quiet) if at else None
     now_ns = None if past is None else past.at_unix_ns
     answer = past or connection.call(connection.volumes.List, pb.VolumeListRequest())
-    if output in ("json", "yaml"):
-        write([plain(volume) for volume in answer.volumes], output)
-    elif output == "name":
-        for volume in answer.volumes:
-            print(volume.name)
-    else:
+    if not write_items(answer.volumes, output, lambda volume: volume.name):
         wide = output == "wide"
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
         print(table(headings, [_row(volume, wide, now_ns) for volume in answer.volumes]))
@@ -183,12 +178,7 @@ def snapshots(
         found = [one for one in past.snapshots if name in ("", one.volume)]
     else:
         found = connection.call(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
-    if output in ("json", "yaml"):
-        write([plain(one) for one in found], output)
-    elif output == "name":
-        for one in found:
-            print(one.name)
-    else:
+    if not write_items(found, output, lambda one: one.name):
         rows = [
             (
                 one.volume,
