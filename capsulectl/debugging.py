@@ -42,13 +42,23 @@ class Ended(BaseException):
         self.code = 128 + number
 
 
+@contextmanager
+def _not_tried() -> Iterator[None]:
+    """What fails before the command begins has a code that no command's own is taken for."""
+    try:
+        yield
+    except Failure as failure:
+        raise Failure(failure.message, EXEC_FAILED) from failure
+
+
 class Debugging:
     """One session."""
 
     def __init__(self, wish: Wish, common: Common) -> None:
         self._wish = wish
         self._common = common
-        self._connection = Connection(common.capsule)
+        with _not_tried():
+            self._connection = Connection(common.capsule)
         self._outgoing: queue.SimpleQueue[pb.DebugRequest | None] = queue.SimpleQueue()
 
     def run(self) -> int:
@@ -69,11 +79,8 @@ class Debugging:
             self._end(call, name)
 
     def _opened(self, call: Any) -> pb.DebugOpened:
-        try:
-            with failures(self._connection.address):
-                answer: pb.DebugOpened = next(call)
-        except Failure as failure:
-            raise Failure(failure.message, EXEC_FAILED) from failure
+        with _not_tried(), failures(self._connection.address):
+            answer: pb.DebugOpened = next(call)
         return answer
 
     def _tell(self, opened: pb.DebugOpened) -> None:
