@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, count, not_empty, sequence_number
+from capsulectl.options import COMMON, Common, boot_number, count, not_empty, sequence_number
 from capsulectl.render import say, write_line
 
 Names = Annotated[list[str], Parameter(help="The workloads' names.", converter=not_empty, completer=workload_names)]
@@ -43,7 +43,7 @@ Level = Annotated[
 ]
 Boot = Annotated[
     int,
-    Parameter(name="--boot", validator=count, help="Of so many boots of the machine ago; 0: of this one."),
+    Parameter(name="--boot", validator=boot_number, help="Of one boot: 0 the present one, -1 the one before it."),
 ]
 LogOutput = Annotated[
     Literal["text", "json"],
@@ -105,6 +105,8 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = 0, since: Since = "", un
     """
     from capsule.v1 import capsule_pb2 as pb
 
+    if boot > 0:
+        raise Failure("boots are counted back: 0 is the present one, -1 the one before it", USAGE)
     if follow and (until or boot):
         raise Failure(f"--follow has no end: leave out {'--until' if until else '--boot'}", USAGE)
     request = pb.CapsuleLogsRequest(
@@ -114,7 +116,7 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = 0, since: Since = "", un
         since_unix_ns=_moment(since, "--since"),
         until_unix_ns=_moment(until, "--until"),
         records=output == "json",
-        boots_back=boot,
+        boots_back=-boot,
     )
     connection = Connection(common.capsule)
     for chunk in connection.stream(connection.capsule.StreamLogs, request):

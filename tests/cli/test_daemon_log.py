@@ -54,9 +54,9 @@ def test_following_shows_what_comes(capsule: Daemon) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--boot", "1"), 1, "is not kept: none before this one"),
-        (("--boot", "-1"), 2, "must not be negative"),
-        (("-f", "--boot", "1"), 2, "leave out --boot"),
+        (("--boot", "-1"), 1, "is not kept: none before this one"),
+        (("--boot", "1"), 2, "0 is the present one, -1 the one before it"),
+        (("-f", "--boot", "-1"), 2, "leave out --boot"),
         (("-f", "--until", "1h"), 2, "leave out --until"),
         (("--level", "loud"), 2, "--level"),
         (("--since", "soon"), 2, "--since"),
