@@ -30,10 +30,10 @@ def ends_of(capsule: Daemon, name: str) -> list[tuple[int, int]]:
 
 def test_a_killed_daemon_adopts_what_runs_and_loses_no_exit(capsule: Daemon) -> None:
     capsule.apply(manifest("stays", SERVE), "--wait")
-    capsule.apply(manifest("ends", "sleep 1.5; exit 9", restart="NEVER"), "--wait")
-    before = capsule.status("stays")
+    capsule.apply(manifest("ends", "sleep 3; exit 9", restart="NEVER"), "--wait")
+    before, ending = capsule.status("stays"), capsule.status("ends")["pid"]
     capsule.kill()
-    time.sleep(2)
+    capsule.until_gone(ending)
     capsule.start()
     capsule.until(lambda: ends_of(capsule, "ends") == [(1, 9)], "the exit is known")
     assert capsule.status("stays") == before
