@@ -156,7 +156,8 @@ def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
     if request.WhichOneof("to") == "previous":
         seq, lacks = previous(workload), "has no earlier revision that is remembered"
     else:
-        past = past_of(reader, now.seq, workload.name, workload.uid)
+        declared = (one.seq for one in workload.revisions)
+        past = past_of(reader, now.seq, workload.name, workload.uid, declared)
         seq, lacks = healthy(workload, past), "has no earlier revision that is known to have done well"
     if not seq:
         refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}", "to")

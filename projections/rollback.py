@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
-from journal.events import Event, WorkloadExited, WorkloadHealthChanged, WorkloadLost, WorkloadStarted
+from journal.entry import Header
+from journal.events import WorkloadApplied, WorkloadExited, WorkloadHealthChanged, WorkloadLost, WorkloadStarted
 from projections.chain import Past
 from projections.state import Machine, Workload
 
@@ -83,26 +84,39 @@ def previous(workload: Workload) -> int:
 
 def healthy(workload: Workload, past: Past) -> int:
     """The entry of the newest revision, of those before the present one, that did well: its check said so, or, where it
-    had none, a run of it lived for as long as the restart policy calls stable. 0 when there is none."""
+    had none, a run of it lived for as long as its restart policy calls stable. 0 when there is none. `past` has the
+    entries of its revisions, too.
+
+    A run is known to have lived up to the newest entry of its boot: of one that a power cut ended no later one tells.
+    """
     revisions = {one.seq for one in workload.revisions} - {workload.revision}
-    runs: dict[int, tuple[int, int]] = {}
+    stable_ns = _stable_ns(workload.name, past)
+    runs: dict[int, tuple[int, Header]] = {}
+    reached: dict[str, int] = {}
     good = 0
     for header, event in past.values():
+        reached[header.boot] = header.mono
         if getattr(event, "uid", 0) != workload.uid:
             continue
         if isinstance(event, WorkloadStarted):
-            runs[event.run] = (event.revision, header.at)
-        elif revision := _did_well(workload, runs, header.at, event):
-            good = max(good, revision) if revision in revisions else good
+            runs[event.run] = (event.revision, header)
+        if not isinstance(event, WorkloadHealthChanged | WorkloadExited | WorkloadLost) or event.run not in runs:
+            continue
+        revision, began = runs[event.run]
+        if isinstance(event, WorkloadHealthChanged):
+            well = event.health == "healthy"
+        else:
+            well = revision in stable_ns and reached[began.boot] - began.mono >= stable_ns[revision]
+        good = max(good, revision) if well and revision in revisions else good
     return good
 
 
-def _did_well(workload: Workload, runs: dict[int, tuple[int, int]], at: int, event: Event) -> int:
-    """The revision that this entry speaks well of; 0 for none."""
-    if isinstance(event, WorkloadHealthChanged):
-        return runs.get(event.run, (0, 0))[0] if event.health == "healthy" else 0
-    if isinstance(event, WorkloadExited | WorkloadLost):
-        revision, began = runs.get(event.run, (0, 0))
-        ended = getattr(event, "exited_at", 0) or at
-        return revision if ended - began >= workload.spec.restart.stable_ms * 1_000_000 else 0
-    return 0
+def _stable_ns(name: str, past: Past) -> dict[int, int]:
+    """How long a run has to live to be called stable, by each declaration of the workload."""
+    return {
+        seq: item.container.restart.stable_ms * 1_000_000
+        for seq, (_, event) in past.items()
+        if isinstance(event, WorkloadApplied)
+        for item in event.items
+        if item.name == name
+    }

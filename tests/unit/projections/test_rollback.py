@@ -9,8 +9,9 @@ from journal.events import (
     WorkloadDeleteRequested,
     WorkloadExited,
     WorkloadHealthChanged,
+    WorkloadLost,
 )
-from journal.specs import SealedEnv, VolumeMount
+from journal.specs import RestartPolicy, SealedEnv, VolumeMount
 from projections.admission import Admitted
 from projections.chain import Past
 from projections.fold import fold
@@ -19,7 +20,7 @@ from projections.refusals import Refusal
 from projections.rights import permit
 from projections.rollback import healthy, missing_images, previous, target, unpinned
 from projections.state import Machine, Workload
-from tests.support.story import OTHER_PIN, PIN, Story, declared
+from tests.support.story import OTHER_PIN, PIN, SECOND, Story, declared
 
 MINUTE = 60
 
@@ -223,6 +224,57 @@ def test_without_a_check_a_stable_run_did_well() -> None:
     story.cleaned("web")
     story.apply(declared("web", "now"))
     assert healthy(story["web"], past(story)) == stable
+
+
+def test_a_clock_that_was_set_makes_no_run_longer() -> None:
+    story = Story()
+    story.apply(declared("web", "brief"))
+    story.run_starts("web")
+    story.pass_time(MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 1, 1, exited_at=story.entries[-1][0].at + 3_600 * SECOND))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], past(story)) == 0
+
+
+def test_a_machine_that_was_off_makes_no_run_longer() -> None:
+    story = Story()
+    story.apply(declared("web", "brief"))
+    story.run_starts("web")
+    story.pass_time(MINUTE)
+    story.reboot("boot-2")
+    story.pass_time(60 * MINUTE)
+    story.tell(WorkloadLost("web", story["web"].uid, 1, "power lost"))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], past(story)) == 0
+
+
+def test_a_run_that_a_power_cut_ended_lived_for_as_long_as_is_known() -> None:
+    story = Story()
+    story.apply(declared("web", "long"))
+    long = story["web"].revision
+    story.run_starts("web")
+    story.pass_time(11 * MINUTE)
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, 1, "unhealthy"))
+    story.reboot("boot-2")
+    story.tell(WorkloadLost("web", story["web"].uid, 1, "power lost"))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], past(story)) == long
+
+
+def test_a_run_is_judged_by_the_policy_that_it_had() -> None:
+    story = Story()
+    policy = RestartPolicy(stable_ms=30_000)
+    story.apply(replace(declared("web"), spec=replace(declared("web").spec, restart=policy)))
+    quick = story["web"].revision
+    story.run_starts("web")
+    story.pass_time(MINUTE)
+    story.tell(WorkloadExited("web", story["web"].uid, 1, 1))
+    story.cleaned("web")
+    story.apply(declared("web", "now"))
+    assert healthy(story["web"], past(story)) == quick
 
 
 def test_another_incarnation_says_nothing_of_this_one() -> None:
