@@ -10,11 +10,13 @@ from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.moments import moment
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes, not_empty
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Output, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, write
 from capsulectl.waiting import Goal, wait_for
 
+LEFT = "left"
+"""The outcome of a workload that stays as it is: it cannot go back."""
 _RUNS = frozenset({"created", "configured", "started"})
 
 
@@ -38,6 +40,7 @@ def rollback(
     ],
     reason: Annotated[str, Parameter(name="--reason", help="Why, for those who read the history.")] = "",
     dry_run: DryRun = False,
+    expect_seq: ExpectSeq = None,
     yes: Yes = False,
     wait: Annotated[bool, Parameter(name="--wait", negative="", help="Wait until what goes back runs.")] = False,
     timeout: Timeout = 60,
@@ -53,24 +56,26 @@ def rollback(
     if name and not which:
         raise Failure(f"{name!r} names nothing: leave it out to have everything as it was", USAGE)
     if kind == "volume":
-        _restore(which, to, reason, dry_run, yes, common)
+        if dry_run or reason or expect_seq is not None:
+            raise Failure(
+                "a volume goes back to a snapshot as with `volume restore`, which has no --dry-run, no --reason and no "
+                "--expect-seq",
+                USAGE,
+            )
+        _restore(which, to, yes, common)
         return
     if kind not in ("", "workload"):
         raise Failure(f"{kind!r} cannot be rolled back: say workload/NAME or volume/NAME", USAGE)
-    request = _request(which, to, reason)
+    request = _request(which, to, reason, expect_seq)
     connection = Connection(common.capsule)
     request.dry_run = True
     planned = connection.call(connection.rollbacks.Rollback, request)
-    if dry_run and output in ("json", "yaml"):
-        write(plain(planned), output)
+    if dry_run or all(one.outcome == LEFT for one in planned.items):
+        _show(planned, output)
+        _all_of(planned)
         return
-    if not planned.changes and not planned.items:
-        print("nothing to do")
-        return
-    if dry_run or not yes:
-        _show(planned)
-    if dry_run:
-        return
+    if not yes:
+        _show(planned, "table")
     confirm(f"Go back to entry {planned.to_seq}?", yes)
     if planned.to_seq:
         request.moment.seq = planned.to_seq  # what was shown and agreed to, whatever somebody else declared meanwhile
@@ -80,12 +85,17 @@ def rollback(
     if wait:
         waited = {one.name: Goal.HEALTHY for one in done.items if one.outcome in _RUNS}
         wait_for(connection, waited, timeout)
-    if any(one.outcome == "left" for one in done.items):
-        raise Failure("not all of it could go back", FAILED)
+    _all_of(done)
 
 
-def _request(name: str, to: str, reason: str) -> Any:
-    request = pb.RollbackRequest(name=name, reason=reason)
+def _all_of(answer: Any) -> None:
+    """Raises Failure where something is left as it is, done or only planned."""
+    if any(one.outcome == LEFT for one in answer.items):
+        raise Failure("not all of it can go back", FAILED)
+
+
+def _request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
+    request = pb.RollbackRequest(name=name, reason=reason, expect_seq=expect_seq)
     match to:
         case "previous":
             request.previous = True
@@ -96,17 +106,24 @@ def _request(name: str, to: str, reason: str) -> Any:
     return request
 
 
-def _restore(volume: str, label: str, reason: str, dry_run: bool, yes: bool, common: Common) -> None:
+def _restore(volume: str, label: str, yes: bool, common: Common) -> None:
     """A volume's data goes back to a snapshot, and to nothing between."""
     from capsulectl.volume import restore
 
-    if dry_run or reason:
-        raise Failure("a volume goes back to a snapshot as with `volume restore`: without --dry-run or --reason", USAGE)
     restore(volume, label, yes=yes, common=common)
 
 
-def _show(planned: Any) -> None:
+def _show(planned: Any, output: Format) -> None:
     """What goes back, what does not, field by field, and what would be done."""
+    if output in ("json", "yaml"):
+        write(plain(planned), output)
+        return
+    if output == "name":
+        _print_names(planned)
+        return
+    if not planned.items:
+        print("nothing to do")
+        return
     if planned.changes:
         print_differences(planned.changes, "table")
         print()
@@ -125,14 +142,22 @@ def _note(item: Any) -> str:
     return ", ".join(filter(None, notes))
 
 
-def _report(done: Any, output: str) -> None:
+def _print_names(answer: Any) -> None:
+    """Of what goes back."""
+    for item in answer.items:
+        if item.outcome != LEFT:
+            print(f"workload/{item.name}")
+
+
+def _report(done: Any, output: Format) -> None:
     if output in ("json", "yaml"):
-        write(plain(done), output)  # type: ignore[arg-type]
+        write(plain(done), output)
+        return
+    if output == "name":
+        _print_names(done)
         return
     for item in done.items:
-        if output == "name":
-            print(f"workload/{item.name}")
-        elif item.outcome == "left":
+        if item.outcome == LEFT:
             say(f"workload/{item.name} left as it is: {item.reason}")
         else:
             print(f"workload/{item.name} {item.outcome}, as after entry {done.to_seq}")

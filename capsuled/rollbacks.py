@@ -73,7 +73,12 @@ class Rollbacks:
             return _told(given, None)
         to_seq, goal = await self._target(request)
         before = self._engine.machine.fork()
-        intent = await self._feasible(before, to_seq, goal, request.reason, caller)
+        intent = msgspec.structs.replace(
+            await self._feasible(to_seq, goal, caller),
+            reason=request.reason,
+            name=request.name,
+            expect_seq=request.expect_seq if request.HasField("expect_seq") else None,
+        )
         if request.dry_run:
             fork, verdict = self._engine.preview(intent, caller.actor.role)
             if isinstance(verdict, Refusal):
@@ -116,7 +121,7 @@ class Rollbacks:
 
         return await asyncio.to_thread(read)
 
-    async def _feasible(self, machine: Machine, to_seq: int, goal: Target, reason: str, caller: Caller) -> Rollback:
+    async def _feasible(self, to_seq: int, goal: Target, caller: Caller) -> Rollback:
         """The rollback of what can go back. Each is tried by itself; what that refuses stays as it is, unless it is the
         only one, whose refusal is the call's."""
         left = list(goal.left)
@@ -132,7 +137,7 @@ class Rollbacks:
             else:
                 able.append(unpinned(was))
         apply = await self._resolver.again(able)
-        return Rollback(apply, to_seq, goal.gone, tuple(left), reason)
+        return Rollback(apply, to_seq, goal.gone, tuple(left))
 
     async def _tried(self, was: Workload, to_seq: int, role: str) -> Admitted | Refusal:
         """What would be said of it alone. Its sealed values are looked for, too."""

@@ -143,6 +143,9 @@ def _roll_back(machine: Machine, call: Rollback, capabilities: frozenset[str]) -
     doubled = next((name for name in call.names if call.names.count(name) > 1), None)
     if doubled is not None:
         return invalid("DUPLICATE_NAME", f"{doubled} is named more than once in this call", "workloads.name")
+    race = _race(machine, call.expect_seq, [call.name] if call.name else [])
+    if race is not None:
+        return race
     events: list[Event] = []
     for name in call.gone:
         verdict = _delete(machine, Delete(name))

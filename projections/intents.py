@@ -60,13 +60,15 @@ class Apply(msgspec.Struct, frozen=True):
 
 class Rollback(msgspec.Struct, frozen=True):
     """Have what is desired as it was after entry `to_seq`: `apply` declares it again, `gone` did not exist then. `left`
-    are those that cannot go back, each with the reason."""
+    are those that cannot go back, each with the reason. `name`: the one that was asked for; empty: all were."""
 
     apply: Apply
     to_seq: int
     gone: tuple[str, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
     reason: str = ""
+    name: str = ""
+    expect_seq: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

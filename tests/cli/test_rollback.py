@@ -53,6 +53,22 @@ def test_what_was_agreed_to_is_done_whatever_is_declared_meanwhile(capsule: Daem
     capsule.good("delete", "asked", "--yes")
 
 
+def test_what_changed_meanwhile_is_left_alone_where_that_was_asked(capsule: Daemon) -> None:
+    versions(capsule, "guarded")
+    seen = str(capsule.data("get", "guarded")["desiredSeq"])
+    capsule.good("rollback", "guarded", "--to", "previous", "--expect-seq", seen, "--dry-run")
+    capsule.apply(manifest("guarded", f"{SERVE} # three", env={"VERSION": "three"}), "--wait")
+    raced = capsule.ctl("rollback", "guarded", "--to", "previous", "--expect-seq", seen, "--yes")
+    assert raced.returncode == 1 and "guarded was last changed at" in raced.stderr and seen in raced.stderr
+    assert version(capsule, "guarded") == "three"
+    all_of_it = capsule.ctl("rollback", "--to", seen, "--expect-seq", seen, "--yes")
+    assert all_of_it.returncode == 1 and "the machine was last changed at" in all_of_it.stderr
+    now = str(capsule.data("get", "guarded")["desiredSeq"])
+    capsule.good("rollback", "guarded", "--to", seen, "--expect-seq", now, "--yes", "--wait")
+    assert version(capsule, "guarded") == "two"
+    capsule.good("delete", "guarded", "--yes")
+
+
 def test_everything_to_a_moment(capsule: Daemon) -> None:
     capsule.apply(manifest("stays", SERVE), "--wait")
     capsule.apply(manifest("changes", f"{SERVE} # then"), "--wait")
@@ -89,11 +105,18 @@ def test_what_cannot_go_back_is_named_and_the_rest_goes(capsule: Daemon) -> None
     capsule.good("delete", "keeper", "--yes")
     capsule.good("volume", "delete", "rolled", "--yes")
     capsule.apply(manifest("other", f"{SERVE} # now"), "--wait")
+    planned = capsule.ctl("rollback", "--to", str(then), "--dry-run")
+    assert planned.returncode == 1 and "not all of it can go back" in planned.stderr
+    assert capsule.ctl("rollback", "--to", str(then), "--dry-run", "-o", "name").stdout == "workload/other\n"
     done = capsule.ctl("rollback", "--to", str(then), "--yes")
     assert done.returncode == 1 and "workload/other configured" in done.stdout
     assert "workload/keeper left as it is: its volume rolled is gone, and its data with it" in done.stderr
-    again = capsule.good("rollback", "--to", str(then), "--dry-run")
-    assert again.splitlines()[0].split() == ["WORKLOAD", "OUTCOME", "NOTE"], "no other differs: none is shown"
+    before = newest(capsule)
+    for how in ("--dry-run", "--yes"):
+        again = capsule.ctl("rollback", "--to", str(then), how)
+        assert again.returncode == 1 and "not all of it can go back" in again.stderr
+        assert again.stdout.splitlines()[0].split() == ["WORKLOAD", "OUTCOME", "NOTE"], "none other is shown"
+    assert newest(capsule) == before
     capsule.good("delete", "other", "--yes")
 
 
@@ -123,7 +146,8 @@ def test_the_newest_revision_that_did_well(capsule: Daemon) -> None:
         (("rollback", "--to", "soon", "--yes"), 2, "--to 'soon' is no moment"),
         (("rollback", "--to", "999999999", "--yes"), 1, "there is no entry 999999999 yet"),
         (("rollback", "shelf/x", "--to", "1"), 2, "'shelf' cannot be rolled back"),
-        (("rollback", "volume/x", "--to", "1", "--dry-run"), 2, "without --dry-run or --reason"),
+        (("rollback", "volume/x", "--to", "1", "--dry-run"), 2, "which has no --dry-run, no --reason"),
+        (("rollback", "volume/x", "--to", "1", "--expect-seq", "1"), 2, "which has no --dry-run, no --reason"),
         (("rollback", "--to", "1", "--reason", "x" * 501, "--dry-run"), 1, "at most 500 characters"),
     ],
 )

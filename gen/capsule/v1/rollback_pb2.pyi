@@ -10,20 +10,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RollbackRequest(_message.Message):
-    __slots__ = ("name", "moment", "previous", "healthy", "reason", "dry_run")
+    __slots__ = ("name", "moment", "previous", "healthy", "reason", "dry_run", "expect_seq")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MOMENT_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
     name: str
     moment: _history_pb2.Moment
     previous: bool
     healthy: bool
     reason: str
     dry_run: bool
-    def __init__(self, name: _Optional[str] = ..., moment: _Optional[_Union[_history_pb2.Moment, _Mapping]] = ..., previous: _Optional[bool] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    expect_seq: int
+    def __init__(self, name: _Optional[str] = ..., moment: _Optional[_Union[_history_pb2.Moment, _Mapping]] = ..., previous: _Optional[bool] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ...) -> None: ...
 
 class RollbackResponse(_message.Message):
     __slots__ = ("to_seq", "seq", "items", "changes", "plan")

@@ -153,6 +153,22 @@ def test_nothing_to_do_is_no_entry() -> None:
     assert rollback(story, story.machine.fork()) == Admitted(())
 
 
+def test_a_guard_is_of_the_one_that_was_asked_for_or_of_all() -> None:
+    story = Story()
+    story.apply(declared("web", "one"))
+    then = story.machine.fork()
+    story.apply(declared("web", "two"))
+    seen = story["web"].desired_seq
+    story.apply(declared("other"))
+    (was,) = target(story.machine, then, ("web",)).back
+    back = Rollback(Apply((again(was),), pull=True), then.seq, expect_seq=seen)
+    all_of_it = story.call(back)
+    assert isinstance(all_of_it, Refusal) and all_of_it.reason == "SEQUENCE_MISMATCH", "the machine has changed since"
+    late = story.call(replace(back, name="web", expect_seq=then.workloads["web"].desired_seq))
+    assert isinstance(late, Refusal) and late.code == "ABORTED"
+    assert isinstance(story.call(replace(back, name="web")), Admitted)
+
+
 def test_one_that_is_named_twice_is_refused() -> None:
     story = Story()
     story.apply(declared("web"))
