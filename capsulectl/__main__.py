@@ -11,6 +11,9 @@ import sys
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a write to standard output meets that leads to a file. Files of our own have names, and their own words."""
 
+_WORD_BYTES = 200
+"""Of a word that is no text, so much is shown."""
+
 
 def main() -> None:
     """Run `capsulectl`."""
@@ -57,7 +60,7 @@ def _run(arguments: list[str]) -> int:
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except UnicodeEncodeError as error:
-        word = repr(os.fsencode(error.object))[1:]
+        word = repr(os.fsencode(error.object)[:_WORD_BYTES])[1:]
         print(f"capsulectl: {word} is no text in UTF-8, as names, commands and values must be", file=sys.stderr)
         return USAGE
     except OSError as error:

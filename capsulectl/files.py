@@ -1,10 +1,40 @@
-"""Files of this side: private, and replaced whole or not at all."""
+"""Files of this side: ours are private, and replaced whole or not at all; what an operator names is read to a bound."""
 
 import contextlib
 import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
-from capsulectl.errors import Failure
+from capsulectl.errors import USAGE, Failure
+
+TEXT_BYTES_MOST = 8 << 20
+"""Of a text that is read: twice what a call takes."""
+
+
+def file_text(path: str) -> str:
+    """The text of a file. Raises Failure, also where it has no end, as a device."""
+    return _text(path, lambda: open(path, "rb"))
+
+
+def input_text() -> str:
+    """The text that standard input is, to its end. Raises Failure, also where that does not come."""
+    return _text("standard input", lambda: contextlib.nullcontext(sys.stdin.buffer))
+
+
+def _text(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> str:
+    try:
+        with opened() as source:
+            data = source.read(TEXT_BYTES_MOST + 1)
+        if len(data) <= TEXT_BYTES_MOST:
+            return data.decode()
+    except OSError as error:
+        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+    except UnicodeDecodeError as error:
+        raise Failure(f"{name} cannot be read: it is no text in UTF-8", USAGE) from error
+    raise Failure(f"{name} has more than {TEXT_BYTES_MOST >> 20} MiB: is it the right one?", USAGE)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -1,6 +1,6 @@
 """`capsulectl key …`."""
 
-import sys
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from capsule.v1 import identity_pb2 as pb
 from capsulectl.adopt import ROLES
 from capsulectl.connection import Connection
-from capsulectl.errors import USAGE, Failure
+from capsulectl.errors import Failure
+from capsulectl.files import file_text, input_text
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
@@ -77,11 +78,8 @@ def add(
 
 def _text(key: str) -> str:
     if key == "-":
-        return sys.stdin.read()
-    try:
-        return Path(key).read_text() if len(key) < 256 and Path(key).is_file() else key
-    except (OSError, ValueError) as error:
-        raise Failure(f"{key} cannot be read: {error}", USAGE) from error
+        return input_text()
+    return file_text(key) if os.path.isfile(key) else key
 
 
 def remove(key: Which, /, *, yes: Yes = False, common: Common = COMMON) -> None:

@@ -5,7 +5,7 @@ number; `env` as a mapping or as a list of name/value pairs. What `get` prints a
 is read over, so that its output can be applied again.
 """
 
-import sys
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
+from capsulectl.files import file_text, input_text
 from capsulectl.quantities import duration_ms, size_bytes
 from capsulectl.short_forms import MEANT, SHORT
 from projections.manifest import camel, written
@@ -76,17 +77,19 @@ def load(sources: list[str]) -> tuple[list[pb.Workload], list[VolumeManifest]]:
 def _texts(sources: list[str]) -> Iterator[tuple[str, str]]:
     for source in sources:
         if source == "-":
-            yield "standard input", sys.stdin.read()
-            continue
-        path = Path(source)
-        try:
-            if path.is_dir():
-                for file in sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and one.is_file()):
-                    yield str(file), file.read_text()
-            else:
-                yield source, path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Failure(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}", USAGE) from error
+            yield "standard input", input_text()
+        elif os.path.isdir(source):
+            for file in _manifests_in(source):
+                yield file, file_text(file)
+        else:
+            yield source, file_text(source)
+
+
+def _manifests_in(directory: str) -> list[str]:
+    try:
+        return sorted(str(one) for one in Path(directory).iterdir() if one.suffix in SUFFIXES and one.is_file())
+    except OSError as error:
+        raise Failure(f"{directory} cannot be read: {error.strerror}", USAGE) from error
 
 
 def _documents(source: str, text: str) -> Iterator[yaml.Node]:

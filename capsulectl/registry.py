@@ -2,7 +2,6 @@
 
 import getpass
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 from capsule.v1 import registry_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.files import file_text, input_text
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import age, say, table, write_items
 
@@ -43,7 +43,7 @@ def login(
         host=host,
         username=user,
         password=_password(host, user, password_stdin) if user else "",
-        ca_pem=_certificates(ca) if ca else "",
+        ca_pem=file_text(ca) if ca else "",
         plain_http=plain_http,
         unchecked=no_check,
     )
@@ -54,7 +54,7 @@ def login(
 
 def _password(host: str, user: str, from_stdin: bool) -> str:
     if from_stdin:
-        password = sys.stdin.read().rstrip("\r\n")
+        password = input_text().rstrip("\r\n")
     elif sys.stdin.isatty():
         password = getpass.getpass(f"Password of {user} at {host}: ")
     else:
@@ -62,13 +62,6 @@ def _password(host: str, user: str, from_stdin: bool) -> str:
     if not password:
         raise Failure("the password is empty", USAGE)
     return password
-
-
-def _certificates(file: str) -> str:
-    try:
-        return Path(file).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}", USAGE) from error
 
 
 def logout(host: Host, /, *, common: Common = COMMON) -> None:

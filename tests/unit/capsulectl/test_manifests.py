@@ -246,8 +246,28 @@ def test_a_name_is_a_workloads_and_a_volumes_without_quarrel_but_once_each(tmp_p
 
 
 def test_standard_input_is_a_source_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("name: a\nkind: Container\ncontainer: {image: x, nope: 1}\n"))
+    monkeypatch.setattr("sys.stdin", _input(b"name: a\nkind: Container\ncontainer: {image: x, nope: 1}\n"))
     with pytest.raises(Failure, match=r"^standard input:3: container\.nope: unknown field"):
+        load(["-"])
+
+
+def _input(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), errors="surrogateescape")
+
+
+def test_what_has_no_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Failure, match="/dev/zero has more than 8 MiB") as caught:
+        load(["/dev/zero"])
+    assert caught.value.code == USAGE
+    with Path("/dev/zero").open() as zeros:
+        monkeypatch.setattr("sys.stdin", zeros)
+        with pytest.raises(Failure, match="standard input has more than 8 MiB"):
+            load(["-"])
+
+
+def test_standard_input_that_is_no_text_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", _input(b"name: \xff"))
+    with pytest.raises(Failure, match=r"^standard input cannot be read: it is no text in UTF-8$"):
         load(["-"])
 
 
