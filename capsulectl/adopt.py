@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import choose, config_dir, load_local, load_shared, save_shared
+from capsulectl.contexts import choose, config_dir, load_local, load_shared, new_name, save_shared
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
 from capsulectl.handshake import endpoint, fingerprint_of, joined, presented
 from capsulectl.options import COMMON, Common, Output, Yes
@@ -24,7 +24,9 @@ def adopt(
     fingerprint: Annotated[
         str, Parameter(name="--fingerprint", help="The certificate's fingerprint, as the machine prints it: not asked.")
     ] = "",
-    name: Annotated[str, Parameter(name="--name", help="The context's name (default: the capsule's short id).")] = "",
+    name: Annotated[
+        str | None, Parameter(name="--name", help="The context's name (default: the capsule's short id).")
+    ] = None,
     operator: Annotated[
         str, Parameter(name="--operator", help="Your name, as the capsule remembers it (default: login@host).")
     ] = "",
@@ -43,6 +45,7 @@ def adopt(
     except ValueError as error:
         raise Failure(str(error), USAGE) from error
     address = joined(host, port)
+    wanted = None if name is None else new_name(name)
     try:
         der = presented(host, port)
     except OSError as error:
@@ -58,7 +61,7 @@ def adopt(
             f"{shown}: somebody stands in between. No context was made. If this capsule was not adopted before, it "
             "now knows your key; have a look at `capsulectl key list` on the machine itself"
         )
-    name = name or _free_name(answer.capsule_id, address)
+    name = wanted or _free_name(answer.capsule_id, address)
     _remember(name, address, answer.capsule_id, shown, key_path)
     say(f"adopted {answer.capsule_id} as {name}; you are {ROLES.get(answer.role) or 'enrolled'} there", common.quiet)
     print(name)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import choose, current, load_local, load_shared, save_local, save_shared
+from capsulectl.contexts import choose, current, load_local, load_shared, new_name, save_local, save_shared
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import say, table, write
@@ -83,7 +83,7 @@ def add(
 
     Example: capsulectl context add home --socket /var/lib/capsule/capsule.sock --use
     """
-    local = load_local()
+    local, name = load_local(), new_name(name)
     if name in load_shared()["contexts"]:
         raise Failure(f"the context {name} is a capsule on the network already: `capsulectl context rm {name}` first")
     path = str(Path(socket).resolve())

@@ -9,10 +9,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from capsulectl.errors import Failure
+from capsulectl.errors import USAGE, Failure
 from capsulectl.files import replace_file
 
 DEFAULT_SOCKET = Path("/var/lib/capsule/capsule.sock")
+_SOCKET, _PATHS = "unix:", ("/", "./", "../")
+"""How a socket begins, where it stands instead of a context's name."""
 
 
 def config_dir() -> Path:
@@ -93,6 +95,15 @@ def current(local: dict[str, Any], shared: dict[str, Any]) -> str:
     return str(shared["current"] or local["current"])
 
 
+def new_name(name: str) -> str:
+    """A name for a new context, as it is given. Raises Failure for one by which nobody could mean it afterwards."""
+    if not name.strip() or name != name.strip() or not name.isprintable():
+        raise Failure(f"{name!r} is no name of a context: is a variable unset?", USAGE)
+    if name.startswith((_SOCKET, *_PATHS, "-")):
+        raise Failure(f"{name!r} is no name of a context: it would be taken for a path or an option", USAGE)
+    return name
+
+
 def choose(name: str) -> None:
     """Make a context the current one. Raises Failure when there is none of this name."""
     local, shared = load_local(), load_shared()
@@ -123,9 +134,9 @@ class Target(NamedTuple):
 def target(capsule: str) -> Target:
     """The capsule to talk to: from the flag, CAPSULE_HOST, the current context, or the socket of an installed one."""
     wanted = capsule or os.environ.get("CAPSULE_HOST", "")
-    if wanted.startswith("unix:"):
+    if wanted.startswith(_SOCKET):
         return Target(wanted)
-    if wanted.startswith(("/", "./", "../")):
+    if wanted.startswith(_PATHS):
         return Target(f"unix:{Path(wanted).resolve()}")
     local, shared = load_local(), load_shared()
     name = wanted or current(local, shared)

@@ -38,8 +38,18 @@ def history(
     since: Annotated[
         str, Parameter(name="--since", converter=not_empty, help="A span (10m, 2h, 7d) or a moment (2026-11-24T10:00).")
     ] = "",
-    actor: Annotated[str, Parameter(name="--actor", help="By: local, system, effect, an operator's name or key.")] = "",
-    type: Annotated[str, Parameter(name="--type", help="Only this type; a prefix ends in a dot (workload.).")] = "",
+    actor: Annotated[
+        str,
+        Parameter(
+            name="--actor",
+            converter=not_empty,
+            help="By: local, system, effect, an operator's name or key; of local also local(LOGIN), as it is printed.",
+        ),
+    ] = "",
+    type: Annotated[
+        str,
+        Parameter(name="--type", converter=not_empty, help="Only this type; a prefix ends in a dot (workload.)."),
+    ] = "",
     until: Annotated[
         str, Parameter(name="--until", converter=not_empty, help="Not after this span back, or moment.")
     ] = "",

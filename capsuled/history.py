@@ -18,6 +18,8 @@ from projections.describe import describe
 from projections.failures import MAY_FAIL, failed
 from projections.refusals import Refusal
 
+KEY_SHOWN = 12
+"""So much of a key stands for it in a line."""
 TREE_ENTRIES = 500
 """A tree stops here: a workload that crashes for years has a cause with a million consequences."""
 
@@ -41,7 +43,7 @@ class Filter(msgspec.Struct, frozen=True):
             header.at >= self.since_ns
             and (not self.type or is_of(header.type, self.type))
             and (not self.types or any(is_of(header.type, one) for one in self.types))
-            and (not self.actor or self.actor in (header.actor.kind, header.actor.id, header.actor.name))
+            and (not self.actor or _is_by(stored, self.actor))
             and (not self.until_ns or header.at <= self.until_ns)
             and (not self.boot or header.boot == self.boot)
             and (not self.name or self.name in objects_of(plain(stored)))
@@ -51,6 +53,16 @@ class Filter(msgspec.Struct, frozen=True):
     def among(self, page: list[Stored]) -> list[Stored]:
         """Those of them."""
         return [stored for stored in page if self.matches(stored)]
+
+
+def _is_by(stored: Stored, who: str) -> bool:
+    """By kind, key or name; or as it is printed: a key without a name by its beginning, whoever comes by the socket
+    with the login that the call gave."""
+    actor = stored.header.actor
+    if who in (actor.kind, actor.id, actor.id[:KEY_SHOWN], actor.name):
+        return True
+    # Few are asked for like this, and only the body knows.
+    return who.startswith(f"{actor.kind}(") and who == f"{actor.kind}({plain(stored).get('login', '')})"
 
 
 def _failed(stored: Stored) -> bool:

@@ -41,6 +41,17 @@ def test_each_call_with_what_it_led_to(told: Daemon) -> None:
     assert len(lines(told, "fails", "--calls")) == len(lines(told, "fails"))
 
 
+def test_who_is_found_as_he_is_printed(told: Daemon) -> None:
+    mine = [line for line in lines(told, "told") if " local(" in line]
+    who = next(word for word in mine[0].split() if word.startswith("local("))
+    assert mine and lines(told, "told", "--actor", who) == mine
+    assert len(mine) < len(lines(told, "told", "--actor", "local"))
+    assert lines(told, "told", "--actor", "local(nobody)") == [] == lines(told, "told", "--actor", "effect(root)")
+    for option in ("--actor", "--type"):
+        unset = told.ctl("history", option, "")
+        assert unset.returncode == 2 and "is a variable unset?" in unset.stderr
+
+
 def test_until_a_moment_and_of_one_boot(told: Daemon) -> None:
     assert lines(told, "told", "--until", "1d") == []
     everything = lines(told, "told")

@@ -197,6 +197,18 @@ def test_a_capsule_is_named_by_context_address_variable_or_current(
     assert unknown.returncode == 1 and "capsulectl adopt 192.0.2.7:50000" in unknown.stderr
 
 
+@pytest.mark.parametrize("name", ["", " ", "unix:here", "/here", "./here", "--here", "two\nlines"])
+def test_a_context_has_a_name_by_which_it_can_be_meant(anna: Operator, address: str, name: str) -> None:
+    before = anna.good("context", "list")
+    for line in (
+        ("context", "add", "--socket=/nonexistent", "--", name),
+        ("adopt", address, f"--name={name}", "--yes"),
+    ):
+        failed = anna.ctl(*line)
+        assert failed.returncode == 2 and "is no name of a context" in failed.stderr, failed.stderr
+    assert anna.good("context", "list") == before
+
+
 def test_a_choice_of_another_client_counts_when_it_is_the_newer(anna: Operator, tmp_path: Path) -> None:
     both = Operator(tmp_path / "c")
     both.good("context", "add", "here", "--socket", "/here", "--use")
