@@ -1,6 +1,6 @@
 """`capsulectl stats`: what workloads use, once or again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -9,17 +9,35 @@ from capsule.v1 import stats_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, Format, Output, in_seconds
+from capsulectl.options import COMMON, Common, Format, Output, in_seconds, not_empty
 from capsulectl.render import plain, say, show_table, write, write_documents, write_line
 from capsulectl.selecting import Labels, targets
 from capsulectl.stats_rows import Key, aligned, headings, ordered, row_of
 
+
+def _within(least_s: float, most_s: float, words: str) -> Callable[[object, Sequence[Any]], float]:
+    """A converter for a time that the capsule takes."""
+
+    def convert(type_: object, tokens: Sequence[Any]) -> float:
+        found = in_seconds(type_, tokens)
+        if not least_s <= found <= most_s:
+            raise ValueError(f"{tokens[0].value!r} is not {words}")
+        return found
+
+    return convert
+
+
 Some = Annotated[
-    tuple[str, ...], Parameter(help="Workloads' names; none: all that run.", completer=workload_names, negative="")
+    tuple[str, ...],
+    Parameter(help="Workloads' names; none: all that run.", converter=not_empty, completer=workload_names, negative=""),
 ]
 Interval = Annotated[
     float,
-    Parameter(name=["-i", "--interval"], converter=in_seconds, help="How long between two samples: 500ms to 1m."),
+    Parameter(
+        name=["-i", "--interval"],
+        converter=_within(0.5, 60, "from 500ms to 1m"),
+        help="How long between two samples: 500ms to 1m.",
+    ),
 ]
 Sort = Annotated[Key, Parameter(name="--sort", help="What comes first: most of this, or names in their order.")]
 
@@ -33,7 +51,11 @@ def stats(
     sort: Sort = "name",
     window: Annotated[
         float,
-        Parameter(name="--window", converter=in_seconds, help="How long to measure rates for: at most 5s; 0: none."),
+        Parameter(
+            name="--window",
+            converter=_within(0, 5, "from 0 to 5s"),
+            help="How long to measure rates for: at most 5s; 0: none.",
+        ),
     ] = 1.0,
     layers: Annotated[
         bool,

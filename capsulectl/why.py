@@ -11,13 +11,16 @@ from capsulectl.connection import Connection
 from capsulectl.moments import At
 from capsulectl.moments import moment as moment_of
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, Output
+from capsulectl.options import COMMON, Common, Output, not_empty
 from capsulectl.render import age, moment, plain, printable, write
 
 
 def why(
     name: Annotated[
-        str, Parameter(help="A workload or a volume; volume/NAME is no workload.", completer=workload_names)
+        str,
+        Parameter(
+            help="A workload or a volume; volume/NAME is no workload.", converter=not_empty, completer=workload_names
+        ),
     ],
     /,
     *,

@@ -8,7 +8,7 @@ from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import Stored
 from journal.reader import Reader
 from projections.chain import Past
-from projections.refusals import Refusal, missing, no_workload
+from projections.refusals import Refusal, invalid, missing, no_workload
 from projections.state import Machine
 from projections.why import Why, why_gone, why_volume, why_workload
 
@@ -36,6 +36,8 @@ def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | 
 def nothing_known(machine: Machine, asked: str) -> Refusal:
     """Nobody of that name is there, and nobody was."""
     kind, _, name = asked.rpartition("/")
+    if not name:
+        return invalid("NO_NAME", f"{asked!r} names nothing: say NAME, workload/NAME or volume/NAME", "name")
     if kind == "volume":
         return missing(
             "VOLUME_NOT_FOUND", f"nothing is remembered of a volume {name}: `capsulectl volume list`", "name"

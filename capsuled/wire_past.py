@@ -51,8 +51,27 @@ def changes(before: Machine, after: Machine, name: str = "") -> list[machine_pb2
         machine_pb2.FieldChange(name=which, op=op, path=path, old=old, new=new)
         for which, some in _objects(before, after)
         for op, path, old, new in some
-        if not name or name in (which, which.partition("/")[2])
+        if not name or _is_called(which, name)
     ]
+
+
+def has(machine: Machine, name: str) -> bool:
+    """Whether there is something that is called so, as `changes` understands it."""
+    called = (
+        *machine.workloads,
+        *(f"volume/{one}" for one in machine.volumes),
+        *(f"image/{one}" for one in machine.images),
+        *(_key_name(one) for one in machine.operators.values()),
+    )
+    return any(_is_called(which, name) for which in called)
+
+
+def _is_called(which: str, name: str) -> bool:
+    return name in (which, which.partition("/")[2])
+
+
+def _key_name(operator: Operator) -> str:
+    return f"key/{operator.name or operator.kid}"
 
 
 def _objects(before: Machine, after: Machine) -> Iterator[tuple[str, list[Change]]]:
@@ -64,8 +83,8 @@ def _objects(before: Machine, after: Machine) -> Iterator[tuple[str, list[Change
         digests = [None if one is None else one.pin.platform_digest for one in (was_image, is_image)]
         yield f"image/{name}", _changed("digest", *digests)
     for _, was_key, is_key in _pairs(before.operators, after.operators):
-        known = is_key or was_key
-        yield f"key/{known.name or known.kid}" if known else "key/", _changed("role", _role(was_key), _role(is_key))
+        if known := is_key or was_key:
+            yield _key_name(known), _changed("role", _role(was_key), _role(is_key))
 
 
 def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:

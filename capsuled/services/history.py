@@ -7,7 +7,7 @@ from typing import Any
 from capsule.v1 import history_pb2 as pb
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.aside import Aside
-from capsuled.engine import Engine
+from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
 from capsuled.memory import recall
@@ -18,7 +18,7 @@ from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
 from capsuled.turns import Turns
 from capsuled.why import explained, nothing_known
-from capsuled.wire_past import changes, machine_message
+from capsuled.wire_past import changes, has, machine_message
 from journal import archive
 from journal.environment import Environment
 from journal.errors import JournalError
@@ -126,6 +126,9 @@ class HistoryService(HistoryServiceServicer):
                 for moment, field in ((request.before, "before"), (request.after, "after"))
             ]
             before, after = (self._moments.machine(seq) for seq in seqs)
+            if request.name and not any(has(machine, request.name) for machine in (before, after)):
+                told = f"nothing was called {request.name[:OBJECT_CHARS]} then: it is NAME, volume/, image/ or key/NAME"
+                refuse("NOT_FOUND", "NO_SUCH_OBJECT", told, "name")
             found = changes(before, after, request.name)
             return pb.CompareResponse(before_seq=seqs[0], after_seq=seqs[1], changes=found)
 

@@ -76,6 +76,9 @@ def test_what_changed_between_two_moments(capsule: Daemon, moments: dict[str, in
         (("diff", "1", "soon"), 2, "the second moment 'soon' is no moment"),
         (("diff", "1", "999999999"), 2, "there is no entry 999999999 yet"),
         (("diff", "1", "2", "-f", "x.yaml"), 2, "not both"),
+        (("diff", "1", "now", "nobody"), 2, "nothing was called nobody then"),
+        (("why", ""), 2, "is a variable unset?"),
+        (("why", "volume/"), 1, "'volume/' names nothing"),
     ],
 )
 def test_what_is_no_moment(capsule: Daemon, line: tuple[str, ...], code: int, says: str) -> None:

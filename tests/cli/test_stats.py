@@ -90,13 +90,16 @@ def test_the_order_is_by_name_or_by_what_is_used(two: Daemon) -> None:
     ("arguments", "code", "words"),
     [
         (("stats", "use-nobody"), 1, "there is no workload use-nobody"),
-        (("stats", "--window", "9s"), 1, "5000 at most"),
+        (("stats", "--window", "9s"), 2, "'9s' is not from 0 to 5s"),
         (("stats", "--window", "soon"), 2, "no duration with its unit"),
-        (("stats", "-w", "-i", "10ms"), 1, "500 to 60000 ms"),
+        (("stats", "--window", "-1"), 2, "'-1' is not from 0 to 5s"),
+        (("stats", "-w", "-i", "0"), 2, "'0' is not from 500ms to 1m"),
+        (("stats", ""), 2, "is a variable unset?"),
         (("stats", "-w", "--layers"), 2, "leave out --watch"),
         (("stats", "--sort", "age"), 2, "--sort"),
         (("stats", "use-lean", "-l", "use"), 2, "names or -l"),
         (("top", "use-nobody"), 1, "there is no workload use-nobody"),
+        (("top", "-i", "2m"), 2, "'2m' is not from 500ms to 1m"),
     ],
 )
 def test_what_cannot_be_had_is_refused_with_what_helps(

@@ -2,7 +2,7 @@
 
 import json
 
-from capsuled.wire_past import changes, machine_message
+from capsuled.wire_past import changes, has, machine_message
 from journal.events import (
     ImagePushed,
     OperatorEnrolled,
@@ -26,6 +26,17 @@ def test_nothing_is_different_from_itself() -> None:
     story = Story()
     story.apply(declared("web"))
     assert told(story.machine, story.machine.fork()) == []
+
+
+def test_a_name_is_that_of_something_then_or_of_nothing() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.tell(VolumeApplied("data", 16 << 20, created=True))
+    for name in ("web", "volume/data", "data"):
+        assert has(story.machine, name)
+        assert not has(Machine(), name)
+    for name in ("nobody", "volume/web", "shelf/data"):
+        assert not has(story.machine, name)
 
 
 def test_a_workload_comes_changes_and_goes() -> None:
