@@ -1,6 +1,7 @@
 """The entry point: run the command, turn every ending into an exit code. Imports stay lazy: they are the start-up time.
 
-Exit codes: 0, 1 failure, 2 usage, 124 a wait timed out, 125 to 127 and the command's own for exec, 130 interrupted.
+Exit codes: 0, 1 failure, 2 usage, 124 a wait timed out, 125 to 127 and the command's own for exec, 130 interrupted,
+143 and the like for other signals.
 A reader that has had enough of our output (`| head`) is no failure.
 """
 
@@ -48,7 +49,7 @@ def _streams() -> None:
 
 def _run(arguments: list[str]) -> int:
     from capsulectl import lean
-    from capsulectl.errors import USAGE, Failure, fault
+    from capsulectl.errors import USAGE, Ended, Failure, fault
 
     lean.install()
     try:
@@ -57,6 +58,8 @@ def _run(arguments: list[str]) -> int:
         if failure.message:
             print(f"capsulectl: {failure.message}", file=sys.stderr)
         return failure.code
+    except Ended as ended:
+        return ended.code
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except UnicodeEncodeError as error:

@@ -5,7 +5,6 @@ outside of the destination, whatever the archive says.
 """
 
 import os
-import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from typing import Any, NamedTuple
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection, failures, metadata
-from capsulectl.errors import USAGE, Failure
+from capsulectl.endings import in_order
+from capsulectl.errors import USAGE, Ended, Failure
 from capsulectl.progress import Show, bar
 from capsulectl.render import say
 from copies.errors import CopyError, shown
@@ -34,7 +34,6 @@ PIECE_BYTES = 1 << 20
 OFFER_S = 5.0
 """For the daemon to say whether there is a pipe. Then the archive goes by messages."""
 _LEFT_OUT, _CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Inside(NamedTuple):
@@ -141,7 +140,7 @@ def _send(
 ) -> None:
     outgoing = _Outgoing(there, archive, progress)
     try:
-        with _ended_tidily(), progress.shown(quiet), failures(connection.address):
+        with in_order(), progress.shown(quiet), failures(connection.address):
             call = connection.copy_into.future(outgoing.messages(), metadata=_metadata(connection))
             try:
                 outgoing.offer.set_result(_offered(connection, call))
@@ -153,7 +152,7 @@ def _send(
         if outgoing.failure is None:
             raise
         raise Failure(f"{_words(outgoing.failure)}. Nothing was changed in {there.name}") from failure
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, Ended):
         left = f"it may have come whole to {there.told}" if progress.complete else f"nothing is changed in {there.name}"
         say(f"interrupted: {left}")
         raise
@@ -205,7 +204,7 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
     progress = Progress(there.told)
     request = pb.WorkloadCopyFromRequest(name=there.name, src_path=there.path)
     try:
-        with _ended_tidily(), progress.shown(quiet), failures(connection.address):
+        with in_order(), progress.shown(quiet), failures(connection.address):
             call = connection.copy_out(request, metadata=_metadata(connection))
             try:
                 path = _offered(connection, call)
@@ -220,7 +219,7 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
             notes = dict(call.trailing_metadata() or ())
     except CopyError as error:
         raise Failure(str(error)) from error
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, Ended):
         if here != STREAM:
             say("interrupted: " + ("some of it may be in place" if progress.complete else "nothing is left of it here"))
         raise
@@ -291,23 +290,6 @@ def _tell_rest(left_out: int, changed: int) -> None:
         say(f"{what} left out: devices, sockets, FIFOs, what the kernel makes up, or gone meanwhile")
     if changed:
         say(f"{changed} files became shorter while they were read: their ends are filled with zeros")
-
-
-@contextmanager
-def _ended_tidily() -> Iterator[None]:
-    """A signal that ends us lets us leave nothing half-done first."""
-
-    def end(number: int, frame: object) -> None:
-        for one in _ENDS:
-            signal.signal(one, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def refuse_terminal() -> None:

@@ -5,15 +5,14 @@ for it; if we are killed or the network goes, the capsule sees the call end, and
 """
 
 import queue
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, NamedTuple
 
 from capsule.v1 import debug_pb2 as pb
 from capsulectl import terminal
 from capsulectl.connection import Connection, failures, metadata
+from capsulectl.endings import in_order
 from capsulectl.errors import EXEC_FAILED, TIMED_OUT, Failure
 from capsulectl.exec_line import ExecLine
 from capsulectl.options import Common
@@ -22,7 +21,6 @@ from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image
 
 SHELL = ("/bin/sh",)
-_ENDINGS = (signal.SIGHUP, signal.SIGTERM)
 
 
 class Wish(NamedTuple):
@@ -32,14 +30,6 @@ class Wish(NamedTuple):
     keep: bool
     command: tuple[str, ...]
     timeout: float
-
-
-class Ended(BaseException):
-    """Raised by a signal that ends us while there is no exec to take it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.code = 128 + number
 
 
 @contextmanager
@@ -62,19 +52,17 @@ class Debugging:
         self._outgoing: queue.SimpleQueue[pb.DebugRequest | None] = queue.SimpleQueue()
 
     def run(self) -> int:
-        """The command's exit code, or what stands for a signal that ended us. Raises Failure."""
+        """The command's exit code. Raises Failure, and Ended by a signal while there is no exec to take it."""
         self._outgoing.put(pb.DebugRequest(image=self._wish.image, keep=self._wish.keep))
         call = self._connection.debug.Open(iter(self._outgoing.get, None), metadata=metadata())
         name = ""
         try:
-            with _signals():
+            with in_order():
                 opened = self._opened(call)
                 name = opened.name
                 self._tell(opened)
                 self._until_it_runs(name)
                 return self._inside(name)
-        except Ended as ended:
-            return ended.code
         finally:
             self._end(call, name)
 
@@ -131,20 +119,3 @@ class Debugging:
         except KeyboardInterrupt:
             say(f"{name} is being removed; `capsulectl wait --for gone {name}` waits for it", quiet)
             raise
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """What would end us on the spot ends us in order. An exec has handlers of its own meanwhile; Ctrl-C is Python's."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
-
-    before = {
-        number: signal.signal(number, end) for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,6 +21,14 @@ class Failure(Exception):
         self.code = code
 
 
+class Ended(BaseException):
+    """Raised by a signal that ends us, where something has to be tidied up first (endings.py). `code` stands for it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+
+
 def fault(error: BaseException) -> str:
     """What to say of an error that nobody expected."""
     if os.environ.get("CAPSULE_TRACEBACK"):

@@ -161,7 +161,8 @@ def test_a_process_that_ends_before_its_files_are_entered_is_told_as_one_that_do
     assert said == ["refused", "NOT_RUNNING", "web has just ended: copy again when it runs", "0\n"]
 
 
-def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon, number: signal.Signals) -> None:
     before = listed(capsule, "/")
     reading, writing = os.pipe()
     command = [BIN / "capsulectl", "cp", "-", "web:/"]
@@ -169,10 +170,10 @@ def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon
         os.close(reading)
         os.write(writing, FILE[:50_000])
         capsule.until(lambda: len(listed(capsule, "/")) > len(before), "it has begun")
-        client.send_signal(signal.SIGINT)
+        client.send_signal(number)
         assert client.stderr is not None
         said = client.stderr.read()
-        assert client.wait() == 130 and "nothing is changed in web" in said
+        assert client.wait() == 128 + number and "nothing is changed in web" in said
     os.close(writing)
     capsule.until(lambda: listed(capsule, "/") == before, "nothing is left")
 
