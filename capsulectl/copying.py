@@ -19,7 +19,7 @@ from capsulectl.errors import USAGE, Ended, Failure
 from capsulectl.progress import Show, bar
 from capsulectl.render import say
 from copies.errors import CopyError, shown
-from copies.frames import CHUNK_INTO, framed
+from copies.frames import CHANGED, CHUNK_INTO, LEFT_OUT, framed
 from copies.handing import METADATA, take
 from copies.inbound import receive
 from copies.opening import Plain
@@ -31,9 +31,6 @@ from projections.words import bytes_text
 
 STREAM = "-"
 PIECE_BYTES = 1 << 20
-OFFER_S = 5.0
-"""For the daemon to say whether there is a pipe. Then the archive goes by messages."""
-_LEFT_OUT, _CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
 
 
 class Inside(NamedTuple):
@@ -58,7 +55,7 @@ def copy_into(connection: Connection, here: str, there: Inside, owner: Owner | N
         return
     packer = Packer(Plain(), lambda directory: False, owner)
     with _local(here) as (parent, name, called, contents_only):
-        size = _file_size(parent, name)
+        size = _file_size(parent, name, here)
         archive = packer.pack(parent, name, called, shown(here), contents_only)
         target = _beneath(there) if contents_only else there
         _send(connection, target, archive, Progress(shown(here), size), quiet)
@@ -90,7 +87,8 @@ class Progress:
 
 class _Outgoing:
     """The messages of a copy, or only its first, where the archive goes through a `pipe`. gRPC takes them on a thread
-    of its own, and has no words for what goes wrong there: `failure` has."""
+    of its own, and has no words for what goes wrong there: `failure` has. `offer` is where a pipe waits, once that is
+    known; none, if it is empty."""
 
     def __init__(self, there: Inside, archive: Iterator[bytes | Region], progress: Progress) -> None:
         self.failure: CopyError | OSError | None = None
@@ -104,7 +102,8 @@ class _Outgoing:
         target = pb.WorkloadCopyToMetadata(name=self._there.name, dest_path=self._there.path)
         yield pb.WorkloadCopyToRequest(metadata=target).SerializeToString()
         try:
-            pipe = self._pipe()
+            path = self.offer.result()
+            pipe = take(path) if path else None
             if pipe is not None:
                 self._pour(pipe)
             else:
@@ -115,14 +114,6 @@ class _Outgoing:
             self.failure = error
             raise
         self._progress.complete = True
-
-    def _pipe(self) -> int | None:
-        """A daemon that knows nothing of pipes answers only at the end."""
-        try:
-            path = self.offer.result(OFFER_S)
-        except TimeoutError:
-            return None
-        return take(path) if path else None
 
     def _pour(self, pipe: int) -> None:
         sink = Sink(pipe, moved=self._progress.moved)
@@ -180,20 +171,24 @@ def _local(path: str) -> Iterator[tuple[int, str, str, bool]]:
     try:
         parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise Failure(f"{shown(path)} cannot be read: {error.strerror}", USAGE) from error
+        raise _unreadable(path, error) from error
     try:
         yield parent, "." if whole else called, called, contents_only
     finally:
         os.close(parent)
 
 
-def _file_size(parent: int, name: str) -> int:
+def _file_size(parent: int, name: str, path: str) -> int:
     """Of what is one file; 0 for a tree, of which nobody knows before."""
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except OSError:
-        return 0  # which is told of when it is to be read
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _unreadable(path: str, error: OSError) -> Failure:
+    return Failure(f"{shown(path)} cannot be read: {error.strerror}", USAGE)
 
 
 # --- out of a workload -----------------------------------------------------------------------------------------------
@@ -224,7 +219,7 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
             say("interrupted: " + ("some of it may be in place" if progress.complete else "nothing is left of it here"))
         raise
     say(f"{bytes_text(progress.done)} copied from {there.told}", quiet)
-    _tell_rest(int(notes.get(_LEFT_OUT, 0)), int(notes.get(_CHANGED, 0)))
+    _tell_rest(int(notes.get(LEFT_OUT, 0)), int(notes.get(CHANGED, 0)))
 
 
 def _take(call: Any, pipe: int | None, there: Inside, here: str, progress: Progress) -> None:
@@ -289,7 +284,8 @@ def _tell_rest(left_out: int, changed: int) -> None:
         what = "1 entry was" if left_out == 1 else f"{left_out} entries were"
         say(f"{what} left out: devices, sockets, FIFOs, what the kernel makes up, or gone meanwhile")
     if changed:
-        say(f"{changed} files became shorter while they were read: their ends are filled with zeros")
+        what, whose = ("1 file", "its end is") if changed == 1 else (f"{changed} files", "their ends are")
+        say(f"{what} became shorter while being read: {whose} filled with zeros")
 
 
 def refuse_terminal() -> None:

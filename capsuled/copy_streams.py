@@ -15,6 +15,7 @@ from capsuled.engine import Engine
 from capsuled.handover import Handover
 from capsuled.rpc import Refused, refuse
 from capsuled.streams import opened
+from copies.frames import CHANGED, LEFT_OUT
 from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport
 from projections.phases import LIVE, RunPhase
 from projections.refusals import no_workload
@@ -22,8 +23,6 @@ from projections.state import Run, Workload
 
 PATH_CHARS = 4_096
 """No path that the kernel takes is longer."""
-LEFT_OUT, CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
-"""Trailing metadata of a copy out of a workload, where there is something to tell."""
 
 Requests = AsyncIterator[pb.WorkloadCopyToRequest | Chunk]
 

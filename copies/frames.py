@@ -7,6 +7,8 @@ CHUNK_INTO = 0x12
 """Field 2 of WorkloadCopyToRequest."""
 CHUNK_OUT = 0x0A
 """Field 1 of WorkloadCopyFromChunk."""
+LEFT_OUT, CHANGED = "capsule-copy-left-out", "capsule-copy-changed"
+"""Counts in the trailing metadata of a copy out of a workload, where there is something to tell."""
 _LENGTH_BYTES = 5
 
 

@@ -82,12 +82,22 @@ def test_what_fails_says_what_and_leaves_nothing_here(box: Daemon, tmp_path: Pat
         ("box:/none", str(tmp_path)): "/none in box: there is no such path",
         ("none:/etc", str(tmp_path)): "there is no workload none",
         ("box:/etc", str(tmp_path / "there")): "passwd is a directory there, and none in what is copied",
-        (str(tmp_path / "no"), "box:/x"): "no: there is no such path. Nothing was changed in box",
     }
     for line, words in cases.items():
         done = box.ctl("cp", *line)
         assert done.returncode == 1 and words in done.stderr, done.stderr
         assert facts(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["no", "no/", "no/such", "file/"])
+def test_what_is_not_here_is_a_mistake_of_which_the_capsule_hears_nothing(
+    box: Daemon, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    before = len(box.history("--type", "stream.opened"))
+    done = box.ctl("cp", f"{tmp_path}/{name}", "box:/x")
+    assert done.returncode == 2 and done.stderr.startswith(f"capsulectl: {tmp_path}/{name} cannot be read: ")
+    assert len(box.history("--type", "stream.opened")) == before
 
 
 def test_a_tar_without_its_end_leaves_nothing(box: Daemon) -> None:
