@@ -1,5 +1,7 @@
-"""Asking the operator before what cannot be taken back. Off a terminal nobody can be asked: an option must say it."""
+"""Asking the operator: before what cannot be taken back, and for what nobody shall see. Off a terminal nobody can be
+asked: an option must say it."""
 
+import getpass
 import sys
 
 from capsulectl.errors import USAGE, Failure
@@ -14,3 +16,13 @@ def confirm(question: str, yes: bool, *, instead: str = "say `--yes` to do it wi
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failure("nothing was changed")
+
+
+def unseen(question: str) -> str:
+    """What the operator types, without showing it. Raises Failure when that is no text."""
+    try:
+        return getpass.getpass(question)
+    except (EOFError, UnicodeDecodeError) as error:
+        print(file=sys.stderr)  # the line that was not ended
+        said = "nothing was typed" if isinstance(error, EOFError) else "what was typed is no UTF-8"
+        raise Failure(f"{said}: nothing was changed") from error

@@ -1,6 +1,5 @@
 """`capsulectl image login`, `logout` and `logins`: how registries are reached."""
 
-import getpass
 import sys
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_text, input_text
 from capsulectl.options import COMMON, Common, Output
+from capsulectl.prompt import unseen
 from capsulectl.render import age, say, table, write_items
 
 Host = Annotated[
@@ -56,7 +56,7 @@ def _password(host: str, user: str, from_stdin: bool) -> str:
     if from_stdin:
         password = input_text().rstrip("\r\n")
     elif sys.stdin.isatty():
-        password = getpass.getpass(f"Password of {user} at {host}: ")
+        password = unseen(f"Password of {user} at {host}: ")
     else:
         raise Failure("standard input is no terminal: say `--password-stdin` to read the password from it", USAGE)
     if not password:

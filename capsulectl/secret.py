@@ -2,7 +2,6 @@
 every program of the machine can read.
 """
 
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import secret_names
 from capsulectl.options import COMMON, Common, Output, Yes
-from capsulectl.prompt import confirm
+from capsulectl.prompt import confirm, unseen
 from capsulectl.render import age, say, table, write_items
 from projections.words import bytes_text
 
@@ -150,7 +149,7 @@ def _read(name: str, from_file: str) -> bytes:
             raise Failure(f"{from_file} cannot be read: {error.strerror}", USAGE) from error
     if from_file == "-" or not sys.stdin.isatty():
         return sys.stdin.buffer.read(VALUE_BYTES_MAX + 1)
-    value = getpass.getpass(f"Value of {name}: ")
-    if getpass.getpass("Once more: ") != value:
+    value = unseen(f"Value of {name}: ")
+    if unseen("Once more: ") != value:
         raise Failure("the two differ: nothing was changed")
     return os.fsencode(value)

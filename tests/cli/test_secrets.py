@@ -93,6 +93,13 @@ def test_on_a_terminal_it_is_asked_for_twice_and_never_seen(capsule: Daemon) -> 
         typing.type("hunter4\n")
         typing.sees("the two differ: nothing was changed")
         assert typing.ends() == 1
+    for typed, why in ((b"\x04", "nothing was typed"), (b"a\xff\n", "what was typed is no UTF-8")):
+        with window() as typing:
+            typing.run([CTL, "secret", "rotate", "asked"], capsule.environment)
+            typing.sees("Value of asked: ")
+            typing.type(typed)
+            typing.sees(f"{why}: nothing was changed")
+            assert typing.ends() == 1
     with window() as typing:
         typing.run([CTL, "secret", "reveal", "asked"], capsule.environment)
         typing.sees("hunter2\r\n")
