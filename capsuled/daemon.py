@@ -306,9 +306,10 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
 def _drivers(
     layout: Layout, host: Host, network: LinuxNetwork, volumes: SparseVolumes, registry: HttpRegistry
 ) -> Drivers:
-    connection = Connection(paths_under(layout.containerd, layout.run).address)
+    paths = paths_under(layout.containerd, layout.run)
+    connection = Connection(paths.address)
     images = ContainerdImages(connection, registry)
-    bundles, holds = Bundles(layout.memory), CopyHolds()
+    bundles, holds = Bundles(paths), CopyHolds()
     containers = ContainerdDriver(
         connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds
     )

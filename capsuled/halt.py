@@ -131,7 +131,7 @@ async def _end(layout: Layout, identity: Identity, log_file: Path, within_s: flo
 async def _end_all(
     layout: Layout, identity: Identity, connection: Connection, workloads: Mapping[str, Workload], graces: Graces
 ) -> int:
-    bundles = Bundles(layout.memory)
+    bundles = Bundles(paths_under(layout.containerd, layout.run))
     await ContainerdExecutor(connection, layout.execs, bundles).sweep()
     host = container_host(cgroup_parent(identity))
     unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))

@@ -20,7 +20,7 @@ async def keep_containerd(
     for directory in (paths.config.parent, paths.address.parent, log_file.parent):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     mount_memory(paths.memory)
-    Bundles(paths.memory).prepare()
+    Bundles(paths).prepare()
     text = render(paths)
     if not paths.config.exists() or paths.config.read_text() != text:  # which a read-only disk would refuse
         paths.config.write_text(text)

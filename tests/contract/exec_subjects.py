@@ -114,7 +114,7 @@ async def with_container(made: Runtime) -> Subject:
         return sum(session != leader for session in sessions)
 
     def next_life() -> Executor:
-        return ContainerdExecutor(made.connection, made.run / "exec", Bundles(made.paths.memory))
+        return ContainerdExecutor(made.connection, made.run / "exec", Bundles(made.paths))
 
     return Subject(Programs(made.executor), made.containers, alive, next_life, 2)
 

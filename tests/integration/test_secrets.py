@@ -102,7 +102,7 @@ def test_what_is_in_memory_is_on_no_disk_and_goes_with_what_it_is_for(lived: Dae
     assert kind == "tmpfs" and memory.stat().st_mode & 0o777 == 0o700
     assert [path.name.partition(".")[0] for path in (memory / "specs").iterdir()] == ["web"], "of earlier runs nothing"
     lived.apply(manifest("short", "sleep 60", env={"OWN": "planted-short"}), "--wait")
-    assert any(b"planted-short" in path.read_bytes() for path in (memory / "specs").glob("short.*"))
+    assert any(b"planted-short" in path.read_bytes() for path in (memory / "specs").glob("short.*/config.json"))
     lived.good("delete", "short", "--yes")
     assert not list((memory / "specs").glob("short.*"))
 

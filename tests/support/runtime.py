@@ -51,11 +51,11 @@ class Runtime:
             self.logs,
             directory / "containers",
             run / "runc",
-            Bundles(self.paths.memory),
+            Bundles(self.paths),
             holds := CopyHolds(),
         )
         self.copier = ContainerdCopier(self.connection, beside, holds, run / "runc", run / "copies")
-        self.executor = ContainerdExecutor(self.connection, run / "exec", Bundles(self.paths.memory))
+        self.executor = ContainerdExecutor(self.connection, run / "exec", Bundles(self.paths))
         self._supervised: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from capsuled.abilities import container_host
 from containerdapi import containers_pb2, task_pb2, tasks_pb2
+from effects.containerd.config import paths_under
 from effects.containers import names
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
@@ -42,7 +43,7 @@ def observed(directory: Path, process: Any) -> ObservedRun:
         directory,
         directory,
         directory / "runc",
-        Bundles(directory),
+        Bundles(paths_under(directory, directory)),
     )
     (seen,) = asyncio.run(driver.observe())
     return seen
