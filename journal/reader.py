@@ -137,10 +137,11 @@ class Reader:
         return unpack(value) if value else None
 
     def first_seq(self, stream: str = "facts") -> int:
-        """Where history begins; 0 when there is none."""
+        """Where history begins; 0 when there is none. What was cut from it had been moved before: where nothing was, it
+        begins with entry 1, also when the tail does not hold that one whole."""
         tail = self._tail(stream)
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-            return int.from_bytes(cursor.key(), "big") if cursor.first() else tail.first
+            return int.from_bytes(cursor.key(), "big") if cursor.first() else min(1, tail.first)
 
     def entries(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
         """Entries `first` to `last`, in order."""

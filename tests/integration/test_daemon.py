@@ -107,9 +107,11 @@ def test_a_damaged_journal_is_served_read_only_while_everything_runs(capsule: Da
     capsule.apply(manifest("runs", SERVE), "--wait")
     pid = capsule.status("runs")["pid"]
     capsule.kill()
-    data = capsule.state / "journal" / "data.mdb"
-    # In every copy: a page that is written anew leaves the old one in the file.
-    data.write_bytes(data.read_bytes().replace(b"daemon.started", b"eaemon.started"))
+    # In every copy: what was not moved yet stands in the front log alone, and a page that is written anew leaves the old
+    # one in LMDB's file.
+    for name in ("data.mdb", "front.log"):
+        file = capsule.state / "journal" / name
+        file.write_bytes(file.read_bytes().replace(b"daemon.started", b"eaemon.started"))
     capsule.start()
     info = capsule.ctl("capsule", "info")
     assert "damaged" in info.stderr and "capsulectl journal verify" in info.stderr

@@ -276,6 +276,17 @@ def test_the_last_group_may_be_torn_and_no_other(crashed: Path) -> None:
         live_once(crashed)
 
 
+def test_a_beginning_that_was_never_moved_and_is_altered_is_missed(tmp_path: Path) -> None:
+    left_by_a_crash(tmp_path / "alive", tmp_path / "left", _three_lives)
+    log = tmp_path / "left" / FRONT_LOG
+    assert verify(tmp_path / "left").whole and verify(tmp_path / "left").checked == 9
+    _alter(log, 1)
+    report = verify(tmp_path / "left")
+    assert report.findings[0].problem == "entry 1 is missing or out of order: entry 4 stands in its place"
+    with pytest.raises(JournalDamaged, match="entry 1 is missing: the front log goes on with entry 4"):
+        live_once(tmp_path / "left")
+
+
 def test_a_log_that_is_gone_or_altered_where_it_begins_is_damage(crashed: Path) -> None:
     log = crashed / FRONT_LOG
     whole = log.read_bytes()
