@@ -319,7 +319,9 @@ class Engine:
 
     async def changes(self, *kinds: type[Event]) -> AsyncIterator[Machine]:
         """The head state, now and after every change, each time made durable first. Slow readers skip states. With
-        `kinds` only entries of these are changes: who has nothing to do after the others need not be woken by them."""
+        `kinds` only entries of these are changes: who has nothing to do after the others need not be woken by them.
+
+        It goes on while a change is made durable: who tells of what is shown waits for `durable` once more."""
         watched = frozenset(kinds)
         while True:
             changed = self._changed.setdefault(watched, asyncio.Event())
@@ -337,7 +339,8 @@ class Engine:
         async for machine in self.changes():
             workload = machine.workloads.get(name)
             if workload is None or workload.uid != uid:
-                return
+                break
+        await self.durable()
 
     def workload(self, name: str) -> Workload | None:
         """The workload as of the head state."""

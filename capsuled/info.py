@@ -51,7 +51,6 @@ class Info:
 
     async def message(self) -> pb.GetInfoResponse:
         """Now."""
-        await self._engine.durable()
         about, host, machine = self._about, facts(self._about.state), self._engine.machine
         seq, digest = self._head()
         pool = await self._pool()

@@ -1,7 +1,8 @@
 """Stands in a door: every call of a server comes through it, before its servicer and after.
 
 It asks the door who calls, holds the method's rule against the role, reads requests with care (what is no message is
-the client's error), maps errors, notes reads, and keeps streams so that they can be cut. gRPC asks it for a call's
+the client's error), maps errors, notes reads, lets no answer to one out before the state that it tells of is durable,
+and keeps streams so that they can be cut. gRPC asks it for a call's
 handler as it would ask a table of them: what gRPC itself calls an interceptor takes three coroutines a call.
 """
 
@@ -181,6 +182,13 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             if refusal is not None:
                 raise Refused(refusal)
 
+    async def settle(self, rule: Rule, request: Any) -> None:
+        """Whatever a read was answered from is durable, also what came to be while it was answered; so is what a dry
+        run stands on. A call that acts has waited for what it tells of, and not for what others do. Raises
+        JournalFailed."""
+        if rule.role != "open" and (not rule.acts or getattr(request, "dry_run", False)):
+            await self._engine.durable()
+
     async def end(
         self, method: str, rule: Rule, request: Any, context: Any, error: BaseException, chats: bool
     ) -> NoReturn:
@@ -200,6 +208,10 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                     await self._engine.refuse(refusal, caller, (name,) if name else ())
         if isinstance(request, RequestStream):
             await request.drain(self._limits.known, chats)
+        try:
+            await self._engine.durable()  # a refusal tells of the state, too
+        except JournalError as failure:
+            error = failure
         await abort(context, error)
 
     def counted(self, session: Session, rule: Rule) -> Any:
@@ -286,6 +298,7 @@ class _Entered:
         try:
             request = self._read(raw)
             answer = await self._handler.unary_unary(request, context)
+            await self._interceptor.settle(self._rule, request)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:

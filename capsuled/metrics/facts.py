@@ -68,7 +68,6 @@ class Gatherer:
 
     async def gather(self) -> Facts:
         """Now. A driver that fails costs its own figures alone."""
-        await self._engine.durable()
         machine, disk = self._engine.machine.fork(), os.statvfs(self._about.state)
         reading, pool, fills = None, None, {}
         gathered = {}
@@ -84,7 +83,7 @@ class Gatherer:
         except (DriverError, OSError) as error:
             log.warning("how full volumes are cannot be told: %s", error)
             gathered["volumes"] = False
-        return Facts(
+        facts = Facts(
             machine=machine if self._readable else None,
             short_id=self._about.identity.short_id,
             condition=self._about.condition.condition.value,
@@ -100,6 +99,8 @@ class Gatherer:
             fills=fills,
             gathered=gathered,
         )
+        await self._engine.durable()
+        return facts
 
     async def _fills(self, machine: Machine) -> dict[str, Fill]:
         found = {}

@@ -90,7 +90,6 @@ class IdentityService(IdentityServiceServicer):
 
     async def KeyList(self, request: pb.KeyListRequest, context: Any) -> pb.KeyListResponse:
         """In the order in which they were enrolled."""
-        await self._engine.durable()
         operators = sorted(self._roster.operators().values(), key=lambda one: one.seq)
         return pb.KeyListResponse(keys=[key_message(one) for one in operators])
 

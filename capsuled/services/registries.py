@@ -73,7 +73,6 @@ class RegistryService(RegistryServiceServicer):
 
     async def List(self, request: pb.RegistryListRequest, context: Any) -> pb.RegistryListResponse:
         """By host."""
-        await self._engine.durable()
         known = self._engine.machine.registries
         return pb.RegistryListResponse(
             registries=[

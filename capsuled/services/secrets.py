@@ -75,7 +75,6 @@ class SecretService(SecretServiceServicer):
 
     async def List(self, request: pb.SecretListRequest, context: Any) -> pb.SecretListResponse:
         """By name."""
-        await self._engine.durable()
         machine = self._engine.machine
         return pb.SecretListResponse(
             secrets=[secret_message(machine, one) for _, one in sorted(machine.secrets.items())]

@@ -65,18 +65,19 @@ class _Volumes:
         """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
         `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
         get stands in nobody's way."""
+        mine: Volume | None = None
         try:
             async with asyncio.timeout(seconds):
                 async for machine in self._engine.changes():
                     volume = machine.volumes.get(name)
                     mine = volume if volume is not None and volume.uid == uid else None
                     if mine is None:
-                        return None
+                        break
                     trouble = mine.trouble
                     if trouble is not None and trouble.permanent and (so_now := given_up(mine, trouble)):
                         _refuse_for(trouble, so_now)
                     if done(mine):
-                        return mine
+                        break
                     if trouble is not None and not trouble.permanent:
                         _refuse_for(trouble, what_next)
         except TimeoutError:
@@ -85,7 +86,8 @@ class _Volumes:
                 "STILL_WORKING",
                 f"volume {name} is not there yet; it will be: `capsulectl volume get {name}` shows how far it is",
             )
-        raise AssertionError("the state goes on changing for ever")
+        await self._engine.durable()  # the state may be ahead of what `changes` has waited for
+        return mine
 
     def _existing(self, name: str) -> Volume:
         volume = self._engine.machine.volumes.get(name)
@@ -146,13 +148,11 @@ class VolumeService(_Volumes, VolumeServiceServicer):
 
     async def Get(self, request: pb.VolumeGetRequest, context: Any) -> pb.Volume:
         """As it is now."""
-        await self._engine.durable()
         volume = self._existing(request.name)
         return await self._message(self._engine.machine, volume, await self._seen())
 
     async def List(self, request: pb.VolumeListRequest, context: Any) -> pb.VolumeListResponse:
         """All, by name, and how full the storage is."""
-        await self._engine.durable()
         machine, pool, seen = self._engine.machine, await self._driver.pool(), await self._seen()
         volumes = [machine.volumes[name] for name in sorted(machine.volumes)]
         return pb.VolumeListResponse(
@@ -208,7 +208,6 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
 
     async def List(self, request: pb.SnapshotListRequest, context: Any) -> pb.SnapshotListResponse:
         """Of one volume, or of all."""
-        await self._engine.durable()
         volumes = self._engine.machine.volumes
         chosen = [self._existing(request.volume)] if request.volume else [volumes[name] for name in sorted(volumes)]
         seen = await self._seen()

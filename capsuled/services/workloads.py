@@ -69,12 +69,10 @@ class WorkloadService(WorkloadServiceServicer):
 
     async def Get(self, request: pb.WorkloadGetRequest, context: Any) -> pb.Workload:
         """The workload as it is now, durably."""
-        await self._engine.durable()
         return self._shown(self._engine.machine, self._existing(request.name))
 
     async def List(self, request: pb.WorkloadListRequest, context: Any) -> pb.WorkloadListResponse:
         """All workloads, by name."""
-        await self._engine.durable()
         machine = self._engine.machine
         return pb.WorkloadListResponse(
             workloads=[self._shown(machine, machine.workloads[name]) for name in sorted(machine.workloads)],

@@ -73,9 +73,9 @@ class Ledger:
 class House:
     """The way of a call, without disk, drivers and wire."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Callable[[HandClock], Ledger] = Ledger) -> None:
         self.clock = HandClock()
-        self.log = Ledger(self.clock)
+        self.log = log(self.clock)
         self.engine = Engine(self.log, Machine(), self.clock, ALL, KEY)
         self.cache = CacheWorld()
         self.cache.bring(IMAGE, "sha256:" + "1" * 64)

@@ -44,8 +44,8 @@ class Slow(TwinVolumes):
 class Storehouse:
     """Both services, and what the runner would journal. The storage holds up at the point `held_up`, until it `answers`."""
 
-    def __init__(self) -> None:
-        self.house = House()
+    def __init__(self, house: House | None = None) -> None:
+        self.house = house or House()
         self.engine = self.house.engine
         self.held_up, self.waiting, self.answers = "", 0, asyncio.Event()
         answers, driver = Answers(self.engine, self.house.log), Slow(Storage(), self._step)

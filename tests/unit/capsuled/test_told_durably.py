@@ -1,0 +1,164 @@
+"""The state may run ahead of the disk while an answer is made of it: nothing is told before what it tells of is durable."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+
+from capsule.v1 import volume_pb2 as pb
+from capsuled.interceptor import Interceptor, _Entered
+from capsuled.roles import rule_of
+from capsuled.session import Session
+from journal.entry import LOCAL
+from journal.events import DaemonStopped, VolumeApplied, VolumeMade, VolumeRemoved, WorkloadRemoved
+from tests.support.clock import HandClock
+from tests.unit.capsuled.test_call_ids import House, Ledger, caller
+from tests.unit.capsuled.test_changes import settled
+from tests.unit.capsuled.test_volume_calls import MIB, Storehouse
+
+SOMETHING = DaemonStopped(reason="asked to")
+
+
+class Stepwise(Ledger):
+    """A log that is on the disk up to where the test has `written` it."""
+
+    def __init__(self, clock: HandClock) -> None:
+        super().__init__(clock)
+        self._upto = 0
+        self._step = asyncio.Event()
+
+    async def durable(self, seq: int) -> None:
+        while seq > self._upto:
+            await self._step.wait()
+
+    def written(self, upto: int) -> None:
+        self._upto = upto
+        self._step.set()
+        self._step = asyncio.Event()
+
+
+def slowly(story: Callable[[Storehouse, Stepwise], Awaitable[None]]) -> Callable[[], None]:
+    """A test on a disk that is written by the test itself."""
+
+    def test() -> None:
+        async def main() -> None:
+            storehouse = Storehouse(House(Stepwise))
+            log = storehouse.house.log
+            assert isinstance(log, Stepwise)
+            await story(storehouse, log)
+
+        asyncio.run(main())
+
+    test.__name__ = story.__name__
+    return test
+
+
+async def until_ended(answer: asyncio.Future[Any], log: Stepwise, last: int) -> Any:
+    """Its end, which has to wait for entry `last`, though the state shows that one as soon as the one before it is
+    waited for."""
+    await settled()
+    log.written(last - 1)
+    await settled()
+    assert not answer.done()
+    log.written(last)
+    return await asyncio.wait_for(answer, 5)
+
+
+@slowly
+async def test_a_deletion_is_over_once_its_end_is_durable(storehouse: Storehouse, log: Stepwise) -> None:
+    engine = storehouse.engine
+    log.written(1_000)
+    await storehouse.house.apply(caller("apply"))
+    uid = engine.machine.workloads["web"].uid
+    log.written(seq := engine.machine.seq)
+    gone = asyncio.ensure_future(engine.gone("web", uid))
+    await settled()
+    storehouse.happens(SOMETHING)
+    await settled()
+    storehouse.happens(WorkloadRemoved("web", uid))
+    await until_ended(gone, log, seq + 2)
+
+
+@slowly
+async def test_a_volume_is_told_of_once_it_is_durably_made(storehouse: Storehouse, log: Stepwise) -> None:
+    log.written(2)
+    creating = storehouse.begin(storehouse.volumes.Create, pb.VolumeCreateRequest(name="data", size_mib=16))
+    await settled()
+    storehouse.happens(SOMETHING)
+    await settled()
+    storehouse.happens(VolumeMade("data", storehouse.data.uid, 16 * MIB))
+    assert (await until_ended(creating, log, 4)).size_bytes == 16 * MIB
+
+
+class Context:
+    """What a call tells gRPC of."""
+
+    def __init__(self) -> None:
+        self.code: grpc.StatusCode | None = None
+
+    def peer(self) -> str:
+        return "unix:"
+
+    async def abort(self, code: grpc.StatusCode, message: str, trailing_metadata: Any) -> None:
+        self.code = code
+        raise grpc.aio.AbortError
+
+
+def read(storehouse: Storehouse, context: Context) -> asyncio.Task[Any]:
+    """`VolumeService.Get` of the volume `data`, by way of the door."""
+    rest = SimpleNamespace(unknown=None, strangers=1, strangers_each=1)
+    ignored: Any = None
+    door = Interceptor(
+        ignored, ignored, storehouse.engine, ignored, ignored, lambda *read: None, storehouse.house.clock, rest  # type: ignore[arg-type]
+    )  # fmt: skip
+    handler = SimpleNamespace(
+        unary_unary=storehouse.volumes.Get,
+        request_deserializer=pb.VolumeGetRequest.FromString,
+        response_streaming=False,
+    )
+    method = "VolumeService/Get"
+    entered = _Entered(door, handler, method, rule_of(method), Session(LOCAL))
+    return asyncio.ensure_future(entered.one_message(pb.VolumeGetRequest(name="data").SerializeToString(), context))
+
+
+@slowly
+async def test_a_read_waits_for_what_it_was_answered_from(storehouse: Storehouse, log: Stepwise) -> None:
+    storehouse.happens(SOMETHING, VolumeApplied("data", 16 * MIB, created=True))
+    answer = await until_ended(read(storehouse, Context()), log, 2)
+    assert answer.size_bytes == 16 * MIB
+
+
+@slowly
+async def test_that_something_is_not_there_any_more_waits_too(storehouse: Storehouse, log: Stepwise) -> None:
+    storehouse.happens(VolumeApplied("data", 16 * MIB, created=True), VolumeRemoved("data", 1))
+    context = Context()
+    with pytest.raises(grpc.aio.AbortError):
+        await until_ended(read(storehouse, context), log, 2)
+    assert context.code is grpc.StatusCode.NOT_FOUND
+
+
+@slowly
+async def test_a_read_tells_of_nothing_that_came_to_be_while_it_waited(storehouse: Storehouse, log: Stepwise) -> None:
+    storehouse.happens(SOMETHING)
+    context = Context()
+    answer = read(storehouse, context)
+    await settled()
+    storehouse.happens(VolumeApplied("data", 16 * MIB, created=True))
+    log.written(1)
+    with pytest.raises(grpc.aio.AbortError):
+        await asyncio.wait_for(answer, 5)
+    assert context.code is grpc.StatusCode.NOT_FOUND
+
+
+@slowly
+async def test_a_read_does_not_miss_what_went_while_it_waited(storehouse: Storehouse, log: Stepwise) -> None:
+    storehouse.happens(VolumeApplied("data", 16 * MIB, created=True), SOMETHING)
+    log.written(1)
+    answer = read(storehouse, Context())
+    await settled()
+    storehouse.happens(VolumeRemoved("data", 1))
+    log.written(2)
+    assert (await asyncio.wait_for(answer, 5)).size_bytes == 16 * MIB
