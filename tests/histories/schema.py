@@ -124,7 +124,7 @@ def complaints(lock: Schema, now: Schema, upcasters: Collection[tuple[str, int]]
         new = now["events"].get(tag)
         if new is None:
             found.append(
-                f"{tag} is gone: old journals hold it. Put its class back into EVENT_TYPES; tags are never removed"
+                f"{tag} is gone: old journals hold it. Put its class back into journal/events.py; tags are never removed"
             )
             continue
         missing = [v for v in range(old["version"], new["version"]) if (tag, v) not in upcasters]
