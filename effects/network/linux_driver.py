@@ -102,7 +102,8 @@ class LinuxNetwork:
         with self._own_work:
             await self._clear_forsaken()
             await self._on_thread(lambda: self._links.ensure_bridge())
-            await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings).encode())
+            former = await self._former_table(self._bridge)
+            await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings, former).encode())
             if not self._skeleton:  # as nft shows what we always load: it is asked once
                 self._skeleton = rules.skeleton(await self._list())
 
@@ -111,7 +112,7 @@ class LinuxNetwork:
         if self._forsaken_gone:
             return
         for name in await self._on_thread(lambda: self._links.forsaken()):
-            await self._nft("-f", "-", stdin=rules.removal(name).encode())
+            await self._remove_rules(name)
             await self._on_thread(partial(self._links.remove_forsaken, name))
         self._forsaken_gone = True
 
@@ -120,7 +121,7 @@ class LinuxNetwork:
         with self._own_work:
             await self._on_thread(self._detach_all)
             await self._clear_forsaken()
-            await self._nft("-f", "-", stdin=rules.removal(self._bridge).encode())
+            await self._remove_rules(self._bridge)
             await self._on_thread(lambda: self._links.remove_bridge())
 
     def _detach_all(self) -> None:
@@ -178,7 +179,25 @@ class LinuxNetwork:
     # --- nft -----------------------------------------------------------------------------------------------------
 
     async def _list(self) -> str:
-        return (await self._nft("-n", "list", "table", "ip", rules.table_of(self._bridge))).decode()
+        return await self._table(rules.table_of(self._bridge))
+
+    async def _table(self, name: str) -> str:
+        return (await self._nft("-n", "list", "table", "ip", name)).decode()
+
+    async def _remove_rules(self, bridge: str) -> None:
+        former = await self._former_table(bridge)
+        await self._nft("-f", "-", stdin=rules.removal(bridge, former).encode())
+
+    async def _former_table(self, bridge: str) -> str:
+        """The table that an earlier release made for the bridge, if it is there. Another bridge's may have the name."""
+        name = rules.former_table_of(bridge)
+        if name == rules.table_of(bridge):
+            return ""
+        try:
+            listing = await self._table(name)
+        except DriverError:
+            return ""
+        return name if obstacles.knows(listing, bridge) else ""
 
     async def _nft(self, *arguments: str, stdin: bytes = b"") -> bytes:
         try:

@@ -20,12 +20,18 @@ _RULES = 9
 
 
 def table_of(bridge: str) -> str:
-    """The table's name: one for each bridge, so that two capsules on one machine do not share it."""
+    """The table's name: one for each bridge, so that two capsules on one machine do not share it. nft takes whatever
+    a bridge may be called as it stands."""
+    return f"capsule_{bridge}"
+
+
+def former_table_of(bridge: str) -> str:
+    """What the table was called once, when bridges whose names differ only in . _ - shared one."""
     return f"capsule_{bridge.replace('-', '_').replace('.', '_')}"
 
 
-def render(bridge: str, subnet: str, mappings: Iterable[Mapping]) -> str:
-    """The whole transaction: the old table goes, the new one comes."""
+def render(bridge: str, subnet: str, mappings: Iterable[Mapping], former: str = "") -> str:
+    """The whole transaction: the old table goes, the new one comes; and `former` goes, where the old one is that."""
     table = table_of(bridge)
     by_map = elements(mappings)
     maps = "".join(
@@ -38,9 +44,7 @@ def render(bridge: str, subnet: str, mappings: Iterable[Mapping]) -> str:
         f"    dnat ip to {protocol} dport map @{protocol}_any\n"
         for protocol in _PROTOCOLS
     )
-    return f"""table ip {table} {{}}
-delete table ip {table}
-table ip {table} {{
+    return f"""{_gone(table)}{_gone(former) if former else ""}table ip {table} {{
 {maps}  chain ports {{
 {lookups}  }}
   chain guard {{
@@ -64,6 +68,10 @@ table ip {table} {{
 """
 
 
+def _gone(table: str) -> str:
+    return f"table ip {table} {{}}\ndelete table ip {table}\n"
+
+
 def _type(name: str) -> str:
     key = "ipv4_addr . inet_service" if name.endswith("_at") else "inet_service"
     return f"{key} : ipv4_addr . inet_service"
@@ -84,10 +92,9 @@ def elements(mappings: Iterable[Mapping]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(pairs)) for name, pairs in found.items()}
 
 
-def removal(bridge: str) -> str:
-    """The transaction after which nothing of the table is there."""
-    table = table_of(bridge)
-    return f"table ip {table} {{}}\ndelete table ip {table}\n"
+def removal(bridge: str, former: str = "") -> str:
+    """The transaction after which nothing of the table is there, nor of the `former` one."""
+    return _gone(table_of(bridge)) + (_gone(former) if former else "")
 
 
 def listed_elements(listing: str) -> dict[str, tuple[str, ...]]:

@@ -28,8 +28,17 @@ def test_the_old_table_goes_in_the_transaction_that_brings_the_new_one() -> None
     assert rules.removal("br0").splitlines() == lines[:2]
 
 
-def test_two_bridges_have_two_tables_and_names_that_nft_can_read() -> None:
-    assert rules.table_of("br-lab.7") == "capsule_br_lab_7" != rules.table_of("br0")
+def test_each_bridge_has_a_table_of_its_own_also_where_names_differ_in_a_sign_only() -> None:
+    assert rules.table_of("br0") == rules.former_table_of("br0") == "capsule_br0"
+    alike = ("br-a", "br.a", "br_a")
+    assert len({rules.table_of(name) for name in alike}) == 3
+    assert {rules.former_table_of(name) for name in alike} == {"capsule_br_a"}
+
+
+def test_a_former_table_goes_in_the_transaction_that_brings_the_new_one() -> None:
+    text = rules.render("br-a", SUBNET, (WEB,), "capsule_br_a")
+    assert text.index("delete table ip capsule_br_a\n") < text.index("table ip capsule_br-a {\n")
+    assert rules.removal("br-a", "capsule_br_a").count("delete table ") == 2
 
 
 def test_what_leaves_by_the_loopback_keeps_its_source() -> None:
