@@ -2,8 +2,8 @@
 
 It asks the door who calls, holds the method's rule against the role, reads requests with care (what is no message is
 the client's error), maps errors, notes reads, lets no answer to one out before the state that it tells of is durable,
-and keeps streams so that they can be cut. gRPC asks it for a call's
-handler as it would ask a table of them: what gRPC itself calls an interceptor takes three coroutines a call.
+and keeps streams so that they can be cut. gRPC asks it for a call's handler as it would ask a table of them: what gRPC
+itself calls an interceptor takes three coroutines a call.
 """
 
 import asyncio
