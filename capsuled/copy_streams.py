@@ -16,7 +16,7 @@ from capsuled.handover import Handover
 from capsuled.rpc import Refused, refuse
 from capsuled.streams import opened
 from copies.frames import CHANGED, LEFT_OUT
-from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport
+from effects.runs.copy_protocol import Copier, CopyPlace, CopyReport
 from projections.phases import LIVE, RunPhase
 from projections.refusals import no_workload
 from projections.state import Run, Workload

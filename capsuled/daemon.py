@@ -53,7 +53,6 @@ from effects.containers.bundles import Bundles
 from effects.containers.containerd_copier import ContainerdCopier
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
-from effects.containers.copy_holds import CopyHolds
 from effects.containers.last_resort import LastResort
 from effects.containers.spec import Host
 from effects.health.prober import MachineProber
@@ -62,6 +61,7 @@ from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
+from effects.runs.copy_holds import CopyHolds
 from effects.secrets.memory_driver import MemorySecretFiles
 from effects.stats.machine_meter import MachineMeter
 from effects.volumes.sparse_driver import SparseVolumes

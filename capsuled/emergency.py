@@ -9,9 +9,9 @@ import logging
 from capsuled.engine import Engine
 from capsuled.rpc import refuse
 from effects.containers.last_resort import LastResort
-from effects.containers.protocol import ContainerDriver
 from effects.errors import DriverError
 from effects.runner import FULL_RETRY_S
+from effects.runs.protocol import RunDriver
 from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.errors import JournalError
@@ -35,7 +35,7 @@ class Emergencies:
     def __init__(
         self,
         engine: Engine,
-        containers: ContainerDriver,
+        containers: RunDriver,
         last_resort: LastResort,
         clock: Clock,
         side_log: SideLog | None,

@@ -5,7 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 
 from capsule.v1 import workload_pb2 as pb
-from effects.containers.exec_protocol import ExecSession, Window
+from effects.runs.exec_protocol import ExecSession, Window
 
 Requests = AsyncIterator[pb.WorkloadExecClientMessage]
 

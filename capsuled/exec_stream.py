@@ -17,8 +17,8 @@ from capsuled.exec_feed import Feed, Requests, window_of
 from capsuled.rpc import Refused, refuse
 from capsuled.streams import OpenStream, opened
 from capsuled.wire_fields import field_with_nul
-from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor, Window
 from effects.errors import DriverError
+from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor, Window
 from journal.clock import Clock
 from projections.phases import RunPhase
 from projections.refusals import no_workload

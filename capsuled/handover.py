@@ -16,7 +16,7 @@ from typing import Any
 
 from capsuled.caller import Caller
 from copies.handing import METADATA, TAKE_S, give
-from effects.containers.copy_protocol import Handed
+from effects.runs.copy_protocol import Handed
 from journal.entry import LOCAL
 
 

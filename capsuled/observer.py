@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
-from effects.containers.protocol import ContainerDriver, Resync
-from effects.containers.runs import seen_run
 from effects.runner import FULL_RETRY_S
+from effects.runs.protocol import Resync, RunDriver
+from effects.runs.translation import seen_run
 from journal.clock import Clock
 from journal.errors import JournalFull
 from projections.observations import Observation, SeenRun, live_runs, observe_all, observe_run, strangers
@@ -25,7 +25,7 @@ class Observer:
     effect does. `synced` is set once everything was observed for the first time; before it, nothing may be
     planned."""
 
-    def __init__(self, engine: Engine, containers: ContainerDriver, clock: Clock, *, frozen: bool) -> None:
+    def __init__(self, engine: Engine, containers: RunDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
         self._containers = containers
         self._clock = clock

@@ -6,8 +6,6 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Protocol, assert_never
 from weakref import WeakValueDictionary
 
-from effects.containers.protocol import ContainerDriver, MountedVolume, ObservedRun
-from effects.containers.runs import container_run, seen_run
 from effects.errors import ImageMissing, VolumeMissing
 from effects.goals import (
     AttachNetwork,
@@ -32,6 +30,8 @@ from effects.goals import (
 from effects.images.actions import ImageActions
 from effects.network.protocol import Link, NetworkDriver
 from effects.recorder import Recorder
+from effects.runs.protocol import MountedVolume, ObservedRun, RunDriver
+from effects.runs.translation import run_spec, seen_run
 from effects.secrets.protocol import SecretContent, SecretFilesDriver
 from effects.volumes.actions import reach_volume, volume_of
 from effects.volumes.protocol import VolumeDriver
@@ -75,7 +75,7 @@ class Actions:
     def __init__(
         self,
         recorder: Recorder,
-        containers: ContainerDriver,
+        containers: RunDriver,
         network: NetworkDriver,
         volumes: VolumeDriver,
         secrets: SecretFilesDriver,
@@ -181,7 +181,7 @@ class Actions:
         # would write beside its data. Mounting what is mounted costs a look.
         volumes = tuple([await self._mounted(one, started) for one in spec.mounts])
         secrets = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in spec.secrets))
-        run = container_run(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
+        run = run_spec(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
         try:
             return await self._containers.ensure_running(run)
         except ImageMissing:

@@ -1,1 +1,1 @@
-"""Containers: the drivers' contract, and the one that speaks to containerd."""
+"""Containers: the driver of runs that speaks to containerd."""

@@ -17,11 +17,11 @@ from containerdapi import snapshots_pb2, tasks_pb2
 from copies.inside import Request
 from effects.containerd.connection import NAMESPACE, SNAPSHOTTER, Connection, tolerated
 from effects.containers import names
-from effects.containers.copy_holds import CopyHolds
-from effects.containers.copy_protocol import CopyPlace
-from effects.containers.copy_session import CopySession, Launch, Peer
 from effects.containers.first_process import first_process
 from effects.errors import NotRunning
+from effects.runs.copy_holds import CopyHolds
+from effects.runs.copy_protocol import CopyPlace
+from effects.runs.copy_session import CopySession, Launch, Peer
 
 _HOME = str(Path(copies.__file__).resolve().parent.parent)
 _MAIN = f"import sys; sys.path.insert(0, {_HOME!r}); from copies.inside import main; main()"

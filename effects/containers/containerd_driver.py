@@ -30,16 +30,17 @@ from effects.containerd.snapshots import prepared
 from effects.containers import cgroups, names
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
-from effects.containers.copy_holds import CopyHolds
 from effects.containers.devices import machine_devices
 from effects.containers.never_ran import never_ran
 from effects.containers.own_files import OwnFiles
-from effects.containers.protocol import ContainerRun, ObservedRun, Resync, Status
-from effects.containers.spec import Host, Surroundings, runtime_spec, stop_signal
+from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.containers.start_errors import start_error
-from effects.containers.users import layer_directories, resolve
 from effects.errors import DriverError, HostPathMissing, ImageMissing, StartFailed, unwritten
 from effects.images.rootfs import RootFs, RootFsSource
+from effects.runs.copy_holds import CopyHolds
+from effects.runs.process import stop_signal
+from effects.runs.protocol import ObservedRun, Resync, RunSpec, Status
+from effects.runs.users import layer_directories, resolve
 
 SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
 RUNTIME = "io.containerd.runc.v2"
@@ -164,7 +165,7 @@ class ContainerdDriver:
 
     # --- starting ------------------------------------------------------------------------------------------------
 
-    async def ensure_running(self, run: ContainerRun) -> ObservedRun:
+    async def ensure_running(self, run: RunSpec) -> ObservedRun:
         """See the protocol."""
         cid = names.container_id(run.name, run.uid, run.run)
         process = await self._process(cid)
@@ -177,7 +178,7 @@ class ContainerdDriver:
             process = await self._start(cid)
         return self._observed(names.labels_of(run), cid, process)
 
-    async def _make(self, run: ContainerRun, cid: str) -> None:
+    async def _make(self, run: RunSpec, cid: str) -> None:
         """Everything up to a created task."""
         absent = next((path for path in _host_paths(run) if not os.path.exists(path)), None)
         if absent is not None:
@@ -211,7 +212,7 @@ class ContainerdDriver:
             await self._delete_task(request.container_id)
             await self._create_task(request, spec, again=True)
 
-    async def _writable_layer(self, run: ContainerRun, key: str, rootfs: RootFs) -> Any:
+    async def _writable_layer(self, run: RunSpec, key: str, rootfs: RootFs) -> Any:
         snapshots = self._connection.snapshots
         # The label keeps it from garbage collection in the moment before its container exists.
         labels = {names.NAME: run.name, names.UID: str(run.uid), "containerd.io/gc.root": "1"}
@@ -233,7 +234,7 @@ class ContainerdDriver:
             await self._drop_layers(run.name, run.uid, keep=key)
         return mounts
 
-    async def _record(self, run: ContainerRun, cid: str, key: str, spec: dict[str, Any], signal: int) -> None:
+    async def _record(self, run: RunSpec, cid: str, key: str, spec: dict[str, Any], signal: int) -> None:
         container = containers_pb2.Container(
             id=cid,
             labels=names.labels_of(run) | {names.STOP_SIGNAL: str(signal)},
@@ -449,7 +450,7 @@ class ContainerdDriver:
         return dict(answer.container.labels)
 
 
-def _host_paths(run: ContainerRun) -> tuple[str, ...]:
+def _host_paths(run: RunSpec) -> tuple[str, ...]:
     return (*run.host_bind_paths, *(bind.source for bind in run.host_binds))
 
 

@@ -20,7 +20,6 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import tasks_pb2
 from effects.containerd.connection import Connection, tolerated, translated
-from effects.containers.exec_protocol import ExecRequest, Window
 from effects.containers.pipes import Pipe, reading, writing
 from effects.containers.sessions import end_session
 from effects.errors import (
@@ -31,6 +30,7 @@ from effects.errors import (
     NotRunning,
     StartFailed,
 )
+from effects.runs.exec_protocol import ExecRequest, Window
 
 log = logging.getLogger(__name__)
 

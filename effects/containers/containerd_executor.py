@@ -23,12 +23,12 @@ from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, tr
 from effects.containers import names
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_exec import ContainerdExec
-from effects.containers.exec_protocol import ExecRequest
 from effects.containers.sessions import end_session
 from effects.containers.spec import exec_process
 from effects.containers.strays import strays
-from effects.containers.users import layer_directories, resolve
 from effects.errors import NotRunning, RuntimeUnavailable
+from effects.runs.exec_protocol import ExecRequest
+from effects.runs.users import layer_directories, resolve
 
 RUNS_KEPT = 64
 LOOKS = 10

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from effects.containers.protocol import ContainerRun
+from effects.runs.protocol import RunSpec
 
 NOFILE = 65_536
 _NOFILE_SOFT = 1_024
@@ -19,7 +19,7 @@ class Controllers(msgspec.Struct, frozen=True):
     swap: bool = True
 
 
-def resources(run: ContainerRun, controllers: Controllers) -> dict[str, Any]:
+def resources(run: RunSpec, controllers: Controllers) -> dict[str, Any]:
     """The cgroup's limits, devices aside. What the kernel cannot limit was refused at apply, unless it is a default."""
     wanted, found = run.resources, {}
     if wanted.pids and "pids" in controllers.names:
@@ -37,7 +37,7 @@ def resources(run: ContainerRun, controllers: Controllers) -> dict[str, Any]:
     return found | ({"cpu": cpu} if cpu else {})
 
 
-def rlimits(run: ContainerRun, nofile_hard: int) -> list[dict[str, Any]]:
+def rlimits(run: RunSpec, nofile_hard: int) -> list[dict[str, Any]]:
     """The limits per process: the declared ones, and one on open files in any case."""
     most = min(NOFILE, nofile_hard)
     limits = {"nofile": (min(_NOFILE_SOFT, most), most)}

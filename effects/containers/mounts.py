@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from effects.containers.protocol import ContainerRun
+from effects.runs.protocol import RunSpec
 
 HOST_ROOT = "/host"
 """Where `hostMount` puts the machine's root, with every mount in it as it comes and goes."""
@@ -20,7 +20,7 @@ class OwnFile(msgspec.Struct, frozen=True):
     read_only: bool = False
 
 
-def mounts(run: ContainerRun, own_files: Mapping[str, OwnFile]) -> list[dict[str, Any]]:
+def mounts(run: RunSpec, own_files: Mapping[str, OwnFile]) -> list[dict[str, Any]]:
     """The mounts of `run`. `own_files` are by their places inside."""
     wanted = [*_declared(run)]
     places = tuple(one["destination"] for one in wanted)
@@ -35,7 +35,7 @@ def mounts(run: ContainerRun, own_files: Mapping[str, OwnFile]) -> list[dict[str
     return [*system, *files, *wanted]
 
 
-def _declared(run: ContainerRun) -> Iterable[dict[str, Any]]:
+def _declared(run: RunSpec) -> Iterable[dict[str, Any]]:
     """What the manifest says, after all else, and in its order."""
     if run.host_mount:
         yield _mount(HOST_ROOT, "bind", "/", "rbind", "rslave", "rw")
@@ -53,7 +53,7 @@ def _declared(run: ContainerRun) -> Iterable[dict[str, Any]]:
         yield _mount(directory.target, "bind", directory.source, *options)
 
 
-def _system(run: ContainerRun) -> Iterable[dict[str, Any]]:
+def _system(run: RunSpec) -> Iterable[dict[str, Any]]:
     access = "rw" if run.privileged else "ro"
     kernel = ("nosuid", "noexec", "nodev", access)
     yield _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev")

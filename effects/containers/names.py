@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from effects.containers.protocol import ContainerRun
+from effects.runs.protocol import RunSpec
 
 NAME = "capsule.name"
 UID = "capsule.uid"
@@ -36,7 +36,7 @@ def snapshot_key(name: str, uid: int, revision: int) -> str:
     return f"{stem_of(name)}.{uid}.{revision}"
 
 
-def labels_of(run: ContainerRun) -> dict[str, str]:
+def labels_of(run: RunSpec) -> dict[str, str]:
     """The labels by which a run is found again; a rendered spec is never compared."""
     return {NAME: run.name, UID: str(run.uid), REVISION: str(run.revision), RUN: str(run.run)}
 

@@ -4,44 +4,19 @@ They are written anew at each start and removed with the workload. On network HO
 which it may read.
 """
 
-import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from effects.containers.mounts import OwnFile
-from effects.containers.protocol import ContainerRun
 from effects.errors import unwritten
-from projections.network import ZONE
+from effects.runs.etc import hosts_text, resolv_text
+from effects.runs.protocol import RunSpec
 
 _HOSTS = Path("/etc/hosts")
 _HOSTNAME = Path("/etc/hostname")
 _RESOLV = Path("/etc/resolv.conf")
-_KEPT = re.compile(r"\s*options\s")
-_SEARCH = re.compile(r"\s*(?:search|domain)\s+(.*)")
 _OWN_ADDRESS = "127.0.1.1"
 """A container's name leads to itself, also where it has no network."""
-
-
-def hosts_text(name: str, address: str, extra: Iterable[tuple[str, str]]) -> str:
-    """The content of /etc/hosts."""
-    lines = [
-        ("127.0.0.1", "localhost"),
-        ("::1", "localhost ip6-localhost ip6-loopback"),
-        (address, name),
-        *((where, who) for who, where in extra),
-    ]
-    return "".join(f"{where}\t{who}\n" for where, who in lines)
-
-
-def resolv_text(machine: str, nameserver: str) -> str:
-    """What a container on the bridge asks: the machine there, which asks its own servers in turn. The machine's domains
-    and options stay, behind the workloads' own zone."""
-    lines = machine.splitlines()
-    domains = [words for line in lines if (found := _SEARCH.match(line)) for words in found[1].split()]
-    options = [line.strip() for line in lines if _KEPT.match(line)]
-    ours = (f"nameserver {nameserver}", f"search {' '.join([ZONE, *domains])}")
-    return "".join(f"{line}\n" for line in (*ours, *options))
 
 
 class OwnFiles:
@@ -50,7 +25,7 @@ class OwnFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def write(self, run: ContainerRun) -> dict[str, OwnFile]:
+    def write(self, run: RunSpec) -> dict[str, OwnFile]:
         """Write the run's files; by their places inside. Raises NoSpace, StartFailed."""
         directory = self._of(run.name, run.uid)
         try:
@@ -68,7 +43,7 @@ class OwnFiles:
         except OSError as error:
             raise unwritten(f"{directory}, the container's own files,", error) from error
 
-    def _of_machine(self, run: ContainerRun, directory: Path) -> dict[str, OwnFile]:
+    def _of_machine(self, run: RunSpec, directory: Path) -> dict[str, OwnFile]:
         files = {
             str(path): OwnFile(str(path), read_only=True) for path in (_HOSTS, _HOSTNAME, _RESOLV) if path.exists()
         }

@@ -5,7 +5,7 @@ The defaults are containerd's own: its capability set, its masked and read-only 
 
 from typing import Any
 
-from effects.containers.protocol import ContainerRun
+from effects.runs.protocol import RunSpec
 from projections.linux import CONTAINER_CAPABILITIES, merged
 
 MASKED = (
@@ -28,7 +28,7 @@ READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trig
 _DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, None))
 
 
-def held(run: ContainerRun, machine: tuple[str, ...]) -> tuple[str, ...]:
+def held(run: RunSpec, machine: tuple[str, ...]) -> tuple[str, ...]:
     """The capabilities that anything in the container can have, of those the machine has."""
     return merged(machine if run.privileged else CONTAINER_CAPABILITIES, run.cap_add, run.cap_drop, machine)
 

@@ -8,35 +8,13 @@ from typing import Any
 
 import msgspec
 
-from effects.containers.exec_protocol import ExecRequest
 from effects.containers.limits import NOFILE, Controllers, resources, rlimits
 from effects.containers.mounts import OwnFile, mounts
 from effects.containers.privileges import MASKED, READONLY, capability_sets, device_rules, held
-from effects.containers.protocol import ContainerRun
 from effects.containers.seccomp import profile
-from effects.errors import EntrypointMissing
-from projections.linux import SIGNALS, signal_number
-
-DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class ImageConfig(msgspec.Struct, frozen=True):
-    """What an image says about the process to run in it. `stop_signal` is text, as the image has it."""
-
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    working_dir: str = ""
-    user: str = ""
-    stop_signal: str = ""
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """A user inside the container, as numbers."""
-
-    uid: int = 0
-    gid: int = 0
-    groups: tuple[int, ...] = ()
+from effects.runs.exec_protocol import ExecRequest
+from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname
+from effects.runs.protocol import RunSpec
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -57,32 +35,6 @@ class Host(msgspec.Struct, frozen=True):
         return f"{self.cgroup_parent}/{container_id}"
 
 
-def arguments(run: ContainerRun, image: ImageConfig) -> tuple[str, ...]:
-    """The command line: a given command replaces entrypoint and command, given args replace only the command."""
-    if run.command:
-        return (*run.command, *run.args)
-    argv = (*image.entrypoint, *(run.args or image.command))
-    if not argv:
-        raise EntrypointMissing(
-            f"nothing to run: image and manifest of {run.name} name no command. Say `command:` in the manifest"
-        )
-    return argv
-
-
-def environment(run: ContainerRun, image: ImageConfig) -> list[str]:
-    """NAME=value lines: the image's, then the declared ones over them."""
-    merged = dict(line.partition("=")[::2] for line in (DEFAULT_PATH, f"HOSTNAME={_hostname(run)}", *image.env))
-    merged.update(run.env)
-    return [f"{name}={value}" for name, value in merged.items()]
-
-
-def stop_signal(run: ContainerRun, image: ImageConfig) -> int:
-    """What asks the process to end: the declared signal, else the image's, else TERM. An image's that is none counts
-    as not said: it is no reason not to run it.
-    """
-    return signal_number(run.stop_signal) or signal_number(image.stop_signal) or SIGNALS["TERM"]
-
-
 class Surroundings(msgspec.Struct, frozen=True):
     """What a run finds on the machine: its own files by their places inside, and, if privileged, the devices."""
 
@@ -91,7 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 def runtime_spec(
-    run: ContainerRun,
+    run: RunSpec,
     image: ImageConfig,
     identity: Identity,
     host: Host,
@@ -129,19 +81,15 @@ def runtime_spec(
         if filters is not None:
             spec["linux"]["seccomp"] = filters
     if run.network != "host":
-        spec["hostname"] = _hostname(run)
+        spec["hostname"] = hostname(run)
     return spec
-
-
-def _hostname(run: ContainerRun) -> str:
-    return run.hostname or run.name
 
 
 def _user(identity: Identity) -> dict[str, Any]:
     return {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups)}
 
 
-def _namespaces(run: ContainerRun) -> list[dict[str, str]]:
+def _namespaces(run: RunSpec) -> list[dict[str, str]]:
     kinds = ["mount", "cgroup"]
     if run.network != "host":
         kinds += ["network", "uts"]

@@ -8,9 +8,9 @@ import contextlib
 import logging
 from typing import assert_never
 
-from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
 from effects.errors import DriverError, NotRunning, RuntimeUnavailable
 from effects.health.protocol import Target
+from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor
 from projections.health import Failure, Finding
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from effects.containers.twin import Key, Step, World
 from effects.errors import RuntimeUnavailable
 from effects.health.protocol import Target
+from effects.runs.twin import Key, Step, World
 from projections.health import Failure, Finding
 
 

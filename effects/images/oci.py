@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from effects.containers.spec import ImageConfig
 from effects.errors import ImageUnreadable, WrongArchitecture
+from effects.runs.process import ImageConfig
 from journal.entry import UNREADABLE
 
 INDEX_TYPES = (

@@ -11,11 +11,11 @@ import msgspec
 from containerdapi import diff_pb2, snapshots_pb2, types_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containerd.snapshots import prepared
-from effects.containers.spec import ImageConfig
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
 from effects.images.leases import Lease, Leases
 from effects.images.oci import Descriptor, Manifest, chain_ids, parse, parse_config
+from effects.runs.process import ImageConfig
 
 _KEPT = 256
 _SCRATCH = "extract-"

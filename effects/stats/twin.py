@@ -2,8 +2,8 @@
 
 import msgspec
 
-from effects.containers.twin import Key, Step, World
 from effects.network.twin import Cables
+from effects.runs.twin import Key, Step, World
 from effects.stats.protocol import Cpu, Disk, Measured, Memory, Pids, Traffic, Usage
 
 

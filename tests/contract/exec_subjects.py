@@ -10,10 +10,10 @@ import pytest
 
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_executor import ContainerdExecutor
-from effects.containers.exec_protocol import ExecRequest, ExecSession, Executor
-from effects.containers.exec_twin import TwinExecutor
-from effects.containers.protocol import ContainerDriver, ContainerRun
-from effects.containers.twin import TwinContainers, World
+from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor
+from effects.runs.exec_twin import TwinExecutor
+from effects.runs.protocol import RunDriver, RunSpec
+from effects.runs.twin import TwinContainers, World
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 
@@ -34,7 +34,7 @@ class Subject:
     def __init__(
         self,
         executor: Executor,
-        containers: ContainerDriver,
+        containers: RunDriver,
         alive: Alive,
         next_life: Callable[[], Executor],
         stubborn: int,
@@ -60,7 +60,7 @@ async def _no_step(point: str) -> None:
 async def twin() -> AsyncIterator[Subject]:
     world = World({DIGEST})
     containers = TwinContainers(world, _no_step)
-    await containers.ensure_running(ContainerRun("web", 7, 7, 1, DIGEST, args=("serve",)))
+    await containers.ensure_running(RunSpec("web", 7, 7, 1, DIGEST, args=("serve",)))
 
     async def alive() -> int:
         return sum(process.alive for process in world.processes)
@@ -103,7 +103,7 @@ class Programs:
 async def with_container(made: Runtime) -> Subject:
     """One container, and a count of the processes in it that it did not begin with."""
     (image,) = await made.images.import_archive(chunks(archive("demo:1")))
-    run = ContainerRun("web", 7, 7, 1, image.platform_digest, command=SERVE)
+    run = RunSpec("web", 7, 7, 1, image.platform_digest, command=SERVE)
     leader = (await made.containers.ensure_running(run)).pid
 
     async def alive() -> int:

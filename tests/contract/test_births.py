@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from effects.containers import names
-from effects.containers.protocol import ContainerDriver, ContainerRun, ObservedRun, Resync
-from effects.containers.twin import TwinContainers, World
 from effects.errors import DriverError
+from effects.runs.protocol import ObservedRun, Resync, RunDriver, RunSpec
+from effects.runs.twin import TwinContainers, World
 from tests.contract.test_containers import SERVE, ended
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
@@ -21,7 +21,7 @@ from tools.demo_image import archive
 DIGEST = "sha256:" + "1" * 64
 CID = names.container_id("web", 7, 1)
 
-Subject = tuple[ContainerDriver, ContainerRun, Callable[[], Awaitable[None]]]
+Subject = tuple[RunDriver, RunSpec, Callable[[], Awaitable[None]]]
 """A driver, a run that serves, and what kills the run's shim."""
 
 
@@ -35,7 +35,7 @@ async def twin() -> AsyncIterator[Subject]:
     async def step(point: str) -> None:
         await asyncio.sleep(0)
 
-    yield TwinContainers(world, step), ContainerRun("web", 7, 7, 1, DIGEST, args=("serve",)), kill_shim
+    yield TwinContainers(world, step), RunSpec("web", 7, 7, 1, DIGEST, args=("serve",)), kill_shim
 
 
 @asynccontextmanager
@@ -49,9 +49,9 @@ async def real() -> AsyncIterator[Subject]:
         yield made.containers, await serving(made), kill_shim
 
 
-async def serving(made: Runtime, *command: str) -> ContainerRun:
+async def serving(made: Runtime, *command: str) -> RunSpec:
     (image,) = await made.images.import_archive(chunks(archive("demo:1")))
-    return ContainerRun("web", 7, 7, 1, image.platform_digest, command=command or SERVE)
+    return RunSpec("web", 7, 7, 1, image.platform_digest, command=command or SERVE)
 
 
 def shims_of(made: Runtime) -> list[int]:
@@ -158,7 +158,7 @@ def test_wherever_containerd_dies_in_a_start_the_program_runs_once_and_says_how_
     run_suite(suite)
 
 
-async def started_through_a_death(made: Runtime, run: ContainerRun, delay_s: float) -> ObservedRun:
+async def started_through_a_death(made: Runtime, run: RunSpec, delay_s: float) -> ObservedRun:
     """Start it while containerd is killed, and again until it says that it is started."""
     first = asyncio.ensure_future(made.containers.ensure_running(run))
     await asyncio.sleep(delay_s)  # any moment is right; the moments differ

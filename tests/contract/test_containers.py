@@ -12,8 +12,6 @@ import pytest
 
 from containerdapi import containers_pb2, tasks_pb2
 from effects.containers import names
-from effects.containers.protocol import ContainerDriver, ContainerRun, ObservedRun, Resync
-from effects.containers.twin import TwinContainer, TwinContainers, World
 from effects.errors import (
     BadUser,
     BadWorkingDir,
@@ -23,6 +21,8 @@ from effects.errors import (
     ImageMissing,
     MemoryTooLow,
 )
+from effects.runs.protocol import ObservedRun, Resync, RunDriver, RunSpec
+from effects.runs.twin import TwinContainer, TwinContainers, World
 from journal.specs import HostBind, Resources
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
@@ -39,8 +39,8 @@ class Subject(NamedTuple):
     """A driver, what makes runs for it, and what waits until a process that serves can be asked to stop. `kill` and
     `take` are another hand's, which ends a run or removes its record; `lives` says whether its process is there."""
 
-    driver: ContainerDriver
-    make: Callable[..., ContainerRun]
+    driver: RunDriver
+    make: Callable[..., RunSpec]
     ready: Callable[[ObservedRun], Awaitable[None]]
     kill: Callable[[ObservedRun], Awaitable[None]]
     take: Callable[[ObservedRun], Awaitable[None]]
@@ -75,11 +75,11 @@ async def twin() -> AsyncIterator[Subject]:
 
     world.on_start = program
 
-    def make(behaviour: str, run: int = 1, **fields: Any) -> ContainerRun:
+    def make(behaviour: str, run: int = 1, **fields: Any) -> RunSpec:
         args = ("ignore-term",) if behaviour == "stubborn" else tuple(behaviour.split())
         command = ("/missing",) if behaviour == "missing" else ()
         fields = {"revision": 7, "image": DIGEST, "command": command, "args": args, **fields}
-        return ContainerRun("web", 7, run=run, **fields)
+        return RunSpec("web", 7, run=run, **fields)
 
     async def ready(seen: ObservedRun) -> None:
         await asyncio.sleep(0)
@@ -101,7 +101,7 @@ async def real() -> AsyncIterator[Subject]:
     async with runtime() as made:
         (image,) = await made.images.import_archive(chunks(archive("demo:1", programs={"bin/foreign": FOREIGN})))
 
-        def make(behaviour: str, run: int = 1, **fields: Any) -> ContainerRun:
+        def make(behaviour: str, run: int = 1, **fields: Any) -> RunSpec:
             word, _, code = behaviour.partition(" ")
             command = {
                 "serve": SERVE,
@@ -113,7 +113,7 @@ async def real() -> AsyncIterator[Subject]:
                 "foreign": ("foreign",),
             }[word]
             fields = {"revision": 7, "image": image.platform_digest, "command": command, **fields}
-            return ContainerRun("web", 7, run=run, **fields)
+            return RunSpec("web", 7, run=run, **fields)
 
         async def ready(seen: ObservedRun) -> None:
             """A shell that is PID 1 hears no signal before it has set its traps; the runtime before it hears them all."""
@@ -156,7 +156,7 @@ def run_suite(subject: Any, suite: Suite) -> None:
     asyncio.run(main())
 
 
-async def ended(driver: ContainerDriver, run: int = 1) -> ObservedRun:
+async def ended(driver: RunDriver, run: int = 1) -> ObservedRun:
     """The run's end, from the stream of ends or by looking, whichever comes first."""
     async for report in driver.exits():
         seen = (report,) if isinstance(report, ObservedRun) else await driver.observe()
@@ -234,7 +234,7 @@ def test_what_cannot_run_is_named(subject: Any) -> None:
         await driver.remove_run("web", 7, 1)
         gone = make("serve", run=2)
         with pytest.raises(ImageMissing):
-            await driver.ensure_running(ContainerRun("web", 7, 8, 2, "sha256:" + "9" * 64, command=gone.command))
+            await driver.ensure_running(RunSpec("web", 7, 8, 2, "sha256:" + "9" * 64, command=gone.command))
 
     run_suite(subject, suite)
 
@@ -384,8 +384,8 @@ def test_containers_outlive_containerd_and_no_exit_is_lost() -> None:
 
         async with asyncio.timeout(60), runtime() as made:
             (image,) = await made.images.import_archive(chunks(archive("demo:1")))
-            serve = ContainerRun("web", 7, 7, 1, image.platform_digest, command=SERVE)
-            job = ContainerRun("job", 8, 8, 1, image.platform_digest, command=("sh", "-c", "sleep 0.5; exit 9"))
+            serve = RunSpec("web", 7, 7, 1, image.platform_digest, command=SERVE)
+            job = RunSpec("job", 8, 8, 1, image.platform_digest, command=("sh", "-c", "sleep 0.5; exit 9"))
             alive = await made.containers.ensure_running(serve)
             await made.containers.ensure_running(job)
             resyncs = 0

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from effects.containers.copy_holds import CopyHolds
-from effects.containers.copy_protocol import Copier, CopyPlace, CopyReport, Handed
-from effects.containers.copy_session import END_S
-from effects.containers.copy_twin import TwinCopier
-from effects.containers.protocol import ContainerDriver, ContainerRun, MountedVolume
-from effects.containers.twin import TwinContainers, World
 from effects.errors import CopyFailed, DriverError, NotRunning
+from effects.runs.copy_holds import CopyHolds
+from effects.runs.copy_protocol import Copier, CopyPlace, CopyReport, Handed
+from effects.runs.copy_session import END_S
+from effects.runs.copy_twin import TwinCopier
+from effects.runs.protocol import MountedVolume, RunDriver, RunSpec
+from effects.runs.twin import TwinContainers, World
 from journal.specs import Tmpfs
 from tests.support.runtime import chunks, runtime
 from tests.support.trees import member, tar
@@ -50,7 +50,7 @@ def bare() -> bytes:
 class Subject:
     """A copier with the driver beside it. `volume` is where /data comes from, on this machine."""
 
-    def __init__(self, copier: Copier, containers: ContainerDriver, run: ContainerRun, volume: Path) -> None:
+    def __init__(self, copier: Copier, containers: RunDriver, run: RunSpec, volume: Path) -> None:
         self.copier = copier
         self.containers = containers
         self.run = run
@@ -128,7 +128,7 @@ async def twin() -> AsyncIterator[Subject]:
         world, holds = World({DIGEST}), CopyHolds()
         containers = TwinContainers(world, _no_step, holds)
         copier = TwinCopier(world, _no_step, Path(scratch), holds)
-        run = ContainerRun("web", 7, 7, 1, DIGEST, args=("serve",))
+        run = RunSpec("web", 7, 7, 1, DIGEST, args=("serve",))
         await containers.ensure_running(run)
         root = copier.root("web", 7, 7)
         root.mkdir(parents=True)
@@ -144,7 +144,7 @@ async def real() -> AsyncIterator[Subject]:
         (image,) = await made.images.import_archive(chunks(content))
         volume = made.directory / "volume"
         volume.mkdir()
-        run = ContainerRun(
+        run = RunSpec(
             "web", 7, 7, 1, image.platform_digest,
             volumes=(MountedVolume(str(volume), "/data"),), tmpfs=(Tmpfs("/tmp"),),
         )  # fmt: skip

@@ -14,8 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from containerdapi import snapshots_pb2
-from effects.containers.protocol import ContainerRun
 from effects.errors import DriverError, RuntimeUnavailable
+from effects.runs.protocol import RunSpec
 from tests.contract.test_births import shims_of
 from tests.contract.test_containers import SERVE
 from tests.support.runtime import Runtime, chunks, runtime
@@ -24,7 +24,7 @@ from tools.demo_image import archive
 pytestmark = pytest.mark.real
 
 SERVICES = ("containers", "snapshots", "tasks")
-Operation = Callable[[Runtime, ContainerRun], Awaitable[Any]]
+Operation = Callable[[Runtime, RunSpec], Awaitable[Any]]
 
 
 class Mortal:
@@ -68,7 +68,7 @@ def bind(made: Runtime, fate: Fate) -> None:
         made.connection.__dict__[name] = Mortal(made, name, fate)
 
 
-async def done(made: Runtime, operation: Operation, run: ContainerRun) -> Any:
+async def done(made: Runtime, operation: Operation, run: RunSpec) -> Any:
     """Until it succeeds."""
     while True:
         try:
@@ -77,24 +77,24 @@ async def done(made: Runtime, operation: Operation, run: ContainerRun) -> Any:
             await made.connection.ready()
 
 
-async def start(made: Runtime, run: ContainerRun) -> Any:
+async def start(made: Runtime, run: RunSpec) -> Any:
     return await made.containers.ensure_running(run)
 
 
-async def change(made: Runtime, run: ContainerRun) -> Any:
+async def change(made: Runtime, run: RunSpec) -> Any:
     """A start that finds the writable layer of an earlier revision."""
     return await made.containers.ensure_running(run)
 
 
-async def stop(made: Runtime, run: ContainerRun) -> Any:
+async def stop(made: Runtime, run: RunSpec) -> Any:
     return await made.containers.stop(run.name, run.uid, run.run, grace_ms=0)
 
 
-async def remove(made: Runtime, run: ContainerRun) -> Any:
+async def remove(made: Runtime, run: RunSpec) -> Any:
     return await made.containers.remove_workload(run.name, run.uid)
 
 
-async def snapshots_of(made: Runtime, run: ContainerRun) -> list[str]:
+async def snapshots_of(made: Runtime, run: RunSpec) -> list[str]:
     request = snapshots_pb2.ListSnapshotsRequest(snapshotter="overlayfs", filters=[f"labels.capsule.name=={run.name}"])
     pages = made.connection.snapshots.List(request, metadata=made.connection.metadata)
     return [info.name async for page in pages for info in page.info]
@@ -108,7 +108,7 @@ def test_an_operation_that_a_death_cut_anywhere_comes_to_the_same_end(operation:
             behind = 0
             while True:
                 behind += 1
-                run = ContainerRun("web", 6 + behind, 1_000, 1, image.platform_digest, command=SERVE)
+                run = RunSpec("web", 6 + behind, 1_000, 1, image.platform_digest, command=SERVE)
                 bind(made, Fate())
                 if operation is change:
                     before = replace(run, revision=run.uid, run=run.run + 1)
@@ -127,7 +127,7 @@ def test_an_operation_that_a_death_cut_anywhere_comes_to_the_same_end(operation:
     asyncio.run(main())
 
 
-async def judge(made: Runtime, run: ContainerRun, operation: Operation, outcome: Any) -> None:
+async def judge(made: Runtime, run: RunSpec, operation: Operation, outcome: Any) -> None:
     """What must be so after each operation; then nothing is left."""
     seen = await made.containers.observe()
     if operation in (start, change):

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from effects.containers.exec_protocol import ExecRequest, Window
 from effects.errors import (
     BadUser,
     BadWorkingDir,
@@ -18,6 +17,7 @@ from effects.errors import (
     NotRunning,
     RuntimeUnavailable,
 )
+from effects.runs.exec_protocol import ExecRequest, Window
 from tests.contract.exec_subjects import BOTH, Subject, everything, run_suite, until, with_container
 from tests.support.runtime import runtime
 

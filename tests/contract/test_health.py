@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from effects.containers.protocol import ContainerRun
-from effects.containers.twin import TwinContainers, World
 from effects.health.prober import MachineProber
 from effects.health.protocol import Prober, Target
 from effects.health.twin import TwinProber
+from effects.runs.protocol import RunSpec
+from effects.runs.twin import TwinContainers, World
 from journal.specs import HealthCheck
 from projections.health import Failure, Finding, words
 from tests.contract.exec_subjects import with_container
@@ -59,7 +59,7 @@ async def twin() -> AsyncIterator[Subject]:
     async def at_once(point: str) -> None:
         await asyncio.sleep(0)
 
-    await TwinContainers(world, at_once).ensure_running(ContainerRun("web", 7, 7, 1, DIGEST, args=("serve",)))
+    await TwinContainers(world, at_once).ensure_running(RunSpec("web", 7, 7, 1, DIGEST, args=("serve",)))
     yield subject
 
 

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from capsuled.abilities import container_host
-from effects.containers.protocol import ContainerDriver, ContainerRun
-from effects.containers.twin import TwinContainers, World
 from effects.network.protocol import Link
 from effects.network.twin import Cables, TwinNetwork
+from effects.runs.protocol import RunDriver, RunSpec
+from effects.runs.twin import TwinContainers, World
 from effects.stats.machine_meter import MachineMeter
 from effects.stats.protocol import Disk, Measured, Memory, Meter, Traffic, Usage
 from effects.stats.twin import Load, TwinMeter
@@ -41,7 +41,7 @@ NET_DEV = """Inter-|   Receive                                                | 
 class Subject:
     """A meter, and three runs: one works, one holds memory, one has written and has traffic."""
 
-    def __init__(self, meter: Meter, containers: ContainerDriver, passes: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(self, meter: Meter, containers: RunDriver, passes: Callable[[float], Awaitable[None]]) -> None:
         self.meter = meter
         self.containers = containers
         self.passes = passes
@@ -57,9 +57,9 @@ class Subject:
         return found
 
 
-def runs(image: str) -> list[ContainerRun]:
+def runs(image: str) -> list[RunSpec]:
     return [
-        ContainerRun(one.name, one.uid, one.uid, 1, image, command=("sh", "-c", SCRIPTS[one.name]), resources=LIMITS)
+        RunSpec(one.name, one.uid, one.uid, 1, image, command=("sh", "-c", SCRIPTS[one.name]), resources=LIMITS)
         for one in (BUSY, FULL, QUIET)
     ]
 

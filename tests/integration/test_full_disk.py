@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from effects.containers.protocol import ContainerRun
 from effects.errors import NoSpace
 from effects.memory import unmount_memory
+from effects.runs.protocol import RunSpec
 from tests.support.runtime import Runtime, chunks
 from tools.demo_image import archive
 
@@ -56,7 +56,7 @@ def test_a_start_without_room_says_so_and_is_done_once_there_is_room(leave_bytes
         async with asyncio.timeout(60), on_a_small_disk() as made:
             (image,) = await made.images.import_archive(chunks(archive("demo:1")))
             await made.images.unpacker.rootfs(image.platform_digest)
-            run = ContainerRun("web", 7, 7, 1, image.platform_digest, command=("sleep", "60"))
+            run = RunSpec("web", 7, 7, 1, image.platform_digest, command=("sleep", "60"))
             fill(made.directory, leave_bytes)
             for _ in range(2):
                 with pytest.raises(NoSpace, match="Free space under the state directory"):
@@ -74,7 +74,7 @@ def test_a_full_disk_does_not_keep_a_run_from_being_stopped_and_removed() -> Non
     async def main() -> None:
         async with asyncio.timeout(60), on_a_small_disk() as made:
             (image,) = await made.images.import_archive(chunks(archive("demo:1")))
-            run = ContainerRun("web", 7, 7, 1, image.platform_digest, command=("sleep", "60"))
+            run = RunSpec("web", 7, 7, 1, image.platform_digest, command=("sleep", "60"))
             alive = await made.containers.ensure_running(run)
             fill(made.directory, 0)
             assert await made.containers.observe() == (alive,)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from effects.containers.exec_protocol import ExecRequest
-from effects.containers.protocol import ContainerRun
+from effects.runs.exec_protocol import ExecRequest
+from effects.runs.protocol import RunSpec
 from journal.specs import HostBind, Resources, Tmpfs, Ulimit
 from projections.linux import CAPABILITIES, CONTAINER_CAPABILITIES
 from tests.support.runtime import chunks, runtime
@@ -85,7 +85,7 @@ async def containers() -> AsyncIterator[Inside]:
         async def inside(*command: str, **fields: Any) -> str:
             nonlocal number
             number += 1
-            run = ContainerRun("web", 7, 7, number, image.platform_digest, command=command, **fields)
+            run = RunSpec("web", 7, 7, number, image.platform_digest, command=command, **fields)
             ends = aiter(made.containers.exits())
             seen = await made.containers.ensure_running(run)
             while seen.status != "stopped":
@@ -172,7 +172,7 @@ def test_a_command_run_beside_a_container_is_held_as_it_is() -> None:
         async with asyncio.timeout(60), runtime() as made:
             (image,) = await made.images.import_archive(chunks(archive("demo:1")))
             for run, fields in enumerate(({}, {"privileged": True}), start=1):
-                sleeper = ContainerRun("web", 7, 7, run, image.platform_digest, command=("sleep", "60"), **fields)
+                sleeper = RunSpec("web", 7, 7, run, image.platform_digest, command=("sleep", "60"), **fields)
                 await made.containers.ensure_running(sleeper)
                 session = await made.executor.open(ExecRequest("web", 7, run, ("cat", "/proc/self/status")))
                 told = b"".join([data async for _, data in session.output()]).decode()

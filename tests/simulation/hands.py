@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from effects.containers.twin import World
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
+from effects.runs.twin import World
 from effects.volumes.twin import Storage
 from tests.simulation.storage import users
 

@@ -20,14 +20,14 @@ from capsuled.secrets import Unsealer
 from capsuled.startup import opening_events
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
-from effects.containers.exec_twin import TwinExecutor
-from effects.containers.twin import TwinContainers
 from effects.health.twin import TwinProber
 from effects.images.actions import ImageActions
 from effects.images.registry_twin import TwinRegistry
 from effects.images.twin import TwinImages
 from effects.network.twin import TwinNetwork
 from effects.runner import Runner
+from effects.runs.exec_twin import TwinExecutor
+from effects.runs.twin import TwinContainers
 from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM

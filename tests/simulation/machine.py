@@ -5,7 +5,6 @@ import errno
 from dataclasses import dataclass, field
 from random import Random
 
-from effects.containers.twin import TwinContainer, World
 from effects.errors import (
     DriverError,
     NoSpace,
@@ -18,6 +17,7 @@ from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
 from effects.planner import plan
+from effects.runs.twin import TwinContainer, World
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from journal.events import WorkloadStarted

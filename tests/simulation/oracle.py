@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from effects.containers.twin import World
 from effects.network.twin import Cables
+from effects.runs.twin import World
 from effects.volumes.twin import Storage
 from journal.entry import Header
 from journal.events import (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from capsuled.caller import Caller
 from capsuled.secrets import sealed_text
-from effects.containers.twin import TwinContainer, World
+from effects.runs.twin import TwinContainer, World
 from effects.secrets.protocol import place_of
 from effects.secrets.twin import Shelf
 from journal.entry import LOCAL

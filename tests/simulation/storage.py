@@ -2,7 +2,7 @@
 
 from capsuled.caller import Caller
 from capsuled.engine import Engine
-from effects.containers.twin import TwinContainer, World
+from effects.runs.twin import TwinContainer, World
 from effects.volumes.twin import Storage
 from journal.entry import LOCAL
 from projections.intents import (

@@ -28,14 +28,14 @@ from capsuled.seals import Seals
 from capsuled.services.capsule import About
 from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
 from capsuled.tls import load_or_make_certificate
-from effects.containers.copy_twin import TwinCopier
-from effects.containers.exec_twin import TwinExecutor
 from effects.containers.last_resort import LastResort
-from effects.containers.twin import TwinContainers, World
 from effects.images.reference import normalise
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.network.twin import Cables
+from effects.runs.copy_twin import TwinCopier
+from effects.runs.exec_twin import TwinExecutor
+from effects.runs.twin import TwinContainers, World
 from effects.stats.twin import TwinMeter
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.clock import Clock, SystemClock

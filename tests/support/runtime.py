@@ -19,11 +19,11 @@ from effects.containers.bundles import Bundles
 from effects.containers.containerd_copier import ContainerdCopier
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
-from effects.containers.copy_holds import CopyHolds
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
 from effects.memory import unmount_memory
+from effects.runs.copy_holds import CopyHolds
 
 
 async def _at_once(seconds: float) -> None:

@@ -17,9 +17,9 @@ from capsule.v1 import (
     workload_pb2,
     workload_pb2_grpc,
 )
-from effects.containers.protocol import ContainerRun
-from effects.containers.twin import TwinContainer
 from effects.images.twin_image import TwinImage
+from effects.runs.protocol import RunSpec
+from effects.runs.twin import TwinContainer
 from journal.events import EffectStarted, WorkloadStarted
 from tests.conformance.client import Client, Key
 from tests.support.house import Standing, standing
@@ -112,7 +112,7 @@ class Machine:
             uid, revision = workload.uid, workload.revision
             begun = EffectStarted(effect="StartRun", name=name, uid=uid, run=1, revision=revision)
             engine.record((begun, WorkloadStarted(name, uid, 1, revision, 4242)))
-            container = world.containers[name, uid, 1] = TwinContainer(ContainerRun(name, uid, revision, 1, "layer"))
+            container = world.containers[name, uid, 1] = TwinContainer(RunSpec(name, uid, revision, 1, "layer"))
             world.start(container)
             await engine.durable()
 

@@ -10,9 +10,9 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
 from effects.containers.last_resort import LastResort
-from effects.containers.protocol import ContainerRun
-from effects.containers.twin import TwinContainers, World
 from effects.errors import RuntimeUnavailable
+from effects.runs.protocol import RunSpec
+from effects.runs.twin import TwinContainers, World
 from journal.entry import Header, genesis
 from journal.errors import JournalFull
 from journal.events import EmergencyRecovered, Event
@@ -84,7 +84,7 @@ class House:
 
     async def run(self, name: str, uid: int) -> None:
         self.reachable, before = True, self.reachable
-        await self.containers.ensure_running(ContainerRun(name, uid, uid, 1, DIGEST, args=("serve",)))
+        await self.containers.ensure_running(RunSpec(name, uid, uid, 1, DIGEST, args=("serve",)))
         self.reachable = before
 
     def alive(self) -> list[str]:

@@ -9,10 +9,11 @@ from effects.containers.cgroups import Killed, killed, remove
 from effects.containers.devices import machine_devices
 from effects.containers.mounts import OwnFile
 from effects.containers.never_ran import never_ran
-from effects.containers.own_files import OwnFiles, resolv_text
-from effects.containers.protocol import ContainerRun
+from effects.containers.own_files import OwnFiles
+from effects.runs.etc import resolv_text
+from effects.runs.protocol import RunSpec
 
-RUN = ContainerRun("web", 7, 7, 1, "sha256:1")
+RUN = RunSpec("web", 7, 7, 1, "sha256:1")
 
 
 def put(directory: Path, **files: str) -> Path:

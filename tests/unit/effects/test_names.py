@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effects.containers.names import NAME, container_id, is_ours, labels_of, snapshot_key
-from effects.containers.protocol import ContainerRun
+from effects.runs.protocol import RunSpec
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 IDENTIFIER = 76
@@ -25,7 +25,7 @@ def test_two_incarnations_never_share_a_name(one: str, other: str, uid: int, run
 
 
 def test_a_run_is_found_again_by_its_labels_alone() -> None:
-    labels = labels_of(ContainerRun("web", 7, 9, 3, "sha256:00"))
+    labels = labels_of(RunSpec("web", 7, 9, 3, "sha256:00"))
     assert is_ours(labels) and labels[NAME] == "web"
     for missing in labels:
         assert not is_ours({key: value for key, value in labels.items() if key != missing}), missing

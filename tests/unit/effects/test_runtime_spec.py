@@ -7,15 +7,16 @@ from msgspec.structs import replace
 
 from effects.containers.limits import Controllers
 from effects.containers.mounts import OwnFile
-from effects.containers.protocol import ContainerRun
 from effects.containers.seccomp import ALWAYS, WITH, profile
-from effects.containers.spec import Host, Identity, ImageConfig, Surroundings, arguments, runtime_spec, stop_signal
+from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.errors import EntrypointMissing
+from effects.runs.process import Identity, ImageConfig, arguments, stop_signal
+from effects.runs.protocol import RunSpec
 from journal.specs import HostBind, Resources, Tmpfs, Ulimit
 from projections.linux import CAPABILITIES
 
 HOST = Host("/capsule", CAPABILITIES, nofile_hard=20_000)
-RUN = ContainerRun("web", 7, 7, 1, "sha256:1", command=("serve",))
+RUN = RunSpec("web", 7, 7, 1, "sha256:1", command=("serve",))
 FILES = {"/etc/hosts": OwnFile("/state/hosts"), "/etc/resolv.conf": OwnFile("/etc/resolv.conf", read_only=True)}
 
 

@@ -14,9 +14,9 @@ from effects.containerd.config import paths_under
 from effects.containers import names
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
-from effects.containers.protocol import ContainerRun, ObservedRun
+from effects.runs.protocol import ObservedRun, RunSpec
 
-RUN = ContainerRun("web", 7, 7, 1, "sha256:" + "1" * 64)
+RUN = RunSpec("web", 7, 7, 1, "sha256:" + "1" * 64)
 CID = names.container_id(RUN.name, RUN.uid, RUN.run)
 ZERO = Timestamp(seconds=-62_135_596_800)
 """The beginning of the year 1: what a time is in Go that was never set."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from effects.containers.spec import Identity
-from effects.containers.users import layer_directories, resolve
 from effects.errors import BadUser
+from effects.runs.process import Identity
+from effects.runs.users import layer_directories, resolve
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 # a comment

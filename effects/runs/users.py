@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from effects.containers.spec import Identity
 from effects.errors import BadUser
+from effects.runs.process import Identity
 
 _FILE_BYTES = 1 << 20
 

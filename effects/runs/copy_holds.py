@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from effects.containers.copy_session import CopySession
 from effects.errors import CopyFailed
+from effects.runs.copy_session import CopySession
 
 _Key = tuple[str, int]
 

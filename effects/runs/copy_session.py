@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from copies.inside import COMMIT, LINE, Request
-from effects.containers.copy_protocol import CopyReport, Give
 from effects.errors import CopyFailed, DriverError, NoSpace, NotRunning
+from effects.runs.copy_protocol import CopyReport, Give
 
 PIPE_BYTES = 1 << 20
 END_S = 10.0

@@ -10,9 +10,6 @@ from typing import Literal
 
 import msgspec
 
-from effects.containers.copy_holds import CopyHolds
-from effects.containers.protocol import ContainerRun, ObservedRun, Resync
-from effects.containers.twin_process import KILL, TwinProcess
 from effects.errors import (
     BadUser,
     BadWorkingDir,
@@ -22,6 +19,9 @@ from effects.errors import (
     MemoryTooLow,
     RuntimeUnavailable,
 )
+from effects.runs.copy_holds import CopyHolds
+from effects.runs.protocol import ObservedRun, Resync, RunSpec
+from effects.runs.twin_process import KILL, TwinProcess
 from projections.linux import SIGNALS, signal_number
 
 Step = Callable[[str], Awaitable[None]]
@@ -34,7 +34,7 @@ Key = tuple[str, int, int]
 class TwinContainer(msgspec.Struct):
     """One container of the world. `ignores_term`: it ends only when it is killed; else `stop_signal` ends it."""
 
-    run: ContainerRun
+    run: RunSpec
     status: Literal["created", "running", "stopped"] = "created"
     pid: int = 0
     exit_code: int | None = None
@@ -152,7 +152,7 @@ class TwinContainers:
         await self._step("observe")
         return tuple(observed(container) for container in self._world.containers.values())
 
-    async def ensure_running(self, run: ContainerRun) -> ObservedRun:
+    async def ensure_running(self, run: RunSpec) -> ObservedRun:
         """See the protocol."""
         await self._step("look")
         world, key = self._world, _key(run)
@@ -246,7 +246,7 @@ def observed(container: TwinContainer) -> ObservedRun:
     )
 
 
-def _check_start(run: ContainerRun) -> None:
+def _check_start(run: RunSpec) -> None:
     """What the runtime refuses when it makes the first process."""
     if run.command == ("/missing",):
         raise EntrypointMissing("the command `/missing` does not exist in the image")
@@ -256,5 +256,5 @@ def _check_start(run: ContainerRun) -> None:
         raise MemoryTooLow("the memory limit is too low to start a process with")
 
 
-def _key(run: ContainerRun) -> Key:
+def _key(run: RunSpec) -> Key:
     return run.name, run.uid, run.run

@@ -1,23 +1,23 @@
 """Between the house's words and the driver's: a goal becomes a run, a report becomes what the projections see. Pure."""
 
-from effects.containers.protocol import ContainerRun, MountedVolume, ObservedRun
 from effects.goals import StartRun
+from effects.runs.protocol import MountedVolume, ObservedRun, RunSpec
 from effects.secrets.protocol import SecretDirectory
 from projections.observations import SeenRun
 
 
-def container_run(
+def run_spec(
     goal: StartRun,
     env: tuple[tuple[str, str], ...],
     namespace: str,
     nameserver: str,
     volumes: tuple[MountedVolume, ...],
     secrets: tuple[SecretDirectory, ...],
-) -> ContainerRun:
+) -> RunSpec:
     """The run that the goal asks for. `env` is in clear; `namespace` is where it joins the bridge, and
     `nameserver` whom it asks for names there."""
     spec = goal.spec
-    return ContainerRun(
+    return RunSpec(
         name=goal.name,
         uid=goal.uid,
         revision=goal.revision,

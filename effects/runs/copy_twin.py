@@ -15,11 +15,11 @@ from copies.inside import UNREAD, Control, send_out, take_in
 from copies.inside import Request as Asked
 from copies.opening import Guarded
 from copies.place import Place
-from effects.containers.copy_holds import CopyHolds
-from effects.containers.copy_protocol import CopyPlace
-from effects.containers.copy_session import CopySession
-from effects.containers.twin import Step, World
 from effects.errors import NotRunning
+from effects.runs.copy_holds import CopyHolds
+from effects.runs.copy_protocol import CopyPlace
+from effects.runs.copy_session import CopySession
+from effects.runs.twin import Step, World
 
 
 class TwinCopier:

@@ -1,4 +1,4 @@
-"""What a driver of containers must do: the contract that the real one and its twin both keep.
+"""What a driver of runs must do, whatever they run in: the contract that the real ones and their twin all keep.
 
 Every method may be called again after any crash: it looks, compares, acts, and reports. Failures are `DriverError`s.
 """
@@ -13,15 +13,15 @@ from journal.specs import HostBind, Resources, Seccomp, Tmpfs, Ulimit
 
 
 class MountedVolume(msgspec.Struct, frozen=True):
-    """A volume that is mounted at `source` on the machine, to be at `target` in the container."""
+    """A volume that is mounted at `source` on the machine, to be at `target` in the run."""
 
     source: str
     target: str
     read_only: bool = False
 
 
-class ContainerRun(msgspec.Struct, frozen=True):
-    """One run of a container, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
+class RunSpec(msgspec.Struct, frozen=True):
+    """One run of a workload, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
 
     On the network `bridge`: `namespace` is the path of the network namespace to join, `address` the workload's own
     there, `nameserver` the one to ask for names.
@@ -92,14 +92,14 @@ class Resync(msgspec.Struct, frozen=True):
     """In a stream of exits: reports may have been missed before this point, so look at everything again."""
 
 
-class ContainerDriver(Protocol):
-    """Containers on one kind of runtime."""
+class RunDriver(Protocol):
+    """Runs of one kind."""
 
     async def observe(self) -> tuple[ObservedRun, ...]:
         """Every run the runtime holds, leftovers of earlier incarnations included."""
         ...
 
-    async def ensure_running(self, run: ContainerRun) -> ObservedRun:
+    async def ensure_running(self, run: RunSpec) -> ObservedRun:
         """The run is alive, or has been and ended meanwhile. An existing process is adopted, half-made things are
         completed or made anew; a process is never started twice for one run number."""
         ...

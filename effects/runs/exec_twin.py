@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from effects.containers.exec_protocol import ExecRequest, Window
-from effects.containers.twin import Step, World
-from effects.containers.twin_process import HANGUP, KILL, TwinProcess
 from effects.errors import EntrypointMissing, NotExecutable, NotRunning, RuntimeUnavailable
+from effects.runs.exec_protocol import ExecRequest, Window
+from effects.runs.twin import Step, World
+from effects.runs.twin_process import HANGUP, KILL, TwinProcess
 
 AGAIN_S = 0.1
 

@@ -6,7 +6,7 @@ is ended), `stubborn` (until it is killed), and `size` (prints the terminal's ro
 
 import asyncio
 
-from effects.containers.exec_protocol import ExecRequest, Window
+from effects.runs.exec_protocol import ExecRequest, Window
 
 HANGUP, INTERRUPT, KILL = 1, 2, 9
 _INTERRUPT_KEY, _END_KEY = b"\x03", b"\x04"
