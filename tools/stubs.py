@@ -9,11 +9,18 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"capsule/v1": "stubs of the public API", "containerdapi": "stubs of the part of containerd's API in use"}
+PACKAGES = {
+    "capsule/v1": "stubs of the public API",
+    "capsule/guest/v1": "stubs of what the daemon and a microVM's agent say to each other",
+    "containerdapi": "stubs of the part of containerd's API in use",
+}
+PARENTS = ("capsule", "capsule/guest")
 
 
 def generate(target: Path) -> None:
     """Write every stub below `target`."""
+    for package in PACKAGES:
+        (target / package).mkdir(parents=True, exist_ok=True)
     protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
     arguments = [
         "protoc",
@@ -32,7 +39,8 @@ def generate(target: Path) -> None:
             stub.unlink()
     for package, what in PACKAGES.items():
         (target / package / "__init__.py").write_text(f'"""Generated {what}: see proto/ and tools/stubs.py."""\n')
-    (target / "capsule" / "__init__.py").write_text('"""Generated stubs: see proto/ and tools/stubs.py."""\n')
+    for parent in PARENTS:
+        (target / parent / "__init__.py").write_text('"""Generated stubs: see proto/ and tools/stubs.py."""\n')
 
 
 def stale(one: Path, other: Path) -> list[str]:
@@ -48,13 +56,11 @@ def main() -> None:
     """Generate, or check."""
     if sys.argv[1:] == ["--check"]:
         with tempfile.TemporaryDirectory() as scratch:
-            Path(scratch, "capsule/v1").mkdir(parents=True)
             generate(Path(scratch))
             found = stale(Path(scratch), ROOT / "gen")
         if found:
             raise SystemExit(f"stale stubs: {', '.join(found)}: run `make stubs`")
         return
-    (ROOT / "gen" / "capsule/v1").mkdir(parents=True, exist_ok=True)
     generate(ROOT / "gen")
 
 

@@ -1,0 +1,1 @@
+"""Generated stubs: see proto/ and tools/stubs.py."""
