@@ -4,6 +4,7 @@ That a copy was made is a fact, with its path; what is in it, names and all, sta
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, NoReturn
@@ -23,6 +24,9 @@ from projections.state import Run, Workload
 
 PATH_CHARS = 4_096
 """No path that the kernel takes is longer."""
+SETTLES_S = 10.0
+"""How long a copy waits for a run that is just beginning, ending or being cleaned up after: a copy after a stop finds
+that one most often, and has not long to wait."""
 
 Requests = AsyncIterator[pb.WorkloadCopyToRequest | Chunk]
 
@@ -41,7 +45,7 @@ class CopyStreams:
         first = await anext(aiter(requests), None)
         if not isinstance(first, pb.WorkloadCopyToRequest) or first.WhichOneof("payload") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a copy must be its metadata", "metadata")
-        place = self._place(first.metadata.name, first.metadata.dest_path, "metadata.name", "metadata.dest_path")
+        place = await self._place(first.metadata.name, first.metadata.dest_path, "metadata.name", "metadata.dest_path")
         async with opened(self._engine, caller, place.name, path=place.path) as stream:
             session = await self._copier.into(place)
             try:
@@ -62,7 +66,7 @@ class CopyStreams:
     ) -> AsyncGenerator[bytes, None]:
         """One archive, in the pieces that `copy_chunk` makes messages of, or through a pipe: then the end of the call
         says that it is whole. Refuses before its first byte, or the archive lacks its end."""
-        place = self._place(request.name, request.src_path, "name", "src_path")
+        place = await self._place(request.name, request.src_path, "name", "src_path")
         async with opened(self._engine, caller, place.name, path=place.path) as stream:
             session = await self._copier.out_of(place)
             try:
@@ -77,18 +81,29 @@ class CopyStreams:
                 await asyncio.shield(session.close())
                 stream.bytes_out += session.moved if session.handed else 0
 
-    def _place(self, name: str, path: str, name_field: str, path_field: str) -> CopyPlace:
-        workload = self._engine.machine.workloads.get(name)
-        if workload is None:
-            raise Refused(no_workload(name, self._engine.machine.workloads, name_field))
+    async def _place(self, name: str, path: str, name_field: str, path_field: str) -> CopyPlace:
         if not path or "\0" in path or len(path) > PATH_CHARS:
             refuse("INVALID_ARGUMENT", "PATH_BAD", "name a path in the workload, like /etc/motd", path_field)
+        workload = await self._settled(name, name_field)
         run = workload.run
         if run is not None and run.phase is RunPhase.RUNNING:
             return CopyPlace(name, workload.uid, run.revision, run.number, path)
-        if workload.desired == "deleting" or (run is not None and _is_there(run)):
-            _refuse_changing(workload, name_field)
         return CopyPlace(name, workload.uid, workload.revision, 0, path, _mounted(workload))
+
+    async def _settled(self, name: str, field: str) -> Workload:
+        """The workload once it runs, or nothing of a run is there any more."""
+        workload: Workload | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLES_S):
+                async for machine in self._engine.changes():
+                    workload = machine.workloads.get(name)
+                    if workload is None or workload.desired == "deleting" or not _changes(workload.run):
+                        break
+        if workload is None:
+            raise Refused(no_workload(name, self._engine.machine.workloads, field))
+        if workload.desired == "deleting" or _changes(workload.run):
+            _refuse_changing(workload, field)
+        return workload
 
 
 def _rest(message: pb.WorkloadCopyToRequest) -> bytes:
@@ -98,8 +113,9 @@ def _rest(message: pb.WorkloadCopyToRequest) -> bytes:
     return message.chunk
 
 
-def _is_there(run: Run) -> bool:
-    return run.phase in LIVE or not run.cleaned
+def _changes(run: Run | None) -> bool:
+    """Whether it is about to run, or to be nothing: its file system is being mounted, or let go of."""
+    return run is not None and run.phase is not RunPhase.RUNNING and (run.phase in LIVE or not run.cleaned)
 
 
 def _refuse_changing(workload: Workload, field: str) -> NoReturn:

@@ -42,6 +42,14 @@ def test_there_and_back_again(box: Daemon, tree: Path, tmp_path: Path) -> None:
     assert facts(tmp_path / "flat") == facts(tree)
 
 
+def test_a_copy_right_after_a_stop_or_a_start_waits_for_that(box: Daemon, tree: Path, tmp_path: Path) -> None:
+    for verb in ("stop", "start"):
+        box.good(verb, "box")  # not waited for
+        box.good("cp", f"{tree}/index", f"box:/{verb}.ped")
+        box.good("cp", f"box:/{verb}.ped", str(tmp_path / verb))
+        assert (tmp_path / verb).read_text() == "hello"
+
+
 def test_owners_of_the_operators_choice(box: Daemon, tree: Path) -> None:
     box.good("cp", "--chown", "101:102", str(tree), "box:/owned")
     assert box.good("exec", "box", "--", "stat", "-c", "%u:%g", "/owned", "/owned/index").split() == ["101:102"] * 2
