@@ -87,8 +87,8 @@ class CopyStreams:
         workload = await self._settled(name, name_field)
         run = workload.run
         if run is not None and run.phase is RunPhase.RUNNING:
-            return CopyPlace(name, workload.uid, run.revision, run.number, path)
-        return CopyPlace(name, workload.uid, workload.revision, 0, path, _mounted(workload))
+            return CopyPlace(name, workload.uid, run.revision, run.number, path, kind=workload.kind)
+        return CopyPlace(name, workload.uid, workload.revision, 0, path, _mounted(workload), workload.kind)
 
     async def _settled(self, name: str, field: str) -> Workload:
         """The workload once it runs, or nothing of a run is there any more."""

@@ -61,6 +61,7 @@ from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
 from effects.runner import Runner
+from effects.runs.by_kind import CopierByKind, ExecutorByKind, RunDrivers
 from effects.runs.copy_holds import CopyHolds
 from effects.secrets.memory_driver import MemorySecretFiles
 from effects.stats.machine_meter import MachineMeter
@@ -81,9 +82,9 @@ class Drivers(msgspec.Struct):
     """The outside world's side."""
 
     connection: Connection
-    containers: ContainerdDriver
-    executor: ContainerdExecutor
-    copier: ContainerdCopier
+    runs: RunDrivers
+    executor: ExecutorByKind
+    copier: CopierByKind
     images: ContainerdImages
     network: LinuxNetwork
     volumes: SparseVolumes
@@ -154,7 +155,7 @@ async def _serve(
             if journal is not None:
                 about.ask(partial(_shortage, journal))
             last_resort = LastResort(layout.runc)
-            emergencies = Emergencies(engine, drivers.containers, last_resort, clock, memory.side_log)
+            emergencies = Emergencies(engine, drivers.runs, last_resort, clock, memory.side_log)
             house = House(
                 layout=layout,
                 engine=engine,
@@ -316,7 +317,16 @@ def _drivers(
     executor = ContainerdExecutor(connection, layout.execs, bundles)
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
     secrets = MemorySecretFiles(layout.memory)
-    return Drivers(connection, containers, executor, copier, images, network, volumes, secrets)
+    return Drivers(
+        connection,
+        {"container": containers},
+        ExecutorByKind({"container": executor}),
+        CopierByKind({"container": copier}),
+        images,
+        network,
+        volumes,
+        secrets,
+    )
 
 
 async def _act(
@@ -335,7 +345,7 @@ async def _act(
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     await storage.thaw()
     about.containerd_version = await drivers.connection.ready()
-    observer = Observer(engine, drivers.containers, clock, frozen=not state.acts)
+    observer = Observer(engine, drivers.runs, clock, frozen=not state.acts)
     observer.ended_here = emergencies.ended_here
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
     about.ask(watch.warnings)
@@ -358,7 +368,7 @@ async def _act(
             images = ImageActions(engine, drivers.images, cache.pulls)
             actions = Actions(
                 engine,
-                drivers.containers,
+                drivers.runs,
                 drivers.network,
                 drivers.volumes,
                 drivers.secrets,

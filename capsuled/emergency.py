@@ -11,6 +11,7 @@ from capsuled.rpc import refuse
 from effects.containers.last_resort import LastResort
 from effects.errors import DriverError
 from effects.runner import FULL_RETRY_S
+from effects.runs.by_kind import RunDrivers
 from effects.runs.protocol import RunDriver
 from journal.clock import Clock
 from journal.entry import SYSTEM
@@ -35,13 +36,13 @@ class Emergencies:
     def __init__(
         self,
         engine: Engine,
-        containers: RunDriver,
+        drivers: RunDrivers,
         last_resort: LastResort,
         clock: Clock,
         side_log: SideLog | None,
     ) -> None:
         self._engine = engine
-        self._containers = containers
+        self._drivers = drivers
         self._last_resort = last_resort
         self._clock = clock
         self._side_log = side_log
@@ -64,22 +65,20 @@ class Emergencies:
             self._ended.add((name, uid, workload.run.number))
         log.warning("emergency stop of %s: %s", name, why)
         self._note(Emergency("stop", name, uid, self._clock.wall_ns()))
-        try:
-            ended = await self._stop(name, uid, grace_ms)
-        except DriverError as error:
-            log.warning("the runtime cannot be asked (%s): its processes are ended directly", error)
-            ended = await self._last_resort.stop(name, uid, grace_ms)
+        ended = 0
+        for kind, driver in self._drivers.items():
+            if workload is not None and workload.kind != kind:
+                continue
+            try:
+                ended += await _stop(driver, name, uid, grace_ms)
+            except DriverError as error:
+                if kind != "container":
+                    raise
+                log.warning("the runtime cannot be asked (%s): its processes are ended directly", error)
+                ended += await self._last_resort.stop(name, uid, grace_ms)
         if workload is None and not ended:
             message = f"there is no workload {name}, and nothing of that name runs"
             refuse("NOT_FOUND", "WORKLOAD_NOT_FOUND", message, "name")
-
-    async def _stop(self, name: str, uid: int, grace_ms: int) -> int:
-        ended = 0
-        for seen in await self._containers.observe():
-            if seen.name == name and uid in (0, seen.uid) and seen.status == "running":
-                await self._containers.stop(name, seen.uid, seen.run, grace_ms)
-                ended += 1
-        return ended
 
     def _note(self, record: Emergency) -> None:
         if self._side_log is None:
@@ -106,6 +105,15 @@ class Emergencies:
             self._side_log.forget(told)
             if self._side_log.records():
                 self._noted.set()
+
+
+async def _stop(driver: RunDriver, name: str, uid: int, grace_ms: int) -> int:
+    ended = 0
+    for seen in await driver.observe():
+        if seen.name == name and uid in (0, seen.uid) and seen.status == "running":
+            await driver.stop(name, seen.uid, seen.run, grace_ms)
+            ended += 1
+    return ended
 
 
 def recovered(side_log: SideLog) -> tuple[EmergencyRecovered | MachineHalted, ...]:

@@ -144,6 +144,7 @@ class ExecStreams:
             window=window_of(config.size) or Window(),
             user=config.user,
             working_dir=config.working_dir,
+            kind=workload.kind,
         )
 
 

@@ -113,4 +113,5 @@ def _target(workload: Workload) -> Target | None:
         return None
     run, check = found
     bridged = (workload.spec if run.spec is None else run.spec).network == "bridge"
-    return Target(workload.name, workload.uid, run.number, check, workload.address if bridged else "127.0.0.1")
+    address = workload.address if bridged else "127.0.0.1"
+    return Target(workload.name, workload.uid, run.number, check, address, workload.kind)

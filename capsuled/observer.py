@@ -1,33 +1,38 @@
-"""From the driver's reports to observations: every end is journaled once, and a gap in the reports is looked through.
+"""From the drivers' reports to observations: every end is journaled once, and a gap in the reports is looked through.
 
-After each (re)connection to the runtime everything is observed, differences are journaled, and what belongs to no
-workload any more is removed.
+After each (re)connection to a runtime everything of it is observed, differences are journaled, and what belongs to no
+workload any more is removed. Each kind of workload has a driver, and is followed by itself.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
 from effects.runner import FULL_RETRY_S
+from effects.runs.by_kind import RunDrivers
 from effects.runs.protocol import Resync, RunDriver
 from effects.runs.translation import seen_run
 from journal.clock import Clock
 from journal.errors import JournalFull
+from journal.specs import Kind
 from projections.observations import Observation, SeenRun, live_runs, observe_all, observe_run, strangers
+from projections.words import KINDS
 
 log = logging.getLogger(__name__)
 
 
 class Observer:
     """`acting_on` tells which effect is at work on a workload, `ended_here` whether this machine ends a run although no
-    effect does. `synced` is set once everything was observed for the first time; before it, nothing may be
-    planned."""
+    effect does. `synced` is set once everything of every kind was observed for the first time; before it, nothing may
+    be planned."""
 
-    def __init__(self, engine: Engine, containers: RunDriver, clock: Clock, *, frozen: bool) -> None:
+    def __init__(self, engine: Engine, drivers: RunDrivers, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
-        self._containers = containers
+        self._drivers = drivers
+        self._unseen = set(drivers)
         self._clock = clock
         self._frozen = frozen
         self.acting_on: Callable[[str], int] = _nobody
@@ -35,10 +40,15 @@ class Observer:
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow the driver until cancelled."""
-        async for report in self._containers.exits():
+        """Follow the drivers until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for kind, driver in self._drivers.items():
+                group.create_task(self._follow(kind, driver))
+
+    async def _follow(self, kind: Kind, driver: RunDriver) -> None:
+        async for report in driver.exits():
             if isinstance(report, Resync):
-                await self._resync()
+                await self._resync(kind, driver)
                 continue
             seen, clock = seen_run(report), self._clock
             ours = self.ended_here(seen)
@@ -47,7 +57,7 @@ class Observer:
             except JournalFull as full:
                 log.warning("an end cannot be journaled yet: %s", full)
                 await self._clock.sleep(FULL_RETRY_S)
-                await self._resync()
+                await self._resync(kind, driver)
 
     def _record(self, events: tuple[Observation, ...]) -> None:
         if events and not self._frozen:
@@ -55,20 +65,22 @@ class Observer:
             for event in events:
                 self._engine.record((event,), cause=self.acting_on(event.name), reserved=True)
 
-    async def _resync(self) -> None:
+    async def _resync(self, kind: Kind, driver: RunDriver) -> None:
         """Look until one look succeeds; the stream of ends waits meanwhile and loses nothing."""
-        await until_seen(self._look, self._clock, "the runtime")
-        self.synced.set()
+        await until_seen(partial(self._look, kind, driver), self._clock, f"what runs {KINDS[kind]}s")
+        self._unseen.discard(kind)
+        if not self._unseen:
+            self.synced.set()
 
-    async def _look(self) -> None:
+    async def _look(self, kind: Kind, driver: RunDriver) -> None:
         lived = live_runs(self._engine.machine)
-        seen = tuple(seen_run(one) for one in await self._containers.observe())
+        seen = tuple(seen_run(one) for one in await driver.observe())
         machine, clock = self._engine.machine, self._clock
-        self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived))
+        self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived, kind))
         if not self._frozen:
             for one in strangers(self._engine.machine, seen):
                 log.info("removing %s.%d run %d, which no workload owns", one.name, one.uid, one.run)
-                await self._containers.remove_run(one.name, one.uid, one.run)
+                await driver.remove_run(one.name, one.uid, one.run)
 
 
 def _nobody(name: str) -> int:

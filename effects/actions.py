@@ -30,7 +30,8 @@ from effects.goals import (
 from effects.images.actions import ImageActions
 from effects.network.protocol import Link, NetworkDriver
 from effects.recorder import Recorder
-from effects.runs.protocol import MountedVolume, ObservedRun, RunDriver
+from effects.runs.by_kind import RunDrivers, driver_of
+from effects.runs.protocol import MountedVolume, ObservedRun
 from effects.runs.translation import run_spec, seen_run
 from effects.secrets.protocol import SecretContent, SecretFilesDriver
 from effects.volumes.actions import reach_volume, volume_of
@@ -75,7 +76,7 @@ class Actions:
     def __init__(
         self,
         recorder: Recorder,
-        containers: RunDriver,
+        runs: RunDrivers,
         network: NetworkDriver,
         volumes: VolumeDriver,
         secrets: SecretFilesDriver,
@@ -84,7 +85,7 @@ class Actions:
         clock: Clock,
     ) -> None:
         self._recorder = recorder
-        self._containers = containers
+        self._runs = runs
         self._network = network
         self._volumes = volumes
         self.images = images
@@ -146,7 +147,7 @@ class Actions:
             case StopRun():
                 return await self._stop(goal, started)
             case CleanRun():
-                await self._containers.remove_run(goal.name, goal.uid, goal.run)
+                await driver_of(self._runs, goal.kind).remove_run(goal.name, goal.uid, goal.run)
                 return ()
             case RemoveWorkload():
                 return await self._remove(goal)
@@ -183,23 +184,24 @@ class Actions:
         secrets = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in spec.secrets))
         run = run_spec(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
         try:
-            return await self._containers.ensure_running(run)
+            return await driver_of(self._runs, run.kind).ensure_running(run)
         except ImageMissing:
             self.images.lost(spec.image.index_digest, started)
             raise
 
     async def _stop(self, goal: StopRun, started: int) -> tuple[Event, ...]:
-        end = await self._containers.stop(goal.name, goal.uid, goal.run, goal.grace_ms)
+        driver = driver_of(self._runs, goal.kind)
+        end = await driver.stop(goal.name, goal.uid, goal.run, goal.grace_ms)
         if end is not None:
             # The exit is durable before the runtime forgets it: a crash between the two loses no exit code.
             self._recorder.record(self._news(end), cause=started, reserved=True)
             await self._recorder.durable()
         async with self._room:
-            await self._containers.remove_run(goal.name, goal.uid, goal.run)
+            await driver.remove_run(goal.name, goal.uid, goal.run)
         return self._gone(goal)
 
     async def _remove(self, goal: RemoveWorkload) -> tuple[Event, ...]:
-        await self._containers.remove_workload(goal.name, goal.uid)
+        await driver_of(self._runs, goal.kind).remove_workload(goal.name, goal.uid)
         await self._secrets.remove(goal.name, goal.uid)
         workload = self._recorder.machine.workloads.get(goal.name)
         if workload is not None and workload.address:

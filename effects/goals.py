@@ -2,9 +2,10 @@
 
 import msgspec
 
-from journal.specs import ContainerSpec, ImagePin, PlacedSecret, SealedEnv
+from journal.specs import ContainerSpec, ImagePin, Kind, PlacedSecret, SealedEnv
 from projections.network import Mapping
 from projections.state import Deadline
+from projections.words import KINDS
 
 
 class EnsureNetwork(msgspec.Struct, frozen=True):
@@ -29,6 +30,7 @@ class AttachNetwork(msgspec.Struct, frozen=True):
     address: str
     not_before: Deadline | None = None
     attempt: int = 1
+    kind: Kind = "container"
 
 
 class DetachNetwork(msgspec.Struct, frozen=True):
@@ -120,6 +122,7 @@ class MountVolume(msgspec.Struct, frozen=True):
     volume_uid: int
     not_before: Deadline | None = None
     attempt: int = 1
+    kind: Kind = "container"
 
 
 class UnmountVolume(msgspec.Struct, frozen=True):
@@ -131,6 +134,7 @@ class UnmountVolume(msgspec.Struct, frozen=True):
     volume_uid: int
     not_before: Deadline | None = None
     attempt: int = 1
+    kind: Kind = "container"
 
 
 class EnsureImage(msgspec.Struct, frozen=True):
@@ -168,6 +172,7 @@ class StopRun(msgspec.Struct, frozen=True):
     grace_ms: int
     not_before: Deadline | None = None
     attempt: int = 1
+    kind: Kind = "container"
 
 
 class CleanRun(msgspec.Struct, frozen=True):
@@ -178,6 +183,7 @@ class CleanRun(msgspec.Struct, frozen=True):
     run: int
     not_before: Deadline | None = None
     attempt: int = 1
+    kind: Kind = "container"
 
 
 class RemoveWorkload(msgspec.Struct, frozen=True):
@@ -187,6 +193,7 @@ class RemoveWorkload(msgspec.Struct, frozen=True):
     uid: int
     not_before: Deadline | None = None
     attempt: int = 1
+    kind: Kind = "container"
 
 
 VolumeEffect = EnsureVolume | RemoveVolume | TakeSnapshot | RemoveSnapshot | RestoreVolume
@@ -252,4 +259,4 @@ def detail_of(effect: Effect) -> str:
         case CleanRun():
             return f"clean up after run {effect.run}"
         case RemoveWorkload():
-            return "remove the container, its file system and its logs"
+            return f"remove the {KINDS[effect.kind]}, its file system and its logs"

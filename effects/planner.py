@@ -63,7 +63,8 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
         if users_left(machine, workload):
             return None
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
-        return StopRun(workload.name, workload.uid, run.number, workload.spec.stop_grace_ms, workload.hold, attempt)
+        grace_ms = workload.spec.stop_grace_ms
+        return StopRun(workload.name, workload.uid, run.number, grace_ms, workload.hold, attempt, workload.kind)
     release = plan_release(machine, workload, attempt)
     if release is not None:
         return release
@@ -75,10 +76,10 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if network is not None:
         return network
     if workload.desired == "deleting":
-        return RemoveWorkload(workload.name, workload.uid, workload.hold, attempt)
+        return RemoveWorkload(workload.name, workload.uid, workload.hold, attempt, workload.kind)
     if run is not None and run.phase not in LIVE and not run.cleaned:
         again = workload.hold if trouble is not None and trouble.effect == "CleanRun" else None
-        return CleanRun(workload.name, workload.uid, run.number, again, attempt)
+        return CleanRun(workload.name, workload.uid, run.number, again, attempt, workload.kind)
     if trouble is not None and trouble.permanent:
         return None
     if number is None:
@@ -137,7 +138,7 @@ def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect 
     unlinked = workload.unlinked
     left = unlinked is not None and not unlinked.repair and not begins
     if workload.desired == "running" and not (workload.attached or left):
-        return AttachNetwork(workload.name, workload.uid, workload.address, workload.hold, attempt)
+        return AttachNetwork(workload.name, workload.uid, workload.address, workload.hold, attempt, workload.kind)
     return None
 
 

@@ -48,8 +48,9 @@ def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun
         return None
     if run is not None and not run.cleaned:
         failed = workload.trouble is not None and workload.trouble.effect == "CleanRun"
-        return CleanRun(workload.name, workload.uid, run.number, workload.hold if failed else None, attempt)
-    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.hold, attempt)
+        hold = workload.hold if failed else None
+        return CleanRun(workload.name, workload.uid, run.number, hold, attempt, workload.kind)
+    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.hold, attempt, workload.kind)
 
 
 def plan_mounts(machine: Machine, workload: Workload, attempt: int) -> MountVolume | None:
@@ -58,7 +59,7 @@ def plan_mounts(machine: Machine, workload: Workload, attempt: int) -> MountVolu
     for mount in workload.spec.mounts:
         volume = machine.volumes[mount.volume_name]
         if not volume.holder or volume.foreign is not None:
-            return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt)
+            return _mount(workload, volume, attempt)
     return None
 
 
@@ -70,5 +71,9 @@ def plan_remount(machine: Machine, workload: Workload, attempt: int) -> MountVol
     for volume in held_by(machine, workload) if workload.spec.mounts else ():
         mark = volume.foreign
         if mark is not None and mark.aspect == MOUNT and mark.repair:
-            return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt)
+            return _mount(workload, volume, attempt)
     return None
+
+
+def _mount(workload: Workload, volume: Volume, attempt: int) -> MountVolume:
+    return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt, workload.kind)

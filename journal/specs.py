@@ -15,6 +15,8 @@ Role = Literal["admin", "operator", "reader"]
 Health = Literal["healthy", "unhealthy"]
 Probe = Literal["exec", "http", "tcp"]
 Seccomp = Literal["default", "unconfined"]
+Backend = Literal["qemu"]
+"""The program that is a microVM's machine."""
 DriftPolicy = Literal["repair", "report"]
 """What becomes of another hand's change: it is mended, or only told of until an operator says more."""
 
@@ -154,15 +156,28 @@ class HealthCheck(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     start_period_ms: int = 30_000
 
 
+class MicroVM(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The machine that a microVM has to itself. With `kernel_path` and `rootfs_path`, which go together, it boots what
+    the operator put there, and that kernel's own first process is all that runs; `cmdline_extra` goes to the kernel."""
+
+    vcpus: int = 1
+    memory_mib: int = 256
+    backend: Backend = "qemu"
+    kernel_path: str = ""
+    rootfs_path: str = ""
+    cmdline_extra: str = ""
+
+
 LOG_MAX_BYTES = 64 << 20
 """What a workload's logs may take, all its runs together, when its manifest does not say."""
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A container as it is to run. Times in milliseconds.
+    """A workload as it is to run: a container, or with `vm` a microVM. Times in milliseconds.
 
     Empty texts mean: the image's (`working_dir`, `user`, `stop_signal`) or the workload's name (`hostname`).
-    Capabilities stand without CAP_, and ALL for every one; `extra_hosts` are (name, address).
+    Capabilities stand without CAP_, and ALL for every one; `extra_hosts` are (name, address). The image is one without
+    a reference where a microVM boots a kernel of its own.
     """
 
     image: ImagePin
@@ -198,3 +213,9 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     health: HealthCheck | None = None
     secret_env: tuple[SecretEnv, ...] = ()
     secrets: tuple[SecretFile, ...] = ()
+    vm: MicroVM | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What it runs as."""
+        return "container" if self.vm is None else "microvm"

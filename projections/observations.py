@@ -7,6 +7,7 @@ end that is known already, is dropped. So every exit is counted exactly once, ho
 import msgspec
 
 from journal.events import WorkloadExited, WorkloadLost, WorkloadOomKilled, WorkloadStarted
+from journal.specs import Kind
 from projections.phases import LIVE, RunMove, RunPhase, can
 from projections.restarts import after_end
 from projections.state import Machine, Run, Workload
@@ -122,9 +123,15 @@ def live_runs(machine: Machine) -> frozenset[RunKey]:
 
 
 def observe_all(
-    machine: Machine, seen: tuple[SeenRun, ...], boot: str, mono_ns: int, lived: frozenset[RunKey]
+    machine: Machine,
+    seen: tuple[SeenRun, ...],
+    boot: str,
+    mono_ns: int,
+    lived: frozenset[RunKey],
+    kind: Kind = "container",
 ) -> tuple[Observation, ...]:
-    """The differences between the state and everything a driver sees; what is not seen any more is lost.
+    """The differences between the state and everything that the driver of this kind sees; what is not seen any more is
+    lost.
 
     `lived` are the live runs from before the look began: one that came to life while the driver was looking is not
     lost because it was not seen.
@@ -139,7 +146,7 @@ def observe_all(
         events.extend(observe_run(machine, one, boot, mono_ns))
     for workload in machine.workloads.values():
         run = workload.run
-        if run is None or run.phase not in LIVE:
+        if run is None or run.phase not in LIVE or workload.kind != kind:
             continue
         key = (workload.name, workload.uid, run.number)
         if key in lived and key not in shown:

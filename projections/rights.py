@@ -50,6 +50,7 @@ FIELDS: Mapping[str, Mapping[str, Role]] = {
         "host_binds": "admin",
         "secret_env": "operator",
         "secrets": "operator",
+        "vm": "operator",  # but for a kernel and a disk of the machine's own: see below
         "health": "operator",  # asked with the run's own rights, and of the run it was declared with
     },
 }
@@ -68,8 +69,12 @@ def root_fields(spec: ContainerSpec) -> tuple[str, ...]:
     # The host's network is a host namespace, too: whoever is in it reaches what the machine serves to itself.
     more = {
         "network": spec.network == "host",
-        "cap_add": not set(spec.cap_add) <= set(CONTAINER_CAPABILITIES),
+        # Under a kernel of its own no capability is one of the machine's.
+        "cap_add": spec.vm is None and not set(spec.cap_add) <= set(CONTAINER_CAPABILITIES),
         "seccomp": spec.seccomp != "default",
+        # Whoever says what boots has the VMM read files of the machine for him.
+        "kernel_path": spec.vm is not None and bool(spec.vm.kernel_path),
+        "rootfs_path": spec.vm is not None and bool(spec.vm.rootfs_path),
     }
     return (*found, *(name for name, is_root in more.items() if is_root))
 

@@ -169,7 +169,9 @@ _MORE_2: Fields = {
         "health",
         "secret_env",
         "secrets",
+        "vm",
     ),
+    "MicroVM": ("vcpus", "memory_mib", "backend", "kernel_path", "rootfs_path", "cmdline_extra"),
     "HealthCheck": (
         "probe",
         "command",

@@ -2,8 +2,11 @@
 
 from typing import Protocol
 
+from journal.specs import Kind
 from projections.linux import signal_name
 
+KINDS: dict[Kind, str] = {"container": "container", "microvm": "microVM"}
+"""The kinds of workload as operators call them."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SIGNALLED = 128
 """A process that a signal ended has this and the signal's number for an exit code, as in a shell."""

@@ -44,7 +44,7 @@ class MachineProber:
             return Finding(Failure.NOT_STARTED, reason=error.reason)
 
     async def _run(self, target: Target) -> Finding:
-        request = ExecRequest(target.name, target.uid, target.run, target.check.command, stdin=False)
+        request = ExecRequest(target.name, target.uid, target.run, target.check.command, stdin=False, kind=target.kind)
         session = await self._executor.open(request)
         written_bytes = 0
 

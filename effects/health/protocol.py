@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from journal.specs import HealthCheck
+from journal.specs import HealthCheck, Kind
 from projections.health import Finding
 
 
@@ -16,6 +16,7 @@ class Target(msgspec.Struct, frozen=True):
     run: int
     check: HealthCheck
     address: str
+    kind: Kind = "container"
 
 
 class Prober(Protocol):

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+from journal.specs import Kind
+
 
 class CopyPlace(msgspec.Struct, frozen=True):
     """`path` in a workload: in its run, as that sees it with all that is mounted in it; or, where `run` is 0 and none
@@ -16,6 +18,7 @@ class CopyPlace(msgspec.Struct, frozen=True):
     run: int
     path: str
     mounted: tuple[str, ...] = ()
+    kind: Kind = "container"
 
 
 class CopyReport(msgspec.Struct, frozen=True):

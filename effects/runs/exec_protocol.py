@@ -1,9 +1,11 @@
-"""What it takes to run a further process inside a running container."""
+"""What it takes to run a further process inside a running workload."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
+
+from journal.specs import Kind
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -14,7 +16,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class ExecRequest(msgspec.Struct, frozen=True):
-    """A process to run beside a run's own. `env` adds to the container's; `user` and `working_dir` replace its own.
+    """A process to run beside a run's own. `env` adds to the run's; `user` and `working_dir` replace its own.
 
     Without `stdin` its standard input is at its end from the beginning. With `tty` the process has a terminal of its
     own, `window` large; its standard error is that terminal, too.
@@ -30,6 +32,7 @@ class ExecRequest(msgspec.Struct, frozen=True):
     window: Window = Window()
     user: str = ""
     working_dir: str = ""
+    kind: Kind = "container"
 
 
 class ExecSession(Protocol):

@@ -9,11 +9,12 @@ from typing import Literal, Protocol
 import msgspec
 
 from effects.secrets.protocol import SecretDirectory
-from journal.specs import HostBind, Resources, Seccomp, Tmpfs, Ulimit
+from journal.specs import HostBind, Kind, MicroVM, Resources, Seccomp, Tmpfs, Ulimit
 
 
 class MountedVolume(msgspec.Struct, frozen=True):
-    """A volume that is mounted at `source` on the machine, to be at `target` in the run."""
+    """A volume to be at `target` in the run. `source` is the directory where it is mounted on the machine, for a
+    container, or the file or device that has its file system, for a microVM."""
 
     source: str
     target: str
@@ -61,6 +62,12 @@ class RunSpec(msgspec.Struct, frozen=True):
     read_only_root: bool = False
     new_privileges: bool = False
     seccomp: Seccomp = "default"
+    vm: MicroVM | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Whose driver runs it."""
+        return "container" if self.vm is None else "microvm"
 
 
 Status = Literal["created", "running", "stopped"]

@@ -52,6 +52,7 @@ def run_spec(
         read_only_root=spec.read_only_root,
         new_privileges=spec.new_privileges,
         seccomp=spec.seccomp,
+        vm=spec.vm,
     )
 
 

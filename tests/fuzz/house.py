@@ -32,17 +32,15 @@ class Acting(Standing):
 
     async def act(self, group: asyncio.TaskGroup) -> None:
         """Until cancelled."""
-        house = self.house
-        observer = Observer(house.engine, self.containers, self.clock, frozen=False)
+        house, runs = self.house, {"container": self.containers}
+        observer = Observer(house.engine, runs, self.clock, frozen=False)
         async with asyncio.TaskGroup() as inner:
             inner.create_task(observer.run())
             await observer.synced.wait()
             images = ImageActions(house.engine, house.images, house.cache.pulls)
             network = TwinNetwork(Cables(), _at_once)
             unsealer, secrets = Unsealer(house.vault), TwinSecretFiles(Shelf(), _at_once)
-            actions = Actions(
-                house.engine, self.containers, network, house.volumes, secrets, images, unsealer, self.clock
-            )
+            actions = Actions(house.engine, runs, network, house.volumes, secrets, images, unsealer, self.clock)
             runner = Runner(house.engine, actions, self.clock, group)
             observer.acting_on = runner.acting_on
             house.engine.on_change(runner.wake)

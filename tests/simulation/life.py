@@ -26,6 +26,7 @@ from effects.images.registry_twin import TwinRegistry
 from effects.images.twin import TwinImages
 from effects.network.twin import TwinNetwork
 from effects.runner import Runner
+from effects.runs.by_kind import RunDrivers
 from effects.runs.exec_twin import TwinExecutor
 from effects.runs.twin import TwinContainers
 from effects.secrets.twin import TwinSecretFiles
@@ -58,7 +59,7 @@ class Life:
         self._network = TwinNetwork(simulation.cables, self._step)
         self._volumes = TwinVolumes(simulation.storage, self._step)
         self._secrets = TwinSecretFiles(simulation.shelf, self._step)
-        self._containers = TwinContainers(simulation.world, self._step)
+        self._runs: RunDrivers = {"container": TwinContainers(simulation.world, self._step)}
         registry = TwinRegistry(simulation.registries, self._step)
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
@@ -123,7 +124,7 @@ class Life:
             await self.cache.look()
             group.create_task(self.cache.run())
             group.create_task(self.cache.follow())
-            observer = Observer(self.engine, self._containers, simulation.clock, frozen=False)
+            observer = Observer(self.engine, self._runs, simulation.clock, frozen=False)
             group.create_task(observer.run())
             watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=False)
             group.create_task(watch.run())
@@ -138,7 +139,7 @@ class Life:
             group.create_task(DriftWatch(self.engine, simulation.clock).run())
             actions = Actions(
                 self.engine,
-                self._containers,
+                self._runs,
                 self._network,
                 self._volumes,
                 self._secrets,

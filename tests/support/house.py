@@ -170,7 +170,7 @@ class Standing:
             memory=memory,
             emergencies=Emergencies(
                 engine,
-                self.containers,
+                {"container": self.containers},
                 LastResort(self.layout.runc),
                 self.clock,
                 None if memory.journal is None else memory.journal.side_log,

@@ -75,7 +75,7 @@ class House:
         self.reachable = reachable
         self.containers = TwinContainers(self.world, self._step)
         self.emergencies = Emergencies(
-            self.engine, self.containers, LastResort(directory / "runc"), self.clock, self.side_log
+            self.engine, {"container": self.containers}, LastResort(directory / "runc"), self.clock, self.side_log
         )
 
     async def _step(self, point: str) -> None:

@@ -286,6 +286,7 @@ def test_every_goal_can_be_told_and_says_which_run_it_is_about() -> None:
         (StopRun("web", 1, 3, 1_500), "stop run 3, within 1.5 s", 3),
         (CleanRun("web", 1, 3), "clean up after run 3", 3),
         (RemoveWorkload("web", 1), "remove the container, its file system and its logs", 0),
+        (RemoveWorkload("web", 1, kind="microvm"), "remove the microVM, its file system and its logs", 0),
     ]
     for goal, text, run in goals:
         assert (detail_of(goal), run_of(goal), kind_of(goal)) == (text, run, type(goal).__name__)
