@@ -2,6 +2,8 @@
 
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from effects.goals import (
     AttachNetwork,
     CleanRun,
@@ -60,7 +62,7 @@ from projections.state import CachedDigest, Machine, Workload
 
 PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "1" * 64, "sha256:" + "2" * 64)
 OTHER_PIN = ImagePin("docker.io/library/busybox:1", "sha256:" + "3" * 64, "sha256:" + "4" * 64)
-ALL = frozenset({"network.bridge", "volume"})
+ALL = frozenset({"network.bridge", "volume", "microvm"})
 SECOND = 1_000_000_000
 
 
@@ -80,10 +82,14 @@ def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object
     wanted = fields.pop("desired", "running")
     needs = fields.pop("depends_on", ())
     policy = fields.pop("drift", "repair")
+    vm = fields.pop("vm", None)
+    if vm is not None:
+        fields["network"] = "bridge"
+    made = replace(spec(*args, **fields), vm=vm)  # type: ignore[arg-type]
     return Declared(
         name=name,
-        kind="container",
-        spec=spec(*args, **fields),  # type: ignore[arg-type]
+        kind=made.kind,
+        spec=made,
         image_ref=PIN.ref,
         resolved=pin,
         desired=wanted,  # type: ignore[arg-type]

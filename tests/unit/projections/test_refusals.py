@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from journal.specs import ImagePin, PortMapping, SealedEnv, VolumeMount
+from journal.specs import ImagePin, MicroVM, PortMapping, SealedEnv, VolumeMount
 from projections.admission import Admitted, admit
 from projections.intents import Apply, Declared, DeclaredVolume, Delete, Restart, Start, Stop
 from projections.refusals import Refusal
@@ -46,7 +46,6 @@ def port(container: int = 80, host: int = 8080, **fields: str) -> tuple[PortMapp
         (given(network="bridge", ports=port() * 2), "INVALID_ARGUMENT", "PORT_TWICE", "container.ports.hostPort"),
         (given(ports=port()), "INVALID_ARGUMENT", "PORTS_WITHOUT_NETWORK", "container.ports"),
         (given(mounts=(VolumeMount("data", "/data"),)), "FAILED_PRECONDITION", "VOLUME_NOT_FOUND", "container.mounts"),
-        (replace(given(), kind="microvm"), "UNIMPLEMENTED", "NO_MICROVM_DRIVER", "kind"),
         (replace(given(), resolved=None), "FAILED_PRECONDITION", "IMAGE_NOT_FOUND", "container.image"),
     ],
 )  # fmt: skip
@@ -59,6 +58,8 @@ def test_what_a_machines_drivers_lack_is_refused_by_name_and_says_what_there_is(
     verdict = refused(Story(), given(network="bridge"), capabilities=frozenset())
     assert (verdict.code, verdict.reason) == ("UNIMPLEMENTED", "NO_BRIDGE_DRIVER")
     assert "networkMode: HOST" in verdict.message
+    in_vm = refused(Story(), declared("web", vm=MicroVM()), capabilities=frozenset({"network.bridge"}))
+    assert (in_vm.code, in_vm.reason, in_vm.fields) == ("UNIMPLEMENTED", "NO_MICROVM_DRIVER", ("kind",))
     mounting = given(mounts=(VolumeMount("data", "/data"),))
     assert refused(Story(), mounting, capabilities=frozenset()).reason == "NO_VOLUME_DRIVER"
     assert isinstance(admit(Machine(), Apply((given(network="bridge"),)), frozenset({"network.bridge"})), Admitted)

@@ -1,0 +1,50 @@
+"""Each kind of workload is followed by itself."""
+
+import asyncio
+
+from capsuled.engine import Engine
+from capsuled.observer import Observer
+from effects.errors import RuntimeUnavailable
+from effects.runs.protocol import RunSpec
+from effects.runs.twin import TwinContainers, World
+from journal.events import WorkloadExited, WorkloadLost
+from journal.specs import MicroVM
+from tests.support.story import Story, declared
+from tests.unit.capsuled.test_emergency import DIGEST, Brim, Doze
+
+
+def test_what_one_runtime_does_not_tell_hides_no_end_from_another_and_loses_nothing() -> None:
+    story = Story()
+    for one in (declared("web", "serve"), declared("vm", "serve", vm=MicroVM())):
+        story.apply(one)
+        story.run_starts(one.name)
+    log = Brim(story.machine.seq)
+    log.full = False
+    world = World({DIGEST})
+
+    async def down(point: str) -> None:
+        raise RuntimeUnavailable("no containerd")
+
+    async def up(point: str) -> None:
+        pass
+
+    async def inside() -> None:
+        microvms, clock = TwinContainers(world, up), Doze()
+        uid = story["vm"].uid
+        await microvms.ensure_running(RunSpec("vm", uid, uid, 1, DIGEST, args=("serve",), vm=MicroVM()))
+        engine = Engine(log, story.machine, clock, frozenset({"microvm"}))
+        observer = Observer(
+            engine, {"container": TwinContainers(World(set()), down), "microvm": microvms}, clock, frozen=False
+        )
+        following = asyncio.ensure_future(observer.run())
+        await clock.asleep.wait()
+        assert not observer.synced.is_set() and log.entries == []
+        world.end(("vm", uid, 1), 7)
+        while not log.entries:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        following.cancel()
+        ((_, told),) = log.entries
+        assert isinstance(told, WorkloadExited) and (told.name, told.exit_code) == ("vm", 7)
+
+    asyncio.run(inside())
+    assert not any(isinstance(event, WorkloadLost) for _, event in log.entries)
