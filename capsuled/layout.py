@@ -91,6 +91,16 @@ class Layout(msgspec.Struct, frozen=True):
         return self.state / "volumes"
 
     @property
+    def payloads(self) -> Path:
+        """The disks that images are made for microVMs."""
+        return self.state / "payloads"
+
+    @property
+    def payload(self) -> Path:
+        """Where an image is mounted that is made a disk, by a process for itself."""
+        return self.run / "payload"
+
+    @property
     def mounts(self) -> Path:
         return self.run / "volumes"
 

@@ -225,3 +225,21 @@ class VolumeTooLarge(DriverError):
     """Raised when the storage can never hold a volume of this size."""
 
     reason = "VOLUME_TOO_LARGE"
+
+
+class PayloadFailed(DriverError):
+    """Raised when no disk could be made of an image for a reason of the tool's own."""
+
+    reason = "PAYLOAD_FAILED"
+
+
+class LayerDamaged(DriverError):
+    """Raised when a microVM's private layer cannot be used as it is, and not be mended without a person."""
+
+    reason = "LAYER_DAMAGED"
+
+
+class GuestSilent(DriverError):
+    """Raised when something needs the guest of a microVM, and it does not answer in time."""
+
+    reason = "GUEST_SILENT"

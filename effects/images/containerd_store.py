@@ -44,8 +44,8 @@ class ContainerdImages:
     def __init__(self, connection: Connection, registry: ImageSource, sleep: Sleep = asyncio.sleep) -> None:
         self._connection = connection
         self._content = ContentStore(connection)
-        self._leases = Leases(connection)
-        self.unpacker = Unpacker(connection, self._content, self._leases)
+        self.leases = Leases(connection)
+        self.unpacker = Unpacker(connection, self._content, self.leases)
         self.naming = Naming()
         self._architecture = architecture()
         self._fetcher = Fetcher(self._content, self.unpacker, registry, self._architecture, sleep)
@@ -61,7 +61,7 @@ class ContainerdImages:
         named: Named | None = None,
     ) -> tuple[CachedImage, ...]:
         """See the protocol."""
-        async with self._leases.taken() as lease:
+        async with self.leases.taken() as lease:
             members = await Intake(self._content, lease, announced).members(chunks)
             images = await Archive(members, self._content.read, self._architecture, name).images()
             for image in images:
@@ -79,7 +79,7 @@ class ContainerdImages:
     ) -> tuple[CachedImage, ...]:
         """See the protocol. Of several who want the same image, one fetches it."""
         pulling = self._pulling.setdefault(pin.index_digest, asyncio.Lock())
-        async with pulling, self._leases.taken() as lease:
+        async with pulling, self.leases.taken() as lease:
             fetched = await self._fetcher.fetch(pin, lease, progress or Progress())
             names = (pin.ref,) if moves and "@" not in pin.ref else ()
             labels = {_SIZE_LABEL: str(fetched.size_bytes), _PLATFORM_LABEL: pin.platform_digest}
@@ -203,7 +203,7 @@ class ContainerdImages:
     async def drop_partial(self) -> int:
         """See the protocol."""
         before = await self._taken_bytes()
-        await self._leases.drop_idle()
+        await self.leases.drop_idle()
         return max(0, before - await self._taken_bytes())
 
     async def _taken_bytes(self) -> int:

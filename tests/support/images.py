@@ -109,6 +109,28 @@ def oci_archive(*samples: Sample) -> bytes:
     return out.getvalue()
 
 
+def archive_of(name: str, *trees: bytes) -> tuple[bytes, str]:
+    """An OCI archive of an image of these layers, which are tars, lowest first; and its manifest's digest."""
+    layers = [gzip.compress(one, 0, mtime=0) for one in trees]
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Cmd": ["/bin/sh"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest(one) for one in trees]},
+        }
+    ).encode()
+    described = [descriptor(GZIP, one) for one in layers]
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG, config), "layers": described}
+    ).encode()
+    top = descriptor(MANIFEST, manifest) | {"annotations": {"io.containerd.image.name": name}}
+    files = {"blobs/" + digest(one).replace(":", "/"): one for one in (*layers, config, manifest)}
+    files["oci-layout"] = b'{"imageLayoutVersion":"1.0.0"}'
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [top]}).encode()
+    return tree(files), digest(manifest)
+
+
 def twin_image(sample: Sample) -> TwinImage:
     """The sample as the twin knows images."""
     made = blobs(sample)

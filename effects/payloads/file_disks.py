@@ -1,0 +1,226 @@
+"""Payload disks as files, each made from a view of its image's layers in containerd.
+
+    payloads/DIGEST.img             a disk          payloads/.….making     half made: removed when the next life begins
+
+A disk gets its name once all of it is on the disk below. What is made is made once, however many wait for it.
+"""
+
+import asyncio
+import errno
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from containerdapi import snapshots_pb2
+from effects import held
+from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.errors import DriverError, ImageMissing, NoSpace, PayloadFailed
+from effects.images.leases import Lease, Leases
+from effects.images.rootfs import RootFsSource
+from effects.payloads import file, tree
+from effects.volumes.clone import SCRATCH, scratch_of, settle
+from journal.durable import sync_directory
+
+_FILE = re.compile(r"([0-9a-f]{64})\.img")
+_VIEW = "payload-"
+BUILDS_AT_ONCE = 2
+"""Each reads a whole image and writes it: more of them are not sooner done."""
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Command(Protocol):
+    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
+
+    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
+
+
+class FileDisks:
+    """See the protocol. `directory` is kept; `place` is volatile, and only a process that makes a disk mounts there."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        images: RootFsSource,
+        leases: Leases,
+        command: Command,
+        directory: Path,
+        place: Path,
+    ) -> None:
+        self._connection = connection
+        self._images = images
+        self._leases = leases
+        self._command = command
+        self._directory = directory
+        self._place = place
+        self._making: dict[str, asyncio.Future[None]] = {}
+        self._room = asyncio.Semaphore(BUILDS_AT_ONCE)
+        self._left: set[str] = set()
+
+    async def sweep(self) -> None:
+        """See the protocol."""
+        await self._on_thread(self._sweep)
+        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER)
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            pages = self._connection.snapshots.List(asked, metadata=self._connection.metadata)
+            self._left.update([one.name async for page in pages for one in page.info if one.name.startswith(_VIEW)])
+        await self._drop_left()
+
+    def _sweep(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in self._directory.glob(f".*{SCRATCH}"):
+            path.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """See the protocol."""
+        making = tuple(self._making.values())
+        for one in making:
+            one.cancel()
+        await asyncio.gather(*making, return_exceptions=True)
+
+    # --- making --------------------------------------------------------------------------------------------------
+
+    async def ensure(self, digest: str) -> str:
+        """See the protocol."""
+        path = self._path(digest)
+        making = self._making.get(digest)
+        if making is None:
+            if await self._on_thread(lambda: file.is_whole(path, digest)):
+                return str(path)
+            # While this looked, somebody else may have begun.
+            making = self._making.get(digest)
+        if making is None:
+            making = self._making[digest] = asyncio.ensure_future(self._made(digest, path))
+            making.add_done_callback(lambda done: self._ended(digest, done))
+        await asyncio.shield(making)
+        return str(path)
+
+    def _ended(self, digest: str, done: "asyncio.Future[None]") -> None:
+        del self._making[digest]
+        if not done.cancelled():
+            done.exception()  # whoever asked may have gone: then nobody else hears of it
+
+    def _path(self, digest: str) -> Path:
+        return self._directory / f"{digest.partition(':')[2]}.img"
+
+    async def _made(self, digest: str, path: Path) -> None:
+        async with self._room:
+            if path.exists():
+                log.warning("%s is damaged: it is made anew from its image", path)
+            root = await self._images.rootfs(digest)
+            async with self._leases.taken() as lease:
+                await self._drop_left()
+                key = f"{_VIEW}{uuid.uuid4().hex}"
+                try:
+                    await self._build(await self._view(key, digest, root.chain_id, lease), digest, path)
+                finally:
+                    self._left.add(key)
+                    await self._drop_left()
+
+    async def _view(self, key: str, digest: str, chain_id: str, lease: Lease) -> Any:
+        """How the image's layers are mounted; they stay as long as the view does."""
+        request = snapshots_pb2.ViewSnapshotRequest(snapshotter=SNAPSHOTTER, key=key, parent=chain_id)
+        try:
+            return (await self._connection.snapshots.View(request, metadata=lease.metadata)).mounts
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                self._images.forget(digest)
+                raise ImageMissing(
+                    f"the layers of {digest} are not in the image cache: push the image again"
+                ) from error
+            raise translated(error) from error
+
+    async def _build(self, mounts: Any, digest: str, path: Path) -> None:
+        scratch, place = scratch_of(path), str(self._place)
+        try:
+            await self._on_thread(lambda: _fresh(self._directory, self._place, scratch))
+            program = file.program(tree.place(place), scratch, digest)
+            code, said = await self._command(*tree.command(mounts, place, *program))
+            if code:
+                raise _failure(code, said)
+            if not await self._on_thread(lambda: file.is_whole(scratch, digest)):
+                raise PayloadFailed(f"the disk of {digest} is made, as the tool says, and is not whole")
+            await self._on_thread(lambda: settle(scratch, path))
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+
+    async def _drop_left(self) -> None:
+        """Also what could not be removed when containerd was gone."""
+        for key in tuple(self._left):
+            request = snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=key)
+            try:
+                with tolerated(grpc.StatusCode.NOT_FOUND):
+                    await self._connection.snapshots.Remove(request, metadata=self._connection.metadata)
+            except DriverError:
+                continue  # containerd is gone: next time
+            self._left.discard(key)
+
+    # --- what there is -------------------------------------------------------------------------------------------
+
+    async def observe(self) -> dict[str, int]:
+        """See the protocol."""
+        return await self._on_thread(lambda: {digest: _taken(path) for digest, path in self._disks()})
+
+    def _disks(self) -> list[tuple[str, Path]]:
+        paths = sorted(self._directory.iterdir()) if self._directory.exists() else []
+        found = ((_FILE.fullmatch(path.name), path) for path in paths)
+        return [(f"sha256:{match[1]}", path) for match, path in found if match is not None]
+
+    async def collect(self, keep: Collection[str]) -> int:
+        """See the protocol. One that is made just now is asked for, whatever the caller knew of."""
+        kept = {*keep, *self._making}
+        return await self._on_thread(lambda: self._collect(kept))
+
+    def _collect(self, keep: Collection[str]) -> int:
+        freed = 0
+        for digest, path in self._disks():
+            if digest not in keep and digest not in self._making and not held.is_held(path):
+                freed += _taken(path)
+                path.unlink(missing_ok=True)
+                log.info("the payload disk of %s is removed: no microVM is declared that uses it", digest)
+        if freed:
+            sync_directory(self._directory)
+        return freed
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except OSError as error:
+            raise _translated(error) from error
+
+
+def _fresh(directory: Path, place: Path, scratch: Path) -> None:
+    for one in (directory, place):
+        one.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:  # removed just now
+        return 0
+
+
+def _failure(code: int, said: str) -> DriverError:
+    if "No space left" in said or "Disk quota exceeded" in said:
+        return _full()
+    return PayloadFailed(f"no disk can be made of the image's files: exit {code}: {said.strip()[-300:]}")
+
+
+def _full() -> NoSpace:
+    return NoSpace("the disk is full: the image's files cannot be made a disk. Free space under the state directory")
+
+
+def _translated(error: OSError) -> DriverError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full()
+    return PayloadFailed(f"{error.filename or 'a payload disk'}: {error.strerror}")
