@@ -38,6 +38,10 @@ check: venv ## formatter, linter, types, import contracts, stubs, docs
 sim: venv ## simulate SEEDS seeds (default 2000); SEED=n replays one with its trace
 	$(PYTHON) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
+.PHONY: mutants
+mutants: venv ## plant each of the catalogue's bugs, and say after how many seeds the simulation finds it
+	$(PYTHON) -m tests.mutants
+
 .PHONY: fuzz
 fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 connections to the port, 10,000 hostile archives
 	$(PYTHON) -m tests.fuzz $(if $(SEED),--seed $(SEED))

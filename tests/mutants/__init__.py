@@ -1,0 +1,1 @@
+"""Bugs planted one at a time, to see that the simulation finds each."""

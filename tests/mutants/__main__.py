@@ -1,0 +1,53 @@
+"""`make mutants`: plant each bug in a copy of the code, and say after how many seeds the simulation finds it.
+
+python -m tests.mutants [NAME ...] [--seeds 20000]
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.mutants.catalogue import MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("copies", "effects", "gen", "journal", "projections", "capsuled", "capsulectl", "tests", "bench", "tools")
+FOUND = re.compile(r"^seed (\d+) fails:\n(.*?)^Replay it", re.S | re.M)
+
+
+def main() -> None:
+    """Exits 1 when one is not found."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seeds", type=int, default=20_000)
+    asked = parser.parse_args()
+    unfound = [one.name for one in MUTANTS if not asked.names or one.name in asked.names if not _hunt(one, asked.seeds)]
+    if unfound:
+        sys.exit(f"not found: {', '.join(unfound)}")
+
+
+def _hunt(mutant: Mutant, seeds: int) -> bool:
+    with tempfile.TemporaryDirectory(prefix="capsule-mutant-") as directory:
+        copy = Path(directory)
+        for name in COPIED:
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        code = (copy / mutant.file).read_text()
+        assert code.count(mutant.old) == 1, f"{mutant.name}: its place in {mutant.file} is gone"
+        (copy / mutant.file).write_text(code.replace(mutant.old, mutant.new))
+        simulation = [sys.executable, "-m", "tests.simulation", "--seeds", str(seeds)]
+        done = subprocess.run(simulation, cwd=copy, capture_output=True, text=True)
+    found = FOUND.search(done.stdout)
+    told = _last_line(found[2]) if found else (done.stdout + done.stderr).strip()[-300:]
+    print(f"{mutant.name:<28} {'seed ' + found[1] if found else 'NOT FOUND':<12} {told}", flush=True)
+    return found is not None
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip()[:160] for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""The bugs: each is a piece of the house's code and what stands there instead. All of them were thinkable slips.
+
+A piece that is not there exactly once any more is found by test_catalogue.py: move the bug with the code.
+"""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """`what` goes wrong, in words; in `file`, `old` becomes `new`."""
+
+    name: str
+    what: str
+    file: str
+    old: str
+    new: str
+
+
+ENGINE = "capsuled/engine.py"
+OBSERVER = "capsuled/observer.py"
+RUNNER = "effects/runner.py"
+ACTIONS = "effects/actions.py"
+PLANNER = "effects/planner.py"
+WORKLOADS = "projections/workloads.py"
+OBSERVATIONS = "projections/observations.py"
+ADMISSION = "projections/admission.py"
+
+MUTANTS = (
+    # --- the writer and the engine
+    Mutant(
+        "answer-before-commit",
+        "a call is answered before its entry is durable",
+        ENGINE,
+        "        await self.durable(entries[-1][0].seq)\n        return Outcome(",
+        "        return Outcome(",
+    ),
+    Mutant(
+        "repeat-forgotten",
+        "a repeated call is carried out again",
+        ENGINE,
+        "record = self.machine.calls.get(_key(caller))",
+        "record = None",
+    ),
+    Mutant(
+        "repeat-in-flight",
+        "a call that is repeated while it is carried out is carried out twice",
+        ENGINE,
+        "while (busy := self._pending.get(_key(caller))) is not None:",
+        "while False and (busy := self._pending.get(_key(caller))) is not None:",
+    ),
+    Mutant(
+        "volume-wakes-nobody",
+        "a change of a volume wakes nobody",
+        ENGINE,
+        "if machine.volumes.get(name) is not volume:",
+        "if False:",
+    ),
+    Mutant(
+        "workload-wakes-nobody",
+        "of a batch only the first workload is woken",
+        ENGINE,
+        "if machine.workloads.get(name) is not workload or isinstance(event, SecretRotated):",
+        "if name == names[0] and machine.workloads.get(name) is not workload:",
+    ),
+    Mutant(
+        "torn-group-completed",
+        "what a torn group and a later one have in common is taken for one",
+        "journal/tail.py",
+        "        and all(one.last < first for generation, first in begins.items() if generation > one.generation)\n",
+        "",
+    ),
+    Mutant(
+        "log-written-over",
+        "a place in the front log is used again before LMDB has what stood there",
+        "journal/ring.py",
+        "return 0 if size <= oldest else None",
+        "return 0",
+    ),
+    Mutant(
+        "tail-dropped-early",
+        "the tail lets go of a group as soon as its first entry was moved",
+        "journal/tail.py",
+        "while self._frames and self._frames[0].last <= upto:",
+        "while self._frames and self._frames[0].first <= upto:",
+    ),
+    # --- the runner
+    Mutant(
+        "goal-not-looked-at-again",
+        "a goal that waited for its turn is reached although it is not due any more",
+        RUNNER,
+        "            if goal == self._due(name):\n                await self._reach",
+        "            if True:\n                await self._reach",
+    ),
+    Mutant(
+        "retry-lost",
+        "what failed once is given up",
+        RUNNER,
+        "final = _is_final(goal, error) and not self._is_overtaken(goal)",
+        "final = True",
+    ),
+    Mutant(
+        "wake-lost",
+        "a lane that is at work does not hear of a change",
+        RUNNER,
+        "            lane.cause = cause or lane.cause\n            lane.woken.set()",
+        "            lane.cause = cause or lane.cause",
+    ),
+    Mutant(
+        "dependants-not-woken",
+        "who waits for another is not woken when that runs",
+        RUNNER,
+        "for waiting in self._waiting.pop(key, ()):",
+        "for waiting in ():",
+    ),
+    Mutant(
+        "back-off-by-anybodys-clock",
+        "a deadline of an earlier boot is waited for",
+        RUNNER,
+        "if deadline is None or deadline.boot != self._clock.boot_id:",
+        "if deadline is None:",
+    ),
+    # --- the actions
+    Mutant(
+        "forgotten-before-told",
+        "the runtime forgets a run before its end is durable",
+        ACTIONS,
+        "            await self._recorder.durable()\n        async with self._room:",
+        "        async with self._room:",
+    ),
+    Mutant(
+        "end-not-told",
+        "the end of a run that was stopped is not journaled",
+        ACTIONS,
+        "self._recorder.record(self._news(end), cause=started, reserved=True)",
+        "pass",
+    ),
+    Mutant(
+        "link-left",
+        "a removed workload leaves its link to the bridge",
+        ACTIONS,
+        "        if workload is not None and workload.address:\n            await self._unlink",
+        "        if False:\n            await self._unlink",
+    ),
+    # --- the planner
+    Mutant(
+        "restart-ignored",
+        "a restart ends nothing",
+        PLANNER,
+        "        or run.number <= workload.superseded\n        or run.revision != workload.revision\n",
+        "        or run.revision != workload.revision\n",
+    ),
+    Mutant(
+        "change-ignored",
+        "what runs goes on when something else was declared",
+        PLANNER,
+        "        or run.revision != workload.revision\n        or run.phase",
+        "        or run.phase",
+    ),
+    Mutant(
+        "cut-start-renumbered",
+        "a start that was cut is made again under the next number",
+        PLANNER,
+        "        case RunPhase.STARTING:\n            return run.number",
+        "        case RunPhase.STARTING:\n            return run.number + 1",
+    ),
+    Mutant(
+        "volume-not-mounted",
+        "a run begins without its volume",
+        PLANNER,
+        "    if mount is not None:\n        return mount\n",
+        "",
+    ),
+    Mutant(
+        "waits-for-nobody",
+        "a run begins before those that it depends on",
+        PLANNER,
+        "    if waits(machine, workload):\n        return None\n",
+        "",
+    ),
+    Mutant(
+        "ends-before-its-users",
+        "what others depend on is stopped before them",
+        PLANNER,
+        "        if users_left(machine, workload):\n            return None\n",
+        "",
+    ),
+    # --- the fold
+    Mutant(
+        "stale-uid",
+        "what is told of a deleted incarnation is taken for its successor's",
+        WORKLOADS,
+        "return workload if workload is not None and workload.uid == uid else None",
+        "return workload",
+    ),
+    Mutant(
+        "stale-run",
+        "the end of an earlier run is taken for the present one's",
+        WORKLOADS,
+        "return None if run is None or run.number != number else (workload, run)",
+        "return None if run is None else (workload, run)",
+    ),
+    Mutant(
+        "stop-keeps-the-run",
+        "a run that was stopped is the wanted one again after the next start",
+        WORKLOADS,
+        'superseded=_supersede(workload, desired != "running"),',
+        "superseded=workload.superseded,",
+    ),
+    Mutant(
+        "pinned-to-the-former-volume",
+        "a volume that was created again keeps the former one's holder",
+        "projections/volumes.py",
+        "return volume if volume is not None and volume.uid == uid else None",
+        "return volume",
+    ),
+    Mutant(
+        "rollback-of-the-row",
+        "an end does not count its restart",
+        WORKLOADS,
+        "streak=event.streak,\n        restarts=",
+        "streak=0,\n        restarts=",
+    ),
+    # --- what is observed
+    Mutant(
+        "start-in-flight-lost",
+        "a run that is just being started is taken for lost",
+        OBSERVATIONS,
+        "if key in lived and key not in shown:",
+        "if key not in shown:",
+    ),
+    Mutant(
+        "shim-without-process",
+        "a container without a process counts as alive",
+        OBSERVATIONS,
+        "for one in seen if one.alive or one.exit_code is not None}",
+        "for one in seen}",
+    ),
+    Mutant(
+        "leftovers-stay",
+        "what belongs to no workload any more is left running",
+        OBSERVER,
+        "for one in strangers(self._engine.machine, seen):",
+        "for one in ():",
+    ),
+    Mutant(
+        "acts-before-it-looked",
+        "the runner begins before everything was observed",
+        OBSERVER,
+        '        await until_seen(self._look, self._clock, "the runtime")\n        self.synced.set()',
+        '        self.synced.set()\n        await until_seen(self._look, self._clock, "the runtime")',
+    ),
+    # --- admission and the policy
+    Mutant(
+        "apply-onto-a-delete",
+        "an apply is taken while the workload is being deleted",
+        ADMISSION,
+        'if before is not None and before.desired == "deleting":',
+        "if False:",
+    ),
+    Mutant(
+        "address-twice",
+        "two workloads of a machine get one address",
+        "projections/allocator.py",
+        "self._addresses = {one.address for one in machine.workloads.values() if one.address}",
+        "self._addresses: set[str] = set()",
+    ),
+    Mutant(
+        "never-means-always",
+        "a program that is to run once runs again",
+        "projections/restarts.py",
+        'if unwanted or policy.mode == "never" or',
+        "if unwanted or",
+    ),
+)

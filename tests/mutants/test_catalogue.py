@@ -1,0 +1,18 @@
+"""Each bug can still be planted: its place in the code is there, once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.catalogue import MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
+def test_its_place_is_there_once(mutant: Mutant) -> None:
+    assert (ROOT / mutant.file).read_text().count(mutant.old) == 1, mutant.what
+
+
+def test_each_has_a_name_of_its_own() -> None:
+    assert len({one.name for one in MUTANTS}) == len(MUTANTS)
