@@ -96,6 +96,9 @@ _add(volume, "volume:snapshots", "snapshots", "List snapshots.")
 _add(volume, "volume:restore", "restore", "Bring a volume back to a snapshot.")
 _add(volume, "volume:delete_snapshot", "snapshot-delete", "Forget a snapshot.")
 
+_add(volume, "volume_files:export", "export", "Write what a volume holds into a file.")
+_add(volume, "volume_files:import_", "import", "Make a volume of such a file.")
+
 secret = _group("secret", "Secrets: values that workloads are given and nobody is shown.", MACHINE)
 _add(secret, "secret:create", "create", "Keep a value under a name.")
 _add(secret, "secret:list_", "list ls", "List secrets, never their values.")

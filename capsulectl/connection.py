@@ -125,6 +125,11 @@ class Connection:
         return self.stub("volume", "SnapshotService")
 
     @property
+    def volume_data(self) -> Any:
+        """VolumeDataService."""
+        return self.stub("volume", "VolumeDataService")
+
+    @property
     def identity(self) -> Any:
         """IdentityService."""
         return self.stub("identity", "IdentityService")

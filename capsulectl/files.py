@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +35,33 @@ def _text(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> 
     except UnicodeDecodeError as error:
         raise Failure(f"{name} cannot be read: it is no text in UTF-8", USAGE) from error
     raise Failure(f"{name} has more than {TEXT_BYTES_MOST >> 20} MiB: is it the right one?", USAGE)
+
+
+def check_new(name: str, force: bool) -> Path:
+    """Where a file is to be written that the operator named. Raises Failure where one is already, or something else."""
+    target = Path(name)
+    if target.exists() and not target.is_file():
+        raise Failure(f"{name} is no file that could be replaced: name one", USAGE)
+    if target.exists() and not force:
+        raise Failure(f"{name} exists: say --force to replace it", USAGE)
+    return target
+
+
+@contextlib.contextmanager
+def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file that has its name once the block has ended well and all of it is on the disk; otherwise there is none.
+    Raises Failure where it cannot be written."""
+    scratch = target.with_name(f".{target.name}.part")
+    try:
+        with open(scratch, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        scratch.replace(target)
+    except OSError as error:
+        raise Failure(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -1,6 +1,5 @@
 """`capsulectl journal …`: verify, stats, export, import."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -9,7 +8,8 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.contexts import known_head, remember_head
-from capsulectl.errors import USAGE, Failure
+from capsulectl.errors import Failure
+from capsulectl.files import check_new, new_file
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import moment, plain, say, write
 from projections.words import bytes_text
@@ -115,24 +115,11 @@ def export(
 
     Example: capsulectl journal export memory.capsule
     """
-    target = Path(file)
-    if target.exists() and not target.is_file():
-        raise Failure(f"{file} is no file that could be replaced: name one", USAGE)
-    if target.exists() and not force:
-        raise Failure(f"{file} exists: say --force to replace it", USAGE)
+    target = check_new(file, force)
     taken = _proven_here(Path(dir)) if dir else None
-    scratch = target.with_name(f".{target.name}.part")
-    try:
-        with scratch.open("wb") as out:
-            for block in _exported_there(common) if taken is None else _exported_here(taken):
-                out.write(block)
-            out.flush()
-            os.fsync(out.fileno())
-        scratch.replace(target)
-    except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    with new_file(target) as out:
+        for block in _exported_there(common) if taken is None else _exported_here(taken):
+            out.write(block)
     say(f"{file}: {bytes_text(target.stat().st_size)}", common.quiet)
     if taken is not None and taken.lost:
         raise Failure(

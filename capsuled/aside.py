@@ -29,6 +29,16 @@ class Aside:
         """What `work` returns or raises."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def to_its_end(self, work: Callable[[], T]) -> T:
+        """The same of work that no cancellation ends: who is cancelled waits for it, and may then let go of what it
+        works on."""
+        working = asyncio.ensure_future(self.run(work))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait((working,))
+            raise
+
     async def pages(self, source: Iterator[T], made_of: Callable[[list[T]], U]) -> AsyncIterator[U]:
         """What `made_of` makes of each page of `source`, the last of which may be empty."""
         size, more = FIRST_PAGE, True

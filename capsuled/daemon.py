@@ -13,7 +13,7 @@ import msgspec
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.condition import State
 from capsuled.copy_streams import CopyStreams
-from capsuled.debug import left_over
+from capsuled.debug import left_over as debug_left_over
 from capsuled.drift_watch import DriftWatch
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
@@ -21,7 +21,7 @@ from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.handover import Handover
 from capsuled.health_watch import HealthWatch
-from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, sparse_volumes
+from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, sparse_porter, sparse_volumes
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
 from capsuled.identity import Identity, load_or_make
@@ -42,6 +42,7 @@ from capsuled.seals import Seals
 from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
 from capsuled.services.capsule import About
+from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
 from capsuled.tls import Certificate, load_or_make_certificate
@@ -166,6 +167,7 @@ async def _serve(
                 images=drivers.images,
                 cache=cache,
                 volumes=drivers.volumes,
+                porter=sparse_porter(layout),
                 registry=registry,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
@@ -289,10 +291,10 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
     reset_file = layout.by_hand / "RESET_AUTH"
     reset = reset_asked(reset_file)
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
-    debugged = left_over(engine.machine) if memory.state.acts else ()
+    begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
     opening = opening_events(engine.machine, clock, os.getpid())
     engine.record((*opening, *moved, *reset), reserved=True, actor=SYSTEM)
-    for opened, event in debugged:
+    for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
     if drafts:
         engine.commit(drafts, reserved=True)

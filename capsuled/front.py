@@ -69,6 +69,7 @@ from capsuled.services.registries import RegistryService
 from capsuled.services.rollback import RollbackService
 from capsuled.services.secrets import SecretService
 from capsuled.services.stats import StatsService
+from capsuled.services.volume_data import VolumeDataService
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.shares import Shares
@@ -76,7 +77,7 @@ from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
 from effects.images.protocol import ImageStore
 from effects.images.registry import Registry
-from effects.volumes.protocol import VolumeDriver
+from effects.volumes.protocol import VolumeDriver, VolumePorter
 from journal.clock import Clock
 from journal.events import CallRead
 from journal.sequencer import Draft
@@ -98,6 +99,7 @@ class House(msgspec.Struct):
     images: ImageStore
     cache: ImageCache
     volumes: VolumeDriver
+    porter: VolumePorter
     registry: Registry
     subnet: str
     abilities: Abilities
@@ -239,6 +241,10 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         "SnapshotService": (
             volume_pb2_grpc.add_SnapshotServiceServicer_to_server,
             SnapshotService(engine, answers, house.volumes),
+        ),
+        "VolumeDataService": (
+            volume_pb2_grpc.add_VolumeDataServiceServicer_to_server,
+            VolumeDataService(engine, answers, house.volumes, house.porter),
         ),
         "StatsService": (
             stats_pb2_grpc.add_StatsServiceServicer_to_server,

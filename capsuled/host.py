@@ -16,6 +16,7 @@ from capsuled.settings import Settings
 from effects.containers.cgroups import ROOT
 from effects.network.linux_driver import LinuxNetwork
 from effects.volumes.sparse_driver import SparseVolumes
+from effects.volumes.sparse_porter import SparsePorter
 from projections.words import bytes_text
 
 _SECTOR_BYTES = 512
@@ -104,6 +105,11 @@ def linux_network(layout: Layout, settings: Settings, identity: Identity) -> Lin
 def sparse_volumes(layout: Layout) -> SparseVolumes:
     """The driver of volumes of a hosted capsule."""
     return SparseVolumes(outcome, layout.volumes, layout.mounts)
+
+
+def sparse_porter(layout: Layout) -> SparsePorter:
+    """What carries its volumes' content."""
+    return SparsePorter(outcome, layout.volumes)
 
 
 def capabilities() -> frozenset[str]:

@@ -90,6 +90,8 @@ METHODS: dict[str, Rule] = {
     "VolumeService/List": _reads("reader"),
     "VolumeService/Delete": _acts("operator"),
     "VolumeService/Resize": _acts("operator"),
+    "VolumeDataService/Export": _acts("operator", why="it takes a snapshot, and all that a workload wrote leaves"),
+    "VolumeDataService/Import": _acts("operator"),
     "WorkloadService/Apply": _acts("operator"),
     "WorkloadService/Get": _reads("reader"),
     "WorkloadService/List": _reads("reader"),

@@ -60,8 +60,13 @@ class VolumeWatch:
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
         if not self._frozen:
-            await until_seen(self._volumes.sweep, self._clock, "the storage")
+            await until_seen(self._sweep, self._clock, "the storage")
             await until_seen(self._look, self._clock, "the storage")
+
+    async def _sweep(self) -> None:
+        """What came for a volume that is still to be made of it stays."""
+        awaited = (volume.staged for volume in self._engine.machine.volumes.values())
+        await self._volumes.sweep(frozenset(filter(None, awaited)))
 
     async def _look(self) -> None:
         seen, mounted = await self._volumes.observe(), await self._volumes.mounted()

@@ -62,7 +62,8 @@ class RemoveSecretFiles(msgspec.Struct, frozen=True):
 
 
 class EnsureVolume(msgspec.Struct, frozen=True):
-    """The volume is there, with a file system of this size. One that was made (`made_bytes`) is never made again."""
+    """The volume is there, with a file system of this size. One that was made (`made_bytes`) is never made again; one
+    that is to be made from what was `staged` has that content."""
 
     name: str
     uid: int
@@ -70,6 +71,7 @@ class EnsureVolume(msgspec.Struct, frozen=True):
     made_bytes: int = 0
     not_before: Deadline | None = None
     attempt: int = 1
+    staged: str = ""
 
 
 class RemoveVolume(msgspec.Struct, frozen=True):
@@ -226,7 +228,7 @@ def detail_of(effect: Effect) -> str:
     """What the effect would do, in words for an operator."""
     match effect:
         case EnsureVolume():
-            return f"a volume of {effect.size_bytes >> 20} MiB"
+            return f"a volume of {effect.size_bytes >> 20} MiB{' from what was imported' if effect.staged else ''}"
         case RemoveVolume():
             return "remove the volume and its snapshots"
         case TakeSnapshot():

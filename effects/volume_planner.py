@@ -28,7 +28,7 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
     if volume.trouble is not None and volume.trouble.permanent and not volume.made_bytes:
         return None  # it can never be made like this: another size may be asked for
     if volume.made_bytes < volume.size_bytes and not volume.holder:
-        return EnsureVolume(name, uid, volume.size_bytes, volume.made_bytes, hold, attempt)
+        return EnsureVolume(name, uid, volume.size_bytes, volume.made_bytes, hold, attempt, volume.staged)
     leaving = next((one for one in volume.snapshots if one.leaving), None)
     if leaving is not None:
         return RemoveSnapshot(name, uid, leaving.uid, hold, attempt)

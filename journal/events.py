@@ -402,13 +402,15 @@ class WorkloadRemoved(Event, frozen=True, omit_defaults=True, tag="workload.remo
 class VolumeApplied(Event, frozen=True, omit_defaults=True, tag="volume.applied"):
     """The volume was declared with this size: new (`created`), or to grow. `drift`: what becomes of another hand's
     changes from now on; None: as before. What of them waited for an operator's word is mended; it is all that is said
-    where the size is as it was (`same_size`)."""
+    where the size is as it was (`same_size`). `staged`: its content is not empty but what came under this name, whole
+    and proven; of a volume that was lost, in the place of what it had."""
 
     name: str
     size_bytes: int
     created: bool = False
     drift: DriftPolicy | None = None
     same_size: bool = False
+    staged: str = ""
 
 
 class VolumeDeleteRequested(Event, frozen=True, omit_defaults=True, tag="volume.delete_requested"):

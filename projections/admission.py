@@ -41,6 +41,7 @@ from projections.intents import (
     DeleteSnapshot,
     DeleteVolume,
     ForgetRegistry,
+    ImportVolume,
     Intent,
     RemoveImage,
     RemoveKey,
@@ -81,7 +82,10 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return _delete(machine, intent)
         case Stop() | Start() | Restart():
             return _switch(machine, intent)
-        case CreateVolume() | ResizeVolume() | DeleteVolume() | TakeSnapshot() | DeleteSnapshot() | RestoreVolume():
+        case CreateVolume() | ImportVolume() | ResizeVolume() | DeleteVolume():
+            events = admit_volume(machine, intent, capabilities)
+            return events if isinstance(events, Refusal) else Admitted(events)
+        case TakeSnapshot() | DeleteSnapshot() | RestoreVolume():
             events = admit_volume(machine, intent, capabilities)
             return events if isinstance(events, Refusal) else Admitted(events)
         case Adopt() | AddKey() | RemoveKey() | ChangeRole():

@@ -159,6 +159,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} is gone"
         case VolumeApplied():
             what = "created" if event.created else "as it is" if event.same_size else "to grow"
+            if event.staged:
+                what = "imported" if event.created else "given back what was imported"
             policy = f", to {event.drift} drift" if event.drift is not None else ""
             return f"volume {event.name} {what}, {bytes_text(event.size_bytes)}{policy}"
         case VolumeDeleteRequested():

@@ -111,6 +111,14 @@ class CreateVolume(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class ImportVolume(msgspec.Struct, frozen=True):
+    """Make a volume of what came under the name `staged`, or give one that is lost its content back."""
+
+    name: str
+    size_bytes: int
+    staged: str
+
+
 class ResizeVolume(msgspec.Struct, frozen=True):
     """Let a volume grow."""
 
@@ -193,7 +201,7 @@ class CollectImages(msgspec.Struct, frozen=True):
 
 
 KeyIntent = Adopt | AddKey | RemoveKey | ChangeRole
-VolumeIntent = CreateVolume | ResizeVolume | DeleteVolume | TakeSnapshot | DeleteSnapshot | RestoreVolume
+VolumeIntent = CreateVolume | ImportVolume | ResizeVolume | DeleteVolume | TakeSnapshot | DeleteSnapshot | RestoreVolume
 
 
 class ConfigureRegistry(msgspec.Struct, frozen=True):

@@ -169,7 +169,7 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `holder` and `holder_uid` name the workload it is mounted for. `restoring` is the snapshot whose content it shall
     have. `lost`: the storage does not have it any more. `filling` is the last mark its file system passed, in percent.
     `drift`: what becomes of another hand's changes; `foreign`: the last of them that stands. `word_at`: when the
-    operator's last word came that is `desired_seq`.
+    operator's last word came that is `desired_seq`. `staged`: until it is made, the content that it is made from.
     """
 
     name: str
@@ -190,6 +190,7 @@ class Volume(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     drift: DriftPolicy = "repair"
     foreign: Foreign | None = None
     word_at: int = 0
+    staged: str = ""
 
 
 class Network(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -111,6 +111,7 @@ _MORE_2: Fields = {
         "drift",
         "foreign",
         "word_at",
+        "staged",
     ),
     "VolumeMount": ("volume_uid",),
     "Network": ("changed_seq", "ensured_seq", "subnet", "foreign"),

@@ -9,6 +9,7 @@ from journal.events import (
     AppliedWorkload,
     Event,
     SnapshotDeleteRequested,
+    SnapshotRemoved,
     SnapshotRequested,
     VolumeApplied,
     VolumeDeleteRequested,
@@ -21,6 +22,7 @@ from projections.intents import (
     DeclaredVolume,
     DeleteSnapshot,
     DeleteVolume,
+    ImportVolume,
     ResizeVolume,
     RestoreVolume,
     TakeSnapshot,
@@ -44,6 +46,8 @@ def admit_volume(machine: Machine, call: VolumeIntent, capabilities: frozenset[s
         return refused("UNIMPLEMENTED", "NO_VOLUME_DRIVER", "this machine has no volume driver")
     if isinstance(call, CreateVolume):
         return _create(machine, call)
+    if isinstance(call, ImportVolume):
+        return _import(machine, call)
     volume = machine.volumes.get(call.name)
     if volume is None:
         if isinstance(call, DeleteVolume):
@@ -86,6 +90,34 @@ def _create(machine: Machine, call: CreateVolume) -> Verdict:
             return _leaving(before)
         return refused("ALREADY_EXISTS", "VOLUME_EXISTS", f"volume {call.name} exists already", "name")
     return (VolumeApplied(call.name, call.size_bytes, created=True),)
+
+
+def _import(machine: Machine, call: ImportVolume) -> Verdict:
+    """A lost one is the same volume afterwards, which its workloads wait for; its snapshots were lost with it."""
+    bad = _sized(call.name, call.size_bytes)
+    if bad is not None:
+        return bad
+    before = machine.volumes.get(call.name)
+    if before is None:
+        return (VolumeApplied(call.name, call.size_bytes, created=True, staged=call.staged),)
+    if before.deleting:
+        return _leaving(before)
+    if not before.lost:
+        return refused(
+            "ALREADY_EXISTS",
+            "VOLUME_EXISTS",
+            f"volume {call.name} exists already, with data of its own: delete it first, or import under another name",
+            "name",
+        )
+    if before.holder:
+        return wrong_phase(
+            "VOLUME_IN_USE",
+            f"volume {call.name} is lost, but {before.holder} still has it open: stop {before.holder} first",
+            "name",
+        )
+    gone = (SnapshotRemoved(before.name, before.uid, one.uid) for one in before.snapshots)
+    size_bytes = max(call.size_bytes, before.size_bytes)
+    return (VolumeApplied(call.name, size_bytes, staged=call.staged), *gone)
 
 
 def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:

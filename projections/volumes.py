@@ -135,6 +135,21 @@ def applied(machine: Machine, header: Header, event: VolumeApplied) -> None:
             header.seq,
             drift=event.drift or "repair",
             word_at=header.at,
+            staged=event.staged,
+        )
+    elif event.staged:
+        # It is made anew, from this, under the incarnation that its users mean.
+        machine.volumes[event.name] = replace(
+            before,
+            size_bytes=event.size_bytes,
+            made_bytes=0,
+            lost=False,
+            staged=event.staged,
+            desired_seq=header.seq,
+            word_at=header.at,
+            trouble=None,
+            hold=None,
+            foreign=None,
         )
     else:
         machine.volumes[event.name] = replace(
@@ -177,6 +192,7 @@ def made(machine: Machine, header: Header, event: VolumeMade) -> None:
             size_bytes=max(volume.size_bytes, event.size_bytes),
             made_bytes=event.size_bytes,
             lost=False,
+            staged="",
             foreign=_without_aspects(volume, STORAGE),
         )
 

@@ -1,110 +1,29 @@
 """VolumeService and SnapshotService: calls are journaled first, then waited for until the storage has done them."""
 
-import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from msgspec.structs import replace
 
 from capsule.v1 import volume_pb2 as pb
 from capsule.v1.volume_pb2_grpc import SnapshotServiceServicer, VolumeServiceServicer
-from capsuled.answers import Answer, Answers
+from capsuled.answers import Answer
 from capsuled.caller import Caller
-from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
-from capsuled.wire_volume import snapshot_message, volume_message
-from effects.volumes.protocol import VolumeDriver
+from capsuled.volume_waits import GOES_ON, LONG_WAIT_S, WAIT_S, VolumeWaits, refuse_gone, snapshot_of
+from capsuled.wire_volume import snapshot_message
 from journal.entry import SYSTEM
 from projections import intents
-from projections.state import Machine, Snapshot, Trouble, Volume
-from projections.storage import SeenVolume
+from projections.state import Trouble, Volume
 from projections.volumes import users_of
 
 DEFAULT_BYTES = 1 << 30
-WAIT_S = 25.0
-"""The field CLI gives a call 30 seconds; it must hear why before it gives up."""
-LONG_WAIT_S = 900.0
-"""Copies of large volumes take their time where the storage cannot share blocks."""
-
-GOES_ON = "It is tried again by itself"
 UNCHANGED = "Nothing was changed"
 NOT_MADE = "It is not tried again until another size is asked for"
 NOTHING_LEFT = "Nothing is left of it"
 
-Seen = dict[tuple[str, int], SeenVolume]
 
-_TROUBLE_CODES = {
-    "NO_SPACE": "RESOURCE_EXHAUSTED",
-    "VOLUME_DAMAGED": "DATA_LOSS",
-    "VOLUME_BUSY": "FAILED_PRECONDITION",
-    "VOLUME_TOO_LARGE": "RESOURCE_EXHAUSTED",
-    "SNAPSHOT_MISSING": "DATA_LOSS",
-}
-
-
-class _Volumes:
-    """What both services do: call, and wait. Answers tell of the incarnation that the call met, also when it is
-    repeated after that has changed or gone."""
-
-    def __init__(self, engine: Engine, answers: Answers, driver: VolumeDriver) -> None:
-        self._engine = engine
-        self._answers = answers
-        self._driver = driver
-
-    async def _until(
-        self,
-        name: str,
-        uid: int,
-        done: Callable[[Volume], bool],
-        seconds: float,
-        *,
-        given_up: Callable[[Volume, Trouble], str] = lambda volume, trouble: "",
-        what_next: str = GOES_ON,
-    ) -> Volume | None:
-        """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
-        `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
-        get stands in nobody's way."""
-        mine: Volume | None = None
-        try:
-            async with asyncio.timeout(seconds):
-                async for machine in self._engine.changes():
-                    volume = machine.volumes.get(name)
-                    mine = volume if volume is not None and volume.uid == uid else None
-                    if mine is None:
-                        break
-                    trouble = mine.trouble
-                    if trouble is not None and trouble.permanent and (so_now := given_up(mine, trouble)):
-                        _refuse_for(trouble, so_now)
-                    if done(mine):
-                        break
-                    if trouble is not None and not trouble.permanent:
-                        _refuse_for(trouble, what_next)
-        except TimeoutError:
-            refuse(
-                "DEADLINE_EXCEEDED",
-                "STILL_WORKING",
-                f"volume {name} is not there yet; it will be: `capsulectl volume get {name}` shows how far it is",
-            )
-        await self._engine.durable()  # the state may be ahead of what `changes` has waited for
-        return mine
-
-    def _existing(self, name: str) -> Volume:
-        volume = self._engine.machine.volumes.get(name)
-        if volume is None:
-            refuse("NOT_FOUND", "VOLUME_NOT_FOUND", f"there is no volume {name}", "name")
-        return volume
-
-    async def _seen(self) -> Seen:
-        return {(one.name, one.uid): one for one in await self._driver.observe()}
-
-    async def _message(self, machine: Machine, volume: Volume, seen: Seen) -> pb.Volume:
-        path = self._driver.path(volume.name, volume.uid)
-        fill = await self._driver.usage(volume.name, volume.uid) if volume.holder else None
-        return volume_message(machine, volume, path, seen.get((volume.name, volume.uid)), fill)
-
-
-class VolumeService(_Volumes, VolumeServiceServicer):
+class VolumeService(VolumeWaits, VolumeServiceServicer):
     """See proto/capsule/v1/volume.proto."""
 
     async def Create(self, request: pb.VolumeCreateRequest, context: Any) -> pb.Volume:
@@ -143,7 +62,7 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         if answer.repeated:
             made = replace(asked, made_bytes=asked.size_bytes)
         if made is None:
-            _refuse_gone(request.name)
+            refuse_gone(request.name)
         return await self._message(answer.machine, made, await self._seen())
 
     async def Get(self, request: pb.VolumeGetRequest, context: Any) -> pb.Volume:
@@ -179,7 +98,7 @@ class VolumeService(_Volumes, VolumeServiceServicer):
         return await self._made(await self._answers.call(intent, caller), request)
 
 
-class SnapshotService(_Volumes, SnapshotServiceServicer):
+class SnapshotService(VolumeWaits, SnapshotServiceServicer):
     """See proto/capsule/v1/volume.proto."""
 
     async def Take(self, request: pb.SnapshotTakeRequest, context: Any) -> pb.Snapshot:
@@ -194,9 +113,9 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
             LONG_WAIT_S,
             given_up=lambda _, trouble: UNCHANGED if _is_of(trouble, "TakeSnapshot", uid) else "",
         )
-        taken = _snapshot_of(now, uid)
+        taken = snapshot_of(now, uid)
         if taken is None and answer.repeated:
-            asked = _snapshot_of(volume, uid)
+            asked = snapshot_of(volume, uid)
             taken = None if asked is None else replace(asked, taken=True)
         if taken is None:
             message = (
@@ -225,7 +144,7 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
         intent = intents.RestoreVolume(request.volume, request.name, _label("before-restore"))
         answer = await self._answers.call(intent, caller)
         machine, volume = answer.machine, answer.machine.volumes[request.volume]
-        safety = _snapshot_of(volume, _asked(answer))
+        safety = snapshot_of(volume, _asked(answer))
 
         def given_up(now: Volume, trouble: Trouble) -> str:
             kept = safety is not None and _is_of(trouble, "TakeSnapshot", safety.uid)
@@ -236,7 +155,7 @@ class SnapshotService(_Volumes, SnapshotServiceServicer):
             request.volume, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, given_up=given_up
         )
         if (now is None or now.deleting) and not answer.repeated:
-            _refuse_gone(request.volume)
+            refuse_gone(request.volume)
         return pb.SnapshotRestoreResponse(
             safety="" if safety is None else safety.label,
             restarted=[name for name in users_of(machine, volume.name) if machine.workloads[name].desired == "running"],
@@ -257,15 +176,6 @@ def _asked(answer: Answer) -> int:
     return answer.seq + 1
 
 
-def _refuse_gone(name: str) -> NoReturn:
-    refuse("ABORTED", "DELETED", f"volume {name} was deleted while this call waited for it", "name")
-
-
-def _refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
-    code = _TROUBLE_CODES.get(trouble.reason, "INTERNAL")
-    refuse(code, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
-
-
 def _is_of(trouble: Trouble, effect: str, snapshot: int) -> bool:
     return (trouble.effect, trouble.snapshot) == (effect, snapshot)
 
@@ -278,13 +188,9 @@ def _has(volume: Volume, uids: set[int]) -> bool:
     return any(one.uid in uids for one in volume.snapshots)
 
 
-def _snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:
-    return None if volume is None else next((one for one in volume.snapshots if one.uid == uid), None)
-
-
 def _has_taken(volume: Volume, uid: int) -> bool:
     """Taken, or not to be had any more."""
-    snapshot = _snapshot_of(volume, uid)
+    snapshot = snapshot_of(volume, uid)
     return snapshot is None or snapshot.taken
 
 

@@ -43,7 +43,9 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
     match goal:
         case EnsureVolume():
             await driver.unmount(goal.name, goal.uid)
-            await (driver.grow if goal.made_bytes else driver.make)(goal.name, goal.uid, goal.size_bytes)
+            if goal.staged and not goal.made_bytes:
+                await driver.adopt(goal.name, goal.uid, goal.staged)
+            await (driver.grow if goal.made_bytes or goal.staged else driver.make)(goal.name, goal.uid, goal.size_bytes)
             return VolumeMade(goal.name, goal.uid, goal.size_bytes)
         case RemoveVolume():
             await driver.remove(goal.name, goal.uid)

@@ -5,10 +5,16 @@ called again after any crash: it looks, compares, acts. A half-made thing is nev
 `DriverError`s.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Protocol
 
 from projections.storage import Fill, SeenVolume, SnapshotMethod
+
+
+class Command(Protocol):
+    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
+
+    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
 
 
 class VolumeDriver(Protocol):
@@ -18,8 +24,9 @@ class VolumeDriver(Protocol):
         """What a crash left frozen goes on. Before anything else is asked of the driver, only then; in every life."""
         ...
 
-    async def sweep(self) -> None:
-        """Put away what a crash left half made. Before anything else is asked of the driver but `thaw`, only then."""
+    async def sweep(self, staged: frozenset[str]) -> None:
+        """Put away what a crash left half made, and what was staged but for these. Before anything else is asked of the
+        driver but `thaw`, only then."""
         ...
 
     async def observe(self) -> tuple[SeenVolume, ...]:
@@ -38,6 +45,11 @@ class VolumeDriver(Protocol):
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
         """The volume, which was made, has at least this size; nobody has it open (NotDetached otherwise). Raises
         VolumeMissing when it is not there: nothing is made in its place. Raises NoSpace, VolumeDamaged."""
+        ...
+
+    async def adopt(self, name: str, uid: int, staged: str) -> None:
+        """The volume is there, with what was staged under this name as its content. One that is there stays as it is.
+        Raises VolumeMissing when neither is there."""
         ...
 
     async def mount(self, name: str, uid: int) -> str:
@@ -87,4 +99,60 @@ class VolumeDriver(Protocol):
 
     def path(self, name: str, uid: int) -> str:
         """Where the volume is while it is mounted."""
+        ...
+
+
+class Reading(Protocol):
+    """What a snapshot holds, open: it can be read to its end whatever becomes of the snapshot. It blocks: for a
+    thread."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the volume, as it was then."""
+        ...
+
+    @property
+    def data_bytes(self) -> int:
+        """About how much of it is data."""
+        ...
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """What is data: offset and bytes, in order. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        ...
+
+
+class Staging(Protocol):
+    """The content of a volume to be, which is not seen before it is whole. `write` and `close` block: for a thread."""
+
+    def write(self, offset: int, content: bytes) -> None:
+        """Put this there. Raises OSError."""
+        ...
+
+    async def settle(self) -> None:
+        """All has come: it is on the disk, its file system is sound, and `adopt` finds it. Raises NoSpace,
+        VolumeDamaged."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is written; what was not settled is gone."""
+        ...
+
+
+class VolumePorter(Protocol):
+    """Carries what volumes hold out of a storage and into it."""
+
+    async def read(self, name: str, uid: int, snapshot: int) -> Reading:
+        """Open a snapshot. Raises SnapshotMissing."""
+        ...
+
+    async def stage(self, staged: str, size_bytes: int) -> Staging:
+        """Begin the content of a volume of this size. Raises NoSpace, VolumeTooLarge."""
+        ...
+
+    async def unstage(self, staged: str) -> None:
+        """What was staged under this name is not there."""
         ...

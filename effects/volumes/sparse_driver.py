@@ -2,26 +2,25 @@
 
     volumes/NAME.UID.img            the volume          volumes/NAME.UID@SNAPSHOT.img   a snapshot
     volumes/.….making               half made: removed when the next life begins
+    volumes/NAME.staged             came whole, for a volume to be (sparse_porter.py)
 
 Loop devices are made by `mount` itself with the flag that frees them on unmount, so a crash leaves none behind. Files
 are made under a scratch name and renamed when they are whole and on the disk.
 """
 
 import asyncio
-import errno
 import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from effects.errors import (
-    DriverError,
     NoSpace,
     NotDetached,
     SnapshotMissing,
@@ -29,11 +28,13 @@ from effects.errors import (
     VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
-    VolumeTooLarge,
 )
 from effects.volumes.clone import SCRATCH, clone, frozen_clone, method_of, scratch_of, settle, thaw
+from effects.volumes.conditions import translated
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mount_points, open_device
+from effects.volumes.protocol import Command
+from effects.volumes.sparse_porter import STAGED, staged_file
 from journal.durable import sync_directory
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
@@ -50,12 +51,6 @@ _FSCK_USABLE = 2
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class Command(Protocol):
-    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
-
-    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
 
 
 class SparseVolumes:
@@ -86,12 +81,14 @@ class SparseVolumes:
             except OSError as error:
                 log.warning("volume %s may be frozen: %s", name, error)
 
-    async def sweep(self) -> None:
+    async def sweep(self, staged: frozenset[str]) -> None:
         """See the protocol."""
-        await self._on_thread(self._sweep)
+        await self._on_thread(lambda: self._sweep(staged))
 
-    def _sweep(self) -> None:
-        for path in self._made_directory().glob(f".*{SCRATCH}"):
+    def _sweep(self, staged: frozenset[str]) -> None:
+        directory = self._made_directory()
+        stays = {staged_file(directory, one) for one in staged}
+        for path in (*directory.glob(f".*{SCRATCH}"), *(set(directory.glob(f"*{STAGED}")) - stays)):
             path.unlink(missing_ok=True)
 
     async def mounted(self) -> frozenset[tuple[str, int]]:
@@ -181,6 +178,15 @@ class SparseVolumes:
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
+
+    async def adopt(self, name: str, uid: int, staged: str) -> None:
+        """See the protocol."""
+        image, source = self._image(name, uid), staged_file(self._directory, staged)
+        if image.exists():
+            return
+        if not source.exists():
+            raise VolumeMissing(f"what was imported as volume {name} is gone ({source}): import it again")
+        await self._on_thread(lambda: settle(source, image))
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
@@ -310,15 +316,7 @@ class SparseVolumes:
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
         except OSError as error:
-            raise _translated(error) from error
-
-
-def _translated(error: OSError) -> DriverError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
-    if error.errno == errno.EFBIG:
-        return VolumeTooLarge("the file system under the volumes takes no file of this size: ask for less")
-    return VolumeFailed(f"{error.filename or 'a volume'}: {error.strerror}")
+            raise translated(error) from error
 
 
 def _sized(path: Path, size_bytes: int) -> None:

@@ -26,13 +26,15 @@ class TwinVolume(msgspec.Struct):
 
 class Storage:
     """Everything on the disk. `formats` counts how often each incarnation was given a file system; `in_use` says
-    whether a process of the world has the volume at a path open; `scratch` is what is half made."""
+    whether a process of the world has the volume at a path open; `scratch` is what is half made, `staged` what came
+    whole for volumes to be: size and content."""
 
     def __init__(self) -> None:
         self.in_use: Callable[[str], bool] = lambda path: False
         self.volumes: dict[Key, TwinVolume] = {}
         self.formats: dict[Key, int] = {}
         self.scratch: set[tuple[str, int, int]] = set()
+        self.staged: dict[str, tuple[int, int]] = {}
         self._listeners: list[asyncio.Queue[None]] = []
 
     def listen(self) -> "asyncio.Queue[None]":
@@ -88,10 +90,12 @@ class TwinVolumes:
         await self._step("observe volumes")
         return frozenset(key for key, one in self._storage.volumes.items() if one.mounted)
 
-    async def sweep(self) -> None:
+    async def sweep(self, staged: frozenset[str]) -> None:
         """See the protocol."""
         await self._step("sweep volumes")
         self._storage.scratch.clear()
+        for one in set(self._storage.staged) - staged:
+            del self._storage.staged[one]
 
     async def observe(self) -> tuple[SeenVolume, ...]:
         """See the protocol."""
@@ -124,6 +128,16 @@ class TwinVolumes:
         self._storage.volumes[name, uid] = TwinVolume(size_bytes)
         self._storage.formats[name, uid] = self._storage.formats.get((name, uid), 0) + 1
         await self._step("volume made")
+
+    async def adopt(self, name: str, uid: int, staged: str) -> None:
+        """See the protocol."""
+        await self._step("adopt volume")
+        if (name, uid) not in self._storage.volumes:
+            if staged not in self._storage.staged:
+                raise VolumeMissing(f"what was imported as volume {name} is gone")
+            size_bytes, content = self._storage.staged.pop(staged)
+            self._storage.volumes[name, uid] = TwinVolume(size_bytes, content)
+        await self._step("volume adopted")
 
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""

@@ -26,12 +26,12 @@ def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
     async def suite(on: Subject) -> None:
         driver = on.driver
         assert isinstance(driver, SparseVolumes)
-        await driver.sweep()
+        await driver.sweep(frozenset())
         directory = Path(driver.path("x", 1)).parent.parent / "volumes"
         (directory / ".data.7.img.making").write_bytes(b"half")
         assert await driver.observe() == ()
         assert list(directory.glob(".*")), "a look changes nothing"
-        await driver.sweep()
+        await driver.sweep(frozenset())
         assert not list(directory.glob(".*"))
         await driver.make("data", 7, 64 * MIB)
         # A growth that was cut behind the file's: the file system says what is so.
@@ -308,3 +308,32 @@ def test_a_look_makes_nothing_where_there_are_no_volumes(tmp_path: Path) -> None
         assert list(tmp_path.iterdir()) == []
 
     asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_staged_file_takes_no_more_of_the_disk_than_its_data_and_must_hold_a_file_system() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        path = await on.driver.mount("data", 7)
+        Path(path, "zeroes").write_bytes(bytes(8 * MIB))
+        Path(path, "noise").write_bytes(os.urandom(2 * MIB))
+        await on.driver.snapshot("data", 7, 9)
+        reading, staging = await on.porter.read("data", 7, 9), await on.porter.stage("import-1", 64 * MIB)
+        for offset, content in reading.pieces():
+            staging.write(offset, content)
+        reading.close()
+        await staging.settle()
+        staging.close()
+        await on.driver.adopt("copy", 8, "import-1")
+        copy = next(one for one in await on.driver.observe() if one.name == "copy")
+        assert 2 * MIB < copy.used_bytes < 8 * MIB, "neither holes nor zeroes are written"
+        other = Path(await on.driver.mount("copy", 8))
+        assert (other / "zeroes").read_bytes() == bytes(8 * MIB)
+        assert (other / "noise").read_bytes() == Path(path, "noise").read_bytes()
+        nothing = await on.porter.stage("import-2", 64 * MIB)
+        with pytest.raises(VolumeDamaged):
+            await nothing.settle()
+        nothing.close()
+        assert not list(Path(path).parent.parent.glob("volumes/*import*"))
+
+    run(sparse, suite)

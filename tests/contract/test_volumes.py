@@ -244,3 +244,58 @@ def test_what_is_mounted_is_known(subject: Any) -> None:
         assert await on.driver.mounted() == frozenset()
 
     run(subject, suite)
+
+
+async def carried(on: Subject, staged: str, size_bytes: int) -> None:
+    """Snapshot 9 of data.7, staged for another."""
+    reading, staging = await on.porter.read("data", 7, 9), await on.porter.stage(staged, size_bytes)
+    assert reading.size_bytes == size_bytes and 0 < reading.data_bytes <= size_bytes
+    for offset, content in reading.pieces():
+        staging.write(offset, content)
+    reading.close()
+    await staging.settle()
+    staging.close()
+
+
+@ALL
+def test_what_a_snapshot_holds_is_carried_into_another_volume(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        path = await on.driver.mount("data", 7)
+        on.write(path, 42)
+        await on.driver.snapshot("data", 7, 9)
+        on.write(path, 43)
+        await carried(on, "import-1", 64 * MIB)
+        assert [one.uid for one in await on.driver.observe()] == [7], "what is staged is no volume yet"
+        for _ in range(2):  # the answer was lost, and it is asked again
+            await on.driver.adopt("copy", 8, "import-1")
+        await on.driver.grow("copy", 8, 128 * MIB)
+        assert on.read(await on.driver.mount("copy", 8)) == 42 and on.read(path) == 43
+        with pytest.raises(VolumeMissing):
+            await on.driver.adopt("other", 9, "import-1")
+        with pytest.raises(SnapshotMissing):
+            await on.porter.read("data", 7, 10)
+
+    run(subject, suite)
+
+
+@ALL
+def test_what_was_staged_stays_for_whom_it_is_for_and_for_nobody_else(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        await on.driver.snapshot("data", 7, 9)
+        for staged in ("import-1", "import-2", "import-3"):
+            await carried(on, staged, 64 * MIB)
+        half = await on.porter.stage("import-4", 64 * MIB)
+        half.write(0, b"half of it")
+        half.close()
+        await on.porter.unstage("import-3")
+        await on.driver.sweep(frozenset({"import-2", "import-4"}))
+        await on.driver.adopt("kept", 8, "import-2")
+        assert on.read(await on.driver.mount("kept", 8)) == 42
+        for uid, staged in enumerate(("import-1", "import-3", "import-4"), 20):
+            with pytest.raises(VolumeMissing):
+                await on.driver.adopt("gone", uid, staged)
+
+    run(subject, suite)

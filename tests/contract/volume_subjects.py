@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from capsuled.processes import outcome
-from effects.volumes.protocol import VolumeDriver
+from effects.volumes.protocol import VolumeDriver, VolumePorter
 from effects.volumes.sparse_driver import SparseVolumes
+from effects.volumes.sparse_porter import SparsePorter
 from effects.volumes.twin import Storage, TwinVolumes
+from effects.volumes.twin_porter import TwinPorter
 
 MIB = 1 << 20
 
@@ -26,6 +28,7 @@ class Subject(NamedTuple):
     has it open."""
 
     driver: VolumeDriver
+    porter: VolumePorter
     write: Callable[[str, int], None]
     read: Callable[[str], int]
     hold: Callable[[str], Callable[[], None]]
@@ -63,7 +66,8 @@ async def twin() -> AsyncIterator[Subject]:
     def unmount(path: str) -> None:
         storage.unmount(next(key for key in storage.volumes if driver.path(*key) == path))
 
-    yield Subject(driver, write, lambda path: int(volume(path).content), hold, spoil, unmount)
+    porter = TwinPorter(storage, _no_step)
+    yield Subject(driver, porter, write, lambda path: int(volume(path).content), hold, spoil, unmount)
 
 
 def subject_in(directory: Path) -> Subject:
@@ -78,6 +82,7 @@ def subject_in(directory: Path) -> Subject:
 
     return Subject(
         SparseVolumes(outcome, directory / "volumes", directory / "mounts"),
+        SparsePorter(outcome, directory / "volumes"),
         lambda path, number: Path(path, "number").write_text(str(number)) and None,
         lambda path: int(Path(path, "number").read_text()),
         hold,

@@ -31,6 +31,7 @@ from projections.intents import (
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    ImportVolume,
     Intent,
     ResizeVolume,
     Restart,
@@ -189,6 +190,7 @@ def _storage() -> st.SearchStrategy[Intent]:
     return st.one_of(
         st.builds(CreateVolume, _VOLUMES, _MIB),
         st.builds(CreateVolume, _VOLUMES, _MIB),
+        st.builds(ImportVolume, _VOLUMES, _MIB, st.sampled_from(("import-1", "import-2"))),
         st.builds(ResizeVolume, _VOLUMES, _MIB),
         st.builds(DeleteVolume, _VOLUMES, st.booleans()),
         st.builds(TakeSnapshot, _VOLUMES, _LABELS),

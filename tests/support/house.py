@@ -38,6 +38,7 @@ from effects.runs.exec_twin import TwinExecutor
 from effects.runs.twin import TwinContainers, World
 from effects.stats.twin import TwinMeter
 from effects.volumes.twin import Storage, TwinVolumes
+from effects.volumes.twin_porter import TwinPorter
 from journal.clock import Clock, SystemClock
 from journal.codec import decode
 from journal.entry import SYSTEM, Header
@@ -182,7 +183,8 @@ class Standing:
             images=images,
             cache=ImageCache(engine, images, registry, self.clock),
             registry=registry,
-            volumes=TwinVolumes(Storage(), _at_once),
+            volumes=TwinVolumes(storage := Storage(), _at_once),
+            porter=TwinPorter(storage, _at_once),
             subnet=DEFAULT_SUBNET,
             abilities=Abilities(),
             host_ports=HostPorts(lambda: self.house.about.addresses, "172.20.254.1"),

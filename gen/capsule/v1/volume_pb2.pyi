@@ -163,3 +163,37 @@ class VolumeResizeRequest(_message.Message):
     name: str
     new_size_mib: int
     def __init__(self, name: _Optional[str] = ..., new_size_mib: _Optional[int] = ...) -> None: ...
+
+class VolumeExportRequest(_message.Message):
+    __slots__ = ("name", "snapshot")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    snapshot: str
+    def __init__(self, name: _Optional[str] = ..., snapshot: _Optional[str] = ...) -> None: ...
+
+class VolumeExportChunk(_message.Message):
+    __slots__ = ("data", "done_bytes", "total_bytes")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DONE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    done_bytes: int
+    total_bytes: int
+    def __init__(self, data: _Optional[bytes] = ..., done_bytes: _Optional[int] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
+class VolumeImportMetadata(_message.Message):
+    __slots__ = ("name", "total_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    total_bytes: int
+    def __init__(self, name: _Optional[str] = ..., total_bytes: _Optional[int] = ...) -> None: ...
+
+class VolumeImportRequest(_message.Message):
+    __slots__ = ("metadata", "chunk")
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    metadata: VolumeImportMetadata
+    chunk: bytes
+    def __init__(self, metadata: _Optional[_Union[VolumeImportMetadata, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...

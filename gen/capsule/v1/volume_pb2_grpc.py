@@ -473,3 +473,123 @@ class SnapshotService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class VolumeDataServiceStub:
+    """What volumes hold, as files: see copies/volume_file.py.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Export = channel.unary_stream(
+                '/capsule.v1.VolumeDataService/Export',
+                request_serializer=capsule_dot_v1_dot_volume__pb2.VolumeExportRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_volume__pb2.VolumeExportChunk.FromString,
+                _registered_method=True)
+        self.Import = channel.stream_unary(
+                '/capsule.v1.VolumeDataService/Import',
+                request_serializer=capsule_dot_v1_dot_volume__pb2.VolumeImportRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_volume__pb2.Volume.FromString,
+                _registered_method=True)
+
+
+class VolumeDataServiceServicer:
+    """What volumes hold, as files: see copies/volume_file.py.
+    """
+
+    def Export(self, request, context):
+        """A snapshot of the volume, taken for it unless one is named; what is written meanwhile is not in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Import(self, request_iterator, context):
+        """A volume made of such a file, or a lost one's content. It appears once all has come and its checksum is right.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_VolumeDataServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=capsule_dot_v1_dot_volume__pb2.VolumeExportRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_volume__pb2.VolumeExportChunk.SerializeToString,
+            ),
+            'Import': grpc.stream_unary_rpc_method_handler(
+                    servicer.Import,
+                    request_deserializer=capsule_dot_v1_dot_volume__pb2.VolumeImportRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_volume__pb2.Volume.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'capsule.v1.VolumeDataService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('capsule.v1.VolumeDataService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class VolumeDataService:
+    """What volumes hold, as files: see copies/volume_file.py.
+    """
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/capsule.v1.VolumeDataService/Export',
+            capsule_dot_v1_dot_volume__pb2.VolumeExportRequest.SerializeToString,
+            capsule_dot_v1_dot_volume__pb2.VolumeExportChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Import(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/capsule.v1.VolumeDataService/Import',
+            capsule_dot_v1_dot_volume__pb2.VolumeImportRequest.SerializeToString,
+            capsule_dot_v1_dot_volume__pb2.Volume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

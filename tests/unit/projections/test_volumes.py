@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from effects.goals import EnsureVolume
+from effects.planner import plan
 from journal.events import (
     SnapshotDeleteRequested,
     SnapshotRemoved,
@@ -30,6 +32,7 @@ from projections.intents import (
     DeclaredVolume,
     DeleteSnapshot,
     DeleteVolume,
+    ImportVolume,
     Intent,
     ResizeVolume,
     RestoreVolume,
@@ -37,6 +40,7 @@ from projections.intents import (
     Stop,
     TakeSnapshot,
 )
+from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.volume_admission import MAX_BYTES, MIN_BYTES, SNAPSHOTS_MOST
 from projections.volumes import running_users_of, users_of
@@ -279,3 +283,44 @@ def test_a_filling_is_remembered_of_the_volume_or_of_the_storage() -> None:
     volume = story.machine.volumes["data"]
     story.tell(VolumeFilling(90, 9, 10, "data", volume.uid), VolumeFilling(80, 8, 10))
     assert story.machine.volumes["data"].filling == 90 and story.machine.pool_filling == 80
+
+
+def test_what_came_is_a_volume_of_its_own_and_made_from_nothing_else() -> None:
+    story = Story()
+    story.call(ImportVolume("data", 64 * MIB, "import-1"))
+    assert story.machine.volumes["data"].staged == "import-1"
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, EnsureVolume) and (goal.staged, goal.size_bytes) == ("import-1", 64 * MIB)
+    story.converge()
+    volume = story.machine.volumes["data"]
+    assert (volume.made_bytes, volume.staged) == (64 * MIB, "")
+
+
+def refusal_of(story: Story, call: Intent) -> str:
+    verdict = admit(story.machine, call, frozenset({"volume"}))
+    return verdict.reason if isinstance(verdict, Refusal) else ""
+
+
+def test_what_is_there_is_never_written_over_by_an_import() -> None:
+    story = used()
+    assert refusal_of(story, ImportVolume("data", 64 * MIB, "import-1")) == "VOLUME_EXISTS"
+    story.tell(VolumeLost("data", story.machine.volumes["data"].uid, mounted=True))
+    assert refusal_of(story, ImportVolume("data", 64 * MIB, "import-1")) == "VOLUME_IN_USE"
+    story.call(DeleteVolume("data", force=True))
+    assert refusal_of(story, ImportVolume("data", 64 * MIB, "import-1")) == "DELETING"
+    assert refusal_of(story, ImportVolume("more", 1, "import-1")) == "BAD_SIZE"
+    assert refusal_of(story, ImportVolume("../more", 64 * MIB, "import-1")) == "BAD_NAME"
+
+
+def test_a_lost_volume_gets_its_content_back_and_who_waited_for_it_runs() -> None:
+    story = kept()
+    uid = story.machine.volumes["data"].uid
+    story.tell(VolumeLost("data", uid))
+    story.run_ends("web", 0)
+    story.call(ImportVolume("data", 32 * MIB, "import-1"))
+    volume = story.machine.volumes["data"]
+    assert (volume.uid, volume.size_bytes, volume.lost, volume.snapshots) == (uid, 64 * MIB, False, ())
+    story.converge()
+    volume, run = story.machine.volumes["data"], story["web"].run
+    assert (volume.made_bytes, volume.holder, volume.staged) == (64 * MIB, "web", "")
+    assert run is not None and run.phase is RunPhase.RUNNING

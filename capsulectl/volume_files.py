@@ -1,0 +1,103 @@
+"""`capsulectl volume export` and `import`: what a volume holds, as a file that proves itself."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+from cyclopts import Parameter
+
+from capsule.v1 import volume_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.errors import USAGE, Failure
+from capsulectl.files import check_new, new_file
+from capsulectl.options import COMMON, Common, Output
+from capsulectl.progress import bar
+from capsulectl.render import plain, say, write
+from capsulectl.volume import Name, New
+from projections.words import bytes_text
+
+CHUNK_BYTES = 256 << 10
+
+
+def export(
+    name: Name,
+    file: Annotated[str, Parameter(help="The file to write, or - for standard output.", allow_leading_hyphen=True)],
+    /,
+    *,
+    snapshot: Annotated[
+        str, Parameter(name="--snapshot", help="Of this snapshot; left out, one is taken and removed again.")
+    ] = "",
+    force: Annotated[bool, Parameter(name="--force", negative="", help="Replace a file that is there.")] = False,
+    common: Common = COMMON,
+) -> None:
+    """Write what a volume holds into a compressed file with a checksum, while its workload goes on.
+
+    Example: capsulectl volume export data data.volume
+    """
+    _no_option(file)
+    target = None if file == "-" else check_new(file, force)
+    if target is None and sys.stdout.isatty():
+        raise Failure("a volume is nothing for a terminal: name a file, or lead the output somewhere", USAGE)
+    connection = Connection(common.capsule)
+    request = pb.VolumeExportRequest(name=name, snapshot=snapshot)
+    sent = total = 0
+    with _written(target) as out, bar(common.quiet) as show:
+        for chunk in connection.stream(connection.volume_data.Export, request):
+            out.write(chunk.data)
+            sent, total = sent + len(chunk.data), chunk.total_bytes
+            show(name, chunk.done_bytes, chunk.total_bytes, "" if sent else "taking a snapshot")
+    say(f"{file}: {bytes_text(sent)}, of {bytes_text(total)} of data", common.quiet)
+
+
+@contextlib.contextmanager
+def _written(target: Path | None) -> Iterator[BinaryIO]:
+    if target is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with new_file(target, 0o600) as out:
+        yield out
+
+
+def import_(
+    name: New,
+    file: Annotated[str, Parameter(help="The file, or - for standard input.", allow_leading_hyphen=True)],
+    /,
+    *,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Make a volume of an exported one, or give a lost one its content back. It is there when all of it is, or not.
+
+    Example: capsulectl volume import data data.volume
+    """
+    _no_option(file)
+    try:
+        path = None if file == "-" else Path(file)
+        total = 0 if path is None else path.stat().st_size
+        source = sys.stdin.buffer if path is None else path.open("rb")
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
+    connection = Connection(common.capsule)
+    with bar(common.quiet) as show:
+
+        def messages() -> Iterator[Any]:
+            yield pb.VolumeImportRequest(metadata=pb.VolumeImportMetadata(name=name, total_bytes=total))
+            done = 0
+            while chunk := source.read(CHUNK_BYTES):
+                yield pb.VolumeImportRequest(chunk=chunk)
+                done += len(chunk)
+                show(name, done, total, "sending")
+
+        volume = connection.call(connection.volume_data.Import, messages(), timeout=None)
+    if output in ("json", "yaml"):
+        write(plain(volume), output)
+    else:
+        print(name if output == "name" else f"volume/{name} imported, {bytes_text(volume.size_bytes)}")
+
+
+def _no_option(file: str) -> None:
+    if file.startswith("-") and file != "-":
+        raise Failure(f"unknown option {file}", USAGE)

@@ -1,0 +1,105 @@
+"""Calls on volumes are journaled first and then waited for: until the storage has done them, or cannot."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NoReturn
+
+from capsule.v1 import volume_pb2 as pb
+from capsuled.answers import Answers
+from capsuled.engine import Engine
+from capsuled.rpc import refuse
+from capsuled.wire_volume import volume_message
+from effects.volumes.protocol import VolumeDriver
+from projections.state import Machine, Snapshot, Trouble, Volume
+from projections.storage import SeenVolume
+
+WAIT_S = 25.0
+"""The field CLI gives a call 30 seconds; it must hear why before it gives up."""
+LONG_WAIT_S = 900.0
+"""Copies of large volumes take their time where the storage cannot share blocks."""
+
+GOES_ON = "It is tried again by itself"
+
+Seen = dict[tuple[str, int], SeenVolume]
+
+_TROUBLE_CODES = {
+    "NO_SPACE": "RESOURCE_EXHAUSTED",
+    "VOLUME_DAMAGED": "DATA_LOSS",
+    "VOLUME_BUSY": "FAILED_PRECONDITION",
+    "VOLUME_TOO_LARGE": "RESOURCE_EXHAUSTED",
+    "SNAPSHOT_MISSING": "DATA_LOSS",
+}
+
+
+class VolumeWaits:
+    """What the services of volumes do: call, and wait. Answers tell of the incarnation that the call met, also when it
+    is repeated after that has changed or gone."""
+
+    def __init__(self, engine: Engine, answers: Answers, driver: VolumeDriver) -> None:
+        self._engine = engine
+        self._answers = answers
+        self._driver = driver
+
+    async def _until(
+        self,
+        name: str,
+        uid: int,
+        done: Callable[[Volume], bool],
+        seconds: float,
+        *,
+        given_up: Callable[[Volume, Trouble], str] = lambda volume, trouble: "",
+        what_next: str = GOES_ON,
+    ) -> Volume | None:
+        """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
+        `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
+        get stands in nobody's way."""
+        mine: Volume | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                async for machine in self._engine.changes():
+                    volume = machine.volumes.get(name)
+                    mine = volume if volume is not None and volume.uid == uid else None
+                    if mine is None:
+                        break
+                    trouble = mine.trouble
+                    if trouble is not None and trouble.permanent and (so_now := given_up(mine, trouble)):
+                        refuse_for(trouble, so_now)
+                    if done(mine):
+                        break
+                    if trouble is not None and not trouble.permanent:
+                        refuse_for(trouble, what_next)
+        except TimeoutError:
+            refuse(
+                "DEADLINE_EXCEEDED",
+                "STILL_WORKING",
+                f"volume {name} is not there yet; it will be: `capsulectl volume get {name}` shows how far it is",
+            )
+        await self._engine.durable()  # the state may be ahead of what `changes` has waited for
+        return mine
+
+    def _existing(self, name: str) -> Volume:
+        volume = self._engine.machine.volumes.get(name)
+        if volume is None:
+            refuse("NOT_FOUND", "VOLUME_NOT_FOUND", f"there is no volume {name}", "name")
+        return volume
+
+    async def _seen(self) -> Seen:
+        return {(one.name, one.uid): one for one in await self._driver.observe()}
+
+    async def _message(self, machine: Machine, volume: Volume, seen: Seen) -> pb.Volume:
+        path = self._driver.path(volume.name, volume.uid)
+        fill = await self._driver.usage(volume.name, volume.uid) if volume.holder else None
+        return volume_message(machine, volume, path, seen.get((volume.name, volume.uid)), fill)
+
+
+def refuse_gone(name: str) -> NoReturn:
+    refuse("ABORTED", "DELETED", f"volume {name} was deleted while this call waited for it", "name")
+
+
+def refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
+    code = _TROUBLE_CODES.get(trouble.reason, "INTERNAL")
+    refuse(code, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
+
+
+def snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:
+    return None if volume is None else next((one for one in volume.snapshots if one.uid == uid), None)

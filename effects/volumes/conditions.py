@@ -1,0 +1,14 @@
+"""What the errors of files mean for the volumes in them."""
+
+import errno
+
+from effects.errors import DriverError, NoSpace, VolumeFailed, VolumeTooLarge
+
+
+def translated(error: OSError) -> DriverError:
+    """The condition that an error of a volume's file is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
+    if error.errno == errno.EFBIG:
+        return VolumeTooLarge("the file system under the volumes takes no file of this size: ask for less")
+    return VolumeFailed(f"{error.filename or 'a volume'}: {error.strerror}")
