@@ -206,7 +206,7 @@ def test_a_client_that_was_refused_while_it_streams_hears_why(field: Field) -> N
 
 
 def test_what_it_did_is_remembered_as_its_own(field: Field, machine: Daemon) -> None:
-    accepted = machine.history("--type", "call.accepted", "--actor", field.key.kid)
+    accepted = machine.history("--type", "call.accepted", f"--actor={field.key.kid}")
     methods = {event["body"]["method"] for event in accepted}
     assert {"WorkloadService.Apply", "WorkloadService.Delete", "IdentityService.KeyAdd"} <= methods
     opened = machine.history("--type", "stream.opened", "--actor", field.key.kid)
