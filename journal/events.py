@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, PlacedSecret, Role
+from journal.specs import ContainerSpec, DriftPolicy, Fault, Health, ImagePin, Kind, PlacedSecret, Role
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
@@ -313,7 +313,8 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
     `oom`: the kernel killed it for want of memory; `oom_kills`: so many of its processes in all; `memory_limit_bytes`:
     the limit it had, 0 without one. `unexecutable`: it never became the command, for this reason. `gave_up`: the policy
     would restart it, but that was tried as often as it says. `foreign`: another hand killed it. `unasked`: nothing here
-    wanted it to end, also where it did so while an effect (its own start) was at work on it.
+    wanted it to end, also where it did so while an effect (its own start) was at work on it. `fault`: what ended the
+    machine around it, and it with that; `fault_text` says more, in the words of whoever told it.
     """
 
     name: str
@@ -331,6 +332,8 @@ class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exite
     unexecutable: str = ""
     foreign: bool = False
     unasked: bool = False
+    fault: Fault | None = None
+    fault_text: str = ""
 
 
 class WorkloadOomKilled(Event, frozen=True, omit_defaults=True, tag="workload.oom_killed"):

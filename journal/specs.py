@@ -17,6 +17,10 @@ Probe = Literal["exec", "http", "tcp"]
 Seccomp = Literal["default", "unconfined"]
 Backend = Literal["qemu"]
 """The program that is a microVM's machine."""
+Fault = Literal["panic", "killed", "starved", "crashed", "silent", "agent"]
+"""What ended a microVM's payload although it did not end: its kernel gave up (`panic`), the monitor that is its machine
+was killed, by the machine's kernel for want of memory (`starved`), or ended with an error of its own (`crashed`), its
+agent did not answer any more (`silent`), or the agent itself failed (`agent`)."""
 DriftPolicy = Literal["repair", "report"]
 """What becomes of another hand's change: it is mended, or only told of until an operator says more."""
 

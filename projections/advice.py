@@ -3,6 +3,7 @@
 `{name}` is the object's, `{image}` what its manifest calls the image. An empty line: nothing has to be done.
 """
 
+from journal.specs import Fault
 from projections.details import Detail
 
 _AGAIN = "apply it again"
@@ -59,5 +60,18 @@ BY_DETAIL: dict[Detail, str] = {
 }
 """By the phase, where nothing failed."""
 
+BY_FAULT: dict[Fault, str] = {
+    "panic": "`capsulectl logs {name} --serial -n 50` shows what the kernel wrote; did it have too little `memoryMib`?",
+    "killed": "",
+    "starved": "the machine has less memory than its workloads use: lower `memoryMib` of some, or stop one",
+    "crashed": "`capsulectl logs {name} --serial -n 50`, and `capsulectl capsule logs` has what the monitor said",
+    "silent": "`capsulectl logs {name} --serial -n 50` shows what it wrote last; has it enough `vcpus` for its work?",
+    "agent": "`capsulectl logs {name} --serial -n 50` shows what failed in the guest",
+}
+"""By what ended the machine around it. What another hand killed needs no advice but that of the phase."""
+
 OUT_OF_MEMORY = "raise `resources.memory` in the manifest, or find what needs so much: `capsulectl logs {name} -n 50`"
 """After a kill for want of memory, whatever the phase."""
+
+GUEST_OUT_OF_MEMORY = "raise `memoryMib` in the manifest, or find what needs so much: `capsulectl logs {name} -n 50`"
+"""The same in a microVM."""

@@ -7,7 +7,7 @@ end that is known already, is dropped. So every exit is counted exactly once, ho
 import msgspec
 
 from journal.events import WorkloadExited, WorkloadLost, WorkloadOomKilled, WorkloadStarted
-from journal.specs import Kind
+from journal.specs import Fault, Kind
 from projections.phases import LIVE, RunMove, RunPhase, can
 from projections.restarts import after_end
 from projections.state import Machine, Run, Workload
@@ -35,6 +35,8 @@ class SeenRun(msgspec.Struct, frozen=True):
     oom_kills: int = 0
     memory_limit_bytes: int = 0
     unexecutable: str = ""
+    fault: Fault | None = None
+    fault_text: str = ""
 
     @property
     def oom(self) -> bool:
@@ -56,9 +58,12 @@ def observe_run(
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
     unasked = not ended_here and _shall_go_on(workload, run)
-    foreign = seen.exit_code == _KILLED and not seen.oom and unasked
+    # What kills a payload inside its guest is no hand of this machine.
+    killed = seen.fault == "killed" if workload.kind == "microvm" else seen.exit_code == _KILLED and not seen.oom
+    foreign = killed and unasked
     hopeless = bool(seen.unexecutable)
-    verdict = after_end(workload, run, seen.exit_code, boot, mono_ns, hopeless=hopeless, foreign=foreign)
+    code = None if seen.fault is not None else seen.exit_code
+    verdict = after_end(workload, run, code, boot, mono_ns, hopeless=hopeless, foreign=foreign)
     return (
         WorkloadExited(
             name=seen.name,
@@ -76,6 +81,8 @@ def observe_run(
             unexecutable=seen.unexecutable,
             foreign=foreign,
             unasked=unasked,
+            fault=seen.fault,
+            fault_text=seen.fault_text,
         ),
     )
 

@@ -32,8 +32,8 @@ def after_end(
 ) -> Verdict:
     """The policy's verdict on the end of `run` at `mono_ns` of `boot`.
 
-    `exit_code` is None for a run that was lost: nobody knows how it ended, so it is taken for a failure. `hopeless`:
-    another run of the same spec would end in the same way. `foreign`: another hand ended it.
+    `exit_code` is None for a run that was lost, or whose machine failed: it did not end well, however far it was.
+    `hopeless`: another run of the same spec would end in the same way. `foreign`: another hand ended it.
     """
     policy = workload.spec.restart
     if run.ailing:

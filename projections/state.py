@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, DriftPolicy, Health, ImagePin, Kind, PlacedSecret, Role
+from journal.specs import ContainerSpec, DriftPolicy, Fault, Health, ImagePin, Kind, PlacedSecret, Role
 from projections.phases import RunPhase
 
 Desired = Literal["running", "stopped", "deleting"]
@@ -40,7 +40,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     of its processes were; `unexecutable`: why it never became the command. `spec`: what it was started from, once the
     workload is declared otherwise; until then it is the workload's own. `health`: what its check said last, None before
     that; `ailing`: it is to end for it. `outdated`: the secrets of whose values it has former ones in its environment.
-    `ended_seq`: the entry that told of its end; `foreign`: another hand ended it.
+    `ended_seq`: the entry that told of its end; `foreign`: another hand ended it. `fault`: the machine around it ended.
     """
 
     number: int
@@ -68,6 +68,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     outdated: tuple[str, ...] = ()
     ended_seq: int = 0
     foreign: Foreign | None = None
+    fault: Fault | None = None
+    fault_text: str = ""
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -130,6 +130,8 @@ _MORE_2: Fields = {
         "outdated",
         "ended_seq",
         "foreign",
+        "fault",
+        "fault_text",
     ),
     "Workload": (
         "address",

@@ -17,7 +17,7 @@ from journal.events import (
     WorkloadRemoved,
     WorkloadStarted,
 )
-from projections.advice import BY_DETAIL, BY_REASON, OUT_OF_MEMORY
+from projections.advice import BY_DETAIL, BY_FAULT, BY_REASON, GUEST_OUT_OF_MEMORY, OUT_OF_MEMORY
 from projections.chain import Link, Past, chain, newest, wished
 from projections.dependencies import unready, waits
 from projections.details import Detail
@@ -116,7 +116,9 @@ def _advice(workload: Workload, status: Status) -> str:
     if trouble is not None:
         line = BY_REASON.get(trouble.reason, BY_DETAIL[status.detail])
     elif run is not None and run.oom and run.phase not in LIVE:
-        line = OUT_OF_MEMORY
+        line = OUT_OF_MEMORY if workload.kind == "container" else GUEST_OUT_OF_MEMORY
+    elif run is not None and run.fault is not None and run.phase not in LIVE:
+        line = BY_FAULT[run.fault] or BY_DETAIL[status.detail]
     else:
         line = BY_DETAIL[status.detail]
     return line.format(name=workload.name, image=workload.spec.image.ref)

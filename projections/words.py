@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from journal.specs import Kind
+from journal.specs import Fault, Kind
 from projections.linux import signal_name
 
 KINDS: dict[Kind, str] = {"container": "container", "microvm": "microVM"}
@@ -40,6 +40,27 @@ class Ended(Protocol):
         """Why it never became the command."""
         ...
 
+    @property
+    def fault(self) -> Fault | None:
+        """What ended the machine around it."""
+        ...
+
+    @property
+    def fault_text(self) -> str:
+        """More on that."""
+        ...
+
+
+FAULTS: dict[Fault, str] = {
+    "panic": "the guest's kernel panicked",
+    "killed": "the VM's monitor was killed",
+    "starved": "the VM's monitor was killed: the machine was out of memory",
+    "crashed": "the VM's monitor failed",
+    "silent": "the guest did not answer any more, and was ended",
+    "agent": "the guest's agent failed",
+}
+"""What happened, as a sentence; what more is known follows behind a colon."""
+
 
 def bytes_text(count: int) -> str:
     """64 MiB, 1.5 GiB: one decimal, where there is one and it tells something."""
@@ -63,6 +84,8 @@ def end_text(end: Ended) -> str:
     """How it ended, in one line."""
     if end.unexecutable:
         return end.unexecutable
+    if end.fault is not None:
+        return FAULTS[end.fault] + (f": {end.fault_text}" if end.fault_text else "")
     if end.oom:
         return f"killed: {memory_text(end.memory_limit_bytes)}"
     text = exit_text(end.exit_code)

@@ -252,6 +252,8 @@ def exited(machine: Machine, header: Header, event: WorkloadExited) -> None:
         unexecutable=event.unexecutable,
         ended_seq=header.seq,
         foreign=_foreign(header, event, "killed"),
+        fault=event.fault,
+        fault_text=event.fault_text,
     )
     machine.workloads[event.name] = _judged(workload, run, header, event)
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from effects.secrets.protocol import SecretDirectory
-from journal.specs import HostBind, Kind, MicroVM, Resources, Seccomp, Tmpfs, Ulimit
+from journal.specs import Fault, HostBind, Kind, MicroVM, Resources, Seccomp, Tmpfs, Ulimit
 
 
 class MountedVolume(msgspec.Struct, frozen=True):
@@ -79,7 +79,9 @@ class ObservedRun(msgspec.Struct, frozen=True):
     """One run as the driver finds it. `exit_code` is None until it is `stopped`; `exited_at_ns` is wall time.
 
     `oom_kills`: how many of its processes the kernel killed for want of memory, with the limit they had (0 without
-    one). `unexecutable`: why a run that is `stopped` never became its command.
+    one; a microVM has that of its guest). `unexecutable`: why a run that is `stopped` never became its command.
+    `fault`: what ended the machine around it, and it as by SIGKILL (exit code 137); `fault_text` says more in one line,
+    in the words of whoever told it, made harmless.
     """
 
     name: str
@@ -93,6 +95,8 @@ class ObservedRun(msgspec.Struct, frozen=True):
     oom_kills: int = 0
     memory_limit_bytes: int = 0
     unexecutable: str = ""
+    fault: Fault | None = None
+    fault_text: str = ""
 
 
 class Resync(msgspec.Struct, frozen=True):

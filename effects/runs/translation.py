@@ -70,4 +70,6 @@ def seen_run(observed: ObservedRun) -> SeenRun:
         oom_kills=observed.oom_kills,
         memory_limit_bytes=observed.memory_limit_bytes,
         unexecutable=observed.unexecutable,
+        fault=observed.fault,
+        fault_text=observed.fault_text,
     )
