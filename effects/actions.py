@@ -28,7 +28,7 @@ from effects.goals import (
     UnmountVolume,
 )
 from effects.images.actions import ImageActions
-from effects.network.protocol import Link, NetworkDriver
+from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.recorder import Recorder
 from effects.runs.by_kind import RunDrivers, driver_of
 from effects.runs.protocol import MountedVolume, ObservedRun
@@ -128,7 +128,8 @@ class Actions:
                 await self._network.ensure(goal.mappings)
                 return (NetworkEnsured(goal.upto, len(goal.mappings)),)
             case AttachNetwork():
-                await self._network.attach(Link(goal.name, goal.uid, goal.address))
+                kind: LinkKind = "tap" if goal.kind == "microvm" else "veth"
+                await self._network.attach(Link(goal.name, goal.uid, goal.address, kind))
                 return (NetworkAttached(goal.name, goal.uid, goal.address),)
             case DetachNetwork():
                 await self._unlink(goal.name, goal.uid)

@@ -3,19 +3,21 @@
 Links are found again by their alias (`capsule NAME.UID ADDRESS/PREFIX`), read from sysfs. The alias is set last on the
 way up: a link without one is half made and is made again, and so is one of another subnet: its gateway was another. A
 hardware address follows from the IP address, so that no cache of a neighbour's is ever wrong when an address gets
-another owner.
+another owner; the bridge has its own, not that of whichever port is there.
 """
 
 import errno
 import hashlib
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
 from effects.errors import NetworkForeign, NetworkMissing
+from effects.network import taps
 from effects.network.namespaces import Inside
 from effects.network.protocol import Link
 
@@ -26,12 +28,14 @@ _IFF_UP = 1
 
 
 class Links:
-    """The machine's side of the network: one bridge and its ports. `owner` marks the bridge as this capsule's."""
+    """The machine's side of the network: one bridge and its ports. `owner` marks the bridge as this capsule's,
+    `tap_owner` is the uid of who may open an incarnation's TAP."""
 
-    def __init__(self, bridge: str, subnet: str, owner: str) -> None:
+    def __init__(self, bridge: str, subnet: str, owner: str, tap_owner: Callable[[str, int], int]) -> None:
         from pyroute2.iproute.linux import IPRoute
 
         self._bridge = bridge
+        self._tap_owner = tap_owner
         self._network = IPv4Network(subnet)
         self.gateway = IPv4Address(int(self._network.network_address) + 1)
         self._alias = f"capsule bridge of {owner}"
@@ -76,6 +80,9 @@ class Links:
             self._ip.link("add", ifname=self._bridge, kind="bridge")
             self._ip.link("set", index=self._index(self._bridge), ifalias=self._alias)
         index = self._index(self._bridge)
+        if (_SYS / self._bridge / "address").read_text().strip() != hardware(str(self.gateway)):
+            # Else it is a port's, and another one's when that goes: whoever asked for it before, asks in vain a while.
+            self._ip.link("set", index=index, address=hardware(str(self.gateway)))
         with _tolerated(errno.EEXIST):
             self._ip.addr("add", index=index, address=str(self.gateway), prefixlen=self._network.prefixlen)
         for one in self._ip.get_addr(family=socket.AF_INET, index=index):
@@ -120,7 +127,12 @@ class Links:
     def is_attached(self, link: Link) -> bool:
         """Whether the link is there and whole."""
         port = self._port(link.name, link.uid)
-        return _alias(port) == self._text(link) and self._is_plugged(port)
+        return _alias(port) == self._text(link) and self._is_plugged(port) and self._is_of_its_kind(port, link)
+
+    def _is_of_its_kind(self, port: str, link: Link) -> bool:
+        if link.kind == "veth":
+            return not taps.is_tap(port)
+        return taps.is_tap(port) and taps.owner_of(port) == self._tap_owner(link.name, link.uid)
 
     def _text(self, link: Link) -> str:
         return f"capsule {link.name}.{link.uid} {link.address}/{self._network.prefixlen}"
@@ -143,7 +155,7 @@ class Links:
                 "add",
                 ifname=port,
                 kind="veth",
-                peer={"ifname": _INSIDE, "net_ns_fd": there.fileno(), "address": _hardware(link.address)},
+                peer={"ifname": _INSIDE, "net_ns_fd": there.fileno(), "address": hardware(link.address)},
             )
         with Inside(namespace), self._open() as inside:
             index = inside.link_lookup(ifname=_INSIDE)[0]
@@ -151,6 +163,21 @@ class Links:
             inside.link("set", index=index, state="up")
             inside.link("set", index=inside.link_lookup(ifname="lo")[0], state="up")
             inside.route("add", dst="default", gateway=str(self.gateway))
+        self._plug(port, link)
+
+    def attach_tap(self, link: Link) -> None:
+        """The link's TAP is on the bridge. One that is there stays, for a monitor may have it open: another one would
+        not be the same to it. Raises NetworkMissing when there is no bridge."""
+        port = self._port(link.name, link.uid)
+        if not (_SYS / self._bridge).exists():
+            raise NetworkMissing(f"{self._bridge} is not there; it is made again, then the link")
+        if self._is_of_its_kind(port, link):
+            self._plug(port, link)
+            return
+        self._delete(port)
+        taps.make(port, self._tap_owner(link.name, link.uid), lambda: self._plug(port, link))
+
+    def _plug(self, port: str, link: Link) -> None:
         index = self._index(port)
         self._ip.link("set", index=index, master=self._index(self._bridge), state="up")
         # A workload that calls its own mapped port gets its packets back over the port they came from.
@@ -165,7 +192,7 @@ class Links:
         """Every whole link of this capsule's."""
         ports = sorted(name for name in os.listdir(_SYS) if name.startswith(f"{self._prefix}."))
         plugged = (port for port in ports if self._is_plugged(port))
-        return tuple(link for port in plugged if (link := _parsed(_alias(port))) is not None)
+        return tuple(link for port in plugged if (link := _parsed(_alias(port), port)) is not None)
 
     def _index(self, name: str) -> int:
         return int((_SYS / name / "ifindex").read_text())
@@ -194,16 +221,18 @@ def _alias(name: str) -> str:
         return ""
 
 
-def _parsed(alias: str) -> Link | None:
+def _parsed(alias: str, port: str) -> Link | None:
     word, _, rest = alias.partition(" ")
     who, _, address = rest.partition(" ")
     name, _, uid = who.rpartition(".")
     address, _, _ = address.partition("/")
-    return Link(name, int(uid), address) if word == "capsule" and uid.isdecimal() and address else None
+    if word != "capsule" or not uid.isdecimal() or not address:
+        return None
+    return Link(name, int(uid), address, "tap" if taps.is_tap(port) else "veth")
 
 
-def _hardware(address: str) -> str:
-    """A locally administered address that follows from the IP address."""
+def hardware(address: str) -> str:
+    """A locally administered hardware address that follows from the IP address: what a workload's own end has."""
     return "02:ca:" + ":".join(f"{octet:02x}" for octet in IPv4Address(address).packed)
 
 

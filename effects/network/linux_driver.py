@@ -1,4 +1,4 @@
-"""The driver of the network: a bridge, veth links and one nftables table, all by one thread of its own.
+"""The driver of the network: a bridge, veth links and TAPs, and one nftables table, all by one thread of its own.
 
 What the kernel does in microseconds would still hold up the event loop; one thread keeps it in order, too. `nft` runs
 as a process: a crash in it (1.0.6 has some) must not take the daemon along.
@@ -35,16 +35,30 @@ class Command(Protocol):
     def __call__(self, *argv: str, stdin: bytes = b"") -> Awaitable[bytes]: ...
 
 
-class LinuxNetwork:
-    """See the protocol. `namespaces_dir` is volatile; `owner` names this capsule."""
+def _root(name: str, uid: int) -> int:
+    return 0
 
-    def __init__(self, command: Command, namespaces_dir: Path, bridge: str, subnet: str, owner: str) -> None:
+
+class LinuxNetwork:
+    """See the protocol. `namespaces_dir` is volatile; `owner` names this capsule; `tap_owner` tells the uid of the
+    monitor of an incarnation's virtual machine."""
+
+    def __init__(
+        self,
+        command: Command,
+        namespaces_dir: Path,
+        bridge: str,
+        subnet: str,
+        owner: str,
+        tap_owner: Callable[[str, int], int] = _root,
+    ) -> None:
         self.subnet = subnet
         self.nameserver = str(IPv4Network(subnet)[1])
         self._command = command
         self._directory = namespaces_dir
         self._bridge = bridge
         self._owner = owner
+        self._tap_owner = tap_owner
         self._thread = ThreadPoolExecutor(1, "network")
         self._skeleton = ""
         self._own_work = OwnWork()
@@ -53,7 +67,7 @@ class LinuxNetwork:
     @cached_property
     def _links(self) -> Links:
         """Made on the thread, where there is no event loop: the socket brings one of its own."""
-        return Links(self._bridge, self.subnet, self._owner)
+        return Links(self._bridge, self.subnet, self._owner, self._tap_owner)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         def guarded() -> T:
@@ -82,7 +96,9 @@ class LinuxNetwork:
 
     def _observe(self) -> tuple[Link, ...]:
         return tuple(
-            link for link in self._links.links() if namespaces.exists(Path(self.namespace(link.name, link.uid)))
+            link
+            for link in self._links.links()
+            if link.kind == "tap" or namespaces.exists(Path(self.namespace(link.name, link.uid)))
         )
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
@@ -137,6 +153,10 @@ class LinuxNetwork:
             await self._on_thread(lambda: self._attach(link))
 
     def _attach(self, link: Link) -> None:
+        if link.kind == "tap":
+            if not self._links.is_attached(link):
+                self._links.attach_tap(link)
+            return
         path = Path(self.namespace(link.name, link.uid))
         if not namespaces.exists(path):
             namespaces.make(path)
@@ -159,7 +179,7 @@ class LinuxNetwork:
         return str(self._directory / f"{name}.{uid}")
 
     def port_of(self, name: str, uid: int) -> str:
-        """The name of the machine's end of the incarnation's link: the kernel counts there what goes over it."""
+        """See the protocol. The kernel counts there what goes over the link."""
         return port_of(self._owner, name, uid)
 
     async def drift(self) -> AsyncIterator[Drift]:

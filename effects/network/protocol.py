@@ -4,11 +4,14 @@ Every method may be called again after any crash: it looks, compares, acts. Fail
 """
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from projections.network import Mapping
+
+LinkKind = Literal["veth", "tap"]
+"""`veth` leads into a network namespace, a container's; `tap` to whoever opens it, a microVM's monitor."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -17,6 +20,7 @@ class Link(msgspec.Struct, frozen=True):
     name: str
     uid: int
     address: str
+    kind: LinkKind = "veth"
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -54,7 +58,8 @@ class NetworkDriver(Protocol):
         ...
 
     async def attach(self, link: Link) -> None:
-        """The workload's namespace is there, linked to the bridge, with this address and a way out."""
+        """The workload's link to the bridge is there: for a `veth` its namespace, with this address and a way out; for
+        a `tap` a port that its owner may open, and whoever has it open keeps it while it is mended."""
         ...
 
     async def detach(self, name: str, uid: int) -> None:
@@ -63,6 +68,10 @@ class NetworkDriver(Protocol):
 
     def namespace(self, name: str, uid: int) -> str:
         """The path under which a container joins the incarnation's namespace."""
+        ...
+
+    def port_of(self, name: str, uid: int) -> str:
+        """The name of the machine's end of the incarnation's link: what a microVM's monitor opens."""
         ...
 
     async def obstacles(self) -> tuple[str, ...]:

@@ -108,6 +108,10 @@ class TwinNetwork:
         """See the protocol."""
         return f"/netns/{name}.{uid}"
 
+    def port_of(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        return f"port.{name}.{uid}"
+
     async def obstacles(self) -> tuple[str, ...]:
         """See the protocol."""
         await self._step("look for obstacles")

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from capsuled.processes import run
 from effects.errors import NetworkForeign, NetworkMissing
 from effects.network import rules
 from effects.network.linux_driver import LinuxNetwork
-from effects.network.protocol import Link, NetworkDriver
+from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.network.twin import Cables, TwinNetwork
 from projections.network import Mapping
 from tests.support.site import site
 
 WEB, DB = Link("web", 7, "172.20.254.2"), Link("db", 8, "172.20.254.3")
+MONITOR = 64_007
+"""The uid that may open a TAP."""
 HTTP = Mapping("tcp", 8080, "", WEB.address, 80)
 DNS = Mapping("udp", 5353, "192.0.2.1", DB.address, 53)
 
@@ -35,16 +38,22 @@ class Subject(NamedTuple):
     is_occupied: Callable[[], Awaitable[bool]]
     cut: Callable[[Link], Awaitable[object]]
     spoil: Callable[[Link], Awaitable[object]]
+    web: Link = WEB
+    db: Link = DB
 
 
 Suite = Callable[[Subject], Awaitable[None]]
+
+
+def of_kind(kind: LinkKind) -> tuple[Link, Link]:
+    return replace(WEB, kind=kind), replace(DB, kind=kind)
 
 
 async def _no_step(point: str) -> None:
     await asyncio.sleep(0)
 
 
-async def _on_twin(suite: Suite) -> None:
+async def _on_twin(suite: Suite, kind: LinkKind) -> None:
     cables = Cables()
 
     async def flush() -> None:
@@ -62,11 +71,11 @@ async def _on_twin(suite: Suite) -> None:
     async def cut(link: Link) -> None:
         cables.cut((link.name, link.uid))
 
-    await suite(Subject(TwinNetwork(cables, _no_step), flush, strip, occupy, is_occupied, cut, cut))
+    await suite(Subject(TwinNetwork(cables, _no_step), flush, strip, occupy, is_occupied, cut, cut, *of_kind(kind)))
 
 
-async def _on_linux(suite: Suite, directory: Path) -> None:
-    driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+async def _on_linux(suite: Suite, directory: Path, kind: LinkKind) -> None:
+    driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test", lambda name, uid: MONITOR)
 
     async def port(link: Link) -> str:
         listing = json.loads(await run("ip", "-j", "link"))
@@ -91,23 +100,23 @@ async def _on_linux(suite: Suite, directory: Path) -> None:
 
     flush = functools.partial(run, "nft", "flush", "ruleset")
     try:
-        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil))
+        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil, *of_kind(kind)))
     finally:
         await driver.close()
 
 
 @pytest.fixture(params=["twin", pytest.param("linux", marks=pytest.mark.real)])
-def on_each(request: pytest.FixtureRequest) -> Callable[[Suite], None]:
-    """Runs a suite on a driver of either kind; the real one on a machine of its own."""
+def on_each(request: pytest.FixtureRequest) -> Callable[[Suite, LinkKind], None]:
+    """Runs a suite on the twin or the real driver, with links of a kind; the real one on a machine of its own."""
 
-    def on_twin(suite: Suite) -> None:
-        asyncio.run(_on_twin(suite))
+    def on_twin(suite: Suite, kind: LinkKind) -> None:
+        asyncio.run(_on_twin(suite, kind))
 
-    def on_linux(suite: Suite) -> None:
+    def on_linux(suite: Suite, kind: LinkKind) -> None:
         directory = Path(tempfile.mkdtemp(prefix="capsule-netns-"))
         try:
             with site() as machine:
-                machine.on_thread(lambda: asyncio.run(_on_linux(suite, directory)))
+                machine.on_thread(lambda: asyncio.run(_on_linux(suite, directory, kind)))
         finally:
             shutil.rmtree(directory)
 
@@ -120,7 +129,7 @@ async def _rules(subject: Subject) -> None:
     for mappings in ((), (HTTP,), (HTTP, DNS), (HTTP, DNS), (DNS,)):
         await driver.ensure(mappings)
         assert await driver.holds(mappings)
-        assert not await driver.holds((*mappings, Mapping("tcp", 1, "", DB.address, 1)))
+        assert not await driver.holds((*mappings, Mapping("tcp", 1, "", subject.db.address, 1)))
     await driver.clear()
     await driver.clear()
     assert not await driver.holds((DNS,)) and not await driver.holds(())
@@ -129,16 +138,16 @@ async def _rules(subject: Subject) -> None:
 async def _links(subject: Subject) -> None:
     driver = subject.driver
     with pytest.raises(NetworkMissing):
-        await driver.attach(WEB)
+        await driver.attach(subject.web)
     await driver.ensure(())
-    for link in (WEB, DB, WEB):
+    for link in (subject.web, subject.db, subject.web):
         await driver.attach(link)
-    assert sorted(await driver.observe(), key=lambda link: link.name) == [DB, WEB]
+    assert sorted(await driver.observe(), key=lambda link: link.name) == [subject.db, subject.web]
     assert await driver.holds(())
-    moved = Link(WEB.name, WEB.uid, "172.20.254.9")
+    moved = replace(subject.web, address="172.20.254.9")
     await driver.attach(moved)
-    assert moved in await driver.observe() and WEB not in await driver.observe()
-    for name, uid in ((DB.name, DB.uid), (DB.name, DB.uid), ("never", 99)):
+    assert moved in await driver.observe() and subject.web not in await driver.observe()
+    for name, uid in ((subject.db.name, subject.db.uid), (subject.db.name, subject.db.uid), ("never", 99)):
         await driver.detach(name, uid)
     assert await driver.observe() == (moved,)
     await driver.clear()
@@ -148,12 +157,12 @@ async def _links(subject: Subject) -> None:
 async def _incarnations(subject: Subject) -> None:
     driver = subject.driver
     await driver.ensure(())
-    again = Link(WEB.name, 70, DB.address)
-    await driver.attach(WEB)
+    again = replace(subject.web, uid=70, address=subject.db.address)
+    await driver.attach(subject.web)
     await driver.attach(again)
-    assert sorted(await driver.observe(), key=lambda link: link.uid) == [WEB, again]
-    assert driver.namespace(WEB.name, WEB.uid) != driver.namespace(again.name, again.uid)
-    await driver.detach(WEB.name, WEB.uid)
+    assert sorted(await driver.observe(), key=lambda link: link.uid) == [subject.web, again]
+    assert driver.namespace(subject.web.name, subject.web.uid) != driver.namespace(again.name, again.uid)
+    await driver.detach(subject.web.name, subject.web.uid)
     assert await driver.observe() == (again,)
     await driver.clear()
 
@@ -161,7 +170,8 @@ async def _incarnations(subject: Subject) -> None:
 async def _applied_together(subject: Subject) -> None:
     driver = subject.driver
     await driver.ensure(())
-    both = (Link("a", 7, WEB.address), Link("b", 7, DB.address))  # a uid is the number of the entry: they share it
+    # A uid is the number of the entry: they share it.
+    both = (replace(subject.web, name="a"), replace(subject.db, name="b", uid=7))
     for link in both:
         await driver.attach(link)
     assert sorted(await driver.observe(), key=lambda link: link.name) == list(both)
@@ -174,12 +184,12 @@ async def _half_made(subject: Subject) -> None:
     driver = subject.driver
     await driver.ensure((HTTP,))
     for harm in (subject.spoil, subject.cut):
-        await driver.attach(WEB)
-        await driver.attach(DB)
-        await harm(WEB)
-        assert await driver.observe() == (DB,)
-        await driver.attach(WEB)
-        assert sorted(await driver.observe(), key=lambda link: link.name) == [DB, WEB]
+        await driver.attach(subject.web)
+        await driver.attach(subject.db)
+        await harm(subject.web)
+        assert await driver.observe() == (subject.db,)
+        await driver.attach(subject.web)
+        assert sorted(await driver.observe(), key=lambda link: link.name) == [subject.db, subject.web]
     await driver.clear()
 
 
@@ -195,7 +205,7 @@ async def _foreign(subject: Subject) -> None:
 async def _drift(subject: Subject) -> None:
     driver = subject.driver
     await driver.ensure((HTTP,))
-    await driver.attach(WEB)
+    await driver.attach(subject.web)
     drifts = driver.drift()
 
     async def told_of(harm: Awaitable[object]) -> None:
@@ -206,14 +216,14 @@ async def _drift(subject: Subject) -> None:
             await heard
 
     await told_of(subject.flush())
-    assert not await driver.holds((HTTP,)) and await driver.observe() == (WEB,)
+    assert not await driver.holds((HTTP,)) and await driver.observe() == (subject.web,)
     await driver.ensure((HTTP,))
     assert await driver.holds((HTTP,))
     await told_of(subject.strip())
     assert not await driver.holds((HTTP,)), "the bridge has no address"
     await driver.ensure((HTTP,))
     assert await driver.holds((HTTP,))
-    await told_of(subject.cut(WEB))
+    await told_of(subject.cut(subject.web))
     assert await driver.observe() == ()
     await driver.clear()
 
@@ -226,8 +236,8 @@ async def _own_work(subject: Subject) -> None:
     heard = asyncio.ensure_future(anext(drifts))
     await asyncio.sleep(0)
     for _ in range(6):
-        await driver.attach(WEB)
-        await driver.detach(WEB.name, WEB.uid)
+        await driver.attach(subject.web)
+        await driver.detach(subject.web.name, subject.web.uid)
         await asyncio.sleep(0.1)
     assert not heard.done(), "a look beside its own work"
     await subject.flush()
@@ -236,11 +246,19 @@ async def _own_work(subject: Subject) -> None:
     await driver.clear()
 
 
+_WITH_LINKS = (_links, _incarnations, _applied_together, _half_made, _drift, _own_work)
+
+
 @pytest.mark.parametrize(
-    "suite", [_rules, _links, _incarnations, _applied_together, _half_made, _foreign, _drift, _own_work]
+    ("suite", "kind"),
+    [
+        *((suite, "veth") for suite in (_rules, _foreign)),
+        *((suite, "veth") for suite in _WITH_LINKS),
+        *((suite, "tap") for suite in _WITH_LINKS),
+    ],
 )
-def test_it_keeps_the_contract(on_each: Callable[[Suite], None], suite: Suite) -> None:
-    on_each(suite)
+def test_it_keeps_the_contract(on_each: Callable[[Suite, LinkKind], None], suite: Suite, kind: LinkKind) -> None:
+    on_each(suite, kind)
 
 
 @pytest.mark.real
