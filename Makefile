@@ -43,9 +43,10 @@ mutants: venv ## plant each of the catalogue's bugs, and say after how many seed
 	$(PYTHON) -m tests.mutants
 
 .PHONY: fuzz
-fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 connections to the port, 10,000 hostile archives
+fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 connections to the port, 10,000 hostile archives and guests
 	$(PYTHON) -m tests.fuzz $(if $(SEED),--seed $(SEED))
 	$(PYTHON) -m tests.fuzz.trees 10000 $(or $(SEED),1)
+	$(PYTHON) -m tests.fuzz.channel 10000 $(SEED)
 
 .PHONY: bench
 bench: venv packages peers ## every figure, as ratios in one run; also in build/bench.json

@@ -1,0 +1,351 @@
+"""The daemon's end of a VM's channel: a unix socket that gRPC dials, and behind it the stream of bytes to the guest.
+
+The stream is dialled again for as long as the VM is there: it ends when the daemon's life does, when the guest does not
+keep to the channel, and when nobody in the guest answers. Each time both ends begin anew, and who was connected is cut.
+
+What the guest sends is not trusted: it can hold up its own channel and nothing else. It is read a piece at a time, no
+more of it waits here than its credit, and what is no frame ends the stream, which is then left alone for a while.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from guest.channel import Broken, Data, Ended, Gone, HostChannel, Opened, Ready, Room
+from guest.frames import NONCE_BYTES
+
+log = logging.getLogger(__name__)
+
+PIECE = 64 << 10
+FULL = 128 << 10
+"""With so much on its way to the guest no connection is read."""
+
+READY_S = 30.0
+"""For the guest to answer that it has begun anew. It may still be booting: then it is asked again."""
+
+DIAL_S = 0.5
+"""Until the next try where nobody listens yet, or nobody any more."""
+
+AGAIN_S, AGAIN_MAX_S = 0.1, 5.0
+GOOD_S = 60.0
+"""A stream that lasted so long was a good one: the next is dialled at once."""
+
+Dial = Callable[[], Awaitable[socket.socket]]
+"""A new stream to the guest, connected. Raises OSError."""
+
+
+def chardev(path: Path) -> Dial:
+    """The stream that QEMU serves on a unix socket. Its directory is opened first: the path may be a long one."""
+
+    async def dial() -> socket.socket:
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            stream.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(stream, f"/proc/self/fd/{directory}/{path.name}")
+        except BaseException:
+            stream.close()
+            raise
+        finally:
+            os.close(directory)
+        return stream
+
+    return dial
+
+
+def vsock(cid: int, port: int) -> Dial:
+    """The stream that the kernel makes to the guest of this number."""
+
+    async def dial() -> socket.socket:
+        stream = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        try:
+            stream.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(stream, (cid, port))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    return dial
+
+
+class Relay:
+    """One VM's. `path` is the socket's, short enough for one. `faults` counts what the guest did wrong."""
+
+    def __init__(self, name: str, dial: Dial, path: Path) -> None:
+        self._name = name
+        self._dial = dial
+        self._path = path
+        self._stream: _Stream | None = None
+        self._changed = asyncio.Condition()
+        self.faults = 0
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        self._path.unlink(missing_ok=True)
+        server = await loop.create_unix_server(lambda: _Local(self._live()), self._path)
+        try:
+            pause_s = AGAIN_S
+            while True:
+                began = loop.time()
+                if not await self._one_stream():
+                    await asyncio.sleep(DIAL_S)
+                    continue
+                pause_s = AGAIN_S if loop.time() - began > GOOD_S else min(2 * pause_s, AGAIN_MAX_S)
+                await asyncio.sleep(pause_s)
+        finally:
+            server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def up(self) -> "asyncio.Future[None]":
+        """Waits until there is a stream on which both ends have begun; what it gives is done when that has ended."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._live() is not None)
+        assert self._stream is not None
+        return self._stream.ended
+
+    def _live(self) -> "_Stream | None":
+        stream = self._stream
+        return stream if stream is not None and stream.channel.live and not stream.ended.done() else None
+
+    async def _one_stream(self) -> bool:
+        """Whether there was one."""
+        try:
+            connected = await self._dial()
+        except OSError as error:
+            log.debug("no channel to %s yet: %s", self._name, error)
+            return False
+        stream = _Stream()
+        await asyncio.get_running_loop().create_connection(lambda: stream, sock=connected)
+        self._stream = stream
+        try:
+            await asyncio.wait((stream.begun,), timeout=READY_S)
+            if stream.channel.live:
+                async with self._changed:
+                    self._changed.notify_all()
+                await asyncio.wait((stream.ended,))
+        finally:
+            self._stream = None
+            stream.close()
+        if stream.why is not None:
+            self._fault(stream.why)
+        return True
+
+    def _fault(self, error: Broken) -> None:
+        """Whoever sends nonsense may send it for ever: it is said once."""
+        self.faults += 1
+        told = log.debug if self.faults > 1 else log.warning
+        told(
+            "the guest of %s does not keep to the channel (%s): it is begun anew, as it will be each time; exec, "
+            "copies and stats fail meanwhile",
+            self._name,
+            error,
+        )
+
+
+class _Stream(asyncio.Protocol):
+    """One stream to the guest. `begun` is done when it has or never will, `ended` when it has; `why` it was broken."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.channel = HostChannel(os.urandom(NONCE_BYTES))
+        self.begun: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.why: Broken | None = None
+        self.full = False
+        self._locals: dict[int, _Local] = {}
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(FULL)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        if self.ended.done():
+            return
+        try:
+            for event in self.channel.receive(data):
+                self._happened(event)
+        except Broken as error:
+            self.close(error)
+            return
+        self.flush()
+
+    def pause_writing(self) -> None:
+        """See asyncio."""
+        self.full = True
+        for local in self._locals.values():
+            local.attend()
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        self.full = False
+        for local in self._locals.values():
+            local.attend()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio."""
+        self.close()
+
+    def opened(self, local: "_Local") -> int | None:
+        """A connection more, and its number."""
+        number = self.channel.open()
+        if number is None:
+            self.close(Broken(f"it closes none of {len(self.channel.connections)} connections"))
+            return None
+        self._locals[number] = local
+        return number
+
+    def left(self, number: int) -> None:
+        """Neither way of a connection leads anywhere any more."""
+        self._locals.pop(number, None)
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        outgoing = self.channel.outgoing
+        if outgoing and self._transport is not None and not self.ended.done():
+            self._transport.write(bytes(outgoing))
+        outgoing.clear()
+
+    def close(self, why: Broken | None = None) -> None:
+        """Nothing more comes or goes."""
+        if self.ended.done():
+            return
+        self.why = why
+        self.ended.set_result(None)
+        if not self.begun.done():
+            self.begun.set_result(None)
+        for local in tuple(self._locals.values()):
+            local.cut()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _happened(self, event: object) -> None:
+        match event:
+            case Ready():
+                self.begun.set_result(None)
+            case Data(connection, content):
+                self._locals[connection].deliver(content)
+            case Ended(connection):
+                self._locals[connection].no_more()
+            case Room(connection):
+                if connection in self._locals:
+                    self._locals[connection].attend()
+            case Opened() | Gone():
+                raise AssertionError("only a guest hears of these")
+
+
+class _Local(asyncio.BufferedProtocol):
+    """gRPC's side of a connection."""
+
+    def __init__(self, stream: _Stream | None) -> None:
+        self._stream = stream
+        self._number = 0
+        self._buffer = memoryview(bytearray(PIECE))
+        self._owed = 0
+        self._slow = False
+        self._read_out = False
+        self._heard_end = False
+        self._lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio. Without a stream it leads nowhere."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        number = self._stream.opened(self) if self._stream is not None else None
+        if self._stream is None or number is None:
+            self._stream = None
+            transport.abort()
+            return
+        self._number = number
+        transport.set_write_buffer_limits(PIECE)
+        self._stream.flush()
+        self.attend()
+
+    def attend(self) -> None:
+        """Read only what there is room for."""
+        if self._read_out or self._transport.is_closing() or self._stream is None:
+            return
+        if self._stream.full or not self._stream.channel.room(self._number):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def get_buffer(self, hint: int) -> memoryview:
+        """See asyncio."""
+        room = self._stream.channel.room(self._number) if self._stream is not None else 0
+        return self._buffer[: max(1, min(room, PIECE))]
+
+    def buffer_updated(self, count: int) -> None:
+        """See asyncio."""
+        if self._stream is not None:
+            self._stream.channel.send(self._number, self._buffer[:count])
+            self._stream.flush()
+            self.attend()
+
+    def eof_received(self) -> bool:
+        """See asyncio. What the guest says may still come."""
+        self._ended()
+        return not self._heard_end
+
+    def deliver(self, content: bytes) -> None:
+        """To gRPC. The credit of the connection bounds what waits here."""
+        if not self._transport.is_closing():
+            self._transport.write(content)
+        self._owed += len(content)
+        if not self._slow:
+            self._took()
+
+    def no_more(self) -> None:
+        """The guest sends nothing more."""
+        self._heard_end = True
+        if self._read_out:
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
+        self._leave()
+
+    def pause_writing(self) -> None:
+        """See asyncio."""
+        self._slow = True
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        self._slow = False
+        self._took()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio. What still comes from the guest is dropped."""
+        self._slow, self._lost = False, True
+        self._ended()
+        self._took()
+        self._leave()
+
+    def cut(self) -> None:
+        """The stream has ended."""
+        self._stream = None
+        self._transport.abort()
+
+    def _leave(self) -> None:
+        if self._lost and self._heard_end and self._stream is not None:
+            self._stream.left(self._number)
+
+    def _took(self) -> None:
+        if self._stream is not None and self._owed:
+            self._stream.channel.took(self._number, self._owed)
+            self._owed = 0
+            self._stream.flush()
+
+    def _ended(self) -> None:
+        self._read_out = True
+        if self._stream is not None:
+            self._stream.channel.end(self._number)
+            self._stream.flush()
