@@ -26,3 +26,17 @@ async def answered(simulation: "Simulation", call: Callable[[Life], Coroutine[An
             await asyncio.sleep(0.01)
         except JournalFull:
             await asyncio.sleep(1)
+
+
+async def impatient(simulation: "Simulation", call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The answer to a call over whose connection some lose patience: they ask again while it is still carried out."""
+    if simulation.random.random() < 0.9:
+        return await call()
+    first = asyncio.ensure_future(call())
+    try:
+        await asyncio.sleep(simulation.random.choice((0.0, 0.0005, 0.002)))
+        return await call()
+    finally:
+        first.cancel()  # the daemon may have died over both
+        await asyncio.wait((first,))
+        first.cancelled() or first.exception()

@@ -15,7 +15,7 @@ from effects.images.twin_image import TwinImage
 from journal.entry import LOCAL
 from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
-from tests.simulation.asking import answered
+from tests.simulation.asking import answered, impatient
 from tests.simulation.asks import (
     CHECKS,
     IMAGES,
@@ -138,7 +138,7 @@ class Operators:
             return "ok"
         intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[ask.verb](name)
         before = life.engine.workload(name)
-        outcome = await life.engine.call(intent, caller)
+        outcome = await impatient(self._simulation, lambda: life.engine.call(intent, caller))
         if isinstance(outcome, Refusal):
             return outcome.reason
         match ask.verb:
