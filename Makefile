@@ -6,6 +6,8 @@ SEEDS ?= 2000
 # What the daemon, its tests and its demo need from Debian.
 PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools docker-registry skopeo pigz \
 	podman buildah zsh fish
+# What builds the operating system's image and boots it.
+BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86
 # What the benchmarks compare with, on top.
 PEERS := crun sqlite3
 
@@ -26,7 +28,7 @@ down: venv ## stop that daemon and everything it runs; the state stays
 	$(PYTHON) -m tools.hosted down
 
 .PHONY: test
-test: venv packages ## every check and every test
+test: venv packages builders ## every check and every test
 	$(PYTHON) -m tools.check
 	$(PYTHON) -m pytest
 
@@ -55,6 +57,15 @@ bench: venv packages peers ## every figure, as ratios in one run; also in build/
 .PHONY: bench-faults
 bench-faults: venv packages ## kills under load, power cuts, storms: 500, 300 and 900
 	$(PYTHON) -m bench.faults
+
+.PHONY: image
+image: venv builders ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...")
+	$(PYTHON) -m image $(if $(SLOT_SIZE_MIB),--slot-size-mib $(SLOT_SIZE_MIB)) $(if $(DISK_SIZE_MIB),--disk-size-mib $(DISK_SIZE_MIB)) \
+		$(foreach package,$(FIRMWARE),--firmware $(package))
+
+.PHONY: qemu
+qemu: venv builders ## boot it in a virtual machine on this terminal; its API is at 127.0.0.1:PORT (50000)
+	$(PYTHON) -m tools.qemu $(if $(PORT),--port $(PORT)) $(if $(FRESH),--fresh)
 
 .PHONY: stubs
 stubs: venv ## generate gen/ from proto/
@@ -86,6 +97,10 @@ venv: .venv/ready
 .PHONY: packages
 packages:
 	@tools/packages $(PACKAGES)
+
+.PHONY: builders
+builders:
+	@tools/packages $(BUILDERS)
 
 .PHONY: peers
 peers:

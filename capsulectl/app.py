@@ -108,6 +108,8 @@ _add(secret, "secret:remove", "rm remove delete", "Destroy secrets. One that a w
 
 capsule = _group("capsule", "The machine itself.", MACHINE)
 _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condition.")
+_add(capsule, "power:reboot", "reboot", "Start the machine anew: workloads end in their order, and come back.")
+_add(capsule, "power:poweroff", "poweroff", "Switch the machine off: workloads end in their order first.")
 _add(capsule, "debug:debug", "debug", "Open a shell on the machine itself, removed when it ends.")
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's own log: of this boot or one before, by level and time.")
 

@@ -1,16 +1,24 @@
 """`capsulectl capsule info`."""
 
+import shutil
 import time
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from capsule.v1 import capsule_pb2 as pb
+from capsulectl.boot_chart import chart
 from capsulectl.connection import Connection
 from capsulectl.contexts import remember_head
+from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import plain, say, write
 from projections.words import bytes_text
 
+Boot = Annotated[bool, Parameter(name="--boot", negative="", help="Show what each part of the boot took instead.")]
 
-def info(*, output: Output = "table", common: Common = COMMON) -> None:
+
+def info(*, boot: Boot = False, output: Output = "table", common: Common = COMMON) -> None:
     """Show the machine: versions, sizes, and the condition the daemon is in.
 
     Example: capsulectl capsule info -o json
@@ -23,12 +31,20 @@ def info(*, output: Output = "table", common: Common = COMMON) -> None:
         write(plain(answer), output)
     elif output == "name":
         print(answer.short_id)
+    elif boot:
+        _print_boot(answer)
     else:
         _print(answer)
     for warning in answer.warnings:
         say(f"warning: {warning}")
     if answer.condition != "ok":
         say(f"{answer.condition}: {answer.condition_message}")
+
+
+def _print_boot(answer: pb.GetInfoResponse) -> None:
+    if not answer.boot_stages:
+        raise Failure("this capsule runs hosted: the host's boot is its own")
+    print("\n".join(chart(answer.boot_stages, answer.boot_ready_ms, shutil.get_terminal_size().columns)))
 
 
 def _print(answer: pb.GetInfoResponse) -> None:
@@ -43,7 +59,8 @@ Lines = tuple[tuple[str, str], ...]
 
 def _capsule(answer: pb.GetInfoResponse) -> Lines:
     """What it is, and what there is."""
-    slots = f"{answer.active_slot}, before it {answer.last_version or 'nothing'}" if answer.active_slot else ""
+    before = f", before it {answer.last_version}" if answer.last_version else ""
+    slots = f"{answer.active_slot}{before}" if answer.active_slot else ""
     pending = f"{answer.pending_slot}, to be confirmed {_until(answer)}" if answer.pending_slot else ""
     return (
         ("Capsule", f"{answer.short_id} ({answer.capsule_id})"),

@@ -115,6 +115,11 @@ class Connection:
         return self.stub("history", "HistoryService")
 
     @property
+    def power(self) -> Any:
+        """PowerService."""
+        return self.stub("power", "PowerService")
+
+    @property
     def rollbacks(self) -> Any:
         """RollbackService."""
         return self.stub("rollback", "RollbackService")

@@ -1,20 +1,24 @@
-"""capsuled: the daemon. Hosted for now: a root process on an ordinary Linux machine, its state in one directory."""
+"""capsuled: the daemon. Hosted, a root process on an ordinary Linux machine, its state in one directory; or that of the
+operating system, started by PID 1, its state on `/perm`."""
 
 import argparse
 import asyncio
 import contextlib
+import functools
+import importlib
 import logging
 import os
 import resource
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, parse_listen, parse_metrics
+from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, OS_LISTEN, parse_listen, parse_metrics
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
@@ -24,7 +28,11 @@ from journal.environment import hold
 from journal.errors import JournalError, JournalFailed, JournalFull
 from journal.release import RELEASE
 
+if TYPE_CHECKING:
+    from capsuled.boot.ground import Ground
+
 DEFAULT_STATE = Path("/var/lib/capsule")
+OS_STATE = Path("/perm")
 HALT_S = 90.0
 """What an init system gives a service to end, before it kills it."""
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
@@ -38,6 +46,10 @@ def main() -> None:
     settle()
     arguments = _arguments()
     core_limit = keep_out_of_dumps()
+    if arguments.os:
+        arguments.state = OS_STATE
+        if not arguments.listen.asked:
+            arguments.listen = OS_LISTEN
     settings = Settings(
         arguments.bridge,
         arguments.subnet,
@@ -52,6 +64,7 @@ def main() -> None:
     # Each running workload's log keeps three files open; the soft limit is often 1024.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    ground, arguments.read_only = _brought_up(arguments) if arguments.os else (None, arguments.read_only)
     layout = hosted(arguments.state)
     if layout.state.exists() and not layout.state.is_dir():
         raise SystemExit(f"capsuled: {layout.state} is a file: --state names a directory")
@@ -61,11 +74,11 @@ def main() -> None:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Before anything else is touched: another daemon's runtime, log and socket are its own.
         with hold(layout.journal):
-            log_file = _log_to(layout, arguments.verbose)
+            log_file = _log_to(layout, arguments.verbose, aloud=not arguments.os)
             if arguments.halt:
                 code = asyncio.run(_halt(layout, settings, log_file, arguments.within))
             else:
-                code = asyncio.run(_run(layout, settings, log_file, arguments.read_only))
+                code = asyncio.run(_run(layout, settings, log_file, arguments.read_only, ground))
     except JournalFailed as error:
         _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk", core_limit)
     except JournalFull:
@@ -109,6 +122,9 @@ def _arguments() -> argparse.Namespace:
         "--read-only", nargs="?", metavar="WHY", default="", const="it was started with --read-only",
         help="write nothing to the journal: serve reads and emergency stops",
     )  # fmt: skip
+    parser.add_argument(
+        "--os", action="store_true", help="as the operating system's daemon: PID 1 starts it so, on its own disk"
+    )
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=RELEASE)
     arguments = parser.parse_args()
@@ -155,14 +171,15 @@ def _go_on_read_only(why: str, core_limit: CoreLimit) -> NoReturn:
     os.execv(sys.executable, [*sys.orig_argv, "--read-only", why])
 
 
-def _log_to(layout: Layout, verbose: bool) -> Path:
-    """The daemon's log of this boot, in a file and on standard error; below /run where the disk takes no file."""
+def _log_to(layout: Layout, verbose: bool, aloud: bool) -> Path:
+    """The daemon's log of this boot, in a file and, `aloud`, on standard error; below /run where the disk takes no
+    file."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
         log_file, handler = _log_file(layout.daemon_logs / f"{boot}.log")
     except OSError:
         log_file, handler = _log_file(layout.run / f"{boot}.log")
-    handlers = (handler, logging.StreamHandler())
+    handlers = (handler, *((logging.StreamHandler(),) if aloud else ()))
     for one in handlers:
         one.setFormatter(LineFormat())
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=handlers)
@@ -192,14 +209,45 @@ async def _halt(layout: Layout, settings: Settings, log_file: Path, within_s: fl
     return 0
 
 
-async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: str) -> int:
+def _brought_up(arguments: argparse.Namespace) -> "tuple[Ground | None, str]":
+    """What the operating system adds, and why nothing may be written, if so. Ends the process where there is no state
+    to start on, once it is told to end. A halt finds all there is."""
+    from capsuled.boot.bring_up import bring_up, console_only
+    from capsuled.boot.link import InitLink
+    from capsuled.boot.storage import StorageFailed
+
+    if arguments.halt:
+        return None, ""
+    link = InitLink.given(os.environ)
+    # Meanwhile, on the other processor: nearly all of the daemon's start is loading what it is made of.
+    threading.Thread(target=importlib.import_module, args=("capsuled.daemon",), daemon=True).start()
+    try:
+        ground = asyncio.run(bring_up(arguments.state, link))
+    except StorageFailed as error:
+        asyncio.run(_console_only(functools.partial(console_only, link, str(error))))
+        sys.exit(0)
+    broken = ground.mounted.journal_problem
+    return ground, arguments.read_only or (f"the journal's disk cannot be used: {broken}" if broken else "")
+
+
+async def _console_only(show: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    await show(_stopping())
+
+
+def _stopping() -> asyncio.Event:
+    """Set once the process is told to end."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: str, ground: "Ground | None") -> int:
     from capsuled.daemon import run
 
-    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = _stopping()
     with _pid_in(layout.pid_file):
-        await run(layout, settings, log_file, stopping, read_only)
+        await run(layout, settings, log_file, stopping, read_only, ground)
     return 0
 
 

@@ -15,6 +15,9 @@ class Listen(msgspec.Struct, frozen=True):
     asked: bool = False
 
 
+OS_LISTEN = Listen(("0.0.0.0:50000",), asked=True)
+"""Of the operating system: whoever is on the LAN may come to the door."""
+
 DEFAULT_METRICS = "127.0.0.1:50001"
 """Where `--metrics` alone listens: no key is asked for there."""
 

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from capsuled.abilities import abilities, container_host, without_seccomp
+from capsuled.boot.ends import crashes, forget
+from capsuled.boot.ground import Ground
+from capsuled.boot.stages import API, RUNTIME
+from capsuled.boot.system import MODE, System
 from capsuled.condition import State
 from capsuled.copy_streams import CopyStreams
 from capsuled.debug import left_over as debug_left_over
@@ -33,6 +37,7 @@ from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
+from capsuled.power import Power
 from capsuled.processes import beside
 from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
@@ -92,13 +97,21 @@ class Drivers(msgspec.Struct):
     secrets: MemorySecretFiles
 
 
-async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyncio.Event, read_only: str = "") -> None:
+async def run(
+    layout: Layout,
+    settings: Settings,
+    log_file: Path,
+    stopping: asyncio.Event,
+    read_only: str = "",
+    ground: Ground | None = None,
+) -> None:
     """Serve until `stopping` is set or the journal fails. The journal's directory is held by the caller; `read_only`
-    says why nothing may be written to it, if nothing may.
+    says why nothing may be written to it, if nothing may. `ground`: what the operating system's boot left.
 
     Raises JournalError when the state cannot be opened, JournalFailed and JournalFull when it cannot be written any
     more, and OSError when an address cannot be listened on.
     """
+    system = None if ground is None else System(ground)
     clock = SystemClock()
     identity = load_or_make(layout.identity)
     certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
@@ -106,9 +119,10 @@ async def run(layout: Layout, settings: Settings, log_file: Path, stopping: asyn
     runtime = keep_containerd(paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime)
     try:
-        memory = await open_memory(layout.journal, clock, read_only)
+        with _stage(system, "memory"):
+            memory = await open_memory(layout.journal, clock, read_only, "" if system is None else system.slot)
         clock = SystemClock(floor_ns=memory.machine.at)
-        await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate)
+        await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate, system)
     except ExceptionGroup as several:
         raise _decisive(several) from several
     finally:
@@ -125,6 +139,7 @@ async def _serve(
     identity: Identity,
     memory: Memory,
     certificate: Certificate,
+    system: System | None,
 ) -> None:
     journal = memory.journal
     args_key = derived(identity.machine_key, b"capsule call arguments 1")
@@ -136,6 +151,8 @@ async def _serve(
     drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout), registry)
     about = About(identity, layout.state, memory.state)
     about.bridge = settings.bridge
+    if system is not None:
+        system.introduce(about)
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
     execs = ExecStreams(engine, drivers.executor, settings.commands)
@@ -146,7 +163,7 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as group:
             if journal is not None:
-                await _open_life(engine, memory, clock, layout, drivers.network.subnet)
+                await _open_life(engine, memory, clock, layout, drivers.network.subnet, system)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             if snapshots is not None:
                 engine.on_commit(snapshots.consider)
@@ -179,22 +196,27 @@ async def _serve(
                 clock=clock,
                 about=about,
                 certificate=certificate,
+                power=None if system is None else Power(engine, system.link),
             )
-            doorway = make_doorway(house)
-            servers = make_servers(house, doorway, settings.listen)
-            await servers.start()
+            with _stage(system, API):
+                doorway = make_doorway(house)
+                servers = make_servers(house, doorway, settings.listen)
+                await servers.start()
             metrics = await _metrics(house, settings)
             _tell(about, layout, settings, engine)
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(
-                    _act(engine, drivers, execs, vault, clock, about, group, memory.state, cache, emergencies)
+                    _act(engine, drivers, execs, vault, clock, about, group, memory.state, cache, emergencies, system)
                 ),
                 group.create_task(names.run()),
             ]
             if journal is not None:
                 tasks.append(group.create_task(emergencies.run()))
                 tasks.append(group.create_task(seals.run()))
+            if system is not None:
+                adopted = partial(_adopted, doorway)
+                tasks.append(group.create_task(system.keep(engine, about, layout, adopted)))
             if reaches_out(about.addresses):
                 tasks.append(group.create_task(_announce(about, settings, engine, doorway)))
             try:
@@ -223,6 +245,11 @@ async def _serve(
             await journal.close()
         elif memory.side_log is not None:
             memory.side_log.close()
+
+
+def _stage(system: System | None, name: str) -> contextlib.AbstractContextManager[None]:
+    """Of a boot, where there was one."""
+    return contextlib.nullcontext() if system is None else system.stages.stage(name)
 
 
 async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
@@ -276,13 +303,17 @@ async def _announce(about: About, settings: Settings, engine: Engine, doorway: D
     """On the LAN, until cancelled. Only then is the library for it loaded."""
     from capsuled.announcement import Announcement
 
-    def adopted() -> bool:
-        return bool(doorway.roster.operators())
-
+    adopted = partial(_adopted, doorway)
     await Announcement(about.identity, about.addresses, settings.bridge, engine, adopted).run()
 
 
-async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layout, subnet: str) -> None:
+def _adopted(doorway: Doorway) -> bool:
+    return bool(doorway.roster.operators())
+
+
+async def _open_life(
+    engine: Engine, memory: Memory, clock: Clock, layout: Layout, subnet: str, system: System | None
+) -> None:
     """The first entries of this life, and what was done while the journal could not write. Raises JournalFull, and
     OSError for a subnet that is too small."""
     journal = memory.journal
@@ -292,13 +323,16 @@ async def _open_life(engine: Engine, memory: Memory, clock: Clock, layout: Layou
     reset = reset_asked(reset_file)
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
     begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
-    opening = opening_events(engine.machine, clock, os.getpid())
-    engine.record((*opening, *moved, *reset), reserved=True, actor=SYSTEM)
+    crashed = () if system is None else crashes()
+    opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
+    engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
     if drafts:
         engine.commit(drafts, reserved=True)
     await engine.durable()
+    if crashed:
+        forget()
     if drafts:
         journal.side_log.clear()
     if reset:
@@ -342,11 +376,13 @@ async def _act(
     state: State,
     cache: ImageCache,
     emergencies: Emergencies,
+    system: System | None,
 ) -> None:
     """Once the runtime answers: look at everything, and only then plan and act."""
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     await storage.thaw()
-    about.containerd_version = await drivers.connection.ready()
+    with _stage(system, RUNTIME):
+        about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.runs, clock, frozen=not state.acts)
     observer.ended_here = emergencies.ended_here
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
@@ -386,6 +422,8 @@ async def _act(
             inner.create_task(health.run())
             engine.on_change(runner.wake)
             runner.open()
+        if system is not None:
+            system.complete(engine)
 
 
 async def _until_end(stopping: asyncio.Event, memory: Memory) -> None:

@@ -40,6 +40,7 @@ from projections.intents import (
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    EndMachine,
     ForgetRegistry,
     Intent,
     RemoveImage,
@@ -382,7 +383,7 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return (intent.ref,)
         case ConfigureRegistry() | ForgetRegistry():
             return (intent.host,)
-        case CollectImages():
+        case CollectImages() | EndMachine():
             return ()
         case _:
             return (intent.name,)

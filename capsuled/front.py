@@ -19,6 +19,7 @@ from capsule.v1 import (
     image_cache_pb2_grpc,
     image_pb2_grpc,
     machine_pb2_grpc,
+    power_pb2_grpc,
     registry_pb2_grpc,
     rollback_pb2_grpc,
     secret_pb2_grpc,
@@ -49,6 +50,7 @@ from capsuled.live import LiveStreams
 from capsuled.logs.keeping import Logs
 from capsuled.memory import Recollection
 from capsuled.methods import Adds, Methods
+from capsuled.power import Power
 from capsuled.replays import ReplayGuard
 from capsuled.resolve import Resolver
 from capsuled.rollbacks import Rollbacks
@@ -65,6 +67,7 @@ from capsuled.services.history import HistoryService, UnreadableHistory
 from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
+from capsuled.services.power import PowerService
 from capsuled.services.registries import RegistryService
 from capsuled.services.rollback import RollbackService
 from capsuled.services.secrets import SecretService
@@ -111,6 +114,7 @@ class House(msgspec.Struct):
     clock: Clock
     about: About
     certificate: Certificate
+    power: Power | None = None
 
 
 class Doorway(msgspec.Struct):
@@ -228,7 +232,11 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
-            CapsuleService(info_of(house).message, house.logs.own),
+            CapsuleService(info_of(house).message, house.logs.own, house.power),
+        ),
+        "PowerService": (
+            power_pb2_grpc.add_PowerServiceServicer_to_server,
+            PowerService(house.power),
         ),
         "DebugService": (
             debug_pb2_grpc.add_DebugServiceServicer_to_server,

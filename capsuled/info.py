@@ -15,15 +15,13 @@ from capsuled.services.capsule import About
 from effects.containers.cgroups import is_unified
 from effects.errors import DriverError
 from effects.volumes.protocol import VolumeDriver
+from journal.events import BootStage
 from journal.release import RELEASE
 from projections.state import Machine
 from projections.status import Phase, status_of
 from projections.storage import Fill
 
 log = logging.getLogger(__name__)
-
-ABSENT = ("slots, OS updates and reboots", "a thin pool: volumes are sparse files")
-"""Of hosted mode; the operating system has them."""
 
 
 class Info:
@@ -72,7 +70,7 @@ class Info:
             perm_used_bytes=host.state_used_bytes,
             local_time_unix=int(time.time()),
             capsule_id=about.identity.capsule_id,
-            mode="hosted",
+            mode=about.mode,
             condition=about.condition.condition.value,
             condition_message=about.condition.message,
             journal_seq=seq,
@@ -94,7 +92,10 @@ class Info:
             started_at_unix=about.started_at_s,
             boot_id=self._boot_id,
             load_1=host.load_1,
-            absent=ABSENT,
+            absent=about.absent,
+            active_slot=about.slot,
+            boot_stages=() if about.stages is None else map(_stage, about.stages.all),
+            boot_ready_ms=0 if about.stages is None else about.stages.ready_ms,
         )
 
     async def _pool(self) -> Fill | None:
@@ -103,6 +104,10 @@ class Info:
         except (DriverError, OSError) as error:
             log.warning("the storage cannot be measured: %s", error)
             return None
+
+
+def _stage(one: BootStage) -> pb.BootStage:
+    return pb.BootStage(name=one.name, began_ms=one.began_ms, took_ms=one.took_ms, problem=one.problem)
 
 
 def counts(machine: Machine) -> pb.ObjectCounts:

@@ -78,6 +78,7 @@ METHODS: dict[str, Rule] = {
     # A dry run, which is written nowhere. It tells whether a sealed value equals a guess: not for readers.
     "MachineService/Diff": Rule("operator", acts=False, noted=False),
     "MachineService/Watch": _reads("reader"),
+    "PowerService/PowerOff": _acts("operator"),
     "RollbackService/Rollback": _acts("operator"),
     "SnapshotService/Take": _acts("operator"),
     "SnapshotService/List": _reads("reader"),

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -83,8 +84,9 @@ class Memory(msgspec.Struct):
         return None if self.reader is not None else type(self.why)(f"nothing can be told: {self.state.message}")
 
 
-async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Memory:
-    """Check the tail in a process apart, then open; `read_only` says why nothing may be written, if nothing may.
+async def open_memory(directory: Path, clock: Clock, read_only: str = "", slot: str = "") -> Memory:
+    """Check the tail in a process apart, then open; `read_only` says why nothing may be written, if nothing may. `slot`
+    is the system that writes, where there are several.
 
     The directory is held by this process (environment.hold). Raises ForeignDirectory and UnknownFormat.
     """
@@ -111,7 +113,7 @@ async def open_memory(directory: Path, clock: Clock, read_only: str = "") -> Mem
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
         return memory
     try:
-        memory.journal = Journal(environment, clock)
+        memory.journal = Journal(environment, clock, slot=slot)
     except JournalReadOnly as error:
         return _read_only(directory, error)
     except JournalDamaged as error:
@@ -166,7 +168,9 @@ async def _salvaged(directory: Path, problem: str) -> Memory:
     return memory
 
 
-def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...]:
+def opening_events(
+    machine: Machine, clock: Clock, pid: int, mode: Literal["hosted", "os"] = "hosted"
+) -> tuple[Event, ...]:
     """The first facts of this life: that it began, after what, and which streams its predecessor left open."""
     before = machine.boot
     if before is None:
@@ -176,7 +180,7 @@ def opening_events(machine: Machine, clock: Clock, pid: int) -> tuple[Event, ...
     else:
         previous = "crash" if before.boot == clock.boot_id else "power-lost"
     lost = (StreamClosed(opened=seq, outcome="lost", object=one.object) for seq, one in sorted(machine.streams.items()))
-    return (DaemonStarted(mode="hosted", previous=previous, pid=pid, keeps_streaks=True), *lost)
+    return (DaemonStarted(mode=mode, previous=previous, pid=pid, keeps_streaks=True), *lost)
 
 
 def moved_events(machine: Machine, subnet: str) -> tuple[Event, ...]:

@@ -748,6 +748,56 @@ class DriftResolved(Event, frozen=True, omit_defaults=True, tag="drift.resolved"
     how: Literal["repaired", "dropped"]
 
 
+# --- the machine -----------------------------------------------------------------------------------------------------
+
+
+class BootStage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A part of a boot: when it began, since the kernel did, and what it took. `problem`: it did not succeed."""
+
+    name: str
+    began_ms: int
+    took_ms: int
+    problem: str = ""
+
+
+class BootCompleted(Event, frozen=True, omit_defaults=True, tag="boot.completed"):
+    """The machine is up: the API answered `ready_ms` after the kernel began, and everything else is up, too."""
+
+    EFFECT = "may"
+
+    stages: tuple[BootStage, ...]
+    ready_ms: int = 0
+
+
+class MachineEndRequested(Event, frozen=True, omit_defaults=True, tag="machine.end_requested"):
+    """The machine shall be switched off, or started anew: workloads end in their order. `by`: the button, where it was
+    no call."""
+
+    EFFECT = "may"
+
+    order: Literal["reboot", "poweroff"]
+    by: str = ""
+
+
+class ClockStepped(Event, frozen=True, omit_defaults=True, tag="clock.stepped"):
+    """The machine's clock was set, by so much, as a server on the network told the time."""
+
+    EFFECT = "may"
+
+    by_ms: int
+    server: str
+
+
+class UplinkChanged(Event, frozen=True, omit_defaults=True, tag="uplink.changed"):
+    """The machine reaches the LAN by this interface, and has this address there; `how` is dhcp or static."""
+
+    EFFECT = "may"
+
+    interface: str
+    address: str
+    how: str
+
+
 # --- the daemon and the journal itself ---------------------------------------------------------------------------
 
 
@@ -761,6 +811,20 @@ class DaemonStarted(Event, frozen=True, omit_defaults=True, tag="daemon.started"
     previous: str
     pid: int = 0
     keeps_streaks: bool = False
+
+
+class DaemonCrashed(Event, frozen=True, omit_defaults=True, tag="daemon.crashed"):
+    """A former life of the daemon ended as it should not, as PID 1 saw it. `how`: `exit 1`, a signal's name, or hung:
+    it did not answer any more; `mono` when, since the machine's start; `trace` the places of its last traceback, the
+    innermost last, and `error` the kind of error, without its message, which may hold anything."""
+
+    EFFECT = "may"
+
+    how: str
+    lived_ms: int
+    mono: int = 0
+    trace: tuple[str, ...] = ()
+    error: str = ""
 
 
 class DaemonStopped(Event, frozen=True, omit_defaults=True, tag="daemon.stopped"):

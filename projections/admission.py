@@ -14,6 +14,7 @@ from journal.events import (
     AppliedWorkload,
     Event,
     ImageRemovalRequested,
+    MachineEndRequested,
     RollbackRequested,
     WorkloadApplied,
     WorkloadDeleteRequested,
@@ -40,6 +41,7 @@ from projections.intents import (
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    EndMachine,
     ForgetRegistry,
     ImportVolume,
     Intent,
@@ -102,6 +104,8 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
         case CollectImages():
             leaving = collectable(machine, intent.everything)
             return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))
+        case EndMachine():
+            return Admitted((MachineEndRequested(intent.order),))
         case _:
             assert_never(intent)
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from journal.entry import Header
 from journal.events import (
+    BootCompleted,
     CallAccepted,
     CallDenied,
     CallRead,
     CallRefused,
+    ClockStepped,
+    DaemonCrashed,
     DaemonStarted,
     DaemonStopped,
     DriftFound,
@@ -26,6 +29,7 @@ from journal.events import (
     ImageRemoved,
     JournalCheckpointed,
     JournalExcised,
+    MachineEndRequested,
     MachineHalted,
     NetworkAttached,
     NetworkDetached,
@@ -51,6 +55,7 @@ from journal.events import (
     SnapshotTaken,
     StreamClosed,
     StreamOpened,
+    UplinkChanged,
     VolumeApplied,
     VolumeDeleteRequested,
     VolumeDrifted,
@@ -247,6 +252,21 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{_object(event)} ({event.aspect}) {how}"
         case DaemonStarted():
             return f"capsuled {header.release} started ({event.mode}, before: {event.previous})"
+        case DaemonCrashed():
+            where = f" in {event.trace[-1]}" if event.trace else ""
+            kind = f", {event.error}" if event.error else ""
+            return f"capsuled ended with {event.how} after {event.lived_ms / 1000:.1f} s{kind}{where}"
+        case BootCompleted():
+            bad = sum(1 for one in event.stages if one.problem)
+            problems = f", {bad} of {len(event.stages)} stages had a problem" if bad else ""
+            return f"the machine is up: the API answered {event.ready_ms / 1000:.1f} s after the kernel began{problems}"
+        case MachineEndRequested():
+            what = "started anew" if event.order == "reboot" else "switched off"
+            return f"the machine shall be {what}{f' ({event.by})' if event.by else ''}"
+        case ClockStepped():
+            return f"the clock was set by {event.by_ms / 1000:+.3f} s, as {event.server} says"
+        case UplinkChanged():
+            return f"on the LAN by {event.interface} with {event.address} ({event.how})"
         case DaemonStopped():
             return f"capsuled stopped ({event.reason}); workloads run on"
         case EmergencyRecovered():

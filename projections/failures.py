@@ -4,6 +4,7 @@ from journal.entry import Header
 from journal.events import (
     CallDenied,
     CallRefused,
+    DaemonCrashed,
     DaemonStarted,
     EffectFailed,
     Event,
@@ -17,7 +18,10 @@ from journal.events import (
     type_of,
 )
 
-_ALWAYS = (CallRefused, CallDenied, EffectFailed, VolumeLost, WorkloadLost, WorkloadOomKilled, WorkloadLogDropped)
+_ALWAYS = (
+    CallRefused, CallDenied, DaemonCrashed, EffectFailed, VolumeLost, WorkloadLost, WorkloadOomKilled,
+    WorkloadLogDropped,
+)  # fmt: skip
 _SOMETIMES = (WorkloadExited, WorkloadHealthChanged, StreamClosed, DaemonStarted)
 
 MAY_FAIL = frozenset(type_of(kind) for kind in (*_ALWAYS, *_SOMETIMES))

@@ -252,6 +252,13 @@ class RemoveSecret(msgspec.Struct, frozen=True):
     name: str
 
 
+class EndMachine(msgspec.Struct, frozen=True):
+    """Switch the machine off, or start it anew."""
+
+    order: Literal["reboot", "poweroff"]
+
+
 SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
-Intent = Apply | Rollback | Delete | Stop | Start | Restart | VolumeIntent | KeyIntent | ImageIntent | SecretIntent
+WorkloadIntent = Apply | Rollback | Delete | Stop | Start | Restart
+Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | EndMachine

@@ -1,4 +1,4 @@
-"""CapsuleService: the machine itself. Updates and reboots belong to the OS; hosted, they are refused by name."""
+"""CapsuleService: the machine itself. Reboots belong to the OS; hosted, they are refused by name."""
 
 import logging
 import time
@@ -9,15 +9,21 @@ from typing import Any
 
 from capsule.v1 import capsule_pb2 as pb
 from capsule.v1.capsule_pb2_grpc import CapsuleServiceServicer
+from capsuled.boot.stages import Stages
 from capsuled.condition import State
 from capsuled.identity import Identity
 from capsuled.logs.own import OwnLog
-from capsuled.rpc import refuse
+from capsuled.power import Power
+from capsuled.rpc import caller_of, refuse
 
 log = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[Iterable[str]]]
 """What is to be warned of now; nothing when all is well."""
+
+
+HOSTED_ABSENT = ("slots, OS updates and reboots", "a thin pool: volumes are sparse files")
+"""What hosted mode does not have, in words."""
 
 
 class About:
@@ -33,6 +39,10 @@ class About:
         self.addresses: tuple[str, ...] = ()
         self.metrics = ""
         self.bridge = ""
+        self.mode = "hosted"
+        self.slot = ""
+        self.absent: tuple[str, ...] = HOSTED_ABSENT
+        self.stages: Stages | None = None
         self.started_at_s = int(time.time())
         self._warnings: list[str] = []
         self._checks: list[Check] = []
@@ -57,9 +67,12 @@ class About:
 class CapsuleService(CapsuleServiceServicer):
     """See proto/capsule/v1/capsule.proto."""
 
-    def __init__(self, info: Callable[[], Awaitable[pb.GetInfoResponse]], daemon_log: OwnLog) -> None:
+    def __init__(
+        self, info: Callable[[], Awaitable[pb.GetInfoResponse]], daemon_log: OwnLog, power: Power | None = None
+    ) -> None:
         self._info = info
         self._log = daemon_log
+        self._power = power
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Any) -> pb.GetInfoResponse:
         """Facts, numbers, and the daemon's condition."""
@@ -72,13 +85,20 @@ class CapsuleService(CapsuleServiceServicer):
                 yield chunk
 
     async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
-        """Only the OS has slots."""
+        """Not yet: the image has the slots, the way between them is still to come."""
+        if self._power is not None:
+            refuse("UNIMPLEMENTED", "NO_UPDATES", "this release cannot update itself yet: write a new image")
         refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
 
     async def UpdateConfirm(self, request: pb.UpdateConfirmRequest, context: Any) -> pb.UpdateConfirmResponse:
-        """Only the OS has slots."""
+        """See UpdateOS."""
+        if self._power is not None:
+            refuse("UNIMPLEMENTED", "NO_UPDATES", "this release cannot update itself yet: there is nothing to confirm")
         refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: there is nothing to confirm")
 
     async def RebootNode(self, request: pb.RebootNodeRequest, context: Any) -> pb.RebootNodeResponse:
-        """The host belongs to somebody else."""
-        refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted: reboot the host with its own means")
+        """Answers, and then it happens. Hosted, the machine belongs to somebody else."""
+        if self._power is None:
+            refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted: reboot the host with its own means")
+        caller = caller_of(context, "CapsuleService.RebootNode", request)
+        return pb.RebootNodeResponse(message=await self._power.end("reboot", caller))

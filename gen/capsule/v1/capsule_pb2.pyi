@@ -25,7 +25,7 @@ class GetInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("hostname", "short_id", "kernel_release", "kernel_version", "architecture", "uptime_seconds", "capsule_version", "active_slot", "pending_slot", "pending_deadline_unix", "last_version", "memory_total_bytes", "memory_available_bytes", "cpu_cores", "cpu_model", "boot_disk", "disk_total_bytes", "thinpool_total_bytes", "thinpool_used_bytes", "perm_total_bytes", "perm_used_bytes", "local_time_unix", "capsule_id", "mode", "condition", "condition_message", "journal_seq", "journal_head", "containerd_version", "warnings", "tls_fingerprint_sha256", "addresses", "claimable_seconds", "metrics", "objects", "storage_driver", "storage_total_bytes", "storage_used_bytes", "bridge", "subnet", "cgroup_version", "journal_size_bytes", "started_at_unix", "boot_id", "load_1", "absent")
+    __slots__ = ("hostname", "short_id", "kernel_release", "kernel_version", "architecture", "uptime_seconds", "capsule_version", "active_slot", "pending_slot", "pending_deadline_unix", "last_version", "memory_total_bytes", "memory_available_bytes", "cpu_cores", "cpu_model", "boot_disk", "disk_total_bytes", "thinpool_total_bytes", "thinpool_used_bytes", "perm_total_bytes", "perm_used_bytes", "local_time_unix", "capsule_id", "mode", "condition", "condition_message", "journal_seq", "journal_head", "containerd_version", "warnings", "tls_fingerprint_sha256", "addresses", "claimable_seconds", "metrics", "objects", "storage_driver", "storage_total_bytes", "storage_used_bytes", "bridge", "subnet", "cgroup_version", "journal_size_bytes", "started_at_unix", "boot_id", "load_1", "absent", "boot_stages", "boot_ready_ms")
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     SHORT_ID_FIELD_NUMBER: _ClassVar[int]
     KERNEL_RELEASE_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,8 @@ class GetInfoResponse(_message.Message):
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     LOAD_1_FIELD_NUMBER: _ClassVar[int]
     ABSENT_FIELD_NUMBER: _ClassVar[int]
+    BOOT_STAGES_FIELD_NUMBER: _ClassVar[int]
+    BOOT_READY_MS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     short_id: str
     kernel_release: str
@@ -118,7 +120,21 @@ class GetInfoResponse(_message.Message):
     boot_id: str
     load_1: float
     absent: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, hostname: _Optional[str] = ..., short_id: _Optional[str] = ..., kernel_release: _Optional[str] = ..., kernel_version: _Optional[str] = ..., architecture: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., capsule_version: _Optional[str] = ..., active_slot: _Optional[str] = ..., pending_slot: _Optional[str] = ..., pending_deadline_unix: _Optional[int] = ..., last_version: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., cpu_cores: _Optional[int] = ..., cpu_model: _Optional[str] = ..., boot_disk: _Optional[str] = ..., disk_total_bytes: _Optional[int] = ..., thinpool_total_bytes: _Optional[int] = ..., thinpool_used_bytes: _Optional[int] = ..., perm_total_bytes: _Optional[int] = ..., perm_used_bytes: _Optional[int] = ..., local_time_unix: _Optional[int] = ..., capsule_id: _Optional[str] = ..., mode: _Optional[str] = ..., condition: _Optional[str] = ..., condition_message: _Optional[str] = ..., journal_seq: _Optional[int] = ..., journal_head: _Optional[str] = ..., containerd_version: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., tls_fingerprint_sha256: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., claimable_seconds: _Optional[int] = ..., metrics: _Optional[str] = ..., objects: _Optional[_Union[ObjectCounts, _Mapping]] = ..., storage_driver: _Optional[str] = ..., storage_total_bytes: _Optional[int] = ..., storage_used_bytes: _Optional[int] = ..., bridge: _Optional[str] = ..., subnet: _Optional[str] = ..., cgroup_version: _Optional[int] = ..., journal_size_bytes: _Optional[int] = ..., started_at_unix: _Optional[int] = ..., boot_id: _Optional[str] = ..., load_1: _Optional[float] = ..., absent: _Optional[_Iterable[str]] = ...) -> None: ...
+    boot_stages: _containers.RepeatedCompositeFieldContainer[BootStage]
+    boot_ready_ms: int
+    def __init__(self, hostname: _Optional[str] = ..., short_id: _Optional[str] = ..., kernel_release: _Optional[str] = ..., kernel_version: _Optional[str] = ..., architecture: _Optional[str] = ..., uptime_seconds: _Optional[int] = ..., capsule_version: _Optional[str] = ..., active_slot: _Optional[str] = ..., pending_slot: _Optional[str] = ..., pending_deadline_unix: _Optional[int] = ..., last_version: _Optional[str] = ..., memory_total_bytes: _Optional[int] = ..., memory_available_bytes: _Optional[int] = ..., cpu_cores: _Optional[int] = ..., cpu_model: _Optional[str] = ..., boot_disk: _Optional[str] = ..., disk_total_bytes: _Optional[int] = ..., thinpool_total_bytes: _Optional[int] = ..., thinpool_used_bytes: _Optional[int] = ..., perm_total_bytes: _Optional[int] = ..., perm_used_bytes: _Optional[int] = ..., local_time_unix: _Optional[int] = ..., capsule_id: _Optional[str] = ..., mode: _Optional[str] = ..., condition: _Optional[str] = ..., condition_message: _Optional[str] = ..., journal_seq: _Optional[int] = ..., journal_head: _Optional[str] = ..., containerd_version: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., tls_fingerprint_sha256: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., claimable_seconds: _Optional[int] = ..., metrics: _Optional[str] = ..., objects: _Optional[_Union[ObjectCounts, _Mapping]] = ..., storage_driver: _Optional[str] = ..., storage_total_bytes: _Optional[int] = ..., storage_used_bytes: _Optional[int] = ..., bridge: _Optional[str] = ..., subnet: _Optional[str] = ..., cgroup_version: _Optional[int] = ..., journal_size_bytes: _Optional[int] = ..., started_at_unix: _Optional[int] = ..., boot_id: _Optional[str] = ..., load_1: _Optional[float] = ..., absent: _Optional[_Iterable[str]] = ..., boot_stages: _Optional[_Iterable[_Union[BootStage, _Mapping]]] = ..., boot_ready_ms: _Optional[int] = ...) -> None: ...
+
+class BootStage(_message.Message):
+    __slots__ = ("name", "began_ms", "took_ms", "problem")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_MS_FIELD_NUMBER: _ClassVar[int]
+    TOOK_MS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    began_ms: int
+    took_ms: int
+    problem: str
+    def __init__(self, name: _Optional[str] = ..., began_ms: _Optional[int] = ..., took_ms: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class ObjectCounts(_message.Message):
     __slots__ = ("workloads", "pending", "running", "failed", "stopped", "volumes", "images")

@@ -1,0 +1,71 @@
+"""`capsulectl capsule reboot` and `capsule poweroff`."""
+
+import time
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsule.v1 import capsule_pb2 as pb
+from capsule.v1 import power_pb2
+from capsulectl.connection import Connection
+from capsulectl.errors import TIMED_OUT, Failure
+from capsulectl.options import COMMON, Common, Timeout, Yes
+from capsulectl.prompt import confirm
+from capsulectl.render import say
+
+POLL_S = 1.0
+CALL_S = 3.0
+
+Wait = Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the machine is up again.")]
+
+
+def reboot(*, yes: Yes = False, wait: Wait = True, timeout: Timeout = 300.0, common: Common = COMMON) -> None:
+    """Start the machine anew: workloads end in their order, and come back.
+
+    Example: capsulectl capsule reboot --yes
+    """
+    connection = Connection(common.capsule)
+    before = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
+    confirm(f"{before.short_id} is started anew; {_running(before)}. Go on?", yes)
+    answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
+    say(answer.message or "the machine is started anew")
+    if wait:
+        after = _until_back(common.capsule, before.boot_id, timeout)
+        ready = (
+            f": its API answered {after.boot_ready_ms / 1000:.1f} s after the kernel began"
+            if after.boot_ready_ms
+            else ""
+        )
+        say(f"{after.short_id} is up again{ready}")
+
+
+def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
+    """Switch the machine off: workloads end in their order first.
+
+    Example: capsulectl capsule poweroff --yes
+    """
+    connection = Connection(common.capsule)
+    before = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
+    confirm(f"{before.short_id} is switched off; {_running(before)}. Go on?", yes)
+    answer = connection.call(connection.power.PowerOff, power_pb2.PowerOffRequest())
+    say(answer.message or "the machine is switched off")
+
+
+def _running(info: pb.GetInfoResponse) -> str:
+    number = info.objects.running
+    return f"{number} workload{'' if number == 1 else 's'} run{'s' if number == 1 else ''} on it"
+
+
+def _until_back(target: str, boot_id: str, timeout_s: float) -> Any:
+    """The machine's word once it has booted, under another boot id. Raises Failure when it takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        try:
+            connection = Connection(target)
+            found = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
+        except Failure:
+            continue  # it is on its way
+        if found.boot_id != boot_id and (found.boot_ready_ms or not found.boot_stages):
+            return found
+    raise Failure(f"the machine is not up again after {timeout_s:g} s: look at its console", TIMED_OUT)

@@ -1,0 +1,15 @@
+"""What the operating system adds to the daemon, between PID 1's start of it and the first answer of the API.
+
+link      words to PID 1
+stages    what each part of the boot took
+modules   drivers for the hardware that is there
+storage   the volume group, found or made; the journal's and the state's file systems, checked and mounted
+hostname  the machine's name
+bring_up  all of these in their order, once a boot
+ends      how former daemons of this boot ended, as PID 1 saw it
+uplink    the link to the LAN, by DHCP or as the operator wrote it down
+ntp       the right time
+console   who and where the machine is, on its screen and its serial line
+power     the machine's end, asked for by a call or by its button
+system    these as one, which the wiring function keeps or leaves out
+"""

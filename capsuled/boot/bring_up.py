@@ -1,0 +1,93 @@
+"""From PID 1's start of the daemon to the point where an ordinary daemon begins: drivers, storage, the machine's name.
+
+All of it is done once a boot; a daemon that is started again finds it done. Where there is no state to start on, the
+console says why, and that is all there is.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from capsuled.boot import modules
+from capsuled.boot.console import Console
+from capsuled.boot.ground import Ground
+from capsuled.boot.hostname import set_hostname
+from capsuled.boot.link import ALIVE_S, InitLink
+from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
+from capsuled.boot.storage import Mounted, Storage, StorageFailed
+from journal.release import RELEASE
+
+log = logging.getLogger(__name__)
+
+LONGEST_S = 3600
+"""A file system check of a large, slow disk takes its time, and PID 1 is told so."""
+
+RELEASE_FILE = Path("/capsule/release")
+COMMAND_LINE = Path("/proc/cmdline")
+
+
+async def bring_up(state: Path, link: InitLink) -> Ground:
+    """Raises StorageFailed where there is no state."""
+    link.say("wait", LONGEST_S)
+    stages = Stages()
+    if not stages.complete:
+        before_us(stages, BEGAN, since_boot_ns())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_hardware(stages))
+        storage = group.create_task(_storage(state, stages))
+    link.say("watchdog")
+    mounted = storage.result()
+    if isinstance(mounted, StorageFailed):
+        raise mounted
+    hostname = set_hostname(state / "capsule" / "hostname")
+    return Ground(link, stages, slot_of(COMMAND_LINE.read_text()), hostname, mounted, release_text())
+
+
+async def _hardware(stages: Stages) -> None:
+    if not stages.complete:
+        with stages.stage("drivers of the hardware"):
+            await modules.load_hardware()
+
+
+async def _storage(state: Path, stages: Stages) -> Mounted | StorageFailed:
+    """A failure is an answer: the drivers are loaded all the same, for the console and the watchdog."""
+    try:
+        await modules.load(modules.STORAGE)
+        return await Storage(state, stages).bring_up()
+    except StorageFailed as error:
+        return error
+
+
+def slot_of(command_line: str) -> str:
+    """The slot that booted. Pure."""
+    return next((word.removeprefix("capsule.slot=") for word in command_line.split() if "capsule.slot=" in word), "")
+
+
+def release_text() -> str:
+    """Release and commit, as they were built."""
+    try:
+        return RELEASE_FILE.read_text().strip()
+    except OSError:
+        return RELEASE
+
+
+async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> None:
+    """Say on the console why nothing can be started, until told to stop. PID 1 hears that somebody is there: a reset
+    would change nothing."""
+    log.error("%s", why)
+    Console.found().show(
+        "\n".join(
+            (
+                "RESCUE: this capsule has no state to start on, so nothing runs and no API is served.",
+                why,
+                "Mend the disk, or boot another system to look at it. Ctrl-Alt-Del or the power button end this one.",
+            )
+        )
+    )
+    while not stopping.is_set():
+        link.say("alive")
+        try:
+            async with asyncio.timeout(ALIVE_S):
+                await stopping.wait()
+        except TimeoutError:
+            continue

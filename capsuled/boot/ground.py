@@ -1,0 +1,18 @@
+"""What the boot leaves for the daemon to stand on. Free of the daemon's own modules, which are loaded meanwhile."""
+
+import msgspec
+
+from capsuled.boot.link import InitLink
+from capsuled.boot.stages import Stages
+from capsuled.boot.storage import Mounted
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """`slot` booted; `mounted` is what the storage said; `release` the release and commit, as they were built."""
+
+    link: InitLink
+    stages: Stages
+    slot: str
+    hostname: str
+    mounted: Mounted
+    release: str

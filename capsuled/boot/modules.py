@@ -1,0 +1,48 @@
+"""Drivers for the hardware that is there, and those that nobody asks the kernel for by name.
+
+There is no udev: the kernel lists every device with the names of drivers that would fit (modalias), and modprobe knows
+which of them exist. Links, file systems and netfilter's parts the kernel loads by itself when they are used.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from capsuled.processes import CommandFailed, run
+
+STORAGE = ("dm_mod", "dm_thin_pool")
+ALWAYS = ("loop", "tun", "br_netfilter", "dm_snapshot", "vhost_vsock", "evdev")
+VIRTUALIZATION = {"vmx": "kvm_intel", "svm": "kvm_amd"}
+"""By the processor's flag: the other one's would only complain."""
+
+SOFT_WATCHDOG = "softdog"
+WATCHDOG = Path("/dev/watchdog")
+
+
+def aliases(sys: Path) -> tuple[str, ...]:
+    """What the devices in sysfs are called, each name once."""
+    found = set()
+    for file in (sys / "devices").rglob("modalias"):
+        try:
+            text = file.read_text().strip()
+        except OSError:
+            continue  # the device has gone
+        if text:
+            found.add(text)
+    return tuple(sorted(found))
+
+
+async def load(names: Iterable[str], *options: str) -> None:
+    """Those of them that the kernel has. What does not load is missed where it is needed, by name."""
+    try:
+        await run("modprobe", "--all", "--quiet", *options, *names)
+    except CommandFailed:
+        pass  # some alias has no driver here, or a driver no hardware
+
+
+async def load_hardware(sys: Path = Path("/sys")) -> None:
+    """What the devices ask for, what nobody asks for, and a watchdog: the kernel's own where the machine has none."""
+    await load(aliases(sys), "--use-blacklist")
+    flags = Path("/proc/cpuinfo").read_text().split()
+    await load((*ALWAYS, *(name for flag, name in VIRTUALIZATION.items() if flag in flags)))
+    if not WATCHDOG.exists():
+        await load((SOFT_WATCHDOG,))

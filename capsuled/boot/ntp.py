@@ -1,0 +1,198 @@
+"""The right time, by SNTP (RFC 4330): asked of the servers that the operator wrote down, that DHCP named, or Debian's.
+
+The first answer after a boot sets the clock, for a board without a battery wakes up anywhere; but never before the
+journal's last entry, nor beyond ten years after this release was built. Later ones move it slowly; a server that is
+further off than that is not believed. Order and deadlines never depend on this clock (journal/clock.py).
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from capsuled.processes import CommandFailed, run
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SERVERS = tuple(f"{number}.debian.pool.ntp.org" for number in range(4))
+PORT = 123
+ANSWER_S = 5.0
+FIRST_RETRY_S, CAP_RETRY_S = 4.0, 900.0
+EVERY_S = 1800.0
+SLOWLY_S = 0.5
+"""A difference below this is made up for gradually."""
+
+LATER_S = 900.0
+"""After the first time, a server that is further off is not believed."""
+
+HORIZON_S = 10 * 365 * 86_400
+
+_TO_UNIX_S = 2_208_988_800
+_PACKET = struct.Struct("!BBBb11I")
+_CLIENT, _SERVER, _VERSION = 3, 4, 4
+_NO_LEAP_INFORMATION = 3
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`offset_s`: how much later it is than this machine's clock says."""
+
+    offset_s: float
+    delay_s: float
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Seconds since the epoch: what the time may not be before, and not after."""
+
+    least_s: float
+    most_s: float
+
+
+def request(sent_s: float) -> bytes:
+    """What is asked. The time goes along, and comes back as the mark of an answer to just this."""
+    return _PACKET.pack(_VERSION << 3 | _CLIENT, 0, 0, 0, *(0,) * 9, *_stamp(sent_s))
+
+
+def parsed(data: bytes, sent_s: float, received_s: float) -> Answer:
+    """What the server says. Raises ValueError for what is no answer to this. Pure."""
+    if len(data) < _PACKET.size:
+        raise ValueError("the answer is too short")
+    first, stratum, _, _, *words = _PACKET.unpack_from(data)
+    if first & 7 != _SERVER or tuple(words[5:7]) != _stamp(sent_s):
+        raise ValueError("it answers something else")
+    if first >> 6 == _NO_LEAP_INFORMATION or not 1 <= stratum <= 15:
+        raise ValueError("the server does not know the time itself")
+    came_s, went_s = _seconds(words[7], words[8]), _seconds(words[9], words[10])
+    return Answer(
+        offset_s=((came_s - sent_s) + (went_s - received_s)) / 2,
+        delay_s=(received_s - sent_s) - (went_s - came_s),
+    )
+
+
+def _stamp(at_s: float) -> tuple[int, int]:
+    whole = int(at_s)
+    return (whole + _TO_UNIX_S) & 0xFFFFFFFF, int((at_s - whole) * (1 << 32)) & 0xFFFFFFFF
+
+
+def _seconds(whole: int, fraction: int) -> float:
+    # The era that began in 2036 has small numbers; nothing before 1968 is meant.
+    era = 0 if whole & 0x80000000 else 1 << 32
+    return whole + era - _TO_UNIX_S + fraction / (1 << 32)
+
+
+def judged(offset_s: float, now_s: float, first: bool, bounds: Bounds) -> str:
+    """Why the clock is not set to this; empty when it is. Pure."""
+    then_s = now_s + offset_s
+    if then_s < bounds.least_s:
+        return "it is before the journal's last entry"
+    if then_s > bounds.most_s:
+        return "it is more than ten years after this release was built"
+    if not first and abs(offset_s) > LATER_S:
+        return f"it differs by {abs(offset_s):.0f} s, though the clock was set before"
+    return ""
+
+
+class NetworkTime:
+    """`servers` says whom to ask, each time; `stepped` is told by how many seconds the clock was set, and by whom."""
+
+    def __init__(
+        self, servers: Callable[[], tuple[str, ...]], bounds: Bounds, stepped: Callable[[float, str], None]
+    ) -> None:
+        self._servers = servers
+        self._bounds = bounds
+        self._stepped = stepped
+        self._is_set = False
+
+    async def run(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Until cancelled. `ready` returns when there is a way out."""
+        await ready()
+        delay_s = FIRST_RETRY_S
+        while True:
+            if await self._ask():
+                delay_s = FIRST_RETRY_S
+                await asyncio.sleep(EVERY_S)
+            else:
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, CAP_RETRY_S)
+
+    async def _ask(self) -> bool:
+        for server in self._servers():
+            try:
+                answer = await asked(server)
+            except (OSError, ValueError, TimeoutError) as error:
+                log.debug("%s does not tell the time: %s", server, error or "no answer")
+                continue
+            refused = judged(answer.offset_s, time.time(), not self._is_set, self._bounds)
+            if refused:
+                log.warning("the time that %s tells is not taken: %s", server, refused)
+                continue
+            await self._correct(answer.offset_s, server)
+            return True
+        return False
+
+    async def _correct(self, offset_s: float, server: str) -> None:
+        self._is_set = True
+        if abs(offset_s) < SLOWLY_S:
+            _slew(offset_s)
+            return
+        time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + int(offset_s * 1e9))
+        log.info("the clock was set by %+.3f s, as %s says", offset_s, server)
+        self._stepped(offset_s, server)
+        try:
+            await run("hwclock", "--systohc", "--utc")
+        except (CommandFailed, OSError) as error:
+            log.info("the machine's own clock keeps its time: %s", error)
+
+
+async def asked(server: str, port: int = PORT) -> Answer:
+    """What one server says now. Raises OSError, ValueError and TimeoutError."""
+    loop = asyncio.get_running_loop()
+    got: asyncio.Future[tuple[bytes, float]] = loop.create_future()
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Asking(got), remote_addr=(server, port))
+    try:
+        sent_s = time.time()
+        transport.sendto(request(sent_s))
+        async with asyncio.timeout(ANSWER_S):
+            data, received_s = await got
+    finally:
+        transport.close()
+    return parsed(data, sent_s, received_s)
+
+
+class _Asking(asyncio.DatagramProtocol):
+    def __init__(self, got: "asyncio.Future[tuple[bytes, float]]") -> None:
+        self._got = got
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if not self._got.done():
+            self._got.set_result((data, time.time()))
+
+    def error_received(self, exc: Exception) -> None:
+        if not self._got.done():
+            self._got.set_exception(exc)
+
+
+class _Interval(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("microseconds", ctypes.c_long)]
+
+
+def _slew(offset_s: float) -> None:
+    """By half a thousandth of the time that passes (adjtime(3))."""
+    whole = int(offset_s // 1)
+    wanted = _Interval(whole, int((offset_s - whole) * 1e6))
+    if ctypes.CDLL(None, use_errno=True).adjtime(ctypes.byref(wanted), None):
+        log.warning("the clock cannot be moved slowly: %s", os.strerror(ctypes.get_errno()))
+
+
+def servers_of(file: Path, told: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the operator's file, else those that were told, else Debian's."""
+    try:
+        written = tuple(file.read_text().split())
+    except (OSError, UnicodeDecodeError):
+        written = ()
+    return written or told or DEFAULT_SERVERS

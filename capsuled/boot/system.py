@@ -1,0 +1,147 @@
+"""What the operating system adds to the daemon, as one: the wiring function has it beside the rest or leaves it out."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Literal
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from capsuled.boot.console import Console, Face, keep_showing, merged
+from capsuled.boot.ground import Ground
+from capsuled.boot.ntp import HORIZON_S, Bounds, NetworkTime, servers_of
+from capsuled.boot.power import watch_button
+from capsuled.boot.uplink import Place, Uplink
+from capsuled.engine import Engine
+from capsuled.info import counts
+from capsuled.lan import interfaces
+from capsuled.layout import Layout
+from capsuled.services.capsule import About
+from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
+from journal.entry import SYSTEM
+from journal.errors import JournalError
+from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequested, UplinkChanged
+
+log = logging.getLogger(__name__)
+
+MODE: Literal["os"] = "os"
+ABSENT = ("OS updates", "a thin pool: volumes are sparse files")
+"""What the operating system does not have yet, in words."""
+
+CLAIM_LOOK_S = 60.0
+
+
+class System:
+    """On what the boot left."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.link = ground.link
+        self.stages = ground.stages
+        self.slot = ground.slot
+
+    def introduce(self, about: About) -> None:
+        """What `info` tells of it."""
+        about.mode, about.slot, about.absent, about.stages = MODE, self.slot, ABSENT, self.stages
+        for note in self._ground.mounted.notes:
+            about.warn(note)
+
+    def complete(self, engine: Engine) -> None:
+        """Everything is up: the boot goes into the journal, once."""
+        if self.stages.complete:
+            self.link.say("ready")
+            return
+        self.stages.keep()
+        _record(engine, BootCompleted(self.stages.all, self.stages.ready_ms))
+        self.link.say("ready")
+
+    async def keep(self, engine: Engine, about: About, layout: Layout, adopted: Callable[[], bool]) -> None:
+        """Liveness, uplink, time, console and button, until cancelled."""
+        place = Place(layout.by_hand / "network", layout.state / "uplink", layout.daemon_logs / "uplink.log")
+
+        def changed(interface: str, address: str, how: str) -> None:
+            _record(engine, UplinkChanged(interface, address, how))
+
+        def stepped(by_s: float, server: str) -> None:
+            _record(engine, ClockStepped(round(by_s * 1000), server))
+
+        uplink = Uplink(place, self._ground.hostname, changed)
+        about.ask(uplink.warnings)
+        bounds = Bounds(engine.machine.at / 1e9, _built_s() + HORIZON_S)
+        clock = NetworkTime(lambda: servers_of(layout.by_hand / "ntp", uplink.time_servers()), bounds, stepped)
+
+        def pressed() -> None:
+            _record(engine, MachineEndRequested("poweroff", by="power button"))
+            self.link.say("poweroff")
+
+        def face() -> Face:
+            return self._face(engine, about, adopted())
+
+        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), _minutes())
+        async with _health(layout) as answers, asyncio.TaskGroup() as group:
+            group.create_task(self.link.keep_alive(answers))
+            group.create_task(uplink.run())
+            group.create_task(clock.run(uplink.ready))
+            group.create_task(watch_button(pressed))
+            group.create_task(keep_showing(Console.found(), face, news))
+
+    def _face(self, engine: Engine, about: About, adopted: bool) -> Face:
+        machine = engine.machine
+        try:
+            found = [str(at.ip) for one in interfaces() if one.name != about.bridge for at in one.addresses]
+        except OSError:
+            found = []
+        ports = {address.rpartition(":")[2] for address in about.addresses}
+        number = counts(machine)
+        return Face(
+            hostname=self._ground.hostname,
+            short_id=about.identity.short_id,
+            version=self._ground.release,
+            slot=self.slot,
+            addresses=tuple(f"{one}:{port}" for one in found for port in sorted(ports)),
+            fingerprint=about.fingerprint,
+            claimable=about.condition.acts and engine.claimable_s() > 0,
+            adopted=adopted,
+            condition=about.condition.condition.value,
+            workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
+            problems=(about.condition.message,) if about.condition.message else (),
+        )
+
+
+def _built_s() -> float:
+    try:
+        return Path("/capsule/release").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _record(engine: Engine, event: Event) -> None:
+    """A fact of the machine's, if the journal takes any."""
+    try:
+        engine.record((event,), reserved=True, actor=SYSTEM)
+    except JournalError as error:
+        log.warning("%s is not remembered: %s", type(event).__name__, error)
+
+
+@contextlib.asynccontextmanager
+async def _health(layout: Layout) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """What asks the API, by its own socket, as a client would."""
+    async with grpc.aio.insecure_channel(f"unix:{layout.served}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def answers() -> None:
+            said = await stub.Check(health_pb2.HealthCheckRequest())
+            if said.status != health_pb2.HealthCheckResponse.SERVING:
+                raise RuntimeError("it says that it does not serve")
+
+        yield answers
+
+
+async def _minutes() -> AsyncIterator[None]:
+    """The claim window closes without any news of it."""
+    while True:
+        await asyncio.sleep(CLAIM_LOOK_S)
+        yield

@@ -1,0 +1,157 @@
+"""The way to the LAN: the first interface that has a link, by DHCP or as the operator wrote it down.
+
+DHCP is busybox's client, kept running: it asks, renews, and tells a script of ours, which sets address and route and
+notes the lease. It asks for the address that it had last, whichever slot booted. When the cable goes to another
+interface, the uplink goes with it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from capsuled.boot.lease import Lease, Static, resolver_text, told, written
+from capsuled.boot.links import chosen, links
+from capsuled.processes import CommandFailed, run, supervise
+from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
+from journal.durable import write_durably
+
+log = logging.getLogger(__name__)
+
+SCRIPT = "/capsule/uplink"
+RUN = Path("/run/capsule/uplink")
+"""Where the script notes leases; it names the place, too."""
+
+RESOLVER = Path("/etc/resolv.conf")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What an operator wrote, and what is remembered of the last leases."""
+
+    written: Path
+    remembered: Path
+    log: Path
+
+
+class Uplink:
+    """`changed` is told the interface, its address and how it came by that, whenever any is another one."""
+
+    def __init__(self, place: Place, hostname: str, changed: Callable[[str, str, str], None]) -> None:
+        self._place = place
+        self._hostname = hostname
+        self._changed = changed
+        self._interface = ""
+        self._lease: Lease | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._up = asyncio.Event()
+        self.problem = ""
+
+    async def ready(self) -> None:
+        """Return once there is an address."""
+        await self._up.wait()
+
+    def time_servers(self) -> tuple[str, ...]:
+        """Those that came with the lease."""
+        return () if self._lease is None else self._lease.ntp
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of now."""
+        return (self.problem,) if self.problem else ()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises OSError where the kernel tells no news of links."""
+        RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
+        static = self._static()
+        news = kernel_news(LINKS, ADDRESSES)
+        try:
+            await self._bring_up()
+            await self._follow(static)
+            async for _ in news:
+                await self._bring_up()
+                await self._follow(static)
+        finally:
+            await news.aclose()  # type: ignore[attr-defined]
+            await self._let_go()
+
+    def _static(self) -> Static | None:
+        try:
+            return written(self._place.written.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self.problem = f"{self._place.written} is not used, the uplink asks by DHCP: {error}"
+            log.warning("%s", self.problem)
+            return None
+
+    async def _bring_up(self) -> None:
+        """Only an interface that is up knows whether it has a link."""
+        for link in links():
+            flags = Path(f"/sys/class/net/{link.name}/flags")
+            try:
+                if not int(flags.read_text(), 16) & 1:
+                    await run("ip", "link", "set", link.name, "up")
+            except (CommandFailed, OSError) as error:
+                log.warning("%s cannot be brought up: %s", link.name, error)
+
+    async def _follow(self, static: Static | None) -> None:
+        wanted = chosen(links(), self._interface, static.interface if static is not None else "")
+        if wanted != self._interface:
+            await self._let_go()
+            self._interface = wanted
+            if not wanted:
+                log.warning("no interface has a link: the machine is on no LAN")
+            elif static is None:
+                self._keeping = asyncio.create_task(self._ask(wanted), name=f"uplink {wanted}")
+            else:
+                await self._set(wanted, static.lease)
+        lease = static.lease if static is not None and wanted else told(RUN / f"{wanted}.lease") if wanted else None
+        if lease != self._lease:
+            self._take(wanted, lease, "static" if static is not None else "dhcp")
+
+    def _take(self, interface: str, lease: Lease | None, how: str) -> None:
+        self._lease = lease
+        if lease is None:
+            self._up.clear()
+            return
+        self._up.set()
+        log.info("uplink %s has %s by %s", interface, lease.address, how)
+        text, known = f"{interface} {lease.address} {how}\n", RUN / "told"
+        # A daemon that was started again finds the machine where it was: that is no news.
+        if not known.exists() or known.read_text() != text:
+            self._changed(interface, str(lease.address), how)
+            known.write_text(text)
+        if how == "dhcp":
+            try:
+                self._place.remembered.mkdir(mode=0o700, exist_ok=True)
+                write_durably(self._place.remembered / interface, f"{lease.address.ip}\n".encode())
+            except OSError as error:
+                log.warning("the address is not remembered for the next boot: %s", error)
+
+    async def _ask(self, interface: str) -> None:
+        (RUN / f"{interface}.starting").touch()
+        command = ["busybox", "udhcpc", "-f", "-i", interface, "-s", SCRIPT, "-x", f"hostname:{self._hostname}"]
+        command += ["-O", "ntpsrv", "-t", "4", "-T", "2", "-A", "8", "-S"]
+        try:
+            command += ["-r", (self._place.remembered / interface).read_text().strip()]
+        except OSError:
+            pass  # it never had one
+        await supervise(command, self._place.log)
+
+    async def _set(self, interface: str, lease: Lease) -> None:
+        try:
+            await run("ip", "address", "replace", str(lease.address), "dev", interface)
+            if lease.router is not None:
+                await run("ip", "route", "replace", "default", "via", str(lease.router), "dev", interface)
+            RESOLVER.write_text(resolver_text(lease.dns))
+        except (CommandFailed, OSError) as error:
+            self.problem = f"the uplink cannot be set up as {self._place.written} says: {error}"
+            log.error("%s", self.problem)
+
+    async def _let_go(self) -> None:
+        """The address stays where it is: a daemon that ends keeps its machine on the LAN."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            self._keeping = None

@@ -1,0 +1,185 @@
+"""The root file system without our own code: Debian, the kernel's modules, the locked Python packages.
+
+It changes when Debian, the lock or a list in here does, so it is built once and kept: a squashfs to which the house is
+appended later. What differs from one run of mmdebstrap to the next (logs, caches, ids) is taken out, and every file has
+the same time.
+"""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from image import packages, python
+from image.commands import BuildFailed, command
+
+HOUSE = "capsule"
+"""The directory at the root that our own code is appended as; nothing else is in it."""
+
+SITE = "usr/lib/capsule"
+"""Where the locked Python packages are."""
+
+SQUASH = ("-comp", "zstd", "-Xcompression-level", "3", "-b", "256K", "-no-xattrs", "-no-progress", "-quiet")
+
+_PATHS = f"""\
+/{HOUSE}/house
+/{HOUSE}/house/gen
+/{SITE}
+"""
+
+_UNUSED = (
+    "boot", "var/lib/apt", "var/cache", "var/log", "var/lib/dpkg/info", "var/lib/dpkg/triggers", "etc/machine-id",
+    "usr/share/bash-completion", "usr/share/zoneinfo", "usr/share/perl5", "usr/share/pixmaps", "usr/share/lintian",
+    "usr/share/python3", "usr/share/gcc", "usr/share/initramfs-tools", "usr/lib/python3.11/ensurepip",
+    "usr/lib/python3.11/lib2to3", "usr/lib/python3.11/idlelib", "usr/lib/python3.11/pydoc_data", "etc/apt",
+    "etc/cron.d", "etc/systemd", "lib/systemd", "usr/bin/ctr", "usr/bin/containerd-stress", "usr/bin/containerd-shim",
+    "usr/bin/containerd-shim-runc-v1", "etc/.pwd.lock", "var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend",
+)  # fmt: skip
+"""Nobody runs, reads or needs these there; the last ones differ from build to build."""
+
+_NO_MODULES = (
+    "sound", "drivers/accel", "drivers/bluetooth", "drivers/comedi", "drivers/gpu", "drivers/iio", "drivers/infiniband",
+    "drivers/isdn", "drivers/leds", "drivers/media", "drivers/mtd", "drivers/net/can", "drivers/net/wireless",
+    "drivers/net/wwan", "drivers/parport", "drivers/pcmcia", "drivers/staging", "drivers/net/ethernet/mellanox",
+    "drivers/net/hamradio", "drivers/net/arcnet", "drivers/net/fddi", "net/bluetooth", "net/mac80211", "net/wireless",
+    "net/can", "net/nfc", "net/rxrpc", "net/sctp", "net/tipc", "net/rds", "net/ax25", "net/netrom", "net/rose",
+    "fs/ocfs2", "fs/gfs2", "fs/reiserfs", "fs/jfs", "fs/nilfs2", "fs/hfs", "fs/hfsplus", "fs/affs", "fs/afs", "fs/coda",
+    "fs/ceph", "fs/orangefs", "fs/ufs", "fs/minix", "fs/sysv", "fs/qnx4", "fs/qnx6", "fs/omfs", "fs/befs", "fs/bfs",
+    "fs/adfs", "fs/efs", "fs/f2fs", "fs/ntfs", "fs/ntfs3",
+)  # fmt: skip
+"""Drivers of what a server at home has not."""
+
+
+def key_parts(firmware: Sequence[str]) -> list[bytes | str | Path]:
+    """Everything that the result depends on."""
+    here = Path(__file__).parent
+    return [
+        packages.suite(),
+        *packages.sources(),
+        *packages.indexes(),
+        *firmware,
+        python.ROOT / "requirements.lock",
+        python.ROOT / "pyproject.toml",
+        *(here / name for name in ("base.py", "commands.py", "packages.py", "python.py")),
+    ]
+
+
+def build(target: Path, firmware: Sequence[str], epoch_s: int) -> None:
+    """Fill `target` with base.squashfs, modules (a directory), vmlinuz, and what the list of contents is made from."""
+    root = target / "root"
+    _debian(root, (*packages.DEBIAN, *firmware), epoch_s)
+    release = _kernel(root, target, epoch_s)
+    _thin(root)
+    _own_places(root)
+    python.place(root / SITE)
+    compiled(root / "usr/lib/python3.11", "/usr/lib/python3.11", epoch_s)
+    compiled(root / SITE, f"/{SITE}", epoch_s)
+    shutil.copy2(root / "var/lib/dpkg/status", target / "status")
+    shutil.copytree(root / "usr/share/doc", target / "doc", symlinks=True)
+    (target / "release").write_text(release)
+    # The tools that the initramfs borrows, and modules to choose from.
+    shutil.copytree(root / "usr/lib/modules" / release, target / "modules", symlinks=True)
+    command(
+        "mksquashfs", root, target / "base.squashfs", *SQUASH, "-all-time", str(epoch_s), "-mkfs-time", str(epoch_s),
+    )  # fmt: skip
+    _keep_tools(root, target / "tools")
+    shutil.rmtree(root)
+
+
+def _debian(root: Path, names: Sequence[str], epoch_s: int) -> None:
+    unwanted = ("doc", "man", "locale", "info", "doc-base", "i18n")
+    command(
+        "mmdebstrap", "--mode=root", "--variant=essential", "--quiet", "--format=directory",
+        "--aptopt=APT::Install-Recommends false",
+        *(f"--aptopt={option}" for option in packages.proxies()),
+        *(f"--dpkgopt=path-exclude=/usr/share/{one}/*" for one in unwanted),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        f"--include={','.join(names)}",
+        packages.suite(), root, *packages.sources(),
+        epoch_s=epoch_s,
+    )  # fmt: skip
+
+
+def _kernel(root: Path, target: Path, epoch_s: int) -> str:
+    """The kernel's package is unpacked, not installed: its scripts would build an initramfs of Debian's own. Returns
+    the kernel's release."""
+    name = packages.kernel_package()
+    scratch = target / "kernel"
+    scratch.mkdir()
+    scratch.chmod(0o755)
+    command("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name, cwd=scratch)
+    command("dpkg-deb", "-x", next(scratch.glob("*.deb")), scratch / "files")
+    images = sorted((scratch / "files/boot").glob("vmlinuz-*"))
+    if len(images) != 1:
+        raise BuildFailed(f"{name} has {len(images)} kernels in it, one was expected")
+    release = images[0].name.removeprefix("vmlinuz-")
+    shutil.copy2(images[0], target / "vmlinuz")
+    modules = root / "usr/lib/modules" / release
+    shutil.copytree(scratch / "files/lib/modules" / release, modules, symlinks=True)
+    for unused in _NO_MODULES:
+        shutil.rmtree(modules / "kernel" / unused, ignore_errors=True)
+    shutil.copytree(scratch / "files/usr/share/doc" / name, root / "usr/share/doc" / name, dirs_exist_ok=True)
+    fields = command("dpkg-deb", "-f", next(scratch.glob("*.deb"))).decode()
+    with (root / "var/lib/dpkg/status").open("a") as status:
+        status.write(re.sub(r"(?m)^(Package: .*)$", r"\1\nStatus: install ok unpacked", fields, count=1) + "\n")
+    command("depmod", "-b", root / "usr", release, epoch_s=epoch_s)
+    shutil.rmtree(scratch)
+    return release
+
+
+def _thin(root: Path) -> None:
+    for unused in _UNUSED:
+        place = root / unused
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+    for old in (*root.glob("var/lib/dpkg/*-old"), *root.glob("etc/*-"), *root.rglob("__pycache__")):
+        shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+    for name in ("dev", "tmp", "run", "var/cache", "var/log", "var/tmp", "proc", "sys"):
+        place = root / name
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    (root / "var/tmp").chmod(0o1777)
+
+
+def _own_places(root: Path) -> None:
+    """Where ours goes: the state, the house, and how Python and the kernel find it."""
+    (root / "perm").mkdir(mode=0o700)
+    (root / "usr/lib/python3/dist-packages").mkdir(parents=True, exist_ok=True)
+    (root / "usr/lib/python3/dist-packages/capsule.pth").write_text(_PATHS)
+    for name in ("init", "reboot", "poweroff", "halt", "shutdown"):
+        (root / "usr/sbin" / name).unlink(missing_ok=True)
+    (root / "usr/sbin/init").symlink_to(f"/{HOUSE}/init")
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hostname").write_text("capsule\n")
+    (root / "etc/hosts").write_text("127.0.0.1\tlocalhost\n::1\tlocalhost\n")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").write_text("")
+    (root / "etc/fstab").write_text("")
+
+
+def compiled(directory: Path, seen_as: str, epoch_s: int) -> None:
+    """Compile all Python in it, for a place where it has this path. Nothing looks at sources and their times any more
+    when it is run: they are never changed."""
+    command(
+        "/usr/bin/python3", "-I", "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash",
+        "-s", directory, "-p", seen_as, directory,
+        epoch_s=epoch_s,
+    )  # fmt: skip
+
+
+def _keep_tools(root: Path, target: Path) -> None:
+    """Programs for the initramfs, with the libraries that they load."""
+    target.mkdir()
+    busybox = root / "usr/bin/busybox"
+    shutil.copy2(busybox if busybox.exists() else root / "bin/busybox", target / "busybox")
+    for name in ("blkid",):
+        program = next(one for one in (root / "usr/sbin" / name, root / "sbin" / name) if one.exists())
+        shutil.copy2(program, target / name)
+        said = command("chroot", root, "ldd", f"/sbin/{name}").decode()
+        for path in re.findall(r"(/\S+)", said):
+            file = target / path.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / path.lstrip("/"), file)

@@ -1,0 +1,40 @@
+"""Our own code, compiled, appended to the base: what changes with every commit, and takes seconds."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+from image.base import HOUSE, SQUASH, compiled
+from image.boot import FILES
+from image.commands import command
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def packages() -> tuple[str, ...]:
+    """Directories of the repository that are in it: what is installed elsewhere, the stubs as they lie here, PID 1."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    roots = {name.partition(".")[0] for name in declared}
+    return (*sorted(name for name in roots if (ROOT / name).is_dir()), "gen", "init")
+
+
+def place(target: Path, release: str, commit: str, epoch_s: int) -> None:
+    """Fill `target`, which becomes /capsule."""
+    for package in packages():
+        shutil.copytree(
+            ROOT / package, target / "house" / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyi")
+        )
+    for name in ("init", "uplink"):
+        shutil.copy2(FILES / name, target / name)
+        (target / name).chmod(0o755)
+    (target / "release").write_text(f"{release} {commit}\n")
+    compiled(target / "house", f"/{HOUSE}/house", epoch_s)
+
+
+def append(base: Path, house: Path, target: Path, epoch_s: int) -> None:
+    """A root image: the base's, with the house in it. The base's bytes stay as they are."""
+    shutil.copy2(base, target)
+    command(
+        "mksquashfs", house, target, *SQUASH, "-keep-as-directory", "-all-root", "-all-time", str(epoch_s),
+        "-mkfs-time", str(epoch_s),
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""The initramfs: it loads the drivers of disks, finds the slot's root partition and makes it the root.
+
+A cpio archive in the kernel's own format (newc: Documentation/driver-api/early-userspace/buffer-format.rst), written
+here because its bytes are to be the same every time.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from image.commands import BuildFailed, command
+
+DRIVERS = (
+    "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "usb_storage", "uas", "xhci_pci",
+    "ehci_pci", "mmc_block", "sdhci_pci", "sdhci_acpi", "vmd", "megaraid_sas", "mpt3sas", "squashfs", "overlay",
+    "usbhid", "hid_generic", "atkbd",
+)  # fmt: skip
+"""What a disk may hang on, and what the root is made of; keyboards for whoever must press a key."""
+
+
+def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
+    """Write the compressed archive. `base` is the base step's directory. Raises BuildFailed."""
+    scratch = target.with_name(".initramfs")
+    shutil.rmtree(scratch, ignore_errors=True)
+    for name in ("dev", "proc", "sys", "run", "lower", "root", "modules"):
+        (scratch / name).mkdir(parents=True)
+    shutil.copytree(base / "tools", scratch, dirs_exist_ok=True)
+    (scratch / "bin").mkdir()
+    (scratch / "busybox").rename(scratch / "bin/busybox")
+    (scratch / "blkid").rename(scratch / "bin/blkid")
+    names = []
+    for module in chosen_modules(base / "modules"):
+        shutil.copy2(base / "modules" / module, scratch / "modules")
+        names.append(Path(module).name)
+    (scratch / "modules/order").write_text("".join(f"{name}\n" for name in names))
+    shutil.copy2(script, scratch / "init")
+    (scratch / "init").chmod(0o755)
+    archive = target.with_name(".initramfs.cpio")
+    with archive.open("wb") as out:
+        for piece in cpio(scratch):
+            out.write(piece)
+    command("zstd", "-q", "-f", "-12", "-T1", archive, "-o", target, epoch_s=epoch_s)
+    archive.unlink()
+    shutil.rmtree(scratch)
+
+
+def chosen_modules(modules: Path) -> list[str]:
+    """Paths below `modules`, each behind those it needs. What the kernel has built in is left out. Raises
+    BuildFailed."""
+    needs: dict[str, list[str]] = {}
+    for line in (modules / "modules.dep").read_text().splitlines():
+        module, _, others = line.partition(":")
+        needs[module] = others.split()
+    by_name = {_name_of(module): module for module in needs}
+    built_in = {_name_of(line) for line in (modules / "modules.builtin").read_text().splitlines()}
+    order: list[str] = []
+
+    def add(module: str) -> None:
+        if module not in order:
+            for other in reversed(needs[module]):
+                add(other)
+            order.append(module)
+
+    for name in DRIVERS:
+        if name in by_name:
+            add(by_name[name])
+        elif name not in built_in:
+            raise BuildFailed(f"the kernel has no module {name}, which the initramfs loads")
+    return order
+
+
+def _name_of(module: str) -> str:
+    return Path(module).name.partition(".")[0].replace("-", "_")
+
+
+_TRAILER = "TRAILER!!!"
+
+
+def cpio(directory: Path) -> Iterator[bytes]:
+    """The archive of everything in `directory`, all of it root's and of no time."""
+    for number, file in enumerate(sorted(directory.rglob("*")), 1):
+        mode = file.lstat().st_mode
+        data = b""
+        if file.is_symlink():
+            data = str(file.readlink()).encode()
+        elif file.is_file():
+            data = file.read_bytes()
+        yield _entry(number, mode, str(file.relative_to(directory)), data)
+    yield _entry(0, 0, _TRAILER, b"")
+
+
+def _entry(inode: int, mode: int, name: str, data: bytes) -> bytes:
+    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name.encode()) + 1, 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+    return _padded(head) + _padded(data)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 4)

@@ -1,0 +1,65 @@
+"""The machine's end: every process ended, every file system unmounted or at least read-only, and then off or on again.
+
+Workloads and volumes were ended in their order before (`capsuled --halt`); this is for what is left. Source: reboot(2),
+umount2(2).
+"""
+
+import os
+import signal
+import time
+
+TERM_S = 5.0
+_POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
+_KERNELS_OWN = ("/proc", "/sys", "/dev", "/run")
+_MS_REMOUNT, _MS_RDONLY = 32, 1
+
+
+def end_processes() -> None:
+    """All of them, but kernel threads and this one."""
+    for number, seconds in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, TERM_S)):
+        try:
+            os.kill(-1, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _reap():
+                return
+            time.sleep(0.02)
+
+
+def _reap() -> bool:
+    """Whether there is any child left. Whoever loses its parent becomes one."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def to_unmount(mounts: str) -> list[str]:
+    """Places in /proc/self/mounts that hold somebody's data, those mounted last first. Volumes of workloads are mounted
+    below /run, so what lies on a device counts everywhere."""
+    found = []
+    for line in mounts.splitlines():
+        source, place = line.split()[:2]
+        place = place.encode().decode("unicode_escape")  # a space stands there as \040
+        if place != "/" and (source.startswith("/dev/") or not place.startswith(_KERNELS_OWN)):
+            found.append(place)
+    return found[::-1]
+
+
+def finish(order: str) -> None:
+    """Unmount and switch off; never returns on a machine."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.sync()
+    with open("/proc/self/mounts") as file:
+        places = to_unmount(file.read())
+    for place in places:
+        if libc.umount2(place.encode(), 0):
+            libc.mount(None, place.encode(), None, _MS_REMOUNT | _MS_RDONLY, None)
+    os.sync()
+    libc.reboot(ctypes.c_int32(_RESTART if order == "reboot" else _POWER_OFF).value)

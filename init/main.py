@@ -1,0 +1,270 @@
+"""PID 1's loop: signals and the daemon's words come in, and one of a few things is done.
+
+    signal                          what it means
+    SIGTERM, SIGPWR, SIGRTMIN+4     power off, in order
+    SIGINT (Ctrl-Alt-Del), SIGRTMIN+5   reboot, in order
+    SIGHUP                          the daemon ends and is started again; workloads run on
+
+A machine is ended in three steps: the daemon is told to end and closes its journal; `capsuled --halt` ends the
+workloads in their order and unmounts their volumes; then everything else is ended and unmounted (ending.py). Each step
+has a time of its own, behind which the next one comes anyway.
+"""
+
+import os
+import select
+import signal
+import time
+
+from init import ending, mounts, records
+from init.life import Life
+from init.watchdog import PET_S, Watchdog
+from init.words import Listener
+
+COMMAND = ("/usr/bin/python3", "-P", "-X", "faulthandler", "-m", "capsuled", "--os")
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "linux",
+    "CAPSULE_INIT_FD": "3",
+}
+ORDERS: dict[int, str] = {
+    signal.SIGTERM: "poweroff",
+    signal.SIGPWR: "poweroff",
+    signal.SIGRTMIN + 4: "poweroff",
+    signal.SIGINT: "reboot",
+    signal.SIGRTMIN + 5: "reboot",
+}
+DAEMON_ENDS_S = 30.0
+WORKLOADS_END_S = 90.0
+HALT_SLACK_S = 60.0
+ABORT_S = 5.0
+"""For a hung daemon to write where it hangs, before it is killed."""
+
+
+class Init:
+    """The state of the loop. `console` is a descriptor that everybody may read."""
+
+    def __init__(self, console: int, command: tuple[str, ...] = COMMAND) -> None:
+        self._console = console
+        self._command = command
+        self._life = Life()
+        self._watchdog = Watchdog()
+        self._poll = select.poll()
+        self._child = 0
+        self._started_at = 0.0
+        self._words: tuple[int, Listener] | None = None
+        self._start_at: float | None = 0.0
+        self._kill_at: float | None = None
+        self._hung = False
+        self._order = ""
+        self._restarts = False
+        self._halting = False
+        self._why = ""
+        self.ended = False
+
+    def say(self, text: str) -> None:
+        """On the console: there is nobody else to tell."""
+        try:
+            os.write(self._console, f"capsule: {text}\r\n".encode())
+        except OSError:
+            pass
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Until the machine is to end; returns how: poweroff or reboot."""
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        for number in (*ORDERS, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        self._poll.register(reading, select.POLLIN)
+        while not self.ended:
+            for fd, _ in self._poll.poll(self._timeout_ms()):
+                if fd == reading:
+                    for number in os.read(reading, 4096):
+                        self._signalled(number)
+                else:
+                    self._listen(fd)
+            self._tick(time.monotonic())
+        return self._order
+
+    def _timeout_ms(self) -> int | None:
+        now = time.monotonic()
+        moments = [self._start_at, self._kill_at, self._life.hung_at() if not self._hung else None]
+        if self._watchdog.runs:
+            moments.append(now + PET_S)
+        waits = [one - now for one in moments if one is not None]
+        return max(0, int(min(waits) * 1000) + 1) if waits else None
+
+    def _tick(self, now: float) -> None:
+        """What is due."""
+        if self._order or self._life.may_pet(now):
+            self._watchdog.pet()
+        if self._start_at is not None and now >= self._start_at and not self._child:
+            self._start_at = None
+            self._start(now)
+        hung_at = self._life.hung_at()
+        if hung_at is not None and now >= hung_at and not self._hung and not self._order:
+            self.say("capsuled does not answer: it is ended and started again, workloads run on")
+            self._hung = True
+            self._kill(signal.SIGABRT)
+            self._kill_at = now + ABORT_S
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            self._kill(signal.SIGKILL)
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._reap()
+        elif number == signal.SIGHUP:
+            if not self._order:
+                self._restarts = True
+                self._kill(signal.SIGTERM)
+        elif number in ORDERS:
+            self._end(ORDERS[number])
+
+    # --- the daemon ----------------------------------------------------------------------------------------------
+
+    def _start(self, now: float) -> None:
+        rescue = self._life.starts(now)
+        options: tuple[str, ...] = ()
+        if rescue:
+            self.say(f"rescue: capsuled ended {self._life.failures} times in a row. It is started read-only")
+            options = ("--read-only", f"it ended {self._life.failures} times in a row, at last with {self._why}")
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._spawn((*self._command, *options), writing)
+        except OSError as error:
+            os.close(reading)
+            self.say(f"capsuled cannot be started: {error.strerror}")
+            self._start_at = now + self._life.ends(now)
+            return
+        finally:
+            os.close(writing)
+        os.set_blocking(reading, False)
+        self._words = (reading, Listener())
+        self._poll.register(reading, select.POLLIN)
+
+    def _spawn(self, argv: tuple[str, ...], words: int | None) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if words is not None else 0)
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, records.STDERR, flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        if words is not None:
+            actions.append((os.POSIX_SPAWN_DUP2, words, 3))
+        self._child = os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsid=True)
+        self._started_at = time.monotonic()
+        self._hung = False
+
+    def _listen(self, fd: int) -> None:
+        if self._words is None or fd != self._words[0]:
+            return
+        try:
+            data = os.read(fd, 4096)
+        except BlockingIOError:
+            return
+        if not data:
+            self._stop_listening()
+            return
+        for word, number in self._words[1].heard(data):
+            self._life.hears(time.monotonic(), word, number)
+            if word in ("poweroff", "reboot"):
+                self._end(word)
+            elif word == "watchdog":
+                problem = self._watchdog.open()
+                if problem:
+                    self.say(f"no watchdog: {problem}")
+            elif word == "alive":
+                records.cut_stderr()
+
+    def _stop_listening(self) -> None:
+        if self._words is not None:
+            self._poll.unregister(self._words[0])
+            os.close(self._words[0])
+            self._words = None
+
+    def _kill(self, number: int) -> None:
+        if self._child:
+            os.kill(self._child, number)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._child:
+                self._child = 0
+                self._kill_at = None
+                self._daemon_ended(status)
+
+    def _daemon_ended(self, status: int) -> None:
+        now = time.monotonic()
+        self._stop_listening()
+        if self._halting:
+            self.ended = True
+        elif self._order:
+            self._halt(now)
+        elif self._restarts:
+            self._restarts = False
+            self._life.ends_as_asked()
+            self._start_at = now
+        else:
+            self._why = records.how_text(status, self._hung)
+            at_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            records.write(at_ns, int((now - self._started_at) * 1000), self._why)
+            delay = self._life.ends(now)
+            self._start_at = now + delay
+            self.say(f"capsuled ended with {self._why}; started again in {delay:.1f} s, workloads run on")
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def _end(self, order: str) -> None:
+        """The first order counts; a second one changes only what comes at the very end."""
+        first, self._order = not self._order, order
+        if not first:
+            return
+        self.say("the machine is switched off" if order == "poweroff" else "the machine is started anew")
+        now = time.monotonic()
+        self._start_at = None
+        if self._child:
+            self._kill(signal.SIGTERM)
+            self._kill_at = now + DAEMON_ENDS_S
+        else:
+            self._halt(now)
+
+    def _halt(self, now: float) -> None:
+        self._halting = True
+        try:
+            self._spawn((*self._command, "--halt", "--within", f"{WORKLOADS_END_S:g}"), None)
+        except OSError as error:
+            self.say(f"workloads cannot be ended in their order: {error.strerror}")
+            self.ended = True
+            return
+        self._kill_at = now + WORKLOADS_END_S + HALT_SLACK_S
+
+
+def main() -> None:
+    """As PID 1, from the first instruction to the last."""
+    if os.getpid() != 1:
+        raise SystemExit(
+            "init is PID 1's program: the kernel starts it. To end the machine: kill -TERM 1 (INT: reboot)"
+        )
+    console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    os.environ.update(ENVIRONMENT)
+    init = Init(console)
+    began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    for problem in mounts.mount_all():
+        init.say(problem)
+    mounted_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    with open("/run/capsule/init/began", "w") as file:
+        file.write(f"{began_ns} {mounted_ns}\n")
+    order = init.run()
+    ending.end_processes()
+    init.say("the machine is off" if order == "poweroff" else "the machine starts anew")
+    ending.finish(order)

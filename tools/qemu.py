@@ -1,0 +1,83 @@
+"""`make qemu`: boots the built disk in a virtual machine that stays until it is switched off.
+
+python -m tools.qemu [--port N] [--memory-mib N] [--disk-gib N] [--accel tcg|kvm] [--fresh]
+
+The machine has a disk of its own (build/qemu/disk.raw), made of build/disk.raw once; `--fresh` makes it anew. Its
+console is this terminal; its API is at 127.0.0.1:PORT. Ctrl-A X ends the machine at once, as pulling the plug would.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+API_PORT = 50000
+
+
+def command(
+    disk: Path, variables: Path, port: int, *, memory_mib: int = 2048, accel: str = "tcg", more: tuple[str, ...] = ()
+) -> list[str]:
+    """QEMU's command line: a PC as of 2010 with UEFI, a disk and a network card, without a screen."""
+    fast = "kvm" if accel == "kvm" else "tcg,thread=multi"
+    return [
+        "qemu-system-x86_64", "-machine", "q35", "-accel", fast, "-cpu", "host" if accel == "kvm" else "max",
+        "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none",
+        "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
+        "-drive", f"if=pflash,format=raw,file={variables}",
+        "-drive", f"if=none,id=disk,format=raw,discard=unmap,file={disk}",
+        "-device", "virtio-blk-pci,drive=disk,bootindex=1",
+        "-netdev", f"user,id=lan,hostfwd=tcp:127.0.0.1:{port}-:{API_PORT}", "-device", "virtio-net-pci,netdev=lan",
+        "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",
+        *more,
+    ]  # fmt: skip
+
+
+def copy_sparse(source: Path, target: Path, size_bytes: int = 0) -> None:
+    """A copy that has the source's holes; of another size, if one is given."""
+    subprocess.run(["cp", "--sparse=always", source, target], check=True)
+    if size_bytes:
+        os.truncate(target, size_bytes)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        number: int = one.getsockname()[1]
+        return number
+
+
+def main() -> None:
+    """Boot, on this terminal."""
+    parser = argparse.ArgumentParser(prog="python -m tools.qemu")
+    parser.add_argument("--port", type=int, default=API_PORT, help="of the API on this machine (default 50000)")
+    parser.add_argument("--memory-mib", type=int, default=2048)
+    parser.add_argument("--disk-gib", type=int, default=0, help="the disk's size, when it is made (default: as built)")
+    parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg")
+    parser.add_argument("--fresh", action="store_true", help="begin with a disk as built")
+    arguments = parser.parse_args()
+    built, place = ROOT / "build/disk.raw", ROOT / "build/qemu"
+    if not built.exists():
+        raise SystemExit("there is no build/disk.raw: `make image` builds it")
+    if arguments.fresh:
+        shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True, exist_ok=True)
+    disk, variables = place / "disk.raw", place / "variables.fd"
+    if not disk.exists():
+        copy_sparse(built, disk, arguments.disk_gib << 30)
+        shutil.copyfile(VARIABLES, variables)
+    elif built.stat().st_mtime > disk.stat().st_mtime:
+        print("build/disk.raw is newer than this machine's disk, which stays: `make qemu FRESH=1` begins with it anew")
+    print(f"its console follows; once it is up: capsulectl adopt 127.0.0.1:{arguments.port}. Ctrl-A X pulls the plug")
+    more = ("-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console")
+    argv = command(disk, variables, arguments.port, memory_mib=arguments.memory_mib, accel=arguments.accel, more=more)
+    os.execvp(argv[0], argv)
+
+
+if __name__ == "__main__":
+    main()
