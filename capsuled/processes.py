@@ -141,3 +141,15 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()
+
+
+def reaped(process: int) -> int | None:
+    """How a process ended that a pidfd stands for and that has: its exit code, or minus the signal that killed it. None
+    for one that is no child of ours, or whose end was heard of before."""
+    try:
+        result = os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if result is None:
+        return None
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status

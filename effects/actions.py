@@ -177,7 +177,9 @@ class Actions:
     async def _start(self, goal: StartRun, started: int) -> ObservedRun:
         spec = goal.spec
         bridged = spec.network == "bridge"
-        namespace = self._network.namespace(goal.name, goal.uid) if bridged else ""
+        # What it joins the bridge by: a microVM's monitor opens the machine's end.
+        joins = self._network.port_of if spec.vm is not None else self._network.namespace
+        namespace = joins(goal.name, goal.uid) if bridged else ""
         nameserver = self._network.nameserver if bridged else ""
         # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
         # would write beside its data. Mounting what is mounted costs a look.

@@ -6,26 +6,19 @@ been quiet is looked at with each write; one that is written to all the time onl
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from effects import inotify
 
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.1
 BURST: Final = 20.0
 """So many looks in a row follow the writes themselves, then one each pause; a pause without a look earns one back."""
-
-_MODIFY, _CLOSE_WRITE = 0x2, 0x8
-_OVERFLOW, _IGNORED, _ONESHOT = 0x4000, 0x8000, 0x80000000
-_EVENT = struct.Struct("iIII")
-_READ_BYTES = 64 << 10
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Watched:
@@ -78,7 +71,7 @@ class Growth:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._grows, self._closes = _instance(), _instance()
+        self._grows, self._closes = inotify.instance(), inotify.instance()
         self._armed: dict[int, Watched] = {}
         self._held: dict[int, Watched] = {}
         self._loop.add_reader(self._grows, self._read_growth)
@@ -97,14 +90,14 @@ class Growth:
         watched = Watched(self, path, grew, closed)
         if closed is not None:
             with contextlib.suppress(OSError):  # `look` says why
-                self._held[_add(self._closes, path, _CLOSE_WRITE)] = watched
+                self._held[inotify.add(self._closes, path, inotify.CLOSE_WRITE)] = watched
         watched.look()
         return watched
 
     def arm(self, watched: Watched) -> bool:
         """Let the next write fire; False when there is no such file."""
         try:
-            self._armed[_add(self._grows, watched.path, _MODIFY | _ONESHOT)] = watched
+            self._armed[inotify.add(self._grows, watched.path, inotify.MODIFY | inotify.ONESHOT)] = watched
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -118,49 +111,22 @@ class Growth:
         _drop(self._closes, self._held, watched)
 
     def _read_growth(self) -> None:
-        for number, mask in _events(self._grows):
-            if mask & _OVERFLOW:
+        for number, mask in inotify.events(self._grows):
+            if mask & inotify.OVERFLOW:
                 log.warning("the kernel lost notices of growing logs; all are looked at")
                 for watched in list(self._armed.values()):
                     watched.fired()
-            elif not mask & _IGNORED and (found := self._armed.pop(number, None)) is not None:
+            elif not mask & inotify.IGNORED and (found := self._armed.pop(number, None)) is not None:
                 found.fired()
 
     def _read_closes(self) -> None:
-        for number, _ in _events(self._closes):
+        for number, _ in inotify.events(self._closes):
             found = self._held.get(number)
             if found is not None and found.closed is not None and not found.ended:
                 found.closed()
 
 
-def _instance() -> int:
-    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return int(fd)
-
-
-def _add(fd: int, path: Path, mask: int) -> int:
-    number = _libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask))
-    if number < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
-    return int(number)
-
-
 def _drop(fd: int, table: dict[int, Watched], watched: Watched) -> None:
     for number in [number for number, one in table.items() if one is watched]:
         del table[number]
-        _libc.inotify_rm_watch(fd, number)
-
-
-def _events(fd: int) -> list[tuple[int, int]]:
-    try:
-        data = os.read(fd, _READ_BYTES)
-    except BlockingIOError:
-        return []
-    found, at = [], 0
-    while at < len(data):
-        number, mask, _, length = _EVENT.unpack_from(data, at)
-        found.append((number, mask))
-        at += _EVENT.size + length
-    return found
+        inotify.drop(fd, number)

@@ -11,8 +11,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from effects.alive import PARENT, stat_field
 from effects.containerd.connection import NAMESPACE
-from effects.containers.first_process import PARENT, first_process, stat_field
+from effects.containers.first_process import first_process
 from effects.containers.names import stem_of
 
 

@@ -1,0 +1,37 @@
+"""A process, held by a descriptor against what was written down of it: no other process that got its number meanwhile
+is mistaken for it. Source: pidfd_open(2), proc(5)."""
+
+import os
+import select
+from pathlib import Path
+
+PARENT, START_TIME = 1, 19
+"""Of /proc/PID/stat, counted behind the name in brackets: fields 4 and 22 of proc(5)."""
+
+
+def hold(pid: int, start_time: int) -> int | None:
+    """A pidfd, which is the caller's to close; None if there is no such process any more. One that has ended and that
+    its parent has not heard of yet is held, too."""
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if int(stat_field(pid, START_TIME)) == start_time:
+        return process
+    os.close(process)
+    return None
+
+
+def has_ended(process: int) -> bool:
+    """Whether the process that a pidfd stands for is over."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def stat_field(pid: int, field: int) -> str:
+    """A number of /proc/PID/stat; -1 once there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[field]
+    except (OSError, IndexError):
+        return "-1"

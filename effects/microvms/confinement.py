@@ -1,0 +1,48 @@
+"""What a monitor is and may take, whatever its guest makes of it. Pure.
+
+A user of its own for each microVM, so that one that was taken over is as far from the others as from the machine: it
+may not signal or trace them, and a limit that counts by user counts it alone.
+"""
+
+import resource
+
+from effects.microvms.cgroup import Share
+from effects.microvms.command_line import Accelerator
+from effects.runs.protocol import RunSpec
+
+_USERS_FROM, _USERS = 0x7000_0000, 1 << 24
+"""In no range that distributions or container engines hand out, nor login managers (systemd's UIDS-GIDS)."""
+_FILES = 256
+_THREADS = 96
+"""Beside the processors': the main loop, and up to 64 that wait for disks."""
+_MIB = 1 << 20
+TRANSLATION_MIB = 128
+"""For translated code, where there is no hardware virtualisation: what does not fit is translated again."""
+_BESIDE: dict[Accelerator, int] = {"kvm": 96 * _MIB, "tcg": (2 * TRANSLATION_MIB + 96) * _MIB}
+"""What a monitor may take beside its guest's memory."""
+_LOOP_MILLIS = 500
+"""Of a processor, for what serves the guest's devices."""
+
+
+def user_of(uid: int) -> int:
+    """The number of a microVM's user and group."""
+    return _USERS_FROM + uid % _USERS
+
+
+def share_of(accelerator: Accelerator, run: RunSpec) -> Share:
+    """Its cgroup's limits. What was declared of processors is what guest and monitor may take together."""
+    vm, wanted = run.vm, run.resources
+    assert vm is not None, "a microVM's run says which machine it is"
+    millis = wanted.cpu_millis or vm.vcpus * 1_000 + _LOOP_MILLIS
+    memory = vm.memory_mib * _MIB + _BESIDE[accelerator]
+    return Share(memory, millis, vm.vcpus + _THREADS, wanted.cpu_shares)
+
+
+def limits_of(vcpus: int) -> tuple[tuple[int, int], ...]:
+    """Its resource limits: no core, which would be the guest's memory on the machine's disk, and nothing locked."""
+    return (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _FILES),
+        (resource.RLIMIT_NPROC, vcpus + _THREADS),
+        (resource.RLIMIT_MEMLOCK, 0),
+    )

@@ -1,0 +1,205 @@
+"""A living monitor: heard when it ends, and when its guest says something in the end record. Nothing is polled.
+
+It is found by what was written down of it and held by a descriptor; a daemon that adopts it knows all but how it will
+have ended, which the kernel tells its parent alone: what the guest has said counts first in any case.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+
+from effects import inotify
+from effects.alive import START_TIME, has_ended, hold, stat_field
+from effects.microvms.end_record import MOST_BYTES, Record, parse
+from effects.microvms.places import Key, MonitorRecord, RunFiles, RunRecord
+from journal.specs import Fault
+
+FLOOD_BYTES = 16 * MOST_BYTES
+"""What no agent writes into its end record."""
+POWER_OFF_S = 60.0
+"""From a guest's last word to its end; its volumes are unmounted before it says that."""
+_WORDS_BYTES = 4_096
+
+Reaped = Callable[[int], int | None]
+"""How a child ended that a pidfd stands for; None for what is no child of ours."""
+
+
+class Monitor:
+    """`process` is its pidfd and `said` the end of a pipe that has what it says; both are closed with it.
+
+    `started`: its payload has become its command. `why`: why this machine put an end to it, though nobody had asked
+    for that; `asked`: somebody had. `status`: how it ended as a process, where that is known; `fault`: what went wrong
+    where its payload never ran.
+    """
+
+    def __init__(self, key: Key, files: RunFiles, record: RunRecord, pid: int, process: int, said: int) -> None:
+        self.key = key
+        self.files = files
+        self.record = record
+        self.pid = pid
+        self.process = process
+        self.said = said
+        self.started = False
+        self.why: tuple[Fault, str] | None = None
+        self.asked = False
+        self.fault = ""
+        self.status: int | None = None
+        self.over = asyncio.Event()
+        self.news = asyncio.Event()
+        self.last_word: asyncio.TimerHandle | None = None
+
+    def kill(self, fault: Fault | None = None, text: str = "") -> None:
+        """End it at once."""
+        if fault is not None and self.why is None:
+            self.why = fault, text
+        if self.process < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.process, signal.SIGKILL)
+
+    def look(self) -> None:
+        """At its end record."""
+        size = _size(self.files)
+        if size > FLOOD_BYTES:
+            self.kill("agent", "the guest wrote without end where only its payload's end belongs")
+        record = read_record(self.files)
+        self.started = self.started or record.started or not self.record.agent
+        if record.ending is not None and self.last_word is None:
+            self.last_word = asyncio.get_running_loop().call_later(POWER_OFF_S, self.kill)
+        self.news.set()
+
+    def words(self) -> str:
+        """What it said about itself, so far."""
+        try:
+            return os.read(self.said, _WORDS_BYTES).decode(errors="replace") if self.said >= 0 else ""
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        """Nothing more is asked of it."""
+        for fd in (self.process, self.said):
+            if fd >= 0:
+                os.close(fd)
+        self.process = self.said = -1
+
+    async def ended(self, within_s: float | None) -> bool:
+        """Whether it ended in this time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.over.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Monitors:
+    """All that live, by their runs. `ended` is called once for each, when it is over."""
+
+    def __init__(self, reaped: Reaped, ended: Callable[[Monitor], None]) -> None:
+        self._reaped = reaped
+        self._ended = ended
+        self._living: dict[Key, Monitor] = {}
+        self._notices = -1
+        self._watches: dict[int, Monitor] = {}
+
+    def get(self, key: Key) -> Monitor | None:
+        """None where none lives that is known."""
+        return self._living.get(key)
+
+    def known(self) -> tuple[Monitor, ...]:
+        """All."""
+        return tuple(self._living.values())
+
+    def adopt(self, key: Key, files: RunFiles, boot: str) -> Monitor | None:
+        """The monitor that was written down of this run, if it lives."""
+        found, record = files.monitor(), files.run()
+        if found is None or record is None or found.boot != boot:
+            return None
+        process = hold(found.pid, found.start_time)
+        if process is None:
+            return None
+        if has_ended(process):
+            os.close(process)
+            return None
+        return self.take(Monitor(key, files, record, found.pid, process, _overheard(found.pid)))
+
+    def take(self, monitor: Monitor) -> Monitor:
+        """Follow this one from now on."""
+        loop = asyncio.get_running_loop()
+        if self._notices < 0:
+            self._notices = inotify.instance()
+            loop.add_reader(self._notices, self._read_notices)
+        self._living[monitor.key] = monitor
+        loop.add_reader(monitor.process, self._over, monitor)
+        if monitor.record.agent:
+            self._watches[inotify.add(self._notices, monitor.files.end, inotify.MODIFY)] = monitor
+        monitor.look()
+        return monitor
+
+    def close(self) -> None:
+        """Follow nobody any more; they live on."""
+        for monitor in self.known():
+            self._forget(monitor)
+            monitor.close()
+        if self._notices >= 0:
+            asyncio.get_running_loop().remove_reader(self._notices)
+            os.close(self._notices)
+            self._notices = -1
+
+    def _read_notices(self) -> None:
+        for number, mask in inotify.events(self._notices):
+            if mask & inotify.OVERFLOW:
+                for monitor in self.known():
+                    monitor.look()
+            elif (found := self._watches.get(number)) is not None and not mask & inotify.IGNORED:
+                found.look()
+
+    def _over(self, monitor: Monitor) -> None:
+        monitor.status = self._reaped(monitor.process)
+        self._forget(monitor)
+        try:
+            self._ended(monitor)
+        finally:
+            monitor.close()
+        monitor.over.set()
+        monitor.news.set()
+
+    def _forget(self, monitor: Monitor) -> None:
+        del self._living[monitor.key]
+        asyncio.get_running_loop().remove_reader(monitor.process)
+        for number in [number for number, one in self._watches.items() if one is monitor]:
+            del self._watches[number]
+            inotify.drop(self._notices, number)
+        if monitor.last_word is not None:
+            monitor.last_word.cancel()
+
+
+def read_record(files: RunFiles) -> Record:
+    """What a run's end record says by now."""
+    try:
+        with files.end.open("rb") as file:
+            return parse(file.read(MOST_BYTES))
+    except FileNotFoundError:
+        return Record()
+
+
+def identity_of(pid: int, boot: str) -> MonitorRecord:
+    """What there is to write down of a process that is there."""
+    return MonitorRecord(pid, int(stat_field(pid, START_TIME)), boot)
+
+
+def _size(files: RunFiles) -> int:
+    try:
+        return files.end.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _overheard(pid: int) -> int:
+    """Another reader's end of the pipe that it speaks into; -1 where there is none."""
+    try:
+        return os.open(f"/proc/{pid}/fd/2", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return -1
