@@ -146,6 +146,12 @@ class StartFailed(DriverError):
     reason = "START_FAILED"
 
 
+class GuestFailed(DriverError):
+    """Raised when the agent in a microVM could not do what it was asked, for a reason of its own."""
+
+    reason = "GUEST_FAILED"
+
+
 class NetworkForeign(DriverError):
     """Raised when the bridge's name or subnet is somebody else's: nothing of it is touched."""
 

@@ -92,16 +92,17 @@ class Relay:
     def run(self) -> None:
         """Until the host has gone. Raises Broken."""
         os.set_blocking(self._stream, False)
-        self._selector.register(self._stream, _READ, self)
+        self._selector.register(self._stream, _READ)
         try:
             while True:
                 self._attend()
                 for key, events in self._selector.select():
-                    if key.data is self:
+                    local: _Local | None = key.data
+                    if local is None:
                         if not self._to_and_fro(events):
                             return
-                    elif self._locals.get(key.data.connection) is key.data:  # or what was read before it ended it
-                        key.data.turn(events)
+                    elif local in self._locals.values():  # or what was read before it ended it
+                        local.turn(events)
         finally:
             self._drop()
             self._selector.close()
@@ -109,7 +110,7 @@ class Relay:
     def _attend(self) -> None:
         """Wait only for what can be dealt with."""
         outgoing = len(self._channel.outgoing)
-        self._selector.modify(self._stream, _READ | _WRITE if outgoing else _READ, self)
+        self._selector.modify(self._stream, _READ | _WRITE if outgoing else _READ)
         for local in tuple(self._locals.values()):
             local.watch(outgoing < FULL)
 

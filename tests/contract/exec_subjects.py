@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.microvms.executor import MicroVMExecutor
 from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor
 from effects.runs.exec_twin import TwinExecutor
 from effects.runs.protocol import RunDriver, RunSpec
 from effects.runs.twin import TwinContainers, World
 from tests.support.runtime import Runtime, chunks, runtime
+from tests.support.twin_guest import Reached, TwinGuest, reached
 from tools.demo_image import archive
 
 DIGEST = "sha256:" + "1" * 64
@@ -66,6 +70,36 @@ async def twin() -> AsyncIterator[Subject]:
         return sum(process.alive for process in world.processes)
 
     yield Subject(TwinExecutor(world, _no_step), containers, alive, lambda: TwinExecutor(world, _no_step), 1)
+
+
+@asynccontextmanager
+async def guest() -> AsyncIterator[Subject]:
+    """The twin in a guest that is none, by a channel that is a real one."""
+    async with twin() as within:
+        with tempfile.TemporaryDirectory() as scratch:
+            async with reached(Path(scratch), TwinGuest(within.executor)) as made:
+
+                def next_life() -> Executor:
+                    return NextGuest(made, within.alive)
+
+                yield Subject(MicroVMExecutor(made.agents), within.containers, within.alive, next_life, within.stubborn)
+
+
+class NextGuest(MicroVMExecutor):
+    """A daemon that dies takes its channel along, and the guest ends what was open by that: in a moment of its own."""
+
+    def __init__(self, made: Reached, alive: Alive) -> None:
+        super().__init__(made.agents)
+        self._made = made
+        self._alive = alive
+
+    async def sweep(self) -> None:
+        self._made.cut()
+        await super().sweep()
+        while True:
+            if not await self._alive():
+                return
+            await asyncio.sleep(0.01)
 
 
 class Programs:
@@ -134,7 +168,7 @@ async def real() -> AsyncIterator[Subject]:
 
 
 BOTH = pytest.mark.parametrize(
-    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
+    "subject", [twin, guest, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "guest", "containerd"]
 )
 
 

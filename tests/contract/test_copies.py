@@ -17,15 +17,18 @@ from typing import Any
 import pytest
 
 from effects.errors import CopyFailed, DriverError, NotRunning
+from effects.microvms.copier import MicroVMCopier
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.copy_protocol import Copier, CopyPlace, CopyReport, Handed
 from effects.runs.copy_session import END_S
 from effects.runs.copy_twin import TwinCopier
+from effects.runs.exec_twin import TwinExecutor
 from effects.runs.protocol import MountedVolume, RunDriver, RunSpec
 from effects.runs.twin import TwinContainers, World
 from journal.specs import Tmpfs
 from tests.support.runtime import chunks, runtime
 from tests.support.trees import member, tar
+from tests.support.twin_guest import TwinGuest, reached
 from tools.demo_image import BUSYBOX, archive
 
 DIGEST = "sha256:" + "1" * 64
@@ -153,8 +156,21 @@ async def real() -> AsyncIterator[Subject]:
         assert not (made.run / "copies").exists() or not os.listdir(made.run / "copies")
 
 
+@asynccontextmanager
+async def guest() -> AsyncIterator[Subject]:
+    """The twin in a guest that is none, by a channel that is a real one."""
+    async with twin() as within:
+        with tempfile.TemporaryDirectory() as scratch:
+            service = TwinGuest(TwinExecutor(World({DIGEST}), _no_step), within.copier)
+            async with reached(Path(scratch), service) as made:
+                yield Subject(MicroVMCopier(made.agents), within.containers, within.run, within.volume)
+
+
 BOTH = pytest.mark.parametrize(
     "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
+)
+ALL = pytest.mark.parametrize(
+    "subject", [twin, guest, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "guest", "containerd"]
 )
 
 
@@ -172,7 +188,7 @@ async def refused(step: Awaitable[object], reason: str, words: str = "") -> None
     assert raised.value.reason == reason, raised.value
 
 
-@BOTH
+@ALL
 def test_what_goes_in_comes_out_with_owner_mode_and_time(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         assert (await made.put(FILE, "/srv/new")).entries == 1
@@ -187,7 +203,7 @@ def test_what_goes_in_comes_out_with_owner_mode_and_time(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@ALL
 def test_the_whole_of_it_has_the_workloads_name_and_nothing_the_kernel_makes_up(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         await made.put(FILE, "/data/")
@@ -198,7 +214,7 @@ def test_the_whole_of_it_has_the_workloads_name_and_nothing_the_kernel_makes_up(
     run_suite(subject, suite)
 
 
-@BOTH
+@ALL
 def test_links_lead_where_they_lead_for_the_workload(subject: Any) -> None:
     """And a copy of a link is a link."""
 
@@ -214,7 +230,7 @@ def test_links_lead_where_they_lead_for_the_workload(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@ALL
 def test_a_volume_is_seen_as_the_workload_sees_it(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         await made.put(TREE, "/data/deep/er")
@@ -224,7 +240,7 @@ def test_a_volume_is_seen_as_the_workload_sees_it(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@ALL
 def test_what_cannot_be_is_refused_by_name_and_nothing_changes(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         before = set(await made.get("/srv"))
@@ -243,7 +259,7 @@ def test_what_cannot_be_is_refused_by_name_and_nothing_changes(subject: Any) -> 
     run_suite(subject, suite)
 
 
-@BOTH
+@ALL
 def test_one_that_is_given_up_leaves_nothing(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         before = set(await made.get("/"))
@@ -263,7 +279,7 @@ def test_one_that_is_given_up_leaves_nothing(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@ALL
 def test_a_copy_gives_way_to_the_end_of_its_run(subject: Any) -> None:
     """Whatever its client does meanwhile: what it holds has to be unmounted."""
 

@@ -128,18 +128,20 @@ class ExecStarted(_message.Message):
     def __init__(self, pid: _Optional[int] = ...) -> None: ...
 
 class ExecServerMessage(_message.Message):
-    __slots__ = ("started", "stdout", "stderr", "exit", "refused")
+    __slots__ = ("started", "stdout", "stderr", "exit", "refused", "taken")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     STDOUT_FIELD_NUMBER: _ClassVar[int]
     STDERR_FIELD_NUMBER: _ClassVar[int]
     EXIT_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
     started: ExecStarted
     stdout: bytes
     stderr: bytes
     exit: int
     refused: Refused
-    def __init__(self, started: _Optional[_Union[ExecStarted, _Mapping]] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., exit: _Optional[int] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
+    taken: int
+    def __init__(self, started: _Optional[_Union[ExecStarted, _Mapping]] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., exit: _Optional[int] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., taken: _Optional[int] = ...) -> None: ...
 
 class CopyStart(_message.Message):
     __slots__ = ("path",)
@@ -262,22 +264,22 @@ class PlaceSecretsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class FreezeRequest(_message.Message):
-    __slots__ = ("serial", "timeout_ms")
-    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("path", "timeout_ms")
+    PATH_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
-    serial: str
+    path: str
     timeout_ms: int
-    def __init__(self, serial: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class FreezeResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ThawRequest(_message.Message):
-    __slots__ = ("serial",)
-    SERIAL_FIELD_NUMBER: _ClassVar[int]
-    serial: str
-    def __init__(self, serial: _Optional[str] = ...) -> None: ...
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class ThawResponse(_message.Message):
     __slots__ = ("late",)

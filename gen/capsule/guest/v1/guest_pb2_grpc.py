@@ -95,7 +95,8 @@ class GuestServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Hello(self, request, context):
-        """The first call of every channel. Without a version that both speak, every other call is refused.
+        """The first call of every channel. Without a version that both speak, every other call is refused
+        (FAILED_PRECONDITION), but Stop and Shutdown: they mean the same for ever.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +110,8 @@ class GuestServiceServicer:
 
     def Exec(self, request_iterator, context):
         """A further process beside the payload. The client's first message is `start`; the server's first is `started`, its
-        last `exit`; or its only one is `refused`. A call that is cancelled hangs up on the process, and then kills it.
+        last `exit`; or its only one is `refused`. The end of the client's messages hangs up on the process's session, and
+        kills what is left of it after a second; the call ends when nothing is. A call that is cancelled does the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,66 @@
+"""What only a guest can do for the machine around it: take new secrets, and hold a volume still while it is copied."""
+
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from capsule.guest.v1 import guest_pb2 as pb
+from effects.errors import DriverError, GuestFailed
+from effects.microvms.agents import Agents
+from effects.secrets.protocol import SecretDirectory
+
+FREEZE_S = 60.0
+"""A guest lets go by itself after so long: the daemon may have died meanwhile."""
+WRITE_OUT_S = 30.0
+"""For it to write down what it still has in memory, before it holds still."""
+
+
+class MicroVMGuests:
+    """The guests of runs that live."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    async def renew_secrets(self, name: str, uid: int, run: int, secrets: tuple[SecretDirectory, ...]) -> None:
+        """The run has at the places of its secrets what these directories hold now; a reader sees each file whole, as
+        it was or as it is. Raises NotRunning, RuntimeUnavailable, GuestFailed."""
+        request = pb.PlaceSecretsRequest(files=[file for one in secrets for file in _files(one)])
+        await self._agents.of(name, uid, run).call("PlaceSecrets", request)
+
+    @asynccontextmanager
+    async def frozen(self, name: str, uid: int, run: int, target: str) -> AsyncIterator[None]:
+        """Inside, what the run wrote to its volume at `target` is on the volume, whole, and nothing is written to it.
+        It goes on afterwards, also after a crash in between. Raises NotRunning, RuntimeUnavailable, GuestFailed: at the
+        end, too, where the guest has let go before."""
+        agent = self._agents.of(name, uid, run)
+        freeze = pb.FreezeRequest(path=target, timeout_ms=int(FREEZE_S * 1_000))
+        thaw = pb.ThawRequest(path=target)
+        try:
+            await agent.call("Freeze", freeze, WRITE_OUT_S)
+            yield
+        except BaseException:
+            with suppress(DriverError):
+                await agent.call("Thaw", thaw)
+            raise
+        if (await agent.call("Thaw", thaw)).late:
+            raise GuestFailed(
+                f"the guest of {name} held {target} still for {FREEZE_S:.0f} s and not longer, so what was copied of "
+                "it may not be whole: stop the workload, and try again"
+            )
+
+
+def _files(directory: SecretDirectory) -> list[pb.SecretFile]:
+    found = []
+    for path in sorted(Path(directory.source).iterdir()):
+        seen = path.stat()
+        found.append(
+            pb.SecretFile(
+                path=f"{directory.target.rstrip('/')}/{path.name}",
+                mode=stat.S_IMODE(seen.st_mode),
+                uid=seen.st_uid,
+                gid=seen.st_gid,
+                content=path.read_bytes(),
+            )
+        )
+    return found

@@ -1,0 +1,222 @@
+"""What the daemon does with an agent: its first word, its silence, a channel that is cut, and what it cannot be asked."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from capsule.guest.v1 import guest_pb2 as pb
+from effects.errors import DriverError, DriverLacks, GuestFailed, NotRunning, RuntimeUnavailable
+from effects.microvms import agent as agents
+from effects.microvms.executor import MicroVMExecutor
+from effects.microvms.guests import MicroVMGuests
+from effects.microvms.meter import MicroVMMeter
+from effects.runs.exec_protocol import ExecRequest
+from effects.runs.exec_twin import TwinExecutor
+from effects.runs.twin import World
+from effects.secrets.protocol import SecretDirectory
+from effects.stats.protocol import Cpu, Measured, Memory, Pids, Usage
+from tests.contract.exec_subjects import NextGuest, twin
+from tests.support.twin_guest import KEY, Reached, TwinGuest, reached
+
+
+async def _no_step(point: str) -> None:
+    await asyncio.sleep(0)
+
+
+def guest() -> TwinGuest:
+    return TwinGuest(TwinExecutor(World(set()), _no_step))
+
+
+def run(tmp: Path, service: TwinGuest, suite: Callable[[Reached], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), reached(tmp, service) as made:
+            await suite(made)
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is believed after moments."""
+    for name, value in (("BEAT_S", 0.01), ("BEAT_WAIT_S", 0.1), ("AGAIN_S", 0.01)):
+        monkeypatch.setattr(agents, name, value)
+
+
+async def until(done: Callable[[], object]) -> None:
+    while True:
+        if done():
+            return
+        await asyncio.sleep(0.005)
+
+
+def test_an_agent_that_falls_silent_is_reported_once_and_a_missed_answer_is_not(tmp_path: Path, hasty: None) -> None:
+    service = guest()
+
+    async def suite(made: Reached) -> None:
+        await until(lambda: service.asked.count("Status") > 3)
+        service.mute = True
+        asked = len(service.asked)
+        await until(lambda: len(service.asked) > asked)
+        await asyncio.sleep(0.12)  # one question is lost
+        service.mute = False
+        await until(lambda: service.asked.count("Status") > asked + 5)
+        assert not made.silent
+        service.mute = True
+        await until(lambda: made.silent)
+        asked = len(service.asked)
+        await asyncio.sleep(0.3)
+        assert len(made.silent) == 1 and len(service.asked) == asked
+        assert "has not answered for" in made.silent[0]
+
+    run(tmp_path, service, suite)
+
+
+def test_an_agent_that_never_comes_is_waited_for_longer_and_then_reported(tmp_path: Path, hasty: None) -> None:
+    async def suite(made: Reached) -> None:
+        made.away = True
+        began = asyncio.get_running_loop().time()
+        await until(lambda: made.silent)
+        assert asyncio.get_running_loop().time() - began >= agents.FIRST_MISSES * 0.1
+
+    run(tmp_path, guest(), suite)
+
+
+def test_a_channel_that_is_cut_ends_what_was_asked_and_serves_what_is_asked_next(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), twin() as within:
+            service = TwinGuest(within.executor)
+            async with reached(tmp_path, service) as made:
+                executor = MicroVMExecutor(made.agents)
+                session = await executor.open(ExecRequest(*KEY, ("sleep",)))
+                asking = asyncio.ensure_future(made.agents.of(*KEY).call("Stats", pb.StatsRequest()))
+                service.mute = True
+                await until(lambda: "Stats" in service.asked)
+                service.mute = False
+                made.cut()
+                with pytest.raises(RuntimeUnavailable):
+                    await asking
+                with pytest.raises(NotRunning, match="the way into web was cut"):
+                    await session.wait()
+                await session.close()
+                await NextGuest(made, within.alive).sweep()
+                again = await executor.open(ExecRequest(*KEY, ("exit", "3")))
+                assert await again.wait() == 3
+                await again.close()
+                assert service.asked.count("Hello") >= 2, "a first word on each channel"
+
+    asyncio.run(main())
+
+
+def test_a_guest_that_speaks_no_version_of_ours_runs_on_and_can_be_stopped(
+    tmp_path: Path, hasty: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = guest()
+    service.versions = (7, 9)
+
+    async def suite(made: Reached) -> None:
+        with pytest.raises(DriverLacks, match="`capsulectl restart web`"):
+            await MicroVMExecutor(made.agents).open(ExecRequest(*KEY, ("true",)))
+        await made.agents.stop(KEY, 15, 2_000)
+        assert service.asked[-1] == "Stop 15 2000"
+        await asyncio.sleep(0.5)
+        assert not made.silent
+
+    with caplog.at_level(logging.WARNING):
+        run(tmp_path, service, suite)
+    (told,) = (record.getMessage() for record in caplog.records if record.name == agents.log.name)
+    assert "speaks versions 7 to 9, this release 1 to 1" in told and "\x1b" not in told
+
+
+def test_another_ones_guest_is_not_believed(tmp_path: Path) -> None:
+    service = guest()
+    service.key = ("db", 7, 1)
+
+    async def suite(made: Reached) -> None:
+        with pytest.raises(GuestFailed, match="says that it is another's"):
+            await made.agents.of(*KEY).call("Stats", pb.StatsRequest())
+
+    run(tmp_path, service, suite)
+
+
+def test_words_without_end_and_numbers_without_bound_are_not_taken(tmp_path: Path) -> None:
+    service = guest()
+
+    async def suite(made: Reached) -> None:
+        executor = MicroVMExecutor(made.agents)
+        for reason, words in (("BAD_USER", "x\x1b]0;y\x07" * 1_000), ("?", "x" * (2 << 20))):
+            service.refusal = pb.Refused(reason=reason, message=words)
+            with pytest.raises(DriverError) as raised:
+                await executor.open(ExecRequest(*KEY, ("true",)))
+            assert len(raised.value.message) < 500 and raised.value.message.isprintable()
+        service.refusal = None
+        service.stats = pb.StatsResponse(pids=2**64 - 1, memory_working_set_bytes=5, layer_bytes=2**64 - 1)
+        meter = MicroVMMeter(MeterOfOne(), made.agents, lambda *_: tmp_path / "none")
+        (usage,) = await meter.measure((Measured(*KEY),))
+        assert usage.memory == Memory(5) and usage.pids == Pids((1 << 62) - 1) and usage.cpu == Cpu(9)
+        assert await meter.layer_bytes("web", 7, 7) == (1 << 62) - 1
+
+    run(tmp_path, service, suite)
+
+
+class MeterOfOne:
+    """A machine on which one run lives."""
+
+    async def measure(self, runs: tuple[Measured, ...]) -> tuple[Usage, ...]:
+        return (Usage(*KEY, 1, cpu=Cpu(9), memory=Memory(1 << 30), pids=Pids(4)),)
+
+    async def layer_bytes(self, name: str, uid: int, revision: int) -> int | None:
+        raise AssertionError("that is a container's")
+
+
+def test_without_an_answer_a_microvm_has_no_figures_but_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effects.microvms.meter.ASK_S", 0.1)
+    layer = tmp_path / "layer"
+    layer.write_bytes(bytes(8_192))
+    service = guest()
+
+    async def suite(made: Reached) -> None:
+        service.mute = True
+        meter = MicroVMMeter(MeterOfOne(), made.agents, lambda *_: layer)
+        (usage,) = await meter.measure((Measured(*KEY),))
+        assert usage == Usage(*KEY, 1, cpu=Cpu(9))
+        assert await meter.layer_bytes("web", 7, 7) == 8_192
+        made.agents.remove(KEY)
+        assert await meter.layer_bytes("web", 7, 7) == 8_192
+        layer.unlink()
+        assert await meter.layer_bytes("web", 7, 7) is None
+
+    run(tmp_path, service, suite)
+
+
+def test_secrets_go_into_a_guest_as_they_lie_in_memory_and_a_volume_is_held_still(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "key").write_bytes(b"\0secret")
+    (tmp_path / "one" / "key").chmod(0o440)
+    service = guest()
+
+    async def suite(made: Reached) -> None:
+        guests = MicroVMGuests(made.agents)
+        await guests.renew_secrets(*KEY, (SecretDirectory(str(tmp_path / "one"), "/run/secrets"),))
+        placed = service.secrets["/run/secrets/key"]
+        assert (placed.mode, placed.uid, placed.gid, placed.content) == (0o440, 0, 0, b"\0secret")
+        async with guests.frozen(*KEY, "/data"):
+            assert service.asked[-1] == "Freeze /data"
+        assert service.asked[-1] == "Thaw /data"
+        with pytest.raises(ZeroDivisionError):
+            async with guests.frozen(*KEY, "/late"):
+                raise ZeroDivisionError
+        assert service.asked[-1] == "Thaw /late"
+        with pytest.raises(GuestFailed, match="may not be whole"):
+            async with guests.frozen(*KEY, "/late"):
+                pass
+        made.agents.remove(KEY)
+        with pytest.raises(NotRunning):
+            async with guests.frozen(*KEY, "/data"):
+                raise AssertionError("nobody holds it still")
+
+    run(tmp_path, service, suite)
