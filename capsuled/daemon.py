@@ -190,7 +190,11 @@ async def _serve(
                 abilities=abilities(host, memory_of_machine()["MemTotal"]),
                 host_ports=host_ports,
                 logs=logs,
-                sampler=Sampler(engine, MachineMeter(drivers.connection, host, drivers.network.port_of), clock),
+                sampler=Sampler(
+                    engine,
+                    {"container": MachineMeter(drivers.connection, host, drivers.network.port_of)},
+                    clock,
+                ),
                 vault=vault,
                 seals=(seals := Seals(engine, vault)),
                 clock=clock,

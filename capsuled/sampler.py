@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from capsuled.engine import Engine
 from capsuled.host import memory
+from effects.runs.by_kind import driver_of
 from effects.stats.protocol import Measured, Meter, Usage
 from journal.clock import Clock
+from journal.specs import Kind
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
 
@@ -37,11 +40,12 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Sampler:
-    """Looks through the meter. Whoever asks while a look is under way gets the next one, together with all others."""
+    """Looks through the meters, one for each kind of workload. Whoever asks while a look is under way gets the next
+    one, together with all others."""
 
-    def __init__(self, engine: Engine, meter: Meter, clock: Clock) -> None:
+    def __init__(self, engine: Engine, meters: Mapping[Kind, Meter], clock: Clock) -> None:
         self._engine = engine
-        self._meter = meter
+        self._meters = meters
         self._clock = clock
         self._turn = asyncio.Lock()
         self._last: Reading | None = None
@@ -56,24 +60,28 @@ class Sampler:
 
     async def _look(self) -> Reading:
         at_unix_ns, mono_ns = self._clock.wall_ns(), self._clock.mono_ns()
-        usages = await self._meter.measure(running(self._engine.machine))
-        return Reading(at_unix_ns, mono_ns, machine_use(mono_ns), {one.name: one for one in usages})
+        runs = running(self._engine.machine)
+        looks = [
+            meter.measure(tuple(run for kind, run in runs if kind == mine)) for mine, meter in self._meters.items()
+        ]
+        usages = {one.name: one for look in await asyncio.gather(*looks) for one in look}
+        return Reading(at_unix_ns, mono_ns, machine_use(mono_ns), usages)
 
     async def layer_bytes(self, workload: Workload) -> int | None:
         """The size of what it has written beside its volumes; None where it has nothing yet. Raises DriverError."""
         revision = workload.revision if workload.run is None else workload.run.revision
-        return await self._meter.layer_bytes(workload.name, workload.uid, revision)
+        return await driver_of(self._meters, workload.kind).layer_bytes(workload.name, workload.uid, revision)
 
 
-def running(machine: Machine) -> tuple[Measured, ...]:
-    """The runs that there is something to see of, by name. Pure."""
+def running(machine: Machine) -> tuple[tuple[Kind, Measured], ...]:
+    """The runs that there is something to see of, by name, each with its kind. Pure."""
     found = []
     for name in sorted(machine.workloads):
         workload = machine.workloads[name]
         run = workload.run
         if run is not None and run.phase in (RunPhase.RUNNING, RunPhase.STOPPING):
             spec = workload.spec if run.spec is None else run.spec
-            found.append(Measured(name, workload.uid, run.number, spec.network == "bridge"))
+            found.append((workload.kind, Measured(name, workload.uid, run.number, spec.network == "bridge")))
     return tuple(found)
 
 

@@ -189,7 +189,7 @@ class Standing:
             abilities=Abilities(),
             host_ports=HostPorts(lambda: self.house.about.addresses, "172.20.254.1"),
             logs=Logs(engine, self.layout.logs, log_file, self.clock, group),
-            sampler=Sampler(engine, TwinMeter(world, Cables(), _at_once), self.clock),
+            sampler=Sampler(engine, {"container": TwinMeter(world, Cables(), _at_once)}, self.clock),
             vault=vault,
             seals=Seals(engine, vault),
             clock=self.clock,

@@ -37,12 +37,14 @@ class Counting:
 
     def __init__(self, clock: HandClock) -> None:
         self.looks = 0
+        self.seen: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._clock = clock
 
     async def measure(self, runs: tuple[Measured, ...]) -> tuple[Usage, ...]:
         self.looks += 1
+        self.seen = [run.name for run in runs]
         await self.gate.wait()
         now = self._clock.mono_ns()
         return tuple(Usage(run.name, run.uid, run.run, now, cpu=Cpu(now)) for run in runs)
@@ -62,20 +64,36 @@ def built(*workloads: Workload) -> tuple[HandClock, Counting, Sampler, StatsServ
     clock = HandClock()
     engine = Engine(Silent(), machine(*workloads), clock, frozenset())  # type: ignore[arg-type]
     meter = Counting(clock)
-    sampler = Sampler(engine, meter, clock)
+    sampler = Sampler(engine, {"container": meter}, clock)
     return clock, meter, sampler, StatsService(engine, sampler, clock)
 
 
 def test_what_runs_or_is_about_to_end_is_looked_at_and_nothing_else() -> None:
     workloads = [workload(phase.value, phase, "bridge") for phase in RunPhase]
     found = running(machine(*workloads, workload("new", None)))
-    assert found == (Measured("running", 5, 1, True), Measured("stopping", 5, 1, True))
+    assert found == (
+        ("container", Measured("running", 5, 1, True)),
+        ("container", Measured("stopping", 5, 1, True)),
+    )
 
 
 def test_a_run_of_the_spec_before_counts_on_its_own_network() -> None:
     before = Run(1, 4, RunPhase.RUNNING, spec=ContainerSpec(image=PIN, network="bridge"))
-    (found,) = running(machine(msgspec.structs.replace(workload("web", network="host"), run=before)))
+    ((_, found),) = running(machine(msgspec.structs.replace(workload("web", network="host"), run=before)))
     assert found.bridged
+
+
+def test_each_kind_has_a_meter_of_its_own() -> None:
+    async def main() -> None:
+        clock = HandClock()
+        web, vm = workload("web"), msgspec.structs.replace(workload("vm"), kind="microvm")
+        engine = Engine(Silent(), machine(web, vm), clock, frozenset())  # type: ignore[arg-type]
+        meters: dict[Any, Counting] = {"container": Counting(clock), "microvm": Counting(clock)}
+        reading = await Sampler(engine, meters, clock).reading()
+        assert list(reading.usages) == ["web", "vm"]
+        assert [meter.seen for meter in meters.values()] == [["web"], ["vm"]]
+
+    asyncio.run(main())
 
 
 def test_who_asks_during_a_look_shares_the_next_one_with_all_others() -> None:
