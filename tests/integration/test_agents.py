@@ -1,9 +1,11 @@
 """What the daemon does with an agent: its first word, its silence, a channel that is cut, and what it cannot be asked."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -147,11 +149,10 @@ def test_words_without_end_and_numbers_without_bound_are_not_taken(tmp_path: Pat
     async def suite(made: Reached) -> None:
         executor = MicroVMExecutor(made.agents)
         for reason, words in (("BAD_USER", "x\x1b]0;y\x07" * 1_000), ("?", "x" * (2 << 20))):
-            service.refusal = pb.Refused(reason=reason, message=words)
+            service.script = (pb.ExecServerMessage(refused=pb.Refused(reason=reason, message=words)),)
             with pytest.raises(DriverError) as raised:
                 await executor.open(ExecRequest(*KEY, ("true",)))
             assert len(raised.value.message) < 500 and raised.value.message.isprintable()
-        service.refusal = None
         service.stats = pb.StatsResponse(pids=2**64 - 1, memory_working_set_bytes=5, layer_bytes=2**64 - 1)
         meter = MicroVMMeter(MeterOfOne(), made.agents, lambda *_: tmp_path / "none")
         (usage,) = await meter.measure((Measured(*KEY),))
@@ -220,3 +221,63 @@ def test_secrets_go_into_a_guest_as_they_lie_in_memory_and_a_volume_is_held_stil
                 raise AssertionError("nobody holds it still")
 
     run(tmp_path, service, suite)
+
+
+def test_a_guest_that_says_what_has_no_place_in_an_exec_ends_that_exec_and_no_other(tmp_path: Path) -> None:
+    service = guest()
+    started = pb.ExecServerMessage(started=pb.ExecStarted(pid=1))
+    text, ended = pb.ExecServerMessage(stdout=b"x"), pb.ExecServerMessage(exit=3)
+
+    async def told(made: Reached, *script: pb.ExecServerMessage) -> tuple[bytes, int]:
+        service.script = script
+        session = await MicroVMExecutor(made.agents).open(ExecRequest(*KEY, ("true",)))
+        try:
+            written = b"".join([data async for _, data in session.output()])
+            return written, await session.wait()
+        finally:
+            await session.close()
+
+    async def suite(made: Reached) -> None:
+        assert await told(made, started, text, ended) == (b"x", 3)
+        assert await told(made, started, ended, text) == (b"", 3), "it had ended"
+        assert (await told(made, started, pb.ExecServerMessage(exit=-5)))[1] == 251
+        for nonsense in (
+            started,
+            pb.ExecServerMessage(taken=1),
+            pb.ExecServerMessage(),
+            pb.ExecServerMessage(refused=pb.Refused()),
+        ):
+            with pytest.raises(GuestFailed, match="has no place in an exec"):
+                await told(made, started, text, nonsense)
+        with pytest.raises(NotRunning):
+            await told(made, started, text)
+        with pytest.raises(GuestFailed, match="did not say that the process began"):
+            await told(made, text)
+
+    run(tmp_path, service, suite)
+
+
+def test_a_guest_in_which_something_else_answers_is_none_that_answers(tmp_path: Path, hasty: None) -> None:
+    chance = Random(7)
+    preface = b"\0\0\0\4\0\0\0\0\0"
+
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(chance.choice((b"", preface)) + chance.randbytes(chance.randrange(100_000)))
+        with contextlib.suppress(OSError):
+            await reader.read(1 << 16)
+            await writer.drain()
+        writer.close()
+
+    async def suite(made: Reached) -> None:
+        target = str(tmp_path / "nonsense")
+        server = await asyncio.start_unix_server(nonsense, target)
+        made.target = target
+        made.agents.remove(KEY)
+        made.agents.add_by(KEY, made.dial)
+        for _ in range(20):
+            with pytest.raises(RuntimeUnavailable):
+                await made.agents.of(*KEY).call("Stats", pb.StatsRequest(), 0.2)
+        await until(lambda: made.silent)
+        server.close()
+
+    run(tmp_path, guest(), suite)

@@ -26,7 +26,8 @@ KEY = ("web", 7, 1)
 
 
 class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
-    """The agent in the run KEY. What a test wants to have otherwise it sets. `asked` has the names of what was asked."""
+    """The agent in the run KEY. What a test wants to have otherwise it sets: with a `script` that is all that it says
+    to an exec. `asked` has the names of what was asked."""
 
     def __init__(self, executor: Executor, copier: Copier | None = None) -> None:
         self.versions = (1, 1)
@@ -35,7 +36,7 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
         self.secrets: dict[str, pb.SecretFile] = {}
         self.stats = pb.StatsResponse()
         self.mute = False
-        self.refusal: pb.Refused | None = None
+        self.script: tuple[pb.ExecServerMessage, ...] = ()
         self._executor = executor
         self._copier = copier
 
@@ -96,8 +97,9 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
     ) -> AsyncGenerator[pb.ExecServerMessage, None]:
         await self._noted("Exec")
         start = (await anext(requests)).start
-        if self.refusal is not None:
-            yield pb.ExecServerMessage(refused=self.refusal)
+        if self.script:
+            for said in self.script:
+                yield said
             return
         try:
             session = await self._executor.open(_request(start))
