@@ -119,7 +119,15 @@ def _machine(answer: pb.GetInfoResponse) -> Lines:
         ("Processor", f"{answer.cpu_cores} × {answer.cpu_model}, load {answer.load_1:.2f}"),
         ("Memory", f"{bytes_text(used)} of {bytes_text(answer.memory_total_bytes)} in use"),
         ("Disk", f"{answer.boot_disk}, {bytes_text(answer.disk_total_bytes)}" if answer.boot_disk else ""),
+        ("MicroVMs", _microvms(answer)),
     )
+
+
+def _microvms(answer: pb.GetInfoResponse) -> str:
+    """What runs them; of a capsule that is older than they are, nothing."""
+    if not answer.microvm_backend:
+        return f"none: {answer.microvm_lacks}" if answer.microvm_lacks else ""
+    return f"{answer.microvm_backend} with {answer.microvm_accelerator.upper()}"
 
 
 def _kept(answer: pb.GetInfoResponse) -> Lines:

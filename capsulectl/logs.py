@@ -35,6 +35,9 @@ Stamps = Annotated[
 RunNumber = Annotated[
     int, Parameter(name="--run", validator=sequence_number, help="The log of this run; 0: the newest.")
 ]
+Serial = Annotated[
+    bool, Parameter(name="--serial", negative="", help="What the console of a microVM shows, its kernel's words too.")
+]
 Previous = Annotated[
     bool, Parameter(name=["-p", "--previous"], negative="", help="The log of the run before the one that is meant.")
 ]
@@ -53,7 +56,7 @@ LogOutput = Annotated[
 
 def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Since = "", until: Until = "",
     timestamps: Stamps = False, stream: Stream = "both", run: RunNumber = 0, previous: Previous = False,
-    common: Common = COMMON) -> None:  # fmt: skip
+    serial: Serial = False, common: Common = COMMON) -> None:  # fmt: skip
     """Print what a workload's newest run wrote: its output on ours, its errors on ours.
 
     With several names each line begins with its workload's. A followed log goes on over restarts, and ends when the
@@ -83,6 +86,7 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Sinc
             timestamps=timestamps,
             run=run,
             previous=previous,
+            source=pb.LOG_SOURCE_SERIAL if serial else pb.LOG_SOURCE_UNSPECIFIED,
         )
         printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
         for chunk in connection.stream(connection.workloads.Logs, request):

@@ -182,7 +182,9 @@ class _Document:
             where = _join(path, name)
             field = known.get(name)
             if field is None:
-                near = _nearest(name, [one.json_name for one in message.DESCRIPTOR.fields])
+                near = _apart(name, message.DESCRIPTOR) or _nearest(
+                    name, [one.json_name for one in message.DESCRIPTOR.fields]
+                )
                 raise self._wrong(key, where, f"unknown field{near}")
             if field.name in given:
                 raise self._wrong(key, where, "given twice, under two names")
@@ -388,6 +390,18 @@ def enum_prefix(enum: Any) -> str:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _apart(name: str, message: Any) -> str:
+    """Why a microVM has no such field, where a container has."""
+    if message is not pb.MicroVMSpec.DESCRIPTOR:
+        return ""
+    field = names_of(pb.ContainerSpec.DESCRIPTOR).get(name)
+    if field is None:
+        return ""
+    return " of a microVM: " + (
+        "it is always on the bridge" if field.name == "network_mode" else "only a container has it"
+    )
 
 
 def _nearest(name: str, known: list[str]) -> str:

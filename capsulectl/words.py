@@ -35,6 +35,17 @@ def network_word(workload: Any) -> str:
     return str(pb.NetworkMode.Name(workload.container.network_mode)).removeprefix("NETWORK_MODE_")
 
 
+def kind_word(workload: Any) -> str:
+    """Container or MicroVM."""
+    return "MicroVM" if workload.HasField("micro_vm") else "Container"
+
+
+def image_word(workload: Any) -> str:
+    """What it is made from: its image, or its own kernel."""
+    spec = spec_of(workload)
+    return short_image(spec.image) if spec.image or not workload.HasField("micro_vm") else str(spec.kernel_path)
+
+
 def ports_word(workload: Any) -> str:
     """The host ports that lead inside: `8080->80/tcp, 192.0.2.1:53->5353/udp`."""
     texts = []

@@ -22,7 +22,7 @@ def _head(workload: Any, now_ns: int | None) -> list[str]:
     seq = workload.desired_seq
     return _lines(
         ("Name", workload.name),
-        ("Kind", "MicroVM" if workload.HasField("micro_vm") else "Container"),
+        ("Kind", _kind(workload)),
         ("Phase", phase(workload)),
         ("Message", status.message),
         ("Health", _health(status, now_ns)),
@@ -45,6 +45,15 @@ def _head(workload: Any, now_ns: int | None) -> list[str]:
 
 def _lines(*pairs: tuple[str, str]) -> list[str]:
     return [f"{name + ':':<{_INDENT}}{printable(value)}" for name, value in pairs if value]
+
+
+def _kind(workload: Any) -> str:
+    """With the machine that a microVM has, and what speeds it up."""
+    if not workload.HasField("micro_vm"):
+        return "Container"
+    vm, with_ = workload.micro_vm, workload.status.accelerator.upper()
+    count = "1 processor" if vm.vcpus == 1 else f"{vm.vcpus} processors"
+    return f"MicroVM, {count}, {vm.memory_mib} MiB" + (f", {with_}" if with_ else "")
 
 
 def _run(status: Any) -> str:

@@ -6,14 +6,28 @@ from typing import TYPE_CHECKING, Any
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.render import age, plain, show_table, write
-from capsulectl.words import network_word, phase, ports_word, short_image, spec_of
+from capsulectl.words import image_word, kind_word, network_word, phase, ports_word
 
 if TYPE_CHECKING:
     from capsulectl.options import Format
 
 HEADINGS = ("NAME", "PHASE", "RESTARTS", "SINCE", "IMAGE", "PORTS")
 SINCE = HEADINGS.index("SINCE")
-_WIDE = (*HEADINGS, "RUN", "PID", "ADDRESS", "NETWORK", "UID", "DIGEST", "LABELS", "MESSAGE")
+_WIDE = (
+    *HEADINGS,
+    "KIND",
+    "VCPUS",
+    "MEMORY",
+    "ACCEL",
+    "RUN",
+    "PID",
+    "ADDRESS",
+    "NETWORK",
+    "UID",
+    "DIGEST",
+    "LABELS",
+    "MESSAGE",
+)
 
 
 def show_all(connection: Connection, output: "Format", has: Callable[[Any], bool] = lambda workload: True) -> None:
@@ -63,13 +77,15 @@ def row_of(workload: Any, output: "Format", now_ns: int | None = None) -> tuple[
             status.started_at_unix_ns if status.phase == pb.WORKLOAD_PHASE_RUNNING else status.finished_at_unix_ns,
             now_ns,
         ),
-        short_image(spec_of(workload).image),
+        image_word(workload),
         ports_word(workload),
     )
     if output != "wide":
         return row
     return (
         *row,
+        kind_word(workload),
+        *_machine(workload),
         str(status.run or ""),
         str(status.pid or ""),
         status.address,
@@ -79,3 +95,11 @@ def row_of(workload: Any, output: "Format", now_ns: int | None = None) -> tuple[
         ",".join(f"{key}={value}" for key, value in sorted(workload.labels.items())),
         status.message,
     )
+
+
+def _machine(workload: Any) -> tuple[str, str, str]:
+    """The cells of the machine that a microVM has to itself; empty of a container."""
+    if not workload.HasField("micro_vm"):
+        return "", "", ""
+    vm = workload.micro_vm
+    return str(vm.vcpus), f"{vm.memory_mib} MiB", workload.status.accelerator.upper()

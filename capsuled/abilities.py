@@ -36,8 +36,9 @@ def container_host(cgroup_parent: str, *, seccomp: bool = True) -> Host:
     )
 
 
-def abilities(host: Host, memory_bytes: int) -> Abilities:
-    """The same in admission's words. `memory_bytes` is all the memory that the machine has."""
+def abilities(host: Host, memory_bytes: int, no_microvms: str = "") -> Abilities:
+    """The same in admission's words. `memory_bytes` is all the memory that the machine has, `no_microvms` why it runs
+    none of these."""
     return Abilities(
         cpus=os.cpu_count() or 0,
         memory_bytes=memory_bytes,
@@ -46,6 +47,7 @@ def abilities(host: Host, memory_bytes: int) -> Abilities:
         swap=host.controllers.swap,
         capabilities=frozenset(host.capabilities),
         ulimits=_ulimits("SYS_RESOURCE" in host.capabilities),
+        no_microvms=no_microvms,
     )
 
 

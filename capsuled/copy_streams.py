@@ -14,7 +14,7 @@ from capsuled.caller import Caller
 from capsuled.copy_messages import Chunk
 from capsuled.engine import Engine
 from capsuled.handover import Handover
-from capsuled.rpc import Refused, refuse
+from capsuled.rpc import Refused, own_kernel, refuse
 from capsuled.streams import opened
 from copies.frames import CHANGED, LEFT_OUT
 from effects.runs.copy_protocol import Copier, CopyPlace, CopyReport
@@ -86,6 +86,9 @@ class CopyStreams:
             refuse("INVALID_ARGUMENT", "PATH_BAD", "name a path in the workload, like /etc/motd", path_field)
         workload = await self._settled(name, name_field)
         run = workload.run
+        if not ((run.spec if run is not None else None) or workload.spec).has_image:
+            words = own_kernel(name, "nothing in it takes files from here. A volume can be shared in turn")
+            refuse("FAILED_PRECONDITION", "OWN_KERNEL", words, name_field)
         if run is not None and run.phase is RunPhase.RUNNING:
             return CopyPlace(name, workload.uid, run.revision, run.number, path, kind=workload.kind)
         return CopyPlace(name, workload.uid, workload.revision, 0, path, _mounted(workload), workload.kind)

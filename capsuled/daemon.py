@@ -187,7 +187,7 @@ async def _serve(
                 porter=sparse_porter(layout),
                 registry=registry,
                 subnet=drivers.network.subnet,
-                abilities=abilities(host, memory_of_machine()["MemTotal"]),
+                abilities=abilities(host, memory_of_machine()["MemTotal"], about.microvms.lacks),
                 host_ports=host_ports,
                 logs=logs,
                 sampler=Sampler(

@@ -14,7 +14,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.exec_feed import Feed, Requests, window_of
-from capsuled.rpc import Refused, refuse
+from capsuled.rpc import Refused, own_kernel, refuse
 from capsuled.streams import OpenStream, opened
 from capsuled.wire_fields import field_with_nul
 from effects.errors import DriverError
@@ -134,6 +134,9 @@ class ExecStreams:
             raise Refused(no_workload(config.name, self._engine.machine.workloads, "config.name"))
         if workload.run is None or workload.run.phase is not RunPhase.RUNNING:
             refuse("FAILED_PRECONDITION", "NOT_RUNNING", _not_running(workload), "config.name")
+        if not (workload.run.spec or workload.spec).has_image:
+            words = own_kernel(config.name, "nothing in it takes commands from here")
+            refuse("FAILED_PRECONDITION", "OWN_KERNEL", words, "config.name")
         return ExecRequest(
             name=config.name,
             uid=workload.uid,

@@ -199,7 +199,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
             WorkloadService(
                 engine,
                 declarations,
-                house.logs.streams,
+                house.logs,
                 house.execs,
                 house.copies,
                 house.emergencies,

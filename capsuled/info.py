@@ -96,6 +96,9 @@ class Info:
             active_slot=about.slot,
             boot_stages=() if about.stages is None else map(_stage, about.stages.all),
             boot_ready_ms=0 if about.stages is None else about.stages.ready_ms,
+            microvm_backend=about.microvms.backend,
+            microvm_accelerator=about.microvms.accelerator,
+            microvm_lacks=about.microvms.lacks,
         )
 
     async def _pool(self) -> Fill | None:

@@ -21,7 +21,7 @@ from journal.specs import ContainerSpec, ImagePin, SealedEnv
 from projections.abilities import UNKNOWN, Abilities
 from projections.host_network import UNSEEN, HostNetwork
 from projections.intents import Apply, Declared, DeclaredVolume
-from projections.refusals import Refusal, about, invalid, refused
+from projections.refusals import Refusal, about, in_section, invalid, refused
 from projections.rights import permit
 from projections.state import Machine, Workload
 
@@ -58,10 +58,10 @@ class Resolved:
     async def keep(self) -> AsyncIterator[Refusal | None]:
         """Seal what was given; what is only named must still be there. See Engine.call."""
         given = {self._vault.name_of(value) for value in self._values}
-        variables = [(declared.name, one) for declared in self.intent.workloads for one in declared.spec.env]
+        variables = [(declared, one) for declared in self.intent.workloads for one in declared.spec.env]
         async with self._vault.kept(self._values, {one.sealed for _, one in variables} - given) as gone:
-            lacking = next(((name, one.name) for name, one in variables if one.sealed in gone), None)
-            yield None if lacking is None else _unknown(*lacking)
+            lacking = next(((of.name, one.name, of.kind) for of, one in variables if one.sealed in gone), None)
+            yield None if lacking is None else in_section(lacking[2], _unknown(*lacking[:2]))
 
 
 class Resolver:
@@ -117,7 +117,7 @@ class Resolver:
         for one, pin in zip(parsed, pins, strict=True):
             env = self._environment(machine, one)
             if isinstance(env, Refusal):
-                return env
+                return in_section(one.declared.kind, env)
             absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
             spec = replace(one.declared.spec, env=env)
             declared.append(
@@ -178,7 +178,7 @@ class Resolver:
     async def _pins(self, machine: Machine, declared: Sequence[Declared], pull: bool) -> list["_Pin"]:
         """What each workload's image was pinned to, else what its name means now: the same for all of one call, and
         looked up once. All of it within RESOLVE_S, and at few registries at a time."""
-        pinned = [None if pull else _pinned(machine, one) for one in declared]
+        pinned = [None if pull and one.spec.has_image else _pinned(machine, one) for one in declared]
         refs = list(dict.fromkeys(one.image_ref for one, pin in zip(declared, pinned, strict=True) if pin is None))
         at_once, until_s = asyncio.Semaphore(RESOLVES_AT_ONCE), asyncio.get_running_loop().time() + RESOLVE_S
         found = await asyncio.gather(*(self._meaning(machine, ref, pull, at_once, until_s) for ref in refs))
@@ -221,6 +221,8 @@ class _Pin(msgspec.Struct, frozen=True):
 
 def _pinned(machine: Machine, declared: Declared) -> _Pin | None:
     """A name that stays what it was stays pinned: nobody has to be asked."""
+    if not declared.spec.has_image:
+        return _Pin(declared.spec.image)
     before = machine.workloads.get(declared.name)
     if before is None or before.spec.image.ref != declared.image_ref:
         return None
@@ -244,8 +246,11 @@ def _maps_ports(declared: Sequence[Declared]) -> bool:
 
 
 def _host_paths(spec: ContainerSpec) -> Iterator[tuple[str, str]]:
-    """The machine's paths that a spec binds, each with the field that names it."""
+    """The machine's paths that a spec binds or boots, each with the field that names it."""
     for number, path in enumerate(spec.host_bind_paths):
         yield path, f"container.hostBindPaths[{number}]"
     for number, bind in enumerate(spec.host_binds):
         yield bind.source, f"container.hostBinds[{number}].source"
+    if spec.vm is not None and not spec.has_image:
+        yield spec.vm.kernel_path, "container.kernelPath"
+        yield spec.vm.rootfs_path, "container.rootfsPath"

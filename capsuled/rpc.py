@@ -70,6 +70,11 @@ class Refused(Exception):
         self.reason = refusal.reason
 
 
+def own_kernel(name: str, why: str) -> str:
+    """Why something cannot be had of a microVM that boots a kernel of its own."""
+    return f"{name} boots a kernel of its own, and {why}"
+
+
 def refuse(code: str, reason: str, message: str, *fields: str) -> NoReturn:
     """End the call."""
     raise Refused(Refusal(code, reason, message, fields))

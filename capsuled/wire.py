@@ -3,24 +3,35 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.sealing import PREFIX, shown
-from capsuled.wire_container import as_declared, runs_message, runs_plain, with_runs
+from capsuled.wire_container import (
+    Section,
+    as_declared,
+    machine_message,
+    runs_plain,
+    tell_runs,
+    with_machine,
+    with_runs,
+)
 from capsuled.wire_fields import field_with_nul, strange_field
+from capsuled.wire_microvm import parse_vm, vm_message, vm_plain
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
-from journal.specs import LOG_MAX_BYTES, ContainerSpec, DriftPolicy, ImagePin, Network, PortMapping, VolumeMount
+from journal.specs import LOG_MAX_BYTES, ContainerSpec, DriftPolicy, ImagePin, Kind, Network, PortMapping, VolumeMount
 from projections.conditions import conditions_of
 from projections.dependencies import waits as waits_of
 from projections.intents import Declared
+from projections.manifest import camel
 from projections.phases import LIVE, RunPhase
-from projections.refusals import Refusal, invalid, lacks
+from projections.refusals import SECTIONS, Refusal, in_section, invalid, lacks
 from projections.state import Machine, Workload
 from projections.status import Phase, how_it_ended, status_of
+from projections.words import WRITTEN
 
 _NETWORKS: dict[int, Network] = {
     pb.NETWORK_MODE_UNSPECIFIED: "none",
@@ -35,6 +46,7 @@ _PHASES = {
     Phase.FAILED: pb.WORKLOAD_PHASE_FAILED,
     Phase.STOPPED: pb.WORKLOAD_PHASE_STOPPED,
 }
+_KINDS_OUT = {"container": pb.WORKLOAD_KIND_CONTAINER, "microvm": pb.WORKLOAD_KIND_MICRO_VM}
 _DESIRED_OUT = {
     "running": pb.DESIRED_STATE_RUNNING,
     "stopped": pb.DESIRED_STATE_STOPPED,
@@ -58,12 +70,9 @@ class Parsed(msgspec.Struct, frozen=True):
 
 def parse_workload(message: pb.Workload) -> Parsed | Refusal:
     """One declaration. What a newer client may say and this release does not know is refused, never dropped."""
-    if message.kind == pb.WORKLOAD_KIND_MICRO_VM or message.HasField("micro_vm"):
-        return lacks("NO_MICROVM_DRIVER", "this machine has no microVM driver: use `kind: Container`", "kind")
-    if message.kind not in (pb.WORKLOAD_KIND_UNSPECIFIED, pb.WORKLOAD_KIND_CONTAINER):
-        return invalid("BAD_KIND", "the workload's kind is not one this release knows", "kind")
-    if not message.HasField("container"):
-        return invalid("NO_SPEC", "a Container needs a `container:` section", "container")
+    kind = _kind(message)
+    if isinstance(kind, Refusal):
+        return kind
     strange = strange_field(message)
     if strange:
         return lacks(
@@ -74,73 +83,99 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
     spoiled = field_with_nul(message)
     if spoiled:
         return invalid("BAD_TEXT", f"{spoiled} holds a NUL byte, which no process can be given", spoiled)
-    container = message.container
-    try:
-        image_ref = normalise(container.image)
-    except BadReference as error:
-        return invalid("BAD_IMAGE", str(error), "container.image")
-    enums = _parse_enums(message)
-    if isinstance(enums, Refusal):
-        return enums
-    network, desired = enums
-    grace_s = container.stop_grace_seconds if container.HasField("stop_grace_seconds") else STOP_GRACE_MS // 1000
-    if grace_s > _STOP_GRACE_MAX_S:
-        return invalid("BAD_GRACE", "stopGraceSeconds is at most 3600", "container.stopGraceSeconds")
-    spec = ContainerSpec(
-        image=ImagePin(image_ref, "", ""),
-        command=tuple(container.command),
-        args=tuple(container.args),
-        working_dir=container.working_dir,
-        user=container.user,
-        mounts=tuple(VolumeMount(one.volume_name, one.mount_path, one.read_only) for one in container.mounts),
-        network=network,
-        ports=tuple(
-            PortMapping(one.container_port, one.host_port, one.protocol or "tcp", _host_address(one.host_address))
-            for one in container.ports
-        ),
-        privileged=container.privileged,
-        host_pid=container.host_pid,
-        host_mount=container.host_mount,
-        host_ipc=container.host_ipc,
-        host_bind_paths=tuple(container.host_bind_paths),
-        stop_grace_ms=grace_s * 1000,
-        log_max_bytes=container.logs.max_size_bytes or LOG_MAX_BYTES,
-    )
-    runs = with_runs(spec, container)
-    if isinstance(runs, Refusal):
-        return runs
+    section = message.container if kind == "container" else message.micro_vm
+    spec = _parse_spec(section)
+    if isinstance(spec, Refusal):
+        return in_section(kind, spec)
+    desired = _desired(message)
+    if isinstance(desired, Refusal):
+        return desired
+    if message.drift not in POLICIES:
+        return invalid("BAD_DRIFT", "the drift policy is not one this release knows: repair or report", "drift")
     declared = Declared(
         name=message.name,
-        kind="container",
-        spec=runs,
-        image_ref=image_ref,
+        kind=kind,
+        spec=spec,
+        image_ref=spec.image.ref,
         labels=tuple(sorted(message.labels.items())),
         desired=desired,
         depends_on=tuple(sorted(set(message.depends_on))),
         drift=POLICIES[message.drift],
     )
-    return Parsed(declared, tuple(sorted(container.env.items())))
+    return Parsed(declared, tuple(sorted(section.env.items())))
+
+
+def _kind(message: pb.Workload) -> Kind | Refusal:
+    """Of what is declared. A client of old may leave it out: its containers are the older kind."""
+    match message.kind:
+        case pb.WORKLOAD_KIND_UNSPECIFIED:
+            only_vm = message.HasField("micro_vm") and not message.HasField("container")
+            kind: Kind = "microvm" if only_vm else "container"
+        case pb.WORKLOAD_KIND_CONTAINER:
+            kind = "container"
+        case pb.WORKLOAD_KIND_MICRO_VM:
+            kind = "microvm"
+        case _:
+            return invalid("BAD_KIND", "the workload's kind is not one this release knows", "kind")
+    mine, other = ("container", "micro_vm") if kind == "container" else ("micro_vm", "container")
+    if not message.HasField(mine):
+        return invalid("NO_SPEC", f"a {WRITTEN[kind]} needs a `{SECTIONS[kind]}:` section", SECTIONS[kind])
+    if message.HasField(other):
+        return invalid("TWO_SPECS", f"{camel(other)} does not go with `kind: {WRITTEN[kind]}`", camel(other))
+    return kind
+
+
+def _parse_spec(section: Section) -> ContainerSpec | Refusal:
+    """What is to run. The fields at fault are named as a container's."""
+    vm = parse_vm(section) if isinstance(section, pb.MicroVMSpec) else None
+    if isinstance(vm, Refusal):
+        return vm
+    image_ref = ""
+    if section.image or vm is None or not (vm.kernel_path or vm.rootfs_path):
+        try:
+            image_ref = normalise(section.image)
+        except BadReference as error:
+            return invalid("BAD_IMAGE", str(error), "container.image")
+    if isinstance(section, pb.ContainerSpec) and section.network_mode not in _NETWORKS:
+        return invalid("BAD_NETWORK", "the network mode is not one this release knows", "container.networkMode")
+    grace_s = section.stop_grace_seconds if section.HasField("stop_grace_seconds") else STOP_GRACE_MS // 1000
+    if grace_s > _STOP_GRACE_MAX_S:
+        return invalid("BAD_GRACE", "stopGraceSeconds is at most 3600", "container.stopGraceSeconds")
+    spec = ContainerSpec(
+        image=ImagePin(image_ref, "", ""),
+        command=tuple(section.command),
+        args=tuple(section.args),
+        working_dir=section.working_dir,
+        user=section.user,
+        mounts=tuple(VolumeMount(one.volume_name, one.mount_path, one.read_only) for one in section.mounts),
+        network=_NETWORKS[section.network_mode] if isinstance(section, pb.ContainerSpec) else "bridge",
+        ports=tuple(
+            PortMapping(one.container_port, one.host_port, one.protocol or "tcp", _host_address(one.host_address))
+            for one in section.ports
+        ),
+        stop_grace_ms=grace_s * 1000,
+        log_max_bytes=section.logs.max_size_bytes or LOG_MAX_BYTES,
+        vm=vm,
+    )
+    runs = with_runs(spec, section)
+    if isinstance(runs, Refusal) or isinstance(section, pb.MicroVMSpec):
+        return runs
+    return with_machine(runs, section)
+
+
+def _desired(message: pb.Workload) -> Literal["running", "stopped"] | Refusal:
+    match message.desired_state:
+        case pb.DESIRED_STATE_UNSPECIFIED | pb.DESIRED_STATE_RUNNING:
+            return "running"
+        case pb.DESIRED_STATE_STOPPED:
+            return "stopped"
+        case _:
+            return invalid("BAD_DESIRED_STATE", "a workload is deleted by Delete, not by Apply", "desiredState")
 
 
 def _host_address(text: str) -> str:
     """All addresses have one name here, also when a client says it as sockets do."""
     return "" if text == "0.0.0.0" else text
-
-
-def _parse_enums(message: pb.Workload) -> tuple[Network, Any] | Refusal:
-    container = message.container
-    if container.network_mode not in _NETWORKS:
-        return invalid("BAD_NETWORK", "the network mode is not one this release knows", "container.networkMode")
-    if message.drift not in POLICIES:
-        return invalid("BAD_DRIFT", "the drift policy is not one this release knows: repair or report", "drift")
-    match message.desired_state:
-        case pb.DESIRED_STATE_UNSPECIFIED | pb.DESIRED_STATE_RUNNING:
-            desired = "running"
-        case pb.DESIRED_STATE_STOPPED:
-            desired = "stopped"
-        case _:
-            return invalid("BAD_DESIRED_STATE", "a workload is deleted by Delete, not by Apply", "desiredState")
-    return _NETWORKS[container.network_mode], desired
 
 
 def is_sealed(value: str) -> bool:
@@ -153,36 +188,7 @@ def workload_message(machine: Machine, workload: Workload) -> pb.Workload:
     spec = workload.spec
     message = pb.Workload(
         name=workload.name,
-        kind=pb.WORKLOAD_KIND_CONTAINER,
-        container=pb.ContainerSpec(
-            image=spec.image.ref,
-            command=spec.command,
-            args=spec.args,
-            env={variable.name: shown(variable) for variable in spec.env},
-            mounts=[
-                pb.VolumeMount(volume_name=one.volume_name, mount_path=one.mount_path, read_only=one.read_only)
-                for one in spec.mounts
-            ],
-            network_mode=_NETWORKS_OUT[spec.network],
-            ports=[
-                pb.PortMapping(
-                    container_port=one.container_port,
-                    host_port=one.host_port,
-                    protocol=one.protocol,
-                    host_address=one.host_address,
-                )
-                for one in spec.ports
-            ],
-            privileged=spec.privileged,
-            host_pid=spec.host_pid,
-            host_mount=spec.host_mount,
-            host_ipc=spec.host_ipc,
-            host_bind_paths=spec.host_bind_paths,
-            working_dir=spec.working_dir,
-            user=spec.user,
-            stop_grace_seconds=spec.stop_grace_ms // 1000,
-            logs=None if spec.log_max_bytes == LOG_MAX_BYTES else pb.LogSpec(max_size_bytes=spec.log_max_bytes),
-        ),
+        kind=_KINDS_OUT[spec.kind],
         status=status_message(workload, waits_of(machine, workload)),
         desired_state=_DESIRED_OUT[workload.desired],
         labels=dict(workload.labels),
@@ -193,8 +199,41 @@ def workload_message(machine: Machine, workload: Workload) -> pb.Workload:
         desired_seq=workload.desired_seq,
         image_digest=spec.image.platform_digest,
     )
-    message.container.MergeFrom(runs_message(spec))
+    if spec.vm is None:
+        message.container.CopyFrom(machine_message(spec))
+        message.container.network_mode = _NETWORKS_OUT[spec.network]
+        _tell(message.container, spec)
+    else:
+        message.micro_vm.CopyFrom(vm_message(spec.vm))
+        _tell(message.micro_vm, spec)
     return message
+
+
+def _tell(section: Section, spec: ContainerSpec) -> None:
+    """Fill in what every kind of workload has."""
+    section.image = spec.image.ref
+    section.command.extend(spec.command)
+    section.args.extend(spec.args)
+    section.env.update({variable.name: shown(variable) for variable in spec.env})
+    section.mounts.extend(
+        pb.VolumeMount(volume_name=one.volume_name, mount_path=one.mount_path, read_only=one.read_only)
+        for one in spec.mounts
+    )
+    section.ports.extend(
+        pb.PortMapping(
+            container_port=one.container_port,
+            host_port=one.host_port,
+            protocol=one.protocol,
+            host_address=one.host_address,
+        )
+        for one in spec.ports
+    )
+    section.working_dir = spec.working_dir
+    section.user = spec.user
+    section.stop_grace_seconds = spec.stop_grace_ms // 1000
+    if spec.log_max_bytes != LOG_MAX_BYTES:
+        section.logs.max_size_bytes = spec.log_max_bytes
+    tell_runs(section, spec)
 
 
 def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
@@ -220,6 +259,8 @@ def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
         message.finished_at_unix_ns = run.finished_at
         message.oom_killed = run.oom
         message.oom_kills = run.oom_kills
+        message.accelerator = run.accelerator
+        message.fault = run.fault or ""
         if run.exit_code is not None:
             message.exit_code = run.exit_code
         if run.phase is RunPhase.RUNNING and workload.spec.health is not None:
@@ -261,7 +302,7 @@ def field_changes(before: Workload | None, after: Workload | None) -> list[tuple
 def _declared_plain(workload: Workload) -> dict[str, Any]:
     """What an operator declared, in the manifest's words, with the pinned digest beside the image."""
     spec = workload.spec
-    container = {
+    section = {
         "image": spec.image.ref,
         "imageDigest": spec.image.platform_digest,
         "command": list(spec.command),
@@ -270,7 +311,7 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "workingDir": spec.working_dir,
         "user": spec.user,
         "mounts": [as_declared(one) for one in spec.mounts],
-        "networkMode": spec.network.upper(),
+        **({"networkMode": spec.network.upper()} if spec.vm is None else vm_plain(spec.vm)),
         "ports": [_port(one) for one in spec.ports],
         "privileged": spec.privileged,
         "hostPid": spec.host_pid,
@@ -287,8 +328,8 @@ def _declared_plain(workload: Workload) -> dict[str, Any]:
         "labels": dict(workload.labels),
         **({"dependsOn": list(workload.depends_on)} if workload.depends_on else {}),
         **({"drift": workload.drift} if workload.drift != "repair" else {}),
-        "container": {
-            name: value for name, value in container.items() if value is not False and value not in ("", [], {})
+        SECTIONS[spec.kind]: {
+            name: value for name, value in section.items() if value is not False and value not in ("", [], {})
         },
     }
 

@@ -1,4 +1,7 @@
-"""The part of a container's message that says how its runs are: restarts, limits, privileges, places. Pure.
+"""The part of a workload's section that says how its runs are: restarts, limits, privileges, places. Pure.
+
+A microVM's section has what of it makes sense there, under the same names; what is at fault is named as a
+container's.
 
 Absent and 0 become defaults here, so that a spec in the journal says what it means. Whether the values make sense is
 admission's to say.
@@ -46,12 +49,13 @@ _SHM_BYTES = 67_108_864
 _UNDERSCORED = re.compile(r"_(\w)")
 
 
-def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec | Refusal:
+Section = pb.ContainerSpec | pb.MicroVMSpec
+
+
+def with_runs(spec: ContainerSpec, message: Section) -> ContainerSpec | Refusal:
     """`spec` with everything this module knows of `message`."""
     if message.restart not in _RESTARTS:
         return invalid("BAD_RESTART", "the restart mode is not one this release knows", "container.restart")
-    if message.seccomp not in _PROFILES:
-        return invalid("BAD_SECCOMP", "the seccomp profile is not one this release knows", "container.seccomp")
     cpus = message.resources.cpus
     if not (math.isfinite(cpus) and 0 <= cpus <= _CPUS_MAX):
         return invalid("BAD_CPUS", "processors are counted by a number like 0.5 or 2", "container.resources.cpus")
@@ -71,7 +75,6 @@ def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec |
         cap_drop=_capabilities(message.cap_drop),
         read_only_root=message.read_only_root,
         new_privileges=message.new_privileges,
-        seccomp=_PROFILES[message.seccomp],
         tmpfs=tuple(Tmpfs(one.mount_path, one.size_bytes) for one in message.tmpfs),
         shm_bytes=message.shm_bytes if message.HasField("shm_bytes") else _SHM_BYTES,
         hostname=message.hostname,
@@ -82,13 +85,28 @@ def with_runs(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec |
         ),
         secret_env=parse_env(message),
         secrets=secrets,
+    )
+
+
+def with_machine(spec: ContainerSpec, message: pb.ContainerSpec) -> ContainerSpec | Refusal:
+    """`spec` with what only a container can have: parts of the machine, whose kernel is its own."""
+    if message.seccomp not in _PROFILES:
+        return invalid("BAD_SECCOMP", "the seccomp profile is not one this release knows", "container.seccomp")
+    return replace(
+        spec,
+        privileged=message.privileged,
+        host_pid=message.host_pid,
+        host_mount=message.host_mount,
+        host_ipc=message.host_ipc,
+        host_bind_paths=tuple(message.host_bind_paths),
+        seccomp=_PROFILES[message.seccomp],
         host_binds=tuple(
             HostBind(one.source, one.mount_path or one.source, one.read_only) for one in message.host_binds
         ),
     )
 
 
-def _restart(message: pb.ContainerSpec) -> RestartPolicy:
+def _restart(message: Section) -> RestartPolicy:
     policy = message.restart_policy
     return RestartPolicy(
         mode=_RESTARTS[message.restart],
@@ -122,29 +140,37 @@ def _capabilities(names: Any) -> tuple[str, ...]:
     return tuple(sorted({capability(name) for name in names}))
 
 
-def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
-    """The same fields, as clients see them; what is as by default is left out, the modes are not."""
-    wanted, policy = spec.resources, spec.restart
-    message = pb.ContainerSpec(
-        restart=_RESTARTS_OUT[policy.mode],
-        stop_signal=spec.stop_signal,
-        cap_add=spec.cap_add,
-        cap_drop=spec.cap_drop,
-        read_only_root=spec.read_only_root,
-        new_privileges=spec.new_privileges,
-        tmpfs=[pb.Tmpfs(mount_path=one.mount_path, size_bytes=one.size_bytes) for one in spec.tmpfs],
-        hostname=spec.hostname,
-        extra_hosts=dict(spec.extra_hosts),
-        secret_env={one.name: one.secret for one in spec.secret_env},
-        secrets=files_message(spec),
-        ulimits=[pb.Ulimit(name=one.name, soft=one.soft, hard=one.hard) for one in spec.ulimits],
+def machine_message(spec: ContainerSpec) -> pb.ContainerSpec:
+    """What only a container can have, as clients see it."""
+    return pb.ContainerSpec(
+        privileged=spec.privileged,
+        host_pid=spec.host_pid,
+        host_mount=spec.host_mount,
+        host_ipc=spec.host_ipc,
+        host_bind_paths=spec.host_bind_paths,
+        seccomp=pb.SECCOMP_PROFILE_UNSPECIFIED if spec.seccomp == "default" else pb.SECCOMP_PROFILE_UNCONFINED,
         host_binds=[
             pb.HostBind(source=one.source, mount_path=one.mount_path, read_only=one.read_only)
             for one in spec.host_binds
         ],
     )
-    if spec.seccomp != "default":
-        message.seccomp = pb.SECCOMP_PROFILE_UNCONFINED
+
+
+def tell_runs(message: Section, spec: ContainerSpec) -> None:
+    """Fill in how runs are, as clients see it; what is as by default is left out, the modes are not."""
+    wanted, policy = spec.resources, spec.restart
+    message.restart = _RESTARTS_OUT[policy.mode]
+    message.stop_signal = spec.stop_signal
+    message.cap_add.extend(spec.cap_add)
+    message.cap_drop.extend(spec.cap_drop)
+    message.read_only_root = spec.read_only_root
+    message.new_privileges = spec.new_privileges
+    message.tmpfs.extend(pb.Tmpfs(mount_path=one.mount_path, size_bytes=one.size_bytes) for one in spec.tmpfs)
+    message.hostname = spec.hostname
+    message.extra_hosts.update(dict(spec.extra_hosts))
+    message.secret_env.update({one.name: one.secret for one in spec.secret_env})
+    message.secrets.extend(files_message(spec))
+    message.ulimits.extend(pb.Ulimit(name=one.name, soft=one.soft, hard=one.hard) for one in spec.ulimits)
     if spec.shm_bytes != _SHM_BYTES:
         message.shm_bytes = spec.shm_bytes
     if policy != replace(_DEFAULT, mode=policy.mode):
@@ -168,7 +194,6 @@ def runs_message(spec: ContainerSpec) -> pb.ContainerSpec:
                 pids=wanted.pids,
             )
         )
-    return message
 
 
 def as_declared(one: Tmpfs | VolumeMount) -> dict[str, Any]:

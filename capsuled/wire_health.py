@@ -1,4 +1,4 @@
-"""The part of a container's message that says how its health is known. Pure; 0 and absent become defaults here."""
+"""The part of a workload's section that says how its health is known. Pure; 0 and absent become defaults here."""
 
 from typing import Any, assert_never
 
@@ -11,7 +11,7 @@ from projections.refusals import Refusal, invalid
 _USUAL = HealthCheck("exec")
 
 
-def parse_health(message: pb.ContainerSpec) -> HealthCheck | Refusal | None:
+def parse_health(message: pb.ContainerSpec | pb.MicroVMSpec) -> HealthCheck | Refusal | None:
     """The check, if there is one."""
     if not message.HasField("health"):
         return None

@@ -1,4 +1,4 @@
-"""The part of a container's message that says which secrets it is given. Pure; absent becomes a default here."""
+"""The part of a workload's section that says which secrets it is given. Pure; absent becomes a default here."""
 
 import re
 from typing import Any
@@ -13,12 +13,12 @@ _MODE = re.compile(r"0?[0-7]{3}")
 _OWNER = re.compile(r"([0-9]{1,9})(?::([0-9]{1,9}))?")
 
 
-def parse_env(message: pb.ContainerSpec) -> tuple[SecretEnv, ...]:
+def parse_env(message: pb.ContainerSpec | pb.MicroVMSpec) -> tuple[SecretEnv, ...]:
     """By the variables' names."""
     return tuple(SecretEnv(name, secret) for name, secret in sorted(message.secret_env.items()))
 
 
-def parse_files(message: pb.ContainerSpec) -> tuple[SecretFile, ...] | Refusal:
+def parse_files(message: pb.ContainerSpec | pb.MicroVMSpec) -> tuple[SecretFile, ...] | Refusal:
     """In their order. A file is its reader's: of the user that the workload runs as, where that is a number."""
     found = []
     owner, group = _owner_of(message.user)

@@ -255,7 +255,7 @@ def detail_of(effect: Effect) -> str:
         case EnsureImage():
             return f"fetch {effect.pin.ref} ({effect.pin.platform_digest[:19]})"
         case StartRun():
-            return f"start run {effect.run} from {effect.spec.image.ref}"
+            return f"start run {effect.run} from {effect.spec.source}"
         case StopRun():
             return f"stop run {effect.run}, within {effect.grace_ms / 1000:g} s"
         case CleanRun():

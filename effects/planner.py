@@ -116,7 +116,9 @@ def _never_had(trouble: Trouble | None) -> bool:
 def _plan_image(machine: Machine, workload: Workload, attempt: int) -> EnsureImage | None:
     """The image that the workload is to run from, as long as it is not here, or not under its name."""
     pin = workload.spec.image
-    if workload.desired != "running" or (pin.index_digest in machine.cached and not workload.asked):
+    if workload.desired != "running" or not workload.spec.has_image:
+        return None
+    if pin.index_digest in machine.cached and not workload.asked:
         return None
     again = workload.hold if workload.trouble is not None and workload.trouble.effect == "EnsureImage" else None
     return EnsureImage(workload.name, workload.uid, pin, workload.asked, again, attempt)

@@ -297,7 +297,8 @@ class EffectFailed(Event, frozen=True, omit_defaults=True, tag="effect.failed"):
 
 
 class WorkloadStarted(Event, frozen=True, omit_defaults=True, tag="workload.started"):
-    """The run's process exists. `adopted`: it was found running, not started by this daemon's life."""
+    """The run's process exists. `adopted`: it was found running, not started by this daemon's life. `accelerator`: what
+    runs the processors of a microVM, kvm or tcg."""
 
     name: str
     uid: int
@@ -305,6 +306,7 @@ class WorkloadStarted(Event, frozen=True, omit_defaults=True, tag="workload.star
     revision: int
     pid: int
     adopted: bool = False
+    accelerator: str = ""
 
 
 class WorkloadExited(Event, frozen=True, omit_defaults=True, tag="workload.exited"):

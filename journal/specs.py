@@ -223,3 +223,13 @@ class ContainerSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def kind(self) -> Kind:
         """What it runs as."""
         return "container" if self.vm is None else "microvm"
+
+    @property
+    def has_image(self) -> bool:
+        """Whether it runs an image's process, and not a kernel of the operator's own."""
+        return self.vm is None or not (self.vm.kernel_path or self.vm.rootfs_path)
+
+    @property
+    def source(self) -> str:
+        """What it is made from: the image's reference, or the path of its own kernel."""
+        return self.image.ref if self.vm is None or self.has_image else self.vm.kernel_path

@@ -59,12 +59,23 @@ from projections.intents import (
     TakeSnapshot,
 )
 from projections.phases import LIVE
-from projections.refusals import Refusal, about, conflict, invalid, missing, no_workload, refused, wrong_phase
+from projections.refusals import (
+    Refusal,
+    about,
+    conflict,
+    in_section,
+    invalid,
+    missing,
+    no_workload,
+    refused,
+    wrong_phase,
+)
 from projections.registries import admit_registry
 from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
 from projections.secret_admission import admit_secret, check_secrets
 from projections.state import Machine, Workload
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
+from projections.words import KINDS
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -137,6 +148,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
         if not isinstance(item, Refusal):
             item = allocator.allot(item)
         if isinstance(item, Refusal):
+            item = in_section(declared.kind, item)
             return about(declared.name, item) if len(names) > 1 else item
         items.append(item)
     taken = check_takes(machine, items) or check_holders(machine, items) or check_dependencies(machine, items)
@@ -199,7 +211,7 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
             f"{declared.name} is being deleted: wait until it is gone, then apply again",
             "name",
         )
-    bad = check_spec(declared, capabilities)
+    bad = check_spec(declared, capabilities, call.abilities)
     if bad is not None:
         return bad
     pin = _pin(before, declared, call.pull)
@@ -220,7 +232,8 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
             "container.image",
         )
     if before is not None and before.kind != declared.kind:
-        return conflict("KIND_FIXED", f"{declared.name} is a {before.kind}; delete it before you change its kind")
+        words = f"{declared.name} is a {KINDS[before.kind]}: delete it before you change its kind"
+        return conflict("KIND_FIXED", words, "kind")
     spec = replace(declared.spec, image=pin)
     if before is None or before.spec != spec:
         bad = check_change(declared, call.abilities) or check_host_ports(machine, declared, call.host)

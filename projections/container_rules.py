@@ -1,4 +1,7 @@
-"""What a container's fields must be to be admitted: by themselves, and on a machine with these abilities. Pure."""
+"""What a workload's fields must be to be admitted: by themselves, and on a machine with these abilities. Pure.
+
+All of it is asked of a container; microvm_rules.py says what of it is asked of a microVM.
+"""
 
 import ipaddress
 import posixpath
@@ -67,7 +70,8 @@ def check_container(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     return next((refusal for check in _CHECKS if (refusal := check(spec, machine)) is not None), None)
 
 
-def _restart(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_restart(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """The policy holds together."""
     policy, path = spec.restart, "container.restartPolicy"
     if policy.max_attempts and policy.mode == "never":
         return invalid("BAD_RESTART", "with `restart: never` there are no attempts to count", f"{path}.maxAttempts")
@@ -78,7 +82,8 @@ def _restart(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     return None
 
 
-def _stop_signal(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_stop_signal(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """There is such a signal."""
     if spec.stop_signal and signal_number(spec.stop_signal) is None:
         return invalid(
             "BAD_SIGNAL", "there is no such signal: say it like TERM, SIGINT or RTMIN+3", "container.stopSignal"
@@ -86,7 +91,8 @@ def _stop_signal(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     return None
 
 
-def _processor(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_processor(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """What it may take of the machine's processors, this machine has, and can limit."""
     wanted, path = spec.resources, "container.resources"
     if wanted.cpu_millis and wanted.cpu_millis < CPU_MILLIS_MIN:
         return invalid("BAD_CPUS", "the least that can be given of a processor is 0.01", f"{path}.cpus")
@@ -129,7 +135,8 @@ def _controller(machine: Abilities, name: str, path: str) -> Refusal | None:
     return lacks("NO_CONTROLLER", f"this machine's kernel has no {name} controller: nothing can be limited by it", path)
 
 
-def _capabilities(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_capabilities(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """They exist, and the machine has what is added."""
     for field, names in (("capAdd", spec.cap_add), ("capDrop", spec.cap_drop)):
         for name in names:
             path = f"container.{field}"
@@ -143,7 +150,8 @@ def _capabilities(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     return None
 
 
-def _health(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_health(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """A check that can be made."""
     check, path = spec.health, "container.health"
     if check is None:
         return None
@@ -179,7 +187,8 @@ def _health_times(check: HealthCheck, path: str) -> Refusal | None:
     return None
 
 
-def _names(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_names(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """Host names and addresses are such."""
     if spec.hostname and spec.network == "host":
         return invalid("BAD_HOSTNAME", "on network HOST a container has the machine's own name", "container.hostname")
     if spec.hostname and not _HOSTNAME.fullmatch(spec.hostname):
@@ -197,7 +206,8 @@ def _names(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     return None
 
 
-def _ulimits(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_ulimits(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """Limits that the kernel has, and the machine can give."""
     hard_limits = dict(machine.ulimits)
     seen: set[str] = set()
     for number, limit in enumerate(spec.ulimits):
@@ -225,7 +235,7 @@ def _above(one: int, other: int) -> bool:
     return other != UNLIMITED and (one == UNLIMITED or one > other)
 
 
-def _places(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+def check_places(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
     """Every path inside that something is put at: well formed, and taken once."""
     for number, bind in enumerate(spec.host_binds):
         if not _is_plain(bind.source):
@@ -238,7 +248,7 @@ def _places(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
             return invalid("BAD_PATH", "a path inside is absolute and has no `..`", path)
         clean = place.rstrip("/") or "/"
         if clean == "/":
-            return invalid("BAD_PATH", "this would hide the container's whole file system", path)
+            return invalid("BAD_PATH", "this would hide the workload's whole file system", path)
         if clean in taken:
             return invalid("PATH_TAKEN", "two things cannot be at the same path inside", path)
         taken.add(clean)
@@ -294,14 +304,14 @@ def _is_plain(path: str) -> bool:
 
 
 _CHECKS: tuple[Check, ...] = (
-    _restart,
-    _stop_signal,
-    _processor,
+    check_restart,
+    check_stop_signal,
+    check_processor,
     _memory,
     _pids,
-    _capabilities,
-    _health,
-    _names,
-    _ulimits,
-    _places,
+    check_capabilities,
+    check_health,
+    check_names,
+    check_ulimits,
+    check_places,
 )

@@ -144,7 +144,9 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             then = "given up" if event.permanent else f"next try in {event.retry_delay_ms / 1000:g} s"
             return f"{event.name}: {event.effect}{_run(event.run)} failed: {event.message} ({then})"
         case WorkloadStarted():
-            return f"{event.name} run {event.run} {'found running' if event.adopted else 'started'}, pid {event.pid}"
+            how = "found running" if event.adopted else "started"
+            with_ = f", with {event.accelerator.upper()}" if event.accelerator else ""
+            return f"{event.name} run {event.run} {how}, pid {event.pid}{with_}"
         case WorkloadExited():
             return f"{event.name} run {event.run} {_exited(event)}"
         case WorkloadLost():
@@ -317,7 +319,7 @@ def _applied(item: Any) -> str:
         word = "to be repaired"
     if item.desired == "stopped":
         word += ", stopped"
-    return f"{word} ({item.container.image.ref})"
+    return f"{word} ({item.container.source})"
 
 
 def _exited(event: WorkloadExited) -> str:

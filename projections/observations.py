@@ -37,6 +37,7 @@ class SeenRun(msgspec.Struct, frozen=True):
     unexecutable: str = ""
     fault: Fault | None = None
     fault_text: str = ""
+    accelerator: str = ""
 
     @property
     def oom(self) -> bool:
@@ -53,7 +54,9 @@ def observe_run(
         return ()
     workload, run = found
     if seen.alive:
-        started = WorkloadStarted(seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False)
+        started = WorkloadStarted(
+            seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False, accelerator=seen.accelerator
+        )
         return (*((started,) if can(run.phase, RunMove.START) else ()), *_oom_kills(run, seen))
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()

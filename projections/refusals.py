@@ -6,7 +6,11 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import structs
 
+from journal.specs import Kind
+
 _NAME_CHARS = 64
+SECTIONS: dict[Kind, str] = {"container": "container", "microvm": "microVm"}
+"""Where a manifest says what is to run, by its kind."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -51,6 +55,16 @@ def lacks(reason: str, message: str, *fields: str) -> Refusal:
 def about(name: str, refusal: Refusal) -> Refusal:
     """The same refusal of one of many: whose it is, unless its message says so."""
     return refusal if name in refusal.message else structs.replace(refusal, message=f"{name}: {refusal.message}")
+
+
+def in_section(kind: Kind, refusal: Refusal) -> Refusal:
+    """The same refusal of a workload of this kind: what the rules call `container.args` stands in a section of its
+    kind's name."""
+    if kind == "container":
+        return refusal
+    begin, section = "container.", f"{SECTIONS[kind]}."
+    fields = (section + one.removeprefix(begin) if one.startswith(begin) else one for one in refusal.fields)
+    return structs.replace(refusal, fields=tuple(fields))
 
 
 def no_workload(name: str, known: Iterable[str], field: str = "name") -> Refusal:

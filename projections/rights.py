@@ -7,11 +7,11 @@ needs what declaring it needs.
 
 from collections.abc import Mapping
 
-from journal.specs import ContainerSpec, Role
+from journal.specs import ContainerSpec, Kind, Role
 from projections.intents import Apply, Intent, Rollback
 from projections.linux import CONTAINER_CAPABILITIES
 from projections.manifest import written
-from projections.refusals import Refusal, refused
+from projections.refusals import SECTIONS, Refusal, refused
 from projections.state import Machine
 
 RANK: Mapping[str, int] = {"reader": 1, "operator": 2, "admin": 3}
@@ -87,7 +87,8 @@ def permit(role: str, intent: Intent) -> Refusal | None:
     for declared in apply.workloads:
         fields = root_fields(declared.spec)
         if fields:
-            return _denied(role, f"{declared.name} would be root on the machine by another name", fields)
+            why = f"{declared.name} would be root on the machine by another name"
+            return _denied(role, declared.spec.kind, why, fields)
     return None
 
 
@@ -98,20 +99,20 @@ def permit_inside(role: str, machine: Machine, name: str) -> Refusal | None:
         return None
     fields = root_fields(workload.spec)
     if fields:
-        return _denied(role, f"{name} is root on the machine by another name", fields)
+        return _denied(role, workload.spec.kind, f"{name} is root on the machine by another name", fields)
     run = workload.run
     if run is None or run.spec is None or run.cleaned:
         return None
     fields = root_fields(run.spec)
     what = f"what still runs of {name} is from before it was changed, and is root on the machine by another name"
-    return _denied(role, what, fields) if fields else None
+    return _denied(role, run.spec.kind, what, fields) if fields else None
 
 
-def _denied(role: str, what: str, fields: tuple[str, ...]) -> Refusal:
+def _denied(role: str, kind: Kind, what: str, fields: tuple[str, ...]) -> Refusal:
     names = [written(field) for field in fields]
     return refused(
         "PERMISSION_DENIED",
         "ROLE_LACKS",
         f"the role {role} does not suffice: {what} ({', '.join(names)}). Ask an admin",
-        *(f"container.{field}" for field in names),
+        *(f"{SECTIONS[kind]}.{field}" for field in names),
     )

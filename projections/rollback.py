@@ -12,6 +12,7 @@ from journal.entry import Header
 from journal.events import WorkloadApplied, WorkloadExited, WorkloadHealthChanged, WorkloadLost, WorkloadStarted
 from projections.chain import Past
 from projections.state import Machine, Workload
+from projections.words import KINDS
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ def _unable(now: Machine, was: Workload) -> str:
     if present is not None and present.desired == "deleting":
         return "it is being deleted"
     if present is not None and present.kind != was.kind:
-        return f"it is a {present.kind} now"
+        return f"it is a {KINDS[present.kind]} now"
     for mount in was.spec.mounts:
         volume = now.volumes.get(mount.volume_name)
         if volume is None or volume.deleting:
@@ -68,7 +69,7 @@ def _unable(now: Machine, was: Workload) -> str:
 
 def missing_images(now: Machine, back: Iterable[Workload]) -> tuple[str, ...]:
     """Those of them whose image is not in the cache: it has to be fetched, by its digest."""
-    return tuple(one.name for one in back if one.spec.image.index_digest not in now.cached)
+    return tuple(one.name for one in back if one.spec.has_image and one.spec.image.index_digest not in now.cached)
 
 
 def unpinned(was: Workload) -> Workload:

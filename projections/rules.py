@@ -6,12 +6,13 @@ from ipaddress import IPv4Address
 
 from journal.events import AppliedWorkload
 from journal.specs import PortMapping, SealedEnv, SecretEnv
-from projections.abilities import Abilities
+from projections.abilities import UNKNOWN, Abilities
 from projections.container_rules import check_container
 from projections.host_network import HostNetwork, Listener
 from projections.intents import Declared
+from projections.microvm_rules import check_microvm
 from projections.network import clash
-from projections.refusals import Refusal, conflict, invalid, lacks, missing
+from projections.refusals import Refusal, conflict, in_section, invalid, lacks, missing
 from projections.state import Machine
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -23,14 +24,15 @@ ENV_CALL_MOST = 8_192
 LOG_BYTES_MIN, LOG_BYTES_MAX = 64 << 10, 1 << 40
 
 
-def check_spec(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
+def check_spec(declared: Declared, capabilities: frozenset[str], abilities: Abilities = UNKNOWN) -> Refusal | None:
     """What is wrong with the declaration by itself, or with this machine's drivers for it."""
-    return _check_name(declared) or _check_drivers(declared, capabilities) or _check_fields(declared)
+    return _check_name(declared) or _check_drivers(declared, capabilities, abilities) or _check_fields(declared)
 
 
 def check_change(declared: Declared, abilities: Abilities) -> Refusal | None:
     """What else a spec must be that is new: one that stands already was judged by the release that admitted it."""
-    return check_container(declared.spec, abilities) or _check_host_paths(declared)
+    check = check_container if declared.spec.vm is None else check_microvm
+    return check(declared.spec, abilities) or _check_host_paths(declared)
 
 
 def _check_name(declared: Declared) -> Refusal | None:
@@ -45,10 +47,14 @@ def bad_name(kind: str, name: str, why: str = "") -> Refusal:
     return invalid("BAD_NAME", words, "name")
 
 
-def _check_drivers(declared: Declared, capabilities: frozenset[str]) -> Refusal | None:
+def _check_drivers(declared: Declared, capabilities: frozenset[str], abilities: Abilities) -> Refusal | None:
     spec = declared.spec
     if declared.kind == "microvm" and "microvm" not in capabilities:
-        return lacks("NO_MICROVM_DRIVER", "this machine has no microVM driver: use `kind: Container`", "kind")
+        why = abilities.no_microvms or "it has no driver for them"
+        return lacks("NO_MICROVM_DRIVER", f"this machine runs no microVMs: {why}. Or use `kind: Container`", "kind")
+    if spec.vm is not None and "network.bridge" not in capabilities:
+        words = "a microVM is always on the bridge, and this machine has no network driver for that"
+        return lacks("NO_BRIDGE_DRIVER", words, "kind")
     if spec.network == "bridge" and "network.bridge" not in capabilities:
         return lacks(
             "NO_BRIDGE_DRIVER",
@@ -190,7 +196,7 @@ def check_takes(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal |
             held = holders.setdefault((port.protocol, port.host_port), [])
             holder = next((name for name, other in held if clash(port, other)), None)
             if holder is not None:
-                return _taken(item.name, port, holder)
+                return in_section(item.kind, _taken(item.name, port, holder))
             held.append((item.name, port))
     return None
 

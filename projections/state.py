@@ -41,6 +41,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     workload is declared otherwise; until then it is the workload's own. `health`: what its check said last, None before
     that; `ailing`: it is to end for it. `outdated`: the secrets of whose values it has former ones in its environment.
     `ended_seq`: the entry that told of its end; `foreign`: another hand ended it. `fault`: the machine around it ended.
+    `accelerator`: what runs its processors, of a microVM.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     foreign: Foreign | None = None
     fault: Fault | None = None
     fault_text: str = ""
+    accelerator: str = ""
 
 
 class Trouble(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

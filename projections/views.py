@@ -132,6 +132,7 @@ _MORE_2: Fields = {
         "foreign",
         "fault",
         "fault_text",
+        "accelerator",
     ),
     "Workload": (
         "address",

@@ -7,6 +7,8 @@ from projections.linux import signal_name
 
 KINDS: dict[Kind, str] = {"container": "container", "microvm": "microVM"}
 """The kinds of workload as operators call them."""
+WRITTEN: dict[Kind, str] = {"container": "Container", "microvm": "MicroVM"}
+"""And as manifests have them."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SIGNALLED = 128
 """A process that a signal ended has this and the signal's number for an exit code, as in a shell."""

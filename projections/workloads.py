@@ -223,7 +223,15 @@ def started(machine: Machine, header: Header, event: WorkloadStarted) -> None:
     workload, run = mine
     phase = _STARTED.get(run.phase)
     if phase is not None:
-        run = replace(run, phase=phase, pid=event.pid, started_at=header.at, started_mono=header.mono, boot=header.boot)
+        run = replace(
+            run,
+            phase=phase,
+            pid=event.pid,
+            started_at=header.at,
+            started_mono=header.mono,
+            boot=header.boot,
+            accelerator=event.accelerator,
+        )
         machine.workloads[event.name] = replace(
             workload, run=run, trouble=None, hold=None, hold_until_wall=0, pause=None, pause_until_wall=0
         )

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from capsuled.logs.files import INDEX_SUFFIX, SUFFIXES, header_at, path_of
+from capsuled.logs.files import INDEX_SUFFIX, SERIAL_SUFFIX, SUFFIXES, header_at, path_of
 from capsuled.logs.holes import ALIGN_BYTES, FAR_BYTES, NoHoles, front_of, punch
 from capsuled.logs.index import BLOCK_BYTES, ERR, OUT, droppable
 from capsuled.logs.retention import Cut
@@ -33,7 +33,7 @@ def cut_runs(directory: Path, uid: int, planned: Sequence[Cut], present: int, in
 def remove(directory: Path, uid: int, run: int) -> None:
     """Nothing of a run's log is left."""
     # The index goes first: `runs_of` finds what is left of a removal that was cut short, and it is removed again.
-    for suffix in (INDEX_SUFFIX, *SUFFIXES.values()):
+    for suffix in (INDEX_SUFFIX, SERIAL_SUFFIX, *SUFFIXES.values()):
         path_of(directory, uid, run, suffix).unlink(missing_ok=True)
 
 

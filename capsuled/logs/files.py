@@ -1,4 +1,5 @@
-"""One run's log on disk: `<uid>.<run>.out`, `.err` and `.idx` in the workload's directory.
+"""One run's log on disk: `<uid>.<run>.out`, `.err` and `.idx` in the workload's directory; of a microVM's console also
+`.serial` (see serial.py).
 
 The runtime appends to the first two. The front of each may be a hole: that it is gone is a fact of the file alone, so
 no crash can make a record of it wrong.
@@ -6,6 +7,7 @@ no crash can make a record of it wrong.
 
 import logging
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES: Final = {OUT: ".out", ERR: ".err"}
 INDEX_SUFFIX: Final = ".idx"
+SERIAL_SUFFIX: Final = ".serial"
 
 
 def path_of(directory: Path, uid: int, run: int, suffix: str) -> Path:
@@ -24,8 +27,8 @@ def path_of(directory: Path, uid: int, run: int, suffix: str) -> Path:
     return directory / f"{uid}.{run}{suffix}"
 
 
-def runs_of(directory: Path, uid: int) -> list[int]:
-    """The runs of an incarnation that have a log, in their order."""
+def runs_of(directory: Path, uid: int, suffixes: Collection[str] = tuple(SUFFIXES.values())) -> list[int]:
+    """The runs of an incarnation that have a log, in their order: a file with one of these suffixes."""
     found = set()
     try:
         names = os.listdir(directory)
@@ -34,7 +37,7 @@ def runs_of(directory: Path, uid: int) -> list[int]:
     for name in names:
         head, _, rest = name.partition(".")
         number, _, suffix = rest.partition(".")
-        if head == str(uid) and number.isdecimal() and f".{suffix}" in SUFFIXES.values():
+        if head == str(uid) and number.isdecimal() and f".{suffix}" in suffixes:
             found.add(int(number))
     return sorted(found)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +20,19 @@ READ_BYTES: Final = 256 << 10
 
 
 class PlainLog:
-    """One file that somebody appends to. Its front goes when it outgrows `max_bytes`."""
+    """One file that somebody appends to. Its front goes when it outgrows `max_bytes`; `tell` hears of each growth."""
 
-    def __init__(self, growth: Growth, group: asyncio.TaskGroup, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        growth: Growth,
+        group: asyncio.TaskGroup,
+        path: Path,
+        max_bytes: int = MAX_BYTES,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
         self._max_bytes = max_bytes
+        self._tell = tell
         self._group = group
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = 0
@@ -43,6 +51,7 @@ class PlainLog:
         if size == self._size:
             return False
         self._size = size
+        self._tell()
         for woken in self._followers:
             woken.set()
         if not self._cutting and size - front_of(self._fd) > self._max_bytes:
@@ -65,28 +74,45 @@ class PlainLog:
         this is all there is so far."""
         woken = asyncio.Event()
         self._followers.add(woken)
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        reader = PlainReader(self.path, tail_lines)
         try:
-            at = tail_offset(fd, os.fstat(fd).st_size, tail_lines) if tail_lines > 0 else 0
             while True:
                 woken.clear()
-                at = min(at, os.fstat(fd).st_size)  # emptied, on a file system without holes
-                while True:
-                    data = os.pread(fd, READ_BYTES, at)
-                    if (front := front_of(fd)) > at:
-                        at = line_behind(fd, front)
-                    elif data:
-                        at += len(data)
-                        yield data
-                    else:
-                        break
+                for data in reader.pieces():
+                    yield data
                 yield b""
                 if not follow:
                     return
                 await woken.wait()
         finally:
             self._followers.discard(woken)
-            os.close(fd)
+            reader.close()
+
+
+class PlainReader:
+    """A place in such a file, from its last `tail_lines` lines on (0: from its front). Raises OSError."""
+
+    def __init__(self, path: Path, tail_lines: int = 0) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._at = tail_offset(self._fd, os.fstat(self._fd).st_size, tail_lines) if tail_lines > 0 else 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """What there is now behind the last piece."""
+        fd = self._fd
+        self._at = min(self._at, os.fstat(fd).st_size)  # emptied, on a file system without holes
+        while True:
+            data = os.pread(fd, READ_BYTES, self._at)
+            if (front := front_of(fd)) > self._at:
+                self._at = line_behind(fd, front)
+            elif data:
+                self._at += len(data)
+                yield data
+            else:
+                return
+
+    def close(self) -> None:
+        """Read no more."""
+        os.close(self._fd)
 
 
 async def whole(path: Path) -> AsyncGenerator[bytes, None]:

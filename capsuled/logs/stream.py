@@ -40,8 +40,8 @@ class LogStreams:
     ) -> AsyncGenerator[pb.WorkloadLogChunk, None]:
         """What was asked for. Raises Refused for a run that has no log."""
         name, uid = workload.name, workload.uid
-        runs = self._chosen(workload, request)
-        follows = request.follow and runs[-1] == _newest(workload)
+        runs = chosen_runs(workload, request, self._runs(workload))
+        follows = request.follow and runs[-1] == newest_run(workload)
         with self._recorder.following(name) as woken:
             self._recorder.settle(name)
             readers: list[RunReader] = []
@@ -57,8 +57,8 @@ class LogStreams:
                     woken.clear()
                     # The state is read before the files: what a run wrote before its end is in them by then.
                     reader, now = readers[-1], self._engine.workload(name)
-                    lives = now is not None and now.uid == uid and _lives(now)
-                    over = not follows or not lives or _newest(now) > reader.run
+                    goes_on = now is not None and now.uid == uid and lives(now)
+                    over = not follows or not goes_on or newest_run(now) > reader.run
                     async with aclosing(self._chunks(reader, workload, request.timestamps, final=over)) as chunks:
                         async for chunk in chunks:
                             yield chunk
@@ -68,7 +68,7 @@ class LogStreams:
                     if over and following:
                         reader.close()
                         readers[-1] = self._reader(workload, following[0], request)
-                    elif not lives:
+                    elif not goes_on:
                         await self._engine.durable()
                         return
                     else:
@@ -120,31 +120,34 @@ class LogStreams:
     def _runs(self, workload: Workload) -> list[int]:
         return runs_of(self._directory / workload.name, workload.uid)
 
-    def _chosen(self, workload: Workload, request: pb.WorkloadLogsRequest) -> list[int]:
-        """The runs that are meant: one, or, where a time is given to begin with, all up to the newest."""
-        name, runs, newest = workload.name, self._runs(workload), _newest(workload)
-        run = request.run or newest
-        if request.previous:
-            run = max((number for number in runs if number < run), default=0)
-            if not run:
-                refuse("NOT_FOUND", "NO_PREVIOUS_LOG", f"no log of a run before that of {name} is kept", "previous")
-        elif request.run and run not in runs and run != newest:
-            kept = f"kept are {_ranges(runs)}" if runs else "none is kept"
-            refuse("NOT_FOUND", "NO_SUCH_LOG", f"there is no log of run {run} of {name}: {kept}", "run")
-        if request.since_unix_ns and not (request.run or request.previous):
-            return [*(number for number in runs if number < run), run]
-        return [run]
+
+def chosen_runs(workload: Workload, request: pb.WorkloadLogsRequest, runs: list[int]) -> list[int]:
+    """The runs that are meant, of those that have a log: one, or, where a time is given to begin with, all up to the
+    newest. Raises Refused for a run that has none."""
+    name, newest = workload.name, newest_run(workload)
+    run = request.run or newest
+    if request.previous:
+        run = max((number for number in runs if number < run), default=0)
+        if not run:
+            refuse("NOT_FOUND", "NO_PREVIOUS_LOG", f"no log of a run before that of {name} is kept", "previous")
+    elif request.run and run not in runs and run != newest:
+        kept = f"kept are {_ranges(runs)}" if runs else "none is kept"
+        refuse("NOT_FOUND", "NO_SUCH_LOG", f"there is no log of run {run} of {name}: {kept}", "run")
+    if request.since_unix_ns and not (request.run or request.previous):
+        return [*(number for number in runs if number < run), run]
+    return [run]
 
 
 def _apart(pieces: Iterator[Piece]) -> "asyncio.Future[Piece | None]":
     return asyncio.get_running_loop().run_in_executor(None, next, pieces, None)
 
 
-def _newest(workload: Workload | None) -> int:
+def newest_run(workload: Workload | None) -> int:
+    """The newest run's number; 0 before there is one."""
     return 0 if workload is None or workload.run is None else workload.run.number
 
 
-def _lives(workload: Workload | None) -> bool:
+def lives(workload: Workload | None) -> bool:
     """Whether a run writes, or one is to come."""
     if workload is None:
         return False

@@ -13,6 +13,7 @@ from capsuled.boot.stages import Stages
 from capsuled.condition import State
 from capsuled.identity import Identity
 from capsuled.logs.own import OwnLog
+from capsuled.microvms import NONE
 from capsuled.power import Power
 from capsuled.rpc import caller_of, refuse
 
@@ -43,6 +44,7 @@ class About:
         self.slot = ""
         self.absent: tuple[str, ...] = HOSTED_ABSENT
         self.stages: Stages | None = None
+        self.microvms = NONE
         self.started_at_s = int(time.time())
         self._warnings: list[str] = []
         self._checks: list[Check] = []

@@ -13,9 +13,9 @@ from capsuled.declare import Declarations
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
-from capsuled.logs.stream import LogStreams
+from capsuled.logs.keeping import Logs
 from capsuled.progress import tell_progress
-from capsuled.rpc import Refused, caller_of, refuse
+from capsuled.rpc import Refused, caller_of, own_kernel, refuse
 from capsuled.wire import plan_messages, workload_message
 from effects.goals import Effect
 from effects.images.actions import Pulls
@@ -36,7 +36,7 @@ class WorkloadService(WorkloadServiceServicer):
         self,
         engine: Engine,
         declarations: Declarations,
-        logs: LogStreams,
+        logs: Logs,
         execs: ExecStreams,
         copies: CopyStreams,
         emergencies: Emergencies,
@@ -157,12 +157,14 @@ class WorkloadService(WorkloadServiceServicer):
         return plan_of(fork, (intent.name,))
 
     async def Logs(self, request: pb.WorkloadLogsRequest, context: Any) -> AsyncIterator[pb.WorkloadLogChunk]:
-        """What the workload wrote."""
-        if request.source == pb.LOG_SOURCE_SERIAL:
-            refuse("INVALID_ARGUMENT", "NO_SERIAL", "only a microVM has a serial console", "source")
+        """What the workload wrote, or what its machine's console shows."""
         await self._engine.durable()
         workload = self._existing(request.name)
-        async with aclosing(self._logs.stream(workload, request)) as chunks:
+        serial = request.source == pb.LOG_SOURCE_SERIAL or not workload.spec.has_image
+        if serial and request.source == pb.LOG_SOURCE_PAYLOAD:
+            refuse("FAILED_PRECONDITION", "OWN_KERNEL", own_kernel(workload.name, "its console is its log"), "source")
+        logs = self._logs.serials if serial else self._logs.streams
+        async with aclosing(logs.stream(workload, request)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -81,7 +81,7 @@ class ObservedRun(msgspec.Struct, frozen=True):
     `oom_kills`: how many of its processes the kernel killed for want of memory, with the limit they had (0 without
     one; a microVM has that of its guest). `unexecutable`: why a run that is `stopped` never became its command.
     `fault`: what ended the machine around it, and it as by SIGKILL (exit code 137); `fault_text` says more in one line,
-    in the words of whoever told it, made harmless.
+    in the words of whoever told it, made harmless. `accelerator`: what runs its processors, of a microVM: kvm, or tcg.
     """
 
     name: str
@@ -97,6 +97,7 @@ class ObservedRun(msgspec.Struct, frozen=True):
     unexecutable: str = ""
     fault: Fault | None = None
     fault_text: str = ""
+    accelerator: str = ""
 
 
 class Resync(msgspec.Struct, frozen=True):

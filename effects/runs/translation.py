@@ -72,4 +72,5 @@ def seen_run(observed: ObservedRun) -> SeenRun:
         unexecutable=observed.unexecutable,
         fault=observed.fault,
         fault_text=observed.fault_text,
+        accelerator=observed.accelerator,
     )

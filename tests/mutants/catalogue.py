@@ -246,8 +246,8 @@ MUTANTS = (
         "acts-before-it-looked",
         "the runner begins before everything was observed",
         OBSERVER,
-        '        await until_seen(self._look, self._clock, "the runtime")\n        self.synced.set()',
-        '        self.synced.set()\n        await until_seen(self._look, self._clock, "the runtime")',
+        "        await until_seen(partial(",
+        "        self.synced.set()\n        await until_seen(partial(",
     ),
     # --- admission and the policy
     Mutant(

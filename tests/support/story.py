@@ -110,6 +110,7 @@ class Story:
         self.entries: list[tuple[Header, Event]] = []
         self.boot = boot
         self.mono = SECOND
+        self.capabilities = ALL
 
     def tell(self, *events: Event) -> None:
         for event in events:
@@ -129,7 +130,7 @@ class Story:
         self.tell(DaemonStarted(mode="hosted", previous="power-lost", keeps_streaks=True))
 
     def call(self, intent: Intent) -> Admitted | Refusal:
-        verdict = admit(self.machine, intent, ALL)
+        verdict = admit(self.machine, intent, self.capabilities)
         if isinstance(verdict, Admitted):
             self.tell(*verdict.events)
         return verdict

@@ -24,41 +24,41 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/capsule.proto\x12\ncapsule.v1\"\x10\n\x0eGetInfoRequest\"\x96\t\n\x0fGetInfoResponse\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x10\n\x08short_id\x18\x16 \x01(\t\x12\x16\n\x0ekernel_release\x18\x02 \x01(\t\x12\x16\n\x0ekernel_version\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x04\x12\x17\n\x0f\x63\x61psule_version\x18\x06 \x01(\t\x12\x13\n\x0b\x61\x63tive_slot\x18\x07 \x01(\t\x12\x14\n\x0cpending_slot\x18\x08 \x01(\t\x12\x1d\n\x15pending_deadline_unix\x18\t \x01(\x03\x12\x14\n\x0clast_version\x18\n \x01(\t\x12\x1a\n\x12memory_total_bytes\x18\x0b \x01(\x04\x12\x1e\n\x16memory_available_bytes\x18\x0c \x01(\x04\x12\x11\n\tcpu_cores\x18\r \x01(\r\x12\x11\n\tcpu_model\x18\x0e \x01(\t\x12\x11\n\tboot_disk\x18\x0f \x01(\t\x12\x18\n\x10\x64isk_total_bytes\x18\x10 \x01(\x04\x12\x1c\n\x14thinpool_total_bytes\x18\x11 \x01(\x04\x12\x1b\n\x13thinpool_used_bytes\x18\x12 \x01(\x04\x12\x18\n\x10perm_total_bytes\x18\x14 \x01(\x04\x12\x17\n\x0fperm_used_bytes\x18\x15 \x01(\x04\x12\x17\n\x0flocal_time_unix\x18\x13 \x01(\x03\x12\x12\n\ncapsule_id\x18\x64 \x01(\t\x12\x0c\n\x04mode\x18\x65 \x01(\t\x12\x11\n\tcondition\x18\x66 \x01(\t\x12\x19\n\x11\x63ondition_message\x18g \x01(\t\x12\x13\n\x0bjournal_seq\x18h \x01(\x04\x12\x14\n\x0cjournal_head\x18i \x01(\t\x12\x1a\n\x12\x63ontainerd_version\x18j \x01(\t\x12\x10\n\x08warnings\x18k \x03(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18n \x01(\t\x12\x11\n\taddresses\x18o \x03(\t\x12\x19\n\x11\x63laimable_seconds\x18p \x01(\r\x12\x10\n\x07metrics\x18\x82\x01 \x01(\t\x12*\n\x07objects\x18\x83\x01 \x01(\x0b\x32\x18.capsule.v1.ObjectCounts\x12\x17\n\x0estorage_driver\x18\x84\x01 \x01(\t\x12\x1c\n\x13storage_total_bytes\x18\x85\x01 \x01(\x04\x12\x1b\n\x12storage_used_bytes\x18\x86\x01 \x01(\x04\x12\x0f\n\x06\x62ridge\x18\x87\x01 \x01(\t\x12\x0f\n\x06subnet\x18\x88\x01 \x01(\t\x12\x17\n\x0e\x63group_version\x18\x89\x01 \x01(\r\x12\x1b\n\x12journal_size_bytes\x18\x8a\x01 \x01(\x04\x12\x18\n\x0fstarted_at_unix\x18\x8b\x01 \x01(\x03\x12\x10\n\x07\x62oot_id\x18\x8c\x01 \x01(\t\x12\x0f\n\x06load_1\x18\x8d\x01 \x01(\x01\x12\x0f\n\x06\x61\x62sent\x18\x8e\x01 \x03(\t\x12+\n\x0b\x62oot_stages\x18\x96\x01 \x03(\x0b\x32\x15.capsule.v1.BootStage\x12\x16\n\rboot_ready_ms\x18\x97\x01 \x01(\x04\"M\n\tBootStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x65gan_ms\x18\x02 \x01(\x04\x12\x0f\n\x07took_ms\x18\x03 \x01(\x04\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\x85\x01\n\x0cObjectCounts\x12\x11\n\tworkloads\x18\x01 \x01(\r\x12\x0f\n\x07pending\x18\x02 \x01(\r\x12\x0f\n\x07running\x18\x03 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\r\x12\x0f\n\x07stopped\x18\x05 \x01(\r\x12\x0f\n\x07volumes\x18\x06 \x01(\r\x12\x0e\n\x06images\x18\x07 \x01(\r\"\xb0\x01\n\x12\x43\x61psuleLogsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x12\n\ntail_lines\x18\x02 \x01(\x05\x12#\n\x05level\x18\x64 \x01(\x0e\x32\x14.capsule.v1.LogLevel\x12\x15\n\rsince_unix_ns\x18\x65 \x01(\x03\x12\x15\n\runtil_unix_ns\x18\x66 \x01(\x03\x12\x0f\n\x07records\x18g \x01(\x08\x12\x12\n\nboots_back\x18h \x01(\r\"y\n\x0f\x43\x61psuleLogChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nat_unix_ns\x18\x64 \x01(\x03\x12#\n\x05level\x18\x65 \x01(\x0e\x32\x14.capsule.v1.LogLevel\x12\x0e\n\x06source\x18\x66 \x01(\t\x12\x0f\n\x07message\x18g \x01(\t\"[\n\x0fUpdateOSRequest\x12\x30\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.capsule.v1.UpdateOSMetadataH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x05\n\x03msg\";\n\x10UpdateOSMetadata\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x12\n\nsha256_hex\x18\x02 \x01(\t\"U\n\x10UpdateOSResponse\x12\x11\n\tnext_slot\x18\x01 \x01(\t\x12\x14\n\x0cnext_version\x18\x02 \x01(\t\x12\x18\n\x10reboot_scheduled\x18\x03 \x01(\x08\"\x16\n\x14UpdateConfirmRequest\"J\n\x15UpdateConfirmResponse\x12\x16\n\x0e\x63ommitted_slot\x18\x01 \x01(\t\x12\x19\n\x11\x63ommitted_version\x18\x02 \x01(\t\"\x13\n\x11RebootNodeRequest\"%\n\x12RebootNodeResponse\x12\x0f\n\x07message\x18\x01 \x01(\t*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\x8d\x03\n\x0e\x43\x61psuleService\x12\x42\n\x07GetInfo\x12\x1a.capsule.v1.GetInfoRequest\x1a\x1b.capsule.v1.GetInfoResponse\x12K\n\nStreamLogs\x12\x1e.capsule.v1.CapsuleLogsRequest\x1a\x1b.capsule.v1.CapsuleLogChunk0\x01\x12G\n\x08UpdateOS\x12\x1b.capsule.v1.UpdateOSRequest\x1a\x1c.capsule.v1.UpdateOSResponse(\x01\x12T\n\rUpdateConfirm\x12 .capsule.v1.UpdateConfirmRequest\x1a!.capsule.v1.UpdateConfirmResponse\x12K\n\nRebootNode\x12\x1d.capsule.v1.RebootNodeRequest\x1a\x1e.capsule.v1.RebootNodeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/capsule.proto\x12\ncapsule.v1\"\x10\n\x0eGetInfoRequest\"\xe6\t\n\x0fGetInfoResponse\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\x10\n\x08short_id\x18\x16 \x01(\t\x12\x16\n\x0ekernel_release\x18\x02 \x01(\t\x12\x16\n\x0ekernel_version\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x04\x12\x17\n\x0f\x63\x61psule_version\x18\x06 \x01(\t\x12\x13\n\x0b\x61\x63tive_slot\x18\x07 \x01(\t\x12\x14\n\x0cpending_slot\x18\x08 \x01(\t\x12\x1d\n\x15pending_deadline_unix\x18\t \x01(\x03\x12\x14\n\x0clast_version\x18\n \x01(\t\x12\x1a\n\x12memory_total_bytes\x18\x0b \x01(\x04\x12\x1e\n\x16memory_available_bytes\x18\x0c \x01(\x04\x12\x11\n\tcpu_cores\x18\r \x01(\r\x12\x11\n\tcpu_model\x18\x0e \x01(\t\x12\x11\n\tboot_disk\x18\x0f \x01(\t\x12\x18\n\x10\x64isk_total_bytes\x18\x10 \x01(\x04\x12\x1c\n\x14thinpool_total_bytes\x18\x11 \x01(\x04\x12\x1b\n\x13thinpool_used_bytes\x18\x12 \x01(\x04\x12\x18\n\x10perm_total_bytes\x18\x14 \x01(\x04\x12\x17\n\x0fperm_used_bytes\x18\x15 \x01(\x04\x12\x17\n\x0flocal_time_unix\x18\x13 \x01(\x03\x12\x12\n\ncapsule_id\x18\x64 \x01(\t\x12\x0c\n\x04mode\x18\x65 \x01(\t\x12\x11\n\tcondition\x18\x66 \x01(\t\x12\x19\n\x11\x63ondition_message\x18g \x01(\t\x12\x13\n\x0bjournal_seq\x18h \x01(\x04\x12\x14\n\x0cjournal_head\x18i \x01(\t\x12\x1a\n\x12\x63ontainerd_version\x18j \x01(\t\x12\x10\n\x08warnings\x18k \x03(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18n \x01(\t\x12\x11\n\taddresses\x18o \x03(\t\x12\x19\n\x11\x63laimable_seconds\x18p \x01(\r\x12\x10\n\x07metrics\x18\x82\x01 \x01(\t\x12*\n\x07objects\x18\x83\x01 \x01(\x0b\x32\x18.capsule.v1.ObjectCounts\x12\x17\n\x0estorage_driver\x18\x84\x01 \x01(\t\x12\x1c\n\x13storage_total_bytes\x18\x85\x01 \x01(\x04\x12\x1b\n\x12storage_used_bytes\x18\x86\x01 \x01(\x04\x12\x0f\n\x06\x62ridge\x18\x87\x01 \x01(\t\x12\x0f\n\x06subnet\x18\x88\x01 \x01(\t\x12\x17\n\x0e\x63group_version\x18\x89\x01 \x01(\r\x12\x1b\n\x12journal_size_bytes\x18\x8a\x01 \x01(\x04\x12\x18\n\x0fstarted_at_unix\x18\x8b\x01 \x01(\x03\x12\x10\n\x07\x62oot_id\x18\x8c\x01 \x01(\t\x12\x0f\n\x06load_1\x18\x8d\x01 \x01(\x01\x12\x0f\n\x06\x61\x62sent\x18\x8e\x01 \x03(\t\x12\x18\n\x0fmicrovm_backend\x18\x8f\x01 \x01(\t\x12\x1c\n\x13microvm_accelerator\x18\x90\x01 \x01(\t\x12\x16\n\rmicrovm_lacks\x18\x91\x01 \x01(\t\x12+\n\x0b\x62oot_stages\x18\x96\x01 \x03(\x0b\x32\x15.capsule.v1.BootStage\x12\x16\n\rboot_ready_ms\x18\x97\x01 \x01(\x04\"M\n\tBootStage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x65gan_ms\x18\x02 \x01(\x04\x12\x0f\n\x07took_ms\x18\x03 \x01(\x04\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\x85\x01\n\x0cObjectCounts\x12\x11\n\tworkloads\x18\x01 \x01(\r\x12\x0f\n\x07pending\x18\x02 \x01(\r\x12\x0f\n\x07running\x18\x03 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\r\x12\x0f\n\x07stopped\x18\x05 \x01(\r\x12\x0f\n\x07volumes\x18\x06 \x01(\r\x12\x0e\n\x06images\x18\x07 \x01(\r\"\xb0\x01\n\x12\x43\x61psuleLogsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x12\n\ntail_lines\x18\x02 \x01(\x05\x12#\n\x05level\x18\x64 \x01(\x0e\x32\x14.capsule.v1.LogLevel\x12\x15\n\rsince_unix_ns\x18\x65 \x01(\x03\x12\x15\n\runtil_unix_ns\x18\x66 \x01(\x03\x12\x0f\n\x07records\x18g \x01(\x08\x12\x12\n\nboots_back\x18h \x01(\r\"y\n\x0f\x43\x61psuleLogChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nat_unix_ns\x18\x64 \x01(\x03\x12#\n\x05level\x18\x65 \x01(\x0e\x32\x14.capsule.v1.LogLevel\x12\x0e\n\x06source\x18\x66 \x01(\t\x12\x0f\n\x07message\x18g \x01(\t\"[\n\x0fUpdateOSRequest\x12\x30\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.capsule.v1.UpdateOSMetadataH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x05\n\x03msg\";\n\x10UpdateOSMetadata\x12\x13\n\x0btotal_bytes\x18\x01 \x01(\x04\x12\x12\n\nsha256_hex\x18\x02 \x01(\t\"U\n\x10UpdateOSResponse\x12\x11\n\tnext_slot\x18\x01 \x01(\t\x12\x14\n\x0cnext_version\x18\x02 \x01(\t\x12\x18\n\x10reboot_scheduled\x18\x03 \x01(\x08\"\x16\n\x14UpdateConfirmRequest\"J\n\x15UpdateConfirmResponse\x12\x16\n\x0e\x63ommitted_slot\x18\x01 \x01(\t\x12\x19\n\x11\x63ommitted_version\x18\x02 \x01(\t\"\x13\n\x11RebootNodeRequest\"%\n\x12RebootNodeResponse\x12\x0f\n\x07message\x18\x01 \x01(\t*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\x8d\x03\n\x0e\x43\x61psuleService\x12\x42\n\x07GetInfo\x12\x1a.capsule.v1.GetInfoRequest\x1a\x1b.capsule.v1.GetInfoResponse\x12K\n\nStreamLogs\x12\x1e.capsule.v1.CapsuleLogsRequest\x1a\x1b.capsule.v1.CapsuleLogChunk0\x01\x12G\n\x08UpdateOS\x12\x1b.capsule.v1.UpdateOSRequest\x1a\x1c.capsule.v1.UpdateOSResponse(\x01\x12T\n\rUpdateConfirm\x12 .capsule.v1.UpdateConfirmRequest\x1a!.capsule.v1.UpdateConfirmResponse\x12K\n\nRebootNode\x12\x1d.capsule.v1.RebootNodeRequest\x1a\x1e.capsule.v1.RebootNodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capsule.v1.capsule_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGLEVEL']._serialized_start=2153
-  _globals['_LOGLEVEL']._serialized_end=2275
+  _globals['_LOGLEVEL']._serialized_start=2233
+  _globals['_LOGLEVEL']._serialized_end=2355
   _globals['_GETINFOREQUEST']._serialized_start=40
   _globals['_GETINFOREQUEST']._serialized_end=56
   _globals['_GETINFORESPONSE']._serialized_start=59
-  _globals['_GETINFORESPONSE']._serialized_end=1233
-  _globals['_BOOTSTAGE']._serialized_start=1235
-  _globals['_BOOTSTAGE']._serialized_end=1312
-  _globals['_OBJECTCOUNTS']._serialized_start=1315
-  _globals['_OBJECTCOUNTS']._serialized_end=1448
-  _globals['_CAPSULELOGSREQUEST']._serialized_start=1451
-  _globals['_CAPSULELOGSREQUEST']._serialized_end=1627
-  _globals['_CAPSULELOGCHUNK']._serialized_start=1629
-  _globals['_CAPSULELOGCHUNK']._serialized_end=1750
-  _globals['_UPDATEOSREQUEST']._serialized_start=1752
-  _globals['_UPDATEOSREQUEST']._serialized_end=1843
-  _globals['_UPDATEOSMETADATA']._serialized_start=1845
-  _globals['_UPDATEOSMETADATA']._serialized_end=1904
-  _globals['_UPDATEOSRESPONSE']._serialized_start=1906
-  _globals['_UPDATEOSRESPONSE']._serialized_end=1991
-  _globals['_UPDATECONFIRMREQUEST']._serialized_start=1993
-  _globals['_UPDATECONFIRMREQUEST']._serialized_end=2015
-  _globals['_UPDATECONFIRMRESPONSE']._serialized_start=2017
-  _globals['_UPDATECONFIRMRESPONSE']._serialized_end=2091
-  _globals['_REBOOTNODEREQUEST']._serialized_start=2093
-  _globals['_REBOOTNODEREQUEST']._serialized_end=2112
-  _globals['_REBOOTNODERESPONSE']._serialized_start=2114
-  _globals['_REBOOTNODERESPONSE']._serialized_end=2151
-  _globals['_CAPSULESERVICE']._serialized_start=2278
-  _globals['_CAPSULESERVICE']._serialized_end=2675
+  _globals['_GETINFORESPONSE']._serialized_end=1313
+  _globals['_BOOTSTAGE']._serialized_start=1315
+  _globals['_BOOTSTAGE']._serialized_end=1392
+  _globals['_OBJECTCOUNTS']._serialized_start=1395
+  _globals['_OBJECTCOUNTS']._serialized_end=1528
+  _globals['_CAPSULELOGSREQUEST']._serialized_start=1531
+  _globals['_CAPSULELOGSREQUEST']._serialized_end=1707
+  _globals['_CAPSULELOGCHUNK']._serialized_start=1709
+  _globals['_CAPSULELOGCHUNK']._serialized_end=1830
+  _globals['_UPDATEOSREQUEST']._serialized_start=1832
+  _globals['_UPDATEOSREQUEST']._serialized_end=1923
+  _globals['_UPDATEOSMETADATA']._serialized_start=1925
+  _globals['_UPDATEOSMETADATA']._serialized_end=1984
+  _globals['_UPDATEOSRESPONSE']._serialized_start=1986
+  _globals['_UPDATEOSRESPONSE']._serialized_end=2071
+  _globals['_UPDATECONFIRMREQUEST']._serialized_start=2073
+  _globals['_UPDATECONFIRMREQUEST']._serialized_end=2095
+  _globals['_UPDATECONFIRMRESPONSE']._serialized_start=2097
+  _globals['_UPDATECONFIRMRESPONSE']._serialized_end=2171
+  _globals['_REBOOTNODEREQUEST']._serialized_start=2173
+  _globals['_REBOOTNODEREQUEST']._serialized_end=2192
+  _globals['_REBOOTNODERESPONSE']._serialized_start=2194
+  _globals['_REBOOTNODERESPONSE']._serialized_end=2231
+  _globals['_CAPSULESERVICE']._serialized_start=2358
+  _globals['_CAPSULESERVICE']._serialized_end=2755
 # @@protoc_insertion_point(module_scope)

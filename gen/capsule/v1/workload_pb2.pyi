@@ -358,8 +358,22 @@ class PortMapping(_message.Message):
     def __init__(self, container_port: _Optional[int] = ..., host_port: _Optional[int] = ..., protocol: _Optional[str] = ..., host_address: _Optional[str] = ...) -> None: ...
 
 class MicroVMSpec(_message.Message):
-    __slots__ = ("image", "command", "args", "env", "kernel_path", "rootfs_path", "vcpus", "memory_mib", "mounts", "kernel_cmdline_extra", "backend", "ports")
+    __slots__ = ("image", "command", "args", "env", "kernel_path", "rootfs_path", "vcpus", "memory_mib", "mounts", "kernel_cmdline_extra", "backend", "ports", "working_dir", "user", "stop_grace_seconds", "restart", "stop_signal", "restart_policy", "resources", "cap_add", "cap_drop", "read_only_root", "new_privileges", "tmpfs", "shm_bytes", "hostname", "extra_hosts", "ulimits", "health", "logs", "secret_env", "secrets")
     class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ExtraHostsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretEnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -378,6 +392,26 @@ class MicroVMSpec(_message.Message):
     KERNEL_CMDLINE_EXTRA_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    STOP_GRACE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    RESTART_POLICY_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    CAP_ADD_FIELD_NUMBER: _ClassVar[int]
+    CAP_DROP_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_ROOT_FIELD_NUMBER: _ClassVar[int]
+    NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
+    TMPFS_FIELD_NUMBER: _ClassVar[int]
+    SHM_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    ULIMITS_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    LOGS_FIELD_NUMBER: _ClassVar[int]
+    SECRET_ENV_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     image: str
     command: _containers.RepeatedScalarFieldContainer[str]
     args: _containers.RepeatedScalarFieldContainer[str]
@@ -390,7 +424,27 @@ class MicroVMSpec(_message.Message):
     kernel_cmdline_extra: str
     backend: MicroVMBackend
     ports: _containers.RepeatedCompositeFieldContainer[PortMapping]
-    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., kernel_path: _Optional[str] = ..., rootfs_path: _Optional[str] = ..., vcpus: _Optional[int] = ..., memory_mib: _Optional[int] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., kernel_cmdline_extra: _Optional[str] = ..., backend: _Optional[_Union[MicroVMBackend, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ...) -> None: ...
+    working_dir: str
+    user: str
+    stop_grace_seconds: int
+    restart: RestartMode
+    stop_signal: str
+    restart_policy: RestartPolicy
+    resources: Resources
+    cap_add: _containers.RepeatedScalarFieldContainer[str]
+    cap_drop: _containers.RepeatedScalarFieldContainer[str]
+    read_only_root: bool
+    new_privileges: bool
+    tmpfs: _containers.RepeatedCompositeFieldContainer[Tmpfs]
+    shm_bytes: int
+    hostname: str
+    extra_hosts: _containers.ScalarMap[str, str]
+    ulimits: _containers.RepeatedCompositeFieldContainer[Ulimit]
+    health: HealthCheck
+    logs: LogSpec
+    secret_env: _containers.ScalarMap[str, str]
+    secrets: _containers.RepeatedCompositeFieldContainer[SecretFile]
+    def __init__(self, image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., args: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., kernel_path: _Optional[str] = ..., rootfs_path: _Optional[str] = ..., vcpus: _Optional[int] = ..., memory_mib: _Optional[int] = ..., mounts: _Optional[_Iterable[_Union[VolumeMount, _Mapping]]] = ..., kernel_cmdline_extra: _Optional[str] = ..., backend: _Optional[_Union[MicroVMBackend, str]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., working_dir: _Optional[str] = ..., user: _Optional[str] = ..., stop_grace_seconds: _Optional[int] = ..., restart: _Optional[_Union[RestartMode, str]] = ..., stop_signal: _Optional[str] = ..., restart_policy: _Optional[_Union[RestartPolicy, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., cap_add: _Optional[_Iterable[str]] = ..., cap_drop: _Optional[_Iterable[str]] = ..., read_only_root: _Optional[bool] = ..., new_privileges: _Optional[bool] = ..., tmpfs: _Optional[_Iterable[_Union[Tmpfs, _Mapping]]] = ..., shm_bytes: _Optional[int] = ..., hostname: _Optional[str] = ..., extra_hosts: _Optional[_Mapping[str, str]] = ..., ulimits: _Optional[_Iterable[_Union[Ulimit, _Mapping]]] = ..., health: _Optional[_Union[HealthCheck, _Mapping]] = ..., logs: _Optional[_Union[LogSpec, _Mapping]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Iterable[_Union[SecretFile, _Mapping]]] = ...) -> None: ...
 
 class VolumeMount(_message.Message):
     __slots__ = ("volume_name", "mount_path", "read_only")
@@ -403,7 +457,7 @@ class VolumeMount(_message.Message):
     def __init__(self, volume_name: _Optional[str] = ..., mount_path: _Optional[str] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class WorkloadStatus(_message.Message):
-    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "health", "health_message", "health_since_unix_ns", "address", "conditions")
+    __slots__ = ("phase", "message", "restart_count", "exit_code", "pid", "started_at_unix_ns", "finished_at_unix_ns", "run", "phase_detail", "next_retry_unix_ns", "ends_in_a_row", "oom_killed", "oom_kills", "last_end", "last_end_unix_ns", "health", "health_message", "health_since_unix_ns", "address", "accelerator", "fault", "conditions")
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RESTART_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +477,8 @@ class WorkloadStatus(_message.Message):
     HEALTH_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     HEALTH_SINCE_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     phase: WorkloadPhase
     message: str
@@ -443,8 +499,10 @@ class WorkloadStatus(_message.Message):
     health_message: str
     health_since_unix_ns: int
     address: str
+    accelerator: str
+    fault: str
     conditions: _containers.RepeatedCompositeFieldContainer[WorkloadCondition]
-    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., health: _Optional[str] = ..., health_message: _Optional[str] = ..., health_since_unix_ns: _Optional[int] = ..., address: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[WorkloadCondition, _Mapping]]] = ...) -> None: ...
+    def __init__(self, phase: _Optional[_Union[WorkloadPhase, str]] = ..., message: _Optional[str] = ..., restart_count: _Optional[int] = ..., exit_code: _Optional[int] = ..., pid: _Optional[int] = ..., started_at_unix_ns: _Optional[int] = ..., finished_at_unix_ns: _Optional[int] = ..., run: _Optional[int] = ..., phase_detail: _Optional[str] = ..., next_retry_unix_ns: _Optional[int] = ..., ends_in_a_row: _Optional[int] = ..., oom_killed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., last_end: _Optional[str] = ..., last_end_unix_ns: _Optional[int] = ..., health: _Optional[str] = ..., health_message: _Optional[str] = ..., health_since_unix_ns: _Optional[int] = ..., address: _Optional[str] = ..., accelerator: _Optional[str] = ..., fault: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[WorkloadCondition, _Mapping]]] = ...) -> None: ...
 
 class WorkloadCondition(_message.Message):
     __slots__ = ("type", "met", "reason", "message")

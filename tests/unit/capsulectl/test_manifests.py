@@ -178,8 +178,8 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: Container\ncontainer:\n  image: x\n  hostPid: true\n  host_pid: true\n", "m.yaml:6: container.host_pid: given twice, under two names"),
         ("name: a\nkind: Container\ncontainer: {image: x, networkMode: 77}\n", "m.yaml:3: container.networkMode: '77' is none of"),
         ("name: a\nkind: MicroVM\nmicroVm: {image: x}\ncontainer: {image: x}\n", "container: does not go with `kind: MicroVM`"),
-        ("name: a\nkind: MicroVM\nmicroVm: {image: x, networkMode: HOST}\n", "microVm.networkMode: unknown field"),
-        ("name: a\nkind: MicroVM\nmicroVm: {image: x, privileged: true}\n", "microVm.privileged: unknown field"),
+        ("name: a\nkind: MicroVM\nmicroVm: {image: x, networkMode: HOST}\n", "microVm.networkMode: unknown field of a microVM: it is always on the bridge"),
+        ("name: a\nkind: MicroVM\nmicroVm: {image: x, privileged: true}\n", "microVm.privileged: unknown field of a microVM: only a container has it"),
         ("- name: a\n", "m.yaml:1: must be a mapping"),
         (
             "name: a\nkind: Container\ncontainer:\n  image: x\n  ports: ['8080:80']\n",

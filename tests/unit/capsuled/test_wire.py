@@ -56,8 +56,9 @@ def refusal(message: pb.Workload) -> Refusal:
     ("message", "reason", "field"),
     [
         (pb.Workload(name="a"), "NO_SPEC", "container"),
-        (pb.Workload(name="a", kind=pb.WORKLOAD_KIND_MICRO_VM), "NO_MICROVM_DRIVER", "kind"),
-        (pb.Workload(name="a", micro_vm=pb.MicroVMSpec()), "NO_MICROVM_DRIVER", "kind"),
+        (pb.Workload(name="a", kind=pb.WORKLOAD_KIND_MICRO_VM), "NO_SPEC", "microVm"),
+        (pb.Workload(name="a", micro_vm=pb.MicroVMSpec()), "BAD_IMAGE", "microVm.image"),
+        (pb.Workload(name="a", container=pb.ContainerSpec(image="a"), micro_vm=pb.MicroVMSpec()), "TWO_SPECS", "microVm"),
         (pb.Workload(name="a", kind=77, container=pb.ContainerSpec(image="a")), "BAD_KIND", "kind"),
         (container(image="Not An Image"), "BAD_IMAGE", "container.image"),
         (container(image=""), "BAD_IMAGE", "container.image"),

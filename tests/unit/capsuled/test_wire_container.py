@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.wire import Parsed, parse_workload, workload_message
-from capsuled.wire_container import runs_message, with_runs
+from capsuled.wire_container import machine_message, tell_runs, with_machine, with_runs
 from journal.specs import LOG_MAX_BYTES, ContainerSpec, HostBind, Resources, RestartPolicy, Tmpfs, Ulimit
 from projections.refusals import Refusal
 from tests.support.story import PIN, Story
@@ -30,9 +30,17 @@ FULL = replace(
 
 
 def read(message: pb.ContainerSpec) -> ContainerSpec:
-    found = with_runs(PLAIN, message)
+    runs = with_runs(PLAIN, message)
+    assert isinstance(runs, ContainerSpec), runs
+    found = with_machine(runs, message)
     assert isinstance(found, ContainerSpec), found
     return found
+
+
+def shown(spec: ContainerSpec) -> pb.ContainerSpec:
+    message = machine_message(spec)
+    tell_runs(message, spec)
+    return message
 
 
 def test_what_an_old_manifest_says_means_what_it_meant() -> None:
@@ -42,12 +50,11 @@ def test_what_an_old_manifest_says_means_what_it_meant() -> None:
 
 def test_what_is_shown_can_be_applied_again_and_changes_nothing() -> None:
     for spec in (PLAIN, FULL, replace(PLAIN, resources=Resources(pids=0)), replace(PLAIN, shm_bytes=0)):
-        assert read(runs_message(spec)) == spec
+        assert read(shown(spec)) == spec
 
 
 def test_defaults_are_not_shown_but_the_mode_is() -> None:
-    shown = runs_message(PLAIN)
-    assert [field.name for field, _ in shown.ListFields()] == ["restart"]
+    assert [field.name for field, _ in shown(PLAIN).ListFields()] == ["restart"]
 
 
 def test_names_are_written_one_way() -> None:
