@@ -83,6 +83,11 @@ class Agent:
         self._told = False
         self._connecting = asyncio.Lock()
 
+    @property
+    def faults(self) -> int:
+        """How often its guest did not keep to the channel."""
+        return self._relay.faults
+
     async def run(self) -> None:
         """Keep the way, until it is cancelled."""
         relaying = asyncio.ensure_future(self._relay.run())
@@ -100,13 +105,17 @@ class Agent:
         """The answer to one question. `anyway`: also to a guest that speaks no version of ours. Raises DriverError."""
         async with self._in_time(timeout_s):
             stub = await self.reached(anyway)
+            self._relay.asked()
             return await getattr(stub, method)(request)
 
     async def stream(self, method: str, *requests: Any) -> Any:
         """A call with a stream, begun; it ends with the channel that it was begun on. Raises DriverError."""
         async with self._in_time(ASK_S):
             stub = await self.reached()
-        return getattr(stub, method)(*requests)
+        call = getattr(stub, method)(*requests)
+        self._relay.talking(1)
+        call.add_done_callback(lambda _: self._relay.talking(-1))
+        return call
 
     async def read(self, call: Any, timeout_s: float | None = None) -> Any:
         """The next message of a stream; None at its end. Raises DriverError."""

@@ -29,6 +29,10 @@ READY_S = 30.0
 DIAL_S = 0.5
 """Until the next try where nobody listens yet, or nobody any more."""
 
+UNASKED_BYTES, LEFT_BYTES = 256 << 10, 4 << 20
+"""So much a guest may say between two questions, while no exec and no copy goes on, beyond what may still be on its way
+of one that ended: answers are far smaller, and what goes beyond only keeps the daemon busy."""
+
 AGAIN_S, AGAIN_MAX_S = 0.1, 5.0
 GOOD_S = 60.0
 """A stream that lasted so long was a good one: the next is dialled at once."""
@@ -81,7 +85,24 @@ class Relay:
         self._path = path
         self._stream: _Stream | None = None
         self._changed = asyncio.Condition()
+        self._talks = 0
+        self._unasked_bytes = 0
         self.faults = 0
+
+    def asked(self) -> None:
+        """A question was put: it may be answered."""
+        self._unasked_bytes = min(self._unasked_bytes, 0)
+
+    def talking(self, how_many: int) -> None:
+        """So many more calls go on, or fewer, that bring what a guest has to say without being asked again."""
+        self._talks += how_many
+        self._unasked_bytes = -LEFT_BYTES
+
+    def heard(self, count: int) -> None:
+        """So many bytes have come. Raises Broken."""
+        self._unasked_bytes += 0 if self._talks else count
+        if self._unasked_bytes > UNASKED_BYTES:
+            raise Broken(f"{self._unasked_bytes:,} bytes that nobody asked for")
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -119,7 +140,7 @@ class Relay:
         except OSError as error:
             log.debug("no channel to %s yet: %s", self._name, error)
             return False
-        stream = _Stream()
+        stream = _Stream(self.heard)
         await asyncio.get_running_loop().create_connection(lambda: stream, sock=connected)
         self._stream = stream
         try:
@@ -150,8 +171,9 @@ class Relay:
 class _Stream(asyncio.Protocol):
     """One stream to the guest. `begun` is done when it has or never will, `ended` when it has; `why` it was broken."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[int], None]) -> None:
         loop = asyncio.get_running_loop()
+        self._heard = heard
         self.channel = HostChannel(os.urandom(NONCE_BYTES))
         self.begun: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -172,6 +194,8 @@ class _Stream(asyncio.Protocol):
         if self.ended.done():
             return
         try:
+            if self.channel.live:
+                self._heard(len(data))
             for event in self.channel.receive(data):
                 self._happened(event)
         except Broken as error:

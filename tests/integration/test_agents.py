@@ -281,3 +281,27 @@ def test_a_guest_in_which_something_else_answers_is_none_that_answers(tmp_path: 
         server.close()
 
     run(tmp_path, guest(), suite)
+
+
+def test_a_guest_that_talks_without_being_asked_loses_its_channel(tmp_path: Path) -> None:
+    ping = b"\0\0\x08\6\0\0\0\0\0" + bytes(8)
+
+    async def pinging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\0\0\0\4\0\0\0\0\0")
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(ping * 1_000)
+                await writer.drain()
+
+    async def suite(made: Reached) -> None:
+        target = str(tmp_path / "pinging")
+        server = await asyncio.start_unix_server(pinging, target)
+        made.target = target
+        made.agents.remove(KEY)
+        made.agents.add_by(KEY, made.dial)
+        with pytest.raises(RuntimeUnavailable):
+            await made.agents.of(*KEY).call("Stats", pb.StatsRequest(), 5)
+        assert made.agents.of(*KEY).faults
+        server.close()
+
+    run(tmp_path, guest(), suite)

@@ -46,6 +46,7 @@ class Made:
         self.streams: list[socket.socket] = []
         self._guests = guests
         self.relay = host.Relay("web", self._dial, path)
+        self.relay.talking(1)
 
     async def _dial(self) -> socket.socket:
         ours, theirs = socket.socketpair()
