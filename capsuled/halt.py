@@ -35,6 +35,7 @@ from effects.images.content import ContentStore
 from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
 from effects.memory import unmount_memory
+from effects.volumes.actions import free
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
 from journal.environment import Environment
@@ -178,6 +179,6 @@ async def _unmount(layout: Layout) -> None:
     await volumes.thaw()  # a frozen file system would live on in the kernel, with its loop device
     for name, uid in sorted(await volumes.mounted()):
         try:
-            await volumes.unmount(name, uid)
+            await free(volumes, name, uid)
         except DriverError as error:
             log.error("%s", error.message)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
 from effects.errors import DriverError
+from effects.volumes.actions import free
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.errors import JournalFull
@@ -76,7 +77,7 @@ class VolumeWatch:
             log.warning("the storage has %s.%d, which no volume here is: it is left alone", name, uid)
         for name, uid in unheld(machine, seen, mounted):
             try:
-                await self._volumes.unmount(name, uid)
+                await free(self._volumes, name, uid)
             except (DriverError, OSError) as error:
                 log.warning("%s", error)
 

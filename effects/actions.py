@@ -34,7 +34,7 @@ from effects.runs.by_kind import RunDrivers, driver_of
 from effects.runs.protocol import MountedVolume, ObservedRun
 from effects.runs.translation import run_spec, seen_run
 from effects.secrets.protocol import SecretContent, SecretFilesDriver
-from effects.volumes.actions import reach_volume, volume_of
+from effects.volumes.actions import bring, reach_volume, volume_of
 from effects.volumes.protocol import VolumeDriver
 from journal.clock import Clock
 from journal.events import (
@@ -47,7 +47,7 @@ from journal.events import (
     VolumeLost,
     WorkloadRemoved,
 )
-from journal.specs import VolumeMount
+from journal.specs import Kind, VolumeMount
 from projections.network import in_use
 from projections.observations import lost, observe_run
 from projections.phases import LIVE
@@ -169,9 +169,9 @@ class Actions:
                 self._recorder.record((lost,), cause=started, reserved=True)
             raise
 
-    async def _mounted(self, mount: VolumeMount, started: int) -> MountedVolume:
+    async def _mounted(self, mount: VolumeMount, kind: Kind, started: int) -> MountedVolume:
         with self._watched(mount.volume_name, mount.volume_uid, started):
-            path = await self._volumes.mount(mount.volume_name, mount.volume_uid)
+            path = await bring(self._volumes, mount.volume_name, mount.volume_uid, kind)
         return MountedVolume(path, mount.mount_path, mount.read_only)
 
     async def _start(self, goal: StartRun, started: int) -> ObservedRun:
@@ -183,7 +183,8 @@ class Actions:
         nameserver = self._network.nameserver if bridged else ""
         # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
         # would write beside its data. Mounting what is mounted costs a look.
-        volumes = tuple([await self._mounted(one, started) for one in spec.mounts])
+        kind: Kind = "container" if spec.vm is None else "microvm"
+        volumes = tuple([await self._mounted(one, kind, started) for one in spec.mounts])
         secrets = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in spec.secrets))
         run = run_spec(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
         try:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from effects.actions import VOLUME, Actions
-from effects.errors import DriverError, NoSpace, SnapshotMissing, VolumeTooLarge
+from effects.errors import DriverError, GuestSilent, NoSpace, SnapshotMissing, VolumeTooLarge
 from effects.goals import (
     Effect,
     EnsureImage,
@@ -234,9 +234,10 @@ class Runner:
 
 
 def _is_final(goal: Effect, error: DriverError) -> bool:
-    """Whether the goal is given up. A snapshot, a restore or a growth without room is: the volume is used as it was."""
+    """Whether the goal is given up. A snapshot, a restore or a growth without room is, and a snapshot for which a guest
+    does not answer: the volume is used as it was."""
     if isinstance(goal, TakeSnapshot):
-        return isinstance(error, NoSpace)
+        return isinstance(error, NoSpace | GuestSilent)
     if isinstance(goal, RestoreVolume):
         return isinstance(error, NoSpace | SnapshotMissing)
     if isinstance(goal, EnsureVolume):

@@ -26,6 +26,7 @@ from journal.events import (
     VolumeRestored,
     VolumeUnmounted,
 )
+from journal.specs import Kind
 
 
 def volume_of(goal: VolumeEffect | MountEffect) -> tuple[str, int]:
@@ -42,7 +43,7 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
     """
     match goal:
         case EnsureVolume():
-            await driver.unmount(goal.name, goal.uid)
+            await free(driver, goal.name, goal.uid)
             if goal.staged and not goal.made_bytes:
                 await driver.adopt(goal.name, goal.uid, goal.staged)
             await (driver.grow if goal.made_bytes or goal.staged else driver.make)(goal.name, goal.uid, goal.size_bytes)
@@ -57,24 +58,35 @@ async def reach_volume(driver: VolumeDriver, goal: VolumeEffect | MountEffect) -
             await driver.remove_snapshot(goal.name, goal.uid, goal.snapshot)
             return SnapshotRemoved(goal.name, goal.uid, goal.snapshot)
         case RestoreVolume():
-            await driver.unmount(goal.name, goal.uid)
+            await free(driver, goal.name, goal.uid)
             await driver.restore(goal.name, goal.uid, goal.snapshot, goal.size_bytes)
             return VolumeRestored(goal.name, goal.uid, goal.snapshot)
         case MountVolume():
-            await _mount(driver, goal)
+            await _bring(driver, goal)
             return VolumeMounted(goal.volume, goal.volume_uid, goal.name, goal.uid)
         case UnmountVolume():
-            await driver.unmount(goal.volume, goal.volume_uid)
+            await free(driver, goal.volume, goal.volume_uid)
             return VolumeUnmounted(goal.volume, goal.volume_uid)
         case _:
             assert_never(goal)
 
 
-async def _mount(driver: VolumeDriver, goal: MountVolume) -> None:
+async def free(driver: VolumeDriver, name: str, uid: int) -> None:
+    """Neither a container nor a microVM has the volume. Raises DriverError."""
+    await driver.unmount(name, uid)
+    await driver.detach(name, uid)
+
+
+async def bring(driver: VolumeDriver, name: str, uid: int, kind: Kind) -> str:
+    """The volume is there for a workload of this kind; the path under which it is given it. Raises DriverError."""
+    return await (driver.attach(name, uid) if kind == "microvm" else driver.mount(name, uid))
+
+
+async def _bring(driver: VolumeDriver, goal: MountVolume) -> None:
     try:
-        await driver.mount(goal.volume, goal.volume_uid)
+        await bring(driver, goal.volume, goal.volume_uid, goal.kind)
     except DriverError:
         # It may be mounted although the answer was lost; nobody holds it, so it must not stay mounted.
         with suppress(DriverError):
-            await driver.unmount(goal.volume, goal.volume_uid)
+            await free(driver, goal.volume, goal.volume_uid)
         raise

@@ -94,12 +94,20 @@ def frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Eve
     scratch = scratch_of(target)
     try:
         with _frozen(mounted_at) if mounted_at else nullcontext():
-            method: SnapshotMethod = "reflink" if clone(image, scratch, stop) else "copy"
-        _note(scratch, method)
+            method = drafted(image, target, stop)
         settle(scratch, target)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+    return method
+
+
+def drafted(image: Path, target: Path, stop: threading.Event) -> SnapshotMethod:
+    """A clone under the target's scratch name; whoever knows that nothing was written meanwhile settles it. Raises
+    OSError, as `clone` does."""
+    scratch = scratch_of(target)
+    method: SnapshotMethod = "reflink" if clone(image, scratch, stop) else "copy"
+    _note(scratch, method)
     return method
 
 

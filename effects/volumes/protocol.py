@@ -34,7 +34,8 @@ class VolumeDriver(Protocol):
         ...
 
     async def mounted(self) -> frozenset[tuple[str, int]]:
-        """The (name, uid) of every volume that is mounted, also of those whose storage is gone under them."""
+        """The (name, uid) of every volume that is mounted or attached, also of those whose storage is gone under
+        them."""
         ...
 
     async def make(self, name: str, uid: int, size_bytes: int) -> None:
@@ -55,11 +56,22 @@ class VolumeDriver(Protocol):
     async def mount(self, name: str, uid: int) -> str:
         """The volume is mounted and can be written, after a check if it needs one; returns where. One that went read
         only by an error is mounted anew; one that another hand unmounted while it was open, as it is, for whoever has
-        it open. Raises VolumeMissing, VolumeDamaged, VolumeBusy."""
+        it open. Raises VolumeMissing, VolumeDamaged, and VolumeBusy also while it is attached."""
         ...
 
     async def unmount(self, name: str, uid: int) -> None:
         """The volume is not mounted and everything written is on the disk. Raises VolumeBusy."""
+        ...
+
+    async def attach(self, name: str, uid: int) -> str:
+        """The volume may be opened by a virtual machine, after a check if it needs one; returns the path of what it
+        opens, which is not mounted here. One that a virtual machine has open since it was attached is left alone.
+        Raises VolumeMissing, VolumeDamaged, and VolumeBusy while it is mounted, or somebody else has it open."""
+        ...
+
+    async def detach(self, name: str, uid: int) -> None:
+        """The volume is not attached and everything written is on the disk. Raises VolumeBusy while a virtual machine
+        has it open."""
         ...
 
     async def remove(self, name: str, uid: int) -> None:
@@ -67,14 +79,15 @@ class VolumeDriver(Protocol):
         ...
 
     async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
-        """The snapshot is there, taken at one moment even of a mounted volume. Raises NoSpace, VolumeMissing, and
-        VolumeFailed of one that went read only by an error, or is open and not mounted: what is on the disk is half of
-        something."""
+        """The snapshot is there, taken at one moment even of a mounted volume, and of one that a virtual machine has
+        open, whose guest freezes it. Raises NoSpace, VolumeMissing, GuestSilent when that guest does not answer in
+        time, and VolumeFailed of one that went read only by an error, or is open and neither mounted nor attached, or
+        was not frozen to the end: what is on the disk is half of something."""
         ...
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
-        """The volume's content is the snapshot's, grown to `size_bytes`; both go on. Raises NotDetached if mounted,
-        NoSpace, SnapshotMissing; whatever it raises, the volume is as it was."""
+        """The volume's content is the snapshot's, grown to `size_bytes`; both go on. Raises NotDetached if mounted
+        or attached, NoSpace, SnapshotMissing; whatever it raises, the volume is as it was."""
         ...
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
@@ -82,7 +95,7 @@ class VolumeDriver(Protocol):
         ...
 
     async def usage(self, name: str, uid: int) -> Fill | None:
-        """How full the volume's file system is; None while it is not mounted."""
+        """How full the volume's file system is; None while it is not mounted, and no guest tells."""
         ...
 
     def mounts(self) -> AsyncIterator[None]:

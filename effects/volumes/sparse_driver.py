@@ -1,4 +1,5 @@
-"""The driver of volumes where there is no device mapper: a sparse file each, ext4 in it, mounted through a loop device.
+"""The driver of volumes where there is no device mapper: a sparse file each, ext4 in it, mounted through a loop device,
+or opened by a microVM's monitor as it is.
 
     volumes/NAME.UID.img            the volume          volumes/NAME.UID@SNAPSHOT.img   a snapshot
     volumes/.….making               half made: removed when the next life begins
@@ -20,6 +21,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from effects import held
 from effects.errors import (
     NoSpace,
     NotDetached,
@@ -29,13 +31,15 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
-from effects.volumes.clone import SCRATCH, clone, frozen_clone, method_of, scratch_of, settle, thaw
+from effects.volumes import files
+from effects.volumes.attached import Attached
+from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, settle, thaw
 from effects.volumes.conditions import translated
+from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mount_points, open_device
 from effects.volumes.protocol import Command
 from effects.volumes.sparse_porter import STAGED, staged_file
-from journal.durable import sync_directory
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
@@ -54,12 +58,14 @@ T = TypeVar("T")
 
 
 class SparseVolumes:
-    """See the protocol. `directory` is kept, `mounts` is volatile."""
+    """See the protocol. `directory` is kept, `mounts` is volatile; `guests` are asked about what is attached."""
 
     def __init__(self, command: Command, directory: Path, mounts: Path) -> None:
         self._command = command
         self._directory = directory
         self._mounts = mounts
+        self._attached = Attached(mounts)
+        self.guests: Guests = NoGuests()
         self._long = ThreadPoolExecutor(LONG_WORK_AT_ONCE, thread_name_prefix="volumes")
         self._stop = threading.Event()
 
@@ -93,7 +99,7 @@ class SparseVolumes:
 
     async def mounted(self) -> frozenset[tuple[str, int]]:
         """See the protocol."""
-        return frozenset(await self._on_thread(self._found_mounts))
+        return frozenset(await self._on_thread(lambda: {*self._found_mounts(), *self._attached.all()}))
 
     def _found_mounts(self) -> dict[tuple[str, int], bool]:
         """The mounted ones, and whether each takes no writes any more."""
@@ -109,7 +115,7 @@ class SparseVolumes:
         return await self._on_thread(self._observe)
 
     def _observe(self) -> tuple[SeenVolume, ...]:
-        mounted = self._found_mounts()
+        mounted, attached = self._found_mounts(), self._attached.all()
         found: list[SeenVolume] = []
         snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
         for path in sorted(self._directory.iterdir()) if self._directory.exists() else ():
@@ -120,10 +126,11 @@ class SparseVolumes:
             try:
                 if match["snapshot"] is None:
                     broken = mounted.get((name, uid))
-                    one = SeenVolume(name, uid, path.stat().st_size, _taken(path), broken is not None)
+                    in_use = broken is not None or (name, uid) in attached
+                    one = SeenVolume(name, uid, path.stat().st_size, files.taken_bytes(path), in_use)
                     found.append(replace(one, read_only=bool(broken)))
                 else:
-                    snapshots.setdefault((name, uid), []).append(_seen_snapshot(path, int(match["snapshot"])))
+                    snapshots.setdefault((name, uid), []).append(files.seen_snapshot(path, int(match["snapshot"])))
             except FileNotFoundError:
                 continue  # removed just now
             except OSError as error:  # one broken file holds up nobody else's
@@ -153,9 +160,11 @@ class SparseVolumes:
         return self.path(name, uid) in mount_points()
 
     async def _is_open(self, name: str, uid: int) -> bool:
-        """Whether somebody has its file system mounted, here or in a namespace of their own."""
+        """Whether somebody has its file system mounted, here or in a namespace of their own, or may have in a guest."""
         image = self._image(name, uid)
-        return self._is_mounted(name, uid) or bool(await self._on_thread(lambda: open_device(image)))
+        if self._is_mounted(name, uid) or self._attached.has(name, uid):
+            return True
+        return await self._on_thread(lambda: bool(open_device(image)) or held.is_held(image))
 
     async def mounts(self) -> AsyncIterator[None]:
         """See the protocol."""
@@ -172,7 +181,7 @@ class SparseVolumes:
             return
         scratch = scratch_of(image)
         try:
-            await self._on_thread(lambda: _sized(scratch, size_bytes))
+            await self._on_thread(lambda: files.sized(scratch, size_bytes))
             await self._good(*_MKFS, str(scratch))
             await self._on_thread(lambda: settle(scratch, image))
         except BaseException:
@@ -191,7 +200,7 @@ class SparseVolumes:
     async def grow(self, name: str, uid: int, size_bytes: int) -> None:
         """See the protocol."""
         image = self._existing(name, uid)
-        if await self._on_thread(lambda: _filesystem_bytes(image)) + BLOCK_BYTES > size_bytes:
+        if await self._on_thread(lambda: files.filesystem_bytes(image)) + BLOCK_BYTES > size_bytes:
             return
         if await self._is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
@@ -200,16 +209,17 @@ class SparseVolumes:
 
     async def _grow(self, name: str, image: Path, size_bytes: int) -> None:
         await self._check(name, image)
-        await self._on_thread(lambda: _sized(image, size_bytes))
+        await self._on_thread(lambda: files.sized(image, size_bytes))
         await self._good("resize2fs", "-f", str(image))
 
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
+        await self.detach(name, uid)
         if await self._is_open(name, uid):
             raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
         snapshots = self._directory.glob(f"{name}.{uid}@*.img")
-        await self._on_thread(lambda: _unlink(*snapshots, self._image(name, uid)))
+        await self._on_thread(lambda: files.unlink(*snapshots, self._image(name, uid)))
 
     # --- using ---------------------------------------------------------------------------------------------------
 
@@ -220,6 +230,8 @@ class SparseVolumes:
         if broken is False:
             return str(target)
         image = self._existing(name, uid)
+        if self._attached.has(name, uid) or await self._on_thread(lambda: held.is_held(image)):
+            raise VolumeBusy(f"volume {name} is attached to a microVM: it has one user at a time")
         if broken:
             log.warning("the file system of volume %s went read only by an error: it is checked and mounted anew", name)
             await self.unmount(name, uid)
@@ -244,6 +256,30 @@ class SparseVolumes:
         if target.exists():
             await self._on_thread(target.rmdir)
 
+    async def attach(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        image = self._existing(name, uid)
+        in_a_guest = await self._on_thread(lambda: held.is_held(image))
+        if in_a_guest and not self._attached.has(name, uid):
+            raise VolumeBusy(f"volume {name} is open in a virtual machine that it was not attached to")
+        if self._is_mounted(name, uid) or await self._on_thread(lambda: bool(open_device(image))):
+            raise VolumeBusy(f"volume {name} is mounted on the machine: it has one user at a time")
+        if not in_a_guest:
+            await self._check(name, image)
+            await self._on_thread(lambda: self._attached.add(name, uid, image))
+        return str(image)
+
+    async def detach(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        image = self._image(name, uid)
+        if not self._attached.has(name, uid):
+            return
+        if await self._on_thread(lambda: held.is_held(image)):
+            raise VolumeBusy(f"volume {name} cannot be detached: a virtual machine has it open")
+        if image.exists():
+            await self._on_thread(lambda: settle(image, image))
+        await self._on_thread(lambda: self._attached.remove(name, uid))
+
     async def _check(self, name: str, image: Path) -> None:
         """Replays the file system's journal after a crash, and mends what is safe to mend."""
         code, said = await self._command("e2fsck", "-p", str(image))
@@ -259,17 +295,39 @@ class SparseVolumes:
         """See the protocol. A mounted file system is frozen meanwhile: for a moment by reflink, longer by copy."""
         target = self._image(name, uid, snapshot)
         if target.exists():
-            return (await self._on_thread(lambda: _seen_snapshot(target, snapshot))).method
+            return (await self._on_thread(lambda: files.seen_snapshot(target, snapshot))).method
         image = self._existing(name, uid)
         broken = (await self._on_thread(self._found_mounts)).get((name, uid))
         if broken:
             raise VolumeFailed(
                 f"the file system of volume {name} went read only by an error: restart its workload first"
             )
+        if self._attached.has(name, uid):
+            return await self._snapshot_of_attached(name, uid, image, target)
         if broken is None and await self._is_open(name, uid):
             raise VolumeFailed(f"volume {name} was unmounted by another hand while it is in use: it cannot be frozen")
         point = "" if broken is None else self.path(name, uid)
         return await self._on_thread(lambda: frozen_clone(image, target, point, self._stop), self._long)
+
+    async def _snapshot_of_attached(self, name: str, uid: int, image: Path, target: Path) -> SnapshotMethod:
+        """Its guest freezes it; the copy has its name only once that says that it held still all the while. Where there
+        is none, none begins meanwhile: its monitor is refused the file, as by another's, and tried again."""
+        if not await self._on_thread(lambda: held.is_held(image)):
+            return await self._on_thread(lambda: self._cloned_alone(image, target), self._long)
+        try:
+            async with self.guests.frozen(name, uid):
+                method = await self._on_thread(lambda: drafted(image, target, self._stop), self._long)
+            await self._on_thread(lambda: settle(scratch_of(target), target))
+        finally:
+            scratch_of(target).unlink(missing_ok=True)
+        return method
+
+    def _cloned_alone(self, image: Path, target: Path) -> SnapshotMethod:
+        fd = held.opened(image, shared=True)
+        try:
+            return frozen_clone(image, target, "", self._stop)
+        finally:
+            os.close(fd)
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """See the protocol."""
@@ -280,7 +338,7 @@ class SparseVolumes:
         scratch = scratch_of(image)
         try:
             await self._on_thread(lambda: clone(source, scratch, self._stop), self._long)
-            if await self._on_thread(lambda: _filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
+            if await self._on_thread(lambda: files.filesystem_bytes(scratch)) + BLOCK_BYTES <= size_bytes:
                 await self._grow(name, scratch, size_bytes)
             await self._on_thread(lambda: settle(scratch, image))
         except BaseException:
@@ -289,19 +347,21 @@ class SparseVolumes:
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
         """See the protocol."""
-        await self._on_thread(lambda: _unlink(self._image(name, uid, snapshot)))
+        await self._on_thread(lambda: files.unlink(self._image(name, uid, snapshot)))
 
     # --- sizes ---------------------------------------------------------------------------------------------------
 
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
+        if self._attached.has(name, uid):
+            return await self.guests.usage(name, uid)
         if not self._is_mounted(name, uid):
             return None
-        return await self._on_thread(lambda: _fill(self.path(name, uid)))
+        return await self._on_thread(lambda: files.fill_of(self.path(name, uid)))
 
     async def pool(self) -> Fill:
         """See the protocol. Here it is the file system under the state directory."""
-        return await self._on_thread(lambda: _fill(str(self._made_directory())))
+        return await self._on_thread(lambda: files.fill_of(str(self._made_directory())))
 
     # --- doing ---------------------------------------------------------------------------------------------------
 
@@ -317,42 +377,3 @@ class SparseVolumes:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
         except OSError as error:
             raise translated(error) from error
-
-
-def _sized(path: Path, size_bytes: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("ab") as file:
-        file.truncate(size_bytes)
-
-
-def _filesystem_bytes(image: Path) -> int:
-    """How large the file system says it is: the file may be larger already when a grow was cut short.
-
-    Source: the ext4 superblock, 1024 bytes in: block count at 0x4 and 0x150, logarithm of the block size at 0x18.
-    """
-    with image.open("rb") as file:
-        file.seek(1024)
-        block = file.read(1024)
-    low, high = (int.from_bytes(block[at : at + 4], "little") for at in (0x4, 0x150))
-    return ((high << 32) + low) << (10 + int.from_bytes(block[0x18:0x1C], "little"))
-
-
-def _unlink(*paths: Path) -> None:
-    """Gone, also after a power cut."""
-    for path in paths:
-        path.unlink(missing_ok=True)
-    sync_directory(paths[0].parent)
-
-
-def _seen_snapshot(path: Path, snapshot: int) -> SeenSnapshot:
-    return SeenSnapshot(snapshot, path.stat().st_size, _taken(path), method_of(path))
-
-
-def _taken(path: Path) -> int:
-    return path.stat().st_blocks * 512
-
-
-def _fill(path: str) -> Fill:
-    stat = os.statvfs(path)
-    total = stat.f_blocks * stat.f_frsize
-    return Fill(total, total - stat.f_bavail * stat.f_frsize)

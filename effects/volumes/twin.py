@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
-from effects.errors import NotDetached, SnapshotMissing, VolumeBusy, VolumeFailed, VolumeMissing
+from effects.errors import GuestSilent, NotDetached, SnapshotMissing, VolumeBusy, VolumeFailed, VolumeMissing
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 Step = Callable[[str], Awaitable[None]]
@@ -21,16 +21,18 @@ class TwinVolume(msgspec.Struct):
     content: int = 0
     mounted: bool = False
     read_only: bool = False
+    attached: bool = False
     snapshots: dict[int, int] = {}
 
 
 class Storage:
     """Everything on the disk. `formats` counts how often each incarnation was given a file system; `in_use` says
-    whether a process of the world has the volume at a path open; `scratch` is what is half made, `staged` what came
-    whole for volumes to be: size and content."""
+    whether a process or a virtual machine of the world has the volume at a path open; `scratch` is what is half made,
+    `staged` what came whole for volumes to be: size and content; `silent`: no guest answers."""
 
     def __init__(self) -> None:
         self.in_use: Callable[[str], bool] = lambda path: False
+        self.silent = False
         self.volumes: dict[Key, TwinVolume] = {}
         self.formats: dict[Key, int] = {}
         self.scratch: set[tuple[str, int, int]] = set()
@@ -53,7 +55,7 @@ class Storage:
         """Mounts are gone; contents stay."""
         self._listeners.clear()
         for volume in self.volumes.values():
-            volume.mounted = volume.read_only = False
+            volume.mounted = volume.read_only = volume.attached = False
 
 
 class TwinVolumes:
@@ -70,9 +72,18 @@ class TwinVolumes:
         return volume
 
     def _is_open(self, name: str, uid: int) -> bool:
-        """Whether it is mounted, or a process has it open although it is not."""
+        """Whether it is mounted or attached, or something has it open although it is not."""
         volume = self._storage.volumes.get((name, uid))
-        return volume is not None and (volume.mounted or self._storage.in_use(self.path(name, uid)))
+        if volume is None:
+            return False
+        return volume.mounted or volume.attached or self._storage.in_use(self.path(name, uid)) or self._held(name, uid)
+
+    def _held(self, name: str, uid: int) -> bool:
+        """Whether a virtual machine has it open."""
+        return self._storage.in_use(self._disk(name, uid))
+
+    def _disk(self, name: str, uid: int) -> str:
+        return f"{self.path(name, uid)}.disk"
 
     async def mounts(self) -> AsyncIterator[None]:
         """See the protocol."""
@@ -88,7 +99,7 @@ class TwinVolumes:
     async def mounted(self) -> frozenset[Key]:
         """See the protocol."""
         await self._step("observe volumes")
-        return frozenset(key for key, one in self._storage.volumes.items() if one.mounted)
+        return frozenset(key for key, one in self._storage.volumes.items() if one.mounted or one.attached)
 
     async def sweep(self, staged: frozenset[str]) -> None:
         """See the protocol."""
@@ -106,7 +117,7 @@ class TwinVolumes:
                 uid,
                 one.size_bytes,
                 one.size_bytes,
-                one.mounted,
+                one.mounted or one.attached,
                 tuple(SeenSnapshot(number, one.size_bytes, 0, "reflink") for number in one.snapshots),
                 one.mounted and one.read_only,
             )
@@ -153,6 +164,8 @@ class TwinVolumes:
         """See the protocol."""
         await self._step("mount")
         volume = self._existing(name, uid)
+        if volume.attached or self._held(name, uid):
+            raise VolumeBusy(f"volume {name} is attached to a microVM")
         if volume.mounted and volume.read_only:
             await self.unmount(name, uid)
         volume.mounted = True
@@ -169,9 +182,31 @@ class TwinVolumes:
             volume.mounted = volume.read_only = False
         await self._step("unmounted")
 
+    async def attach(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        await self._step("attach volume")
+        volume = self._existing(name, uid)
+        in_a_guest = self._held(name, uid) and not volume.attached
+        if volume.mounted or in_a_guest or self._storage.in_use(self.path(name, uid)):
+            raise VolumeBusy(f"volume {name} is used")
+        volume.attached = True
+        await self._step("volume attached")
+        return self._disk(name, uid)
+
+    async def detach(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        await self._step("detach volume")
+        volume = self._storage.volumes.get((name, uid))
+        if volume is not None and volume.attached:
+            if self._held(name, uid):
+                raise VolumeBusy(f"a virtual machine has volume {name} open")
+            volume.attached = False
+        await self._step("volume detached")
+
     async def remove(self, name: str, uid: int) -> None:
         """See the protocol."""
         await self.unmount(name, uid)
+        await self.detach(name, uid)
         if self._is_open(name, uid):
             raise VolumeBusy(f"volume {name} is used")
         self._storage.volumes.pop((name, uid), None)
@@ -184,8 +219,10 @@ class TwinVolumes:
         if snapshot not in volume.snapshots:
             if volume.mounted and volume.read_only:
                 raise VolumeFailed(f"volume {name} takes no writes")
-            if self._is_open(name, uid) and not volume.mounted:
+            if self._is_open(name, uid) and not (volume.mounted or volume.attached):
                 raise VolumeFailed(f"volume {name} was unmounted while it is used")
+            if volume.attached and self._held(name, uid) and self._storage.silent:
+                raise GuestSilent(f"the guest that has volume {name} does not answer")
             scratch = (name, uid, snapshot)
             self._storage.scratch.add(scratch)
             content = volume.content
@@ -220,7 +257,9 @@ class TwinVolumes:
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
         volume = self._storage.volumes.get((name, uid))
-        return Fill(volume.size_bytes, 0) if volume is not None and volume.mounted else None
+        if volume is None or not (volume.mounted or (self._held(name, uid) and not self._storage.silent)):
+            return None
+        return Fill(volume.size_bytes, 0)
 
     async def pool(self) -> Fill:
         """See the protocol."""

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from effects.errors import (
+    GuestSilent,
     NoSpace,
     VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
     VolumeTooLarge,
 )
+from effects.volumes.guests import NoGuests
 from effects.volumes.sparse_driver import SparseVolumes
-from tests.contract.volume_subjects import MIB, Subject, run, small_disk, sparse, subject_in, tidy
+from tests.contract.volume_subjects import MIB, Answering, Subject, run, small_disk, sparse, subject_in, tidy
 
 
 @pytest.mark.real
@@ -335,5 +337,47 @@ def test_a_staged_file_takes_no_more_of_the_disk_than_its_data_and_must_hold_a_f
             await nothing.settle()
         nothing.close()
         assert not list(Path(path).parent.parent.glob("volumes/*import*"))
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_one_that_a_machine_was_cut_off_from_is_checked_before_it_is_attached_again() -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        disk = await on.driver.attach("data", 7)
+        subprocess.run(["debugfs", "-w", "-R", "set_super_value state 0", disk], check=True, capture_output=True)
+        assert await on.driver.attach("data", 7) == disk
+        shown = subprocess.run(["dumpe2fs", "-h", disk], check=True, capture_output=True, text=True).stdout
+        assert "Filesystem state:         clean\n" in shown
+        Path(disk).unlink()
+        assert await on.driver.mounted() == {("data", 7)}
+        await on.driver.detach("data", 7)
+        assert await on.driver.mounted() == frozenset()
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_a_snapshot_that_a_guest_did_not_hold_still_for_is_none() -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        assert isinstance(driver, SparseVolumes)
+        guests = driver.guests
+        assert isinstance(guests, Answering)
+        await driver.make("data", 7, 64 * MIB)
+        release = on.hold(await driver.attach("data", 7))
+        guests.loose = True
+        try:
+            with pytest.raises(VolumeFailed):
+                await driver.snapshot("data", 7, 9)
+            assert guests.told == ["freeze", "thaw"]
+            driver.guests = NoGuests()
+            with pytest.raises(GuestSilent, match="stop it"):
+                await driver.snapshot("data", 7, 9)
+        finally:
+            release()
+        (seen,) = await driver.observe()
+        assert seen.snapshots == () and len(list(Path(driver.path("x", 1)).parent.parent.glob("volumes/*"))) == 1
 
     run(sparse, suite)

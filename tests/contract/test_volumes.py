@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from effects.errors import (
+    GuestSilent,
     NotDetached,
     SnapshotMissing,
     VolumeBusy,
@@ -297,5 +298,79 @@ def test_what_was_staged_stays_for_whom_it_is_for_and_for_nobody_else(subject: A
         for uid, staged in enumerate(("import-1", "import-3", "import-4"), 20):
             with pytest.raises(VolumeMissing):
                 await on.driver.adopt("gone", uid, staged)
+
+    run(subject, suite)
+
+
+@ALL
+def test_one_is_attached_or_mounted_and_has_what_was_written_either_way(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        with pytest.raises(VolumeMissing):
+            await driver.attach("data", 7)
+        await driver.make("data", 7, 64 * MIB)
+        on.write(await driver.mount("data", 7), 1)
+        with pytest.raises(VolumeBusy):
+            await driver.attach("data", 7)
+        await driver.unmount("data", 7)
+        disk = await driver.attach("data", 7)
+        assert await driver.attach("data", 7) == disk and on.read(disk) == 1
+        assert await driver.mounted() == {("data", 7)} and [one.mounted for one in await driver.observe()] == [True]
+        with pytest.raises(VolumeBusy):
+            await driver.mount("data", 7)
+        with pytest.raises(NotDetached):
+            await driver.grow("data", 7, 128 * MIB)
+        on.write(disk, 2)
+        await driver.detach("data", 7)
+        await driver.detach("data", 7)
+        assert await driver.mounted() == frozenset()
+        assert on.read(await driver.mount("data", 7)) == 2
+
+    run(subject, suite)
+
+
+@ALL
+def test_what_a_virtual_machine_has_open_stays_its_own_and_is_frozen_by_its_guest(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        driver = on.driver
+        await driver.make("data", 7, 64 * MIB)
+        disk = await driver.attach("data", 7)
+        on.write(disk, 1)
+        release = on.hold(disk)
+        try:
+            assert await driver.attach("data", 7) == disk, "as a daemon does that adopts it"
+            assert await driver.usage("data", 7) is not None
+            await driver.snapshot("data", 7, 9)
+            on.silence(True)
+            assert await driver.usage("data", 7) is None
+            with pytest.raises(GuestSilent):
+                await driver.snapshot("data", 7, 10)
+            on.silence(False)
+            for busy in (driver.detach("data", 7), driver.mount("data", 7), driver.remove("data", 7)):
+                with pytest.raises(VolumeBusy):
+                    await busy
+            for needs_it in (driver.grow("data", 7, 128 * MIB), driver.restore("data", 7, 9, 64 * MIB)):
+                with pytest.raises(NotDetached):
+                    await needs_it
+        finally:
+            release()
+        on.write(disk, 2)
+        (seen,) = await driver.observe()
+        assert [one.snapshot for one in seen.snapshots] == [9]
+        await driver.snapshot("data", 7, 11)
+        await driver.detach("data", 7)
+        await driver.restore("data", 7, 9, 64 * MIB)
+        assert on.read(await driver.mount("data", 7)) == 1
+        await driver.unmount("data", 7)
+        release = on.hold(disk)
+        try:
+            for busy in (driver.attach("data", 7), driver.mount("data", 7), driver.remove("data", 7)):
+                with pytest.raises(VolumeBusy):
+                    await busy
+        finally:
+            release()
+        await driver.attach("data", 7)
+        await driver.remove("data", 7)
+        assert await driver.observe() == () and await driver.mounted() == frozenset()
 
     run(subject, suite)

@@ -13,19 +13,23 @@ from typing import Any, NamedTuple
 import pytest
 
 from capsuled.processes import outcome
+from effects import held
+from effects.errors import GuestSilent, VolumeFailed
 from effects.volumes.protocol import VolumeDriver, VolumePorter
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.sparse_porter import SparsePorter
 from effects.volumes.twin import Storage, TwinVolumes
 from effects.volumes.twin_porter import TwinPorter
+from projections.storage import Fill
 
 MIB = 1 << 20
 
 
 class Subject(NamedTuple):
-    """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open. `spoil`
-    is an error of its file system, after which nothing can be written; `unmount` is another hand's, also while somebody
-    has it open."""
+    """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open; and a
+    virtual machine with one that is attached, by the path it has then. `spoil` is an error of its file system, after
+    which nothing can be written; `unmount` is another hand's, also while somebody has it open; `silence` is that guests
+    do not answer, or do again."""
 
     driver: VolumeDriver
     porter: VolumePorter
@@ -34,6 +38,7 @@ class Subject(NamedTuple):
     hold: Callable[[str], Callable[[], None]]
     spoil: Callable[[str], None]
     unmount: Callable[[str], object]
+    silence: Callable[[bool], None]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -47,18 +52,19 @@ async def _no_step(point: str) -> None:
 async def twin() -> AsyncIterator[Subject]:
     storage = Storage()
     driver = TwinVolumes(storage, _no_step)
-    held: set[str] = set()
-    storage.in_use = held.__contains__
+    in_use: set[str] = set()
+    storage.in_use = in_use.__contains__
 
     def volume(path: str) -> Any:
-        return next(one for (name, uid), one in storage.volumes.items() if driver.path(name, uid) == path)
+        place = path.removesuffix(".disk")
+        return next(one for (name, uid), one in storage.volumes.items() if driver.path(name, uid) == place)
 
     def write(path: str, number: int) -> None:
         volume(path).content = number
 
     def hold(path: str) -> Callable[[], None]:
-        held.add(path)
-        return lambda: held.discard(path)
+        in_use.add(path)
+        return lambda: in_use.discard(path)
 
     def spoil(path: str) -> None:
         volume(path).read_only = True
@@ -66,8 +72,34 @@ async def twin() -> AsyncIterator[Subject]:
     def unmount(path: str) -> None:
         storage.unmount(next(key for key in storage.volumes if driver.path(*key) == path))
 
+    def silence(yes: bool) -> None:
+        storage.silent = yes
+
     porter = TwinPorter(storage, _no_step)
-    yield Subject(driver, porter, write, lambda path: int(volume(path).content), hold, spoil, unmount)
+    yield Subject(driver, porter, write, lambda path: int(volume(path).content), hold, spoil, unmount, silence)
+
+
+class Answering:
+    """Guests that do as they are told; `told` is what. Thawed by another hand when `loose`."""
+
+    def __init__(self) -> None:
+        self.silent = self.loose = False
+        self.told: list[str] = []
+
+    @asynccontextmanager
+    async def frozen(self, name: str, uid: int) -> AsyncIterator[None]:
+        if self.silent:
+            raise GuestSilent("nobody is there")
+        self.told.append("freeze")
+        try:
+            yield
+        finally:
+            self.told.append("thaw")
+        if self.loose:
+            raise VolumeFailed(f"volume {name} was not frozen any more")
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        return None if self.silent else Fill(64 * MIB, MIB)
 
 
 def subject_in(directory: Path) -> Subject:
@@ -77,18 +109,39 @@ def subject_in(directory: Path) -> Subject:
         Path("/sys/fs/ext4", Path(found.strip()).name, "trigger_fs_error").write_text("a test's")
 
     def hold(path: str) -> Callable[[], None]:
-        fd = os.open(path, os.O_RDONLY)
+        fd = os.open(path, os.O_RDONLY) if os.path.isdir(path) else held.opened(Path(path), shared=False)
         return lambda: os.close(fd)
 
-    return Subject(
-        SparseVolumes(outcome, directory / "volumes", directory / "mounts"),
-        SparsePorter(outcome, directory / "volumes"),
-        lambda path, number: Path(path, "number").write_text(str(number)) and None,
-        lambda path: int(Path(path, "number").read_text()),
-        hold,
-        spoil,
-        lambda path: subprocess.run(["umount", "--lazy", path], check=True),
-    )
+    def write(path: str, number: int) -> None:
+        if os.path.isdir(path):
+            Path(path, "number").write_text(str(number))
+            return
+        source = directory / "number"
+        source.write_text(str(number))
+        _debugfs(path, "rm number", f"write {source} number")
+        source.unlink()
+
+    def read(path: str) -> int:
+        if os.path.isdir(path):
+            return int(Path(path, "number").read_text())
+        return int(_debugfs(path, "cat number").splitlines()[-1].removeprefix("debugfs:  "))
+
+    guests = Answering()
+
+    def silence(yes: bool) -> None:
+        guests.silent = yes
+
+    driver = SparseVolumes(outcome, directory / "volumes", directory / "mounts")
+    driver.guests = guests
+    unmount = lambda path: subprocess.run(["umount", "--lazy", path], check=True)  # noqa: E731
+    porter = SparsePorter(outcome, directory / "volumes")
+    return Subject(driver, porter, write, read, hold, spoil, unmount, silence)
+
+
+def _debugfs(image: str, *commands: str) -> str:
+    """What a guest does to the file system, without one."""
+    words = ["debugfs", "-w", "-f", "-", image]
+    return subprocess.run(words, input="\n".join(commands), capture_output=True, text=True, check=True).stdout
 
 
 def tidy(directory: Path) -> None:

@@ -82,3 +82,17 @@ def test_a_look_unmounts_what_nobody_holds() -> None:
         assert not on.storage.volumes["data", on.uid].mounted
 
     asyncio.run(test())
+
+
+def test_what_is_attached_is_as_what_is_mounted_kept_for_its_holder_and_given_up_when_nobody_holds_it() -> None:
+    async def test() -> None:
+        on = Watched()
+        on.storage.volumes["data", on.uid] = TwinVolume(64 * MIB, attached=True)
+        await on.watch.look()
+        await on.watch.look_at_mounts()
+        assert on.told() == [] and on.storage.volumes["data", on.uid].attached
+        on.engine.record((VolumeUnmounted("data", on.uid),))
+        await on.watch.look()
+        assert not on.storage.volumes["data", on.uid].attached
+
+    asyncio.run(test())

@@ -1,0 +1,68 @@
+"""A volume is brought to a container by a mount and to a microVM as a disk, and taken from either."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from effects.errors import DriverError, VolumeBusy
+from effects.goals import EnsureVolume, MountVolume, UnmountVolume
+from effects.volumes.actions import reach_volume
+from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
+from journal.events import VolumeMounted, VolumeUnmounted
+from journal.specs import Kind
+
+MIB = 1 << 20
+
+
+async def _no_step(point: str) -> None:
+    await asyncio.sleep(0)
+
+
+def _on_volume(suite: Callable[[TwinVolume, TwinVolumes, Storage], Awaitable[None]]) -> None:
+    storage, volume = Storage(), TwinVolume(64 * MIB)
+    storage.volumes["data", 7] = volume
+
+    async def inside() -> None:
+        await suite(volume, TwinVolumes(storage, _no_step), storage)
+
+    asyncio.run(inside())
+
+
+@pytest.mark.parametrize(("kind", "as_a_disk"), [("container", False), ("microvm", True)])
+def test_it_moves_between_a_container_and_a_microvm(kind: Kind, as_a_disk: bool) -> None:
+    async def suite(volume: TwinVolume, driver: TwinVolumes, storage: Storage) -> None:
+        goal = MountVolume("web", 3, "data", 7, kind=kind)
+        assert await reach_volume(driver, goal) == VolumeMounted("data", 7, "web", 3)
+        assert (volume.mounted, volume.attached) == (not as_a_disk, as_a_disk)
+        goal = UnmountVolume("web", 3, "data", 7)
+        assert await reach_volume(driver, goal) == VolumeUnmounted("data", 7)
+        assert not volume.mounted and not volume.attached
+
+    _on_volume(suite)
+
+
+def test_what_was_left_attached_is_detached_before_it_grows_and_never_under_a_virtual_machine() -> None:
+    async def suite(volume: TwinVolume, driver: TwinVolumes, storage: Storage) -> None:
+        disk = await driver.attach("data", 7)
+        storage.in_use = lambda path: path == disk
+        with pytest.raises(VolumeBusy):
+            await reach_volume(driver, EnsureVolume("data", 7, 128 * MIB, 64 * MIB))
+        storage.in_use = lambda path: False
+        await reach_volume(driver, EnsureVolume("data", 7, 128 * MIB, 64 * MIB))
+        assert volume.size_bytes == 128 * MIB and not volume.attached
+
+    _on_volume(suite)
+
+
+def test_an_attachment_whose_answer_was_lost_does_not_stay() -> None:
+    async def suite(volume: TwinVolume, driver: TwinVolumes, storage: Storage) -> None:
+        async def lost(point: str) -> None:
+            if point == "volume attached":
+                raise DriverError("the answer was lost")
+
+        with pytest.raises(DriverError, match="lost"):
+            await reach_volume(TwinVolumes(storage, lost), MountVolume("web", 3, "data", 7, kind="microvm"))
+        assert not volume.attached
+
+    _on_volume(suite)
