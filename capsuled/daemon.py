@@ -37,8 +37,9 @@ from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
+from capsuled.payload_watch import PayloadWatch
 from capsuled.power import Power
-from capsuled.processes import beside
+from capsuled.processes import beside, outcome
 from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
@@ -66,6 +67,7 @@ from effects.images.actions import ImageActions
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.network.linux_driver import LinuxNetwork
+from effects.payloads.file_disks import FileDisks
 from effects.runner import Runner
 from effects.runs.by_kind import CopierByKind, ExecutorByKind, RunDrivers
 from effects.runs.copy_holds import CopyHolds
@@ -95,6 +97,7 @@ class Drivers(msgspec.Struct):
     network: LinuxNetwork
     volumes: SparseVolumes
     secrets: MemorySecretFiles
+    payloads: FileDisks
 
 
 async def run(
@@ -242,6 +245,7 @@ async def _serve(
             snapshots.take(engine.machine)
     finally:
         await drivers.volumes.close()
+        await drivers.payloads.close()
         await drivers.connection.close()
         await drivers.network.close()
         await registry.close()
@@ -357,6 +361,7 @@ def _drivers(
     executor = ContainerdExecutor(connection, layout.execs, bundles)
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
     secrets = MemorySecretFiles(layout.memory)
+    payloads = FileDisks(connection, images.unpacker, images.leases, outcome, layout.payloads, layout.payload)
     return Drivers(
         connection,
         {"container": containers},
@@ -366,6 +371,7 @@ def _drivers(
         network,
         volumes,
         secrets,
+        payloads,
     )
 
 
@@ -406,6 +412,9 @@ async def _act(
             await cache.look()
             inner.create_task(cache.run())
             inner.create_task(cache.follow())
+            payloads = PayloadWatch(engine, drivers.payloads, clock)
+            await payloads.look()
+            inner.create_task(payloads.run())
             inner.create_task(DriftWatch(engine, clock).run())
             images = ImageActions(engine, drivers.images, cache.pulls)
             actions = Actions(

@@ -74,7 +74,6 @@ class FileDisks:
         await self._drop_left()
 
     def _sweep(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in self._directory.glob(f".*{SCRATCH}"):
             path.unlink(missing_ok=True)
 
@@ -174,20 +173,23 @@ class FileDisks:
         found = ((_FILE.fullmatch(path.name), path) for path in paths)
         return [(f"sha256:{match[1]}", path) for match, path in found if match is not None]
 
-    async def collect(self, keep: Collection[str]) -> int:
-        """See the protocol. One that is made just now is asked for, whatever the caller knew of."""
-        kept = {*keep, *self._making}
-        return await self._on_thread(lambda: self._collect(kept))
+    async def collect(self, keep: Callable[[], Collection[str]]) -> int:
+        """See the protocol."""
+        idle = await self._on_thread(lambda: [one for one in self._disks() if not held.is_held(one[1])])
+        kept = {*keep(), *self._making}
+        gone = [(digest, path) for digest, path in idle if digest not in kept]
+        for _, path in gone:
+            # At once, and without the time that a large file takes.
+            path.rename(scratch_of(path))
+        return await self._on_thread(lambda: self._remove(gone)) if gone else 0
 
-    def _collect(self, keep: Collection[str]) -> int:
+    def _remove(self, gone: list[tuple[str, Path]]) -> int:
         freed = 0
-        for digest, path in self._disks():
-            if digest not in keep and digest not in self._making and not held.is_held(path):
-                freed += _taken(path)
-                path.unlink(missing_ok=True)
-                log.info("the payload disk of %s is removed: no microVM is declared that uses it", digest)
-        if freed:
-            sync_directory(self._directory)
+        for digest, path in gone:
+            freed += _taken(scratch_of(path))
+            scratch_of(path).unlink(missing_ok=True)
+            log.info("the payload disk of %s is removed: no microVM is declared that uses it", digest)
+        sync_directory(self._directory)
         return freed
 
     async def _on_thread(self, work: Callable[[], T]) -> T:

@@ -5,7 +5,7 @@ platform digest, made once, and shared by every microVM of that image. What is i
 and if it is damaged, is. Every method may be called again after any crash. Failures are `DriverError`s.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 
@@ -26,9 +26,10 @@ class PayloadDisks(Protocol):
         """Every disk there is by its digest, and what it takes in bytes."""
         ...
 
-    async def collect(self, keep: Collection[str]) -> int:
-        """No disk is there but those of the digests in `keep`, those that a virtual machine has open, and those that
-        are being made. Returns the bytes that this freed."""
+    async def collect(self, keep: Callable[[], Collection[str]]) -> int:
+        """No disk is there but those of the digests that `keep` says, those that a virtual machine has open, and those
+        that are being made. It is asked in the very moment in which they go: who asked for one after it was declared
+        does not lose it. Returns the bytes that this freed."""
         ...
 
     async def close(self) -> None:

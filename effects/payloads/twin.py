@@ -77,11 +77,11 @@ class TwinDisks:
         await self._step("observe payloads")
         return dict.fromkeys(self._racks.disks, DISK_BYTES)
 
-    async def collect(self, keep: Collection[str]) -> int:
+    async def collect(self, keep: Callable[[], Collection[str]]) -> int:
         """See the protocol."""
         await self._step("collect payloads")
         racks = self._racks
-        kept = {*keep, *self._making}
+        kept = {*keep(), *self._making}
         gone = [one for one in racks.disks if one not in kept and not racks.in_use(one)]
         for digest in gone:
             del racks.disks[digest]

@@ -109,7 +109,7 @@ def test_a_disk_is_made_once_kept_while_it_is_used_and_made_anew_when_it_is_dama
     async def suite(on: Subject) -> None:
         disks = on.disks
         await disks.sweep()
-        assert await disks.observe() == {} and await disks.collect(()) == 0
+        assert await disks.observe() == {} and await disks.collect(tuple) == 0
         with pytest.raises(ImageMissing):
             await disks.ensure(f"sha256:{'0' * 64}")
         impatient = asyncio.ensure_future(disks.ensure(DIGEST))
@@ -123,10 +123,12 @@ def test_a_disk_is_made_once_kept_while_it_is_used_and_made_anew_when_it_is_dama
         assert await disks.ensure(DIGEST) == paths[0] and on.makings() == 3
         release = on.hold(SECOND)
         taken = await disks.observe()
-        assert await disks.collect({SECOND}) == taken[DIGEST] > 0
-        assert await disks.collect(()) == 0 and set(await disks.observe()) == {SECOND}, "a virtual machine has it open"
+        assert await disks.collect(lambda: {SECOND}) == taken[DIGEST] > 0
+        assert await disks.collect(tuple) == 0 and set(await disks.observe()) == {SECOND}, (
+            "a virtual machine has it open"
+        )
         release()
-        assert await disks.collect(()) == taken[SECOND] and await disks.observe() == {}
+        assert await disks.collect(tuple) == taken[SECOND] and await disks.observe() == {}
         await disks.close()
 
     async def inside() -> None:
@@ -321,7 +323,7 @@ def test_what_was_cut_short_leaves_nothing_and_is_swept(tmp_path: Path) -> None:
             asking = asyncio.ensure_future(hung.ensure(DIGEST))
             await begun.wait()
             assert await hung.observe() == {} and len(await views()) == 1
-            assert await hung.collect(()) == 0
+            assert await hung.collect(tuple) == 0
             # As a life leaves it that was killed here: its file, and its view.
             scratch = made.directory / f".{DIGEST[7:]}.img.making"
             root = await on.images.unpacker.rootfs(DIGEST)
