@@ -72,9 +72,7 @@ def _measured(loop: asyncio.Runner, on: Runtime, directory: Path) -> list[Row]:
         ours()
         bare()
         built, peer = in_turn(ROUNDS, ours, bare)
-    note = (
-        f"{LAYERS} layers, {LAYERS * LAYER_BYTES * 2 // 1_000_000} MB unpacked; ours merges the layers, too"
-    )
+    note = f"{LAYERS} layers, {LAYERS * LAYER_BYTES * 2 // 1_000_000} MB unpacked; ours merges the layers, too"
     second = loop.run(_second(disks, digest, on.directory))
     return [
         row("payload.build", built, "s", "mkfs.erofs", peer, "<=1.3", note),

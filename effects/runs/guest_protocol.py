@@ -8,10 +8,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from effects.secrets.protocol import SecretDirectory
+from projections.storage import Fill
 
 
 class Guests(Protocol):
-    """The guests of runs that are alive. Both raise NotRunning, and RuntimeUnavailable when a guest does not answer."""
+    """The guests of runs that are alive. All raise NotRunning, and RuntimeUnavailable when a guest does not answer."""
 
     async def renew_secrets(self, name: str, uid: int, run: int, secrets: tuple[SecretDirectory, ...]) -> None:
         """The run has at the places of its secrets what these directories hold now; a reader sees each file whole, as
@@ -20,5 +21,9 @@ class Guests(Protocol):
 
     def frozen(self, name: str, uid: int, run: int, target: str) -> AbstractAsyncContextManager[None]:
         """Inside, what the run wrote to its volume at `target` is on the volume, whole, and nothing is written to it.
-        It goes on afterwards, also after a crash in between."""
+        It goes on afterwards, also after a crash in between. Raises VolumeFailed afterwards when it went on before."""
+        ...
+
+    async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:
+        """How full the file system of the run's volume at `target` is; None when the guest does not say."""
         ...

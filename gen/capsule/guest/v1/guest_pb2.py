@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61psule/guest/v1/guest.proto\x12\x10\x63\x61psule.guest.v1\"I\n\x0cHelloRequest\x12\x13\n\x0bversion_min\x18\x01 \x01(\r\x12\x13\n\x0bversion_max\x18\x02 \x01(\r\x12\x0f\n\x07release\x18\x03 \x01(\t\"\x83\x01\n\rHelloResponse\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x13\n\x0bversion_min\x18\x02 \x01(\r\x12\x13\n\x0bversion_max\x18\x03 \x01(\r\x12\x0f\n\x07release\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0b\n\x03uid\x18\x06 \x01(\x04\x12\x0b\n\x03run\x18\x07 \x01(\r\"\x0f\n\rStatusRequest\"\x83\x01\n\x0eStatusResponse\x12&\n\x05phase\x18\x01 \x01(\x0e\x32\x17.capsule.guest.v1.Phase\x12\x11\n\tuptime_ns\x18\x02 \x01(\x04\x12\x11\n\toom_kills\x18\x03 \x01(\r\x12\x12\n\nexecutions\x18\x04 \x01(\r\x12\x0f\n\x07time_ns\x18\x05 \x01(\x03\"$\n\x06Window\x12\x0c\n\x04\x63ols\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\"9\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05moved\x18\x03 \x01(\x04\"\xe1\x01\n\tExecStart\x12\x0c\n\x04\x61rgv\x18\x01 \x03(\t\x12\x31\n\x03\x65nv\x18\x02 \x03(\x0b\x32$.capsule.guest.v1.ExecStart.EnvEntry\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x13\n\x0bworking_dir\x18\x04 \x01(\t\x12\x0b\n\x03tty\x18\x05 \x01(\x08\x12(\n\x06window\x18\x06 \x01(\x0b\x32\x18.capsule.guest.v1.Window\x12\r\n\x05stdin\x18\x07 \x01(\x08\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb3\x01\n\x11\x45xecClientMessage\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.capsule.guest.v1.ExecStartH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x16\n\x0c\x65nd_of_input\x18\x03 \x01(\x08H\x00\x12*\n\x06resize\x18\x04 \x01(\x0b\x32\x18.capsule.guest.v1.WindowH\x00\x12\x10\n\x06signal\x18\x05 \x01(\rH\x00\x42\t\n\x07message\"\x1a\n\x0b\x45xecStarted\x12\x0b\n\x03pid\x18\x01 \x01(\r\"\xc3\x01\n\x11\x45xecServerMessage\x12\x30\n\x07started\x18\x01 \x01(\x0b\x32\x1d.capsule.guest.v1.ExecStartedH\x00\x12\x10\n\x06stdout\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06stderr\x18\x03 \x01(\x0cH\x00\x12\x0e\n\x04\x65xit\x18\x04 \x01(\x05H\x00\x12,\n\x07refused\x18\x05 \x01(\x0b\x32\x19.capsule.guest.v1.RefusedH\x00\x12\x0f\n\x05taken\x18\x06 \x01(\rH\x00\x42\t\n\x07message\"\x19\n\tCopyStart\x12\x0c\n\x04path\x18\x01 \x01(\t\"p\n\x13\x43opyInClientMessage\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.capsule.guest.v1.CopyStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06\x63ommit\x18\x03 \x01(\x08H\x00\x42\t\n\x07message\"\x0b\n\tCopyReady\"M\n\x08\x43opyDone\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x04\x12\x10\n\x08left_out\x18\x02 \x01(\x04\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x04\x12\r\n\x05moved\x18\x04 \x01(\x04\"\xb6\x01\n\x11\x43opyServerMessage\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.capsule.guest.v1.CopyReadyH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12*\n\x04\x64one\x18\x03 \x01(\x0b\x32\x1a.capsule.guest.v1.CopyDoneH\x00\x12,\n\x07refused\x18\x04 \x01(\x0b\x32\x19.capsule.guest.v1.RefusedH\x00\x42\t\n\x07message\"\x0e\n\x0cStatsRequest\"\x9a\x02\n\rStatsResponse\x12\x0e\n\x06\x63pu_ns\x18\x01 \x01(\x04\x12 \n\x18memory_working_set_bytes\x18\x02 \x01(\x04\x12\x1e\n\x16memory_anonymous_bytes\x18\x03 \x01(\x04\x12\x1a\n\x12memory_limit_bytes\x18\x04 \x01(\x04\x12\x0c\n\x04pids\x18\x05 \x01(\x04\x12\x12\n\npids_limit\x18\x06 \x01(\x04\x12\x12\n\nread_bytes\x18\x07 \x01(\x04\x12\x15\n\rwritten_bytes\x18\x08 \x01(\x04\x12\r\n\x05reads\x18\t \x01(\x04\x12\x0e\n\x06writes\x18\n \x01(\x04\x12\x13\n\x0blayer_bytes\x18\x0b \x01(\x04\x12\x1a\n\x12\x61gent_memory_bytes\x18\x0c \x01(\x04\"/\n\x0bStopRequest\x12\x0e\n\x06signal\x18\x01 \x01(\r\x12\x10\n\x08grace_ms\x18\x02 \x01(\r\"\x0e\n\x0cStopResponse\"\x11\n\x0fShutdownRequest\"\x12\n\x10ShutdownResponse\"S\n\nSecretFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04mode\x18\x02 \x01(\r\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x0b\n\x03gid\x18\x04 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x05 \x01(\x0c\"B\n\x13PlaceSecretsRequest\x12+\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1c.capsule.guest.v1.SecretFile\"\x16\n\x14PlaceSecretsResponse\"1\n\rFreezeRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\ntimeout_ms\x18\x02 \x01(\r\"\x10\n\x0e\x46reezeResponse\"\x1b\n\x0bThawRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x1c\n\x0cThawResponse\x12\x0c\n\x04late\x18\x01 \x01(\x08*V\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n\rPHASE_RUNNING\x10\x01\x12\x12\n\x0ePHASE_STOPPING\x10\x02\x12\x0f\n\x0bPHASE_ENDED\x10\x03\x32\xfb\x06\n\x0cGuestService\x12H\n\x05Hello\x12\x1e.capsule.guest.v1.HelloRequest\x1a\x1f.capsule.guest.v1.HelloResponse\x12K\n\x06Status\x12\x1f.capsule.guest.v1.StatusRequest\x1a .capsule.guest.v1.StatusResponse\x12T\n\x04\x45xec\x12#.capsule.guest.v1.ExecClientMessage\x1a#.capsule.guest.v1.ExecServerMessage(\x01\x30\x01\x12X\n\x06\x43opyIn\x12%.capsule.guest.v1.CopyInClientMessage\x1a#.capsule.guest.v1.CopyServerMessage(\x01\x30\x01\x12M\n\x07\x43opyOut\x12\x1b.capsule.guest.v1.CopyStart\x1a#.capsule.guest.v1.CopyServerMessage0\x01\x12H\n\x05Stats\x12\x1e.capsule.guest.v1.StatsRequest\x1a\x1f.capsule.guest.v1.StatsResponse\x12\x45\n\x04Stop\x12\x1d.capsule.guest.v1.StopRequest\x1a\x1e.capsule.guest.v1.StopResponse\x12Q\n\x08Shutdown\x12!.capsule.guest.v1.ShutdownRequest\x1a\".capsule.guest.v1.ShutdownResponse\x12]\n\x0cPlaceSecrets\x12%.capsule.guest.v1.PlaceSecretsRequest\x1a&.capsule.guest.v1.PlaceSecretsResponse\x12K\n\x06\x46reeze\x12\x1f.capsule.guest.v1.FreezeRequest\x1a .capsule.guest.v1.FreezeResponse\x12\x45\n\x04Thaw\x12\x1d.capsule.guest.v1.ThawRequest\x1a\x1e.capsule.guest.v1.ThawResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61psule/guest/v1/guest.proto\x12\x10\x63\x61psule.guest.v1\"I\n\x0cHelloRequest\x12\x13\n\x0bversion_min\x18\x01 \x01(\r\x12\x13\n\x0bversion_max\x18\x02 \x01(\r\x12\x0f\n\x07release\x18\x03 \x01(\t\"\x83\x01\n\rHelloResponse\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x13\n\x0bversion_min\x18\x02 \x01(\r\x12\x13\n\x0bversion_max\x18\x03 \x01(\r\x12\x0f\n\x07release\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0b\n\x03uid\x18\x06 \x01(\x04\x12\x0b\n\x03run\x18\x07 \x01(\r\"\x0f\n\rStatusRequest\"\x83\x01\n\x0eStatusResponse\x12&\n\x05phase\x18\x01 \x01(\x0e\x32\x17.capsule.guest.v1.Phase\x12\x11\n\tuptime_ns\x18\x02 \x01(\x04\x12\x11\n\toom_kills\x18\x03 \x01(\r\x12\x12\n\nexecutions\x18\x04 \x01(\r\x12\x0f\n\x07time_ns\x18\x05 \x01(\x03\"$\n\x06Window\x12\x0c\n\x04\x63ols\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r\"9\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05moved\x18\x03 \x01(\x04\"\xe1\x01\n\tExecStart\x12\x0c\n\x04\x61rgv\x18\x01 \x03(\t\x12\x31\n\x03\x65nv\x18\x02 \x03(\x0b\x32$.capsule.guest.v1.ExecStart.EnvEntry\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x13\n\x0bworking_dir\x18\x04 \x01(\t\x12\x0b\n\x03tty\x18\x05 \x01(\x08\x12(\n\x06window\x18\x06 \x01(\x0b\x32\x18.capsule.guest.v1.Window\x12\r\n\x05stdin\x18\x07 \x01(\x08\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb3\x01\n\x11\x45xecClientMessage\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.capsule.guest.v1.ExecStartH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x16\n\x0c\x65nd_of_input\x18\x03 \x01(\x08H\x00\x12*\n\x06resize\x18\x04 \x01(\x0b\x32\x18.capsule.guest.v1.WindowH\x00\x12\x10\n\x06signal\x18\x05 \x01(\rH\x00\x42\t\n\x07message\"\x1a\n\x0b\x45xecStarted\x12\x0b\n\x03pid\x18\x01 \x01(\r\"\xc3\x01\n\x11\x45xecServerMessage\x12\x30\n\x07started\x18\x01 \x01(\x0b\x32\x1d.capsule.guest.v1.ExecStartedH\x00\x12\x10\n\x06stdout\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06stderr\x18\x03 \x01(\x0cH\x00\x12\x0e\n\x04\x65xit\x18\x04 \x01(\x05H\x00\x12,\n\x07refused\x18\x05 \x01(\x0b\x32\x19.capsule.guest.v1.RefusedH\x00\x12\x0f\n\x05taken\x18\x06 \x01(\rH\x00\x42\t\n\x07message\"\x19\n\tCopyStart\x12\x0c\n\x04path\x18\x01 \x01(\t\"p\n\x13\x43opyInClientMessage\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.capsule.guest.v1.CopyStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x10\n\x06\x63ommit\x18\x03 \x01(\x08H\x00\x42\t\n\x07message\"\x0b\n\tCopyReady\"M\n\x08\x43opyDone\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x04\x12\x10\n\x08left_out\x18\x02 \x01(\x04\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x04\x12\r\n\x05moved\x18\x04 \x01(\x04\"\xb6\x01\n\x11\x43opyServerMessage\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.capsule.guest.v1.CopyReadyH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12*\n\x04\x64one\x18\x03 \x01(\x0b\x32\x1a.capsule.guest.v1.CopyDoneH\x00\x12,\n\x07refused\x18\x04 \x01(\x0b\x32\x19.capsule.guest.v1.RefusedH\x00\x42\t\n\x07message\"\x0e\n\x0cStatsRequest\"\xc9\x02\n\rStatsResponse\x12\x0e\n\x06\x63pu_ns\x18\x01 \x01(\x04\x12 \n\x18memory_working_set_bytes\x18\x02 \x01(\x04\x12\x1e\n\x16memory_anonymous_bytes\x18\x03 \x01(\x04\x12\x1a\n\x12memory_limit_bytes\x18\x04 \x01(\x04\x12\x0c\n\x04pids\x18\x05 \x01(\x04\x12\x12\n\npids_limit\x18\x06 \x01(\x04\x12\x12\n\nread_bytes\x18\x07 \x01(\x04\x12\x15\n\rwritten_bytes\x18\x08 \x01(\x04\x12\r\n\x05reads\x18\t \x01(\x04\x12\x0e\n\x06writes\x18\n \x01(\x04\x12\x13\n\x0blayer_bytes\x18\x0b \x01(\x04\x12\x1a\n\x12\x61gent_memory_bytes\x18\x0c \x01(\x04\x12-\n\x07volumes\x18\r \x03(\x0b\x32\x1c.capsule.guest.v1.VolumeFill\"C\n\nVolumeFill\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\x12\n\nused_bytes\x18\x03 \x01(\x04\"/\n\x0bStopRequest\x12\x0e\n\x06signal\x18\x01 \x01(\r\x12\x10\n\x08grace_ms\x18\x02 \x01(\r\"\x0e\n\x0cStopResponse\"\x11\n\x0fShutdownRequest\"\x12\n\x10ShutdownResponse\"S\n\nSecretFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04mode\x18\x02 \x01(\r\x12\x0b\n\x03uid\x18\x03 \x01(\r\x12\x0b\n\x03gid\x18\x04 \x01(\r\x12\x0f\n\x07\x63ontent\x18\x05 \x01(\x0c\"B\n\x13PlaceSecretsRequest\x12+\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1c.capsule.guest.v1.SecretFile\"\x16\n\x14PlaceSecretsResponse\"1\n\rFreezeRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\ntimeout_ms\x18\x02 \x01(\r\"\x10\n\x0e\x46reezeResponse\"\x1b\n\x0bThawRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x1c\n\x0cThawResponse\x12\x0c\n\x04late\x18\x01 \x01(\x08*V\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n\rPHASE_RUNNING\x10\x01\x12\x12\n\x0ePHASE_STOPPING\x10\x02\x12\x0f\n\x0bPHASE_ENDED\x10\x03\x32\xfb\x06\n\x0cGuestService\x12H\n\x05Hello\x12\x1e.capsule.guest.v1.HelloRequest\x1a\x1f.capsule.guest.v1.HelloResponse\x12K\n\x06Status\x12\x1f.capsule.guest.v1.StatusRequest\x1a .capsule.guest.v1.StatusResponse\x12T\n\x04\x45xec\x12#.capsule.guest.v1.ExecClientMessage\x1a#.capsule.guest.v1.ExecServerMessage(\x01\x30\x01\x12X\n\x06\x43opyIn\x12%.capsule.guest.v1.CopyInClientMessage\x1a#.capsule.guest.v1.CopyServerMessage(\x01\x30\x01\x12M\n\x07\x43opyOut\x12\x1b.capsule.guest.v1.CopyStart\x1a#.capsule.guest.v1.CopyServerMessage0\x01\x12H\n\x05Stats\x12\x1e.capsule.guest.v1.StatsRequest\x1a\x1f.capsule.guest.v1.StatsResponse\x12\x45\n\x04Stop\x12\x1d.capsule.guest.v1.StopRequest\x1a\x1e.capsule.guest.v1.StopResponse\x12Q\n\x08Shutdown\x12!.capsule.guest.v1.ShutdownRequest\x1a\".capsule.guest.v1.ShutdownResponse\x12]\n\x0cPlaceSecrets\x12%.capsule.guest.v1.PlaceSecretsRequest\x1a&.capsule.guest.v1.PlaceSecretsResponse\x12K\n\x06\x46reeze\x12\x1f.capsule.guest.v1.FreezeRequest\x1a .capsule.guest.v1.FreezeResponse\x12\x45\n\x04Thaw\x12\x1d.capsule.guest.v1.ThawRequest\x1a\x1e.capsule.guest.v1.ThawResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXECSTART_ENVENTRY']._loaded_options = None
   _globals['_EXECSTART_ENVENTRY']._serialized_options = b'8\001'
-  _globals['_PHASE']._serialized_start=2271
-  _globals['_PHASE']._serialized_end=2357
+  _globals['_PHASE']._serialized_start=2387
+  _globals['_PHASE']._serialized_end=2473
   _globals['_HELLOREQUEST']._serialized_start=50
   _globals['_HELLOREQUEST']._serialized_end=123
   _globals['_HELLORESPONSE']._serialized_start=126
@@ -70,29 +70,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATSREQUEST']._serialized_start=1561
   _globals['_STATSREQUEST']._serialized_end=1575
   _globals['_STATSRESPONSE']._serialized_start=1578
-  _globals['_STATSRESPONSE']._serialized_end=1860
-  _globals['_STOPREQUEST']._serialized_start=1862
-  _globals['_STOPREQUEST']._serialized_end=1909
-  _globals['_STOPRESPONSE']._serialized_start=1911
-  _globals['_STOPRESPONSE']._serialized_end=1925
-  _globals['_SHUTDOWNREQUEST']._serialized_start=1927
-  _globals['_SHUTDOWNREQUEST']._serialized_end=1944
-  _globals['_SHUTDOWNRESPONSE']._serialized_start=1946
-  _globals['_SHUTDOWNRESPONSE']._serialized_end=1964
-  _globals['_SECRETFILE']._serialized_start=1966
-  _globals['_SECRETFILE']._serialized_end=2049
-  _globals['_PLACESECRETSREQUEST']._serialized_start=2051
-  _globals['_PLACESECRETSREQUEST']._serialized_end=2117
-  _globals['_PLACESECRETSRESPONSE']._serialized_start=2119
-  _globals['_PLACESECRETSRESPONSE']._serialized_end=2141
-  _globals['_FREEZEREQUEST']._serialized_start=2143
-  _globals['_FREEZEREQUEST']._serialized_end=2192
-  _globals['_FREEZERESPONSE']._serialized_start=2194
-  _globals['_FREEZERESPONSE']._serialized_end=2210
-  _globals['_THAWREQUEST']._serialized_start=2212
-  _globals['_THAWREQUEST']._serialized_end=2239
-  _globals['_THAWRESPONSE']._serialized_start=2241
-  _globals['_THAWRESPONSE']._serialized_end=2269
-  _globals['_GUESTSERVICE']._serialized_start=2360
-  _globals['_GUESTSERVICE']._serialized_end=3251
+  _globals['_STATSRESPONSE']._serialized_end=1907
+  _globals['_VOLUMEFILL']._serialized_start=1909
+  _globals['_VOLUMEFILL']._serialized_end=1976
+  _globals['_STOPREQUEST']._serialized_start=1978
+  _globals['_STOPREQUEST']._serialized_end=2025
+  _globals['_STOPRESPONSE']._serialized_start=2027
+  _globals['_STOPRESPONSE']._serialized_end=2041
+  _globals['_SHUTDOWNREQUEST']._serialized_start=2043
+  _globals['_SHUTDOWNREQUEST']._serialized_end=2060
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=2062
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=2080
+  _globals['_SECRETFILE']._serialized_start=2082
+  _globals['_SECRETFILE']._serialized_end=2165
+  _globals['_PLACESECRETSREQUEST']._serialized_start=2167
+  _globals['_PLACESECRETSREQUEST']._serialized_end=2233
+  _globals['_PLACESECRETSRESPONSE']._serialized_start=2235
+  _globals['_PLACESECRETSRESPONSE']._serialized_end=2257
+  _globals['_FREEZEREQUEST']._serialized_start=2259
+  _globals['_FREEZEREQUEST']._serialized_end=2308
+  _globals['_FREEZERESPONSE']._serialized_start=2310
+  _globals['_FREEZERESPONSE']._serialized_end=2326
+  _globals['_THAWREQUEST']._serialized_start=2328
+  _globals['_THAWREQUEST']._serialized_end=2355
+  _globals['_THAWRESPONSE']._serialized_start=2357
+  _globals['_THAWRESPONSE']._serialized_end=2385
+  _globals['_GUESTSERVICE']._serialized_start=2476
+  _globals['_GUESTSERVICE']._serialized_end=3367
 # @@protoc_insertion_point(module_scope)

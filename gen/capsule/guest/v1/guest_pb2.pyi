@@ -192,7 +192,7 @@ class StatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsResponse(_message.Message):
-    __slots__ = ("cpu_ns", "memory_working_set_bytes", "memory_anonymous_bytes", "memory_limit_bytes", "pids", "pids_limit", "read_bytes", "written_bytes", "reads", "writes", "layer_bytes", "agent_memory_bytes")
+    __slots__ = ("cpu_ns", "memory_working_set_bytes", "memory_anonymous_bytes", "memory_limit_bytes", "pids", "pids_limit", "read_bytes", "written_bytes", "reads", "writes", "layer_bytes", "agent_memory_bytes", "volumes")
     CPU_NS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_WORKING_SET_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_ANONYMOUS_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +205,7 @@ class StatsResponse(_message.Message):
     WRITES_FIELD_NUMBER: _ClassVar[int]
     LAYER_BYTES_FIELD_NUMBER: _ClassVar[int]
     AGENT_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     cpu_ns: int
     memory_working_set_bytes: int
     memory_anonymous_bytes: int
@@ -217,7 +218,18 @@ class StatsResponse(_message.Message):
     writes: int
     layer_bytes: int
     agent_memory_bytes: int
-    def __init__(self, cpu_ns: _Optional[int] = ..., memory_working_set_bytes: _Optional[int] = ..., memory_anonymous_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ..., pids: _Optional[int] = ..., pids_limit: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ..., reads: _Optional[int] = ..., writes: _Optional[int] = ..., layer_bytes: _Optional[int] = ..., agent_memory_bytes: _Optional[int] = ...) -> None: ...
+    volumes: _containers.RepeatedCompositeFieldContainer[VolumeFill]
+    def __init__(self, cpu_ns: _Optional[int] = ..., memory_working_set_bytes: _Optional[int] = ..., memory_anonymous_bytes: _Optional[int] = ..., memory_limit_bytes: _Optional[int] = ..., pids: _Optional[int] = ..., pids_limit: _Optional[int] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ..., reads: _Optional[int] = ..., writes: _Optional[int] = ..., layer_bytes: _Optional[int] = ..., agent_memory_bytes: _Optional[int] = ..., volumes: _Optional[_Iterable[_Union[VolumeFill, _Mapping]]] = ...) -> None: ...
+
+class VolumeFill(_message.Message):
+    __slots__ = ("path", "total_bytes", "used_bytes")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    total_bytes: int
+    used_bytes: int
+    def __init__(self, path: _Optional[str] = ..., total_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ...) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ("signal", "grace_ms")

@@ -1,0 +1,114 @@
+"""Who is asked about an attached volume: the guest of its holder's run, at the path where that has it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec.structs import replace
+
+from effects.errors import DriverError, GuestSilent, NotRunning, RuntimeUnavailable, VolumeFailed
+from effects.secrets.protocol import SecretDirectory
+from effects.volumes.holders import HolderGuests
+from journal.events import Event, VolumeMounted
+from journal.specs import MicroVM, VolumeMount
+from projections.intents import CreateVolume
+from projections.state import Machine
+from projections.storage import Fill
+from tests.support.story import Story, declared
+
+MIB = 1 << 20
+
+
+class Told:
+    """Guests of runs that say what they are told. `fault` is what they raise, before or `after`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+        self.fault: DriverError | None = None
+        self.after: DriverError | None = None
+
+    async def renew_secrets(self, name: str, uid: int, run: int, secrets: tuple[SecretDirectory, ...]) -> None:
+        raise AssertionError("nobody asks for it here")
+
+    @asynccontextmanager
+    async def frozen(self, name: str, uid: int, run: int, target: str) -> AsyncIterator[None]:
+        if self.fault is not None:
+            raise self.fault
+        self.told.append(("frozen", name, uid, run, target))
+        yield
+        self.told.append(("thawed",))
+        if self.after is not None:
+            raise self.after
+
+    async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:
+        if self.fault is not None:
+            raise self.fault
+        return Fill(run, len(target))
+
+
+class Kept:
+    """The state of a story."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
+        raise AssertionError("nothing is recorded here")
+
+    async def durable(self) -> None:
+        raise AssertionError("nothing is recorded here")
+
+
+def _held() -> tuple[Story, int]:
+    story = Story()
+    story.call(CreateVolume("data", 64 * MIB))
+    story.converge()
+    uid = story.machine.volumes["data"].uid
+    mounts = (VolumeMount("data", "/srv", volume_uid=uid),)
+    plain = declared("vm", vm=MicroVM())
+    story.apply(replace(plain, spec=replace(plain.spec, mounts=mounts)))
+    story.tell(VolumeMounted("data", uid, "vm", story["vm"].uid))
+    return story, uid
+
+
+def test_the_guest_of_the_run_that_has_it_is_asked() -> None:
+    async def test() -> None:
+        story, uid = _held()
+        told = Told()
+        guests = HolderGuests(Kept(story.machine), told)
+        with pytest.raises(GuestSilent):
+            async with guests.frozen("data", uid):
+                raise AssertionError("no run has it yet")
+        number = story.run_starts("vm")
+        async with guests.frozen("data", uid):
+            assert told.told == [("frozen", "vm", story["vm"].uid, number, "/srv")]
+        assert told.told[1:] == [("thawed",)] and await guests.usage("data", uid) == Fill(number, 4)
+        with pytest.raises(GuestSilent):
+            async with guests.frozen("data", uid + 1):
+                raise AssertionError("another incarnation is nobody's")
+        assert await guests.usage("data", uid + 1) is None
+        story.run_ends("vm", 0)
+        assert await guests.usage("data", uid) is None
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("fault", [NotRunning("it ended"), RuntimeUnavailable("it hangs")])
+def test_one_that_does_not_answer_is_silent_and_one_that_moved_says_so(fault: DriverError) -> None:
+    async def test() -> None:
+        story, uid = _held()
+        story.run_starts("vm")
+        told = Told()
+        guests = HolderGuests(Kept(story.machine), told)
+        told.after = VolumeFailed("it went on before")
+        with pytest.raises(VolumeFailed):
+            async with guests.frozen("data", uid):
+                pass
+        told.fault = fault
+        with pytest.raises(GuestSilent, match="Restart the microVM"):
+            async with guests.frozen("data", uid):
+                raise AssertionError("it is not frozen")
+        assert await guests.usage("data", uid) is None
+
+    asyncio.run(test())
