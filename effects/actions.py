@@ -50,7 +50,7 @@ from journal.events import (
 from journal.specs import Kind, VolumeMount
 from projections.network import in_use
 from projections.observations import lost, observe_run
-from projections.phases import LIVE
+from projections.phases import LIVE, RunPhase
 
 VOLUME = "volume/"
 PULLS_AT_ONCE = 3
@@ -128,9 +128,7 @@ class Actions:
                 await self._network.ensure(goal.mappings)
                 return (NetworkEnsured(goal.upto, len(goal.mappings)),)
             case AttachNetwork():
-                kind: LinkKind = "tap" if goal.kind == "microvm" else "veth"
-                await self._network.attach(Link(goal.name, goal.uid, goal.address, kind))
-                return (NetworkAttached(goal.name, goal.uid, goal.address),)
+                return (await self._attach(goal),)
             case DetachNetwork():
                 await self._unlink(goal.name, goal.uid)
                 return (NetworkDetached(goal.name, goal.uid),)
@@ -211,6 +209,15 @@ class Actions:
         if workload is not None and workload.address:
             await self._unlink(goal.name, goal.uid)
         return (WorkloadRemoved(goal.name, goal.uid),)
+
+    async def _attach(self, goal: AttachNetwork) -> NetworkAttached:
+        kind: LinkKind = "tap" if goal.kind == "microvm" else "veth"
+        await self._network.attach(Link(goal.name, goal.uid, goal.address, kind))
+        workload = self._recorder.machine.workloads.get(goal.name)
+        run = None if workload is None or workload.uid != goal.uid else workload.run
+        runs = kind == "tap" and run is not None and run.phase is RunPhase.RUNNING
+        anew = runs and not await self._network.is_open(goal.name, goal.uid)
+        return NetworkAttached(goal.name, goal.uid, goal.address, anew)
 
     async def _unlink(self, name: str, uid: int) -> None:
         """The link goes, and with the last one the bridge: a machine that uses neither has neither."""

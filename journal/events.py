@@ -550,11 +550,13 @@ class NetworkEnsured(Event, frozen=True, omit_defaults=True, tag="network.ensure
 
 
 class NetworkAttached(Event, frozen=True, omit_defaults=True, tag="network.attached"):
-    """The workload's network namespace and its link to the bridge exist."""
+    """The workload's link to the bridge exists, and a container's network namespace. `anew`: it was made under a run,
+    which cannot get at it: that run is replaced."""
 
     name: str
     uid: int
     address: str
+    anew: bool = False
 
 
 class NetworkDetached(Event, frozen=True, omit_defaults=True, tag="network.detached"):

@@ -205,7 +205,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case NetworkEnsured():
             return f"the bridge and {event.mappings} port mapping{'' if event.mappings == 1 else 's'} are there"
         case NetworkAttached():
-            return f"{event.name} has {event.address} on the bridge"
+            anew = ", by a new link: what runs is started anew to have it" if event.anew else ""
+            return f"{event.name} has {event.address} on the bridge{anew}"
         case NetworkDetached():
             return f"{event.name} has no link to the bridge any more"
         case NetworkMoved():

@@ -168,10 +168,14 @@ def moved(machine: Machine, header: Header, event: NetworkMoved) -> None:
 
 
 def attached(machine: Machine, header: Header, event: NetworkAttached) -> None:
-    """The workload's namespace and link exist."""
+    """The workload's link exists, and its namespace, if it has one."""
     workload = machine.workloads.get(event.name)
-    if workload is not None and workload.uid == event.uid:
-        machine.workloads[event.name] = replace(workload, attached=True, unlinked=None)
+    if workload is None or workload.uid != event.uid:
+        return
+    run = workload.run
+    if event.anew and run is not None and run.phase in LIVE:
+        workload = replace(workload, superseded=run.number)
+    machine.workloads[event.name] = replace(workload, attached=True, unlinked=None)
 
 
 def detached(machine: Machine, header: Header, event: NetworkDetached) -> None:

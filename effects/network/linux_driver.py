@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from effects.errors import DriverError, NetworkFailed
-from effects.network import namespaces, obstacles, rules
+from effects.network import namespaces, obstacles, rules, taps
 from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
 from effects.network.links import Links, port_of
 from effects.network.own_work import OwnWork
@@ -173,6 +173,10 @@ class LinuxNetwork:
     def _detach(self, name: str, uid: int, path: Path) -> None:
         self._links.detach(name, uid)
         namespaces.remove(path)
+
+    async def is_open(self, name: str, uid: int) -> bool:
+        """See the protocol."""
+        return await self._on_thread(lambda: taps.is_open(self.port_of(name, uid)))
 
     def namespace(self, name: str, uid: int) -> str:
         """See the protocol."""

@@ -66,6 +66,11 @@ class NetworkDriver(Protocol):
         """Neither link nor namespace of the incarnation is there."""
         ...
 
+    async def is_open(self, name: str, uid: int) -> bool:
+        """Whether a monitor has the incarnation's TAP open. The one of a microVM that runs has not, when the TAP was
+        made anew under it: it has the old one, which leads nowhere."""
+        ...
+
     def namespace(self, name: str, uid: int) -> str:
         """The path under which a container joins the incarnation's namespace."""
         ...

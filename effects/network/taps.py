@@ -40,6 +40,13 @@ def owner_of(port: str) -> int:
     return -1
 
 
+def is_open(port: str) -> bool:
+    """Whether somebody has it open: then, and while it is up, the kernel sees a carrier."""
+    with suppress(OSError):
+        return (_SYS / port / "carrier").read_text().strip() == "1"
+    return False
+
+
 def make(port: str, owner: int, finish: Callable[[], None]) -> None:
     """Make a TAP of this name; `finish` brings it to where it belongs, and then it stays. Raises OSError, and what
     `finish` raises."""

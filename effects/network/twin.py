@@ -12,11 +12,12 @@ Step = Callable[[str], Awaitable[None]]
 
 class Cables:
     """The part of the world that is network. `foreign`: the bridge's name is somebody else's; `bare`: it has lost its
-    address."""
+    address. `opened`: the TAPs that monitors have open, as long as these are the ones that they opened."""
 
     def __init__(self) -> None:
         self.rules: tuple[Mapping, ...] | None = None
         self.links: dict[tuple[str, int], Link] = {}
+        self.opened: set[tuple[str, int]] = set()
         self.foreign = False
         self.bare = False
         self._listeners: list[asyncio.Queue[Drift]] = []
@@ -45,12 +46,14 @@ class Cables:
     def cut(self, link: tuple[str, int]) -> None:
         """Another hand's `ip link delete`."""
         self.links.pop(link, None)
+        self.opened.discard(link)
         self.changed()
 
     def lose_power(self) -> None:
         """Nothing of it outlives a boot."""
         self.rules, self.bare = None, False
         self.links.clear()
+        self.opened.clear()
         self._listeners.clear()
 
 
@@ -87,6 +90,7 @@ class TwinNetwork:
         """See the protocol."""
         await self._step("clear network")
         self._cables.links.clear()
+        self._cables.opened.clear()
         self._cables.rules, self._cables.bare = None, False
         await self._step("network cleared")
 
@@ -102,7 +106,12 @@ class TwinNetwork:
         """See the protocol."""
         await self._step("detach")
         self._cables.links.pop((name, uid), None)
+        self._cables.opened.discard((name, uid))
         await self._step("detached")
+
+    async def is_open(self, name: str, uid: int) -> bool:
+        """See the protocol."""
+        return (name, uid) in self._cables.opened
 
     def namespace(self, name: str, uid: int) -> str:
         """See the protocol."""

@@ -24,8 +24,8 @@ class MountedVolume(msgspec.Struct, frozen=True):
 class RunSpec(msgspec.Struct, frozen=True):
     """One run of a workload, complete: nothing in it is looked up later. `env` holds values in clear; never log it.
 
-    On the network `bridge`: `namespace` is the path of the network namespace to join, `address` the workload's own
-    there, `nameserver` the one to ask for names.
+    On the network `bridge`: `namespace` is the path of the network namespace to join, or of a microVM the name of its
+    TAP; `address` is the workload's own there, `nameserver` the one to ask for names.
     """
 
     name: str

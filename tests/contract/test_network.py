@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from capsuled.processes import run
 from effects.errors import NetworkForeign, NetworkMissing
-from effects.network import rules
+from effects.network import rules, taps
 from effects.network.linux_driver import LinuxNetwork
 from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.network.twin import Cables, TwinNetwork
@@ -29,7 +30,8 @@ DNS = Mapping("udp", 5353, "192.0.2.1", DB.address, 53)
 
 
 class Subject(NamedTuple):
-    """A driver, and another hand: it flushes the rules, takes the bridge's name, cuts a link, leaves one half made."""
+    """A driver, and another hand: it flushes the rules, takes the bridge's name, cuts a link, leaves one half made.
+    `open` is a monitor's, of a TAP, and returns how it lets go."""
 
     driver: NetworkDriver
     flush: Callable[[], Awaitable[object]]
@@ -38,6 +40,7 @@ class Subject(NamedTuple):
     is_occupied: Callable[[], Awaitable[bool]]
     cut: Callable[[Link], Awaitable[object]]
     spoil: Callable[[Link], Awaitable[object]]
+    open: Callable[[Link], Callable[[], object]]
     web: Link = WEB
     db: Link = DB
 
@@ -71,7 +74,14 @@ async def _on_twin(suite: Suite, kind: LinkKind) -> None:
     async def cut(link: Link) -> None:
         cables.cut((link.name, link.uid))
 
-    await suite(Subject(TwinNetwork(cables, _no_step), flush, strip, occupy, is_occupied, cut, cut, *of_kind(kind)))
+    def opened(link: Link) -> Callable[[], object]:
+        key = link.name, link.uid
+        cables.opened.add(key)
+        return lambda: cables.opened.discard(key)
+
+    await suite(
+        Subject(TwinNetwork(cables, _no_step), flush, strip, occupy, is_occupied, cut, cut, opened, *of_kind(kind))
+    )
 
 
 async def _on_linux(suite: Suite, directory: Path, kind: LinkKind) -> None:
@@ -98,9 +108,13 @@ async def _on_linux(suite: Suite, directory: Path, kind: LinkKind) -> None:
         # As a crash before the last step leaves it: the link is there, and does not say whose it is.
         return await run("ip", "link", "set", await port(link), "alias", "")
 
+    def opened(link: Link) -> Callable[[], object]:
+        fd = taps.opened(driver.port_of(link.name, link.uid))
+        return lambda: os.close(fd)
+
     flush = functools.partial(run, "nft", "flush", "ruleset")
     try:
-        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil, *of_kind(kind)))
+        await suite(Subject(driver, flush, strip, occupy, is_occupied, cut, spoil, opened, *of_kind(kind)))
     finally:
         await driver.close()
 
@@ -246,6 +260,25 @@ async def _own_work(subject: Subject) -> None:
     await driver.clear()
 
 
+async def _opened_by_a_monitor(subject: Subject) -> None:
+    driver, key = subject.driver, (subject.web.name, subject.web.uid)
+    await driver.ensure(())
+    await driver.attach(subject.web)
+    assert not await driver.is_open(*key)
+    let_go = subject.open(subject.web)
+    await driver.attach(subject.web)
+    assert await driver.is_open(*key)
+    await subject.cut(subject.web)
+    await driver.attach(subject.web)
+    assert not await driver.is_open(*key), "its monitor has one that leads nowhere"
+    let_go()
+    let_go = subject.open(subject.web)
+    assert await driver.is_open(*key)
+    let_go()
+    assert not await driver.is_open(*key)
+    await driver.clear()
+
+
 _WITH_LINKS = (_links, _incarnations, _applied_together, _half_made, _drift, _own_work)
 
 
@@ -254,7 +287,7 @@ _WITH_LINKS = (_links, _incarnations, _applied_together, _half_made, _drift, _ow
     [
         *((suite, "veth") for suite in (_rules, _foreign)),
         *((suite, "veth") for suite in _WITH_LINKS),
-        *((suite, "tap") for suite in _WITH_LINKS),
+        *((suite, "tap") for suite in (*_WITH_LINKS, _opened_by_a_monitor)),
     ],
 )
 def test_it_keeps_the_contract(on_each: Callable[[Suite, LinkKind], None], suite: Suite, kind: LinkKind) -> None:

@@ -3,9 +3,12 @@
 import asyncio
 import io
 import os
+import select
 import subprocess
+import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -227,6 +230,14 @@ def _facts(top: Path, kind: str) -> dict[str, tuple[Any, ...]]:
     return found
 
 
+class Mount(NamedTuple):
+    """How containerd says that something is mounted."""
+
+    type: str
+    source: str
+    options: list[str]
+
+
 @contextmanager
 def _mounted(*how: str) -> Iterator[Path]:
     point = Path(tempfile.mkdtemp(prefix="capsule-payload-"))
@@ -273,11 +284,6 @@ def test_a_disk_has_what_a_container_of_the_image_sees(long: str, kind: str) -> 
 
 @pytest.mark.real
 def test_an_image_of_more_layers_than_a_page_has_room_for_their_paths_is_read(tmp_path: Path) -> None:
-    class Mount(NamedTuple):
-        type: str
-        source: str
-        options: list[str]
-
     layers = [tmp_path / ("long" * 20) / str(number) / "fs" for number in range(120)]
     for number, layer in enumerate(layers):
         layer.mkdir(parents=True)
@@ -372,3 +378,31 @@ def test_a_full_disk_and_a_tool_that_fails_are_told_and_leave_nothing() -> None:
                 assert os.listdir(directory) == []
 
     asyncio.run(inside())
+
+
+@pytest.mark.real
+def test_a_tool_whose_daemon_is_killed_ends_with_it_and_leaves_nothing_mounted(tmp_path: Path) -> None:
+    (tmp_path / "layer" / "fs").mkdir(parents=True)
+    (tmp_path / "place").mkdir()
+    script = f"""if True:
+        import asyncio
+        from tests.contract.test_payloads import Mount, outcome, tree
+
+        view = [Mount("bind", {str(tmp_path / "layer" / "fs")!r}, [])]
+        tool = ("sh", "-c", "echo $$ > {tmp_path}/pid.made; mv {tmp_path}/pid.made {tmp_path}/pid; exec sleep 1000")
+        asyncio.run(outcome(*tree.command(view, {str(tmp_path / "place")!r}, *tool)))
+    """
+    daemon = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    pid = tmp_path / "pid"
+    try:
+        while not pid.exists():
+            assert daemon.poll() is None
+            time.sleep(0.01)
+        tool = os.pidfd_open(int(pid.read_text()))
+    finally:
+        daemon.kill()
+        daemon.wait()
+    ended, _, _ = select.select((tool,), (), (), 10)
+    os.close(tool)
+    assert ended, "it outlives who began it"
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()

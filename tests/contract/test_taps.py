@@ -62,6 +62,7 @@ def test_a_guest_is_on_the_bridge_as_a_container_is() -> None:
                 assert heard(BOX.address, 81, inside) == "box", "a container, from the guest"
                 assert heard(GATEWAY, 8080, inside) == "vm", "itself, by its own mapped port"
                 # Pulled from the bridge and mended, it is the same one: whoever has it open has it still.
+                assert asyncio.run(driver.is_open(VM.name, VM.uid))
                 subprocess.run(["ip", "link", "set", port, "nomaster"], check=True)
                 asyncio.run(driver_of_this_thread(driver))
                 assert heard(VM.address, 80) == heard(GATEWAY, 8080, inside) == "vm"

@@ -59,6 +59,7 @@ async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, c
 def check_use(storage: Storage, world: World, container: TwinContainer) -> None:
     """A process comes to life on its volumes. Raises AssertionError when one is not mounted, or used by another."""
     mounted = {f"/volumes/{name}.{uid}" for (name, uid), one in storage.volumes.items() if one.mounted}
+    mounted |= {f"/volumes/{name}.{uid}.disk" for (name, uid), one in storage.volumes.items() if one.attached}
     for volume in container.run.volumes:
         assert volume.source in mounted, f"{container.run.name} started on a volume that is not mounted"
         others = [one for one in users(world, volume.source) if one is not container]
