@@ -18,7 +18,7 @@ from journal.events import (
     PushedImage,
     RegistryConfigured,
 )
-from journal.specs import ImagePin
+from journal.specs import ImagePin, MicroVM
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
 from projections.intents import Apply, CollectImages, ConfigureRegistry, ForgetRegistry, Intent, RemoveImage, Stop
@@ -46,7 +46,7 @@ def leaving(story: Story, intent: Intent) -> tuple[tuple[str, ...], tuple[str, .
 
 def test_an_image_that_a_workload_uses_is_not_removed_and_its_users_are_named() -> None:
     story = told(PIN)
-    story.apply(declared("web"), declared("db", desired="stopped"))
+    story.apply(declared("web", vm=MicroVM()), declared("db", desired="stopped"))
     refused = story.call(RemoveImage(PIN.ref))
     assert isinstance(refused, Refusal)
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "IMAGE_IN_USE")
