@@ -14,6 +14,7 @@ from capsuled.layout import Layout
 from capsuled.processes import outcome, run
 from capsuled.settings import Settings
 from effects.containers.cgroups import ROOT
+from effects.microvms.confinement import user_of
 from effects.network.linux_driver import LinuxNetwork
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.sparse_porter import SparsePorter
@@ -99,7 +100,9 @@ def _cpu_model() -> str:
 
 def linux_network(layout: Layout, settings: Settings, identity: Identity) -> LinuxNetwork:
     """The network's driver; nothing is touched before it is asked for something."""
-    return LinuxNetwork(run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id)
+    return LinuxNetwork(
+        run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id, lambda name, uid: user_of(uid)
+    )
 
 
 def sparse_volumes(layout: Layout) -> SparseVolumes:
