@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from effects.actions import VOLUME, Actions
-from effects.errors import DriverError, GuestSilent, NoSpace, SnapshotMissing, VolumeTooLarge
+from effects.errors import DriverError, GuestFailed, GuestSilent, NoSpace, SnapshotMissing, VolumeTooLarge
 from effects.goals import (
     Effect,
     EnsureImage,
@@ -235,9 +235,9 @@ class Runner:
 
 def _is_final(goal: Effect, error: DriverError) -> bool:
     """Whether the goal is given up. A snapshot, a restore or a growth without room is, and a snapshot for which a guest
-    does not answer: the volume is used as it was."""
+    does not hold still: the volume is used as it was."""
     if isinstance(goal, TakeSnapshot):
-        return isinstance(error, NoSpace | GuestSilent)
+        return isinstance(error, NoSpace | GuestSilent | GuestFailed)
     if isinstance(goal, RestoreVolume):
         return isinstance(error, NoSpace | SnapshotMissing)
     if isinstance(goal, EnsureVolume):

@@ -1,4 +1,5 @@
-"""What only a guest can do for the machine around it: take new secrets, and hold a volume still while it is copied."""
+"""What only a guest can do for the machine around it: take new secrets, hold a volume still while it is copied, and say
+how full it is."""
 
 import stat
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from capsule.guest.v1 import guest_pb2 as pb
 from effects.errors import DriverError, GuestFailed
 from effects.microvms.agents import Agents
 from effects.secrets.protocol import SecretDirectory
+from projections.storage import Fill
 
 FREEZE_S = 60.0
 """A guest lets go by itself after so long: the daemon may have died meanwhile."""
@@ -48,6 +50,13 @@ class MicroVMGuests:
                 f"the guest of {name} held {target} still for {FREEZE_S:.0f} s and not longer, so what was copied of "
                 "it may not be whole: stop the workload, and try again"
             )
+
+    async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:
+        """How full the file system of the run's volume at `target` is; None when the guest does not say. Raises
+        NotRunning, RuntimeUnavailable, GuestFailed."""
+        answer = await self._agents.of(name, uid, run).call("Stats", pb.StatsRequest())
+        found = (Fill(one.total_bytes, one.used_bytes) for one in answer.volumes if one.path == target)
+        return next(found, None)
 
 
 def _files(directory: SecretDirectory) -> list[pb.SecretFile]:

@@ -21,7 +21,7 @@ class Guests(Protocol):
 
     def frozen(self, name: str, uid: int, run: int, target: str) -> AbstractAsyncContextManager[None]:
         """Inside, what the run wrote to its volume at `target` is on the volume, whole, and nothing is written to it.
-        It goes on afterwards, also after a crash in between. Raises VolumeFailed afterwards when it went on before."""
+        It goes on afterwards, also after a crash in between. Raises GuestFailed afterwards when it went on before."""
         ...
 
     async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:

@@ -43,9 +43,14 @@ class HolderGuests:
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
         place = self._place(name, uid)
-        if place is not None:
-            with suppress(DriverError):
-                return await self._guests.usage(*place)
+        if place is None:
+            return None
+        with suppress(DriverError):
+            said = await self._guests.usage(*place)
+            if said is not None:
+                # A guest may say anything: no more than there can be is believed.
+                total = min(said.total_bytes, self._recorder.machine.volumes[name].size_bytes)
+                return Fill(total, min(said.used_bytes, total))
         return None
 
     def _place(self, name: str, uid: int) -> _Place | None:

@@ -20,6 +20,7 @@ from effects.runs.exec_twin import TwinExecutor
 from effects.runs.twin import World
 from effects.secrets.protocol import SecretDirectory
 from effects.stats.protocol import Cpu, Measured, Memory, Pids, Usage
+from projections.storage import Fill
 from tests.contract.exec_subjects import NextGuest, twin
 from tests.support.twin_guest import KEY, Reached, TwinGuest, reached
 
@@ -215,6 +216,8 @@ def test_secrets_go_into_a_guest_as_they_lie_in_memory_and_a_volume_is_held_stil
         with pytest.raises(GuestFailed, match="may not be whole"):
             async with guests.frozen(*KEY, "/late"):
                 pass
+        service.stats = pb.StatsResponse(volumes=[pb.VolumeFill(path="/data", total_bytes=9, used_bytes=4)])
+        assert await guests.usage(*KEY, "/data") == Fill(9, 4) and await guests.usage(*KEY, "/other") is None
         made.agents.remove(KEY)
         with pytest.raises(NotRunning):
             async with guests.frozen(*KEY, "/data"):

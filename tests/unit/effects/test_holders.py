@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from msgspec.structs import replace
 
-from effects.errors import DriverError, GuestSilent, NotRunning, RuntimeUnavailable, VolumeFailed
+from effects.errors import DriverError, GuestFailed, GuestSilent, NotRunning, RuntimeUnavailable
 from effects.secrets.protocol import SecretDirectory
 from effects.volumes.holders import HolderGuests
 from journal.events import Event, VolumeMounted
@@ -44,7 +44,7 @@ class Told:
     async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:
         if self.fault is not None:
             raise self.fault
-        return Fill(run, len(target))
+        return Fill(100 + run, len(target)) if target != "/liar" else Fill(1 << 63, 1 << 62)
 
 
 class Kept:
@@ -60,12 +60,12 @@ class Kept:
         raise AssertionError("nothing is recorded here")
 
 
-def _held() -> tuple[Story, int]:
+def _held(path: str = "/srv") -> tuple[Story, int]:
     story = Story()
     story.call(CreateVolume("data", 64 * MIB))
     story.converge()
     uid = story.machine.volumes["data"].uid
-    mounts = (VolumeMount("data", "/srv", volume_uid=uid),)
+    mounts = (VolumeMount("data", path, volume_uid=uid),)
     plain = declared("vm", vm=MicroVM())
     story.apply(replace(plain, spec=replace(plain.spec, mounts=mounts)))
     story.tell(VolumeMounted("data", uid, "vm", story["vm"].uid))
@@ -83,7 +83,7 @@ def test_the_guest_of_the_run_that_has_it_is_asked() -> None:
         number = story.run_starts("vm")
         async with guests.frozen("data", uid):
             assert told.told == [("frozen", "vm", story["vm"].uid, number, "/srv")]
-        assert told.told[1:] == [("thawed",)] and await guests.usage("data", uid) == Fill(number, 4)
+        assert told.told[1:] == [("thawed",)] and await guests.usage("data", uid) == Fill(100 + number, 4)
         with pytest.raises(GuestSilent):
             async with guests.frozen("data", uid + 1):
                 raise AssertionError("another incarnation is nobody's")
@@ -101,8 +101,8 @@ def test_one_that_does_not_answer_is_silent_and_one_that_moved_says_so(fault: Dr
         story.run_starts("vm")
         told = Told()
         guests = HolderGuests(Kept(story.machine), told)
-        told.after = VolumeFailed("it went on before")
-        with pytest.raises(VolumeFailed):
+        told.after = GuestFailed("it went on before")
+        with pytest.raises(GuestFailed):
             async with guests.frozen("data", uid):
                 pass
         told.fault = fault
@@ -110,5 +110,14 @@ def test_one_that_does_not_answer_is_silent_and_one_that_moved_says_so(fault: Dr
             async with guests.frozen("data", uid):
                 raise AssertionError("it is not frozen")
         assert await guests.usage("data", uid) is None
+
+    asyncio.run(test())
+
+
+def test_no_more_is_believed_than_there_can_be() -> None:
+    async def test() -> None:
+        story, uid = _held("/liar")
+        story.run_starts("vm")
+        assert await HolderGuests(Kept(story.machine), Told()).usage("data", uid) == Fill(64 * MIB, 64 * MIB)
 
     asyncio.run(test())
