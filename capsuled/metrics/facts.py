@@ -83,7 +83,9 @@ class Gatherer:
         except (DriverError, OSError) as error:
             log.warning("how full volumes are cannot be told: %s", error)
             gathered["volumes"] = False
-        facts = Facts(
+        entries, failures = dict(self._tally.entries), dict(self._tally.failures)
+        await self._engine.durable()  # of what is counted; the head is what is on the disk after it
+        return Facts(
             machine=machine if self._readable else None,
             short_id=self._about.identity.short_id,
             condition=self._about.condition.condition.value,
@@ -92,15 +94,13 @@ class Gatherer:
             journal_bytes=allocated_bytes(self._journal),
             disk_bytes=disk.f_blocks * disk.f_frsize,
             disk_left_bytes=disk.f_bavail * disk.f_frsize,
-            entries=dict(self._tally.entries),
-            failures=dict(self._tally.failures),
+            entries=entries,
+            failures=failures,
             reading=reading,
             pool=pool,
             fills=fills,
             gathered=gathered,
         )
-        await self._engine.durable()
-        return facts
 
     async def _fills(self, machine: Machine) -> dict[str, Fill]:
         found = {}

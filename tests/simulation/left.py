@@ -157,10 +157,15 @@ def what_is_left(entries: Iterable[tuple[Header, Event]]) -> Left:
 
 
 def judge_hands(
-    ended: set[Key], unwatched: set[Key], machine: Machine, entries: Sequence[tuple[Header, Event]]
+    ended: set[Key],
+    unwatched: set[Key],
+    held: set[str],
+    machine: Machine,
+    entries: Sequence[tuple[Header, Event]],
 ) -> list[str]:
     """What was told as another hand's and was none's, or the other way round; and what was told of it. `ended` are the
-    runs that another hand ended, `unwatched` those whose watcher died."""
+    runs that another hand ended, `unwatched` those whose watcher died, `held` the workloads that cannot run for want of
+    their volume or of another: what is to be mended by a run waits with them."""
     left, wrong = Left(), list[str]()
     drifts: dict[tuple[str, str, str], int] = {}
     for header, event in entries:
@@ -181,7 +186,9 @@ def judge_hands(
     now = {(kind, name, aspect): seq for kind, name, aspect, seq in map(_told, foreign(machine))}
     if drifts != now:
         wrong.append(f"history has told of {drifts}, and drift is {now}")
-    allowed = {("workload", name, "run") for name in left.runs} | {("workload", name, "link") for name in left.links}
+    allowed = {("workload", name, "run") for name in left.runs | held} | {
+        ("workload", name, "link") for name in left.links
+    }
     allowed |= {("volume", name, "mount") for name in left.mounts} | (
         {("network", "", "rules")} if left.rules else set()
     )

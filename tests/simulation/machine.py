@@ -283,7 +283,8 @@ class Simulation:
         await life.engine.durable()
         machine, entries = self.disk.replay()
         self.oracle.left = what_is_left(entries)
-        wrong = judge_hands(self.hands.ended, self.oracle.unwatched, machine, entries)
+        held = {name for name in self.oracle.wishes if self.oracle.lacks_its_disk(name) or self.oracle.may_wait(name)}
+        wrong = judge_hands(self.hands.ended, self.oracle.unwatched, held, machine, entries)
         wrong += self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)

@@ -82,7 +82,7 @@ def test_connections_are_bounded_on_the_network_and_the_socket_stays_free(tmp_pa
 
 
 def test_one_address_keeps_out_itself_and_nobody_else(tmp_path: Path) -> None:
-    with standing(tmp_path / "state", limits=Limits(connections=8, connections_each=5)) as house:
+    with standing(tmp_path / "state", limits=Limits(connections=8, connections_each=5, handshake_ms=600_000)) as house:
         held = [socket.create_connection(endpoint(house), 5) for _ in range(5)]
         for one in held:
             assert not gone(one)
