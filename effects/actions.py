@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol, assert_never
 from weakref import WeakValueDictionary
 
-from effects.errors import ImageMissing, VolumeMissing
+from effects.errors import ImageMissing, NotRunning, VolumeMissing
 from effects.goals import (
     AttachNetwork,
     CleanRun,
@@ -31,6 +31,7 @@ from effects.images.actions import ImageActions
 from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.recorder import Recorder
 from effects.runs.by_kind import RunDrivers, driver_of
+from effects.runs.guest_protocol import Guests
 from effects.runs.protocol import MountedVolume, ObservedRun
 from effects.runs.translation import run_spec, seen_run
 from effects.secrets.protocol import SecretContent, SecretFilesDriver
@@ -71,7 +72,8 @@ class Unsealer(Protocol):
 
 
 class Actions:
-    """Acts through the drivers. `guard` says what of a goal lanes share, and waits for it."""
+    """Acts through the drivers. `guard` says what of a goal lanes share, and waits for it. Without `guests` nothing can
+    be done inside of microVMs."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Actions:
         images: ImageActions,
         unsealer: Unsealer,
         clock: Clock,
+        guests: Guests | None = None,
     ) -> None:
         self._recorder = recorder
         self._runs = runs
@@ -94,6 +97,7 @@ class Actions:
         self._secrets = secrets
         self._unsealer = unsealer
         self._clock = clock
+        self._guests = guests
         # As long as somebody holds one or waits for it: objects come and go, and their locks with them.
         self._shared: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -137,6 +141,7 @@ class Actions:
                 return ()
             case EnsureSecretFiles():
                 await self._secrets.ensure(goal.name, goal.uid, self._unsealer.files(goal))
+                await self._renew(goal)
                 return (SecretFilesPlaced(goal.name, goal.uid, goal.files),)
             case RemoveSecretFiles():
                 await self._secrets.remove(goal.name, goal.uid)
@@ -190,6 +195,19 @@ class Actions:
         except ImageMissing:
             self.images.lost(spec.image.index_digest, started)
             raise
+
+    async def _renew(self, goal: EnsureSecretFiles) -> None:
+        """A microVM has copies of its files: one that lives, as far as anybody knows, is given the present ones. Also
+        one whose start has not been told of: its answer may have been lost."""
+        workload = self._recorder.machine.workloads.get(goal.name)
+        run = None if workload is None or workload.uid != goal.uid else workload.run
+        if self._guests is None or workload is None or workload.kind != "microvm":
+            return
+        if run is None or run.phase not in LIVE:
+            return
+        directories = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in goal.files))
+        with suppress(NotRunning):
+            await self._guests.renew_secrets(goal.name, goal.uid, run.number, directories)
 
     async def _stop(self, goal: StopRun, started: int) -> tuple[Event, ...]:
         driver = driver_of(self._runs, goal.kind)

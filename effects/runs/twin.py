@@ -1,4 +1,4 @@
-"""The simulated twin of the containers' driver: the same contract on a world in memory.
+"""The simulated twins of the drivers of runs, one for each kind: the same contract on a world in memory.
 
 The world outlives drivers as the machine outlives daemons. What it can do wrong is what the contract suite has seen the
 real driver do: answers that never come, work that is half done, a runtime that dies and comes back.
@@ -22,6 +22,7 @@ from effects.errors import (
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.protocol import ObservedRun, Resync, RunSpec
 from effects.runs.twin_process import KILL, TwinProcess
+from journal.specs import Fault, Kind
 from projections.linux import SIGNALS, signal_number
 
 Step = Callable[[str], Awaitable[None]]
@@ -32,7 +33,8 @@ Key = tuple[str, int, int]
 
 
 class TwinContainer(msgspec.Struct):
-    """One container of the world. `ignores_term`: it ends only when it is killed; else `stop_signal` ends it."""
+    """One container of the world, or one microVM. `ignores_term`: it ends only when it is killed; else `stop_signal`
+    ends it. `secrets` are a microVM's own copies of its files, by their directories on the machine."""
 
     run: RunSpec
     status: Literal["created", "running", "stopped"] = "created"
@@ -42,11 +44,14 @@ class TwinContainer(msgspec.Struct):
     ignores_term: bool = False
     oom_kills: int = 0
     unexecutable: str = ""
+    fault: Fault | None = None
+    secrets: dict[str, tuple[bytes, ...]] = {}
 
 
 class World:
     """Everything that exists outside the daemon. `starts` counts how often each run's process was made; `processes` are
-    those that exec put beside them, `paths` those of the machine that a run may bind.
+    those that exec put beside them, `paths` those of the machine that a run may bind. `secrets` reads a directory of
+    them on the machine.
     """
 
     def __init__(self, images: set[str], paths: frozenset[str] = frozenset()) -> None:
@@ -60,14 +65,17 @@ class World:
         self.now_ns: Callable[[], int] = lambda: 0
         self.on_start: Callable[[TwinContainer], None] = lambda container: None
         self.on_end: Callable[[Key, int], None] = lambda key, exit_code: None
+        self.secrets: Callable[[str], tuple[bytes, ...]] = lambda directory: ()
         self._pids = 1_000
-        self._listeners: list[asyncio.Queue[ObservedRun | None]] = []
+        self._listeners: dict[Kind, list[asyncio.Queue[ObservedRun | None]]] = {"container": [], "microvm": []}
 
     def start(self, container: TwinContainer) -> None:
         """A process comes to life."""
         key = _key(container.run)
         self._pids += 1
         container.status, container.pid = "running", self._pids
+        if container.run.kind == "microvm":
+            container.secrets = {one.source: self.secrets(one.source) for one in container.run.secrets}
         self.starts[key] = self.starts.get(key, 0) + 1
         self.on_start(container)
 
@@ -76,34 +84,42 @@ class World:
         container = self.containers.get(key)
         if container is not None and container.status == "running":
             container.oom_kills += 1
-            for listener in self._listeners:
-                listener.put_nowait(observed(container))
+            self._tell(container)
 
-    def end(self, key: Key, exit_code: int, *, oom: bool = False, unexecutable: str = "") -> None:
+    def _tell(self, container: TwinContainer) -> None:
+        for listener in self._listeners[container.run.kind]:
+            listener.put_nowait(observed(container))
+
+    def fail(self, key: Key, fault: Fault) -> None:
+        """The machine around a microVM's process ends, and it with that."""
+        self.end(key, 128 + KILL, fault=fault)
+
+    def end(
+        self, key: Key, exit_code: int, *, oom: bool = False, unexecutable: str = "", fault: Fault | None = None
+    ) -> None:
         """A process ends; whoever listens hears of it."""
         container = self.containers.get(key)
         if container is None or container.status != "running":
             return
         container.oom_kills += oom
-        container.unexecutable = unexecutable
+        container.unexecutable, container.fault = unexecutable, fault
         container.status, container.pid = "stopped", 0
         container.exit_code, container.exited_at_ns = exit_code, self.now_ns()
         for process in self.processes:
             if (process.request.name, process.request.uid, process.request.run) == key:
                 process.end(128 + KILL)
         self.on_end(key, exit_code)
-        for listener in self._listeners:
-            listener.put_nowait(observed(container))
+        self._tell(container)
 
-    def listen(self) -> "asyncio.Queue[ObservedRun | None]":
-        """A queue of ends; None says that the runtime's end of the stream broke."""
+    def listen(self, kind: Kind) -> "asyncio.Queue[ObservedRun | None]":
+        """A queue of ends; None says that the other end of the stream broke."""
         queue: asyncio.Queue[ObservedRun | None] = asyncio.Queue()
-        self._listeners.append(queue)
+        self._listeners[kind].append(queue)
         return queue
 
-    def break_streams(self) -> None:
-        """The runtime dies and comes back: streams end, containers go on."""
-        listeners, self._listeners = self._listeners, []
+    def break_streams(self, kind: Kind = "container") -> None:
+        """What runs them dies and comes back: streams end, containers go on."""
+        listeners, self._listeners[kind] = self._listeners[kind], []
         for listener in listeners:
             listener.put_nowait(None)
 
@@ -115,12 +131,12 @@ class World:
                 process.end(128 + KILL)
         if container.status == "running":
             self.on_end(key, 128 + KILL)
-        self.break_streams()
+        self.break_streams(container.run.kind)
 
     def kill_shim(self, key: Key) -> None:
         """What watches over a process dies, and the runtime kills the process with it: nobody knows how it ended."""
         container = self.containers.get(key)
-        if container is not None and container.status == "running":
+        if container is not None and container.status == "running" and container.run.kind == "container":
             container.status, container.pid = "created", 0
             self.break_streams()
 
@@ -128,29 +144,32 @@ class World:
         """Every process is gone; what was on the disk stays."""
         for container in self.containers.values():
             container.status, container.pid, container.exit_code = "created", 0, None
-            container.oom_kills, container.unexecutable = 0, ""
+            container.oom_kills, container.unexecutable, container.fault = 0, "", None
         for process in self.processes:
             process.end(128 + KILL)
         self.processes.clear()
-        self.break_streams()
+        for kind in self._listeners:
+            self.break_streams(kind)
 
 
 class TwinContainers:
-    """A driver on a world. See the protocol.
+    """A driver of one kind of runs on a world. See the protocol.
 
     What the real one would find out by looking is agreed on: a command /missing, a user `nobody-here`, a working
     directory below a file, a memory limit below 1 MiB.
     """
 
-    def __init__(self, world: World, step: Step, holds: CopyHolds | None = None) -> None:
+    def __init__(self, world: World, step: Step, holds: CopyHolds | None = None, kind: Kind = "container") -> None:
         self._world = world
+        self._kind = kind
         self._step = step
         self._holds = holds or CopyHolds()
 
     async def observe(self) -> tuple[ObservedRun, ...]:
         """See the protocol."""
         await self._step("observe")
-        return tuple(observed(container) for container in self._world.containers.values())
+        of_mine = (one for one in self._world.containers.values() if one.run.kind == self._kind)
+        return tuple(observed(container) for container in of_mine)
 
     async def ensure_running(self, run: RunSpec) -> ObservedRun:
         """See the protocol."""
@@ -218,7 +237,7 @@ class TwinContainers:
     async def exits(self) -> AsyncIterator[ObservedRun | Resync]:
         """See the protocol."""
         while True:
-            queue = self._world.listen()
+            queue = self._world.listen(self._kind)
             yield Resync()
             while (end := await queue.get()) is not None:
                 try:
@@ -241,9 +260,15 @@ def observed(container: TwinContainer) -> ObservedRun:
         exit_code=container.exit_code,
         exited_at_ns=container.exited_at_ns,
         oom_kills=container.oom_kills,
-        memory_limit_bytes=run.resources.memory_bytes if container.oom_kills else 0,
+        memory_limit_bytes=_memory_limit(run) if container.oom_kills else 0,
         unexecutable=container.unexecutable,
+        fault=container.fault,
+        accelerator="tcg" if run.vm is not None and container.status == "running" else "",
     )
+
+
+def _memory_limit(run: RunSpec) -> int:
+    return run.resources.memory_bytes or (run.vm.memory_mib << 20 if run.vm is not None else 0)
 
 
 def _check_start(run: RunSpec) -> None:

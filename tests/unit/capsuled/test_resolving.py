@@ -33,7 +33,7 @@ class Place:
             cache.bring(REF, here)
         if there:
             registries.offer(REF, TwinImage((REF,), there, there))
-        self._resolver = Resolver(TwinImages(cache), TwinRegistry(registries, self._step), OpenVault(), DEFAULT_SUBNET)
+        self.resolver = Resolver(TwinImages(cache), TwinRegistry(registries, self._step), OpenVault(), DEFAULT_SUBNET)
 
     async def _step(self, point: str) -> None:
         self.asked += point == "resolve"
@@ -53,7 +53,7 @@ class Place:
     def resolve_all(self, story: Story, refs: dict[str, str], pull: bool = False) -> tuple[Declared, ...] | Refusal:
         """One call, of workloads with these images."""
         messages = [pb.Workload(name=name, container=pb.ContainerSpec(image=ref)) for name, ref in refs.items()]
-        found = asyncio.run(self._resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=pull))
+        found = asyncio.run(self.resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=pull))
         return found if isinstance(found, Refusal) else found.intent.workloads
 
 
@@ -170,3 +170,15 @@ def test_names_that_wait_for_their_turn_wait_no_longer_than_the_rest(monkeypatch
     found = place.resolve_all(Story(holds=()), refs)
     assert isinstance(found, tuple) and place.asked == RESOLVES_AT_ONCE
     assert all(one.unresolved is not None and "gave no answer" in one.unresolved.message for one in found)
+
+
+def test_a_kernel_of_its_own_has_no_image_to_ask_for_and_must_be_there() -> None:
+    place = Place()
+    own = pb.MicroVMSpec(kernel_path="/nowhere/vmlinuz", rootfs_path="/dev/null")
+    message = pb.Workload(name="vm", micro_vm=own)
+    for pull in (False, True):
+        found = asyncio.run(place.resolver.apply(Story().machine, [message], role="admin", expect_seq=None, pull=pull))
+        assert not isinstance(found, Refusal)
+        (one,) = found.intent.workloads
+        assert (one.resolved, place.asked) == (ImagePin("", "", ""), 0)
+        assert one.absent_paths == (("/nowhere/vmlinuz", "container.kernelPath"),)

@@ -12,6 +12,7 @@ from effects.goals import (
     Effect,
     EnsureImage,
     EnsureNetwork,
+    MountVolume,
     RemoveWorkload,
     StartRun,
     StopRun,
@@ -21,10 +22,11 @@ from effects.goals import (
 )
 from effects.planner import plan
 from journal.events import DaemonStarted, EffectFailed, EffectStarted, NetworkDrifted, WorkloadLost
-from journal.specs import ImagePin, PortMapping
-from projections.intents import Delete, Restart, Start, Stop
+from journal.specs import ImagePin, MicroVM, PortMapping, VolumeMount
+from projections.intents import CreateVolume, Delete, Restart, Start, Stop
 from projections.network import Mapping
 from projections.phases import RunPhase
+from projections.rollback import missing_images
 from tests.support.story import Story, declared
 
 Told = Callable[[Story], object]
@@ -290,3 +292,36 @@ def test_every_goal_can_be_told_and_says_which_run_it_is_about() -> None:
     ]
     for goal, text, run in goals:
         assert (detail_of(goal), run_of(goal), kind_of(goal)) == (text, run, type(goal).__name__)
+
+
+# --- microVMs ----------------------------------------------------------------------------------------------------
+
+
+def test_every_goal_of_a_microvm_says_whose_driver_it_is_for() -> None:
+    story = Story()
+    story.call(CreateVolume("data", 16 << 20))
+    story.reach(plan(story.machine)[0])
+    one = declared("web", vm=MicroVM())
+    story.apply(replace(one, spec=replace(one.spec, mounts=(VolumeMount("data", "/data"),))))
+    kinds: dict[str, str] = {}
+    while story["web"].run is None or story["web"].run.phase is not RunPhase.RUNNING:
+        (goal,) = plan(story.machine)
+        kinds[kind_of(goal)] = goal.kind if isinstance(goal, AttachNetwork | MountVolume) else ""
+        story.reach(goal)
+    assert kinds == {"EnsureNetwork": "", "AttachNetwork": "microvm", "MountVolume": "microvm", "StartRun": ""}
+    story.call(Delete("web"))
+    while goals := plan(story.machine):
+        assert getattr(goals[0], "kind", "microvm") == "microvm", goals[0]
+        kinds[kind_of(goals[0])] = "microvm"
+        story.reach(goals[0])
+    assert {"StopRun", "UnmountVolume", "RemoveWorkload"} <= kinds.keys()
+
+
+def test_a_kernel_of_its_own_needs_no_image() -> None:
+    story, nothing = Story(holds=()), ImagePin("", "", "")
+    one = declared("web", vm=MicroVM(kernel_path="/srv/vmlinuz", rootfs_path="/srv/root.img"))
+    story.apply(replace(one, spec=replace(one.spec, image=nothing), image_ref="", resolved=nothing))
+    story.converge()
+    assert story["web"].run is not None and story["web"].run.phase is RunPhase.RUNNING
+    assert detail_of(StartRun("web", 1, 1, 1, story["web"].spec)) == "start run 1 from /srv/vmlinuz"
+    assert missing_images(story.machine, [story["web"]]) == ()
