@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SEEDS ?= 2000
 # What the daemon, its tests and its demo need from Debian.
-PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 docker-registry skopeo pigz \
+PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 lz4 docker-registry skopeo pigz \
 	podman buildah zsh fish
 # What builds the operating system's image and boots it.
 BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86
@@ -31,6 +31,12 @@ down: venv ## stop that daemon and everything it runs; the state stays
 test: venv packages builders ## every check and every test
 	$(PYTHON) -m tools.check
 	$(PYTHON) -m pytest
+
+.PHONY: guest-image
+guest-image: venv packages build/guest/manifest ## build what a microVM boots: kernel, agent, root file system
+
+build/guest/manifest: requirements.lock $(wildcard guest/*.py guest/*/*.py copies/*.py gen/capsule/guest/*/*.py)
+	$(PYTHON) -m guest.image
 
 .PHONY: check
 check: venv ## formatter, linter, types, import contracts, stubs, docs

@@ -1,0 +1,109 @@
+"""From the kernel's first process to a machine that a payload can start in."""
+
+import binascii
+import os
+import time
+
+from guest import cgroups, devices, kernel, network
+from guest.mounts import FILES, SECRETS, VOLUMES, directory_of, secret_directories
+from guest.run import Run, read
+
+_MODULES = "/modules"
+_BASE = "/base"
+PAYLOAD, LAYER, ROOT = "/run/payload", "/run/layer", "/run/root"
+_UPPER, _WORK = f"{LAYER}/upper", f"{LAYER}/work"
+STDOUT, STDERR, END, AGENT = "capsule.stdout", "capsule.stderr", "capsule.end", "capsule.agent"
+FIRST, LATER = "first", "later"
+"""Modules that a payload waits for, and those that it does not."""
+
+
+def settle() -> None:
+    """A root that can be left, the kernel's own file systems, and the devices. Raises OSError."""
+    # The first root can never be pivoted away from; what is mounted over it can.
+    kernel.mount("", "/", _BASE, kernel.BIND)
+    os.chdir(_BASE)
+    kernel.move(".", "/")
+    os.chroot(".")
+    plain = kernel.NOSUID | kernel.NODEV | kernel.NOEXEC
+    kernel.mount("proc", "proc", "/proc", plain)
+    kernel.mount("sysfs", "sysfs", "/sys", plain)
+    kernel.mount("devtmpfs", "dev", "/dev", kernel.NOSUID | kernel.NOEXEC, "mode=755")
+    kernel.mount("tmpfs", "run", "/run", kernel.NOSUID | kernel.NODEV, "mode=755")
+    cgroups.spare()
+    load(FIRST)
+
+
+def load(which: str) -> None:
+    """Modules, in the order in which they need one another; the image's maker has put them so."""
+    directory = f"{_MODULES}/{which}"
+    for name in sorted(os.listdir(directory)):
+        with open(f"{directory}/{name}", "rb") as module:
+            kernel.load_module(module.read())
+
+
+def machine() -> tuple[Run, dict[str, str], dict[str, str]]:
+    """The run, its disks by serial, and its ports by name. Raises OSError, and what `read` does."""
+    disks = devices.disks()
+    if "run" not in disks:
+        raise OSError("the machine has no disk with the serial `run`")
+    run = read(disks["run"])
+    return run, disks, devices.ports((STDOUT, STDERR, END))
+
+
+def prepare(run: Run, disks: dict[str, str]) -> None:
+    """All that the payload finds: time, network, limits, file system, volumes, files, secrets. Raises OSError."""
+    time.clock_settime_ns(time.CLOCK_REALTIME, run.time_ns)
+    kernel.set_hostname(run.hostname)
+    network.bring_up(run.network)
+    cgroups.make(run.pids)
+    _mount_root(disks)
+    for one in run.mounts:
+        place = f"{VOLUMES}/{one['serial']}"
+        os.makedirs(place)
+        kernel.mount("ext4", _disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
+    _write_files(run)
+
+
+def _disk(disks: dict[str, str], serial: str) -> str:
+    if serial not in disks:
+        raise OSError(f"the machine has no disk with the serial `{serial}`")
+    return disks[serial]
+
+
+def _mount_root(disks: dict[str, str]) -> None:
+    for place in (PAYLOAD, LAYER, ROOT):
+        os.mkdir(place)
+    kernel.mount("erofs", _disk(disks, "payload"), PAYLOAD, kernel.RDONLY)
+    kernel.mount("ext4", _disk(disks, "layer"), LAYER)
+    for place in (_UPPER, _WORK):
+        os.makedirs(place, mode=0o755, exist_ok=True)
+    kernel.mount("overlay", "root", ROOT, 0, f"lowerdir={PAYLOAD},upperdir={_UPPER},workdir={_WORK}")
+
+
+def _write_files(run: Run) -> None:
+    os.mkdir(FILES)
+    for number, content in enumerate(run.files.values()):
+        put(f"{FILES}/{number}", content.encode(), 0o644, 0, 0)
+    os.mkdir(SECRETS, 0o700)
+    directories = secret_directories(run)
+    for number in range(len(directories)):
+        os.mkdir(f"{SECRETS}/{number}", 0o755)
+    for one in run.secrets:
+        number = directories.index(directory_of(one["path"]))
+        name = one["path"].rpartition("/")[2]
+        put(f"{SECRETS}/{number}/{name}", binascii.a2b_base64(one["base64"]), one["mode"], one["uid"], one["gid"])
+
+
+def put(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+    """A file, whole: whoever reads it sees what was there before, or this."""
+    aside = f"{path}.new"
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(fd, left) :]
+        os.fchown(fd, uid, gid)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+    os.rename(aside, path)

@@ -1,0 +1,64 @@
+"""What the payload may take of the machine, so that the agent always has what it needs to end it in order.
+
+The payload and all that is started beside it are in one control group. Its memory is the machine's without a reserve:
+what it cannot have ends it and not the machine. A hierarchy of version 1 is there for devices alone, as version 2 has
+no files for them. Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/devices.rst of the kernel.
+"""
+
+import os
+
+from guest import kernel
+from guest.devices import RULES, text, write
+
+ROOT = "/sys/fs/cgroup"
+PAYLOAD = f"{ROOT}/payload"
+_DEVICES = "/run/devices"
+_DEVICES_PAYLOAD = f"{_DEVICES}/payload"
+_CONTROLLERS = "+cpu +memory +pids +io"
+RESERVE_BYTES = 40 << 20
+"""For the kernel and the agent."""
+RESERVE_SHARE = 4
+"""At most this part of a small machine."""
+
+
+def make(pids: int) -> None:
+    """The payload's group, in both. Raises OSError."""
+    kernel.mount("cgroup2", "none", ROOT, kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
+    write(f"{ROOT}/cgroup.subtree_control", _CONTROLLERS)
+    os.mkdir(PAYLOAD)
+    write(f"{PAYLOAD}/memory.max", str(payload_bytes(text("/proc/meminfo"))))
+    if pids:
+        write(f"{PAYLOAD}/pids.max", str(pids))
+    os.mkdir(_DEVICES)
+    kernel.mount("cgroup", "none", _DEVICES, kernel.NOSUID | kernel.NODEV | kernel.NOEXEC, "devices")
+    os.mkdir(_DEVICES_PAYLOAD)
+    write(f"{_DEVICES_PAYLOAD}/devices.deny", "a")
+    for rule in RULES:
+        write(f"{_DEVICES_PAYLOAD}/devices.allow", rule)
+
+
+def payload_bytes(meminfo: str) -> int:
+    """How much of the memory the payload may use; `meminfo` as the kernel tells it."""
+    total = int(meminfo.split(None, 2)[1]) * 1_024
+    return total - min(RESERVE_BYTES, total // RESERVE_SHARE)
+
+
+def join() -> None:
+    """This process is one of the payload's from now on. Raises OSError."""
+    write(f"{PAYLOAD}/cgroup.procs", "0")
+    write(f"{_DEVICES_PAYLOAD}/cgroup.procs", "0")
+    write("/proc/self/oom_score_adj", "0")
+
+
+def spare() -> None:
+    """This process, and what it starts, is never the one that is killed for want of memory."""
+    write("/proc/self/oom_score_adj", "-1000")
+
+
+def oom_kills() -> int:
+    """How many of the payload's processes were killed for want of memory."""
+    for line in text(f"{PAYLOAD}/memory.events").split("\n"):
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return 0

@@ -1,0 +1,84 @@
+"""PID 1 of a microVM: it prepares the machine, starts the payload, and ends with it.
+
+It sees to three things, in this order: that the payload's end is told when all that it wrote is on its disks; that the
+machine never hangs, whatever fails; and that the daemon can speak with the guest meanwhile, by `guest/service`.
+"""
+
+import os
+import time
+
+from guest import boot, cgroups, console, ending, kernel, payload
+from guest.becoming import Unexecutable
+from guest.loop import Loop
+from guest.pump import Pump
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guest.run import Run
+
+_DRAIN_S = 5.0
+"""For the payload's last words to go out. What then still has them in its pipe has nobody who reads."""
+
+
+class Guest:
+    """What there is of the machine, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.disks: dict[str, str] = {}
+        self.end = -1
+        self.loop = Loop()
+        self.outcome: dict[str, int | str] = {}
+
+    def live(self) -> None:
+        """From the beginning to the payload's end."""
+        boot.settle()
+        self.run, self.disks, ports = boot.machine()
+        self.end = os.open(ports[boot.END], os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        pumps = [
+            Pump(self.loop, os.open(ports[name], os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            for name in (boot.STDOUT, boot.STDERR)
+        ]
+        boot.prepare(self.run, self.disks)
+        try:
+            pid = payload.start(self.run, (pumps[0].writing, pumps[1].writing))
+        except Unexecutable as error:
+            self.outcome = {"unexecutable": str(error), "reason": error.reason}
+            return
+        self._tell_started()
+        for pump in pumps:
+            pump.begin()
+        self.loop.process(pid, self._ended)
+        boot.load(boot.LATER)
+        self.loop.run()
+        self._drain(pumps)
+
+    def _tell_started(self) -> None:
+        os.write(self.end, ending.record({"started": time.clock_gettime_ns(time.CLOCK_BOOTTIME)}))
+
+    def _ended(self, code: int) -> None:
+        self.outcome = {"exit": code} if code >= 0 else {"signal": -code}
+        kills = cgroups.oom_kills()
+        if kills:
+            self.outcome["oom"] = kills
+        self.loop.stop()
+
+    def _drain(self, pumps: list[Pump]) -> None:
+        late: list[bool] = []
+        self.loop.after("drain", _DRAIN_S, lambda: late.append(True))
+        while not late and not all(pump.done for pump in pumps):
+            self.loop.turn()
+
+
+def main() -> None:
+    """Never returns."""
+    console.open_standard()
+    guest = Guest()
+    try:
+        guest.live()
+    except BaseException as error:
+        what = console.described(error)
+        console.fault(what)
+        guest.outcome = {"fault": what}
+    ending.finish(guest.run, guest.disks, guest.end, guest.outcome)
+    kernel.power_off()

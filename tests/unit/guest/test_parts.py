@@ -1,0 +1,34 @@
+"""The small parts of the guest that can be judged without one."""
+
+import ipaddress
+import json
+import struct
+
+import pytest
+
+from guest.cgroups import payload_bytes
+from guest.ending import record
+from guest.network import address, default_route, mask
+
+
+def test_a_record_is_a_line_of_json_of_a_bounded_size() -> None:
+    line = record({"fault": 'a "quoted"\nline with ä and \0' + "x" * 10_000, "exit": 3})
+    assert line.endswith(b"\n") and line.count(b"\n") == 1 and len(line) < 4_096
+    assert json.loads(line)["exit"] == 3
+
+
+@pytest.mark.parametrize("prefix", [0, 8, 24, 30, 32])
+def test_a_mask_is_what_its_prefix_says(prefix: int) -> None:
+    assert mask(prefix) == str(ipaddress.ip_network(f"0.0.0.0/{prefix}").netmask)
+
+
+def test_a_route_has_the_kernels_layout() -> None:
+    route = default_route("10.88.0.1")
+    assert len(route) == 120, "sizeof(struct rtentry)"
+    assert address("10.88.0.1") in route
+    assert struct.unpack_from("H", route, 56)[0] == 3, "up, by a gateway"
+
+
+def test_a_small_machine_keeps_most_of_its_memory_for_the_payload() -> None:
+    assert payload_bytes("MemTotal:         65536 kB\nMemFree: 1 kB\n") == 48 << 20
+    assert payload_bytes("MemTotal:       1048576 kB\n") == (1_024 - 40) << 20
