@@ -28,7 +28,7 @@ down: venv ## stop that daemon and everything it runs; the state stays
 	$(PYTHON) -m tools.hosted down
 
 .PHONY: test
-test: venv packages builders ## every check and every test
+test: venv packages builders guest-image ## every check and every test
 	$(PYTHON) -m tools.check
 	$(PYTHON) -m pytest
 

@@ -13,6 +13,7 @@ _BASE = "/base"
 PAYLOAD, LAYER, ROOT = "/run/payload", "/run/layer", "/run/root"
 _UPPER, _WORK = f"{LAYER}/upper", f"{LAYER}/work"
 STDOUT, STDERR, END, AGENT = "capsule.stdout", "capsule.stderr", "capsule.end", "capsule.agent"
+_SMALL = "mode=700,size=16m"
 FIRST, LATER = "first", "later"
 """Modules that a payload waits for, and those that it does not."""
 
@@ -60,11 +61,12 @@ def prepare(run: Run, disks: dict[str, str]) -> None:
     for one in run.mounts:
         place = f"{VOLUMES}/{one['serial']}"
         os.makedirs(place)
-        kernel.mount("ext4", _disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
+        kernel.mount("ext4", disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
     _write_files(run)
 
 
-def _disk(disks: dict[str, str], serial: str) -> str:
+def disk(disks: dict[str, str], serial: str) -> str:
+    """The path of one that must be there. Raises OSError."""
     if serial not in disks:
         raise OSError(f"the machine has no disk with the serial `{serial}`")
     return disks[serial]
@@ -73,18 +75,20 @@ def _disk(disks: dict[str, str], serial: str) -> str:
 def _mount_root(disks: dict[str, str]) -> None:
     for place in (PAYLOAD, LAYER, ROOT):
         os.mkdir(place)
-    kernel.mount("erofs", _disk(disks, "payload"), PAYLOAD, kernel.RDONLY)
-    kernel.mount("ext4", _disk(disks, "layer"), LAYER)
+    kernel.mount("erofs", disk(disks, "payload"), PAYLOAD, kernel.RDONLY)
+    kernel.mount("ext4", disk(disks, "layer"), LAYER)
     for place in (_UPPER, _WORK):
         os.makedirs(place, mode=0o755, exist_ok=True)
     kernel.mount("overlay", "root", ROOT, 0, f"lowerdir={PAYLOAD},upperdir={_UPPER},workdir={_WORK}")
 
 
 def _write_files(run: Run) -> None:
-    os.mkdir(FILES)
+    # Of their own, and small: whoever may write to them can fill them, and nothing else with them.
+    for place in (FILES, SECRETS):
+        os.mkdir(place)
+        kernel.mount("tmpfs", "run", place, kernel.NOSUID | kernel.NODEV, _SMALL)
     for number, content in enumerate(run.files.values()):
         put(f"{FILES}/{number}", content.encode(), 0o644, 0, 0)
-    os.mkdir(SECRETS, 0o700)
     directories = secret_directories(run)
     for number in range(len(directories)):
         os.mkdir(f"{SECRETS}/{number}", 0o755)

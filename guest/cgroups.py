@@ -15,9 +15,9 @@ PAYLOAD = f"{ROOT}/payload"
 _DEVICES = "/run/devices"
 _DEVICES_PAYLOAD = f"{_DEVICES}/payload"
 _CONTROLLERS = "+cpu +memory +pids +io"
-RESERVE_BYTES = 40 << 20
-"""For the kernel and the agent."""
-RESERVE_SHARE = 4
+RESERVE_BYTES = 80 << 20
+"""What the kernel and the agent were found to use."""
+RESERVE_SHARE = 2
 """At most this part of a small machine."""
 
 

@@ -7,7 +7,7 @@ machine never hangs, whatever fails; and that the daemon can speak with the gues
 import os
 import time
 
-from guest import boot, cgroups, console, ending, kernel, payload
+from guest import agent, boot, cgroups, console, ending, kernel, payload
 from guest.becoming import Unexecutable
 from guest.loop import Loop
 from guest.pump import Pump
@@ -49,8 +49,9 @@ class Guest:
         for pump in pumps:
             pump.begin()
         self.loop.process(pid, self._ended)
-        boot.load(boot.LATER)
+        orders = agent.start(self.loop, self.run, self.disks, pid)
         self.loop.run()
+        orders.close()
         self._drain(pumps)
 
     def _tell_started(self) -> None:

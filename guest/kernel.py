@@ -13,7 +13,7 @@ MOVE, SILENT, STRICTATIME, RELATIME = 0x2000, 0x8000, 0x100_0000, 0x20_0000
 DETACH = 2
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWPID = 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x2000_0000
 _AT_FDCWD, _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _FROM_EMPTY_PATH, _RECURSIVE = -100, 1, os.O_CLOEXEC, 4, 0x8000
-_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT = 24, 38, 8, 47
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 8, 24, 38, 47
 _AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 2, 4
 _CAPABILITY_VERSION_3 = 0x2008_0522
 _POWER_OFF = 0x4321_FEDC
@@ -143,6 +143,12 @@ def set_capabilities(held: frozenset[int], ambient: bool) -> None:
     _prctl(_PR_CAP_AMBIENT, _Long(_AMBIENT_CLEAR_ALL), None, None, None)
     for number in held if ambient else ():
         _check(_prctl(_PR_CAP_AMBIENT, _Long(_AMBIENT_RAISE), _Long(number), None, None))
+
+
+def conceal() -> None:
+    """Until the next execution nobody may look into this process, or take what it has open: it knows more than what it
+    is about to become."""
+    _check(_prctl(_PR_SET_DUMPABLE, _Long(0), None, None, None))
 
 
 def no_new_privileges() -> None:

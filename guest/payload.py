@@ -49,6 +49,7 @@ def fork(become: "Callable[[], None]", report: int) -> int:
     if pid:
         return pid
     try:
+        kernel.conceal()
         become()
     except becoming.Unexecutable as error:
         said = f"{error.reason}\0{error}"

@@ -8,6 +8,7 @@ from guest.boot import FIRST, LATER
 from guest.image import kernel, python
 from guest.image.python import HOME, VERSION, Sources
 from guest.image.tree import PROGRAM, Tree
+from journal.release import RELEASE
 
 PYTHON = f"python{VERSION}"
 DEBIAN = (
@@ -105,5 +106,6 @@ def service(debian: Debian, house: Path, scratch: Path) -> tuple[Tree, dict[str,
     sources.package(f"{SERVICE_LIBRARY}/copies", house / "copies")
     sources.package(f"{SERVICE_LIBRARY}/capsule/guest", house / "gen/capsule/guest")
     sources.add(f"{SERVICE_LIBRARY}/capsule/__init__", house / "gen/capsule/__init__.py")
+    tree.file("release", f"{RELEASE}\n".encode())
     sources.compile(tree, scratch)
     return tree, versions

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -37,7 +38,9 @@ def kernel_name() -> str:
 
 def wanted(names: tuple[str, ...]) -> list[Package]:
     """The candidates, in the order of their names."""
-    lines = {line.split(" ")[1]: line for line in _run(*_APT, "download", "--print-uris", *names).splitlines() if line}
+    with tempfile.TemporaryDirectory() as empty:  # apt is silent about what is there already
+        said = _run(*_APT, "download", "--print-uris", *names, cwd=empty)
+    lines = {line.split(" ")[1]: line for line in said.splitlines() if line}
     found = []
     for name in sorted(names):
         line = next((line for file, line in lines.items() if file.startswith(f"{name}_")), "")
@@ -66,5 +69,5 @@ def unpack(file: Path, target: Path) -> None:
     subprocess.run(["dpkg-deb", "--extract", file, target], check=True)
 
 
-def _run(*command: str) -> str:
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+def _run(*command: str, cwd: str | None = None) -> str:
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=cwd).stdout

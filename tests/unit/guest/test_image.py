@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from guest.image.archive import packed
-from guest.image.kernel import loaded, modules
+from guest.image.kernel import loaded, modules, unsigned
 from guest.image.python import Sources
 from guest.image.tree import PROGRAM, Tree
 
@@ -47,6 +47,12 @@ def test_modules_come_behind_what_they_need(tmp_path: Path) -> None:
         (tmp_path / f"{name}.ko").write_bytes(b"\0depends=" + needs + b"\0")
     assert [name for name, _ in modules(tmp_path, ("a_net",))] == ["c", "b_ring", "a_net"]
     assert [name for name, _ in modules(tmp_path, ("a_net",), before=("c",))] == ["b_ring", "a_net"]
+
+
+def test_a_signature_goes_and_the_module_stays() -> None:
+    signed = b"\x7fELF module" + b"s" * 9 + struct.pack(">8xI", 9) + b"~Module signature appended~\n"
+    assert unsigned(signed) == b"\x7fELF module"
+    assert unsigned(b"\x7fELF module") == b"\x7fELF module"
 
 
 def test_compiled_modules_are_the_same_each_time(tmp_path: Path) -> None:

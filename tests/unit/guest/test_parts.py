@@ -30,5 +30,5 @@ def test_a_route_has_the_kernels_layout() -> None:
 
 
 def test_a_small_machine_keeps_most_of_its_memory_for_the_payload() -> None:
-    assert payload_bytes("MemTotal:         65536 kB\nMemFree: 1 kB\n") == 48 << 20
-    assert payload_bytes("MemTotal:       1048576 kB\n") == (1_024 - 40) << 20
+    assert payload_bytes("MemTotal:         65536 kB\nMemFree: 1 kB\n") == 32 << 20
+    assert payload_bytes("MemTotal:       1048576 kB\n") == (1_024 - 80) << 20

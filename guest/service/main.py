@@ -1,0 +1,48 @@
+"""The service's process: the socket to PID 1, the server, and the relay to the host. The end of one is that of all."""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+
+from capsule.guest.v1.guest_pb2_grpc import add_GuestServiceServicer_to_server
+from guest import relay
+from guest.service.link import Link
+from guest.service.servicer import Servicer
+
+_SOCKET = "/run/agent.sock"
+_RELEASE = Path("/run/service/release")
+_CALLS = 48
+"""At once: an exec or a copy takes one as long as it lasts."""
+
+
+def main(fd: int) -> None:
+    """Serve until PID 1 has gone."""
+    os.set_inheritable(fd, False)
+    link = Link(fd)
+    server = grpc.server(ThreadPoolExecutor(_CALLS), options=[("grpc.so_reuseport", 0)])
+    add_GuestServiceServicer_to_server(Servicer(link, _RELEASE.read_text().strip()), server)
+    server.add_insecure_port(f"unix:{_SOCKET}")
+    server.start()
+    port = link.introduction.port
+    carrier = relay.port(port) if port else relay.vsock()
+    _beside(link.listen)
+    _run(lambda: relay.serve(carrier, _SOCKET))
+
+
+def _beside(what: Callable[[], None]) -> None:
+    threading.Thread(target=_run, args=(what,), daemon=True).start()
+
+
+def _run(what: Callable[[], None]) -> None:
+    """None of what runs here ever ends by itself."""
+    try:
+        what()
+    except BaseException:
+        traceback.print_exc(file=sys.stderr)
+    os._exit(1)
