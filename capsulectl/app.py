@@ -130,6 +130,8 @@ _add(journal, "journal:stats", "stats", "Show the journal's extent and size.")
 _add(journal, "journal:export", "export", "Write the whole journal into an archive.")
 _add(journal, "journal:import_", "import", "Make a journal from an archive, in a state directory that has none.")
 
+_add(app, "restore:restore", "restore", "Have a blank machine take over another's memory.", MEMORY)
+
 _add(app, "discover:discover", "discover", "Find capsules on the LAN.", MACHINE)
 _add(app, "adopt:adopt", "adopt", "Enrol your key on a capsule and pin its certificate.", MACHINE)
 _add(app, "adopt:whoami", "whoami", "Show who you are to the capsule, and with which role.", MACHINE)

@@ -110,6 +110,11 @@ class Connection:
         return self.stub("drift", "DriftService")
 
     @property
+    def move(self) -> Any:
+        """MoveService."""
+        return self.stub("move", "MoveService")
+
+    @property
     def history(self) -> Any:
         """HistoryService."""
         return self.stub("history", "HistoryService")

@@ -173,10 +173,11 @@ def _enrolled(name: str, one: dict[str, Any]) -> Target:
     )
 
 
-def remember_head(capsule_id: str, seq: int, digest: str) -> None:
-    """Keep the journal's head, so that a cut tail is found by the next `journal verify`."""
+def remember_head(capsule_id: str, seq: int, digest: str, anew: bool = False) -> None:
+    """Keep the journal's head, so that a cut tail is found by the next `journal verify`; `anew`: whatever was kept, for
+    the journal is another now."""
     local = load_local()
-    if seq > int(local["heads"].get(capsule_id, {}).get("seq", 0)):
+    if anew or seq > int(local["heads"].get(capsule_id, {}).get("seq", 0)):
         local["heads"][capsule_id] = {"seq": seq, "hash": digest}
         save_local(local)
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from capsulectl.connection import Connection
 from capsulectl.contexts import known_head, remember_head
-from capsulectl.errors import Failure
+from capsulectl.errors import USAGE, Failure
 from capsulectl.files import check_new, new_file
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import moment, plain, say, write
@@ -93,6 +93,7 @@ def stats(*, output: Output = "table", common: Common = COMMON) -> None:
         ("Begins", f"entry {answer.first_seq}, {moment(answer.first_at_unix_ns)}"),
         ("Ends", f"entry {answer.last_seq}, {moment(answer.last_at_unix_ns)}"),
         ("Head", answer.head_hash),
+        ("Wanted", answer.desired_hash),
         ("Reads", f"{answer.audit_entries} in the audit stream"),
         ("Used", f"{bytes_text(answer.used_bytes)} of {bytes_text(answer.file_bytes)} on disk"),
         ("Snapshots", f"{answer.snapshots}, newest at {answer.newest_snapshot_seq}"),
@@ -109,22 +110,66 @@ def export(
     *,
     force: Annotated[bool, Parameter(name="--force", negative="", help="Replace a file that is there.")] = False,
     dir: Annotated[str, Parameter(name="--dir", help="From a journal directory, without a machine.")] = "",
+    secrets: Annotated[
+        str,
+        Parameter(name="--secrets", help="Write all sealed values here, too, under a passphrase that is asked for."),
+    ] = "",
+    passphrase_file: Annotated[
+        str, Parameter(name="--passphrase-file", help="The passphrase is this file's first line: not asked.")
+    ] = "",
     common: Common = COMMON,
 ) -> None:
     """Write the whole journal into a compressed archive that proves itself.
 
+    Values of secrets and of env are not in it. To move a machine, have them in a file of their own: `capsulectl
+    restore` takes both.
+
     Example: capsulectl journal export memory.capsule
+    Example: capsulectl journal export memory.capsule --secrets secrets.sealed
     """
     target = check_new(file, force)
+    if secrets and dir:
+        raise Failure(
+            "sealed values are the machine's, not the journal's: --secrets asks a machine, without --dir", USAGE
+        )
+    values = check_new(secrets, force) if secrets else None
+    passphrase = "" if values is None else _passphrase(passphrase_file)
     taken = _proven_here(Path(dir)) if dir else None
     with new_file(target) as out:
         for block in _exported_there(common) if taken is None else _exported_here(taken):
             out.write(block)
     say(f"{file}: {bytes_text(target.stat().st_size)}", common.quiet)
+    if values is not None:
+        _export_secrets(values, passphrase, common)
     if taken is not None and taken.lost:
         raise Failure(
             f"{file} holds entries {taken.first} to {taken.last}, which are proven, and not the rest: {taken.lost}"
         )
+
+
+def _passphrase(file: str) -> str:
+    from capsulectl.sealed_file import passphrase_of
+
+    return passphrase_of(file, twice=True)
+
+
+def _export_secrets(target: Path, passphrase: str, common: Common) -> None:
+    """After the archive: what it names is still there then, or gone for good."""
+    from capsule.v1 import history_pb2, move_pb2
+    from capsulectl.sealed_file import Sealed, sealed
+
+    connection = Connection(common.capsule)
+    journal_id = connection.call(connection.history.Stats, history_pb2.StatsRequest()).journal_id
+    naming_key, values, broken = b"", [], 0
+    for message in connection.stream(connection.move.Secrets, move_pb2.MoveSecretsRequest(), timeout=EXPORT_S):
+        naming_key = message.naming_key or naming_key
+        values += message.values
+        broken += message.broken
+    with new_file(target, 0o600) as out:
+        out.write(sealed(Sealed(journal_id, naming_key, tuple(values)), passphrase))
+    say(f"{target}: {len(values)} values, under the passphrase", common.quiet)
+    if broken:
+        raise Failure(f"{broken} more values are named and cannot be opened here: {target} lacks them")
 
 
 class _Taken(NamedTuple):

@@ -73,6 +73,7 @@ def _replayed_archive(path: Path, to: int) -> dict[str, Any]:
     from journal.archive import Archive
     from journal.codec import BadBody, UnknownMust, decode
     from journal.errors import JournalError
+    from projections.desired import desired_hash
     from projections.fold import fold
     from projections.state import Machine
     from projections.views import VIEW, state_hash
@@ -91,6 +92,7 @@ def _replayed_archive(path: Path, to: int) -> dict[str, Any]:
     elapsed_us = int((time.perf_counter() - began) * 1e6)
     return {
         "seq": machine.seq, "view": VIEW, "stateHash": state_hash(machine), "entries": entries, "elapsedUs": elapsed_us,
+        "desiredHash": desired_hash(machine),
     }  # fmt: skip
 
 
@@ -103,3 +105,5 @@ def _print(data: dict[str, Any], output: Format) -> None:
         elapsed_ms = data["elapsedUs"] / 1000
         print(f"Replayed:  {data.get('entries', 0)} entries, up to {data.get('seq', 0)}, in {elapsed_ms:.1f} ms")
         print(f"State:     {data['stateHash']} (view {data['view']})")
+        if output == "wide":
+            print(f"Wanted:    {data['desiredHash']}")

@@ -22,6 +22,7 @@ from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, OS_LISTEN, parse
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
+from capsuled.restoring import take_over
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from capsuled.undumped import CoreLimit, keep_out_of_dumps
 from journal.environment import hold
@@ -74,11 +75,14 @@ def main() -> None:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Before anything else is touched: another daemon's runtime, log and socket are its own.
         with hold(layout.journal):
+            take_over(layout)
             log_file = _log_to(layout, arguments.verbose, aloud=not arguments.os)
             if arguments.halt:
+                again = False
                 code = asyncio.run(_halt(layout, settings, log_file, arguments.within))
             else:
-                code = asyncio.run(_run(layout, settings, log_file, arguments.read_only, ground))
+                again = asyncio.run(_run(layout, settings, log_file, arguments.read_only, ground))
+                code = 0
     except JournalFailed as error:
         _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk", core_limit)
     except JournalFull:
@@ -87,6 +91,8 @@ def main() -> None:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
         raise SystemExit(f"capsuled: {error.filename or layout.state}: {error.strerror}") from error
+    if again:
+        _begin_anew(core_limit, sys.orig_argv)
     sys.exit(code)
 
 
@@ -167,8 +173,13 @@ def _go_on_read_only(why: str, core_limit: CoreLimit) -> NoReturn:
     """This program again, in this process: nothing that the failed commit left in memory may be shown or built upon."""
     why = f"{why}, then start capsuled again. What runs goes on"
     print(f"capsuled: {why}", file=sys.stderr, flush=True)
+    _begin_anew(core_limit, [*sys.orig_argv, "--read-only", why])
+
+
+def _begin_anew(core_limit: CoreLimit, arguments: list[str]) -> NoReturn:
+    """This program from its beginning, in this process."""
     resource.setrlimit(resource.RLIMIT_CORE, core_limit)  # which it then finds
-    os.execv(sys.executable, [*sys.orig_argv, "--read-only", why])
+    os.execv(sys.executable, arguments)
 
 
 def _log_to(layout: Layout, verbose: bool, aloud: bool) -> Path:
@@ -242,13 +253,12 @@ def _stopping() -> asyncio.Event:
     return stopping
 
 
-async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: str, ground: "Ground | None") -> int:
+async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: str, ground: "Ground | None") -> bool:
     from capsuled.daemon import run
 
     stopping = _stopping()
     with _pid_in(layout.pid_file):
-        await run(layout, settings, log_file, stopping, read_only, ground)
-    return 0
+        return await run(layout, settings, log_file, stopping, read_only, ground)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ from capsuled.payload_watch import PayloadWatch
 from capsuled.power import Power
 from capsuled.processes import beside, outcome
 from capsuled.registries import RegistryAccess
+from capsuled.restoring import clear, laid_down
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
@@ -107,9 +109,10 @@ async def run(
     stopping: asyncio.Event,
     read_only: str = "",
     ground: Ground | None = None,
-) -> None:
-    """Serve until `stopping` is set or the journal fails. The journal's directory is held by the caller; `read_only`
-    says why nothing may be written to it, if nothing may. `ground`: what the operating system's boot left.
+) -> bool:
+    """Serve until `stopping` is set or the journal fails; whether another life is to begin at once. The journal's
+    directory is held by the caller; `read_only` says why nothing may be written to it, if nothing may. `ground`: what
+    the operating system's boot left.
 
     Raises JournalError when the state cannot be opened, JournalFailed and JournalFull when it cannot be written any
     more, and OSError when an address cannot be listened on.
@@ -121,11 +124,19 @@ async def run(
     paths = paths_under(layout.containerd, layout.run)
     runtime = keep_containerd(paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime)
+    again = False
+
+    def begin_anew() -> None:
+        nonlocal again
+        again = True
+        stopping.set()
+
     try:
         with _stage(system, "memory"):
             memory = await open_memory(layout.journal, clock, read_only, "" if system is None else system.slot)
         clock = SystemClock(floor_ns=memory.machine.at)
-        await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate, system)
+        await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate, system, begin_anew)
+        return again
     except ExceptionGroup as several:
         raise _decisive(several) from several
     finally:
@@ -143,13 +154,14 @@ async def _serve(
     memory: Memory,
     certificate: Certificate,
     system: System | None,
+    begin_anew: Callable[[], None],
 ) -> None:
     journal = memory.journal
     args_key = derived(identity.machine_key, b"capsule call arguments 1")
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities(), args_key)
     unfiltered = await without_seccomp()
     host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
-    vault = Vault(layout.sealed, identity.machine_key)
+    vault = Vault(layout.sealed, identity.machine_key, identity.naming_key)
     registry = HttpRegistry(RegistryAccess(engine, vault))
     drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout), registry)
     about = About(identity, layout.state, memory.state)
@@ -204,6 +216,7 @@ async def _serve(
                 about=about,
                 certificate=certificate,
                 power=None if system is None else Power(engine, system.link),
+                begin_anew=begin_anew,
             )
             with _stage(system, API):
                 doorway = make_doorway(house)
@@ -333,6 +346,8 @@ async def _open_life(
     begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
     crashed = () if system is None else crashes()
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
+    if (restored := laid_down(layout)) is not None:
+        engine.record((restored.event(),), reserved=True, actor=restored.actor)
     engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
@@ -343,6 +358,8 @@ async def _open_life(
         forget()
     if drafts:
         journal.side_log.clear()
+    if restored is not None:
+        clear(layout)
     if reset:
         log.warning("every operator's key was taken off, as %s asked for", reset_file)
         reset_file.unlink(missing_ok=True)

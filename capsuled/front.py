@@ -19,6 +19,7 @@ from capsule.v1 import (
     image_cache_pb2_grpc,
     image_pb2_grpc,
     machine_pb2_grpc,
+    move_pb2_grpc,
     power_pb2_grpc,
     registry_pb2_grpc,
     rollback_pb2_grpc,
@@ -67,6 +68,7 @@ from capsuled.services.history import HistoryService, UnreadableHistory
 from capsuled.services.identity import IdentityService, Me, OperatorService
 from capsuled.services.images import ImageCacheService, ImageService
 from capsuled.services.machine import MachineService
+from capsuled.services.move import MoveService
 from capsuled.services.power import PowerService
 from capsuled.services.registries import RegistryService
 from capsuled.services.rollback import RollbackService
@@ -114,6 +116,7 @@ class House(msgspec.Struct):
     clock: Clock
     about: About
     certificate: Certificate
+    begin_anew: Callable[[], None]
     power: Power | None = None
 
 
@@ -249,6 +252,10 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         "SnapshotService": (
             volume_pb2_grpc.add_SnapshotServiceServicer_to_server,
             SnapshotService(engine, answers, house.volumes),
+        ),
+        "MoveService": (
+            move_pb2_grpc.add_MoveServiceServicer_to_server,
+            MoveService(engine, house.vault, house.layout, about.identity, house.begin_anew),
         ),
         "VolumeDataService": (
             volume_pb2_grpc.add_VolumeDataServiceServicer_to_server,

@@ -35,6 +35,16 @@ class Layout(msgspec.Struct, frozen=True):
         return self.identity / "operators.json"
 
     @property
+    def naming_key(self) -> Path:
+        """By which sealed values are named, where that came from another machine."""
+        return self.identity / "naming_key"
+
+    @property
+    def restore(self) -> Path:
+        """Where an archive is laid down that the next start takes over."""
+        return self.state / "restore"
+
+    @property
     def by_hand(self) -> Path:
         """What an operator may put there by hand."""
         return self.state / "capsule"

@@ -78,6 +78,8 @@ METHODS: dict[str, Rule] = {
     # A dry run, which is written nowhere. It tells whether a sealed value equals a guess: not for readers.
     "MachineService/Diff": Rule("operator", acts=False, noted=False),
     "MachineService/Watch": _reads("reader"),
+    "MoveService/Secrets": _acts("admin", why="it tells every sealed value at once"),
+    "MoveService/Restore": _acts("admin", why="it brings the keys that may drive the machine"),
     "PowerService/PowerOff": _acts("operator"),
     "RollbackService/Rollback": _acts("operator"),
     "SnapshotService/Take": _acts("operator"),

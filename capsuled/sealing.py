@@ -51,9 +51,10 @@ class SealBroken(DriverError):
 class Vault:
     """The sealed values of one machine."""
 
-    def __init__(self, directory: Path, machine_key: bytes) -> None:
+    def __init__(self, directory: Path, machine_key: bytes, naming_key: bytes = b"") -> None:
+        """`naming_key`: by which values are named that came from another machine, so that their names stay the same."""
         self._directory = directory
-        self._naming = derived(machine_key, b"capsule sealed value names 1")
+        self.naming_key = naming_key or derived(machine_key, b"capsule sealed value names 1")
         self._cipher = AESGCM(derived(machine_key, b"capsule sealed values 1"))
         self._files = asyncio.Lock()
         self._held: Counter[str] = Counter()
@@ -64,7 +65,7 @@ class Vault:
 
     def name_of(self, value: str) -> str:
         """The keyed hash that stands for `value`."""
-        return hmac.new(self._naming, value.encode(), hashlib.sha256).hexdigest()[:_HASH_CHARS]
+        return hmac.new(self.naming_key, value.encode(), hashlib.sha256).hexdigest()[:_HASH_CHARS]
 
     @asynccontextmanager
     async def kept(self, values: Sequence[str], names: Set[str] = frozenset()) -> AsyncIterator[frozenset[str]]:

@@ -872,6 +872,19 @@ class JournalCheckpointed(Event, frozen=True, omit_defaults=True, tag="journal.c
     exported_to: str = ""
 
 
+class JournalRestored(Event, frozen=True, omit_defaults=True, tag="journal.restored"):
+    """What stands before this entry came from an archive that ended at entry `upto`, whose hash is `head_hash`; it was
+    exported by this `release`. `values`: so many sealed values came with it. `login` is of who asked, unverified."""
+
+    EFFECT = "may"
+
+    upto: int
+    head_hash: str
+    release: str = ""
+    values: int = 0
+    login: str = ""
+
+
 EVENT_TYPES: tuple[type[Event], ...] = tuple(Event.__subclasses__())
 """Every event this release can read and write, in the order of the manual's catalogue."""
 

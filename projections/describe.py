@@ -29,6 +29,7 @@ from journal.events import (
     ImageRemoved,
     JournalCheckpointed,
     JournalExcised,
+    JournalRestored,
     MachineEndRequested,
     MachineHalted,
     NetworkAttached,
@@ -276,6 +277,9 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"emergency {event.action} of {event.name}, taken while the journal could not write"
         case MachineHalted():
             return "everything that ran was ended (--halt); what is wanted stays as it is"
+        case JournalRestored():
+            values = f", with {event.values} sealed values" if event.values else ""
+            return f"this machine took over the memory in an archive that ends at entry {event.upto}{values}"
         case JournalExcised():
             return f"the content of {len(event.seqs)} entries was removed: {event.reason}"
         case JournalCheckpointed():

@@ -24,6 +24,7 @@ from journal.environment import Environment
 from journal.errors import JournalError
 from journal.head import Head
 from journal.reader import LAST, Reader
+from projections.desired import desired_hash
 from projections.refusals import no_workload
 from projections.state import Machine
 from projections.views import state_hash
@@ -151,7 +152,7 @@ class HistoryService(HistoryServiceServicer):
         if upto > live.seq:
             refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"the journal ends at {live.seq}", "to")
         try:
-            replayed, _ = await replay_apart(self._environment.directory, upto)
+            replayed, machine = await replay_apart(self._environment.directory, upto)
         except CommandFailed as failure:
             refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the journal cannot be replayed: {failure}")
         if replayed.problem:
@@ -165,6 +166,7 @@ class HistoryService(HistoryServiceServicer):
             live_hash=kept_hash,
             elapsed_us=replayed.elapsed_us,
             kept_seq=kept_seq,
+            desired_hash=desired_hash(machine),
         )
 
     def _kept(self, live: Machine, upto: int) -> tuple[int, str]:
@@ -220,6 +222,7 @@ class HistoryService(HistoryServiceServicer):
             last_at_unix_ns=0 if last is None else last.header.at,
             head_hash="" if last is None else last.hash.hex(),
             by_type=reader.types(),
+            desired_hash=desired_hash(self._engine.machine),
         )
 
     async def Export(self, request: pb.ExportRequest, context: Any) -> AsyncIterator[pb.ExportChunk]:

@@ -194,6 +194,7 @@ class Standing:
             seals=Seals(engine, vault),
             clock=self.clock,
             about=About(identity, self.layout.state, memory.state),
+            begin_anew=lambda: None,
             certificate=load_or_make_certificate(self.layout.certificate, identity.capsule_id),
         )
 

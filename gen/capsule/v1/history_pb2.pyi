@@ -230,13 +230,14 @@ class ReplayRequest(_message.Message):
     def __init__(self, to: _Optional[int] = ...) -> None: ...
 
 class ReplayResponse(_message.Message):
-    __slots__ = ("seq", "view", "state_hash", "entries", "live_hash", "elapsed_us", "kept_seq")
+    __slots__ = ("seq", "view", "state_hash", "entries", "live_hash", "elapsed_us", "desired_hash", "kept_seq")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
     STATE_HASH_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     LIVE_HASH_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_US_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_HASH_FIELD_NUMBER: _ClassVar[int]
     KEPT_SEQ_FIELD_NUMBER: _ClassVar[int]
     seq: int
     view: int
@@ -244,8 +245,9 @@ class ReplayResponse(_message.Message):
     entries: int
     live_hash: str
     elapsed_us: int
+    desired_hash: str
     kept_seq: int
-    def __init__(self, seq: _Optional[int] = ..., view: _Optional[int] = ..., state_hash: _Optional[str] = ..., entries: _Optional[int] = ..., live_hash: _Optional[str] = ..., elapsed_us: _Optional[int] = ..., kept_seq: _Optional[int] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., view: _Optional[int] = ..., state_hash: _Optional[str] = ..., entries: _Optional[int] = ..., live_hash: _Optional[str] = ..., elapsed_us: _Optional[int] = ..., desired_hash: _Optional[str] = ..., kept_seq: _Optional[int] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
     __slots__ = ("head_hash", "head_seq")
@@ -276,7 +278,7 @@ class StatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsResponse(_message.Message):
-    __slots__ = ("journal_id", "first_seq", "last_seq", "audit_entries", "used_bytes", "file_bytes", "map_bytes", "index_seq", "snapshots", "newest_snapshot_seq", "first_at_unix_ns", "last_at_unix_ns", "head_hash", "by_type")
+    __slots__ = ("journal_id", "first_seq", "last_seq", "audit_entries", "used_bytes", "file_bytes", "map_bytes", "index_seq", "snapshots", "newest_snapshot_seq", "first_at_unix_ns", "last_at_unix_ns", "head_hash", "by_type", "desired_hash")
     class ByTypeEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +300,7 @@ class StatsResponse(_message.Message):
     LAST_AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     HEAD_HASH_FIELD_NUMBER: _ClassVar[int]
     BY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_HASH_FIELD_NUMBER: _ClassVar[int]
     journal_id: str
     first_seq: int
     last_seq: int
@@ -312,7 +315,8 @@ class StatsResponse(_message.Message):
     last_at_unix_ns: int
     head_hash: str
     by_type: _containers.ScalarMap[str, int]
-    def __init__(self, journal_id: _Optional[str] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., audit_entries: _Optional[int] = ..., used_bytes: _Optional[int] = ..., file_bytes: _Optional[int] = ..., map_bytes: _Optional[int] = ..., index_seq: _Optional[int] = ..., snapshots: _Optional[int] = ..., newest_snapshot_seq: _Optional[int] = ..., first_at_unix_ns: _Optional[int] = ..., last_at_unix_ns: _Optional[int] = ..., head_hash: _Optional[str] = ..., by_type: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    desired_hash: str
+    def __init__(self, journal_id: _Optional[str] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., audit_entries: _Optional[int] = ..., used_bytes: _Optional[int] = ..., file_bytes: _Optional[int] = ..., map_bytes: _Optional[int] = ..., index_seq: _Optional[int] = ..., snapshots: _Optional[int] = ..., newest_snapshot_seq: _Optional[int] = ..., first_at_unix_ns: _Optional[int] = ..., last_at_unix_ns: _Optional[int] = ..., head_hash: _Optional[str] = ..., by_type: _Optional[_Mapping[str, int]] = ..., desired_hash: _Optional[str] = ...) -> None: ...
 
 class ExportRequest(_message.Message):
     __slots__ = ()

@@ -1,0 +1,198 @@
+"""`capsulectl restore`: a blank machine takes over the memory in an archive, and does what is wanted in it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from capsulectl.connection import Connection
+from capsulectl.contexts import remember_head
+from capsulectl.errors import TIMED_OUT, USAGE, Failure
+from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembered
+from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
+from capsulectl.progress import bar
+from capsulectl.prompt import confirm
+from capsulectl.render import moment, say, show_table, write
+from capsulectl.sealed_file import Sealed, passphrase_of, unsealed
+
+CHUNK_BYTES = 256 << 10
+VALUES_BYTES = 1 << 20
+RESTORE_S = 3_600.0
+LOOK_S = 0.2
+
+
+def restore(
+    file: Annotated[str, Parameter(help="The archive, of `capsulectl journal export`.")],
+    /,
+    *,
+    secrets: Annotated[
+        str, Parameter(name="--secrets", help="The file of sealed values that was exported with it.")
+    ] = "",
+    passphrase_file: Annotated[
+        str, Parameter(name="--passphrase-file", help="Its passphrase is this file's first line: not asked.")
+    ] = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    timeout: Timeout = 120,
+    output: Output = "table",
+    common: Common = COMMON,
+) -> None:
+    """Have a blank machine take over another's memory: the same is wanted of it, and it begins to do it.
+
+    What the archive does not hold is listed first: images, secrets' values, what volumes hold. Without --secrets,
+    workloads whose values are sealed wait until they are given again.
+
+    Example: capsulectl --capsule new restore memory.capsule --secrets secrets.sealed
+    Example: capsulectl restore memory.capsule --dry-run
+    """
+    past = remembered(file)
+    sealed = None
+    if secrets and not dry_run:
+        sealed = unsealed(secrets, passphrase_of(passphrase_file, twice=False))
+        if sealed.journal_id != past.title.journal_id:
+            raise Failure(f"{secrets} holds the secrets of another machine's journal than {file}", USAGE)
+    connection = Connection(common.capsule)
+    _check_blank(connection)
+    missing = lacks(past.machine, _held(connection, past), bool(secrets))
+    if dry_run:
+        _show(past, missing, output)
+        return
+    if not yes:
+        _show(past, missing, "table")
+    confirm(f"Let {_machine(connection)} take it over?", yes)
+    answer = _send(connection, Path(file), sealed, common)
+    _wait(common, answer, timeout)
+    _tell(past, answer, missing, output, common)
+
+
+def _check_blank(connection: Connection) -> None:
+    """The machine says so itself, too; here it is said before anything was sent."""
+    from capsule.v1 import secret_pb2, volume_pb2, workload_pb2
+
+    found = [
+        *connection.call(connection.workloads.List, workload_pb2.WorkloadListRequest()).workloads,
+        *connection.call(connection.volumes.List, volume_pb2.VolumeListRequest()).volumes,
+        *connection.call(connection.secrets.List, secret_pb2.SecretListRequest()).secrets,
+    ]
+    if found:
+        raise Failure(
+            f"{_machine(connection)} is not blank, it has {found[0].name}: start capsuled with a state directory of "
+            "its own, and restore there"
+        )
+
+
+def _machine(connection: Connection) -> str:
+    return connection.target.name or connection.address
+
+
+def _held(connection: Connection, past: Remembered) -> frozenset[str]:
+    from capsule.v1 import image_cache_pb2
+
+    wanted = list(needed_images(past.machine))
+    held = connection.call(connection.image_cache.Held, image_cache_pb2.ImageHeldRequest(digests=wanted)).held_bytes
+    return frozenset(digest for digest, size in zip(wanted, held, strict=True) if size)
+
+
+def _send(connection: Connection, archive: Path, sealed: Sealed | None, common: Common) -> Any:
+    from capsule.v1 import move_pb2 as pb
+
+    total = archive.stat().st_size
+    with bar(common.quiet) as show:
+
+        def messages() -> Iterator[Any]:
+            yield pb.RestoreRequest(metadata=pb.RestoreMetadata(total_bytes=total))
+            yield from _values(sealed)
+            done = 0
+            with archive.open("rb") as source:
+                while chunk := source.read(CHUNK_BYTES):
+                    yield pb.RestoreRequest(chunk=chunk)
+                    done += len(chunk)
+                    show(archive.name, done, total, "proving it" if done == total else "sending")
+
+        return connection.call(connection.move.Restore, messages(), timeout=RESTORE_S)
+
+
+def _values(sealed: Sealed | None) -> Iterator[Any]:
+    """In messages of a size that is taken."""
+    from capsule.v1 import move_pb2 as pb
+
+    if sealed is None:
+        return
+    message, size = pb.SealedValues(naming_key=sealed.naming_key), 0
+    for value in sealed.values:
+        message.values.append(value)
+        size += len(value)
+        if size >= VALUES_BYTES:
+            yield pb.RestoreRequest(sealed=message)
+            message, size = pb.SealedValues(), 0
+    yield pb.RestoreRequest(sealed=message)
+
+
+def _wait(common: Common, answer: Any, timeout: float) -> None:
+    """Until the daemon's next life has taken it over."""
+    from capsule.v1 import capsule_pb2, history_pb2
+
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection = Connection(common.capsule)
+            stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
+            if stats.journal_id == answer.journal_id:
+                break
+        except Failure:
+            pass  # it is just beginning anew
+        if time.monotonic() > deadline:
+            raise Failure(
+                "the archive has arrived, and the machine has not begun anew with it yet: look at "
+                "`capsulectl journal stats` and at the daemon's own output",
+                TIMED_OUT,
+            )
+        time.sleep(LOOK_S)
+    info = connection.call(connection.capsule.GetInfo, capsule_pb2.GetInfoRequest())
+    remember_head(info.capsule_id, answer.head_seq, answer.head_hash, anew=True)
+    if stats.desired_hash != answer.desired_hash:
+        raise Failure(
+            f"what is wanted here has the hash {stats.desired_hash} and in the archive {answer.desired_hash}: somebody "
+            "has declared something since, `capsulectl history` tells"
+        )
+
+
+def _show(past: Remembered, missing: list[Lack], output: str) -> None:
+    if output in ("json", "yaml"):
+        write(_data(past, missing), output)  # type: ignore[arg-type]
+        return
+    if output == "name":
+        for one in missing:
+            print(f"{one.kind}/{one.name}")
+        return
+    machine, title = past.machine, past.title
+    print(f"Journal:  {title.journal_id}, entries {title.first_seq} to {title.last_seq}, {moment(machine.at)[:19]}")
+    print(f"Wanted:   {len(machine.workloads)} workloads, {len(machine.volumes)} volumes; hash {past.desired_hash}")
+    if missing:
+        print("\nNot in the archive:")
+        show_table(("KIND", "NAME", "NOTE"), missing)
+
+
+def _data(past: Remembered, missing: list[Lack]) -> dict[str, Any]:
+    return {
+        "journalId": past.title.journal_id,
+        "headSeq": past.title.last_seq,
+        "headHash": past.title.head_hash,
+        "desiredHash": past.desired_hash,
+        "missing": [one._asdict() for one in missing],
+    }
+
+
+def _tell(past: Remembered, answer: Any, missing: list[Lack], output: str, common: Common) -> None:
+    if output in ("json", "yaml"):
+        write(_data(past, missing) | {"values": answer.values}, output)  # type: ignore[arg-type]
+        return
+    if output == "name":
+        print(answer.journal_id)
+        return
+    values = f", {answer.values} sealed values" if answer.values else ""
+    print(f"restored to entry {answer.head_seq}{values}; wanted is {answer.desired_hash}, as in the archive")
+    for one in missing:
+        say(f"{one.kind} {one.name}: {one.note}", common.quiet)

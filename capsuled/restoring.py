@@ -1,0 +1,93 @@
+"""Taking over another machine's memory: what came is laid down beside the journal, and put in its place at the start.
+
+    restore/archive        as it came           restore/journal/     the journal made of it
+    restore/sealed/        values, sealed with this machine's key    restore/naming_key     by which they are named
+    restore/ready          written last: from here on it counts
+
+Until `ready` is there, nothing has changed; from then on the next start does the rest, and begins it again after any
+crash. The blank machine's own journal is replaced: all that it knows is that nothing was wanted of it yet.
+"""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from capsuled.layout import Layout
+from journal.durable import sync_directory, write_durably
+from journal.entry import Actor
+from journal.environment import FRONT_LOG
+from journal.events import JournalRestored
+
+READY = "ready"
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What was laid down, and on whose word."""
+
+    upto: int
+    head_hash: str
+    release: str
+    values: int
+    actor: Actor
+    login: str = ""
+
+    def event(self) -> JournalRestored:
+        """The first fact of the life that begins with it."""
+        return JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login)
+
+
+def make_room(layout: Layout) -> Path:
+    """An empty place for what comes. Raises OSError."""
+    clear(layout)
+    layout.restore.mkdir(parents=True, mode=0o700)
+    return layout.restore
+
+
+def lay_down(layout: Layout, restored: Restored) -> None:
+    """All of it is on the disk: it counts. Raises OSError."""
+    for directory in (layout.restore / "journal", layout.restore):
+        sync_directory(directory)
+    write_durably(layout.restore / READY, msgspec.json.encode(restored))
+    sync_directory(layout.restore.parent)
+
+
+def laid_down(layout: Layout) -> Restored | None:
+    """What waits to be taken over, or was taken over and not told of yet."""
+    try:
+        return msgspec.json.decode((layout.restore / READY).read_bytes(), type=Restored)
+    except FileNotFoundError:
+        return None
+
+
+def take_over(layout: Layout) -> None:
+    """Put what was laid down in its place, as far as that has not been done. The journal's directory is held, and
+    nothing in it is open. Raises OSError."""
+    if laid_down(layout) is None:
+        clear(layout)  # what was cut off before it counted
+        return
+    data = layout.restore / "journal" / "data.mdb"
+    if not data.exists():
+        return
+    values = layout.restore / "sealed"
+    if values.exists():
+        layout.sealed.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for value in values.iterdir():
+            os.replace(value, layout.sealed / value.name)
+        sync_directory(layout.sealed)
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(layout.restore / "naming_key", layout.naming_key)
+        sync_directory(layout.identity)
+    for name in ("head", "side.log", "lock.mdb", FRONT_LOG):
+        (layout.journal / name).unlink(missing_ok=True)
+    os.replace(data, layout.journal / "data.mdb")
+    sync_directory(layout.journal)
+
+
+def clear(layout: Layout) -> None:
+    """Nothing waits any more. Raises OSError."""
+    if layout.restore.exists():
+        shutil.rmtree(layout.restore)
+        sync_directory(layout.restore.parent)

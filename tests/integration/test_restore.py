@@ -1,0 +1,132 @@
+"""Moving house: everything of one machine on a blank one, by an archive, a file of sealed values and a volume's file."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_volumes import count, user, volume
+from tests.support.daemon import SERVE, Daemon, daemon, manifest
+
+pytestmark = pytest.mark.real
+
+
+class Boxes:
+    """What leaves the old house."""
+
+    def __init__(self, directory: Path) -> None:
+        self.archive, self.secrets, self.volume = (
+            str(directory / name) for name in ("memory", "secrets", "data.volume")
+        )
+        self.passphrase = str(directory / "passphrase")
+        Path(self.passphrase).write_text("correct horse\nbattery staple\n")
+
+
+@pytest.fixture(scope="module")
+def old() -> Iterator[Daemon]:
+    with daemon() as made:
+        made.push_image()
+        made.good("secret", "create", "password", stdin="hunter2")
+        made.apply(manifest("plain", SERVE), "--wait")
+        made.apply(manifest("told", SERVE, env={"TOKEN": "t0ken"}, secretEnv={"PASSWORD": "password"}), "--wait")
+        made.apply(manifest("idle", SERVE), "--wait")
+        made.good("stop", "idle", "--wait")
+        made.apply(f"{volume('data')}\n---\n{user('counter', 'data')}", "--wait")
+        assert count(made, "counter") == 1
+        yield made
+
+
+@pytest.fixture(scope="module")
+def boxes(old: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Boxes:
+    made = Boxes(tmp_path_factory.mktemp("boxes"))
+    old.good("volume", "export", "data", made.volume)
+    said = old.ctl(
+        "journal", "export", made.archive, "--secrets", made.secrets, "--passphrase-file", made.passphrase
+    )  # fmt: skip
+    assert said.returncode == 0 and "2 values, under the passphrase" in said.stderr
+    for value in (b"hunter2", b"t0ken"):
+        assert value not in Path(made.archive).read_bytes() + Path(made.secrets).read_bytes()
+    assert os.stat(made.secrets).st_mode & 0o777 == 0o600
+    return made
+
+
+def wanted(capsule: Daemon) -> str:
+    return str(capsule.data("journal", "stats")["desiredHash"])
+
+
+def env_of(capsule: Daemon, name: str) -> str:
+    return capsule.good("exec", name, "--", "sh", "-c", "echo $TOKEN $PASSWORD").strip()
+
+
+def test_with_its_secrets_and_its_volume_it_lives_on_as_it_was(old: Daemon, boxes: Boxes) -> None:
+    hashed, history = wanted(old), old.history()
+    with daemon() as new:
+        plan = new.good("restore", boxes.archive, "--secrets", boxes.secrets, "--dry-run")
+        assert f"hash {hashed}" in plan and "was pushed: push it here, too" in plan
+        assert "volume" in plan and "secret " not in plan, "those come along"
+        new.push_image()
+        asked = new.ctl("restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", boxes.passphrase)
+        assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr
+        assert "image" not in asked.stdout, "it is here by now"
+        done = new.good(
+            "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", boxes.passphrase, "--yes"
+        )  # fmt: skip
+        assert f"2 sealed values; wanted is {hashed}" in done
+        assert (
+            wanted(new) == hashed and json.loads(new.good("replay", "--verify", "-o", "json"))["desiredHash"] == hashed
+        )
+        assert new.process is not None and new.process.poll() is None, "it is one process from the first to the last"
+        for name in ("plain", "told"):
+            new.good("wait", name, "--for", "running")
+        assert env_of(new, "told") == "t0ken hunter2" and new.good("secret", "reveal", "password") == "hunter2"
+        assert new.status("idle")["phase"] == "WORKLOAD_PHASE_STOPPED"
+        assert "is not in the storage any more" in new.good("why", "counter")
+        new.good("volume", "import", "data", boxes.volume)
+        new.good("wait", "counter", "--for", "running")
+        assert count(new, "counter") == 2
+        same = new.apply(manifest("told", SERVE, env={"TOKEN": "t0ken"}, secretEnv={"PASSWORD": "password"}))
+        assert "unchanged" in same, "its value has the name that it had"
+        (restored,) = new.history("--type", "journal.restored")
+        upto = restored["body"]["upto"]
+        assert [one["hash"] for one in new.history()[:upto]] == [one["hash"] for one in history[:upto]]
+        assert restored["seq"] == upto + 1 and "took over the memory" in restored["summary"]
+        assert "Whole:    yes" in new.good("journal", "verify")
+        assert not (new.state / "restore").exists()
+        again = new.ctl("restore", boxes.archive, "--yes")
+        assert again.returncode == 1 and "is not blank" in again.stderr
+
+
+def test_without_them_only_what_needs_them_waits_and_says_for_what(old: Daemon, boxes: Boxes) -> None:
+    with daemon() as new:
+        new.push_image()
+        lacking = new.good("restore", boxes.archive, "--dry-run", "-o", "name").split()
+        assert lacking == ["secret/password", "env/told", "volume/data"]
+        said = new.ctl("restore", boxes.archive, "--yes")
+        assert said.returncode == 0 and "env told: apply it again with its values: TOKEN" in said.stderr
+        new.good("wait", "plain", "--for", "running")
+        new.until(lambda: "sealed value" in new.good("why", "told"), "it says what it lacks")
+        new.good("secret", "rotate", "password", stdin="hunter3")
+        new.apply(manifest("told", SERVE, env={"TOKEN": "new"}, secretEnv={"PASSWORD": "password"}), "--wait")
+        assert env_of(new, "told") == "new hunter3"
+
+
+def test_what_does_not_fit_changes_nothing(old: Daemon, boxes: Boxes, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("no horse at all\n")
+    content = Path(boxes.archive).read_bytes()
+    cut = tmp_path / "cut"
+    cut.write_bytes(content[: len(content) // 2])
+    with daemon() as new:
+        before = new.data("journal", "stats")["journalId"]
+        locked = new.ctl(
+            "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", str(wrong), "--yes"
+        )  # fmt: skip
+        assert locked.returncode == 1 and "the passphrase is another" in locked.stderr
+        broken = new.ctl("restore", str(cut), "--yes")
+        assert broken.returncode == 1 and "cut or altered" in broken.stderr
+        new.good("volume", "create", "mine", "16MiB")
+        taken = new.ctl("restore", boxes.archive, "--yes")
+        assert taken.returncode == 1 and "it has mine" in taken.stderr
+        assert new.data("journal", "stats")["journalId"] == before and not (new.state / "restore").exists()

@@ -1,0 +1,88 @@
+"""Taking over what was laid down: whole or not at all, wherever it is cut."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capsuled.layout import Layout, hosted
+from capsuled.restoring import READY, Restored, laid_down, lay_down, make_room, take_over
+from journal.entry import LOCAL
+
+RESTORED = Restored(9, "ab" * 32, "0.0.1", 2, LOCAL)
+
+
+def blank(directory: Path) -> Layout:
+    layout = hosted(directory)
+    layout.journal.mkdir(parents=True)
+    layout.identity.mkdir()
+    for name in ("data.mdb", "front.log", "head", "side.log", "owner.lock"):
+        (layout.journal / name).write_text("blank")
+    return layout
+
+
+def filled(layout: Layout) -> None:
+    place = make_room(layout)
+    for name in ("journal/data.mdb", "sealed/one", "sealed/two", "naming_key"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text("archive")
+
+
+def taken_over(layout: Layout) -> bool:
+    return (
+        sorted(path.name for path in layout.journal.iterdir()) == ["data.mdb", "owner.lock"]
+        and (layout.journal / "data.mdb").read_text() == "archive"
+        and sorted(path.name for path in layout.sealed.iterdir()) == ["one", "two"]
+        and layout.naming_key.read_text() == "archive"
+    )
+
+
+def test_what_was_laid_down_is_in_its_place_after_the_start_and_told_of_until_it_is_cleared(tmp_path: Path) -> None:
+    layout = blank(tmp_path)
+    filled(layout)
+    lay_down(layout, RESTORED)
+    for _ in range(2):
+        take_over(layout)
+        assert taken_over(layout) and laid_down(layout) == RESTORED
+    event = RESTORED.event()
+    assert (event.upto, event.head_hash, event.values) == (9, "ab" * 32, 2)
+
+
+def test_what_was_cut_off_before_it_counted_changes_nothing(tmp_path: Path) -> None:
+    layout = blank(tmp_path)
+    filled(layout)
+    take_over(layout)
+    assert (layout.journal / "data.mdb").read_text() == "blank" and not layout.restore.exists()
+    assert laid_down(layout) is None
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_start_that_is_cut_is_gone_on_with_by_the_next(
+    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = blank(tmp_path)
+    filled(layout)
+    lay_down(layout, RESTORED)
+    left = step
+
+    def counted(real: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            return real(*arguments, **named)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", counted(os.replace))
+        patched.setattr(Path, "unlink", counted(Path.unlink))
+        with pytest.raises(KeyboardInterrupt):
+            take_over(layout)
+    assert (layout.restore / READY).exists()
+    take_over(layout)
+    assert taken_over(layout)
+    shutil.rmtree(layout.restore)
