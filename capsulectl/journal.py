@@ -136,7 +136,7 @@ def export(
     passphrase = "" if values is None else _passphrase(passphrase_file)
     taken = _proven_here(Path(dir)) if dir else None
     with new_file(target) as out:
-        for block in _exported_there(common) if taken is None else _exported_here(taken):
+        for block in exported_there(common) if taken is None else _exported_here(taken):
             out.write(block)
     say(f"{file}: {bytes_text(target.stat().st_size)}", common.quiet)
     if values is not None:
@@ -181,7 +181,8 @@ class _Taken(NamedTuple):
     lost: str
 
 
-def _exported_there(common: Common) -> Iterator[bytes]:
+def exported_there(common: Common) -> Iterator[bytes]:
+    """The machine's archive, in blocks."""
     from capsule.v1 import history_pb2
 
     connection = Connection(common.capsule)

@@ -23,13 +23,27 @@ def replay(
         ),
     ] = False,
     file: Annotated[str, Parameter(name="--file", help="Fold an archive, here, without a machine.")] = "",
+    step_: Annotated[
+        bool, Parameter(name="--step", negative="", help="Walk entry by entry, each with what it made of the state.")
+    ] = False,
+    since: Annotated[
+        int, Parameter(name="--from", validator=sequence_number, help="With --step: shown from this entry on.")
+    ] = 1,
     output: Output = "table",
     common: Common = COMMON,
 ) -> None:
-    """Fold the journal again and print the state's hash.
+    """Fold the journal again and print the state's hash, or walk through it.
+
+    On a terminal --step waits after each entry: Enter goes on, a number goes on to that entry, c to the end, q ends it.
 
     Example: capsulectl replay --verify
+    Example: capsulectl replay --file memory.capsule --step --from 1200
     """
+    if step_:
+        if verify:
+            raise Failure("--verify compares the end of a fold, --step shows its way: say one of them", USAGE)
+        _step(file, since, to, output, common)
+        return
     if file:
         if verify:
             raise Failure(
@@ -46,6 +60,24 @@ def replay(
         _compare(answer)
         if output in ("table", "wide"):
             print(f"Verified:  {_kept(answer)} is the fold of its journal")
+
+
+def _step(file: str, since: int, to: int, output: Format, common: Common) -> None:
+    """Of an archive; without one the machine's own is brought here first, and walked through without it."""
+    from tempfile import TemporaryFile
+
+    from capsulectl.stepping import step, whole_of
+
+    try:
+        with Path(file).open("rb") if file else TemporaryFile() as source:
+            if not file:
+                from capsulectl.journal import exported_there
+
+                source.writelines(exported_there(common))
+                source.seek(0)
+            step(whole_of(source), since, to, output)
+    except OSError as error:
+        raise Failure(f"{file or 'the archive'} cannot be read: {error.strerror}", USAGE) from error
 
 
 def _compare(answer: Any) -> None:

@@ -1,0 +1,131 @@
+"""`replay --step`: an archive's entries one by one, each with what it made of the state. Without a machine.
+
+On a terminal it waits after each: Enter goes on, a number goes on to that entry, `c` to the end, `q` ends it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from capsulectl.errors import Failure
+from capsulectl.options import Format
+from capsulectl.render import moment, printable, say, write
+from journal.archive import Archive
+from journal.codec import BadBody, UnknownMust, decode, plain
+from journal.entry import Stored
+from journal.errors import JournalError
+from projections.describe import describe
+from projections.steps import Change, Steps
+from projections.views import VIEW, state_hash
+
+VALUE_CHARS = 160
+_SIGNS = {"add": ("+", "32"), "remove": ("-", "31"), "change": ("~", "33")}
+
+
+def whole_of(source: BinaryIO) -> Iterator[Stored]:
+    """An archive's facts, each proven on the way. Raises Failure."""
+    try:
+        for stream, stored in Archive(source).entries():
+            if stream == "facts":
+                yield stored
+    except JournalError as error:
+        raise Failure(str(error)) from error
+
+
+def step(entries: Iterator[Stored], since: int, to: int, output: Format) -> None:
+    """Walk the entries up to `to` (0: all), shown from `since` on. Raises Failure where one cannot be folded."""
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    steps, asks, shown_from = Steps(), output in ("table", "wide") and _is_watched(), since
+    for stored in entries:
+        seq = stored.header.seq
+        if to and seq > to:
+            break
+        try:
+            event = decode(stored)
+        except (UnknownMust, BadBody) as error:
+            raise Failure(str(error)) from error
+        if seq < shown_from:
+            steps.skip(stored.header, event)
+            continue
+        _show(stored, describe(stored.header, event, stored.excised), steps.take(stored.header, event), output, colours)
+        if asks:
+            answer = _next()
+            if answer == 0:
+                break
+            shown_from, asks = max(seq + 1, answer), answer >= 0
+    _end(steps, output)
+
+
+def _is_watched() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _next() -> int:
+    """What the operator wants: 0 to end, an entry's number to go on to it, -1 for all the rest, 1 for the next."""
+    while True:
+        print("next [Enter], an entry's number, c(ontinue), q(uit): ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        word = line.strip().lower()
+        if not line or word in ("q", "quit"):
+            return 0
+        if word in ("c", "continue"):
+            return -1
+        if not word:
+            return 1
+        if word.isascii() and word.isdigit():
+            return max(1, int(word))
+
+
+def _show(stored: Stored, summary: str, changes: tuple[Change, ...], output: Format, colours: bool) -> None:
+    header = stored.header
+    if output == "name":
+        print(header.seq)
+        return
+    if output in ("json", "yaml"):
+        told = {
+            "seq": header.seq,
+            "atUnixNs": header.at,
+            "type": header.type,
+            "actor": header.actor.id or header.actor.kind,
+            "summary": " ".join(summary.split()),
+            "body": plain(stored),
+            "changes": [_told(one) for one in changes],
+        }
+        print(json.dumps(told, default=repr)) if output == "json" else write([told], output)
+        return
+    who = header.actor.name or header.actor.id[:12] or header.actor.kind
+    print(f"{header.seq}  {moment(header.at)[:23]}  {who}  {header.type}")
+    print(f"    {printable(' '.join(summary.split()))}")
+    for one in changes:
+        sign, colour = _SIGNS[one.op]
+        line = printable(f"{sign} {one.path}: {_values(one)}")
+        print(f"    \x1b[{colour}m{line}\x1b[0m" if colours else f"    {line}")
+
+
+def _told(change: Change) -> dict[str, Any]:
+    values = {"add": {"new": change.new}, "remove": {"old": change.old}}
+    return {"op": change.op, "path": change.path, **values.get(change.op, {"old": change.old, "new": change.new})}
+
+
+def _values(change: Change) -> str:
+    match change.op:
+        case "add":
+            return _cut(change.new)
+        case "remove":
+            return _cut(change.old)
+        case _:
+            return f"{_cut(change.old)} -> {_cut(change.new)}"
+
+
+def _cut(value: Any) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= VALUE_CHARS else f"{text[:VALUE_CHARS]}…"
+
+
+def _end(steps: Steps, output: Format) -> None:
+    if output in ("table", "wide"):
+        print(f"State:     {state_hash(steps.machine)} (view {VIEW}) after entry {steps.machine.seq}")
+    elif output == "name":
+        say(state_hash(steps.machine))
