@@ -1,12 +1,13 @@
 """`capsulectl rollback`: what is desired, as it was; the plan first."""
 
+import contextlib
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from capsule.v1 import rollback_pb2 as pb
 from capsulectl.applying import print_differences
-from capsulectl.connection import Connection
+from capsulectl.connection import UNARY_S, Connection
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.moments import moment
 from capsulectl.names import workload_names
@@ -15,9 +16,11 @@ from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, write
 from capsulectl.waiting import Goal, wait_for
 
+LONG_S = 920.0
+"""Where the storage cannot share blocks, a volume goes back by being copied."""
 LEFT = "left"
 """The outcome of a workload that stays as it is: it cannot go back."""
-_RUNS = frozenset({"created", "configured", "started"})
+_RUNS = frozenset({"created", "configured", "started", "restarted"})
 
 
 def rollback(
@@ -35,7 +38,7 @@ def rollback(
             name="--to",
             converter=not_empty,
             help="An entry (1234), a time (`2h ago`), boot:-1; of one workload also `previous` or `healthy`; of a "
-            "volume a snapshot's name.",
+            "volume a snapshot's name, or a moment: then the last that was taken up to it.",
         ),
     ],
     reason: Annotated[str, Parameter(name="--reason", help="Why, for those who read the history.")] = "",
@@ -55,18 +58,9 @@ def rollback(
     kind, _, which = name.rpartition("/")
     if name and not which:
         raise Failure(f"{name!r} names nothing: leave it out to have everything as it was", USAGE)
-    if kind == "volume":
-        if dry_run or reason or expect_seq is not None:
-            raise Failure(
-                "a volume goes back to a snapshot as with `volume restore`, which has no --dry-run, no --reason and no "
-                "--expect-seq",
-                USAGE,
-            )
-        _restore(which, to, yes, common)
-        return
-    if kind not in ("", "workload"):
+    if kind not in ("", "workload", "volume"):
         raise Failure(f"{kind!r} cannot be rolled back: say workload/NAME or volume/NAME", USAGE)
-    request = _request(which, to, reason, expect_seq)
+    request = (_volume_request if kind == "volume" else _request)(which, to, reason, expect_seq)
     connection = Connection(common.capsule)
     request.dry_run = True
     planned = connection.call(connection.rollbacks.Rollback, request)
@@ -76,11 +70,15 @@ def rollback(
         return
     if not yes:
         _show(planned, "table")
-    confirm(f"Go back to entry {planned.to_seq}?", yes)
-    if planned.to_seq:
+    back = f"snapshot {planned.snapshot}" if planned.snapshot else f"entry {planned.to_seq}"
+    confirm(f"Go back to {back}?", yes)
+    if planned.snapshot:
+        request.snapshot = planned.snapshot
+        request.ClearField("moment")
+    elif planned.to_seq:
         request.moment.seq = planned.to_seq  # what was shown and agreed to, whatever somebody else declared meanwhile
     request.dry_run = False
-    done = connection.call(connection.rollbacks.Rollback, request)
+    done = connection.call(connection.rollbacks.Rollback, request, timeout=LONG_S if planned.snapshot else UNARY_S)
     _report(done, output)
     if wait:
         waited = {one.name: Goal.HEALTHY for one in done.items if one.outcome in _RUNS}
@@ -106,11 +104,12 @@ def _request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
     return request
 
 
-def _restore(volume: str, label: str, yes: bool, common: Common) -> None:
-    """A volume's data goes back to a snapshot, and to nothing between."""
-    from capsulectl.volume import restore
-
-    restore(volume, label, yes=yes, common=common)
+def _volume_request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
+    """A volume's data goes back to a snapshot, and to nothing between: one of this name, or the last up to a moment."""
+    request = pb.RollbackRequest(name=f"volume/{name}", reason=reason, expect_seq=expect_seq, snapshot=to)
+    with contextlib.suppress(Failure):
+        request.moment.CopyFrom(moment(to, "--to"))
+    return request
 
 
 def _show(planned: Any, output: Format) -> None:
@@ -127,7 +126,10 @@ def _show(planned: Any, output: Format) -> None:
     if planned.changes:
         print_differences(planned.changes, "table")
         print()
-    show_table(("WORKLOAD", "OUTCOME", "NOTE"), [(one.name, one.outcome, _note(one)) for one in planned.items])
+    show_table(
+        ("VOLUME" if planned.snapshot else "WORKLOAD", "OUTCOME", "NOTE"),
+        [(one.name, one.outcome, _note(one)) for one in planned.items],
+    )
     if planned.plan:
         print()
         show_table(("EFFECT", "OBJECT", "DETAIL"), [(one.effect, one.object, one.detail) for one in planned.plan])
@@ -137,16 +139,20 @@ def _note(item: Any) -> str:
     notes = [
         "its present run ends" if item.restarts else "",
         "its image has to be fetched" if item.image_missing else "",
-        f"cannot go back: {item.reason}" if item.reason else "",
+        _why(item),
     ]
     return ", ".join(filter(None, notes))
+
+
+def _why(item: Any) -> str:
+    return f"cannot go back: {item.reason}" if item.reason and item.outcome == LEFT else str(item.reason)
 
 
 def _print_names(answer: Any) -> None:
     """Of what goes back."""
     for item in answer.items:
         if item.outcome != LEFT:
-            print(f"workload/{item.name}")
+            print(_called(item.name))
 
 
 def _report(done: Any, output: Format) -> None:
@@ -156,8 +162,23 @@ def _report(done: Any, output: Format) -> None:
     if output == "name":
         _print_names(done)
         return
+    if done.snapshot:
+        _report_volume(done)
+        return
     for item in done.items:
         if item.outcome == LEFT:
             say(f"workload/{item.name} left as it is: {item.reason}")
         else:
             print(f"workload/{item.name} {item.outcome}, as after entry {done.to_seq}")
+
+
+def _report_volume(done: Any) -> None:
+    volume, *users = done.items
+    starts = f"; {', '.join(item.name for item in users)} starts again" if users else ""
+    print(f"{volume.name} restored from {done.snapshot}{starts}")
+    if volume.reason:
+        say(volume.reason)
+
+
+def _called(name: str) -> str:
+    return name if "/" in name else f"workload/{name}"

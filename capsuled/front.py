@@ -80,6 +80,7 @@ from capsuled.services.workloads import WorkloadService
 from capsuled.shares import Shares
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
+from capsuled.volume_rollbacks import VolumeRollbacks
 from effects.images.protocol import ImageStore
 from effects.images.registry import Registry
 from effects.volumes.protocol import VolumeDriver, VolumePorter
@@ -277,7 +278,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     rollbacks = Rollbacks(engine, resolver, answers, memory.reader, memory.why)
     services["RollbackService"] = (
         rollback_pb2_grpc.add_RollbackServiceServicer_to_server,
-        RollbackService(engine, rollbacks),
+        RollbackService(engine, rollbacks, VolumeRollbacks(engine, answers, house.volumes, memory.reader, memory.why)),
     )
     history: HistoryServiceServicer = UnreadableHistory(memory.why)
     if memory.environment is not None and memory.reader is not None:

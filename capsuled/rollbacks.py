@@ -65,10 +65,6 @@ class Rollbacks:
     async def roll_back(self, request: pb.RollbackRequest, caller: Caller) -> RolledBack:
         """Have it admitted, or with `dry_run` say what would come of it. Raises Refused."""
         self._engine.check_writable()
-        if len(request.reason) > REASON_CHARS or not request.reason.isprintable():
-            refuse(
-                "INVALID_ARGUMENT", "BAD_REASON", f"a reason is one line of at most {REASON_CHARS} characters", "reason"
-            )
         if not request.dry_run and (given := await self._answers.given(caller)) is not None:
             return _told(given, None)
         to_seq, goal = await self._target(request)
@@ -195,6 +191,12 @@ def _items(
                 pass
     items += [Item(name, "left", reason) for name, reason in left]
     return tuple(sorted(items, key=lambda item: item.name))
+
+
+def check_reason(reason: str) -> None:
+    """Raises Refused for what would not stand in one line of the history."""
+    if len(reason) > REASON_CHARS or not reason.isprintable():
+        refuse("INVALID_ARGUMENT", "BAD_REASON", f"a reason is one line of at most {REASON_CHARS} characters", "reason")
 
 
 def _whys(left: tuple[tuple[str, str], ...]) -> str:

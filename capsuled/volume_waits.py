@@ -1,11 +1,12 @@
 """Calls on volumes are journaled first and then waited for: until the storage has done them, or cannot."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
 from capsule.v1 import volume_pb2 as pb
-from capsuled.answers import Answers
+from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
 from capsuled.rpc import refuse
 from capsuled.wire_volume import volume_message
@@ -18,6 +19,7 @@ WAIT_S = 25.0
 LONG_WAIT_S = 900.0
 """Copies of large volumes take their time where the storage cannot share blocks."""
 
+UNCHANGED = "Nothing was changed"
 GOES_ON = "It is tried again by itself"
 
 Seen = dict[tuple[str, int], SeenVolume]
@@ -77,6 +79,21 @@ class VolumeWaits:
         await self._engine.durable()  # the state may be ahead of what `changes` has waited for
         return mine
 
+    async def _until_restored(self, answer: Answer, name: str) -> Snapshot | None:
+        """Once the content is the snapshot's, what was kept of it before; what was stopped for it is starting again."""
+        volume = answer.machine.volumes[name]
+        safety = snapshot_of(volume, asked_snapshot(answer))
+
+        def given_up(now: Volume, trouble: Trouble) -> str:
+            kept = safety is not None and is_of(trouble, "TakeSnapshot", safety.uid)
+            mine = now.desired_seq == volume.desired_seq and is_of(trouble, "RestoreVolume", volume.restoring)
+            return UNCHANGED if kept or mine else ""
+
+        now = await self._until(name, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, given_up=given_up)
+        if (now is None or now.deleting) and not answer.repeated:
+            refuse_gone(name)
+        return safety
+
     def _existing(self, name: str) -> Volume:
         volume = self._engine.machine.volumes.get(name)
         if volume is None:
@@ -103,3 +120,18 @@ def refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
 
 def snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:
     return None if volume is None else next((one for one in volume.snapshots if one.uid == uid), None)
+
+
+def asked_snapshot(answer: Answer) -> int:
+    """The uid of the snapshot that the call asked for: its first event's entry stands behind the call's own."""
+    return answer.seq + 1
+
+
+def is_of(trouble: Trouble, effect: str, snapshot: int) -> bool:
+    """Whether the trouble is of this effect on this snapshot."""
+    return (trouble.effect, trouble.snapshot) == (effect, snapshot)
+
+
+def label_now(what: str) -> str:
+    """A name from the wall clock, for people: order is the snapshot's uid."""
+    return f"{what}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"

@@ -200,7 +200,8 @@ class WorkloadDeleteRequested(Event, frozen=True, omit_defaults=True, tag="workl
 
 class RollbackRequested(Event, frozen=True, omit_defaults=True, tag="rollback.requested"):
     """What is desired shall be again as it was after entry `to_seq`: the entries of the same call beside this one make
-    it so. `objects`: the workloads it is about; `left`: those that stay as they are, each with the reason."""
+    it so. `objects`: the workloads it is about; `left`: those that stay as they are, each with the reason. With a
+    `snapshot` it is about a volume's data, which shall be as in that one, which entry `to_seq` asked for."""
 
     EFFECT = "may"
 
@@ -208,6 +209,7 @@ class RollbackRequested(Event, frozen=True, omit_defaults=True, tag="rollback.re
     objects: tuple[str, ...]
     reason: str = ""
     left: tuple[tuple[str, str], ...] = ()
+    snapshot: str = ""
 
 
 # --- operators ---------------------------------------------------------------------------------------------------

@@ -123,6 +123,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} shall be gone"
         case RollbackRequested():
             why = f": {event.reason}" if event.reason else ""
+            if event.snapshot:
+                return f"volume {', '.join(event.objects)} shall be as in snapshot {event.snapshot}{why}"
             left = f"; {', '.join(name for name, _ in event.left)} cannot" if event.left else ""
             return f"{', '.join(event.objects)} shall be as after entry {event.to_seq}{left}{why}"
         case OperatorEnrolled():

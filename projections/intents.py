@@ -148,11 +148,15 @@ class DeleteSnapshot(msgspec.Struct, frozen=True):
 
 
 class RestoreVolume(msgspec.Struct, frozen=True):
-    """Bring a volume back to a snapshot. `safety_label` names the snapshot taken before; empty: none is."""
+    """Bring a volume back to a snapshot. `safety_label` names the snapshot taken before; empty: none is. `rollback`: it
+    was asked for as one, for this `reason`."""
 
     name: str
     label: str
     safety_label: str = ""
+    rollback: bool = False
+    reason: str = ""
+    expect_seq: int | None = None
 
 
 class Adopt(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from journal.events import (
     AppliedWorkload,
     Event,
+    RollbackRequested,
     SnapshotDeleteRequested,
     SnapshotRemoved,
     SnapshotRequested,
@@ -204,14 +205,24 @@ def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
         return wrong_phase("NOT_TAKEN", f"snapshot {call.label} is not taken yet", "snapshot")
     if volume.restoring:
         return wrong_phase("RESTORING", f"volume {volume.name} is being restored already", "name")
+    if call.expect_seq not in (None, volume.desired_seq):
+        return refused(
+            "ABORTED",
+            "SEQUENCE_MISMATCH",
+            f"volume {volume.name} was last changed at {volume.desired_seq}, not at {call.expect_seq}: read it again, "
+            "then repeat the call",
+            "expect_seq",
+        )
     restore = VolumeRestoreRequested(volume.name, volume.uid, found.uid)
+    asked = RollbackRequested(found.uid, (volume.name,), call.reason, snapshot=found.label)
+    told = (asked,) if call.rollback else ()
     if not call.safety_label:
-        return (restore,)
+        return (restore, *told)
     # Two restores within a second are proposed the same label.
     taken = {one.label for one in volume.snapshots}
     labels = (call.safety_label, *(f"{call.safety_label}-{number}" for number in range(2, len(taken) + 3)))
     safety = next(label for label in labels if label not in taken)
-    return (SnapshotRequested(volume.name, volume.uid, safety, safety=True), restore)
+    return (SnapshotRequested(volume.name, volume.uid, safety, safety=True), restore, *told)
 
 
 # --- as parts of an apply ----------------------------------------------------------------------------------------

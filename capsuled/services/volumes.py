@@ -1,6 +1,5 @@
 """VolumeService and SnapshotService: calls are journaled first, then waited for until the storage has done them."""
 
-import time
 from typing import Any
 
 from msgspec.structs import replace
@@ -10,15 +9,25 @@ from capsule.v1.volume_pb2_grpc import SnapshotServiceServicer, VolumeServiceSer
 from capsuled.answers import Answer
 from capsuled.caller import Caller
 from capsuled.rpc import Refused, caller_of, refuse
-from capsuled.volume_waits import GOES_ON, LONG_WAIT_S, WAIT_S, VolumeWaits, refuse_gone, snapshot_of
+from capsuled.volume_waits import (
+    GOES_ON,
+    LONG_WAIT_S,
+    UNCHANGED,
+    WAIT_S,
+    VolumeWaits,
+    asked_snapshot,
+    is_of,
+    label_now,
+    refuse_gone,
+    snapshot_of,
+)
 from capsuled.wire_volume import snapshot_message
 from journal.entry import SYSTEM
 from projections import intents
 from projections.state import Trouble, Volume
-from projections.volumes import users_of
+from projections.volumes import running_users_of, users_of
 
 DEFAULT_BYTES = 1 << 30
-UNCHANGED = "Nothing was changed"
 NOT_MADE = "It is not tried again until another size is asked for"
 NOTHING_LEFT = "Nothing is left of it"
 
@@ -104,14 +113,16 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
     async def Take(self, request: pb.SnapshotTakeRequest, context: Any) -> pb.Snapshot:
         """Answers when it is taken."""
         caller = caller_of(context, "SnapshotService.Take", request)
-        answer = await self._answers.call(intents.TakeSnapshot(request.volume, request.name or _label("snap")), caller)
-        volume, uid = answer.machine.volumes[request.volume], _asked(answer)
+        answer = await self._answers.call(
+            intents.TakeSnapshot(request.volume, request.name or label_now("snap")), caller
+        )
+        volume, uid = answer.machine.volumes[request.volume], asked_snapshot(answer)
         now = await self._until(
             request.volume,
             volume.uid,
             lambda one: _has_taken(one, uid),
             LONG_WAIT_S,
-            given_up=lambda _, trouble: UNCHANGED if _is_of(trouble, "TakeSnapshot", uid) else "",
+            given_up=lambda _, trouble: UNCHANGED if is_of(trouble, "TakeSnapshot", uid) else "",
         )
         taken = snapshot_of(now, uid)
         if taken is None and answer.repeated:
@@ -141,24 +152,12 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
     async def Restore(self, request: pb.SnapshotRestoreRequest, context: Any) -> pb.SnapshotRestoreResponse:
         """Answers when the content is the snapshot's; what was stopped for it is starting again."""
         caller = caller_of(context, "SnapshotService.Restore", request)
-        intent = intents.RestoreVolume(request.volume, request.name, _label("before-restore"))
+        intent = intents.RestoreVolume(request.volume, request.name, label_now("before-restore"))
         answer = await self._answers.call(intent, caller)
-        machine, volume = answer.machine, answer.machine.volumes[request.volume]
-        safety = snapshot_of(volume, _asked(answer))
-
-        def given_up(now: Volume, trouble: Trouble) -> str:
-            kept = safety is not None and _is_of(trouble, "TakeSnapshot", safety.uid)
-            mine = now.desired_seq == volume.desired_seq and _is_of(trouble, "RestoreVolume", volume.restoring)
-            return UNCHANGED if kept or mine else ""
-
-        now = await self._until(
-            request.volume, volume.uid, lambda one: not one.restoring, LONG_WAIT_S, given_up=given_up
-        )
-        if (now is None or now.deleting) and not answer.repeated:
-            refuse_gone(request.volume)
+        safety = await self._until_restored(answer, request.volume)
         return pb.SnapshotRestoreResponse(
             safety="" if safety is None else safety.label,
-            restarted=[name for name in users_of(machine, volume.name) if machine.workloads[name].desired == "running"],
+            restarted=running_users_of(answer.machine, request.volume),
         )
 
     async def Delete(self, request: pb.SnapshotDeleteRequest, context: Any) -> pb.SnapshotDeleteResponse:
@@ -169,15 +168,6 @@ class SnapshotService(VolumeWaits, SnapshotServiceServicer):
         leaving = {one.uid for one in volume.snapshots if one.label == request.name and one.leaving}
         await self._until(request.volume, volume.uid, lambda one: not _has(one, leaving), WAIT_S)
         return pb.SnapshotDeleteResponse(absent=not leaving and not answer.repeated)
-
-
-def _asked(answer: Answer) -> int:
-    """The uid of the snapshot that the call asked for: its first event's entry stands behind the call's own."""
-    return answer.seq + 1
-
-
-def _is_of(trouble: Trouble, effect: str, snapshot: int) -> bool:
-    return (trouble.effect, trouble.snapshot) == (effect, snapshot)
 
 
 def _is_made(volume: Volume) -> bool:
@@ -192,8 +182,3 @@ def _has_taken(volume: Volume, uid: int) -> bool:
     """Taken, or not to be had any more."""
     snapshot = snapshot_of(volume, uid)
     return snapshot is None or snapshot.taken
-
-
-def _label(what: str) -> str:
-    """A name from the wall clock, for people: order is the snapshot's uid."""
-    return f"{what}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"

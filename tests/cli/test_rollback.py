@@ -122,8 +122,32 @@ def test_what_cannot_go_back_is_named_and_the_rest_goes(capsule: Daemon) -> None
 
 def test_a_volume_goes_back_to_a_snapshot(capsule: Daemon) -> None:
     capsule.good("volume", "create", "shot", "16MiB")
+    mounts = [{"volumeName": "shot", "mountPath": "/data"}]
+    capsule.apply(manifest("shooter", f"echo old > /data/it; {SERVE}", mounts=mounts), "--wait")
+    none = capsule.ctl("rollback", "volume/shot", "--to", "before", "--yes")
+    assert none.returncode == 1 and "has no snapshot before; it has none" in none.stderr
     capsule.good("volume", "snapshot", "shot", "before")
-    assert "volume/shot restored from before" in capsule.good("rollback", "volume/shot", "--to", "before", "--yes")
+    then, seen = newest(capsule), str(capsule.data("volume", "get", "shot")["desiredSeq"])
+    capsule.good("exec", "shooter", "--", "sh", "-c", "echo new > /data/it; sync")
+    run, head = capsule.status("shooter")["run"], newest(capsule)
+    plan = capsule.good("rollback", "volume/shot", "--to", str(then), "--dry-run")
+    assert "volume/shot  restored   what it has is kept as snapshot before-restore-" in plan
+    assert "shooter      restarted  its present run ends" in plan and "StopRun" in plan
+    assert newest(capsule) == head and capsule.status("shooter")["run"] == run
+    early = capsule.ctl("rollback", "volume/shot", "--to", "1", "--dry-run")
+    assert early.returncode == 1 and "no snapshot from before entry 1; it has before" in early.stderr
+    asked = capsule.ctl("rollback", "volume/shot", "--to", "before")
+    assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr and "restored" in asked.stdout
+    raced = capsule.ctl("rollback", "volume/shot", "--to", "before", "--expect-seq", "1", "--yes")
+    assert raced.returncode == 1 and "was last changed at" in raced.stderr
+    why = ("--reason", "new was wrong", "--expect-seq", seen)
+    done = capsule.good("rollback", "volume/shot", "--to", "before", *why, "--yes", "--wait")
+    assert "volume/shot restored from before; shooter starts again" in done
+    (told,) = capsule.history("shot", "--type", "rollback.requested")
+    assert told["summary"] == "volume shot shall be as in snapshot before: new was wrong"
+    (kept,) = (one for one in capsule.good("volume", "snapshots", "shot", "-o", "name").split() if one != "before")
+    capsule.good("rollback", "volume/shot", "--to", kept, "--yes", "--wait")
+    capsule.good("delete", "shooter", "--yes")
     capsule.good("volume", "delete", "shot", "--yes")
 
 
@@ -146,8 +170,7 @@ def test_the_newest_revision_that_did_well(capsule: Daemon) -> None:
         (("rollback", "--to", "soon", "--yes"), 2, "--to 'soon' is no moment"),
         (("rollback", "--to", "999999999", "--yes"), 1, "there is no entry 999999999 yet"),
         (("rollback", "shelf/x", "--to", "1"), 2, "'shelf' cannot be rolled back"),
-        (("rollback", "volume/x", "--to", "1", "--dry-run"), 2, "which has no --dry-run, no --reason"),
-        (("rollback", "volume/x", "--to", "1", "--expect-seq", "1"), 2, "which has no --dry-run, no --reason"),
+        (("rollback", "volume/x", "--to", "1", "--dry-run"), 1, "there is no volume x"),
         (("rollback", "--to", "1", "--reason", "x" * 501, "--dry-run"), 1, "at most 500 characters"),
     ],
 )

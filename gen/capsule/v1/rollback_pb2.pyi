@@ -10,13 +10,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RollbackRequest(_message.Message):
-    __slots__ = ("name", "moment", "previous", "healthy", "reason", "dry_run", "expect_seq")
+    __slots__ = ("name", "moment", "previous", "healthy", "reason", "dry_run", "snapshot", "expect_seq")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MOMENT_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
     name: str
     moment: _history_pb2.Moment
@@ -24,22 +25,25 @@ class RollbackRequest(_message.Message):
     healthy: bool
     reason: str
     dry_run: bool
+    snapshot: str
     expect_seq: int
-    def __init__(self, name: _Optional[str] = ..., moment: _Optional[_Union[_history_pb2.Moment, _Mapping]] = ..., previous: _Optional[bool] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., expect_seq: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., moment: _Optional[_Union[_history_pb2.Moment, _Mapping]] = ..., previous: _Optional[bool] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., dry_run: _Optional[bool] = ..., snapshot: _Optional[str] = ..., expect_seq: _Optional[int] = ...) -> None: ...
 
 class RollbackResponse(_message.Message):
-    __slots__ = ("to_seq", "seq", "items", "changes", "plan")
+    __slots__ = ("to_seq", "seq", "items", "changes", "plan", "snapshot")
     TO_SEQ_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     to_seq: int
     seq: int
     items: _containers.RepeatedCompositeFieldContainer[RollbackItem]
     changes: _containers.RepeatedCompositeFieldContainer[_machine_pb2.FieldChange]
     plan: _containers.RepeatedCompositeFieldContainer[_workload_pb2.PlannedEffect]
-    def __init__(self, to_seq: _Optional[int] = ..., seq: _Optional[int] = ..., items: _Optional[_Iterable[_Union[RollbackItem, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[_machine_pb2.FieldChange, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ...) -> None: ...
+    snapshot: str
+    def __init__(self, to_seq: _Optional[int] = ..., seq: _Optional[int] = ..., items: _Optional[_Iterable[_Union[RollbackItem, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[_machine_pb2.FieldChange, _Mapping]]] = ..., plan: _Optional[_Iterable[_Union[_workload_pb2.PlannedEffect, _Mapping]]] = ..., snapshot: _Optional[str] = ...) -> None: ...
 
 class RollbackItem(_message.Message):
     __slots__ = ("name", "outcome", "reason", "restarts", "image_missing")
