@@ -126,9 +126,13 @@ _add(
 
 journal = _group("journal", "The memory as a thing: proof, size, export and import.", MEMORY)
 _add(journal, "journal:verify", "verify", "Prove that nothing was altered, dropped, inserted or cut off.")
+_add(journal, "journal:accept", "accept", "Take the journal as it is now for the one to compare with.")
 _add(journal, "journal:stats", "stats", "Show the journal's extent and size.")
 _add(journal, "journal:export", "export", "Write the whole journal into an archive.")
 _add(journal, "journal:import_", "import", "Make a journal from an archive, in a state directory that has none.")
+
+_add(journal, "retention:truncate", "truncate", "Let history begin later: what goes is exported first.")
+_add(journal, "retention:excise", "excise", "Remove for ever what entries say; that it was removed stays.")
 
 _add(app, "restore:restore", "restore", "Have a blank machine take over another's memory.", MEMORY)
 

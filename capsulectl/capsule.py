@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from capsule.v1 import capsule_pb2 as pb
 from capsulectl.boot_chart import chart
 from capsulectl.connection import Connection
-from capsulectl.contexts import remember_head
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import plain, say, write
@@ -25,8 +24,6 @@ def info(*, boot: Boot = False, output: Output = "table", common: Common = COMMO
     """
     connection = Connection(common.capsule)
     answer = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
-    if answer.journal_seq:
-        remember_head(answer.capsule_id, answer.journal_seq, answer.journal_head)
     if output in ("json", "yaml"):
         write(plain(answer), output)
     elif output == "name":

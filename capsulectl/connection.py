@@ -4,7 +4,7 @@ import getpass
 import importlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import grpc
 
 from capsulectl.contexts import target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure
+from capsulectl.heads import Heads, Seen, Told, told_in
 from journal.release import RELEASE
 
 AT_A_TIME = 16
@@ -53,6 +54,14 @@ class Connection:
             self._channel: Any = secure_channel(self.target, _OPTIONS)
         else:
             self._channel = grpc.insecure_channel(self.address, [*_OPTIONS, ("grpc.default_authority", "localhost")])
+
+        self.heads = Heads(self.target.machine, self._why_another)
+
+    def _why_another(self, seen: Seen, told: Told) -> str:
+        """What the machine's own journal says of how it came to be another; empty when it says nothing."""
+        from capsulectl.restored import why_another
+
+        return why_another(self, seen, told)
 
     @property
     def local(self) -> bool:
@@ -125,6 +134,11 @@ class Connection:
         return self.stub("power", "PowerService")
 
     @property
+    def retention(self) -> Any:
+        """RetentionService."""
+        return self.stub("retention", "RetentionService")
+
+    @property
     def rollbacks(self) -> Any:
         """RollbackService."""
         return self.stub("rollback", "RollbackService")
@@ -180,10 +194,13 @@ class Connection:
         request = workload_pb2.WorkloadCopyFromRequest.SerializeToString
         return self._channel.unary_stream("/capsule.v1.WorkloadService/CopyFrom", request, content)
 
-    def call(self, method: Callable[..., Any], request: Any, timeout: float | None = UNARY_S) -> Any:
+    def call(self, method: Any, request: Any, timeout: float | None = UNARY_S) -> Any:
         """A unary call. Raises Failure with what the capsule said."""
         with failures(self.address):
-            return method(request, timeout=timeout, metadata=metadata(acting=True))
+            asks = (*metadata(acting=True), *self.heads.asks)
+            answer, call = method.with_call(request, timeout=timeout, metadata=asks)
+        self.heads.hear(told_in(call.trailing_metadata()))
+        return answer
 
     def calls(self, method: Any, requests: Sequence[Any], timeout: float = UNARY_S) -> list[Any]:
         """Several unary calls, some of them at a time; for each its answer or, in its place, its Failure."""
@@ -193,22 +210,27 @@ class Connection:
         def take() -> None:
             try:
                 with failures(self.address):
-                    answers.append(pending.popleft().result())
+                    one = pending.popleft()
+                    answers.append(one.result())
+                    self.heads.hear(told_in(one.trailing_metadata()))
             except Failure as failure:
                 answers.append(failure)
 
         for request in requests:
             if len(pending) == AT_A_TIME:
                 take()
-            pending.append(method.future(request, timeout=timeout, metadata=metadata(acting=True)))
+            asks = (*metadata(acting=True), *self.heads.asks)
+            pending.append(method.future(request, timeout=timeout, metadata=asks))
         while pending:
             take()
         return answers
 
-    def stream(self, method: Callable[..., Any], request: Any, timeout: float | None = None) -> Iterator[Any]:
+    def stream(self, method: Any, request: Any, timeout: float | None = None) -> Iterator[Any]:
         """A call that answers with a stream."""
         with failures(self.address):
-            yield from method(request, timeout=timeout, metadata=metadata())
+            answers = method(request, timeout=timeout, metadata=(*metadata(), *self.heads.asks))
+            yield from answers
+        self.heads.hear(told_in(answers.trailing_metadata()))
 
 
 def metadata(acting: bool = False) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """Contexts: the names by which machines are known here, and which of them a command talks to.
 
 `config.yaml` belongs to every Capsule client and keeps the format of those in the field; what only this one knows (unix
-sockets, the heads of journals) lies in `local.yaml` beside it, because older clients drop what they do not know.
+sockets) lies in `local.yaml` beside it, because older clients drop what they do not know.
 """
 
 import contextlib
@@ -26,9 +26,8 @@ def config_dir() -> Path:
 
 
 def load_local() -> dict[str, Any]:
-    """`current` and `beside` (what `config.yaml` had as current then), `contexts` ({name: {socket}}), `heads`
-    ({capsule id: {seq, hash}})."""
-    return {"current": "", "contexts": {}, "heads": {}} | _load(config_dir() / "local.yaml")
+    """`current` and `beside` (what `config.yaml` had as current then), `contexts` ({name: {socket}})."""
+    return {"current": "", "contexts": {}} | _load(config_dir() / "local.yaml")
 
 
 def load_shared() -> dict[str, Any]:
@@ -127,6 +126,11 @@ class Target(NamedTuple):
     key_path: str = ""
 
     @property
+    def machine(self) -> str:
+        """What tells it from others, wherever it is reached."""
+        return self.capsule_id or self.address
+
+    @property
     def secure(self) -> bool:
         return bool(self.fingerprint)
 
@@ -171,18 +175,3 @@ def _enrolled(name: str, one: dict[str, Any]) -> Target:
         str(one["tls_fingerprint_sha256"]).lower(),
         str(one["key_path"]),
     )
-
-
-def remember_head(capsule_id: str, seq: int, digest: str, anew: bool = False) -> None:
-    """Keep the journal's head, so that a cut tail is found by the next `journal verify`; `anew`: whatever was kept, for
-    the journal is another now."""
-    local = load_local()
-    if anew or seq > int(local["heads"].get(capsule_id, {}).get("seq", 0)):
-        local["heads"][capsule_id] = {"seq": seq, "hash": digest}
-        save_local(local)
-
-
-def known_head(capsule_id: str) -> tuple[int, str]:
-    """The newest head that was kept: (0, "") when none was."""
-    head = load_local()["heads"].get(capsule_id, {})
-    return int(head.get("seq", 0)), str(head.get("hash", ""))

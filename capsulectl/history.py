@@ -93,6 +93,8 @@ def history(
         )
     connection = Connection(common.capsule)
     entries = _or_none(connection.stream(connection.history.List, request), common.quiet)
+    if not any((name, type, actor, since, until, failed, limit, reads)) and boot is None:
+        entries = _begun(entries, common.quiet)
     if calls and output in ("table", "wide"):
         show_page(f"{'   ' * depth}{line(entry, output == 'wide')}" for depth, entry in by_call(entries))
     elif output in ("table", "wide") and not follow:
@@ -109,6 +111,20 @@ def _or_none(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:
         yield entry
     if not found:
         say("nothing that is so is remembered", quiet)
+
+
+def _begun(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:
+    """The entries; where they do not begin with the first there was, that is said."""
+    first = True
+    for entry in entries:
+        if first and entry.seq > 1:
+            say(
+                f"history begins with entry {entry.seq}: `capsulectl history --type journal.checkpointed` tells where "
+                "what was before went",
+                quiet,
+            )
+        first = False
+        yield entry
 
 
 def by_call(entries: Iterable[Any]) -> Iterator[tuple[int, Any]]:

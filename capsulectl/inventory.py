@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from capsulectl.errors import USAGE, Failure
+from capsulectl.folding import Folding
 from journal.archive import Archive, Title
-from journal.codec import BadBody, UnknownMust, decode
 from journal.errors import JournalError
 from projections.desired import desired_hash
-from projections.fold import fold
 from projections.state import Machine, Workload
 
 
@@ -37,17 +36,13 @@ class Remembered(NamedTuple):
 
 def remembered(file: str) -> Remembered:
     """Read and prove an archive. Raises Failure."""
-    machine = Machine()
     try:
         with Path(file).open("rb") as source:
             archive = Archive(source)
-            for stream, stored in archive.entries():
-                if stream == "facts":
-                    fold(machine, stored.header, decode(stored))
-            return Remembered(archive.title, machine)
+            return Remembered(archive.title, Folding(archive).all_of_it())
     except OSError as error:
         raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
-    except (JournalError, UnknownMust, BadBody) as error:
+    except JournalError as error:
         raise Failure(f"{file}: {error}") from error
 
 

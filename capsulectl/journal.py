@@ -7,10 +7,11 @@ from typing import Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from capsulectl.connection import Connection
-from capsulectl.contexts import known_head, remember_head
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import check_new, new_file
-from capsulectl.options import COMMON, Common, Output
+from capsulectl.heads import Seen, keep, load
+from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.prompt import confirm
 from capsulectl.render import moment, plain, say, write
 from projections.words import bytes_text
 
@@ -46,16 +47,26 @@ def verify(
 
 
 def _verified_there(common: Common) -> dict[str, Any]:
-    from capsule.v1 import capsule_pb2, history_pb2
+    from capsule.v1 import history_pb2
 
     connection = Connection(common.capsule)
-    info = connection.call(connection.capsule.GetInfo, capsule_pb2.GetInfoRequest())
-    seq, digest = known_head(info.capsule_id)
-    request = history_pb2.VerifyRequest(head_seq=seq, head_hash=digest)
-    answer = connection.call(connection.history.Verify, request, timeout=VERIFY_S)
-    if not answer.findings and answer.head_seq:
-        remember_head(info.capsule_id, answer.head_seq, answer.head_hash)
-    return plain(answer)
+    seen = load(connection.target.machine)
+    request = history_pb2.VerifyRequest(head_seq=seen.seq, head_hash=seen.hash)
+    return plain(connection.call(connection.history.Verify, request, timeout=VERIFY_S))
+
+
+def accept(*, yes: Yes = False, common: Common = COMMON) -> None:
+    """Take the machine's journal as it is now for the one to compare with from here on.
+
+    Example: capsulectl journal accept --yes
+    """
+    from capsule.v1 import history_pb2
+
+    confirm("Was its journal put back, cut or replaced for a reason that you know?", yes)
+    connection = Connection(common.capsule)
+    stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
+    keep(connection.target.machine, Seen(stats.journal_id, stats.last_seq, stats.head_hash))
+    say(f"seen from now on: entry {stats.last_seq} of journal {stats.journal_id}", common.quiet)
 
 
 def _verified_here(directory: Path) -> dict[str, Any]:
@@ -222,6 +233,9 @@ def import_(
     /,
     *,
     dir: Annotated[str, Parameter(name="--dir", help="The journal directory to make; it must hold none.")],
+    verify_: Annotated[
+        bool, Parameter(name="--verify", negative="", help="Read it back from the disk and prove it once more.")
+    ] = False,
     common: Common = COMMON,
 ) -> None:
     """Make a journal from an archive, checked entry by entry. For a machine that is not running.
@@ -239,3 +253,5 @@ def import_(
     except JournalError as error:
         raise Failure(str(error)) from error
     say(f"entries {title.first_seq} to {title.last_seq} of journal {title.journal_id} are in {dir}", common.quiet)
+    if verify_ and (findings := _verified_here(Path(dir))["findings"]):
+        raise Failure(f"what is on the disk is not what was written: {'; '.join(findings)}")

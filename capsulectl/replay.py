@@ -66,7 +66,10 @@ def _step(file: str, since: int, to: int, output: Format, common: Common) -> Non
     """Of an archive; without one the machine's own is brought here first, and walked through without it."""
     from tempfile import TemporaryFile
 
-    from capsulectl.stepping import step, whole_of
+    from capsulectl.folding import Folding
+    from capsulectl.stepping import step
+    from journal.archive import Archive
+    from journal.errors import JournalError
 
     try:
         with Path(file).open("rb") if file else TemporaryFile() as source:
@@ -75,9 +78,11 @@ def _step(file: str, since: int, to: int, output: Format, common: Common) -> Non
 
                 source.writelines(exported_there(common))
                 source.seek(0)
-            step(whole_of(source), since, to, output)
+            step(Folding(Archive(source), to), since, output)
     except OSError as error:
         raise Failure(f"{file or 'the archive'} cannot be read: {error.strerror}", USAGE) from error
+    except JournalError as error:
+        raise Failure(str(error)) from error
 
 
 def _compare(answer: Any) -> None:
@@ -102,26 +107,25 @@ def _kept(answer: Any) -> str:
 def _replayed_archive(path: Path, to: int) -> dict[str, Any]:
     import time
 
+    from capsulectl.folding import Folding
     from journal.archive import Archive
-    from journal.codec import BadBody, UnknownMust, decode
     from journal.errors import JournalError
     from projections.desired import desired_hash
     from projections.fold import fold
-    from projections.state import Machine
     from projections.views import VIEW, state_hash
 
-    machine, entries, began = Machine(), 0, time.perf_counter()
+    entries, began = 0, time.perf_counter()
     try:
         with path.open("rb") as source:
-            for stream, stored in Archive(source).entries():
-                if stream == "facts" and (not to or stored.header.seq <= to):
-                    fold(machine, stored.header, decode(stored))
-                    entries += 1
+            folding = Folding(Archive(source), to)
+            for stored, event in folding.entries():
+                fold(folding.machine, stored.header, event)
+                entries += 1
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}", USAGE) from error
-    except (JournalError, UnknownMust, BadBody) as error:
+    except JournalError as error:
         raise Failure(str(error)) from error
-    elapsed_us = int((time.perf_counter() - began) * 1e6)
+    machine, elapsed_us = folding.machine, int((time.perf_counter() - began) * 1e6)
     return {
         "seq": machine.seq, "view": VIEW, "stateHash": state_hash(machine), "entries": entries, "elapsedUs": elapsed_us,
         "desiredHash": desired_hash(machine),

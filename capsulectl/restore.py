@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from capsulectl.connection import Connection
-from capsulectl.contexts import remember_head
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
+from capsulectl.heads import Seen, keep
 from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembered
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
 from capsulectl.progress import bar
@@ -132,8 +132,10 @@ def _values(sealed: Sealed | None) -> Iterator[Any]:
 
 def _wait(common: Common, answer: Any, timeout: float) -> None:
     """Until the daemon's next life has taken it over."""
-    from capsule.v1 import capsule_pb2, history_pb2
+    from capsule.v1 import history_pb2
 
+    # The journal is another one from now on, as was asked for here.
+    keep(Connection(common.capsule).target.machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -150,8 +152,6 @@ def _wait(common: Common, answer: Any, timeout: float) -> None:
                 TIMED_OUT,
             )
         time.sleep(LOOK_S)
-    info = connection.call(connection.capsule.GetInfo, capsule_pb2.GetInfoRequest())
-    remember_head(info.capsule_id, answer.head_seq, answer.head_hash, anew=True)
     if stats.desired_hash != answer.desired_hash:
         raise Failure(
             f"what is wanted here has the hash {stats.desired_hash} and in the archive {answer.desired_hash}: somebody "

@@ -6,16 +6,13 @@ On a terminal it waits after each: Enter goes on, a number goes on to that entry
 import json
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
-from capsulectl.errors import Failure
+from capsulectl.folding import Folding
 from capsulectl.options import Format
 from capsulectl.render import moment, printable, say, write
-from journal.archive import Archive
-from journal.codec import BadBody, UnknownMust, decode, plain
+from journal.codec import plain
 from journal.entry import Stored
-from journal.errors import JournalError
 from projections.describe import describe
 from projections.steps import Change, Steps
 from projections.views import VIEW, state_hash
@@ -24,28 +21,14 @@ VALUE_CHARS = 160
 _SIGNS = {"add": ("+", "32"), "remove": ("-", "31"), "change": ("~", "33")}
 
 
-def whole_of(source: BinaryIO) -> Iterator[Stored]:
-    """An archive's facts, each proven on the way. Raises Failure."""
-    try:
-        for stream, stored in Archive(source).entries():
-            if stream == "facts":
-                yield stored
-    except JournalError as error:
-        raise Failure(str(error)) from error
-
-
-def step(entries: Iterator[Stored], since: int, to: int, output: Format) -> None:
-    """Walk the entries up to `to` (0: all), shown from `since` on. Raises Failure where one cannot be folded."""
+def step(folding: Folding, since: int, output: Format) -> None:
+    """Walk the entries, shown from `since` on. Raises Failure where one cannot be folded."""
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    steps, asks, shown_from = Steps(), output in ("table", "wide") and _is_watched(), since
-    for stored in entries:
+    steps, asks, shown_from = Steps(folding.machine), output in ("table", "wide") and _is_watched(), since
+    for stored, event in folding.entries():
         seq = stored.header.seq
-        if to and seq > to:
-            break
-        try:
-            event = decode(stored)
-        except (UnknownMust, BadBody) as error:
-            raise Failure(str(error)) from error
+        if steps.machine.seq < folding.machine.seq:
+            steps = Steps(folding.machine)  # what the archive begins with is known with its first entry
         if seq < shown_from:
             steps.skip(stored.header, event)
             continue

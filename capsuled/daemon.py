@@ -43,6 +43,7 @@ from capsuled.power import Power
 from capsuled.processes import beside, outcome
 from capsuled.registries import RegistryAccess
 from capsuled.restoring import clear, laid_down
+from capsuled.retention import Retention
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
@@ -356,6 +357,7 @@ async def _open_life(
     await engine.durable()
     if crashed:
         forget()
+    await Retention(journal, memory.reader).resume()
     if drafts:
         journal.side_log.clear()
     if restored is not None:

@@ -34,6 +34,7 @@ from projections.intents import (
     Adopt,
     Apply,
     ChangeRole,
+    Checkpoint,
     CollectImages,
     ConfigureRegistry,
     CreateSecret,
@@ -383,7 +384,7 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return (intent.ref,)
         case ConfigureRegistry() | ForgetRegistry():
             return (intent.host,)
-        case CollectImages() | EndMachine():
+        case CollectImages() | Checkpoint() | EndMachine():
             return ()
         case _:
             return (intent.name,)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import msgspec
 
-from capsuled.memory import Replayed, decode_state
+from capsuled.memory import Replayed
 from capsuled.processes import CommandFailed, run
 from journal.apart import module, report_of, verification
 from journal.head import Head
 from journal.reader import LAST
 from journal.verify import Report
+from projections.encoding import decode_state
 from projections.state import Machine
 
 

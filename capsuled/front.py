@@ -22,6 +22,7 @@ from capsule.v1 import (
     move_pb2_grpc,
     power_pb2_grpc,
     registry_pb2_grpc,
+    retention_pb2_grpc,
     rollback_pb2_grpc,
     secret_pb2_grpc,
     stats_pb2_grpc,
@@ -39,6 +40,7 @@ from capsuled.doors import LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
 from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.heads import Heads
 from capsuled.host import allocated_bytes
 from capsuled.host_network import HostPorts
 from capsuled.image_cache import ImageCache
@@ -54,6 +56,7 @@ from capsuled.methods import Adds, Methods
 from capsuled.power import Power
 from capsuled.replays import ReplayGuard
 from capsuled.resolve import Resolver
+from capsuled.retention import Retention
 from capsuled.rollbacks import Rollbacks
 from capsuled.roster import Roster
 from capsuled.rpc import caller_of
@@ -71,6 +74,7 @@ from capsuled.services.machine import MachineService
 from capsuled.services.move import MoveService
 from capsuled.services.power import PowerService
 from capsuled.services.registries import RegistryService
+from capsuled.services.retention import RetentionService
 from capsuled.services.rollback import RollbackService
 from capsuled.services.secrets import SecretService
 from capsuled.services.stats import StatsService
@@ -170,9 +174,11 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
 
     def interceptor(door: LocalDoor | NetworkDoor) -> Interceptor:
         note, unknown = _noter(house.memory), house.memory.unknown
-        return Interceptor(methods, door, house.engine, doorway.denials, doorway.live, note, clock, limits, unknown)
+        return Interceptor(
+            methods, door, house.engine, doorway.denials, doorway.live, note, clock, limits, heads, unknown
+        )
 
-    methods, health = Methods(), HealthService()
+    methods, health, heads = Methods(), HealthService(), Heads(house.memory.reader)
     names = _add_services(house, doorway, methods)
     health.serve(names)
     health_pb2_grpc.add_HealthServicer_to_server(health, methods)
@@ -257,6 +263,10 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         "MoveService": (
             move_pb2_grpc.add_MoveServiceServicer_to_server,
             MoveService(engine, house.vault, house.layout, about.identity, house.begin_anew),
+        ),
+        "RetentionService": (
+            retention_pb2_grpc.add_RetentionServiceServicer_to_server,
+            RetentionService(engine, memory.reader, Retention(memory.journal, memory.reader), memory.why),
         ),
         "VolumeDataService": (
             volume_pb2_grpc.add_VolumeDataServiceServicer_to_server,

@@ -24,6 +24,7 @@ from capsuled.copy_messages import copy_chunk, copy_message
 from capsuled.denials import Denials
 from capsuled.doors import Denied, Door, Metadata
 from capsuled.engine import Engine
+from capsuled.heads import HEAD, Heads
 from capsuled.limits import Limits
 from capsuled.live import LiveStreams
 from capsuled.methods import Methods
@@ -76,9 +77,11 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         note: Note,
         clock: Clock,
         limits: Limits,
+        heads: Heads,
         unknown: JournalError | None = None,
     ) -> None:
         """`unknown`: why nothing can be told of the state, where it could not be read."""
+        self._heads = heads
         self._methods = methods
         self._door = door
         self._engine = engine
@@ -107,7 +110,12 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
     def _entered(self, visit: "_Visit", handler: Any) -> "_Entered":
         session = self._door.enter(visit.method, visit.rule, visit.metadata)
-        return _Entered(self, handler, visit.method, visit.rule, replace(session, began_ns=visit.began_ns))
+        return _Entered(self, handler, visit, replace(session, began_ns=visit.began_ns))
+
+    def tell_head(self, visit: "_Visit", context: Any) -> None:
+        """Beside the answer, to a client that asks; not to one who proved nothing."""
+        if HEAD in visit.metadata and visit.rule.role != "open" and (told := self._heads.told(visit.metadata)):
+            context.set_trailing_metadata((*(context.trailing_metadata() or ()), *told))
 
     def _met(self, visit: "_Visit", handler: Any) -> Callable[..., Awaitable[Any]]:
         """Its one message comes in while the token is proven: to gRPC that is a way through two threads, which takes as
@@ -240,11 +248,12 @@ class _Visit(msgspec.Struct, frozen=True):
 class _Entered:
     """One call that was let in: the servicer's handler with everything around it."""
 
-    def __init__(self, interceptor: Interceptor, handler: Any, method: str, rule: Rule, session: Session) -> None:
+    def __init__(self, interceptor: Interceptor, handler: Any, visit: _Visit, session: Session) -> None:
         self._interceptor = interceptor
         self._handler = handler
-        self._method = method
-        self._rule = rule
+        self._visit = visit
+        self._method = visit.method
+        self._rule = visit.rule
         self._session = session
 
     def handler(self) -> Any:
@@ -304,6 +313,7 @@ class _Entered:
         except Exception as error:
             await self._end(request, context, error)
         self._interceptor.noted(self._method, self._rule, request, context)
+        self._interceptor.tell_head(self._visit, context)
         return answer
 
     async def _stranger(self, requests: AsyncIterator[bytes], context: Any) -> Any:
@@ -327,6 +337,7 @@ class _Entered:
             finally:
                 await messages.close()
         self._interceptor.noted(self._method, self._rule, None, context)
+        self._interceptor.tell_head(self._visit, context)
         return answer
 
     async def _answered(self, messages: RequestStream, context: Any) -> Any:
@@ -368,6 +379,7 @@ class _Entered:
                 async with aclosing(self._items(handle, request, context)) as items:
                     async for item in items:
                         yield item
+                self._interceptor.tell_head(self._visit, context)
             except asyncio.CancelledError:
                 await _cut(stream, context)
                 raise

@@ -10,24 +10,23 @@ import asyncio
 import itertools
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
-from journal.entry import UNREADABLE, MalformedEntry
-from journal.errors import JournalDamaged
-from journal.events import Event
+from journal.entry import UNREADABLE, Header, MalformedEntry
+from journal.errors import ContentGone, HistoryCut, JournalDamaged
+from journal.events import Event, JournalCheckpointed
 from journal.reader import LAST, Reader
 from journal.writer import Journal
+from projections.encoding import decode_state, encode_state
 from projections.fold import FOLD_VERSION, replay
 from projections.state import Machine
-from projections.views import VIEW, state_hash
+from projections.views import VIEW, VIEWS, state_hash
 
 SNAPSHOT_ENTRIES = 50_000
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Machine)
 
 
 class Recalled(msgspec.Struct):
@@ -42,28 +41,43 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False) -> Recalle
     """The state as of the journal's end, or as of entry `upto`, by way of the newest whole snapshot before it.
 
     `proven`: another process has just proven what is read here (verify_apart), which is not done twice. Raises
-    BrokenChain, BadBody and MalformedEntry.
+    BrokenChain, BadBody, MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
     """
     found = reader.snapshot(FOLD_VERSION, upto)
     try:
-        recalled = Recalled(Machine()) if found is None else Recalled(_decoder.decode(found.content), found.seq)
+        recalled = Recalled(Machine()) if found is None else Recalled(decode_state(found.content), found.seq)
     except UNREADABLE:  # a cache that cannot be read is no cache, and what it stands on was not proven, either
         found, recalled, proven = None, Recalled(Machine()), False
-    first, link = _beginning(reader) if found is None else (found.seq + 1, found.head)
+    if found is None:
+        first, link, recalled.machine = beginning(reader, upto)
+    else:
+        first, link = found.seq + 1, found.head
     values = reader.values(first, upto)
     try:
-        replay(map(read, values) if proven else read_proven(values, first, link), recalled.machine)
+        replay(map(read, values) if proven else _whole(values, first, link), recalled.machine)
     except UnknownMust as unknown:
         recalled.frozen_by = str(unknown)
     return recalled
 
 
-def _beginning(reader: Reader) -> tuple[int, bytes]:
-    """The first entry's seq and the link that it follows. What was cut behind a checkpoint cannot be proven here: then
-    the first entry's own link is all there is."""
-    first = reader.first_seq()
-    begin = reader.get(first) if first > 1 else None
-    return (1, reader.genesis) if begin is None else (first, begin.header.prev)
+def beginning(reader: Reader, upto: int = LAST) -> tuple[int, bytes, Machine]:
+    """What a fold up to `upto` begins with: an entry, the link that it follows, and the state before it, which is empty
+    unless there is a base. Raises MalformedEntry."""
+    base = reader.base()
+    if base is None or base.seq > upto:
+        return 1, reader.genesis, Machine()
+    try:
+        return base.seq + 1, base.head, decode_state(base.content)
+    except UNREADABLE as error:
+        raise MalformedEntry(f"the state that history begins with cannot be read: {error}") from error
+
+
+def _whole(values: Iterable[bytes], first: int, link: bytes) -> Iterator[tuple[Header, Event | None]]:
+    """Entries of a chain; one that changes the state and has no content any more ends it."""
+    for header, event in read_proven(values, first, link):
+        if event is None and header.effect_on_state == "must":
+            raise ContentGone(header.seq)
+        yield header, event
 
 
 class Recollection:
@@ -82,6 +96,11 @@ class Recollection:
 
     def _after(self, reader: Reader, call: int) -> tuple[Machine, tuple[Event, ...]]:
         batch = tuple(itertools.takewhile(lambda stored: stored.header.call == call, reader.entries(call)))
+        if not batch or any(stored.excised for stored in batch):
+            raise HistoryCut(
+                "this call was answered before, and what it led to was cut from the journal since: what is so now is "
+                "what counts"
+            )
         events = (decode(stored) for stored in batch[1:])
         try:
             machine = recall(reader, batch[-1].header.seq).machine
@@ -91,16 +110,6 @@ class Recollection:
                 f"this call was answered before, and its answer cannot be given again: {error}. Prove the journal with "
                 "`capsulectl journal verify`"
             ) from error
-
-
-def encode_state(machine: Machine) -> bytes:
-    """A state as a snapshot keeps it."""
-    return _encoder.encode(machine)
-
-
-def decode_state(content: bytes) -> Machine:
-    """The state of a snapshot."""
-    return _decoder.decode(content)
 
 
 class Snapshots:
@@ -138,16 +147,29 @@ class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
 def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]:
     """Fold everything again, the chain checked on the way."""
     began = time.perf_counter()
-    machine = Machine()
-    first, link = _beginning(reader)
-    problem = ""
+    machine, first, problem = Machine(), 1, ""
     try:
-        replay(read_proven(reader.values(first, upto), first, link), machine)
-    except (UnknownMust, BadBody, MalformedEntry, BrokenChain) as error:
+        first, link, machine = beginning(reader, upto)
+        check_base(reader, machine, first)
+        replay(_whole(reader.values(first, upto), first, link), machine)
+    except (UnknownMust, BadBody, MalformedEntry, BrokenChain, ContentGone) as error:
         problem = str(error)
     entries = machine.seq - first + 1 if machine.seq else 0
     elapsed_us = int((time.perf_counter() - began) * 1e6)
     return Replayed(machine.seq, VIEW, state_hash(machine), entries, elapsed_us, problem), machine
+
+
+def check_base(reader: Reader, machine: Machine, first: int) -> None:
+    """What the fold begins with is what the checkpoint says of it. Raises MalformedEntry."""
+    if first == 1:
+        return
+    for stored in reader.newest_of_type("journal.checkpointed"):
+        told = decode(stored)
+        if isinstance(told, JournalCheckpointed) and told.upto == first - 1:
+            if told.view not in VIEWS or state_hash(machine, told.view) == told.state_hash:
+                return
+            break
+    raise MalformedEntry(f"the state after entry {first - 1}, which history begins with, is not the checkpoint's")
 
 
 def _main(arguments: list[str]) -> None:

@@ -9,7 +9,7 @@ from capsuled.memory import recall
 from capsuled.rpc import refuse
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
-from journal.errors import JournalDamaged
+from journal.errors import ContentGone, JournalDamaged
 from journal.reader import Reader
 from projections.state import Machine
 
@@ -90,6 +90,8 @@ class Moments:
             return Machine()
         try:
             recalled = recall(self._reader, seq)
+        except ContentGone as gone:
+            refuse("OUT_OF_RANGE", "CONTENT_GONE", str(gone), "at")
         except (BrokenChain, BadBody, MalformedEntry) as error:
             raise JournalDamaged(
                 f"that moment cannot be told: {error}. Prove the journal with `capsulectl journal verify`"

@@ -81,6 +81,8 @@ METHODS: dict[str, Rule] = {
     "MoveService/Secrets": _acts("admin", why="it tells every sealed value at once"),
     "MoveService/Restore": _acts("admin", why="it brings the keys that may drive the machine"),
     "PowerService/PowerOff": _acts("operator"),
+    "RetentionService/Truncate": _acts("admin", why="what goes is gone"),
+    "RetentionService/Excise": _acts("admin", why="what goes is gone"),
     "RollbackService/Rollback": _acts("operator"),
     "SnapshotService/Take": _acts("operator"),
     "SnapshotService/List": _reads("reader"),

@@ -19,7 +19,7 @@ from journal.clock import Clock
 from journal.codec import BadBody, BrokenChain, decode
 from journal.entry import SYSTEM, Header, MalformedEntry
 from journal.environment import Environment
-from journal.errors import JournalDamaged, JournalError, JournalReadOnly
+from journal.errors import ContentGone, JournalDamaged, JournalError, JournalReadOnly
 from journal.events import (
     CallAccepted,
     CallDenied,
@@ -105,7 +105,7 @@ async def open_memory(directory: Path, clock: Clock, read_only: str = "", slot: 
     reader = Reader(environment)
     try:
         recalled = recall(reader, proven=True)
-    except (BadBody, BrokenChain, MalformedEntry) as error:  # altered since it was looked at, a moment ago
+    except (BadBody, BrokenChain, MalformedEntry, ContentGone) as error:  # altered since it was looked at, a moment ago
         environment.close()
         return await _salvaged(directory, str(error))
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)

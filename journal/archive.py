@@ -3,27 +3,45 @@
     "capsule-archive 1\\n" | JSON line (journal id, release, first and last seq, head hash) | zlib stream of
     (u8 stream number, u32 length, stored entry)* and a closing record (255, length, JSON with counts and head)
 
+Where the fold begins with a base (journal/retention.py) the first line is `capsule-archive 2`, which earlier releases
+refuse, and the first record is that: (2, length, u64 seq and the snapshot as it is stored).
+
 What is exported are the stored bytes, so the chain and every hash in it can be proven without any release of Capsule.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, pack, unpack
+from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, unpack
 from journal.environment import Environment
 from journal.errors import ForeignDirectory, JournalError
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
+from journal.retention import set_base
+from journal.snapshot import Snapshot, pack_snapshot, unpack_snapshot
 
 MAGIC = b"capsule-archive 1\n"
+BASE_MAGIC = b"capsule-archive 2\n"
 STREAMS = ("facts", "audit")
+_BASE = 2
 _CLOSING = 255
+_NUMBERS = (0, 1, _BASE, _CLOSING)
+LEVEL = 6
+_SOME = 512
+"""Entries that are compressed at a time: what a reader takes from the store in one go."""
+_FRAME_BYTES = 5
+_INSIDE = "the archive is cut or altered inside a record"
+RECORD_BYTES_MOST = 1 << 28
+"""Of a state; entries are much smaller."""
 _BLOCK = 1 << 16
-_BATCH = 2_000
+_BATCH = 20_000
+"""So many in a transaction; each is two barriers of the disk."""
 
 
 class BadArchive(JournalError):
@@ -57,14 +75,19 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
     title = Title(journal_id.hex(), RELEASE, reader.first_seq(), head_seq, head_hash)
-    yield MAGIC + msgspec.json.encode(title) + b"\n"
-    squeeze = zlib.compressobj(6)
+    base = reader.base()
+    if base is not None and base.seq > head_seq:
+        base = None  # the fold up to there needs none
+    yield (MAGIC if base is None else BASE_MAGIC) + msgspec.json.encode(title) + b"\n"
+    squeeze = zlib.compressobj(LEVEL)
+    if base is not None:
+        yield squeeze.compress(_record(_BASE, base.seq.to_bytes(8, "big") + pack_snapshot(base)))
     counts = {"facts": 0, "audit": 0}
     for number, stream in enumerate(STREAMS):
-        for stored in reader.entries(last=head_seq if stream == "facts" else LAST, stream=stream):
-            counts[stream] += 1
-            block = squeeze.compress(_record(number, pack(stored.header_bytes, stored.salt, stored.body)))
-            if block:
+        values = reader.values(last=head_seq if stream == "facts" else LAST, stream=stream)
+        while some := [_record(number, value) for value in islice(values, _SOME)]:
+            counts[stream] += len(some)
+            if block := squeeze.compress(b"".join(some)):
                 yield block
     yield squeeze.compress(_record(_CLOSING, msgspec.json.encode(Closing(**counts, head_hash=head_hash))))
     yield squeeze.flush()
@@ -75,11 +98,13 @@ def _record(number: int, value: bytes) -> bytes:
 
 
 class Archive:
-    """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way."""
+    """A reader of an archive: `title` and `journal_id` say whose it is, `entries` checks the chains on the way. `base`,
+    which is known with the first of them, is what the fold begins with where that is not the empty state."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        if source.read(len(MAGIC)) != MAGIC:
+        self.base: Snapshot | None = None
+        if source.read(len(MAGIC)) not in (MAGIC, BASE_MAGIC):
             raise BadArchive("this is no journal archive: its first line is not `capsule-archive 1`")
         try:
             self.title = msgspec.json.decode(_line(source), type=Title)
@@ -89,12 +114,19 @@ class Archive:
 
     def entries(self) -> Iterator[tuple[str, Stored]]:
         """Every entry, in order, each checked against the one before. Raises BadArchive at the first that is wrong."""
+        return ((stream, stored) for stream, stored, _ in self.proven())
+
+    def proven(self) -> Iterator[tuple[str, Stored, bytes]]:
+        """The same, with what is stored of each."""
         links: dict[str, tuple[int, bytes]] = {}
         counts = dict.fromkeys(STREAMS, 0)
         closing: Closing | None = None
         for number, value in _records(self._source):
             if number == _CLOSING:
                 closing = _closing(value)
+                continue
+            if number == _BASE:
+                self.base = _base(value)
                 continue
             stream = STREAMS[number]
             try:
@@ -105,9 +137,12 @@ class Archive:
             wrong = check(stored, seq, prev)
             if wrong is not None:
                 raise BadArchive(wrong)
-            links[stream] = (seq + 1, stored.hash)
+            link = stored.hash
+            links[stream] = (seq + 1, link)
+            if stream == "facts" and self.base is not None and seq == self.base.seq and link != self.base.head:
+                raise BadArchive(f"what the fold begins with does not stand on entry {seq}")
             counts[stream] += 1
-            yield stream, stored
+            yield stream, stored, value
         if closing is None or (closing.facts, closing.audit) != (counts["facts"], counts["audit"]):
             raise BadArchive("the archive is cut: its closing record is missing or counts other entries")
         head = links.get("facts", (0, b""))[1].hex()
@@ -116,7 +151,11 @@ class Archive:
 
     def _begin(self, stream: str, stored: Stored) -> tuple[int, bytes]:
         seq = stored.header.seq
-        return seq, genesis(self.journal_id) if seq == 1 else stored.header.prev
+        if seq == 1:
+            return seq, genesis(self.journal_id)
+        if stream == "facts" and self.base is not None and seq == self.base.seq + 1:
+            return seq, self.base.head
+        return seq, stored.header.prev
 
 
 def _closing(value: bytes) -> Closing:
@@ -124,6 +163,13 @@ def _closing(value: bytes) -> Closing:
         return msgspec.json.decode(value, type=Closing)
     except UNREADABLE as error:
         raise BadArchive(f"the archive's closing record cannot be read: {error}") from error
+
+
+def _base(value: bytes) -> Snapshot:
+    base = unpack_snapshot(int.from_bytes(value[:8], "big"), value[8:])
+    if base is None:
+        raise BadArchive("the state that the archive begins with is not as it was written")
+    return base
 
 
 def _line(source: BinaryIO) -> bytes:
@@ -134,39 +180,26 @@ def _line(source: BinaryIO) -> bytes:
 
 
 def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    stream = _Inflated(source)
-    while True:
-        frame = stream.read(5)
-        if not frame and stream.ended:
-            return
-        length = int.from_bytes(frame[1:], "big")
-        value = stream.read(length)
-        if len(frame) < 5 or len(value) < length or (frame[0] >= len(STREAMS) and frame[0] != _CLOSING):
-            raise BadArchive("the archive is cut or altered inside a record")
-        yield frame[0], value
-
-
-class _Inflated:
-    def __init__(self, source: BinaryIO) -> None:
-        self._source, self._inflate, self._ready = source, zlib.decompressobj(), b""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream came to its own end, its checksum included."""
-        return self._inflate.eof
-
-    def read(self, size: int) -> bytes:
-        parts, have = [self._ready], len(self._ready)
-        while have < size and (block := self._source.read(_BLOCK)):
-            try:
-                part = self._inflate.decompress(block)
-            except zlib.error as error:
-                raise BadArchive(f"the archive is altered: {error}") from error
-            parts.append(part)
-            have += len(part)
-        joined = b"".join(parts)
-        self._ready = joined[size:]
-        return joined[:size]
+    """The records of the zlib stream, which must come to its own end, its checksum included."""
+    inflate, ready = zlib.decompressobj(), b""
+    while block := source.read(_BLOCK):
+        try:
+            ready += inflate.decompress(block)
+        except zlib.error as error:
+            raise BadArchive(f"the archive is altered: {error}") from error
+        at, end = 0, len(ready)
+        while end - at >= _FRAME_BYTES:
+            number, length = ready[at], int.from_bytes(ready[at + 1 : at + _FRAME_BYTES], "big")
+            if number not in _NUMBERS or length > RECORD_BYTES_MOST:
+                raise BadArchive(_INSIDE)
+            stop = at + _FRAME_BYTES + length
+            if stop > end:
+                break
+            yield number, ready[at + _FRAME_BYTES : stop]
+            at = stop
+        ready = ready[at:]
+    if ready or not inflate.eof:
+        raise BadArchive(_INSIDE)
 
 
 def import_archive(source: BinaryIO, directory: Path) -> Title:
@@ -180,12 +213,15 @@ def import_archive(source: BinaryIO, directory: Path) -> Title:
     made = not directory.exists()
     environment = Environment(directory, journal_id=archive.journal_id)
     try:
-        for batch in _batches(archive.entries()):
-            environment.make_room(sum(len(stored.body) + 1024 for _, stored in batch) * 2 + (2 << 20))
+        for batch in _batches(archive.proven()):
+            environment.make_room(sum(len(value) + 1024 for _, _, value in batch) * 2 + (2 << 20))
             with environment.lmdb.begin(write=True) as txn:
-                for stream, stored in batch:
-                    value = pack(stored.header_bytes, stored.salt, stored.body)
-                    txn.put(stored.header.seq.to_bytes(8, "big"), value, append=True, db=environment.db[stream])
+                for stream, run in groupby(batch, key=itemgetter(0)):
+                    pairs = [(stored.header.seq.to_bytes(8, "big"), value) for _, stored, value in run]
+                    with txn.cursor(environment.db[stream]) as cursor:
+                        cursor.putmulti(pairs, append=True)
+        if archive.base is not None:
+            set_base(environment, archive.base, cut=False, excised=())
     except BaseException:
         environment.close()
         for name in ("data.mdb", "lock.mdb", "owner.lock"):
@@ -197,12 +233,9 @@ def import_archive(source: BinaryIO, directory: Path) -> Title:
     return archive.title
 
 
-def _batches(entries: Iterable[tuple[str, Stored]]) -> Iterator[list[tuple[str, Stored]]]:
-    batch: list[tuple[str, Stored]] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
+_Proven = tuple[str, Stored, bytes]
+
+
+def _batches(entries: Iterator[_Proven]) -> Iterator[list[_Proven]]:
+    while batch := list(islice(entries, _BATCH)):
         yield batch

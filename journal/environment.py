@@ -26,15 +26,20 @@ from journal.entry import genesis
 from journal.errors import ForeignDirectory, JournalDamaged, JournalLocked, JournalReadOnly, UnknownFormat
 from journal.tail import Tail, read_tail
 
-FORMAT = 2
-"""2: entries may stand in the front log alone; a release that does not read it would write others in their place."""
+FORMAT = 3
+"""The newest that this release knows, which most journals do not need."""
+LOG_FORMAT = 2
+"""Entries may stand in the front log alone; a release that does not read it would write others in their place."""
+BASE_FORMAT = 3
+"""The fold begins with a base: see journal/retention.py."""
 FRONT_LOG = "front.log"
+FRONT_MARK = b"front"
 CURSOR_KEY = b"cursor"
 FIRST_MAP_BYTES = 256 << 20
 PAGE_BYTES = 4096
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
 _REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
-_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG}
+_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact"}
 """Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over."""
 
 
@@ -119,13 +124,13 @@ class Environment:
         with self.lmdb.begin() as txn:
             stored = txn.get(b"format", db=self.db["meta"])
             identity = txn.get(b"id", db=self.db["meta"])
-            self.mark: bytes = bytes(txn.get(b"front", db=self.db["meta"]) or b"")
+            self.mark: bytes = bytes(txn.get(FRONT_MARK, db=self.db["meta"]) or b"")
         if stored is None:
             if self.readonly:
                 raise ForeignDirectory(f"{self.directory} is an LMDB environment, but not a journal of Capsule's")
             identity = journal_id or os.urandom(16)
             with self.lmdb.begin(write=True) as txn:
-                txn.put(b"format", str(FORMAT).encode(), db=self.db["meta"])
+                txn.put(b"format", str(LOG_FORMAT).encode(), db=self.db["meta"])
                 txn.put(b"id", identity, db=self.db["meta"])
         elif int(stored) > FORMAT:
             raise UnknownFormat(
@@ -151,8 +156,9 @@ class Environment:
     def adopt_log(self, mark: bytes) -> None:
         """From here on the journal has a front log, by this mark: it is on the disk."""
         with self.lmdb.begin(write=True) as txn:
-            txn.put(b"format", str(FORMAT).encode(), db=self.db["meta"])
-            txn.put(b"front", mark, db=self.db["meta"])
+            known = int(txn.get(b"format", db=self.db["meta"]) or b"0")
+            txn.put(b"format", str(max(known, LOG_FORMAT)).encode(), db=self.db["meta"])
+            txn.put(FRONT_MARK, mark, db=self.db["meta"])
         self.mark = mark
 
     # --- size ----------------------------------------------------------------------------------------------------

@@ -37,6 +37,25 @@ class JournalReadOnly(JournalError):
     reason = "JOURNAL_READ_ONLY"
 
 
+class ContentGone(JournalError):
+    """Raised by a fold that comes to an entry whose content was removed and that changed the state."""
+
+    reason = "CONTENT_GONE"
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(
+            f"the content of entry {seq} was removed (`capsulectl history --type journal.excised` says why): how the "
+            "machine was between there and that removal cannot be told any more"
+        )
+        self.seq = seq
+
+
+class HistoryCut(JournalError):
+    """Raised when what an answer stands on was cut from the journal."""
+
+    reason = "HISTORY_CUT"
+
+
 class JournalFull(JournalError):
     """Raised by an append when the disk cannot give the journal more space. Nothing was written."""
 

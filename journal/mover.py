@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import lmdb
 
+from journal import retention
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalReadOnly
 from journal.follower import Follower
@@ -27,6 +28,7 @@ from journal.frontlog import FrontLog
 from journal.head import Head, HeadFile
 from journal.reader import Reader
 from journal.sequencer import Batch, pairs_of
+from journal.snapshot import Snapshot as Kept
 from journal.space import COMMIT_BYTES, Space, room_for
 
 AUDIT_KEPT = 100_000
@@ -68,6 +70,15 @@ class Through(NamedTuple):
     done: Future[None]
 
 
+class Retain(NamedTuple):
+    """The fold begins with `base` from now on; with `cut` all up to it goes, and so do the contents of `excised`."""
+
+    base: Kept
+    cut: bool
+    excised: tuple[int, ...]
+    done: Future[None]
+
+
 class Moved(NamedTuple):
     """What came of a transaction: how large LMDB's file is in use, and which part of the claims is in that now."""
 
@@ -75,7 +86,7 @@ class Moved(NamedTuple):
     claimed_bytes: int
 
 
-Job = Wake | Reads | Snapshot | Through
+Job = Wake | Reads | Snapshot | Through | Retain
 
 
 class Mover:
@@ -112,6 +123,7 @@ class Mover:
         try:
             while frames := self._tail.oldest(AT_ONCE_BYTES):
                 self._put(frames)
+            retention.go_on(self._env)
         except lmdb.Error as error:
             raise JournalReadOnly(
                 f"the journal at {self._env.directory} cannot be written: {error}. Mend the disk, and start capsuled "
@@ -180,7 +192,7 @@ class Mover:
     def _refuse(self, job: Job, error: BaseException) -> None:
         """Whoever waits for this job or a later one is told."""
         while job is not Wake.CLOSE:
-            if isinstance(job, Through):
+            if isinstance(job, Through | Retain):
                 job.done.set_exception(OSError(str(error)))
             job = self._jobs.get()
 
@@ -197,6 +209,24 @@ class Mover:
                 self._move_all()
                 self._move([job.frame])
                 job.done.set_result(None)
+            case Retain():
+                self._move_all()
+                self._retain(job)
+
+    def _retain(self, job: Retain) -> None:
+        """Room for it is asked for beforehand: what is cut frees pages only once that is durable."""
+        if not self._space.extend(self._env.used_bytes + 2 * len(job.base.content) + 2 * COMMIT_BYTES):
+            job.done.set_exception(OSError(f"the disk gives the journal no more space ({self._space.reason})"))
+            return
+        retention.set_base(self._env, job.base, job.cut, job.excised)
+        retention.go_on(self._env)
+        job.done.set_result(None)
+
+    def retain(self, base: Kept, cut: bool, excised: tuple[int, ...]) -> Future[None]:
+        """Have the fold begin with `base`. The future has OSError where there is no room for it."""
+        job = Retain(base, cut, excised, Future())
+        self._jobs.put(job)
+        return job.done
 
     def _wake(self, why: Wake) -> None:
         lull = why is Wake.LULL

@@ -24,6 +24,7 @@ FIRST_CHUNK = 16
 """Chunks grow from this: most scans are for a handful of entries."""
 LAST = (1 << 64) - 1
 PREFIX_BYTES = 400
+BASE_KEY = b"base"
 _NO_TAIL = View(())
 
 
@@ -194,6 +195,17 @@ class Reader:
         while page := self.newest(size, stream, last):
             yield from reversed(page)
             last, size = page[0].header.seq - 1, min(size * 4, CHUNK)
+
+    def base(self) -> Snapshot | None:
+        """What the fold begins with, where it is not the empty state: the state after an entry that was cut, or behind
+        one whose content was removed. Raises MalformedEntry when it is not as it was stored."""
+        value = self.meta(BASE_KEY)
+        if value is None:
+            return None
+        base = unpack_snapshot(int.from_bytes(value[:8], "big"), value[8:])
+        if base is None:
+            raise MalformedEntry("the state that history begins with is not as it was stored")
+        return base
 
     def misfit(self) -> str:
         """What is wrong with the front log, in words; empty when nothing is. Entries that are missing before it are

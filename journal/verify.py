@@ -18,9 +18,10 @@ import msgspec
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import MalformedEntry, Stored, check
 from journal.errors import JournalError
-from journal.events import JournalExcised
+from journal.events import JournalCheckpointed, JournalExcised
 from journal.head import Head, read_head
 from journal.reader import LAST, Reader
+from journal.snapshot import Snapshot
 
 RECENT_ENTRIES = 1_000
 """How far back a start's check looks at least, whatever its snapshot stands on."""
@@ -91,10 +92,20 @@ def _chain(reader: Reader, stream: str, since: int, proven: Progress = _quiet) -
     last = reader.last(stream)
     if last is None:
         return Report(0, 0, 0, "")
-    first = max(reader.first_seq(stream), min(since, last.header.seq - RECENT_ENTRIES + 1))
+    begin = reader.first_seq(stream)
+    first = max(begin, min(since, last.header.seq - RECENT_ENTRIES + 1))
+    base = reader.base() if stream == "facts" else None
     # The audit stream is a ring: its first entry's own link is all there is to begin with.
     prev = reader.genesis if first == 1 else None
-    return check_entries(_told(reader.entries(first, stream=stream), first, proven), first, prev, stream)
+    if base is not None and first == base.seq + 1:
+        prev = base.head
+    report = check_entries(_told(reader.entries(first, stream=stream), first, proven), first, prev, stream, base)
+    if stream == "facts" and begin > 1 and (base is None or begin > base.seq + 1):
+        lost = Finding(
+            f"history begins at entry {begin}, and no checkpoint says that what was before may be gone", begin
+        )
+        return msgspec.structs.replace(report, findings=(lost, *report.findings))
+    return report
 
 
 def _told(entries: Iterable[Stored], first: int, proven: Progress) -> Iterator[Stored]:
@@ -105,9 +116,15 @@ def _told(entries: Iterable[Stored], first: int, proven: Progress) -> Iterator[S
         yield stored
 
 
-def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, stream: str = "facts") -> Report:
-    """Walk `entries`, which begin at `first` behind the link `prev` (None: not known, the first entry's is taken)."""
+def check_entries(
+    entries: Iterable[Stored], first: int, prev: bytes | None, stream: str = "facts", base: Snapshot | None = None
+) -> Report:
+    """Walk `entries`, which begin at `first` behind the link `prev` (None: not known, the first entry's is taken).
+
+    A `base` that the fold begins with stands on the entry that it names, and a checkpoint behind it says so.
+    """
     findings: list[Finding] = []
+    vouched = base is None or first > base.seq + 1  # else it is said behind what is looked at
     gone: list[int] = []
     announced: set[int] = set()
     checked = unreadable = 0
@@ -122,12 +139,16 @@ def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, str
                 event = decode(stored)
                 if isinstance(event, JournalExcised):
                     announced.update(event.seqs)
+                if isinstance(event, JournalCheckpointed) and base is not None and event.upto == base.seq:
+                    vouched = vouched or event.head_hash == base.head.hex()
             except UnknownMust:
                 unreadable += 1
             except BadBody as error:
                 findings.append(Finding(str(error), seq, stream))
             if stored.excised:
                 gone.append(seq)
+            if base is not None and seq == base.seq and stored.hash != base.head:
+                findings.append(Finding(f"what the fold begins with does not stand on entry {seq}", seq, stream))
             checked += 1
             seq, link = seq + 1, stored.hash
     except MalformedEntry as error:
@@ -140,6 +161,10 @@ def check_entries(entries: Iterable[Stored], first: int, prev: bytes | None, str
             for one in gone
             if one not in announced
         ]
+    if base is not None and not findings and not vouched:
+        findings.append(
+            Finding(f"the fold begins behind entry {base.seq}, and no journal.checkpointed says so", base.seq)
+        )
     return Report(checked, first, seq - 1, link.hex(), tuple(findings), len(gone), unreadable)
 
 

@@ -9,11 +9,15 @@ came after the failure was never shown.
 """
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
+import lmdb
+
+from journal import retention
 from journal.appender import Appender
 from journal.clock import Clock
 from journal.entry import Header
@@ -28,9 +32,12 @@ from journal.reader import Reader
 from journal.release import RELEASE
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.sidelog import SideLog
+from journal.snapshot import Snapshot as Kept
 from journal.space import COMMIT_BYTES, Space, room_for
 
 AUDIT_FLUSH_S = 1.0
+
+log = logging.getLogger(__name__)
 
 _FAILED = (
     "the journal could not be written: nothing is promised of what was just asked, and nothing can be changed until "
@@ -188,6 +195,11 @@ class Journal:
         """Keep a snapshot of the fold up to `seq`, encoded on the mover's thread. A cache: dropped when in need."""
         self._appender.ask(Snapshot(fold_version, seq, encoded))
 
+    async def retain(self, base: Kept, cut: bool, excised: tuple[int, ...] = ()) -> None:
+        """Let the fold begin with `base`, a state after a durable entry, which a checkpoint tells of: with `cut` all up
+        to it goes, and so do the contents of `excised`. Raises OSError where the disk has no room for it."""
+        await asyncio.wrap_future(self._mover.retain(base, cut, excised))
+
     async def close(self) -> None:
         """Make durable what is queued, move all of it into LMDB and the indexes, and give the directory free."""
         if self._audit_timer is not None:
@@ -201,8 +213,17 @@ class Journal:
         os.close(self._news)
         if self.failed.done():
             self.failed.exception()  # whoever awaited it has seen it; nobody has to
+        elif retention.wants_compacting(self._env):
+            await asyncio.to_thread(self._compact)
         self.side_log.close()
         self._close()
+
+    def _compact(self) -> None:
+        """What was cut or removed lies in unused pages until now. Where there is no room, the next end tries again."""
+        try:
+            retention.compact(self._env)
+        except (OSError, lmdb.Error) as error:
+            log.warning("what was removed of the journal may lie in its files still: %s", error)
 
     def _raise_if_failed(self) -> None:
         if self.failed.done():

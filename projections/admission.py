@@ -33,6 +33,7 @@ from projections.intents import (
     Adopt,
     Apply,
     ChangeRole,
+    Checkpoint,
     CollectImages,
     ConfigureRegistry,
     CreateSecret,
@@ -71,6 +72,7 @@ from projections.refusals import (
     wrong_phase,
 )
 from projections.registries import admit_registry
+from projections.retention import admit_checkpoint
 from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
 from projections.secret_admission import admit_secret, check_secrets
 from projections.state import Machine, Workload
@@ -112,6 +114,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
         case CreateSecret() | RotateSecret() | RevealSecret() | RemoveSecret():
             told = admit_secret(machine, intent)
             return told if isinstance(told, Refusal) else Admitted(told)
+        case Checkpoint():
+            forgotten = admit_checkpoint(machine, intent)
+            return forgotten if isinstance(forgotten, Refusal) else Admitted(forgotten)
         case CollectImages():
             leaving = collectable(machine, intent.everything)
             return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))

@@ -283,9 +283,12 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             values = f", with {event.values} sealed values" if event.values else ""
             return f"this machine took over the memory in an archive that ends at entry {event.upto}{values}"
         case JournalExcised():
-            return f"the content of {len(event.seqs)} entries was removed: {event.reason}"
+            which = f"entry {event.seqs[0]}" if len(event.seqs) == 1 else f"{len(event.seqs)} entries"
+            return f"the content of {which} was removed{f': {event.reason}' if event.reason else ''}"
         case JournalCheckpointed():
-            return f"history up to {event.upto} may be cut; it was exported to {event.exported_to}"
+            if not event.exported_to:
+                return f"the fold begins with the state after entry {event.upto} from now on"
+            return f"history up to entry {event.upto} is cut; it was exported to {event.exported_to}"
         case _:
             return header.type
 

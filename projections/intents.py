@@ -262,7 +262,20 @@ class EndMachine(msgspec.Struct, frozen=True):
     order: Literal["reboot", "poweroff"]
 
 
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Let history begin behind entry `upto`, the state after which has this hash in this view; with `excised` only what
+    those entries say goes, for this `reason`."""
+
+    upto: int
+    view: int
+    state_hash: str
+    head_hash: str
+    exported_to: str = ""
+    excised: tuple[int, ...] = ()
+    reason: str = ""
+
+
 SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
 WorkloadIntent = Apply | Rollback | Delete | Stop | Start | Restart
-Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | EndMachine
+Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | Checkpoint | EndMachine

@@ -201,9 +201,10 @@ class HistoryService(HistoryServiceServicer):
     async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:
         """The journal's size and extent."""
         await self._engine.durable()
-        return await self._aside.run(self._stats)
+        live = self._engine.machine.fork()
+        return await self._aside.run(lambda: self._stats(live))
 
-    def _stats(self) -> pb.StatsResponse:
+    def _stats(self, live: Machine) -> pb.StatsResponse:
         reader, environment = self._reader, self._environment
         first, last = reader.get(reader.first_seq()), reader.last()
         snapshots = reader.snapshots()
@@ -222,7 +223,7 @@ class HistoryService(HistoryServiceServicer):
             last_at_unix_ns=0 if last is None else last.header.at,
             head_hash="" if last is None else last.hash.hex(),
             by_type=reader.types(),
-            desired_hash=desired_hash(self._engine.machine),
+            desired_hash=desired_hash(live),
         )
 
     async def Export(self, request: pb.ExportRequest, context: Any) -> AsyncIterator[pb.ExportChunk]:
@@ -230,7 +231,7 @@ class HistoryService(HistoryServiceServicer):
         await self._engine.durable()
         # Not the head state's place: a frozen daemon's ends before what it cannot read, which has to be taken along.
         last = self._reader.last()
-        upto = 0 if last is None else last.header.seq
+        upto = 0 if last is None else min(last.header.seq, request.upto or LAST)
         blocks = archive.export(self._reader, self._environment.journal_id, upto or LAST)
         while (block := await self._aside.run(lambda: next(blocks, None))) is not None:
             for start in range(0, len(block), EXPORT_BYTES):

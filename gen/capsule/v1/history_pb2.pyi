@@ -319,8 +319,10 @@ class StatsResponse(_message.Message):
     def __init__(self, journal_id: _Optional[str] = ..., first_seq: _Optional[int] = ..., last_seq: _Optional[int] = ..., audit_entries: _Optional[int] = ..., used_bytes: _Optional[int] = ..., file_bytes: _Optional[int] = ..., map_bytes: _Optional[int] = ..., index_seq: _Optional[int] = ..., snapshots: _Optional[int] = ..., newest_snapshot_seq: _Optional[int] = ..., first_at_unix_ns: _Optional[int] = ..., last_at_unix_ns: _Optional[int] = ..., head_hash: _Optional[str] = ..., by_type: _Optional[_Mapping[str, int]] = ..., desired_hash: _Optional[str] = ...) -> None: ...
 
 class ExportRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("upto",)
+    UPTO_FIELD_NUMBER: _ClassVar[int]
+    upto: int
+    def __init__(self, upto: _Optional[int] = ...) -> None: ...
 
 class ExportChunk(_message.Message):
     __slots__ = ("data",)

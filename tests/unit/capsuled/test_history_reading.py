@@ -44,7 +44,7 @@ class Watched(Reader):
 
 
 class Engine:
-    machine: Machine
+    machine = Machine()
 
     async def durable(self, seq: int | None = None) -> None:
         pass

@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from capsule.v1 import volume_pb2 as pb
-from capsuled.interceptor import Interceptor, _Entered
+from capsuled.heads import Heads
+from capsuled.interceptor import Interceptor, _Entered, _Visit
 from capsuled.roles import rule_of
 from capsuled.session import Session
 from journal.entry import LOCAL
@@ -112,7 +113,8 @@ def read(storehouse: Storehouse, context: Context) -> asyncio.Task[Any]:
     rest = SimpleNamespace(unknown=None, strangers=1, strangers_each=1)
     ignored: Any = None
     door = Interceptor(
-        ignored, ignored, storehouse.engine, ignored, ignored, lambda *read: None, storehouse.house.clock, rest  # type: ignore[arg-type]
+        ignored, ignored, storehouse.engine, ignored, ignored, lambda *read: None, storehouse.house.clock, rest,  # type: ignore[arg-type]
+        Heads(None),
     )  # fmt: skip
     handler = SimpleNamespace(
         unary_unary=storehouse.volumes.Get,
@@ -120,7 +122,7 @@ def read(storehouse: Storehouse, context: Context) -> asyncio.Task[Any]:
         response_streaming=False,
     )
     method = "VolumeService/Get"
-    entered = _Entered(door, handler, method, rule_of(method), Session(LOCAL))
+    entered = _Entered(door, handler, _Visit(method, rule_of(method), {}, 0), Session(LOCAL))
     return asyncio.ensure_future(entered.one_message(pb.VolumeGetRequest(name="data").SerializeToString(), context))
 
 

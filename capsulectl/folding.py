@@ -1,0 +1,61 @@
+"""An archive's fold, here, without a machine: from the empty state, or from what the archive begins with."""
+
+from collections.abc import Iterator
+
+from capsulectl.errors import Failure
+from journal.archive import Archive
+from journal.codec import BadBody, UnknownMust, decode
+from journal.entry import UNREADABLE, Header, Stored
+from journal.errors import ContentGone, JournalError
+from journal.events import Event
+from projections.encoding import decode_state
+from projections.fold import fold
+from projections.state import Machine
+
+
+class Folding:
+    """Reads an archive's facts, each proven on the way. `machine` is what the fold begins with, once one was read."""
+
+    def __init__(self, archive: Archive, to: int = 0) -> None:
+        """Up to entry `to`; 0: all."""
+        self.machine = Machine()
+        self._archive = archive
+        self._to = to
+
+    def entries(self) -> Iterator[tuple[Stored, Event | None]]:
+        """The entries that are to be folded on top of `machine`, in order. Raises Failure."""
+        begun = False
+        try:
+            for stream, stored in self._archive.entries():
+                if stream != "facts" or (self._to and stored.header.seq > self._to):
+                    continue
+                if not begun:
+                    begun = True
+                    self._begin()
+                if stored.header.seq > self.machine.seq:
+                    yield stored, _event_of(stored)
+        except (JournalError, UnknownMust, BadBody) as error:
+            raise Failure(str(error)) from error
+
+    def _begin(self) -> None:
+        base = self._archive.base
+        if base is None or (self._to and self._to < base.seq):
+            return
+        try:
+            self.machine = decode_state(base.content)
+        except UNREADABLE as error:
+            raise Failure(f"the state that the archive begins with cannot be read: {error}") from error
+
+    def all_of_it(self) -> Machine:
+        """The state at the end. Raises Failure."""
+        for stored, event in self.entries():
+            fold(self.machine, stored.header, event)
+        return self.machine
+
+
+def _event_of(stored: Stored) -> Event | None:
+    """Raises ContentGone where what changed the state was removed."""
+    header: Header = stored.header
+    if stored.excised and header.effect_on_state == "must":
+        raise ContentGone(header.seq)
+    return decode(stored)

@@ -1,0 +1,136 @@
+"""Heads of journals, kept on this side: what a machine's memory was seen to be, which it cannot take back unnoticed.
+
+One small file a machine below the configuration, `heads/NAME.json`. With each call the machine is asked what stands
+where the newest entry stood that was seen here (capsuled/heads.py). Another entry, or none, means that the journal was
+put back, cut or edited: that is said, loudly and each time, until it is accepted (`capsulectl journal accept`). What
+the journal itself explains is said once: it was taken over from an archive, or is another machine's.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HEAD, THEN = "capsule-head", "capsule-head-then"
+
+
+class Seen(NamedTuple):
+    """The newest entry that was seen: its journal, number and hash; and from when on."""
+
+    journal: str
+    seq: int
+    hash: str
+
+
+class Told(NamedTuple):
+    """What a machine says: where its journal begins and ends, and what stands where ours stood (empty: nothing)."""
+
+    journal: str
+    first_seq: int
+    seq: int
+    hash: str
+    then: str
+
+
+NONE = Seen("", 0, "")
+
+
+def told_in(metadata: Iterable[tuple[str, Any]] | None) -> Told | None:
+    """What stands beside an answer, if anything does."""
+    found = {key: value for key, value in metadata or () if key in (HEAD, THEN)}
+    parts = str(found.get(HEAD, "")).split()
+    if len(parts) != 4 or not (parts[1].isdigit() and parts[2].isdigit()):
+        return None
+    return Told(parts[0], int(parts[1]), int(parts[2]), parts[3], str(found.get(THEN, "")))
+
+
+class Heads:
+    """Of one machine, in one run of the command line. `explained` asks the machine why its journal is another."""
+
+    def __init__(self, machine: str, explained: Callable[[Seen, Told], str]) -> None:
+        self._file = _file_of(machine)
+        self._explained = explained
+        self._seen = load(machine)
+        self._warned = self._asking = False
+
+    @property
+    def asks(self) -> tuple[tuple[str, str], ...]:
+        """What goes with a call."""
+        return ((HEAD, str(self._seen.seq)),)
+
+    def hear(self, told: Told | None) -> None:
+        """Compare, and keep what is newer."""
+        seen = self._seen
+        if told is None or self._warned or self._asking:
+            return
+        if seen.seq and not fits(seen, told):
+            self._asking = True
+            try:
+                why = self._explained(seen, told)
+            finally:
+                self._asking = False
+            if not why:
+                self._warned = True
+                _warn(seen, told)
+                return
+            print(f"capsulectl: {why}", file=sys.stderr)
+        if seen.journal != told.journal or told.seq > seen.seq or not fits(seen, told):
+            self._seen = Seen(told.journal, told.seq, told.hash)
+            with contextlib.suppress(OSError):
+                _keep(self._file, self._seen)
+
+
+def fits(seen: Seen, told: Told) -> bool:
+    """Whether the journal is the one that was seen, further on. What was cut behind a checkpoint is not there any more;
+    that what is left follows it is `journal verify`'s to prove."""
+    if seen.journal and seen.journal != told.journal:
+        return False
+    return seen.hash == told.then or seen.seq < told.first_seq
+
+
+def _warn(seen: Seen, told: Told) -> None:
+    if seen.journal and seen.journal != told.journal:
+        what = "it has another journal than the one that was seen here"
+    elif told.seq < seen.seq:
+        what = f"its journal ends at entry {told.seq}, and entry {seen.seq} was seen here: it was put back, or cut"
+    else:
+        what = f"entry {seen.seq} of its journal is not the one that was seen here: history was rewritten"
+    print(
+        f"capsulectl: WARNING: {what}.\n"
+        "capsulectl: Somebody put an older or another state in its place, or altered it; nothing in the journal says\n"
+        "capsulectl: why. Compare with an export (`capsulectl journal verify`). If you know the reason, `capsulectl\n"
+        "capsulectl: journal accept` takes it as it is now.",
+        file=sys.stderr,
+    )
+
+
+def load(machine: str) -> Seen:
+    """What was seen of a machine last."""
+    try:
+        found = json.loads(_file_of(machine).read_bytes())
+        return Seen(str(found["journal"]), int(found["seq"]), str(found["hash"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return NONE
+
+
+def keep(machine: str, seen: Seen) -> None:
+    """Whatever was seen before, from now on it is this. Raises OSError."""
+    _keep(_file_of(machine), seen)
+
+
+def _keep(file: Path, seen: Seen) -> None:
+    """Not synced: it only has to be some head that was once seen."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(seen._asdict()))
+    os.replace(scratch, file)
+
+
+def _file_of(machine: str) -> Path:
+    from capsulectl.contexts import config_dir
+
+    return config_dir() / "heads" / f"{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"

@@ -1,0 +1,62 @@
+"""Forgetting, behind an entry that says so: what the fold begins with afterwards is laid down in the same transaction
+in which the first of it goes.
+"""
+
+import logging
+
+from capsuled.memory import recall
+from journal.codec import decode
+from journal.errors import JournalError
+from journal.events import JournalCheckpointed, JournalExcised
+from journal.reader import Reader
+from journal.snapshot import Snapshot
+from journal.writer import Journal
+from projections.encoding import encode_state
+from projections.state import Machine
+
+log = logging.getLogger(__name__)
+
+
+class NoRoom(JournalError):
+    """Raised when the disk has no room for what forgetting writes first."""
+
+    reason = "JOURNAL_FULL"
+
+
+def kept(machine: Machine, head_hash: str) -> Snapshot:
+    """The state, as the base that a fold begins with."""
+    return Snapshot(machine.seq, bytes.fromhex(head_hash), encode_state(machine))
+
+
+class Retention:
+    """Lets go of what is not to be kept. `journal` is None where nothing can be written: nothing is asked then."""
+
+    def __init__(self, journal: Journal | None, reader: Reader | None) -> None:
+        self._journal = journal
+        self._reader = reader
+
+    async def retain(self, base: Snapshot, *, cut: bool, excised: tuple[int, ...] = ()) -> None:
+        """Begin the fold with `base`; see journal/retention.py. Raises NoRoom: it is tried again at the next start."""
+        assert self._journal is not None, "it was admitted"
+        try:
+            await self._journal.retain(base, cut, excised)
+        except OSError as error:
+            raise NoRoom(
+                f"it is journaled, and not done yet: {error}. Free space there and start capsuled again"
+            ) from error
+
+    async def resume(self) -> None:
+        """What an earlier life was told to forget, and did not come to."""
+        if self._journal is None or self._reader is None:
+            return
+        last = next(self._reader.newest_of_type("journal.checkpointed"), None)
+        told = None if last is None else decode(last)
+        base = self._reader.base()
+        if last is None or not isinstance(told, JournalCheckpointed) or (base is not None and base.seq >= told.upto):
+            return
+        before = self._reader.get(last.header.seq - 1)
+        also = None if before is None or before.header.call != last.header.call else decode(before)
+        excised = also.seqs if isinstance(also, JournalExcised) else ()
+        log.warning("what entry %d says was to be forgotten goes now", last.header.seq)
+        machine = recall(self._reader, told.upto).machine
+        await self.retain(kept(machine, told.head_hash), cut=not excised, excised=excised)

@@ -1,0 +1,120 @@
+"""RetentionService: history begins later, and what an entry said is said no more."""
+
+import asyncio
+from typing import Any
+
+from capsule.v1 import retention_pb2 as pb
+from capsule.v1.retention_pb2_grpc import RetentionServiceServicer
+from capsuled.caller import Caller
+from capsuled.engine import Engine
+from capsuled.moments import Moments
+from capsuled.retention import Retention, kept
+from capsuled.rollbacks import check_reason
+from capsuled.rpc import Refused, caller_of, refuse
+from journal.errors import JournalError
+from journal.reader import Reader
+from projections.intents import Checkpoint
+from projections.refusals import Refusal
+from projections.state import Machine
+from projections.views import VIEW, state_hash
+
+PATH_CHARS = 512
+
+
+class RetentionService(RetentionServiceServicer):
+    """See proto/capsule/v1/retention.proto. One change at a time: each begins the fold anew."""
+
+    def __init__(self, engine: Engine, reader: Reader | None, retention: Retention, why: JournalError) -> None:
+        """`why`: the reason where there is nothing to read."""
+        self._engine = engine
+        self._reader = reader
+        self._retention = retention
+        self._why = why
+        self._one_at_a_time = asyncio.Lock()
+
+    async def Truncate(self, request: pb.TruncateRequest, context: Any) -> pb.RetentionResponse:
+        """Answers once it is gone."""
+        caller, reader = caller_of(context, "RetentionService.Truncate", request), self._readable()
+        if not request.exported_to or len(request.exported_to) > PATH_CHARS or not request.exported_to.isprintable():
+            refuse("INVALID_ARGUMENT", "NOT_EXPORTED", "say where what is cut was exported to", "exported_to")
+        async with self._one_at_a_time:
+            now = await self._now()
+            moments = Moments(reader)
+            upto, machine, head = await asyncio.to_thread(lambda: _as_of(reader, moments, request, now))
+            if head != request.head_hash.lower():
+                message = f"the archive does not end with entry {upto} of this journal: export it again, up to there"
+                refuse("FAILED_PRECONDITION", "NOT_EXPORTED", message, "head_hash")
+            first = reader.first_seq()
+            intent = Checkpoint(upto, VIEW, state_hash(machine), head, request.exported_to)
+            seq = await self._admitted(intent, caller, request.dry_run)
+            if seq:
+                await self._retention.retain(kept(machine, head), cut=True)
+            return pb.RetentionResponse(upto=upto, entries=upto - first + 1, seq=seq, first_seq=upto + 1)
+
+    async def Excise(self, request: pb.ExciseRequest, context: Any) -> pb.RetentionResponse:
+        """Answers once it is gone."""
+        caller, reader = caller_of(context, "RetentionService.Excise", request), self._readable()
+        check_reason(request.reason)
+        async with self._one_at_a_time:
+            machine = self._engine.machine.fork()
+            await self._engine.durable(machine.seq)
+            seqs = tuple(sorted(set(request.seqs)))
+            head = await asyncio.to_thread(lambda: _head_for(reader, machine, seqs))
+            intent = Checkpoint(
+                machine.seq, VIEW, state_hash(machine), head, excised=seqs, reason=request.reason
+            )  # fmt: skip
+            seq = await self._admitted(intent, caller, request.dry_run)
+            if seq:
+                await self._retention.retain(kept(machine, head), cut=False, excised=seqs)
+            return pb.RetentionResponse(
+                upto=machine.seq, entries=len(seqs), seq=seq, first_seq=reader.first_seq()
+            )  # fmt: skip
+
+    def _readable(self) -> Reader:
+        self._engine.check_writable()
+        if self._reader is None:
+            raise self._why
+        return self._reader
+
+    async def _now(self) -> int:
+        seq = self._engine.machine.seq
+        await self._engine.durable(seq)
+        return seq
+
+    async def _admitted(self, intent: Checkpoint, caller: Caller, dry_run: bool) -> int:
+        """The call's own entry; 0 for a dry run. Raises Refused."""
+        if dry_run:
+            _, verdict = self._engine.preview(intent, caller.actor.role)
+            if isinstance(verdict, Refusal):
+                raise Refused(verdict)
+            return 0
+        outcome = await self._engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        return outcome.seq
+
+
+def _as_of(reader: Reader, moments: Moments, request: pb.TruncateRequest, now: int) -> tuple[int, Machine, str]:
+    """The entry that is meant, the state after it, and its hash. Raises Refused."""
+    upto = moments.seq_of(request.upto, now, "upto")
+    stored = reader.get(upto) if upto else None
+    if stored is None or upto >= now:
+        refuse("INVALID_ARGUMENT", "NOTHING_TO_CUT", f"name an entry from {reader.first_seq()} to {now - 1}", "upto")
+    return upto, moments.machine(upto), stored.hash.hex()
+
+
+def _head_for(reader: Reader, machine: Machine, seqs: tuple[int, ...]) -> str:
+    """The hash of the newest entry that the state knows. Raises Refused for entries that have no content to remove."""
+    if not seqs:
+        refuse("INVALID_ARGUMENT", "NO_ENTRIES", "name the entries whose content is to go", "seqs")
+    for seq in seqs:
+        stored = reader.get(seq) if seq <= machine.seq else None
+        if stored is None:
+            refuse("NOT_FOUND", "NO_SUCH_ENTRY", f"there is no entry {seq}", "seqs")
+        if stored.excised:
+            refuse("FAILED_PRECONDITION", "GONE_ALREADY", f"the content of entry {seq} is gone already", "seqs")
+        if stored.header.type in ("journal.excised", "journal.checkpointed"):
+            refuse("FAILED_PRECONDITION", "MARK", f"entry {seq} says what was forgotten: that stays", "seqs")
+    last = reader.get(machine.seq)
+    assert last is not None, "it is durable"
+    return last.hash.hex()

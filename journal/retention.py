@@ -1,0 +1,123 @@
+"""What of the past is kept: a base that the fold begins with, entries cut before it, contents that were removed.
+
+    meta   base: u64 seq | a snapshot (journal/snapshot.py)     the state after entry `seq`, which the fold begins with
+           cut: u64 seq                                         entries up to this one go, if they have not gone yet
+           compact: empty                                       what went may lie in unused pages still
+
+The base is no cache: what it stands for is in no entry any more that can be folded. A `journal.checkpointed` entry, in
+the chain behind it, has its hash. A journal that has one is of format 3: a release that does not know it would take the
+beginning of what is left for the machine's own. On the mover's thread, in transactions that a crash may fall between.
+"""
+
+import os
+from collections.abc import Sequence
+
+import lmdb
+
+from journal.durable import sync_directory
+from journal.entry import Stored, pack, unpack
+from journal.environment import BASE_FORMAT, FRONT_LOG, FRONT_MARK, Environment
+from journal.reader import BASE_KEY, index_prefix, objects_in
+from journal.snapshot import Snapshot, pack_snapshot
+from journal.space import COMMIT_BYTES
+
+CUT_KEY = b"cut"
+COMPACT_KEY = b"compact"
+BATCH_ENTRIES = 2_000
+COMPACTED = "data.mdb.compact"
+
+
+def set_base(environment: Environment, base: Snapshot, cut: bool, excised: Sequence[int]) -> None:
+    """From here on the fold begins with `base`; the contents of `excised` entries are gone, and with `cut` all entries
+    up to the base are to go (`go_on`). Snapshots from before it, which may hold of what is gone, go too."""
+    environment.make_room(2 * len(base.content) + 2 * COMMIT_BYTES)
+    seq = base.seq.to_bytes(8, "big")
+    with environment.lmdb.begin(write=True) as txn:
+        meta = environment.db["meta"]
+        txn.put(BASE_KEY, seq + pack_snapshot(base), db=meta)
+        txn.put(b"format", str(BASE_FORMAT).encode(), db=meta)
+        txn.put(COMPACT_KEY, b"", db=meta)
+        if cut:
+            txn.put(CUT_KEY, seq, db=meta)
+        for one in excised:
+            _excise(environment, txn, one)
+        snapshots = environment.db["snapshots"]
+        with txn.cursor(snapshots) as cursor:
+            keys = [bytes(key) for key in cursor.iternext(values=False)]
+        for key in keys:
+            if int.from_bytes(key[4:], "big") < base.seq:
+                txn.delete(key, db=snapshots)
+
+
+def _excise(environment: Environment, txn: lmdb.Transaction, seq: int) -> None:
+    """The header stays, with the hash of what was there; nobody can test a guess of that, for the salt goes too."""
+    key, facts = seq.to_bytes(8, "big"), environment.db["facts"]
+    value = txn.get(key, db=facts)
+    if value is None:
+        return
+    stored = unpack(bytes(value))
+    for name in objects_in(stored):
+        txn.delete(index_prefix(name) + key, db=environment.db["by_object"])
+    txn.put(key, pack(stored.header_bytes, b"", b""), db=facts)
+
+
+def go_on(environment: Environment) -> None:
+    """Cut what is to be cut, with its places in the indexes; a crash on the way leaves a part, which the next start
+    finds named."""
+    with environment.lmdb.begin() as txn:
+        upto = int.from_bytes(txn.get(CUT_KEY, db=environment.db["meta"]) or b"", "big")
+    while upto and _cut(environment, upto):
+        pass
+
+
+def _cut(environment: Environment, upto: int) -> bool:
+    """A batch of entries; False when none was left."""
+    environment.make_room(2 * COMMIT_BYTES)
+    with environment.lmdb.begin(write=True) as txn, txn.cursor(environment.db["facts"]) as cursor:
+        for _ in range(BATCH_ENTRIES):
+            if not cursor.first() or int.from_bytes(cursor.key(), "big") > upto:
+                txn.delete(CUT_KEY, db=environment.db["meta"])
+                return False
+            _unindex(environment, txn, unpack(bytes(cursor.value())))
+            cursor.delete()
+    return True
+
+
+def _unindex(environment: Environment, txn: lmdb.Transaction, stored: Stored) -> None:
+    header = stored.header
+    key = header.seq.to_bytes(8, "big")
+    txn.delete(index_prefix(header.type) + key, db=environment.db["by_type"])
+    txn.delete(index_prefix(str(header.call)) + key, db=environment.db["by_call"])
+    for name in objects_in(stored):
+        txn.delete(index_prefix(name) + key, db=environment.db["by_object"])
+
+
+def wants_compacting(environment: Environment) -> bool:
+    """Whether bytes of what went may lie in the files still."""
+    with environment.lmdb.begin() as txn:
+        return txn.get(COMPACT_KEY, db=environment.db["meta"]) is not None
+
+
+def compact(environment: Environment) -> None:
+    """Write the store anew without its unused pages, and let go of the front log, which has the newest entries as they
+    came. Everything was moved, and nobody writes; the environment is closed right after this. Raises OSError."""
+    directory = environment.directory
+    target = directory / COMPACTED
+    target.unlink(missing_ok=True)
+    with environment.lmdb.begin(write=True) as txn:
+        txn.delete(FRONT_MARK, db=environment.db["meta"])
+        txn.delete(COMPACT_KEY, db=environment.db["meta"])
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        environment.lmdb.copyfd(fd, compact=True)
+        os.fsync(fd)
+    except BaseException:
+        target.unlink()
+        with environment.lmdb.begin(write=True) as txn:
+            txn.put(COMPACT_KEY, b"", db=environment.db["meta"])
+        raise
+    finally:
+        os.close(fd)
+    os.replace(target, directory / "data.mdb")
+    (directory / FRONT_LOG).unlink(missing_ok=True)
+    sync_directory(directory)

@@ -1,0 +1,54 @@
+"""Admission of what is to be forgotten: where history may begin, and whose content may go. Pure.
+
+What the fold begins with afterwards is the state itself, so an entry's content may go once the state does not say it
+any more: a value that was mistyped is declared anew first.
+"""
+
+from journal.events import Event, JournalCheckpointed, JournalExcised
+from projections.intents import Checkpoint
+from projections.refusals import Refusal, conflict, invalid
+from projections.state import Machine
+
+EXCISED_MOST = 1_000
+
+
+def admit_checkpoint(machine: Machine, call: Checkpoint) -> tuple[Event, ...] | Refusal:
+    """The events of the call, or why it is refused."""
+    checkpoint = JournalCheckpointed(call.upto, call.view, call.state_hash, call.head_hash, call.exported_to)
+    if call.upto <= machine.checkpoint:
+        message = f"the fold begins behind entry {machine.checkpoint} already: name one that is newer"
+        return conflict("BEGINS_LATER", message, "upto")
+    if not call.excised:
+        return (checkpoint,)
+    if len(call.excised) > EXCISED_MOST:
+        return invalid("TOO_MANY", f"name {EXCISED_MOST} entries at most at a time", "seqs")
+    for seq in call.excised:
+        if said := said_by(machine, seq):
+            return conflict(
+                "STILL_SO",
+                f"{said} is as entry {seq} says: what it says cannot go before that is declared otherwise, and nothing "
+                "runs from it",
+                "seqs",
+            )
+    return (JournalExcised(call.excised, call.reason), checkpoint)
+
+
+def said_by(machine: Machine, seq: int) -> str:
+    """What the present state has from entry `seq`, in words; empty where it has nothing of it."""
+    for workload in machine.workloads.values():
+        runs = [run.revision for run in (workload.run, workload.last_run) if run is not None]
+        if seq in (workload.revision, *runs):
+            return f"workload {workload.name}"
+    for secret in machine.secrets.values():
+        if secret.uid == seq:
+            return f"secret {secret.name}"
+    for volume in machine.volumes.values():
+        if seq == volume.uid or any(one.uid == seq for one in volume.snapshots):
+            return f"volume {volume.name}"
+    for registry in machine.registries.values():
+        if registry.seq == seq:
+            return f"registry {registry.host}"
+    for operator in machine.operators.values():
+        if operator.seq == seq:
+            return f"operator {operator.name}"
+    return "a stream that is open" if seq in machine.streams else ""

@@ -1,0 +1,73 @@
+"""What was seen of a machine's memory, compared with what it says now."""
+
+from pathlib import Path
+
+import pytest
+
+from capsulectl.heads import NONE, Heads, Seen, Told, fits, keep, load, told_in
+
+HOME = "0123456789abcdef"
+SEEN = Seen(HOME, 500, "aa" * 32)
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("told", "good"),
+    [
+        (Told(HOME, 1, 500, "aa" * 32, "aa" * 32), True),
+        (Told(HOME, 1, 900, "bb" * 32, "aa" * 32), True),
+        (Told(HOME, 601, 900, "bb" * 32, ""), True),  # cut behind a checkpoint
+        (Told(HOME, 1, 400, "bb" * 32, ""), False),  # an older state
+        (Told(HOME, 1, 900, "bb" * 32, "cc" * 32), False),  # another history
+        (Told("f" * 16, 1, 900, "bb" * 32, "aa" * 32), False),  # another journal
+    ],
+)
+def test_a_journal_is_the_one_that_was_seen_or_not(told: Told, good: bool) -> None:
+    assert fits(SEEN, told) is good
+
+
+def test_what_is_newer_is_kept_and_what_does_not_fit_is_said_each_time_until_it_is_accepted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = Heads("home", lambda seen, told: "")
+    assert first.asks == (("capsule-head", "0"),)
+    first.hear(Told(HOME, 1, 500, "aa" * 32, ""))
+    assert load("home") == SEEN and load("other") == NONE and capsys.readouterr().err == ""
+    for _ in range(2):
+        later = Heads("home", lambda seen, told: "")
+        for _ in range(2):
+            later.hear(Told(HOME, 1, 400, "bb" * 32, ""))
+        said = capsys.readouterr().err
+        assert said.count("WARNING: its journal ends at entry 400, and entry 500 was seen here") == 1
+        assert load("home") == SEEN
+    keep("home", Seen(HOME, 400, "bb" * 32))
+    Heads("home", lambda seen, told: "").hear(Told(HOME, 1, 401, "cc" * 32, "bb" * 32))
+    assert capsys.readouterr().err == "" and load("home").seq == 401
+
+
+def test_what_the_journal_explains_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    keep("home", SEEN)
+    told = Told("f" * 16, 1, 300, "bb" * 32, "")
+    Heads("home", lambda seen, told: "it was restored").hear(told)
+    assert capsys.readouterr().err == "capsulectl: it was restored\n"
+    Heads("home", lambda seen, told: "").hear(Told("f" * 16, 1, 301, "dd" * 32, "bb" * 32))
+    assert capsys.readouterr().err == "" and load("home").seq == 301
+
+
+def test_a_rewritten_history_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    keep("home", SEEN)
+    Heads("home", lambda seen, told: "").hear(Told(HOME, 1, 900, "bb" * 32, "cc" * 32))
+    assert (
+        "entry 500 of its journal is not the one that was seen here: history was rewritten" in capsys.readouterr().err
+    )
+
+
+def test_a_daemon_that_says_nothing_is_believed_nothing() -> None:
+    assert told_in(None) is None and told_in((("capsule-head", "a b"),)) is None
+    assert told_in((("capsule-head", f"{HOME} 1 5 {'a' * 64}"), ("capsule-head-then", ""))) == Told(
+        HOME, 1, 5, "a" * 64, ""
+    )

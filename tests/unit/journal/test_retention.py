@@ -1,0 +1,192 @@
+"""What is cut is gone and what is removed is said no more, while the chain proves what is left, and who says so."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from journal import retention
+from journal.archive import Archive, export, import_archive
+from journal.entry import LOCAL, MalformedEntry
+from journal.environment import Environment
+from journal.events import JournalCheckpointed, JournalExcised, WorkloadStopRequested
+from journal.reader import Reader
+from journal.sequencer import THIS_BATCH, Draft
+from journal.snapshot import Snapshot
+from journal.verify import verify
+from journal.writer import Journal
+from tests.support.clock import HandClock
+
+SECRET = "correct-horse-battery"
+COUNT = 40
+
+
+async def filled(directory: Path) -> Journal:
+    journal = Journal(Environment(directory), HandClock())
+    for number in range(1, COUNT + 1):
+        name = SECRET if number in (7, 8) else f"web-{number % 3}"
+        journal.append([Draft(WorkloadStopRequested(name, number), LOCAL, call=THIS_BATCH)])
+    await journal.durable(journal.seq)
+    return journal
+
+
+def base_at(journal: Journal, seq: int) -> Snapshot:
+    stored = journal.reader.get(seq)
+    assert stored is not None
+    return Snapshot(seq, stored.hash, b"the state after it")
+
+
+async def truncated(journal: Journal, upto: int) -> None:
+    base = base_at(journal, upto)
+    journal.append([Draft(JournalCheckpointed(upto, 2, "ab", base.head.hex(), "usb"), LOCAL)])
+    await journal.durable(journal.seq)
+    await journal.retain(base, cut=True)
+
+
+async def excised(journal: Journal, *seqs: int) -> None:
+    base = base_at(journal, journal.seq)
+    said = JournalExcised(seqs, "a slip"), JournalCheckpointed(base.seq, 2, "ab", base.head.hex())
+    journal.append([Draft(event, LOCAL) for event in said])
+    await journal.durable(journal.seq)
+    await journal.retain(base, cut=False, excised=seqs)
+
+
+def telling(directory: Path, story: Callable[[Journal], Awaitable[None]]) -> None:
+    async def told() -> None:
+        journal = await filled(directory)
+        try:
+            await story(journal)
+        finally:
+            await journal.close()
+
+    asyncio.run(told())
+
+
+def seqs(directory: Path, name: str = "") -> list[int]:
+    reader = Reader.open(directory)
+    found = [one.header.seq for one in (reader.of_object(name) if name else reader.entries())]
+    reader.close()
+    return found
+
+
+def test_what_is_cut_is_gone_with_its_places_in_the_indexes_and_the_rest_is_proven(tmp_path: Path) -> None:
+    telling(tmp_path, lambda journal: truncated(journal, 30))
+    assert seqs(tmp_path) == list(range(31, COUNT + 2)) and seqs(tmp_path, SECRET) == []
+    assert seqs(tmp_path, "web-1") == [31, 34, 37, 40]
+    report = verify(tmp_path)
+    assert report.whole and (report.first_seq, report.head_seq) == (31, COUNT + 1)
+    environment = Environment(tmp_path, readonly=True)
+    reader = Reader(environment)
+    for index in ("by_object", "by_type", "by_call"):
+        assert all(int.from_bytes(key[-8:], "big") > 30 for key, _ in reader._scan(index, b"", b"\xff" * 500))
+    base = reader.base()
+    assert base is not None and (base.seq, base.content) == (30, b"the state after it")
+    environment.close()
+
+
+def test_entries_go_on_behind_what_was_cut(tmp_path: Path) -> None:
+    telling(tmp_path, lambda journal: truncated(journal, COUNT))
+
+    async def again() -> None:
+        journal = Journal(Environment(tmp_path), HandClock())
+        assert journal.seq == COUNT + 1
+        journal.append([Draft(WorkloadStopRequested("next", 1), LOCAL)])
+        await journal.close()
+
+    asyncio.run(again())
+    assert seqs(tmp_path) == [COUNT + 1, COUNT + 2] and verify(tmp_path).whole
+
+
+def test_what_was_removed_is_in_no_file_once_the_daemon_has_ended(tmp_path: Path) -> None:
+    telling(tmp_path, lambda journal: excised(journal, 7, 8))
+    assert seqs(tmp_path) == list(range(1, COUNT + 3)) and seqs(tmp_path, SECRET) == []
+    report = verify(tmp_path)
+    assert report.whole and report.excised == 2
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert "front.log" not in [path.name for path in files], "it had the entry as it came, and is made anew"
+    reader = Reader.open(tmp_path)
+    gone, kept = reader.get(7), reader.get(9)
+    assert gone is not None and gone.excised and kept is not None and not kept.excised
+    reader.close()
+
+
+@pytest.mark.parametrize("how", [truncated, excised])
+def test_an_archive_of_it_makes_the_same_journal_elsewhere(tmp_path: Path, how: Callable[..., Awaitable[None]]) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    telling(old, lambda journal: how(journal, 8))
+    reader = Reader.open(old)
+    content = b"".join(export(reader, reader.journal_id))
+    reader.close()
+    assert content.startswith(b"capsule-archive 2\n")
+    archive = Archive(io.BytesIO(content))
+    list(archive.entries())
+    assert archive.base is not None and archive.base.content == b"the state after it"
+    import_archive(io.BytesIO(content), new)
+    assert seqs(new) == seqs(old) and verify(new).whole
+    opened = Reader.open(new)
+    assert opened.base() == archive.base
+    opened.close()
+
+
+def test_a_cut_that_a_crash_fell_into_is_finished_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_after_the_first(environment: Environment) -> None:
+        retention._cut(environment, 5)
+        with environment.lmdb.begin(write=True) as txn:
+            txn.put(retention.CUT_KEY, (30).to_bytes(8, "big"), db=environment.db["meta"])
+
+    monkeypatch.setattr(retention, "BATCH_ENTRIES", 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "go_on", stop_after_the_first)
+        telling(tmp_path, lambda journal: truncated(journal, 30))
+    assert seqs(tmp_path)[0] == 4 and verify(tmp_path).whole, "what is left over is named by the checkpoint"
+
+    async def again() -> None:
+        await Journal(Environment(tmp_path), HandClock()).close()
+
+    asyncio.run(again())
+    assert seqs(tmp_path) == list(range(31, COUNT + 2))
+
+
+def test_what_is_missing_without_a_checkpoint_is_found(tmp_path: Path) -> None:
+    telling(tmp_path, lambda journal: truncated(journal, 30))
+    environment = Environment(tmp_path)
+    with environment.lmdb.begin(write=True) as txn:
+        txn.delete(b"base", db=environment.db["meta"])
+    environment.close()
+    assert "no checkpoint says" in verify(tmp_path).findings[0].problem
+
+
+@pytest.mark.parametrize("what", ["content", "entry", "unsaid"])
+def test_another_base_than_the_checkpoints_is_found(tmp_path: Path, what: str) -> None:
+    telling(tmp_path, lambda journal: truncated(journal, 30))
+    environment = Environment(tmp_path)
+    reader = Reader(environment)
+    base = reader.base()
+    assert base is not None
+    with environment.lmdb.begin(write=True) as txn:
+        value = txn.get(b"base", db=environment.db["meta"])
+    if what == "content":
+        with environment.lmdb.begin(write=True) as txn:
+            txn.put(b"base", value[:-1] + b"?", db=environment.db["meta"])
+    elif what == "entry":
+        retention.set_base(environment, Snapshot(30, bytes(32), b"x"), cut=True, excised=())
+    else:
+        retention.set_base(environment, Snapshot(33, reader.get(33).hash, b"x"), cut=True, excised=())  # type: ignore[union-attr]
+    if what == "content":
+        with pytest.raises(MalformedEntry):
+            reader.base()
+    environment.close()
+    assert not verify(tmp_path).whole
+
+
+def test_a_release_that_knows_no_base_does_not_open_it(tmp_path: Path) -> None:
+    telling(tmp_path, lambda journal: truncated(journal, 30))
+    environment = Environment(tmp_path, readonly=True)
+    with environment.lmdb.begin() as txn:
+        assert txn.get(b"format", db=environment.db["meta"]) == b"3"
+    environment.close()
