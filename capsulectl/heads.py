@@ -1,20 +1,20 @@
 """Heads of journals, kept on this side: what a machine's memory was seen to be, which it cannot take back unnoticed.
 
-One small file a machine below the configuration, `heads/NAME.json`. With each call the machine is asked what stands
-where the newest entry stood that was seen here (capsuled/heads.py). Another entry, or none, means that the journal was
-put back, cut or edited: that is said, loudly and each time, until it is accepted (`capsulectl journal accept`). What
-the journal itself explains is said once: it was taken over from an archive, or is another machine's.
+One small file a machine below the configuration, `heads/NAME`: journal, number and hash in a line. With each call the
+machine is asked what stands where the newest entry stood that was seen here (capsuled/heads.py). Another entry, or
+none, means that the journal was put back, cut or edited: that is said, loudly and each time, until it is accepted
+(`capsulectl journal accept`). What the journal itself explains is said once: it was taken over from an archive, or is
+another machine's. Every command begins with this: it loads nothing for it that the others do not need.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+_NAME_CHARS = 240
 HEAD, THEN = "capsule-head", "capsule-head-then"
 
 
@@ -111,9 +111,9 @@ def _warn(seen: Seen, told: Told) -> None:
 def load(machine: str) -> Seen:
     """What was seen of a machine last."""
     try:
-        found = json.loads(_file_of(machine).read_bytes())
-        return Seen(str(found["journal"]), int(found["seq"]), str(found["hash"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        journal, seq, digest = _file_of(machine).read_text().split()
+        return Seen(journal, int(seq), digest)
+    except (OSError, ValueError):
         return NONE
 
 
@@ -126,11 +126,12 @@ def _keep(file: Path, seen: Seen) -> None:
     """Not synced: it only has to be some head that was once seen."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(seen._asdict()))
+    scratch.write_text(f"{seen.journal} {seen.seq} {seen.hash}\n")
     os.replace(scratch, file)
 
 
 def _file_of(machine: str) -> Path:
     from capsulectl.contexts import config_dir
 
-    return config_dir() / "heads" / f"{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"
+    # Its end tells sockets from each other, and a file's name has 255 bytes.
+    return config_dir() / "heads" / os.fsencode(machine).hex()[-_NAME_CHARS:]

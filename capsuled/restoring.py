@@ -9,6 +9,7 @@ crash. The blank machine's own journal is replaced: all that it knows is that no
 """
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -16,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from capsuled.layout import Layout
-from journal.durable import sync_directory, write_durably
+from journal.durable import settle, sync_directory, write_durably
 from journal.entry import Actor
 from journal.environment import FRONT_LOG
 from journal.events import JournalRestored
+from journal.retention import COMPACTED
 
 READY = "ready"
 
@@ -82,8 +84,29 @@ def take_over(layout: Layout) -> None:
         sync_directory(layout.identity)
     for name in ("head", "side.log", "lock.mdb", FRONT_LOG):
         (layout.journal / name).unlink(missing_ok=True)
-    os.replace(data, layout.journal / "data.mdb")
+    _move(data, layout.journal / "data.mdb")
     sync_directory(layout.journal)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Whole or not at all, also onto another file system: the operating system's journal has one of its own."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        scratch = target.with_name(COMPACTED)
+        shutil.copyfile(source, scratch)
+        settle(scratch, target)
+        source.unlink()
+
+
+def lacks_room(layout: Layout) -> int:
+    """How many bytes the journal's file system lacks for what was laid down; 0 when it has them."""
+    data, disk = layout.restore / "journal" / "data.mdb", os.statvfs(layout.journal)
+    if os.stat(data).st_dev == os.stat(layout.journal).st_dev:
+        return 0
+    return max(0, data.stat().st_size - disk.f_bavail * disk.f_frsize)
 
 
 def clear(layout: Layout) -> None:

@@ -36,3 +36,14 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def settle(scratch: Path, path: Path) -> None:
+    """Give what was made its name, once it is on the disk. Raises OSError."""
+    fd = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(scratch, path)
+    sync_directory(path.parent)

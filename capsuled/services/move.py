@@ -14,7 +14,7 @@ from capsuled.examine import replay_apart
 from capsuled.identity import Identity
 from capsuled.layout import Layout
 from capsuled.processes import CommandFailed
-from capsuled.restoring import Restored, lay_down, make_room
+from capsuled.restoring import Restored, lacks_room, lay_down, make_room
 from capsuled.rpc import caller_of, refuse
 from capsuled.sealing import SealBroken, Vault
 from capsuled.seals import named
@@ -115,6 +115,9 @@ class MoveService(MoveServiceServicer):
         if replayed.problem:
             _refuse_archive(replayed.problem)
         self._refuse_others()
+        if lacking := lacks_room(self._layout):
+            message = f"the journal's file system has {lacking >> 20} MiB too little for it: nothing was restored"
+            refuse("RESOURCE_EXHAUSTED", "NO_SPACE", message)
         restored = Restored(title.last_seq, title.head_hash, title.release, values, caller.actor, caller.login)
         await self._aside.to_its_end(lambda: lay_down(self._layout, restored))
         return pb.RestoreResponse(

@@ -23,8 +23,8 @@ from effects.errors import DriverError, ImageMissing, NoSpace, PayloadFailed
 from effects.images.leases import Lease, Leases
 from effects.images.rootfs import RootFsSource
 from effects.payloads import file, tree
-from effects.volumes.clone import SCRATCH, scratch_of, settle
-from journal.durable import sync_directory
+from effects.volumes.clone import SCRATCH, scratch_of
+from journal.durable import settle, sync_directory
 
 _FILE = re.compile(r"([0-9a-f]{64})\.img")
 _VIEW = "payload-"

@@ -14,7 +14,8 @@ from typing import Protocol, TypeVar
 
 from effects import held
 from effects.errors import DriverError, LayerDamaged, NoSpace, StartFailed
-from effects.volumes.clone import scratch_of, settle
+from effects.volumes.clone import scratch_of
+from journal.durable import settle
 
 SIZE_BYTES = 16 << 30
 """What a program finds free at most: more than an image's program should write outside its volumes, and so little that

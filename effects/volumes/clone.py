@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from journal.durable import sync_directory
+from journal.durable import settle
 from projections.storage import SnapshotMethod
 
 _FICLONE = 0x40049409
@@ -24,17 +24,6 @@ SCRATCH = ".making"
 def scratch_of(path: Path) -> Path:
     """The name under which a file is made."""
     return path.with_name(f".{path.name}{SCRATCH}")
-
-
-def settle(scratch: Path, image: Path) -> None:
-    """Give what was made its name, once it is on the disk."""
-    fd = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(scratch, image)
-    sync_directory(image.parent)
 
 
 def clone(source: Path, target: Path, stop: threading.Event) -> bool:

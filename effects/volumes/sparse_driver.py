@@ -33,13 +33,14 @@ from effects.errors import (
 )
 from effects.volumes import files
 from effects.volumes.attached import Attached
-from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, settle, thaw
+from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
 from effects.volumes.conditions import translated
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mount_points, open_device
 from effects.volumes.protocol import Command
 from effects.volumes.sparse_porter import STAGED, staged_file
+from journal.durable import settle
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from effects.errors import NoSpace, SnapshotMissing, VolumeDamaged
-from effects.volumes.clone import scratch_of, settle
+from effects.volumes.clone import scratch_of
 from effects.volumes.conditions import translated
 from effects.volumes.protocol import Command
+from journal.durable import settle
 
 STAGED = ".staged"
 PIECE_BYTES = 256 << 10

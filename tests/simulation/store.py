@@ -96,6 +96,9 @@ class SimulatedReader:
     def snapshot(self, fold_version: int, upto: int = LAST) -> None:
         """See Reader."""
 
+    def base(self) -> None:
+        """See Reader: nothing is forgotten here."""
+
     def values(self, first: int = 1, last: int = LAST) -> Iterator[bytes]:
         """See Reader."""
         return iter(self._disk.values()[first - 1 : last])

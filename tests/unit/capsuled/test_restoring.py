@@ -1,5 +1,6 @@
 """Taking over what was laid down: whole or not at all, wherever it is cut."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -86,3 +87,20 @@ def test_a_start_that_is_cut_is_gone_on_with_by_the_next(
     take_over(layout)
     assert taken_over(layout)
     shutil.rmtree(layout.restore)
+
+
+def test_a_journal_with_a_file_system_of_its_own_gets_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = blank(tmp_path)
+    filled(layout)
+    lay_down(layout, RESTORED)
+    real = os.replace
+
+    def across(source: Any, target: Any) -> None:
+        if (Path(source).parent, Path(target).parent) == (layout.restore / "journal", layout.journal):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", across)
+        take_over(layout)
+    assert taken_over(layout) and not (layout.restore / "journal" / "data.mdb").exists()
