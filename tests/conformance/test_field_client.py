@@ -209,7 +209,7 @@ def test_what_it_did_is_remembered_as_its_own(field: Field, machine: Daemon) -> 
     accepted = machine.history("--type", "call.accepted", f"--actor={field.key.kid}")
     methods = {event["body"]["method"] for event in accepted}
     assert {"WorkloadService.Apply", "WorkloadService.Delete", "IdentityService.KeyAdd"} <= methods
-    opened = machine.history("--type", "stream.opened", "--actor", field.key.kid)
+    opened = machine.history("--type", "stream.opened", f"--actor={field.key.kid}")
     assert {event["body"]["method"] for event in opened} == {
         "ImageService.Push", "WorkloadService.Exec", "WorkloadService.CopyTo", "WorkloadService.CopyFrom",
     }  # fmt: skip
