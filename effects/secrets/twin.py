@@ -17,6 +17,13 @@ class Shelf:
     def __init__(self) -> None:
         self.places: dict[Key, dict[str, SecretContent]] = {}
 
+    def directory(self, source: str) -> tuple[bytes, ...]:
+        """What the directory at this path of the machine holds, in the order of its files' names."""
+        place, _, directory = source.partition("/")
+        name, _, uid = place.rpartition(".")
+        files = self.places.get((name, int(uid)), {})
+        return tuple(files[path].content for path in sorted(files) if path.startswith(f"{directory}/"))
+
     def lose_power(self) -> None:
         """Nothing is left."""
         self.places.clear()

@@ -249,6 +249,42 @@ MUTANTS = (
         "        await until_seen(partial(",
         "        self.synced.set()\n        await until_seen(partial(",
     ),
+    # --- microVMs
+    Mutant(
+        "others-runs-are-lost",
+        "what a driver of one kind does not see of another kind is taken for lost",
+        OBSERVATIONS,
+        "run.phase not in LIVE or workload.kind != kind:",
+        "run.phase not in LIVE:",
+    ),
+    Mutant(
+        "guest-killed-by-nobody",
+        "a microVM that failed by itself is told as another hand's",
+        OBSERVATIONS,
+        'killed = seen.fault == "killed" if workload.kind == "microvm" else seen.exit_code == _KILLED and not seen.oom',
+        "killed = seen.exit_code == _KILLED and not seen.oom",
+    ),
+    Mutant(
+        "former-secrets-in-a-guest",
+        "a microVM is not given the values that its secrets have now",
+        ACTIONS,
+        "                await self._renew(goal)\n",
+        "",
+    ),
+    Mutant(
+        "only-those-that-run-are-renewed",
+        "a microVM whose start was not told of keeps former secrets",
+        ACTIONS,
+        "        if run is None or run.phase not in LIVE:\n            return\n        directories",
+        '        if run is None or run.phase != "running":\n            return\n        directories',
+    ),
+    Mutant(
+        "volume-for-the-other-kind",
+        "a volume is mounted for a microVM",
+        "effects/volumes/actions.py",
+        'driver.attach(name, uid) if kind == "microvm" else driver.mount(name, uid)',
+        "driver.mount(name, uid)",
+    ),
     # --- admission and the policy
     Mutant(
         "apply-onto-a-delete",

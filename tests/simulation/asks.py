@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from capsule.v1 import workload_pb2 as pb
 from effects.images.twin_image import TwinImage, TwinLayer
+from journal.specs import Fault
 
 NAMES = ("web", "db", "job", "cache")
 QUIET = "quiet"
@@ -17,10 +18,13 @@ PROGRAMS = (
     ("end-bad",),
     ("ignore-term",),
     ("hog",),
+    ("fatal",),
     ("sick",),
     ("foreign",),
     ("missing",),
 )
+FAULTS: tuple[Fault, ...] = ("panic", "starved", "crashed", "silent", "agent")
+"""How the machine around a microVM may end by itself; `fatal` is the program that brings it there."""
 WORKLOAD_VERBS = ("apply", "apply", "apply", "apply", "stop", "start", "restart", "delete", "rollback")
 NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "web": ((),),
@@ -63,7 +67,7 @@ class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
     that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on;
     `check`: which of CHECKS; `secret`: with the one secret, as a variable and as a file. `back`: a rollback goes back to
-    the state after so many of its own acknowledged applies ago."""
+    the state after so many of its own acknowledged applies ago; `vm`: as a microVM, which is always on the bridge."""
 
     verb: str
     program: tuple[str, ...]
@@ -77,6 +81,7 @@ class Ask(NamedTuple):
     drift: int = pb.DRIFT_POLICY_REPAIR
     secret: bool = False
     back: int = 1
+    vm: bool = False
 
 
 def check_of(ask: Ask) -> pb.HealthCheck | None:

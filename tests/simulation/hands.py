@@ -62,7 +62,10 @@ class Hands:
     def _end(self, key: Key, how: str) -> str:
         self.ended.add(key)
         if how == "other kill":
-            self.world.end(key, _KILL)
+            if self.world.containers[key].run.kind == "microvm":
+                self.world.fail(key, "killed")
+            else:
+                self.world.end(key, _KILL)
             return f"kills {key}"
         self.taken.add(key)
         self.world.take(key)

@@ -28,6 +28,7 @@ from effects.network.twin import TwinNetwork
 from effects.runner import Runner
 from effects.runs.by_kind import RunDrivers
 from effects.runs.exec_twin import TwinExecutor
+from effects.runs.guest_twin import TwinGuests
 from effects.runs.twin import TwinContainers
 from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
@@ -55,11 +56,15 @@ class Life:
         forgotten = simulation.oracle.judge_memory(machine) + simulation.keyholders.judge_memory(machine)
         assert not forgotten, "\n".join(forgotten)
         self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
-        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume"}))
+        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume", "microvm"}))
         self._network = TwinNetwork(simulation.cables, self._step)
         self._volumes = TwinVolumes(simulation.storage, self._step)
         self._secrets = TwinSecretFiles(simulation.shelf, self._step)
-        self._runs: RunDrivers = {"container": TwinContainers(simulation.world, self._step)}
+        self._runs: RunDrivers = {
+            "container": TwinContainers(simulation.world, self._step),
+            "microvm": TwinContainers(simulation.world, self._step, kind="microvm"),
+        }
+        self._guests = TwinGuests(simulation.world, self._step)
         registry = TwinRegistry(simulation.registries, self._step)
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
@@ -146,6 +151,7 @@ class Life:
                 ImageActions(self.engine, self.images, self.cache.pulls),
                 Unsealer(OpenVault()),
                 simulation.clock,
+                self._guests,
             )
             runner = Runner(self.engine, actions, simulation.clock, group)
             observer.acting_on = storage.acting_on = runner.acting_on

@@ -21,8 +21,9 @@ from effects.runs.twin import TwinContainer, World
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
 from journal.events import WorkloadStarted
+from journal.specs import Kind
 from projections.views import state_hash
-from tests.simulation.asks import IMAGES, MEANINGS, NAMES, QUIET, REMOTE
+from tests.simulation.asks import FAULTS, IMAGES, MEANINGS, NAMES, QUIET, REMOTE
 from tests.simulation.hands import HANDS, Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
@@ -82,6 +83,7 @@ class Simulation:
         self.shelf = Shelf()
         self.storage.in_use = lambda path: bool(users(self.world, path))
         self.world.now_ns = self.clock.wall_ns
+        self.world.secrets = self.shelf.directory
         self.world.on_start = self._program
         self.world.on_end = self._ended
         self.hands = Hands(self.world, self.cables, self.storage, self.cache, self.random)
@@ -153,7 +155,7 @@ class Simulation:
         except AssertionError as wrong:
             self.broken = wrong
             self.loop.stop()
-        code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1}.get(container.run.args[0])
+        code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1, "fatal": 134}.get(container.run.args[0])
         if code is not None:
             self.loop.call_later(self.random.expovariate(0.5), self._end, key, code, container.run.args[0])
 
@@ -165,6 +167,9 @@ class Simulation:
     def _end(self, key: tuple[str, int, int], code: int, program: str) -> None:
         container = self.world.containers.get(key)
         if container is None or container.status != "running":
+            return
+        if program == "fatal" and container.run.kind == "microvm":
+            self.world.fail(key, self.random.choice(FAULTS))
             return
         if program == "hog":
             self.oracle.starved.add(key)
@@ -203,7 +208,20 @@ class Simulation:
             await asyncio.sleep(self.random.expovariate(0.5))
             if not self.faults:
                 return
-            faults = ("kill", "kill", "runtime", "runtime", "shim", "power", "full", "clock", "flush", *HANDS)
+            faults = (
+                "kill",
+                "kill",
+                "runtime",
+                "runtime",
+                "shim",
+                "guest",
+                "guest",
+                "power",
+                "full",
+                "clock",
+                "flush",
+                *HANDS,
+            )
             match self.random.choice(faults):
                 case other if other in HANDS:
                     done = self.hands.act(other)
@@ -215,12 +233,18 @@ class Simulation:
                     self.trace.note("fault: the runtime dies")
                     self.world.break_streams()
                 case "shim":
-                    alive = [key for key, one in self.world.containers.items() if one.status == "running"]
+                    alive = self._alive("container")
                     if alive:
                         key = self.random.choice(alive)
                         self.trace.note(f"fault: the shim of {key} dies")
                         self.oracle.unwatched.add(key)
                         self.world.kill_shim(key)
+                case "guest":
+                    alive = self._alive("microvm")
+                    if alive:
+                        key, fault = self.random.choice(alive), self.random.choice(FAULTS)
+                        self.trace.note(f"fault: the machine of {key} ends: {fault}")
+                        self.world.fail(key, fault)
                 case "power":
                     self.trace.note("fault: power is lost")
                     self._kill("power")
@@ -242,6 +266,10 @@ class Simulation:
                 case "clock":
                     self.clock.wall_offset_ns += self.random.randint(-(10**15), 10**15)
                     self.trace.note("fault: the wall clock jumps")
+
+    def _alive(self, kind: Kind) -> list[tuple[str, int, int]]:
+        containers = self.world.containers.items()
+        return [key for key, one in containers if one.status == "running" and one.run.kind == kind]
 
     def _forget_ends(self) -> None:
         """An end that nobody had read when the power went can be known by nobody."""

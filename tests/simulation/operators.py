@@ -70,6 +70,7 @@ class Operators:
         await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name, WORKLOAD_VERBS))
 
     def _choice(self, name: str, verbs: tuple[str, ...] = ()) -> Ask:
+        wish = self._oracle.wishes.get(name)
         return Ask(
             verb=self._random.choice(verbs or WORKLOAD_VERBS + VOLUME_VERBS),
             program=self._random.choice(PROGRAMS),
@@ -85,6 +86,8 @@ class Operators:
             drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
             secret=self._random.random() < 0.4,
             back=self._random.randint(1, 4),
+            # A workload keeps its kind as long as there is one.
+            vm=self._random.random() < 0.5 if wish is None else wish.vm,
         )
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
@@ -102,27 +105,7 @@ class Operators:
         if ask.verb == "rollback":
             return await self._roll_back(life, name, ask.back, caller)
         if ask.verb == "apply":
-            mode, attempts = POLICIES[ask.policy]
-            message = pb.Workload(
-                name=name,
-                depends_on=ask.needs,
-                drift=ask.drift,  # type: ignore[arg-type]
-                container=pb.ContainerSpec(
-                    image=ask.image,
-                    command=["/missing"] if ask.program == ("missing",) else [],
-                    args=ask.program,
-                    restart=mode,
-                    restart_policy=pb.RestartPolicy(max_attempts=attempts),
-                    resources=pb.Resources(memory_bytes=MEMORY_BYTES),
-                    stop_grace_seconds=2,  # type: ignore[arg-type]
-                    network_mode=pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE,
-                    ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
-                    mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
-                    health=check_of(ask),
-                    secret_env={VARIABLE: KEY} if ask.secret else {},
-                    secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
-                ),
-            )
+            message = _message(name, ask)
             try:
                 result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
             except Refused as refused:
@@ -130,7 +113,16 @@ class Operators:
             now = result.machine.workloads[name]
             digest = now.spec.image.platform_digest
             self._oracle.applied(
-                name, ask.program, ask.policy, digest, ask.port, ask.disk, ask.needs, ask.secret, now.desired_seq
+                name,
+                ask.program,
+                ask.policy,
+                digest,
+                ask.port,
+                ask.disk,
+                ask.needs,
+                ask.secret,
+                now.desired_seq,
+                ask.vm,
             )
             self._simulation.safekeeper.told(name, ask.secret)
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
@@ -170,7 +162,8 @@ class Operators:
             lacks = wish.disk and (disk is None or disk.incarnation != wish.disk)
             may = {"IMAGE_LEAVING"}  # whose images are being removed at that moment, others decide
             leaving = name not in self._oracle.wishes  # its deletion was acknowledged, and may be under way
-            may |= {"NOTHING_GOES_BACK"} if lacks or leaving else set()
+            other_kind = name in self._oracle.wishes and self._oracle.wishes[name].vm != wish.vm
+            may |= {"NOTHING_GOES_BACK"} if lacks or leaving or other_kind else set()
             may |= {"SECRET_NOT_FOUND"} if wish.secret else set()
             may |= {"NO_SUCH_DEPENDENCY"} if wish.needs else set()
             assert reason in may, f"{name} could not go back to {wish} of entry {seq}: {reason}"
@@ -218,3 +211,29 @@ class Operators:
             return str((await life.cache.remove(intent, caller)).refs)
         except Refused as refused:
             return refused.refusal.reason
+
+
+def _message(name: str, ask: Ask) -> pb.Workload:
+    """The declaration: of a microVM what of a container, in its own section."""
+    mode, attempts = POLICIES[ask.policy]
+    message = pb.Workload(name=name, depends_on=ask.needs, drift=ask.drift)  # type: ignore[arg-type]
+    section = message.micro_vm if ask.vm else message.container
+    section.MergeFrom(
+        type(section)(
+            image=ask.image,
+            command=["/missing"] if ask.program == ("missing",) else [],
+            args=ask.program,
+            restart=mode,
+            restart_policy=pb.RestartPolicy(max_attempts=attempts),
+            resources=pb.Resources(memory_bytes=MEMORY_BYTES),
+            stop_grace_seconds=2,  # type: ignore[arg-type]
+            ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
+            mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
+            health=check_of(ask),
+            secret_env={VARIABLE: KEY} if ask.secret else {},
+            secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
+        )
+    )
+    if not ask.vm:
+        message.container.network_mode = pb.NETWORK_MODE_BRIDGE if ask.port else pb.NETWORK_MODE_NONE
+    return message

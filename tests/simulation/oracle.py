@@ -36,6 +36,12 @@ class Wish:
     disk: int = 0
     needs: tuple[str, ...] = ()
     secret: bool = False
+    vm: bool = False
+
+    @property
+    def bridged(self) -> bool:
+        """Whether it has a link and an address."""
+        return bool(self.port) or self.vm
 
 
 @dataclass
@@ -84,11 +90,12 @@ class Oracle:
         needs: tuple[str, ...] = (),
         secret: bool = False,
         seq: int = 0,
+        vm: bool = False,
     ) -> None:
         """An apply was acknowledged. `disk`: with the volume of its name, as that was then; `seq`: an entry after which
         it is declared like that."""
         incarnation = self.disks[name].incarnation if disk else 0
-        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs, secret)
+        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs, secret, vm)
         self.former.setdefault(name, []).append((seq, replace(self.wishes[name])))
 
     def rolled_back(self, name: str, wish: Wish) -> None:
@@ -148,6 +155,8 @@ class Oracle:
             alive = [one for key, one in world.containers.items() if key[0] == name and one.status == "running"]
             wish = self.wishes.get(name, Wish())
             wrong += self._judge_name(name, wish, [(one.run.args, one.run.image) for one in alive])
+            if any((one.run.kind == "microvm") != wish.vm for one in alive):
+                wrong.append(f"{name} runs as what it was not declared as: {wish}")
             uid, run = self.restarts.get(name, (0, 0))
             if any(one.run.uid == uid and one.run.run <= run for one in alive):
                 wrong.append(f"{name} still has run {run}, although it was restarted")
@@ -175,9 +184,11 @@ class Oracle:
 
     def judge_network(self, cables: Cables) -> list[str]:
         """Links, addresses and host ports are those of the workloads that want them, each once."""
-        bridged = {name: wish for name, wish in self.wishes.items() if wish.port}
+        bridged = {name: wish for name, wish in self.wishes.items() if wish.bridged}
         links = {link.name: link for link in cables.links.values()}
         wrong = [f"{name} has a link to the bridge and wants none" for name in sorted(links.keys() - bridged.keys())]
+        kinds = {name for name, link in links.items() if name in bridged and (link.kind == "tap") != bridged[name].vm}
+        wrong += [f"{name} has a link of the other kind" for name in sorted(kinds)]
         if len(links) != len(cables.links):
             wrong.append(f"a workload has several links: {sorted(cables.links)}")
         if len({link.address for link in links.values()}) != len(links):
@@ -188,7 +199,7 @@ class Oracle:
             if name not in links:
                 if name not in self.left.links | self.left.runs:
                     wrong.append(f"{name} has no link to the bridge")
-            elif not self.left.rules and served.get(wish.port) != links[name].address:
+            elif wish.port and not self.left.rules and served.get(wish.port) != links[name].address:
                 wrong.append(f"host port {wish.port} does not lead to {name}: {served}")
         for port in served.keys() - {wish.port for wish in running.values()}:
             wrong.append(f"host port {port} is mapped although nobody wants it")
@@ -231,8 +242,11 @@ class Oracle:
             wanted = wish.wanted == "running" and wish.disk == disk.incarnation
             # Who waits for another may have been stopped before, or have never begun: it need not hold its volume.
             idle = self.may_wait(name) or name in self.left.mounts | self.left.runs
-            if one.mounted != wanted and not (wanted and idle):
-                wrong.append(f"volume {name} is {'' if one.mounted else 'not '}mounted; the workload is {wish}")
+            had = one.attached if wish.vm else one.mounted
+            if had != wanted and not (wanted and idle):
+                wrong.append(f"volume {name} is {'' if had else 'not '}mounted or attached; the workload is {wish}")
+            if one.attached if not wish.vm else one.mounted:
+                wrong.append(f"volume {name} is held in another kind's way; the workload is {wish}")
         wrong += [f"{key} was formatted {count} times" for key, count in storage.formats.items() if count > 1]
         return wrong
 

@@ -30,7 +30,7 @@ from journal.events import (
 
 FIRST_S, CAP_S = 1.0, 300.0
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
-_ENDS = {"end-ok", "end-bad", "hog", "sick", "foreign", "missing"}
+_ENDS = {"end-ok", "end-bad", "hog", "fatal", "sick", "foreign", "missing"}
 
 
 class Row(msgspec.Struct):

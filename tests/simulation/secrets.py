@@ -85,8 +85,13 @@ class Safekeeper:
             wanted = {place_of(FILE): self.value} if name in self.users else {}
             if place != wanted:
                 wrong.append(f"{name} has {place} in memory, and should have {wanted}")
-            wrong += self._judge_environment(name, container, machine)
+            wrong += self._judge_copies(name, container, shelf) + self._judge_environment(name, container, machine)
         return wrong
+
+    def _judge_copies(self, name: str, container: TwinContainer, shelf: Shelf) -> list[str]:
+        """A microVM has what the machine has."""
+        stale = {source for source, had in container.secrets.items() if had != shelf.directory(source)}
+        return [f"{name} has former secrets in its guest: {sorted(stale)}"] if stale else []
 
     def _judge_environment(self, name: str, container: TwinContainer, machine: Machine) -> list[str]:
         given = dict(container.run.env).get(VARIABLE)

@@ -19,6 +19,8 @@ from projections.refusals import Refusal
 from tests.simulation.oracle import Oracle
 
 MIB = 1 << 20
+DISK = ".disk"
+"""Behind a volume's path, what a virtual machine opens of it."""
 VOLUME_VERBS = ("v-create", "v-create", "v-delete", "v-resize", "v-snapshot", "v-restore", "v-declare")
 
 
@@ -57,16 +59,19 @@ async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, c
 
 
 def check_use(storage: Storage, world: World, container: TwinContainer) -> None:
-    """A process comes to life on its volumes. Raises AssertionError when one is not mounted, or used by another."""
-    mounted = {f"/volumes/{name}.{uid}" for (name, uid), one in storage.volumes.items() if one.mounted}
-    mounted |= {f"/volumes/{name}.{uid}.disk" for (name, uid), one in storage.volumes.items() if one.attached}
+    """A process comes to life on its volumes. Raises AssertionError when one is not mounted, or of a microVM attached, or
+    used by another."""
+    there = {f"/volumes/{name}.{uid}" for (name, uid), one in storage.volumes.items() if one.mounted}
+    there |= {f"/volumes/{name}.{uid}{DISK}" for (name, uid), one in storage.volumes.items() if one.attached}
     for volume in container.run.volumes:
-        assert volume.source in mounted, f"{container.run.name} started on a volume that is not mounted"
-        others = [one for one in users(world, volume.source) if one is not container]
+        assert volume.source in there, f"{container.run.name} started on {volume.source}, which is not there"
+        assert volume.source.endswith(DISK) == (container.run.kind == "microvm"), f"{container.run.name}: {volume}"
+        place = volume.source.removesuffix(DISK)
+        others = [one for path in (place, place + DISK) for one in users(world, path) if one is not container]
         assert not others, f"{container.run.name} started on a volume that {others[0].run.name} uses"
 
 
 def users(world: World, path: str) -> list[TwinContainer]:
-    """The living processes that have the volume at `path` open."""
+    """The living processes, or virtual machines, that have the volume at `path` open."""
     alive = (one for one in world.containers.values() if one.status == "running")
     return [one for one in alive if any(volume.source == path for volume in one.run.volumes)]
