@@ -29,7 +29,7 @@ def test_what_one_runtime_does_not_tell_hides_no_end_from_another_and_loses_noth
         pass
 
     async def inside() -> None:
-        microvms, clock = TwinContainers(world, up), Doze()
+        microvms, clock = TwinContainers(world, up, kind="microvm"), Doze()
         uid = story["vm"].uid
         await microvms.ensure_running(RunSpec("vm", uid, uid, 1, DIGEST, args=("serve",), vm=MicroVM()))
         engine = Engine(log, story.machine, clock, frozenset({"microvm"}))
