@@ -62,6 +62,10 @@ class Heads:
         """What goes with a call."""
         return ((HEAD, str(self._seen.seq)),)
 
+    def rest(self) -> None:
+        """What is told from now on is not compared: the journal is just becoming another, as was asked for."""
+        self._warned = True
+
     def hear(self, told: Told | None) -> None:
         """Compare, and keep what is newer."""
         seen = self._seen

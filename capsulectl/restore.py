@@ -134,12 +134,11 @@ def _wait(common: Common, answer: Any, timeout: float) -> None:
     """Until the daemon's next life has taken it over."""
     from capsule.v1 import history_pb2
 
-    # The journal is another one from now on, as was asked for here.
-    keep(Connection(common.capsule).target.machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     deadline = time.monotonic() + timeout
     while True:
         try:
             connection = Connection(common.capsule)
+            connection.heads.rest()
             stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
             if stats.journal_id == answer.journal_id:
                 break
@@ -152,6 +151,7 @@ def _wait(common: Common, answer: Any, timeout: float) -> None:
                 TIMED_OUT,
             )
         time.sleep(LOOK_S)
+    keep(connection.target.machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     if stats.desired_hash != answer.desired_hash:
         raise Failure(
             f"what is wanted here has the hash {stats.desired_hash} and in the archive {answer.desired_hash}: somebody "
@@ -169,10 +169,17 @@ def _show(past: Remembered, missing: list[Lack], output: str) -> None:
         return
     machine, title = past.machine, past.title
     print(f"Journal:  {title.journal_id}, entries {title.first_seq} to {title.last_seq}, {moment(machine.at)[:19]}")
-    print(f"Wanted:   {len(machine.workloads)} workloads, {len(machine.volumes)} volumes; hash {past.desired_hash}")
+    wanted = ", ".join(
+        _counted(len(some), word) for some, word in ((machine.workloads, "workload"), (machine.volumes, "volume"))
+    )
+    print(f"Wanted:   {wanted}; hash {past.desired_hash}")
     if missing:
         print("\nNot in the archive:")
         show_table(("KIND", "NAME", "NOTE"), missing)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _data(past: Remembered, missing: list[Lack]) -> dict[str, Any]:

@@ -7,7 +7,14 @@ end of its own, which a restart policy would count.
 from msgspec.structs import replace
 
 from journal.entry import Header
-from journal.events import DaemonStarted, DaemonStopped, JournalCheckpointed, JournalExcised, MachineHalted
+from journal.events import (
+    DaemonStarted,
+    DaemonStopped,
+    JournalCheckpointed,
+    JournalExcised,
+    JournalRestored,
+    MachineHalted,
+)
 from projections import network, secrets, volumes
 from projections.handlers import Handlers
 from projections.phases import LIVE, RunPhase
@@ -54,6 +61,11 @@ def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> No
     _switched_off(machine, header, "halted", keeps_streaks=True)
 
 
+def journal_restored(machine: Machine, header: Header, event: JournalRestored) -> None:
+    """What was seen of the world was another machine's: nothing of it runs or is mounted here."""
+    _switched_off(machine, header, "moved", keeps_streaks=True)
+
+
 def daemon_stopped(machine: Machine, header: Header, event: DaemonStopped) -> None:
     """A clean end."""
     if machine.boot is not None:
@@ -74,6 +86,7 @@ HANDLERS: Handlers = {
     DaemonStarted: daemon_started,
     DaemonStopped: daemon_stopped,
     JournalExcised: journal_excised,
+    JournalRestored: journal_restored,
     MachineHalted: machine_halted,
     JournalCheckpointed: journal_checkpointed,
 }

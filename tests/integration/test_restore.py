@@ -70,10 +70,11 @@ def test_with_its_secrets_and_its_volume_it_lives_on_as_it_was(old: Daemon, boxe
         asked = new.ctl("restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", boxes.passphrase)
         assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr
         assert "image" not in asked.stdout, "it is here by now"
-        done = new.good(
+        done = new.ctl(
             "restore", boxes.archive, "--secrets", boxes.secrets, "--passphrase-file", boxes.passphrase, "--yes"
         )  # fmt: skip
-        assert f"2 sealed values; wanted is {hashed}" in done
+        assert done.returncode == 0 and f"2 sealed values; wanted is {hashed}" in done.stdout
+        assert "WARNING" not in done.stderr + new.ctl("list").stderr, "it is another journal, as was asked for"
         assert (
             wanted(new) == hashed and json.loads(new.good("replay", "--verify", "-o", "json"))["desiredHash"] == hashed
         )
@@ -91,6 +92,7 @@ def test_with_its_secrets_and_its_volume_it_lives_on_as_it_was(old: Daemon, boxe
         (restored,) = new.history("--type", "journal.restored")
         upto = restored["body"]["upto"]
         assert [one["hash"] for one in new.history()[:upto]] == [one["hash"] for one in history[:upto]]
+        assert not new.history("plain", "--type", "workload.lost"), "what ran on the old machine was never here"
         assert restored["seq"] == upto + 1 and "took over the memory" in restored["summary"]
         assert "Whole:    yes" in new.good("journal", "verify")
         assert not (new.state / "restore").exists()

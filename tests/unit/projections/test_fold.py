@@ -17,6 +17,7 @@ from journal.events import (
     ImagePushed,
     JournalCheckpointed,
     JournalExcised,
+    JournalRestored,
     PushedImage,
     StreamClosed,
     StreamOpened,
@@ -26,7 +27,7 @@ from journal.events import (
 from projections.calls import KEEP_NS, TIDY_CALLS
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
-from tests.support.story import OTHER_PIN, PIN, SECOND, Story, spec
+from tests.support.story import OTHER_PIN, PIN, SECOND, Story, declared, spec
 from tests.unit.projections.moments import created, ended, run_of, running
 
 # --- lives and boots ---------------------------------------------------------------------------------------------
@@ -200,3 +201,13 @@ def test_records_are_frozen_so_that_whoever_kept_one_still_has_it() -> None:
     with pytest.raises(AttributeError):
         kept.restarts = 5  # type: ignore[misc]
     assert replace(kept, restarts=5).restarts == 5
+
+
+def test_what_ran_on_the_machine_that_an_archive_is_from_does_not_run_on_the_one_that_took_it_over() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.converge()
+    story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab"))
+    run = story["web"].run
+    assert run is not None and (run.phase, run.reason, run.again) == (RunPhase.LOST, "moved", True)
+    assert story.next_goal("web") == "CleanRun"
