@@ -20,7 +20,7 @@ demo: venv packages ## the tour: a daemon, an image, a container, its history
 	$(PYTHON) -m tools.demo
 
 .PHONY: up
-up: venv packages ## start a daemon that stays, with its state in ./var
+up: venv packages guest-image ## start a daemon that stays, with its state in ./var
 	$(PYTHON) -m tools.hosted up
 
 .PHONY: down
@@ -35,7 +35,7 @@ test: venv packages builders guest-image ## every check and every test
 .PHONY: guest-image
 guest-image: venv packages build/guest/manifest ## build what a microVM boots: kernel, agent, root file system
 
-build/guest/manifest: requirements.lock $(wildcard guest/*.py guest/*/*.py copies/*.py gen/capsule/guest/*/*.py)
+build/guest/manifest: requirements.lock journal/release.py $(wildcard guest/*.py guest/*/*.py copies/*.py gen/capsule/guest/*/*.py)
 	$(PYTHON) -m guest.image
 
 .PHONY: check
@@ -57,7 +57,7 @@ fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 c
 	$(PYTHON) -m tests.fuzz.channel 10000 $(SEED)
 
 .PHONY: bench
-bench: venv packages peers ## every figure, as ratios in one run; also in build/bench.json
+bench: venv packages peers guest-image ## every figure, as ratios in one run; also in build/bench.json
 	$(PYTHON) -m bench
 
 .PHONY: bench-faults

@@ -50,7 +50,7 @@ def start(loop: "Loop", run: "Run", disks: dict[str, str], first: int) -> Orders
 def introduction(run: "Run", port: str) -> str:
     """What the service has to know, as JSON: whose machine this is, and where its host is; without a port, by vsock."""
     text = _json.encode_basestring_ascii
-    volumes = ", ".join(f"{text(one['path'])}: {text(one['serial'])}" for one in run.mounts if not one["read_only"])
+    volumes = ", ".join(f"{text(one['path'])}: {text(one['serial'])}" for one in run.mounts)
     secrets = ", ".join(text(directory) for directory in secret_directories(run))
     return (
         f'{{"name": {text(run.name)}, "uid": {run.uid}, "run": {run.run}, "port": {text(port)}, '

@@ -1,6 +1,7 @@
 """From the kernel's first process to a machine that a payload can start in."""
 
 import binascii
+import errno
 import os
 import time
 
@@ -34,12 +35,20 @@ def settle() -> None:
     load(FIRST)
 
 
-def load(which: str) -> None:
-    """Modules, in the order in which they need one another; the image's maker has put them so."""
+def load(which: str, only: str = "") -> None:
+    """Modules, in the order in which they need one another, as the image's maker has put them; or `only` one."""
     directory = f"{_MODULES}/{which}"
     for name in sorted(os.listdir(directory)):
-        with open(f"{directory}/{name}", "rb") as module:
+        if only in name:
+            _load(f"{directory}/{name}")
+
+
+def _load(path: str) -> None:
+    with open(path, "rb") as module:
+        try:
             kernel.load_module(module.read())
+        except FileExistsError:
+            pass  # it was needed before its turn
 
 
 def machine() -> tuple[Run, dict[str, str], dict[str, str]]:
@@ -56,12 +65,12 @@ def prepare(run: Run, disks: dict[str, str]) -> None:
     time.clock_settime_ns(time.CLOCK_REALTIME, run.time_ns)
     kernel.set_hostname(run.hostname)
     network.bring_up(run.network)
-    cgroups.make(run.pids)
+    cgroups.make(run.pids, run.memory_bytes)
     _mount_root(disks)
     for one in run.mounts:
         place = f"{VOLUMES}/{one['serial']}"
         os.makedirs(place)
-        kernel.mount("ext4", disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
+        _mount_ext4(disk(disks, one["serial"]), place, kernel.RDONLY if one["read_only"] else 0)
     _write_files(run)
 
 
@@ -75,11 +84,27 @@ def disk(disks: dict[str, str], serial: str) -> str:
 def _mount_root(disks: dict[str, str]) -> None:
     for place in (PAYLOAD, LAYER, ROOT):
         os.mkdir(place)
-    kernel.mount("erofs", disk(disks, "payload"), PAYLOAD, kernel.RDONLY)
-    kernel.mount("ext4", disk(disks, "layer"), LAYER)
+    _mount_payload(disk(disks, "payload"))
+    _mount_ext4(disk(disks, "layer"), LAYER, 0)
     for place in (_UPPER, _WORK):
         os.makedirs(place, mode=0o755, exist_ok=True)
     kernel.mount("overlay", "root", ROOT, 0, f"lowerdir={PAYLOAD},upperdir={_UPPER},workdir={_WORK}")
+
+
+def _mount_payload(path: str) -> None:
+    """An image is an erofs, or a squashfs where it has names that the maker of the other cuts."""
+    try:
+        kernel.mount("erofs", path, PAYLOAD, kernel.RDONLY)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        load(LATER, "squashfs")
+        kernel.mount("squashfs", path, PAYLOAD, kernel.RDONLY)
+
+
+def _mount_ext4(path: str, place: str, flags: int) -> None:
+    """What is freed there is given back to the machine's sparse file."""
+    kernel.mount("ext4", path, place, flags | kernel.NOATIME, "discard")
 
 
 def _write_files(run: Run) -> None:

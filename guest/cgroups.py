@@ -21,12 +21,13 @@ RESERVE_SHARE = 2
 """At most this part of a small machine."""
 
 
-def make(pids: int) -> None:
-    """The payload's group, in both. Raises OSError."""
+def make(pids: int, memory_bytes: int) -> None:
+    """The payload's group, in both, with limits of its own; 0 is none. Raises OSError."""
     kernel.mount("cgroup2", "none", ROOT, kernel.NOSUID | kernel.NODEV | kernel.NOEXEC)
     write(f"{ROOT}/cgroup.subtree_control", _CONTROLLERS)
     os.mkdir(PAYLOAD)
-    write(f"{PAYLOAD}/memory.max", str(payload_bytes(text("/proc/meminfo"))))
+    most = payload_bytes(text("/proc/meminfo"))
+    write(f"{PAYLOAD}/memory.max", str(min(most, memory_bytes or most)))
     if pids:
         write(f"{PAYLOAD}/pids.max", str(pids))
     os.mkdir(_DEVICES)

@@ -20,6 +20,7 @@ to the end of the sector, is blank.
     secrets              [{path, mode, uid, gid, base64}]
     stop_signal          a number
     pids                 processes and threads, 0: no limit
+    memory_bytes         what the payload may use, 0: what the agent leaves
     time_ns              the wall clock
 """
 
@@ -118,6 +119,7 @@ class Run:
         self.secrets: list[dict[str, Any]] = said["secrets"]
         self.stop_signal: int = said["stop_signal"]
         self.pids: int = said["pids"]
+        self.memory_bytes: int = said["memory_bytes"]
         self.time_ns: int = said["time_ns"]
 
 

@@ -24,6 +24,8 @@ from projections.refusals import Refusal, invalid, lacks
 from projections.words import bytes_text
 
 MEMORY_MIN_MIB = 64
+AGENT_MIN_MIB = 128
+"""With an agent in it: with 96 the kernel was found not to come up."""
 VCPUS_MAX = 64
 CMDLINE_CHARS = 1_024
 """Of what is added: the kernel's own limit is 2,048 for all of it."""
@@ -88,8 +90,9 @@ def _check_vcpus(vm: MicroVM, machine: Abilities) -> Refusal | None:
 
 def _check_memory(spec: ContainerSpec, vm: MicroVM, machine: Abilities) -> Refusal | None:
     path, wanted = "container.memoryMib", spec.resources
-    if vm.memory_mib < MEMORY_MIN_MIB:
-        return invalid("BAD_MEMORY", f"less than {MEMORY_MIN_MIB} MiB is not enough to boot a kernel in", path)
+    least = MEMORY_MIN_MIB if vm.kernel_path else AGENT_MIN_MIB
+    if vm.memory_mib < least:
+        return invalid("BAD_MEMORY", f"less than {least} MiB is not enough to boot in", path)
     if machine.memory_bytes and vm.memory_mib * _MIB > machine.memory_bytes:
         return invalid("BAD_MEMORY", f"this machine has {bytes_text(machine.memory_bytes)}, not so much", path)
     if wanted.swap_bytes:

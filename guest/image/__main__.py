@@ -36,12 +36,16 @@ def main() -> None:
 
 def _build(scratch: Path, cache: Path) -> Path:
     _tell("looking for Debian's packages")
-    wanted = packages.wanted((packages.kernel_name(), *contents.DEBIAN))
+    try:
+        files = _fetched(cache)
+    except (LookupError, subprocess.CalledProcessError):
+        _tell("apt does not know them, or not as they are now: its lists are brought up to date")
+        packages.update()
+        files = _fetched(cache)
     debian = contents.Debian(scratch / "kernel", scratch / "debian")
-    for package in wanted:
-        _tell(f"{package.name} {package.version}")
+    for package, file in files.items():
         is_kernel = package.name.startswith("linux-image-")
-        packages.unpack(packages.fetched(package, cache), debian.kernel if is_kernel else debian.rest)
+        packages.unpack(file, debian.kernel if is_kernel else debian.rest)
     built = scratch / "built"
     built.mkdir()
     _tell("the kernel")
@@ -53,9 +57,17 @@ def _build(scratch: Path, cache: Path) -> Path:
     _tell("the service's tree")
     later, versions = contents.service(debian, HOUSE, scratch / "later")
     _squash(later, scratch / "tree", built / ROOT)
-    said = _manifest(built, wanted, versions, {INITRD: first, ROOT: later})
+    said = _manifest(built, list(files), versions, {INITRD: first, ROOT: later})
     (built / MANIFEST).write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
     return built
+
+
+def _fetched(cache: Path) -> dict[packages.Package, Path]:
+    found = {}
+    for package in packages.wanted((packages.kernel_name(), *contents.DEBIAN)):
+        _tell(f"{package.name} {package.version}")
+        found[package] = packages.fetched(package, cache)
+    return found
 
 
 def _squash(tree: Tree, directory: Path, image: Path) -> None:

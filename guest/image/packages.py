@@ -63,6 +63,11 @@ def fetched(package: Package, directory: Path) -> Path:
     return place
 
 
+def update() -> None:
+    """Have apt look at its sources anew."""
+    subprocess.run([*_APT, "update"], check=True)
+
+
 def unpack(file: Path, target: Path) -> None:
     """What the package would install, below a directory."""
     target.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,10 @@ class Freezing:
         self._lock = threading.Lock()
 
     def freeze(self, serial: str, timeout_ms: int) -> None:
-        """Hold every write. Raises OSError."""
+        """Hold every write. What is held for somebody who has gone is held anew. Raises OSError."""
         seconds = min(timeout_ms / 1_000 or DEFAULT_S, MOST_S)
         with self._lock:
+            self._release(serial)
             fd = os.open(f"{VOLUMES}/{serial}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.ioctl(fd, _FREEZE, 0)
@@ -35,13 +36,16 @@ class Freezing:
     def thaw(self, serial: str) -> bool:
         """Let it be written again; False if that was done meanwhile."""
         with self._lock:
-            timer = self._timers.pop(serial, None)
-            if timer is None:
-                return False
-            timer.cancel()
-            return thaw(f"{VOLUMES}/{serial}")
+            return self._release(serial)
+
+    def _release(self, serial: str) -> bool:
+        timer = self._timers.pop(serial, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return thaw(f"{VOLUMES}/{serial}")
 
     def _late(self, serial: str) -> None:
         with self._lock:
-            if self._timers.pop(serial, None) is not None:
-                thaw(f"{VOLUMES}/{serial}")
+            if self._timers.get(serial) is threading.current_thread():  # and not one that took its place meanwhile
+                self._release(serial)

@@ -13,8 +13,8 @@ from guest.service.refusals import Refusal
 
 
 class Introduction(NamedTuple):
-    """Whose machine this is: its run, where its host is (a port, or none: vsock), the serials of the volumes that can
-    be written by their paths inside, and the directories that secrets are in."""
+    """Whose machine this is: its run, where its host is (a port, or none: vsock), the serials of the volumes by their
+    paths inside, and the directories that secrets are in."""
 
     name: str
     uid: int

@@ -153,7 +153,7 @@ class Servicer(GuestServiceServicer):
         self._check(context)
         serial = self._link.introduction.volumes.get(path)
         if serial is None:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"the run has no volume at {path} that can be written")
+            context.abort(grpc.StatusCode.NOT_FOUND, f"the run has no volume at {path}")
         return serial or ""
 
     def _check(self, context: grpc.ServicerContext) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
-from tests.support.guest_machine import GuestMachine, ext4, guest_machine, payload_disk
+from tests.support.guest_machine import GuestMachine, ext4, guest_machine, payload_disk, squashed
 
 pytestmark = pytest.mark.real
 
@@ -275,7 +275,8 @@ def test_secrets_follow(agent: GuestServiceStub) -> None:
 
 
 def test_a_volume_that_is_frozen_waits_for_its_thaw(agent: GuestServiceStub) -> None:
-    agent.Freeze(pb.FreezeRequest(path="/data", timeout_ms=60_000))
+    for _ in range(2):  # the second is of somebody who does not know of the first
+        agent.Freeze(pb.FreezeRequest(path="/data", timeout_ms=60_000))
     made = Exec(agent, "sh", "-c", "echo begun; echo more > /data/more; echo done")
     made.hears(b"begun")
     assert not agent.Thaw(pb.ThawRequest(path="/data")).late
@@ -316,8 +317,10 @@ def test_a_payload_that_is_stopped_leaves_whole_volumes(
         ),
     ],
 )
-def test_a_payload_that_ends_by_itself_says_how(tmp_path: Path, payload: Path, argv: list[str], record: Any) -> None:
-    with guest_machine(tmp_path, payload, argv=argv, env=["PATH=/bin"]) as made:
+def test_a_payload_that_ends_by_itself_says_how(tmp_path: Path, argv: list[str], record: Any) -> None:
+    with guest_machine(
+        tmp_path / "guest", squashed(tmp_path), argv=argv, env=["PATH=/bin"], memory_bytes=32 << 20
+    ) as made:
         made.off()
         assert made.record() == record
 

@@ -42,7 +42,20 @@ def _kernel_line() -> str:
 
 def payload_disk(directory: Path) -> Path:
     """A file system with busybox in it, made once for a directory."""
-    disk, tree = directory / "payload.erofs", directory / "tree"
+    disk, tree = directory / "payload.erofs", _tree(directory)
+    subprocess.run(["mkfs.erofs", "--quiet", disk, tree], check=True, capture_output=True)
+    return disk
+
+
+def squashed(directory: Path) -> Path:
+    """The same, as the other kind of disk that a payload may come on."""
+    disk, tree = directory / "payload.squashfs", _tree(directory)
+    subprocess.run(["mksquashfs", tree, disk, "-quiet", "-no-progress"], check=True, capture_output=True)
+    return disk
+
+
+def _tree(directory: Path) -> Path:
+    tree = directory / "tree"
     for name in ("bin", "etc", "tmp", "root"):
         (tree / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", tree / "bin/busybox")
@@ -52,8 +65,7 @@ def payload_disk(directory: Path) -> Path:
     for name, text in _ACCOUNTS.items():
         (tree / "etc" / name).write_text(text)
     (tree / "etc/notes").write_text("not for execution\n")
-    subprocess.run(["mkfs.erofs", "--quiet", disk, tree], check=True, capture_output=True)
-    return disk
+    return tree
 
 
 def ext4(path: Path, size: str) -> Path:
@@ -130,6 +142,7 @@ class GuestMachine:
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
         relay = Relay("web", chardev(self._directory / "agent"), path)
+        relay.talking(1)  # there is always an exec or a copy here
         running = asyncio.run_coroutine_threadsafe(relay.run(), loop)
         try:
             with grpc.insecure_channel(f"unix:{path}", options=[("grpc.default_authority", "localhost")]) as channel:

@@ -33,6 +33,7 @@ def described(**changes: Any) -> dict[str, Any]:
         "secrets": [],
         "stop_signal": 15,
         "pids": 4_096,
+        "memory_bytes": 0,
         "time_ns": time.time_ns(),
     }
     return run | changes

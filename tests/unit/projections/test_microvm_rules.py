@@ -48,7 +48,8 @@ def test_what_makes_sense_is_admitted(one: Declared) -> None:
     ("one", "reason", "field"),
     [
         (vm(MicroVM(3)), "BAD_VCPUS", "vcpus"),
-        (vm(MicroVM(1, 32)), "BAD_MEMORY", "memoryMib"),
+        (vm(MicroVM(1, 127)), "BAD_MEMORY", "memoryMib"),
+        (vm(replace(KERNEL, memory_mib=63)), "BAD_MEMORY", "memoryMib"),
         (vm(MicroVM(1, 1025)), "BAD_MEMORY", "memoryMib"),
         (vm(MicroVM(1, 256), resources=Resources(memory_bytes=512 << 20)), "BAD_MEMORY", "resources.memory"),
         (vm(resources=Resources(memory_bytes=1 << 20, swap_bytes=1)), "NO_SWAP", "resources.swap"),

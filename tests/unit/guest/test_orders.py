@@ -1,0 +1,82 @@
+"""What PID 1 does for the service, as far as it needs no machine of its own: signals, ends, and a service that has gone."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from guest.loop import Loop
+from guest.orders import Lost, Orders
+from guest.run import Run
+from tests.support.runs_in_guests import described
+
+
+class Service:
+    """The service's end of the socket, and a payload that says `ready` once it ignores TERM."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        ours, self.socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        script = "trap '' TERM; trap 'exit 4' USR1; echo ready; while :; do sleep 0.05; done"
+        self.payload = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE)
+        assert self.payload.stdout is not None and self.payload.stdout.readline() == b"ready\n"
+        self.codes: list[int] = []
+        self.loop.process(self.payload.pid, self._ended)
+        self.orders = Orders(self.loop, Run(described()), self.payload.pid, ours)
+
+    def _ended(self, code: int) -> None:
+        self.codes.append(code)
+        self.loop.stop()
+
+    def say(self, **order: Any) -> None:
+        self.socket.send(json.dumps(order).encode())
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    made = Service()
+    yield made
+    made.orders.close()
+    made.socket.close()
+    made.payload.returncode = 0  # the loop has reaped it
+    assert made.payload.stdout is not None
+    made.payload.stdout.close()
+
+
+def test_a_payload_that_does_not_end_is_killed_after_its_grace(service: Service) -> None:
+    service.say(do="stop", signal=0, grace_ms=200)
+    service.loop.run()
+    assert service.codes == [-9]
+    assert json.loads(service.socket.recv(1_024)) == {"stopping": True}
+
+
+def test_a_payload_that_ends_when_asked_ends_with_its_own_code(service: Service) -> None:
+    service.say(do="stop", signal=10, grace_ms=600_000)
+    service.loop.run()
+    assert service.codes == [4]
+
+
+def test_a_shutdown_asks_nobody(service: Service) -> None:
+    service.say(do="shutdown")
+    service.loop.run()
+    assert service.codes == [-9]
+
+
+def test_a_process_that_never_was_is_gone_when_it_is_to_end(service: Service) -> None:
+    service.say(do="end", id=5)
+    service.loop.turn()
+    assert json.loads(service.socket.recv(1_024)) == {"gone": 5}
+    service.say(do="shutdown")
+    service.loop.run()
+
+
+def test_a_service_that_has_gone_is_a_fault(service: Service) -> None:
+    service.socket.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(Lost):
+        service.loop.run()
+    os.kill(service.payload.pid, 9)
+    service.payload.wait()
