@@ -63,7 +63,7 @@ class Heads:
         return ((HEAD, str(self._seen.seq)),)
 
     def rest(self) -> None:
-        """What is told from now on is not compared: the journal is just becoming another, as was asked for."""
+        """What is told from now on is not compared: it is another journal, as was asked for, or nobody would see."""
         self._warned = True
 
     def hear(self, told: Told | None) -> None:

@@ -64,6 +64,7 @@ def accept(*, yes: Yes = False, common: Common = COMMON) -> None:
 
     confirm("Was its journal put back, cut or replaced for a reason that you know?", yes)
     connection = Connection(common.capsule)
+    connection.heads.rest()
     stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
     keep(connection.target.machine, Seen(stats.journal_id, stats.last_seq, stats.head_hash))
     say(f"seen from now on: entry {stats.last_seq} of journal {stats.journal_id}", common.quiet)

@@ -74,7 +74,9 @@ def _asked(context: Any, ask: "Callable[[Connection], Names]") -> Names:
 
     try:
         capsule = context.get("--capsule")
-        found = ask(Connection((capsule.raw or "") if capsule is not None else ""))
+        connection = Connection((capsule.raw or "") if capsule is not None else "")
+        connection.heads.rest()  # a shell that completes a name shows nothing else
+        found = ask(connection)
     except Failure:
         return []
     typed = {token.value for token in context.argument.tokens}

@@ -1,4 +1,4 @@
-"""replay --step without a machine: a recorded history, entry by entry, on a terminal and off it."""
+"""A recorded history without a machine: entry by entry, on a terminal and off it, and as a journal again."""
 
 import json
 import os
@@ -52,3 +52,11 @@ def test_a_file_that_is_no_archive_says_so(tmp_path: Path) -> None:
         env=NOWHERE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "this is no journal archive" in done.stderr
+
+
+def test_it_is_a_journal_again_that_is_read_back_and_proven(tmp_path: Path) -> None:
+    command = [BIN / "capsulectl", "journal", "import", ARCHIVE, "--dir", tmp_path / "journal", "--verify"]
+    done = subprocess.run(command, env=NOWHERE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "entries 1 to " in done.stderr, done.stderr
+    again = subprocess.run(command, env=NOWHERE, capture_output=True, text=True, check=False)
+    assert again.returncode == 1 and "holds a journal already" in again.stderr
