@@ -34,6 +34,7 @@ from capsuled.image_cache import ImageCache
 from capsuled.lan import interfaces, places, reaches_out
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
+from capsuled.machines import Machines, make_machines, microvms_here
 from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.network_watch import NetworkWatch
@@ -69,6 +70,9 @@ from effects.health.prober import MachineProber
 from effects.images.actions import ImageActions
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
+from effects.microvms.acceleration import Finding
+from effects.microvms.images import PayloadImages
+from effects.microvms.meter import MicroVMMeter
 from effects.network.linux_driver import LinuxNetwork
 from effects.payloads.file_disks import FileDisks
 from effects.runner import Runner
@@ -76,6 +80,7 @@ from effects.runs.by_kind import CopierByKind, ExecutorByKind, RunDrivers
 from effects.runs.copy_holds import CopyHolds
 from effects.secrets.memory_driver import MemorySecretFiles
 from effects.stats.machine_meter import MachineMeter
+from effects.volumes.holders import HolderGuests
 from effects.volumes.sparse_driver import SparseVolumes
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
@@ -101,6 +106,7 @@ class Drivers(msgspec.Struct):
     volumes: SparseVolumes
     secrets: MemorySecretFiles
     payloads: FileDisks
+    machines: Machines
 
 
 async def run(
@@ -159,13 +165,20 @@ async def _serve(
 ) -> None:
     journal = memory.journal
     args_key = derived(identity.machine_key, b"capsule call arguments 1")
-    engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, capabilities(), args_key)
+    microvms = await microvms_here(layout)
+    able = capabilities() | (frozenset() if microvms.lacks else {"microvm"})
+    engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, able, args_key)
     unfiltered = await without_seccomp()
     host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
     vault = Vault(layout.sealed, identity.machine_key, identity.naming_key)
     registry = HttpRegistry(RegistryAccess(engine, vault))
-    drivers = _drivers(layout, host, linux_network(layout, settings, identity), sparse_volumes(layout), registry)
+    network = linux_network(layout, settings, identity)
+    drivers = _drivers(layout, host, network, sparse_volumes(layout), registry, clock.boot_id)
+    machines = drivers.machines
+    drivers.volumes.guests = HolderGuests(engine, machines.guests)
     about = About(identity, layout.state, memory.state)
+    about.microvms = microvms
+    machines.acceleration.found = partial(_accelerated, about)
     about.bridge = settings.bridge
     if system is not None:
         system.introduce(about)
@@ -190,6 +203,7 @@ async def _serve(
                 about.ask(partial(_shortage, journal))
             last_resort = LastResort(layout.runc)
             emergencies = Emergencies(engine, drivers.runs, last_resort, clock, memory.side_log)
+            meter = MachineMeter(drivers.connection, host, drivers.network.port_of)
             house = House(
                 layout=layout,
                 engine=engine,
@@ -208,7 +222,7 @@ async def _serve(
                 logs=logs,
                 sampler=Sampler(
                     engine,
-                    {"container": MachineMeter(drivers.connection, host, drivers.network.port_of)},
+                    {"container": meter, "microvm": MicroVMMeter(meter, machines.agents, machines.places.layer)},
                     clock,
                 ),
                 vault=vault,
@@ -259,6 +273,7 @@ async def _serve(
             snapshots.take(engine.machine)
     finally:
         await drivers.volumes.close()
+        await machines.close()
         await drivers.payloads.close()
         await drivers.connection.close()
         await drivers.network.close()
@@ -292,6 +307,10 @@ async def _full(state: Path) -> tuple[str, ...]:
     disk = os.statvfs(state)
     full = nearly_full(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
     return (full,) if full else ()
+
+
+def _accelerated(about: About, found: Finding) -> None:
+    about.microvms = msgspec.structs.replace(about.microvms, accelerator=found.accelerator)
 
 
 async def _taken(host_ports: HostPorts, engine: Engine) -> tuple[str, ...]:
@@ -368,7 +387,12 @@ async def _open_life(
 
 
 def _drivers(
-    layout: Layout, host: Host, network: LinuxNetwork, volumes: SparseVolumes, registry: HttpRegistry
+    layout: Layout,
+    host: Host,
+    network: LinuxNetwork,
+    volumes: SparseVolumes,
+    registry: HttpRegistry,
+    boot: str,
 ) -> Drivers:
     paths = paths_under(layout.containerd, layout.run)
     connection = Connection(paths.address)
@@ -381,16 +405,19 @@ def _drivers(
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
     secrets = MemorySecretFiles(layout.memory)
     payloads = FileDisks(connection, images.unpacker, images.leases, outcome, layout.payloads, layout.payload)
+    disks = PayloadImages(connection, images.unpacker, images.leases, payloads)
+    machines = make_machines(layout, disks, host.cgroup_parent, network.subnet, boot)
     return Drivers(
         connection,
-        {"container": containers},
-        ExecutorByKind({"container": executor}),
-        CopierByKind({"container": copier}),
+        {"container": containers, "microvm": machines.driver},
+        ExecutorByKind({"container": executor, "microvm": machines.executor}),
+        CopierByKind({"container": copier, "microvm": machines.copier}),
         images,
         network,
         volumes,
         secrets,
         payloads,
+        machines,
     )
 
 

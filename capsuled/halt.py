@@ -18,8 +18,9 @@ from capsuled.examine import verify_apart
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
+from capsuled.machines import Machines, make_machines
 from capsuled.memory import recall
-from capsuled.processes import run
+from capsuled.processes import outcome, run
 from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
 from effects.containerd.config import paths_under
@@ -35,13 +36,20 @@ from effects.images.content import ContentStore
 from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
 from effects.memory import unmount_memory
+from effects.microvms.images import PayloadImages
+from effects.microvms.qemu_driver import UNMOUNT_S
+from effects.payloads.file_disks import FileDisks
+from effects.runs.by_kind import RunDrivers
+from effects.runs.protocol import RunDriver
 from effects.volumes.actions import free
+from journal.clock import SystemClock
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError
 from journal.reader import Reader
 from journal.sidelog import Emergency, SideLog, SideLogFull
+from journal.specs import Kind
 from projections.ending import ending_turns
 from projections.fold import FOLD_VERSION
 from projections.state import Workload
@@ -71,7 +79,8 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     identity = load_or_make(layout.identity)
     network = linux_network(layout, settings, identity)
     try:
-        ended = await _end(layout, identity, log_file, within_s) if _has_tasks(layout) else 0
+        lives = _has_tasks(layout) or _has_machines(layout)
+        ended = await _end(layout, settings, identity, log_file, within_s) if lives else 0
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         _note(layout)
         if layout.namespaces.exists():
@@ -109,42 +118,74 @@ def _has_tasks(layout: Layout) -> bool:
     return any(layout.runc.glob("*/*")) or any((layout.run / "state").glob(f"{TASKS}/*/*"))
 
 
-async def _end(layout: Layout, identity: Identity, log_file: Path, within_s: float) -> int:
+def _has_machines(layout: Layout) -> bool:
+    """Whether a microVM may live."""
+    return any(layout.microvms.glob("*/*/*/monitor.json"))
+
+
+async def _end(layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float) -> int:
     """How many lived. A containerd that does not start is done without."""
     workloads = await _remembered(layout)
+    graces = Graces(workloads, within_s)
     paths = paths_under(layout.containerd, layout.run)
-    runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
     connection = Connection(paths.address)
-    try:
-        try:
-            async with asyncio.timeout(READY_S):
-                await connection.ready()
-        except TimeoutError:
-            log.error("containerd does not start: what runs is ended without it")
-            return await _end_directly(layout, Graces(workloads, within_s))
-        return await _end_all(layout, identity, connection, workloads, Graces(workloads, within_s))
-    finally:
-        await connection.close()
-        runtime.cancel()
-        await asyncio.gather(runtime, return_exceptions=True)
-
-
-async def _end_all(
-    layout: Layout, identity: Identity, connection: Connection, workloads: Mapping[str, Workload], graces: Graces
-) -> int:
-    bundles = Bundles(paths_under(layout.containerd, layout.run))
-    await ContainerdExecutor(connection, layout.execs, bundles).sweep()
-    host = container_host(cgroup_parent(identity))
     unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
-    driver = ContainerdDriver(connection, unpacker, host, layout.logs, layout.containers, layout.runc, bundles)
-    runs = await driver.observe()
+    machines = _machines(layout, settings, identity, connection, unpacker, within_s)
+    drivers: dict[Kind, RunDriver] = {"microvm": machines.driver}
+    runtime, ended = None, 0
+    try:
+        if _has_tasks(layout):
+            runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
+            try:
+                async with asyncio.timeout(READY_S):
+                    await connection.ready()
+                bundles = Bundles(paths)
+                await ContainerdExecutor(connection, layout.execs, bundles).sweep()
+                host = container_host(cgroup_parent(identity))
+                drivers["container"] = ContainerdDriver(
+                    connection, unpacker, host, layout.logs, layout.containers, layout.runc, bundles
+                )
+            except TimeoutError:
+                log.error("containerd does not start: what runs is ended without it")
+                ended += await _end_directly(layout, graces)
+        return ended + await _end_all(drivers, workloads, graces)
+    finally:
+        await machines.close()
+        await connection.close()
+        if runtime is not None:
+            runtime.cancel()
+            await asyncio.gather(runtime, return_exceptions=True)
+
+
+def _machines(
+    layout: Layout,
+    settings: Settings,
+    identity: Identity,
+    connection: Connection,
+    unpacker: Unpacker,
+    within_s: float,
+) -> Machines:
+    """Of which only the driver's way to end things is used."""
+    leases = Leases(connection)
+    disks = FileDisks(connection, unpacker, leases, outcome, layout.payloads, layout.payload)
+    images = PayloadImages(connection, unpacker, leases, disks)
+    boot = SystemClock().boot_id
+    return make_machines(
+        layout, images, cgroup_parent(identity), settings.subnet, boot, unmount_s=min(UNMOUNT_S, within_s)
+    )
+
+
+async def _end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> int:
+    runs = [(driver, one) for driver in drivers.values() for one in await driver.observe()]
     # Who uses another ends before it, while it can still answer.
     needs = {name: workload.depends_on for name, workload in workloads.items()}
-    for turn in ending_turns(needs, dict.fromkeys(one.name for one in runs)):
-        ends = (driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for one in runs if one.name in turn)
+    for turn in ending_turns(needs, dict.fromkeys(one.name for _, one in runs)):
+        ends = (
+            driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for driver, one in runs if one.name in turn
+        )
         await asyncio.gather(*ends)
-    await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for run in runs))
-    return sum(run.status == "running" for run in runs)
+    await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for driver, run in runs))
+    return sum(run.status == "running" for _, run in runs)
 
 
 async def _remembered(layout: Layout) -> Mapping[str, Workload]:

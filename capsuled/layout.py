@@ -97,6 +97,26 @@ class Layout(msgspec.Struct, frozen=True):
         return self.run / "handover"
 
     @property
+    def microvms(self) -> Path:
+        """What is kept of microVMs' runs, and their private layers."""
+        return self.state / "microvms"
+
+    @property
+    def machines(self) -> Path:
+        """The sockets of microVMs' monitors."""
+        return self.run / "microvms"
+
+    @property
+    def agents(self) -> Path:
+        """Where the daemon reaches the agents in them."""
+        return self.run / "agents"
+
+    @property
+    def acceleration(self) -> Path:
+        """What runs microVMs' processors: the same for every capsule on a machine, until it boots again."""
+        return self.run.parent / "acceleration.json"
+
+    @property
     def volumes(self) -> Path:
         return self.state / "volumes"
 

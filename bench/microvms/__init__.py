@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.report import Row
 
-PARTS = ("disks",)
+PARTS = ("disks", "machines")
 
 
 def rows(directory: Path) -> Iterator[Row]:

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -55,7 +56,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Acceleration:
-    """Asks at most once at a time. `state` is the file that remembers, `boot` the machine's boot id."""
+    """Asks at most once at a time. `state` is the file that remembers, `boot` the machine's boot id; `found` hears."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Acceleration:
         self._boot = boot
         self._device = device
         self._asking = asyncio.Lock()
+        self.found: Callable[[Finding], None] = lambda finding: None
 
     async def chosen(self) -> Chosen:
         """How a microVM is run here. Raises DriverError."""
@@ -85,18 +87,10 @@ class Acceleration:
         arguments = () if found.accelerator == "kvm" else clock_arguments(_CPUINFO.read_text())
         return Chosen(found.accelerator, program, arguments)
 
-    def known(self) -> Finding | None:
-        """What was found in this boot, if anybody has asked."""
-        try:
-            found = msgspec.json.decode(self._state.read_bytes(), type=Finding)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        return found if found.boot == self._boot else None
-
     async def finding(self) -> Finding:
         """The same, found out where nobody has. Raises DriverError."""
         async with self._asking:
-            known = self.known()
+            known = remembered(self._state, self._boot)
             if known is not None:
                 return known
             why = await self._why_not()
@@ -105,6 +99,7 @@ class Acceleration:
             with contextlib.suppress(OSError):  # a full disk: it is found out again
                 self._state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._state.write_bytes(msgspec.json.encode(found))
+            self.found(found)
             return found
 
     async def _why_not(self) -> str:
@@ -152,6 +147,15 @@ class Acceleration:
                     os.close(fd)
             for process in found:
                 await asyncio.shield(buried(process, self._reaped))
+
+
+def remembered(state: Path, boot: str) -> Finding | None:
+    """What was found in this boot of the machine, if anybody has asked."""
+    try:
+        found = msgspec.json.decode(state.read_bytes(), type=Finding)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if found.boot == boot else None
 
 
 async def buried(process: int, reaped: Reaped) -> None:

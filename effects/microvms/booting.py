@@ -76,7 +76,8 @@ class Booting:
         if run.revision != run.uid:
             # Also where this revision's was there: the try that made it may have been cut before it came to this.
             self._places.drop_layers(run.name, run.uid, but=layer)
-        record = RunRecord(run.revision, stop_signal(run, payload.config), vm.memory_mib * _MIB)
+        memory = run.resources.memory_bytes or vm.memory_mib * _MIB
+        record = RunRecord(run.revision, stop_signal(run, payload.config), memory)
         files = ((str(guest.kernel), KERNEL), (str(guest.initrd), INITRD))
         return Boot(vm, record, files, guest, payload, identity, layer)
 
@@ -100,6 +101,8 @@ class Booting:
     def _open(self, run: RunSpec, boot: Boot, opened: Opened, arguments: tuple[str, ...]) -> Machine:
         files, vm = self._places.of(Key(run.name, run.uid, run.run)), boot.vm
         try:
+            for path in (files.out, files.err):  # also where there is no agent to write them: they say that it ran
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
             volumes = tuple(
                 Disk(volume_serial(number), opened.disk(Path(one.source), read_only=one.read_only), one.read_only)
                 for number, one in enumerate(run.volumes)

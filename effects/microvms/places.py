@@ -36,12 +36,13 @@ class Key(NamedTuple):
 
 
 class RunRecord(msgspec.Struct, frozen=True):
-    """`agent`: whether the guest has one, and an end record; `memory_bytes` is the guest's."""
+    """`agent`: whether the guest has one, and an end record; `memory_bytes` is what its payload may use."""
 
     revision: int = 0
     stop_signal: int = 15
     memory_bytes: int = 0
     agent: bool = True
+    accelerator: str = ""
 
 
 class MonitorRecord(msgspec.Struct, frozen=True):

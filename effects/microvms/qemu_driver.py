@@ -17,7 +17,15 @@ import msgspec
 
 from effects.containers import cgroups
 from effects.containers.names import container_id
-from effects.errors import BadUser, BadWorkingDir, DriverError, EntrypointMissing, StartFailed, unwritten
+from effects.errors import (
+    BadUser,
+    BadWorkingDir,
+    DriverError,
+    EntrypointMissing,
+    RuntimeUnavailable,
+    StartFailed,
+    unwritten,
+)
 from effects.microvms import cgroup
 from effects.microvms.acceleration import Acceleration, Chosen, buried
 from effects.microvms.booting import Boot, Booting
@@ -40,8 +48,10 @@ log = logging.getLogger(__name__)
 STARTED_S = 120.0
 """For a guest to run its payload, from the monitor's start: without hardware virtualisation and on a machine with much
 to do it takes half a minute."""
-ASK_S = 5.0
-"""For an agent to hear that its payload shall end."""
+ASK_S = 30.0
+"""For an agent to hear that its payload shall end, however short the grace is: it begins behind the payload, and
+without hardware virtualisation that takes as long as the boot did."""
+AGAIN_S = 0.2
 UNMOUNT_S = 60.0
 """After the grace, for a guest to write down what its volumes still hold in memory. It is killed then."""
 KILL_WAIT_S = 10.0
@@ -55,7 +65,7 @@ _ERRORS: dict[str, type[DriverError]] = {
 
 class QemuDriver:
     """MicroVMs of one capsule. `start` starts processes, `reaped` hears how one of ours ended; `cgroup_parent` is where
-    this capsule's runs live, `boot` the machine's boot id.
+    this capsule's runs live, `boot` the machine's boot id, `unmount_s` what a guest may take after its payload's end.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class QemuDriver:
         reaped: Reaped,
         cgroup_parent: str,
         boot: str,
+        unmount_s: float = UNMOUNT_S,
     ) -> None:
         self._places = places
         self._booting = booting
@@ -77,6 +88,7 @@ class QemuDriver:
         self._reaped = reaped
         self._cgroup_parent = cgroup_parent
         self._boot = boot
+        self._unmount_s = unmount_s
         self._monitors = Monitors(reaped, self._over)
         self._listeners: list[asyncio.Queue[ObservedRun | Resync]] = []
 
@@ -128,7 +140,7 @@ class QemuDriver:
         return msgspec.structs.replace(seen, status="running", pid=monitor.pid) if monitor.started else seen
 
     def _seen(self, key: Key, record: RunRecord) -> ObservedRun:
-        return ObservedRun(key.name, key.uid, record.revision, key.run, "created")
+        return ObservedRun(key.name, key.uid, record.revision, key.run, "created", accelerator=record.accelerator)
 
     def _judge(self, key: Key, files: RunFiles, record: RunRecord, monitor: Monitor | None = None) -> Verdict | None:
         """How a run without a monitor ended. None where its payload has never run, or where all that can be said is
@@ -184,7 +196,9 @@ class QemuDriver:
                 lock = await self._locked(opened, files, key)
                 if isinstance(lock, Monitor):
                     return lock
-                files.begin(boot.record)
+                record = msgspec.structs.replace(boot.record, accelerator=chosen.accelerator)
+                files.begin(record)
+                boot = msgspec.structs.replace(boot, record=record)
                 return await self._launched(run, key, boot, opened, lock, chosen)
         except OSError as error:
             raise unwritten(f"{error.filename or files.directory}, which a microVM's run needs,", error) from error
@@ -292,15 +306,25 @@ class QemuDriver:
         """Ask the guest to end; for how many seconds that may be waited for, 0 where nobody has heard."""
         grace_s = grace_ms / 1_000
         try:
-            async with asyncio.timeout(ASK_S):
+            # An agent begins behind its payload, and one that is just beginning is worth the grace.
+            async with asyncio.timeout(max(ASK_S, grace_s)):
                 if monitor.record.agent:
-                    await self._agents.stop(monitor.key, monitor.record.stop_signal, grace_ms)
-                    return grace_s + UNMOUNT_S
+                    await self._ask_agent(monitor, grace_ms)
+                    return grace_s + self._unmount_s
                 await press(monitor.files.power)
                 return grace_s
-        except (DriverError, TimeoutError, OSError) as error:
-            log.warning("%s run %d cannot be asked to end, and is killed: %s", monitor.key.name, monitor.key.run, error)
+        except (TimeoutError, OSError, DriverError) as error:
+            why = str(error) or "its agent has not answered"
+            log.warning("%s run %d cannot be asked to end, and is killed: %s", monitor.key.name, monitor.key.run, why)
             return 0
+
+    async def _ask_agent(self, monitor: Monitor, grace_ms: int) -> None:
+        """Until it has heard, or is not there any more."""
+        while not monitor.over.is_set():
+            with contextlib.suppress(RuntimeUnavailable):
+                await self._agents.stop(monitor.key, monitor.record.stop_signal, grace_ms)
+                return
+            await monitor.ended(AGAIN_S)
 
     async def remove_run(self, name: str, uid: int, run: int) -> None:
         """See the protocol."""

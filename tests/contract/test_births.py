@@ -14,7 +14,7 @@ from effects.containers import names
 from effects.errors import DriverError
 from effects.runs.protocol import ObservedRun, Resync, RunDriver, RunSpec
 from effects.runs.twin import TwinContainers, World
-from tests.contract.test_containers import SERVE, ended
+from tests.contract.run_subjects import SERVE, ended
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 

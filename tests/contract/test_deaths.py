@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from containerdapi import snapshots_pb2
 from effects.errors import DriverError, RuntimeUnavailable
 from effects.runs.protocol import RunSpec
+from tests.contract.run_subjects import SERVE
 from tests.contract.test_births import shims_of
-from tests.contract.test_containers import SERVE
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 

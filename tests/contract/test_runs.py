@@ -1,17 +1,12 @@
-"""The contract of a driver of containers, on the twin and on containerd: whatever the simulation relies on."""
+"""The contract of a driver of runs, on the twin, on containerd and on QEMU: whatever the simulation relies on."""
 
 import asyncio
-import functools
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from containerdapi import containers_pb2, tasks_pb2
-from effects.containers import names
 from effects.errors import (
     BadUser,
     BadWorkingDir,
@@ -21,152 +16,14 @@ from effects.errors import (
     ImageMissing,
     MemoryTooLow,
 )
-from effects.runs.protocol import ObservedRun, Resync, RunDriver, RunSpec
-from effects.runs.twin import TwinContainer, TwinContainers, World
+from effects.runs.protocol import ObservedRun, Resync, RunSpec
 from journal.specs import HostBind, Resources
+from tests.contract.run_subjects import BOTH, EVERY, LIMIT, SERVE, Subject, ended, run_suite
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
 
-DIGEST = "sha256:" + "1" * 64
-# The head of an executable for a machine that this one is not (s390, big-endian).
-FOREIGN = b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\x16" + bytes(60)
-LIMIT = Resources(memory_bytes=32 << 20)
-SERVE = ("sh", "-c", "trap 'exit 138' USR1; trap 'exit 143' TERM; while :; do sleep 1 & wait $!; done")
-STUBBORN = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
 
-
-class Subject(NamedTuple):
-    """A driver, what makes runs for it, and what waits until a process that serves can be asked to stop. `kill` and
-    `take` are another hand's, which ends a run or removes its record; `lives` says whether its process is there."""
-
-    driver: RunDriver
-    make: Callable[..., RunSpec]
-    ready: Callable[[ObservedRun], Awaitable[None]]
-    kill: Callable[[ObservedRun], Awaitable[None]]
-    take: Callable[[ObservedRun], Awaitable[None]]
-    lives: Callable[[ObservedRun], bool]
-
-
-Suite = Callable[[Subject], Awaitable[None]]
-
-
-async def _no_step(point: str) -> None:
-    await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def twin() -> AsyncIterator[Subject]:
-    world = World({DIGEST})
-    loop = asyncio.get_running_loop()
-
-    def program(container: TwinContainer) -> None:
-        run, word = container.run, container.run.args[0]
-        key = (run.name, run.uid, run.run)
-        match word:
-            case "end":
-                loop.call_later(0.05, world.end, key, int(run.args[1]))
-            case "hog":
-                loop.call_later(0.05, functools.partial(world.end, key, 137, oom=True))
-            case "suffer":
-                loop.call_later(0.05, world.suffer, key)
-            case "foreign":
-                why = "the command `/bin/foreign` cannot be executed: it was built for another machine"
-                loop.call_later(0.05, functools.partial(world.end, key, 1, unexecutable=why))
-
-    world.on_start = program
-
-    def make(behaviour: str, run: int = 1, **fields: Any) -> RunSpec:
-        args = ("ignore-term",) if behaviour == "stubborn" else tuple(behaviour.split())
-        command = ("/missing",) if behaviour == "missing" else ()
-        fields = {"revision": 7, "image": DIGEST, "command": command, "args": args, **fields}
-        return RunSpec("web", 7, run=run, **fields)
-
-    async def ready(seen: ObservedRun) -> None:
-        await asyncio.sleep(0)
-
-    async def kill(seen: ObservedRun) -> None:
-        world.end((seen.name, seen.uid, seen.run), 137)
-
-    async def take(seen: ObservedRun) -> None:
-        world.take((seen.name, seen.uid, seen.run))
-
-    def lives(seen: ObservedRun) -> bool:
-        return (seen.name, seen.uid, seen.run) in world.containers
-
-    yield Subject(TwinContainers(world, _no_step), make, ready, kill, take, lives)
-
-
-@asynccontextmanager
-async def real() -> AsyncIterator[Subject]:
-    async with runtime() as made:
-        (image,) = await made.images.import_archive(chunks(archive("demo:1", programs={"bin/foreign": FOREIGN})))
-
-        def make(behaviour: str, run: int = 1, **fields: Any) -> RunSpec:
-            word, _, code = behaviour.partition(" ")
-            command = {
-                "serve": SERVE,
-                "stubborn": STUBBORN,
-                "missing": ("/missing",),
-                "end": ("sh", "-c", f"exit {code or 0}"),
-                "hog": ("tail", "/dev/zero"),
-                "suffer": ("sh", "-c", f"tail /dev/zero; {SERVE[2]}"),
-                "foreign": ("foreign",),
-            }[word]
-            fields = {"revision": 7, "image": image.platform_digest, "command": command, **fields}
-            return RunSpec("web", 7, run=run, **fields)
-
-        async def ready(seen: ObservedRun) -> None:
-            """A shell that is PID 1 hears no signal before it has set its traps; the runtime before it hears them all."""
-            while True:
-                lines = Path(f"/proc/{seen.pid}/status").read_text().splitlines()
-                told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-                if told["Name"] == "sh" and int(told["SigCgt"], 16) & 1 << signal.SIGTERM - 1:
-                    return
-                await asyncio.sleep(0.01)
-
-        connection = made.connection
-
-        async def kill(seen: ObservedRun) -> None:
-            cid = names.container_id(seen.name, seen.uid, seen.run)
-            request = tasks_pb2.KillRequest(container_id=cid, signal=signal.SIGKILL)
-            await connection.tasks.Kill(request, metadata=connection.metadata)
-
-        async def take(seen: ObservedRun) -> None:
-            """The record first: what `ctr` does not let happen, the API does."""
-            cid = names.container_id(seen.name, seen.uid, seen.run)
-            request = containers_pb2.DeleteContainerRequest(id=cid)
-            await connection.containers.Delete(request, metadata=connection.metadata)
-
-        def lives(seen: ObservedRun) -> bool:
-            return Path(f"/proc/{seen.pid}").exists()
-
-        yield Subject(made.containers, make, ready, kill, take, lives)
-
-
-BOTH = pytest.mark.parametrize(
-    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "containerd"]
-)
-
-
-def run_suite(subject: Any, suite: Suite) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(60), subject() as made:
-            await suite(made)
-
-    asyncio.run(main())
-
-
-async def ended(driver: RunDriver, run: int = 1) -> ObservedRun:
-    """The run's end, from the stream of ends or by looking, whichever comes first."""
-    async for report in driver.exits():
-        seen = (report,) if isinstance(report, ObservedRun) else await driver.observe()
-        for one in seen:
-            if one.run == run and one.status == "stopped":
-                return one
-    raise AssertionError("unreachable")
-
-
-@BOTH
+@EVERY
 def test_a_run_is_started_once_however_often_it_is_ensured(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -178,7 +35,7 @@ def test_a_run_is_started_once_however_often_it_is_ensured(subject: Any) -> None
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_an_exit_code_is_kept_until_the_run_is_removed(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -193,7 +50,7 @@ def test_an_exit_code_is_kept_until_the_run_is_removed(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_stop_asks_first_and_kills_after_the_grace(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make, ready = made.driver, made.make, made.ready
@@ -210,7 +67,7 @@ def test_stop_asks_first_and_kills_after_the_grace(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_removed_workload_leaves_nothing(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -224,7 +81,7 @@ def test_a_removed_workload_leaves_nothing(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_what_cannot_run_is_named(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -234,7 +91,7 @@ def test_what_cannot_run_is_named(subject: Any) -> None:
         await driver.remove_run("web", 7, 1)
         gone = make("serve", run=2)
         with pytest.raises(ImageMissing):
-            await driver.ensure_running(RunSpec("web", 7, 8, 2, "sha256:" + "9" * 64, command=gone.command))
+            await driver.ensure_running(replace(gone, revision=8, image="sha256:" + "9" * 64))
 
     run_suite(subject, suite)
 
@@ -268,7 +125,7 @@ def test_a_field_that_cannot_work_is_named_and_leaves_room_for_the_next(
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_run_is_asked_to_stop_with_its_own_signal(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make, ready = made.driver, made.make, made.ready
@@ -279,7 +136,7 @@ def test_a_run_is_asked_to_stop_with_its_own_signal(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_death_for_want_of_memory_is_told_with_the_limit(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -306,7 +163,7 @@ def test_a_child_killed_for_want_of_memory_is_told_while_its_run_goes_on(subject
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_program_for_another_machine_is_recognised_by_its_end(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -317,7 +174,7 @@ def test_a_program_for_another_machine_is_recognised_by_its_end(subject: Any) ->
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_the_stream_of_ends_begins_with_a_resync(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -330,7 +187,7 @@ def test_the_stream_of_ends_begins_with_a_resync(subject: Any) -> None:
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_run_that_another_hand_kills_has_that_for_its_end(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -343,7 +200,7 @@ def test_a_run_that_another_hand_kills_has_that_for_its_end(subject: Any) -> Non
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_run_that_another_hand_removes_is_told_of_and_makes_room_for_the_next(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make
@@ -361,7 +218,7 @@ def test_a_run_that_another_hand_removes_is_told_of_and_makes_room_for_the_next(
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_what_the_driver_itself_removes_is_no_news(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make

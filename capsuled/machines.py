@@ -1,0 +1,87 @@
+"""Everything that runs microVMs, wired: the driver, what reaches into guests, and whether any of it works here."""
+
+import ipaddress
+import platform
+import re
+
+import msgspec
+
+from capsuled.layout import Layout
+from capsuled.microvms import MicroVMs
+from capsuled.processes import CommandFailed, beside, outcome, reaped, run
+from effects.errors import DriverError
+from effects.microvms.acceleration import Acceleration, remembered
+from effects.microvms.agents import Agents
+from effects.microvms.booting import Booting
+from effects.microvms.copier import MicroVMCopier
+from effects.microvms.executor import MicroVMExecutor
+from effects.microvms.guest_image import GuestFiles
+from effects.microvms.guests import MicroVMGuests
+from effects.microvms.places import Key, Places
+from effects.microvms.program import Programs
+from effects.microvms.protocol import PayloadSource
+from effects.microvms.qemu_driver import UNMOUNT_S, QemuDriver
+from journal.clock import SystemClock
+
+_ARCHITECTURE = "x86_64"
+_VERSION = re.compile(rb"version ([0-9.]+)")
+
+
+class Machines(msgspec.Struct):
+    """See above."""
+
+    driver: QemuDriver
+    executor: MicroVMExecutor
+    copier: MicroVMCopier
+    guests: MicroVMGuests
+    agents: Agents
+    places: Places
+    acceleration: Acceleration
+
+    async def close(self) -> None:
+        """Let go of all of them: they live on."""
+        self.driver.close()
+        await self.agents.close()
+
+
+async def microvms_here(layout: Layout) -> MicroVMs:
+    """Whether microVMs can run here, and with what. Which acceleration there is, is not known before the first one was
+    to be run in this boot: finding out costs a boot."""
+    if platform.machine() != _ARCHITECTURE:
+        lacks = f"microVMs need a processor of the kind {_ARCHITECTURE}, and this one is {platform.machine()}"
+        return MicroVMs(lacks=lacks)
+    try:
+        program = await Programs(run).find("tcg")
+        await GuestFiles().find()
+        found = _VERSION.search(await run(program.path, "--version"))
+    except (DriverError, CommandFailed) as error:
+        return MicroVMs(lacks=str(error))
+    known = remembered(layout.acceleration, SystemClock().boot_id)
+    return MicroVMs(f"QEMU {found[1].decode() if found else ''}".strip(), "" if known is None else known.accelerator)
+
+
+def make_machines(
+    layout: Layout, images: PayloadSource, cgroup_parent: str, subnet: str, boot: str, unmount_s: float = UNMOUNT_S
+) -> Machines:
+    """Nothing is touched before the driver is asked for something."""
+    places = Places(layout.microvms, layout.machines, layout.logs)
+    programs, guest = Programs(run), GuestFiles()
+    acceleration = Acceleration(layout.acceleration, places, programs, guest, beside, reaped, boot)
+    driver: QemuDriver
+
+    def silent(key: tuple[str, int, int], why: str) -> None:
+        driver.silent(Key(*key), why)
+
+    agents = Agents(layout.agents, silent)
+    prefix = ipaddress.ip_network(subnet).prefixlen
+    booting = Booting(places, images, guest, outcome, prefix)
+    driver = QemuDriver(places, booting, acceleration, agents, beside, reaped, cgroup_parent, boot, unmount_s)
+    return Machines(
+        driver,
+        MicroVMExecutor(agents),
+        MicroVMCopier(agents),
+        MicroVMGuests(agents),
+        agents,
+        places,
+        acceleration,
+    )

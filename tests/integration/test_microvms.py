@@ -1,0 +1,110 @@
+"""A microVM's whole way: declared, run, adopted by a daemon that comes after a killed one, ended, and nothing left.
+
+One is booted for most of it, and one more for each of its deaths.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capsuled.layout import hosted
+from effects.microvms.guest_image import BUILT
+from tests.support.daemon import BIN, SERVE, Daemon, daemon
+from tests.support.microvms import build_guest_image
+from tests.support.site import site
+
+pytestmark = pytest.mark.real
+
+BOOT_S = 180
+"""For a boot without hardware virtualisation, on a machine that runs other tests, too."""
+
+
+def manifest(name: str, script: str = SERVE, **fields: Any) -> str:
+    machine = {"image": "demo:1", "command": ["sh", "-c", script], "stopGraceSeconds": 20, **fields}
+    return json.dumps({"name": name, "kind": "MicroVM", "microVm": machine})
+
+
+@pytest.fixture(scope="module")
+def capsule() -> Iterator[Daemon]:
+    build_guest_image()
+    with site() as place, daemon(inside=place.inside) as made:
+        made.push_image()
+        made.apply(manifest("vm"))
+        started(made, "vm", 0)
+        yield made
+
+
+def started(capsule: Daemon, name: str, last: int) -> int:
+    """The monitor of a run that is another than the `last`."""
+    capsule.until(lambda: capsule.status(name).get("pid", 0) not in (0, last), f"{name} runs", BOOT_S)
+    pid: int = capsule.status(name)["pid"]
+    return pid
+
+
+def left(capsule: Daemon) -> list[str]:
+    """What of any microVM is still there."""
+    layout = hosted(capsule.state)
+    there = [*layout.machines.glob("*.agent"), *layout.machines.glob("*.power"), *layout.microvms.glob("*/*")]
+    groups = [*Path("/sys/fs/cgroup").glob("*/capsule-*/vm.*"), *Path("/sys/fs/cgroup").glob("capsule-*/vm.*")]
+    return [str(path) for path in (*there, *groups)]
+
+
+def test_what_it_writes_is_its_log_and_what_runs_it_is_told(capsule: Daemon) -> None:
+    capsule.until(lambda: "ready" in capsule.good("logs", "vm"), "its output is its log", BOOT_S)
+    row = capsule.data("list")["workloads"][0]
+    assert row["status"]["accelerator"] in ("kvm", "tcg")
+    assert "MicroVMs:  QEMU" in capsule.good("capsule", "info")
+
+
+def test_it_outlives_a_killed_daemon(capsule: Daemon) -> None:
+    pid = capsule.status("vm")["pid"]
+    capsule.kill()
+    assert Path(f"/proc/{pid}").exists()
+    capsule.start()
+    assert capsule.status("vm")["pid"] == pid
+    starts = capsule.history("vm", "--type", "workload.started")
+    assert len(starts) == 1
+
+
+def test_a_killed_monitor_is_told_as_another_hands_work_and_begun_again(capsule: Daemon) -> None:
+    pid = capsule.status("vm")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    started(capsule, "vm", pid)
+    (end,) = (event["body"] for event in capsule.history("vm", "--type", "workload.exited"))
+    assert (end["exit_code"], end["fault"], end["foreign"]) == (137, "killed", True)
+
+
+def test_a_kernel_of_the_operators_that_panics_says_so(capsule: Daemon) -> None:
+    rootfs = capsule.scratch / "rootfs"
+    rootfs.write_bytes(b"\0" * 4_096)
+    kernel = {"kernelPath": str(BUILT / "vmlinux"), "rootfsPath": str(rootfs), "restart": "never"}
+    own = {"name": "own", "kind": "MicroVM", "microVm": kernel}
+    capsule.apply(json.dumps(own))
+    capsule.until(lambda: capsule.history("own", "--type", "workload.exited"), "it panics", BOOT_S)
+    (end,) = (event["body"] for event in capsule.history("own", "--type", "workload.exited"))
+    assert end["fault"] == "panic" and "VFS: Unable to mount root fs" in end["fault_text"]
+    assert "Kernel panic" in capsule.good("logs", "own", "--serial")
+    capsule.good("delete", "own", "--yes")
+
+
+def test_a_deleted_one_leaves_nothing(capsule: Daemon) -> None:
+    pid = capsule.status("vm")["pid"]
+    capsule.good("delete", "vm", "--yes", timeout=BOOT_S)
+    assert not Path(f"/proc/{pid}").exists() and left(capsule) == []
+
+
+def test_a_halt_ends_it_without_a_daemon(capsule: Daemon) -> None:
+    capsule.apply(manifest("vm"))
+    pid = started(capsule, "vm", 0)
+    capsule.kill()
+    halt = [*capsule.inside, str(BIN / "capsuled"), "--state", str(capsule.state), "--halt"]
+    subprocess.run(halt, check=True, capture_output=True)
+    capsule.until_gone(pid)  # whoever inherited it hears of its end in his own time
+    layout = hosted(capsule.state)
+    assert not layout.machines.exists() and not list(layout.microvms.glob("*/*/*/monitor.json"))
