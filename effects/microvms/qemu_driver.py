@@ -84,7 +84,7 @@ class QemuDriver:
         self._booting = booting
         self._acceleration = acceleration
         self._agents = agents
-        self._start = start
+        self.start = start
         self._reaped = reaped
         self._cgroup_parent = cgroup_parent
         self._boot = boot
@@ -241,7 +241,7 @@ class QemuDriver:
                 found.extend((pid, os.pidfd_open(pid)))
                 files.remember(identity_of(pid, self._boot))
 
-            await launch(self._start, order, (lock, log_end, *descriptors(machine)), remember)
+            await launch(self.start, order, (lock, log_end, *descriptors(machine)), remember)
         except BaseException:
             os.close(said)
             if found:

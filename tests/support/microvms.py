@@ -37,9 +37,10 @@ class MicroVMs:
         guest = GuestFiles()
         self.acceleration = Acceleration(PROBED, self.places, Programs(run), guest, beside, reaped, BOOT)
         self.agents = Agents(made.run / "agents", lambda key, why: self.driver.silent(Key(*key), why))
+        self.booting = Booting(self.places, images, guest, outcome, 24)
         self.driver = QemuDriver(
             self.places,
-            Booting(self.places, images, guest, outcome, 24),
+            self.booting,
             self.acceleration,
             self.agents,
             beside,
@@ -52,10 +53,14 @@ class MicroVMs:
         """Of a run."""
         return self.places.of(Key(name, uid, number))
 
+    def another(self) -> "MicroVMs":
+        """A life beside this one, as when a daemon that was killed has a launcher that has not heard of it yet."""
+        return MicroVMs(self._made)
+
     async def again(self) -> "MicroVMs":
         """This life ends, and the machines live on."""
         await self.close()
-        return MicroVMs(self._made)
+        return self.another()
 
     async def close(self) -> None:
         """Let go of all that lives."""
