@@ -92,6 +92,8 @@ class Left:
                 self._drifted(event)
             case NetworkAttached():
                 self.links.discard(event.name)
+                if event.anew:
+                    self.ending.add(event.name)
             case NetworkEnsured():
                 self.rules = False
             case VolumeDrifted() if self.disks[event.name] == "report":

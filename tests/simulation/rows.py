@@ -13,6 +13,7 @@ from journal.events import (
     DaemonStarted,
     EffectStarted,
     Event,
+    NetworkAttached,
     SecretRotated,
     VolumeDeleteRequested,
     VolumeMounted,
@@ -94,6 +95,8 @@ def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[
                 mounted = isinstance(event, VolumeMounted)
             case VolumeDeleteRequested() | VolumeRestoreRequested() if event.name == name and mounted and alive:
                 row = Row()  # taking a volume away ends what lives on it, as a restart does
+            case NetworkAttached(anew=True) if event.name == name and alive:
+                row = Row()  # a microVM is started anew to have its new link
             case DaemonStarted():
                 row.boots += header.boot != boot
                 boot = header.boot
