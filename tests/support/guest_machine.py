@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
@@ -173,6 +174,8 @@ def guest_machine(
     directory: Path, payload: Path, volumes: tuple[Path, ...] = (), lacks: str = "", **changes: Any
 ) -> Iterator[GuestMachine]:
     """A boot of the run with `changes`; nothing of it is left."""
+    if not (IMAGE / "manifest").exists():
+        pytest.skip("the guest's image is not built: `make guest-image`")
     directory.mkdir(exist_ok=True)
     machine = GuestMachine(directory, payload, described(**changes), volumes, lacks)
     try:
