@@ -482,7 +482,7 @@ async def _act(
             engine.on_change(runner.wake)
             runner.open()
         if system is not None:
-            system.complete(engine)
+            await system.complete(engine)
 
 
 async def _until_end(stopping: asyncio.Event, memory: Memory) -> None:

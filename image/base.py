@@ -58,8 +58,7 @@ def key_parts(firmware: Sequence[str]) -> list[bytes | str | Path]:
         *packages.sources(),
         *packages.indexes(),
         *firmware,
-        python.ROOT / "requirements.lock",
-        python.ROOT / "pyproject.toml",
+        *(f"{one.name}=={one.version}" for one in python.needed()),
         *(here / name for name in ("base.py", "commands.py", "packages.py", "python.py")),
     ]
 

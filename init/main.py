@@ -38,6 +38,7 @@ ORDERS: dict[int, str] = {
 DAEMON_ENDS_S = 30.0
 WORKLOADS_END_S = 90.0
 HALT_SLACK_S = 60.0
+FAULT_S = 1.0
 ABORT_S = 5.0
 """For a hung daemon to write where it hangs, before it is killed."""
 
@@ -80,14 +81,21 @@ class Init:
             signal.signal(number, lambda *_: None)
         self._poll.register(reading, select.POLLIN)
         while not self.ended:
-            for fd, _ in self._poll.poll(self._timeout_ms()):
-                if fd == reading:
-                    for number in os.read(reading, 4096):
-                        self._signalled(number)
-                else:
-                    self._listen(fd)
-            self._tick(time.monotonic())
+            try:
+                self._turn(reading)
+            except Exception as error:  # PID 1 that ends is a machine that panics
+                self.say(f"a fault in PID 1 ({type(error).__name__}: {error}), which goes on")
+                time.sleep(FAULT_S)
         return self._order
+
+    def _turn(self, signals: int) -> None:
+        for fd, _ in self._poll.poll(self._timeout_ms()):
+            if fd == signals:
+                for number in os.read(signals, 4096):
+                    self._signalled(number)
+            else:
+                self._listen(fd)
+        self._tick(time.monotonic())
 
     def _timeout_ms(self) -> int | None:
         now = time.monotonic()

@@ -16,7 +16,10 @@ settings.load_profile("capsule")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ORDER = ("unit", "histories", "simulation", "contract", "cli", "integration", "boot")
-NEEDED = ("containerd", "runc", "busybox")
+NEEDED = {
+    "real": ("containerd", "runc", "busybox"),
+    "boot": ("qemu-system-x86_64", "mmdebstrap", "mksquashfs", "grub-mkimage", "mcopy", "sfdisk", "busybox"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,11 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(kind) if kind in ORDER else len(ORDER)
 
     items.sort(key=rank)
-    lacks = [program for program in NEEDED if shutil.which(program) is None]
-    if os.geteuid() != 0:
-        lacks.append("root")
-    if lacks:
-        skip = pytest.mark.skip(reason=f"this machine lacks {', '.join(lacks)}")
-        for item in items:
-            if "real" in item.keywords:
-                item.add_marker(skip)
+    for marker, needed in NEEDED.items():
+        lacks = [program for program in needed if shutil.which(program) is None]
+        if os.geteuid() != 0:
+            lacks.append("root")
+        if lacks:
+            skip = pytest.mark.skip(reason=f"this machine lacks {', '.join(lacks)}")
+            for item in items:
+                if marker in item.keywords:
+                    item.add_marker(skip)

@@ -4,8 +4,9 @@ link      words to PID 1
 stages    what each part of the boot took
 modules   drivers for the hardware that is there
 storage   the volume group, found or made; the journal's and the state's file systems, checked and mounted
+bring_up  from PID 1's start of the daemon to where an ordinary one begins, or to a console that says why not
+ground    what that leaves for the daemon to stand on
 hostname  the machine's name
-bring_up  all of these in their order, once a boot
 ends      how former daemons of this boot ended, as PID 1 saw it
 uplink    the link to the LAN, by DHCP or as the operator wrote it down
 ntp       the right time

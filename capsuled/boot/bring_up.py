@@ -1,6 +1,6 @@
-"""From PID 1's start of the daemon to the point where an ordinary daemon begins: drivers, storage, the machine's name.
+"""From PID 1's start of the daemon to the point where an ordinary daemon begins: the storage under the state.
 
-All of it is done once a boot; a daemon that is started again finds it done. Where there is no state to start on, the
+It is done once a boot; a daemon that is started again finds it done. Where there is no state to start on, the
 console says why, and that is all there is.
 """
 
@@ -11,10 +11,9 @@ from pathlib import Path
 from capsuled.boot import modules
 from capsuled.boot.console import Console
 from capsuled.boot.ground import Ground
-from capsuled.boot.hostname import set_hostname
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
-from capsuled.boot.storage import Mounted, Storage, StorageFailed
+from capsuled.boot.storage import Storage
 from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
@@ -24,6 +23,10 @@ LONGEST_S = 3600
 
 RELEASE_FILE = Path("/capsule/release")
 COMMAND_LINE = Path("/proc/cmdline")
+PROC_SYS = Path("/proc/sys")
+
+KERNEL_SETTINGS = {"net/ipv4/ip_forward": "1"}
+"""Workloads on the bridge reach the LAN and are reached from it. A hosted daemon leaves this to its machine's owner."""
 
 
 async def bring_up(state: Path, link: InitLink) -> Ground:
@@ -32,30 +35,11 @@ async def bring_up(state: Path, link: InitLink) -> Ground:
     stages = Stages()
     if not stages.complete:
         before_us(stages, BEGAN, since_boot_ns())
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_hardware(stages))
-        storage = group.create_task(_storage(state, stages))
-    link.say("watchdog")
-    mounted = storage.result()
-    if isinstance(mounted, StorageFailed):
-        raise mounted
-    hostname = set_hostname(state / "capsule" / "hostname")
-    return Ground(link, stages, slot_of(COMMAND_LINE.read_text()), hostname, mounted, release_text())
-
-
-async def _hardware(stages: Stages) -> None:
-    if not stages.complete:
-        with stages.stage("drivers of the hardware"):
-            await modules.load_hardware()
-
-
-async def _storage(state: Path, stages: Stages) -> Mounted | StorageFailed:
-    """A failure is an answer: the drivers are loaded all the same, for the console and the watchdog."""
-    try:
-        await modules.load(modules.STORAGE)
-        return await Storage(state, stages).bring_up()
-    except StorageFailed as error:
-        return error
+    for setting, value in KERNEL_SETTINGS.items():
+        (PROC_SYS / setting).write_text(value)
+    await modules.load(modules.STORAGE)
+    mounted = await Storage(state, stages).bring_up()
+    return Ground(link, stages, slot_of(COMMAND_LINE.read_text()), mounted, release_text())
 
 
 def slot_of(command_line: str) -> str:
@@ -75,6 +59,8 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
     """Say on the console why nothing can be started, until told to stop. PID 1 hears that somebody is there: a reset
     would change nothing."""
     log.error("%s", why)
+    await modules.load_hardware()
+    link.say("watchdog")
     Console.found().show(
         "\n".join(
             (

@@ -13,6 +13,5 @@ class Ground(msgspec.Struct, frozen=True):
     link: InitLink
     stages: Stages
     slot: str
-    hostname: str
     mounted: Mounted
     release: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from capsuled.processes import CommandFailed, run
 
 STORAGE = ("dm_mod", "dm_thin_pool")
-ALWAYS = ("loop", "tun", "br_netfilter", "dm_snapshot", "vhost_vsock", "evdev")
+ALWAYS = ("loop", "tun", "vhost_vsock", "evdev")
 VIRTUALIZATION = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 """By the processor's flag: the other one's would only complain."""
 

@@ -144,7 +144,7 @@ class NetworkTime:
         log.info("the clock was set by %+.3f s, as %s says", offset_s, server)
         self._stepped(offset_s, server)
         try:
-            await run("hwclock", "--systohc", "--utc")
+            await run("busybox", "hwclock", "-w", "-u")
         except (CommandFailed, OSError) as error:
             log.info("the machine's own clock keeps its time: %s", error)
 

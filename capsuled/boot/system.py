@@ -12,6 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from capsuled.boot.console import Console, Face, keep_showing, merged
 from capsuled.boot.ground import Ground
+from capsuled.boot.hostname import set_hostname
+from capsuled.boot.modules import load_hardware
 from capsuled.boot.ntp import HORIZON_S, Bounds, NetworkTime, servers_of
 from capsuled.boot.power import watch_button
 from capsuled.boot.uplink import Place, Uplink
@@ -42,6 +44,8 @@ class System:
         self.link = ground.link
         self.stages = ground.stages
         self.slot = ground.slot
+        self._hostname = ""
+        self._has_hardware = asyncio.Event()
 
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""
@@ -49,8 +53,9 @@ class System:
         for note in self._ground.mounted.notes:
             about.warn(note)
 
-    def complete(self, engine: Engine) -> None:
+    async def complete(self, engine: Engine) -> None:
         """Everything is up: the boot goes into the journal, once."""
+        await self._has_hardware.wait()
         if self.stages.complete:
             self.link.say("ready")
             return
@@ -68,7 +73,7 @@ class System:
         def stepped(by_s: float, server: str) -> None:
             _record(engine, ClockStepped(round(by_s * 1000), server))
 
-        uplink = Uplink(place, self._ground.hostname, changed)
+        uplink = Uplink(place, changed)
         about.ask(uplink.warnings)
         bounds = Bounds(engine.machine.at / 1e9, _built_s() + HORIZON_S)
         clock = NetworkTime(lambda: servers_of(layout.by_hand / "ntp", uplink.time_servers()), bounds, stepped)
@@ -81,12 +86,31 @@ class System:
             return self._face(engine, about, adopted())
 
         news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), _minutes())
+
+        async def hardware() -> None:
+            try:
+                await self._load_hardware(layout)
+                group.create_task(watch_button(pressed))
+                await uplink.run(self._hostname)
+            except OSError as error:  # the machine can still be looked at on its console, and at its socket
+                about.warn(f"the machine has no uplink: {error}")
+
         async with _health(layout) as answers, asyncio.TaskGroup() as group:
             group.create_task(self.link.keep_alive(answers))
-            group.create_task(uplink.run())
+            group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
-            group.create_task(watch_button(pressed))
             group.create_task(keep_showing(Console.found(), face, news))
+
+    async def _load_hardware(self, layout: Layout) -> None:
+        """What nothing has had to wait for until now: the API answers while the drivers of cards and watchdogs load."""
+        try:
+            if not self.stages.complete:
+                with self.stages.stage("drivers of the hardware"):
+                    await load_hardware()
+            self._hostname = set_hostname(layout.by_hand / "hostname")
+        finally:
+            self.link.say("watchdog")
+            self._has_hardware.set()
 
     def _face(self, engine: Engine, about: About, adopted: bool) -> Face:
         machine = engine.machine
@@ -97,7 +121,7 @@ class System:
         ports = {address.rpartition(":")[2] for address in about.addresses}
         number = counts(machine)
         return Face(
-            hostname=self._ground.hostname,
+            hostname=self._hostname or about.identity.short_id,
             short_id=about.identity.short_id,
             version=self._ground.release,
             slot=self.slot,
@@ -115,7 +139,7 @@ def _built_s() -> float:
     try:
         return Path("/capsule/release").stat().st_mtime
     except OSError:
-        return 0.0
+        return float("inf")
 
 
 def _record(engine: Engine, event: Event) -> None:

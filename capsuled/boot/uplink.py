@@ -38,9 +38,9 @@ class Place(msgspec.Struct, frozen=True):
 class Uplink:
     """`changed` is told the interface, its address and how it came by that, whenever any is another one."""
 
-    def __init__(self, place: Place, hostname: str, changed: Callable[[str, str, str], None]) -> None:
+    def __init__(self, place: Place, changed: Callable[[str, str, str], None]) -> None:
         self._place = place
-        self._hostname = hostname
+        self._hostname = ""
         self._changed = changed
         self._interface = ""
         self._lease: Lease | None = None
@@ -60,9 +60,11 @@ class Uplink:
         """What an operator should know of now."""
         return (self.problem,) if self.problem else ()
 
-    async def run(self) -> None:
-        """Until cancelled. Raises OSError where the kernel tells no news of links."""
+    async def run(self, hostname: str) -> None:
+        """Until cancelled; `hostname` is told to the DHCP server. Raises OSError where the kernel tells no news of
+        links."""
         RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._hostname = hostname
         static = self._static()
         news = kernel_news(LINKS, ADDRESSES)
         try:

@@ -14,7 +14,17 @@ def mount_points() -> dict[str, bool]:
     last."""
     with open("/proc/self/mountinfo") as file:
         rows = [line.split() for line in file]
-    return {row[4]: not _BROKEN.isdisjoint(row[-1].split(",")) for row in rows}
+    return {row[4]: not _BROKEN.isdisjoint(row[-1].split(",")) or _has_errors(row[2]) for row in rows}
+
+
+def _has_errors(number: str) -> bool:
+    """Whether the ext4 on this device met an error since it was checked, which is before each mount of a volume. Some
+    kernels (6.1.192) refuse all writes then, and go on to say `rw`. Source: the kernel's Documentation/ABI/testing."""
+    try:
+        device = Path(f"/sys/dev/block/{number}").resolve().name
+        return Path(f"/sys/fs/ext4/{device}/errors_count").read_text() != "0\n"
+    except OSError:
+        return False
 
 
 def open_device(image: Path) -> str:

@@ -106,7 +106,9 @@ def subject_in(directory: Path) -> Subject:
     def spoil(path: str) -> None:
         os.sync()
         found = subprocess.run(["findmnt", "-no", "SOURCE", path], check=True, capture_output=True, text=True).stdout
-        Path("/sys/fs/ext4", Path(found.strip()).name, "trigger_fs_error").write_text("a test's")
+        number = os.stat(found.strip()).st_rdev
+        device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name
+        Path("/sys/fs/ext4", device, "trigger_fs_error").write_text("a test's")
 
     def hold(path: str) -> Callable[[], None]:
         fd = os.open(path, os.O_RDONLY) if os.path.isdir(path) else held.opened(Path(path), shared=False)

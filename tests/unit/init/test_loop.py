@@ -18,7 +18,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this machine lacks ro
 _PID_1 = """
 import os, sys
 sys.path.insert(0, {root!r})
+import init.life
 from init.main import Init
+init.life.SILENCE_S = 1.0
 assert os.getpid() == 1
 print(Init(1, ({python!r}, {daemon!r}, {place!r})).run(), flush=True)
 """
@@ -112,6 +114,15 @@ def test_a_daemon_that_fails_is_started_again_and_leaves_a_record(tmp_path: Path
         pid_1.told(signal.SIGTERM)
     head, _, said = record.read_text().partition("\n")
     assert head.endswith("exit 1") and said.endswith("RuntimeError: a secret\n")
+
+
+def test_a_daemon_that_falls_silent_is_ended_and_started_again(tmp_path: Path) -> None:
+    body = 'if len((place / "log").read_text().split()) < 2: os.write(3, b"alive\\n")'
+    with standing(tmp_path, body) as pid_1:
+        pid_1.until(2, "starts")
+        (record,) = (tmp_path / "run/capsule/init/ends").iterdir()
+        said = pid_1.told(signal.SIGTERM)
+    assert record.read_text().split("\n")[0].endswith("hung") and "does not answer" in said
 
 
 def test_hangup_starts_the_daemon_anew_and_is_no_failure(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""The built disk from its first boot to its end, as an operator meets it. One machine for all of it, in this order."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.booted import Booted, built
+
+pytestmark = pytest.mark.boot
+
+COUNTER = """
+name: counter
+kind: Container
+container:
+  image: demo:1
+  command: [/bin/sh, -c]
+  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
+  mounts: [{volumeName: kept, mountPath: /data}]
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    place = tmp_path_factory.mktemp("machine")
+    booted = Booted(place, built())
+    booted.switch_on()
+    try:
+        yield booted
+    finally:
+        booted.pull_the_plug()
+
+
+def test_it_boots_and_is_adopted_by_the_fingerprint_on_its_console(machine: Booted) -> None:
+    machine.until_shown(r"address +10\.0\.2\.15:50000")
+    first, second = machine.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups()
+    assert "not adopted" in machine.console
+    machine.good("adopt", f"127.0.0.1:{machine.port}", "--fingerprint", first + second)
+    machine.until(machine.is_up, "the boot is complete")
+    info = machine.data("capsule", "info")
+    assert (info["mode"], info["activeSlot"], info["condition"]) == ("os", "slot_a", "ok")
+    assert info["tlsFingerprintSha256"] == first + second
+    machine.until_shown(r"claim +adopted")
+
+
+def test_every_stage_of_the_boot_succeeded_and_is_in_the_history(machine: Booted) -> None:
+    stages = machine.data("capsule", "info")["bootStages"]
+    assert [one["name"] for one in stages if one.get("problem")] == []
+    assert {"kernel and initramfs", "volume group", "state", "journal's disk", "memory", "API"} <= {
+        one["name"] for one in stages
+    }
+    (event,) = [one for one in machine.history() if one["type"] == "boot.completed"]
+    assert event["slot"] == "slot_a"
+    assert "The API answered" in machine.good("capsule", "info", "--boot")
+
+
+def test_a_container_with_a_volume_runs(machine: Booted) -> None:
+    machine.push_image("demo:1")
+    machine.good("volume", "create", "kept", "64MiB")
+    (machine.place / "counter.yaml").write_text(COUNTER)
+    machine.good("apply", "-f", str(machine.place / "counter.yaml"), "--wait")
+    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
+
+
+def test_pid_1_is_small_alone_and_holds_the_watchdog(machine: Booted) -> None:
+    said = machine.inside(
+        "grep VmRSS /proc/1/status; ls -l /proc/1/fd; cat /sys/class/watchdog/watchdog0/state; "
+        "cat /proc/[0-9]*/stat | awk '$3 == \"Z\"' | wc -l; mount"
+    )
+    assert int(re.search(r"VmRSS:\s+(\d+) kB", said)[1]) < 12 * 1024  # type: ignore[index]
+    assert "/dev/watchdog" in said and "\nactive\n" in said
+    assert "/dev/mapper/capsule-perm on /perm " in said and "/dev/mapper/capsule-journal on /perm/journal " in said
+
+
+def test_a_daemon_that_crashes_comes_back_and_tells_while_the_container_runs_on(machine: Booted) -> None:
+    machine.ctl("capsule", "debug", "-q", "--", "chroot", "/host", "sh", "-c", "kill -SEGV $(cat /perm/capsuled.pid)")
+
+    def crashes() -> list[str]:
+        done = machine.ctl("history", "--type", "daemon.crashed")
+        return [line for line in done.stdout.splitlines() if "daemon.crashed" in line] if done.returncode == 0 else []
+
+    machine.until(crashes, "the crash is in the history")
+    (told,) = crashes()
+    assert "SIGSEGV" in told
+    status = machine.data("get", "counter")["status"]
+    assert status["phase"] == "WORKLOAD_PHASE_RUNNING" and status.get("restarts", 0) == 0
+    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
+
+
+def test_a_reboot_ends_in_order_and_everything_comes_back(machine: Booted) -> None:
+    before = machine.data("capsule", "info")["bootId"]
+    machine.good("capsule", "reboot", "--yes", "--timeout", "600", timeout=700)
+    assert machine.data("capsule", "info")["bootId"] != before
+    machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+    types = [one["type"] for one in machine.history()]
+    order = ["machine.end_requested", "daemon.stopped", "daemon.started", "machine.halted"]
+    assert [one for one in types if one in order][-len(order) :] == order
+    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\nup\n"
+
+
+def test_a_machine_that_lost_its_power_comes_back_whole(machine: Booted) -> None:
+    machine.pull_the_plug()
+    machine.switch_on()
+    machine.until_shown(r"claim +adopted")
+    machine.until(machine.is_up, "the boot is complete")
+    machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+    started = [line for line in machine.good("history").splitlines() if "daemon.started" in line]
+    assert "before: power-lost" in started[-1]
+    machine.good("journal", "verify")
+    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\nup\nup\n"
+
+
+def test_sigterm_to_pid_1_switches_it_off(machine: Booted) -> None:
+    machine.ctl("capsule", "debug", "-q", "--", "chroot", "/host", "kill", "-TERM", "1")
+    machine.until_off()
+    assert "capsule: the machine is off" in machine.console
+    assert Path(machine.place / "serial").read_bytes().rstrip().endswith(b"Power down")

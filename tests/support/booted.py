@@ -1,0 +1,132 @@
+"""The built disk in a virtual machine, driven as an operator drives it: by its console, and through its API."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tools.demo_image import archive
+from tools.qemu import VARIABLES, command, copy_sparse, free_port
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[2]
+BOOT_S = 420
+"""For a boot without hardware help, on a machine that does other things, too."""
+
+
+def built() -> Path:
+    """The disk, built of this very tree; what is slow of it comes from the cache."""
+    subprocess.run([sys.executable, "-m", "image"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return ROOT / "build/disk.raw"
+
+
+class Booted:
+    """One machine with a disk of its own."""
+
+    def __init__(self, place: Path, disk: Path, size_gib: int = 8) -> None:
+        self.place = place
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        copy_sparse(disk, place / "disk.raw", size_gib << 30)
+        shutil.copyfile(VARIABLES, place / "variables.fd")
+        self.environment = os.environ | {"CAPSULE_CONFIG_DIR": str(place / "config"), "NO_COLOR": "1"}
+        self.environment.pop("CAPSULE_HOST", None)
+
+    # --- power ---------------------------------------------------------------------------------------------------
+
+    def switch_on(self) -> None:
+        """And return at once."""
+        (self.place / "serial").write_bytes(b"")
+        serial = ("-serial", f"file:{self.place}/serial")
+        argv = command(self.place / "disk.raw", self.place / "variables.fd", self.port, more=serial)
+        nothing = subprocess.DEVNULL
+        self.process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
+
+    def pull_the_plug(self) -> None:
+        """Nothing is tidied up."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    def until_off(self, seconds: float = 180) -> None:
+        """Wait until it has switched itself off."""
+        assert self.process is not None
+        self.process.wait(timeout=seconds)
+        self.process = None
+
+    # --- the console ---------------------------------------------------------------------------------------------
+
+    @property
+    def console(self) -> str:
+        """What it has shown since it was switched on, without the codes that place it."""
+        text = (self.place / "serial").read_bytes().decode(errors="replace")
+        return re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]|\r", "", text)
+
+    def until_shown(self, pattern: str, seconds: float = BOOT_S) -> "re.Match[str]":
+        """Wait for the console."""
+        found: list[re.Match[str]] = []
+
+        def look() -> bool:
+            found.extend(re.finditer(pattern, self.console))
+            return bool(found)
+
+        self.until(look, f"the console shows {pattern}", seconds)
+        return found[-1]
+
+    def until(self, condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+        """Wait for the machine."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"QEMU ended: {self.process.communicate()[1].decode()}\n{self.console[-3000:]}")
+            assert time.monotonic() < deadline, f"in vain: {what}\n{self.console[-3000:]}"
+            time.sleep(0.5)
+
+    # --- the API -------------------------------------------------------------------------------------------------
+
+    def ctl(self, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+        """Run capsulectl."""
+        argv = [str(BIN / "capsulectl"), *arguments]
+        return subprocess.run(
+            argv, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT
+        )
+
+    def good(self, *arguments: str, timeout: float = 300) -> str:
+        """Run capsulectl, which must succeed; its output."""
+        done = self.ctl(*arguments, timeout=timeout)
+        assert done.returncode == 0, f"capsulectl {' '.join(arguments)}: {done.stderr}\n{self.console[-2000:]}"
+        return done.stdout
+
+    def data(self, *arguments: str) -> Any:
+        """Run capsulectl with `-o json`."""
+        return json.loads(self.good(*arguments, "-o", "json"))
+
+    def history(self, *arguments: str) -> list[dict[str, Any]]:
+        """Events."""
+        return [json.loads(line) for line in self.good("history", *arguments, "-o", "json").splitlines()]
+
+    def inside(self, script: str, timeout: float = 300) -> str:
+        """What a shell on the machine itself prints."""
+        return self.good("capsule", "debug", "-q", "--", "chroot", "/host", "sh", "-c", script, timeout=timeout)
+
+    def is_up(self) -> bool:
+        """Whether its boot is complete."""
+        done = self.ctl("capsule", "info", "-o", "json", timeout=60)
+        return done.returncode == 0 and bool(json.loads(done.stdout).get("bootId")) and self._has_runtime(done.stdout)
+
+    @staticmethod
+    def _has_runtime(text: str) -> bool:
+        return any(one["name"] == "containerd" for one in json.loads(text).get("bootStages", ()))
+
+    def push_image(self, name: str) -> None:
+        """Bring the demo image."""
+        (self.place / "demo.tar").write_bytes(archive(name))
+        self.good("image", "push", str(self.place / "demo.tar"))

@@ -1,0 +1,140 @@
+"""The builder's parts that need no root file system: what is chosen, written and refused."""
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from image import boot, bundle, disk, house, initramfs, python, sbom
+from image.cache import KEPT, Cache, key_of
+from image.commands import BuildFailed, command
+
+
+def test_modules_stand_behind_those_they_need_and_built_in_ones_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "modules.dep").write_text(
+        "kernel/fs/overlay.ko:\nkernel/d/ahci.ko: kernel/d/libahci.ko kernel/d/libata.ko\n"
+        "kernel/d/libahci.ko: kernel/d/libata.ko\nkernel/d/libata.ko: kernel/d/scsi.ko\nkernel/d/scsi.ko:\n"
+    )
+    (tmp_path / "modules.builtin").write_text("kernel/d/nvme-core.ko\n")
+    monkeypatch.setattr(initramfs, "DRIVERS", ("ahci", "overlay", "nvme_core"))
+    names = [Path(one).stem for one in initramfs.chosen_modules(tmp_path)]
+    assert names == ["scsi", "libata", "libahci", "ahci", "overlay"]
+    monkeypatch.setattr(initramfs, "DRIVERS", ("zfs",))
+    with pytest.raises(BuildFailed, match="no module zfs"):
+        initramfs.chosen_modules(tmp_path)
+
+
+def test_the_initramfs_is_a_cpio_archive_that_others_read_and_always_the_same(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "bin/program").write_bytes(b"\x7fELF")
+    (tree / "bin/program").chmod(0o755)
+    (tree / "link").symlink_to("bin/program")
+    data = b"".join(initramfs.cpio(tree))
+    assert data == b"".join(initramfs.cpio(tree))
+    listed = subprocess.run(["busybox", "cpio", "-t"], input=data, capture_output=True, check=True).stdout
+    assert listed.decode().split() == ["bin", "bin/program", "link"]
+    subprocess.run(["busybox", "cpio", "-i", "-d"], input=data, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "bin/program").read_bytes() == b"\x7fELF" and (tmp_path / "link").is_symlink()
+
+
+def test_the_loaders_variables_are_of_one_size_and_end_in_filling() -> None:
+    block = boot.environment_block({"default_slot": "slot_a"})
+    assert len(block) == 1024 and block.startswith(b"# GRUB Environment Block\ndefault_slot=slot_a\n#")
+
+
+def test_the_loader_knows_both_roots() -> None:
+    text = boot.configuration(("AAA", "BBB"), ("quiet",))
+    assert "root_id=AAA" in text and "root_id=BBB" in text and "quiet;" in text and "@" not in text
+
+
+def test_a_disk_has_its_partitions_where_pid_1_and_the_loader_count_on_them(tmp_path: Path) -> None:
+    table = disk.Table(16)
+    (tmp_path / "root.img").write_bytes(b"root" * 1024)
+    disk.write(tmp_path / "disk.raw", table, table.least_mib, "build", {"root_a": tmp_path / "root.img"})
+    told = json.loads(command("sfdisk", "--json", tmp_path / "disk.raw"))["partitiontable"]["partitions"]
+    assert [one["name"] for one in told] == ["esp", "boot_a", "root_a", "boot_b", "root_b", "capsule"]
+    assert told[2]["uuid"].lower() == disk.partition_id("build", "root_a")
+    with (tmp_path / "disk.raw").open("rb") as made:
+        made.seek(told[2]["start"] * 512)
+        assert made.read(8) == b"rootroot"
+    assert (tmp_path / "disk.raw").stat().st_blocks * 512 < 1 << 20  # holes stay holes
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "root.img").write_bytes(bytes(2 << 20))
+    with pytest.raises(BuildFailed, match=r"2\.0 MiB, its partition 1 MiB: less"):
+        disk.refuse_misfit(tmp_path / "root.img", 1, "the root image", "less")
+    with pytest.raises(BuildFailed, match="too small"):
+        disk.write(tmp_path / "disk.raw", disk.Table(768), 100, "build", {})
+
+
+def test_an_update_says_what_is_in_it_before_it_comes(tmp_path: Path) -> None:
+    (tmp_path / "root.img").write_bytes(b"root")
+    bundle.write(tmp_path / "update.tar", "1.2.3", "abc", {"root.img": tmp_path / "root.img"}, 5)
+    with tarfile.open(tmp_path / "update.tar") as tar:
+        assert tar.getnames() == ["VERSION", "manifest.json", "root.img"]
+        manifest = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+    assert manifest["members"] == [{"name": "root.img", "size": 4, "sha256": hashlib.sha256(b"root").hexdigest()}]
+
+
+def test_results_are_kept_by_all_that_they_are_made_of(tmp_path: Path) -> None:
+    cache, built = Cache(tmp_path), []
+
+    def build(target: Path) -> None:
+        built.append(target)
+        (target / "made").touch()
+
+    assert cache.get("step", "one", build) == cache.get("step", "one", build)
+    assert len(built) == 1
+    with pytest.raises(RuntimeError):
+        cache.get("step", "two", lambda target: (_ for _ in ()).throw(RuntimeError("in the middle")))
+    assert not (tmp_path / "step-two").exists()
+    for number in range(5):
+        cache.get("step", str(number), build)
+    assert len(list(tmp_path.glob("step-*"))) == KEPT
+    (tmp_path / "file").write_text("a")
+    assert key_of(["x", tmp_path / "file"]) != key_of(["xa", tmp_path / "file"])
+
+
+def test_the_python_packages_are_those_that_the_daemon_needs(tmp_path: Path) -> None:
+    names = {one.name.lower() for one in python.needed()}
+    assert {"grpcio", "lmdb", "msgspec", "pyroute2", "httpx", "h11"} <= names
+    assert not names & {"pytest", "mypy", "ruff", "hypothesis"}
+
+
+def test_everything_that_is_installed_elsewhere_is_in_the_image() -> None:
+    assert {"capsuled", "effects", "projections", "journal", "gen", "init"} <= set(house.packages())
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("Format: dep5\n\nFiles: *\nLicense: GPL-2+\n\nFiles: x\nLicense: Expat\n", "GPL-2.0-or-later AND MIT"),
+        ("Format: dep5\nLicense: GPL-2+ or Artistic\n", "Artistic-1.0-Perl AND GPL-2.0-or-later"),
+        ("Format: dep5\nLicense: public domain\n", "LicenseRef-public-domain"),
+        ("This package was debianized by hand.\n", "NOASSERTION"),
+    ],
+)
+def test_licences_are_what_the_copyright_file_declares(tmp_path: Path, text: str, licence: str) -> None:
+    (tmp_path / "copyright").write_text(text)
+    assert sbom.debian_licence(tmp_path / "copyright") == licence
+
+
+def test_the_list_of_contents_has_every_package_once(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text(
+        "Package: zlib1g\nVersion: 1:1.2\nSource: zlib (1.2)\n\nPackage: dash\nVersion: 1\n"
+    )
+    text = sbom.document(tmp_path / "status", tmp_path / "doc", python.needed()[:2], "0.0.1", "abc", 0)
+    document = json.loads(text)
+    assert [one["name"] for one in document["packages"][:3]] == ["capsule", "dash", "zlib1g"]
+    assert document["packages"][2]["sourceInfo"] == "Debian source zlib"
+    assert len({one["SPDXID"] for one in document["packages"]}) == len(document["packages"]) == 5
+    assert document["creationInfo"]["created"] == "1970-01-01T00:00:00Z"
+    assert len(document["relationships"]) == 5
