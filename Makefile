@@ -9,7 +9,7 @@ PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nfta
 # What builds the operating system's image and boots it.
 BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86
 # What the benchmarks compare with, on top.
-PEERS := crun sqlite3
+PEERS := crun sqlite3 qemu-guest-agent
 
 .PHONY: help
 help: ## list the commands

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.report import Row
 
-PARTS = ("disks", "machines")
+PARTS = ("disks", "machines", "exec")
 
 
 def rows(directory: Path) -> Iterator[Row]:
