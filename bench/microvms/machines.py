@@ -60,7 +60,9 @@ def rows(directory: Path) -> list[Row]:
             warm()
         start, peer = in_turn(ROUNDS, ours, bare)
         client.run([_idle("beside")])
+        machine.good("exec", "beside", "--", "true")  # its agent is there, and has served
         beside = _beside(machine.status("beside")["pid"])
+        client.delete(["beside"])  # each alone: pages of the kernel's file are counted by how many have them
         with _bare(initrd, machine) as (pid, _):
             beside_bare = _beside(pid)
     mib = 1 << 20

@@ -16,6 +16,9 @@ KERNEL, INITRD = "/kernel", "/initrd"
 """Places in the monitor's own root."""
 AGENT, STDOUT, STDERR, END = "capsule.agent", "capsule.stdout", "capsule.stderr", "capsule.end"
 """Ports, by the names that the guest finds them by."""
+TRANSLATION_MIB = 48
+"""For translated code, where there is no hardware virtualisation: what does not fit is translated again. Measured up to
+the agent's first answer: 128 MiB save 7 % of the processor time and take 60 MiB more of the machine; 32 cost 24 %."""
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _MAC_PREFIX = (0x02, 0xCA)
 """Locally administered."""
@@ -40,7 +43,6 @@ class Machine(msgspec.Struct, frozen=True):
     kernel_arguments: tuple[str, ...]
     disks: tuple[Disk, ...]
     serial: int
-    translation_mib: int = 128
     initrd: bool = True
     ports: tuple[tuple[str, int], ...] = ()
     agent: int | None = None
@@ -71,7 +73,7 @@ def _machine(accelerator: Accelerator, machine: Machine) -> Iterator[str]:
     yield from ("-name", machine.title)
     yield from ("-L", FIRMWARE)
     yield from ("-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on")
-    yield from ("-accel", "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={machine.translation_mib}")
+    yield from ("-accel", "kvm" if accelerator == "kvm" else f"tcg,thread=multi,tb-size={TRANSLATION_MIB}")
     yield from ("-cpu", "host" if accelerator == "kvm" else "max")
     yield from ("-smp", str(machine.vcpus))
     yield from ("-m", f"{machine.memory_mib}M")

@@ -7,7 +7,7 @@ may not signal or trace them, and a limit that counts by user counts it alone.
 import resource
 
 from effects.microvms.cgroup import Share
-from effects.microvms.command_line import Accelerator
+from effects.microvms.command_line import TRANSLATION_MIB, Accelerator
 from effects.runs.protocol import RunSpec
 
 _USERS_FROM, _USERS = 0x7000_0000, 1 << 24
@@ -16,8 +16,6 @@ _FILES = 256
 _THREADS = 96
 """Beside the processors': the main loop, and up to 64 that wait for disks."""
 _MIB = 1 << 20
-TRANSLATION_MIB = 128
-"""For translated code, where there is no hardware virtualisation: what does not fit is translated again."""
 _BESIDE: dict[Accelerator, int] = {"kvm": 96 * _MIB, "tcg": (2 * TRANSLATION_MIB + 96) * _MIB}
 """What a monitor may take beside its guest's memory."""
 _LOOP_MILLIS = 500

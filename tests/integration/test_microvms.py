@@ -93,9 +93,13 @@ def test_a_kernel_of_the_operators_that_panics_says_so(capsule: Daemon) -> None:
     capsule.good("delete", "own", "--yes")
 
 
-def test_a_deleted_one_leaves_nothing(capsule: Daemon) -> None:
+def test_it_ends_by_its_own_word_when_it_is_asked_and_a_deleted_one_leaves_nothing(capsule: Daemon) -> None:
     pid = capsule.status("vm")["pid"]
-    capsule.good("delete", "vm", "--yes", timeout=BOOT_S)
+    assert capsule.good("exec", "vm", "--", "echo", "inside", timeout=BOOT_S) == "inside\n"
+    capsule.good("stop", "vm", "--wait", timeout=BOOT_S)
+    ends = [event["body"] for event in capsule.history("vm", "--type", "workload.exited")]
+    assert (ends[-1].get("exit_code", 0), ends[-1].get("fault")) == (0, None)
+    capsule.good("delete", "vm", "--yes")
     assert not Path(f"/proc/{pid}").exists() and left(capsule) == []
 
 
