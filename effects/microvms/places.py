@@ -7,12 +7,15 @@
                         /end                what the guest tells of its payload (end_record.py)
                         /verdict.json       how it ended, judged once
     <logs>/NAME/UID.RUN.{out,err,serial}    what it writes
-    <volatile>/UID.RUN.agent                the socket to its agent; .power, where there is none, the one to its switch
+    <volatile>/HASH.UID.RUN.agent           the socket to its agent; .power, where there is none, the one to its switch.
+                                            HASH is of NAME: what is applied together has one UID, and a socket's path
+                                            has no room for a name
 
 Records are whole or not there. None of them must outlive a power cut: the monitor does not.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -73,7 +76,8 @@ class RunFiles:
         self.end = directory / "end"
         stem = f"{key.uid}.{key.run}"
         self.out, self.err, self.serial = (logs / f"{stem}.{suffix}" for suffix in ("out", "err", "serial"))
-        self.agent, self.power = volatile / f"{stem}.agent", volatile / f"{stem}.power"
+        named = f"{hashlib.sha256(key.name.encode()).hexdigest()[:12]}.{stem}"
+        self.agent, self.power = volatile / f"{named}.agent", volatile / f"{named}.power"
 
     def run(self) -> RunRecord | None:
         """None where the run has not even been begun, or its record was lost with the power."""

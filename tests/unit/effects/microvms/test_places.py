@@ -62,3 +62,8 @@ def test_a_removed_run_leaves_its_layer_and_logs_and_a_removed_workload_nothing(
     made.remove("web", 8)
     made.remove("web", 8)
     assert not list((tmp_path / "state").iterdir()) and not list((tmp_path / "logs").iterdir())
+
+
+def test_what_was_applied_together_has_one_uid_and_sockets_of_its_own(tmp_path: Path) -> None:
+    one, other = places(tmp_path).of(KEY), places(tmp_path).of(Key("db", *KEY[1:]))
+    assert one.agent != other.agent and one.power != other.power
