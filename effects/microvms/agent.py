@@ -40,6 +40,8 @@ AGAIN_S = 0.5
 
 ASK_S = 10.0
 """For whoever asks without saying how long he can wait."""
+WAY_S = 30.0
+"""For an operator's own call to find its way: he may be quicker than an agent that begins."""
 MESSAGE_BYTES = 1 << 20
 WORDS_MAX = 300
 
@@ -110,7 +112,7 @@ class Agent:
 
     async def stream(self, method: str, *requests: Any) -> Any:
         """A call with a stream, begun; it ends with the channel that it was begun on. Raises DriverError."""
-        async with self._in_time(ASK_S):
+        async with self._in_time(WAY_S):
             stub = await self.reached()
         call = getattr(stub, method)(*requests)
         self._relay.talking(1)
