@@ -77,7 +77,7 @@ class Booting:
             # Also where this revision's was there: the try that made it may have been cut before it came to this.
             self._places.drop_layers(run.name, run.uid, but=layer)
         memory = run.resources.memory_bytes or vm.memory_mib * _MIB
-        record = RunRecord(run.revision, stop_signal(run, payload.config), memory)
+        record = RunRecord(run.revision, stop_signal(run, payload.config), memory, volumes=len(run.volumes))
         files = ((str(guest.kernel), KERNEL), (str(guest.initrd), INITRD))
         return Boot(vm, record, files, guest, payload, identity, layer)
 

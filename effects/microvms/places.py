@@ -46,6 +46,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     memory_bytes: int = 0
     agent: bool = True
     accelerator: str = ""
+    volumes: int = 0
 
 
 class MonitorRecord(msgspec.Struct, frozen=True):
