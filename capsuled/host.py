@@ -100,9 +100,7 @@ def _cpu_model() -> str:
 
 def linux_network(layout: Layout, settings: Settings, identity: Identity) -> LinuxNetwork:
     """The network's driver; nothing is touched before it is asked for something."""
-    return LinuxNetwork(
-        run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id, lambda name, uid: user_of(uid)
-    )
+    return LinuxNetwork(run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id, user_of)
 
 
 def sparse_volumes(layout: Layout) -> SparseVolumes:

@@ -128,11 +128,11 @@ class Acceleration:
                 machine = Machine("probe", 1, _PROBE_MIB, arguments, (), write_end)
                 order = Order(
                     command_line(program.path, "kvm", machine),
-                    user_of(0),
+                    user_of("", 0),
                     str(self._places.root),
                     (*program.files, (str(guest.kernel), KERNEL), (str(guest.initrd), INITRD)),
                     (),
-                    limits_of(1),
+                    limits_of(),
                     log_end,
                     kvm=True,
                 )

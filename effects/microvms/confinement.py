@@ -1,10 +1,11 @@
 """What a monitor is and may take, whatever its guest makes of it. Pure.
 
 A user of its own for each microVM, so that one that was taken over is as far from the others as from the machine: it
-may not signal or trace them, and a limit that counts by user counts it alone.
+may not signal or trace them.
 """
 
 import resource
+import zlib
 
 from effects.microvms.cgroup import Share
 from effects.microvms.command_line import TRANSLATION_MIB, Accelerator
@@ -22,9 +23,9 @@ _LOOP_MILLIS = 500
 """Of a processor, for what serves the guest's devices."""
 
 
-def user_of(uid: int) -> int:
-    """The number of a microVM's user and group."""
-    return _USERS_FROM + uid % _USERS
+def user_of(name: str, uid: int) -> int:
+    """The number of a microVM's user and group. Those that are applied together have one uid, so the name counts."""
+    return _USERS_FROM + zlib.crc32(f"{name}.{uid}".encode()) % _USERS
 
 
 def share_of(accelerator: Accelerator, run: RunSpec) -> Share:
@@ -36,11 +37,10 @@ def share_of(accelerator: Accelerator, run: RunSpec) -> Share:
     return Share(memory, millis, vm.vcpus + _THREADS, wanted.cpu_shares)
 
 
-def limits_of(vcpus: int) -> tuple[tuple[int, int], ...]:
+def limits_of() -> tuple[tuple[int, int], ...]:
     """Its resource limits: no core, which would be the guest's memory on the machine's disk, and nothing locked."""
     return (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, _FILES),
-        (resource.RLIMIT_NPROC, vcpus + _THREADS),
         (resource.RLIMIT_MEMLOCK, 0),
     )

@@ -227,11 +227,11 @@ class QemuDriver:
             groups = await asyncio.to_thread(cgroup.make, self._group(key), share)
             order = Order(
                 argv=command_line(chosen.program.path, chosen.accelerator, machine),
-                user=user_of(run.uid),
+                user=user_of(run.name, run.uid),
                 root=str(self._places.root),
                 files=(*chosen.program.files, *boot.files),
                 groups=groups,
-                limits=limits_of(boot.vm.vcpus),
+                limits=limits_of(),
                 log=log_end,
                 kvm=chosen.accelerator == "kvm",
             )

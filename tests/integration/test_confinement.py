@@ -127,7 +127,7 @@ def left(made: Runtime, machines: MicroVMs, pid: int, number: int) -> list[str]:
 
 
 def test_a_monitor_is_a_user_of_its_own_without_a_capability(seen: Observed) -> None:
-    number = str(user_of(7))
+    number = str(user_of("web", 7))
     assert seen.status["Uid"] == seen.status["Gid"] == " ".join([number] * 4) and seen.status["Groups"] == ""
     sets = [seen.status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")]
     assert sets == ["0" * 16] * 5

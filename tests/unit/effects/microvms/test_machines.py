@@ -46,7 +46,7 @@ def test_what_a_monitor_may_take_is_its_guests_memory_and_a_part_of_its_own() ->
 
 
 def test_each_microvm_is_a_user_of_its_own() -> None:
-    assert user_of(7) != user_of(8) and user_of(7) > 0x6FFF_FFFF
+    assert user_of("web", 7) != user_of("db", 7) != user_of("db", 8) and user_of("web", 7) > 0x6FFF_FFFF
 
 
 def test_limits_are_written_for_the_version_of_cgroups_that_there_is(tmp_path: Path) -> None:
