@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STATE = Path("/var/lib/capsule")
 OS_STATE = Path("/perm")
+OS_POOL = "capsule/pool"
 HALT_S = 90.0
 """What an init system gives a service to end, before it kills it."""
 NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
@@ -58,6 +59,7 @@ def main() -> None:
         not arguments.forget_commands,
         core_limit,
         arguments.metrics,
+        OS_POOL if arguments.os else "",
     )
     problem = _missing(MODULES + METRICS_MODULES if settings.metrics else MODULES) or settings.problem()
     if problem:

@@ -26,7 +26,7 @@ from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.handover import Handover
 from capsuled.health_watch import HealthWatch
-from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, sparse_porter, sparse_volumes
+from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, volume_storage
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
 from capsuled.identity import Identity, load_or_make
@@ -82,6 +82,7 @@ from effects.secrets.memory_driver import MemorySecretFiles
 from effects.stats.machine_meter import MachineMeter
 from effects.volumes.holders import HolderGuests
 from effects.volumes.sparse_driver import SparseVolumes
+from effects.volumes.thin_driver import ThinVolumes
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
@@ -103,7 +104,7 @@ class Drivers(msgspec.Struct):
     copier: CopierByKind
     images: ContainerdImages
     network: LinuxNetwork
-    volumes: SparseVolumes
+    volumes: SparseVolumes | ThinVolumes
     secrets: MemorySecretFiles
     payloads: FileDisks
     machines: Machines
@@ -173,13 +174,15 @@ async def _serve(
     vault = Vault(layout.sealed, identity.machine_key, identity.naming_key)
     registry = HttpRegistry(RegistryAccess(engine, vault))
     network = linux_network(layout, settings, identity)
-    drivers = _drivers(layout, host, network, sparse_volumes(layout), registry, clock.boot_id)
+    volumes, porter = volume_storage(layout, settings)
+    drivers = _drivers(layout, host, network, volumes, registry, clock.boot_id)
     machines = drivers.machines
     drivers.volumes.guests = HolderGuests(engine, machines.guests)
     about = About(identity, layout.state, memory.state)
     about.microvms = microvms
     machines.acceleration.found = partial(_accelerated, about)
     about.bridge = settings.bridge
+    about.pool = settings.pool
     if system is not None:
         system.introduce(about)
     if unfiltered:
@@ -214,7 +217,7 @@ async def _serve(
                 images=drivers.images,
                 cache=cache,
                 volumes=drivers.volumes,
-                porter=sparse_porter(layout),
+                porter=porter,
                 registry=registry,
                 subnet=drivers.network.subnet,
                 abilities=abilities(host, memory_of_machine()["MemTotal"], about.microvms.lacks),
@@ -390,7 +393,7 @@ def _drivers(
     layout: Layout,
     host: Host,
     network: LinuxNetwork,
-    volumes: SparseVolumes,
+    volumes: SparseVolumes | ThinVolumes,
     registry: HttpRegistry,
     boot: str,
 ) -> Drivers:

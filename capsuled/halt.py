@@ -15,7 +15,7 @@ from capsuled.abilities import container_host
 from capsuled.emergency import GRACE_MS as UNKNOWN_MS
 from capsuled.emergency import HALT
 from capsuled.examine import verify_apart
-from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, sparse_volumes
+from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, volume_storage
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.machines import Machines, make_machines
@@ -85,7 +85,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
         _note(layout)
         if layout.namespaces.exists():
             await network.clear()
-        await _unmount(layout)
+        await _unmount(layout, settings)
         try:
             unmount_memory(layout.memory)
         except OSError as error:
@@ -215,8 +215,8 @@ async def _end_directly(layout: Layout, graces: Graces) -> int:
     return ended
 
 
-async def _unmount(layout: Layout) -> None:
-    volumes = sparse_volumes(layout)
+async def _unmount(layout: Layout, settings: Settings) -> None:
+    volumes, _ = volume_storage(layout, settings)
     await volumes.thaw()  # a frozen file system would live on in the kernel, with its loop device
     for name, uid in sorted(await volumes.mounted()):
         try:

@@ -16,8 +16,12 @@ from capsuled.settings import Settings
 from effects.containers.cgroups import ROOT
 from effects.microvms.confinement import user_of
 from effects.network.linux_driver import LinuxNetwork
+from effects.volumes.protocol import VolumePorter
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.sparse_porter import SparsePorter
+from effects.volumes.thin_driver import ThinVolumes
+from effects.volumes.thin_group import ThinGroup
+from effects.volumes.thin_porter import ThinPorter
 from projections.words import bytes_text
 
 _SECTOR_BYTES = 512
@@ -103,14 +107,13 @@ def linux_network(layout: Layout, settings: Settings, identity: Identity) -> Lin
     return LinuxNetwork(run, layout.namespaces, settings.bridge, settings.subnet, identity.capsule_id, user_of)
 
 
-def sparse_volumes(layout: Layout) -> SparseVolumes:
-    """The driver of volumes of a hosted capsule."""
-    return SparseVolumes(outcome, layout.volumes, layout.mounts)
-
-
-def sparse_porter(layout: Layout) -> SparsePorter:
-    """What carries its volumes' content."""
-    return SparsePorter(outcome, layout.volumes)
+def volume_storage(layout: Layout, settings: Settings) -> tuple[SparseVolumes | ThinVolumes, VolumePorter]:
+    """The driver of volumes, and what carries their content: on the thin pool, if there is one, else sparse files."""
+    if not settings.pool:
+        return SparseVolumes(outcome, layout.volumes, layout.mounts), SparsePorter(outcome, layout.volumes)
+    name, _, pool = settings.pool.partition("/")
+    group = ThinGroup(outcome, name, pool)
+    return ThinVolumes(outcome, group, layout.mounts), ThinPorter(outcome, group)
 
 
 def capabilities() -> frozenset[str]:

@@ -20,7 +20,8 @@ _EVERY_LINK = ("all", "default", "lo")
 class Settings(msgspec.Struct, frozen=True):
     """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own. Without
     `commands`, what exec ran is remembered without its command line. `core_limit` is what workloads may dump, as the
-    daemon was started with it. `metrics`: where Prometheus may ask, if at all."""
+    daemon was started with it. `metrics`: where Prometheus may ask, if at all. `pool`: GROUP/POOL of the volumes, where
+    LVM has them."""
 
     bridge: str = DEFAULT_BRIDGE
     subnet: str = DEFAULT_SUBNET
@@ -28,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True):
     commands: bool = True
     core_limit: CoreLimit | None = None
     metrics: str = ""
+    pool: str = ""
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""

@@ -30,7 +30,7 @@ from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequest
 log = logging.getLogger(__name__)
 
 MODE: Literal["os"] = "os"
-ABSENT = ("OS updates", "a thin pool: volumes are sparse files")
+ABSENT = ("OS updates",)
 """What the operating system does not have yet, in words."""
 
 CLAIM_LOOK_S = 60.0

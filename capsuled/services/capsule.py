@@ -40,6 +40,7 @@ class About:
         self.addresses: tuple[str, ...] = ()
         self.metrics = ""
         self.bridge = ""
+        self.pool = ""
         self.mode = "hosted"
         self.slot = ""
         self.absent: tuple[str, ...] = HOSTED_ABSENT

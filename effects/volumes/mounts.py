@@ -2,8 +2,10 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
+_VOLUME = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")
 _BROKEN = {"ro", "emergency_ro", "shutdown"}
 """Options of an ext4 that takes no writes any more: none is mounted like that here."""
 
@@ -25,6 +27,16 @@ def _has_errors(number: str) -> bool:
         return Path(f"/sys/fs/ext4/{device}/errors_count").read_text() != "0\n"
     except OSError:
         return False
+
+
+def mounted_volumes(directory: Path) -> dict[tuple[str, int], bool]:
+    """The volumes, NAME.UID each, that are mounted in `directory`, and whether each takes no writes any more."""
+    found: dict[tuple[str, int], bool] = {}
+    for point, broken in mount_points().items():
+        match = _VOLUME.fullmatch(point.removeprefix(f"{directory}/"))
+        if match is not None:
+            found[match["name"], int(match["uid"])] = broken
+    return found
 
 
 def open_device(image: Path) -> str:

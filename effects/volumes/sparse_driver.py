@@ -35,23 +35,18 @@ from effects.volumes import files
 from effects.volumes.attached import Attached
 from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
 from effects.volumes.conditions import translated
+from effects.volumes.ext4 import BLOCK_BYTES, FSCK_USABLE, MKFS, MOUNT_OPTIONS
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
-from effects.volumes.mounts import mount_points, open_device
+from effects.volumes.mounts import mount_points, mounted_volumes, open_device
 from effects.volumes.protocol import Command
 from effects.volumes.sparse_porter import STAGED, staged_file
 from journal.durable import settle
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img")
-_MOUNT = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")
-_MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
-_MOUNT_OPTIONS = "noatime,nosuid,nodev,errors=remount-ro"
-BLOCK_BYTES = 4096
 LONG_WORK_AT_ONCE = 2
 """Copies may take minutes each: they have threads of their own, so that nobody else waits for one."""
-_FSCK_USABLE = 2
-"""e2fsck's exit codes below this: clean, or made so."""
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +99,7 @@ class SparseVolumes:
 
     def _found_mounts(self) -> dict[tuple[str, int], bool]:
         """The mounted ones, and whether each takes no writes any more."""
-        found: dict[tuple[str, int], bool] = {}
-        for point, broken in mount_points().items():
-            match = _MOUNT.fullmatch(point.removeprefix(f"{self._mounts}/"))
-            if match is not None:
-                found[match["name"], int(match["uid"])] = broken
-        return found
+        return mounted_volumes(self._mounts)
 
     async def observe(self) -> tuple[SeenVolume, ...]:
         """See the protocol."""
@@ -183,7 +173,7 @@ class SparseVolumes:
         scratch = scratch_of(image)
         try:
             await self._on_thread(lambda: files.sized(scratch, size_bytes))
-            await self._good(*_MKFS, str(scratch))
+            await self._good(*MKFS, str(scratch))
             await self._on_thread(lambda: settle(scratch, image))
         except BaseException:
             scratch.unlink(missing_ok=True)
@@ -241,10 +231,10 @@ class SparseVolumes:
         if device:
             # Another hand unmounted it here, and its workload goes on with it: a check would look at half of
             # something, and a second loop device would be a second file system on the same blocks.
-            await self._good("mount", "-t", "ext4", "-o", _MOUNT_OPTIONS, device, str(target))
+            await self._good("mount", "-t", "ext4", "-o", MOUNT_OPTIONS, device, str(target))
             return str(target)
         await self._check(name, image)
-        await self._good("mount", "-t", "ext4", "-o", f"loop,{_MOUNT_OPTIONS}", str(image), str(target))
+        await self._good("mount", "-t", "ext4", "-o", f"loop,{MOUNT_OPTIONS}", str(image), str(target))
         return str(target)
 
     async def unmount(self, name: str, uid: int) -> None:
@@ -284,7 +274,7 @@ class SparseVolumes:
     async def _check(self, name: str, image: Path) -> None:
         """Replays the file system's journal after a crash, and mends what is safe to mend."""
         code, said = await self._command("e2fsck", "-p", str(image))
-        if code >= _FSCK_USABLE:
+        if code >= FSCK_USABLE:
             raise VolumeDamaged(
                 f"the file system of volume {name} is damaged and cannot be mended by itself: {said.strip()[-300:]}. "
                 f"Restore a snapshot, or run `e2fsck {image}` by hand"

@@ -13,13 +13,12 @@ from pathlib import Path
 from effects.errors import NoSpace, SnapshotMissing, VolumeDamaged
 from effects.volumes.clone import scratch_of
 from effects.volumes.conditions import translated
+from effects.volumes.ext4 import FSCK_USABLE
 from effects.volumes.protocol import Command
 from journal.durable import settle
 
 STAGED = ".staged"
 PIECE_BYTES = 256 << 10
-_FSCK_USABLE = 2
-"""e2fsck's exit codes below this: clean, or made so."""
 
 
 def staged_file(directory: Path, staged: str) -> Path:
@@ -115,7 +114,7 @@ class SparseStaging:
     async def settle(self) -> None:
         """See the protocol. What cannot be mended by itself is refused before there is a volume of it."""
         code, said = await self._command("e2fsck", "-f", "-p", str(self._scratch))
-        if code >= _FSCK_USABLE:
+        if code >= FSCK_USABLE:
             if "No space left" in said:
                 raise NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
             raise VolumeDamaged(f"the file system in it is damaged, or none: {said.strip()[-300:]}")

@@ -55,6 +55,20 @@ def test_every_stage_of_the_boot_succeeded_and_is_in_the_history(machine: Booted
     assert "The API answered" in machine.good("capsule", "info", "--boot")
 
 
+def test_the_contract_of_volumes_holds_on_the_thin_pool(machine: Booted) -> None:
+    # Before any volume of the machine's own is there: the contract counts them.
+    machine.bring_suite(
+        "tests/contract/__init__.py", "tests/contract/volume_subjects.py", "tests/contract/test_volumes.py"
+    )
+    said = machine.inside(
+        "cd /tmp/suite && CAPSULE_TEST_POOL=capsule/pool PYTHONPATH=/tmp/suite nsenter -t 1 -m -- "
+        "python3 -B -m pytest --noconftest -p no:cacheprovider -W ignore -q -k 'thin and not twin and not sparse' --rootdir /tmp/suite "
+        "/tmp/suite/tests/contract/test_volumes.py 2>&1; true",
+        timeout=1200,
+    )
+    assert re.search(r"\d+ passed", said) and "failed" not in said and "error" not in said.lower(), said[-6000:]
+
+
 def test_a_container_with_a_volume_runs(machine: Booted) -> None:
     machine.push_image("demo:1")
     machine.good("volume", "create", "kept", "64MiB")

@@ -18,11 +18,16 @@ from effects.errors import GuestSilent, VolumeFailed
 from effects.volumes.protocol import VolumeDriver, VolumePorter
 from effects.volumes.sparse_driver import SparseVolumes
 from effects.volumes.sparse_porter import SparsePorter
+from effects.volumes.thin_driver import ThinVolumes
+from effects.volumes.thin_group import ThinGroup
+from effects.volumes.thin_porter import ThinPorter
 from effects.volumes.twin import Storage, TwinVolumes
 from effects.volumes.twin_porter import TwinPorter
 from projections.storage import Fill
 
 MIB = 1 << 20
+POOL = "CAPSULE_TEST_POOL"
+"""In the environment of the booted image (tests/boot): a thin pool that volumes may be made on."""
 
 
 class Subject(NamedTuple):
@@ -173,6 +178,25 @@ async def reflink() -> AsyncIterator[Subject]:
             tidy(disk)
 
 
+@asynccontextmanager
+async def thin() -> AsyncIterator[Subject]:
+    """On a real thin pool, GROUP/POOL: on the booted image there is one (tests/boot)."""
+    directory = Path(tempfile.mkdtemp(prefix="capsule-volumes-"))
+    name, _, pool = os.environ[POOL].partition("/")
+    group = ThinGroup(outcome, name, pool)
+    before = set(await group.look())
+    try:
+        files = subject_in(directory)
+        driver, porter = ThinVolumes(outcome, group, directory / "mounts"), ThinPorter(outcome, group)
+        assert isinstance(files.driver, SparseVolumes)
+        driver.guests = files.driver.guests
+        yield files._replace(driver=driver, porter=porter)
+    finally:
+        tidy(directory)
+        directory.rmdir()
+        await group.remove(*sorted(set(await group.look()) - before))
+
+
 @contextmanager
 def small_disk(*mkfs: str, size_mib: int) -> Iterator[Path]:
     """A file system of its own, mounted."""
@@ -202,8 +226,9 @@ ALL = pytest.mark.parametrize(
                 pytest.mark.skipif(shutil.which("mkfs.xfs") is None, reason="this machine lacks mkfs.xfs (xfsprogs)"),
             ],
         ),
+        *((thin,) if POOL in os.environ else ()),
     ],
-    ids=["twin", "sparse", "sparse on reflink"],
+    ids=["twin", "sparse", "sparse on reflink", *(("thin",) if POOL in os.environ else ())],
 )
 
 

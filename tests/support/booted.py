@@ -1,13 +1,16 @@
 """The built disk in a virtual machine, driven as an operator drives it: by its console, and through its API."""
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +119,36 @@ class Booted:
     def inside(self, script: str, timeout: float = 300) -> str:
         """What a shell on the machine itself prints."""
         return self.good("capsule", "debug", "-q", "--", "chroot", "/host", "sh", "-c", script, timeout=timeout)
+
+    def bring_suite(self, *paths: str) -> None:
+        """Tests of this tree, and what runs them, into the machine's /tmp/suite."""
+        archive_of = io.BytesIO()
+        with tarfile.open(fileobj=archive_of, mode="w") as tar:
+            for path in ("tests/__init__.py", *paths):
+                tar.add(ROOT / path, path)
+            for name in ("pytest", "pluggy", "iniconfig", "packaging"):
+                for file in distribution(name).files or ():
+                    if file.parts[0] != ".." and file.suffix != ".pyc":
+                        tar.add(str(file.locate()), str(file))
+        argv = [
+            "capsule",
+            "debug",
+            "-q",
+            "--",
+            "chroot",
+            "/host",
+            "sh",
+            "-c",
+            "mkdir -p /tmp/suite; tar -x -C /tmp/suite",
+        ]
+        done = subprocess.run(
+            [BIN / "capsulectl", *argv],
+            env=self.environment,
+            input=archive_of.getvalue(),
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
 
     def is_up(self) -> bool:
         """Whether its boot is complete."""

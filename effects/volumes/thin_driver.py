@@ -1,0 +1,411 @@
+"""The driver of volumes on the operating system: a thin logical volume each, ext4 in it.
+
+    vol-NAME.UID              the volume            snap-NAME.UID.SNAPSHOT    a snapshot
+    new-NAME.UID              what a restore makes  old-NAME.UID              what it takes the place of
+    staged-STAGED             came whole, for a volume to be (thin_porter.py)
+
+What is not whole has a tag, and is removed when the next life begins. A restore gives the new content its name by two
+renames: at every moment between them the next life knows which one counts.
+"""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from effects import held
+from effects.errors import (
+    NoSpace,
+    NotDetached,
+    SnapshotMissing,
+    VolumeBusy,
+    VolumeDamaged,
+    VolumeFailed,
+    VolumeMissing,
+)
+from effects.volumes import files
+from effects.volumes.attached import Attached
+from effects.volumes.conditions import translated
+from effects.volumes.ext4 import BLOCK_BYTES, FSCK_USABLE, MKFS, MOUNT_OPTIONS, is_mounted_anywhere
+from effects.volumes.guests import Guests, NoGuests
+from effects.volumes.mount_news import mount_news
+from effects.volumes.mounts import mounted_volumes
+from effects.volumes.protocol import Command
+from effects.volumes.thin_group import Logical, ThinGroup, is_full
+from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
+
+_NAME = re.compile(r"(?P<kind>vol|snap|new|old)-(?P<name>[^.]+)\.(?P<uid>\d+)(?:\.(?P<snapshot>\d+))?")
+STAGED = "staged-"
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def volume_of(name: str, uid: int) -> str:
+    """What a volume's logical volume is called."""
+    return f"vol-{name}.{uid}"
+
+
+def snapshot_of(name: str, uid: int, snapshot: int) -> str:
+    """What a snapshot's is called."""
+    return f"snap-{name}.{uid}.{snapshot}"
+
+
+class ThinVolumes:
+    """See the protocol. `mounts` is volatile; `guests` are asked about what is attached."""
+
+    def __init__(self, command: Command, group: ThinGroup, mounts: Path) -> None:
+        self._command = command
+        self._group = group
+        self._mounts = mounts
+        self._attached = Attached(mounts)
+        self.guests: Guests = NoGuests()
+
+    async def close(self) -> None:
+        """See the protocol. A command that was begun was waited for, or ended with whoever waited."""
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    async def thaw(self) -> None:
+        """See the protocol."""
+        await self._group.resume()
+
+    async def sweep(self, staged: frozenset[str]) -> None:
+        """See the protocol."""
+        there = await self._group.look()
+        stays = {f"{STAGED}{one}" for one in staged}
+        for name, one in there.items():
+            if name.startswith(STAGED):
+                if not one.whole or name not in stays:
+                    await self._group.remove(name)
+                continue
+            match = _NAME.fullmatch(name)
+            if match is None:
+                continue
+            volume = volume_of(match["name"], int(match["uid"]))
+            if not one.whole or (match["kind"] in ("new", "old") and volume in there):
+                await self._group.remove(name)
+            elif match["kind"] == "new":
+                await self._group.rename(name, volume)  # between the two renames of a restore
+            elif match["kind"] == "old" and name.replace("old-", "new-", 1) not in there:
+                await self._group.rename(name, volume)
+
+    async def mounted(self) -> frozenset[tuple[str, int]]:
+        """See the protocol."""
+        return frozenset(await self._on_thread(lambda: {*mounted_volumes(self._mounts), *self._attached.all()}))
+
+    async def observe(self) -> tuple[SeenVolume, ...]:
+        """See the protocol."""
+        there = await self._group.look()
+        mounted, attached = await self._on_thread(lambda: (mounted_volumes(self._mounts), self._attached.all()))
+        found: list[SeenVolume] = []
+        snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
+        for name, one in sorted(there.items()):
+            match = _NAME.fullmatch(name)
+            if match is None or not one.whole:
+                continue
+            key = match["name"], int(match["uid"])
+            if match["kind"] == "snap" and match["snapshot"]:
+                seen = SeenSnapshot(int(match["snapshot"]), one.size_bytes, one.used_bytes, "thin")
+                snapshots.setdefault(key, []).append(seen)
+            elif match["kind"] == "vol":
+                broken = mounted.get(key)
+                in_use = broken is not None or key in attached
+                found.append(SeenVolume(*key, one.size_bytes, one.used_bytes, in_use, read_only=bool(broken)))
+        return tuple(
+            SeenVolume(
+                one.name, one.uid, one.size_bytes, one.used_bytes, one.mounted,
+                tuple(snapshots.get((one.name, one.uid), ())), one.read_only,
+            )
+            for one in found
+        )  # fmt: skip
+
+    def path(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        return str(self._mounts / f"{name}.{uid}")
+
+    async def mounts(self) -> AsyncIterator[None]:
+        """See the protocol."""
+        async for _ in mount_news():
+            yield
+
+    async def _existing(self, name: str, uid: int, snapshot: int = 0) -> Logical:
+        wanted = snapshot_of(name, uid, snapshot) if snapshot else volume_of(name, uid)
+        one = (await self._group.look()).get(wanted)
+        if one is None or not one.whole:
+            if snapshot:
+                raise SnapshotMissing(
+                    f"snapshot {snapshot} of volume {name} is gone: there is no {wanted} in the group"
+                )
+            raise VolumeMissing(f"volume {name} is gone: there is no {wanted} in the group. Delete it, or import it")
+        return one
+
+    def _device(self, name: str, uid: int) -> Path:
+        return Path(self._group.device(volume_of(name, uid)))
+
+    async def _is_mounted(self, name: str, uid: int) -> bool:
+        """Here, or in a namespace of somebody's own."""
+        device = self._device(name, uid)
+        return await self._on_thread(lambda: device.exists() and is_mounted_anywhere(device))
+
+    async def _is_open(self, name: str, uid: int) -> bool:
+        """Whether somebody has its file system mounted, or may have in a guest."""
+        if self._attached.has(name, uid) or await self._is_mounted(name, uid):
+            return True
+        return await self._on_thread(lambda: held.is_held(self._device(name, uid)))
+
+    # --- making --------------------------------------------------------------------------------------------------
+
+    async def make(self, name: str, uid: int, size_bytes: int) -> None:
+        """See the protocol."""
+        volume = volume_of(name, uid)
+        one = (await self._group.look()).get(volume)
+        if one is not None and one.whole:
+            await self.grow(name, uid, size_bytes)
+            return
+        if one is not None:
+            await self._group.remove(volume)
+        await self._refuse_full()
+        await self._group.create(volume, uid, size_bytes)
+        await self._good(*MKFS, self._group.device(volume), f"{size_bytes // 1024}k")
+        await self._group.finish(volume)
+
+    async def adopt(self, name: str, uid: int, staged: str) -> None:
+        """See the protocol."""
+        there = await self._group.look()
+        if volume_of(name, uid) in there:
+            return
+        source = there.get(f"{STAGED}{staged}")
+        if source is None or not source.whole:
+            raise VolumeMissing(f"what was imported as volume {name} is gone ({STAGED}{staged}): import it again")
+        await self._group.rename(source.name, volume_of(name, uid))
+
+    async def grow(self, name: str, uid: int, size_bytes: int) -> None:
+        """See the protocol."""
+        one = await self._existing(name, uid)
+        await self._activated(one)
+        device = Path(self._group.device(one.name))
+        if await self._on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES > size_bytes:
+            return
+        if await self._is_open(name, uid):
+            raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
+        await self._grow(name, one, size_bytes)
+
+    async def _grow(self, name: str, one: Logical, size_bytes: int) -> None:
+        device = self._group.device(one.name)
+        await self._refuse_full()
+        await self._check(name, device)
+        await self._group.extend(one, size_bytes)
+        await self._good("resize2fs", "-f", device, f"{size_bytes // 1024}k")
+
+    async def remove(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        await self.unmount(name, uid)
+        await self.detach(name, uid)
+        volume = volume_of(name, uid)
+        if await self._is_open(name, uid):
+            raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
+        there = await self._group.look()
+        ours = (f"snap-{name}.{uid}.", f"new-{name}.{uid}", f"old-{name}.{uid}")
+        await self._group.remove(*(one for one in there if one.startswith(ours[0]) or one in (*ours, volume)))
+
+    # --- using ---------------------------------------------------------------------------------------------------
+
+    async def mount(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        target = Path(self.path(name, uid))
+        broken = (await self._on_thread(lambda: mounted_volumes(self._mounts))).get((name, uid))
+        if broken is False:
+            return str(target)
+        one = await self._existing(name, uid)
+        if self._attached.has(name, uid) or await self._on_thread(lambda: held.is_held(self._device(name, uid))):
+            raise VolumeBusy(f"volume {name} is attached to a microVM: it has one user at a time")
+        if broken:
+            log.warning("the file system of volume %s went read only by an error: it is checked and mounted anew", name)
+            await self.unmount(name, uid)
+        await self._on_thread(lambda: target.mkdir(parents=True, exist_ok=True, mode=0o700))
+        await self._activated(one)
+        device = self._group.device(one.name)
+        # Where another hand unmounted it here, its workload goes on with it: a check would look at half of something.
+        if not await self._is_mounted(name, uid):
+            await self._check(name, device)
+        await self._good("mount", "-t", "ext4", "-o", MOUNT_OPTIONS, device, str(target))
+        return str(target)
+
+    async def unmount(self, name: str, uid: int) -> None:
+        """See the protocol."""
+        target = Path(self.path(name, uid))
+        if (name, uid) in await self._on_thread(lambda: mounted_volumes(self._mounts)):
+            code, said = await self._command("umount", str(target))
+            if code and (name, uid) in await self._on_thread(lambda: mounted_volumes(self._mounts)):
+                raise VolumeBusy(f"volume {name} cannot be unmounted: {said.strip()}. Something still uses it")
+        if target.exists():
+            await self._on_thread(target.rmdir)
+
+    async def attach(self, name: str, uid: int) -> str:
+        """See the protocol."""
+        one = await self._existing(name, uid)
+        await self._activated(one)
+        device = self._device(name, uid)
+        in_a_guest = await self._on_thread(lambda: held.is_held(device))
+        if in_a_guest and not self._attached.has(name, uid):
+            raise VolumeBusy(f"volume {name} is open in a virtual machine that it was not attached to")
+        if await self._is_mounted(name, uid):
+            raise VolumeBusy(f"volume {name} is mounted on the machine: it has one user at a time")
+        if not in_a_guest:
+            await self._check(name, str(device))
+            await self._on_thread(lambda: self._attached.add(name, uid, device))
+        return str(device)
+
+    async def detach(self, name: str, uid: int) -> None:
+        """See the protocol. A virtual machine's last writes are in its device's cache: they are waited for."""
+        device = self._device(name, uid)
+        if not self._attached.has(name, uid):
+            return
+        if await self._on_thread(lambda: held.is_held(device)):
+            raise VolumeBusy(f"volume {name} cannot be detached: a virtual machine has it open")
+        if device.exists():
+            await self._on_thread(lambda: _synced(device))
+        await self._on_thread(lambda: self._attached.remove(name, uid))
+
+    async def _activated(self, one: Logical) -> None:
+        if not one.active:
+            await self._group.activate(one.name)
+
+    async def _check(self, name: str, device: str) -> None:
+        """Replays the file system's journal after a crash, and mends what is safe to mend."""
+        code, said = await self._command("e2fsck", "-p", device)
+        if code >= FSCK_USABLE:
+            raise VolumeDamaged(
+                f"the file system of volume {name} is damaged and cannot be mended by itself: {said.strip()[-300:]}. "
+                f"Restore a snapshot, or run `e2fsck {device}` by hand"
+            )
+
+    # --- snapshots -----------------------------------------------------------------------------------------------
+
+    async def snapshot(self, name: str, uid: int, snapshot: int) -> SnapshotMethod:
+        """See the protocol. LVM holds the file system still for that moment."""
+        wanted = snapshot_of(name, uid, snapshot)
+        there = (await self._group.look()).get(wanted)
+        if there is not None and there.whole:
+            return "thin"
+        one = await self._existing(name, uid)
+        broken = (await self._on_thread(lambda: mounted_volumes(self._mounts))).get((name, uid))
+        if broken:
+            raise VolumeFailed(
+                f"the file system of volume {name} went read only by an error: restart its workload first"
+            )
+        await self._refuse_full()
+        if self._attached.has(name, uid):
+            await self._snapshot_of_attached(name, uid, one, wanted)
+            return "thin"
+        if broken is None and await self._is_open(name, uid):
+            raise VolumeFailed(f"volume {name} was unmounted by another hand while it is in use: it cannot be frozen")
+        await self._taken(uid, one, wanted)
+        return "thin"
+
+    async def _taken(self, uid: int, one: Logical, wanted: str) -> None:
+        await self._draft(uid, one, wanted)
+        await self._group.finish(wanted)
+
+    async def _draft(self, uid: int, one: Logical, wanted: str) -> None:
+        """A snapshot that is not whole yet; what an earlier try left goes."""
+        if wanted in await self._group.look():
+            await self._group.remove(wanted)
+        await self._group.snapshot(one.name, wanted, uid, one.size_bytes)
+
+    async def _snapshot_of_attached(self, name: str, uid: int, one: Logical, wanted: str) -> None:
+        """Its guest freezes it; it counts only once that says that it held still all the while. Where there is none,
+        none begins meanwhile: its monitor is refused the device, and tried again."""
+        device = self._device(name, uid)
+        if not await self._on_thread(lambda: held.is_held(device)):
+            alone = await self._on_thread(lambda: held.opened(device, shared=True))
+            try:
+                await self._taken(uid, one, wanted)
+            finally:
+                os.close(alone)
+            return
+        try:
+            async with self.guests.frozen(name, uid):
+                await self._draft(uid, one, wanted)
+            await self._group.finish(wanted)
+        except BaseException:
+            if wanted in await self._group.look():
+                await self._group.remove(wanted)
+            raise
+
+    async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
+        """See the protocol."""
+        volume, new, old = volume_of(name, uid), f"new-{name}.{uid}", f"old-{name}.{uid}"
+        source = await self._existing(name, uid, snapshot)
+        await self._existing(name, uid)
+        if await self._is_open(name, uid):
+            raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
+        await self._refuse_full()
+        there = await self._group.look()
+        await self._group.remove(*(one for one in (new, old) if one in there))
+        await self._group.snapshot(source.name, new, uid, source.size_bytes)
+        try:
+            await self._group.become_volume(new)
+            device = Path(self._group.device(new))
+            if await self._on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES <= size_bytes:
+                await self._grow(name, (await self._group.look())[new], size_bytes)
+            await self._group.finish(new)
+        except BaseException:
+            await self._group.remove(new)
+            raise
+        await self._group.rename(volume, old)
+        await self._group.rename(new, volume)
+        await self._group.remove(old)
+
+    async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:
+        """See the protocol."""
+        wanted = snapshot_of(name, uid, snapshot)
+        if wanted in await self._group.look():
+            await self._group.remove(wanted)
+
+    # --- sizes ---------------------------------------------------------------------------------------------------
+
+    async def usage(self, name: str, uid: int) -> Fill | None:
+        """See the protocol."""
+        if self._attached.has(name, uid):
+            return await self.guests.usage(name, uid)
+        if (name, uid) not in await self._on_thread(lambda: mounted_volumes(self._mounts)):
+            return None
+        return await self._on_thread(lambda: files.fill_of(self.path(name, uid)))
+
+    async def pool(self) -> Fill:
+        """See the protocol."""
+        return await self._group.fill()
+
+    # --- doing ---------------------------------------------------------------------------------------------------
+
+    async def _refuse_full(self) -> None:
+        """A pool that is full fails in the middle of things: nothing new is begun on it."""
+        if is_full(await self._group.fill()):
+            raise NoSpace("the pool under the volumes is full: delete volumes or snapshots")
+
+    async def _good(self, *argv: str) -> None:
+        code, said = await self._command(*argv)
+        if code:
+            if "No space left" in said or is_full(await self._group.fill()):
+                raise NoSpace("the pool under the volumes is full: delete volumes or snapshots")
+            raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except OSError as error:
+            raise translated(error) from error
+
+
+def _synced(device: Path) -> None:
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

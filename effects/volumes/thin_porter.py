@@ -1,0 +1,108 @@
+"""Carries the content of thin volumes: a snapshot is activated and read, what is only zeroes is left out; what comes is
+written into a thin volume of its own, whose blocks that nobody writes take no room.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+from effects.errors import SnapshotMissing, VolumeDamaged
+from effects.volumes.conditions import translated
+from effects.volumes.ext4 import FSCK_USABLE
+from effects.volumes.protocol import Command
+from effects.volumes.thin_driver import STAGED, snapshot_of
+from effects.volumes.thin_group import ThinGroup
+
+PIECE_BYTES = 256 << 10
+
+
+class ThinPorter:
+    """See the protocol."""
+
+    def __init__(self, command: Command, group: ThinGroup) -> None:
+        self._command = command
+        self._group = group
+
+    async def read(self, name: str, uid: int, snapshot: int) -> "ThinReading":
+        """See the protocol. The device stays for whoever reads next: an open one cannot be taken away."""
+        wanted = snapshot_of(name, uid, snapshot)
+        one = (await self._group.look()).get(wanted)
+        if one is None or not one.whole:
+            raise SnapshotMissing(f"snapshot {snapshot} of volume {name} is gone: there is no {wanted} in the group")
+        if not one.active:
+            await self._group.activate(wanted)
+        try:
+            device, data_bytes = self._group.device(wanted), max(1, min(one.used_bytes, one.size_bytes))
+            return await asyncio.to_thread(ThinReading, device, one.size_bytes, data_bytes)
+        except OSError as error:
+            raise translated(error) from error
+
+    async def stage(self, staged: str, size_bytes: int) -> "ThinStaging":
+        """See the protocol."""
+        name = f"{STAGED}{staged}"
+        await self.unstage(staged)
+        await self._group.create(name, 0, size_bytes)
+        try:
+            return await asyncio.to_thread(ThinStaging, self._command, self._group, name)
+        except OSError as error:
+            raise translated(error) from error
+
+    async def unstage(self, staged: str) -> None:
+        """See the protocol."""
+        name = f"{STAGED}{staged}"
+        if name in await self._group.look():
+            await self._group.remove(name)
+
+
+class ThinReading:
+    """A snapshot's device, open."""
+
+    def __init__(self, device: str, size_bytes: int, data_bytes: int) -> None:
+        self._fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+        self.size_bytes = size_bytes
+        self.data_bytes = data_bytes
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """See the protocol."""
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        for offset in range(0, self.size_bytes, PIECE_BYTES):
+            content = os.pread(self._fd, min(PIECE_BYTES, self.size_bytes - offset), offset)
+            if content.count(0) != len(content):
+                yield offset, content
+
+    def close(self) -> None:
+        """See the protocol."""
+        os.close(self._fd)
+
+
+class ThinStaging:
+    """A thin volume that is being written. What is not settled has its tag, and is removed when the next life begins or
+    its name is used again."""
+
+    def __init__(self, command: Command, group: ThinGroup, name: str) -> None:
+        self._command = command
+        self._group = group
+        self._name = name
+        self._fd = os.open(group.device(name), os.O_WRONLY | os.O_CLOEXEC)
+
+    def write(self, offset: int, content: bytes) -> None:
+        """See the protocol."""
+        view = memoryview(content)
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            view, offset = view[written:], offset + written
+
+    async def settle(self) -> None:
+        """See the protocol. What cannot be mended by itself is refused before there is a volume of it."""
+        try:
+            await asyncio.to_thread(os.fsync, self._fd)
+        except OSError as error:
+            raise translated(error) from error
+        code, said = await self._command("e2fsck", "-f", "-p", self._group.device(self._name))
+        if code >= FSCK_USABLE:
+            raise VolumeDamaged(f"the file system in it is damaged, or none: {said.strip()[-300:]}")
+        await self._group.finish(self._name)
+
+    def close(self) -> None:
+        """See the protocol."""
+        os.close(self._fd)
