@@ -57,6 +57,9 @@ VOLUME = "volume/"
 PULLS_AT_ONCE = 3
 STARTS_AT_ONCE = 16
 """And clean-ups: what burdens the machine. More at once are not quicker, and starve what serves the API."""
+BOOTS_AT_ONCE = 4
+"""Of microVMs. A kernel that boots keeps a processor busy, for seconds without KVM, and has a time to be up in: of a
+dozen at once on two processors none was."""
 
 
 class Unsealer(Protocol):
@@ -94,6 +97,7 @@ class Actions:
         self.images = images
         self._pulling = asyncio.Semaphore(PULLS_AT_ONCE)
         self._room = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._boots = asyncio.Semaphore(BOOTS_AT_ONCE)
         self._secrets = secrets
         self._unsealer = unsealer
         self._clock = clock
@@ -115,6 +119,8 @@ class Actions:
                 return self._lock(VOLUME + goal.volume)
             case EnsureVolume() | RemoveVolume() | TakeSnapshot() | RemoveSnapshot() | RestoreVolume():
                 return self._lock(VOLUME + goal.name)
+            case StartRun() if goal.spec.vm is not None:
+                return self._boots
             case AttachNetwork() | DetachNetwork() | StartRun() | CleanRun() | RemoveWorkload():
                 return self._room
             case StopRun() | EnsureSecretFiles() | RemoveSecretFiles():
