@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from journal.events import AppliedWorkload
 from projections.phases import LIVE, RunPhase
 from projections.refusals import Refusal, invalid, missing
+from projections.secrets import absent_from
 from projections.state import Machine, Workload
 from projections.volumes import blocked
 
@@ -17,11 +18,16 @@ MOST = 64
 
 def waits(machine: Machine, workload: Workload) -> str:
     """What the workload cannot start without now, in words; empty when nothing is missing."""
-    reason = blocked(machine, workload)
+    reason = blocked(machine, workload) or _without_secrets(machine, workload)
     if reason or not workload.depends_on:
         return reason
     missing_now = [f"{name}, which {why}" for name, why in unready(machine, workload)]
     return f"it waits for {' and for '.join(missing_now)}" if missing_now else ""
+
+
+def _without_secrets(machine: Machine, workload: Workload) -> str:
+    absent = absent_from(machine, workload.spec)
+    return f"secret {absent[0]} does not exist: create it again, then start the workload" if absent else ""
 
 
 def unready(machine: Machine, workload: Workload) -> Iterator[tuple[str, str]]:

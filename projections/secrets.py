@@ -26,6 +26,11 @@ def spec_of(workload: Workload, run: Run) -> ContainerSpec:
     return workload.spec if run.spec is None else run.spec
 
 
+def absent_from(machine: Machine, spec: ContainerSpec) -> tuple[str, ...]:
+    """The secrets that a spec names and that are not there, sorted: none, as long as one in use cannot be removed."""
+    return tuple(sorted(names_in(spec) - machine.secrets.keys()))
+
+
 def values_for(machine: Machine, spec: ContainerSpec) -> tuple[SealedEnv, ...]:
     """The variables that a run which begins now has from secrets: as those are now."""
     found = ((one.name, machine.secrets[one.secret]) for one in spec.secret_env)
@@ -33,7 +38,9 @@ def values_for(machine: Machine, spec: ContainerSpec) -> tuple[SealedEnv, ...]:
 
 
 def files_for(machine: Machine, spec: ContainerSpec) -> tuple[PlacedSecret, ...]:
-    """The files that a run from this spec is to have, as secrets are now."""
+    """The files that a run from this spec is to have, as secrets are now; none while one of those is not there."""
+    if absent_from(machine, spec):
+        return ()
     found = ((one, machine.secrets[one.secret]) for one in spec.secrets)
     return tuple(
         PlacedSecret(one.secret, secret.version, secret.sealed, one.path, one.mode, one.uid, one.gid)

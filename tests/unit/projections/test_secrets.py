@@ -11,6 +11,7 @@ from journal.events import EffectFailed, SecretFilesPlaced, SecretRemoved, Secre
 from journal.specs import ImagePin, RestartPolicy, SealedEnv, SecretEnv, SecretFile, Tmpfs
 from projections.admission import Admitted
 from projections.conditions import conditions_of
+from projections.dependencies import waits
 from projections.intents import (
     CreateSecret,
     Declared,
@@ -167,6 +168,18 @@ def env_of(story: Story, name: str) -> list[tuple[str, str]]:
     goal = plan_workload(story.machine, story[name])
     assert isinstance(goal, StartRun), goal
     return [(one.name, one.sealed) for one in goal.secret_env]
+
+
+@pytest.mark.parametrize("how", [{"env": "db"}, {"file": "db"}])
+def test_nothing_begins_without_a_secret_that_is_not_there(how: dict[str, str]) -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", **how))
+    story.tell(
+        SecretRemoved("db", story.machine.secrets["db"].uid)
+    )  # admission refuses it; a fold takes what it is told
+    assert plan(story.machine) == ()
+    assert waits(story.machine, story["web"]).startswith("secret db does not exist")
 
 
 def test_a_run_begins_with_what_its_secrets_are_then() -> None:
