@@ -95,10 +95,11 @@ class Link(msgspec.Struct, frozen=True):
 def chain(name: str, past: Past, last: int) -> tuple[Link, ...]:
     """What led to entry `last` of the object `name`, and that entry, the oldest first."""
     story = [told for told in _upwards(past, last) if isinstance(told[1], _ASKED + _HAPPENED)]
-    if not any(_asks(told[1], name) for told in story):
-        # Another's change set it going, for which it had waited: what it had been asked for stands before that.
-        own = wished(name, past, last)
-        story.extend([past[own]] if own else ())
+    # What was wanted last belongs to it, also where something else set it going: another's change, for which it had
+    # waited, or an end of its own in the moment in which it was to go.
+    own = last if last in past and _asks(past[last][1], name) else wished(name, past, last)
+    if own and all(told[0].seq != own for told in story):
+        story.append(past[own])
     story = sorted(story, key=lambda told: told[0].seq)
     ended = {_run_of(event) for _, event in story if isinstance(event, WorkloadExited | WorkloadLost)}
     shown = [told for told in story if not (isinstance(told[1], WorkloadStarted) and _run_of(told[1]) in ended)]

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.real
 
 ORDER = [
     "Capsule", "Condition", "Version", "Not here", "Workloads", "Volumes", "Images", "Address", "TLS", "Network", "Host",
-    "Kernel", "Processor", "Memory", "Disk", "State", "Up", "Boot", "Time", "Journal",
+    "Kernel", "Processor", "Memory", "Disk", "MicroVMs", "State", "Up", "Boot", "Time", "Journal",
 ]  # fmt: skip
 
 

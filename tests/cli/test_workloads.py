@@ -145,8 +145,10 @@ def test_a_batch_is_all_or_nothing(capsule: Daemon) -> None:
 
 
 def test_what_this_machine_lacks_is_refused_by_name(capsule: Daemon) -> None:
-    vm = capsule.ctl("apply", "-f", "-", stdin="{name: b, kind: MicroVM, microVm: {image: demo:1}}")
-    assert vm.returncode == 1 and "microVM driver" in vm.stderr
+    vm = capsule.ctl(
+        "apply", "-f", "-", stdin="{name: b, kind: MicroVM, microVm: {image: demo:1, backend: FIRECRACKER}}"
+    )
+    assert vm.returncode == 1 and "no driver here runs Firecracker" in vm.stderr
     image = capsule.ctl("apply", "-f", "-", stdin=manifest("b", SERVE, image="nowhere:1"))
     assert image.returncode == 1 and "image push" in image.stderr
 

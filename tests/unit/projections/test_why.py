@@ -12,6 +12,7 @@ from journal.events import (
     VolumeApplied,
     VolumeLost,
     VolumeMade,
+    WorkloadApplied,
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadRemoved,
@@ -218,6 +219,12 @@ def test_what_is_gone_is_told_by_who_removed_it() -> None:
     assert gone is not None and gone.conclusion == "there is no workload web any more"
     assert texts(gone)[-1] == "web is gone"
     assert why_gone("nobody", {}) is None
+    past = past_of(story)
+    removed, created = max(past), next(seq for seq, (_, event) in past.items() if isinstance(event, WorkloadApplied))
+    header, event = past[removed]
+    woken = past | {removed: (replace(header, cause=created), event)}
+    gone = why_gone("web", woken)
+    assert gone is not None and "web shall be gone" in texts(gone), "also where its lane was woken by something else"
 
 
 def test_a_volume_has_its_reasons_too() -> None:
