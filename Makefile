@@ -28,9 +28,13 @@ down: venv ## stop that daemon and everything it runs; the state stays
 	$(PYTHON) -m tools.hosted down
 
 .PHONY: test
-test: venv packages builders guest-image ## every check and every test
+test: venv packages builders guest-image ## every check and every test but those that boot the built disk
 	$(PYTHON) -m tools.check
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m "not boot"
+
+.PHONY: test-boot
+test-boot: venv packages builders ## build the disk and boot it, as an operator does: ten minutes
+	$(PYTHON) -m pytest -m boot
 
 .PHONY: guest-image
 guest-image: venv packages build/guest/manifest ## build what a microVM boots: kernel, agent, root file system
