@@ -28,12 +28,18 @@ class Window:
 
     def run(self, argv: list[str | Path], environment: Mapping[str, str], **streams: Any) -> None:
         """Start the command. `streams` may put something else in place of the terminal."""
+        ends = {"stdin": self._line, "stdout": self._line, "stderr": self._line, **streams}
+        if ends["stdin"] == self._line:
+            # Without a line of Python between fork and exec: gRPC, which this process has, may hang there.
+            whole = ["/usr/bin/setsid", "--ctty", *argv]
+            self.process = subprocess.Popen(whole, env=environment, **ends)
+            return
         self.process = subprocess.Popen(
             argv,
             env=environment,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(self._line, termios.TIOCSCTTY, 0) and None,
-            **{"stdin": self._line, "stdout": self._line, "stderr": self._line, **streams},
+            **ends,
         )
 
     def modes(self) -> list[Any]:
