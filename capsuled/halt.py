@@ -83,7 +83,7 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
         ended = await _end(layout, settings, identity, log_file, within_s) if lives else 0
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
         _note(layout)
-        if layout.namespaces.exists():
+        if await network.stands():
             await network.clear()
         await _unmount(layout, settings)
         try:

@@ -194,6 +194,16 @@ class Links:
         plugged = (port for port in ports if self._is_plugged(port))
         return tuple(link for port in plugged if (link := _parsed(_alias(port), port)) is not None)
 
+    def stands(self) -> bool:
+        """Whether there is a bridge of this capsule's, under whatever name, or a port."""
+        return any(_alias(name) == self._alias or name.startswith(f"{self._prefix}.") for name in os.listdir(_SYS))
+
+    def remove_pulled_out(self) -> None:
+        """Ports of this capsule's that another hand pulled out of the bridge are not there."""
+        for port in os.listdir(_SYS):
+            if port.startswith(f"{self._prefix}.") and not (_SYS / port / "master").exists():
+                self._delete(port)
+
     def _index(self, name: str) -> int:
         return int((_SYS / name / "ifindex").read_text())
 

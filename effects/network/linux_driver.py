@@ -146,6 +146,11 @@ class LinuxNetwork:
         for left in self._directory.glob("*.*"):
             name, _, uid = left.name.rpartition(".")
             self._detach(name, int(uid), left)
+        self._links.remove_pulled_out()
+
+    async def stands(self) -> bool:
+        """Whether there is anything to clear."""
+        return await self._on_thread(lambda: self._links.stands() or any(self._directory.glob("*.*")))
 
     async def attach(self, link: Link) -> None:
         """See the protocol."""

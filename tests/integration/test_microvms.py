@@ -112,3 +112,5 @@ def test_a_halt_ends_it_without_a_daemon(capsule: Daemon) -> None:
     capsule.until_gone(pid)  # whoever inherited it hears of its end in his own time
     layout = hosted(capsule.state)
     assert not layout.machines.exists() and not list(layout.microvms.glob("*/*/*/monitor.json"))
+    links = subprocess.run([*capsule.inside, "ls", "/sys/class/net"], check=True, capture_output=True, text=True)
+    assert not [name for name in links.stdout.split() if name.startswith(("br", "v"))], "neither bridge nor TAP is left"
