@@ -47,8 +47,8 @@ def remembered(file: str) -> Remembered:
 
 
 def needed_images(machine: Machine) -> dict[str, str]:
-    """The images that its workloads are made from: digest of the index, and name."""
-    wanted = (one.spec.image for one in _workloads(machine))
+    """The images that its workloads are made from: digest of the index, and name. A kernel of its own needs none."""
+    wanted = (one.spec.image for one in _workloads(machine) if one.spec.has_image)
     return {pin.index_digest: pin.ref for pin in wanted}
 
 
