@@ -50,8 +50,17 @@ FIELDS: Mapping[str, Mapping[str, Role]] = {
         "host_binds": "admin",
         "secret_env": "operator",
         "secrets": "operator",
-        "vm": "operator",  # but for a kernel and a disk of the machine's own: see below
+        "vm": "operator",
         "health": "operator",  # asked with the run's own rights, and of the run it was declared with
+    },
+    "MicroVM": {
+        "vcpus": "operator",
+        "memory_mib": "operator",
+        "backend": "operator",
+        # Whoever says what boots has the VMM read files of the machine for him.
+        "kernel_path": "admin",
+        "rootfs_path": "admin",
+        "cmdline_extra": "operator",
     },
 }
 """Every field of every kind of spec, and who may set it: a test says that none is missing."""
@@ -64,17 +73,19 @@ def may(role: str, needed: str) -> bool:
 
 def root_fields(spec: ContainerSpec) -> tuple[str, ...]:
     """The fields by which the spec is root on the machine; empty for an ordinary one."""
-    roles = FIELDS[type(spec).__name__]
-    found = [name for name, role in roles.items() if role == "admin" and getattr(spec, name)]
+    parts = (spec,) if spec.vm is None else (spec, spec.vm)
+    found = [
+        name
+        for part in parts
+        for name, role in FIELDS[type(part).__name__].items()
+        if role == "admin" and getattr(part, name)
+    ]
     # The host's network is a host namespace, too: whoever is in it reaches what the machine serves to itself.
     more = {
         "network": spec.network == "host",
         # Under a kernel of its own no capability is one of the machine's.
         "cap_add": spec.vm is None and not set(spec.cap_add) <= set(CONTAINER_CAPABILITIES),
         "seccomp": spec.seccomp != "default",
-        # Whoever says what boots has the VMM read files of the machine for him.
-        "kernel_path": spec.vm is not None and bool(spec.vm.kernel_path),
-        "rootfs_path": spec.vm is not None and bool(spec.vm.rootfs_path),
     }
     return (*found, *(name for name, is_root in more.items() if is_root))
 

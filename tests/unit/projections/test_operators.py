@@ -5,7 +5,7 @@ import pytest
 
 from journal import specs
 from journal.events import DaemonStarted, OperatorEnrolled, OperatorRemoved, OperatorRoleChanged, OperatorsReset
-from journal.specs import ContainerSpec, HostBind, ImagePin
+from journal.specs import ContainerSpec, HostBind, ImagePin, MicroVM
 from projections.admission import Admitted
 from projections.enrolment import KEYS_MAX
 from projections.intents import AddKey, Adopt, Apply, ChangeRole, RemoveKey, Restart
@@ -146,7 +146,7 @@ def test_every_field_of_every_spec_has_a_role() -> None:
     specced = {
         name: kind
         for name, kind in vars(specs).items()
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and name.endswith("Spec")
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and (name.endswith("Spec") or kind is MicroVM)
     }
     assert {name: set(kind.__struct_fields__) for name, kind in specced.items()} == {
         name: set(fields) for name, fields in FIELDS.items()
@@ -154,7 +154,8 @@ def test_every_field_of_every_spec_has_a_role() -> None:
 
 
 WRITTEN = {"host_pid": "hostPid", "host_mount": "hostMount", "host_ipc": "hostIpc", "host_bind_paths": "hostBindPaths",
-           "host_binds": "hostBinds", "network": "networkMode", "cap_add": "capAdd"}  # fmt: skip
+           "host_binds": "hostBinds", "network": "networkMode", "cap_add": "capAdd", "kernel_path": "kernelPath",
+           "rootfs_path": "rootfsPath"}  # fmt: skip
 """As a manifest has them."""
 
 ROOT = {
@@ -167,6 +168,8 @@ ROOT = {
     "host_binds": ContainerSpec(PIN, host_binds=(HostBind("/", "/machine"),)),
     "cap_add": ContainerSpec(PIN, cap_add=("SYS_ADMIN",)),
     "seccomp": ContainerSpec(PIN, seccomp="unconfined"),
+    "kernel_path": ContainerSpec(PIN, vm=MicroVM(kernel_path="/srv/vmlinuz")),
+    "rootfs_path": ContainerSpec(PIN, vm=MicroVM(rootfs_path="/srv/root.img")),
 }
 
 
@@ -178,7 +181,8 @@ def test_only_an_admin_declares_what_is_root_by_another_name(field: str) -> None
     for role in ("operator", "reader", ""):
         verdict = permit(role, intent)
         assert verdict is not None and verdict.code == "PERMISSION_DENIED"
-        assert verdict.fields == (f"container.{WRITTEN.get(field, field)}",)
+        section = "container" if ROOT[field].vm is None else "microVm"
+        assert verdict.fields == (f"{section}.{WRITTEN.get(field, field)}",)
     assert permit("operator", Apply((declared("web"),))) is None
 
 
