@@ -7,7 +7,7 @@ is refused by name. The fields at fault are named as a container's: see refusals
 import posixpath
 from collections.abc import Callable
 
-from journal.specs import ContainerSpec, HealthCheck, MicroVM, Resources
+from journal.specs import ContainerSpec, ImagePin, MicroVM, Resources
 from projections.abilities import UNKNOWN, Abilities
 from projections.container_rules import (
     check_capabilities,
@@ -31,7 +31,7 @@ CMDLINE_CHARS = 1_024
 """Of what is added: the kernel's own limit is 2,048 for all of it."""
 _MIB = 1 << 20
 
-_OF_AN_IMAGE = (
+OF_AN_IMAGE = (
     "command",
     "args",
     "env",
@@ -52,6 +52,8 @@ _OF_AN_IMAGE = (
     "mounts",
 )
 """What the agent does for an image's process: where another kernel boots there is none."""
+_USUAL = ContainerSpec(ImagePin("", "", ""))
+"""Of which nothing was said."""
 
 
 def check_microvm(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
@@ -124,19 +126,13 @@ def _check_kernel(spec: ContainerSpec, vm: MicroVM) -> Refusal | None:
     if spec.image.ref:
         words = "a microVM boots an image, or a kernel of its own: leave out one of them"
         return invalid("BAD_KERNEL", words, "container.image")
-    said = next((name for name in _OF_AN_IMAGE if getattr(spec, name) != _usual(name)), "")
+    said = next((name for name in OF_AN_IMAGE if getattr(spec, name) != getattr(_USUAL, name)), "")
     if not said and spec.resources != Resources(spec.resources.cpu_millis, spec.resources.cpu_shares):
         said = "resources.memory" if spec.resources.memory_bytes else "resources.pids"
-    if not said and isinstance(spec.health, HealthCheck) and spec.health.probe == "exec":
+    if not said and spec.health is not None and spec.health.probe == "exec":
         said = "health.exec"
     if not said:
         return None
     name = written(said)
     words = f"in a microVM that boots a kernel of its own nobody sees to {name}: say it to that system, or use an image"
     return invalid("OWN_KERNEL", words, f"container.{name}")
-
-
-def _usual(name: str) -> object:
-    """What the field is where nothing was said."""
-    fields, defaults = ContainerSpec.__struct_fields__, ContainerSpec.__struct_defaults__
-    return dict(zip(reversed(fields), reversed(defaults), strict=False))[name]

@@ -5,10 +5,22 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from journal.specs import HealthCheck, ImagePin, MicroVM, PortMapping, Resources, SealedEnv, Tmpfs, Ulimit, VolumeMount
+from journal.specs import (
+    ContainerSpec,
+    HealthCheck,
+    ImagePin,
+    MicroVM,
+    PortMapping,
+    Resources,
+    SealedEnv,
+    Tmpfs,
+    Ulimit,
+    VolumeMount,
+)
 from projections.abilities import Abilities
 from projections.admission import Admitted
 from projections.intents import Apply, Declared
+from projections.microvm_rules import OF_AN_IMAGE
 from projections.refusals import Refusal
 from projections.rights import permit
 from tests.support.story import Story, declared
@@ -75,6 +87,14 @@ def test_what_cannot_work_is_refused_by_the_microvms_field(one: Declared, reason
     refused = verdict(one)
     assert isinstance(refused, Refusal), refused
     assert (refused.reason, refused.fields) == (reason, (f"microVm.{field}",))
+
+
+def test_every_field_is_refused_beside_an_own_kernel_or_means_something_there() -> None:
+    a_containers = {"privileged", "host_pid", "host_mount", "host_ipc", "host_bind_paths", "host_binds", "seccomp"}
+    seen_to = {"image", "vm", "network", "ports", "stop_grace_ms", "restart", "log_max_bytes", "resources", "health"}
+    assert {*OF_AN_IMAGE, *a_containers, *seen_to} == set(ContainerSpec.__struct_fields__), (
+        "say in projections/microvm_rules.py whether somebody sees to the field where a kernel of its own boots"
+    )
 
 
 def test_a_machine_that_runs_none_says_why_and_what_to_do() -> None:
