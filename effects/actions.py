@@ -192,8 +192,7 @@ class Actions:
         nameserver = self._network.nameserver if bridged else ""
         # They are held, but an unmount whose answer was lost may have happened: on an empty directory the workload
         # would write beside its data. Mounting what is mounted costs a look.
-        kind: Kind = "container" if spec.vm is None else "microvm"
-        volumes = tuple([await self._mounted(one, kind, started) for one in spec.mounts])
+        volumes = tuple([await self._mounted(one, spec.kind, started) for one in spec.mounts])
         secrets = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in spec.secrets))
         run = run_spec(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
         try:
