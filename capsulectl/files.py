@@ -24,17 +24,27 @@ def input_text() -> str:
     return _text("standard input", lambda: contextlib.nullcontext(sys.stdin.buffer))
 
 
+def file_bytes(path: str, most: int) -> bytes:
+    """What a file holds. Raises Failure, also where that is more than `most`."""
+    return _bytes(path, lambda: open(path, "rb"), most)
+
+
 def _text(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> str:
     try:
-        with opened() as source:
-            data = source.read(TEXT_BYTES_MOST + 1)
-        if len(data) <= TEXT_BYTES_MOST:
-            return data.decode()
-    except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+        return _bytes(name, opened, TEXT_BYTES_MOST).decode()
     except UnicodeDecodeError as error:
         raise Failure(f"{name} cannot be read: it is no text in UTF-8", USAGE) from error
-    raise Failure(f"{name} has more than {TEXT_BYTES_MOST >> 20} MiB: is it the right one?", USAGE)
+
+
+def _bytes(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]], most: int) -> bytes:
+    try:
+        with opened() as source:
+            data = source.read(most + 1)
+    except OSError as error:
+        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+    if len(data) > most:
+        raise Failure(f"{name} has more than {most >> 20} MiB: is it the right one?", USAGE)
+    return data
 
 
 def check_new(name: str, force: bool) -> Path:

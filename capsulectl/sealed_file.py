@@ -9,10 +9,10 @@ The first two lines are authenticated with the rest. Source of the figures: RFC 
 
 import json
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from capsulectl.errors import USAGE, Failure
+from capsulectl.files import file_bytes, file_text
 
 MAGIC = b"capsule-secrets 1\n"
 LOG_N, R, P = 17, 8, 1
@@ -48,7 +48,7 @@ def unsealed(file: str, passphrase: str) -> Sealed:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    content = _read(file)
+    content = file_bytes(file, FILE_BYTES_MOST)
     end = content.find(b"\n", len(MAGIC)) + 1
     if not content.startswith(MAGIC) or not end:
         raise Failure(f"{file} is no file of sealed secrets: its first line is not `capsule-secrets 1`", USAGE)
@@ -77,22 +77,9 @@ def _key(passphrase: str, salt: bytes, log_n: int, r: int, p: int) -> bytes:
     return Scrypt(salt=salt, length=KEY_BYTES, n=1 << log_n, r=r, p=p).derive(passphrase.encode())
 
 
-def _read(file: str) -> bytes:
-    try:
-        with Path(file).open("rb") as source:
-            content = source.read(FILE_BYTES_MOST + 1)
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
-    if len(content) > FILE_BYTES_MOST:
-        raise Failure(f"{file} has more than {FILE_BYTES_MOST >> 20} MiB: is it the right one?", USAGE)
-    return content
-
-
 def passphrase_of(file: str, *, twice: bool) -> str:
     """What seals or opens, from a file's first line or asked for; `twice`, where a slip would lock it for ever."""
     if file:
-        from capsulectl.files import file_text
-
         found = file_text(file).partition("\n")[0]
     else:
         import sys
