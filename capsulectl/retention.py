@@ -59,7 +59,10 @@ def truncate(
     request = retention_pb2.TruncateRequest(
         upto=history_pb2.Moment(seq=upto), head_hash=head, exported_to=str(target.resolve())
     )
-    answer = connection.call(connection.retention.Truncate, request, timeout=RETAIN_S)
+    try:
+        answer = connection.call(connection.retention.Truncate, request, timeout=RETAIN_S)
+    except Failure as failure:
+        raise Failure(f"{failure.message}. {export} stays, with what was to go", failure.code) from failure
     print(f"{answer.entries} entries cut; history begins with entry {answer.first_seq}")
 
 

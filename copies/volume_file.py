@@ -103,7 +103,7 @@ class Unpacking:
                 if self._inflate.eof and (block or self._inflate.unused_data):
                     raise BadVolumeFile("the file goes on behind its end")
         except zlib.error as error:
-            raise BadVolumeFile(f"the file is altered: {error}") from error
+            raise BadVolumeFile("the file is altered: its compressed data is damaged") from error
 
     def finish(self) -> None:
         """All has come. Raises BadVolumeFile unless it is whole and its checksum is right."""

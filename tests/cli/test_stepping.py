@@ -27,6 +27,11 @@ def test_each_entry_is_shown_with_what_it_made_of_the_state() -> None:
     assert f"State:     {folded.stdout.strip()} (view 2) after entry 12" in done.stdout
 
 
+def test_nothing_begins_behind_the_last_entry() -> None:
+    done = ctl("--from", "20", "--to", "9")
+    assert (done.returncode, done.stdout) == (1, "") and "there is no entry 20 to begin with" in done.stderr
+
+
 def test_as_data_it_is_one_object_an_entry() -> None:
     told = [json.loads(line) for line in ctl("--from", "5", "--to", "9", "-o", "json").stdout.splitlines()]
     assert [one["seq"] for one in told] == [5, 6, 7, 8, 9] and all("changes" in one and "body" in one for one in told)
