@@ -15,12 +15,12 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
+from capsulectl.field_names import OUTPUT_ONLY, enum_prefix, instead, is_quantity, names_of
 from capsulectl.files import file_text, input_text
 from capsulectl.quantities import duration_ms, size_bytes
 from capsulectl.short_forms import MEANT, SHORT
-from projections.manifest import camel, written
+from projections.manifest import camel
 
-OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
 KINDS = {
     "Container": pb.WORKLOAD_KIND_CONTAINER,
     "MicroVM": pb.WORKLOAD_KIND_MICRO_VM,
@@ -182,10 +182,7 @@ class _Document:
             where = _join(path, name)
             field = known.get(name)
             if field is None:
-                near = _apart(name, message.DESCRIPTOR) or _nearest(
-                    name, [one.json_name for one in message.DESCRIPTOR.fields]
-                )
-                raise self._wrong(key, where, f"unknown field{near}")
+                raise self._wrong(key, where, f"unknown field{instead(name, message.DESCRIPTOR)}")
             if field.name in given:
                 raise self._wrong(key, where, "given twice, under two names")
             given.add(field.name)
@@ -367,45 +364,5 @@ def _has_secrets(message: Any, field: Any) -> bool:
     return field.name == "env" and "secret_env" in message.DESCRIPTOR.fields_by_name
 
 
-def is_quantity(field: Any) -> bool:
-    """Whether a number may be written with its unit: bytes and milliseconds."""
-    return field.cpp_type in (Field.CPPTYPE_UINT32, Field.CPPTYPE_UINT64) and field.name.endswith(("_bytes", "_ms"))
-
-
-def short_name(field: Any) -> str:
-    """A quantity's name without its unit, which its value must then have: `memory` for memoryBytes."""
-    return written(field.json_name)
-
-
-def names_of(message: Any) -> dict[str, Any]:
-    """The fields of a message by every name they go by."""
-    known = {name: one for one in message.fields for name in (one.json_name, one.name)}
-    return {short_name(one): one for one in message.fields if is_quantity(one)} | known
-
-
-def enum_prefix(enum: Any) -> str:
-    """What all names of an enum begin with: NETWORK_MODE_ for NetworkMode."""
-    return str(enum.values_by_number[0].name.removesuffix("UNSPECIFIED"))
-
-
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _apart(name: str, message: Any) -> str:
-    """Why a microVM has no such field, where a container has."""
-    if message is not pb.MicroVMSpec.DESCRIPTOR:
-        return ""
-    field = names_of(pb.ContainerSpec.DESCRIPTOR).get(name)
-    if field is None:
-        return ""
-    return " of a microVM: " + (
-        "it is always on the bridge" if field.name == "network_mode" else "only a container has it"
-    )
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, 1)
-    return f": do you mean {close[0]}?" if close else ""

@@ -8,8 +8,8 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
+from capsulectl.field_names import OUTPUT_ONLY, enum_prefix, is_quantity, names_of, short_name
 from capsulectl.fields import FIELDS, KINDS
-from capsulectl.manifests import OUTPUT_ONLY, enum_prefix, is_quantity, names_of, short_name
 from capsulectl.quantities import DURATION_PATTERN, SIZE_PATTERN
 from capsulectl.short_forms import SHORT
 

@@ -11,9 +11,10 @@ import pytest
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.app import app
 from capsulectl.errors import Failure
+from capsulectl.field_names import OUTPUT_ONLY, short_name
 from capsulectl.fields import FIELDS
 from capsulectl.logs import Printer, stamp
-from capsulectl.manifests import OUTPUT_ONLY, VolumeManifest, load, short_name
+from capsulectl.manifests import VolumeManifest, load
 from capsulectl.schema import json_schema
 from tests.support.daemon import BIN
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
-from capsulectl.manifests import is_quantity, names_of, short_name
+from capsulectl.field_names import is_quantity, names_of, short_name
 from journal.specs import HealthCheck, HostBind, Resources, RestartPolicy, Tmpfs, Ulimit, VolumeMount
 from projections.abilities import Abilities
 from projections.admission import Admitted
