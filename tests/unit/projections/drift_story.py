@@ -1,0 +1,37 @@
+"""Machines that are as they are wanted, to change something of; and what then differs."""
+
+from msgspec.structs import replace
+
+from journal.specs import PortMapping, VolumeMount
+from projections.drift import Difference, Label, drift
+from projections.intents import DeclaredVolume
+from tests.support.story import Story, declared
+
+PORT = (PortMapping(80, 8080),)
+
+
+def settled(*workloads: object, volumes: tuple[DeclaredVolume, ...] = ()) -> Story:
+    story = Story()
+    assert not hasattr(story.apply(*workloads, volumes=volumes), "reason")  # type: ignore[arg-type]
+    story.converge()
+    return story
+
+
+def bridged(**fields: object) -> Story:
+    return settled(declared("web", network="bridge", ports=PORT, **fields))
+
+
+def stored(**fields: object) -> Story:
+    """A workload on a volume."""
+    web = declared("web")
+    web = replace(web, spec=replace(web.spec, mounts=(VolumeMount("data", "/data"),)))
+    return settled(web, volumes=(DeclaredVolume("data", 64 << 20, **fields),))  # type: ignore[arg-type]
+
+
+def only(story: Story) -> Difference:
+    (found,) = drift(story.machine)
+    return found
+
+
+def shown(story: Story) -> tuple[tuple[str, str, Label], ...]:
+    return tuple((one.object, one.aspect, one.label) for one in drift(story.machine))
