@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.wire import Parsed, field_changes, parse_workload, workload_message
+from capsuled.wire_microvm import parse_vm, vm_message, vm_plain
 from journal.specs import ContainerSpec, ImagePin, MicroVM, Resources
 from projections.refusals import Refusal
 from tests.support.story import Story, declared
@@ -97,6 +98,16 @@ def test_what_is_shown_can_be_applied_again_and_changes_nothing(vm: MicroVM) -> 
 
 
 NOTHING = ImagePin("", "", "")
+
+
+def test_every_field_of_the_machine_is_shown_and_compared() -> None:
+    fields = {one.name: one.json_name for one in pb.MicroVMSpec.DESCRIPTOR.fields}
+    own = {name: json for name, json in fields.items() if name not in pb.ContainerSpec.DESCRIPTOR.fields_by_name}
+    vm = replace(OWN, vcpus=2, memory_mib=512, cmdline_extra="quiet")
+    message = vm_message(vm)
+    assert {field.name for field, _ in message.ListFields()} == own.keys() and parse_vm(message) == vm
+    assert vm_plain(vm).keys() == set(own.values()) and len(own) == len(MicroVM.__struct_fields__)
+    assert [name for name, value in vm_plain(vm).items() if value == vm_plain(MicroVM())[name]] == ["backend"]
 
 
 def test_a_diff_speaks_of_the_microvms_section() -> None:
