@@ -108,7 +108,7 @@ class Agent:
         async with self._in_time(timeout_s):
             stub = await self.reached(anyway)
             self._relay.asked()
-            return await getattr(stub, method)(request)
+            return self._read_as_one(await getattr(stub, method)(request))
 
     async def stream(self, method: str, *requests: Any) -> Any:
         """A call with a stream, begun; it ends with the channel that it was begun on. Raises DriverError."""
@@ -122,12 +122,18 @@ class Agent:
     async def read(self, call: Any, timeout_s: float | None = None) -> Any:
         """The next message of a stream; None at its end. Raises DriverError."""
         message = await self.within(call.read(), timeout_s)
-        return None if message is _EOF else message
+        return None if message is _EOF else self._read_as_one(message)
 
     async def within(self, waiting: Awaitable[T], timeout_s: float | None = ASK_S) -> T:
         """What comes of it, in time. Raises DriverError, for what gRPC raises too."""
         async with self._in_time(timeout_s):
             return await waiting
+
+    def _read_as_one(self, message: Any) -> Any:
+        """A message. For bytes that are none gRPC gives None, and raises nothing. Raises GuestFailed."""
+        if message is None:
+            raise GuestFailed(f"the guest of {self.key[0]} answers in bytes that are no message")
+        return message
 
     def translated(self, error: grpc.aio.AioRpcError) -> DriverError:
         """gRPC's error, or the guest's, as a condition of ours."""
@@ -183,7 +189,7 @@ class Agent:
         self._stub = guest_pb2_grpc.GuestServiceStub(self._channel)
         request = pb.HelloRequest(version_min=VERSIONS[0], version_max=VERSIONS[1], release=RELEASE)
         try:
-            self._heard(await self._stub.Hello(request))
+            self._heard(self._read_as_one(await self._stub.Hello(request)))
         except grpc.aio.AioRpcError as error:
             raise self.translated(error) from error
         self._cut = cut

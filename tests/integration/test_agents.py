@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
+import grpc
 import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
@@ -282,6 +284,76 @@ def test_a_guest_in_which_something_else_answers_is_none_that_answers(tmp_path: 
                 await made.agents.of(*KEY).call("Stats", pb.StatsRequest(), 0.2)
         await until(lambda: made.silent)
         server.close()
+
+    run(tmp_path, guest(), suite)
+
+
+class Garbled(grpc.GenericRpcHandler):
+    """An agent whose answers to the methods of `names` are no messages."""
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        method = details.method.rpartition("/")[2]
+        hello = pb.HelloResponse(version=1, version_min=1, version_max=1, name=KEY[0], uid=KEY[1], run=KEY[2])
+        sound = hello.SerializeToString() if method == "Hello" else b""
+
+        def said() -> bytes:
+            return b"\xff" * 9 if method in self.names else sound
+
+        async def answer(request: bytes, context: object) -> bytes:
+            return said()
+
+        async def stream(requests: object, context: object) -> AsyncIterator[bytes]:
+            yield said()
+
+        if method == "Exec":
+            return grpc.stream_stream_rpc_method_handler(stream)
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@asynccontextmanager
+async def garbled(made: Reached, directory: Path, *names: str) -> AsyncIterator[Garbled]:
+    """The guest has such an agent instead of its own."""
+    agent = Garbled()
+    agent.names = frozenset(names)
+    server = grpc.aio.server(handlers=[agent])
+    made.target = str(directory / "garbled")
+    server.add_insecure_port(f"unix:{made.target}")
+    await server.start()
+    made.agents.remove(KEY)
+    made.agents.add_by(KEY, made.dial)
+    try:
+        yield agent
+    finally:
+        await server.stop(None)
+
+
+def test_answers_that_are_no_messages_are_the_guests_failure_and_nobody_elses(tmp_path: Path, hasty: None) -> None:
+    async def suite(made: Reached) -> None:
+        async with garbled(made, tmp_path) as service:
+            agent = made.agents.of(*KEY)
+            assert await agent.call("Stats", pb.StatsRequest()) == pb.StatsResponse()
+            service.names = frozenset({"Stats", "Exec"})
+            with pytest.raises(GuestFailed, match="bytes that are no message"):
+                await agent.call("Stats", pb.StatsRequest())
+            with pytest.raises(GuestFailed, match="bytes that are no message"):
+                await MicroVMExecutor(made.agents).open(ExecRequest(*KEY, ("true",)))
+            meter = MicroVMMeter(MeterOfOne(), made.agents, lambda *_: tmp_path / "none")
+            assert await meter.measure((Measured(*KEY),)) == (Usage(*KEY, 1, cpu=Cpu(9)),), "of the machine"
+            assert not made.silent
+            service.names = frozenset({"Hello"})
+            made.cut()
+            await until(lambda: made.silent)
+
+    run(tmp_path, guest(), suite)
+
+
+def test_a_guest_that_answers_its_beat_with_what_is_no_answer_is_silent(tmp_path: Path, hasty: None) -> None:
+    async def suite(made: Reached) -> None:
+        async with garbled(made, tmp_path, "Status"):
+            await until(lambda: made.silent)
 
     run(tmp_path, guest(), suite)
 
