@@ -69,8 +69,8 @@ def make_machines(
     acceleration = Acceleration(layout.acceleration, places, programs, guest, beside, reaped, boot)
     driver: QemuDriver
 
-    def silent(key: tuple[str, int, int], why: str) -> None:
-        driver.silent(Key(*key), why)
+    def silent(key: Key, why: str) -> None:
+        driver.silent(key, why)
 
     agents = Agents(layout.agents, silent)
     prefix = ipaddress.ip_network(subnet).prefixlen

@@ -18,14 +18,14 @@ import grpc
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1 import guest_pb2_grpc
 from effects.errors import DriverError, DriverLacks, GuestFailed, NotRunning, RuntimeUnavailable
+from effects.microvms.places import Key
 from effects.microvms.relay import Relay
+from effects.microvms.seemly import seemly
 from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Key = tuple[str, int, int]
-"""A run: its workload's name and uid, and its number."""
 
 VERSIONS = (1, 1)
 """Of the contract (guest.proto), that this release speaks."""
@@ -43,7 +43,6 @@ ASK_S = 10.0
 WAY_S = 30.0
 """For an operator's own call to find its way: he may be quicker than an agent that begins."""
 MESSAGE_BYTES = 1 << 20
-WORDS_MAX = 300
 
 _GONE = (
     grpc.StatusCode.UNAVAILABLE,
@@ -63,11 +62,6 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 60_000),
     ("grpc.min_reconnect_backoff_ms", 60_000),
 )
-
-
-def words(text: str) -> str:
-    """A guest's words, as they may stand in a message: in one line, of a size, and without what is no text."""
-    return "".join(sign if sign.isprintable() else " " for sign in text[:WORDS_MAX]).strip()
 
 
 class Agent:
@@ -137,7 +131,7 @@ class Agent:
 
     def translated(self, error: grpc.aio.AioRpcError) -> DriverError:
         """gRPC's error, or the guest's, as a condition of ours."""
-        details = words(error.details() or "") or error.code().name
+        details = seemly(error.details() or "") or error.code().name
         match error.code():
             case code if code in _GONE:
                 return self._unreached()
@@ -205,7 +199,7 @@ class Agent:
                 "the guest of %s (release %s) speaks versions %d to %d, this release %d to %d: it runs on, without "
                 "exec, copies and stats, until somebody restarts it",
                 self.key[0],
-                words(hello.release),
+                seemly(hello.release),
                 hello.version_min,
                 hello.version_max,
                 *VERSIONS,

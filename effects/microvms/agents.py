@@ -7,7 +7,8 @@ from pathlib import Path
 
 from capsule.guest.v1 import guest_pb2 as pb
 from effects.errors import NotRunning
-from effects.microvms.agent import ASK_S, Agent, Key
+from effects.microvms.agent import ASK_S, Agent
+from effects.microvms.places import Key
 from effects.microvms.relay import Dial, Relay, chardev
 
 
@@ -54,7 +55,7 @@ class Agents:
 
     def of(self, name: str, uid: int, run: int) -> Agent:
         """The agent of a run that lives. Raises NotRunning."""
-        agent = self._agents.get((name, uid, run))
+        agent = self._agents.get(Key(name, uid, run))
         if agent is None:
             raise NotRunning(f"{name} is not running")
         return agent

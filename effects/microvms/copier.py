@@ -13,8 +13,9 @@ from typing import Any
 
 from capsule.guest.v1 import guest_pb2 as pb
 from effects.errors import CopyFailed, DriverError, NoSpace, NotRunning, RuntimeUnavailable
-from effects.microvms.agent import Agent, words
+from effects.microvms.agent import Agent
 from effects.microvms.agents import Agents
+from effects.microvms.seemly import seemly
 from effects.runs.copy_protocol import CopyPlace, CopyReport, Give
 
 PIECE = 64 << 10
@@ -195,7 +196,7 @@ class MicroVMCopyOut(_Copy):
 
 
 def _refusal(refused: pb.Refused) -> DriverError:
-    message = words(refused.message) or "the guest gave no reason"
+    message = seemly(refused.message) or "the guest gave no reason"
     match refused.reason:
         case "NO_SPACE":
             return NoSpace(message)

@@ -8,8 +8,9 @@ where there were any.
 
 import msgspec
 
+from effects.microvms.seemly import seemly
+
 MOST_BYTES = 4_096
-_WORDS_MOST = 300
 _OOM_MOST = 1_000_000
 _SIGNALLED = 128
 
@@ -78,10 +79,3 @@ def _ending(line: _Line) -> Ending | None:
     if line.fault is not None:
         return Ending(oom_kills=kills, fault=seemly(line.fault))
     return None
-
-
-def seemly(text: str) -> str:
-    """A guest's words as they may be shown and journaled: one line, no longer than a sentence or two, and nothing in it
-    that moves a cursor or turns the direction of writing."""
-    signs = (sign if sign.isprintable() else " " for sign in text[: 4 * _WORDS_MOST])
-    return " ".join("".join(signs).split())[:_WORDS_MOST]

@@ -21,8 +21,9 @@ from effects.errors import (
     RuntimeUnavailable,
     StartFailed,
 )
-from effects.microvms.agent import Agent, words
+from effects.microvms.agent import Agent
 from effects.microvms.agents import Agents
+from effects.microvms.seemly import seemly
 from effects.runs.exec_protocol import ExecRequest, Window
 
 PIECE = 64 << 10
@@ -234,4 +235,4 @@ def _window(window: Window) -> pb.Window:
 
 
 def _refusal(refused: pb.Refused) -> DriverError:
-    return _REFUSALS.get(refused.reason, StartFailed)(words(refused.message) or "the guest gave no reason")
+    return _REFUSALS.get(refused.reason, StartFailed)(seemly(refused.message) or "the guest gave no reason")

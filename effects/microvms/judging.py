@@ -6,8 +6,9 @@ begun again, and nothing else.
 
 import msgspec
 
-from effects.microvms.end_record import Record, seemly
+from effects.microvms.end_record import Record
 from effects.microvms.places import Verdict
+from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import panic_in
 from journal.specs import Fault
 from projections.linux import SIGNALS, signal_name
@@ -21,8 +22,7 @@ _UNEXECUTABLE = 1
 
 class Traces(msgspec.Struct, frozen=True):
     """What is left. `status` is the monitor's end as a process (negative: the signal), None where nobody could hear it;
-    `why` says why this machine ended it
-    unasked, `asked` that somebody had asked; `starved`: the machine killed it for
+    `why` says why this machine ended it unasked, `asked` that somebody had asked; `starved`: the machine killed it for
     want of memory. `agent`: there was one, whose last word was to be waited for."""
 
     record: Record

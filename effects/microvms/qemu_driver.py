@@ -31,7 +31,7 @@ from effects.microvms.acceleration import Acceleration, Chosen, buried
 from effects.microvms.booting import Boot, Booting
 from effects.microvms.command_line import command_line, descriptors
 from effects.microvms.confinement import limits_of, share_of, user_of
-from effects.microvms.end_record import Record, seemly
+from effects.microvms.end_record import Record
 from effects.microvms.judging import Traces, judged
 from effects.microvms.launching import Order, Start, launch
 from effects.microvms.monitor import Monitor, Monitors, Reaped, identity_of, read_record
@@ -39,6 +39,7 @@ from effects.microvms.opening import Opened, opening
 from effects.microvms.places import Key, Places, RunFiles, RunRecord, Verdict
 from effects.microvms.power import press
 from effects.microvms.protocol import Agents
+from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import TAIL_BYTES
 from effects.runs.protocol import ObservedRun, Resync, RunSpec
 from projections.words import FAULTS

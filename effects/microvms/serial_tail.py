@@ -2,7 +2,7 @@
 
 import re
 
-from effects.microvms.end_record import seemly
+from effects.microvms.seemly import seemly
 
 TAIL_BYTES = 64 << 10
 _PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]*)")

@@ -36,7 +36,7 @@ class MicroVMs:
         images = PayloadImages(made.connection, unpacker, leases, self.disks)
         guest = GuestFiles()
         self.acceleration = Acceleration(PROBED, self.places, Programs(run), guest, beside, reaped, BOOT)
-        self.agents = Agents(made.run / "agents", lambda key, why: self.driver.silent(Key(*key), why))
+        self.agents = Agents(made.run / "agents", lambda key, why: self.driver.silent(key, why))
         self.booting = Booting(self.places, images, guest, outcome, 24)
         self.driver = QemuDriver(
             self.places,

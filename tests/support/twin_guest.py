@@ -18,11 +18,12 @@ from capsule.guest.v1 import guest_pb2_grpc
 from effects.errors import DriverError
 from effects.microvms.agents import Agents
 from effects.microvms.executor import WINDOW_BYTES
+from effects.microvms.places import Key
 from effects.runs.copy_protocol import Copier, CopyPlace
 from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor, Window
 from guest import relay
 
-KEY = ("web", 7, 1)
+KEY = Key("web", 7, 1)
 
 
 class TwinGuest(guest_pb2_grpc.GuestServiceServicer):

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effects.microvms.end_record import MOST_BYTES, Ending, Record, parse, seemly
+from effects.microvms.end_record import MOST_BYTES, Ending, Record, parse
 from effects.microvms.judging import Traces, judged
 from effects.microvms.places import Verdict
+from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import panic_in
 
 PANIC = b"[    3.1] Kernel panic - not syncing: Attempted to kill init!\r\n[    3.2] CPU: 0\r\n"
