@@ -16,13 +16,14 @@ import msgspec
 
 from effects.errors import HostPathMissing, StartFailed, VolumeBusy, unwritten
 from effects.microvms.command_line import END, INITRD, KERNEL, STDERR, STDOUT, Disk, Machine
-from effects.microvms.guest_run import SecretFile, Surroundings, run_disk, volume_serial
+from effects.microvms.guest_run import Surroundings, run_disk, volume_serial
 from effects.microvms.opening import Opened
 from effects.microvms.places import Key, Places, RunRecord
 from effects.microvms.protocol import GuestImage, GuestSource, Payload, PayloadSource
 from effects.payloads.layer import ensure_layer
 from effects.runs.process import Identity, stop_signal
 from effects.runs.protocol import RunSpec
+from effects.secrets.reading import contents
 from journal.specs import MicroVM
 
 _RESOLV = Path("/etc/resolv.conf")
@@ -132,7 +133,7 @@ class Booting:
     def _with_agent(self, run: RunSpec, boot: Boot, opened: Opened, machine: Machine) -> Machine:
         files = self._places.of(Key(run.name, run.uid, run.run))
         assert boot.guest is not None and boot.payload is not None and boot.layer is not None
-        around = Surroundings(_text(_RESOLV), self._prefix, _secrets(run), time.time_ns())
+        around = Surroundings(_text(_RESOLV), self._prefix, contents(run.secrets), time.time_ns())
         told = run_disk(run, boot.payload.config, boot.identity, around)
         disks = (
             Disk("guest", opened.disk(boot.guest.root, read_only=True), read_only=True),
@@ -152,18 +153,6 @@ class Booting:
 def _extra(vm: MicroVM) -> tuple[str, ...]:
     root = ("root=/dev/vda", "rw") if vm.kernel_path else ()
     return (*root, *vm.cmdline_extra.split())
-
-
-def _secrets(run: RunSpec) -> tuple[SecretFile, ...]:
-    """The files that lie in memory for this run, by where they are to be inside."""
-    found = []
-    for directory in run.secrets:
-        for path in sorted(Path(directory.source).iterdir()):
-            seen = path.stat()
-            place = f"{directory.target.rstrip('/')}/{path.name}"
-            mode = stat.S_IMODE(seen.st_mode)
-            found.append(SecretFile(place, mode, seen.st_uid, seen.st_gid, path.read_bytes()))
-    return tuple(found)
 
 
 def _text(path: Path) -> str:

@@ -13,6 +13,7 @@ from effects.containers.privileges import MASKED, READONLY, held
 from effects.runs.etc import hosts_text, resolv_text
 from effects.runs.process import Identity, ImageConfig, arguments, environment, hostname, stop_signal
 from effects.runs.protocol import RunSpec
+from effects.secrets.protocol import SecretContent
 from projections.linux import CAPABILITIES
 
 _SECTOR_BYTES = 512
@@ -21,22 +22,12 @@ _OWN_ADDRESS = "127.0.1.1"
 """A workload's name leads to itself, also where it has no network."""
 
 
-class SecretFile(msgspec.Struct, frozen=True):
-    """A secret's file as it is to be inside; never log it."""
-
-    path: str
-    mode: int
-    uid: int
-    gid: int
-    content: bytes
-
-
 class Surroundings(msgspec.Struct, frozen=True):
     """What a run finds beside its image: the machine's /etc/resolv.conf, the bridge's prefix, and secrets."""
 
     resolv_conf: str = ""
     prefix: int = 24
-    secrets: tuple[SecretFile, ...] = ()
+    secrets: tuple[SecretContent, ...] = ()
     time_ns: int = 0
 
 

@@ -1,15 +1,14 @@
 """What only a guest can do for the machine around it: take new secrets, hold a volume still while it is copied, and say
 how full it is."""
 
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 from capsule.guest.v1 import guest_pb2 as pb
 from effects.errors import DriverError, GuestFailed
 from effects.microvms.agents import Agents
-from effects.secrets.protocol import SecretDirectory
+from effects.secrets.protocol import SecretContent, SecretDirectory
+from effects.secrets.reading import contents
 from projections.storage import Fill
 
 FREEZE_S = 60.0
@@ -27,7 +26,7 @@ class MicroVMGuests:
     async def renew_secrets(self, name: str, uid: int, run: int, secrets: tuple[SecretDirectory, ...]) -> None:
         """The run has at the places of its secrets what these directories hold now; a reader sees each file whole, as
         it was or as it is. Raises NotRunning, RuntimeUnavailable, GuestFailed."""
-        request = pb.PlaceSecretsRequest(files=[file for one in secrets for file in _files(one)])
+        request = pb.PlaceSecretsRequest(files=map(_file, contents(secrets)))
         await self._agents.of(name, uid, run).call("PlaceSecrets", request)
 
     @asynccontextmanager
@@ -59,17 +58,5 @@ class MicroVMGuests:
         return next(found, None)
 
 
-def _files(directory: SecretDirectory) -> list[pb.SecretFile]:
-    found = []
-    for path in sorted(Path(directory.source).iterdir()):
-        seen = path.stat()
-        found.append(
-            pb.SecretFile(
-                path=f"{directory.target.rstrip('/')}/{path.name}",
-                mode=stat.S_IMODE(seen.st_mode),
-                uid=seen.st_uid,
-                gid=seen.st_gid,
-                content=path.read_bytes(),
-            )
-        )
-    return found
+def _file(one: SecretContent) -> pb.SecretFile:
+    return pb.SecretFile(path=one.path, mode=one.mode, uid=one.uid, gid=one.gid, content=one.content)

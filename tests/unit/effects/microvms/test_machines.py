@@ -7,9 +7,10 @@ from effects.microvms.acceleration import clock_arguments
 from effects.microvms.cgroup import Share, limits_v1, limits_v2, make
 from effects.microvms.command_line import Disk, Machine, command_line, descriptors, mac_of
 from effects.microvms.confinement import share_of, user_of
-from effects.microvms.guest_run import SecretFile, Surroundings, run_disk
+from effects.microvms.guest_run import Surroundings, run_disk
 from effects.runs.process import Identity, ImageConfig
 from effects.runs.protocol import MountedVolume, RunSpec
+from effects.secrets.protocol import SecretContent
 from journal.specs import MicroVM, Resources, Ulimit
 
 RUN = RunSpec("web", 7, 7, 1, "sha256:1", vm=MicroVM(vcpus=2, memory_mib=256))
@@ -72,7 +73,7 @@ def test_the_clock_is_told_as_rated_else_as_measured() -> None:
 
 
 def told(run: RunSpec, image: ImageConfig = ImageConfig(command=("sh",)), uid: int = 0) -> dict[str, object]:
-    around = Surroundings("options ndots:1\n", 24, (SecretFile("/run/secrets/key", 0o400, 5, 6, b"\0x"),), 99)
+    around = Surroundings("options ndots:1\n", 24, (SecretContent("/run/secrets/key", b"\0x", 0o400, 5, 6),), 99)
     disk = run_disk(run, image, Identity(uid), around)
     assert len(disk) % 512 == 0
     found: dict[str, object] = json.loads(disk.rstrip(b"\0"))
