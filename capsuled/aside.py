@@ -5,7 +5,7 @@ read much wait for each other, and the daemon for none of them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -19,6 +19,17 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+async def to_its_end(work: Awaitable[T]) -> T:
+    """What `work` comes to, which no cancellation ends: who is cancelled waits for it, and may then let go of what it
+    works on."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise
+
+
 class Aside:
     """A few threads of one's own."""
 
@@ -30,14 +41,8 @@ class Aside:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def to_its_end(self, work: Callable[[], T]) -> T:
-        """The same of work that no cancellation ends: who is cancelled waits for it, and may then let go of what it
-        works on."""
-        working = asyncio.ensure_future(self.run(work))
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.wait((working,))
-            raise
+        """The same of work that no cancellation ends; see `to_its_end`."""
+        return await to_its_end(self.run(work))
 
     async def pages(self, source: Iterator[T], made_of: Callable[[list[T]], U]) -> AsyncIterator[U]:
         """What `made_of` makes of each page of `source`, the last of which may be empty."""

@@ -44,7 +44,7 @@ from capsuled.power import Power
 from capsuled.processes import beside, outcome
 from capsuled.registries import RegistryAccess
 from capsuled.restoring import clear, laid_down
-from capsuled.retention import Retention
+from capsuled.retention import NoRoom, Retention
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
@@ -379,7 +379,10 @@ async def _open_life(
     await engine.durable()
     if crashed:
         forget()
-    await Retention(journal, memory.reader).resume()
+    try:
+        await Retention(journal, memory.reader).resume()
+    except NoRoom as error:  # whoever is to free some needs the daemon for it
+        log.warning("%s", error)
     if drafts:
         journal.side_log.clear()
     if restored is not None:

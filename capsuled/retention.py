@@ -2,6 +2,7 @@
 in which the first of it goes.
 """
 
+import asyncio
 import logging
 
 from capsuled.memory import recall
@@ -35,18 +36,19 @@ class Retention:
         self._journal = journal
         self._reader = reader
 
-    async def retain(self, base: Snapshot, *, cut: bool, excised: tuple[int, ...] = ()) -> None:
-        """Begin the fold with `base`; see journal/retention.py. Raises NoRoom: it is tried again at the next start."""
+    async def retain(self, base: Snapshot, excised: tuple[int, ...]) -> None:
+        """Begin the fold with `base`: what is before it goes, or only the content of `excised`; see
+        journal/retention.py. Raises NoRoom: it is tried again at the next start."""
         assert self._journal is not None, "it was admitted"
         try:
-            await self._journal.retain(base, cut, excised)
+            await self._journal.retain(base, not excised, excised)
         except OSError as error:
             raise NoRoom(
                 f"it is journaled, and not done yet: {error}. Free space there and start capsuled again"
             ) from error
 
     async def resume(self) -> None:
-        """What an earlier life was told to forget, and did not come to."""
+        """What the newest checkpoint says was to be forgotten, and was not come to yet. Raises NoRoom."""
         if self._journal is None or self._reader is None:
             return
         last = next(self._reader.newest_of_type("journal.checkpointed"), None)
@@ -58,5 +60,5 @@ class Retention:
         also = None if before is None or before.header.call != last.header.call else decode(before)
         excised = also.seqs if isinstance(also, JournalExcised) else ()
         log.warning("what entry %d says was to be forgotten goes now", last.header.seq)
-        machine = recall(self._reader, told.upto).machine
-        await self.retain(kept(machine, told.head_hash), cut=not excised, excised=excised)
+        recalled = await asyncio.to_thread(recall, self._reader, told.upto)
+        await self.retain(kept(recalled.machine, told.head_hash), excised)

@@ -14,17 +14,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from capsuled.aside import to_its_end
 from effects.errors import DriverError, NoSpace, unwritten
 from journal.durable import write_all_durably
 from journal.specs import ContainerSpec, SealedEnv
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 PREFIX = "sealed:"
 _HASH_CHARS = 32
@@ -79,7 +78,7 @@ class Vault:
         self._held.update(held)
         try:
             async with self._files:
-                missing = await _to_its_end(lambda: self._kept(values, names))
+                missing = await to_its_end(asyncio.to_thread(self._kept, values, names))
             yield missing
         finally:
             self._held.subtract(held)
@@ -129,7 +128,7 @@ class Vault:
         was cut left over. What else lies there is not ours. Raises OSError when the directory cannot be read."""
         async with self._files:
             stays = named | self.asked_for
-            await _to_its_end(lambda: self._destroy(stays))
+            await to_its_end(asyncio.to_thread(self._destroy, stays))
 
     def _destroy(self, stays: Set[str]) -> None:
         try:
@@ -146,16 +145,6 @@ class Vault:
     def environment(self, spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
         """A spec's environment in clear, for the driver alone."""
         return tuple((variable.name, self.open(variable.sealed)) for variable in spec.env)
-
-
-async def _to_its_end(work: Callable[[], T]) -> T:
-    """On a thread, which no cancellation ends: who is cancelled waits for it, so that what it wrote can be told."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait((working,))
-        raise
 
 
 def _unkept(error: OSError) -> DriverError:

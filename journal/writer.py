@@ -197,8 +197,11 @@ class Journal:
 
     async def retain(self, base: Kept, cut: bool, excised: tuple[int, ...] = ()) -> None:
         """Let the fold begin with `base`, a state after a durable entry, which a checkpoint tells of: with `cut` all up
-        to it goes, and so do the contents of `excised`. Raises OSError where the disk has no room for it."""
-        await asyncio.wrap_future(self._mover.retain(base, cut, excised))
+        to it goes, and so do the contents of `excised`. Raises OSError where the disk has no room for it.
+
+        Who is cancelled leaves it to the mover, which has it to do and tells of its end.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._mover.retain(base, cut, excised)))
 
     async def close(self) -> None:
         """Make durable what is queued, move all of it into LMDB and the indexes, and give the directory free."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from capsule.v1 import retention_pb2 as pb
 from capsule.v1.retention_pb2_grpc import RetentionServiceServicer
+from capsuled.aside import to_its_end
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.moments import Moments
@@ -46,9 +47,7 @@ class RetentionService(RetentionServiceServicer):
                 refuse("FAILED_PRECONDITION", "NOT_EXPORTED", message, "head_hash")
             first = reader.first_seq()
             intent = Checkpoint(upto, VIEW, state_hash(machine), head, request.exported_to)
-            seq = await self._admitted(intent, caller, request.dry_run)
-            if seq:
-                await self._retention.retain(kept(machine, head), cut=True)
+            seq = await self._forgotten(intent, caller, request.dry_run, machine)
             return pb.RetentionResponse(upto=upto, entries=upto - first + 1, seq=seq, first_seq=upto + 1)
 
     async def Excise(self, request: pb.ExciseRequest, context: Any) -> pb.RetentionResponse:
@@ -63,9 +62,7 @@ class RetentionService(RetentionServiceServicer):
             intent = Checkpoint(
                 machine.seq, VIEW, state_hash(machine), head, excised=seqs, reason=request.reason
             )  # fmt: skip
-            seq = await self._admitted(intent, caller, request.dry_run)
-            if seq:
-                await self._retention.retain(kept(machine, head), cut=False, excised=seqs)
+            seq = await self._forgotten(intent, caller, request.dry_run, machine)
             return pb.RetentionResponse(
                 upto=machine.seq, entries=len(seqs), seq=seq, first_seq=reader.first_seq()
             )  # fmt: skip
@@ -81,16 +78,22 @@ class RetentionService(RetentionServiceServicer):
         await self._engine.durable(seq)
         return seq
 
-    async def _admitted(self, intent: Checkpoint, caller: Caller, dry_run: bool) -> int:
-        """The call's own entry; 0 for a dry run. Raises Refused."""
+    async def _forgotten(self, intent: Checkpoint, caller: Caller, dry_run: bool, machine: Machine) -> int:
+        """The call's own entry; 0 for a dry run. `machine`: what the fold begins with then. Raises Refused, NoRoom."""
         if dry_run:
             _, verdict = self._engine.preview(intent, caller.actor.role)
             if isinstance(verdict, Refusal):
                 raise Refused(verdict)
             return 0
+        return await to_its_end(self._said_and_done(intent, caller, machine))
+
+    async def _said_and_done(self, intent: Checkpoint, caller: Caller, machine: Machine) -> int:
+        """What was said before and is not done yet comes first: only the newest that was said is looked for later."""
+        await self._retention.resume()
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
+        await self._retention.retain(kept(machine, intent.head_hash), intent.excised)
         return outcome.seq
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +59,7 @@ def telling(directory: Path, story: Callable[[Journal], Awaitable[None]]) -> Non
     async def told() -> None:
         journal = await filled(directory)
         try:
-            await story(journal)
+            await asyncio.wait_for(story(journal), 20)
         finally:
             await journal.close()
 
@@ -150,6 +152,30 @@ def test_a_cut_that_a_crash_fell_into_is_finished_by_the_next_start(
 
     asyncio.run(again())
     assert seqs(tmp_path) == list(range(31, COUNT + 2))
+
+
+def test_who_waits_for_it_may_go_and_the_journal_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, gone = threading.Event(), threading.Event()
+    real = retention.set_base
+
+    def late(*arguments: Any, **named: Any) -> None:
+        begun.set()
+        gone.wait(10)
+        real(*arguments, **named)
+
+    async def story(journal: Journal) -> None:
+        cutting = asyncio.create_task(truncated(journal, 30))
+        await asyncio.to_thread(begun.wait, 10)
+        cutting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cutting
+        gone.set()
+        await truncated(journal, 35)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "set_base", late)
+        telling(tmp_path, story)
+    assert seqs(tmp_path) == list(range(36, COUNT + 3))
 
 
 def test_what_is_missing_without_a_checkpoint_is_found(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""What is said to be forgotten is forgotten: also when its caller has gone, or the disk had no room for an earlier one."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capsule.v1 import retention_pb2 as pb
+from capsuled.engine import Engine
+from capsuled.retention import NoRoom, Retention
+from capsuled.services.retention import RetentionService
+from capsuled.session import CURRENT, Session
+from journal import retention
+from journal.entry import LOCAL
+from journal.environment import Environment
+from journal.errors import JournalError
+from journal.events import CallRead, DaemonStopped
+from journal.space import Space
+from journal.writer import Journal
+from projections.state import Machine
+from tests.support.clock import HandClock
+from tests.support.story import ALL
+
+
+class Memory:
+    """A journal on the disk, with the service that forgets of it."""
+
+    def __init__(self, directory: Path) -> None:
+        clock = HandClock()
+        self.journal = Journal(Environment(directory), clock)
+        self.engine = Engine(self.journal, Machine(), clock, ALL)
+        reader = self.journal.reader
+        self.service = RetentionService(self.engine, reader, Retention(self.journal, reader), JournalError())
+
+    async def excise(self, *seqs: int) -> pb.RetentionResponse:
+        CURRENT.set(Session(LOCAL))
+        return await self.service.Excise(pb.ExciseRequest(seqs=seqs), None)
+
+    def says(self, seq: int) -> bool:
+        stored = self.journal.reader.get(seq)
+        assert stored is not None
+        return not stored.excised
+
+
+def telling(directory: Path, story: Callable[[Memory], Awaitable[None]]) -> None:
+    async def told() -> None:
+        memory = Memory(directory)
+        memory.engine.record([DaemonStopped(reason="asked to"), CallRead("a"), CallRead("b")])
+        try:
+            await asyncio.wait_for(story(memory), 20)
+        finally:
+            await memory.journal.close()
+
+    asyncio.run(told())
+
+
+def test_a_caller_who_goes_leaves_nothing_half_and_the_journal_as_good_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gone = threading.Event(), threading.Event()
+    real = retention.set_base
+
+    def late(*arguments: Any, **named: Any) -> None:
+        begun.set()
+        gone.wait(10)
+        real(*arguments, **named)
+
+    async def story(memory: Memory) -> None:
+        call = asyncio.create_task(memory.excise(2))
+        await asyncio.to_thread(begun.wait, 10)
+        call.cancel()
+        await asyncio.sleep(0)
+        gone.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert not memory.says(2) and memory.says(3)
+        memory.engine.record([CallRead("c")])
+        await memory.engine.durable()
+        await memory.excise(3)
+
+    monkeypatch.setattr(retention, "set_base", late)
+    telling(tmp_path, story)
+
+
+def test_what_had_no_room_goes_before_what_is_asked_for_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(memory: Memory) -> None:
+        with monkeypatch.context() as full:
+            full.setattr(Space, "extend", lambda *_: threading.current_thread() is threading.main_thread())
+            with pytest.raises(NoRoom, match="not done yet"):
+                await memory.excise(2)
+        assert memory.says(2)
+        await memory.excise(3)
+        assert not memory.says(2) and not memory.says(3)
+
+    telling(tmp_path, story)
