@@ -370,7 +370,7 @@ async def _open_life(
     crashed = () if system is None else crashes()
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
     if (restored := laid_down(layout)) is not None:
-        engine.record((restored.event(),), reserved=True, actor=restored.actor)
+        engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
     engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)

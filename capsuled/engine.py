@@ -92,6 +92,8 @@ class Engine:
         journal shall be able to test a guess."""
         self.machine = machine
         self.capabilities = capabilities
+        self.closed: Refusal | None = None
+        """Why no call is admitted, while none is."""
         self._args_key = args_key
         self._log = log
         self._clock = clock
@@ -221,7 +223,7 @@ class Engine:
         return Outcome(seq, verdict.events, machine=after)
 
     def _judge(self, machine: Machine, intent: Intent, role: str) -> Admitted | Refusal:
-        return permit(role, intent) or admit(machine, intent, self.capabilities)
+        return self.closed or permit(role, intent) or admit(machine, intent, self.capabilities)
 
     def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
         accepted = CallAccepted(

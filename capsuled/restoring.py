@@ -36,9 +36,11 @@ class Restored(msgspec.Struct, frozen=True):
     actor: Actor
     login: str = ""
 
-    def event(self) -> JournalRestored:
-        """The first fact of the life that begins with it."""
-        return JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login)
+    def events(self, seq: int) -> tuple[JournalRestored, ...]:
+        """The first fact of the life that begins with it; none where the journal goes on to entry `seq` already: it was
+        told of, and a crash kept it from being cleared."""
+        told = seq > self.upto
+        return () if told else (JournalRestored(self.upto, self.head_hash, self.release, self.values, self.login),)
 
 
 def make_room(layout: Layout) -> Path:

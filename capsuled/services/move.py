@@ -1,6 +1,7 @@
 """MoveService: a machine's house leaves with its secrets, and a blank machine takes one over."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -14,7 +15,7 @@ from capsuled.examine import replay_apart
 from capsuled.identity import Identity
 from capsuled.layout import Layout
 from capsuled.processes import CommandFailed
-from capsuled.restoring import Restored, lacks_room, lay_down, make_room
+from capsuled.restoring import Restored, clear, lacks_room, laid_down, lay_down, make_room
 from capsuled.rpc import caller_of, refuse
 from capsuled.sealing import SealBroken, Vault
 from capsuled.seals import named
@@ -24,6 +25,7 @@ from journal.durable import write_durably
 from journal.errors import JournalError
 from projections.blank import holds
 from projections.desired import desired_hash
+from projections.refusals import refused
 
 NAMING_KEY_BYTES = 32
 VALUES_BYTES = 1 << 20
@@ -31,6 +33,7 @@ VALUES_BYTES = 1 << 20
 CANCELLED_S = 0.1
 SOON_S = 0.3
 """After the answer, so that it is heard."""
+ENDS = "this machine takes over an archive and begins anew with it: nothing was changed. Ask again in a moment"
 
 
 class MoveService(MoveServiceServicer):
@@ -75,7 +78,7 @@ class MoveService(MoveServiceServicer):
             return None
 
     async def Restore(self, requests: AsyncIterator[pb.RestoreRequest], context: Any) -> pb.RestoreResponse:
-        """Answers when all of it is on the disk and proven; then this life ends."""
+        """Answers when all of it is on the disk and proven; then this life ends, also if its caller has gone."""
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of a restore must be its metadata", "metadata")
@@ -87,9 +90,20 @@ class MoveService(MoveServiceServicer):
             async with opened(self._engine, caller, "") as stream:
                 answer = await self._restored(requests, first.metadata.total_bytes, stream, caller)
         finally:
-            self._restoring = False
-        asyncio.get_running_loop().call_later(SOON_S, self._begin_anew)
+            await self._over()
         return answer
+
+    async def _over(self) -> None:
+        """What was laid down counts, whoever heard of it: this life ends. Of anything less nothing stays."""
+        if laid_down(self._layout) is not None:
+            asyncio.get_running_loop().call_later(SOON_S, self._begin_anew)
+            return
+        self._engine.closed = None
+        try:
+            with contextlib.suppress(OSError):  # the next start clears it
+                await self._aside.to_its_end(lambda: clear(self._layout))
+        finally:
+            self._restoring = False
 
     def _refuse_unless_blank(self) -> None:
         if self._restoring:
@@ -115,6 +129,8 @@ class MoveService(MoveServiceServicer):
         if replayed.problem:
             _refuse_archive(replayed.problem)
         self._refuse_others()
+        # What is done here from now on is not in the archive, and would be lost with this life.
+        self._engine.closed = refused("UNAVAILABLE", "RESTORING", ENDS)
         if lacking := lacks_room(self._layout):
             message = f"the journal's file system has {lacking >> 20} MiB too little for it: nothing was restored"
             refuse("RESOURCE_EXHAUSTED", "NO_SPACE", message)

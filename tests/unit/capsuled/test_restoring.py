@@ -47,7 +47,8 @@ def test_what_was_laid_down_is_in_its_place_after_the_start_and_told_of_until_it
     for _ in range(2):
         take_over(layout)
         assert taken_over(layout) and laid_down(layout) == RESTORED
-    event = RESTORED.event()
+    (event,) = RESTORED.events(9)
+    assert RESTORED.events(10) == (), "it is told once"
     assert (event.upto, event.head_hash, event.values) == (9, "ab" * 32, 2)
 
 

@@ -1,0 +1,126 @@
+"""A restore counts from one moment on: before it nothing stays of it, after it this life ends, whoever has heard of it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from capsule.v1 import move_pb2 as pb
+from capsuled import restoring
+from capsuled.caller import Caller
+from capsuled.layout import hosted
+from capsuled.memory import Replayed
+from capsuled.rpc import Refused
+from capsuled.services import move
+from capsuled.services.move import MoveService
+from capsuled.session import CURRENT, Session
+from journal.archive import export
+from journal.entry import LOCAL
+from journal.environment import Environment
+from journal.events import DaemonStopped
+from journal.reader import Reader
+from journal.sequencer import Draft
+from journal.writer import Journal
+from projections.intents import AddKey
+from projections.refusals import Refusal
+from projections.state import Machine
+from tests.support.clock import HandClock
+from tests.support.vault import OpenVault
+from tests.unit.capsuled.test_call_ids import House
+
+
+class Blank:
+    """A machine that has nothing, and the service by which it takes over."""
+
+    def __init__(self, directory: Path) -> None:
+        self.layout = hosted(directory)
+        self.layout.journal.mkdir(parents=True)
+        self.house = House()
+        self.ends = asyncio.Event()
+        identity: Any = SimpleNamespace(machine_key=bytes(32))
+        vault: Any = OpenVault()
+        self.service = MoveService(self.house.engine, vault, self.layout, identity, self.ends.set)
+
+    async def restore(self, archive: bytes) -> pb.RestoreResponse:
+        CURRENT.set(Session(LOCAL))
+        return await self.service.Restore(_messages(archive), None)
+
+    async def asked(self) -> str:
+        """What becomes of a call that is admitted otherwise, and does not make the machine less blank."""
+        outcome = await self.house.engine.call(AddKey("ann", "ab" * 32, "ann", "admin"), Caller(LOCAL, "KeyAdd"))
+        return outcome.reason if isinstance(outcome, Refusal) else "admitted"
+
+
+async def _messages(archive: bytes) -> AsyncIterator[pb.RestoreRequest]:
+    yield pb.RestoreRequest(metadata=pb.RestoreMetadata(total_bytes=len(archive)))
+    yield pb.RestoreRequest(chunk=archive)
+
+
+async def _replayed(directory: Path) -> tuple[Replayed, Machine]:
+    return Replayed(1, 2, "ab", 1, 1), Machine()
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    async def written() -> None:
+        journal = Journal(Environment(tmp_path / "old"), HandClock())
+        journal.append([Draft(DaemonStopped(reason="asked to"), LOCAL)])
+        await journal.close()
+
+    asyncio.run(written())
+    reader = Reader.open(tmp_path / "old")
+    content = b"".join(export(reader, reader.journal_id))
+    reader.close()
+    monkeypatch.setattr(move, "replay_apart", _replayed)
+    monkeypatch.setattr(move, "SOON_S", 0.0)
+    return content
+
+
+def test_what_was_laid_down_ends_this_life_also_when_its_caller_has_gone(
+    tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def late(*arguments: Any) -> None:
+        begun.set()
+        gone.wait(10)
+        restoring.lay_down(*arguments)
+
+    async def story() -> None:
+        blank = Blank(tmp_path / "new")
+        call = asyncio.create_task(blank.restore(archive))
+        await asyncio.to_thread(begun.wait, 10)
+        call.cancel()
+        assert await blank.asked() == "RESTORING", "it would be lost"
+        gone.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.wait_for(blank.ends.wait(), 5)
+        with pytest.raises(Refused, match="just taking over"):
+            await blank.restore(archive)
+        assert restoring.laid_down(blank.layout) is not None and await blank.asked() == "RESTORING"
+
+    monkeypatch.setattr(move, "lay_down", late)
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("how", ["cut", "no room"])
+def test_what_is_refused_leaves_nothing_and_changes_nothing(
+    tmp_path: Path, archive: bytes, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        blank = Blank(tmp_path / "new")
+        with monkeypatch.context() as patched:
+            patched.setattr(move, "lacks_room", lambda layout: 1 << 20 if how == "no room" else 0)
+            with pytest.raises(Refused):
+                await blank.restore(archive[:-5] if how == "cut" else archive)
+        assert not blank.layout.restore.exists() and not blank.ends.is_set()
+        assert await blank.asked() == "admitted"
+        assert (await blank.restore(archive)).head_seq == 1
+        await asyncio.wait_for(blank.ends.wait(), 5)
+
+    asyncio.run(story())
