@@ -7,7 +7,8 @@
 
 A machine is ended in three steps: the daemon is told to end and closes its journal; `capsuled --halt` ends the
 workloads in their order and unmounts their volumes; then everything else is ended and unmounted (ending.py). Each step
-has a time of its own, behind which the next one comes anyway.
+has a time of its own, behind which it is killed and the next one comes. What even that does not end hangs in the
+kernel, and the watchdog is petted for its sake no longer.
 """
 
 import os
@@ -107,7 +108,7 @@ class Init:
 
     def _tick(self, now: float) -> None:
         """What is due."""
-        if self._order or self._life.may_pet(now):
+        if self._may_pet(now):
             self._watchdog.pet()
         if self._start_at is not None and now >= self._start_at and not self._child:
             self._start_at = None
@@ -120,13 +121,20 @@ class Init:
             self._kill_at = now + ABORT_S
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
+            if self._order:
+                self.say("what was told to end has not: it is killed")
             self._kill(signal.SIGKILL)
+
+    def _may_pet(self, now: float) -> bool:
+        """Whether there is hope: of a machine that is to end, while something still has its time to do so."""
+        return self._kill_at is not None if self._order else self._life.may_pet(now)
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
         elif number == signal.SIGHUP:
-            if not self._order:
+            # Between two lives the next one comes anyway; how it ends is its own.
+            if self._child and not self._order:
                 self._restarts = True
                 self._kill(signal.SIGTERM)
         elif number in ORDERS:
@@ -214,12 +222,14 @@ class Init:
     def _daemon_ended(self, status: int) -> None:
         now = time.monotonic()
         self._stop_listening()
+        # By SIGTERM ends what did not listen to it yet.
+        as_asked = self._restarts and not self._hung and status in (0, signal.SIGTERM)
+        self._restarts = False
         if self._halting:
             self.ended = True
         elif self._order:
             self._halt(now)
-        elif self._restarts:
-            self._restarts = False
+        elif as_asked:
             self._life.ends_as_asked()
             self._start_at = now
         else:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,15 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this machine lacks root")
 
 _PID_1 = """
-import os, sys
+import os, signal, sys
 sys.path.insert(0, {root!r})
-import init.life
-from init.main import Init
+import init.life, init.main, init.watchdog
 init.life.SILENCE_S = 1.0
+init.main.PET_S = 0.02
+init.main.Watchdog = lambda: init.watchdog.Watchdog({place!r} + "/watchdog")
+{settings}
 assert os.getpid() == 1
-print(Init(1, ({python!r}, {daemon!r}, {place!r})).run(), flush=True)
+print(init.main.Init(1, ({python!r}, {daemon!r}, {place!r})).run(), flush=True)
 """
 
 _DAEMON = """
@@ -55,31 +57,55 @@ class Standing:
         return int(Path(children).read_text().split()[0])
 
     @property
+    def records(self) -> list[Path]:
+        """How daemons ended, the first one first."""
+        directory = self._place / "run/capsule/init/ends"
+        return sorted(directory.glob("[0-9]*")) if directory.exists() else []
+
+    @property
+    def pets(self) -> int:
+        """How often the watchdog was petted until now."""
+        return (self._place / "watchdog").stat().st_size
+
+    @property
     def log(self) -> list[str]:
         file = self._place / "log"
         return file.read_text().splitlines() if file.exists() else []
 
     def until(self, count: int, line: str) -> None:
+        self.until_true(lambda: self.log.count(line) >= count, f"{count} times {line}")
+
+    def until_true(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + 30
-        while self.log.count(line) < count:
-            assert time.monotonic() < deadline and self._process.poll() is None, (
-                f"in vain: {count} times {line} in {self.log}"
-            )
+        while not condition():
+            assert time.monotonic() < deadline and self._process.poll() is None, f"in vain: {what} in {self.log}"
             time.sleep(0.01)
+
+    def until_said(self, words: str) -> None:
+        """Wait for a line on its console."""
+        assert self._process.stdout is not None
+        assert any(words in line for line in self._process.stdout), f"it ended and never said {words}"
 
     def told(self, number: int) -> str:
         """Signal it, and return what it ended with."""
         os.kill(self.pid, number)
+        return self.ended()
+
+    def ended(self) -> str:
+        """What it ended with."""
         return self._process.communicate(timeout=30)[0]
 
 
 @contextmanager
-def standing(place: Path, body: str) -> Iterator[Standing]:
-    """PID 1 with a daemon whose life is `body`."""
+def standing(place: Path, body: str, settings: str = "") -> Iterator[Standing]:
+    """PID 1, set up by `settings`, with a daemon whose life is `body`. Its watchdog is a file."""
+    (place / "watchdog").touch()
     (place / "daemon.py").write_text(_DAEMON.format(body=body))
     program = place / "pid_1.py"
     daemon = str(place / "daemon.py")
-    program.write_text(_PID_1.format(root=str(ROOT), python=sys.executable, daemon=daemon, place=str(place)))
+    program.write_text(
+        _PID_1.format(root=str(ROOT), python=sys.executable, daemon=daemon, place=str(place), settings=settings)
+    )
     (place / "run").mkdir()
     prepare = f"mount --bind {place}/run /run && mkdir -p /run/capsule/init && exec {sys.executable} -IS {program}"
     command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "sh", "-c", prepare]
@@ -91,7 +117,16 @@ def standing(place: Path, body: str) -> Iterator[Standing]:
         process.communicate()
 
 
-@pytest.mark.parametrize(("number", "order"), [(signal.SIGTERM, "poweroff"), (signal.SIGINT, "reboot")])
+@pytest.mark.parametrize(
+    ("number", "order"),
+    [
+        (signal.SIGTERM, "poweroff"),
+        (signal.SIGPWR, "poweroff"),
+        (signal.SIGRTMIN + 4, "poweroff"),
+        (signal.SIGINT, "reboot"),
+        (signal.SIGRTMIN + 5, "reboot"),
+    ],
+)
 def test_an_order_ends_the_daemon_then_the_workloads_then_the_machine(tmp_path: Path, number: int, order: str) -> None:
     with standing(tmp_path, "") as pid_1:
         pid_1.until(1, "starts")
@@ -103,14 +138,41 @@ def test_an_order_ends_the_daemon_then_the_workloads_then_the_machine(tmp_path: 
 def test_the_daemon_can_give_the_order_itself(tmp_path: Path) -> None:
     with standing(tmp_path, 'os.write(3, b"reboot\\n")') as pid_1:
         pid_1.until(1, "halt")
-        assert pid_1._process.communicate(timeout=30)[0].splitlines()[-1] == "reboot"
+        assert pid_1.ended().splitlines()[-1] == "reboot"
+
+
+def test_the_first_order_counts_and_a_second_one_says_only_how_it_ends(tmp_path: Path) -> None:
+    body = """
+def hold(*_):
+    note("told")
+    while not (place / "go").exists(): time.sleep(0.01)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, hold)
+"""
+    with standing(tmp_path, body) as pid_1:
+        pid_1.until(1, "starts")
+        os.kill(pid_1.pid, signal.SIGTERM)
+        pid_1.until(1, "told")
+        os.kill(pid_1.pid, signal.SIGINT)
+        (tmp_path / "go").touch()
+        assert pid_1.ended().splitlines()[-1] == "reboot"
+    assert pid_1.log == ["starts", "told", "halt"]
+
+
+def test_a_daemon_that_does_not_end_is_killed_and_the_machine_ends_all_the_same(tmp_path: Path) -> None:
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN); note('deaf')"
+    with standing(tmp_path, body, "init.main.DAEMON_ENDS_S = 0.1") as pid_1:
+        pid_1.until(1, "deaf")
+        said = pid_1.told(signal.SIGTERM)
+    assert pid_1.log == ["starts", "deaf", "halt"]
+    assert "it is killed" in said and said.splitlines()[-1] == "poweroff"
 
 
 def test_a_daemon_that_fails_is_started_again_and_leaves_a_record(tmp_path: Path) -> None:
     body = 'if len((place / "log").read_text().split()) < 2: raise RuntimeError("a secret")'
     with standing(tmp_path, body) as pid_1:
         pid_1.until(2, "starts")
-        (record,) = (tmp_path / "run/capsule/init/ends").iterdir()
+        (record,) = pid_1.records
         pid_1.told(signal.SIGTERM)
     head, _, said = record.read_text().partition("\n")
     assert head.endswith("exit 1") and said.endswith("RuntimeError: a secret\n")
@@ -120,7 +182,7 @@ def test_a_daemon_that_falls_silent_is_ended_and_started_again(tmp_path: Path) -
     body = 'if len((place / "log").read_text().split()) < 2: os.write(3, b"alive\\n")'
     with standing(tmp_path, body) as pid_1:
         pid_1.until(2, "starts")
-        (record,) = (tmp_path / "run/capsule/init/ends").iterdir()
+        (record,) = pid_1.records
         said = pid_1.told(signal.SIGTERM)
     assert record.read_text().split("\n")[0].endswith("hung") and "does not answer" in said
 
@@ -132,7 +194,57 @@ def test_hangup_starts_the_daemon_anew_and_is_no_failure(tmp_path: Path) -> None
         pid_1.until(2, "starts")
         pid_1.told(signal.SIGTERM)
     assert pid_1.log == ["starts", "ends", "starts", "ends", "halt"]
-    assert not (tmp_path / "run/capsule/init/ends").exists()
+    assert pid_1.records == []
+
+
+def test_hangup_between_two_lives_hides_no_failure(tmp_path: Path) -> None:
+    with standing(tmp_path, "sys.exit(3)", "init.life.FIRST_DELAY_S = init.life.CAP_DELAY_S = 1.0") as pid_1:
+        pid_1.until_true(lambda: len(pid_1.records) == 1, "one has ended")
+        os.kill(pid_1.pid, signal.SIGHUP)
+        pid_1.until(3, "starts")
+        assert len(pid_1.records) >= 2
+
+
+def test_hangup_hides_no_fault_of_a_daemon_that_is_to_end(tmp_path: Path) -> None:
+    body = "signal.signal(signal.SIGTERM, lambda *_: os.abort()); note('listens')"
+    with standing(tmp_path, body) as pid_1:
+        pid_1.until(1, "listens")
+        os.kill(pid_1.pid, signal.SIGHUP)
+        pid_1.until(2, "listens")
+        (record,) = pid_1.records
+        assert record.read_text().split("\n")[0].endswith(f"signal {signal.SIGABRT:d}")
+
+
+def test_the_watchdog_is_petted_by_pid_1_and_held_over_a_crash_of_the_daemon(tmp_path: Path) -> None:
+    body = 'os.write(3, b"watchdog\\n")\nif len((place / "log").read_text().split()) < 2: sys.exit(3)'
+    with standing(tmp_path, body) as pid_1:
+        pid_1.until(2, "starts")
+        before = pid_1.pets
+        pid_1.until_true(lambda: pid_1.pets > before + 3, "it is petted")
+        held = [one.resolve() for one in Path(f"/proc/{pid_1.pid}/fd").iterdir()]
+        assert held.count(tmp_path / "watchdog") == 1
+
+
+def test_nobody_pets_the_watchdog_where_no_daemon_lives(tmp_path: Path) -> None:
+    body = 'os.write(3, b"watchdog\\n")\nwhile not (place / "watchdog").stat().st_size: time.sleep(0.01)\nsys.exit(3)'
+    with standing(tmp_path, body, "init.life.GIVE_UP_AFTER = 2") as pid_1:
+        pid_1.until(3, "starts")
+        before = pid_1.pets
+        pid_1.until(4, "starts")
+        assert pid_1.pets == before > 0
+
+
+def test_nobody_pets_the_watchdog_for_an_end_that_does_not_come(tmp_path: Path) -> None:
+    body = 'os.write(3, b"watchdog\\n"); signal.signal(signal.SIGTERM, signal.SIG_IGN); note("deaf")'
+    unkillable = "init.main.DAEMON_ENDS_S = 0.1; signal.SIGKILL = 0"  # as one that waits for a disk in the kernel
+    with standing(tmp_path, body, unkillable) as pid_1:
+        pid_1.until(1, "deaf")
+        pid_1.until_true(lambda: pid_1.pets > 0, "it is petted")
+        os.kill(pid_1.pid, signal.SIGTERM)
+        pid_1.until_said("it is killed")
+        before = pid_1.pets
+        time.sleep(0.3)  # fifteen times as long as it waits between two
+        assert pid_1.pets == before
 
 
 def test_a_daemon_that_fails_again_and_again_is_started_read_only(tmp_path: Path) -> None:
@@ -148,8 +260,12 @@ def test_whoever_loses_its_parent_is_reaped_and_no_exit_code_of_the_daemons_chil
 for number in range(1, 21):
     subprocess.run(["sh", "-c", "for i in 1 2 3 4 5; do sleep 0.05 & done"])
     assert subprocess.run(["sh", "-c", f"exit {number}"]).returncode == number
-while [one for one in pathlib.Path("/proc").glob("[0-9]*/stat") if one.read_text().split()[3] == "1"
-       and one.parent.name != str(os.getpid())]:
+def is_orphan(stat):
+    try:
+        return stat.read_text().split()[3] == "1" and stat.parent.name != str(os.getpid())
+    except OSError:
+        return False  # reaped in this moment
+while any(map(is_orphan, pathlib.Path("/proc").glob("[0-9]*/stat"))):
     time.sleep(0.02)
 note("reaped")
 """
