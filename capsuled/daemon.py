@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from capsuled.abilities import abilities, container_host, without_seccomp
+from capsuled.acting import act
 from capsuled.boot.ends import crashes, forget
 from capsuled.boot.ground import Ground
-from capsuled.boot.stages import API, RUNTIME
-from capsuled.boot.system import MODE, System
-from capsuled.condition import State
+from capsuled.boot.stages import API
+from capsuled.boot.system import MODE, System, stage_of
 from capsuled.copy_streams import CopyStreams
 from capsuled.debug import left_over as debug_left_over
-from capsuled.drift_watch import DriftWatch
+from capsuled.drivers import make_drivers
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.handover import Handover
-from capsuled.health_watch import HealthWatch
 from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, volume_storage
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
@@ -34,14 +33,10 @@ from capsuled.image_cache import ImageCache
 from capsuled.lan import interfaces, places, reaches_out
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
-from capsuled.machines import Machines, make_machines, microvms_here
+from capsuled.machines import microvms_here
 from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
-from capsuled.network_watch import NetworkWatch
-from capsuled.observer import Observer
-from capsuled.payload_watch import PayloadWatch
 from capsuled.power import Power
-from capsuled.processes import beside, outcome
 from capsuled.registries import RegistryAccess
 from capsuled.restoring import clear, laid_down
 from capsuled.retention import NoRoom, Retention
@@ -49,40 +44,18 @@ from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
 from capsuled.seals import Seals
-from capsuled.secret_watch import SecretWatch
-from capsuled.secrets import Unsealer
 from capsuled.services.capsule import About
 from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
 from capsuled.tls import Certificate, load_or_make_certificate
-from capsuled.volume_watch import VolumeWatch
-from effects.actions import Actions
 from effects.containerd.config import paths_under
-from effects.containerd.connection import Connection
-from effects.containers.bundles import Bundles
-from effects.containers.containerd_copier import ContainerdCopier
-from effects.containers.containerd_driver import ContainerdDriver
-from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.last_resort import LastResort
-from effects.containers.spec import Host
-from effects.health.prober import MachineProber
-from effects.images.actions import ImageActions
-from effects.images.containerd_store import ContainerdImages
 from effects.images.registry_http import HttpRegistry
 from effects.microvms.acceleration import Finding
-from effects.microvms.images import PayloadImages
 from effects.microvms.meter import MicroVMMeter
-from effects.network.linux_driver import LinuxNetwork
-from effects.payloads.file_disks import FileDisks
-from effects.runner import Runner
-from effects.runs.by_kind import CopierByKind, ExecutorByKind, RunDrivers
-from effects.runs.copy_holds import CopyHolds
-from effects.secrets.memory_driver import MemorySecretFiles
 from effects.stats.machine_meter import MachineMeter
 from effects.volumes.holders import HolderGuests
-from effects.volumes.sparse_driver import SparseVolumes
-from effects.volumes.thin_driver import ThinVolumes
 from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
@@ -93,21 +66,6 @@ if TYPE_CHECKING:
     from capsuled.metrics.server import MetricsServer
 
 log = logging.getLogger(__name__)
-
-
-class Drivers(msgspec.Struct):
-    """The outside world's side."""
-
-    connection: Connection
-    runs: RunDrivers
-    executor: ExecutorByKind
-    copier: CopierByKind
-    images: ContainerdImages
-    network: LinuxNetwork
-    volumes: SparseVolumes | ThinVolumes
-    secrets: MemorySecretFiles
-    payloads: FileDisks
-    machines: Machines
 
 
 async def run(
@@ -140,7 +98,7 @@ async def run(
         stopping.set()
 
     try:
-        with _stage(system, "memory"):
+        with stage_of(system, "memory"):
             memory = await open_memory(layout.journal, clock, read_only, "" if system is None else system.slot)
         clock = SystemClock(floor_ns=memory.machine.at)
         await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate, system, begin_anew)
@@ -175,7 +133,7 @@ async def _serve(
     registry = HttpRegistry(RegistryAccess(engine, vault))
     network = linux_network(layout, settings, identity)
     volumes, porter = volume_storage(layout, settings)
-    drivers = _drivers(layout, host, network, volumes, registry, clock.boot_id)
+    drivers = make_drivers(layout, host, network, volumes, registry, clock.boot_id)
     machines = drivers.machines
     drivers.volumes.guests = HolderGuests(engine, machines.guests)
     about = About(identity, layout.state, memory.state)
@@ -236,7 +194,7 @@ async def _serve(
                 power=None if system is None else Power(engine, system.link),
                 begin_anew=begin_anew,
             )
-            with _stage(system, API):
+            with stage_of(system, API):
                 doorway = make_doorway(house)
                 servers = make_servers(house, doorway, settings.listen)
                 await servers.start()
@@ -245,7 +203,7 @@ async def _serve(
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(
-                    _act(engine, drivers, execs, vault, clock, about, group, memory.state, cache, emergencies, system)
+                    act(engine, drivers, execs, vault, clock, about, group, memory.state, cache, emergencies, system)
                 ),
                 group.create_task(names.run()),
             ]
@@ -285,11 +243,6 @@ async def _serve(
             await journal.close()
         elif memory.side_log is not None:
             memory.side_log.close()
-
-
-def _stage(system: System | None, name: str) -> contextlib.AbstractContextManager[None]:
-    """Of a boot, where there was one."""
-    return contextlib.nullcontext() if system is None else system.stages.stage(name)
 
 
 async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
@@ -390,105 +343,6 @@ async def _open_life(
     if reset:
         log.warning("every operator's key was taken off, as %s asked for", reset_file)
         reset_file.unlink(missing_ok=True)
-
-
-def _drivers(
-    layout: Layout,
-    host: Host,
-    network: LinuxNetwork,
-    volumes: SparseVolumes | ThinVolumes,
-    registry: HttpRegistry,
-    boot: str,
-) -> Drivers:
-    paths = paths_under(layout.containerd, layout.run)
-    connection = Connection(paths.address)
-    images = ContainerdImages(connection, registry)
-    bundles, holds = Bundles(paths), CopyHolds()
-    containers = ContainerdDriver(
-        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds
-    )
-    executor = ContainerdExecutor(connection, layout.execs, bundles)
-    copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
-    secrets = MemorySecretFiles(layout.memory)
-    payloads = FileDisks(connection, images.unpacker, images.leases, outcome, layout.payloads, layout.payload)
-    disks = PayloadImages(connection, images.unpacker, images.leases, payloads)
-    machines = make_machines(layout, disks, host.cgroup_parent, network.subnet, boot)
-    return Drivers(
-        connection,
-        {"container": containers, "microvm": machines.driver},
-        ExecutorByKind({"container": executor, "microvm": machines.executor}),
-        CopierByKind({"container": copier, "microvm": machines.copier}),
-        images,
-        network,
-        volumes,
-        secrets,
-        payloads,
-        machines,
-    )
-
-
-async def _act(
-    engine: Engine,
-    drivers: Drivers,
-    execs: ExecStreams,
-    vault: Vault,
-    clock: Clock,
-    about: About,
-    group: asyncio.TaskGroup,
-    state: State,
-    cache: ImageCache,
-    emergencies: Emergencies,
-    system: System | None,
-) -> None:
-    """Once the runtime answers: look at everything, and only then plan and act."""
-    storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
-    await storage.thaw()
-    with _stage(system, RUNTIME):
-        about.containerd_version = await drivers.connection.ready()
-    observer = Observer(engine, drivers.runs, clock, frozen=not state.acts)
-    observer.ended_here = emergencies.ended_here
-    watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)
-    about.ask(watch.warnings)
-    about.ask(storage.warnings)
-    async with asyncio.TaskGroup() as inner:
-        inner.create_task(execs.sweep(clock))
-        inner.create_task(observer.run())
-        inner.create_task(watch.run())
-        inner.create_task(storage.run())
-        await observer.synced.wait()
-        await watch.look()
-        await storage.look()
-        inner.create_task(storage.follow())
-        await SecretWatch(engine, drivers.secrets, clock, frozen=not state.acts).look()
-        if state.acts:
-            await cache.look()
-            inner.create_task(cache.run())
-            inner.create_task(cache.follow())
-            payloads = PayloadWatch(engine, drivers.payloads, clock)
-            await payloads.look()
-            inner.create_task(payloads.run())
-            inner.create_task(DriftWatch(engine, clock).run())
-            images = ImageActions(engine, drivers.images, cache.pulls)
-            actions = Actions(
-                engine,
-                drivers.runs,
-                drivers.network,
-                drivers.volumes,
-                drivers.secrets,
-                images,
-                Unsealer(vault),
-                clock,
-            )
-            runner = Runner(engine, actions, clock, group)
-            observer.acting_on = storage.acting_on = runner.acting_on
-            watch.wake = runner.wake
-            health = HealthWatch(engine, MachineProber(drivers.executor), clock)
-            engine.on_change(health.wake)
-            inner.create_task(health.run())
-            engine.on_change(runner.wake)
-            runner.open()
-        if system is not None:
-            await system.complete(engine)
 
 
 async def _until_end(stopping: asyncio.Event, memory: Memory) -> None:

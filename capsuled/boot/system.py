@@ -135,6 +135,11 @@ class System:
         )
 
 
+def stage_of(system: System | None, name: str) -> contextlib.AbstractContextManager[None]:
+    """A stage of a boot, where there was one."""
+    return contextlib.nullcontext() if system is None else system.stages.stage(name)
+
+
 def _built_s() -> float:
     try:
         return Path("/capsule/release").stat().st_mtime
