@@ -13,8 +13,11 @@ from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.spec import Host
 from effects.images.containerd_store import ContainerdImages
+from effects.images.leases import Leases
 from effects.images.registry_http import HttpRegistry
+from effects.images.rootfs import RootFsSource
 from effects.microvms.images import PayloadImages
+from effects.microvms.qemu_driver import UNMOUNT_S
 from effects.network.linux_driver import LinuxNetwork
 from effects.payloads.file_disks import FileDisks
 from effects.runs.by_kind import CopierByKind, ExecutorByKind, RunDrivers
@@ -58,9 +61,9 @@ def make_drivers(
     executor = ContainerdExecutor(connection, layout.execs, bundles)
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
     secrets = MemorySecretFiles(layout.memory)
-    payloads = FileDisks(connection, images.unpacker, images.leases, outcome, layout.payloads, layout.payload)
-    disks = PayloadImages(connection, images.unpacker, images.leases, payloads)
-    machines = make_machines(layout, disks, host.cgroup_parent, network.subnet, boot)
+    payloads, machines = microvm_drivers(
+        layout, connection, images.unpacker, images.leases, host.cgroup_parent, network.subnet, boot
+    )
     return Drivers(
         connection,
         {"container": containers, "microvm": machines.driver},
@@ -73,3 +76,19 @@ def make_drivers(
         payloads,
         machines,
     )
+
+
+def microvm_drivers(
+    layout: Layout,
+    connection: Connection,
+    unpacker: RootFsSource,
+    leases: Leases,
+    cgroup_parent: str,
+    subnet: str,
+    boot: str,
+    unmount_s: float = UNMOUNT_S,
+) -> tuple[FileDisks, Machines]:
+    """Those of microVMs, and the disks of their images."""
+    payloads = FileDisks(connection, unpacker, leases, outcome, layout.payloads, layout.payload)
+    images = PayloadImages(connection, unpacker, leases, payloads)
+    return payloads, make_machines(layout, images, cgroup_parent, subnet, boot, unmount_s)

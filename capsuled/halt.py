@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from capsuled.abilities import container_host
+from capsuled.drivers import microvm_drivers
 from capsuled.emergency import GRACE_MS as UNKNOWN_MS
 from capsuled.emergency import HALT
 from capsuled.examine import verify_apart
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, volume_storage
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
-from capsuled.machines import Machines, make_machines
 from capsuled.memory import recall
-from capsuled.processes import outcome, run
+from capsuled.processes import run
 from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
 from effects.containerd.config import paths_under
@@ -36,9 +36,7 @@ from effects.images.content import ContentStore
 from effects.images.leases import Leases
 from effects.images.rootfs import Unpacker
 from effects.memory import unmount_memory
-from effects.microvms.images import PayloadImages
 from effects.microvms.qemu_driver import UNMOUNT_S
-from effects.payloads.file_disks import FileDisks
 from effects.runs.by_kind import RunDrivers
 from effects.runs.protocol import RunDriver
 from effects.volumes.actions import free
@@ -129,8 +127,10 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
     graces = Graces(workloads, within_s)
     paths = paths_under(layout.containerd, layout.run)
     connection = Connection(paths.address)
-    unpacker = Unpacker(connection, ContentStore(connection), Leases(connection))
-    machines = _machines(layout, settings, identity, connection, unpacker, within_s)
+    leases = Leases(connection)
+    unpacker = Unpacker(connection, ContentStore(connection), leases)
+    parent, boot, unmount_s = cgroup_parent(identity), SystemClock().boot_id, min(UNMOUNT_S, within_s)
+    _, machines = microvm_drivers(layout, connection, unpacker, leases, parent, settings.subnet, boot, unmount_s)
     drivers: dict[Kind, RunDriver] = {"microvm": machines.driver}
     runtime, ended = None, 0
     try:
@@ -141,7 +141,7 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
                     await connection.ready()
                 bundles = Bundles(paths)
                 await ContainerdExecutor(connection, layout.execs, bundles).sweep()
-                host = container_host(cgroup_parent(identity))
+                host = container_host(parent)
                 drivers["container"] = ContainerdDriver(
                     connection, unpacker, host, layout.logs, layout.containers, layout.runc, bundles
                 )
@@ -155,24 +155,6 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
         if runtime is not None:
             runtime.cancel()
             await asyncio.gather(runtime, return_exceptions=True)
-
-
-def _machines(
-    layout: Layout,
-    settings: Settings,
-    identity: Identity,
-    connection: Connection,
-    unpacker: Unpacker,
-    within_s: float,
-) -> Machines:
-    """Of which only the driver's way to end things is used."""
-    leases = Leases(connection)
-    disks = FileDisks(connection, unpacker, leases, outcome, layout.payloads, layout.payload)
-    images = PayloadImages(connection, unpacker, leases, disks)
-    boot = SystemClock().boot_id
-    return make_machines(
-        layout, images, cgroup_parent(identity), settings.subnet, boot, unmount_s=min(UNMOUNT_S, within_s)
-    )
 
 
 async def _end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> int:
