@@ -8,12 +8,11 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
+from effects.command import Command
 from effects.errors import HostPathMissing, StartFailed, VolumeBusy, unwritten
 from effects.microvms.command_line import END, INITRD, KERNEL, STDERR, STDOUT, Disk, Machine
 from effects.microvms.guest_run import Surroundings, run_disk, volume_serial
@@ -30,12 +29,6 @@ _RESOLV = Path("/etc/resolv.conf")
 _CONSOLE = ("console=ttyS0", "panic=-1", "quiet")
 """A kernel that gives up does so at once, and says little before: what it writes costs time, and has a bound."""
 _MIB = 1 << 20
-
-
-class Command(Protocol):
-    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
-
-    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
 
 
 class Boot(msgspec.Struct, frozen=True):

@@ -10,14 +10,15 @@ import errno
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 
 from containerdapi import snapshots_pb2
 from effects import held
+from effects.command import Command
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.errors import DriverError, ImageMissing, NoSpace, PayloadFailed
 from effects.images.leases import Lease, Leases
@@ -34,12 +35,6 @@ BUILDS_AT_ONCE = 2
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class Command(Protocol):
-    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
-
-    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
 
 
 class FileDisks:

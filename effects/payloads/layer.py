@@ -8,11 +8,12 @@ file is new, all of it is) are not zeroed in the background either, which would 
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from effects import held
+from effects.command import Command
 from effects.errors import DriverError, LayerDamaged, NoSpace, StartFailed
 from effects.volumes.clone import scratch_of
 from journal.durable import settle
@@ -30,12 +31,6 @@ _FSCK_USABLE = 2
 """e2fsck's exit codes below this: clean, or made so."""
 
 T = TypeVar("T")
-
-
-class Command(Protocol):
-    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
-
-    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
 
 
 async def ensure_layer(command: Command, path: Path) -> None:

@@ -5,16 +5,10 @@ called again after any crash: it looks, compares, acts. A half-made thing is nev
 `DriverError`s.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 from projections.storage import Fill, SeenVolume, SnapshotMethod
-
-
-class Command(Protocol):
-    """Runs a process to its end and returns its exit code and what it printed, both streams together."""
-
-    def __call__(self, *argv: str) -> Awaitable[tuple[int, str]]: ...
 
 
 class VolumeDriver(Protocol):

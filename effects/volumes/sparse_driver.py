@@ -22,6 +22,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from effects import held
+from effects.command import Command
 from effects.errors import (
     NoSpace,
     NotDetached,
@@ -39,7 +40,6 @@ from effects.volumes.ext4 import BLOCK_BYTES, FSCK_USABLE, MKFS, MOUNT_OPTIONS
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mount_points, mounted_volumes, open_device
-from effects.volumes.protocol import Command
 from effects.volumes.sparse_porter import STAGED, staged_file
 from journal.durable import settle
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod

@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from effects.command import Command
 from effects.errors import NoSpace, SnapshotMissing, VolumeDamaged
 from effects.volumes.clone import scratch_of
 from effects.volumes.conditions import translated
 from effects.volumes.ext4 import FSCK_USABLE
-from effects.volumes.protocol import Command
 from journal.durable import settle
 
 STAGED = ".staged"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from effects import held
+from effects.command import Command
 from effects.errors import (
     NoSpace,
     NotDetached,
@@ -33,7 +34,6 @@ from effects.volumes.ext4 import BLOCK_BYTES, FSCK_USABLE, MKFS, MOUNT_OPTIONS, 
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mounted_volumes
-from effects.volumes.protocol import Command
 from effects.volumes.thin_group import Logical, ThinGroup, is_full
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 

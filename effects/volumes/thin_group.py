@@ -8,8 +8,8 @@ import asyncio
 
 import msgspec
 
+from effects.command import Command
 from effects.errors import DriverError, NoSpace, VolumeBusy, VolumeFailed
-from effects.volumes.protocol import Command
 from projections.storage import Fill
 
 MAKING = "capsule.making"

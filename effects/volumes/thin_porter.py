@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import Iterator
 
+from effects.command import Command
 from effects.errors import SnapshotMissing, VolumeDamaged
 from effects.volumes.conditions import translated
 from effects.volumes.ext4 import FSCK_USABLE
-from effects.volumes.protocol import Command
 from effects.volumes.thin_driver import STAGED, snapshot_of
 from effects.volumes.thin_group import ThinGroup
 
