@@ -38,12 +38,17 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def settle(scratch: Path, path: Path) -> None:
-    """Give what was made its name, once it is on the disk. Raises OSError."""
-    fd = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
+def sync_file(path: Path) -> None:
+    """What was written into it, by whomever, survives a power cut. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def settle(scratch: Path, path: Path) -> None:
+    """Give what was made its name, once it is on the disk. Raises OSError."""
+    sync_file(scratch)
     os.replace(scratch, path)
     sync_directory(path.parent)

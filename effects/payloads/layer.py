@@ -8,14 +8,14 @@ file is new, all of it is) are not zeroed in the background either, which would 
 
 import asyncio
 import errno
-from collections.abc import Callable
+import os
 from pathlib import Path
-from typing import TypeVar
 
 from effects import held
 from effects.command import Command
-from effects.errors import DriverError, LayerDamaged, NoSpace, StartFailed
+from effects.errors import LayerDamaged, StartFailed, unwritten
 from effects.volumes.clone import scratch_of
+from effects.volumes.ext4 import damage
 from journal.durable import settle
 
 SIZE_BYTES = 16 << 30
@@ -27,41 +27,39 @@ _MKFS = (
     "mkfs.ext4", "-q", "-F", "-m", "0", "-J", f"size={_JOURNAL_MIB}", "-O", "^resize_inode",
     "-E", "nodiscard,assume_storage_prezeroed=1",
 )  # fmt: skip
-_FSCK_USABLE = 2
-"""e2fsck's exit codes below this: clean, or made so."""
-
-T = TypeVar("T")
 
 
 async def ensure_layer(command: Command, path: Path) -> None:
     """The layer is there and can be written. One that a virtual machine has open is left alone. Raises NoSpace,
     LayerDamaged, StartFailed."""
-    if not path.exists():
-        await _make(command, path)
-    elif not await _on_thread(lambda: held.is_held(path)):
-        await _check(command, path)
+    try:
+        if not path.exists():
+            await _make(command, path)
+        elif not await asyncio.to_thread(held.is_held, path):
+            await _check(command, path)
+    except OSError as error:
+        raise unwritten(f"the private layer {path}", error) from error
 
 
 async def _make(command: Command, path: Path) -> None:
     scratch = scratch_of(path)
     try:
-        await _on_thread(lambda: _sized(scratch))
+        await asyncio.to_thread(_sized, scratch)
         code, said = await command(*_MKFS, str(scratch))
+        if code and "No space left" in said:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if code:
-            if "No space left" in said:
-                raise _full()
             raise StartFailed(f"the private layer {path} cannot be made: exit {code}: {said.strip()[-300:]}")
-        await _on_thread(lambda: settle(scratch, path))
+        await asyncio.to_thread(settle, scratch, path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
 
 
 async def _check(command: Command, path: Path) -> None:
-    code, said = await command("e2fsck", "-p", str(path))
-    if code >= _FSCK_USABLE:
+    if said := await damage(command, str(path)):
         raise LayerDamaged(
-            f"the private layer {path} is damaged and cannot be mended by itself: {said.strip()[-300:]}. Run `e2fsck "
+            f"the private layer {path} is damaged and cannot be mended by itself: {said}. Run `e2fsck "
             f"{path}` by hand; or remove it: then the next start makes a new one, without what was written into it"
         )
 
@@ -71,20 +69,3 @@ def _sized(scratch: Path) -> None:
     scratch.unlink(missing_ok=True)  # what is in it already would pass for zeroes
     with scratch.open("xb") as file:
         file.truncate(SIZE_BYTES)
-
-
-async def _on_thread(work: Callable[[], T]) -> T:
-    try:
-        return await asyncio.to_thread(work)
-    except OSError as error:
-        raise _translated(error) from error
-
-
-def _translated(error: OSError) -> DriverError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _full()
-    return StartFailed(f"{error.filename or 'a private layer'}: {error.strerror}")
-
-
-def _full() -> NoSpace:
-    return NoSpace("the disk is full: a microVM's private layer cannot be made. Free space under the state directory")

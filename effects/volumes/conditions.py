@@ -8,7 +8,12 @@ from effects.errors import DriverError, NoSpace, VolumeFailed, VolumeTooLarge
 def translated(error: OSError) -> DriverError:
     """The condition that an error of a volume's file is."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
+        return full()
     if error.errno == errno.EFBIG:
         return VolumeTooLarge("the file system under the volumes takes no file of this size: ask for less")
     return VolumeFailed(f"{error.filename or 'a volume'}: {error.strerror}")
+
+
+def full() -> NoSpace:
+    """There is no room for more in the volumes' files."""
+    return NoSpace("the disk under the volumes is full: free space there, or delete snapshots")

@@ -1,11 +1,16 @@
 """The files that volumes are: their sizes, and what they take. Blocking: for a thread."""
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from effects.volumes.clone import method_of
 from journal.durable import sync_directory
 from projections.storage import Fill, SeenSnapshot
+
+PIECE_BYTES = 256 << 10
+"""What is read and carried at a time."""
 
 
 def sized(path: Path, size_bytes: int) -> None:
@@ -25,6 +30,25 @@ def filesystem_bytes(image: Path) -> int:
         block = file.read(1024)
     low, high = (int.from_bytes(block[at : at + 4], "little") for at in (0x4, 0x150))
     return ((high << 32) + low) << (10 + int.from_bytes(block[0x18:0x1C], "little"))
+
+
+def data(fd: int, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """What stands there and is not only zeroes: offset and bytes, in order. Raises OSError, also of an early end."""
+    while offset < end:
+        content = os.pread(fd, min(PIECE_BYTES, end - offset), offset)
+        if not content:
+            raise OSError(errno.EIO, "what is read became shorter meanwhile")
+        if content.count(0) != len(content):
+            yield offset, content
+        offset += len(content)
+
+
+def write(fd: int, offset: int, content: bytes) -> None:
+    """All of it stands there. Raises OSError."""
+    left = memoryview(content)
+    while left:
+        written = os.pwrite(fd, left, offset)
+        left, offset = left[written:], offset + written
 
 
 def unlink(*paths: Path) -> None:

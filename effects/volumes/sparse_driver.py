@@ -24,19 +24,17 @@ from msgspec.structs import replace
 from effects import held
 from effects.command import Command
 from effects.errors import (
-    NoSpace,
     NotDetached,
     SnapshotMissing,
     VolumeBusy,
-    VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
 )
 from effects.volumes import files
 from effects.volumes.attached import Attached
 from effects.volumes.clone import SCRATCH, clone, drafted, frozen_clone, scratch_of, thaw
-from effects.volumes.conditions import translated
-from effects.volumes.ext4 import BLOCK_BYTES, FSCK_USABLE, MKFS, MOUNT_OPTIONS
+from effects.volumes.conditions import full, translated
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, MOUNT_OPTIONS, check
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mount_points, mounted_volumes, open_device
@@ -199,7 +197,7 @@ class SparseVolumes:
         await self._on_thread(lambda: settle(image, image))
 
     async def _grow(self, name: str, image: Path, size_bytes: int) -> None:
-        await self._check(name, image)
+        await check(self._command, name, str(image))
         await self._on_thread(lambda: files.sized(image, size_bytes))
         await self._good("resize2fs", "-f", str(image))
 
@@ -233,7 +231,7 @@ class SparseVolumes:
             # something, and a second loop device would be a second file system on the same blocks.
             await self._good("mount", "-t", "ext4", "-o", MOUNT_OPTIONS, device, str(target))
             return str(target)
-        await self._check(name, image)
+        await check(self._command, name, str(image))
         await self._good("mount", "-t", "ext4", "-o", f"loop,{MOUNT_OPTIONS}", str(image), str(target))
         return str(target)
 
@@ -256,7 +254,7 @@ class SparseVolumes:
         if self._is_mounted(name, uid) or await self._on_thread(lambda: bool(open_device(image))):
             raise VolumeBusy(f"volume {name} is mounted on the machine: it has one user at a time")
         if not in_a_guest:
-            await self._check(name, image)
+            await check(self._command, name, str(image))
             await self._on_thread(lambda: self._attached.add(name, uid, image))
         return str(image)
 
@@ -270,15 +268,6 @@ class SparseVolumes:
         if image.exists():
             await self._on_thread(lambda: settle(image, image))
         await self._on_thread(lambda: self._attached.remove(name, uid))
-
-    async def _check(self, name: str, image: Path) -> None:
-        """Replays the file system's journal after a crash, and mends what is safe to mend."""
-        code, said = await self._command("e2fsck", "-p", str(image))
-        if code >= FSCK_USABLE:
-            raise VolumeDamaged(
-                f"the file system of volume {name} is damaged and cannot be mended by itself: {said.strip()[-300:]}. "
-                f"Restore a snapshot, or run `e2fsck {image}` by hand"
-            )
 
     # --- snapshots -----------------------------------------------------------------------------------------------
 
@@ -360,7 +349,7 @@ class SparseVolumes:
         code, said = await self._command(*argv)
         if code:
             if "No space left" in said:
-                raise NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
+                raise full()
             raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
 
     async def _on_thread(self, work: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from effects.command import Command
-from effects.errors import NoSpace, SnapshotMissing, VolumeDamaged
+from effects.errors import SnapshotMissing
+from effects.volumes import files
 from effects.volumes.clone import scratch_of
 from effects.volumes.conditions import translated
-from effects.volumes.ext4 import FSCK_USABLE
+from effects.volumes.ext4 import check_staged
 from journal.durable import settle
 
 STAGED = ".staged"
-PIECE_BYTES = 256 << 10
 
 
 def staged_file(directory: Path, staged: str) -> Path:
@@ -77,13 +77,8 @@ class SparseReading:
                     return
                 raise
             end = os.lseek(self._fd, offset, os.SEEK_HOLE)
-            while offset < end:
-                content = os.pread(self._fd, min(PIECE_BYTES, end - offset), offset)
-                if not content:
-                    raise OSError(errno.EIO, "the snapshot's file became shorter while it was read")
-                if content.count(0) != len(content):
-                    yield offset, content
-                offset += len(content)
+            yield from files.data(self._fd, offset, end)
+            offset = end
 
     def close(self) -> None:
         """See the protocol."""
@@ -106,18 +101,11 @@ class SparseStaging:
 
     def write(self, offset: int, content: bytes) -> None:
         """See the protocol."""
-        view = memoryview(content)
-        while view:
-            written = os.pwrite(self._fd, view, offset)
-            view, offset = view[written:], offset + written
+        files.write(self._fd, offset, content)
 
     async def settle(self) -> None:
         """See the protocol. What cannot be mended by itself is refused before there is a volume of it."""
-        code, said = await self._command("e2fsck", "-f", "-p", str(self._scratch))
-        if code >= FSCK_USABLE:
-            if "No space left" in said:
-                raise NoSpace("the disk under the volumes is full: free space there, or delete snapshots")
-            raise VolumeDamaged(f"the file system in it is damaged, or none: {said.strip()[-300:]}")
+        await check_staged(self._command, str(self._scratch))
         try:
             await asyncio.to_thread(settle, self._scratch, self._path)
         except OSError as error:

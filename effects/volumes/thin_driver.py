@@ -23,14 +23,13 @@ from effects.errors import (
     NotDetached,
     SnapshotMissing,
     VolumeBusy,
-    VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
 )
 from effects.volumes import files
 from effects.volumes.attached import Attached
 from effects.volumes.conditions import translated
-from effects.volumes.ext4 import BLOCK_BYTES, FSCK_USABLE, MKFS, MOUNT_OPTIONS, is_mounted_anywhere
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, MOUNT_OPTIONS, check, is_mounted_anywhere
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mount_news import mount_news
 from effects.volumes.mounts import mounted_volumes
@@ -198,7 +197,7 @@ class ThinVolumes:
     async def _grow(self, name: str, one: Logical, size_bytes: int) -> None:
         device = self._group.device(one.name)
         await self._refuse_full()
-        await self._check(name, device)
+        await check(self._command, name, device)
         await self._group.extend(one, size_bytes)
         await self._good("resize2fs", "-f", device, f"{size_bytes // 1024}k")
 
@@ -232,7 +231,7 @@ class ThinVolumes:
         device = self._group.device(one.name)
         # Where another hand unmounted it here, its workload goes on with it: a check would look at half of something.
         if not await self._is_mounted(name, uid):
-            await self._check(name, device)
+            await check(self._command, name, device)
         await self._good("mount", "-t", "ext4", "-o", MOUNT_OPTIONS, device, str(target))
         return str(target)
 
@@ -257,7 +256,7 @@ class ThinVolumes:
         if await self._is_mounted(name, uid):
             raise VolumeBusy(f"volume {name} is mounted on the machine: it has one user at a time")
         if not in_a_guest:
-            await self._check(name, str(device))
+            await check(self._command, name, str(device))
             await self._on_thread(lambda: self._attached.add(name, uid, device))
         return str(device)
 
@@ -275,15 +274,6 @@ class ThinVolumes:
     async def _activated(self, one: Logical) -> None:
         if not one.active:
             await self._group.activate(one.name)
-
-    async def _check(self, name: str, device: str) -> None:
-        """Replays the file system's journal after a crash, and mends what is safe to mend."""
-        code, said = await self._command("e2fsck", "-p", device)
-        if code >= FSCK_USABLE:
-            raise VolumeDamaged(
-                f"the file system of volume {name} is damaged and cannot be mended by itself: {said.strip()[-300:]}. "
-                f"Restore a snapshot, or run `e2fsck {device}` by hand"
-            )
 
     # --- snapshots -----------------------------------------------------------------------------------------------
 

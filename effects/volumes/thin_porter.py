@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterator
 
 from effects.command import Command
-from effects.errors import SnapshotMissing, VolumeDamaged
+from effects.errors import SnapshotMissing
+from effects.volumes import files
 from effects.volumes.conditions import translated
-from effects.volumes.ext4 import FSCK_USABLE
+from effects.volumes.ext4 import check_staged
 from effects.volumes.thin_driver import STAGED, snapshot_of
 from effects.volumes.thin_group import ThinGroup
-
-PIECE_BYTES = 256 << 10
 
 
 class ThinPorter:
@@ -65,10 +64,7 @@ class ThinReading:
     def pieces(self) -> Iterator[tuple[int, bytes]]:
         """See the protocol."""
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        for offset in range(0, self.size_bytes, PIECE_BYTES):
-            content = os.pread(self._fd, min(PIECE_BYTES, self.size_bytes - offset), offset)
-            if content.count(0) != len(content):
-                yield offset, content
+        yield from files.data(self._fd, 0, self.size_bytes)
 
     def close(self) -> None:
         """See the protocol."""
@@ -87,10 +83,7 @@ class ThinStaging:
 
     def write(self, offset: int, content: bytes) -> None:
         """See the protocol."""
-        view = memoryview(content)
-        while view:
-            written = os.pwrite(self._fd, view, offset)
-            view, offset = view[written:], offset + written
+        files.write(self._fd, offset, content)
 
     async def settle(self) -> None:
         """See the protocol. What cannot be mended by itself is refused before there is a volume of it."""
@@ -98,9 +91,7 @@ class ThinStaging:
             await asyncio.to_thread(os.fsync, self._fd)
         except OSError as error:
             raise translated(error) from error
-        code, said = await self._command("e2fsck", "-f", "-p", self._group.device(self._name))
-        if code >= FSCK_USABLE:
-            raise VolumeDamaged(f"the file system in it is damaged, or none: {said.strip()[-300:]}")
+        await check_staged(self._command, self._group.device(self._name))
         await self._group.finish(self._name)
 
     def close(self) -> None:
