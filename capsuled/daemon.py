@@ -135,7 +135,7 @@ async def _serve(
     volumes, porter = volume_storage(layout, settings)
     drivers = make_drivers(layout, host, network, volumes, registry, clock.boot_id)
     machines = drivers.machines
-    drivers.volumes.guests = HolderGuests(engine, machines.guests)
+    drivers.volumes.uses.guests = HolderGuests(engine, machines.guests)
     about = About(identity, layout.state, memory.state)
     about.microvms = microvms
     machines.acceleration.found = partial(_accelerated, about)

@@ -8,15 +8,12 @@ What is not whole has a tag, and is removed when the next life begins. A restore
 renames: at every moment between them the next life knows which one counts.
 """
 
-import asyncio
-import logging
-import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeVar
 
-from effects import held
+from msgspec.structs import replace
+
 from effects.command import Command
 from effects.errors import (
     NoSpace,
@@ -27,21 +24,15 @@ from effects.errors import (
     VolumeMissing,
 )
 from effects.volumes import files
-from effects.volumes.attached import Attached
-from effects.volumes.conditions import translated
-from effects.volumes.ext4 import BLOCK_BYTES, MKFS, MOUNT_OPTIONS, check, is_mounted_anywhere
-from effects.volumes.guests import Guests, NoGuests
+from effects.volumes.conditions import on_thread
+from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, is_mounted_anywhere
 from effects.volumes.mount_news import mount_news
-from effects.volumes.mounts import mounted_volumes
 from effects.volumes.thin_group import Logical, ThinGroup, is_full
+from effects.volumes.uses import Backing, Uses
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _NAME = re.compile(r"(?P<kind>vol|snap|new|old)-(?P<name>[^.]+)\.(?P<uid>\d+)(?:\.(?P<snapshot>\d+))?")
 STAGED = "staged-"
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def volume_of(name: str, uid: int) -> str:
@@ -55,14 +46,12 @@ def snapshot_of(name: str, uid: int, snapshot: int) -> str:
 
 
 class ThinVolumes:
-    """See the protocol. `mounts` is volatile; `guests` are asked about what is attached."""
+    """See the protocol. `mounts` is volatile."""
 
     def __init__(self, command: Command, group: ThinGroup, mounts: Path) -> None:
         self._command = command
         self._group = group
-        self._mounts = mounts
-        self._attached = Attached(mounts)
-        self.guests: Guests = NoGuests()
+        self.uses = Uses(command, self._good, Backing(self._device, self._ready, _somewhere), mounts)
 
     async def close(self) -> None:
         """See the protocol. A command that was begun was waited for, or ended with whoever waited."""
@@ -95,12 +84,12 @@ class ThinVolumes:
 
     async def mounted(self) -> frozenset[tuple[str, int]]:
         """See the protocol."""
-        return frozenset(await self._on_thread(lambda: {*mounted_volumes(self._mounts), *self._attached.all()}))
+        return await self.uses.mounted()
 
     async def observe(self) -> tuple[SeenVolume, ...]:
         """See the protocol."""
         there = await self._group.look()
-        mounted, attached = await self._on_thread(lambda: (mounted_volumes(self._mounts), self._attached.all()))
+        uses = await self.uses.seen()
         found: list[SeenVolume] = []
         snapshots: dict[tuple[str, int], list[SeenSnapshot]] = {}
         for name, one in sorted(there.items()):
@@ -112,20 +101,12 @@ class ThinVolumes:
                 seen = SeenSnapshot(int(match["snapshot"]), one.size_bytes, one.used_bytes, "thin")
                 snapshots.setdefault(key, []).append(seen)
             elif match["kind"] == "vol":
-                broken = mounted.get(key)
-                in_use = broken is not None or key in attached
-                found.append(SeenVolume(*key, one.size_bytes, one.used_bytes, in_use, read_only=bool(broken)))
-        return tuple(
-            SeenVolume(
-                one.name, one.uid, one.size_bytes, one.used_bytes, one.mounted,
-                tuple(snapshots.get((one.name, one.uid), ())), one.read_only,
-            )
-            for one in found
-        )  # fmt: skip
+                found.append(uses.volume(*key, one.size_bytes, one.used_bytes))
+        return tuple(replace(one, snapshots=tuple(snapshots.get((one.name, one.uid), ()))) for one in found)
 
     def path(self, name: str, uid: int) -> str:
         """See the protocol."""
-        return str(self._mounts / f"{name}.{uid}")
+        return self.uses.path(name, uid)
 
     async def mounts(self) -> AsyncIterator[None]:
         """See the protocol."""
@@ -146,16 +127,14 @@ class ThinVolumes:
     def _device(self, name: str, uid: int) -> Path:
         return Path(self._group.device(volume_of(name, uid)))
 
-    async def _is_mounted(self, name: str, uid: int) -> bool:
-        """Here, or in a namespace of somebody's own."""
-        device = self._device(name, uid)
-        return await self._on_thread(lambda: device.exists() and is_mounted_anywhere(device))
+    async def _ready(self, name: str, uid: int) -> Path:
+        one = await self._existing(name, uid)
+        await self._activated(one)
+        return self._device(name, uid)
 
-    async def _is_open(self, name: str, uid: int) -> bool:
-        """Whether somebody has its file system mounted, or may have in a guest."""
-        if self._attached.has(name, uid) or await self._is_mounted(name, uid):
-            return True
-        return await self._on_thread(lambda: held.is_held(self._device(name, uid)))
+    async def _activated(self, one: Logical) -> None:
+        if not one.active:
+            await self._group.activate(one.name)
 
     # --- making --------------------------------------------------------------------------------------------------
 
@@ -188,9 +167,9 @@ class ThinVolumes:
         one = await self._existing(name, uid)
         await self._activated(one)
         device = Path(self._group.device(one.name))
-        if await self._on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES > size_bytes:
+        if await on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES > size_bytes:
             return
-        if await self._is_open(name, uid):
+        if await self.uses.is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: stop its workload, then resize it")
         await self._grow(name, one, size_bytes)
 
@@ -206,7 +185,7 @@ class ThinVolumes:
         await self.unmount(name, uid)
         await self.detach(name, uid)
         volume = volume_of(name, uid)
-        if await self._is_open(name, uid):
+        if await self.uses.is_open(name, uid):
             raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
         there = await self._group.look()
         ours = (f"snap-{name}.{uid}.", f"new-{name}.{uid}", f"old-{name}.{uid}")
@@ -216,64 +195,19 @@ class ThinVolumes:
 
     async def mount(self, name: str, uid: int) -> str:
         """See the protocol."""
-        target = Path(self.path(name, uid))
-        broken = (await self._on_thread(lambda: mounted_volumes(self._mounts))).get((name, uid))
-        if broken is False:
-            return str(target)
-        one = await self._existing(name, uid)
-        if self._attached.has(name, uid) or await self._on_thread(lambda: held.is_held(self._device(name, uid))):
-            raise VolumeBusy(f"volume {name} is attached to a microVM: it has one user at a time")
-        if broken:
-            log.warning("the file system of volume %s went read only by an error: it is checked and mounted anew", name)
-            await self.unmount(name, uid)
-        await self._on_thread(lambda: target.mkdir(parents=True, exist_ok=True, mode=0o700))
-        await self._activated(one)
-        device = self._group.device(one.name)
-        # Where another hand unmounted it here, its workload goes on with it: a check would look at half of something.
-        if not await self._is_mounted(name, uid):
-            await check(self._command, name, device)
-        await self._good("mount", "-t", "ext4", "-o", MOUNT_OPTIONS, device, str(target))
-        return str(target)
+        return await self.uses.mount(name, uid)
 
     async def unmount(self, name: str, uid: int) -> None:
         """See the protocol."""
-        target = Path(self.path(name, uid))
-        if (name, uid) in await self._on_thread(lambda: mounted_volumes(self._mounts)):
-            code, said = await self._command("umount", str(target))
-            if code and (name, uid) in await self._on_thread(lambda: mounted_volumes(self._mounts)):
-                raise VolumeBusy(f"volume {name} cannot be unmounted: {said.strip()}. Something still uses it")
-        if target.exists():
-            await self._on_thread(target.rmdir)
+        await self.uses.unmount(name, uid)
 
     async def attach(self, name: str, uid: int) -> str:
         """See the protocol."""
-        one = await self._existing(name, uid)
-        await self._activated(one)
-        device = self._device(name, uid)
-        in_a_guest = await self._on_thread(lambda: held.is_held(device))
-        if in_a_guest and not self._attached.has(name, uid):
-            raise VolumeBusy(f"volume {name} is open in a virtual machine that it was not attached to")
-        if await self._is_mounted(name, uid):
-            raise VolumeBusy(f"volume {name} is mounted on the machine: it has one user at a time")
-        if not in_a_guest:
-            await check(self._command, name, str(device))
-            await self._on_thread(lambda: self._attached.add(name, uid, device))
-        return str(device)
+        return await self.uses.attach(name, uid)
 
     async def detach(self, name: str, uid: int) -> None:
-        """See the protocol. A virtual machine's last writes are in its device's cache: they are waited for."""
-        device = self._device(name, uid)
-        if not self._attached.has(name, uid):
-            return
-        if await self._on_thread(lambda: held.is_held(device)):
-            raise VolumeBusy(f"volume {name} cannot be detached: a virtual machine has it open")
-        if device.exists():
-            await self._on_thread(lambda: _synced(device))
-        await self._on_thread(lambda: self._attached.remove(name, uid))
-
-    async def _activated(self, one: Logical) -> None:
-        if not one.active:
-            await self._group.activate(one.name)
+        """See the protocol."""
+        await self.uses.detach(name, uid)
 
     # --- snapshots -----------------------------------------------------------------------------------------------
 
@@ -284,23 +218,14 @@ class ThinVolumes:
         if there is not None and there.whole:
             return "thin"
         one = await self._existing(name, uid)
-        broken = (await self._on_thread(lambda: mounted_volumes(self._mounts))).get((name, uid))
-        if broken:
-            raise VolumeFailed(
-                f"the file system of volume {name} went read only by an error: restart its workload first"
-            )
+        use = await self.uses.use(name, uid)
         await self._refuse_full()
-        if self._attached.has(name, uid):
+        if use == "attached":
             await self._snapshot_of_attached(name, uid, one, wanted)
-            return "thin"
-        if broken is None and await self._is_open(name, uid):
-            raise VolumeFailed(f"volume {name} was unmounted by another hand while it is in use: it cannot be frozen")
-        await self._taken(uid, one, wanted)
+        else:
+            await self._draft(uid, one, wanted)
+            await self._group.finish(wanted)
         return "thin"
-
-    async def _taken(self, uid: int, one: Logical, wanted: str) -> None:
-        await self._draft(uid, one, wanted)
-        await self._group.finish(wanted)
 
     async def _draft(self, uid: int, one: Logical, wanted: str) -> None:
         """A snapshot that is not whole yet; what an earlier try left goes."""
@@ -309,18 +234,8 @@ class ThinVolumes:
         await self._group.snapshot(one.name, wanted, uid, one.size_bytes)
 
     async def _snapshot_of_attached(self, name: str, uid: int, one: Logical, wanted: str) -> None:
-        """Its guest freezes it; it counts only once that says that it held still all the while. Where there is none,
-        none begins meanwhile: its monitor is refused the device, and tried again."""
-        device = self._device(name, uid)
-        if not await self._on_thread(lambda: held.is_held(device)):
-            alone = await self._on_thread(lambda: held.opened(device, shared=True))
-            try:
-                await self._taken(uid, one, wanted)
-            finally:
-                os.close(alone)
-            return
         try:
-            async with self.guests.frozen(name, uid):
+            async with self.uses.still(name, uid):
                 await self._draft(uid, one, wanted)
             await self._group.finish(wanted)
         except BaseException:
@@ -333,7 +248,7 @@ class ThinVolumes:
         volume, new, old = volume_of(name, uid), f"new-{name}.{uid}", f"old-{name}.{uid}"
         source = await self._existing(name, uid, snapshot)
         await self._existing(name, uid)
-        if await self._is_open(name, uid):
+        if await self.uses.is_open(name, uid):
             raise NotDetached(f"volume {name} is in use: its content cannot be replaced under its workload")
         await self._refuse_full()
         there = await self._group.look()
@@ -342,7 +257,7 @@ class ThinVolumes:
         try:
             await self._group.become_volume(new)
             device = Path(self._group.device(new))
-            if await self._on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES <= size_bytes:
+            if await on_thread(lambda: files.filesystem_bytes(device)) + BLOCK_BYTES <= size_bytes:
                 await self._grow(name, (await self._group.look())[new], size_bytes)
             await self._group.finish(new)
         except BaseException:
@@ -362,11 +277,7 @@ class ThinVolumes:
 
     async def usage(self, name: str, uid: int) -> Fill | None:
         """See the protocol."""
-        if self._attached.has(name, uid):
-            return await self.guests.usage(name, uid)
-        if (name, uid) not in await self._on_thread(lambda: mounted_volumes(self._mounts)):
-            return None
-        return await self._on_thread(lambda: files.fill_of(self.path(name, uid)))
+        return await self.uses.usage(name, uid)
 
     async def pool(self) -> Fill:
         """See the protocol."""
@@ -386,16 +297,6 @@ class ThinVolumes:
                 raise NoSpace("the pool under the volumes is full: delete volumes or snapshots")
             raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
 
-    async def _on_thread(self, work: Callable[[], T]) -> T:
-        try:
-            return await asyncio.to_thread(work)
-        except OSError as error:
-            raise translated(error) from error
 
-
-def _synced(device: Path) -> None:
-    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _somewhere(device: Path) -> str:
+    return str(device) if device.exists() and is_mounted_anywhere(device) else ""

@@ -363,7 +363,7 @@ def test_a_snapshot_that_a_guest_did_not_hold_still_for_is_none() -> None:
     async def suite(on: Subject) -> None:
         driver = on.driver
         assert isinstance(driver, SparseVolumes)
-        guests = driver.guests
+        guests = driver.uses.guests
         assert isinstance(guests, Answering)
         await driver.make("data", 7, 64 * MIB)
         release = on.hold(await driver.attach("data", 7))
@@ -372,7 +372,7 @@ def test_a_snapshot_that_a_guest_did_not_hold_still_for_is_none() -> None:
             with pytest.raises(VolumeFailed):
                 await driver.snapshot("data", 7, 9)
             assert guests.told == ["freeze", "thaw"]
-            driver.guests = NoGuests()
+            driver.uses.guests = NoGuests()
             with pytest.raises(GuestSilent, match="stop it"):
                 await driver.snapshot("data", 7, 9)
         finally:

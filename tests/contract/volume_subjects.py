@@ -139,7 +139,7 @@ def subject_in(directory: Path) -> Subject:
         guests.silent = yes
 
     driver = SparseVolumes(outcome, directory / "volumes", directory / "mounts")
-    driver.guests = guests
+    driver.uses.guests = guests
     unmount = lambda path: subprocess.run(["umount", "--lazy", path], check=True)  # noqa: E731
     porter = SparsePorter(outcome, directory / "volumes")
     return Subject(driver, porter, write, read, hold, spoil, unmount, silence)
@@ -189,7 +189,7 @@ async def thin() -> AsyncIterator[Subject]:
         files = subject_in(directory)
         driver, porter = ThinVolumes(outcome, group, directory / "mounts"), ThinPorter(outcome, group)
         assert isinstance(files.driver, SparseVolumes)
-        driver.guests = files.driver.guests
+        driver.uses.guests = files.driver.uses.guests
         yield files._replace(driver=driver, porter=porter)
     finally:
         tidy(directory)
