@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from effects.command import Command
 from effects.errors import (
+    DriverError,
     NoSpace,
     NotDetached,
     SnapshotMissing,
@@ -45,6 +46,11 @@ def snapshot_of(name: str, uid: int, snapshot: int) -> str:
     return f"snap-{name}.{uid}.{snapshot}"
 
 
+def _of_restore(name: str, uid: int) -> tuple[str, str, str]:
+    """What a restore has to do with: the volume, its content to be, and what that takes the place of."""
+    return volume_of(name, uid), f"new-{name}.{uid}", f"old-{name}.{uid}"
+
+
 class ThinVolumes:
     """See the protocol. `mounts` is volatile."""
 
@@ -65,22 +71,22 @@ class ThinVolumes:
     async def sweep(self, staged: frozenset[str]) -> None:
         """See the protocol."""
         there = await self._group.look()
+        whole = {name for name, one in there.items() if one.whole}
         stays = {f"{STAGED}{one}" for one in staged}
-        for name, one in there.items():
+        for name in there:
             if name.startswith(STAGED):
-                if not one.whole or name not in stays:
+                if name not in whole & stays:
                     await self._group.remove(name)
                 continue
             match = _NAME.fullmatch(name)
             if match is None:
                 continue
-            volume = volume_of(match["name"], int(match["uid"]))
-            if not one.whole or (match["kind"] in ("new", "old") and volume in there):
+            volume, new, _ = _of_restore(match["name"], int(match["uid"]))
+            better = {"new": {volume}, "old": {volume, new}}.get(match["kind"])
+            if name not in whole or (better is not None and better & whole):
                 await self._group.remove(name)
-            elif match["kind"] == "new":
+            elif better is not None:
                 await self._group.rename(name, volume)  # between the two renames of a restore
-            elif match["kind"] == "old" and name.replace("old-", "new-", 1) not in there:
-                await self._group.rename(name, volume)
 
     async def mounted(self) -> frozenset[tuple[str, int]]:
         """See the protocol."""
@@ -148,7 +154,7 @@ class ThinVolumes:
         if one is not None:
             await self._group.remove(volume)
         await self._refuse_full()
-        await self._group.create(volume, uid, size_bytes)
+        await self._group.create(volume, size_bytes)
         await self._good(*MKFS, self._group.device(volume), f"{size_bytes // 1024}k")
         await self._group.finish(volume)
 
@@ -184,12 +190,11 @@ class ThinVolumes:
         """See the protocol."""
         await self.unmount(name, uid)
         await self.detach(name, uid)
-        volume = volume_of(name, uid)
         if await self.uses.is_open(name, uid):
             raise VolumeBusy(f"volume {name} is not mounted here, but a process has it open still")
+        ours, snapshots = _of_restore(name, uid), f"snap-{name}.{uid}."
         there = await self._group.look()
-        ours = (f"snap-{name}.{uid}.", f"new-{name}.{uid}", f"old-{name}.{uid}")
-        await self._group.remove(*(one for one in there if one.startswith(ours[0]) or one in (*ours, volume)))
+        await self._group.remove(*(one for one in there if one.startswith(snapshots) or one in ours))
 
     # --- using ---------------------------------------------------------------------------------------------------
 
@@ -223,20 +228,20 @@ class ThinVolumes:
         if use == "attached":
             await self._snapshot_of_attached(name, uid, one, wanted)
         else:
-            await self._draft(uid, one, wanted)
+            await self._draft(one, wanted)
             await self._group.finish(wanted)
         return "thin"
 
-    async def _draft(self, uid: int, one: Logical, wanted: str) -> None:
+    async def _draft(self, one: Logical, wanted: str) -> None:
         """A snapshot that is not whole yet; what an earlier try left goes."""
         if wanted in await self._group.look():
             await self._group.remove(wanted)
-        await self._group.snapshot(one.name, wanted, uid, one.size_bytes)
+        await self._group.snapshot(one.name, wanted, one.size_bytes)
 
     async def _snapshot_of_attached(self, name: str, uid: int, one: Logical, wanted: str) -> None:
         try:
             async with self.uses.still(name, uid):
-                await self._draft(uid, one, wanted)
+                await self._draft(one, wanted)
             await self._group.finish(wanted)
         except BaseException:
             if wanted in await self._group.look():
@@ -245,7 +250,7 @@ class ThinVolumes:
 
     async def restore(self, name: str, uid: int, snapshot: int, size_bytes: int) -> None:
         """See the protocol."""
-        volume, new, old = volume_of(name, uid), f"new-{name}.{uid}", f"old-{name}.{uid}"
+        volume, new, old = _of_restore(name, uid)
         source = await self._existing(name, uid, snapshot)
         await self._existing(name, uid)
         if await self.uses.is_open(name, uid):
@@ -253,7 +258,7 @@ class ThinVolumes:
         await self._refuse_full()
         there = await self._group.look()
         await self._group.remove(*(one for one in (new, old) if one in there))
-        await self._group.snapshot(source.name, new, uid, source.size_bytes)
+        await self._group.snapshot(source.name, new, source.size_bytes)
         try:
             await self._group.become_volume(new)
             device = Path(self._group.device(new))
@@ -264,7 +269,11 @@ class ThinVolumes:
             await self._group.remove(new)
             raise
         await self._group.rename(volume, old)
-        await self._group.rename(new, volume)
+        try:
+            await self._group.rename(new, volume)
+        except DriverError:
+            await self._group.rename(old, volume)
+            raise
         await self._group.remove(old)
 
     async def remove_snapshot(self, name: str, uid: int, snapshot: int) -> None:

@@ -15,7 +15,7 @@ from projections.storage import Fill
 MAKING = "capsule.making"
 """A tag of what is not whole yet."""
 
-_SIZE, _UID = "capsule.size=", "capsule.uid="
+_SIZE = "capsule.size="
 _FIELDS = "lv_name,lv_size,lv_tags,data_percent,metadata_percent,lv_active"
 _FULL_PERCENT = 99.0
 
@@ -107,15 +107,15 @@ class ThinGroup:
         """How full the pool is."""
         return pool_fill(await self._reported(), self._pool)
 
-    async def create(self, name: str, uid: int, size_bytes: int) -> None:
+    async def create(self, name: str, size_bytes: int) -> None:
         """A new one that is not whole yet, and active. Raises NoSpace."""
-        tags = ("--addtag", MAKING, "--addtag", f"{_UID}{uid}", "--addtag", f"{_SIZE}{size_bytes}")
+        tags = ("--addtag", MAKING, "--addtag", f"{_SIZE}{size_bytes}")
         size = ("--virtualsize", f"{size_bytes}b", "--thinpool", self._pool)
         await self._do("lvcreate", "--yes", "--wipesignatures", "n", *size, *tags, "--name", name, self._group)
 
-    async def snapshot(self, origin: str, name: str, uid: int, size_bytes: int) -> None:
+    async def snapshot(self, origin: str, name: str, size_bytes: int) -> None:
         """A thin copy of this moment, of a mounted file system too, that is not whole yet."""
-        tags = ("--addtag", MAKING, "--addtag", f"{_UID}{uid}", "--addtag", f"{_SIZE}{size_bytes}")
+        tags = ("--addtag", MAKING, "--addtag", f"{_SIZE}{size_bytes}")
         await self._do("lvcreate", "--yes", "--snapshot", *tags, "--name", name, f"{self._group}/{origin}")
 
     async def become_volume(self, name: str) -> None:

@@ -40,7 +40,7 @@ class ThinPorter:
         """See the protocol."""
         name = f"{STAGED}{staged}"
         await self.unstage(staged)
-        await self._group.create(name, 0, size_bytes)
+        await self._group.create(name, size_bytes)
         try:
             return await asyncio.to_thread(ThinStaging, self._command, self._group, name)
         except OSError as error:
