@@ -125,13 +125,13 @@ def subject_in(directory: Path) -> Subject:
             return
         source = directory / "number"
         source.write_text(str(number))
-        _debugfs(path, "rm number", f"write {source} number")
+        debugfs(path, "rm number", f"write {source} number")
         source.unlink()
 
     def read(path: str) -> int:
         if os.path.isdir(path):
             return int(Path(path, "number").read_text())
-        return int(_debugfs(path, "cat number").splitlines()[-1].removeprefix("debugfs:  "))
+        return int(debugfs(path, "cat number").splitlines()[-1].removeprefix("debugfs:  "))
 
     guests = Answering()
 
@@ -145,7 +145,7 @@ def subject_in(directory: Path) -> Subject:
     return Subject(driver, porter, write, read, hold, spoil, unmount, silence)
 
 
-def _debugfs(image: str, *commands: str) -> str:
+def debugfs(image: str, *commands: str) -> str:
     """What a guest does to the file system, without one."""
     words = ["debugfs", "-w", "-f", "-", image]
     return subprocess.run(words, input="\n".join(commands), capture_output=True, text=True, check=True).stdout

@@ -1,7 +1,6 @@
 """A workload's link to the bridge: of which kind, and what becomes of a microVM whose link was made anew under it."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,21 +11,8 @@ from effects.network.protocol import LinkKind
 from effects.network.twin import Cables, TwinNetwork
 from journal.events import Event, NetworkAttached, NetworkDrifted
 from journal.specs import MicroVM
-from projections.state import Machine
+from tests.support.kept import Kept
 from tests.support.story import Story, declared
-
-
-class Kept:
-    """The state of a story."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
-        raise AssertionError("nothing is recorded here")
-
-    async def durable(self) -> None:
-        raise AssertionError("nothing is recorded here")
 
 
 async def _no_step(point: str) -> None:

@@ -1,7 +1,7 @@
 """Who is asked about an attached volume: the guest of its holder's run, at the path where that has it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from effects.errors import DriverError, GuestFailed, GuestSilent, NotRunning, RuntimeUnavailable
 from effects.secrets.protocol import SecretDirectory
 from effects.volumes.holders import HolderGuests
-from journal.events import Event, VolumeMounted
+from journal.events import VolumeMounted
 from journal.specs import MicroVM, VolumeMount
 from projections.intents import CreateVolume
-from projections.state import Machine
 from projections.storage import Fill
+from tests.support.kept import Kept
 from tests.support.story import Story, declared
 
 MIB = 1 << 20
@@ -45,19 +45,6 @@ class Told:
         if self.fault is not None:
             raise self.fault
         return Fill(100 + run, len(target)) if target != "/liar" else Fill(1 << 63, 1 << 62)
-
-
-class Kept:
-    """The state of a story."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-
-    def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:
-        raise AssertionError("nothing is recorded here")
-
-    async def durable(self) -> None:
-        raise AssertionError("nothing is recorded here")
 
 
 def _held(path: str = "/srv") -> tuple[Story, int]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from capsuled.processes import outcome
 from effects import held
 from effects.errors import LayerDamaged, NoSpace, StartFailed
 from effects.payloads.layer import SIZE_BYTES, ensure_layer
-from tests.contract.volume_subjects import small_disk
+from tests.contract.volume_subjects import debugfs, small_disk
 
 Calls = list[tuple[str, ...]]
 
@@ -27,23 +26,15 @@ def _ensured(path: Path) -> Calls:
     return calls
 
 
-def _on_it(path: Path, *commands: str) -> str:
-    """What debugfs does on the file system, as a machine that writes there."""
-    done = subprocess.run(
-        ["debugfs", "-w", "-f", "-", path], input="\n".join(commands), capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 def test_it_costs_less_than_a_mebibyte_and_keeps_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "web" / "7" / "layer.7.raw"
     (made,) = _ensured(path)
     assert made[0] == "mkfs.ext4" and path.stat().st_size == SIZE_BYTES and path.stat().st_blocks * 512 < 1 << 20
     assert os.listdir(path.parent) == [path.name]
-    _on_it(path, "mkdir upper", "set_super_value state 0")
+    debugfs(str(path), "mkdir upper", "set_super_value state 0")
     ((checked, *_),) = _ensured(path)
-    assert checked == "e2fsck" and "upper" in _on_it(path, "ls")
-    assert "Filesystem state:         clean\n" in _on_it(path, "show_super_stats -h")
+    assert checked == "e2fsck" and "upper" in debugfs(str(path), "ls")
+    assert "Filesystem state:         clean\n" in debugfs(str(path), "show_super_stats -h")
 
 
 def test_one_that_a_virtual_machine_has_open_is_left_alone(tmp_path: Path) -> None:
