@@ -8,7 +8,7 @@ task whose start was cut is checked against runc's own files (birth.py).
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,29 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from containerdapi import (
     containers_pb2,
     runcopts_pb2,
-    snapshots_pb2,
     task_pb2,
     taskevents_pb2,
     tasks_pb2,
 )
-from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.news import news
-from effects.containerd.snapshots import prepared
 from effects.containers import cgroups, names
 from effects.containers.birth import Births
 from effects.containers.bundles import Bundles, without_environment
 from effects.containers.devices import machine_devices
+from effects.containers.layers import Layers
 from effects.containers.never_ran import never_ran
 from effects.containers.own_files import OwnFiles
+from effects.containers.records import Records
 from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.containers.start_errors import start_error
-from effects.errors import DriverError, HostPathMissing, ImageMissing, StartFailed, unwritten
-from effects.images.rootfs import RootFs, RootFsSource
+from effects.errors import DriverError, HostPathMissing, StartFailed, unwritten
+from effects.images.rootfs import RootFsSource
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.process import stop_signal
 from effects.runs.protocol import ObservedRun, Resync, RunSpec, Status
 from effects.runs.users import layer_directories, resolve
 
-SPEC_URL = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
-RUNTIME = "io.containerd.runc.v2"
 KILL_WAIT_S = 10.0
 START_S = 10.0
 """For a gate to open. A deadline is all that ends a `runc start` that waits for a process which has long left."""
@@ -85,6 +83,8 @@ class ContainerdDriver:
             value=runcopts_pb2.Options(root=str(runc_root), binary_name=str(bundles.program)).SerializeToString(),
         )
         self._metadata = connection.metadata
+        self._records = Records(connection, self._options)
+        self._layers = Layers(connection, images)
         self._births = Births(runc_root)
         self._holds = holds or CopyHolds()
         self._kills: dict[str, int] = {}
@@ -94,7 +94,7 @@ class ContainerdDriver:
 
     async def observe(self) -> tuple[ObservedRun, ...]:
         """Every container with our labels, joined with its task."""
-        containers = await self._containers(f'labels."{names.NAME}"')
+        containers = await self._records.all()
         with tolerated():
             tasks = (await self._connection.tasks.List(tasks_pb2.ListTasksRequest(), metadata=self._metadata)).tasks
         # Tasks.List names the container in `id`, Tasks.Get in `container_id`.
@@ -102,12 +102,6 @@ class ContainerdDriver:
         return tuple(
             self._observed(dict(container.labels), container.id, by_id.get(container.id)) for container in containers
         )
-
-    async def _containers(self, matching: str) -> Sequence[Any]:
-        asked = containers_pb2.ListContainersRequest(filters=[matching])
-        with tolerated():
-            found = (await self._connection.containers.List(asked, metadata=self._metadata)).containers
-        return [one for one in found if names.is_ours(one.labels)]
 
     def _observed(self, labels: dict[str, str], cid: str, process: Any) -> ObservedRun:
         identity: dict[str, Any] = {
@@ -185,13 +179,13 @@ class ContainerdDriver:
             raise HostPathMissing(f"{absent} does not exist on this machine: it is bound into {run.name}")
         rootfs = await self._images.rootfs(run.image)
         key = names.snapshot_key(run.name, run.uid, run.revision)
-        mounts = await self._writable_layer(run, key, rootfs)
+        mounts = await self._layers.ensure(run, key, rootfs)
         directories = layer_directories((mount.type, mount.source, tuple(mount.options)) for mount in mounts)
         identity = resolve(run.user or rootfs.config.user, directories)
         around = Surroundings(self._files.write(run), tuple(machine_devices()) if run.privileged else ())
         spec = runtime_spec(run, rootfs.config, identity, self._host, cid, around)
         stdout, stderr = self.log_files(run.name, run.uid, run.run)
-        await self._record(run, cid, key, without_environment(spec), stop_signal(run, rootfs.config))
+        await self._records.write(run, cid, key, without_environment(spec), stop_signal(run, rootfs.config))
         self._bundles.write(cid, spec)
         request = tasks_pb2.CreateTaskRequest(
             container_id=cid, rootfs=mounts, stdout=str(stdout), stderr=str(stderr), options=self._options
@@ -211,52 +205,6 @@ class ContainerdDriver:
             # A `create` that was cut, of which no task is seen: its shim is there, and nothing in it.
             await self._delete_task(request.container_id)
             await self._create_task(request, spec, again=True)
-
-    async def _writable_layer(self, run: RunSpec, key: str, rootfs: RootFs) -> Any:
-        snapshots = self._connection.snapshots
-        # The label keeps it from garbage collection in the moment before its container exists.
-        labels = {names.NAME: run.name, names.UID: str(run.uid), "containerd.io/gc.root": "1"}
-        try:
-            mounts = await prepared(self._connection, key, rootfs.chain_id, labels, self._metadata)
-        except grpc.aio.AioRpcError as error:
-            if error.code() == _NO_SUCH:
-                self._images.forget(run.image)
-                raise ImageMissing(
-                    f"the layers of {run.image} are not in the image cache: push the image again"
-                ) from error
-            if error.code() != _EXISTS:
-                raise translated(error) from error
-            with tolerated():
-                asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
-                mounts = (await snapshots.Mounts(asked, metadata=self._metadata)).mounts
-        if run.revision != run.uid:
-            # Also where this revision's was there: the try that made it may have been cut before it came to this.
-            await self._drop_layers(run.name, run.uid, keep=key)
-        return mounts
-
-    async def _record(self, run: RunSpec, cid: str, key: str, spec: dict[str, Any], signal: int) -> None:
-        container = containers_pb2.Container(
-            id=cid,
-            labels=names.labels_of(run) | {names.STOP_SIGNAL: str(signal)},
-            image=run.image,
-            runtime=containers_pb2.Container.Runtime(name=RUNTIME, options=self._options),
-            spec=AnyMessage(type_url=SPEC_URL, value=msgspec.json.encode(spec)),
-            snapshotter=SNAPSHOTTER,
-            snapshot_key=key,
-        )
-        request = containers_pb2.CreateContainerRequest(container=container)
-        try:
-            await self._connection.containers.Create(request, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            if error.code() != _EXISTS:
-                raise translated(error) from error
-            # Left by a start that was cut short; this release may render it differently.
-            with tolerated(_NO_SUCH):
-                await self._connection.containers.Delete(
-                    containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
-                )
-            with tolerated():
-                await self._connection.containers.Create(request, metadata=self._metadata)
 
     async def _start(self, cid: str) -> Any:
         request = tasks_pb2.StartRequest(container_id=cid)
@@ -334,13 +282,7 @@ class ContainerdDriver:
         async with self._holds.barred(name, uid):
             await self._delete_task(cid)  # also where no task is seen: a `create` that was cut leaves its shim
         self._removed.add(cid)
-        there = False
-        with tolerated(_NO_SUCH):
-            await self._connection.containers.Delete(
-                containers_pb2.DeleteContainerRequest(id=cid), metadata=self._metadata
-            )
-            there = True
-        if not there:
+        if not await self._records.remove(cid):
             self._removed.discard(cid)  # it will not be told of
         cgroups.remove(self._host.cgroup_of(cid))
         self._bundles.remove(cid)
@@ -353,36 +295,17 @@ class ContainerdDriver:
             tasks = (await self._connection.tasks.List(tasks_pb2.ListTasksRequest(), metadata=self._metadata)).tasks
         if cid not in {task.container_id or task.id for task in tasks}:
             return None
-        container = containers_pb2.Container(
-            id=cid,
-            runtime=containers_pb2.Container.Runtime(name=RUNTIME, options=self._options),
-            spec=AnyMessage(type_url=SPEC_URL, value=b"{}"),
-        )
-        with tolerated(_EXISTS):
-            request = containers_pb2.CreateContainerRequest(container=container)
-            await self._connection.containers.Create(request, metadata=self._metadata)
+        await self._records.write_empty(cid)
         return await self._process(cid)
 
     async def remove_workload(self, name: str, uid: int) -> None:
         """See the protocol."""
-        for one in await self._containers(_incarnation(name, uid)):
+        for one in await self._records.of(name, uid):
             await self.remove_run(name, uid, int(one.labels[names.RUN]))
         async with self._holds.barred(name, uid):
-            await self._drop_layers(name, uid)
+            await self._layers.drop(name, uid)
         _remove_logs(self._logs / name, uid)
         self._files.remove(name, uid)
-
-    async def _drop_layers(self, name: str, uid: int, keep: str = "") -> None:
-        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER, filters=[_incarnation(name, uid)])
-        with tolerated(_NO_SUCH):
-            async for page in self._connection.snapshots.List(asked, metadata=self._metadata):
-                for info in page.info:
-                    if info.name != keep:
-                        with tolerated(_NO_SUCH):
-                            await self._connection.snapshots.Remove(
-                                snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=info.name),
-                                metadata=self._metadata,
-                            )
 
     def log_files(self, name: str, uid: int, run: int) -> tuple[Path, Path]:
         """The run's standard output and standard error."""
@@ -410,7 +333,7 @@ class ContainerdDriver:
         if end.id != end.container_id:
             return None  # an exec's process
         try:
-            labels = await self._labels(end.container_id)
+            labels = await self._records.labels(end.container_id)
         except grpc.aio.AioRpcError as error:
             return None if error.code() == _NO_SUCH else Resync()
         if not end.pid or not self._births.known(end.container_id):
@@ -437,17 +360,12 @@ class ContainerdDriver:
                 break
             await asyncio.sleep(OOM_LOOK_S)
         try:
-            labels, process = await self._labels(cid), await self._process(cid)
+            labels, process = await self._records.labels(cid), await self._process(cid)
         except grpc.aio.AioRpcError as error:
             return None if error.code() == _NO_SUCH else Resync()
         except DriverError:
             return Resync()
         return self._observed(labels, cid, process) if process is not None and names.is_ours(labels) else None
-
-    async def _labels(self, cid: str) -> dict[str, str]:
-        request = containers_pb2.GetContainerRequest(id=cid)
-        answer = await self._connection.containers.Get(request, metadata=self._metadata)
-        return dict(answer.container.labels)
 
 
 def _host_paths(run: RunSpec) -> tuple[str, ...]:
@@ -458,11 +376,6 @@ def _touch(*paths: Path) -> None:
     paths[0].parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in paths:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
-
-
-def _incarnation(name: str, uid: int) -> str:
-    """containerd's filter of what belongs to one."""
-    return f'labels."{names.NAME}"=={name},labels."{names.UID}"=={uid}'
 
 
 def _remove_logs(directory: Path, uid: int) -> None:

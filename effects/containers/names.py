@@ -44,3 +44,8 @@ def labels_of(run: RunSpec) -> dict[str, str]:
 def is_ours(labels: Mapping[str, str]) -> bool:
     """Whether a record carries all that names a run."""
     return all(labels.get(key, "").isdecimal() for key in (UID, REVISION, RUN)) and NAME in labels
+
+
+def incarnation(name: str, uid: int) -> str:
+    """containerd's filter of what belongs to one."""
+    return f'labels."{NAME}"=={name},labels."{UID}"=={uid}'

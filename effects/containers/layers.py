@@ -1,0 +1,57 @@
+"""The private writable layer of a workload's container, one for each revision: a snapshot that outlives runs."""
+
+from typing import Any
+
+import grpc
+
+from containerdapi import snapshots_pb2
+from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.snapshots import prepared
+from effects.containers import names
+from effects.errors import ImageMissing
+from effects.images.rootfs import RootFs, RootFsSource
+from effects.runs.protocol import RunSpec
+
+
+class Layers:
+    """Those of one capsule, on the layers of its images."""
+
+    def __init__(self, connection: Connection, images: RootFsSource) -> None:
+        self._connection = connection
+        self._images = images
+        self._metadata = connection.metadata
+
+    async def ensure(self, run: RunSpec, key: str, rootfs: RootFs) -> Any:
+        """The revision's is there, and no other's; returns its mounts. Raises ImageMissing and RuntimeUnavailable."""
+        # The label keeps it from garbage collection in the moment before its container exists.
+        labels = {names.NAME: run.name, names.UID: str(run.uid), "containerd.io/gc.root": "1"}
+        try:
+            mounts = await prepared(self._connection, key, rootfs.chain_id, labels, self._metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                self._images.forget(run.image)
+                raise ImageMissing(
+                    f"the layers of {run.image} are not in the image cache: push the image again"
+                ) from error
+            if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+                raise translated(error) from error
+            with tolerated():
+                asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)
+                mounts = (await self._connection.snapshots.Mounts(asked, metadata=self._metadata)).mounts
+        if run.revision != run.uid:
+            # Also where this revision's was there: the try that made it may have been cut before it came to this.
+            await self.drop(run.name, run.uid, keep=key)
+        return mounts
+
+    async def drop(self, name: str, uid: int, keep: str = "") -> None:
+        """The incarnation has none, but for the one to keep. Raises DriverError."""
+        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER, filters=[names.incarnation(name, uid)])
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            async for page in self._connection.snapshots.List(asked, metadata=self._metadata):
+                for info in page.info:
+                    if info.name != keep:
+                        with tolerated(grpc.StatusCode.NOT_FOUND):
+                            await self._connection.snapshots.Remove(
+                                snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=info.name),
+                                metadata=self._metadata,
+                            )
