@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bench.microvms.bare import command
+from effects.microvms.guest_image import BUILT
 from guest.image.archive import packed
 from guest.image.tree import PROGRAM, Tree
+from tests.support.daemon import Daemon
 
 _AGENT = "qemu-ga"
 _BUSYBOX = Path("/bin/busybox")
@@ -45,11 +48,11 @@ class AgentPeer:
 
 
 @contextmanager
-def agent_peer(directory: Path, image: Path) -> Iterator[AgentPeer]:
-    """One that has booted. `image` is the directory with our guest's."""
+def agent_peer(directory: Path, machine: Daemon) -> Iterator[AgentPeer]:
+    """One that has booted, on a machine on which a microVM has run."""
     initrd, path = directory / "agent.initrd", directory / "agent.sock"
-    initrd.write_bytes(packed(_tree(image / "initrd")))
-    process = subprocess.Popen(_command(image / "vmlinux", initrd, path), stdin=subprocess.DEVNULL)
+    initrd.write_bytes(packed(_tree(BUILT / "initrd")))
+    process = subprocess.Popen([*command(machine, initrd), *_device(path)], stdin=subprocess.DEVNULL)
     try:
         with _connected(path) as stream, stream.makefile("rwb") as file:
             peer = AgentPeer(file)
@@ -60,13 +63,8 @@ def agent_peer(directory: Path, image: Path) -> Iterator[AgentPeer]:
         process.wait()
 
 
-def _command(kernel: Path, initrd: Path, path: Path) -> list[str]:
-    khz = next(line.split(":")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "cpu MHz" in line)
+def _device(path: Path) -> list[str]:
     return [
-        "qemu-system-x86_64", "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-accel", "tcg,thread=multi",
-        "-cpu", "max", "-m", "256M", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-kernel", str(kernel), "-initrd", str(initrd),
-        "-append", f"panic=-1 tsc_early_khz={int(float(khz) * 1_000)}",
         "-device", "virtio-serial-device", "-chardev", f"socket,id=agent,path={path},server=on,wait=off",
         "-device", f"virtserialport,chardev=agent,name={_PORT}", "-device", "virtio-rng-device",
     ]  # fmt: skip

@@ -10,7 +10,6 @@ from bench.microvms.agent_peer import agent_peer
 from bench.peers import IMAGE, fresh
 from bench.report import Row, in_turn, row
 from capsule.v1 import workload_pb2 as pb
-from effects.microvms.guest_image import BUILT
 from tests.support.daemon import daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import site
@@ -24,22 +23,18 @@ def rows(directory: Path) -> list[Row]:
     build_guest_image()
     image = directory / "demo.tar"
     image.write_bytes(archive(IMAGE))
-    with (
-        site() as place,
-        daemon(inside=place.inside) as machine,
-        Client(machine.state / "capsule.sock") as client,
-        agent_peer(directory, BUILT) as peer,
-    ):
+    with site() as place, daemon(inside=place.inside) as machine, Client(machine.state / "capsule.sock") as client:
         machine.good("image", "push", str(image))
         name = fresh("inside")
         client.run([_sleeper(name)])
-        measures = (
-            lambda: _timed(lambda: client.execute(name, "true")),
-            lambda: _timed(lambda: peer.execute("/bin/true")),
-        )
-        for warm in measures:
-            warm()
-        ours, theirs = in_turn(ROUNDS, *measures)
+        with agent_peer(directory, machine) as peer:
+            measures = (
+                lambda: _timed(lambda: client.execute(name, "true")),
+                lambda: _timed(lambda: peer.execute("/bin/true")),
+            )
+            for warm in measures:
+                warm()
+            ours, theirs = in_turn(ROUNDS, *measures)
         client.delete([name])
     return [row("microvm.exec", ours, "ms", "qemu-ga guest-exec", theirs, "", "a connected client")]
 

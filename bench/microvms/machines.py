@@ -13,23 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.client import Client
+from bench.microvms.bare import MEMORY_MIB, command
 from bench.peers import IMAGE, fresh
 from bench.report import Row, in_turn, row
 from capsule.v1 import workload_pb2 as pb
-from capsuled.layout import hosted
-from effects.microvms.acceleration import clock_arguments, remembered
-from effects.microvms.guest_image import BUILT
-from effects.microvms.program import QEMU
 from guest.image.archive import packed
 from guest.image.tree import PROGRAM, Tree
-from journal.clock import SystemClock
 from tests.support.daemon import Daemon, daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import site
 from tools.demo_image import archive
 
 ROUNDS = 3
-MEMORY_MIB = 256
 _LINE = b"the first line"
 _INIT = b"#!/bin/busybox sh\n/bin/busybox echo " + _LINE + b"\n/bin/busybox sleep 1000000\n"
 
@@ -101,22 +96,10 @@ def _static() -> bytes:
 
 @contextmanager
 def _bare(initrd: Path, machine: Daemon) -> Iterator[tuple[int, float]]:
-    """A monitor as anybody starts it, to its guest's first line: its process, and the milliseconds."""
-    found = remembered(hosted(machine.state).acceleration, SystemClock().boot_id)
-    kvm = found is not None and found.accelerator == "kvm"
-    clock = () if kvm else clock_arguments(Path("/proc/cpuinfo").read_text())
+    """A bare monitor, to its guest's first line: its process, and the milliseconds."""
+    words = [*command(machine, initrd, "console=ttyS0", "quiet"), "-serial", "stdio"]
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        [
-            QEMU, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on",
-            "-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", "host" if kvm else "max",
-            "-smp", "1", "-m", f"{MEMORY_MIB}M", "-no-reboot", "-nodefaults", "-no-user-config", "-display", "none",
-            "-serial", "stdio", "-kernel", BUILT / "vmlinux", "-initrd", initrd,
-            "-append", " ".join(("console=ttyS0", "panic=-1", "quiet", *clock)),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         said = b""
