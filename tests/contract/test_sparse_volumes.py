@@ -147,7 +147,7 @@ def test_a_copy_is_of_one_moment_also_when_somebody_looks_while_it_is_made() -> 
 
 
 @pytest.mark.real
-def test_damage_is_named_and_a_journal_is_replayed() -> None:
+def test_damage_is_named() -> None:
     async def suite(on: Subject) -> None:
         driver = on.driver
         await driver.make("data", 7, 64 * MIB)
