@@ -19,6 +19,7 @@ from capsuled.examine import verify_apart
 from capsuled.host import cgroup_parent, is_mounted_below, linux_network, remove_cgroups, volume_storage
 from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
+from capsuled.machines import places_of
 from capsuled.memory import recall
 from capsuled.processes import run
 from capsuled.runtime import keep_containerd
@@ -118,7 +119,8 @@ def _has_tasks(layout: Layout) -> bool:
 
 def _has_machines(layout: Layout) -> bool:
     """Whether a microVM may live."""
-    return any(layout.microvms.glob("*/*/*/monitor.json"))
+    places = places_of(layout)
+    return any(places.of(key).monitor() is not None for key in places.runs())
 
 
 async def _end(layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float) -> int:

@@ -60,11 +60,16 @@ async def microvms_here(layout: Layout) -> MicroVMs:
     return MicroVMs(f"QEMU {found[1].decode() if found else ''}".strip(), "" if known is None else known.accelerator)
 
 
+def places_of(layout: Layout) -> Places:
+    """Where all that belongs to microVMs lies."""
+    return Places(layout.microvms, layout.machines, layout.logs)
+
+
 def make_machines(
     layout: Layout, images: PayloadSource, cgroup_parent: str, subnet: str, boot: str, unmount_s: float = UNMOUNT_S
 ) -> Machines:
     """Nothing is touched before the driver is asked for something."""
-    places = Places(layout.microvms, layout.machines, layout.logs)
+    places = places_of(layout)
     programs, guest = Programs(run), GuestFiles()
     acceleration = Acceleration(layout.acceleration, places, programs, guest, beside, reaped, boot)
     driver: QemuDriver
