@@ -8,8 +8,7 @@ from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
 from effects.containerd.snapshots import prepared
 from effects.containers import names
-from effects.errors import ImageMissing
-from effects.images.rootfs import RootFs, RootFsSource
+from effects.images.rootfs import RootFs, RootFsSource, missing
 from effects.runs.protocol import RunSpec
 
 
@@ -29,10 +28,7 @@ class Layers:
             mounts = await prepared(self._connection, key, rootfs.chain_id, labels, self._metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
-                self._images.forget(run.image)
-                raise ImageMissing(
-                    f"the layers of {run.image} are not in the image cache: push the image again"
-                ) from error
+                raise missing(self._images, run.image) from error
             if error.code() != grpc.StatusCode.ALREADY_EXISTS:
                 raise translated(error) from error
             with tolerated():

@@ -1,15 +1,15 @@
 """From a manifest's digest to something a container can stand on: unpacked layers and the image's config."""
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 import msgspec
 
 from containerdapi import diff_pb2, snapshots_pb2, types_pb2
 from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
+from effects.containerd.passing import Passing
 from effects.containerd.snapshots import prepared
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable
 from effects.images.content import ContentStore
@@ -40,6 +40,12 @@ class RootFsSource(Protocol):
         ...
 
 
+def missing(images: RootFsSource, digest: str) -> ImageMissing:
+    """What it is that an image's layers are not there: they are looked for again next time."""
+    images.forget(digest)
+    return ImageMissing(f"the layers of {digest} are not in the image cache: push the image again")
+
+
 Arrived = Callable[[str], Awaitable[None]]
 """Returns once this blob is in the content store."""
 
@@ -56,7 +62,7 @@ class Unpacker:
         self._content = content
         self._leases = leases
         self._known: dict[str, asyncio.Future[RootFs]] = {}
-        self._left: set[str] = set()
+        self._passing = Passing(connection, _SCRATCH)
 
     async def rootfs(self, digest: str) -> RootFs:
         """See RootFsSource."""
@@ -109,7 +115,10 @@ class Unpacker:
 
     async def taken_bytes(self) -> int:
         """What all unpacked layers take up; not the workloads' own writable ones."""
-        layers = [info.name for info in await self._list() if info.kind == snapshots_pb2.COMMITTED]
+        asked, layers = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER), list[str]()
+        with tolerated(grpc.StatusCode.NOT_FOUND):
+            pages = self._connection.snapshots.List(asked, metadata=self._connection.metadata)
+            layers = [one.name async for page in pages for one in page.info if one.kind == snapshots_pb2.COMMITTED]
         return sum([await self._usage(name) for name in layers])
 
     async def _usage(self, key: str) -> int:
@@ -118,17 +127,9 @@ class Unpacker:
             return int((await self._connection.snapshots.Usage(request, metadata=self._connection.metadata)).size)
         return 0
 
-    async def _list(self) -> list[Any]:
-        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER)
-        with tolerated(grpc.StatusCode.NOT_FOUND):
-            pages = self._connection.snapshots.List(asked, metadata=self._connection.metadata)
-            return [info async for page in pages for info in page.info]
-        return []
-
     async def sweep(self) -> None:
         """Remove what an unpacking left that ended with its daemon. Only before anything is unpacked."""
-        self._left.update(info.name for info in await self._list() if info.name.startswith(_SCRATCH))
-        await self._drop_left()
+        await self._passing.sweep()
 
     async def _exists(self, chain_id: str, lease: Lease) -> bool:
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=SNAPSHOTTER, key=chain_id)
@@ -142,8 +143,8 @@ class Unpacker:
 
     async def _apply(self, layer: Descriptor, diff_id: str, chain_id: str, parent: str, lease: Lease) -> None:
         snapshots, metadata = self._connection.snapshots, lease.metadata
-        await self._drop_left()
-        key, committed = f"{_SCRATCH}{uuid.uuid4().hex} {chain_id}", False
+        await self._passing.drop()
+        key, committed = self._passing.key(f" {chain_id}"), False
         try:
             mounts = await prepared(self._connection, key, parent, {}, metadata)
             blob = types_pb2.Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
@@ -159,19 +160,7 @@ class Unpacker:
             raise _apply_error(error, layer) from error
         finally:
             if not committed:
-                self._left.add(key)
-                await self._drop_left()
-
-    async def _drop_left(self) -> None:
-        """Also what could not be removed when containerd was gone."""
-        for key in tuple(self._left):
-            request = snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=key)
-            try:
-                with tolerated(grpc.StatusCode.NOT_FOUND):
-                    await self._connection.snapshots.Remove(request, metadata=self._connection.metadata)
-            except DriverError:
-                continue  # containerd is gone: next time
-            self._left.discard(key)
+                await self._passing.drop(key)
 
 
 def _apply_error(error: grpc.aio.AioRpcError, layer: Descriptor) -> DriverError:

@@ -9,20 +9,18 @@ import asyncio
 import errno
 import logging
 import re
-import uuid
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
-
-from containerdapi import snapshots_pb2
 from effects import held
 from effects.command import Command
-from effects.containerd.connection import SNAPSHOTTER, Connection, tolerated, translated
-from effects.errors import DriverError, ImageMissing, NoSpace, PayloadFailed
-from effects.images.leases import Lease, Leases
+from effects.containerd.connection import Connection
+from effects.containerd.passing import Passing
+from effects.errors import DriverError, NoSpace, PayloadFailed
+from effects.images.leases import Leases
 from effects.images.rootfs import RootFsSource
+from effects.images.views import Views
 from effects.payloads import file, tree
 from effects.volumes.clone import SCRATCH, scratch_of
 from journal.durable import settle, sync_directory
@@ -49,24 +47,17 @@ class FileDisks:
         directory: Path,
         place: Path,
     ) -> None:
-        self._connection = connection
-        self._images = images
-        self._leases = leases
+        self._views = Views(connection, images, leases, Passing(connection, _VIEW))
         self._command = command
         self._directory = directory
         self._place = place
         self._making: dict[str, asyncio.Future[None]] = {}
         self._room = asyncio.Semaphore(BUILDS_AT_ONCE)
-        self._left: set[str] = set()
 
     async def sweep(self) -> None:
         """See the protocol."""
         await self._on_thread(self._sweep)
-        asked = snapshots_pb2.ListSnapshotsRequest(snapshotter=SNAPSHOTTER)
-        with tolerated(grpc.StatusCode.NOT_FOUND):
-            pages = self._connection.snapshots.List(asked, metadata=self._connection.metadata)
-            self._left.update([one.name async for page in pages for one in page.info if one.name.startswith(_VIEW)])
-        await self._drop_left()
+        await self._views.sweep()
 
     def _sweep(self) -> None:
         for path in self._directory.glob(f".*{SCRATCH}"):
@@ -108,28 +99,8 @@ class FileDisks:
         async with self._room:
             if path.exists():
                 log.warning("%s is damaged: it is made anew from its image", path)
-            root = await self._images.rootfs(digest)
-            async with self._leases.taken() as lease:
-                await self._drop_left()
-                key = f"{_VIEW}{uuid.uuid4().hex}"
-                try:
-                    await self._build(await self._view(key, digest, root.chain_id, lease), digest, path)
-                finally:
-                    self._left.add(key)
-                    await self._drop_left()
-
-    async def _view(self, key: str, digest: str, chain_id: str, lease: Lease) -> Any:
-        """How the image's layers are mounted; they stay as long as the view does."""
-        request = snapshots_pb2.ViewSnapshotRequest(snapshotter=SNAPSHOTTER, key=key, parent=chain_id)
-        try:
-            return (await self._connection.snapshots.View(request, metadata=lease.metadata)).mounts
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                self._images.forget(digest)
-                raise ImageMissing(
-                    f"the layers of {digest} are not in the image cache: push the image again"
-                ) from error
-            raise translated(error) from error
+            async with self._views.of(digest) as mounts:
+                await self._build(mounts, digest, path)
 
     async def _build(self, mounts: Any, digest: str, path: Path) -> None:
         scratch, place = scratch_of(path), str(self._place)
@@ -145,17 +116,6 @@ class FileDisks:
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
-
-    async def _drop_left(self) -> None:
-        """Also what could not be removed when containerd was gone."""
-        for key in tuple(self._left):
-            request = snapshots_pb2.RemoveSnapshotRequest(snapshotter=SNAPSHOTTER, key=key)
-            try:
-                with tolerated(grpc.StatusCode.NOT_FOUND):
-                    await self._connection.snapshots.Remove(request, metadata=self._connection.metadata)
-            except DriverError:
-                continue  # containerd is gone: next time
-            self._left.discard(key)
 
     # --- what there is -------------------------------------------------------------------------------------------
 
