@@ -4,7 +4,6 @@ of an image takes of the machine's disk before its payload writes."""
 import asyncio
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from containerdapi import snapshots_pb2
 from effects.containerd.connection import SNAPSHOTTER
 from effects.payloads.file_disks import FileDisks
 from effects.payloads.layer import ensure_layer
+from tests.support.mounted import mounted
 from tests.support.runtime import Runtime, runtime
 
 ROUNDS = 7
@@ -93,7 +93,7 @@ async def _second(disks: FileDisks, digest: str, directory: Path) -> int:
         await disks.ensure(digest)
         layer = directory / "microvms" / f"vm-{number}" / "layer.raw"
         await ensure_layer(outcome, layer)
-        with _mounted("-o", "loop,noatime", str(layer)) as point:
+        with mounted("-o", "loop,noatime", str(layer)) as point:
             for name in ("upper", "work"):
                 (point / name).mkdir()
         os.sync()
@@ -122,16 +122,5 @@ def _tree(loop: asyncio.Runner, on: Runtime, digest: str) -> Iterator[Path]:
         (one,) = (await on.connection.snapshots.View(asked, metadata=on.connection.metadata)).mounts
         return ("-t", one.type, "-o", ",".join(one.options), one.source)
 
-    with _mounted(*loop.run(viewed())) as point:
+    with mounted(*loop.run(viewed())) as point:
         yield point
-
-
-@contextmanager
-def _mounted(*how: str) -> Iterator[Path]:
-    point = Path(tempfile.mkdtemp(prefix="capsule-bench-"))
-    try:
-        subprocess.run(["mount", *how, point], check=True)
-        yield point
-    finally:
-        subprocess.run(["umount", point], check=False)
-        point.rmdir()

@@ -7,10 +7,9 @@ import select
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from effects.payloads.protocol import PayloadDisks
 from effects.payloads.twin import Racks, TwinDisks
 from tests.contract.volume_subjects import small_disk
 from tests.support.images import Sample, archive_of, chunks, oci_archive, twin_image
+from tests.support.mounted import mounted
 from tests.support.runtime import Runtime, runtime
 
 ONE, OTHER = Sample(), Sample(name="docker.io/library/other:1", seed=2)
@@ -238,17 +238,6 @@ class Mount(NamedTuple):
     options: list[str]
 
 
-@contextmanager
-def _mounted(*how: str) -> Iterator[Path]:
-    point = Path(tempfile.mkdtemp(prefix="capsule-payload-"))
-    try:
-        subprocess.run(["mount", *how, point], check=True)
-        yield point
-    finally:
-        subprocess.run(["umount", point], capture_output=True, check=False)
-        point.rmdir()
-
-
 @pytest.mark.real
 @pytest.mark.parametrize(("long", "kind"), [("n" * 254, "erofs"), ("n" * 255, "squashfs")], ids=["erofs", "squashfs"])
 def test_a_disk_has_what_a_container_of_the_image_sees(long: str, kind: str) -> None:
@@ -262,8 +251,8 @@ def test_a_disk_has_what_a_container_of_the_image_sees(long: str, kind: str) -> 
             asked = snapshots_pb2.ViewSnapshotRequest(snapshotter=SNAPSHOTTER, key="look", parent=root.chain_id)
             (view,) = (await on.connection.snapshots.View(asked, metadata=on.connection.metadata)).mounts
             with (
-                _mounted("-t", view.type, "-o", ",".join(view.options), view.source) as seen,
-                _mounted("-t", kind, "-o", "loop,ro", disk) as ours,
+                mounted("-t", view.type, "-o", ",".join(view.options), view.source) as seen,
+                mounted("-t", kind, "-o", "loop,ro", disk) as ours,
             ):
                 expected, found = _facts(seen, kind), _facts(ours, kind)
             assert {name: facts for name, facts in found.items() if facts != expected.get(name)} == {}
@@ -381,7 +370,7 @@ def test_a_full_disk_and_a_tool_that_fails_are_told_and_leave_nothing() -> None:
 
 
 @pytest.mark.real
-def test_a_tool_whose_daemon_is_killed_ends_with_it_and_leaves_nothing_mounted(tmp_path: Path) -> None:
+def test_a_tool_whose_daemon_is_killed_ends_with_it_and_leaves_nothingmounted(tmp_path: Path) -> None:
     (tmp_path / "layer" / "fs").mkdir(parents=True)
     (tmp_path / "place").mkdir()
     script = f"""if True:
