@@ -11,38 +11,25 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 
 from effects.containers import cgroups
 from effects.containers.names import container_id
-from effects.errors import (
-    BadUser,
-    BadWorkingDir,
-    DriverError,
-    EntrypointMissing,
-    RuntimeUnavailable,
-    StartFailed,
-    unwritten,
-)
+from effects.errors import DriverError, RuntimeUnavailable, StartFailed, unwritten
 from effects.microvms import cgroup
 from effects.microvms.acceleration import Acceleration, Chosen, buried
 from effects.microvms.booting import Boot, Booting
 from effects.microvms.command_line import command_line, descriptors
 from effects.microvms.confinement import limits_of, share_of, user_of
-from effects.microvms.end_record import Record
-from effects.microvms.judging import Traces, judged
 from effects.microvms.launching import Order, Start, launch
-from effects.microvms.monitor import Monitor, Monitors, Reaped, identity_of, read_record
+from effects.microvms.monitor import Monitor, Monitors, Reaped, identity_of
 from effects.microvms.opening import Opened, opening
-from effects.microvms.places import Key, Places, RunFiles, RunRecord, Verdict
+from effects.microvms.places import Key, Places, RunFiles, RunRecord
 from effects.microvms.power import press
 from effects.microvms.protocol import Agents
-from effects.microvms.seemly import seemly
-from effects.microvms.serial_tail import TAIL_BYTES
+from effects.microvms.remains import Remains, ended, last_line, never_ran
 from effects.runs.protocol import ObservedRun, Resync, RunSpec
-from projections.words import FAULTS
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +44,6 @@ UNMOUNT_S = 60.0
 """After the grace, for a guest to write down what its volumes still hold in memory. It is killed then."""
 KILL_WAIT_S = 10.0
 LAUNCHER_WAIT_S, LAUNCHER_LOOK_S = 10.0, 0.05
-_ERRORS: dict[str, type[DriverError]] = {
-    "ENTRYPOINT_MISSING": EntrypointMissing,
-    "BAD_WORKING_DIR": BadWorkingDir,
-    "BAD_USER": BadUser,
-}
 
 
 class QemuDriver:
@@ -91,6 +73,7 @@ class QemuDriver:
         self._boot = boot
         self._unmount_s = unmount_s
         self._monitors = Monitors(reaped, self._over)
+        self._remains = Remains(self._group, boot)
         self._listeners: list[asyncio.Queue[ObservedRun | Resync]] = []
 
     def close(self) -> None:
@@ -121,8 +104,8 @@ class QemuDriver:
             monitor = self._living(key)
             if monitor is not None:
                 return self._alive(monitor)
-            verdict = self._judge(key, files, record)
-        return self._seen(key, record) if verdict is None else _ended(self._seen(key, record), record, verdict)
+            verdict = self._remains.judge(key, files, record)
+        return self._seen(key, record) if verdict is None else ended(self._seen(key, record), record, verdict)
 
     def _living(self, key: Key) -> Monitor | None:
         monitor = self._monitors.get(key)
@@ -142,34 +125,6 @@ class QemuDriver:
 
     def _seen(self, key: Key, record: RunRecord) -> ObservedRun:
         return ObservedRun(key.name, key.uid, record.revision, key.run, "created", accelerator=record.accelerator)
-
-    def _judge(self, key: Key, files: RunFiles, record: RunRecord, monitor: Monitor | None = None) -> Verdict | None:
-        """How a run without a monitor ended. None where its payload has never run, or where all that can be said is
-        that the power was gone: then it is made anew."""
-        found, said = files.monitor(), read_record(files)
-        if found is None:
-            return None
-        this_boot = found.boot == self._boot
-        if not (said.ran or (this_boot and not record.agent)) or (said.ending is None and not this_boot):
-            return None
-        verdict = judged(self._traces(key, files, record, said, monitor))
-        with contextlib.suppress(OSError):  # a full disk: it is judged again, by what is still there
-            files.judge(verdict)
-        return verdict
-
-    def _traces(self, key: Key, files: RunFiles, record: RunRecord, said: Record, monitor: Monitor | None) -> Traces:
-        traces = Traces(
-            said,
-            time.time_ns() if said.ending is None else files.end.stat().st_mtime_ns,
-            starved=cgroups.killed(self._group(key)).kills > 0,
-            agent=record.agent,
-            serial=_tail(files.serial),
-        )
-        if monitor is None:
-            return traces
-        return msgspec.structs.replace(
-            traces, status=monitor.status, why=monitor.why, asked=monitor.asked, words=monitor.words()
-        )
 
     def _group(self, key: Key) -> str:
         return f"{self._cgroup_parent}/{container_id(*key)}"
@@ -265,14 +220,14 @@ class QemuDriver:
             monitor.asked = True
             monitor.kill()
             await monitor.ended(KILL_WAIT_S)
-            last = _last_line(monitor.files.serial)
+            last = last_line(monitor.files.serial)
             raise StartFailed(
                 f"the guest has not begun its program within {STARTED_S:.0f} s"
                 + (f"; it last said: {last}" if last else "")
             ) from None
         seen = self._look(monitor.key)
         if seen.status == "created":
-            raise _never_ran(read_record(monitor.files), monitor.fault)
+            raise never_ran(monitor)
         return seen
 
     # --- stopping and removing -----------------------------------------------------------------------------------
@@ -367,50 +322,13 @@ class QemuDriver:
         key, files, record = monitor.key, monitor.files, monitor.record
         self._agents.remove(key)
         there = files.run() is not None
-        if there and self._judge(key, files, record, monitor) is not None:
+        if there and self._remains.judge(key, files, record, monitor) is not None:
             self._tell(self._look(key))
         elif there:
-            verdict = judged(self._traces(key, files, record, read_record(files), monitor))
-            monitor.fault = f"{FAULTS[verdict.fault]}: {verdict.fault_text}" if verdict.fault is not None else ""
+            monitor.fault = self._remains.fault(monitor)
         else:
             self._tell(Resync())  # another hand removed what there was of it
 
     def _tell(self, report: ObservedRun | Resync) -> None:
         for listener in self._listeners:
             listener.put_nowait(report)
-
-
-def _ended(seen: ObservedRun, record: RunRecord, verdict: Verdict) -> ObservedRun:
-    return msgspec.structs.replace(
-        seen,
-        status="stopped",
-        exit_code=verdict.exit_code,
-        exited_at_ns=verdict.exited_at_ns,
-        oom_kills=verdict.oom_kills,
-        memory_limit_bytes=record.memory_bytes if verdict.oom_kills else 0,
-        unexecutable=verdict.unexecutable,
-        fault=verdict.fault,
-        fault_text=verdict.fault_text,
-    )
-
-
-def _never_ran(record: Record, fault: str) -> DriverError:
-    """Why a payload did not become its command."""
-    ending = record.ending
-    if ending is not None and ending.unexecutable:
-        return _ERRORS.get(ending.reason, StartFailed)(ending.unexecutable)
-    return StartFailed(f"the microVM ended before its program began: {fault or 'it was killed'}")
-
-
-def _tail(serial: Path) -> bytes:
-    try:
-        with serial.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-            return file.read(TAIL_BYTES)
-    except OSError:
-        return b""
-
-
-def _last_line(serial: Path) -> str:
-    lines = [line for line in _tail(serial).splitlines() if line.strip()]
-    return seemly(lines[-1].decode(errors="replace")) if lines else ""
