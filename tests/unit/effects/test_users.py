@@ -17,11 +17,14 @@ broken:x:no:1::/:/bin/sh
 short:x
 huge:x:4294967296:1::/:/bin/sh
 """
+PASSWD += f"endless:x:{'9' * 5_000}:1::/:/bin/sh\n"
 GROUP = """root:x:0:
 web:x:102:
 watchers:x:200:root,web
 odd:x:none:web
 crowd:x:300:other
+short
+beyond:x:4294967296:web
 """
 
 
@@ -60,8 +63,11 @@ def test_names_and_numbers_lead_to_numbers(image: tuple[Path, ...], user: str, i
         ("web:nogroup", "no group nogroup"),
         ("broken", "does not lead to a valid"),
         ("huge", "does not lead to a valid"),
+        ("endless", "does not lead to a valid"),
         ("4294967296", "does not lead to a valid"),
         ("web:odd", "does not lead to a valid"),
+        ("web:short", "does not lead to a valid"),
+        ("web:beyond", "does not lead to a valid"),
         ("-1", "no user -1"),
         ("short", "no user short"),
     ],
