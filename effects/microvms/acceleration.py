@@ -19,7 +19,7 @@ import msgspec
 
 from effects.errors import DriverError
 from effects.microvms.command_line import INITRD, KERNEL, Accelerator, Machine, command_line, descriptors
-from effects.microvms.confinement import limits_of, user_of
+from effects.microvms.confinement import LIMITS, user_of
 from effects.microvms.launching import Order, Start, launch
 from effects.microvms.monitor import Reaped
 from effects.microvms.opening import opening
@@ -132,7 +132,7 @@ class Acceleration:
                     str(self._places.root),
                     (*program.files, (str(guest.kernel), KERNEL), (str(guest.initrd), INITRD)),
                     (),
-                    limits_of(),
+                    LIMITS,
                     log_end,
                     kvm=True,
                 )

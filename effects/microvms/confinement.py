@@ -14,6 +14,8 @@ from effects.runs.protocol import RunSpec
 _USERS_FROM, _USERS = 0x7000_0000, 1 << 24
 """In no range that distributions or container engines hand out, nor login managers (systemd's UIDS-GIDS)."""
 _FILES = 256
+LIMITS = ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES), (resource.RLIMIT_MEMLOCK, 0))
+"""A monitor's resource limits: no core, which would be the guest's memory on the machine's disk, and nothing locked."""
 _THREADS = 96
 """Beside the processors': the main loop, and up to 64 that wait for disks."""
 _MIB = 1 << 20
@@ -35,12 +37,3 @@ def share_of(accelerator: Accelerator, run: RunSpec) -> Share:
     millis = wanted.cpu_millis or vm.vcpus * 1_000 + _LOOP_MILLIS
     memory = vm.memory_mib * _MIB + _BESIDE[accelerator]
     return Share(memory, millis, vm.vcpus + _THREADS, wanted.cpu_shares)
-
-
-def limits_of() -> tuple[tuple[int, int], ...]:
-    """Its resource limits: no core, which would be the guest's memory on the machine's disk, and nothing locked."""
-    return (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _FILES),
-        (resource.RLIMIT_MEMLOCK, 0),
-    )

@@ -52,7 +52,6 @@ class Order(msgspec.Struct, frozen=True):
     limits: tuple[tuple[int, int], ...]
     log: int
     kvm: bool = False
-    oom_score_adj: int = 0
 
 
 class _Answer(msgspec.Struct):

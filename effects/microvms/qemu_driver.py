@@ -21,7 +21,7 @@ from effects.microvms import cgroup
 from effects.microvms.acceleration import Acceleration, Chosen, buried
 from effects.microvms.booting import Boot, Booting
 from effects.microvms.command_line import command_line, descriptors
-from effects.microvms.confinement import limits_of, share_of, user_of
+from effects.microvms.confinement import LIMITS, share_of, user_of
 from effects.microvms.launching import Order, Start, launch
 from effects.microvms.monitor import Monitor, Monitors, Reaped, identity_of
 from effects.microvms.opening import Opened, opening
@@ -187,7 +187,7 @@ class QemuDriver:
                 root=str(self._places.root),
                 files=(*chosen.program.files, *boot.files),
                 groups=groups,
-                limits=limits_of(),
+                limits=LIMITS,
                 log=log_end,
                 kvm=chosen.accelerator == "kvm",
             )

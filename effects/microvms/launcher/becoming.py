@@ -33,7 +33,7 @@ def main() -> NoReturn:
         doing = "the cgroup cannot be joined"
         for group in order["groups"]:
             _write(group, "0")
-        _write("/proc/self/oom_score_adj", str(order["oom_score_adj"]))
+        _write("/proc/self/oom_score_adj", "0")
         doing = "no namespaces can be made"
         number = kernel.sibling()
         if number:
