@@ -6,7 +6,7 @@ import os
 import time
 
 from guest import cgroups, devices, kernel, network
-from guest.mounts import FILES, SECRETS, VOLUMES, directory_of, secret_directories
+from guest.mounts import FILES, SECRETS, SMALL_BYTES, VOLUMES, directory_of, secret_directories
 from guest.run import Run, read
 
 _MODULES = "/modules"
@@ -14,7 +14,7 @@ _BASE = "/base"
 PAYLOAD, LAYER, ROOT = "/run/payload", "/run/layer", "/run/root"
 _UPPER, _WORK = f"{LAYER}/upper", f"{LAYER}/work"
 STDOUT, STDERR, END, AGENT = "capsule.stdout", "capsule.stderr", "capsule.end", "capsule.agent"
-_SMALL = "mode=700,size=16m"
+_SMALL = f"mode=700,size={SMALL_BYTES}"
 FIRST, LATER = "first", "later"
 """Modules that a payload waits for, and those that it does not."""
 

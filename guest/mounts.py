@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 FILES, SECRETS, VOLUMES = "/run/files", "/run/secrets", "/run/volumes"
 """Where the agent has what is the payload's, each under a name of its own."""
+SMALL_BYTES = 16 << 20
+"""All that a run may have of secrets, and as much of files of its own: they lie in the guest's memory."""
 _SCRATCH = ("/run", "/tmp", "/var/tmp")
 """Writable also where the root file system is not; programs do not expect otherwise."""
 TREE = "tree"

@@ -262,6 +262,11 @@ def test_what_is_used_is_counted(agent: GuestServiceStub) -> None:
 
 
 def test_secrets_follow(agent: GuestServiceStub) -> None:
+    large = [
+        pb.SecretFile(path=f"/secrets/large{number}", mode=0o400, content=bytes(512 << 10)) for number in range(10)
+    ]
+    agent.PlaceSecrets(pb.PlaceSecretsRequest(files=large))
+    assert sh(agent, "cat /secrets/* | wc -c")[1] == f"{10 * (512 << 10)}\n", "more than one message of gRPC's own size"
     agent.PlaceSecrets(
         pb.PlaceSecretsRequest(files=[pb.SecretFile(path="/secrets/other", mode=0o400, content=b"two\n")])
     )
