@@ -50,8 +50,7 @@ RLIMITS = {
     "rttime": 15,
 }
 """By the kernel's numbers, on x86 and ARM."""
-BYTES_MAX = 16 << 20
-"""A run's disk is no larger."""
+_PIECE = 1 << 20
 _BLANK = "\0 \n"
 
 
@@ -128,7 +127,7 @@ def read(path: str) -> Run:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
-        while part := os.read(fd, BYTES_MAX):
+        while part := os.read(fd, _PIECE):
             parts.append(part)
     finally:
         os.close(fd)

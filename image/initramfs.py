@@ -1,13 +1,15 @@
 """The initramfs: it loads the drivers of disks, finds the slot's root partition and makes it the root.
 
-A cpio archive in the kernel's own format (newc: Documentation/driver-api/early-userspace/buffer-format.rst), written
-here because its bytes are to be the same every time.
+A cpio archive in the kernel's own format, as the first root of a microVM is (guest/image/archive.py): its bytes are to
+be the same every time.
 """
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from guest.image.archive import END, member
+from guest.image.tree import Entry
 from image.commands import BuildFailed, command
 
 DRIVERS = (
@@ -73,9 +75,6 @@ def _name_of(module: str) -> str:
     return Path(module).name.partition(".")[0].replace("-", "_")
 
 
-_TRAILER = "TRAILER!!!"
-
-
 def cpio(directory: Path) -> Iterator[bytes]:
     """The archive of everything in `directory`, all of it root's and of no time."""
     for number, file in enumerate(sorted(directory.rglob("*")), 1):
@@ -85,15 +84,5 @@ def cpio(directory: Path) -> Iterator[bytes]:
             data = str(file.readlink()).encode()
         elif file.is_file():
             data = file.read_bytes()
-        yield _entry(number, mode, str(file.relative_to(directory)), data)
-    yield _entry(0, 0, _TRAILER, b"")
-
-
-def _entry(inode: int, mode: int, name: str, data: bytes) -> bytes:
-    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name.encode()) + 1, 0)
-    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
-    return _padded(head) + _padded(data)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % 4)
+        yield member(number, str(file.relative_to(directory)), Entry(mode, data))
+    yield member(0, *END)

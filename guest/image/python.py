@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -63,11 +62,11 @@ def standard_library(sources: Sources, tree: Tree, place: str, library: Path) ->
         tree.file(f"{place}/{file.name}", file.read_bytes())
 
 
-def distribution(sources: Sources, tree: Tree, place: str, name: str, left_out: Iterable[str] = ()) -> str:
+def distribution(sources: Sources, tree: Tree, place: str, name: str) -> str:
     """An installed package of this environment, below `place`; returns its version."""
     found = metadata.distribution(name)
     for path in found.files or ():
-        if path.parts[0] == ".." or path.parts[0].endswith(".dist-info") or any(one in path.parts for one in left_out):
+        if path.parts[0] == ".." or path.parts[0].endswith(".dist-info"):
             continue
         file = Path(str(found.locate_file(path)))
         if path.suffix == ".py":
