@@ -178,6 +178,16 @@ class CopyFailed(DriverError):
         self.reason = reason
 
 
+def refused_copy(reason: str, message: str) -> DriverError:
+    """The condition that the other end of a copy says it was refused for."""
+    match reason:
+        case NoSpace.reason:
+            return NoSpace(message)
+        case NotRunning.reason:
+            return NotRunning(message)
+    return CopyFailed(reason, message)
+
+
 def unwritten(what: str, error: OSError) -> DriverError:
     """The condition behind a file that could not be written; `what` names it, as the subject of a sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from capsule.guest.v1 import guest_pb2 as pb
-from effects.errors import CopyFailed, DriverError, NoSpace, NotRunning, RuntimeUnavailable
+from effects.errors import CopyFailed, DriverError, NotRunning, RuntimeUnavailable, refused_copy
 from effects.microvms.agent import Agent
 from effects.microvms.agents import Agents
 from effects.microvms.seemly import seemly
@@ -196,10 +196,5 @@ class MicroVMCopyOut(_Copy):
 
 
 def _refusal(refused: pb.Refused) -> DriverError:
-    message = seemly(refused.message) or "the guest gave no reason"
-    match refused.reason:
-        case "NO_SPACE":
-            return NoSpace(message)
-        case "NOT_RUNNING":
-            return NotRunning(message)
-    return CopyFailed(refused.reason if _REASON.fullmatch(refused.reason) else "COPY_FAILED", message)
+    reason = refused.reason if _REASON.fullmatch(refused.reason) else "COPY_FAILED"
+    return refused_copy(reason, seemly(refused.message) or "the guest gave no reason")

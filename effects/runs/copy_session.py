@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from copies.inside import COMMIT, LINE, Request
-from effects.errors import CopyFailed, DriverError, NoSpace, NotRunning
+from effects.errors import CopyFailed, DriverError, refused_copy
 from effects.runs.copy_protocol import CopyReport, Give
 
 PIPE_BYTES = 1 << 20
@@ -176,12 +176,7 @@ class CopySession:
         if said != "refused" or len(fields) != 3:
             raise _died()
         reason, message, _ = fields
-        match reason:
-            case "NO_SPACE":
-                raise NoSpace(message)
-            case "NOT_RUNNING":
-                raise NotRunning(message)
-        raise CopyFailed(reason, message)
+        raise refused_copy(reason, message)
 
     def _noted(self, answer: list[str]) -> list[str]:
         if answer[0] in ("done", "refused") and answer[-1].isdecimal():
