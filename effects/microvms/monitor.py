@@ -134,7 +134,8 @@ class Monitors:
         self._living[monitor.key] = monitor
         loop.add_reader(monitor.process, self._over, monitor)
         if monitor.record.agent:
-            self._watches[inotify.add(self._notices, monitor.files.end, inotify.MODIFY)] = monitor
+            with contextlib.suppress(FileNotFoundError):  # another hand removed it; the monitor's end is heard anyway
+                self._watches[inotify.add(self._notices, monitor.files.end, inotify.MODIFY)] = monitor
         monitor.look()
         return monitor
 

@@ -168,7 +168,9 @@ class Places:
 
     def remove(self, name: str, uid: int) -> None:
         """Nothing of the incarnation is left: layers, logs. Raises OSError."""
-        shutil.rmtree(self._incarnation(name, uid), ignore_errors=True)
+        incarnation = self._incarnation(name, uid)
+        if incarnation.exists():
+            shutil.rmtree(incarnation)
         for path in (self._logs / name).glob(f"{uid}.*"):
             path.unlink(missing_ok=True)
         for directory in (self._state / name, self._logs / name):

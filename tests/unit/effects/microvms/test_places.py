@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from effects.microvms.places import Key, MonitorRecord, Places, RunRecord, Verdict
 
 KEY = Key("web", 7, 1)
@@ -62,6 +64,14 @@ def test_a_removed_run_leaves_its_layer_and_logs_and_a_removed_workload_nothing(
     made.remove("web", 8)
     made.remove("web", 8)
     assert not list((tmp_path / "state").iterdir()) and not list((tmp_path / "logs").iterdir())
+
+
+def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
+    made = places(tmp_path)
+    (tmp_path / "state/web").mkdir(parents=True)
+    (tmp_path / "state/web/7").write_text("not a directory")
+    with pytest.raises(OSError):
+        made.remove("web", 7)
 
 
 def test_what_was_applied_together_has_one_uid_and_sockets_of_its_own(tmp_path: Path) -> None:
