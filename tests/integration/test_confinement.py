@@ -142,7 +142,7 @@ def test_it_shares_no_namespace_in_which_there_is_anything(seen: Observed) -> No
 
 def test_its_root_has_its_own_files_and_nothing_can_be_written(seen: Observed) -> None:
     assert seen.files == seen.wanted
-    assert all("ro" in options.split(",") for options in seen.mounts)
+    assert seen.mounts and all("ro" in options.split(",") for options in seen.mounts)
 
 
 def test_what_it_has_open_is_what_it_was_handed(seen: Observed) -> None:

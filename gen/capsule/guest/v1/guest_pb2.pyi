@@ -12,11 +12,9 @@ class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PHASE_UNSPECIFIED: _ClassVar[Phase]
     PHASE_RUNNING: _ClassVar[Phase]
     PHASE_STOPPING: _ClassVar[Phase]
-    PHASE_ENDED: _ClassVar[Phase]
 PHASE_UNSPECIFIED: Phase
 PHASE_RUNNING: Phase
 PHASE_STOPPING: Phase
-PHASE_ENDED: Phase
 
 class HelloRequest(_message.Message):
     __slots__ = ("version_min", "version_max", "release")
