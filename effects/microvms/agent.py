@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1 import guest_pb2_grpc
@@ -62,6 +64,30 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 60_000),
     ("grpc.min_reconnect_backoff_ms", 60_000),
 )
+
+
+class _Quiet:
+    """gRPC's channel, on which bytes that are no message are None. By itself gRPC gives that, too, but logs each with a
+    trace, and a guest could fill the log."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+
+    def __getattr__(self, kind: str) -> Any:
+        """How a call of a kind (unary_unary …) is made."""
+        make = getattr(self._channel, kind)
+
+        def made(method: str, *, response_deserializer: Callable[[bytes], Any], **options: Any) -> Any:
+            return make(method, response_deserializer=partial(_parsed, response_deserializer), **options)
+
+        return made
+
+
+def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return parse(data)
+    except DecodeError:
+        return None
 
 
 class Agent:
@@ -124,7 +150,7 @@ class Agent:
             return await waiting
 
     def _read_as_one(self, message: Any) -> Any:
-        """A message. For bytes that are none gRPC gives None, and raises nothing. Raises GuestFailed."""
+        """A message; see _Quiet. Raises GuestFailed."""
         if message is None:
             raise GuestFailed(f"the guest of {self.key[0]} answers in bytes that are no message")
         return message
@@ -180,7 +206,7 @@ class Agent:
         await self._close()
         cut = await self._relay.up()
         self._channel = grpc.aio.insecure_channel(f"unix:{self._path}", options=_OPTIONS)
-        self._stub = guest_pb2_grpc.GuestServiceStub(self._channel)
+        self._stub = guest_pb2_grpc.GuestServiceStub(_Quiet(self._channel))
         request = pb.HelloRequest(version_min=VERSIONS[0], version_max=VERSIONS[1], release=RELEASE)
         try:
             self._heard(self._read_as_one(await self._stub.Hello(request)))

@@ -330,7 +330,9 @@ async def garbled(made: Reached, directory: Path, *names: str) -> AsyncIterator[
         await server.stop(None)
 
 
-def test_answers_that_are_no_messages_are_the_guests_failure_and_nobody_elses(tmp_path: Path, hasty: None) -> None:
+def test_answers_that_are_no_messages_are_the_guests_failure_and_nobody_elses(
+    tmp_path: Path, hasty: None, caplog: pytest.LogCaptureFixture
+) -> None:
     async def suite(made: Reached) -> None:
         async with garbled(made, tmp_path) as service:
             agent = made.agents.of(*KEY)
@@ -348,6 +350,7 @@ def test_answers_that_are_no_messages_are_the_guests_failure_and_nobody_elses(tm
             await until(lambda: made.silent)
 
     run(tmp_path, guest(), suite)
+    assert not [record for record in caplog.records if record.name.startswith("grpc")], "a guest could fill the log"
 
 
 def test_a_guest_that_answers_its_beat_with_what_is_no_answer_is_silent(tmp_path: Path, hasty: None) -> None:
