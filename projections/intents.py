@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from journal.events import Event
 from journal.specs import ContainerSpec, DriftPolicy, ImagePin, Kind, Role
 from projections.abilities import UNKNOWN, Abilities
 from projections.host_network import UNSEEN, HostNetwork
@@ -264,7 +265,7 @@ class EndMachine(msgspec.Struct, frozen=True):
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """Let history begin behind entry `upto`, the state after which has this hash in this view; with `excised` only what
-    those entries say goes, for this `reason`."""
+    those entries say goes, for this `reason`. `said` are their events, in their order; None: an unknown one."""
 
     upto: int
     view: int
@@ -272,6 +273,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     head_hash: str
     exported_to: str = ""
     excised: tuple[int, ...] = ()
+    said: tuple[Event | None, ...] = ()
     reason: str = ""
 
 

@@ -4,10 +4,10 @@ What the fold begins with afterwards is the state itself, so an entry's content 
 any more: a value that was mistyped is declared anew first.
 """
 
-from journal.events import Event, JournalCheckpointed, JournalExcised
+from journal.events import Event, JournalCheckpointed, JournalExcised, WorkloadApplied
 from projections.intents import Checkpoint
 from projections.refusals import Refusal, conflict, invalid
-from projections.state import Machine
+from projections.state import Machine, Volume, Workload
 
 EXCISED_MOST = 1_000
 
@@ -22,8 +22,8 @@ def admit_checkpoint(machine: Machine, call: Checkpoint) -> tuple[Event, ...] | 
         return (checkpoint,)
     if len(call.excised) > EXCISED_MOST:
         return invalid("TOO_MANY", f"name {EXCISED_MOST} entries at most at a time", "seqs")
-    for seq in call.excised:
-        if said := said_by(machine, seq):
+    for seq, event in zip(call.excised, call.said, strict=True):
+        if said := said_by(machine, seq, event):
             return conflict(
                 "STILL_SO",
                 f"{said} is as entry {seq} says: what it says cannot go before that is declared otherwise, and nothing "
@@ -33,18 +33,22 @@ def admit_checkpoint(machine: Machine, call: Checkpoint) -> tuple[Event, ...] | 
     return (JournalExcised(call.excised, call.reason), checkpoint)
 
 
-def said_by(machine: Machine, seq: int) -> str:
-    """What the present state has from entry `seq`, in words; empty where it has nothing of it."""
+def said_by(machine: Machine, seq: int, event: Event | None) -> str:
+    """What the present state has from entry `seq`, which is `event`, in words; empty where it has nothing of it."""
     for workload in machine.workloads.values():
-        runs = [run.revision for run in (workload.run, workload.last_run) if run is not None]
-        if seq in (workload.revision, *runs):
+        runs = [run for run in (workload.run, workload.last_run) if run is not None]
+        told = [workload.revision, _failed(workload), *(one for run in runs for one in (run.revision, run.ended_seq))]
+        if seq in told or _has_labels_of(workload, seq, event):
             return f"workload {workload.name}"
     for secret in machine.secrets.values():
         if secret.uid == seq:
             return f"secret {secret.name}"
     for volume in machine.volumes.values():
-        if seq == volume.uid or any(one.uid == seq for one in volume.snapshots):
+        if seq in (volume.uid, _failed(volume)) or any(one.uid == seq for one in volume.snapshots):
             return f"volume {volume.name}"
+    for ref, image in machine.images.items():
+        if image.seq == seq:
+            return f"image {ref}"
     for registry in machine.registries.values():
         if registry.seq == seq:
             return f"registry {registry.host}"
@@ -52,3 +56,15 @@ def said_by(machine: Machine, seq: int) -> str:
         if operator.seq == seq:
             return f"operator {operator.name}"
     return "a stream that is open" if seq in machine.streams else ""
+
+
+def _failed(one: Workload | Volume) -> int:
+    """The entry whose words stand in its trouble; 0 without one."""
+    return 0 if one.trouble is None else one.trouble.seq
+
+
+def _has_labels_of(workload: Workload, seq: int, event: Event | None) -> bool:
+    """Labels change without a new revision, which has all of its own: what is older than that has none here."""
+    if not isinstance(event, WorkloadApplied) or seq <= workload.revision:
+        return False
+    return any(one.name == workload.name and one.labels and one.labels == workload.labels for one in event.items)

@@ -12,7 +12,9 @@ from capsuled.moments import Moments
 from capsuled.retention import Retention, kept
 from capsuled.rollbacks import check_reason
 from capsuled.rpc import Refused, caller_of, refuse
+from journal.codec import decode
 from journal.errors import JournalError
+from journal.events import Event
 from journal.reader import Reader
 from projections.intents import Checkpoint
 from projections.refusals import Refusal
@@ -58,10 +60,10 @@ class RetentionService(RetentionServiceServicer):
             machine = self._engine.machine.fork()
             await self._engine.durable(machine.seq)
             seqs = tuple(sorted(set(request.seqs)))
-            head = await asyncio.to_thread(lambda: _head_for(reader, machine, seqs))
+            head, said = await asyncio.to_thread(lambda: _looked_up(reader, machine, seqs))
             intent = Checkpoint(
-                machine.seq, VIEW, state_hash(machine), head, excised=seqs, reason=request.reason
-            )  # fmt: skip
+                machine.seq, VIEW, state_hash(machine), head, excised=seqs, said=said, reason=request.reason
+            )
             seq = await self._forgotten(intent, caller, request.dry_run, machine)
             return pb.RetentionResponse(
                 upto=machine.seq, entries=len(seqs), seq=seq, first_seq=reader.first_seq()
@@ -106,10 +108,12 @@ def _as_of(reader: Reader, moments: Moments, request: pb.TruncateRequest, now: i
     return upto, moments.machine(upto), stored.hash.hex()
 
 
-def _head_for(reader: Reader, machine: Machine, seqs: tuple[int, ...]) -> str:
-    """The hash of the newest entry that the state knows. Raises Refused for entries that have no content to remove."""
+def _looked_up(reader: Reader, machine: Machine, seqs: tuple[int, ...]) -> tuple[str, tuple[Event | None, ...]]:
+    """The hash of the newest entry that the state knows, and what these entries say. Raises Refused for entries that
+    have no content to remove."""
     if not seqs:
         refuse("INVALID_ARGUMENT", "NO_ENTRIES", "name the entries whose content is to go", "seqs")
+    said = []
     for seq in seqs:
         stored = reader.get(seq) if seq <= machine.seq else None
         if stored is None:
@@ -118,6 +122,7 @@ def _head_for(reader: Reader, machine: Machine, seqs: tuple[int, ...]) -> str:
             refuse("FAILED_PRECONDITION", "GONE_ALREADY", f"the content of entry {seq} is gone already", "seqs")
         if stored.header.type in ("journal.excised", "journal.checkpointed"):
             refuse("FAILED_PRECONDITION", "MARK", f"entry {seq} says what was forgotten: that stays", "seqs")
+        said.append(decode(stored))
     last = reader.get(machine.seq)
     assert last is not None, "it is durable"
-    return last.hash.hex()
+    return last.hash.hex(), tuple(said)

@@ -1,0 +1,108 @@
+"""What may be forgotten: nothing that the state still says."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from journal.events import EffectFailed, ImagePushed, JournalCheckpointed, JournalExcised, PushedImage
+from projections.admission import Admitted
+from projections.intents import Checkpoint, CreateSecret, CreateVolume, Declared, Delete, RemoveSecret, Stop
+from projections.refusals import Refusal
+from projections.retention import EXCISED_MOST
+from tests.support.story import PIN, Story, declared
+
+
+def labelled(name: str, *args: str, **labels: str) -> Declared:
+    return replace(declared(name, *args), labels=tuple(sorted(labels.items())))
+
+
+def excise(story: Story, *seqs: int) -> Admitted | Refusal:
+    said = {header.seq: event for header, event in story.entries}
+    call = Checkpoint(story.machine.seq, 2, "ab", "cd", excised=seqs, said=tuple(said.get(one) for one in seqs))
+    return story.call(call)
+
+
+def reason(verdict: Admitted | Refusal) -> str:
+    return verdict.reason if isinstance(verdict, Refusal) else ""
+
+
+def test_what_the_state_does_not_say_any_more_goes_and_leaves_two_marks() -> None:
+    story = Story()
+    story.apply(declared("web", "password"))
+    seq = story.machine.seq
+    assert reason(excise(story, seq)) == "STILL_SO"
+    story.apply(declared("web", "mended"))
+    verdict = excise(story, seq)
+    assert isinstance(verdict, Admitted)
+    assert [type(event) for event in verdict.events] == [JournalExcised, JournalCheckpointed]
+
+
+def test_what_a_run_was_begun_with_goes_with_what_is_remembered_of_it() -> None:
+    story = Story()
+    story.apply(declared("web", "password"))
+    seq = story.machine.seq
+    for turn in ("better", "best"):
+        story.converge()
+        assert reason(excise(story, seq)) == "STILL_SO"
+        story.apply(declared("web", turn))
+    story.converge()
+    assert reason(excise(story, seq)) == ""
+
+
+@pytest.mark.parametrize("later", [lambda story: None, lambda story: story.call(Stop("web"))])
+def test_labels_are_said_by_the_entry_that_changed_them(later: Callable[[Story], object]) -> None:
+    story = Story()
+    story.apply(labelled("web", key="password"))
+    first = story.machine.seq
+    story.apply(labelled("web", key="another"))
+    assert story["web"].revision == first, "nothing that runs was changed"
+    later(story)
+    slip = first + 1
+    assert reason(excise(story, slip)) == "STILL_SO"
+    story.apply(labelled("web", key="mended"))
+    assert reason(excise(story, slip)) == ""
+    assert reason(excise(story, first)) == "STILL_SO", "its spec is of that entry"
+
+
+def test_labels_that_were_declared_again_with_another_spec_are_not_of_the_former_entry() -> None:
+    story = Story()
+    story.apply(labelled("web", "password", app="web"))
+    seq = story.machine.seq
+    story.apply(labelled("web", "mended", app="web"))
+    assert reason(excise(story, seq)) == ""
+
+
+def test_secrets_volumes_and_images_are_said_by_what_made_them() -> None:
+    story = Story()
+    story.call(CreateSecret("key", "sealed", 6, text=True))
+    story.call(CreateVolume("data", 64 << 20))
+    story.tell(ImagePushed((PushedImage(PIN),)))
+    assert [reason(excise(story, seq)) for seq in (1, 2, 3)] == ["STILL_SO"] * 3
+    story.call(RemoveSecret("key"))
+    assert [reason(excise(story, seq)) for seq in (1, 2, 3)] == ["", "STILL_SO", "STILL_SO"]
+
+
+def test_the_words_of_a_failure_go_once_it_is_over() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.tell(EffectFailed("StartRun", "web", story["web"].uid, "NO_SPACE", "of /home/anna", retry_delay_ms=10))
+    seq = story.machine.seq
+    assert reason(excise(story, seq)) == "STILL_SO"
+    story.converge()
+    assert reason(excise(story, seq)) == ""
+
+
+def test_history_begins_later_and_never_earlier() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Delete("web"))
+    assert isinstance(story.call(Checkpoint(2, 2, "ab", "cd", "old.capsule")), Admitted)
+    for upto in (1, 2):
+        assert reason(story.call(Checkpoint(upto, 2, "ab", "cd", "old.capsule"))) == "BEGINS_LATER"
+
+
+def test_not_too_much_is_forgotten_at_once() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    assert reason(excise(story, *range(1, EXCISED_MOST + 2))) == "TOO_MANY"
