@@ -1,8 +1,10 @@
 """An archive's fold, here, without a machine: from the empty state, or from what the archive begins with."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
-from capsulectl.errors import Failure
+from capsulectl.errors import USAGE, Failure
 from journal.archive import Archive
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import UNREADABLE, Header, Stored
@@ -11,6 +13,27 @@ from journal.events import Event
 from projections.encoding import decode_state
 from projections.fold import fold
 from projections.state import Machine
+
+
+@contextmanager
+def archive_in(file: str) -> Iterator[Archive]:
+    """The archive that a file is. Raises Failure; what whoever reads it meets with elsewhere is his own."""
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(open(file, "rb"))
+        except OSError as error:
+            raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
+        yield opened(source, file)
+
+
+def opened(source: BinaryIO, name: str) -> Archive:
+    """The archive in an open file. Raises Failure."""
+    try:
+        return Archive(source)
+    except OSError as error:
+        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+    except JournalError as error:
+        raise Failure(f"{name}: {error}") from error
 
 
 class Folding:
@@ -34,6 +57,8 @@ class Folding:
                     self._begin()
                 if stored.header.seq > self.machine.seq:
                     yield stored, _event_of(stored)
+        except OSError as error:
+            raise Failure(f"the archive cannot be read: {error.strerror}", USAGE) from error
         except (JournalError, UnknownMust, BadBody) as error:
             raise Failure(str(error)) from error
 

@@ -4,13 +4,10 @@ Images, sealed values and what volumes hold are not in the journal, which only n
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
-from capsulectl.errors import USAGE, Failure
-from capsulectl.folding import Folding
-from journal.archive import Archive, Title
-from journal.errors import JournalError
+from capsulectl.folding import Folding, archive_in
+from journal.archive import Title
 from projections.desired import desired_hash
 from projections.state import Machine, Workload
 
@@ -36,14 +33,8 @@ class Remembered(NamedTuple):
 
 def remembered(file: str) -> Remembered:
     """Read and prove an archive. Raises Failure."""
-    try:
-        with Path(file).open("rb") as source:
-            archive = Archive(source)
-            return Remembered(archive.title, Folding(archive).all_of_it())
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
-    except JournalError as error:
-        raise Failure(f"{file}: {error}") from error
+    with archive_in(file) as archive:
+        return Remembered(archive.title, Folding(archive).all_of_it())
 
 
 def needed_images(machine: Machine) -> dict[str, str]:

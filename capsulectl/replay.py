@@ -1,7 +1,8 @@
 """`capsulectl replay`: the fold again, on the machine or here, from an archive."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -9,6 +10,9 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.options import COMMON, Common, Format, Output, sequence_number
 from capsulectl.render import plain, write
+
+if TYPE_CHECKING:
+    from journal.archive import Archive
 
 REPLAY_S = 600.0
 
@@ -49,7 +53,7 @@ def replay(
             raise Failure(
                 "--verify compares with a machine; an archive is proven by its own chain while it is read", USAGE
             )
-        _print(_replayed_archive(Path(file), to), output)
+        _print(_replayed_archive(file, to), output)
         return
     from capsule.v1 import history_pb2 as pb
 
@@ -64,25 +68,29 @@ def replay(
 
 def _step(file: str, since: int, to: int, output: Format, common: Common) -> None:
     """Of an archive; without one the machine's own is brought here first, and walked through without it."""
+    from capsulectl.folding import Folding, archive_in
+    from capsulectl.stepping import step
+
+    with archive_in(file) if file else _brought_here(common) as archive:
+        step(Folding(archive, to), since, output)
+
+
+@contextmanager
+def _brought_here(common: Common) -> Iterator["Archive"]:
+    """The machine's archive, in a file that has no name. Raises Failure."""
     from tempfile import TemporaryFile
 
-    from capsulectl.folding import Folding
-    from capsulectl.stepping import step
-    from journal.archive import Archive
-    from journal.errors import JournalError
+    from capsulectl.folding import opened
+    from capsulectl.journal import exported_there
 
-    try:
-        with Path(file).open("rb") if file else TemporaryFile() as source:
-            if not file:
-                from capsulectl.journal import exported_there
-
-                source.writelines(exported_there(common))
-                source.seek(0)
-            step(Folding(Archive(source), to), since, output)
-    except OSError as error:
-        raise Failure(f"{file or 'the archive'} cannot be read: {error.strerror}", USAGE) from error
-    except JournalError as error:
-        raise Failure(str(error)) from error
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(TemporaryFile())
+            source.writelines(exported_there(common))
+            source.seek(0)
+        except OSError as error:
+            raise Failure(f"the machine's archive cannot be kept here: {error.strerror}") from error
+        yield opened(source, "the machine's archive")
 
 
 def _compare(answer: Any) -> None:
@@ -104,27 +112,20 @@ def _kept(answer: Any) -> str:
     return f"the machine's snapshot of {answer.kept_seq}, with what came up to {answer.seq},"
 
 
-def _replayed_archive(path: Path, to: int) -> dict[str, Any]:
+def _replayed_archive(file: str, to: int) -> dict[str, Any]:
     import time
 
-    from capsulectl.folding import Folding
-    from journal.archive import Archive
-    from journal.errors import JournalError
+    from capsulectl.folding import Folding, archive_in
     from projections.desired import desired_hash
     from projections.fold import fold
     from projections.views import VIEW, state_hash
 
     entries, began = 0, time.perf_counter()
-    try:
-        with path.open("rb") as source:
-            folding = Folding(Archive(source), to)
-            for stored, event in folding.entries():
-                fold(folding.machine, stored.header, event)
-                entries += 1
-    except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}", USAGE) from error
-    except JournalError as error:
-        raise Failure(str(error)) from error
+    with archive_in(file) as archive:
+        folding = Folding(archive, to)
+        for stored, event in folding.entries():
+            fold(folding.machine, stored.header, event)
+            entries += 1
     machine, elapsed_us = folding.machine, int((time.perf_counter() - began) * 1e6)
     return {
         "seq": machine.seq, "view": VIEW, "stateHash": state_hash(machine), "entries": entries, "elapsedUs": elapsed_us,

@@ -59,6 +59,23 @@ def test_a_file_that_is_no_archive_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1 and "this is no journal archive" in done.stderr
 
 
+def test_what_nobody_reads_or_takes_is_no_fault_of_the_archive() -> None:
+    with subprocess.Popen(
+        [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step"],
+        env=NOWHERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as reader:  # fmt: skip
+        assert reader.stdout is not None and reader.stderr is not None
+        reader.stdout.readline()
+        reader.stdout.close()
+        assert (reader.wait(30), reader.stderr.read()) == (0, b"")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step"],
+            env=NOWHERE, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1 and "the output could not be written" in done.stderr
+
+
 def test_it_is_a_journal_again_that_is_read_back_and_proven(tmp_path: Path) -> None:
     command = [BIN / "capsulectl", "journal", "import", ARCHIVE, "--dir", tmp_path / "journal", "--verify"]
     done = subprocess.run(command, env=NOWHERE, capture_output=True, text=True, check=False)
