@@ -61,7 +61,7 @@ def test_a_file_that_is_no_archive_says_so(tmp_path: Path) -> None:
 
 def test_what_nobody_reads_or_takes_is_no_fault_of_the_archive() -> None:
     with subprocess.Popen(
-        [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step"],
+        [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step", "-o", "json"],  # more than a pipe holds
         env=NOWHERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as reader:  # fmt: skip
         assert reader.stdout is not None and reader.stderr is not None
