@@ -11,10 +11,11 @@ beginning of what is left for the machine's own. On the mover's thread, in trans
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import lmdb
 
-from journal.durable import sync_directory
+from journal.durable import settle, sync_directory
 from journal.entry import Stored, pack, unpack
 from journal.environment import BASE_FORMAT, FRONT_LOG, FRONT_MARK, Environment
 from journal.reader import BASE_KEY, index_prefix, objects_in
@@ -100,24 +101,30 @@ def wants_compacting(environment: Environment) -> bool:
 
 def compact(environment: Environment) -> None:
     """Write the store anew without its unused pages, and let go of the front log, which has the newest entries as they
-    came. Everything was moved, and nobody writes; the environment is closed right after this. Raises OSError."""
+    came. Everything was moved, and nobody writes; the environment is closed right after this. That it is done stands
+    in what is written anew alone: a crash leaves it to be done. Raises OSError."""
     directory = environment.directory
     target = directory / COMPACTED
     target.unlink(missing_ok=True)
-    with environment.lmdb.begin(write=True) as txn:
-        txn.delete(FRONT_MARK, db=environment.db["meta"])
-        txn.delete(COMPACT_KEY, db=environment.db["meta"])
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         environment.lmdb.copyfd(fd, compact=True)
-        os.fsync(fd)
+        _unmark(target)
+        settle(target, directory / "data.mdb")
     except BaseException:
-        target.unlink()
-        with environment.lmdb.begin(write=True) as txn:
-            txn.put(COMPACT_KEY, b"", db=environment.db["meta"])
+        target.unlink(missing_ok=True)
         raise
     finally:
         os.close(fd)
-    os.replace(target, directory / "data.mdb")
     (directory / FRONT_LOG).unlink(missing_ok=True)
     sync_directory(directory)
+
+
+def _unmark(store: Path) -> None:
+    """It is compact, and has no front log."""
+    room = 2 * store.stat().st_size + (1 << 20)
+    with lmdb.open(str(store), map_size=room, subdir=False, lock=False, max_dbs=1) as copy:
+        meta = copy.open_db(b"meta", create=False)
+        with copy.begin(write=True) as txn:
+            txn.delete(FRONT_MARK, db=meta)
+            txn.delete(COMPACT_KEY, db=meta)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -113,6 +114,29 @@ def test_what_was_removed_is_in_no_file_once_the_daemon_has_ended(tmp_path: Path
     gone, kept = reader.get(7), reader.get(9)
     assert gone is not None and gone.excised and kept is not None and not kept.excised
     reader.close()
+
+
+@pytest.mark.parametrize("point", ["_unmark", "settle", "sync_directory"])
+def test_an_end_that_the_power_cut_fell_into_leaves_it_to_the_next_one(
+    tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, left = tmp_path / "old", tmp_path / "left"
+
+    def cut(*arguments: Any, **named: Any) -> None:
+        shutil.copytree(old, left)
+        raise OSError("the power went")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, point, cut)
+        telling(old, lambda journal: excised(journal, 7, 8))
+
+    async def again() -> None:
+        await Journal(Environment(left), HandClock()).close()
+
+    asyncio.run(again())
+    assert verify(left).whole and seqs(left) == list(range(1, COUNT + 3))
+    assert [path.name for path in left.iterdir() if SECRET.encode() in path.read_bytes()] == []
+    assert not (left / retention.COMPACTED).exists()
 
 
 @pytest.mark.parametrize("how", [truncated, excised])
