@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from capsulectl.errors import USAGE, Failure
+from journal.durable import sync_directory
 
 TEXT_BYTES_MOST = 8 << 20
 """Of a text that is read: twice what a call takes."""
@@ -59,8 +60,8 @@ def check_new(name: str, force: bool) -> Path:
 
 @contextlib.contextmanager
 def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A file that has its name once the block has ended well and all of it is on the disk; otherwise there is none.
-    Raises Failure where it cannot be written."""
+    """A file that has its name once the block has ended well and all of it is on the disk, for good; otherwise there is
+    none. Raises Failure where it cannot be written."""
     scratch = target.with_name(f".{target.name}.part")
     try:
         with open(scratch, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
@@ -68,6 +69,7 @@ def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             out.flush()
             os.fsync(out.fileno())
         scratch.replace(target)
+        sync_directory(target.parent)
     except OSError as error:
         raise Failure(f"{target} cannot be written: {error.strerror}") from error
     finally:
@@ -87,5 +89,6 @@ def replace_file(path: Path, content: bytes) -> None:
             scratch.flush()
             os.fsync(scratch.fileno())
         os.replace(scratch.name, path)
+        sync_directory(path.parent)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from error
