@@ -264,16 +264,15 @@ class EndMachine(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """Let history begin behind entry `upto`, the state after which has this hash in this view; with `excised` only what
-    those entries say goes, for this `reason`. `said` are their events, in their order; None: an unknown one."""
+    """Let history begin behind entry `upto`, the state after which has this hash in this view; with `excised`, entries
+    with the event that each is (None: an unknown one), only what those say goes, for this `reason`."""
 
     upto: int
     view: int
     state_hash: str
     head_hash: str
     exported_to: str = ""
-    excised: tuple[int, ...] = ()
-    said: tuple[Event | None, ...] = ()
+    excised: tuple[tuple[int, Event | None], ...] = ()
     reason: str = ""
 
 

@@ -22,7 +22,7 @@ def admit_checkpoint(machine: Machine, call: Checkpoint) -> tuple[Event, ...] | 
         return (checkpoint,)
     if len(call.excised) > EXCISED_MOST:
         return invalid("TOO_MANY", f"name {EXCISED_MOST} entries at most at a time", "seqs")
-    for seq, event in zip(call.excised, call.said, strict=True):
+    for seq, event in call.excised:
         if said := said_by(machine, seq, event):
             return conflict(
                 "STILL_SO",
@@ -30,7 +30,7 @@ def admit_checkpoint(machine: Machine, call: Checkpoint) -> tuple[Event, ...] | 
                 "runs from it",
                 "seqs",
             )
-    return (JournalExcised(call.excised, call.reason), checkpoint)
+    return (JournalExcised(tuple(seq for seq, _ in call.excised), call.reason), checkpoint)
 
 
 def said_by(machine: Machine, seq: int, event: Event | None) -> str:

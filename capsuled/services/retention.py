@@ -61,9 +61,7 @@ class RetentionService(RetentionServiceServicer):
             await self._engine.durable(machine.seq)
             seqs = tuple(sorted(set(request.seqs)))
             head, said = await asyncio.to_thread(lambda: _looked_up(reader, machine, seqs))
-            intent = Checkpoint(
-                machine.seq, VIEW, state_hash(machine), head, excised=seqs, said=said, reason=request.reason
-            )
+            intent = Checkpoint(machine.seq, VIEW, state_hash(machine), head, excised=said, reason=request.reason)
             seq = await self._forgotten(intent, caller, request.dry_run, machine)
             return pb.RetentionResponse(
                 upto=machine.seq, entries=len(seqs), seq=seq, first_seq=reader.first_seq()
@@ -95,7 +93,7 @@ class RetentionService(RetentionServiceServicer):
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        await self._retention.retain(kept(machine, intent.head_hash), intent.excised)
+        await self._retention.retain(kept(machine, intent.head_hash), tuple(seq for seq, _ in intent.excised))
         return outcome.seq
 
 
@@ -108,7 +106,9 @@ def _as_of(reader: Reader, moments: Moments, request: pb.TruncateRequest, now: i
     return upto, moments.machine(upto), stored.hash.hex()
 
 
-def _looked_up(reader: Reader, machine: Machine, seqs: tuple[int, ...]) -> tuple[str, tuple[Event | None, ...]]:
+def _looked_up(
+    reader: Reader, machine: Machine, seqs: tuple[int, ...]
+) -> tuple[str, tuple[tuple[int, Event | None], ...]]:
     """The hash of the newest entry that the state knows, and what these entries say. Raises Refused for entries that
     have no content to remove."""
     if not seqs:
@@ -122,7 +122,7 @@ def _looked_up(reader: Reader, machine: Machine, seqs: tuple[int, ...]) -> tuple
             refuse("FAILED_PRECONDITION", "GONE_ALREADY", f"the content of entry {seq} is gone already", "seqs")
         if stored.header.type in ("journal.excised", "journal.checkpointed"):
             refuse("FAILED_PRECONDITION", "MARK", f"entry {seq} says what was forgotten: that stays", "seqs")
-        said.append(decode(stored))
+        said.append((seq, decode(stored)))
     last = reader.get(machine.seq)
     assert last is not None, "it is durable"
     return last.hash.hex(), tuple(said)

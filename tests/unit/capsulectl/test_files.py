@@ -22,7 +22,9 @@ def test_the_name_is_on_the_disk_before_what_stands_on_it_is_done(
     tmp_path: Path, write: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[tuple[Path, list[str]]] = []
-    monkeypatch.setattr(files, "sync_directory", lambda path: found.append((path, [one.name for one in path.iterdir()])))
+    monkeypatch.setattr(
+        files, "sync_directory", lambda path: found.append((path, [one.name for one in path.iterdir()]))
+    )
     write(tmp_path / "memory.capsule")
     assert found == [(tmp_path, ["memory.capsule"])]
     assert (tmp_path / "memory.capsule").read_bytes() == b"all of it"

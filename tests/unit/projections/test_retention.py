@@ -19,7 +19,7 @@ def labelled(name: str, *args: str, **labels: str) -> Declared:
 
 def excise(story: Story, *seqs: int) -> Admitted | Refusal:
     said = {header.seq: event for header, event in story.entries}
-    call = Checkpoint(story.machine.seq, 2, "ab", "cd", excised=seqs, said=tuple(said.get(one) for one in seqs))
+    call = Checkpoint(story.machine.seq, 2, "ab", "cd", excised=tuple((one, said.get(one)) for one in seqs))
     return story.call(call)
 
 
