@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from journal.evidence import Evidence
 from journal.specs import ContainerSpec, DriftPolicy, Fault, Health, ImagePin, Kind, PlacedSecret, Role
 
 
@@ -802,6 +803,19 @@ class UplinkChanged(Event, frozen=True, omit_defaults=True, tag="uplink.changed"
     interface: str
     address: str
     how: str
+
+
+# --- updates -----------------------------------------------------------------------------------------------------
+
+
+class UpdateEvidenceFound(Event, frozen=True, omit_defaults=True, tag="update.evidence_found"):
+    """What the tentative boot of an update left behind, as the boot after it found it; what is concluded from that
+    stands in the entry that says that the update was rolled back."""
+
+    EFFECT = "may"
+
+    uid: int
+    evidence: Evidence
 
 
 # --- the daemon and the journal itself ---------------------------------------------------------------------------

@@ -56,6 +56,7 @@ from journal.events import (
     SnapshotTaken,
     StreamClosed,
     StreamOpened,
+    UpdateEvidenceFound,
     UplinkChanged,
     VolumeApplied,
     VolumeDeleteRequested,
@@ -273,6 +274,10 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"the clock was set by {event.by_ms / 1000:+.3f} s, as {event.server} says"
         case UplinkChanged():
             return f"on the LAN by {event.interface} with {event.address} ({event.how})"
+        case UpdateEvidenceFound():
+            marks = event.evidence.marks
+            far = f"it came as far as `{marks[-1].name}`" if marks else "it left no mark of a stage"
+            return f"what the boot of {event.evidence.slot} left was gathered: {far}"
         case DaemonStopped():
             return f"capsuled stopped ({event.reason}); workloads run on"
         case EmergencyRecovered():
