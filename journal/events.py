@@ -12,8 +12,18 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from journal.evidence import Evidence
-from journal.specs import ContainerSpec, DriftPolicy, Fault, Health, ImagePin, Kind, PlacedSecret, Role
+from journal.evidence import Cause, Confidence, Evidence, FailedCheck
+from journal.specs import (
+    ContainerSpec,
+    DriftPolicy,
+    Fault,
+    Health,
+    ImagePin,
+    Kind,
+    PlacedSecret,
+    Role,
+    UpdateKind,
+)
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
@@ -805,7 +815,131 @@ class UplinkChanged(Event, frozen=True, omit_defaults=True, tag="uplink.changed"
     how: str
 
 
-# --- updates -----------------------------------------------------------------------------------------------------
+# --- updates of the system -------------------------------------------------------------------------------------------
+
+
+class UpdateBegun(Event, frozen=True, omit_defaults=True, tag="update.begun"):
+    """The other slot is to have another system: this entry's number is the update's own. From here on that slot cannot
+    be counted on until `update.staged`.
+
+    `version`, `commit` and `built` (Unix seconds) are of the new system, the `from_` ones of that which runs. `kind`
+    rollback: the slot's content is there already. `signed_by`: the key whose signature the bundle has; empty: none, and
+    no key was enrolled. `from_level`: the `must` events that the present system reads, with their versions: nothing
+    else may be written before the new one is confirmed. `window_s`: how long it may run unconfirmed, since its kernel
+    began. `confirm_when` healthy: it is confirmed by itself once it has been well for `soak_s`. `retried`: the update
+    with the same system that failed before.
+    """
+
+    slot: str
+    version: str
+    commit: str
+    built: int
+    from_slot: str
+    from_version: str
+    from_commit: str
+    kind: UpdateKind = "push"
+    signed_by: str = ""
+    size_bytes: int = 0
+    from_level: tuple[tuple[str, int], ...] = ()
+    window_s: int = 900
+    confirm_when: Literal["operator", "healthy"] = "operator"
+    soak_s: int = 60
+    downgrade: bool = False
+    retried: int = 0
+
+
+class UpdateStaged(Event, frozen=True, omit_defaults=True, tag="update.staged"):
+    """The slot holds the new system: both images were written, read back and found to be what the manifest says."""
+
+    uid: int
+    boot_sha256: str
+    root_sha256: str
+    boot_bytes: int
+    root_bytes: int
+    took_ms: int = 0
+
+
+class UpdateStagingFailed(Event, frozen=True, omit_defaults=True, tag="update.staging_failed"):
+    """What came was no good, or did not come whole. Nothing was armed; the slot cannot be booted."""
+
+    uid: int
+    reason: str
+    message: str
+
+
+class UpdateArming(Event, frozen=True, omit_defaults=True, tag="update.arming"):
+    """The boot loader is about to be told to boot the new system once. `uplink`: the machine has an address on the LAN;
+    `running`: workloads that run and are well: so it shall be afterwards."""
+
+    uid: int
+    uplink: bool = False
+    running: tuple[str, ...] = ()
+
+
+class UpdateArmed(Event, frozen=True, omit_defaults=True, tag="update.armed"):
+    """The boot loader boots the new system next, once. `recovered`: power was lost before this could be said, and what
+    the loader holds says it."""
+
+    uid: int
+    recovered: bool = False
+
+
+class UpdateDisarmed(Event, frozen=True, omit_defaults=True, tag="update.disarmed"):
+    """The new system is not to be booted: an operator said so (`operator`), the boot loader's variables could not be
+    written (`write-failed`), or power was lost before they were (`never-written`)."""
+
+    uid: int
+    reason: Literal["operator", "write-failed", "never-written"]
+    message: str = ""
+
+
+class BootStarted(Event, frozen=True, omit_defaults=True, tag="boot.started"):
+    """The machine booted this slot; the boot loader's default is `default_slot`. `tentative`: it is the new system of
+    update `uid`, to be confirmed before `deadline_mono_ns` of this boot. `tried`: the update whose one boot the loader
+    says it gave."""
+
+    slot: str
+    default_slot: str
+    release: str
+    kernel: str = ""
+    tentative: bool = False
+    uid: int = 0
+    deadline_mono_ns: int = 0
+    tried: int = 0
+
+
+class UpdateHealthChanged(Event, frozen=True, omit_defaults=True, tag="update.health_changed"):
+    """What the health gate says of the tentative system changed; nothing fails: it is well. Checks are `api`, `state`,
+    `uplink` and `workload/NAME`."""
+
+    EFFECT = "may"
+
+    uid: int
+    failing: tuple[FailedCheck, ...] = ()
+
+
+class UpdateConfirming(Event, frozen=True, omit_defaults=True, tag="update.confirming"):
+    """The new system is to stay: the boot loader's default is about to be changed. `how`: an operator said so, or it
+    has been healthy for as long as was asked for."""
+
+    uid: int
+    how: Literal["operator", "healthy"]
+
+
+class UpdateConfirmed(Event, frozen=True, omit_defaults=True, tag="update.confirmed"):
+    """The new system is the one that boots. `recovered`: as of `update.armed`."""
+
+    uid: int
+    slot: str
+    recovered: bool = False
+
+
+class UpdateReturning(Event, frozen=True, omit_defaults=True, tag="update.returning"):
+    """The tentative system itself starts the machine anew, to go back, and says why."""
+
+    uid: int
+    cause: Cause
+    message: str = ""
 
 
 class UpdateEvidenceFound(Event, frozen=True, omit_defaults=True, tag="update.evidence_found"):
@@ -816,6 +950,35 @@ class UpdateEvidenceFound(Event, frozen=True, omit_defaults=True, tag="update.ev
 
     uid: int
     evidence: Evidence
+
+
+class UpdateRolledBack(Event, frozen=True, omit_defaults=True, tag="update.rolled_back"):
+    """The machine runs the system that it had before: why, how far that is known, the `evidence` it rests on, and where
+    nothing was found, what was `looked_for`. `boot` is the boot of the system that was tried, empty where none is
+    known."""
+
+    uid: int
+    cause: Cause
+    message: str = ""
+    confidence: Confidence = "certain"
+    evidence: tuple[str, ...] = ()
+    looked_for: tuple[str, ...] = ()
+    boot: str = ""
+
+
+class UpdateKeyEnrolled(Event, frozen=True, omit_defaults=True, tag="update.key_enrolled"):
+    """Bundles must be signed by this key from now on, or another one that is enrolled. `public_key` is the raw Ed25519
+    key in hex, `kid` the base64url SHA-256 of it."""
+
+    kid: str
+    public_key: str
+    name: str = ""
+
+
+class UpdateKeyRemoved(Event, frozen=True, omit_defaults=True, tag="update.key_removed"):
+    """Its signatures are worth nothing any more."""
+
+    kid: str
 
 
 # --- the daemon and the journal itself ---------------------------------------------------------------------------

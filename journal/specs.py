@@ -25,6 +25,10 @@ DriftPolicy = Literal["repair", "report"]
 """What becomes of another hand's change: it is mended, or only told of until an operator says more."""
 
 
+UpdateKind = Literal["push", "rollback"]
+"""Where the other slot's content comes from: a bundle, or it has been there since an earlier update."""
+
+
 class SealedEnv(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One environment variable; its value is in the sealed store under `sealed`, a keyed hash of it."""
 

@@ -56,7 +56,6 @@ from journal.events import (
     SnapshotTaken,
     StreamClosed,
     StreamOpened,
-    UpdateEvidenceFound,
     UplinkChanged,
     VolumeApplied,
     VolumeDeleteRequested,
@@ -82,6 +81,7 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
+from projections.update_words import UpdateEvent, update_text
 from projections.words import bytes_text, end_text, memory_text
 
 _KEY_CHARS = 43
@@ -274,10 +274,6 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"the clock was set by {event.by_ms / 1000:+.3f} s, as {event.server} says"
         case UplinkChanged():
             return f"on the LAN by {event.interface} with {event.address} ({event.how})"
-        case UpdateEvidenceFound():
-            marks = event.evidence.marks
-            far = f"it came as far as `{marks[-1].name}`" if marks else "it left no mark of a stage"
-            return f"what the boot of {event.evidence.slot} left was gathered: {far}"
         case DaemonStopped():
             return f"capsuled stopped ({event.reason}); workloads run on"
         case EmergencyRecovered():
@@ -294,6 +290,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             if not event.exported_to:
                 return f"the fold begins with the state after entry {event.upto} from now on"
             return f"history up to entry {event.upto} is cut; it was exported to {event.exported_to}"
+        case _ if isinstance(event, UpdateEvent):
+            return update_text(event)
         case _:
             return header.type
 

@@ -18,12 +18,13 @@ from projections import (
     operators,
     registries,
     secrets,
+    updates,
     volumes,
     workloads,
 )
 from projections.state import Machine
 
-FOLD_VERSION = 16
+FOLD_VERSION = 17
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]
@@ -36,6 +37,7 @@ HANDLERS: dict[type[Event], Handler] = {
     **images.HANDLERS,
     **registries.HANDLERS,
     **secrets.HANDLERS,
+    **updates.HANDLERS,
     **network.HANDLERS,
     **operators.HANDLERS,
     **volumes.HANDLERS,

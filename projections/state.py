@@ -8,8 +8,20 @@ from typing import Literal
 
 import msgspec
 
-from journal.specs import ContainerSpec, DriftPolicy, Fault, Health, ImagePin, Kind, PlacedSecret, Role
+from journal.evidence import Cause, Confidence
+from journal.specs import (
+    ContainerSpec,
+    DriftPolicy,
+    Fault,
+    Health,
+    ImagePin,
+    Kind,
+    PlacedSecret,
+    Role,
+    UpdateKind,
+)
 from projections.phases import RunPhase
+from projections.update_phases import UpdatePhase
 
 Desired = Literal["running", "stopped", "deleting"]
 
@@ -294,6 +306,71 @@ class Boot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     stopped: bool = False
 
 
+class Slots(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Which slot booted, and which one the boot loader boots when nothing else is said; `release`, with its commit, is
+    of the one that booted. Empty where the machine has none, as hosted."""
+
+    active: str = ""
+    default: str = ""
+    tentative: bool = False
+    release: str = ""
+
+
+class Update(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One update of the system, by the entry that began it. See `update.begun` for what it has from there.
+
+    `boot` is the boot of the new system, `deadline` the moment until which it must be confirmed; `failing` what the
+    health gate last said, `judged` whether it said anything, and `well_since_mono` since when nothing fails, 0 while
+    something does. `cause`, `message` and `confidence`: why it was rolled back. `seq`: its last entry.
+    """
+
+    uid: int
+    slot: str
+    version: str
+    commit: str
+    built: int
+    from_slot: str
+    from_version: str
+    from_commit: str
+    phase: UpdatePhase
+    begun_at: int
+    seq: int
+    kind: UpdateKind = "push"
+    signed_by: str = ""
+    size_bytes: int = 0
+    from_level: tuple[tuple[str, int], ...] = ()
+    window_s: int = 900
+    confirm_when: Literal["operator", "healthy"] = "operator"
+    soak_s: int = 60
+    downgrade: bool = False
+    retried: int = 0
+    boot_sha256: str = ""
+    root_sha256: str = ""
+    boot_bytes: int = 0
+    root_bytes: int = 0
+    uplink: bool = False
+    running: tuple[str, ...] = ()
+    boot: str = ""
+    deadline: Deadline | None = None
+    failing: tuple[tuple[str, str], ...] = ()
+    judged: bool = False
+    well_since_mono: int = 0
+    cause: Cause | None = None
+    message: str = ""
+    confidence: Confidence | None = None
+    ended_at: int = 0
+
+
+class UpdateKey(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A key that signs bundles. `public_key` is hex."""
+
+    kid: str
+    public_key: str
+    name: str
+    added_at: int
+    seq: int
+
+
 CallKey = tuple[str, str, str]
 """(actor id, method, client's call id)"""
 
@@ -338,6 +415,9 @@ class Machine(msgspec.Struct):
     claimable_since: Deadline | None = None
     missing: dict[str, Foreign] = {}
     drifts: dict[DriftKey, int] = {}
+    slots: Slots = Slots()
+    updates: dict[int, Update] = {}
+    update_keys: dict[str, UpdateKey] = {}
 
     def age_ns(self, boot: str, mono_ns: int) -> int:
         """`lived_ns` at a later reading of the monotonic clock; a new boot has lived since its own beginning."""
@@ -371,4 +451,7 @@ class Machine(msgspec.Struct):
             claimable_since=self.claimable_since,
             missing=dict(self.missing),
             drifts=dict(self.drifts),
+            slots=self.slots,
+            updates=dict(self.updates),
+            update_keys=dict(self.update_keys),
         )

@@ -1,0 +1,106 @@
+"""What happened to an update, in one line each. Pure."""
+
+from typing import assert_never
+
+from journal.events import (
+    BootStarted,
+    UpdateArmed,
+    UpdateArming,
+    UpdateBegun,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateDisarmed,
+    UpdateEvidenceFound,
+    UpdateHealthChanged,
+    UpdateKeyEnrolled,
+    UpdateKeyRemoved,
+    UpdateReturning,
+    UpdateRolledBack,
+    UpdateStaged,
+    UpdateStagingFailed,
+)
+from projections.causes import WORDS
+from projections.words import bytes_text
+
+UpdateEvent = (
+    BootStarted
+    | UpdateBegun
+    | UpdateStaged
+    | UpdateStagingFailed
+    | UpdateArming
+    | UpdateArmed
+    | UpdateDisarmed
+    | UpdateHealthChanged
+    | UpdateConfirming
+    | UpdateConfirmed
+    | UpdateReturning
+    | UpdateEvidenceFound
+    | UpdateRolledBack
+    | UpdateKeyEnrolled
+    | UpdateKeyRemoved
+)
+
+
+def system_text(version: str, commit: str) -> str:
+    """A system, as it is called everywhere."""
+    return f"{version} ({commit})" if commit else version
+
+
+def update_text(event: UpdateEvent) -> str:
+    """What happened."""
+    match event:
+        case BootStarted():
+            how = f", to be confirmed: update {event.uid}" if event.tentative else ""
+            return f"{event.slot} booted with {event.release}{how}"
+        case UpdateBegun():
+            new, old = system_text(event.version, event.commit), system_text(event.from_version, event.from_commit)
+            if event.kind == "rollback":
+                return f"{event.slot} shall run again: {new}, in the place of {old}"
+            signed = f", signed by {event.signed_by[:12]}…" if event.signed_by else ", not signed"
+            return f"{event.slot} is written: {new}, {bytes_text(event.size_bytes)}{signed}; {old} runs"
+        case UpdateStaged():
+            return f"update {event.uid} is on the disk, read back and whole ({event.took_ms / 1000:.1f} s)"
+        case UpdateStagingFailed():
+            return f"update {event.uid} came to nothing: {event.message}"
+        case UpdateArming():
+            return f"update {event.uid}: the boot loader is told"
+        case UpdateArmed():
+            return f"update {event.uid}: the next boot is the new system's, once{_recovered(event.recovered)}"
+        case UpdateDisarmed():
+            why = {
+                "operator": "an operator took it back",
+                "write-failed": "the boot loader's variables were not written",
+            }
+            said = why.get(event.reason, "the power was lost before the boot loader was told")
+            return f"update {event.uid} is dropped: {said}{f' ({event.message})' if event.message else ''}"
+        case UpdateHealthChanged():
+            failing = "; ".join(f"{one.name}: {one.message}" for one in event.failing)
+            return f"update {event.uid}: {failing or 'all is well'}"
+        case UpdateConfirming():
+            how = "it was healthy for as long as was asked for" if event.how == "healthy" else "an operator said so"
+            return f"update {event.uid} shall stay: {how}"
+        case UpdateConfirmed():
+            return f"update {event.uid} is confirmed: {event.slot} boots from now on{_recovered(event.recovered)}"
+        case UpdateReturning():
+            return f"update {event.uid} goes back: {WORDS[event.cause]}{_more(event.message)}"
+        case UpdateEvidenceFound():
+            marks = event.evidence.marks
+            far = f"it came as far as `{marks[-1].name}`" if marks else "it left no mark of a stage"
+            return f"what the boot of {event.evidence.slot} left was gathered: {far}"
+        case UpdateRolledBack():
+            sure = {"certain": "", "likely": " (likely)", "none": ""}[event.confidence]
+            return f"update {event.uid} was rolled back: {WORDS[event.cause]}{sure}{_more(event.message)}"
+        case UpdateKeyEnrolled():
+            return f"updates may be signed by {event.name or 'a key'} ({event.kid[:12]}…) from now on"
+        case UpdateKeyRemoved():
+            return f"what {event.kid[:12]}… signs is no update any more"
+        case _:
+            assert_never(event)
+
+
+def _recovered(recovered: bool) -> str:
+    return " (said by the next boot: the power was lost before it could be)" if recovered else ""
+
+
+def _more(message: str) -> str:
+    return f": {message}" if message else ""
