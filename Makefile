@@ -69,9 +69,9 @@ bench-faults: venv packages ## kills under load, power cuts, storms: 500, 300 an
 	$(PYTHON) -m bench.faults
 
 .PHONY: image
-image: venv builders ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...")
+image: venv builders ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", UPDATE_KEY)
 	$(PYTHON) -m image $(if $(SLOT_SIZE_MIB),--slot-size-mib $(SLOT_SIZE_MIB)) $(if $(DISK_SIZE_MIB),--disk-size-mib $(DISK_SIZE_MIB)) \
-		$(foreach package,$(FIRMWARE),--firmware $(package))
+		$(foreach package,$(FIRMWARE),--firmware $(package)) $(if $(UPDATE_KEY),--update-key $(UPDATE_KEY))
 
 .PHONY: qemu
 qemu: venv builders ## boot it in a virtual machine on this terminal; its API is at 127.0.0.1:PORT (50000)

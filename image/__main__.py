@@ -1,6 +1,7 @@
 """`make image`: build/disk.raw, build/update.tar and build/sbom.spdx.json.
 
-python -m image [--slot-size-mib N] [--disk-size-mib N] [--firmware PACKAGE]... [--cache DIRECTORY] [--out DIRECTORY]
+python -m image [--slot-size-mib N] [--disk-size-mib N] [--firmware PACKAGE]... [--update-key FILE]
+                [--cache DIRECTORY] [--out DIRECTORY]
 """
 
 import argparse
@@ -38,6 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--disk-size-mib", type=int, default=8192, help="of the disk's file (default 8192)")
     parser.add_argument("--firmware", action="append", default=[], help="a package with firmware; repeatable")
     parser.add_argument("--arguments", default="", help="more words for the kernel")
+    parser.add_argument("--update-key", type=Path, help="sign the update with the Ed25519 key in this PEM file")
     parser.add_argument("--cache", type=Path, default=ROOT / "build/cache")
     parser.add_argument("--out", type=Path, default=ROOT / "build")
     return parser.parse_args()
@@ -45,6 +47,7 @@ def _arguments() -> argparse.Namespace:
 
 def _build(arguments: argparse.Namespace) -> None:
     commit, epoch_s = _commit()
+    update_key = None if arguments.update_key is None else bundle.signing_key(arguments.update_key)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     cache = Cache(arguments.cache)
@@ -71,7 +74,7 @@ def _build(arguments: argparse.Namespace) -> None:
             _disk(arguments, table, scratch, boot_of, commit, epoch_s)
         with _step("update and list of contents"):
             members = {"boot.img": boot_of / "boot.img", "root.img": scratch / "root.img"}
-            bundle.write(scratch / "update.tar", RELEASE, commit, members, epoch_s)
+            bundle.write(scratch / "update.tar", RELEASE, commit, members, epoch_s, update_key)
             listed = sbom.document(base_of / "status", base_of / "doc", python.needed(), RELEASE, commit, epoch_s)
             (scratch / "sbom.spdx.json").write_text(listed)
         for name in ("disk.raw", "update.tar", "sbom.spdx.json"):

@@ -1,33 +1,66 @@
-"""The update: both images of a slot, and a manifest by which each member can be checked before anything is armed."""
+"""The update: both images of a slot, and a manifest by which each member can be checked before anything is armed.
+
+effects/slots/manifest.py says what stands in the manifest, effects/slots/bundle.py in which order the members are.
+"""
 
 import hashlib
 import io
-import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
-FORMAT = 1
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from effects.slots.manifest import ARCHITECTURE, FORMAT, FORMATS, Levels, Manifest, Member, encode
+from effects.slots.signing import sign
+from image.commands import BuildFailed
+from journal.codec import reader_level
+from projections.views import VIEWS
+
 _CHUNK = 1 << 20
 
 
-def write(target: Path, release: str, commit: str, members: dict[str, Path], epoch_s: int) -> None:
-    """VERSION and manifest.json first, so that whoever streams it knows what comes."""
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "version": release,
-        "commit": commit,
-        "built": epoch_s,
-        "members": [
-            {"name": name, "size": file.stat().st_size, "sha256": sha256(file)} for name, file in members.items()
-        ],
-    }
+def write(
+    target: Path,
+    release: str,
+    commit: str,
+    members: dict[str, Path],
+    epoch_s: int,
+    key: Ed25519PrivateKey | None = None,
+    expires_s: int = 0,
+) -> None:
+    """VERSION and manifest first, so that whoever streams it knows what comes. `members` in their order."""
+    manifest = encode(
+        Manifest(
+            format=FORMAT,
+            version=release,
+            commit=commit,
+            built=epoch_s,
+            architecture=ARCHITECTURE,
+            members=tuple(Member(name, file.stat().st_size, sha256(file)) for name, file in members.items()),
+            levels=Levels(reader_level(), tuple(sorted(VIEWS)), dict(FORMATS)),
+            expires=expires_s,
+        )
+    )
     with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
         _add(tar, "VERSION", f"{release}\n".encode(), epoch_s)
-        _add(tar, "manifest.json", json.dumps(manifest, indent=2).encode() + b"\n", epoch_s)
+        _add(tar, "manifest.json", manifest, epoch_s)
+        if key is not None:
+            _add(tar, "manifest.sig", sign(manifest, key), epoch_s)
         for name, file in members.items():
             with file.open("rb") as source:
                 tar.addfile(_header(name, file.stat().st_size, epoch_s), source)
+
+
+def signing_key(file: Path) -> Ed25519PrivateKey:
+    """The key in a PEM file, as `openssl genpkey -algorithm ed25519` writes it. Raises BuildFailed."""
+    try:
+        key = load_pem_private_key(file.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise BuildFailed(f"{file} holds no key that can be used without a password: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BuildFailed(f"{file} holds no Ed25519 key: `openssl genpkey -algorithm ed25519 -out {file}` makes one")
+    return key
 
 
 def sha256(file: Path) -> str:

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from image import boot, bundle, disk, house, initramfs, python, sbom
 from image.cache import KEPT, Cache, key_of
@@ -76,12 +77,34 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_update_says_what_is_in_it_before_it_comes(tmp_path: Path) -> None:
-    (tmp_path / "root.img").write_bytes(b"root")
-    bundle.write(tmp_path / "update.tar", "1.2.3", "abc", {"root.img": tmp_path / "root.img"}, 5)
-    with tarfile.open(tmp_path / "update.tar") as tar:
-        assert tar.getnames() == ["VERSION", "manifest.json", "root.img"]
+    members = {"boot.img": tmp_path / "boot.img", "root.img": tmp_path / "root.img"}
+    for name, file in members.items():
+        file.write_bytes(name.encode())
+    key = Ed25519PrivateKey.generate()
+    bundle.write(tmp_path / "plain.tar", "1.2.3", "abc", members, 5)
+    bundle.write(tmp_path / "signed.tar", "1.2.3", "abc", members, 5, key)
+    with tarfile.open(tmp_path / "plain.tar") as tar:
+        assert tar.getnames() == ["VERSION", "manifest.json", "boot.img", "root.img"]
         manifest = json.load(tar.extractfile("manifest.json") or io.BytesIO())
-    assert manifest["members"] == [{"name": "root.img", "size": 4, "sha256": hashlib.sha256(b"root").hexdigest()}]
+    assert manifest["members"][1] == {
+        "name": "root.img",
+        "size": 8,
+        "sha256": hashlib.sha256(b"root.img").hexdigest(),
+    }
+    assert manifest["levels"]["events"]["workload.applied"] == 1
+    with tarfile.open(tmp_path / "signed.tar") as tar:
+        assert tar.getnames()[2] == "manifest.sig"
+
+
+def test_an_update_is_signed_with_an_ed25519_key_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    command("openssl", "genpkey", "-algorithm", "ed25519", "-out", file)
+    assert bundle.signing_key(file).sign(b"") != b""
+    command("openssl", "genpkey", "-algorithm", "rsa", "-out", file)
+    with pytest.raises(BuildFailed, match="no Ed25519 key"):
+        bundle.signing_key(file)
+    with pytest.raises(BuildFailed, match="no key that can be used"):
+        bundle.signing_key(tmp_path / "absent.pem")
 
 
 def test_results_are_kept_by_all_that_they_are_made_of(tmp_path: Path) -> None:
