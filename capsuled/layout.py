@@ -49,6 +49,15 @@ class Layout(msgspec.Struct, frozen=True):
         """What an operator may put there by hand."""
         return self.state / "capsule"
 
+    def evidence_of(self, update: int) -> Path:
+        """What the tentative boot of an update keeps of itself."""
+        return self.state / "evidence" / str(update)
+
+    @property
+    def last_words(self) -> Path:
+        """What kernels kept over resets, by the boot that found it."""
+        return self.state / "evidence" / "last-words"
+
     @property
     def sealed(self) -> Path:
         return self.state / "sealed"

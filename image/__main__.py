@@ -69,7 +69,7 @@ def _build(arguments: argparse.Namespace) -> None:
             house.append(base_of / "base.squashfs", scratch / base.HOUSE, scratch / "root.img", epoch_s)
         remedy = "build with a larger SLOT_SIZE_MIB, or with less FIRMWARE"
         disk.refuse_misfit(scratch / "root.img", arguments.slot_size_mib, "the root image", remedy)
-        disk.refuse_misfit(boot_of / "boot.img", disk.BOOT_MIB, "the boot image", "put fewer drivers into it")
+        disk.refuse_misfit(boot_of / "boot.img", disk.BOOT_IMAGE_MIB, "the boot image", "put fewer drivers into it")
         with _step("disk"):
             _disk(arguments, table, scratch, boot_of, commit, epoch_s)
         with _step("update and list of contents"):

@@ -14,6 +14,8 @@ from image.commands import BuildFailed, command
 
 _MIB = 1 << 20
 ESP_MIB, BOOT_MIB = 64, 96
+BOOT_IMAGE_MIB = BOOT_MIB - 1
+"""Behind a boot image is room for what a tentative boot records (init/recorder.py)."""
 _TYPE_ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 _TYPE_LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 _TYPE_LVM = "E6D6D379-F507-44C2-A23C-238F2A3DF928"

@@ -18,6 +18,7 @@ import time
 
 from init import ending, mounts, records
 from init.life import Life
+from init.recorder import STDERR_BYTES, Recorder, of_this_boot
 from init.watchdog import PET_S, Watchdog
 from init.words import Listener
 
@@ -45,10 +46,12 @@ ABORT_S = 5.0
 
 
 class Init:
-    """The state of the loop. `console` is a descriptor that everybody may read."""
+    """The state of the loop. `console` is a descriptor that everybody may read; `recorder` keeps what a tentative boot
+    tells the next one."""
 
-    def __init__(self, console: int, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(self, console: int, command: tuple[str, ...] = COMMAND, recorder: Recorder | None = None) -> None:
         self._console = console
+        self._recorder = recorder or Recorder(None)
         self._command = command
         self._life = Life()
         self._watchdog = Watchdog()
@@ -66,7 +69,8 @@ class Init:
         self.ended = False
 
     def say(self, text: str) -> None:
-        """On the console: there is nobody else to tell."""
+        """On the console: there is nobody else to tell, but the boot after a tentative one."""
+        self._recorder.note("said", text)
         try:
             os.write(self._console, f"capsule: {text}\r\n".encode())
         except OSError:
@@ -235,7 +239,9 @@ class Init:
         else:
             self._why = records.how_text(status, self._hung)
             at_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-            records.write(at_ns, int((now - self._started_at) * 1000), self._why)
+            lived_ms = int((now - self._started_at) * 1000)
+            records.write(at_ns, lived_ms, self._why)
+            self._recorder.note_end(lived_ms, self._why, records.tail(STDERR_BYTES))
             delay = self._life.ends(now)
             self._start_at = now + delay
             self.say(f"capsuled ended with {self._why}; started again in {delay:.1f} s, workloads run on")
@@ -275,7 +281,18 @@ def main() -> None:
         )
     console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
     os.environ.update(ENVIRONMENT)
-    init = Init(console)
+    recorder = of_this_boot()
+    recorder.note("init")
+    recorder.tell_the_kernel()
+    try:
+        _live(Init(console, recorder=recorder))
+    except BaseException as error:
+        recorder.note_last(f"init {type(error).__name__}")
+        raise
+
+
+def _live(init: Init) -> None:
+    """Until the machine is off."""
     began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     for problem in mounts.mount_all():
         init.say(problem)

@@ -30,17 +30,18 @@ def write(at_ns: int, lived_ms: int, how: str, directory: str = DIRECTORY, stder
             return
         scratch = f"{directory}/.new"
         with open(scratch, "wb") as file:
-            file.write(f"{at_ns} {lived_ms} {how}\n".encode() + _tail(stderr))
+            file.write(f"{at_ns} {lived_ms} {how}\n".encode() + tail(TAIL_BYTES, stderr))
         os.rename(scratch, f"{directory}/{at_ns:020d}")
     except OSError:
         pass  # memory is full; the daemon's end is a line on the console all the same
 
 
-def _tail(path: str) -> bytes:
+def tail(most: int, path: str = STDERR) -> bytes:
+    """The end of what the daemon wrote to standard error."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL_BYTES))
+            file.seek(max(0, size - most))
             return file.read()
     except OSError:
         return b""

@@ -75,10 +75,8 @@ def _by_its_own_word(evidence: Evidence) -> Verdict | None:
     """The system gave up, and wrote down why before it did."""
     if evidence.returning is None or evidence.returning == "unknown":
         return None
-    noted = (
-        f"{evidence.returning_ms / 1000:.1f} s after its kernel began it sent the machine back itself, and noted: "
-        f"{WORDS[evidence.returning]}"
-    )
+    when = f"{evidence.returning_ms / 1000:.1f} s after its kernel began " if evidence.returning_ms else ""
+    noted = f"{when}it sent the machine back itself, and noted: {WORDS[evidence.returning]}"
     if evidence.returning in _OF_THE_GATE:
         return _by_the_gate(evidence, evidence.returning, noted)
     return Verdict(evidence.returning, "certain", (noted, *_ends(evidence)))
@@ -103,7 +101,8 @@ def _by_the_gate(evidence: Evidence, said: Cause, noted: str) -> Verdict:
     found = [cause for kind, cause in _CHECKS if kind in kinds]
     if found:
         return Verdict(found[0], "certain" if len(kinds) == 1 else "likely", rests_on)
-    if said == "not-confirmed" and not kinds and _usable(evidence, "recorder") and not _reached(evidence, API):
+    seen = _usable(evidence, "recorder") and _usable(evidence, "perm")
+    if said == "not-confirmed" and seen and not _reached(evidence, API):
         if len(evidence.ends) >= LOOP:
             return Verdict("daemon-crashes", "likely", rests_on)
         return Verdict("api-down", "likely", (*rests_on, *_last_mark(evidence)))

@@ -8,12 +8,17 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
+
 from capsuled.boot import modules
 from capsuled.boot.console import Console
 from capsuled.boot.ground import Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
 from capsuled.boot.storage import Storage
+from capsuled.evidence.keeping import Keeper
+from capsuled.evidence.last_words import take
+from capsuled.layout import Layout, hosted
 from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
@@ -24,6 +29,7 @@ LONGEST_S = 3600
 RELEASE_FILE = Path("/capsule/release")
 COMMAND_LINE = Path("/proc/cmdline")
 PROC_SYS = Path("/proc/sys")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 KERNEL_SETTINGS = {"net/ipv4/ip_forward": "1"}
 """Workloads on the bridge reach the LAN and are reached from it. A hosted daemon leaves this to its machine's owner."""
@@ -37,14 +43,43 @@ async def bring_up(state: Path, link: InitLink) -> Ground:
         before_us(stages, BEGAN, since_boot_ns())
     for setting, value in KERNEL_SETTINGS.items():
         (PROC_SYS / setting).write_text(value)
-    await modules.load(modules.STORAGE)
+    await modules.load((*modules.STORAGE, *modules.WITNESSES))
     mounted = await Storage(state, stages).bring_up()
-    return Ground(link, stages, slot_of(COMMAND_LINE.read_text()), mounted, release_text())
+    booted = booted_of(COMMAND_LINE.read_text())
+    keeper = _keeping(hosted(state), booted, stages)
+    return Ground(link, stages, booted.slot, mounted, release_text(), keeper)
 
 
-def slot_of(command_line: str) -> str:
-    """The slot that booted. Pure."""
-    return next((word.removeprefix("capsule.slot=") for word in command_line.split() if "capsule.slot=" in word), "")
+class Booted(msgspec.Struct, frozen=True):
+    """What the boot loader said on the kernel's command line. `update`: the one whose system is tried, 0 for none."""
+
+    slot: str
+    update: int = 0
+
+
+def booted_of(command_line: str) -> Booted:
+    """A slot that is not the default one is tentative. Pure."""
+    words = dict(word.partition("=")[::2] for word in command_line.split())
+    slot, update = words.get("capsule.slot", ""), words.get("capsule.update", "")
+    tentative = update.isdecimal() and slot != words.get("capsule.default", slot)
+    return Booted(slot, int(update) if tentative else 0)
+
+
+def _keeping(layout: Layout, booted: Booted, stages: Stages) -> Keeper | None:
+    """What the kernel kept over the reset is taken before this boot may add to it; then a tentative one begins to keep
+    what it leaves. A disk that takes none of it is no reason not to boot."""
+    boot = BOOT_ID.read_text().strip()
+    emptied = False
+    try:
+        emptied = take(layout.last_words, boot)
+    except OSError as error:
+        log.warning("what the kernel kept over the reset is not taken: %s", error.strerror)
+    if not booted.update:
+        return None
+    keeper = Keeper(layout.evidence_of(booted.update))
+    keeper.begin(boot, booted.slot, release_text(), emptied)
+    stages.tell = keeper.mark
+    return keeper
 
 
 def release_text() -> str:

@@ -26,7 +26,7 @@ def crashes(directory: Path = DIRECTORY) -> tuple[DaemonCrashed, ...]:
         fields = head.decode("ascii", "replace").split(" ", 2)
         if len(fields) == 3 and fields[0].isdecimal() and fields[1].isdecimal():
             trace, error = traceback_of(said.decode("utf-8", "replace"))
-            found.append(DaemonCrashed(_how(fields[2]), int(fields[1]), int(fields[0]), trace, error))
+            found.append(DaemonCrashed(how_text(fields[2]), int(fields[1]), int(fields[0]), trace, error))
     return tuple(found)
 
 
@@ -56,7 +56,8 @@ def traceback_of(said: str) -> tuple[tuple[str, ...], str]:
     return tuple((frames[::-1] if fault else frames)[-FRAMES:]), error
 
 
-def _how(text: str) -> str:
+def how_text(text: str) -> str:
+    """How it ended, as PID 1 noted it: a signal by its name. Pure."""
     word, _, number = text.partition(" ")
     if word == "signal" and number.isdecimal():
         try:

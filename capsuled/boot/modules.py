@@ -4,12 +4,16 @@ There is no udev: the kernel lists every device with the names of drivers that w
 which of them exist. Links, file systems and netfilter's parts the kernel loads by itself when they are used.
 """
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from capsuled.processes import CommandFailed, run
 
 STORAGE = ("dm_mod", "dm_thin_pool")
+WITNESSES = ("efi_pstore", "lpc_ich", "i2c_i801", "iTCO_wdt", "i6300esb", "sp5100_tco", "hpwdt")
+"""What keeps the kernel's last words over a reset, and the watchdogs that remember that they fired: before anybody asks
+why the boot before this one ended."""
 ALWAYS = ("loop", "tun", "vhost_vsock", "evdev")
 VIRTUALIZATION = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 """By the processor's flag: the other one's would only complain."""
@@ -45,4 +49,6 @@ async def load_hardware(sys: Path = Path("/sys")) -> None:
     flags = Path("/proc/cpuinfo").read_text().split()
     await load((*ALWAYS, *(name for flag, name in VIRTUALIZATION.items() if flag in flags)))
     if not WATCHDOG.exists():
-        await load((SOFT_WATCHDOG,))
+        # One that panics, rather than resets, leaves the kernel's last words.
+        with contextlib.suppress(CommandFailed):
+            await run("modprobe", "--quiet", SOFT_WATCHDOG, "soft_panic=1")

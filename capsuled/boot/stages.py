@@ -22,11 +22,13 @@ def since_boot_ns() -> int:
 
 
 class Stages:
-    """In the order in which they ended. `complete`: they have been journaled, and nothing is added any more."""
+    """In the order in which they ended. `complete`: they have been journaled, and nothing is added any more. `tell`
+    hears of each, with its problem, as it ends."""
 
     def __init__(self, file: Path = FILE, now_ns: Callable[[], int] = since_boot_ns) -> None:
         self._file = file
         self._now_ns = now_ns
+        self.tell: Callable[[str, str], None] = lambda name, problem: None
         self._stages: list[BootStage] = []
         self.complete = False
         if file.exists():
@@ -48,6 +50,7 @@ class Stages:
         if not self.complete:
             began_ms = began_ns // 1_000_000
             self._stages.append(BootStage(name, began_ms, ended_ns // 1_000_000 - began_ms, problem))
+            self.tell(name, problem)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -44,6 +44,7 @@ class System:
         self.link = ground.link
         self.stages = ground.stages
         self.slot = ground.slot
+        self.keeper = ground.keeper
         self._hostname = ""
         self._has_hardware = asyncio.Event()
 
@@ -99,6 +100,8 @@ class System:
             group.create_task(self.link.keep_alive(answers))
             group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
+            if self.keeper is not None:
+                group.create_task(self.keeper.run())
             group.create_task(keep_showing(Console.found(), face, news))
 
     async def _load_hardware(self, layout: Layout) -> None:

@@ -7,7 +7,18 @@ $B mount -t proc proc /proc
 $B mount -t sysfs sysfs /sys
 $B mount -t devtmpfs -o mode=755 devtmpfs /dev
 
+# A tentative boot tells the one after it how far it came: init/recorder.py has the place and the form. `record SECTOR
+# KIND TEXT`; every record of the initramfs is one sector, at a place of its own.
+record() {
+    [ -n "$area" ] || return
+    read -r now _ </proc/uptime
+    read -r boot_id </proc/sys/kernel/random/boot_id
+    $B echo "CAPSULE1 $update $boot_id ${now%.*}${now#*.}0 $2 $3" |
+        $B dd of="$boot" bs=512 seek=$((area + $1)) conv=sync,notrunc,fsync 2>/dev/null
+}
+
 fail() {
+    record 2 failed "$1"
     $B echo "capsule: $1. The machine is reset in 10 seconds" >/dev/console
     $B sleep 10
     $B echo b >/proc/sysrq-trigger
@@ -21,8 +32,13 @@ done </modules/order
 for word in $($B cat /proc/cmdline); do
     case $word in
         capsule.root=*) wanted=${word#capsule.root=} ;;
+        capsule.slot=*) slot=${word#capsule.slot=} ;;
+        capsule.default=*) default=${word#capsule.default=} ;;
+        capsule.update=*) update=${word#capsule.update=} ;;
     esac
 done
+[ "$slot" != "$default" ] || update=
+[ -z "$update" ] || $B echo "<5>capsule: tentative boot of update $update ($slot)" >/dev/kmsg
 [ -n "$wanted" ] || fail "the kernel's command line names no capsule.root"
 
 # A disk may take a while until it is there, one on USB longest.
@@ -33,6 +49,16 @@ until device=$(blkid -t "$wanted" -o device 2>/dev/null | $B head -n 1) && [ -n 
     $B sleep 0.1
 done
 
+# Its boot partition stands before its root. What the record's place holds is nothing, or records.
+if [ -n "$update" ]; then
+    number=${device##*[!0-9]}
+    boot=${device%"$number"}$((number - 1))
+    area=$(($($B blockdev --getsz "$boot") - 128))
+    begins=$($B dd if="$boot" bs=512 skip="$area" count=1 2>/dev/null | $B tr -d '\000' | $B head -c 8)
+    [ -z "$begins" ] || [ "$begins" = CAPSULE1 ] || area=
+fi
+record 0 initramfs
+
 $B mount -t squashfs -o ro "$device" /lower || fail "$device cannot be mounted: its root image is damaged"
 $B mount -t tmpfs -o mode=755,nosuid,nodev,size=50% tmpfs /run
 $B mkdir -p /run/capsule/init /run/overlay/upper /run/overlay/work
@@ -40,6 +66,7 @@ $B chmod 700 /run/overlay
 $B echo "$device" >/run/capsule/init/root
 $B mount -t overlay -o lowerdir=/lower,upperdir=/run/overlay/upper,workdir=/run/overlay/work overlay /root ||
     fail "the overlay over $device cannot be mounted"
+record 1 root
 for place in dev proc sys run; do
     $B mount --move "/$place" "/root/$place"
 done

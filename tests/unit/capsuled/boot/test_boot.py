@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.boot.bring_up import slot_of
+from capsuled.boot.bring_up import Booted, booted_of
 from capsuled.boot.console import WIDTH, Face, banner
 from capsuled.boot.ends import crashes, forget, traceback_of
 from capsuled.boot.hostname import wanted
@@ -45,8 +45,14 @@ def test_lvm_looks_at_one_partition_alone() -> None:
 
 
 def test_the_slot_stands_on_the_kernels_command_line() -> None:
-    assert slot_of("BOOT_IMAGE=/vmlinuz capsule.slot=slot_b capsule.default=slot_a panic=10\n") == "slot_b"
-    assert slot_of("quiet") == ""
+    assert booted_of("BOOT_IMAGE=/vmlinuz capsule.slot=slot_b capsule.default=slot_b panic=10\n") == Booted("slot_b")
+    assert booted_of("quiet") == Booted("")
+
+
+def test_a_slot_that_is_not_the_default_is_an_updates() -> None:
+    assert booted_of("capsule.slot=slot_b capsule.default=slot_a capsule.update=41") == Booted("slot_b", 41)
+    assert booted_of("capsule.slot=slot_b capsule.default=slot_b capsule.update=41") == Booted("slot_b")
+    assert booted_of("capsule.slot=slot_b capsule.default=slot_a capsule.update=x") == Booted("slot_b")
 
 
 def link(name: str, carrier: bool) -> Link:

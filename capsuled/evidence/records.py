@@ -1,0 +1,106 @@
+"""The recorder's area of a boot partition, taken apart (init/recorder.py has the format, and writes it). Pure, but for
+`read_area`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from capsuled.boot.ends import how_text, traceback_of
+from capsuled.evidence.seemly import seemly, seemly_line
+from init.recorder import AREA_BYTES, MAGIC, SECTOR
+from journal.evidence import Cause, DaemonEnd, Mark
+from projections.causes import INIT, INITRAMFS_FAILED, ROOT
+
+AREA = AREA_BYTES
+"""At the end of a boot partition: not part of any image, and zeros once a slot is written anew."""
+
+MARKS = {"initramfs": "initramfs", "root": ROOT, "init": INIT, "failed": INITRAMFS_FAILED}
+"""Kinds of records that are stages, and what those are called."""
+
+RETURNING: dict[str, Cause] = {"window-over": "not-confirmed", "daemon-crashes": "daemon-crashes", "init": "init-exit"}
+"""Why PID 1 sends a machine back, by its own words."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One, as it was written."""
+
+    boot: str
+    at_ms: int
+    kind: str
+    text: str
+
+
+class Records(msgspec.Struct, frozen=True):
+    """What they say. `console` is what PID 1 said, `kernel` what the initramfs saw of the kernel's log as it failed."""
+
+    boot: str = ""
+    marks: tuple[Mark, ...] = ()
+    ends: tuple[DaemonEnd, ...] = ()
+    console: tuple[str, ...] = ()
+    kernel: tuple[str, ...] = ()
+    returning: Cause | None = None
+    returning_ms: int = 0
+
+
+def read_area(partition: Path) -> bytes:
+    """Raises OSError."""
+    with partition.open("rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - AREA))
+        return file.read(AREA)
+
+
+def records(area: bytes, update: int) -> Iterator[Record]:
+    """Those of this update, in the order of their places. What is no record is passed over."""
+    at = 0
+    while at < len(area):
+        end = at + SECTOR
+        if area.startswith(MAGIC, at):
+            while end < len(area) and area[end - 1] and not area.startswith(MAGIC, end):
+                end += SECTOR
+            record = _record(area[at:end], update)
+            if record is not None:
+                yield record
+        at = end
+
+
+def _record(data: bytes, update: int) -> Record | None:
+    text = data.rstrip(b"\0")[len(MAGIC) :].decode("utf-8", "replace").rstrip("\n")
+    head, _, more = text.partition("\n")
+    fields = head.split(" ", 4)
+    if len(fields) < 4 or fields[0] != str(update) or not fields[2].isdecimal():
+        return None
+    first = fields[4] if len(fields) == 5 else ""
+    return Record(fields[1], min(int(fields[2]), 1 << 53), fields[3], f"{first}\n{more}" if more else first)
+
+
+def read_records(area: bytes, update: int) -> Records:
+    """All that they say."""
+    found = list(records(area, update))
+    marks = tuple(Mark(MARKS[one.kind], one.at_ms, _problem(one)) for one in found if one.kind in MARKS)
+    last = next((one for one in reversed(found) if one.kind == "returning"), None)
+    return Records(
+        boot=next((one.boot for one in reversed(found) if one.boot), ""),
+        marks=marks,
+        ends=tuple(_end(one) for one in found if one.kind == "ended"),
+        console=seemly(f"{one.at_ms / 1000:9.3f}  {one.text}" for one in found if one.kind == "said"),
+        kernel=seemly(line for one in found if one.kind == "kernel" for line in one.text.splitlines()),
+        returning=None if last is None else RETURNING.get(last.text.partition(" ")[0], "unknown"),
+        returning_ms=0 if last is None else last.at_ms,
+    )
+
+
+def _problem(record: Record) -> str:
+    return seemly_line(record.text) if record.kind == "failed" else ""
+
+
+def _end(record: Record) -> DaemonEnd:
+    """`LIVED_MS HOW` and, on further lines, the end of what the daemon wrote to standard error."""
+    head, _, said = record.text.partition("\n")
+    lived, _, how = head.partition(" ")
+    trace, error = traceback_of(said)
+    return DaemonEnd(
+        seemly_line(how_text(how)), record.at_ms, int(lived) if lived.isdecimal() else 0, trace, error
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a tentative boot leaves, and how it is read."""

@@ -1,0 +1,196 @@
+"""What a tentative boot keeps as it goes, and what the boot after it gathers."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from capsuled.evidence.gathering import Places, Told, gather, marker
+from capsuled.evidence.keeping import Keeper, kernel_lines
+from capsuled.evidence.last_words import BOOTS_KEPT, last_words, take, watchdog
+from init.recorder import Recorder
+from journal.evidence import Evidence, FailedCheck, Loader, Mark
+from projections.causes import judge
+
+SECOND_NS = 1_000_000_000
+WALL_NS = 1_800_000_000 * SECOND_NS
+
+
+class Machine:
+    """A machine's disk, pstore and watchdog, over two boots."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.pstore = place / "pstore"
+        self.partition = place / "boot_b"
+        self.watchdogs = place / "watchdogs"
+        (place / "evidence").mkdir()
+        (place / "logs").mkdir()
+        self.pstore.mkdir()
+        self.partition.write_bytes(bytes(128 << 10))
+        (self.watchdogs / "watchdog0").mkdir(parents=True)
+        self.watchdog_says("i6300ESB timer", 0)
+        self.age_ns = 20 * SECOND_NS
+        self.keeper = Keeper(
+            place / "evidence/41", place / "no-kmsg", lambda: self.age_ns, lambda: WALL_NS + self.age_ns
+        )
+        self.recorder = Recorder(str(self.partition), "41", "tentative")
+
+    def watchdog_says(self, identity: str, status: int) -> None:
+        (self.watchdogs / "watchdog0/identity").write_text(f"{identity}\n")
+        (self.watchdogs / "watchdog0/bootstatus").write_text(f"{status}\n")
+
+    def tentative_boot(self, emptied: bool = True) -> None:
+        self.recorder.note("init")
+        self.keeper.begin("tentative", "slot_b", "0.2.0 (abc)", emptied)
+        self.keeper.mark("API")
+        self.keeper.sign()
+
+    def panics(self, *lines: str) -> None:
+        """In two parts, as efi_pstore has it: the first is the newest."""
+        (self.pstore / "dmesg-efi_pstore-2").write_text(f"Panic#1 Part1\n{chr(10).join(lines)}\n")
+        (self.pstore / "dmesg-efi_pstore-1").write_text("Panic#1 Part2\n<6>[    1.0] earlier\n")
+
+    def found(self, loader: Loader = "taken", told: Told = Told(), seconds_later: float = 30.0) -> Evidence:
+        """By the next boot."""
+        take(self.place / "evidence/last-words", "next", self.pstore)
+        began_ns = WALL_NS + self.age_ns + int(seconds_later * SECOND_NS)
+        places = Places(
+            self.place / "evidence/41", self.partition, self.place / "evidence/last-words/next", "efi", self.place / "logs",
+            self.watchdogs,
+        )  # fmt: skip
+        return gather(41, "slot_b", loader, places, told, lambda: 9 * SECOND_NS, lambda: began_ns + 9 * SECOND_NS)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_boot_that_lived_tells_its_stages_and_its_last_sign_of_life(machine: Machine) -> None:
+    machine.tentative_boot()
+    found = machine.found()
+    assert (found.boot, found.release, found.alive_ms, found.gap_ms) == ("tentative", "0.2.0 (abc)", 20_000, 30_000)
+    assert {mark.name for mark in found.marks} == {"init", "state", "API"}
+    assert Mark("API", 20_000) in found.marks
+
+
+def test_why_it_goes_back_is_on_the_disk_before_it_does(machine: Machine) -> None:
+    machine.tentative_boot()
+    machine.keeper.keep("no-uplink", (FailedCheck("uplink", "no address"),))
+    found = machine.found()
+    assert (found.returning, found.failed) == ("no-uplink", (FailedCheck("uplink", "no address"),))
+    assert judge(found).confidence == "certain"
+
+
+def test_the_journals_word_comes_before_the_files(machine: Machine) -> None:
+    machine.tentative_boot()
+    machine.keeper.keep("not-confirmed")
+    assert machine.found(told=Told("tentative", "operator")).returning == "operator"
+
+
+def test_last_words_are_its_own_where_the_boot_had_emptied_pstore(machine: Machine) -> None:
+    machine.tentative_boot()
+    machine.panics("<0>[   61.5] Kernel panic - not syncing: sysrq triggered crash")
+    found = machine.found()
+    assert found.panic[-1].endswith("sysrq triggered crash") and found.panic[0].endswith("earlier")
+    assert (judge(found).cause, judge(found).confidence) == ("kernel-panic", "certain")
+    assert not any(machine.pstore.iterdir())
+
+
+def test_last_words_of_a_boot_that_kept_nothing_are_its_own_only_where_they_name_it(machine: Machine) -> None:
+    machine.panics("<0>[    4.5] Kernel panic - not syncing: x")
+    assert judge(machine.found()).confidence == "likely"
+
+
+def test_last_words_that_name_the_update_are_certain(machine: Machine) -> None:
+    machine.panics(f"<5>[    3.1] {marker(41, 'slot_b')}", "<0>[    4.5] Kernel panic - not syncing: x")
+    assert judge(machine.found()).confidence == "certain"
+
+
+def test_what_was_taken_at_an_earlier_boot_is_not_found_again(machine: Machine) -> None:
+    machine.panics("<0>[    4.5] Kernel panic - not syncing: of long ago")
+    take(machine.place / "evidence/last-words", "before", machine.pstore)
+    assert machine.found().panic == ()
+
+
+def test_only_the_newest_boots_last_words_are_kept(machine: Machine) -> None:
+    kept = machine.place / "evidence/last-words"
+    for number in range(2 * BOOTS_KEPT):
+        take(kept, f"boot-{number}", machine.pstore)
+        os.utime(kept / f"boot-{number}", (number, number))
+    assert len(list(kept.iterdir())) <= BOOTS_KEPT + 1
+    assert last_words(kept / "nothing-there") == ()
+
+
+@pytest.mark.parametrize(
+    ("identity", "status", "said"),
+    [("i6300ESB timer", 0x20, True), ("i6300ESB timer", 0, False), ("Software Watchdog", 0, None), ("iTCO_wdt", 0, False)],
+)  # fmt: skip
+def test_a_watchdog_says_that_it_fired_if_it_is_one_that_knows(
+    machine: Machine, identity: str, status: int, said: bool | None
+) -> None:
+    machine.watchdog_says(identity, status)
+    assert watchdog(machine.watchdogs) == (identity if said is not None else "", said)
+
+
+def test_a_machine_that_has_nothing_to_look_at_lists_every_place(machine: Machine) -> None:
+    machine.partition.unlink()
+    found = machine.found("unknown")
+    assert [one.source for one in found.looked] == ["loader", "recorder", "perm", "pstore", "watchdog", "journal"]
+    assert judge(found).cause == "unknown" and len(judge(found).looked_for) == 6
+
+
+def test_a_damaged_file_costs_itself_alone(machine: Machine) -> None:
+    machine.tentative_boot()
+    (machine.place / "evidence/41/alive").write_bytes(b"\xff{")
+    (machine.place / "evidence/41/marks").write_bytes(b"no number\n12 API\t\n\xff\xfe\n")
+    found = machine.found()
+    assert (found.boot, found.alive_ms) == ("tentative", 0)
+    assert Mark("API", 12) in found.marks
+
+
+def test_the_daemons_log_is_there_without_what_errors_said(machine: Machine) -> None:
+    machine.tentative_boot()
+    (machine.place / "logs/tentative.log").write_text(
+        "Z INFO a: up\n  Traceback (most recent call last):\n  KeyError: 'x'\n"
+    )
+    assert machine.found().log == ("Z INFO a: up", "  Traceback (most recent call last):", "  KeyError")
+
+
+def test_a_disk_that_takes_nothing_costs_the_boot_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    keeper = Keeper(tmp_path / "file/41")
+    keeper.begin("b", "slot_b", "", True)
+    keeper.keep("operator")
+
+
+def test_the_kernels_log_is_kept_as_it_comes(machine: Machine) -> None:
+    machine.tentative_boot()
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    os.write(writing, b"6,101,2500000,-;eth0: link up\n SUBSYSTEM=net\n")
+    machine.keeper.turn(reading, first=True)
+    os.write(writing, b"6,102,2600000,-;eth0: link down\n")
+    machine.keeper.turn(reading, first=False)
+    os.close(reading)
+    os.close(writing)
+    assert machine.found().kernel == ("[    2.500000] eth0: link up", "[    2.600000] eth0: link down")
+
+
+def test_another_life_of_the_daemon_writes_the_kernels_log_anew(machine: Machine) -> None:
+    machine.tentative_boot()
+    for _ in range(2):
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        os.write(writing, b"6,101,2500000,-;eth0: link up\n")
+        machine.keeper.turn(reading, first=True)
+        os.close(reading)
+        os.close(writing)
+    assert machine.found().kernel == ("[    2.500000] eth0: link up",)
+
+
+def test_a_kernels_record_that_is_none_is_passed_over() -> None:
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    os.write(writing, b"nonsense")
+    assert kernel_lines(reading) == []
+    os.close(reading)
+    os.close(writing)
