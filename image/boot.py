@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from effects.slots.environment_block import encode
+from effects.slots.protocol import LoaderState
 from image.commands import command
 
 FILES = Path(__file__).parent / "files"
@@ -20,9 +22,6 @@ MODULES = (
 
 ARGUMENTS = ("console=tty0", "console=ttyS0,115200", "loglevel=4", "panic=10", "oops=panic", "net.ifnames=0")
 """For the kernel. A machine that panics comes back by itself; the last console is where PID 1 speaks first."""
-
-_GRUBENV_BYTES = 1024
-_GRUBENV_HEAD = b"# GRUB Environment Block\n"
 
 
 def boot_image(kernel: Path, initramfs: Path, target: Path, epoch_s: int) -> None:
@@ -60,12 +59,6 @@ def configuration(roots: Sequence[str], arguments: Sequence[str]) -> str:
     return text
 
 
-def environment_block(variables: dict[str, str]) -> bytes:
-    """GRUB's file of variables: always of one size, so that it is rewritten in place."""
-    lines = b"".join(f"{name}={value}\n".encode() for name, value in variables.items())
-    return (_GRUBENV_HEAD + lines).ljust(_GRUBENV_BYTES, b"#")
-
-
 def esp(target: Path, size_bytes: int, configured: str, volume_id: str, epoch_s: int) -> None:
     """The EFI system partition: loader, its configuration and its variables."""
     scratch = target.with_name(".esp")
@@ -73,7 +66,7 @@ def esp(target: Path, size_bytes: int, configured: str, volume_id: str, epoch_s:
     scratch.mkdir()
     loader(scratch / "BOOTX64.EFI", epoch_s)
     (scratch / "grub.cfg").write_text(configured)
-    (scratch / "grubenv").write_bytes(environment_block({"default_slot": "slot_a"}))
+    (scratch / "grubenv").write_bytes(encode(LoaderState()))
     target.unlink(missing_ok=True)
     with target.open("wb") as made:
         made.truncate(size_bytes)

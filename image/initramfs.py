@@ -5,7 +5,7 @@ be the same every time.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from guest.image.archive import END, member
@@ -20,6 +20,17 @@ DRIVERS = (
 """What a disk may hang on, and what the root is made of; keyboards for whoever must press a key; and what keeps the
 kernel's last words over a reset."""
 
+WATCHDOGS = {
+    "i6300esb": "heartbeat=60",
+    "lpc_ich": "",
+    "i2c_i801": "",
+    "iTCO_wdt": "heartbeat=60",
+    "sp5100_tco": "heartbeat=60",
+    "softdog": "soft_margin=60",
+}
+"""What resets a machine on which a new system comes to nothing: the machine's own (Intel's hangs on two other drivers),
+else the kernel's; each with the option that says after how many seconds."""
+
 
 def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
     """Write the compressed archive. `base` is the base step's directory. Raises BuildFailed."""
@@ -31,11 +42,13 @@ def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
     (scratch / "bin").mkdir()
     (scratch / "busybox").rename(scratch / "bin/busybox")
     (scratch / "blkid").rename(scratch / "bin/blkid")
-    names = []
-    for module in chosen_modules(base / "modules"):
+    drivers = chosen_modules(base / "modules", DRIVERS)
+    watchdogs = [one for one in chosen_modules(base / "modules", tuple(WATCHDOGS)) if one not in drivers]
+    for module in (*drivers, *watchdogs):
         shutil.copy2(base / "modules" / module, scratch / "modules")
-        names.append(Path(module).name)
-    (scratch / "modules/order").write_text("".join(f"{name}\n" for name in names))
+    (scratch / "modules/order").write_text("".join(f"{Path(one).name}\n" for one in drivers))
+    options = {name: f"{Path(name).name} {WATCHDOGS.get(_name_of(name), '')}".rstrip() for name in watchdogs}
+    (scratch / "modules/watchdogs").write_text("".join(f"{line}\n" for line in options.values()))
     shutil.copy2(script, scratch / "init")
     (scratch / "init").chmod(0o755)
     archive = target.with_name(".initramfs.cpio")
@@ -47,7 +60,7 @@ def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
     shutil.rmtree(scratch)
 
 
-def chosen_modules(modules: Path) -> list[str]:
+def chosen_modules(modules: Path, wanted: Sequence[str]) -> list[str]:
     """Paths below `modules`, each behind those it needs. What the kernel has built in is left out. Raises
     BuildFailed."""
     needs: dict[str, list[str]] = {}
@@ -64,16 +77,20 @@ def chosen_modules(modules: Path) -> list[str]:
                 add(other)
             order.append(module)
 
-    for name in DRIVERS:
-        if name in by_name:
-            add(by_name[name])
-        elif name not in built_in:
+    for name in wanted:
+        if _plain(name) in by_name:
+            add(by_name[_plain(name)])
+        elif _plain(name) not in built_in:
             raise BuildFailed(f"the kernel has no module {name}, which the initramfs loads")
     return order
 
 
 def _name_of(module: str) -> str:
-    return Path(module).name.partition(".")[0].replace("-", "_")
+    return _plain(Path(module).name.partition(".")[0])
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def cpio(directory: Path) -> Iterator[bytes]:

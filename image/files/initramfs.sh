@@ -39,6 +39,17 @@ for word in $($B cat /proc/cmdline); do
 done
 [ "$slot" != "$default" ] || update=
 [ -z "$update" ] || $B echo "<5>capsule: tentative boot of update $update ($slot)" >/dev/kmsg
+
+# A new system that hangs from here on is reset, and the old one is back. Whoever opens the watchdog and leaves without
+# a word has it run on; PID 1 takes it over.
+if [ -n "$update" ]; then
+    while read -r module option; do
+        [ "$module" = softdog.ko ] && [ -e /dev/watchdog ] && continue
+        $B insmod "/modules/$module" $option 2>/dev/null
+    done </modules/watchdogs
+    [ -e /dev/watchdog ] && $B echo >/dev/watchdog
+fi
+
 [ -n "$wanted" ] || fail "the kernel's command line names no capsule.root"
 
 # A disk may take a while until it is there, one on USB longest.

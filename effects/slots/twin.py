@@ -1,0 +1,93 @@
+"""The simulated twins of slots and boot loader: a disk in memory, and a boot loader that chooses as the real one does.
+
+`step` is called before and after whatever reaches the disk, so that a crash can be put there.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from msgspec.structs import replace
+
+from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot, SlotFailed
+
+Step = Callable[[str], Awaitable[None]]
+
+
+class SlotDisk:
+    """What outlives a power cut: the variables and what stands in each slot. `fails` is what the disk refuses now:
+    `variables` or `slot`; `loads` says whether what stands in a slot can be loaded."""
+
+    def __init__(self, room: Room = Room(1 << 20, 1 << 20)) -> None:
+        self.state = LoaderState()
+        self.content: dict[tuple[Slot, str], bytes] = {}
+        self.room = room
+        self.fails = ""
+        self.loads: Callable[[Slot], bool] = lambda slot: True
+
+    def boot(self) -> tuple[Slot, Slot, int, int]:
+        """The boot loader's turn: which slot it boots, its default, the update and the window that it hands to the
+        kernel (0 where it is no trial)."""
+        state = self.state
+        if state.next_slot is not None:
+            slot = state.next_slot
+            self.state = state = replace(state, next_slot=None, tried=state.update)
+            if self.loads(slot):
+                if slot != state.default_slot:
+                    return slot, state.default_slot, state.update, state.window_s
+                return slot, state.default_slot, 0, 0
+            self.state = state = replace(state, refused=state.update)
+        return state.default_slot, state.default_slot, 0, 0
+
+
+class TwinLoader:
+    """See BootLoader."""
+
+    def __init__(self, disk: SlotDisk, step: Step) -> None:
+        self._disk = disk
+        self._step = step
+
+    async def read(self) -> LoaderState:
+        """See BootLoader."""
+        await self._step("loader.read")
+        return self._disk.state
+
+    async def write(self, state: LoaderState) -> None:
+        """See BootLoader."""
+        await self._step("loader.write")
+        if self._disk.fails == "variables":
+            raise LoaderFailed("the twin's disk does not take the boot loader's variables")
+        self._disk.state = replace(state, damaged=False)
+        await self._step("loader.written")
+
+
+class TwinSlots:
+    """See SlotStore."""
+
+    def __init__(self, disk: SlotDisk, step: Step) -> None:
+        self._disk = disk
+        self._step = step
+
+    async def room(self, slot: Slot) -> Room:
+        """See SlotStore."""
+        return self._disk.room
+
+    async def write(self, slot: Slot, member: str, chunks: AsyncIterator[bytes]) -> int:
+        """See SlotStore."""
+        await self._step("slot.write")
+        self._disk.content[slot, member] = b""
+        async for chunk in chunks:
+            if self._disk.fails == "slot":
+                raise SlotFailed("the twin's disk does not take the slot")
+            if len(self._disk.content[slot, member]) + len(chunk) > self._disk.room.of(member):
+                raise SlotFailed(f"{member} is larger than its partition, which has {self._disk.room.of(member)} bytes")
+            self._disk.content[slot, member] += chunk
+        await self._step("slot.written")
+        return len(self._disk.content[slot, member])
+
+    async def read_back(self, slot: Slot, member: str, size: int) -> str:
+        """See SlotStore."""
+        await self._step("slot.read")
+        held = self._disk.content.get((slot, member), b"")
+        if len(held) < size:
+            raise SlotFailed(f"the twin's slot ends after {len(held)} bytes, and {size} were written")
+        return hashlib.sha256(held[:size]).hexdigest()

@@ -1,0 +1,191 @@
+"""The contracts of boot loader and slots, on the twins and on files of the real form."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effects.slots.environment_block import BLOCK_BYTES, FILLING, HEAD, SECTOR_BYTES, decode, encode
+from effects.slots.fat import NotFound, locate
+from effects.slots.grub_loader import FILE, GrubLoader
+from effects.slots.partitions import Partitions
+from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Room, Slot, SlotFailed, SlotStore
+from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
+from image import boot
+from image.commands import command
+
+BOTH = ("twin", "real")
+ARMED = LoaderState("slot_a", "slot_b", update=2**63 - 1, window_s=86_400, tried=2**63 - 2, refused=2**63 - 3)
+
+
+async def at_once(point: str) -> None:
+    pass
+
+
+async def pieces(*data: bytes) -> AsyncIterator[bytes]:
+    for one in data:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def esp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("esp") / "esp.img"
+    boot.esp(place, 64 << 20, "", "12345678", 0)
+    return place
+
+
+@pytest.fixture(params=BOTH)
+def loader(request: pytest.FixtureRequest, esp: Path) -> BootLoader:
+    if request.param == "twin":
+        return TwinLoader(SlotDisk(), at_once)
+    boot_loader = GrubLoader(esp)
+    asyncio.run(boot_loader.write(LoaderState()))
+    return boot_loader
+
+
+@pytest.fixture(params=BOTH)
+def slots(request: pytest.FixtureRequest, tmp_path: Path) -> SlotStore:
+    if request.param == "twin":
+        return TwinSlots(SlotDisk(Room(4_096, 8_192)), at_once)
+    places: dict[tuple[Slot, str], Path] = {}
+    for slot in ("slot_a", "slot_b"):
+        for member, size in (("boot.img", 4_096), ("root.img", 8_192)):
+            places[slot, member] = tmp_path / f"{slot}.{member}"  # type: ignore[index]
+            places[slot, member].write_bytes(bytes(size))  # type: ignore[index]
+    return Partitions(places)
+
+
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def awaited() -> Any:
+        return await work()
+
+    return asyncio.run(awaited())
+
+
+# --- the boot loader -----------------------------------------------------------------------------------------------
+
+
+def test_variables_are_read_as_they_were_written(loader: BootLoader) -> None:
+    assert run(loader.read) == LoaderState()
+    for state in (ARMED, LoaderState("slot_b"), LoaderState("slot_a", "slot_b", 7, 900)):
+        run(lambda state=state: loader.write(state))
+        assert run(loader.read) == state
+
+
+def test_the_boot_loaders_own_tool_reads_what_is_written(esp: Path, tmp_path: Path) -> None:
+    run(lambda: GrubLoader(esp).write(ARMED))
+    command("mcopy", "-n", "-o", "-i", esp, "::capsule/grubenv", tmp_path / "grubenv")
+    listed = command("grub-editenv", tmp_path / "grubenv", "list").decode().split()
+    assert {"default_slot=slot_a", "next_slot=slot_b", f"update={2**63 - 1}", "window_s=86400"} <= set(listed)
+    command("grub-editenv", tmp_path / "grubenv", "set", "next_slot=", f"tried={2**63 - 1}")
+    found = decode((tmp_path / "grubenv").read_bytes())
+    assert (found.next_slot, found.tried, found.default_slot) == (None, 2**63 - 1, "slot_a")
+
+
+def test_nothing_on_the_partition_changes_but_one_sector(esp: Path) -> None:
+    run(lambda: GrubLoader(esp).write(LoaderState()))
+    before = esp.read_bytes()
+    run(lambda: GrubLoader(esp).write(ARMED))
+    after = esp.read_bytes()
+    (place,) = [
+        at
+        for at in range(0, len(before), SECTOR_BYTES)
+        if before[at : at + SECTOR_BYTES] != after[at : at + SECTOR_BYTES]
+    ]
+    assert after[place:].startswith(HEAD)
+
+
+@pytest.mark.parametrize("harm", [bytes(BLOCK_BYTES), b"x" * BLOCK_BYTES, encode(ARMED)[:512] + bytes(512)])
+def test_what_cannot_be_read_is_the_built_in_default_and_is_mended_by_the_next_write(esp: Path, harm: bytes) -> None:
+    loader = GrubLoader(esp)
+    with esp.open("r+b") as disk:
+        (first, second) = locate(lambda at, size: (disk.seek(at), disk.read(size))[1], FILE)
+        for extent, half in ((first, harm[:512]), (second, harm[512:])):
+            disk.seek(extent.offset)
+            disk.write(half)
+    found = run(loader.read)
+    assert found.damaged is (not harm.startswith(HEAD)) and found.default_slot == "slot_a"
+    run(lambda: loader.write(ARMED))
+    assert run(loader.read) == ARMED
+    with esp.open("rb") as disk:
+        disk.seek(second.offset)
+        assert disk.read(512) == FILLING
+
+
+def test_a_partition_without_the_variables_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(bytes(1 << 20))
+    with pytest.raises(LoaderFailed, match="no FAT32 file system"):
+        run(GrubLoader(tmp_path / "empty").read)
+    with pytest.raises(LoaderFailed, match="cannot be opened"):
+        run(GrubLoader(tmp_path / "absent").read)
+    with (tmp_path / "bare").open("wb") as made:
+        made.truncate(64 << 20)
+    command("mkfs.vfat", "-F", "32", tmp_path / "bare")
+    with pytest.raises(LoaderFailed, match="there is no capsule"):
+        run(lambda: GrubLoader(tmp_path / "bare").write(ARMED))
+
+
+def test_a_file_is_found_wherever_its_clusters_are(esp: Path, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40
+    (tmp_path / "file").write_bytes(content)
+    copied = tmp_path / "copy.img"
+    copied.write_bytes(esp.read_bytes())
+    command("mcopy", "-i", copied, tmp_path / "file", "::capsule/file.bin")
+    with copied.open("rb") as disk:
+
+        def read(at: int, size: int) -> bytes:
+            disk.seek(at)
+            return disk.read(size)
+
+        extents = locate(read, "capsule/file.bin")
+        assert b"".join(read(one.offset, one.size) for one in extents) == content
+        for path in ("capsule", "capsule/none", "capsule/file.bin/x"):
+            with pytest.raises(NotFound):
+                locate(read, path)
+
+
+def test_the_twin_chooses_as_the_boot_loader_does() -> None:
+    disk = SlotDisk()
+    assert disk.boot() == ("slot_a", "slot_a", 0, 0)
+    disk.state = LoaderState("slot_a", "slot_b", 7, 900)
+    assert disk.boot() == ("slot_b", "slot_a", 7, 900)
+    assert disk.boot() == ("slot_a", "slot_a", 0, 0) and disk.state.tried == 7
+    disk.state = LoaderState("slot_a", "slot_b", 8, 900)
+    disk.loads = lambda slot: slot == "slot_a"
+    assert disk.boot() == ("slot_a", "slot_a", 0, 0) and (disk.state.tried, disk.state.refused) == (8, 8)
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_slot_holds_what_was_written_and_the_other_one_nothing_of_it(slots: SlotStore) -> None:
+    assert run(lambda: slots.room("slot_b")) == Room(4_096, 8_192)
+    assert run(lambda: slots.write("slot_b", "root.img", pieces(b"new" * 900, b"", b"er" * 50))) == 2_800
+    told = hashlib.sha256(b"new" * 900 + b"er" * 50).hexdigest()
+    assert run(lambda: slots.read_back("slot_b", "root.img", 2_800)) == told
+    assert run(lambda: slots.write("slot_b", "root.img", pieces(b"x"))) == 1
+    assert run(lambda: slots.read_back("slot_b", "root.img", 1)) == hashlib.sha256(b"x").hexdigest()
+
+
+def test_what_does_not_fit_is_refused(slots: SlotStore) -> None:
+    with pytest.raises(SlotFailed, match="is larger than"):
+        run(lambda: slots.write("slot_a", "boot.img", pieces(bytes(4_000), bytes(97))))
+    assert run(lambda: slots.write("slot_a", "boot.img", pieces(bytes(4_096)))) == 4_096
+
+
+def test_more_than_there_is_cannot_be_read_back(slots: SlotStore) -> None:
+    run(lambda: slots.write("slot_a", "boot.img", pieces(b"x")))
+    with pytest.raises(SlotFailed, match="ends after"):
+        run(lambda: slots.read_back("slot_a", "boot.img", 4_097))
+
+
+def test_a_stream_that_breaks_off_is_told(slots: SlotStore) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise ConnectionError("cut")
+
+    with pytest.raises(ConnectionError):
+        run(lambda: slots.write("slot_b", "boot.img", broken()))
