@@ -5,6 +5,7 @@ daemon answers, starts the daemon again when it ends, and switches the machine o
 library and nothing else: a fault in LMDB's map, in gRPC or in Python code of ours kills the daemon, never the machine.
 
     life      how one daemon after the other is judged: pure, times are handed in
+    trial     how long a new system is given
     words     what the daemon says to PID 1, by a pipe
     mounts    the kernel's own file systems
     watchdog  the device that resets a machine on which nobody answers

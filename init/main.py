@@ -19,6 +19,7 @@ import time
 from init import ending, mounts, records
 from init.life import Life
 from init.recorder import STDERR_BYTES, Recorder, of_this_boot
+from init.trial import Trial
 from init.watchdog import PET_S, Watchdog
 from init.words import Listener
 
@@ -45,14 +46,27 @@ ABORT_S = 5.0
 """For a hung daemon to write where it hangs, before it is killed."""
 
 
+GIVEN_UP = {
+    "daemon-crashes": "its daemon ended again and again",
+    "window-over": "nobody has confirmed it",
+}
+
+
 class Init:
     """The state of the loop. `console` is a descriptor that everybody may read; `recorder` keeps what a tentative boot
-    tells the next one."""
+    tells the next one; `trial` is that of a new system."""
 
-    def __init__(self, console: int, command: tuple[str, ...] = COMMAND, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        console: int,
+        command: tuple[str, ...] = COMMAND,
+        recorder: Recorder | None = None,
+        trial: Trial = Trial(),
+    ) -> None:
         self._console = console
         self._recorder = recorder or Recorder(None)
         self._command = command
+        self._trial = trial
         self._life = Life()
         self._watchdog = Watchdog()
         self._poll = select.poll()
@@ -84,6 +98,8 @@ class Init:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in (*ORDERS, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
+        if self._trial.runs:
+            self._watchdog.open()  # the initramfs has set it going; where there is none, the daemon's drivers bring one
         self._poll.register(reading, select.POLLIN)
         while not self.ended:
             try:
@@ -107,6 +123,8 @@ class Init:
         moments = [self._start_at, self._kill_at, self._life.hung_at() if not self._hung else None]
         if self._watchdog.runs:
             moments.append(now + PET_S)
+        if self._trial.runs and not self._order:
+            moments.append(self._trial.ends_at)
         waits = [one - now for one in moments if one is not None]
         return max(0, int(min(waits) * 1000) + 1) if waits else None
 
@@ -114,6 +132,11 @@ class Init:
         """What is due."""
         if self._may_pet(now):
             self._watchdog.pet()
+        given_up = "" if self._order else self._trial.over(now, self._life.failures)
+        if given_up:
+            self.say(f"the new system is given up, {GIVEN_UP[given_up]}: the machine goes back to the one before")
+            self._recorder.note_last(given_up)
+            self._end("reboot")
         if self._start_at is not None and now >= self._start_at and not self._child:
             self._start_at = None
             self._start(now)
@@ -191,6 +214,7 @@ class Init:
             return
         for word, number in self._words[1].heard(data):
             self._life.hears(time.monotonic(), word, number)
+            self._trial.hears(word)
             if word in ("poweroff", "reboot"):
                 self._end(word)
             elif word == "watchdog":
@@ -284,8 +308,10 @@ def main() -> None:
     recorder = of_this_boot()
     recorder.note("init")
     recorder.tell_the_kernel()
+    with open("/proc/cmdline") as file:
+        trial = Trial(file.read())
     try:
-        _live(Init(console, recorder=recorder))
+        _live(Init(console, recorder=recorder, trial=trial))
     except BaseException as error:
         recorder.note_last(f"init {type(error).__name__}")
         raise

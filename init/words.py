@@ -6,9 +6,10 @@ wait N      nothing will be heard for N seconds at most (a long file system chec
 watchdog    the watchdog's driver is loaded
 poweroff    switch the machine off, in order
 reboot      the same, and on again
+confirmed   the system that runs is here to stay: its trial is over
 """
 
-WORDS = ("alive", "ready", "wait", "watchdog", "poweroff", "reboot")
+WORDS = ("alive", "ready", "wait", "watchdog", "poweroff", "reboot", "confirmed")
 LONGEST_WAIT_S = 3600
 _LINE_BYTES = 64
 

@@ -41,8 +41,10 @@ def test_the_initramfs_is_a_cpio_archive_that_others_read_and_always_the_same(tm
     assert (tmp_path / "bin/program").read_bytes() == b"\x7fELF" and (tmp_path / "link").is_symlink()
 
 
-def test_the_loader_knows_both_roots() -> None:
+def test_the_loader_knows_both_roots_and_can_read_its_configuration(tmp_path: Path) -> None:
     text = boot.configuration(("AAA", "BBB"), ("quiet",))
+    (tmp_path / "grub.cfg").write_text(text)
+    command("grub-script-check", tmp_path / "grub.cfg")
     assert "root_id=AAA" in text and "root_id=BBB" in text and "quiet;" in text and "@" not in text
 
 

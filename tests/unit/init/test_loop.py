@@ -18,13 +18,14 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this machine lacks ro
 _PID_1 = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-import init.life, init.main, init.watchdog
+import init.life, init.main, init.trial, init.watchdog
 init.life.SILENCE_S = 1.0
 init.main.PET_S = 0.02
 init.main.Watchdog = lambda: init.watchdog.Watchdog({place!r} + "/watchdog")
 {settings}
 assert os.getpid() == 1
-print(init.main.Init(1, ({python!r}, {daemon!r}, {place!r})).run(), flush=True)
+trial = init.trial.Trial({command_line!r})
+print(init.main.Init(1, ({python!r}, {daemon!r}, {place!r}), trial=trial).run(), flush=True)
 """
 
 _DAEMON = """
@@ -97,14 +98,22 @@ class Standing:
 
 
 @contextmanager
-def standing(place: Path, body: str, settings: str = "") -> Iterator[Standing]:
-    """PID 1, set up by `settings`, with a daemon whose life is `body`. Its watchdog is a file."""
+def standing(place: Path, body: str, settings: str = "", command_line: str = "") -> Iterator[Standing]:
+    """PID 1, set up by `settings`, with a daemon whose life is `body`. Its watchdog is a file; `command_line` is the
+    kernel's."""
     (place / "watchdog").touch()
     (place / "daemon.py").write_text(_DAEMON.format(body=body))
     program = place / "pid_1.py"
     daemon = str(place / "daemon.py")
     program.write_text(
-        _PID_1.format(root=str(ROOT), python=sys.executable, daemon=daemon, place=str(place), settings=settings)
+        _PID_1.format(
+            root=str(ROOT),
+            python=sys.executable,
+            daemon=daemon,
+            place=str(place),
+            settings=settings,
+            command_line=command_line,
+        )
     )
     (place / "run").mkdir()
     prepare = f"mount --bind {place}/run /run && mkdir -p /run/capsule/init && exec {sys.executable} -IS {program}"
@@ -273,3 +282,34 @@ note("reaped")
         pid_1.until(1, "reaped")
         pid_1.told(signal.SIGTERM)
     assert pid_1.log == ["starts", "reaped", "ends", "halt"]
+
+
+QUICK = "init.life.FIRST_DELAY_S = 0.001"
+
+
+def test_a_new_system_whose_daemon_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
+    line = "capsule.update=7 capsule.window=99999"
+    with standing(tmp_path, "sys.exit(3)", QUICK, line) as pid_1:
+        said = pid_1.ended()
+        assert "its daemon ended again and again: the machine goes back" in said and said.endswith("reboot\n")
+        assert pid_1.log == ["starts"] * 5 + ["halt"]
+
+
+def test_a_new_system_that_nobody_confirmed_is_given_up_by_the_clock_that_runs_since_the_kernel_began(
+    tmp_path: Path,
+) -> None:
+    now = "init.trial.GRACE_S = time.monotonic() + 0.5"
+    with standing(tmp_path, "", f"import time; {now}", command_line="capsule.update=7 capsule.window=0") as pid_1:
+        assert "nobody has confirmed it: the machine goes back" in pid_1.ended()
+        assert pid_1.log[-2:] == ["ends", "halt"]
+        assert pid_1.pets  # its watchdog runs from the beginning, and not from the daemon's word on
+
+
+def test_a_system_that_is_confirmed_or_needs_not_be_stays_whatever_its_daemon_does(tmp_path: Path) -> None:
+    body = "os.write(3, b'confirmed\\n'); sys.exit(3)"
+    for number, line in enumerate(("capsule.update=7 capsule.window=99999", "capsule.slot=slot_a")):
+        place = tmp_path / str(number)
+        place.mkdir()
+        with standing(place, body, QUICK, line) as pid_1:
+            pid_1.until(1, "read-only")
+            assert pid_1.told(signal.SIGTERM).endswith("poweroff\n")
