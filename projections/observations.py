@@ -54,10 +54,7 @@ def observe_run(
         return ()
     workload, run = found
     if seen.alive:
-        started = WorkloadStarted(
-            seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False, accelerator=seen.accelerator
-        )
-        return (*((started,) if can(run.phase, RunMove.START) else ()), *_oom_kills(run, seen))
+        return (*_start(run, seen), *_oom_kills(run, seen))
     if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
     unasked = not ended_here and _shall_go_on(workload, run)
@@ -68,6 +65,7 @@ def observe_run(
     code = None if seen.fault is not None else seen.exit_code
     verdict = after_end(workload, run, code, boot, mono_ns, hopeless=hopeless, foreign=foreign)
     return (
+        *_start(run, seen),
         WorkloadExited(
             name=seen.name,
             uid=seen.uid,
@@ -86,6 +84,18 @@ def observe_run(
             unasked=unasked,
             fault=seen.fault,
             fault_text=seen.fault_text,
+        ),
+    )
+
+
+def _start(run: Run, seen: SeenRun) -> tuple[WorkloadStarted, ...]:
+    """That it came to life, where nobody has said so yet. What ended before anybody saw it run has run all the same,
+    unless its end was that it could not."""
+    if not can(run.phase, RunMove.START) or seen.unexecutable or seen.fault is not None:
+        return ()
+    return (
+        WorkloadStarted(
+            seen.name, seen.uid, seen.run, run.revision, seen.pid, adopted=False, accelerator=seen.accelerator
         ),
     )
 

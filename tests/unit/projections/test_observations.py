@@ -41,7 +41,8 @@ def test_a_start_is_told_once(story: Story) -> None:
 
 def test_an_end_is_told_once_also_of_a_run_that_nobody_saw_start(story: Story) -> None:
     begun(story)
-    assert observed(story, ended()) == (WorkloadExited,)
+    assert observed(story, ended()) == (WorkloadStarted, WorkloadExited)
+    assert observed(story, ended(unexecutable="not-found")) == (WorkloadExited,), "that one never lived"
     story.tell(*observe_run(story.machine, ended(), story.boot, story.mono))
     assert observed(story, ended()) == observed(story, seen()) == ()
 
