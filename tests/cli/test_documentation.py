@@ -1,6 +1,6 @@
 """The commands in the documentation run: every `$ ` line of a console block, page by page, in its order.
 
-A page's commands run in a directory of their own with the examples beside them. A comment behind a command may say
+A page's commands run on a machine with a network of its own, in a directory with the examples beside them. A comment behind a command may say
 `exits N`. What only shows something else (`# ` prompts, other blocks) is not run. Where a page speaks of `$REGISTRY`,
 there is one: with the demo image, a password in the file `password`, and the certificate `lan-ca.pem`.
 """
@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.daemon import BIN, Daemon, daemon
 from tests.support.registry import PASSWORD, USER, registry
+from tests.support.site import site
 from tools.demo_image import archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,11 +37,11 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.real
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_the_commands_of_a_page_do_what_it_says(page: Path) -> None:
-    with daemon() as capsule:
+    with site() as machine, daemon(inside=machine.inside) as capsule:
         capsule.push_image()
         place = capsule.scratch / "place"
         shutil.copytree(ROOT / "examples", place / "examples")
-        with _registry(place) if "$REGISTRY" in page.read_text() else nullcontext("") as host:
+        with _registry(place, machine.inside) if "$REGISTRY" in page.read_text() else nullcontext("") as host:
             capsule.environment["REGISTRY"] = host
             for command in commands(page):
                 found = _EXITS.search(command)
@@ -50,9 +51,9 @@ def test_the_commands_of_a_page_do_what_it_says(page: Path) -> None:
 
 
 @contextmanager
-def _registry(place: Path) -> Iterator[str]:
+def _registry(place: Path, inside: tuple[str, ...]) -> Iterator[str]:
     """One that the page's commands may use, by its host."""
-    with registry(tls=True, auth="basic") as running:
+    with registry(tls=True, auth="basic", inside=inside) as running:
         assert running.ca is not None
         (place / "password").write_text(PASSWORD)
         shutil.copy(running.ca.certificate_file, place / "lan-ca.pem")
@@ -63,7 +64,7 @@ def _registry(place: Path) -> Iterator[str]:
             shutil.copy(running.ca.certificate_file, trusted / "ca.crt")
             options = ("--dest-cert-dir", str(trusted), "--dest-creds", f"{USER}:{PASSWORD}")
             target = f"docker://{running.host}/demo:1"
-            subprocess.run(["skopeo", "copy", "-q", *options, f"oci-archive:{demo}", target], check=True)
+            subprocess.run([*inside, "skopeo", "copy", "-q", *options, f"oci-archive:{demo}", target], check=True)
         yield running.host
 
 
@@ -74,5 +75,10 @@ def _shell(capsule: Daemon, command: str, place: Path) -> "subprocess.CompletedP
         "STATE": str(capsule.state),
     }
     return subprocess.run(
-        ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*capsule.inside, "env", "-C", str(place), "bash", "-c", command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )

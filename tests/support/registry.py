@@ -78,8 +78,11 @@ class RunningRegistry:
 
 
 @contextmanager
-def registry(*, tls: bool = False, auth: str = "", storage: Path | None = None) -> Iterator[RunningRegistry]:
-    """A registry of its own; `auth` is empty, `basic` or `token`."""
+def registry(
+    *, tls: bool = False, auth: str = "", storage: Path | None = None, inside: tuple[str, ...] = ()
+) -> Iterator[RunningRegistry]:
+    """A registry of its own; `auth` is empty, `basic` or `token`, `inside` the prefix that runs it on a machine of its
+    own (site.py)."""
     with tempfile.TemporaryDirectory(prefix="capsule-registry-") as scratch:
         directory = Path(scratch)
         ca = authority(directory) if tls else None
@@ -94,7 +97,8 @@ def registry(*, tls: bool = False, auth: str = "", storage: Path | None = None) 
         file = directory / "config.yml"
         file.write_text(json.dumps({name: value for name, value in config.items() if value}))
         out = (directory / "log").open("wb")
-        process = subprocess.Popen(["docker-registry", "serve", file], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        command = [*inside, "docker-registry", "serve", str(file)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
             yield RunningRegistry(_host(directory / "log", process), ca, tokens, process)
         finally:
