@@ -12,6 +12,7 @@ from guest.devices import RULES, text, write
 
 ROOT = "/sys/fs/cgroup"
 PAYLOAD = f"{ROOT}/payload"
+_EVENTS = f"{PAYLOAD}/memory.events"
 _DEVICES = "/run/devices"
 _DEVICES_PAYLOAD = f"{_DEVICES}/payload"
 _CONTROLLERS = "+cpu +memory +pids +io"
@@ -56,9 +57,16 @@ def spare() -> None:
     write("/proc/self/oom_score_adj", "-1000")
 
 
-def oom_kills() -> int:
-    """How many of the payload's processes were killed for want of memory."""
-    for line in text(f"{PAYLOAD}/memory.events").split("\n"):
+def memory_events() -> int:
+    """A descriptor that is ready for an urgent word (POLLPRI) whenever there is news of the payload's memory since it
+    was read. Raises OSError."""
+    return os.open(_EVENTS, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def oom_kills(events: int = -1) -> int:
+    """How many of the payload's processes were killed for want of memory; `events` is what tells of news."""
+    said = text(_EVENTS) if events < 0 else os.pread(events, 4_096, 0).decode()
+    for line in said.split("\n"):
         name, _, count = line.partition(" ")
         if name == "oom_kill":
             return int(count)

@@ -23,7 +23,23 @@ _UNMOUNTED_S = 20.0
 _LOOK_S = 0.005
 _THAW = 0xC004_5878
 _TEXT_SIGNS = 500
+_EACH, _NUMBER_MOST = 16, 1_000_000
 _KILL = 9
+
+
+class Sparing:
+    """Which of growing numbers are told, of a record that is bounded: each up to a few, then each that is twice the one
+    that was told before, and at last none."""
+
+    def __init__(self) -> None:
+        self._least = 1
+
+    def worth(self, number: int) -> bool:
+        """Whether this one is."""
+        if not self._least <= number < _NUMBER_MOST:
+            return False
+        self._least = number + 1 if number < _EACH else 2 * number
+        return True
 
 
 def record(outcome: "dict[str, int | str]") -> bytes:

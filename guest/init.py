@@ -5,6 +5,7 @@ machine never hangs, whatever fails; and that the daemon can speak with the gues
 """
 
 import os
+import select
 import time
 
 from guest import agent, boot, cgroups, console, ending, kernel, payload
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _DRAIN_S = 5.0
 """For the payload's last words to go out. What then still has them in its pipe has nobody who reads."""
 
+_GOES_ON_S = 0.2
+"""A payload that lives so long after one of its processes was killed goes on without it."""
+
 
 class Guest:
     """What there is of the machine, as far as it has come."""
@@ -29,6 +33,7 @@ class Guest:
         self.end = -1
         self.loop = Loop()
         self.outcome: dict[str, int | str] = {}
+        self.suffered = ending.Sparing()
 
     def live(self) -> None:
         """From the beginning to the payload's end."""
@@ -49,6 +54,8 @@ class Guest:
         for pump in pumps:
             pump.begin()
         self.loop.process(pid, self._ended)
+        events = cgroups.memory_events()
+        self.loop.watch(events, select.POLLPRI, lambda: self._news(cgroups.oom_kills(events)))
         orders = agent.start(self.loop, self.run, self.disks, pid)
         self.loop.run()
         orders.close()
@@ -56,6 +63,17 @@ class Guest:
 
     def _tell_started(self) -> None:
         os.write(self.end, ending.record({"started": time.clock_gettime_ns(time.CLOCK_BOOTTIME)}))
+
+    def _news(self, kills: int) -> None:
+        """Something was killed for want of memory. What the payload ends with is told with its end."""
+        if self.suffered.worth(kills):
+            self.loop.after("oom", _GOES_ON_S, lambda: self._tell_suffered(kills))
+
+    def _tell_suffered(self, kills: int) -> None:
+        try:
+            os.write(self.end, ending.record({"oom": kills}))
+        except BlockingIOError:
+            pass  # the last word has the number, too
 
     def _ended(self, code: int) -> None:
         self.outcome = {"exit": code} if code >= 0 else {"signal": -code}

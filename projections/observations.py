@@ -42,7 +42,7 @@ class SeenRun(msgspec.Struct, frozen=True):
     @property
     def oom(self) -> bool:
         """Whether it ended because it was killed so. A shell reports its killed child's end as its own."""
-        return self.oom_kills > 0 and self.exit_code == _KILLED
+        return self.oom_kills > 0 and self.exit_code == _KILLED and self.fault is None
 
 
 def observe_run(

@@ -1,7 +1,8 @@
 """What a guest wrote into its end record: how its payload began and ended. Pure. The guest may be anybody's: every word
 of it is read within limits, and shown without what a terminal would obey.
 
-Lines of JSON, together at most MOST_BYTES: first `{"started": ns}` once the payload has become its command; last one of
+Lines of JSON, together at most MOST_BYTES: first `{"started": ns}` once the payload has become its command; then, where
+something in the guest was killed for want of memory and the payload goes on, `{"oom": kills}`; last one of
 `{"exit": code}`, `{"signal": n}`, `{"unexecutable": why, "reason": …}`, `{"fault": why}`, each with `"oom": kills`
 where there were any.
 """
@@ -27,10 +28,12 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What is known of a run by its end record. Without `started` the payload has not run, so far."""
+    """What is known of a run by its end record. Without `started` the payload has not run, so far. `oom_kills`: of its
+    processes, while it ran."""
 
     started: bool = False
     ending: Ending | None = None
+    oom_kills: int = 0
 
     @property
     def ran(self) -> bool:
@@ -55,17 +58,18 @@ _LINE = msgspec.json.Decoder(_Line)
 
 def parse(content: bytes) -> Record:
     """What the record says. Anything that is no record says nothing; the last word counts is the first ending."""
-    started = False
+    started, kills = False, 0
     for text in content[:MOST_BYTES].split(b"\n")[:-1]:  # what has no end is not whole
         try:
             line = _LINE.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
         started = started or line.started is not None
+        kills = max(kills, min(line.oom, _OOM_MOST))
         ending = _ending(line)
         if ending is not None:
-            return Record(started, ending)
-    return Record(started)
+            return Record(started, ending, kills)
+    return Record(started, oom_kills=kills)
 
 
 def _ending(line: _Line) -> Ending | None:

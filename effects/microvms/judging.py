@@ -50,7 +50,7 @@ def judged(traces: Traces) -> Verdict:
     if traces.asked or (not traces.agent and traces.status == 0 and not panic):
         return Verdict(KILLED if traces.asked else 0, traces.at_ns)
     fault, text = _fault(traces, panic)
-    return Verdict(KILLED, traces.at_ns, fault=fault, fault_text=text)
+    return Verdict(KILLED, traces.at_ns, traces.record.oom_kills, fault=fault, fault_text=text)
 
 
 def _fault(traces: Traces, panic: str) -> tuple[Fault, str]:

@@ -31,7 +31,7 @@ class Monitor:
 
     `started`: its payload has become its command. `why`: why this machine put an end to it, though nobody had asked
     for that; `asked`: somebody had. `status`: how it ended as a process, where that is known; `fault`: what went wrong
-    where its payload never ran.
+    where its payload never ran. `oom_kills`: how many of its processes the guest says that it killed, so far.
     """
 
     def __init__(self, key: Key, files: RunFiles, record: RunRecord, pid: int, process: int, said: int) -> None:
@@ -42,6 +42,7 @@ class Monitor:
         self.process = process
         self.said = said
         self.started = False
+        self.oom_kills = 0
         self.why: tuple[Fault, str] | None = None
         self.asked = False
         self.fault = ""
@@ -59,8 +60,8 @@ class Monitor:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.process, signal.SIGKILL)
 
-    def look(self) -> None:
-        """At its end record."""
+    def look(self) -> bool:
+        """At its end record. Whether more of what goes on in it was killed for want of memory."""
         size = _size(self.files)
         if size > FLOOD_BYTES:
             self.kill("agent", "the guest wrote without end where only its payload's end belongs")
@@ -68,7 +69,10 @@ class Monitor:
         self.started = self.started or record.started or not self.record.agent
         if record.ending is not None and self.last_word is None:
             self.last_word = asyncio.get_running_loop().call_later(POWER_OFF_S, self.kill)
+        more = record.oom_kills > self.oom_kills
+        self.oom_kills = record.oom_kills
         self.news.set()
+        return more
 
     def words(self) -> str:
         """What it said about itself, so far."""
@@ -95,11 +99,15 @@ class Monitor:
 
 
 class Monitors:
-    """All that live, by their runs. `ended` is called once for each, when it is over."""
+    """All that live, by their runs. `ended` is called once for each, when it is over, and `suffered` whenever the guest
+    says that it has killed more for want of memory."""
 
-    def __init__(self, reaped: Reaped, ended: Callable[[Monitor], None]) -> None:
+    def __init__(
+        self, reaped: Reaped, ended: Callable[[Monitor], None], suffered: Callable[[Monitor], None]
+    ) -> None:
         self._reaped = reaped
         self._ended = ended
+        self._suffered = suffered
         self._living: dict[Key, Monitor] = {}
         self._notices = -1
         self._watches: dict[int, Monitor] = {}
@@ -153,9 +161,13 @@ class Monitors:
         for number, mask in inotify.events(self._notices):
             if mask & inotify.OVERFLOW:
                 for monitor in self.known():
-                    monitor.look()
+                    self._look(monitor)
             elif (found := self._watches.get(number)) is not None and not mask & inotify.IGNORED:
-                found.look()
+                self._look(found)
+
+    def _look(self, monitor: Monitor) -> None:
+        if monitor.look():
+            self._suffered(monitor)
 
     def _over(self, monitor: Monitor) -> None:
         monitor.status = self._reaped(monitor.process)

@@ -72,7 +72,7 @@ class QemuDriver:
         self._cgroup_parent = cgroup_parent
         self._boot = boot
         self._unmount_s = unmount_s
-        self._monitors = Monitors(reaped, self._over)
+        self._monitors = Monitors(reaped, self._over, self._suffered)
         self._remains = Remains(self._group, boot)
         self._listeners: list[asyncio.Queue[ObservedRun | Resync]] = []
 
@@ -121,7 +121,12 @@ class QemuDriver:
 
     def _alive(self, monitor: Monitor) -> ObservedRun:
         seen = self._seen(monitor.key, monitor.record)
-        return msgspec.structs.replace(seen, status="running", pid=monitor.pid) if monitor.started else seen
+        if not monitor.started:
+            return seen
+        limit = monitor.record.memory_bytes if monitor.oom_kills else 0
+        return msgspec.structs.replace(
+            seen, status="running", pid=monitor.pid, oom_kills=monitor.oom_kills, memory_limit_bytes=limit
+        )
 
     def _seen(self, key: Key, record: RunRecord) -> ObservedRun:
         return ObservedRun(key.name, key.uid, record.revision, key.run, "created", accelerator=record.accelerator)
@@ -316,6 +321,11 @@ class QemuDriver:
                 yield await queue.get()
         finally:
             self._listeners.remove(queue)
+
+    def _suffered(self, monitor: Monitor) -> None:
+        """Something in a guest was killed for want of memory; what ends with it is told with its end."""
+        if monitor.started:
+            self._tell(self._look(monitor.key))
 
     def _over(self, monitor: Monitor) -> None:
         """A monitor has ended."""

@@ -148,7 +148,7 @@ def test_a_death_for_want_of_memory_is_told_with_the_limit(subject: Any) -> None
     run_suite(subject, suite)
 
 
-@BOTH
+@EVERY
 def test_a_child_killed_for_want_of_memory_is_told_while_its_run_goes_on(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         driver, make = made.driver, made.make

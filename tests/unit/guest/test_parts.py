@@ -6,8 +6,9 @@ import struct
 
 import pytest
 
+from effects.microvms.end_record import MOST_BYTES
 from guest.cgroups import payload_bytes
-from guest.ending import record
+from guest.ending import Sparing, record
 from guest.network import address, default_route, mask
 
 
@@ -15,6 +16,14 @@ def test_a_record_is_a_line_of_json_of_a_bounded_size() -> None:
     line = record({"fault": 'a "quoted"\nline with ä and \0' + "x" * 10_000, "exit": 3})
     assert line.endswith(b"\n") and line.count(b"\n") == 1 and len(line) < 4_096
     assert json.loads(line)["exit"] == 3
+
+
+def test_what_is_killed_again_and_again_is_told_in_a_record_that_has_room_for_its_end() -> None:
+    sparing = Sparing()
+    told = [number for number in range(2_000_000) if sparing.worth(number)]
+    assert told[:17] == [*range(1, 17), 32] and not sparing.worth(2**62)
+    lines = b"".join(record({"oom": number}) for number in told)
+    assert len(lines + record({"started": 2**63}) + record({"fault": "\0" * 10_000, "oom": 2**63})) < MOST_BYTES
 
 
 @pytest.mark.parametrize("prefix", [0, 8, 24, 30, 32])

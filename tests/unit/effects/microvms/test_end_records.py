@@ -25,7 +25,9 @@ def lines(*said: object) -> bytes:
         (b"", Record()),
         (lines({"started": 1}), Record(started=True)),
         (lines({"started": 1}, {"exit": 7}), Record(True, Ending(7))),
-        (lines({"started": 1}, {"signal": 15, "oom": 2}), Record(True, Ending(143, 2))),
+        (lines({"started": 1}, {"signal": 15, "oom": 2}), Record(True, Ending(143, 2), 2)),
+        (lines({"started": 1}, {"oom": 1}, {"oom": 3}, {"oom": -9}), Record(started=True, oom_kills=3)),
+        (lines({"oom": 2**62}), Record(oom_kills=1_000_000)),
         (
             lines({"unexecutable": "no", "reason": "BAD_USER"}),
             Record(False, Ending(unexecutable="no", reason="BAD_USER")),
@@ -66,6 +68,7 @@ RAN, SAID = Record(started=True), Record(True, Ending(3))
         (Traces(SAID, 5, status=-9, asked=True), Verdict(3, 5)),  # the guest's word counts first
         (Traces(RAN, 5, status=-9, asked=True), Verdict(137, 5)),
         (Traces(RAN, 5, status=-9), Verdict(137, 5, fault="killed", fault_text="by SIGKILL")),
+        (Traces(Record(True, None, 2), 5, status=-9), Verdict(137, 5, 2, fault="killed", fault_text="by SIGKILL")),
         (Traces(RAN, 5, status=-11), Verdict(137, 5, fault="crashed", fault_text="by SIGSEGV")),
         (Traces(RAN, 5, status=1, words="no\x07 memory"), Verdict(137, 5, fault="crashed", fault_text="no memory")),
         (Traces(RAN, 5, status=0, serial=PANIC), Verdict(137, 5, fault="panic", fault_text="Attempted to kill init!")),

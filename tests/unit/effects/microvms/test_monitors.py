@@ -18,7 +18,7 @@ def test_one_whose_end_record_another_hand_removed_is_adopted_and_its_end_heard(
         process = subprocess.Popen(["sleep", "1000"])
         files.begin(RunRecord())
         files.remember(identity_of(process.pid, "boot"))
-        monitors = Monitors(lambda _: process.wait(), told.append)
+        monitors = Monitors(lambda _: process.wait(), told.append, told.append)
         assert monitors.adopt(KEY, files, "another boot") is None
         monitor = monitors.adopt(KEY, files, "boot")
         assert monitor is not None and monitors.known() == (monitor,) and not monitor.started
