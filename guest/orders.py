@@ -11,6 +11,7 @@
 {"ended": id, "code": code}          a process; negative: by a signal
 {"gone": id}                         and nothing of it is left
 {"stopping": true}
+{"over": true}                       the payload has ended: copies come to nothing, and are waited for a while
 """
 
 import _socket
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MESSAGE_BYTES = 1 << 20
 _FDS_BYTES = _socket.CMSG_SPACE(4 * 4)
 _HANGUP_S = 1.0
+_LEAVE_S = 5.0
 _HANGUP, _KILL = 1, 9
 
 
@@ -133,8 +135,17 @@ class Orders:
         self._loop.after("stop", grace_ms / 1_000, lambda: _signal(self._payload, _KILL))
 
     def close(self) -> None:
-        """Nothing of the payload is held any more."""
+        """The payload has ended. What is beside it leaves nothing half done in its file system, unless the service is
+        lost: that matters no more."""
         os.close(self._first)
+        late: list[bool] = []
+        self._loop.after("leave", _LEAVE_S, lambda: late.append(True))
+        try:
+            self.tell('{"over": true}')
+            while not late and self._pids.keys() - self._reaped:
+                self._loop.turn()
+        except Lost:
+            pass
 
 
 def _signal(pid: int | None, number: int) -> None:

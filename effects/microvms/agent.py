@@ -204,7 +204,10 @@ class Agent:
 
     async def _connect(self) -> None:
         await self._close()
-        cut = await self._relay.up()
+        try:
+            cut = await self._relay.up()
+        except ConnectionError:
+            raise NotRunning(f"{self.key[0]} has ended") from None
         self._channel = grpc.aio.insecure_channel(f"unix:{self._path}", options=_OPTIONS)
         self._stub = guest_pb2_grpc.GuestServiceStub(_Quiet(self._channel))
         request = pb.HelloRequest(version_min=VERSIONS[0], version_max=VERSIONS[1], release=RELEASE)

@@ -100,8 +100,9 @@ class _Copy:
     def _lost(self) -> DriverError:
         name = self._agent.key[0]
         return CopyFailed(
-            "COPY_FAILED",
-            f"the guest of {name} broke off the copy: `capsulectl get {name}` tells whether it still runs",
+            "CALLED_OFF",
+            f"the way into {name} was cut, and the copy with it: `capsulectl get {name}` tells whether it still runs; "
+            "then copy again",
         )
 
     async def _ready(self) -> None:

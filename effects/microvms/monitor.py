@@ -102,9 +102,7 @@ class Monitors:
     """All that live, by their runs. `ended` is called once for each, when it is over, and `suffered` whenever the guest
     says that it has killed more for want of memory."""
 
-    def __init__(
-        self, reaped: Reaped, ended: Callable[[Monitor], None], suffered: Callable[[Monitor], None]
-    ) -> None:
+    def __init__(self, reaped: Reaped, ended: Callable[[Monitor], None], suffered: Callable[[Monitor], None]) -> None:
         self._reaped = reaped
         self._ended = ended
         self._suffered = suffered

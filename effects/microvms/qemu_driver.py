@@ -265,8 +265,10 @@ class QemuDriver:
 
     async def _ask(self, monitor: Monitor, grace_ms: int) -> float:
         """Ask the guest to end; for how many seconds that may be waited for, 0 where nobody has heard."""
-        if not grace_ms and not monitor.record.volumes:
-            return 0  # nobody wants to wait, and nothing of the guest's outlives it but its layer, which is checked
+        if not monitor.started or (not grace_ms and not monitor.record.volumes):
+            # There is nobody yet who has anything to lose; or nobody wants to wait, and nothing of the guest's outlives
+            # it but its layer, which is checked.
+            return 0
         grace_s = grace_ms / 1_000
         try:
             # An agent begins behind its payload, and one that is just beginning is worth the grace.

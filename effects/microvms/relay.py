@@ -85,6 +85,7 @@ class Relay:
         self._path = path
         self._stream: _Stream | None = None
         self._changed = asyncio.Condition()
+        self._over = False
         self._talks = 0
         self._unasked_bytes = 0
         self.faults = 0
@@ -121,12 +122,17 @@ class Relay:
         finally:
             server.close()
             self._path.unlink(missing_ok=True)
+            async with self._changed:
+                self._over = True
+                self._changed.notify_all()
 
     async def up(self) -> "asyncio.Future[None]":
-        """Waits until there is a stream on which both ends have begun; what it gives is done when that has ended."""
+        """Waits until there is a stream on which both ends have begun; what it gives is done when that has ended.
+        Raises ConnectionError once there will be none any more."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._live() is not None)
-        assert self._stream is not None
+            await self._changed.wait_for(lambda: self._over or self._live() is not None)
+        if self._stream is None:
+            raise ConnectionError("the relay has ended")
         return self._stream.ended
 
     def _live(self) -> "_Stream | None":

@@ -38,6 +38,7 @@ class Copying:
         finally:
             theirs.close()
             os.close(other)
+        link.at_end(self.call_off)
 
     def ready(self) -> pb.CopyServerMessage:
         """Bytes may move. Raises Refusal."""
@@ -72,6 +73,7 @@ class Copying:
 
     def close(self) -> None:
         """Of a copy that was not finished nothing is left when this returns: its process sees to it itself."""
+        self._link.not_at_end(self.call_off)
         self._close_pipe()
         self.call_off()
         self._process.ended.wait(_END_S)

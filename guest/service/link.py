@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from guest.orders import MESSAGE_BYTES
@@ -45,7 +45,9 @@ class Link:
         self._numbers = itertools.count(1)
         self._processes: dict[int, Process] = {}
         self._lock = threading.Lock()
+        self._at_end: set[Callable[[], None]] = set()
         self.stopping = False
+        self.over = False
         self.introduction = Introduction(**json.loads(self._socket.recv(MESSAGE_BYTES)))
 
     def listen(self) -> None:
@@ -56,6 +58,12 @@ class Link:
     def _hear(self, said: dict[str, Any]) -> None:
         if "stopping" in said:
             self.stopping = True
+            return
+        if "over" in said:
+            with self._lock:
+                self.over, leaving = True, tuple(self._at_end)
+            for leave in leaving:
+                leave()
             return
         what = next(word for word in ("started", "ended", "gone") if word in said)
         number = said[what]
@@ -93,6 +101,18 @@ class Link:
             raise Refusal(reason, message)
         process.started.wait()
         return process
+
+    def at_end(self, leave: Callable[[], None]) -> None:
+        """Call this once the payload has ended, which may be at once, unless it is taken back."""
+        with self._lock:
+            self._at_end.add(leave)
+        if self.over:
+            leave()
+
+    def not_at_end(self, leave: Callable[[], None]) -> None:
+        """Take it back."""
+        with self._lock:
+            self._at_end.discard(leave)
 
     def end(self, process: Process) -> None:
         """Hang up on it; when this returns nothing of it is left."""

@@ -89,6 +89,20 @@ def test_an_agent_that_never_comes_is_waited_for_longer_and_then_reported(tmp_pa
     run(tmp_path, guest(), suite)
 
 
+def test_who_waits_for_the_agent_of_a_microvm_that_ends_waits_no_longer(tmp_path: Path) -> None:
+    async def suite(made: Reached) -> None:
+        made.away = True
+        asking = asyncio.ensure_future(made.agents.of(*KEY).stream("Exec"))
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        made.agents.remove(KEY)
+        with pytest.raises(NotRunning, match="web has ended"):
+            await asking
+        assert asyncio.get_running_loop().time() - began < agents.WAY_S / 2
+
+    run(tmp_path, guest(), suite)
+
+
 def test_a_channel_that_is_cut_ends_what_was_asked_and_serves_what_is_asked_next(tmp_path: Path) -> None:
     async def main() -> None:
         async with asyncio.timeout(60), twin() as within:

@@ -24,11 +24,14 @@ class Judge:
         """What is wrong now. Volumes that were read and are right are noted as calm. Raises Unquiet."""
         world = self._observer.look()
         workloads = {name: wish for one in wishes for name, wish in one.workloads.items()}
-        present = {one.partition(".")[0] for one in world.containers}
+        present = {one.partition(".")[0] for one in (*world.containers, *world.monitors)}
         ill = {
             name
             for name, wish in workloads.items()
-            if name in present and wish.program.check and illness.is_ill(wish.program.token, wish.program.check)
+            if name in present
+            and wish.program.check
+            and not wish.program.machine
+            and illness.is_ill(wish.program.token, wish.program.check)
         }
         living = {
             name: wish
@@ -37,6 +40,7 @@ class Judge:
             if one.lives(wish) and (name in present or not one.may_wait(wish, ill))
         }
         wrong = _containers(world, workloads, living)
+        wrong += _machines(world, workloads, living)
         wrong += self._storage(world, wishes, living)
         wrong += self._network(world, workloads, living)
         if not wrong:
@@ -56,8 +60,17 @@ class Judge:
         for one in wishes:
             for name, wish in one.workloads.items():
                 if name in living:
-                    wrong += _content_inside(name, wish, one.secrets.get(wish.program.secret, []), told[name])
+                    values = one.secrets.get(wish.program.secret, [])
+                    inside_of = self._content_told if wish.program.machine else _content_inside
+                    wrong += inside_of(name, wish, values, told[name])
         return wrong
+
+    def _content_told(self, name: str, wish: WorkloadWish, values: list[str], status: dict[str, Any]) -> list[str]:
+        """The same of a microVM, as far as its own pages tell it. What was copied to it was copied back already."""
+        if not wish.program.secret:
+            return []
+        file, given = (self._observer.page(wish.address, 80, path) for path in ("secret", "given"))
+        return _secrets(name, wish, values, status, file, given)
 
     def _health(self, living: dict[str, WorkloadWish], ill: set[str], status: dict[str, Any]) -> list[str]:
         """What is ill is ended, or told of where it is to run on; of all others it is told that they are well."""
@@ -76,7 +89,9 @@ class Judge:
         wrong = _differ("volumes", Counter(image.partition(".")[0] for image in world.images), Counter(disks.keys()))
         snapshots = {name: len(disk.snapshots) for name, disk in disks.items() if disk.snapshots}
         wrong += _differ("snapshots", world.snapshots, Counter(snapshots))
-        used = {wish.program.disk for wish in living.values() if wish.program.disk}
+        used = {wish.program.disk for wish in living.values() if wish.program.disk and not wish.program.machine}
+        attached = {wish.program.disk for wish in living.values() if wish.program.disk and wish.program.machine}
+        wrong += _differ("attached volumes", {image.partition(".")[0] for image in world.attached}, attached)
         # Who waits for another, or for a word, before a further run may still hold what the run before it held.
         waiting = {
             wish.program.disk
@@ -116,7 +131,10 @@ class Judge:
             if holder is None or holder.left == "mount":
                 continue
             (image,) = (image for image in world.images if image.partition(".")[0] == name)
-            lines = lines_of(self._run, self._site.pid, image)
+            if holder.program.machine:
+                lines = tuple((self._observer.page(holder.address, 80, "lines") or "").split())
+            else:
+                lines = lines_of(self._run, self._site.pid, image)
             if lines[: len(disk.lines)] != disk.lines:
                 wrong.append(f"{name} held {disk.lines}, and holds {lines}")
             if foreign := set(lines) - disk.written:
@@ -141,10 +159,13 @@ class Judge:
         wanted = {
             name: [] if name in cut or (name not in living and not linked[name]) else [f"{wish.address}/24"]
             for name, wish in bridged.items()
-            if name in living or name in linked
+            if (name in living or name in linked) and not wish.program.machine
         }
         wrong += _differ("addresses", linked, wanted)
         wrong += _differ("links a workload", len(linked), len(world.addresses))
+        machines = [name for name, wish in bridged.items() if wish.program.machine]
+        least = len([name for name in machines if name in living])
+        wrong += [] if least <= len(world.taps) <= len(machines) else [f"{machines} have the TAPs {world.taps}"]
         elements = {
             (port.protocol, port.host_port): (wish.address, port.container_port)
             for wish in bridged.values()
@@ -176,15 +197,22 @@ def _content_inside(name: str, wish: WorkloadWish, values: list[str], status: di
     wrong = [] if there in wish.copied else [f"{name} was copied one of {wish.copied}, and has {there}"]
     if wish.program.secret:
         file, given = inside.secret_file(pid, wish.program.secret), inside.secret_variable(pid)
-        wrong += _differ(f"the secret's file of {name}", file, values[-1])
-        if given not in values[wish.value_since :]:
-            wrong.append(f"{name} was given {given}, of {values} since number {wish.value_since}")
-        (current,) = (one for one in status["conditions"] if one["type"] == "SecretsCurrent")
-        wrong += _differ(f"{name} is told as current", current.get("met", False), given == values[-1])
+        wrong += _secrets(name, wish, values, status, file, given)
     return wrong
 
 
+def _secrets(
+    name: str, wish: WorkloadWish, values: list[str], status: dict[str, Any], file: str | None, given: str | None
+) -> list[str]:
+    wrong = _differ(f"the secret's file of {name}", file, values[-1])
+    if given not in values[wish.value_since :]:
+        wrong.append(f"{name} was given {given}, of {values} since number {wish.value_since}")
+    (current,) = (one for one in status["conditions"] if one["type"] == "SecretsCurrent")
+    return wrong + _differ(f"{name} is told as current", current.get("met", False), given == values[-1])
+
+
 def _containers(world: World, workloads: dict[str, WorkloadWish], living: dict[str, WorkloadWish]) -> list[str]:
+    living = {name: wish for name, wish in living.items() if not wish.program.machine}
     names = Counter(one.partition(".")[0] for one in world.containers)
     wrong = _differ("containers", names, Counter(living.keys()))
     wrong += [f"container {one} is {status}" for one, status in world.containers.items() if status != "RUNNING"]
@@ -192,13 +220,31 @@ def _containers(world: World, workloads: dict[str, WorkloadWish], living: dict[s
     wrong += _differ("shims", world.shims, Counter(ids))
     wrong += _differ("bundles", world.bundles, ids)
     for controller, groups in world.cgroups.items():
-        wrong += _differ(f"cgroups of {controller}", groups, ids)
+        wrong += _differ(f"cgroups of {controller}", groups - world.monitors.keys(), ids)
     wrong += _differ("programs", world.programs, Counter(wish.program.token for wish in living.values()))
     layers = Counter(key.partition(".")[0] for key in world.layers)
     wrong += [f"{name} has {count} layers" for name, count in layers.items() if name not in workloads or count > 1]
     wrong += [f"{name} has no layer" for name in living.keys() - layers.keys()]
     wrong += [f"files of {name} are left" for name in world.directories - workloads.keys()]
     return wrong
+
+
+def _machines(world: World, workloads: dict[str, WorkloadWish], living: dict[str, WorkloadWish]) -> list[str]:
+    """MicroVMs, and what there is of each: a process, a run's directory, a socket, one layer, a group that holds it."""
+    living = {name: wish for name, wish in living.items() if wish.program.machine}
+    machines = {name for name, wish in workloads.items() if wish.program.machine}
+    ids, names = world.monitors.keys(), Counter(one.partition(".")[0] for one in world.monitors)
+    wrong = _differ("microVMs", names, Counter(living.keys()))
+    runs = {one: count for one, count in world.machine_files.items() if "." in one}
+    wrong += _differ("runs of microVMs", runs, dict.fromkeys(ids, 1))
+    layers = {one: count for one, count in world.machine_files.items() if "." not in one}
+    wrong += [f"{name} has {count} layers" for name, count in layers.items() if name not in machines or count > 1]
+    wrong += [f"{name} has no layer" for name in living.keys() - layers.keys()]
+    wrong += _differ("agents' sockets", world.sockets, len(living))
+    wrong += [f"{one} has no cgroup" for one in ids - set().union(*world.cgroups.values())]
+    # The image's disk goes with the last microVM that is declared, a moment later.
+    wrong += [] if world.payloads <= bool(machines) or living else [f"{world.payloads} disks of images are left"]
+    return wrong + ([f"there are {world.payloads} disks of one image"] if world.payloads > 1 else [])
 
 
 def _differ(what: str, found: object, wanted: object) -> list[str]:

@@ -30,10 +30,12 @@ KINDS = {
 }  # fmt: skip
 
 # The volume's history has a line for each program that ran on it; the page says which one serves. A restarted program
-# adds none: how often it is started the storm decides.
+# adds none: how often it is started the storm decides. Into a microVM nobody sees from outside, so the pages tell what
+# it has there.
 SCRIPT = """trap 'exit 0' TERM
 if [ -d /disk ]; then [ "$(tail -n 1 /disk/lines 2>/dev/null)" = "$0" ] || echo "$0" >> /disk/lines; sync /disk/lines; fi
 mkdir -p /tmp/www; echo "$0" > /tmp/www/index.html; touch /tmp/www/well; httpd -p 80 -h /tmp/www
+ln -sf /disk/lines /tmp/www/lines; ln -sf "/run/secrets/$1" /tmp/www/secret; echo "$SECRET" > /tmp/www/given
 httpd -f -p 81 -h /tmp/www &
 while :; do sleep 3600 & wait $!; done"""
 
@@ -43,13 +45,14 @@ APPEARS_S = 5.0
 
 
 class Plot:
-    """A volume and two workloads that may mount it."""
+    """A volume and two workloads that may mount it; the first is a microVM where `machine` says so."""
 
-    def __init__(self, number: int, mark: str, calls: Calls) -> None:
+    def __init__(self, number: int, mark: str, calls: Calls, machine: bool = False) -> None:
         self.wishes = Wishes()
         self.wrong: list[str] = []
         self._disk = f"d{number}"
         self._names = (f"w{number}", f"x{number}")
+        self._machine = self._names[0] if machine else ""
         self._ports = tuple(8000 + 10 * number + at for at in range(PORTS))
         self._mark = mark
         self._calls = calls
@@ -206,7 +209,11 @@ class Plot:
 
     def _checked(self) -> list[tuple[str, Program]]:
         workloads = sorted(self.wishes.workloads.items())
-        return [(name, wish.program) for name, wish in workloads if wish.running and wish.program.check]
+        return [
+            (name, wish.program)
+            for name, wish in workloads
+            if wish.running and wish.program.check and not wish.program.machine
+        ]
 
     async def _touch(self, kind: str, name: str, program: Program) -> str:
         """Make it ill, or well again as far as that can be done from outside. One that does not run is neither."""
@@ -226,16 +233,17 @@ class Plot:
         (other,) = {*self._names} - {name}
         needs = (other,) if random.random() < (0.6 if other in self.wishes.workloads else 0.15) else ()
         secret = self._secret if random.random() < (0.5 if self.wishes.secrets.get(self._secret) else 0.1) else ""
-        if random.random() < 0.2:
+        machine = name == self._machine
+        if random.random() < 0.2 and not machine:
             # An end of it would be for good: it has nothing whose change ends it.
             return Program(f"{self._mark}-{token}", False, check="exec", told=True, needs=needs, secret=secret)
-        bridged = random.random() < 0.8
+        bridged = random.random() < 0.8 or machine
         check = random.choice(illness.CHECKS if bridged else ("exec",)) if random.random() < 0.6 else ""
         count = random.choice((0, 1, 1, 2)) if bridged else 0
         chosen = random.sample((0, *self._ports), count)
         ports = tuple(Port(random.choice(("tcp", "tcp", "udp")), port, 80) for port in chosen)
         disk = self._disk if random.random() < 0.6 else ""
-        return Program(f"{self._mark}-{token}", bridged, ports, disk, check, needs=needs, secret=secret)
+        return Program(f"{self._mark}-{token}", bridged, ports, disk, check, False, needs, secret, machine)
 
     async def _apply(self, name: str, program: Program) -> str:
         what = f"apply {name}: {program}"
@@ -247,7 +255,8 @@ class Plot:
 
     def _acknowledged(self, what: str, name: str, program: Program, given: pb.Workload) -> None:
         before = self.wishes.workloads.get(name)
-        ports = tuple(Port(one.protocol, one.host_port, one.container_port) for one in given.container.ports)
+        mapped = (*given.container.ports, *given.micro_vm.ports)
+        ports = tuple(Port(one.protocol, one.host_port, one.container_port) for one in mapped)
         address = given.status.address if program.bridged else ""
         if program.bridged and before is not None and before.address not in ("", address):
             self.wrong.append(f"{what}: its address was {before.address}, and is {address}")
@@ -271,9 +280,9 @@ class Plot:
 
 def manifest_of(name: str, program: Program, drift: pb.DriftPolicy = pb.DRIFT_POLICY_REPAIR) -> pb.Workload:
     """The declaration of a workload."""
-    spec = pb.ContainerSpec(
-        image="demo:1", command=["sh", "-c", SCRIPT, program.token], stop_grace_seconds=2,
-        network_mode=pb.NETWORK_MODE_BRIDGE if program.bridged else pb.NETWORK_MODE_NONE,
+    kind: Any = pb.MicroVMSpec if program.machine else pb.ContainerSpec
+    spec = kind(
+        image="demo:1", command=["sh", "-c", SCRIPT, program.token, program.secret], stop_grace_seconds=2,
         ports=[pb.PortMapping(container_port=port.container_port, host_port=port.host_port, protocol=port.protocol)
                for port in program.ports],
         mounts=[pb.VolumeMount(volume_name=program.disk, mount_path="/disk")] if program.disk else [],
@@ -283,6 +292,9 @@ def manifest_of(name: str, program: Program, drift: pb.DriftPolicy = pb.DRIFT_PO
         secret_env={VARIABLE: program.secret} if program.secret else {},
         secrets=[pb.SecretFile(secret=program.secret)] if program.secret else [],
     )  # fmt: skip
+    if program.machine:
+        return pb.Workload(name=name, micro_vm=spec, depends_on=program.needs, drift=drift)
+    spec.network_mode = pb.NETWORK_MODE_BRIDGE if program.bridged else pb.NETWORK_MODE_NONE
     return pb.Workload(name=name, container=spec, depends_on=program.needs, drift=drift)
 
 

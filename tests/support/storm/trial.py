@@ -21,9 +21,11 @@ from capsuled.examine import verify_apart
 from capsuled.layout import hosted
 from journal.codec import decode
 from journal.environment import Environment
+from journal.events import WorkloadStarted
 from journal.reader import Reader
 from tests.simulation.order import Order
 from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.microvms import build_guest_image
 from tests.support.site import Site, site
 from tests.support.storm.calls import Calls
 from tests.support.storm.foreign import OtherHand
@@ -32,9 +34,10 @@ from tests.support.storm.operations import Plot
 from tests.support.storm.world import Observer, Unquiet
 
 PLOTS = 5
+"""The last one's workloads are a microVM and a container."""
 BURST_MOST = 12
-QUIET_S = 60.0
-FAULTS = {"kill capsuled": 4, "kill containerd": 3, "flush rules": 3, "cut a link": 2}
+QUIET_S = 180.0
+FAULTS = {"kill capsuled": 4, "kill containerd": 3, "flush rules": 3, "cut a link": 2, "kill a monitor": 2}
 FAULT_SHARE = 0.2
 HAND_SHARE = 0.5
 """How often another hand acts after a burst."""
@@ -44,7 +47,8 @@ SETTLED_LOOKS = 2
 
 class Outcome(msgspec.Struct):
     """What a storm came to. `wrong` is empty when every quiet moment was as the wishes say. `waited`: the starts of
-    workloads that depend on others; `secrets`: changes of them; `foreign`: changes by another hand that were left."""
+    workloads that depend on others; `secrets`: changes of them; `foreign`: changes by another hand that were left;
+    `boots`: of microVMs."""
 
     operations: int = 0
     faults: int = 0
@@ -56,6 +60,7 @@ class Outcome(msgspec.Struct):
     secrets: int = 0
     rollbacks: int = 0
     foreign: int = 0
+    boots: int = 0
     wrong: list[str] = []
 
 
@@ -69,8 +74,9 @@ class Storm:
         info = capsule.data("capsule", "info")
         parent = f"{info['shortId']}-{info['capsuleId'][-6:]}"
         self._calls = Calls(capsule.state / "capsule.sock", mark)
-        self._plots = [Plot(number, mark, self._calls) for number in range(PLOTS)]
-        self._judge = Judge(place, capsule, run, Observer(place, capsule, run, parent, mark))
+        self._plots = [Plot(number, mark, self._calls, number == PLOTS - 1) for number in range(PLOTS)]
+        self._observer = Observer(place, capsule, run, parent, mark)
+        self._judge = Judge(place, capsule, run, self._observer)
         self._trace = (capsule.scratch / "trace").open("w", buffering=1)
         self.outcome = Outcome()
 
@@ -133,6 +139,9 @@ class Storm:
                         os.kill(self._capsule.containerd_pid(), signal.SIGKILL)
                 case "flush rules":
                     self._site.run("nft", "flush", "ruleset")
+                case "kill a monitor":
+                    for pid, _ in self._observer.monitors():
+                        os.kill(pid, signal.SIGKILL)
                 case _:
                     self._cut(chance)
 
@@ -155,8 +164,8 @@ class Storm:
             await self._quiet()
 
     def _cut(self, chance: float) -> None:
-        listed = self._site.run("ip", "-j", "link", "show", "type", "veth").stdout
-        links = sorted(one["ifname"] for one in json.loads(listed or "[]") if one)
+        listed = [self._site.run("ip", "-j", "link", "show", "type", kind).stdout for kind in ("veth", "tun")]
+        links = sorted(one["ifname"] for some in listed for one in json.loads(some or "[]") if one)
         if links:
             self._site.run("ip", "link", "delete", links[int(chance * len(links))])
 
@@ -202,21 +211,23 @@ def _left_over(place: Site, capsule: Daemon) -> list[str]:
     return [f"{run} is left after the halt"] if run.exists() else []
 
 
-def _order(capsule: Daemon) -> Order:
-    """Who began before what it needs, and ended after its users: by the journal."""
-    order = Order()
+def _order(capsule: Daemon) -> tuple[Order, int]:
+    """Who began before what it needs, and ended after its users: by the journal; and how many microVMs began."""
+    order, boots = Order(), 0
     environment = Environment(capsule.state / "journal", readonly=True)
     try:
         for stored in Reader(environment).entries():
             if (event := decode(stored)) is not None:
                 order.told(stored.header, event)
+                boots += isinstance(event, WorkloadStarted) and bool(event.accelerator)
     finally:
         environment.close()
-    return order
+    return order, boots
 
 
 def storm(seed: int, operations: int, keep: Path | None = None) -> Outcome:
     """Run one. What is left of a bad one is copied to `keep`."""
+    build_guest_image()
     with site() as place, daemon(inside=place.inside) as capsule:
         capsule.push_image()
         outcome = asyncio.run(_rage(place, capsule, seed, operations))
@@ -225,7 +236,7 @@ def storm(seed: int, operations: int, keep: Path | None = None) -> Outcome:
             report = asyncio.run(verify_apart(capsule.state / "journal"))
             outcome.wrong += [finding.problem for finding in report.findings]
             outcome.wrong += _left_over(place, capsule)
-            order = _order(capsule)
+            order, outcome.boots = _order(capsule)
             outcome.waited, outcome.wrong = order.starts, outcome.wrong + order.wrong
         if outcome.wrong and keep is not None:
             keep.mkdir(parents=True, exist_ok=True)

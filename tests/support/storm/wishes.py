@@ -24,7 +24,7 @@ class Program:
     """What a workload is to run. `token` tells it from every other; `disk` is the volume's name, or empty.
 
     `check`: exec, http or tcp, or empty; one that is `told` of only runs on when it fails. `needs`: who has to run
-    before it starts. `secret`: what it has in its environment and in a file, or empty.
+    before it starts. `secret`: what it has in its environment and in a file, or empty. `machine`: it is a microVM.
     """
 
     token: str
@@ -35,6 +35,7 @@ class Program:
     told: bool = False
     needs: tuple[str, ...] = ()
     secret: str = ""
+    machine: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Only where things lie is taken from the layout.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -26,8 +27,9 @@ class Unquiet(Exception):
 
 @dataclass
 class World:
-    """Everything there is. Containers, shims, bundles and cgroups are by container id (`NAME.UID.RUN`); `secrets` counts
-    each workload's places in memory."""
+    """Everything there is. Containers, shims, bundles, cgroups and microVMs' monitors (their processes) are by id
+    (`NAME.UID.RUN`); `secrets` counts each workload's places in memory, `attached` are files of volumes that monitors
+    have open, `machine_files` counts what lies of each microVM: its run (by id), its layers (by name)."""
 
     containers: dict[str, str] = field(default_factory=dict)
     shims: Counter[str] = field(default_factory=Counter)
@@ -44,6 +46,12 @@ class World:
     bridge: list[str] = field(default_factory=list)
     veths: list[str] = field(default_factory=list)
     addresses: dict[str, list[str]] = field(default_factory=dict)
+    taps: list[str] = field(default_factory=list)
+    monitors: dict[str, int] = field(default_factory=dict)
+    attached: list[str] = field(default_factory=list)
+    machine_files: Counter[str] = field(default_factory=Counter)
+    sockets: int = 0
+    payloads: int = 0
     table: bool = False
     elements: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
 
@@ -59,22 +67,24 @@ class Observer:
         world = World()
         self._containers(world)
         self._processes(world)
+        self._machines(world)
         self._mounts(world)
         self._files(world)
         self._links(world)
         self._rules(world)
         return world
 
-    def page(self, address: str, port: int) -> str:
-        """What a web server says, asked from the machine itself; empty when nobody answers."""
+    def page(self, address: str, port: int, path: str = "") -> str | None:
+        """What a web server says, asked from the machine itself; None when nobody answers, or there is no such page."""
 
-        def fetch() -> str:
+        def fetch() -> str | None:
             try:
                 with socket.create_connection((address, port), timeout=2) as stream:
-                    stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                    return b"".join(iter(lambda: stream.recv(4096), b"")).decode().split()[-1]
-            except (OSError, IndexError):
-                return ""
+                    stream.sendall(f"GET /{path} HTTP/1.0\r\n\r\n".encode())
+                    head, _, body = b"".join(iter(lambda: stream.recv(4096), b"")).partition(b"\r\n\r\n")
+            except OSError:
+                return None
+            return body.decode().rstrip("\n") if head.split()[1:2] == [b"200"] else None
 
         return self._site.on_thread(fetch)
 
@@ -113,6 +123,31 @@ class Observer:
             elif "shim" in words[0] and f"{self._run}/containerd.sock" in words and "-id" in words:
                 world.shims[words[words.index("-id") + 1]] += 1
 
+    def _machines(self, world: World) -> None:
+        volumes = str(self._capsule.state / "volumes")
+        for pid, title in self.monitors():
+            world.monitors[title] = pid
+            for one in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if (file := os.readlink(one)).startswith(volumes):
+                        world.attached.append(Path(file).name)
+        for entry in (self._capsule.state / "microvms").glob("*/*/*"):
+            is_run = entry.name.isdecimal()
+            world.machine_files[".".join(entry.parts[-3:]) if is_run else entry.parts[-3]] += 1
+        world.sockets = len(list((self._run / "microvms").glob("*.agent")))
+        world.payloads = len(list((self._capsule.state / "payloads").glob("*.img")))
+
+    def monitors(self) -> list[tuple[int, str]]:
+        """The processes that are microVMs of this capsule, with what each calls its machine."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                is_monitor = words[0].rpartition("/")[2].startswith("qemu-system") and "-name" in words
+                if is_monitor and f"/{self._parent}/" in (entry / "cgroup").read_text():
+                    found.append((int(entry.name), words[words.index("-name") + 1]))
+        return found
+
     def _mounts(self, world: World) -> None:
         with open(f"/proc/{self._site.pid}/mountinfo") as file:
             points = [line.split()[4] for line in file]
@@ -131,7 +166,7 @@ class Observer:
                 world.images.append(path.name)
         places = Path(f"/proc/{self._site.pid}/root{self._run}/memory/secrets")
         world.secrets = Counter(place.parent.name for place in places.glob("*/*"))
-        for part in ("logs", "containers"):
+        for part in ("logs", "containers", "microvms"):
             place = self._capsule.state / part
             names = (one.name for one in place.iterdir() if one.name[0] != ".") if place.exists() else ()
             world.directories |= set(names)
@@ -149,6 +184,8 @@ class Observer:
                 world.bridge += _ipv4(link)
             elif kind == "veth":
                 world.veths.append(link["ifname"])
+            elif kind == "tun":
+                world.taps.append(link["ifname"])
         place = self._run / "netns"
         for namespace in sorted(place.iterdir()) if place.exists() else ():
             try:

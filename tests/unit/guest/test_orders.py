@@ -4,11 +4,14 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from guest import beside
 from guest.loop import Loop
 from guest.orders import Lost, Orders
 from guest.run import Run
@@ -40,7 +43,6 @@ class Service:
 def service() -> Iterator[Service]:
     made = Service()
     yield made
-    made.orders.close()
     made.socket.close()
     made.payload.returncode = 0  # the loop has reaped it
     assert made.payload.stdout is not None
@@ -64,6 +66,30 @@ def test_a_shutdown_asks_nobody(service: Service) -> None:
     service.say(do="shutdown")
     service.loop.run()
     assert service.codes == [-9]
+
+
+def test_after_the_payloads_end_what_is_beside_it_has_time_to_leave_nothing_half_done(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = subprocess.Popen(
+        ["sh", "-c", f"while [ ! -e {tmp_path}/told ]; do sleep 0.01; done; echo > {tmp_path}/left"]
+    )
+    monkeypatch.setattr(beside, "copy", lambda first, fds: copy.pid)
+    service.say(do="copy", id=1)
+    service.loop.turn()
+    service.say(do="shutdown")
+    service.loop.run()
+    assert "started" in json.loads(service.socket.recv(1_024))
+    leaving = threading.Thread(target=lambda: service.socket.recv(1_024) == b'{"over": true}' and told(tmp_path))
+    leaving.start()
+    service.orders.close()
+    leaving.join()
+    assert (tmp_path / "left").exists()
+    copy.returncode = 0  # the loop has reaped it
+
+
+def told(directory: Path) -> None:
+    (directory / "told").touch()
 
 
 def test_a_process_that_never_was_is_gone_when_it_is_to_end(service: Service) -> None:
