@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 SEEDS ?= 2000
 # What the daemon, its tests and its demo need from Debian.
 PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 lz4 docker-registry skopeo pigz \
-	podman buildah zsh fish
+	podman buildah zsh fish chromium
 # What builds the operating system's image and boots it.
 BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86
 # What the benchmarks compare with, on top.
@@ -84,6 +84,10 @@ stubs: venv ## generate gen/ from proto/
 .PHONY: docs
 docs: venv ## generate the event catalogue and the CLI reference
 	$(PYTHON) -m tools.docs
+
+.PHONY: pictures
+pictures: venv packages ## make the pictures of docs/ anew
+	$(PYTHON) -m tools.pictures
 
 .PHONY: lock
 lock: venv ## resolve requirements.lock anew

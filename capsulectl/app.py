@@ -114,6 +114,7 @@ _add(capsule, "debug:debug", "debug", "Open a shell on the machine itself, remov
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's own log: of this boot or one before, by level and time.")
 
 _add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
+_add(app, "ui.command:ui", "ui", "Look at the machine in your browser, now and as it was at any moment.", MEMORY)
 _add(app, "why:why", "why", "Why a workload or a volume is as it is, and what to try next.", MEMORY)
 _add(app, "rollback:rollback", "rollback", "Have workloads as they were: the plan first, then one entry.", MEMORY)
 _add(

@@ -1,0 +1,254 @@
+// The page: the machine as it goes on (`tail`, `live`), and the moment that is shown, which is now or one of the past.
+
+import { showMachine, showMachineThen, showVolumes, showWorkloads } from "./cards.js";
+import { showLog } from "./log.js";
+import { byId, calmly, el, keep, put, say } from "./make.js";
+import { ask, forget, recall } from "./memory.js";
+import { showEvents, showHints, showMoment } from "./moment.js";
+import { showTimeline } from "./timeline.js";
+import { clock, momentText, phaseText, setClock, span, toneOf } from "./words.js";
+
+const state = {
+  tail: [], // the newest entries, as they come
+  pages: null, // older ones, where these are shown instead
+  live: new Map(), // workloads now, by name
+  world: null, // what no stream tells
+  at: null, // the entry that is shown; null: now
+  past: null, // the machine then
+  said: null, // what the entry says of itself
+  log: "",
+  only: "all",
+};
+
+const entries = () => state.pages ?? state.tail;
+const newest = () => state.tail[state.tail.length - 1]?.seq ?? 0;
+const hands = {
+  go: (seq) => go(seq),
+  log: (name) => {
+    state.log = name;
+    show();
+    byId("log-title").scrollIntoView({ block: "nearest" });
+    byId("log").focus();
+  },
+  only: (name) => {
+    state.only = `object:${name}`;
+    show();
+    byId("only").focus();
+  },
+};
+
+// --- what is shown ---------------------------------------------------------------------------------------------------
+
+function show() {
+  if (!state.world || !entries().length) return;
+  const then = state.at !== null && state.past;
+  const view = { at: state.at, atMs: then ? state.past.at : null, entries: entries() };
+  const workloads = then ? state.past.workloads : [...state.live.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  byId("main").dataset.then = String(state.at !== null);
+  showHead(then);
+  showTimeline(entries(), state.at);
+  showWorkloads(workloads, view, hands);
+  showVolumes(then ? state.past.volumes : state.world.volumes, view, hands);
+  if (!then) showMachine(state.world.info);
+  else if (state.said?.seq === state.at) showMachineThen(state.said);
+  showChoices(workloads);
+  showEvents(entries(), state.at, filter(), hands);
+  if (state.at === null) showHints(state.tail, hands);
+  if (then) showLog(state.log, workloads.find((one) => one.name === state.log)?.run ?? 0, state.past.at + 1);
+  else if (state.at === null) showLog(state.log, 0, 0);
+}
+
+function showHead(then) {
+  const { info } = state.world;
+  document.title = `${info.hostname} · Capsule`;
+  put(byId("hostname"), info.hostname);
+  put(byId("identity"), [info.shortId, `release ${info.capsuleVersion}`, info.activeSlot || info.mode, info.condition === "ok" ? "" : info.condition].filter(Boolean).join("  ·  "));
+  byId("now").setAttribute("aria-pressed", String(state.at === null));
+  byId("on").disabled = state.at === null;
+  byId("back").disabled = (state.at ?? newest()) <= 1;
+  byId("earlier").disabled = entries()[0].seq <= 1;
+  put(byId("moment-title"), state.at === null ? "Now" : `Entry ${state.at}`);
+  const since = newest() - (state.at ?? newest());
+  const when = then ? `${momentText(state.past.at)}, ${span(clock() - state.past.at)} ago; ${since} ${since === 1 ? "entry" : "entries"} since` : "";
+  put(byId("moment-text"), state.at === null ? `entry ${newest()}, ${momentText(state.tail[state.tail.length - 1].at)}` : when);
+}
+
+function filter() {
+  if (state.only === "bad") return (entry) => entry.bad;
+  if (state.only === "person") return (entry) => entry.person;
+  if (state.only.startsWith("object:")) return (entry) => entry.objects.includes(state.only.slice(7));
+  return () => true;
+}
+
+function showChoices(workloads) {
+  const names = workloads.map((one) => one.name);
+  const objects = [...new Set([...names, ...(state.only.startsWith("object:") ? [state.only.slice(7)] : [])])].sort();
+  const option = (node, [value, text]) => {
+    node.value = value;
+    put(node, text);
+  };
+  keep(byId("only"), [["all", "everything"], ["bad", "what went wrong"], ["person", "what people did"], ...objects.map((name) => [`object:${name}`, `only ${name}`])], ([value]) => value, () => el("option"), option);
+  byId("only").value = state.only;
+  const logs = [...new Set([...names, ...(state.log ? [state.log] : [])])].sort();
+  keep(byId("log-of"), [["", "nobody"], ...logs.map((name) => [name, name])], ([value]) => value, () => el("option"), option);
+  byId("log-of").value = state.log;
+}
+
+// --- going through time ----------------------------------------------------------------------------------------------
+
+let reading = new AbortController();
+
+/** Show the machine as it was after an entry; null, or what is not yet, is now. */
+function go(seq) {
+  const wanted = seq === null || seq > newest() ? null : Math.max(seq, 1);
+  if (wanted === state.at) return;
+  state.at = wanted;
+  reading.abort();
+  reading = new AbortController();
+  if (wanted === null) {
+    Object.assign(state, { past: null, said: null, pages: null });
+    put(byId("moment-title"), "Now");
+    show();
+    say("The machine as it is now");
+    return;
+  }
+  showTimeline(entries(), wanted);
+  put(byId("moment-title"), `Entry ${wanted}`);
+  look();
+}
+
+const look = calmly(60, async () => {
+  const seq = state.at;
+  const { signal } = reading;
+  if (seq === null) return;
+  try {
+    const [past] = await Promise.all([recall("machine", { at: seq }, signal), around(seq, signal)]);
+    if (seq !== state.at) return;
+    state.past = past;
+    trouble("");
+    show();
+    tellMoment();
+    showMoment(seq, newest(), hands, signal);
+    state.said = (await recall("entry", { seq }, signal)).entry;
+    if (seq === state.at) show();
+  } catch (error) {
+    if (error.name !== "AbortError" && seq === state.at) trouble(`Entry ${seq} cannot be shown: ${error.message}`);
+  }
+});
+
+/** The entries around one, where these are not shown already. */
+async function around(seq, signal) {
+  const [first, last] = [entries()[0].seq, entries()[entries().length - 1].seq];
+  if (seq >= first && seq <= last) return;
+  if (state.tail[0].seq <= seq) state.pages = null;
+  else state.pages = await recall("entries", { upto: Math.min(seq + 500, newest()) }, signal);
+}
+
+let telling = 0;
+
+/** Once it stays there: a slider that is drawn along says nothing. */
+function tellMoment() {
+  clearTimeout(telling);
+  telling = setTimeout(() => {
+    if (state.at === null || !state.past) return;
+    const bad = state.past.workloads.filter((one) => toneOf(one) === "bad").map((one) => `${one.name} ${phaseText(one)}`);
+    say(`The machine after entry ${state.at}, ${momentText(state.past.at)}: ${state.past.workloads.length} workloads${bad.length ? `, in trouble: ${bad.join(", ")}` : ""}`);
+  }, 600);
+}
+
+const slider = byId("slider");
+slider.addEventListener("input", () => go(state.pages === null && Number(slider.value) === newest() ? null : Number(slider.value)));
+byId("back").addEventListener("click", () => go((state.at ?? newest()) - 1));
+byId("on").addEventListener("click", () => state.at !== null && go(state.at + 1 === newest() + 1 ? null : state.at + 1));
+byId("now").addEventListener("click", () => go(null));
+byId("earlier").addEventListener("click", () => go(Math.max(1, entries()[0].seq - 1)));
+byId("go").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const wanted = byId("go-to").value.trim();
+  if (!wanted) return;
+  try {
+    const found = await ask("machine", { at: wanted });
+    trouble("");
+    go(wanted === "now" ? null : Math.max(found.seq, 1));
+  } catch (error) {
+    trouble(error.message);
+  }
+});
+byId("only").addEventListener("change", (event) => {
+  state.only = event.target.value;
+  show();
+});
+byId("log-of").addEventListener("change", (event) => {
+  state.log = event.target.value;
+  show();
+});
+
+// --- the machine as it goes on ---------------------------------------------------------------------------------------
+
+function trouble(text) {
+  put(byId("trouble"), text);
+  byId("trouble").hidden = !text;
+}
+
+function linked(how, text) {
+  byId("link").dataset.state = how;
+  put(byId("link-text"), text);
+}
+
+const live = new EventSource("follow/live");
+const news = (kind, action) => live.addEventListener(kind, (event) => {
+  action(JSON.parse(event.data));
+  show();
+});
+
+let wasGone = false;
+
+news("world", (world) => {
+  state.world = world;
+  setClock(world.info.localTimeUnix * 1000);
+});
+
+news("workloads", ({ all, now, gone }) => {
+  if (all) state.live.clear();
+  for (const one of now) {
+    const before = state.live.get(one.name);
+    state.live.set(one.name, one);
+    if (!all && state.at === null && before && toneOf(before) !== toneOf(one)) say(`${one.name}: ${phaseText(one)}`);
+  }
+  for (const name of gone) state.live.delete(name);
+});
+
+news("entries", ({ all, window, entries: told }) => {
+  if (all) {
+    // A machine that comes back with less than it had is another journal's: what was shown of it is not its past.
+    if (told.length && told[told.length - 1].seq < newest()) {
+      forget();
+      Object.assign(state, { at: null, past: null, pages: null });
+    }
+    state.tail = told;
+    linked("live", "live");
+    trouble("");
+    if (wasGone) say("The machine is back");
+    wasGone = false;
+    performance.mark("machine-shown");
+  } else {
+    state.tail.push(...told);
+    const spare = state.tail.length - window;
+    const shown = state.at === null || state.pages ? Infinity : state.at - state.tail[0].seq;
+    if (spare > 0) state.tail.splice(0, Math.min(spare, Math.max(0, shown)));
+  }
+});
+
+news("gone", ({ why, retryS }) => {
+  linked("gone", "not reached");
+  trouble(`The machine is not reached: ${why}. It is tried again every ${retryS} s; what is shown is what was seen last.`);
+  if (!wasGone) say("The machine is not reached any more");
+  wasGone = true;
+});
+
+live.onerror = () => {
+  linked("gone", "ended");
+  trouble("capsulectl ui has ended, or cannot be reached: start it again, and open the address that it prints.");
+};
+
+setInterval(show, 10_000); // ages grow by themselves

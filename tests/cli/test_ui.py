@@ -1,0 +1,216 @@
+"""`capsulectl ui` in a real browser: the machine now and then, by keyboard and by ear, and nothing of it changed."""
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from capsulectl.errors import Failure
+from capsulectl.ui.reads import Reads
+from capsulectl.ui.server import Server
+from tests.support.browser import Browser, browser
+from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.unit.capsulectl.ui.told import HOSTILE, SYNCED, Machine, Streamed, entry, watched
+
+LINE = "<b onclick=alert(1)>bold</b>"
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Browser]:
+    with browser() as made:
+        made.window(1280, 900)
+        yield made
+
+
+@contextmanager
+def served(capsule: Daemon) -> Iterator["tuple[str, subprocess.Popen[str]]"]:
+    """The command itself, and the address that it prints."""
+    process = subprocess.Popen(
+        [BIN / "capsulectl", "ui"], env=capsule.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def shown(page: Browser, name: str) -> str:
+    """A script: how a workload is shown, once it is."""
+    found = f"[...document.querySelectorAll('#workloads > li')].find(one => one.querySelector('.name').textContent === '{name}')"
+    return f"{found}?.querySelector('.phase').textContent"
+
+
+def go(page: Browser, to: object) -> None:
+    """By the field for a moment, and until it is shown whole."""
+    page.run(f"document.getElementById('go-to').value = '{to}'; document.getElementById('go').requestSubmit()")
+    page.until(f"document.getElementById('moment').dataset.shown === 'entry {to}'")
+
+
+def test_the_machine_now_and_then_and_nothing_changed(page: Browser, capsule: Daemon) -> None:
+    before = newest(capsule)
+    capsule.apply(manifest("seen", f"echo '{LINE}'; {SERVE}"), "--wait")
+    last = newest(capsule)
+    with served(capsule) as (address, process):
+        page.open(address)
+        page.until(f"{shown(page, 'seen')} === 'Running'")
+
+        go(page, last)
+        page.run("document.getElementById('slider').focus()")
+        page.press("ArrowLeft", 37)
+        page.until(f"document.getElementById('moment').dataset.shown === 'entry {last - 1}'")
+        assert page.run("document.activeElement.getAttribute('aria-valuetext')").startswith(f"entry {last - 1}, ")
+        go(page, 1)
+        assert "capsuled" in page.text("#moment .says") and page.text("#workloads") == ""
+        assert page.text("#no-workloads") == "There was none at this moment."
+        go(page, before)
+        page.run("document.querySelector('#moment > div:last-child summary').click()")
+        assert "seen" in page.text("#moment > div:last-child")
+        page.run("document.getElementById('go-to').value = 'soon'; document.getElementById('go').requestSubmit()")
+        page.until("document.getElementById('trouble').textContent.includes('is no moment')")
+        page.click("#now")
+        page.until(f"{shown(page, 'seen')} === 'Running'")
+
+        page.run("[...document.querySelectorAll('.name')].find(one => one.textContent === 'seen').focus()")
+        page.press("Enter", 13, "\r")
+        why = page.until("document.querySelector('.why .conclusion')?.textContent")
+        assert why == capsule.data("why", "seen")["conclusion"]
+        page.run(
+            "document.getElementById('log-of').value = 'seen'; "
+            "document.getElementById('log-of').dispatchEvent(new Event('change'))"
+        )
+        page.until("document.getElementById('log').textContent.includes('ready')")
+        assert LINE in page.text("#log") and page.run("document.querySelector('#log b') === null")
+        facts = [one for one in capsule.history("--actor", "local", "-n", "20") if int(one["seq"]) > last]
+        assert facts == [], "to look changes nothing"
+
+        capsule.good("stop", "seen", "--wait")
+        page.until(f"{shown(page, 'seen')} === 'Stopped'")
+        capsule.good("delete", "seen", "--yes")
+        page.until(f"{shown(page, 'seen')} === undefined")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+        page.until("document.getElementById('link-text').textContent === 'ended'")
+
+
+def newest(capsule: Daemon) -> int:
+    return int(json.loads(capsule.good("journal", "stats", "-o", "json"))["lastSeq"])
+
+
+@contextmanager
+def opened(page: Browser, machine: Machine) -> Iterator[Browser]:
+    """The page of a machine that a test makes up."""
+    server = Server(Reads(machine))  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        page.open(server.address)
+        page.until("document.querySelectorAll('#workloads > li').length")
+        yield page
+    finally:
+        page.open("about:blank")
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path))
+    return Machine()
+
+
+@pytest.fixture
+def told(page: Browser, machine: Machine) -> Iterator[Browser]:
+    """A machine whose every word is hostile."""
+    machine.answers["CapsuleService/GetInfo"].hostname = HOSTILE
+    names = Streamed(watched(HOSTILE), watched("web", "FAILED"), SYNCED)
+    machine.streams = [Streamed(entry(1), entry(2, objects=[HOSTILE], actor=HOSTILE)), names]
+    with opened(page, machine):
+        yield page
+
+
+def test_a_machine_that_goes_away_is_missed_and_found_again(
+    page: Browser, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsulectl.ui.live.RETRY_S", (0.2,))
+    entries = Streamed(entry(2))
+    machine.streams = [entries, Streamed(watched("web"), SYNCED)]
+    with opened(page, machine):
+        info = machine.answers.pop("CapsuleService/GetInfo")
+        machine.answers["CapsuleService/GetInfo"] = Failure("the capsule does not answer at home")
+        entries.queue.put(Failure("the capsule does not answer at home"))
+        page.until("document.getElementById('link').dataset.state === 'gone'")
+        assert "The machine is not reached: the capsule does not answer at home" in page.text("#trouble")
+        assert page.text("#say") == "The machine is not reached any more" and page.text("#workloads .name") == "web"
+        machine.streams = [Streamed(entry(2)), Streamed(watched("later"), SYNCED)]
+        machine.answers["CapsuleService/GetInfo"] = info
+        page.until("document.getElementById('link').dataset.state === 'live'")
+        page.until("document.querySelector('#workloads .name').textContent === 'later'")
+        assert page.text("#trouble") == "" and page.text("#say") == "The machine is back"
+
+
+def test_what_the_machine_says_stays_text(told: Browser) -> None:
+    told.run("document.querySelectorAll('.name').forEach(one => one.click())")
+    told.until("document.querySelector('.why .conclusion')")
+    told.run("document.getElementById('slider').focus()")
+    told.press("Home", 36)
+    told.until("document.getElementById('moment').dataset.shown === 'entry 1'")
+    assert "<img src=x onerror=alert(1)>" in told.text("h1")
+    assert told.run("[...document.images].map(one => one.getAttribute('src')).join()") == "icon.svg"
+    assert told.complaints() == []
+
+
+def test_no_script_can_be_brought_in_and_nothing_sent_away(told: Browser) -> None:
+    for script in ("document.body.innerHTML = '<b>x</b>'", "document.body.insertAdjacentHTML('beforeend', '<b>x</b>')"):
+        refused = f"(() => {{ try {{ {script} }} catch (error) {{ return error.name }} }})()"
+        assert told.run(refused) == "TypeError", script
+    assert told.run("fetch('http://127.0.0.1:9/').then(() => 'sent', error => error.name)") == "TypeError"
+    assert any("Content Security Policy" in one for one in told.complaints())
+
+
+def test_a_screen_reader_is_told_what_each_thing_is(told: Browser) -> None:
+    found = told.names()
+    for part in (
+        ("banner", ""), ("main", ""), ("contentinfo", ""), ("slider", "The moment that is shown"), ("region", "Time"),
+        ("button", "The entry before"), ("textbox", "Go to a moment: an entry, a time or a boot"),
+        ("combobox", "show"), ("combobox", "of"), ("heading", "Workloads"),
+    ):  # fmt: skip
+        assert any(role == part[0] and name.startswith(part[1]) for role, name in found), part
+    assert not [
+        role for role, name in found if role in ("button", "slider", "combobox", "textbox", "link") and not name
+    ]
+    reached = told.run("""(() => [...document.querySelectorAll('button, select, input, summary, a')]
+        .filter(one => one.tabIndex < 0).length)()""")
+    assert reached == 0, "everything that can be pressed is reached by the keyboard"
+
+
+def test_it_fits_a_narrow_window_and_what_a_person_prefers(told: Browser) -> None:
+    told.window(360, 640)
+    assert told.run("document.documentElement.scrollWidth") <= 360
+    told.window(1280, 900)
+    grounds = []
+    for scheme in ("light", "dark"):
+        told.prefers(color_scheme=scheme, reduced_motion="reduce")
+        grounds.append(told.run("getComputedStyle(document.body).backgroundColor"))
+        assert told.run("document.getAnimations().length") == 0
+    assert grounds == ["rgb(245, 244, 239)", "rgb(15, 18, 21)"]
+    told.prefers()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (("ui", "--port", "70000"), "It must be from 0 to 65535."),
+        (("ui", "--capsule", "unix:/nowhere"), "the capsule does not answer at unix:/nowhere"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_where_it_was_asked(line: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = subprocess.run([BIN / "capsulectl", *line], capture_output=True, text=True, check=False)
+    assert done.returncode and done.stdout == "" and says in done.stderr
