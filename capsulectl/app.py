@@ -116,6 +116,13 @@ _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's own log: of this b
 _add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
 _add(app, "ui.command:ui", "ui", "Look at the machine in your browser, now and as it was at any moment.", MEMORY)
 _add(app, "why:why", "why", "Why a workload or a volume is as it is, and what to try next.", MEMORY)
+_add(
+    app,
+    "postmortem:postmortem",
+    "postmortem",
+    "Why an update of the system went back: both boots, cause, logs.",
+    MEMORY,
+)
 _add(app, "rollback:rollback", "rollback", "Have workloads as they were: the plan first, then one entry.", MEMORY)
 _add(
     app,

@@ -101,7 +101,7 @@ class System:
             group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
             if self.keeper is not None:
-                group.create_task(self.keeper.run())
+                group.create_task(self.keeper.run(lambda: engine.machine.slots.tentative))
             group.create_task(keep_showing(Console.found(), face, news))
 
     async def _load_hardware(self, layout: Layout) -> None:

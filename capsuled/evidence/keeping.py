@@ -95,8 +95,8 @@ class Keeper:
             alive = Alive(self._now_ns() // 1_000_000, self._wall_ns())
             self._write("alive", msgspec.json.encode(alive))
 
-    async def run(self) -> None:
-        """Signs of life and the kernel's log, until cancelled."""
+    async def run(self, on_trial: Callable[[], bool]) -> None:
+        """Signs of life and the kernel's log, for as long as the system is on trial."""
         try:
             fd = os.open(self._kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -104,7 +104,7 @@ class Keeper:
             fd = -1
         try:
             first = True
-            while True:
+            while on_trial():
                 await asyncio.to_thread(self.turn, fd, first)
                 first = False
                 await asyncio.sleep(ALIVE_S)

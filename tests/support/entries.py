@@ -32,6 +32,7 @@ class Ledger:
     release: str = "0.0.1"
     boot: str = "boot-1"
     mono: int = 0
+    slot: str = ""
 
     @property
     def seq(self) -> int:
@@ -61,7 +62,7 @@ class Ledger:
         first = genesis(self.journal_id) if self.first_prev is None else self.first_prev
         prev = self.entries[-1].hash if self.entries else first
         header = Header(
-            seq, at or 1_700_000_000_000_000_000 + seq, self.boot, self.mono + seq * 1_000_000, self.release, "", actor, cause, call,
+            seq, at or 1_700_000_000_000_000_000 + seq, self.boot, self.mono + seq * 1_000_000, self.release, self.slot, actor, cause, call,
             tag, version, effect, hash_body(SALT, content), prev,
         )  # fmt: skip
         stored = unpack(pack(encode_header(header), SALT, content))

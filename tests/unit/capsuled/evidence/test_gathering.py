@@ -1,5 +1,6 @@
 """What a tentative boot keeps as it goes, and what the boot after it gathers."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -175,6 +176,12 @@ def test_the_kernels_log_is_kept_as_it_comes(machine: Machine) -> None:
     os.close(reading)
     os.close(writing)
     assert machine.found().kernel == ("[    2.500000] eth0: link up", "[    2.600000] eth0: link down")
+
+
+def test_what_is_confirmed_needs_no_evidence_any_more(machine: Machine) -> None:
+    machine.tentative_boot()
+    asyncio.run(machine.keeper.run(lambda: False))
+    assert machine.found().alive_ms == 20_000 and machine.found().kernel == ()
 
 
 def test_another_life_of_the_daemon_writes_the_kernels_log_anew(machine: Machine) -> None:
