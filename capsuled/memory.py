@@ -115,13 +115,14 @@ class Recollection:
 class Snapshots:
     """Takes a snapshot whenever enough entries have gathered."""
 
-    def __init__(self, journal: Journal, seq: int) -> None:
+    def __init__(self, journal: Journal, seq: int, entries: int = SNAPSHOT_ENTRIES) -> None:
         self._journal = journal
         self._seq = seq
+        self._entries = entries
 
     def consider(self, machine: Machine) -> None:
         """Called after each batch."""
-        if machine.seq - self._seq >= SNAPSHOT_ENTRIES:
+        if machine.seq - self._seq >= self._entries:
             self.take(machine)
 
     def take(self, machine: Machine) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 from effects.errors import NetworkForeign, NetworkMissing
 from effects.network.protocol import Drift, Link
@@ -12,7 +13,8 @@ Step = Callable[[str], Awaitable[None]]
 
 class Cables:
     """The part of the world that is network. `foreign`: the bridge's name is somebody else's; `bare`: it has lost its
-    address. `opened`: the TAPs that monitors have open, as long as these are the ones that they opened."""
+    address. `opened`: the TAPs that monitors have open, as long as these are the ones that they opened. `post`
+    brings news to who listens: at once and once, unless a test knows better."""
 
     def __init__(self) -> None:
         self.rules: tuple[Mapping, ...] | None = None
@@ -20,6 +22,7 @@ class Cables:
         self.opened: set[tuple[str, int]] = set()
         self.foreign = False
         self.bare = False
+        self.post: Callable[[Callable[[], None]], None] = lambda put: put()
         self._listeners: list[asyncio.Queue[Drift]] = []
 
     def listen(self) -> "asyncio.Queue[Drift]":
@@ -31,7 +34,7 @@ class Cables:
     def changed(self) -> None:
         """Tell whoever listens."""
         for listener in self._listeners:
-            listener.put_nowait(Drift())
+            self.post(partial(listener.put_nowait, Drift()))
 
     def flush(self) -> None:
         """Another hand's `nft flush ruleset`."""

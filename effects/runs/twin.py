@@ -6,6 +6,7 @@ real driver do: answers that never come, work that is half done, a runtime that 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -51,7 +52,7 @@ class TwinContainer(msgspec.Struct):
 class World:
     """Everything that exists outside the daemon. `starts` counts how often each run's process was made; `processes` are
     those that exec put beside them, `paths` those of the machine that a run may bind. `secrets` reads a directory of
-    them on the machine.
+    them on the machine; `post` brings a report to who listens: at once and once, unless a test knows better.
     """
 
     def __init__(self, images: set[str], paths: frozenset[str] = frozenset()) -> None:
@@ -66,6 +67,7 @@ class World:
         self.on_start: Callable[[TwinContainer], None] = lambda container: None
         self.on_end: Callable[[Key, int], None] = lambda key, exit_code: None
         self.secrets: Callable[[str], tuple[bytes, ...]] = lambda directory: ()
+        self.post: Callable[[Callable[[], None]], None] = lambda put: put()
         self._pids = 1_000
         self._listeners: dict[Kind, list[asyncio.Queue[ObservedRun | None]]] = {"container": [], "microvm": []}
 
@@ -88,7 +90,7 @@ class World:
 
     def _tell(self, container: TwinContainer) -> None:
         for listener in self._listeners[container.run.kind]:
-            listener.put_nowait(observed(container))
+            self.post(partial(listener.put_nowait, observed(container)))
 
     def fail(self, key: Key, fault: Fault) -> None:
         """The machine around a microVM's process ends, and it with that."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import msgspec
 
@@ -28,10 +29,12 @@ class TwinVolume(msgspec.Struct):
 class Storage:
     """Everything on the disk. `formats` counts how often each incarnation was given a file system; `in_use` says
     whether a process or a virtual machine of the world has the volume at a path open; `scratch` is what is half made,
-    `staged` what came whole for volumes to be: size and content; `silent`: no guest answers."""
+    `staged` what came whole for volumes to be: size and content; `silent`: no guest answers. `post` brings news
+    of a mount to who listens: at once and once, unless a test knows better."""
 
     def __init__(self) -> None:
         self.in_use: Callable[[str], bool] = lambda path: False
+        self.post: Callable[[Callable[[], None]], None] = lambda put: put()
         self.silent = False
         self.volumes: dict[Key, TwinVolume] = {}
         self.formats: dict[Key, int] = {}
@@ -49,7 +52,7 @@ class Storage:
         """Another hand's `umount`: whoever has the volume open goes on with it."""
         self.volumes[key].mounted = False
         for listener in self._listeners:
-            listener.put_nowait(None)
+            self.post(partial(listener.put_nowait, None))
 
     def lose_power(self) -> None:
         """Mounts are gone; contents stay."""

@@ -1,9 +1,12 @@
 """`make mutants`: plant each bug in a copy of the code, and say after how many seeds the simulation finds it.
 
-python -m tests.mutants [NAME ...] [--seeds 20000]
+python -m tests.mutants [NAME ...] [--seeds 20000] [--new]
+
+What was found is kept in found.json, and drawn as the table in docs/simulation.md. `--new` leaves out what stands there.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants.table import Found, draw, keep, kept
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("copies", "effects", "gen", "journal", "projections", "capsuled", "capsulectl", "tests", "bench", "tools")
@@ -23,8 +27,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=20_000)
+    parser.add_argument("--new", action="store_true")
     asked = parser.parse_args()
-    unfound = [one.name for one in MUTANTS if not asked.names or one.name in asked.names if not _hunt(one, asked.seeds)]
+    os.nice(19)
+    known = kept() if asked.new else {}
+    wanted = [one for one in MUTANTS if one.name not in known and (not asked.names or one.name in asked.names)]
+    unfound = [one.name for one in wanted if not _hunt(one, asked.seeds)]
+    draw()
     if unfound:
         sys.exit(f"not found: {', '.join(unfound)}")
 
@@ -33,7 +42,7 @@ def _hunt(mutant: Mutant, seeds: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="capsule-mutant-") as directory:
         copy = Path(directory)
         for name in COPIED:
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, copy / name)  # compiled modules, too: most bugs are found in a second
         code = (copy / mutant.file).read_text()
         assert code.count(mutant.old) == 1, f"{mutant.name}: its place in {mutant.file} is gone"
         (copy / mutant.file).write_text(code.replace(mutant.old, mutant.new))
@@ -42,6 +51,8 @@ def _hunt(mutant: Mutant, seeds: int) -> bool:
     found = FOUND.search(done.stdout)
     told = _last_line(found[2]) if found else (done.stdout + done.stderr).strip()[-300:]
     print(f"{mutant.name:<28} {'seed ' + found[1] if found else 'NOT FOUND':<12} {told}", flush=True)
+    if found:
+        keep(mutant.name, Found(int(found[1]) + 1, told))
     return found is not None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from effects.errors import DriverError
-from journal.errors import JournalFull
+from journal.errors import JournalFull, JournalReadOnly
 from tests.simulation.life import Crash, Life
 
 if TYPE_CHECKING:
@@ -14,17 +14,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def answered(simulation: "Simulation", call: Callable[[Life], Coroutine[Any, Any, T]]) -> T:
-    """The answer to a call, which is made with its id again as often as a daemon dies over it."""
+async def answered(
+    simulation: "Simulation", call: Callable[[Life], Coroutine[Any, Any, T]], asked: tuple[str, ...] = ()
+) -> T:
+    """The answer to a call, which is made with its id again as often as a daemon dies over it. `asked` names the call by
+    actor, method and object: its entry is durable when it is answered."""
     while True:
         await simulation.alive.wait()
         life = simulation.life
         assert life is not None
         try:
-            return await life.guarded(call(life))
+            answer = await life.guarded(call(life))
+            life.log.judge_durable(*asked)
+            return answer
         except (Crash, DriverError):
             await asyncio.sleep(0.01)
-        except JournalFull:
+        except (JournalFull, JournalReadOnly):
             await asyncio.sleep(1)
 
 

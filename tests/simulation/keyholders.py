@@ -65,6 +65,7 @@ class Keyholders:
             lambda life: life.engine.call(
                 _intent(verb, kid, role, clock.boot_id, clock.mono_ns()), Caller(caller, verb, call_id, f"{kid} {role}")
             ),
+            (caller.id, verb, kid),
         )
         answer = outcome.reason if isinstance(outcome, Refusal) else "ok"
         assert answer == expected, f"{verb} {kid} {role} with {self.held}: {answer}, not {expected}"

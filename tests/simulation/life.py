@@ -11,13 +11,14 @@ from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.health_watch import HealthWatch
 from capsuled.image_cache import ImageCache
+from capsuled.memory import Recollection, Snapshots, recall
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
 from capsuled.rollbacks import Rollbacks
 from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
-from capsuled.startup import opening_events
+from capsuled.startup import ClosedLog, opening_events
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
 from effects.health.twin import TwinProber
@@ -33,10 +34,12 @@ from effects.runs.twin import TwinContainers
 from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
 from journal.entry import SYSTEM
-from journal.errors import JournalError
+from journal.errors import JournalError, JournalReadOnly
 from journal.reader import Reader
-from tests.simulation.store import SimulatedLog, SimulatedReader
-from tests.support.vault import OpenVault
+from journal.writer import Journal
+from tests.simulation.disk import SimulatedReader
+from tests.simulation.releases import MeaningChanged, NewsTold, Release, become
+from tests.simulation.store import SimulatedLog
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Simulation
@@ -46,17 +49,49 @@ class Crash(BaseException):
     """The daemon dies here. No `except Exception` may hold it up."""
 
 
+SNAPSHOT_ENTRIES = 60
+_LOOKS = frozenset(
+    {
+        "observe",
+        "exit",
+        "observe network",
+        "compare rules",
+        "observe volumes",
+        "thaw volumes",
+        "sweep",
+        "sweep of one",
+        "look for obstacles",
+    }
+)
+"""All that a daemon may do to the world that does not understand its state. It thaws what it froze, and ends what exec
+left: neither is anybody's state."""
+
+
 class Life:
     """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
 
     def __init__(self, simulation: "Simulation") -> None:
         self._simulation = simulation
         self._killed = simulation.loop.create_future()
-        machine, _ = simulation.disk.replay()
-        forgotten = simulation.oracle.judge_memory(machine) + simulation.keyholders.judge_memory(machine)
+        whole, entries = simulation.disk.replay()
+        forgotten = simulation.oracle.judge_memory(whole) + simulation.keyholders.judge_memory(whole)
         assert not forgotten, "\n".join(forgotten)
-        self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random)
-        self.engine = Engine(self.log, machine, simulation.clock, frozenset({"network.bridge", "volume", "microvm"}))
+        become(simulation.release)
+        reader = cast(Reader, SimulatedReader(simulation.disk, simulation.release))
+        recalled = recall(reader)
+        self.frozen = bool(recalled.frozen_by)
+        machine = recalled.machine
+        unknown = simulation.release is Release.TODAYS and any(
+            isinstance(event, MeaningChanged) for _, event in entries
+        )
+        assert self.frozen == unknown, f"release {simulation.release} is frozen: {self.frozen}"
+        assert self.frozen or machine == whole, "a snapshot is not what its entries fold to"
+        self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random, simulation.release)
+        able = frozenset({"network.bridge", "volume", "microvm"})
+        closed = ClosedLog(JournalReadOnly(recalled.frozen_by))
+        self.engine = Engine(closed if self.frozen else self.log, machine, simulation.clock, able)
+        snapshots = Snapshots(cast(Journal, self.log), recalled.snapshot_seq, SNAPSHOT_ENTRIES)
+        self.engine.on_commit(snapshots.consider)
         self._network = TwinNetwork(simulation.cables, self._step)
         self._volumes = TwinVolumes(simulation.storage, self._step)
         self._secrets = TwinSecretFiles(simulation.shelf, self._step)
@@ -68,30 +103,40 @@ class Life:
         registry = TwinRegistry(simulation.registries, self._step)
         self.images = TwinImages(simulation.cache, self._step, registry)
         self.cache = ImageCache(self.engine, self.images, registry, simulation.clock)
-        resolver = Resolver(self.images, registry, OpenVault(), TwinNetwork.subnet)
-        answers = Answers(self.engine, simulation.disk)
+        resolver = Resolver(self.images, registry, simulation.safe, TwinNetwork.subnet)
+        answers = Answers(self.engine, Recollection(reader))
         self.declarations = Declarations(self.engine, resolver, answers)
-        reader = cast(Reader, SimulatedReader(simulation.disk))
         self.rollbacks = Rollbacks(self.engine, resolver, answers, reader, JournalError("there is a reader"))
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
     async def _step(self, point: str) -> None:
-        """A dead daemon's driver calls nothing any more."""
-        await self._only_alive()
-        await self._simulation.step(point)
-        await self._only_alive()
-
-    async def _only_alive(self) -> None:
+        """A dead daemon's driver calls nothing any more, and a frozen one's changes nothing."""
         if self._killed.done():
-            await self._simulation.judged.wait()
-            raise Crash
+            await self._end()
+        if self.frozen and point not in _LOOKS:
+            self._simulation.fail(f"{point}: a release acts on what it does not understand")
+        await self._simulation.step(point)
+        if self._killed.done():
+            await self._end()
+
+    async def _end(self) -> None:
+        await self._simulation.judged.wait()
+        raise Crash
 
     def kill(self, why: str) -> None:
         """From here on nothing of this life does anything."""
         if not self._killed.done():
             self._simulation.trace.note(f"daemon: {why}")
+            self._judge_state()
             self.log.crash()
             self._killed.set_result(None)
+
+    def _judge_state(self) -> None:
+        """What it worked with is the fold of what it wrote, down to the last entry."""
+        if not self.frozen:
+            written, _ = self._simulation.disk.replay(self.log.unwritten())
+            if written != self.engine.machine:
+                self._simulation.fail("the state is not the fold of the journal")
 
     async def visited(self, call: Coroutine[Any, Any, int | None]) -> int | None:
         """An exec. One whose daemon dies is left as it stands: a dead daemon tidies nothing up."""
@@ -120,27 +165,30 @@ class Life:
         simulation = self._simulation
         async with asyncio.TaskGroup() as group:
             group.create_task(self._die())
-            group.create_task(self.log.write())
-            self.engine.record(opening_events(self.engine.machine, simulation.clock, 1), reserved=True, actor=SYSTEM)
+            if not self.frozen:
+                group.create_task(self.log.write())
+                self._begin()
             await self.engine.durable()
             simulation.alive.set()
-            simulation.trace.note("daemon: alive")
+            simulation.trace.note(f"daemon: alive{', frozen' if self.frozen else ''}, release {simulation.release}")
             group.create_task(self.execs.sweep(simulation.clock))
+            observer = Observer(self.engine, self._runs, simulation.clock, frozen=self.frozen)
+            group.create_task(observer.run())
+            watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=self.frozen)
+            group.create_task(watch.run())
+            storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=self.frozen)
+            await storage.thaw()
+            group.create_task(storage.run())
+            await observer.synced.wait()
+            await watch.look()
+            await storage.look()
+            group.create_task(storage.follow())
+            await SecretWatch(self.engine, self._secrets, simulation.clock, frozen=self.frozen).look()
+            if self.frozen:
+                return
             await self.cache.look()
             group.create_task(self.cache.run())
             group.create_task(self.cache.follow())
-            observer = Observer(self.engine, self._runs, simulation.clock, frozen=False)
-            group.create_task(observer.run())
-            watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=False)
-            group.create_task(watch.run())
-            storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=False)
-            await observer.synced.wait()
-            await watch.look()
-            await storage.thaw()
-            await storage.look()
-            await SecretWatch(self.engine, self._secrets, simulation.clock, frozen=False).look()
-            group.create_task(storage.run())
-            group.create_task(storage.follow())
             group.create_task(DriftWatch(self.engine, simulation.clock).run())
             actions = Actions(
                 self.engine,
@@ -149,7 +197,7 @@ class Life:
                 self._volumes,
                 self._secrets,
                 ImageActions(self.engine, self.images, self.cache.pulls),
-                Unsealer(OpenVault()),
+                Unsealer(simulation.safe),
                 simulation.clock,
                 self._guests,
             )
@@ -163,6 +211,15 @@ class Life:
             group.create_task(health.run())
             self.engine.on_change(runner.wake)
             runner.open()
+
+    def _begin(self) -> None:
+        """The first facts of this life; of a newer release's some that today's cannot read."""
+        simulation = self._simulation
+        self.engine.record(opening_events(self.engine.machine, simulation.clock, 1), reserved=True, actor=SYSTEM)
+        if simulation.release is Release.NEWER:
+            news = NewsTold(self.engine.machine.seq)
+            changed = (MeaningChanged(news.life),) if simulation.random.random() < 0.05 else ()
+            self.engine.record((news, *changed), reserved=True, actor=SYSTEM)
 
     async def _die(self) -> None:
         await self._killed

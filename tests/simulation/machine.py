@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -23,7 +24,9 @@ from effects.volumes.twin import Storage
 from journal.events import WorkloadStarted
 from journal.specs import Kind
 from projections.views import state_hash
+from tests.simulation.always import judge_now
 from tests.simulation.asks import FAULTS, IMAGES, MEANINGS, NAMES, QUIET, REMOTE
+from tests.simulation.disk import Disk
 from tests.simulation.hands import HANDS, Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
@@ -32,9 +35,9 @@ from tests.simulation.life import Crash, Life
 from tests.simulation.operators import Operators
 from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
-from tests.simulation.secrets import Safekeeper
+from tests.simulation.releases import Release
+from tests.simulation.secrets import Safe, Safekeeper
 from tests.simulation.storage import check_use, users
-from tests.simulation.store import Disk
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.simulation.visits import visit
 
@@ -71,6 +74,8 @@ class Simulation:
         self.trace = Trace(self.loop)
         self.clock = VirtualClock(self.loop)
         self.disk = Disk()
+        self.release = Release.TODAYS
+        self.safe = Safe()
         self.world = World(set())
         self.cache = CacheWorld(self.world.images)
         for image in IMAGES:
@@ -86,6 +91,7 @@ class Simulation:
         self.world.secrets = self.shelf.directory
         self.world.on_start = self._program
         self.world.on_end = self._ended
+        self.world.post = self.cables.post = self.storage.post = self._post
         self.hands = Hands(self.world, self.cables, self.storage, self.cache, self.random)
         self.oracle = Oracle()
         self.faults = True
@@ -123,6 +129,8 @@ class Simulation:
         await asyncio.sleep(STORM_S)
         self.faults = False
         self.disk.full = False
+        if self.life is not None and self.life.frozen:
+            self._change_release()
         await asyncio.gather(*operators, *visitors, trouble)
         await self.safekeeper.last_word()
         await asyncio.sleep(CALM_S)
@@ -133,6 +141,11 @@ class Simulation:
             for one in (power, *self.visits):
                 one.cancel()
             await asyncio.gather(power, *self.visits, return_exceptions=True)
+
+    def fail(self, wrong: str) -> None:
+        """Something is wrong now, whoever is at work: end the run with it."""
+        self.broken = self.broken or AssertionError(wrong)
+        self.loop.stop()
 
     def _fell(self, power: "asyncio.Future[None]") -> None:
         """A daemon that ends by anything but a crash is a bug: end the run with its error."""
@@ -152,9 +165,10 @@ class Simulation:
             self.oracle.ended.pop(key, None)
         try:
             check_use(self.storage, self.world, container)
+            if self.life is not None:
+                self.life.log.judge_durable("StartRun", *key)
         except AssertionError as wrong:
-            self.broken = wrong
-            self.loop.stop()
+            self.fail(str(wrong))
         code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1, "fatal": 134}.get(container.run.args[0])
         if code is not None:
             self.loop.call_later(self.random.expovariate(0.5), self._end, key, code, container.run.args[0])
@@ -194,6 +208,8 @@ class Simulation:
         """The daemon, started again whenever it dies."""
         while True:
             self.life = Life(self)
+            if self.life.frozen:
+                self.loop.call_later(self.random.expovariate(1.0), self._thaw, self.life)
             try:
                 await self.life.run()
             except* Crash:
@@ -201,6 +217,24 @@ class Simulation:
             self.alive.clear()
             self.trace.note("daemon: dead")
             await asyncio.sleep(self.random.uniform(0.0, 0.5))
+
+    def _thaw(self, life: Life) -> None:
+        """Somebody puts the release back that can read the journal."""
+        if self.life is life:
+            self._change_release()
+
+    def _change_release(self) -> None:
+        self.release = Release.TODAYS if self.release is Release.NEWER else Release.NEWER
+        self.trace.note(f"machine: release {self.release.version} takes over")
+        self._kill("replaced")
+
+    def _post(self, put: Callable[[], None]) -> None:
+        """A report of a driver's is brought; now and then twice, or late, so that others overtake it."""
+        dice = self.random.random() if self.faults else 1.0
+        if dice >= 0.1:
+            put()
+        if dice < 0.2:
+            self.loop.call_later(self.random.expovariate(2.0), put)
 
     async def _trouble(self) -> None:
         """Faults that come from outside the daemon."""
@@ -220,6 +254,9 @@ class Simulation:
                 "full",
                 "clock",
                 "flush",
+                "release",
+                "release",
+                "snapshots",
                 *HANDS,
             )
             match self.random.choice(faults):
@@ -247,16 +284,14 @@ class Simulation:
                         self.world.fail(key, fault)
                 case "power":
                     self.trace.note("fault: power is lost")
-                    self._kill("power")
-                    self.clock.reboot()
-                    self._forget_ends()
-                    self.oracle.vanished |= {
-                        key for key, one in self.world.containers.items() if one.status != "created"
-                    }
-                    self.world.lose_power()
-                    self.cables.lose_power()
-                    self.storage.lose_power()
-                    self.shelf.lose_power()
+                    self._lose_power()
+                case "release":
+                    self._change_release()
+                    if self.random.random() < 0.5:
+                        self._lose_power()  # as when the machine boots its other slot
+                case "snapshots":
+                    self.trace.note("fault: snapshots are lost or damaged")
+                    self.disk.damage_snapshots(self.random)
                 case "flush":
                     self.trace.note("fault: another hand flushes the rules")
                     self.cables.flush()
@@ -266,6 +301,14 @@ class Simulation:
                 case "clock":
                     self.clock.wall_offset_ns += self.random.randint(-(10**15), 10**15)
                     self.trace.note("fault: the wall clock jumps")
+
+    def _lose_power(self) -> None:
+        self._kill("power")
+        self.clock.reboot()
+        self._forget_ends()
+        self.oracle.vanished |= {key for key, one in self.world.containers.items() if one.status != "created"}
+        for part in (self.world, self.cables, self.storage, self.shelf):
+            part.lose_power()
 
     def _alive(self, kind: Kind) -> list[tuple[str, int, int]]:
         containers = self.world.containers.items()
@@ -284,6 +327,8 @@ class Simulation:
     async def step(self, point: str) -> None:
         """Between any two things a driver does to the world."""
         random = self.random
+        if wrong := judge_now(self.world, self.cables, self.storage):
+            self.fail("\n".join(wrong))
         if not self.faults:
             await asyncio.sleep(0.001)
             return

@@ -92,7 +92,8 @@ class Operators:
 
     async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
         self._oracle.asked(name)
-        answer = await answered(self._simulation, lambda life: self._call(life, name, ask, call_id))
+        asked = (LOCAL.id if ask.verb in VOLUME_VERBS else actor_of(name).id, ask.verb, name)
+        answer = await answered(self._simulation, lambda life: self._call(life, name, ask, call_id), asked)
         self._oracle.answered(name)
         self._simulation.trace.note(
             f"operator: {ask.verb} {name} {ask.program if ask.verb == 'apply' else ''} -> {answer}"
@@ -230,6 +231,7 @@ def _message(name: str, ask: Ask) -> pb.Workload:
             ports=[pb.PortMapping(container_port=80, host_port=ask.port)] if ask.port else [],
             mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
             health=check_of(ask),
+            env={"MODE": f"value-{ask.policy}"},
             secret_env={VARIABLE: KEY} if ask.secret else {},
             secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
         )

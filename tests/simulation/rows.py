@@ -51,6 +51,20 @@ def ends_by_itself(program: tuple[str, ...]) -> bool:
     return bool(_ENDS & set(program))
 
 
+def went_with_the_power(name: str, policy: str, entries: Sequence[tuple[Header, Event]]) -> bool:
+    """Whether a boot ended its run since it was declared as it is, or started: with `never` that was its only one."""
+    boot, lost = "", False
+    for header, event in entries:
+        match event:
+            case WorkloadApplied() if any(item.name == name and (item.changed or item.created) for item in event.items):
+                lost = False
+            case WorkloadStartRequested() | WorkloadRestartRequested() if event.name == name:
+                lost = False
+            case DaemonStarted():
+                lost, boot = lost or header.boot != boot, header.boot
+    return lost and policy == "never"
+
+
 def judge_row(
     name: str, policy: str, program: tuple[str, ...], entries: Sequence[tuple[Header, Event]], running: bool
 ) -> list[str]:

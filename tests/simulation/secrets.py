@@ -1,6 +1,7 @@
 """Who keeps the secrets of a simulated machine, and what must be in the hands of its workloads in the end."""
 
 import asyncio
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from capsuled.caller import Caller
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
 KEY = "key"
 VARIABLE = "KEY"
 FILE = "/run/secrets/key"
+
+
+class Safe(OpenVault):
+    """Sealed values that outlive every daemon, under names that say nothing of them."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def name_of(self, value: str) -> str:
+        """See capsuled.resolve.Sealer."""
+        name = sha256(value.encode()).hexdigest()[:32]
+        self._values[name] = value
+        return name
+
+    def open(self, name: str) -> str:
+        """See capsuled.secrets.Unsealer."""
+        return self._values[name]
 
 
 class Safekeeper:
@@ -55,11 +73,12 @@ class Safekeeper:
     async def _until_answered(self, verb: str) -> None:
         self._calls += 1
         value, call_id = f"value-{self._calls}", f"call-secret-{self._calls}"
-        answer = await answered(self._simulation, lambda life: self._call(life, verb, value, call_id))
+        asked = (LOCAL.id, f"secret {verb}", KEY)
+        answer = await answered(self._simulation, lambda life: self._call(life, verb, value, call_id), asked)
         self._simulation.trace.note(f"operator: secret {verb} {value} -> {answer}")
 
     async def _call(self, life: Life, verb: str, value: str, call_id: str) -> str:
-        sealed = OpenVault().name_of(sealed_text(KEY, value.encode()))
+        sealed = self._simulation.safe.name_of(sealed_text(KEY, value.encode()))
         intent: SecretIntent = RemoveSecret(KEY)
         if verb != "rm":
             intent = (CreateSecret if verb == "create" else RotateSecret)(KEY, sealed, len(value), text=True)

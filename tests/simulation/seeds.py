@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.machine import Simulation
 
+CHUNK = 5
+
 
 def failure_of(seed: int) -> tuple[int, str] | None:
     """What is wrong with a seed, or None."""
@@ -17,14 +19,20 @@ def failure_of(seed: int) -> tuple[int, str] | None:
         simulation.run()
     except BaseException:
         return seed, traceback.format_exc(limit=6)
+    finally:
+        logging.disable(logging.NOTSET)
     return None
 
 
 def run_many(first: int, count: int) -> tuple[int, str] | None:
-    """Run seeds on every core; the first failure found, or None."""
+    """Run seeds on every core; the first failure found, or None. The first few are run here: what is broken altogether
+    is known before other processes have begun."""
+    for seed in range(first, first + min(count, CHUNK)):
+        if (found := failure_of(seed)) is not None:
+            return found
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
-        for found in pool.map(failure_of, range(first, first + count), chunksize=20):
+        for found in pool.map(failure_of, range(first + CHUNK, first + count), chunksize=CHUNK):
             if found is not None:
                 pool.shutdown(cancel_futures=True)
                 return found

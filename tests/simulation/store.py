@@ -1,114 +1,34 @@
-"""A journal in memory that loses what was not synced, and proves its chain at every start.
+"""A journal's writer that loses what was not synced: one life of a simulated daemon with its disk.
 
-It has the two stages of the real one: a small front log, written round and round with the real format, and behind it
-what was moved. A crash takes of a write without its barrier none, all or some of the sectors, and of a move all or
-nothing; what is still in the log and what was moved already are then two views of one past.
+A crash takes of a write without its barrier none, all or some of the sectors, and of a move all or nothing; what is
+still in the log and what was moved already are then two views of one past.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from journal.codec import decode
-from journal.entry import Header, Stored, check, genesis, unpack
+from journal.entry import Header, unpack
 from journal.errors import JournalFull
-from journal.events import Event
-from journal.frame import BLOCK_BYTES, Frame, joined, pack
-from journal.reader import LAST
+from journal.events import CallAccepted, CallDenied, CallRefused, EffectStarted, Event
+from journal.frame import Frame, joined, pack
 from journal.ring import Ring
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
-from journal.tail import Tail, tail_of
-from projections.fold import fold
-from projections.state import Machine
+from tests.simulation.disk import GENESIS, LOG_BYTES, MARK, Disk
+from tests.simulation.releases import Release
 from tests.simulation.time import VirtualClock
 
-GENESIS = genesis(b"simulated")
-
-
-MARK = b"simulated front!"
-LOG_BYTES = 16 * BLOCK_BYTES
 SECTOR = 512
-
-
-class Disk:
-    """What survives: the values that were moved, in order, and the front log's content."""
-
-    def __init__(self) -> None:
-        self.moved: list[bytes] = []
-        self.log = bytearray(LOG_BYTES)
-        self.full = False
-
-    def tail(self) -> Tail:
-        """What only the front log holds."""
-        tail = tail_of(bytes(self.log), MARK, len(self.moved))
-        tail.drop(len(self.moved))
-        misfit = tail.misfit(len(self.moved), unpack(self.moved[-1]).hash if self.moved else GENESIS)
-        assert not misfit, misfit
-        return tail
-
-    def values(self) -> list[bytes]:
-        """All of them, as a reader has them."""
-        return self.moved + self.tail().view().between(1, LAST)
-
-    def replay(self) -> tuple[Machine, list[tuple[Header, Event]]]:
-        """Read, check and fold everything. Raises AssertionError on a chain that is not whole."""
-        machine, prev, entries = Machine(), GENESIS, []
-        for seq, value in enumerate(self.values(), 1):
-            stored = unpack(value)
-            wrong = check(stored, seq, prev)
-            assert wrong is None, wrong
-            prev = stored.hash
-            event = decode(stored)
-            assert event is not None
-            fold(machine, stored.header, event)
-            entries.append((stored.header, event))
-        return machine, entries
-
-    async def after(self, call: int) -> tuple[Machine, tuple[Event, ...]]:
-        """See capsuled.declare.Past."""
-        machine, events = Machine(), []
-        for header, event in self.replay()[1]:
-            if header.seq > call and header.call != call:
-                break
-            fold(machine, header, event)
-            if header.seq > call:
-                events.append(event)
-        return machine, tuple(events)
-
-
-class SimulatedReader:
-    """The part of journal.reader that the past is told from, without snapshots: each time all of it is folded."""
-
-    genesis = GENESIS
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-
-    def first_seq(self) -> int:
-        """See Reader."""
-        return min(1, len(self._disk.values()))
-
-    def get(self, seq: int) -> Stored | None:
-        """See Reader."""
-        value = next(self.values(seq, seq), None)
-        return None if value is None else unpack(value)
-
-    def snapshot(self, fold_version: int, upto: int = LAST) -> None:
-        """See Reader."""
-
-    def base(self) -> None:
-        """See Reader: nothing is forgotten here."""
-
-    def values(self, first: int = 1, last: int = LAST) -> Iterator[bytes]:
-        """See Reader."""
-        return iter(self._disk.values()[first - 1 : last])
+PLAIN = b"value-"
+"""How every secret value and every value of a variable begins here: it stands in no entry."""
 
 
 class SimulatedLog:
     """One daemon's life with the disk; see the engine's Log protocol."""
 
-    def __init__(self, disk: Disk, clock: VirtualClock, random: Random) -> None:
+    def __init__(self, disk: Disk, clock: VirtualClock, random: Random, release: Release) -> None:
         self._disk = disk
+        self._release = release
         self._clock = clock
         self._random = random
         self._tail = disk.tail()
@@ -116,12 +36,15 @@ class SimulatedLog:
         self._moves(self._tail.oldest(LOG_BYTES))  # taken over before anything is written
         last = unpack(disk.moved[-1]) if disk.moved else None
         seq, link = (0, GENESIS) if last is None else (last.header.seq, last.hash)
+        disk.promise(seq, link)
         self._chain = Chain(seq, link, _salts(random))
         self._ring = Ring(LOG_BYTES)
         self._queue: list[Frame] = []
         self._writing: tuple[int, bytes] | None = None
         self._moving: list[Frame] = []
+        self._snapshots: list[tuple[int, int, Callable[[], bytes]]] = []
         self._durable = seq
+        self._newest: dict[tuple[object, ...], int] = {}
         self._synced = asyncio.Condition()
         self._woken = asyncio.Event()
         self._fills = asyncio.Event()
@@ -137,12 +60,31 @@ class SimulatedLog:
         if self._disk.full and not reserved:
             raise JournalFull("the simulated disk is full")
         clock = self._clock
-        stamp = Stamp(clock.wall_ns(), clock.boot_id, clock.mono_ns(), "0.0.1", "")
+        release = self._release
+        stamp = Stamp(clock.wall_ns(), clock.boot_id, clock.mono_ns(), release.version, release.slot)
         first = self._chain.seq + 1
         batch = self._chain.link(drafts, bodies_of(drafts), stamp)
         self._queue.append(Frame(first, batch.values, self._chain.prev, 0))
         self._woken.set()
+        for (header, event), value in zip(batch.entries, batch.values, strict=True):
+            assert PLAIN not in value, f"a value stands in the journal: {event}"
+            if (of := _what_waits(header, event)) is not None:
+                self._newest[of] = header.seq
         return batch.entries
+
+    def judge_durable(self, *of: object) -> None:
+        """Whoever was answered, or acts in the world, did not do so before the entry that says so was durable: `of` a
+        call's actor, method and object, or an effect's name, object, uid and run."""
+        seq = self._newest.get(of, 0)
+        assert seq <= self._durable, f"entry {seq} is not durable, and {of} is acknowledged or acted on"
+
+    def unwritten(self) -> Iterator[bytes]:
+        """What is appended and not on the disk yet."""
+        return (value for frame in self._queue for value in frame.values)
+
+    def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
+        """See Journal: kept once the entries that it stands on were moved."""
+        self._snapshots.append((fold_version + self._release, seq, encoded))
 
     async def durable(self, seq: int) -> None:
         """See Log."""
@@ -164,6 +106,7 @@ class SimulatedLog:
                         mover.cancel()
                         return
                     del self._queue[: len(waiting)]
+                    self._disk.promise(frame.last, frame.head)
                     async with self._synced:
                         self._durable = frame.last
                         self._synced.notify_all()
@@ -185,7 +128,7 @@ class SimulatedLog:
         self._writing = (place, content)
         await self._while_it_lasts()
         if self.alive:
-            self._disk.log[place : place + len(content)] = content
+            self._disk.write(place, content)
             self._writing = None
             self._tail.add(frame)
 
@@ -208,12 +151,19 @@ class SimulatedLog:
                 await asyncio.sleep(0)  # moved, and not released yet
                 self._ring.release(frames[-1].last)
                 self._room.set()
+            self._keep_snapshots()
+
+    def _keep_snapshots(self) -> None:
+        for version, seq, encoded in self._snapshots:
+            if seq <= len(self._disk.moved):
+                self._disk.keep_snapshot(version, seq, encoded())
+        self._snapshots = [one for one in self._snapshots if one[1] > len(self._disk.moved)]
 
     def _moves(self, frames: Sequence[Frame]) -> None:
         """A transaction is durable."""
         for frame in frames:
             assert frame.first == len(self._disk.moved) + 1
-            self._disk.moved.extend(frame.values)
+            self._disk.move(frame.values)
             self._tail.drop(frame.last)
         self._moving = []
 
@@ -225,11 +175,22 @@ class SimulatedLog:
             kind = self._random.choice(("none", "all", "torn"))
             for start in range(0, len(content), SECTOR):
                 if kind == "all" or (kind == "torn" and self._random.random() < 0.5):
-                    self._disk.log[place + start : place + start + SECTOR] = content[start : start + SECTOR]
+                    self._disk.write(place + start, content[start : start + SECTOR])
         if self._random.random() < 0.5:
             self._moves(self._moving)
         self._moving = []
         self._queue.clear()
+
+
+def _what_waits(header: Header, event: Event) -> tuple[object, ...] | None:
+    """For what this entry has to be durable first; None when nothing waits for it."""
+    match event:
+        case CallAccepted() | CallRefused() | CallDenied():
+            return (header.actor.id, event.method, *event.objects[:1])
+        case EffectStarted():
+            return (event.effect, event.name, event.uid, event.run)
+        case _:
+            return None
 
 
 def _salts(random: Random) -> Callable[[int], bytes]:

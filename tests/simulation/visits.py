@@ -10,7 +10,7 @@ from capsuled.caller import Caller
 from capsuled.rpc import Refused
 from effects.errors import DriverError
 from journal.entry import LOCAL
-from journal.errors import JournalFull
+from journal.errors import JournalFull, JournalReadOnly
 from tests.simulation.life import Crash, Life
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def visit(simulation: "Simulation", name: str) -> None:
         words, tty = random.choice(PROGRAMS), random.random() < 0.5
         try:
             code = await life.visited(_exec(life, name, words, tty, random.uniform(0.0, STAY_S)))
-        except (Refused, DriverError, JournalFull, Crash) as error:
+        except (Refused, DriverError, JournalFull, JournalReadOnly, Crash) as error:
             simulation.trace.note(f"visitor: {words} in {name}: {type(error).__name__}")
             continue
         simulation.trace.note(f"visitor: {words} in {name} -> {code}")

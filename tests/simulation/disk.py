@@ -1,0 +1,160 @@
+"""What survives a simulated daemon: the journal in its two places, and snapshots. And what must stay true of it.
+
+It has the two stages of the real one: a small front log, written round and round with the real format, and behind it
+what was moved. What was moved is read, proven and folded once; what only the front log holds each time anew.
+"""
+
+from collections.abc import Iterable, Iterator
+from random import Random
+
+from journal.entry import Header, Stored, check, genesis, unpack
+from journal.events import Event
+from journal.frame import BLOCK_BYTES
+from journal.reader import LAST
+from journal.snapshot import Snapshot, pack_snapshot, unpack_snapshot
+from journal.tail import Tail, tail_of
+from projections.fold import fold
+from projections.state import Machine
+from tests.simulation.releases import Release, told
+
+GENESIS = genesis(b"simulated")
+MARK = b"simulated front!"
+LOG_BYTES = 16 * BLOCK_BYTES
+SNAPSHOTS_KEPT = 3
+
+
+class Disk:
+    """The values that were moved, in order, the front log's content, and snapshots by fold version and entry."""
+
+    def __init__(self) -> None:
+        self.moved: list[bytes] = []
+        self.snapshots: dict[tuple[int, int], bytes] = {}
+        self.full = False
+        self._log = bytearray(LOG_BYTES)
+        self._behind: list[bytes] | None = None
+        self._proven = Proven()
+        self._promised = (0, GENESIS)
+
+    def write(self, place: int, content: bytes) -> None:
+        """Bytes of the front log."""
+        self._log[place : place + len(content)] = content
+        self._behind = None
+
+    def move(self, values: Iterable[bytes]) -> None:
+        """Entries out of the front log."""
+        self.moved.extend(values)
+        self._behind = None
+
+    def promise(self, seq: int, link: bytes) -> None:
+        """Entry `seq`, with this hash, was said to be durable: it is what stands there for ever, and all before it."""
+        self._promised = (seq, link)
+
+    def tail(self) -> Tail:
+        """What only the front log holds."""
+        tail = tail_of(bytes(self._log), MARK, len(self.moved))
+        tail.drop(len(self.moved))
+        misfit = tail.misfit(len(self.moved), unpack(self.moved[-1]).hash if self.moved else GENESIS)
+        assert not misfit, misfit
+        return tail
+
+    def values(self) -> list[bytes]:
+        """All of them, as a reader has them."""
+        if self._behind is None:
+            self._behind = self.tail().view().between(1, LAST)
+        return self.moved + self._behind
+
+    def replay(self, unwritten: Iterable[bytes] = ()) -> tuple[Machine, list[tuple[Header, Event]]]:
+        """Everything read, checked and folded; `unwritten` comes after it. Raises AssertionError on a chain that is not
+        whole, or is not the one that was promised."""
+        values, known = self.values(), self._proven
+        known.take(self.moved[len(known.entries) :])
+        ahead = known.fork()
+        ahead.take(values[len(self.moved) :])
+        seq, link = self._promised
+        assert len(ahead.entries) >= seq, f"entry {seq} was durable, and the journal ends at {len(ahead.entries)}"
+        assert ahead.links[seq] == link, f"entry {seq} is another than the one that was durable"
+        ahead.take(unwritten)
+        return ahead.machine, ahead.entries
+
+    def keep_snapshot(self, fold_version: int, seq: int, content: bytes) -> None:
+        """The newest few of this version; those of others go, as the real one has it."""
+        packed = pack_snapshot(Snapshot(seq, unpack(self.moved[seq - 1]).hash, content))
+        mine = [key for key in sorted(self.snapshots) if key[0] == fold_version][1 - SNAPSHOTS_KEPT :]
+        self.snapshots = {key: self.snapshots[key] for key in mine} | {(fold_version, seq): packed}
+
+    def damage_snapshots(self, random: Random) -> None:
+        """Some are lost, of some a byte is another."""
+        for key, packed in list(self.snapshots.items()):
+            match random.choice(("lost", "damaged", "whole")):
+                case "lost":
+                    del self.snapshots[key]
+                case "damaged":
+                    at = random.randrange(len(packed))
+                    self.snapshots[key] = packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :]
+
+
+class Proven:
+    """Entries that were read and are whole, the state that they fold to, and each one's link; links[0] is the first's
+    own `prev`."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.entries: list[tuple[Header, Event]] = []
+        self.links = [GENESIS]
+
+    def fork(self) -> "Proven":
+        """A copy that goes on by itself."""
+        copy = Proven()
+        copy.machine, copy.entries, copy.links = self.machine.fork(), self.entries.copy(), self.links.copy()
+        return copy
+
+    def take(self, values: Iterable[bytes]) -> None:
+        """The next ones."""
+        for value in values:
+            stored = unpack(value)
+            wrong = check(stored, len(self.links), self.links[-1])
+            assert wrong is None, wrong
+            event = told(stored)
+            fold(self.machine, stored.header, event)
+            self.entries.append((stored.header, event))
+            self.links.append(stored.hash)
+
+
+class SimulatedReader:
+    """The part of journal.reader that the state and the past are told from."""
+
+    genesis = GENESIS
+
+    def __init__(self, disk: Disk, release: Release) -> None:
+        self._disk = disk
+        self._release = release
+
+    def first_seq(self) -> int:
+        """See Reader."""
+        return min(1, len(self._disk.values()))
+
+    def get(self, seq: int) -> Stored | None:
+        """See Reader."""
+        return next(self.entries(seq, seq), None)
+
+    def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:
+        """See Reader. The newer release folds in a way of its own."""
+        for version, seq in sorted(self._disk.snapshots, reverse=True):
+            if version != fold_version + self._release or seq > upto:
+                continue
+            found = unpack_snapshot(seq, self._disk.snapshots[version, seq])
+            stands_on = self.get(seq)
+            if found is not None and stands_on is not None and stands_on.hash == found.head:
+                return found
+        return None
+
+    def base(self) -> None:
+        """See Reader: nothing is forgotten here."""
+
+    def entries(self, first: int = 1, last: int = LAST) -> Iterator[Stored]:
+        """See Reader."""
+        return map(unpack, self.values(first, last))
+
+    def values(self, first: int = 1, last: int = LAST) -> Iterator[bytes]:
+        """See Reader."""
+        return iter(self._disk.values()[first - 1 : last])
