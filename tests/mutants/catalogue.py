@@ -295,8 +295,8 @@ MUTANTS = (
         "late-report-revives",
         "a report that comes after the end of its run brings it to life",
         OBSERVATIONS,
-        "return (*((started,) if can(run.phase, RunMove.START) else ()), *_oom_kills(run, seen))",
-        "return (started, *_oom_kills(run, seen))",
+        "if not can(run.phase, RunMove.START) or seen.unexecutable or seen.fault is not None:",
+        "if seen.unexecutable or seen.fault is not None:",
     ),
     Mutant(
         "acts-before-it-looked",
