@@ -49,6 +49,7 @@ ABORT_S = 5.0
 GIVEN_UP = {
     "daemon-crashes": "its daemon ended again and again",
     "window-over": "nobody has confirmed it",
+    "state-lost": "it found no state to start on",
 }
 
 
@@ -134,9 +135,7 @@ class Init:
             self._watchdog.pet()
         given_up = "" if self._order else self._trial.over(now, self._life.failures)
         if given_up:
-            self.say(f"the new system is given up, {GIVEN_UP[given_up]}: the machine goes back to the one before")
-            self._recorder.note_last(given_up)
-            self._end("reboot")
+            self._give_up(given_up)
         if self._start_at is not None and now >= self._start_at and not self._child:
             self._start_at = None
             self._start(now)
@@ -155,6 +154,11 @@ class Init:
     def _may_pet(self, now: float) -> bool:
         """Whether there is hope: of a machine that is to end, while something still has its time to do so."""
         return self._kill_at is not None if self._order else self._life.may_pet(now)
+
+    def _give_up(self, why: str) -> None:
+        self.say(f"the new system is given up, {GIVEN_UP[why]}: the machine goes back to the one before")
+        self._recorder.note_last(why)
+        self._end("reboot")
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -217,6 +221,8 @@ class Init:
             self._trial.hears(word)
             if word in ("poweroff", "reboot"):
                 self._end(word)
+            elif word == "lost" and self._trial.runs and not self._order:
+                self._give_up("state-lost")
             elif word == "watchdog":
                 problem = self._watchdog.open()
                 if problem:
@@ -277,6 +283,7 @@ class Init:
         first, self._order = not self._order, order
         if not first:
             return
+        self._recorder.note("ending", order)
         self.say("the machine is switched off" if order == "poweroff" else "the machine is started anew")
         now = time.monotonic()
         self._start_at = None

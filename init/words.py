@@ -6,10 +6,11 @@ wait N      nothing will be heard for N seconds at most (a long file system chec
 watchdog    the watchdog's driver is loaded
 poweroff    switch the machine off, in order
 reboot      the same, and on again
+lost        there is no state to start on: a new system on trial is given up
 confirmed   the system that runs is here to stay: its trial is over
 """
 
-WORDS = ("alive", "ready", "wait", "watchdog", "poweroff", "reboot", "confirmed")
+WORDS = ("alive", "ready", "wait", "watchdog", "poweroff", "reboot", "lost", "confirmed")
 LONGEST_WAIT_S = 3600
 _LINE_BYTES = 64
 

@@ -21,6 +21,9 @@ Cause = Literal[
 Confidence = Literal["certain", "likely", "none"]
 """`certain`: something that saw it said so; `likely`: what was found fits nothing else; `none`: unknown."""
 
+Order = Literal["reboot", "poweroff"]
+"""What PID 1 was told to do with the machine."""
+
 Source = Literal["recorder", "perm", "pstore", "watchdog", "loader", "journal"]
 """Where was looked: the record at the end of the slot's boot partition, the files on /perm, what the kernel kept over
 the reset, the watchdog's own memory, the boot loader's variables, and the journal."""
@@ -64,11 +67,11 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """All of it, of one tentative boot. `boot` is its id, empty where nothing of it came so far.
 
     `returning`: what the tentative system itself took for the reason when it sent the machine back, and when that was;
-    `failed`: what its health gate found wrong by then. `alive_ms` is its last sign of life, `gap_ms` the wall time from
-    there to the beginning of the boot that found all this (None where either is not known). `watchdog_reset`: whether a
-    watchdog ended it, None where none can say so. `panic` is what the kernel kept over the reset; `panic_is_its`: that
-    is known to be of this boot and not of the one before it. `console` is what PID 1 said, `kernel` the end of the
-    kernel's log, `log` of the daemon's.
+    `failed`: what its health gate found wrong by then; `ordered`: PID 1 was told to end the machine, by whomever.
+    `alive_ms` is its last sign of life, `gap_ms` the wall time from there to the beginning of the boot that found all
+    this (None where either is not known). `watchdog_reset`: whether a watchdog ended it, None where none can say so.
+    `panic` is what the kernel kept over the reset; `panic_is_its`: that is known to be of this boot and not of the one
+    before it. `console` is what PID 1 said, `kernel` the end of the kernel's log, `log` of the daemon's.
     """
 
     slot: str
@@ -79,6 +82,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ends: tuple[DaemonEnd, ...] = ()
     returning: Cause | None = None
     returning_ms: int = 0
+    ordered: Order | None = None
     failed: tuple[FailedCheck, ...] = ()
     alive_ms: int = 0
     gap_ms: int | None = None

@@ -122,6 +122,15 @@ def _by_the_loader(evidence: Evidence) -> Verdict | None:
     return None
 
 
+def _by_an_order(evidence: Evidence) -> Verdict | None:
+    """Somebody ended the machine in order, by a call or its button, before it was confirmed. The system itself does so,
+    too, but says why first: that may be lost."""
+    if evidence.ordered is None:
+        return None
+    what = "to start the machine anew" if evidence.ordered == "reboot" else "to switch the machine off"
+    return Verdict("operator", "likely", (f"PID 1 was told {what}, and nothing says that the system itself wanted it",))
+
+
 def _by_the_kernels_last_words(evidence: Evidence) -> Verdict | None:
     """What it kept over the reset. Where that may be of the boot before, it is no more than likely."""
     last = next((line for line in reversed(evidence.panic) if _PANIC in line or _SOFT_WATCHDOG in line), "")
@@ -198,6 +207,7 @@ def _by_what_is_missing(evidence: Evidence) -> Verdict | None:
 _RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
     _by_its_own_word,
     _by_the_loader,
+    _by_an_order,
     _by_the_kernels_last_words,
     _by_the_initramfs,
     _by_the_watchdog,

@@ -92,8 +92,9 @@ def release_text() -> str:
 
 async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> None:
     """Say on the console why nothing can be started, until told to stop. PID 1 hears that somebody is there: a reset
-    would change nothing."""
+    would change nothing, but for a new system on trial, which PID 1 ends."""
     log.error("%s", why)
+    link.say("lost")
     await modules.load_hardware()
     link.say("watchdog")
     Console.found().show(

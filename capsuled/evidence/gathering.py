@@ -74,6 +74,7 @@ def gather(
         ends=told.ends if len(told.ends) > len(recorded.ends) else recorded.ends,
         returning=returning,
         returning_ms=returning_ms,
+        ordered=recorded.ordered,
         failed=told.failing or (kept.returning.failing if kept.returning else ()),
         alive_ms=kept.alive.alive_ms if kept.alive else 0,
         gap_ms=(began_at - kept.alive.at) // 1_000_000 if kept.alive else None,

@@ -10,7 +10,7 @@ import msgspec
 from capsuled.boot.ends import how_text, traceback_of
 from capsuled.evidence.seemly import seemly, seemly_line
 from init.recorder import AREA_BYTES, MAGIC, SECTOR
-from journal.evidence import Cause, DaemonEnd, Mark
+from journal.evidence import Cause, DaemonEnd, Mark, Order
 from projections.causes import INIT, INITRAMFS_FAILED, ROOT
 
 AREA = AREA_BYTES
@@ -19,8 +19,16 @@ AREA = AREA_BYTES
 MARKS = {"initramfs": "initramfs", "root": ROOT, "init": INIT, "failed": INITRAMFS_FAILED}
 """Kinds of records that are stages, and what those are called."""
 
-RETURNING: dict[str, Cause] = {"window-over": "not-confirmed", "daemon-crashes": "daemon-crashes", "init": "init-exit"}
+RETURNING: dict[str, Cause] = {
+    "window-over": "not-confirmed",
+    "daemon-crashes": "daemon-crashes",
+    "state-lost": "state-lost",
+    "init": "init-exit",
+}
 """Why PID 1 sends a machine back, by its own words."""
+
+
+ORDERS: dict[str, Order] = {"reboot": "reboot", "poweroff": "poweroff"}
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -42,6 +50,7 @@ class Records(msgspec.Struct, frozen=True):
     kernel: tuple[str, ...] = ()
     returning: Cause | None = None
     returning_ms: int = 0
+    ordered: Order | None = None
 
 
 def read_area(partition: Path) -> bytes:
@@ -89,6 +98,9 @@ def read_records(area: bytes, update: int) -> Records:
         kernel=seemly(line for one in found if one.kind == "kernel" for line in one.text.splitlines()),
         returning=None if last is None else RETURNING.get(last.text.partition(" ")[0], "unknown"),
         returning_ms=0 if last is None else last.at_ms,
+        ordered=next(
+            (ORDERS[one.text.strip()] for one in found if one.kind == "ending" and one.text.strip() in ORDERS), None
+        ),
     )
 
 

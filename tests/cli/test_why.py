@@ -38,6 +38,11 @@ def test_what_it_waits_for_is_explained_below_it(capsule: Daemon) -> None:
     capsule.good("delete", "waiting", "wanted", "--yes")
 
 
+def test_a_machine_that_was_never_updated_has_no_postmortem(capsule: Daemon) -> None:
+    failed = capsule.ctl("postmortem")
+    assert failed.returncode == 1 and "nothing is remembered of an update" in failed.stderr
+
+
 def test_nobody_of_that_name(capsule: Daemon) -> None:
     for name, says in (
         ("nobody", "there is no workload nobody"),

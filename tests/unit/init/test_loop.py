@@ -305,6 +305,14 @@ def test_a_new_system_that_nobody_confirmed_is_given_up_by_the_clock_that_runs_s
         assert pid_1.pets  # its watchdog runs from the beginning, and not from the daemon's word on
 
 
+def test_a_new_system_without_a_state_is_given_up_and_any_other_stands(tmp_path: Path) -> None:
+    for number, (line, given_up) in enumerate((("capsule.update=7 capsule.window=99999", True), ("", False))):
+        place = tmp_path / str(number)
+        place.mkdir()
+        with standing(place, r'os.write(3, b"lost\nreboot\n")', command_line=line) as pid_1:
+            assert ("it found no state to start on: the machine goes back" in pid_1.ended()) is given_up
+
+
 def test_a_system_that_is_confirmed_or_needs_not_be_stays_whatever_its_daemon_does(tmp_path: Path) -> None:
     body = "os.write(3, b'confirmed\\n'); sys.exit(3)"
     for number, line in enumerate(("capsule.update=7 capsule.window=99999", "capsule.slot=slot_a")):

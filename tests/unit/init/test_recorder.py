@@ -37,8 +37,12 @@ def test_what_is_noted_is_read_again_and_the_image_is_untouched(partition: Path)
     recorder.note("ended", "700 signal 11\nTraceback (most recent call last):\n"
                   '  File "/capsule/house/capsuled/daemon.py", line 3, in run\nKeyError: \'hunter2\'\n')  # fmt: skip
     recorder.note_last("daemon-crashes")
+    recorder.note("ending", "reboot")
     found = read_records(read_area(partition), 41)
-    assert found.boot == "boot-id" and found.returning == "daemon-crashes"
+    assert found.boot == "boot-id" and (found.returning, found.ordered) == (
+        "daemon-crashes",
+        None,
+    )  # no room behind the last words
     assert [mark.name for mark in found.marks] == ["initramfs", ROOT, INIT]
     assert found.marks[0] == Mark("initramfs", 3100)
     assert found.console[0].endswith("capsuled ended with exit 1")
@@ -46,6 +50,11 @@ def test_what_is_noted_is_read_again_and_the_image_is_untouched(partition: Path)
     assert end == DaemonEnd("SIGSEGV", end.at_ms, 700, ("capsuled/daemon.py:3 run",), "KeyError")
     assert partition.read_bytes()[:-AREA_BYTES].rstrip(b"\0") == IMAGE
     assert b"hunter2" not in repr(found).encode()
+
+
+def test_an_order_to_end_the_machine_is_read_again(partition: Path) -> None:
+    Recorder(str(partition), "41", "boot-id").note("ending", "poweroff")
+    assert read_records(read_area(partition), 41).ordered == "poweroff"
 
 
 def test_records_of_another_update_are_not_this_ones(partition: Path) -> None:

@@ -62,6 +62,7 @@ CASES: list[tuple[str, Evidence, Cause, str]] = [
     ("time over, nobody could mark", found(returning="not-confirmed", looked=BLIND), "not-confirmed", "certain"),
     ("no state", found(marks=UP[:3], returning="state-lost"), "state-lost", "certain"),
     ("the operator, whatever failed", found(marks=UP, returning="operator", panic=PANIC, panic_is_its=True), "operator", "certain"),
+    ("started anew before it was confirmed", found(marks=UP, ordered="reboot", alive_ms=40_000, watchdog_reset=False), "operator", "likely"),
     ("power cut, all would have told", found(marks=UP, alive_ms=40_000, watchdog_reset=False, gap_ms=90_000), "power-lost", "likely"),
     ("power cut, back too quickly for anything else", found(marks=UP, alive_ms=40_000, gap_ms=4_000, looked=BLIND), "power-lost", "likely"),
     ("it may have panicked", found(marks=UP, alive_ms=40_000, gap_ms=14_000, watchdog_reset=False, looked=BLIND), "unknown", "none"),
@@ -111,7 +112,7 @@ def test_whatever_the_evidence_there_is_one_verdict_that_says_what_it_rests_on(e
 @given(struct(Evidence))
 def test_nothing_is_certain_without_a_witness(evidence: Evidence) -> None:
     silent = replace(
-        evidence, returning=None, panic=(), watchdog_reset=None, loader="taken",
+        evidence, returning=None, ordered=None, panic=(), watchdog_reset=None, loader="taken",
         marks=tuple(one for one in evidence.marks if one.name != INITRAMFS_FAILED),
     )  # fmt: skip
     assert judge(silent).confidence != "certain"
