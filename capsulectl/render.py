@@ -18,6 +18,8 @@ def widths_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[in
 
 def printable(text: str) -> str:
     """In one line, without what would move the cursor: what a command or a message contains is not ours to trust."""
+    if text.isprintable():
+        return text
     return "".join(one if one.isprintable() else " " if one in "\n\t" else f"\\x{ord(one):02x}" for one in text)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from capsulectl.errors import Failure
 from capsulectl.ui import shapes
 from capsulectl.ui.feed import ENDED, Feed, Stream
-from capsulectl.ui.reads import WINDOW, Reads
+from capsulectl.ui.reads import FIRST, WINDOW, Reads
 from capsulectl.ui.shapes import Data
 
 QUIET_S = 15.0
@@ -52,15 +52,18 @@ def live(reads: Reads) -> Generator[Told, None, None]:
 
 def _attached(reads: Reads) -> Iterator[Told]:
     """All there is, then what is new. Raises Failure when the machine is gone."""
-    world = reads.world()
-    yield "world", world
     with closing(Feed({"entries": reads.follow(), "workloads": reads.watch()})) as feed:
-        yield from _first(feed, world["info"]["journalSeq"])
+        world = reads.world()
+        yield "world", world
+        first = yield from _first(feed, world["info"]["journalSeq"])
+        if first > 1:
+            yield "before", reads.entries(first - 1, WINDOW - FIRST)
         yield from _further(feed, reads)
 
 
-def _first(feed: Feed, upto: int) -> Iterator[Told]:
-    """Told as one: what happened up to the entry that is the newest, and which workloads there are."""
+def _first(feed: Feed, upto: int) -> Generator[Told, None, int]:
+    """Which workloads there are, and what happened last, up to the entry that is the newest. Returns the first of them;
+    what came before it is not waited for."""
     entries: list[Data] = []
     workloads: list[Data] = []
     synced = False
@@ -74,6 +77,7 @@ def _first(feed: Feed, upto: int) -> Iterator[Told]:
                 workloads.append(shapes.workload(message.workload))
     yield "workloads", {"all": True, "now": workloads, "gone": []}
     yield "entries", {"all": True, "window": WINDOW, "entries": entries}
+    return int(entries[0]["seq"])
 
 
 def _further(feed: Feed, reads: Reads) -> Iterator[Told]:

@@ -31,6 +31,8 @@ METHODS = {
 
 WINDOW = 1_000
 """So many entries are shown at once."""
+FIRST = 150
+"""So many of them are told first, so that there is something to look at: a list of events is no longer."""
 BEFORE_ALL = history_pb2.Moment(at_unix_ns=1)
 
 
@@ -99,7 +101,7 @@ class Reads:
 
     def follow(self) -> Followed:
         """The newest entries, then each new one."""
-        return self._follow("list", history_pb2.HistoryListRequest(limit=WINDOW, follow=True))
+        return self._follow("list", history_pb2.HistoryListRequest(limit=FIRST, follow=True))
 
     # --- the machine then --------------------------------------------------------------------------------------------
 
@@ -114,9 +116,9 @@ class Reads:
             "images": [shapes.image(one) for one in answer.images],
         }
 
-    def entries(self, upto: int) -> list[Data]:
+    def entries(self, upto: int, limit: int = WINDOW) -> list[Data]:
         """The newest of history up to an entry."""
-        request = history_pb2.HistoryListRequest(limit=WINDOW, upto=upto)
+        request = history_pb2.HistoryListRequest(limit=limit, upto=upto)
         return [shapes.entry(one) for one in self._follow("list", request, UNARY_S)]
 
     def entry(self, seq: int) -> Data:

@@ -140,7 +140,7 @@ def test_a_machine_that_goes_away_is_missed_and_found_again(
     page: Browser, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("capsulectl.ui.live.RETRY_S", (0.2,))
-    entries = Streamed(entry(2))
+    entries = Streamed(entry(1), entry(2))
     machine.streams = [entries, Streamed(watched("web"), SYNCED)]
     with opened(page, machine):
         info = machine.answers.pop("CapsuleService/GetInfo")
@@ -149,7 +149,7 @@ def test_a_machine_that_goes_away_is_missed_and_found_again(
         page.until("document.getElementById('link').dataset.state === 'gone'")
         assert "The machine is not reached: the capsule does not answer at home" in page.text("#trouble")
         assert page.text("#say") == "The machine is not reached any more" and page.text("#workloads .name") == "web"
-        machine.streams = [Streamed(entry(2)), Streamed(watched("later"), SYNCED)]
+        machine.streams = [Streamed(entry(1), entry(2)), Streamed(watched("later"), SYNCED)]
         machine.answers["CapsuleService/GetInfo"] = info
         page.until("document.getElementById('link').dataset.state === 'live'")
         page.until("document.querySelector('#workloads .name').textContent === 'later'")

@@ -239,6 +239,10 @@ news("entries", ({ all, window, entries: told }) => {
   }
 });
 
+news("before", (told) => {
+  if (told.length && told[told.length - 1].seq + 1 === state.tail[0]?.seq) state.tail.unshift(...told);
+});
+
 news("gone", ({ why, retryS }) => {
   linked("gone", "not reached");
   trouble(`The machine is not reached: ${why}. It is tried again every ${retryS} s; what is shown is what was seen last.`);

@@ -172,12 +172,22 @@ def test_everything_is_told_once_then_what_is_new(server: Server, machine: Machi
     asked.connection.close()
 
 
+def test_what_came_before_the_newest_entries_follows_them(server: Server, machine: Machine) -> None:
+    machine.answers["CapsuleService/GetInfo"].journal_seq = 9
+    machine.streams = [Streamed(entry(8), entry(9)), Streamed(SYNCED), Streamed(entry(6), entry(7), None)]
+    asked = Asked(server, "follow/live")
+    _, _, (_, newest), (kind, before) = asked.news(4)
+    assert [one["seq"] for one in newest["entries"]] == [8, 9]
+    assert kind == "before" and [one["seq"] for one in before] == [6, 7] and machine.asked[-1][1].upto == 7
+    asked.connection.close()
+
+
 def test_a_machine_that_goes_is_tried_again_and_all_is_told_anew(
     server: Server, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("capsulectl.ui.live.RETRY_S", (0.01,))
-    entries, workloads = Streamed(entry(2)), Streamed(SYNCED)
-    machine.streams = [entries, workloads, Streamed(entry(2)), Streamed(watched("web"), SYNCED)]
+    entries, workloads = Streamed(entry(1), entry(2)), Streamed(SYNCED)
+    machine.streams = [entries, workloads, Streamed(entry(1), entry(2)), Streamed(watched("web"), SYNCED)]
     asked = Asked(server, "follow/live")
     asked.news(3)
     entries.queue.put(Failure("the capsule does not answer"))
