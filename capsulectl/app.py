@@ -110,6 +110,7 @@ capsule = _group("capsule", "The machine itself.", MACHINE)
 _add(capsule, "capsule:info", "info", "Show the machine: versions, sizes, condition.")
 _add(capsule, "power:reboot", "reboot", "Start the machine anew: workloads end in their order, and come back.")
 _add(capsule, "power:poweroff", "poweroff", "Switch the machine off: workloads end in their order first.")
+_add(capsule, "grow_disk:grow_disk", "grow-disk", "Take what the disk has and nobody uses, after it was made larger.")
 _add(capsule, "debug:debug", "debug", "Open a shell on the machine itself, removed when it ends.")
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's own log: of this boot or one before, by level and time.")
 
@@ -145,6 +146,7 @@ _add(journal, "retention:excise", "excise", "Remove for ever what entries say; t
 _add(app, "restore:restore", "restore", "Have a blank machine take over another's memory.", MEMORY)
 
 _add(app, "discover:discover", "discover", "Find capsules on the LAN.", MACHINE)
+_add(app, "install:install", "install", "Install a capsule on a machine that booted from a removable disk.", MACHINE)
 _add(app, "adopt:adopt", "adopt", "Enrol your key on a capsule and pin its certificate.", MACHINE)
 _add(app, "adopt:whoami", "whoami", "Show who you are to the capsule, and with which role.", MACHINE)
 

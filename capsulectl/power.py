@@ -30,7 +30,7 @@ def reboot(*, yes: Yes = False, wait: Wait = True, timeout: Timeout = 300.0, com
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
     say(answer.message or "the machine is started anew")
     if wait:
-        after = _until_back(common.capsule, before.boot_id, timeout)
+        after = until_back(common.capsule, before.boot_id, timeout)
         ready = (
             f": its API answered {after.boot_ready_ms / 1000:.1f} s after the kernel began"
             if after.boot_ready_ms
@@ -56,7 +56,7 @@ def _running(info: pb.GetInfoResponse) -> str:
     return f"{number} workload{'' if number == 1 else 's'} run{'s' if number == 1 else ''} on it"
 
 
-def _until_back(target: str, boot_id: str, timeout_s: float) -> Any:
+def until_back(target: str, boot_id: str, timeout_s: float) -> Any:
     """The machine's word once it has booted, under another boot id. Raises Failure when it takes too long."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -17,8 +17,9 @@ Show = Callable[[str, int, int, str], None]
 
 
 @contextmanager
-def bar(quiet: bool = False) -> Iterator[Show]:
-    """What is shown in the block is drawn over and over in one line of standard error; off a terminal, nothing is."""
+def bar(quiet: bool = False, drawn: Callable[[str, int, int, str], str] | None = None) -> Iterator[Show]:
+    """What is shown in the block is drawn over and over in one line of standard error; off a terminal, nothing is.
+    `drawn`: other words than those for bytes."""
     stream = sys.stderr
     if quiet or not stream.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda what, done, total, words: None
@@ -31,7 +32,7 @@ def bar(quiet: bool = False) -> Iterator[Show]:
         if now - drawn_s >= REDRAW_S or done == total:
             drawn_s = now
             width = shutil.get_terminal_size().columns - 1
-            stream.write(f"\r\x1b[K{line(what, done, total, words)[:width]}")
+            stream.write(f"\r\x1b[K{(drawn or line)(what, done, total, words)[:width]}")
             stream.flush()
 
     try:
@@ -45,6 +46,10 @@ def line(what: str, done: int, total: int, words: str) -> str:
     """One state of the bar."""
     if not total:
         return f"{what}  {bytes_text(done) if done else ''}  {words}".rstrip()
-    filled = BAR_CHARS * min(done, total) // total
-    drawn = "#" * filled + "-" * (BAR_CHARS - filled)
-    return f"{what}  [{drawn}] {bytes_text(done)} of {bytes_text(total)}  {words}".rstrip()
+    return f"{what}  {filled(done, total)} {bytes_text(done)} of {bytes_text(total)}  {words}".rstrip()
+
+
+def filled(done: int, total: int) -> str:
+    """The bar itself."""
+    marks = BAR_CHARS * min(done, total) // total
+    return f"[{'#' * marks}{'-' * (BAR_CHARS - marks)}]"

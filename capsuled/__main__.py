@@ -31,6 +31,7 @@ from journal.release import RELEASE
 
 if TYPE_CHECKING:
     from capsuled.boot.ground import Ground
+    from capsuled.boot.link import InitLink
 
 DEFAULT_STATE = Path("/var/lib/capsule")
 OS_STATE = Path("/perm")
@@ -225,9 +226,9 @@ async def _halt(layout: Layout, settings: Settings, log_file: Path, within_s: fl
 def _brought_up(arguments: argparse.Namespace) -> "tuple[Ground | None, str]":
     """What the operating system adds, and why nothing may be written, if so. Ends the process where there is no state
     to start on, once it is told to end. A halt finds all there is."""
-    from capsuled.boot.bring_up import bring_up, console_only
+    from capsuled.boot.bring_up import InstallerBooted, bring_up, console_only
+    from capsuled.boot.errors import StorageFailed
     from capsuled.boot.link import InitLink
-    from capsuled.boot.storage import StorageFailed
 
     if arguments.halt:
         return None, ""
@@ -237,14 +238,27 @@ def _brought_up(arguments: argparse.Namespace) -> "tuple[Ground | None, str]":
     try:
         ground = asyncio.run(bring_up(arguments.state, link))
     except StorageFailed as error:
-        asyncio.run(_console_only(functools.partial(console_only, link, str(error))))
+        asyncio.run(_until_told(functools.partial(console_only, link, str(error))))
+        sys.exit(0)
+    except InstallerBooted:
+        _install(link, arguments.verbose)
         sys.exit(0)
     broken = ground.mounted.journal_problem
     return ground, arguments.read_only or (f"the journal's disk cannot be used: {broken}" if broken else "")
 
 
-async def _console_only(show: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    await show(_stopping())
+def _install(link: "InitLink", verbose: bool) -> None:
+    """The same image on a removable disk: what it does instead."""
+    from capsuled.installer.running import STATE, run
+
+    layout = hosted(STATE)
+    layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _log_to(layout, verbose, aloud=False)
+    asyncio.run(_until_told(functools.partial(run, link, layout)))
+
+
+async def _until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    await work(_stopping())
 
 
 def _stopping() -> asyncio.Event:

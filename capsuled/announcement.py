@@ -16,12 +16,10 @@ import msgspec
 from zeroconf import IPVersion, NonUniqueNameException, Zeroconf
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-from capsuled.engine import Engine
 from capsuled.identity import Identity
 from capsuled.lan import Interface, Place, interfaces, places
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.release import RELEASE
-from projections.operators import HANDLERS
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +28,13 @@ LABEL_BYTES = 63
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is said of the capsule. `mode` is the contract's: `runtime`, or `installer`."""
+    """What is said of the capsule. `mode` is the contract's: `runtime`, or `installer`, which says `more`."""
 
     identity: Identity
     hostname: str
     adopted: bool
     mode: str = "runtime"
+    more: tuple[tuple[str, str], ...] = ()
 
     def properties(self) -> dict[str, str]:
         """The TXT record."""
@@ -46,7 +45,7 @@ class Subject(msgspec.Struct, frozen=True):
             "version": RELEASE,
             "mode": self.mode,
         }
-        return found | ({"hostname": self.hostname} if self.hostname else {})
+        return found | dict(self.more) | ({"hostname": self.hostname} if self.hostname else {})
 
     def names(self) -> tuple[str, ...]:
         """What the instance may be called, the best first; the last one nobody else has."""
@@ -73,22 +72,20 @@ def own_hostname() -> str:
 
 
 class Announcement:
-    """`served`: HOST:PORT each, as bound. `adopted`: whether the capsule has an operator's key."""
+    """`subject` says what is true now, `changes` when it may be another. `served`: HOST:PORT each, as bound."""
 
     def __init__(
         self,
-        identity: Identity,
+        subject: Callable[[], Subject],
         served: tuple[str, ...],
         bridge: str,
-        engine: Engine,
-        adopted: Callable[[], bool],
+        changes: Callable[[], AsyncIterator[object]],
         having: Callable[[], tuple[Interface, ...]] = interfaces,
     ) -> None:
-        self._identity = identity
+        self._subject = subject
         self._served = served
         self._bridge = bridge
-        self._engine = engine
-        self._adopted = adopted
+        self._changes = changes
         self._having = having
         self._voices: dict[Place, _Voice] = {}
         self._news = asyncio.Event()
@@ -98,7 +95,7 @@ class Announcement:
         """Announce, and follow what changes, until cancelled; then say goodbye."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(self._changes()))
+                group.create_task(self._hear(self._differences()))
                 group.create_task(self._hear(kernel_news(ADDRESSES, LINKS)))
                 while True:
                     self._news.clear()
@@ -107,11 +104,12 @@ class Announcement:
         finally:
             await asyncio.gather(*(voice.close() for voice in self._voices.values()), return_exceptions=True)
 
-    async def _changes(self) -> AsyncIterator[None]:
-        known = self._adopted()
-        async for _ in self._engine.changes(*HANDLERS):
-            if self._adopted() != known:
-                known = not known
+    async def _differences(self) -> AsyncIterator[None]:
+        known = self._subject()
+        async for _ in self._changes():
+            now = self._subject()
+            if now != known:
+                known = now
                 yield
 
     async def _hear(self, source: AsyncIterator[None]) -> None:
@@ -123,7 +121,7 @@ class Announcement:
 
     async def _follow(self) -> None:
         """Let the announcements be as the machine is. What fails now is tried again at the next change."""
-        subject = Subject(self._identity, own_hostname(), self._adopted())
+        subject = self._subject()
         try:
             wanted = places(self._served, self._having(), self._bridge)
         except OSError as error:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from capsuled import installed
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.acting import act
 from capsuled.boot.ends import crashes, forget
 from capsuled.boot.ground import Ground
+from capsuled.boot.growth import Growth
 from capsuled.boot.stages import API
 from capsuled.boot.system import MODE, System, stage_of
 from capsuled.copy_streams import CopyStreams
@@ -24,6 +26,7 @@ from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
+from capsuled.growing import Growing
 from capsuled.handover import Handover
 from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, volume_storage
 from capsuled.host import memory as memory_of_machine
@@ -61,6 +64,7 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
 from journal.writer import Journal
+from projections.operators import HANDLERS
 
 if TYPE_CHECKING:
     from capsuled.metrics.server import MetricsServer
@@ -192,6 +196,7 @@ async def _serve(
                 about=about,
                 certificate=certificate,
                 power=None if system is None else Power(engine, system.link),
+                growing=None if system is None else Growing(engine, Growth(system.root)),
                 begin_anew=begin_anew,
             )
             with stage_of(system, API):
@@ -298,10 +303,13 @@ def _tell(about: About, layout: Layout, settings: Settings, engine: Engine) -> N
 
 async def _announce(about: About, settings: Settings, engine: Engine, doorway: Doorway) -> None:
     """On the LAN, until cancelled. Only then is the library for it loaded."""
-    from capsuled.announcement import Announcement
+    from capsuled.announcement import Announcement, Subject, own_hostname
 
-    adopted = partial(_adopted, doorway)
-    await Announcement(about.identity, about.addresses, settings.bridge, engine, adopted).run()
+    def subject() -> Subject:
+        return Subject(about.identity, own_hostname(), _adopted(doorway))
+
+    changes = partial(engine.changes, *HANDLERS)
+    await Announcement(subject, about.addresses, settings.bridge, changes).run()
 
 
 def _adopted(doorway: Doorway) -> bool:
@@ -322,6 +330,8 @@ async def _open_life(
     begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
     crashed = () if system is None else crashes()
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
+    if (by_installer := installed.laid_down(layout)) is not None:
+        engine.record(by_installer.events(engine.machine), reserved=True, actor=installed.INSTALLER)
     if (restored := laid_down(layout)) is not None:
         engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
     engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
@@ -332,6 +342,8 @@ async def _open_life(
     await engine.durable()
     if crashed:
         forget()
+    if by_installer is not None:
+        installed.clear(layout)
     try:
         await Retention(journal, memory.reader).resume()
     except NoRoom as error:  # whoever is to free some needs the daemon for it

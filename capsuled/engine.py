@@ -43,6 +43,7 @@ from projections.intents import (
     DeleteVolume,
     EndMachine,
     ForgetRegistry,
+    GrowDisk,
     Intent,
     RemoveImage,
     RemoveKey,
@@ -386,7 +387,7 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return (intent.ref,)
         case ConfigureRegistry() | ForgetRegistry():
             return (intent.host,)
-        case CollectImages() | Checkpoint() | EndMachine():
+        case CollectImages() | Checkpoint() | EndMachine() | GrowDisk():
             return ()
         case _:
             return (intent.name,)

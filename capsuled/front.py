@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from capsule.v1 import (
     capsule_pb2_grpc,
     debug_pb2_grpc,
+    disk_pb2_grpc,
     drift_pb2_grpc,
     history_pb2_grpc,
     identity_pb2_grpc,
@@ -40,6 +41,7 @@ from capsuled.doors import LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
 from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.growing import Growing
 from capsuled.heads import Heads
 from capsuled.host import allocated_bytes
 from capsuled.host_network import HostPorts
@@ -65,6 +67,7 @@ from capsuled.sealing import Vault
 from capsuled.seals import Seals
 from capsuled.services.capsule import About, CapsuleService
 from capsuled.services.debug import DebugService
+from capsuled.services.disk import DiskService
 from capsuled.services.drift import DriftService
 from capsuled.services.health import HealthService
 from capsuled.services.history import HistoryService, UnreadableHistory
@@ -123,6 +126,7 @@ class House(msgspec.Struct):
     certificate: Certificate
     begin_anew: Callable[[], None]
     power: Power | None = None
+    growing: Growing | None = None
 
 
 class Doorway(msgspec.Struct):
@@ -247,6 +251,10 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         "PowerService": (
             power_pb2_grpc.add_PowerServiceServicer_to_server,
             PowerService(house.power),
+        ),
+        "DiskService": (
+            disk_pb2_grpc.add_DiskServiceServicer_to_server,
+            DiskService(house.growing),
         ),
         "DebugService": (
             debug_pb2_grpc.add_DebugServiceServicer_to_server,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from capsule.v1 import capsule_pb2 as pb
+from capsuled.boot.disks import size_bytes
 from capsuled.engine import Engine
 from capsuled.host import facts
 from capsuled.services.capsule import About
@@ -64,8 +65,8 @@ class Info:
             memory_available_bytes=host.memory_available_bytes,
             cpu_cores=host.cpu_cores,
             cpu_model=host.cpu_model,
-            boot_disk=host.boot_disk,
-            disk_total_bytes=host.disk_total_bytes,
+            boot_disk=about.boot_disk or host.boot_disk,
+            disk_total_bytes=size_bytes(about.boot_disk) if about.boot_disk else host.disk_total_bytes,
             perm_total_bytes=host.state_total_bytes,
             perm_used_bytes=host.state_used_bytes,
             local_time_unix=int(time.time()),

@@ -31,6 +31,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.identity / "tls.pem"
 
     @property
+    def installed(self) -> Path:
+        """What an installer left for the first start."""
+        return self.identity / "installed"
+
+    @property
     def operators_cache(self) -> Path:
         return self.identity / "operators.json"
 

@@ -9,13 +9,17 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from capsuled.addresses import Listen
-from capsuled.interceptor import Interceptor
 from capsuled.limits import Limits, Options
 from capsuled.tls import Certificate, server_credentials
+
+if TYPE_CHECKING:
+    Door = grpc.GenericRpcHandler[Any, Any]
+    """What every call comes through, as capsuled/interceptor.py is."""
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +40,15 @@ class CannotListen(OSError):
     """Raised when an address that was asked for cannot be had."""
 
 
-def local_server(interceptor: Interceptor) -> grpc.aio.Server:
+def local_server(door: "Door") -> grpc.aio.Server:
     """The server of the unix socket; see `bind_socket`."""
-    return grpc.aio.server(handlers=[interceptor], options=_BOTH)
+    return grpc.aio.server(handlers=[door], options=_BOTH)
 
 
-def network_server(interceptor: Interceptor, limits: Limits) -> grpc.aio.Server:
+def network_server(door: "Door", limits: Limits) -> grpc.aio.Server:
     """The server of the network; see `bind_tls`."""
     options = _BOTH + limits.options()
-    return grpc.aio.server(handlers=[interceptor], options=options, maximum_concurrent_rpcs=limits.calls)
+    return grpc.aio.server(handlers=[door], options=options, maximum_concurrent_rpcs=limits.calls)
 
 
 def bind_socket(server: grpc.aio.Server, path: Path, link: Path) -> None:

@@ -38,6 +38,7 @@ METHODS: dict[str, Rule] = {
     "CapsuleService/UpdateConfirm": _acts("operator"),
     "CapsuleService/RebootNode": _acts("operator"),
     "DebugService/Open": _acts("admin", why="what it opens is root on the machine"),
+    "DiskService/Grow": _acts("operator"),
     "DriftService/List": _reads("reader"),
     "DriftService/Watch": _reads("reader"),
     "HistoryService/List": _reads("reader"),

@@ -98,8 +98,7 @@ def _disk(
     arguments: argparse.Namespace, table: disk.Table, scratch: Path, boot_of: Path, commit: str, epoch_s: int
 ) -> None:
     build = f"{RELEASE} {commit}"
-    roots = [disk.partition_id(build, name) for name in ("root_a", "root_b")]
-    configured = boot.configuration(roots, (*boot.ARGUMENTS, *arguments.arguments.split()))
+    configured = boot.configuration((*boot.ARGUMENTS, *arguments.arguments.split()))
     volume_id = disk.partition_id(build, "esp")[:8]
     boot.esp(scratch / "esp.img", disk.ESP_MIB << 20, configured, volume_id, epoch_s)
     contents = {"esp": scratch / "esp.img", "boot_a": boot_of / "boot.img", "root_a": scratch / "root.img"}

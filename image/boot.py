@@ -16,7 +16,7 @@ FILES = Path(__file__).parent / "files"
 
 MODULES = (
     "part_gpt", "fat", "squash4", "all_video", "normal", "configfile", "regexp", "loadenv", "linux",
-    "echo", "test", "serial",
+    "echo", "test", "serial", "probe",
     "terminal", "reboot", "sleep", "minicmd", "ls", "cat", "halt",
 )  # fmt: skip
 
@@ -51,12 +51,9 @@ def loader(target: Path, epoch_s: int) -> None:
     )  # fmt: skip
 
 
-def configuration(roots: Sequence[str], arguments: Sequence[str]) -> str:
-    """Of the boot loader; `roots` are the partition UUIDs of both slots' roots."""
-    text = (FILES / "grub.cfg").read_text()
-    for name, value in (("ROOT_A", roots[0]), ("ROOT_B", roots[1]), ("ARGUMENTS", " ".join(arguments))):
-        text = text.replace(f"@{name}@", value)
-    return text
+def configuration(arguments: Sequence[str]) -> str:
+    """Of the boot loader, with `arguments` for the kernel."""
+    return (FILES / "grub.cfg").read_text().replace("@ARGUMENTS@", " ".join(arguments))
 
 
 def esp(target: Path, size_bytes: int, configured: str, volume_id: str, epoch_s: int) -> None:

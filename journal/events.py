@@ -768,6 +768,16 @@ class DriftResolved(Event, frozen=True, omit_defaults=True, tag="drift.resolved"
 # --- the machine -----------------------------------------------------------------------------------------------------
 
 
+class MachineInstalled(Event, frozen=True, omit_defaults=True, tag="machine.installed"):
+    """An installer of this release made the disk; `sealed`: for an operator, whose key came with it."""
+
+    EFFECT = "may"
+
+    by_release: str
+    disk: str
+    sealed: bool = False
+
+
 class BootStage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A part of a boot: when it began, since the kernel did, and what it took. `problem`: it did not succeed."""
 
@@ -794,6 +804,38 @@ class MachineEndRequested(Event, frozen=True, omit_defaults=True, tag="machine.e
 
     order: Literal["reboot", "poweroff"]
     by: str = ""
+
+
+class GrownPart(msgspec.Struct, frozen=True, gc=False):
+    """What has another size: `partition`, `perm`, `journal` or `pool`."""
+
+    name: str
+    before_bytes: int
+    after_bytes: int
+
+
+class DiskGrowthRequested(Event, frozen=True, omit_defaults=True, tag="disk.growth_requested"):
+    """What the disk has and nobody uses shall be taken."""
+
+    EFFECT = "may"
+
+
+class DiskGrown(Event, frozen=True, omit_defaults=True, tag="disk.grown"):
+    """What is on the disk that the machine boots from has grown: on request, or on its first boot."""
+
+    EFFECT = "may"
+
+    disk: str
+    parts: tuple[GrownPart, ...]
+
+
+class DiskGrowthFailed(Event, frozen=True, omit_defaults=True, tag="disk.growth_failed"):
+    """It has not, or not all of it."""
+
+    EFFECT = "may"
+
+    disk: str
+    problem: str
 
 
 class ClockStepped(Event, frozen=True, omit_defaults=True, tag="clock.stepped"):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from journal.events import (
     AppliedWorkload,
+    DiskGrowthRequested,
     Event,
     ImageRemovalRequested,
     MachineEndRequested,
@@ -44,6 +45,7 @@ from projections.intents import (
     DeleteVolume,
     EndMachine,
     ForgetRegistry,
+    GrowDisk,
     ImportVolume,
     Intent,
     RemoveImage,
@@ -122,6 +124,8 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))
         case EndMachine():
             return Admitted((MachineEndRequested(intent.order),))
+        case GrowDisk():
+            return Admitted((DiskGrowthRequested(),))
         case _:
             assert_never(intent)
 

@@ -13,6 +13,9 @@ from journal.events import (
     DaemonCrashed,
     DaemonStarted,
     DaemonStopped,
+    DiskGrown,
+    DiskGrowthFailed,
+    DiskGrowthRequested,
     DriftFound,
     DriftResolved,
     EffectAbandoned,
@@ -32,6 +35,7 @@ from journal.events import (
     JournalRestored,
     MachineEndRequested,
     MachineHalted,
+    MachineInstalled,
     NetworkAttached,
     NetworkDetached,
     NetworkDrifted,
@@ -270,6 +274,16 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case MachineEndRequested():
             what = "started anew" if event.order == "reboot" else "switched off"
             return f"the machine shall be {what}{f' ({event.by})' if event.by else ''}"
+        case MachineInstalled():
+            whose = "for an operator" if event.sealed else "for whoever adopts it first"
+            return f"the machine was installed on {event.disk} by {event.by_release}, {whose}"
+        case DiskGrowthRequested():
+            return "what the disk has and nobody uses shall be taken"
+        case DiskGrown():
+            sizes = ", ".join(f"{one.name} to {bytes_text(one.after_bytes)}" for one in event.parts)
+            return f"{event.disk} is used further: {sizes}"
+        case DiskGrowthFailed():
+            return f"{event.disk} could not be used further: {event.problem}"
         case ClockStepped():
             return f"the clock was set by {event.by_ms / 1000:+.3f} s, as {event.server} says"
         case UplinkChanged():

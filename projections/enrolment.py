@@ -34,7 +34,7 @@ def admit_key(machine: Machine, intent: KeyIntent) -> tuple[Event, ...] | Refusa
 
 
 def _adopt(machine: Machine, call: Adopt) -> tuple[Event, ...] | Refusal:
-    bad = _check_key(call)
+    bad = check_key(call)
     if bad is not None:
         return bad
     if call.kid in machine.operators:
@@ -57,7 +57,7 @@ def _closed(machine: Machine) -> str:
 
 
 def _add(machine: Machine, call: AddKey) -> tuple[Event, ...] | Refusal:
-    bad = _check_key(call)
+    bad = check_key(call)
     if bad is not None:
         return bad
     known = machine.operators.get(call.kid)
@@ -75,7 +75,8 @@ def _add(machine: Machine, call: AddKey) -> tuple[Event, ...] | Refusal:
     return (OperatorEnrolled(call.kid, call.public_key, call.name, role=call.role, how="added", added_by=call.by),)
 
 
-def _check_key(call: Adopt | AddKey) -> Refusal | None:
+def check_key(call: Adopt | AddKey) -> Refusal | None:
+    """Why no such key is enrolled, whoever asks for it."""
     if len(call.public_key) != PUBLIC_KEY_HEX:
         return invalid("BAD_KEY", "an operator's key is a raw Ed25519 public key of 32 bytes", "pubkey")
     if len(call.name) > NAME_CHARS or not call.name.isprintable():

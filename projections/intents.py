@@ -263,6 +263,10 @@ class EndMachine(msgspec.Struct, frozen=True):
     order: Literal["reboot", "poweroff"]
 
 
+class GrowDisk(msgspec.Struct, frozen=True):
+    """Take what the disk has and nobody uses."""
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """Let history begin behind entry `upto`, the state after which has this hash in this view; with `excised`, entries
     with the event that each is (None: an unknown one), only what those say goes, for this `reason`."""
@@ -279,4 +283,4 @@ class Checkpoint(msgspec.Struct, frozen=True):
 SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
 WorkloadIntent = Apply | Rollback | Delete | Stop | Start | Restart
-Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | Checkpoint | EndMachine
+Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | Checkpoint | EndMachine | GrowDisk

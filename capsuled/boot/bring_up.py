@@ -14,8 +14,9 @@ from capsuled.boot import modules
 from capsuled.boot.console import Console
 from capsuled.boot.ground import Ground
 from capsuled.boot.link import ALIVE_S, InitLink
+from capsuled.boot.mode import is_installer
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
-from capsuled.boot.storage import Storage
+from capsuled.boot.storage import Storage, booted_from
 from capsuled.evidence.keeping import Keeper
 from capsuled.evidence.last_words import take
 from capsuled.layout import Layout, hosted
@@ -35,8 +36,12 @@ KERNEL_SETTINGS = {"net/ipv4/ip_forward": "1"}
 """Workloads on the bridge reach the LAN and are reached from it. A hosted daemon leaves this to its machine's owner."""
 
 
+class InstallerBooted(Exception):
+    """Raised where there is no state to be brought up, because the machine is to be installed first."""
+
+
 async def bring_up(state: Path, link: InitLink) -> Ground:
-    """Raises StorageFailed where there is no state."""
+    """Raises StorageFailed where there is no state, and InstallerBooted."""
     link.say("wait", LONGEST_S)
     stages = Stages()
     if not stages.complete:
@@ -44,10 +49,13 @@ async def bring_up(state: Path, link: InitLink) -> Ground:
     for setting, value in KERNEL_SETTINGS.items():
         (PROC_SYS / setting).write_text(value)
     await modules.load((*modules.STORAGE, *modules.WITNESSES))
+    root, words = booted_from(), COMMAND_LINE.read_text()
+    if not state.is_mount() and await is_installer(root, words):
+        raise InstallerBooted
     mounted = await Storage(state, stages).bring_up()
-    booted = booted_of(COMMAND_LINE.read_text())
+    booted = booted_of(words)
     keeper = _keeping(hosted(state), booted, stages)
-    return Ground(link, stages, booted.slot, mounted, release_text(), keeper)
+    return Ground(link, stages, booted.slot, root, mounted, release_text(), keeper)
 
 
 class Booted(msgspec.Struct, frozen=True):

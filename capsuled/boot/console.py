@@ -44,16 +44,16 @@ def banner(face: Face) -> str:
         f"{face.hostname} ({face.short_id})",
         "",
         f"  address      {where}",
-        *_fingerprint(face.fingerprint),
+        *fingerprint_lines(face.fingerprint),
         f"  claim        {claim}",
         f"  system       {face.version}, {face.slot}, {face.condition}",
         f"  workloads    {face.workloads}",
-        *(f"  ! {line}" for problem in face.problems for line in _wrapped(problem)),
+        *(f"  ! {line}" for problem in face.problems for line in wrapped(problem)),
     ]
     return "\n".join(["=" * WIDTH, *lines, "=" * WIDTH])
 
 
-def _fingerprint(digits: str) -> tuple[str, ...]:
+def fingerprint_lines(digits: str) -> tuple[str, ...]:
     """In two lines, for a screen of 80 columns."""
     if not digits:
         return ()
@@ -61,10 +61,11 @@ def _fingerprint(digits: str) -> tuple[str, ...]:
     return (f"  fingerprint  {digits[:half]}", f"               {digits[half:]}")
 
 
-def _wrapped(text: str) -> list[str]:
+def wrapped(text: str, width: int = WIDTH - 4) -> list[str]:
+    """Lines that fit, by words."""
     lines = [""]
     for word in text.split():
-        if lines[-1] and len(lines[-1]) + len(word) + 1 > WIDTH - 4:
+        if lines[-1] and len(lines[-1]) + len(word) + 1 > width:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return lines
@@ -100,16 +101,15 @@ class Console:
                 log.debug("nothing is shown on %s: %s", device, error.strerror)
 
 
-async def keep_showing(console: Console, face: Callable[[], Face], news: AsyncIterator[None]) -> None:
+async def keep_showing(console: Console, text: Callable[[], str], news: AsyncIterator[None]) -> None:
     """Show it now, and again with every piece of news that changes it, until cancelled."""
     shown = ""
-    text = banner(face())
     while True:
-        if text != shown:
-            console.show(text)
-            shown = text
+        now = text()
+        if now != shown:
+            console.show(now)
+            shown = now
         await anext(news)
-        text = banner(face())
 
 
 async def merged(*sources: AsyncIterator[object]) -> AsyncIterator[None]:

@@ -9,12 +9,13 @@ from capsuled.evidence.keeping import Keeper
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """`slot` booted; `mounted` is what the storage said; `release` the release and commit, as they were built. `keeper`
-    keeps what a tentative boot leaves for the next one; None in any other."""
+    """`slot` booted, from the partition `root`; `mounted` is what the storage said; `release` the release and commit,
+    as they were built. `keeper` keeps what a tentative boot leaves for the next one; None in any other."""
 
     link: InitLink
     stages: Stages
     slot: str
+    root: str
     mounted: Mounted
     release: str
     keeper: Keeper | None = None

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Literal
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-from capsuled.boot.console import Console, Face, keep_showing, merged
+from capsuled.boot.answering import answering
+from capsuled.boot.console import Console, Face, banner, keep_showing, merged
+from capsuled.boot.disks import disk_of
 from capsuled.boot.ground import Ground
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.modules import load_hardware
@@ -18,6 +17,7 @@ from capsuled.boot.ntp import HORIZON_S, Bounds, NetworkTime, servers_of
 from capsuled.boot.power import watch_button
 from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
+from capsuled.growing import disk_grown
 from capsuled.info import counts
 from capsuled.lan import interfaces
 from capsuled.layout import Layout
@@ -45,12 +45,14 @@ class System:
         self.stages = ground.stages
         self.slot = ground.slot
         self.keeper = ground.keeper
+        self.root = ground.root
         self._hostname = ""
         self._has_hardware = asyncio.Event()
 
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""
         about.mode, about.slot, about.absent, about.stages = MODE, self.slot, ABSENT, self.stages
+        about.boot_disk = disk_of(self.root)
         for note in self._ground.mounted.notes:
             about.warn(note)
 
@@ -61,6 +63,8 @@ class System:
             self.link.say("ready")
             return
         self.stages.keep()
+        for grown in disk_grown(disk_of(self.root), self._ground.mounted.grown):
+            _record(engine, grown)
         _record(engine, BootCompleted(self.stages.all, self.stages.ready_ms))
         self.link.say("ready")
 
@@ -83,8 +87,8 @@ class System:
             _record(engine, MachineEndRequested("poweroff", by="power button"))
             self.link.say("poweroff")
 
-        def face() -> Face:
-            return self._face(engine, about, adopted())
+        def face() -> str:
+            return banner(self._face(engine, about, adopted()))
 
         news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), _minutes())
 
@@ -96,7 +100,7 @@ class System:
             except OSError as error:  # the machine can still be looked at on its console, and at its socket
                 about.warn(f"the machine has no uplink: {error}")
 
-        async with _health(layout) as answers, asyncio.TaskGroup() as group:
+        async with answering(layout.served) as answers, asyncio.TaskGroup() as group:
             group.create_task(self.link.keep_alive(answers))
             group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
@@ -156,20 +160,6 @@ def _record(engine: Engine, event: Event) -> None:
         engine.record((event,), reserved=True, actor=SYSTEM)
     except JournalError as error:
         log.warning("%s is not remembered: %s", type(event).__name__, error)
-
-
-@contextlib.asynccontextmanager
-async def _health(layout: Layout) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    """What asks the API, by its own socket, as a client would."""
-    async with grpc.aio.insecure_channel(f"unix:{layout.served}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-
-        async def answers() -> None:
-            said = await stub.Check(health_pb2.HealthCheckRequest())
-            if said.status != health_pb2.HealthCheckResponse.SERVING:
-                raise RuntimeError("it says that it does not serve")
-
-        yield answers
 
 
 async def _minutes() -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from capsuled.boot.storage import partition_of
+from capsuled.boot.disks import partition_of
 from capsuled.evidence.gathering import Places, Told, gather
 from capsuled.evidence.last_words import backend
 from capsuled.layout import Layout

@@ -42,6 +42,7 @@ class About:
         self.bridge = ""
         self.pool = ""
         self.mode = "hosted"
+        self.boot_disk = ""
         self.slot = ""
         self.absent: tuple[str, ...] = HOSTED_ABSENT
         self.stages: Stages | None = None

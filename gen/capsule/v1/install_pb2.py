@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/install.proto\x12\ncapsule.v1\"\x16\n\x14InstallStatusRequest\"\x8f\x01\n\x15InstallStatusResponse\x12\x10\n\x08short_id\x18\x01 \x01(\t\x12\x12\n\ncapsule_id\x18\x02 \x01(\t\x12\x13\n\x0btarget_disk\x18\x03 \x01(\t\x12\x19\n\x11target_size_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07targets\x18\x05 \x03(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\"v\n\x0eInstallRequest\x12\x13\n\x0btarget_disk\x18\x01 \x01(\t\x12\x17\n\x0foperator_pubkey\x18\x02 \x01(\x0c\x12\x15\n\roperator_name\x18\x03 \x01(\t\x12\x0c\n\x04seal\x18\x04 \x01(\x08\x12\x11\n\treinstall\x18\x05 \x01(\x08\"m\n\x0fInstallProgress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\r\x12\x0f\n\x07message\x18\x03 \x01(\t\x12)\n\x06result\x18\x04 \x01(\x0b\x32\x19.capsule.v1.InstallResult\"b\n\rInstallResult\x12\x12\n\ncapsule_id\x18\x01 \x01(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18\x02 \x01(\t\x12\x0b\n\x03kid\x18\x03 \x01(\t\x12\x10\n\x08short_id\x18\x04 \x01(\t2\xa5\x01\n\x0eInstallService\x12M\n\x06Status\x12 .capsule.v1.InstallStatusRequest\x1a!.capsule.v1.InstallStatusResponse\x12\x44\n\x07Install\x12\x1a.capsule.v1.InstallRequest\x1a\x1b.capsule.v1.InstallProgress0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/install.proto\x12\ncapsule.v1\"\x16\n\x14InstallStatusRequest\"\xff\x01\n\x15InstallStatusResponse\x12\x10\n\x08short_id\x18\x01 \x01(\t\x12\x12\n\ncapsule_id\x18\x02 \x01(\t\x12\x13\n\x0btarget_disk\x18\x03 \x01(\t\x12\x19\n\x11target_size_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07targets\x18\x05 \x03(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12&\n\x05\x64isks\x18\x64 \x03(\x0b\x32\x17.capsule.v1.InstallDisk\x12\x13\n\x0bleast_bytes\x18\x65 \x01(\x04\x12\x11\n\tboot_disk\x18\x66 \x01(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18g \x01(\t\"r\n\x0bInstallDisk\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05holds\x18\x04 \x01(\t\x12\x12\n\nis_capsule\x18\x05 \x01(\x08\x12\x0f\n\x07problem\x18\x06 \x01(\t\"\x84\x01\n\x0eInstallRequest\x12\x13\n\x0btarget_disk\x18\x01 \x01(\t\x12\x17\n\x0foperator_pubkey\x18\x02 \x01(\x0c\x12\x15\n\roperator_name\x18\x03 \x01(\t\x12\x0c\n\x04seal\x18\x04 \x01(\x08\x12\x11\n\treinstall\x18\x05 \x01(\x08\x12\x0c\n\x04stay\x18\x64 \x01(\x08\"m\n\x0fInstallProgress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\r\x12\x0f\n\x07message\x18\x03 \x01(\t\x12)\n\x06result\x18\x04 \x01(\x0b\x32\x19.capsule.v1.InstallResult\"b\n\rInstallResult\x12\x12\n\ncapsule_id\x18\x01 \x01(\t\x12\x1e\n\x16tls_fingerprint_sha256\x18\x02 \x01(\t\x12\x0b\n\x03kid\x18\x03 \x01(\t\x12\x10\n\x08short_id\x18\x04 \x01(\t2\xa5\x01\n\x0eInstallService\x12M\n\x06Status\x12 .capsule.v1.InstallStatusRequest\x1a!.capsule.v1.InstallStatusResponse\x12\x44\n\x07Install\x12\x1a.capsule.v1.InstallRequest\x1a\x1b.capsule.v1.InstallProgress0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTALLSTATUSREQUEST']._serialized_start=40
   _globals['_INSTALLSTATUSREQUEST']._serialized_end=62
   _globals['_INSTALLSTATUSRESPONSE']._serialized_start=65
-  _globals['_INSTALLSTATUSRESPONSE']._serialized_end=208
-  _globals['_INSTALLREQUEST']._serialized_start=210
-  _globals['_INSTALLREQUEST']._serialized_end=328
-  _globals['_INSTALLPROGRESS']._serialized_start=330
-  _globals['_INSTALLPROGRESS']._serialized_end=439
-  _globals['_INSTALLRESULT']._serialized_start=441
-  _globals['_INSTALLRESULT']._serialized_end=539
-  _globals['_INSTALLSERVICE']._serialized_start=542
-  _globals['_INSTALLSERVICE']._serialized_end=707
+  _globals['_INSTALLSTATUSRESPONSE']._serialized_end=320
+  _globals['_INSTALLDISK']._serialized_start=322
+  _globals['_INSTALLDISK']._serialized_end=436
+  _globals['_INSTALLREQUEST']._serialized_start=439
+  _globals['_INSTALLREQUEST']._serialized_end=571
+  _globals['_INSTALLPROGRESS']._serialized_start=573
+  _globals['_INSTALLPROGRESS']._serialized_end=682
+  _globals['_INSTALLRESULT']._serialized_start=684
+  _globals['_INSTALLRESULT']._serialized_end=782
+  _globals['_INSTALLSERVICE']._serialized_start=785
+  _globals['_INSTALLSERVICE']._serialized_end=950
 # @@protoc_insertion_point(module_scope)

@@ -41,11 +41,11 @@ def test_the_initramfs_is_a_cpio_archive_that_others_read_and_always_the_same(tm
     assert (tmp_path / "bin/program").read_bytes() == b"\x7fELF" and (tmp_path / "link").is_symlink()
 
 
-def test_the_loader_knows_both_roots_and_can_read_its_configuration(tmp_path: Path) -> None:
-    text = boot.configuration(("AAA", "BBB"), ("quiet",))
+def test_the_loader_asks_the_disk_for_its_roots_id_and_can_read_its_configuration(tmp_path: Path) -> None:
+    text = boot.configuration(("quiet", "panic=10"))
     (tmp_path / "grub.cfg").write_text(text)
     command("grub-script-check", tmp_path / "grub.cfg")
-    assert "root_id=AAA" in text and "root_id=BBB" in text and "quiet;" in text and "@" not in text
+    assert "probe --set=root_id --part-uuid ($system)" in text and "quiet panic=10;" in text and "@" not in text
 
 
 def test_a_disk_has_its_partitions_where_pid_1_and_the_loader_count_on_them(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from capsuled.boot.bring_up import Booted, booted_of
 from capsuled.boot.console import WIDTH, Face, banner
+from capsuled.boot.disks import disk_of, partition_of
 from capsuled.boot.ends import crashes, forget, traceback_of
+from capsuled.boot.group import lvm_configuration, sizes
 from capsuled.boot.hostname import wanted
 from capsuled.boot.lease import Lease, resolver_text, told, written
 from capsuled.boot.links import Link, chosen
 from capsuled.boot.power import KEY_POWER, buttons, is_pressed
 from capsuled.boot.stages import API, KERNEL, Stages, before_us
-from capsuled.boot.storage import disk_of, lvm_configuration, partition_of, sizes
 from journal.events import BootStage, DaemonCrashed
 
 GIB = 1 << 30

@@ -1,0 +1,35 @@
+"""The file systems of the group's volumes: checked, mended where that can be done, and mounted."""
+
+from pathlib import Path
+
+from capsuled.boot.errors import StorageFailed
+from capsuled.boot.group import GROUP
+from capsuled.processes import outcome, run
+
+_LEFT = 4
+"""e2fsck's exit code is a sum; from 4 on something is wrong that it left."""
+
+
+async def mount(name: str, place: Path) -> tuple[str, ...]:
+    """Checked, then mounted; returns what an operator should know. Raises StorageFailed for a file system that the
+    check could not mend, and CommandFailed."""
+    device = f"/dev/{GROUP}/{name}"
+    notes: tuple[str, ...] = ()
+    code, said = await outcome("e2fsck", "-p", device)
+    if code >= _LEFT:
+        code, said = await outcome("e2fsck", "-f", "-y", device)
+        notes = (f"the file system of {place} was damaged and had to be repaired: what was written last may be lost",)
+    if code >= _LEFT:
+        raise StorageFailed(f"the file system on {device} is damaged beyond e2fsck's repair: {_last_line(said)}")
+    place.mkdir(mode=0o700, exist_ok=True)
+    await run("mount", "-t", "ext4", "-o", "noatime,errors=remount-ro", device, str(place))
+    place.chmod(0o700)
+    if name == "journal":
+        lost_and_found = place / "lost+found"
+        if lost_and_found.is_dir() and not any(lost_and_found.iterdir()):
+            lost_and_found.rmdir()  # a journal's directory holds nothing else; e2fsck makes it when it needs it
+    return notes
+
+
+def _last_line(said: str) -> str:
+    return said.strip().splitlines()[-1] if said.strip() else "it said nothing"

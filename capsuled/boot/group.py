@@ -1,0 +1,130 @@
+"""The volume group `capsule` on a partition: found, or made and divided. In it lie the journal, the state (`/perm`) and
+the pool of the workloads' volumes, each in its own room, so that none fills another's.
+
+A logical volume that is new has a tag until its file system is made; so a power cut in the first boot leaves nothing
+that the second takes for finished.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from capsuled.boot.errors import StorageFailed
+from capsuled.processes import outcome, run
+
+GROUP = "capsule"
+POOL = "pool"
+LVM_CONFIGURATION = Path("/etc/lvm/lvmlocal.conf")
+NEW = "capsule.new"
+FILE_SYSTEMS = ("perm", "journal")
+KIND = "LVM2_member"
+"""What blkid calls a partition that is LVM's."""
+
+_MIB, _GIB = 1 << 20, 1 << 30
+_POOL_PERCENT = 95
+"""Of what the file systems leave: there is room for the pool's metadata to grow, and for a spare of it."""
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """In MiB."""
+
+    journal: int
+    perm: int
+
+
+def sizes(group_bytes: int) -> Sizes:
+    """How a group is divided: the journal a 32nd, 256 MiB to 2 GiB; /perm a quarter, 1 to 32 GiB; the rest is for the
+    pool. Pure."""
+    journal = min(max(group_bytes // 32, 256 * _MIB), 2 * _GIB)
+    perm = min(max(group_bytes // 4, 1 * _GIB), 32 * _GIB)
+    return Sizes(journal // _MIB, perm // _MIB)
+
+
+def pool_bytes(group_bytes: int, file_systems_bytes: int) -> int:
+    """What the pool takes of a group in which the file systems have so much. Pure."""
+    return max(0, group_bytes - file_systems_bytes) * _POOL_PERCENT // 100
+
+
+def lvm_configuration(partition: str) -> str:
+    """LVM looks at this partition alone, and does without udev and its own daemon: a second capsule's disk in the
+    machine has a group of the same name."""
+    return f"""devices {{
+    filter = [ "a|^{partition}$|", "r|.*|" ]
+    use_devicesfile = 0
+    obtain_device_list_from_udev = 0
+    external_device_info_source = "none"
+}}
+activation {{
+    udev_sync = 0
+    udev_rules = 0
+    verify_udev_operations = 0
+    monitoring = 0
+}}
+backup {{
+    backup = 0
+    archive = 0
+}}
+"""
+
+
+async def content_of(partition: str) -> str:
+    """What blkid takes it for; empty for nothing that anybody knows. Raises StorageFailed."""
+    code, said = await outcome("blkid", "--probe", "--match-tag", "TYPE", "--output", "value", partition)
+    if code not in (0, 2):
+        raise StorageFailed(f"{partition} cannot be read: {said.strip()}")
+    return said.strip()
+
+
+async def ensure(partition: str, kind: str) -> None:
+    """Found or made, and active, with everything in it; `kind` is what `content_of` says. LVM is told to look there.
+    Raises StorageFailed, CommandFailed."""
+    if kind not in ("", KIND):
+        raise StorageFailed(f"{partition} holds {kind}, which is not a capsule's: it is left alone")
+    if not kind or not await _group_on(partition):
+        await run("lvm", "vgcreate", "--quiet", "--yes", GROUP, partition)
+    there = await _volumes()
+    if POOL not in there:
+        await _divide(there)
+    await run("lvm", "vgchange", "--quiet", "--sysinit", "--activate", "y", GROUP)
+    for name in FILE_SYSTEMS:
+        if there.get(name, NEW) == NEW:
+            await run("mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-L", f"capsule-{name}", f"/dev/{GROUP}/{name}")
+            await run("lvm", "lvchange", "--quiet", "--deltag", NEW, f"{GROUP}/{name}")
+
+
+async def group_bytes() -> int:
+    """The size of the whole group. Raises CommandFailed."""
+    said = await run(
+        "lvm", "vgs", "--noheadings", "--nosuffix", "--units", "b", "--options", "vg_size", GROUP
+    )  # fmt: skip
+    return int(said.split()[0])
+
+
+async def _group_on(partition: str) -> str:
+    """The name of the group that the partition belongs to; empty where the power went before there was one. Raises
+    StorageFailed for one that LVM cannot make sense of."""
+    code, said = await outcome("lvm", "pvs", "--noheadings", "--options", "vg_name", partition)
+    if code:
+        raise StorageFailed(f"the volume group on {partition} cannot be read: {said.strip()}")
+    return said.strip()
+
+
+async def _divide(there: dict[str, str]) -> None:
+    wanted = sizes(await group_bytes())
+    for name, size_mib in (("perm", wanted.perm), ("journal", wanted.journal)):
+        if name not in there:
+            options = ("--wipesignatures", "y", "--addtag", NEW, "--size", f"{size_mib}m", "--name", name)
+            await run("lvm", "lvcreate", "--quiet", "--yes", *options, GROUP)
+    pool = ("--zero", "y", "--discards", "passdown", "--extents", f"{_POOL_PERCENT}%FREE")
+    await run("lvm", "lvcreate", "--quiet", "--yes", "--type", "thin-pool", *pool, "--name", POOL, GROUP)
+    # Where it is full, a write fails: one that waited for room would hold up whoever made it for ever.
+    await run("lvm", "lvchange", "--quiet", "--errorwhenfull", "y", f"{GROUP}/{POOL}")
+
+
+async def _volumes() -> dict[str, str]:
+    """Names and tags of what is in the group. Raises StorageFailed where there is no group on the partition."""
+    code, said = await outcome("lvm", "lvs", "--noheadings", "--separator", "|", "--options", "lv_name,lv_tags", GROUP)
+    if code:
+        raise StorageFailed(f"the volume group {GROUP} cannot be read: {said.strip()}")
+    lines = (line.strip().partition("|") for line in said.splitlines() if "|" in line)
+    return {name: tags for name, _, tags in lines}

@@ -1,0 +1,54 @@
+"""What an installer shows on the console: how it is reached, what it could be installed on, and how far it is. Pure."""
+
+from capsuled.boot.console import WIDTH, fingerprint_lines, wrapped
+from capsuled.installer.service import Progress
+from capsuled.installer.targets import Target
+from projections.words import bytes_text
+
+STEP_PERCENT = 10
+"""A console may be a slow line: it is told of every tenth."""
+
+
+def screen(
+    short_id: str,
+    version: str,
+    addresses: tuple[str, ...],
+    fingerprint: str,
+    there: tuple[Target, ...],
+    progress: Progress,
+) -> str:
+    """The text, in lines."""
+    where = ", ".join(addresses) or "no address yet"
+    lines = [
+        f"INSTALLER ({short_id}){'' if progress.disk else ': nothing is written until somebody installs'}",
+        "",
+        f"  address      {where}",
+        *fingerprint_lines(fingerprint),
+        f"  system       {version}",
+        *_disks(there),
+        *(f"  ! {line}" for line in wrapped(_state(progress, addresses))),
+    ]
+    return "\n".join(["=" * WIDTH, *lines, "=" * WIDTH])
+
+
+def _disks(there: tuple[Target, ...]) -> list[str]:
+    """Each in lines of its own, behind one word for all of them."""
+    lines = [line for one in there for line in wrapped(_disk(one), WIDTH - 15)]
+    return [f"  {'' if index else 'disks':<12} {line}" for index, line in enumerate(lines)]
+
+
+def _disk(one: Target) -> str:
+    about = f"{one.disk.device}, {bytes_text(one.disk.size_bytes)}: {one.holds}"
+    return f"{about} ({one.problem})" if one.problem else about
+
+
+def _state(progress: Progress, addresses: tuple[str, ...]) -> str:
+    if progress.done:
+        return f"{progress.disk} is installed. Take out the disk that this installer runs from"
+    if progress.step is not None:
+        percent = progress.step.percent // STEP_PERCENT * STEP_PERCENT
+        return f"{progress.disk} is being installed on: {progress.step.phase}, {percent} %"
+    if progress.failed:
+        return f"{progress.disk} was not installed and does not boot: {progress.failed}"
+    address = addresses[0] if addresses else "ADDRESS"
+    return f"on another machine: capsulectl install {address}"
