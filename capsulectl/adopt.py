@@ -1,14 +1,15 @@
 """`capsulectl adopt` and `capsulectl whoami`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import config_dir, new_name
+from capsulectl.contexts import new_name
 from capsulectl.errors import Failure
 from capsulectl.handshake import fingerprint_of
 from capsulectl.options import COMMON, Common, Output, Yes
-from capsulectl.pinning import confirm_fingerprint, free_name, login, met, remember
+from capsulectl.pinning import confirm_fingerprint, free_name, login, met, pinned, remember
 from capsulectl.render import plain, say, write
 
 ADOPT_S = 30.0
@@ -34,7 +35,8 @@ def adopt(
     """Enrol your key on a capsule and pin its certificate.
 
     A capsule without a key takes the first that comes, for 30 minutes after it booted; later keys are added by an
-    admin with `capsulectl key add`, and `adopt` then pins the certificate and makes the context.
+    admin with `capsulectl key add`, and `adopt` then pins the certificate and makes the context. One that you know
+    already, and that has another address now, is met with the key of its context, which follows it there.
 
     Example: capsulectl adopt 192.168.1.20:50000
     """
@@ -42,20 +44,21 @@ def adopt(
     address, der = met(address)
     shown = fingerprint_of(der)
     confirm_fingerprint(address, shown, fingerprint, yes)
-    answer, key_path = _adopted(address, der, operator or login())
+    known, key_path = pinned(shown)
+    answer = _adopted(address, der, operator or login(), key_path)
     if answer.tls_fingerprint_sha256 != shown:
         raise Failure(
             f"REFUSED: the capsule says that its certificate is {answer.tls_fingerprint_sha256}, and the one shown was "
             f"{shown}: somebody stands in between. No context was made. If this capsule was not adopted before, it "
             "now knows your key; have a look at `capsulectl key list` on the machine itself"
         )
-    name = wanted or free_name(answer.capsule_id, f"capsulectl adopt {address}")
+    name = wanted or known or free_name(answer.capsule_id, f"capsulectl adopt {address}")
     remember(name, address, answer.capsule_id, shown, key_path)
     say(f"adopted {answer.capsule_id} as {name}; you are {ROLES.get(answer.role) or 'enrolled'} there", common.quiet)
     print(name)
 
 
-def _adopted(address: str, der: bytes, operator: str) -> tuple[Any, str]:
+def _adopted(address: str, der: bytes, operator: str, key_path: str) -> Any:
     import grpc
 
     from capsule.v1 import identity_pb2 as pb
@@ -64,8 +67,7 @@ def _adopted(address: str, der: bytes, operator: str) -> tuple[Any, str]:
     from capsulectl.operator_key import load_or_make
     from capsulectl.secure import keep, unproven_channel
 
-    path = config_dir() / "operator.ed25519"
-    key = load_or_make(path)
+    key = load_or_make(Path(key_path))
     with unproven_channel(address, der) as channel:
         try:
             answer = IdentityServiceStub(channel).Adopt(
@@ -76,7 +78,7 @@ def _adopted(address: str, der: bytes, operator: str) -> tuple[Any, str]:
     if answer.kid != key.kid:
         raise Failure("the capsule answered for another key than ours: it is none, or a broken one")
     keep(der)
-    return answer, str(path)
+    return answer
 
 
 def whoami(*, output: Output = "table", common: Common = COMMON) -> None:

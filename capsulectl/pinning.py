@@ -4,7 +4,7 @@ pins it from then on."""
 import getpass
 import socket
 
-from capsulectl.contexts import choose, load_local, load_shared, save_shared
+from capsulectl.contexts import choose, config_dir, load_local, load_shared, save_shared
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
 from capsulectl.handshake import endpoint, joined, presented
 from capsulectl.prompt import confirm
@@ -63,6 +63,15 @@ def free_name(capsule_id: str, again: str) -> str:
     if taken:
         raise Failure(f"the context {short} is another capsule's: say `{again} --name NAME`", USAGE)
     return short
+
+
+def pinned(fingerprint: str) -> tuple[str, str]:
+    """The context that pins this certificate, and the path of its key; of one that nobody has met, no name and the key
+    that is every other machine's."""
+    for name, one in load_shared()["contexts"].items():
+        if one.get("tls_fingerprint_sha256") == fingerprint and one.get("key_path"):
+            return name, str(one["key_path"])
+    return "", str(config_dir() / "operator.ed25519")
 
 
 def remember(name: str, address: str, capsule_id: str, fingerprint: str, key_path: str) -> None:

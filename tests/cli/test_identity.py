@@ -1,6 +1,7 @@
 """Adoption, keys, roles and contexts, as operators meet them: two people, one machine, the network between."""
 
 import json
+import shutil
 import socket
 import ssl
 import stat
@@ -207,6 +208,22 @@ def test_a_context_has_a_name_by_which_it_can_be_meant(anna: Operator, address: 
         failed = anna.ctl(*line)
         assert failed.returncode == 2 and "is no name of a context" in failed.stderr, failed.stderr
     assert anna.good("context", "list") == before
+
+
+def test_a_capsule_that_moved_is_met_with_the_key_of_its_context(anna: Operator, address: str, tmp_path: Path) -> None:
+    moved = Operator(tmp_path / "config")
+    shutil.copytree(anna.config, moved.config)
+    file, key = moved.config / "config.yaml", moved.config / "keys/home.ed25519"
+    key.parent.mkdir()
+    (moved.config / "operator.ed25519").rename(key)  # as `install` has it
+    kept = yaml.safe_load(file.read_text())
+    kept["contexts"] = {"home": kept["contexts"]["home"] | {"addr": "192.0.2.1:50000", "key_path": str(key)}}
+    file.write_text(yaml.safe_dump(kept))
+    assert moved.good("adopt", address, "--yes") == "home\n"
+    now = yaml.safe_load(file.read_text())["contexts"]
+    assert now == {"home": kept["contexts"]["home"] | {"addr": address}}
+    assert json.loads(moved.good("whoami", "-o", "json"))["name"] == "anna"
+    assert not (moved.config / "operator.ed25519").exists()
 
 
 def test_a_choice_of_another_client_counts_when_it_is_the_newer(anna: Operator, tmp_path: Path) -> None:
