@@ -33,7 +33,7 @@ test: venv packages builders guest-image ## every check and every test but those
 	$(PYTHON) -m pytest -m "not boot"
 
 .PHONY: test-boot
-test-boot: venv packages builders ## build the disk and boot it, as an operator does: ten minutes
+test-boot: venv packages builders guest-image ## build the disk and boot it, as an operator does: ten minutes
 	$(PYTHON) -m pytest -m boot
 
 .PHONY: guest-image
@@ -69,8 +69,8 @@ bench-faults: venv packages ## kills under load, power cuts, storms: 500, 300 an
 	$(PYTHON) -m bench.faults
 
 .PHONY: image
-image: venv builders ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", UPDATE_KEY)
-	$(PYTHON) -m image $(if $(SLOT_SIZE_MIB),--slot-size-mib $(SLOT_SIZE_MIB)) $(if $(DISK_SIZE_MIB),--disk-size-mib $(DISK_SIZE_MIB)) \
+image: venv builders $(if $(filter no,$(MICROVMS)),,guest-image) ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", MICROVMS=no, UPDATE_KEY)
+	$(PYTHON) -m image $(if $(filter no,$(MICROVMS)),--without-microvms) $(if $(SLOT_SIZE_MIB),--slot-size-mib $(SLOT_SIZE_MIB)) $(if $(DISK_SIZE_MIB),--disk-size-mib $(DISK_SIZE_MIB)) \
 		$(foreach package,$(FIRMWARE),--firmware $(package)) $(if $(UPDATE_KEY),--update-key $(UPDATE_KEY))
 
 .PHONY: qemu

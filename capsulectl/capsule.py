@@ -124,6 +124,8 @@ def _microvms(answer: pb.GetInfoResponse) -> str:
     """What runs them; of a capsule that is older than they are, nothing."""
     if not answer.microvm_backend:
         return f"none: {answer.microvm_lacks}" if answer.microvm_lacks else ""
+    if not answer.microvm_accelerator:
+        return f"{answer.microvm_backend}; the first one after a boot finds out whether KVM can be used"
     return f"{answer.microvm_backend} with {answer.microvm_accelerator.upper()}"
 
 

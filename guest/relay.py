@@ -21,6 +21,8 @@ PIECE = 64 << 10
 FULL = 128 << 10
 """With so much to be sent no connection is read."""
 VSOCK_PORT = 5000
+RESERVED = 1024
+"""Ports below it are for root alone, on the host too (vsock(7))."""
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 Carrier = Callable[[], int]
@@ -41,15 +43,20 @@ def port(path: str) -> Carrier:
 
 
 def vsock(number: int = VSOCK_PORT) -> Carrier:
-    """The host that connects to this port of the machine; nobody else."""
+    """Hosts that connect to this port of the machine."""
     listener = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     listener.bind((socket.VMADDR_CID_ANY, number))
     listener.listen(1)
+    return of_hosts_root(listener)
+
+
+def of_hosts_root(listener: socket.socket) -> Carrier:
+    """Only root of the host is let in: not its users, not its containers, and nobody else."""
 
     def wait() -> int:
         while True:
-            stream, (cid, _) = listener.accept()
-            if cid == socket.VMADDR_CID_HOST:
+            stream, (cid, source) = listener.accept()
+            if cid == socket.VMADDR_CID_HOST and source < RESERVED:
                 return stream.detach()
             stream.close()
 

@@ -1,7 +1,7 @@
 """`make image`: build/disk.raw, build/update.tar and build/sbom.spdx.json.
 
-python -m image [--slot-size-mib N] [--disk-size-mib N] [--firmware PACKAGE]... [--update-key FILE]
-                [--cache DIRECTORY] [--out DIRECTORY]
+python -m image [--slot-size-mib N] [--disk-size-mib N] [--firmware PACKAGE]... [--without-microvms]
+                [--update-key FILE] [--cache DIRECTORY] [--out DIRECTORY]
 """
 
 import argparse
@@ -20,6 +20,7 @@ from image.packages import MissingPackages
 from journal.release import RELEASE
 
 ROOT = Path(__file__).resolve().parent.parent
+GUEST = ROOT / "build/guest"
 
 
 def main() -> None:
@@ -38,6 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--slot-size-mib", type=int, default=768, help="of each slot's root partition (default 768)")
     parser.add_argument("--disk-size-mib", type=int, default=8192, help="of the disk's file (default 8192)")
     parser.add_argument("--firmware", action="append", default=[], help="a package with firmware; repeatable")
+    parser.add_argument("--without-microvms", action="store_true", help="no QEMU, and nothing that microVMs boot")
     parser.add_argument("--arguments", default="", help="more words for the kernel")
     parser.add_argument("--update-key", type=Path, help="sign the update with the Ed25519 key in this PEM file")
     parser.add_argument("--cache", type=Path, default=ROOT / "build/cache")
@@ -51,10 +53,11 @@ def _build(arguments: argparse.Namespace) -> None:
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     cache = Cache(arguments.cache)
-    firmware = tuple(arguments.firmware)
+    guest = None if arguments.without_microvms else _guest()
+    wanted = base.names(arguments.firmware, microvms=guest is not None)
     with _step("base system"):
-        key = key_of(base.key_parts(firmware))
-        base_of = cache.get("base", key, lambda target: base.build(target, firmware, _BASE_EPOCH_S))
+        key = key_of(base.key_parts(wanted))
+        base_of = cache.get("base", key, lambda target: base.build(target, wanted, _BASE_EPOCH_S))
     with _step("initramfs and boot image"):
         script = boot.FILES / "initramfs.sh"
         boot_key = key_of((key, script, *(Path(__file__).parent / name for name in ("boot.py", "initramfs.py"))))
@@ -65,9 +68,9 @@ def _build(arguments: argparse.Namespace) -> None:
     scratch.mkdir()
     try:
         with _step("Capsule"):
-            house.place(scratch / base.HOUSE, RELEASE, commit, epoch_s)
+            house.place(scratch / base.HOUSE, guest, RELEASE, commit, epoch_s)
             house.append(base_of / "base.squashfs", scratch / base.HOUSE, scratch / "root.img", epoch_s)
-        remedy = "build with a larger SLOT_SIZE_MIB, or with less FIRMWARE"
+        remedy = "build with a larger SLOT_SIZE_MIB, with less FIRMWARE, or without microVMs (MICROVMS=no)"
         disk.refuse_misfit(scratch / "root.img", arguments.slot_size_mib, "the root image", remedy)
         disk.refuse_misfit(boot_of / "boot.img", disk.BOOT_IMAGE_MIB, "the boot image", "put fewer drivers into it")
         with _step("disk"):
@@ -83,6 +86,13 @@ def _build(arguments: argparse.Namespace) -> None:
         print(f"root image {size_mib:.1f} MiB of {arguments.slot_size_mib}; {out}/disk.raw, {out}/update.tar")
     finally:
         shutil.rmtree(scratch)
+
+
+def _guest() -> Path:
+    """Where what microVMs boot was built."""
+    if not (GUEST / "manifest").exists():
+        raise BuildFailed(f"{GUEST} has nothing that microVMs could boot: run `make guest-image` first")
+    return GUEST
 
 
 _BASE_EPOCH_S = 1_700_000_000

@@ -7,7 +7,7 @@ the same time.
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from image import packages, python
@@ -37,6 +37,17 @@ _UNUSED = (
 )  # fmt: skip
 """Nobody runs, reads or needs these there; the last ones differ from build to build."""
 
+_UNUSED_OF_QEMU = (
+    "usr/lib/ipxe", "usr/libexec", "usr/share/seabios", "usr/bin/qemu-system-i386",
+    "usr/bin/qemu-system-x86_64-microvm",
+)  # fmt: skip
+_USED_OF_QEMU = {
+    "usr/share/qemu": ("bios-microvm.bin", "qboot.rom"),
+    "usr/lib/x86_64-linux-gnu/qemu": ("accel-tcg-x86_64.so",),
+}
+"""Of QEMU's parts and firmware what a microVM's monitor loads: it has no screen, no USB and boots from no card. The one
+firmware is a link to the other, which is quick: on an emulated processor SeaBIOS reads a kernel for minutes."""
+
 _NO_MODULES = (
     "sound", "drivers/accel", "drivers/bluetooth", "drivers/comedi", "drivers/gpu", "drivers/iio", "drivers/infiniband",
     "drivers/isdn", "drivers/leds", "drivers/media", "drivers/mtd", "drivers/net/can", "drivers/net/wireless",
@@ -50,23 +61,29 @@ _NO_MODULES = (
 """Drivers of what a server at home has not."""
 
 
-def key_parts(firmware: Sequence[str]) -> list[bytes | str | Path]:
+def names(firmware: Sequence[str], microvms: bool) -> tuple[str, ...]:
+    """Debian's packages that are asked for."""
+    return (*packages.DEBIAN, *(packages.MICROVMS if microvms else ()), *firmware)
+
+
+def key_parts(wanted: Sequence[str]) -> list[bytes | str | Path]:
     """Everything that the result depends on."""
     here = Path(__file__).parent
     return [
         packages.suite(),
         *packages.sources(),
         *packages.indexes(),
-        *firmware,
+        *wanted,
         *(f"{one.name}=={one.version}" for one in python.needed()),
         *(here / name for name in ("base.py", "commands.py", "packages.py", "python.py")),
     ]
 
 
-def build(target: Path, firmware: Sequence[str], epoch_s: int) -> None:
-    """Fill `target` with base.squashfs, modules (a directory), vmlinuz, and what the list of contents is made from."""
+def build(target: Path, wanted: Sequence[str], epoch_s: int) -> None:
+    """Of these packages fill `target` with base.squashfs, modules (a directory), vmlinuz, and what the list of contents
+    is made from."""
     root = target / "root"
-    _debian(root, (*packages.DEBIAN, *firmware), epoch_s)
+    _debian(root, wanted, epoch_s)
     release = _kernel(root, target, epoch_s)
     _thin(root)
     _own_places(root)
@@ -127,8 +144,7 @@ def _kernel(root: Path, target: Path, epoch_s: int) -> str:
 
 
 def _thin(root: Path) -> None:
-    for unused in _UNUSED:
-        place = root / unused
+    for place in (*(root / unused for unused in (*_UNUSED, *_UNUSED_OF_QEMU)), *_unused_beside(root, _USED_OF_QEMU)):
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
         else:
@@ -141,6 +157,11 @@ def _thin(root: Path) -> None:
         place.mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     (root / "var/tmp").chmod(0o1777)
+
+
+def _unused_beside(root: Path, used: Mapping[str, Sequence[str]]) -> list[Path]:
+    """What there is in these directories beside the files that are used."""
+    return [file for place, kept in used.items() for file in (root / place).glob("*") if file.name not in kept]
 
 
 def _own_places(root: Path) -> None:

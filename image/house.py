@@ -1,4 +1,5 @@
-"""Our own code, compiled, appended to the base: what changes with every commit, and takes seconds."""
+"""Our own code, compiled, and what microVMs boot, appended to the base: what changes with every commit, and takes
+seconds."""
 
 import shutil
 import tomllib
@@ -18,8 +19,11 @@ def packages() -> tuple[str, ...]:
     return (*sorted(name for name in roots if (ROOT / name).is_dir()), "gen", "init")
 
 
-def place(target: Path, release: str, commit: str, epoch_s: int) -> None:
-    """Fill `target`, which becomes /capsule."""
+GUEST = ("vmlinux", "initrd", "root.squashfs", "manifest")
+
+
+def place(target: Path, guest: Path | None, release: str, commit: str, epoch_s: int) -> None:
+    """Fill `target`, which becomes /capsule; `guest` is where what microVMs boot was built."""
     for package in packages():
         shutil.copytree(
             ROOT / package, target / "house" / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyi")
@@ -27,6 +31,10 @@ def place(target: Path, release: str, commit: str, epoch_s: int) -> None:
     for name in ("init", "uplink"):
         shutil.copy2(FILES / name, target / name)
         (target / name).chmod(0o755)
+    if guest is not None:
+        (target / "guest").mkdir()
+        for name in GUEST:
+            shutil.copyfile(guest / name, target / "guest" / name)
     (target / "release").write_text(f"{release} {commit}\n")
     compiled(target / "house", f"/{HOUSE}/house", epoch_s)
 

@@ -24,6 +24,9 @@ DEBIAN = (
     "util-linux",
 )
 
+MICROVMS = ("erofs-utils", "qemu-system-x86", "squashfs-tools")
+"""What microVMs run on, and what makes their disks of images."""
+
 KERNEL = "linux-image-amd64"
 """Debian's generic kernel: the cloud flavour has no SATA, no USB and no common network card."""
 

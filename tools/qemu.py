@@ -24,8 +24,10 @@ def command(
 ) -> list[str]:
     """QEMU's command line: a PC as of 2010 with UEFI, a disk and a network card, without a screen."""
     fast = "kvm" if accel == "kvm" else "tcg,thread=multi"
+    # Also without hardware help the processor offers virtualisation, so that microVMs run as on real hardware.
+    processor = "host" if accel == "kvm" else "max,+svm,+npt"
     return [
-        "qemu-system-x86_64", "-machine", "q35", "-accel", fast, "-cpu", "host" if accel == "kvm" else "max",
+        "qemu-system-x86_64", "-machine", "q35", "-accel", fast, "-cpu", processor,
         "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none",
         "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
         "-drive", f"if=pflash,format=raw,file={variables}",

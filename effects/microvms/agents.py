@@ -9,7 +9,7 @@ from capsule.guest.v1 import guest_pb2 as pb
 from effects.errors import NotRunning
 from effects.microvms.agent import ASK_S, Agent
 from effects.microvms.places import Key
-from effects.microvms.relay import Dial, Relay, chardev
+from effects.microvms.relay import Dial, Relay
 
 
 class Agents:
@@ -23,12 +23,8 @@ class Agents:
         self._agents: dict[Key, Agent] = {}
         self._running: dict[Key, asyncio.Task[None]] = {}
 
-    def add(self, key: Key, path: Path) -> None:
-        """There is a VM with its agent behind the socket at `path`: keep a way to it, until `remove`."""
-        self.add_by(key, chardev(path))
-
-    def add_by(self, key: Key, dial: Dial) -> None:
-        """The same, by whatever way its stream is dialled."""
+    def add(self, key: Key, dial: Dial) -> None:
+        """There is a VM, and the stream to its agent is dialled so: keep a way to it, until `remove`."""
         if key in self._agents:
             return
         if not self._made:

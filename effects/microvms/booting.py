@@ -32,7 +32,8 @@ _MIB = 1 << 20
 
 
 class Boot(msgspec.Struct, frozen=True):
-    """What is ready. `files` are for the monitor's root; without `guest` the kernel is the operator's."""
+    """What is ready. `files` are for the monitor's root; without `guest` the kernel is the operator's; without `vsock`
+    (a number, and the device that has it) the agent is behind a port."""
 
     vm: MicroVM
     record: RunRecord
@@ -41,6 +42,7 @@ class Boot(msgspec.Struct, frozen=True):
     payload: Payload | None = None
     identity: Identity = Identity()
     layer: Path | None = None
+    vsock: tuple[int, int] | None = None
 
 
 class Booting:
@@ -139,7 +141,8 @@ class Booting:
             machine,
             disks=(*disks, *machine.disks),
             ports=tuple((port, opened.appended(path)) for port, path in ports),
-            agent=opened.listening(files.agent),
+            agent=opened.listening(files.agent) if boot.vsock is None else None,
+            vsock=boot.vsock,
         )
 
 

@@ -33,9 +33,10 @@ class Disk(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What the guest finds. `ports` are descriptors that take what it writes, by the ports' names; `agent` is a
-    listening socket, `serial` takes the console; `tap` is its link, None without a network, and `address` its own on
-    it. `power` is a listening socket on which the machine can be asked to switch off, for a guest without an agent."""
+    """What the guest finds. `ports` are descriptors that take what it writes, by the ports' names; its agent is behind
+    `agent`, a listening socket, or has a number on `vsock`, with the device that has it; `serial` takes the console;
+    `tap` is its link, None without a network, and `address` its own on it. `power` is a listening socket on which the
+    machine can be asked to switch off, for a guest without an agent."""
 
     title: str
     vcpus: int
@@ -46,6 +47,7 @@ class Machine(msgspec.Struct, frozen=True):
     initrd: bool = True
     ports: tuple[tuple[str, int], ...] = ()
     agent: int | None = None
+    vsock: tuple[int, int] | None = None
     tap: int | None = None
     address: str = ""
     power: int | None = None
@@ -58,7 +60,8 @@ def command_line(program: str, accelerator: Accelerator, machine: Machine) -> tu
 
 def descriptors(machine: Machine) -> tuple[int, ...]:
     """All that must be open in the monitor."""
-    given = (machine.serial, machine.agent, machine.tap, machine.power)
+    vsock = None if machine.vsock is None else machine.vsock[1]
+    given = (machine.serial, machine.agent, vsock, machine.tap, machine.power)
     named = (*(disk.fd for disk in machine.disks), *(fd for _, fd in machine.ports))
     return (*named, *(fd for fd in given if fd is not None))
 
@@ -99,6 +102,9 @@ def _devices(machine: Machine) -> Iterator[str]:
     if machine.agent is not None:
         yield from ("-chardev", f"socket,id=agent,fd={machine.agent},server=on,wait=off")
         yield from ("-device", f"virtserialport,chardev=agent,name={AGENT}")
+    if machine.vsock is not None:
+        number, device = machine.vsock
+        yield from ("-device", f"vhost-vsock-device,guest-cid={number},vhostfd={device}")
     for port, fd in machine.ports:
         label = port.replace(".", "-")
         yield from _file(label, fd)

@@ -13,7 +13,8 @@ from effects.runs.protocol import RunSpec
 
 _USERS_FROM, _USERS = 0x7000_0000, 1 << 24
 """In no range that distributions or container engines hand out, nor login managers (systemd's UIDS-GIDS)."""
-_FILES = 256
+_FILES = 1_024
+"""With KVM each queue of each device has two: a machine of 8 processors and 8 volumes has 400 open."""
 LIMITS = ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES), (resource.RLIMIT_MEMLOCK, 0))
 """A monitor's resource limits: no core, which would be the guest's memory on the machine's disk, and nothing locked."""
 _THREADS = 96

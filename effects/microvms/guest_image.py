@@ -10,7 +10,7 @@ from effects.errors import DriverLacks
 from effects.microvms.protocol import GuestImage
 
 _KERNEL, _INITRD, _ROOT, _MANIFEST = "vmlinux", "initrd", "root.squashfs", "manifest"
-SHIPPED = Path("/usr/lib/capsule/guest")
+SHIPPED = Path("/capsule/guest")
 BUILT = Path(__file__).resolve().parent.parent.parent / "build" / "guest"
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from effects import held
+from effects.microvms import vsock
 from effects.network import taps
 
 _WORDS_BYTES = 4_096
@@ -68,6 +69,11 @@ class Opened:
             path.chmod(0o600)
             made.listen(1)
             return self._kept(made.detach())
+
+    def vsock(self, wish: int) -> tuple[int, int] | None:
+        """A number on vsock, `wish` or one near it, and the device that has it; None where the machine has no vsock."""
+        found = vsock.opened(wish)
+        return None if found is None else (found[1], self._kept(found[0]))
 
     def tap(self, port: str) -> int:
         """The machine's end of a link, which is there already."""

@@ -39,12 +39,14 @@ class Key(NamedTuple):
 
 
 class RunRecord(msgspec.Struct, frozen=True):
-    """`agent`: whether the guest has one, and an end record; `memory_bytes` is what its payload may use."""
+    """`agent`: whether the guest has one, and an end record; `cid` is its number on vsock, 0 where the agent is behind
+    a port of its machine; `memory_bytes` is what its payload may use."""
 
     revision: int = 0
     stop_signal: int = 15
     memory_bytes: int = 0
     agent: bool = True
+    cid: int = 0
     accelerator: str = ""
     volumes: int = 0
 

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from effects.microvms.places import Key
+from effects.microvms.relay import Dial
 from effects.runs.process import Identity, ImageConfig
 
 
@@ -31,8 +32,8 @@ class PayloadSource(Protocol):
 class Agents(Protocol):
     """The ways to the agents in guests."""
 
-    def add(self, key: Key, path: Path) -> None:
-        """There is one behind the socket at `path`: keep a way to it, until `remove`."""
+    def add(self, key: Key, dial: Dial) -> None:
+        """There is one, and its stream is dialled so: keep a way to it, until `remove`."""
         ...
 
     def remove(self, key: Key) -> None:

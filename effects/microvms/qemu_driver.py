@@ -28,7 +28,9 @@ from effects.microvms.opening import Opened, opening
 from effects.microvms.places import Key, Places, RunFiles, RunRecord
 from effects.microvms.power import press
 from effects.microvms.protocol import Agents
+from effects.microvms.relay import chardev
 from effects.microvms.remains import Remains, ended, last_line, never_ran
+from effects.microvms.vsock import dialled
 from effects.runs.protocol import ObservedRun, Resync, RunSpec
 
 log = logging.getLogger(__name__)
@@ -117,7 +119,8 @@ class QemuDriver:
 
     def _reach(self, monitor: Monitor) -> None:
         if monitor.record.agent:
-            self._agents.add(monitor.key, monitor.files.agent)
+            cid = monitor.record.cid
+            self._agents.add(monitor.key, dialled(cid) if cid else chardev(monitor.files.agent))
 
     def _alive(self, monitor: Monitor) -> ObservedRun:
         seen = self._seen(monitor.key, monitor.record)
@@ -157,9 +160,11 @@ class QemuDriver:
                 lock = await self._locked(opened, files, key)
                 if isinstance(lock, Monitor):
                     return lock
-                record = msgspec.structs.replace(boot.record, accelerator=chosen.accelerator)
+                vsock = opened.vsock(user_of(run.name, run.uid) + run.run) if boot.record.agent else None
+                cid = 0 if vsock is None else vsock[0]
+                record = msgspec.structs.replace(boot.record, accelerator=chosen.accelerator, cid=cid)
                 files.begin(record)
-                boot = msgspec.structs.replace(boot, record=record)
+                boot = msgspec.structs.replace(boot, record=record, vsock=vsock)
                 return await self._launched(run, key, boot, opened, lock, chosen)
         except OSError as error:
             raise unwritten(f"{error.filename or files.directory}, which a microVM's run needs,", error) from error

@@ -60,22 +60,6 @@ def chardev(path: Path) -> Dial:
     return dial
 
 
-def vsock(cid: int, port: int) -> Dial:
-    """The stream that the kernel makes to the guest of this number."""
-
-    async def dial() -> socket.socket:
-        stream = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        try:
-            stream.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(stream, (cid, port))
-        except BaseException:
-            stream.close()
-            raise
-        return stream
-
-    return dial
-
-
 class Relay:
     """One VM's. `path` is the socket's, short enough for one. `faults` counts what the guest did wrong."""
 

@@ -20,6 +20,18 @@ container:
   mounts: [{volumeName: kept, mountPath: /data}]
 """
 
+ISOLATED = """
+name: isolated
+kind: MicroVM
+microVm:
+  image: demo:1
+  command: [/bin/sh, -c]
+  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
+  mounts: [{volumeName: its, mountPath: /data}]
+"""
+MICROVM_S = "300"
+"""A machine in a machine, whose processors are emulated: the probe of KVM, and a boot."""
+
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
@@ -77,6 +89,18 @@ def test_a_container_with_a_volume_runs(machine: Booted) -> None:
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
 
 
+def test_a_microvm_with_a_volume_runs_with_kvm_and_is_reached_by_vsock(machine: Booted) -> None:
+    machine.good("volume", "create", "its", "64MiB")
+    (machine.place / "isolated.yaml").write_text(ISOLATED)
+    machine.good("apply", "-f", str(machine.place / "isolated.yaml"), "--wait", "--timeout", MICROVM_S, timeout=400)
+    assert machine.data("get", "isolated")["status"]["accelerator"] == "kvm"
+    assert "-cloud-amd64" in machine.good("exec", "isolated", "--", "uname", "-r")
+    assert machine.good("exec", "isolated", "--", "cat", "/data/ups") == "up\n"
+    monitor = machine.inside("tr '\\0' ' ' < /proc/$(pidof qemu-system-x86_64)/cmdline")
+    assert "-accel kvm" in monitor and "vhost-vsock-device,guest-cid=" in monitor
+    assert "capsule.agent" not in monitor
+
+
 def test_pid_1_is_small_alone_and_holds_the_watchdog(machine: Booted) -> None:
     said = machine.inside(
         "grep VmRSS /proc/1/status; ls -l /proc/1/fd; cat /sys/class/watchdog/watchdog0/state; "
@@ -87,7 +111,7 @@ def test_pid_1_is_small_alone_and_holds_the_watchdog(machine: Booted) -> None:
     assert "/dev/mapper/capsule-perm on /perm " in said and "/dev/mapper/capsule-journal on /perm/journal " in said
 
 
-def test_a_daemon_that_crashes_comes_back_and_tells_while_the_container_runs_on(machine: Booted) -> None:
+def test_a_daemon_that_crashes_comes_back_and_tells_while_workloads_run_on(machine: Booted) -> None:
     machine.ctl("capsule", "debug", "-q", "--", "chroot", "/host", "sh", "-c", "kill -SEGV $(cat /perm/capsuled.pid)")
 
     def crashes() -> list[str]:
@@ -97,9 +121,20 @@ def test_a_daemon_that_crashes_comes_back_and_tells_while_the_container_runs_on(
     machine.until(crashes, "the crash is in the history")
     (told,) = crashes()
     assert "SIGSEGV" in told
-    status = machine.data("get", "counter")["status"]
-    assert status["phase"] == "WORKLOAD_PHASE_RUNNING" and status.get("restarts", 0) == 0
-    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
+    for name in ("counter", "isolated"):
+        status = machine.data("get", name)["status"]
+        assert status["phase"] == "WORKLOAD_PHASE_RUNNING" and status.get("restarts", 0) == 0
+        assert machine.good("exec", name, "--", "cat", "/data/ups") == "up\n"
+
+
+def test_a_microvm_that_is_stopped_has_written_out_its_volume(machine: Booted) -> None:
+    machine.good("exec", "isolated", "--", "sh", "-c", "echo bye > /data/last")
+    machine.good("stop", "isolated", timeout=200)
+    machine.good("wait", "isolated", "--for", "stopped", "--timeout", "120", timeout=200)
+    status = machine.data("get", "isolated")["status"]
+    assert (status["exitCode"], status["message"]) == (0, "exited with code 0")
+    device = machine.inside("ls /dev/capsule/vol-its.*").strip()
+    assert machine.inside(f"debugfs -R 'cat /last' {device} 2>/dev/null") == "bye\n"
 
 
 def test_a_reboot_ends_in_order_and_everything_comes_back(machine: Booted) -> None:

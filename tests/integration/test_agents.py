@@ -292,7 +292,7 @@ def test_a_guest_in_which_something_else_answers_is_none_that_answers(tmp_path: 
         server = await asyncio.start_unix_server(nonsense, target)
         made.target = target
         made.agents.remove(KEY)
-        made.agents.add_by(KEY, made.dial)
+        made.agents.add(KEY, made.dial)
         for _ in range(20):
             with pytest.raises(RuntimeUnavailable):
                 await made.agents.of(*KEY).call("Stats", pb.StatsRequest(), 0.2)
@@ -337,7 +337,7 @@ async def garbled(made: Reached, directory: Path, *names: str) -> AsyncIterator[
     server.add_insecure_port(f"unix:{made.target}")
     await server.start()
     made.agents.remove(KEY)
-    made.agents.add_by(KEY, made.dial)
+    made.agents.add(KEY, made.dial)
     try:
         yield agent
     finally:
@@ -390,7 +390,7 @@ def test_a_guest_that_talks_without_being_asked_loses_its_channel(tmp_path: Path
         server = await asyncio.start_unix_server(pinging, target)
         made.target = target
         made.agents.remove(KEY)
-        made.agents.add_by(KEY, made.dial)
+        made.agents.add(KEY, made.dial)
         with pytest.raises(RuntimeUnavailable):
             await made.agents.of(*KEY).call("Stats", pb.StatsRequest(), 5)
         assert made.agents.of(*KEY).faults

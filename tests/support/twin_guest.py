@@ -255,7 +255,7 @@ async def reached(directory: Path, service: TwinGuest) -> AsyncIterator[Reached]
     await server.start()
     made = Reached(Agents(directory / "agents", lambda key, why: made.silent.append(why)), service)
     made.target = str(directory / "agent")
-    made.agents.add_by(KEY, made.dial)
+    made.agents.add(KEY, made.dial)
     try:
         yield made
     finally:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from msgspec import structs
+
 from effects.microvms.acceleration import clock_arguments
 from effects.microvms.cgroup import Share, limits_v1, limits_v2, make
 from effects.microvms.command_line import Disk, Machine, command_line, descriptors, mac_of
@@ -24,6 +26,14 @@ def test_every_descriptor_that_the_command_line_speaks_of_is_kept_open() -> None
     assert sorted(descriptors(MACHINE)) == [10, 11, 12, 13, 14, 15]
     words = " ".join(command_line("/qemu", "tcg", MACHINE))
     assert all(f"fd={fd}" in words or f"/dev/fdset/{fd}" in words for fd in descriptors(MACHINE))
+
+
+def test_where_the_machine_has_vsock_the_agent_has_a_number_there_and_no_port() -> None:
+    machine = structs.replace(MACHINE, agent=None, vsock=(4711, 16))
+    assert sorted(descriptors(machine)) == [10, 11, 12, 13, 15, 16]
+    words = command_line("/qemu", "kvm", machine)
+    assert "vhost-vsock-device,guest-cid=4711,vhostfd=16" in words
+    assert not [word for word in words if "capsule.agent" in word]
 
 
 def test_a_monitor_is_sandboxed_whatever_accelerates_it() -> None:
