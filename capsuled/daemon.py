@@ -175,6 +175,7 @@ async def _serve(
                 memory=memory,
                 emergencies=emergencies,
                 execs=execs,
+                making=lambda: machines.maker.step,
                 copies=CopyStreams(engine, drivers.copier, Handover(layout.handover)),
                 images=drivers.images,
                 cache=cache,

@@ -101,7 +101,8 @@ HEALTH = "grpc.health.v1.Health"
 
 
 class House(msgspec.Struct):
-    """What the servicers work with. The daemon builds one, and so does tests/support/house.py, on twins."""
+    """What the servicers work with. The daemon builds one, and so does tests/support/house.py, on twins. `making` says
+    how far the making of what microVMs boot is."""
 
     layout: Layout
     engine: Engine
@@ -127,6 +128,7 @@ class House(msgspec.Struct):
     begin_anew: Callable[[], None]
     power: Power | None = None
     growing: Growing | None = None
+    making: Callable[[], str] = str
 
 
 class Doorway(msgspec.Struct):
@@ -218,6 +220,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
                 house.copies,
                 house.emergencies,
                 house.cache.pulls,
+                house.making,
             ),
         ),
         "MachineService": (

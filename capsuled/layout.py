@@ -126,6 +126,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.run / "agents"
 
     @property
+    def guest(self) -> Path:
+        """What microVMs boot, where it was made here."""
+        return self.state / "guest"
+
+    @property
     def acceleration(self) -> Path:
         """What runs microVMs' processors: the same for every capsule on a machine, until it boots again."""
         return self.run.parent / "acceleration.json"

@@ -8,7 +8,7 @@ import msgspec
 
 from capsuled.layout import Layout
 from capsuled.microvms import MicroVMs
-from capsuled.processes import CommandFailed, beside, outcome, reaped, run
+from capsuled.processes import CommandFailed, beside, narrated, outcome, reaped, run
 from effects.errors import DriverError
 from effects.microvms.acceleration import Acceleration, remembered
 from effects.microvms.agents import Agents
@@ -16,6 +16,7 @@ from effects.microvms.booting import Booting
 from effects.microvms.copier import MicroVMCopier
 from effects.microvms.executor import MicroVMExecutor
 from effects.microvms.guest_image import GuestFiles
+from effects.microvms.guest_maker import GuestMaker
 from effects.microvms.guests import MicroVMGuests
 from effects.microvms.places import Key, Places
 from effects.microvms.program import Programs
@@ -37,10 +38,12 @@ class Machines(msgspec.Struct):
     agents: Agents
     places: Places
     acceleration: Acceleration
+    maker: GuestMaker
 
     async def close(self) -> None:
         """Let go of all of them: they live on."""
         self.driver.close()
+        await self.maker.close()
         await self.agents.close()
 
 
@@ -52,12 +55,18 @@ async def microvms_here(layout: Layout) -> MicroVMs:
         return MicroVMs(lacks=lacks)
     try:
         program = await Programs(run).find("tcg")
-        await GuestFiles().find()
         found = _VERSION.search(await run(program.path, "--version"))
     except (DriverError, CommandFailed) as error:
         return MicroVMs(lacks=str(error))
+    guest = GuestFiles(maker=_maker(layout))
+    if lacks := guest.lacks():
+        return MicroVMs(lacks=lacks)
     known = remembered(layout.acceleration, SystemClock().boot_id)
     return MicroVMs(f"QEMU {found[1].decode() if found else ''}".strip(), "" if known is None else known.accelerator)
+
+
+def _maker(layout: Layout) -> GuestMaker:
+    return GuestMaker(layout.guest, narrated)
 
 
 def places_of(layout: Layout) -> Places:
@@ -70,7 +79,8 @@ def make_machines(
 ) -> Machines:
     """Nothing is touched before the driver is asked for something."""
     places = places_of(layout)
-    programs, guest = Programs(run), GuestFiles()
+    programs, maker = Programs(run), _maker(layout)
+    guest = GuestFiles(maker=maker)
     acceleration = Acceleration(layout.acceleration, places, programs, guest, beside, reaped, boot)
     driver: QemuDriver
 
@@ -89,4 +99,5 @@ def make_machines(
         agents,
         places,
         acceleration,
+        maker,
     )

@@ -20,6 +20,7 @@ FIRST_DELAY_S = 0.05
 CAP_DELAY_S = 5.0
 STABLE_S = 30.0
 STOP_S = 10.0
+_LINE_BYTES = 64 << 10
 
 
 class CommandFailed(Exception):
@@ -71,6 +72,39 @@ async def outcome(*argv: str) -> tuple[int, str]:
         await child.wait()
         raise
     return child.returncode or 0, said.decode(errors="replace")
+
+
+async def narrated(*argv: str, told: Callable[[str], None]) -> int:
+    """Run a command to its end, whatever it is; its exit code (negative: the signal). Each line that it prints, or that
+    what it runs prints, is `told` when it comes. Given up, it is ended with all that it runs."""
+    child = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "LC_ALL": "C"},
+        start_new_session=True,
+        limit=_LINE_BYTES,
+    )
+    assert child.stdout is not None
+    try:
+        while line := await _line(child.stdout):
+            if text := line.decode(errors="replace").strip():
+                told(text)
+        return await child.wait()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+        raise
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line, or the first part of one without an end; empty at the end."""
+    try:
+        return await stream.readline()
+    except ValueError:
+        return b"\n"  # longer than anybody wants to know
 
 
 async def beside(

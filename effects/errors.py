@@ -152,6 +152,12 @@ class GuestFailed(DriverError):
     reason = "GUEST_FAILED"
 
 
+class GuestImageFailed(DriverError):
+    """Raised when what every microVM boots is not there: making it failed, or is not done yet."""
+
+    reason = "GUEST_IMAGE"
+
+
 class NetworkForeign(DriverError):
     """Raised when the bridge's name or subnet is somebody else's: nothing of it is touched."""
 

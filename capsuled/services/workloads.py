@@ -1,7 +1,7 @@
 """WorkloadService: declarations in, states and plans out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -41,6 +41,7 @@ class WorkloadService(WorkloadServiceServicer):
         copies: CopyStreams,
         emergencies: Emergencies,
         pulls: Pulls,
+        making: Callable[[], str],
     ) -> None:
         self._engine = engine
         self._declarations = declarations
@@ -49,6 +50,7 @@ class WorkloadService(WorkloadServiceServicer):
         self._copies = copies
         self._emergencies = emergencies
         self._pulls = pulls
+        self._making = making
 
     async def Apply(self, request: pb.WorkloadApplyRequest, context: Any) -> pb.WorkloadApplyResponse:
         """One declaration; a dry run answers with the plan and the workload as it would be."""
@@ -81,7 +83,7 @@ class WorkloadService(WorkloadServiceServicer):
         )
 
     def _shown(self, machine: Machine, workload: Workload) -> pb.Workload:
-        return tell_progress(workload_message(machine, workload), self._pulls)
+        return tell_progress(workload_message(machine, workload), self._pulls, self._making)
 
     def _existing(self, name: str) -> Any:
         workload = self._engine.machine.workloads.get(name)

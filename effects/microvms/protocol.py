@@ -57,5 +57,5 @@ class GuestSource(Protocol):
     """Where the guest's image is."""
 
     async def find(self) -> GuestImage:
-        """Raises DriverLacks where there is none."""
+        """It may have to be made first. Raises DriverLacks where it cannot be, GuestImageFailed where it is not yet."""
         ...

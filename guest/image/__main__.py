@@ -21,8 +21,19 @@ _MKSQUASHFS = ("-noappend", "-quiet", "-no-progress", "-all-root", "-no-xattrs",
 
 
 def main() -> None:
-    """Build all of it aside, then bring it to its place."""
+    """Build it. Exits 1 with what went wrong."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else HOUSE / "build/guest"
+    try:
+        _bring(target)
+    except subprocess.CalledProcessError as error:
+        command = " ".join(map(str, error.cmd))
+        sys.exit(f"`{command}` ended with {error.returncode}: what it says stands above")
+    except (LookupError, ValueError, OSError) as error:
+        sys.exit(str(error))
+
+
+def _bring(target: Path) -> None:
+    """Build all of it aside, then bring it to its place."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".build.") as scratch:
         built = _build(Path(scratch), target / "packages")

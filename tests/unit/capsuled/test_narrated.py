@@ -1,0 +1,34 @@
+"""A process that says how far it is."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from capsuled.processes import narrated
+
+
+def test_lines_are_told_as_they_come_and_its_end_is_returned() -> None:
+    said: list[str] = []
+    script = "echo one; echo two >&2; head -c 200000 /dev/zero | tr '\\0' x; echo; echo three; exit 7"
+    assert asyncio.run(narrated("sh", "-c", script, told=said.append)) == 7
+    assert said[:2] == ["one", "two"] and said[-1] == "three"
+
+
+async def until(done: Callable[[], object]) -> None:
+    while True:
+        if done():
+            return
+        await asyncio.sleep(0.005)
+
+
+def test_given_up_it_ends_with_all_that_it_runs(tmp_path: Path) -> None:
+    async def main() -> None:
+        said: list[str] = []
+        working = asyncio.ensure_future(narrated("sh", "-c", "sleep 1000 & echo $!; wait", told=said.append))
+        await until(lambda: said)
+        working.cancel()
+        await asyncio.wait((working,))
+        stat = Path(f"/proc/{said[0]}/stat")
+        await until(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+    asyncio.run(asyncio.wait_for(main(), 30))
