@@ -84,7 +84,7 @@ def _keeping(layout: Layout, booted: Booted, stages: Stages) -> Keeper | None:
         log.warning("what the kernel kept over the reset is not taken: %s", error.strerror)
     if not booted.update:
         return None
-    keeper = Keeper(layout.evidence_of(booted.update))
+    keeper = Keeper(booted.update, layout.evidence_of(booted.update))
     keeper.begin(boot, booted.slot, release_text(), emptied)
     stages.tell = keeper.mark
     return keeper

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequested, UplinkChanged
+from projections.update_phases import UpdatePhase
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ class System:
             group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
             if self.keeper is not None:
-                group.create_task(self.keeper.run(lambda: engine.machine.slots.tentative))
+                group.create_task(self.keeper.run(partial(_on_trial, engine, self.keeper.update)))
             group.create_task(keep_showing(Console.found(), face, news))
 
     async def _load_hardware(self, layout: Layout) -> None:
@@ -145,6 +147,12 @@ class System:
 def stage_of(system: System | None, name: str) -> contextlib.AbstractContextManager[None]:
     """A stage of a boot, where there was one."""
     return contextlib.nullcontext() if system is None else system.stages.stage(name)
+
+
+def _on_trial(engine: Engine, uid: int) -> bool:
+    """Whether the system of this update is not here to stay yet. Where the journal does not know of it, it is not."""
+    update = engine.machine.updates.get(uid)
+    return update is None or update.phase is not UpdatePhase.CONFIRMED
 
 
 def _built_s() -> float:

@@ -19,6 +19,7 @@ from capsuled.evidence.seemly import seemly, seemly_line, without_messages
 from journal.evidence import Cause, DaemonEnd, Evidence, FailedCheck, Loader, Looked, Mark
 
 _TAIL_BYTES = 128 << 10
+_MARKS = 200
 _T = TypeVar("_T")
 
 
@@ -139,7 +140,7 @@ def _kept(places: Places, looked: list[Looked]) -> _Kept:
         begun=_decoded(place / "begun.json", Begun),
         alive=_decoded(place / "alive", Alive),
         returning=_decoded(place / "returning.json", Returning),
-        marks=tuple(_marks(place / "marks")),
+        marks=tuple(_marks(place / "marks"))[-_MARKS:],
         kernel=seemly(_tail(place / "kernel").splitlines()),
     )
     lived = f"it lived {found.alive.alive_ms / 1000:.1f} s at least" if found.alive else "no sign of life"

@@ -55,15 +55,17 @@ class Returning(msgspec.Struct, frozen=True):
 
 
 class Keeper:
-    """Of one tentative boot. A disk that takes nothing costs the evidence, and the boot nothing."""
+    """Of the tentative boot of `update`. A disk that takes nothing costs the evidence, and the boot nothing."""
 
     def __init__(
         self,
+        update: int,
         place: Path,
         kmsg: Path = KMSG,
         now_ns: Callable[[], int] = since_boot_ns,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self.update = update
         self._place = place
         self._kmsg = kmsg
         self._now_ns = now_ns

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 
 LINES, LINE_CHARS = 120, 400
+CHARS = 16 << 10
+"""Of all lines together: an entry of the journal is no log."""
 HIDDEN = "…"
 
 _SECRETS = (
@@ -23,13 +25,18 @@ _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)(?:, in (\S+)|.* in (\S+))')
 
 
 def seemly(lines: Iterable[str], most: int = LINES) -> tuple[str, ...]:
-    """The last `most` of them."""
+    """The last `most` of them, as far as they fit."""
     kept: list[str] = []
     for line in lines:
         kept.append(seemly_line(line))
         if len(kept) > 2 * most:
             del kept[:-most]
-    return tuple(kept[-most:])
+    kept, room = kept[-most:], CHARS
+    for number, line in enumerate(reversed(kept)):
+        room -= len(line)
+        if room < 0:
+            return tuple(kept[len(kept) - number :])
+    return tuple(kept)
 
 
 def seemly_line(line: str) -> str:

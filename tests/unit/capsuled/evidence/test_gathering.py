@@ -33,7 +33,7 @@ class Machine:
         self.watchdog_says("i6300ESB timer", 0)
         self.age_ns = 20 * SECOND_NS
         self.keeper = Keeper(
-            place / "evidence/41", place / "no-kmsg", lambda: self.age_ns, lambda: WALL_NS + self.age_ns
+            41, place / "evidence/41", place / "no-kmsg", lambda: self.age_ns, lambda: WALL_NS + self.age_ns
         )
         self.recorder = Recorder(str(self.partition), "41", "tentative")
 
@@ -161,7 +161,7 @@ def test_the_daemons_log_is_there_without_what_errors_said(machine: Machine) -> 
 
 def test_a_disk_that_takes_nothing_costs_the_boot_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    keeper = Keeper(tmp_path / "file/41")
+    keeper = Keeper(41, tmp_path / "file/41")
     keeper.begin("b", "slot_b", "", True)
     keeper.keep("operator")
 
