@@ -4,7 +4,7 @@ from importlib.resources import files
 
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
-_PLACE = files("capsulectl.ui") / "page"
+_PLACE = files("capsulectl.ui") / "page-files"
 PAGES: dict[str, tuple[str, bytes]] = {
     one.name: (_KINDS[one.name.rpartition(".")[2]], one.read_bytes()) for one in _PLACE.iterdir() if one.is_file()
 }

@@ -129,7 +129,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 @pytest.fixture
 def told(page: Browser, machine: Machine) -> Iterator[Browser]:
     """A machine whose every word is hostile."""
-    machine.answers["CapsuleService/GetInfo"].hostname = HOSTILE
+    info = machine.answers["CapsuleService/GetInfo"]
+    info.hostname, info.active_slot, info.pending_slot, info.capsule_version = HOSTILE, "slot_a", "slot_b", "0.2"
+    info.local_time_unix, info.pending_deadline_unix = 1_000, 1_240
     names = Streamed(watched(HOSTILE), watched("web", "FAILED"), SYNCED)
     machine.streams = [Streamed(entry(1), entry(2, objects=[HOSTILE], actor=HOSTILE)), names]
     with opened(page, machine):
@@ -165,6 +167,30 @@ def test_what_the_machine_says_stays_text(told: Browser) -> None:
     assert "<img src=x onerror=alert(1)>" in told.text("h1")
     assert told.run("[...document.images].map(one => one.getAttribute('src')).join()") == "icon.svg"
     assert told.complaints() == []
+
+
+def test_slots_are_shown_as_the_machine_tells_of_them(told: Browser) -> None:
+    shown = told.text("#slots")
+    assert "slot_a runs release 0.2" in " ".join(shown.split())
+    assert "slot_b tentative: confirmed within 4 min, or back to slot_a" in " ".join(shown.split())
+
+
+def test_what_is_looked_at_stays_while_the_machine_goes_on(
+    page: Browser, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsulectl.ui.live.WINDOW", 3)
+    machine.answers["CapsuleService/GetInfo"].journal_seq = 3
+    entries = Streamed(entry(1), entry(2), entry(3))
+    machine.streams = [entries, Streamed(watched("web"), SYNCED)]
+    extent = "[document.getElementById('slider').min, document.getElementById('slider').max].join()"
+    with opened(page, machine):
+        go(page, 1)
+        for seq in (4, 5, 6):
+            entries.queue.put(entry(seq))
+        page.until("document.getElementById('moment-text').textContent.endsWith('5 entries since')")
+        assert page.run(extent) == "1,3" and page.text("#moment-title") == "Entry 1"
+        page.click("#now")
+        page.until(f"{extent} === '4,6'")
 
 
 def test_no_script_can_be_brought_in_and_nothing_sent_away(told: Browser) -> None:

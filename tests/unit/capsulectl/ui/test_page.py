@@ -62,4 +62,4 @@ def test_the_files_are_installed_with_the_package() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     place = ROOT / "capsulectl" / "ui"
     installed = {file for pattern in data["capsulectl.ui"] for file in place.glob(pattern)}
-    assert installed == {*(place / "page").iterdir()} and len(installed) == len(PAGES)
+    assert installed == {*(place / "page-files").iterdir()} and len(installed) == len(PAGES)

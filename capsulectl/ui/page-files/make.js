@@ -32,6 +32,15 @@ export function sentence(text) {
   return text.split("`").map((part, place) => (place % 2 ? el("code", {}, part) : part));
 }
 
+const told = new WeakMap();
+
+/** Put a sentence in place, as `put` does a text. */
+export function tell(node, text) {
+  if (told.get(node) === text) return;
+  told.set(node, text);
+  node.replaceChildren(...sentence(text));
+}
+
 export const byId = (id) => document.getElementById(id);
 
 const kept = new WeakMap();

@@ -2,7 +2,7 @@
 
 import { showMachine, showMachineThen, showVolumes, showWorkloads } from "./cards.js";
 import { showLog } from "./log.js";
-import { byId, calmly, el, keep, put, say } from "./make.js";
+import { byId, calmly, el, keep, put, say, tell } from "./make.js";
 import { ask, forget, recall } from "./memory.js";
 import { showEvents, showHints, showMoment } from "./moment.js";
 import { showTimeline } from "./timeline.js";
@@ -186,7 +186,7 @@ byId("log-of").addEventListener("change", (event) => {
 // --- the machine as it goes on ---------------------------------------------------------------------------------------
 
 function trouble(text) {
-  put(byId("trouble"), text);
+  tell(byId("trouble"), text);
   byId("trouble").hidden = !text;
 }
 
@@ -234,8 +234,12 @@ news("entries", ({ all, window, entries: told }) => {
   } else {
     state.tail.push(...told);
     const spare = state.tail.length - window;
-    const shown = state.at === null || state.pages ? Infinity : state.at - state.tail[0].seq;
-    if (spare > 0) state.tail.splice(0, Math.min(spare, Math.max(0, shown)));
+    if (spare > 0) {
+      const first = state.tail[spare].seq;
+      // What is looked at stays where it is, as a page of the past; now goes on without it.
+      if (state.at !== null && state.at < first) state.pages ??= state.tail.slice(0, window);
+      state.tail.splice(0, spare);
+    }
   }
 });
 

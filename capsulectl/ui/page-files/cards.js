@@ -1,6 +1,6 @@
 // What there is at the moment that is shown: workloads, volumes, the machine and its slots.
 
-import { byId, calmly, draw, el, keep, put, sentence } from "./make.js";
+import { byId, calmly, draw, el, keep, put, sentence, tell } from "./make.js";
 import { ask, recall } from "./memory.js";
 import { cover, lines } from "./timeline.js";
 import { bytes, clock, many, momentText, phaseText, span, toneOf, volumeTone } from "./words.js";
@@ -24,7 +24,7 @@ export function showWorkloads(workloads, view, hands) {
 
 function none(node, count, text) {
   node.hidden = count > 0;
-  node.replaceChildren(...sentence(text));
+  tell(node, text);
 }
 
 function makeWorkload(workload, hands) {
@@ -65,7 +65,7 @@ function updateWorkload(card, workload, view, hands) {
   put(made.phase, phaseText(workload));
   put(made.sub, [workload.kind === "Container" ? "" : workload.kind, workload.image, workload.ports, sinceText(workload, view.atMs ?? clock())].filter(Boolean).join("  ·  "));
   const message = workload.message || (workload.lastEnd && tone !== "ok" ? `before: ${workload.lastEnd}` : "");
-  put(made.message, message);
+  tell(made.message, message);
   made.message.hidden = !message;
   updateLane(made, workload.name, view.entries);
   cover(made.shade, view.entries, view.at);
@@ -105,7 +105,7 @@ function openMore(made, workload, view, hands) {
     ["Image", workload.digest.slice(0, 19)],
   ]);
   keep(made.conditions, workload.conditions.filter((one) => !one.met), (one) => one.type, () => el("li"),
-    (node, one) => put(node, `Not ${one.type.toLowerCase()}: ${one.message || one.reason}`));
+    (node, one) => tell(node, `Not ${one.type.toLowerCase()}: ${one.message || one.reason}`));
   made.conditions.hidden = workload.conditions.every((one) => one.met);
   put(made.declared, workload.declared.join("\n"));
   made.explain ??= calmly(700, () => explain(made, hands));
@@ -128,7 +128,7 @@ async function explain(made, hands) {
 /** The sentence, the chain of entries that led there, and what to try; below it what it waits for. */
 function whyParts(told, hands, nowMs) {
   return [
-    el("p", { class: "conclusion" }, told.conclusion),
+    el("p", { class: "conclusion" }, sentence(told.conclusion)),
     told.retryAt > nowMs ? el("p", { class: "soft" }, `Next try in ${span(told.retryAt - nowMs)}.`) : null,
     el("ol", { class: "chain" }, told.chain.map((link) => el("li", {},
       entryButton(link, hands), el("span", { class: "chain-text" }, link.text,
@@ -150,7 +150,7 @@ export function entryButton(entry, hands) {
 /** Names and values; what is empty is left out. */
 export function facts(list, pairs) {
   keep(list, pairs.filter(([, value]) => value), ([name]) => name, ([name]) => el("div", {}, el("dt", {}, name), el("dd")),
-    (node, [, value]) => put(node.lastChild, value));
+    (node, [, value]) => tell(node.lastChild, value));
 }
 
 export function showVolumes(volumes, view, hands) {
@@ -220,5 +220,5 @@ function showSlots(slots, otherwise) {
 }
 
 function showWarnings(warnings) {
-  keep(byId("warnings"), warnings, (one) => one, () => el("li"), (node, one) => put(node, one));
+  keep(byId("warnings"), warnings, (one) => one, () => el("li"), (node, one) => tell(node, one));
 }
