@@ -30,7 +30,7 @@ Told = tuple[str, Any]
 """A kind of news, and its data. The kind is empty where there is nothing to say."""
 
 _OF_THE_WORLD = (
-    "volume.", "snapshot.", "image.", "daemon.", "machine.", "update.", "boot.", "workload.applied", "workload.started",
+    "volume.", "snapshot.", "daemon.", "machine.", "update.", "boot.", "workload.applied", "workload.started",
     "workload.deleted", "rollback.",
 )  # fmt: skip
 
@@ -46,7 +46,7 @@ def live(reads: Reads) -> Generator[Told, None, None]:
         except Failure as failure:
             wait_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
             tries += 1
-            yield "gone", {"why": failure.message or "the connection broke off", "retryS": wait_s}
+            yield "gone", {"why": failure.message or "the connection broke off"}
             time.sleep(wait_s)
 
 

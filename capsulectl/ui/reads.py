@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from capsule.v1 import capsule_pb2, history_pb2, image_pb2, machine_pb2, volume_pb2, workload_pb2
+from capsule.v1 import capsule_pb2, history_pb2, machine_pb2, volume_pb2, workload_pb2
 from capsulectl.connection import UNARY_S, Connection, failures, metadata
 from capsulectl.heads import told_in
 from capsulectl.moments import moment
@@ -24,7 +24,6 @@ METHODS = {
     "watch": ("machine", "MachineService", "Watch"),
     "volumes": ("volume", "VolumeService", "List"),
     "snapshots": ("volume", "SnapshotService", "List"),
-    "images": ("image", "ImageService", "List"),
     "logs": ("workload", "WorkloadService", "Logs"),
 }
 """Each is a reader's in capsuled's table of roles, and acts on nothing: a test compares."""
@@ -84,15 +83,13 @@ class Reads:
         return self._ask("info", capsule_pb2.GetInfoRequest())
 
     def world(self) -> Data:
-        """What is watched by no stream: the machine itself, volumes, images."""
+        """What is watched by no stream: the machine itself, and volumes."""
         volumes = self._ask("volumes", volume_pb2.VolumeListRequest())
         snapshots = self._ask("snapshots", volume_pb2.SnapshotListRequest()).snapshots
-        images = self._ask("images", image_pb2.ImageListRequest()).images
         return {
             "info": shapes.info(self.info()),
             "volumes": [shapes.volume(one, snapshots) for one in volumes.volumes],
             "pool": {"total": volumes.pool_total_bytes, "used": volumes.pool_used_bytes},
-            "images": [shapes.image(one) for one in images],
         }
 
     def watch(self) -> Followed:
@@ -113,7 +110,6 @@ class Reads:
             "at": shapes.ms(answer.at_unix_ns),
             "workloads": [shapes.workload(one) for one in answer.workloads],
             "volumes": [shapes.volume(one, answer.snapshots) for one in answer.volumes],
-            "images": [shapes.image(one) for one in answer.images],
         }
 
     def entries(self, upto: int, limit: int = WINDOW) -> list[Data]:

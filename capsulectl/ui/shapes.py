@@ -118,11 +118,6 @@ def volume(message: Any, snapshots: Iterable[Any]) -> Data:
     }
 
 
-def image(message: Any) -> Data:
-    """An image by one of its names."""
-    return {**seemly({"name": message.name, "digest": message.digest}), "size": message.size_bytes}
-
-
 def info(message: Any) -> Data:
     """The machine itself. What stands in the slots is what it says of them."""
     told = seemly(plain(message, zeros=True))

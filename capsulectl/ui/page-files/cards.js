@@ -27,40 +27,50 @@ function none(node, count, text) {
   tell(node, text);
 }
 
-function makeWorkload(workload, hands) {
-  const more = el("div", { class: "more", id: `more-${workload.uid}`, hidden: true });
-  const arrow = el("button", {
+/** A card whose name opens it. `found` is what is kept of it; `open` fills what is below its fold. */
+function makeCard(item, found, above, below, hands) {
+  const more = el("div", { class: "more", id: `more-${found.kind}-${item.uid}`, hidden: true }, below);
+  const name = el("button", {
     type: "button", class: "name", "aria-expanded": "false", "aria-controls": more.id,
     onclick: () => {
       more.hidden = !more.hidden;
-      arrow.setAttribute("aria-expanded", String(!more.hidden));
-      const made = parts.get(card);
-      if (!more.hidden) openMore(made, made.shown, made.view, hands);
+      name.setAttribute("aria-expanded", String(!more.hidden));
+      if (!more.hidden) found.open(found, hands);
     },
-  }, workload.name);
+  }, item.name);
+  Object.assign(found, { more, phase: el("span", { class: "phase" }) });
+  const card = el("li", { class: "card" }, el("div", { class: "head" }, el("h3", {}, name), found.phase), above, more);
+  parts.set(card, found);
+  return card;
+}
+
+/** Another moment, or another state of it: what is open is told anew. `of` says what its explanation goes by. */
+function moved(made, item, view, hands, of = (one) => one) {
+  const same = made.view?.at === view.at && JSON.stringify(of(made.shown)) === JSON.stringify(of(item));
+  Object.assign(made, { shown: item, view });
+  if (!same && !made.more.hidden) made.open(made, hands);
+}
+
+function makeWorkload(workload, hands) {
   const found = {
-    arrow, more,
-    phase: el("span", { class: "phase" }),
+    kind: "workload", open: openWorkload,
     sub: el("p", { class: "sub" }),
     message: el("p", { class: "message" }),
     lane: draw("svg", { class: "lane", viewBox: `0 0 1000 ${LANE}`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }),
-    shade: draw("rect", { class: "ahead", y: -2, height: LANE + 4 }), paths: {}, why: el("div", { class: "why" }), facts: el("dl", { class: "facts" }), conditions: el("ul", { class: "conditions" }),
+    shade: draw("rect", { class: "ahead", y: -2, height: LANE + 4 }), paths: {},
+    why: el("div", { class: "why" }), facts: el("dl", { class: "facts" }), conditions: el("ul", { class: "conditions" }),
     declared: el("pre", { tabindex: "0" }),
   };
-  more.append(found.why, found.facts, found.conditions,
-    el("details", {}, el("summary", {}, "Declared"), found.declared),
+  return makeCard(workload, found, [found.sub, found.message, found.lane], [
+    found.why, found.facts, found.conditions, el("details", {}, el("summary", {}, "Declared"), found.declared),
     el("p", { class: "hands" }, el("button", { type: "button", onclick: () => hands.log(workload.name) }, "Read its log"),
-      el("button", { type: "button", onclick: () => hands.only(workload.name) }, "Only its events")));
-  const card = el("li", { class: "card" }, el("div", { class: "head" }, el("h3", {}, arrow), found.phase), found.sub, found.message, found.lane, more);
-  parts.set(card, found);
-  return card;
+      el("button", { type: "button", onclick: () => hands.only(workload.name) }, "Only its events")),
+  ], hands);
 }
 
 function updateWorkload(card, workload, view, hands) {
   const made = parts.get(card);
   const tone = toneOf(workload);
-  const before = made.shown;
-  made.shown = workload;
   card.dataset.tone = tone;
   put(made.phase, phaseText(workload));
   put(made.sub, [workload.kind === "Container" ? "" : workload.kind, workload.image, workload.ports, sinceText(workload, view.atMs ?? clock())].filter(Boolean).join("  ·  "));
@@ -69,9 +79,7 @@ function updateWorkload(card, workload, view, hands) {
   made.message.hidden = !message;
   updateLane(made, workload.name, view.entries);
   cover(made.shade, view.entries, view.at);
-  const moved = !made.view || made.view.at !== view.at || JSON.stringify(before) !== JSON.stringify(workload);
-  made.view = view;
-  if (moved && !made.more.hidden) openMore(made, workload, view, hands);
+  moved(made, workload, view, hands);
 }
 
 function sinceText(workload, nowMs) {
@@ -92,7 +100,8 @@ function updateLane(made, name, entries) {
   made.lane.append(made.shade);
 }
 
-function openMore(made, workload, view, hands) {
+function openWorkload(made, hands) {
+  const workload = made.shown;
   facts(made.facts, [
     ["Wanted", workload.desired + (workload.dependsOn.length ? `, after ${workload.dependsOn.join(", ")}` : "")],
     ["Run", workload.run ? `${workload.run}${workload.pid ? `, pid ${workload.pid}` : ""}` : "none yet"],
@@ -108,6 +117,11 @@ function openMore(made, workload, view, hands) {
     (node, one) => tell(node, `Not ${one.type.toLowerCase()}: ${one.message || one.reason}`));
   made.conditions.hidden = workload.conditions.every((one) => one.met);
   put(made.declared, workload.declared.join("\n"));
+  openWhy(made, hands);
+}
+
+/** Asked of the machine no oftener than can be read. */
+function openWhy(made, hands) {
   made.explain ??= calmly(700, () => explain(made, hands));
   made.explain();
 }
@@ -115,7 +129,7 @@ function openMore(made, workload, view, hands) {
 async function explain(made, hands) {
   const { name, uid } = made.shown;
   const { at } = made.view;
-  const query = { name: `workload/${name}`, at: at ?? 0 };
+  const query = { name: `${made.kind}/${name}`, at: at ?? 0 };
   try {
     const told = at === null ? await ask("why", query) : await recall("why", query);
     if (made.shown.uid !== uid || made.view.at !== at) return;
@@ -153,29 +167,30 @@ export function facts(list, pairs) {
     (node, [, value]) => tell(node.lastChild, value));
 }
 
+/** The volumes, in the same way. */
 export function showVolumes(volumes, view, hands) {
   put(byId("volumes-count"), volumes.length ? String(volumes.length) : "");
   none(byId("no-volumes"), volumes.length, view.at === null ? "None: `capsulectl volume create NAME SIZE` makes one." : "There was none at this moment.");
-  keep(byId("volumes"), volumes, (one) => `${one.name}/${one.uid}`, () => {
-    const node = el("li", { class: "card" });
-    const found = { name: el("h3"), phase: el("span", { class: "phase" }), sub: el("p", { class: "sub" }), bar: el("div", { class: "bar" }), fill: el("span"), shots: el("p", { class: "sub" }) };
-    found.bar.append(found.fill);
-    node.append(el("div", { class: "head" }, found.name, found.phase), found.sub, found.bar, found.shots);
-    parts.set(node, found);
-    return node;
-  }, (node, one) => {
-    const made = parts.get(node);
-    node.dataset.tone = volumeTone(one);
-    put(made.name, one.name);
-    put(made.phase, one.phase);
-    const share = one.total ? one.used / one.total : 0;
-    const used = one.total ? `${bytes(one.used)} used of ${bytes(one.total)}` : bytes(one.size);
-    put(made.sub, [used, one.mountedBy.length ? `for ${one.mountedBy.join(", ")}` : "nobody's", one.message].filter(Boolean).join("  ·  "));
-    made.bar.hidden = !one.total;
-    made.fill.style.width = `${Math.round(share * 100)}%`;
-    made.shots.hidden = !one.snapshots.length;
-    put(made.shots, one.snapshots.length ? `${many(one.snapshots.length, "snapshot", "snapshots")}: ${one.snapshots.map((shot) => shot.name).join(", ")}` : "");
-  });
+  keep(byId("volumes"), volumes, (one) => `${one.name}/${one.uid}`, (one) => makeVolume(one, hands), (node, one) => updateVolume(node, one, view, hands));
+}
+
+function makeVolume(volume, hands) {
+  const bar = el("div", { class: "bar" }, el("span"));
+  const found = { kind: "volume", open: openWhy, shots: el("p", { class: "sub" }), sub: el("p", { class: "sub" }), bar, why: el("div", { class: "why" }) };
+  return makeCard(volume, found, [found.sub, bar, found.shots], [found.why], hands);
+}
+
+function updateVolume(card, volume, view, hands) {
+  const made = parts.get(card);
+  card.dataset.tone = volumeTone(volume);
+  put(made.phase, volume.phase);
+  const used = volume.total ? `${bytes(volume.used)} used of ${bytes(volume.total)}` : bytes(volume.size);
+  put(made.sub, [used, volume.mountedBy.length ? `for ${volume.mountedBy.join(", ")}` : "nobody's", volume.message].filter(Boolean).join("  ·  "));
+  made.bar.hidden = !volume.total;
+  made.bar.firstChild.style.width = `${volume.total ? Math.round((volume.used / volume.total) * 100) : 0}%`;
+  made.shots.hidden = !volume.snapshots.length;
+  put(made.shots, volume.snapshots.length ? `${many(volume.snapshots.length, "snapshot", "snapshots")}: ${volume.snapshots.map((shot) => shot.name).join(", ")}` : "");
+  moved(made, volume, view, hands, ({ phase, message, mountedBy, holder, snapshots }) => [phase, message, mountedBy, holder, snapshots]);
 }
 
 /** The machine, and what it says of its slots. */

@@ -16,6 +16,7 @@ const state = {
   at: null, // the entry that is shown; null: now
   past: null, // the machine then
   said: null, // what the entry says of itself
+  begun: false, // an address that was kept names a moment
   log: "",
   only: "all",
 };
@@ -103,6 +104,7 @@ function go(seq) {
   const wanted = seq === null || seq > newest() ? null : Math.max(seq, 1);
   if (wanted === state.at) return;
   state.at = wanted;
+  history.replaceState(null, "", wanted === null ? "#" : `#${wanted}`);
   reading.abort();
   reading = new AbortController();
   if (wanted === null) {
@@ -132,7 +134,10 @@ const look = calmly(60, async () => {
     state.said = (await recall("entry", { seq }, signal)).entry;
     if (seq === state.at) show();
   } catch (error) {
-    if (error.name !== "AbortError" && seq === state.at) trouble(`Entry ${seq} cannot be shown: ${error.message}`);
+    if (error.name === "AbortError" || seq !== state.at) return;
+    trouble(`Entry ${seq} cannot be shown: ${error.message}`);
+    state.at = state.past?.seq ?? null;
+    show();
   }
 });
 
@@ -143,6 +148,10 @@ async function around(seq, signal) {
   if (state.tail[0].seq <= seq) state.pages = null;
   else state.pages = await recall("entries", { upto: Math.min(seq + 500, newest()) }, signal);
 }
+
+/** The moment that the address names, behind its `#`. */
+const asAddressed = () => Number(/^#(\d{1,15})$/.exec(location.hash)?.[1]) || null;
+addEventListener("hashchange", () => state.begun && go(asAddressed()));
 
 let telling = 0;
 
@@ -230,7 +239,8 @@ news("entries", ({ all, window, entries: told }) => {
     trouble("");
     if (wasGone) say("The machine is back");
     wasGone = false;
-    performance.mark("machine-shown");
+    if (!state.begun) go(asAddressed());
+    state.begun = true;
   } else {
     state.tail.push(...told);
     const spare = state.tail.length - window;
@@ -247,10 +257,9 @@ news("before", (told) => {
   if (told.length && told[told.length - 1].seq + 1 === state.tail[0]?.seq) state.tail.unshift(...told);
 });
 
-news("gone", ({ why, retryS }) => {
+news("gone", ({ why }) => {
   linked("gone", "not reached");
-  trouble(`The machine is not reached: ${why}. It is tried again every ${retryS} s; what is shown is what was seen last.`);
-  if (!wasGone) say("The machine is not reached any more");
+  trouble(`The machine is not reached: ${why}. What is shown was seen last; it is tried again until it is back.`);
   wasGone = true;
 });
 

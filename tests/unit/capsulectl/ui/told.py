@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from queue import Queue
 from typing import Any
 
-from capsule.v1 import capsule_pb2, history_pb2, image_pb2, machine_pb2, volume_pb2, workload_pb2
+from capsule.v1 import capsule_pb2, history_pb2, machine_pb2, volume_pb2, workload_pb2
 from capsulectl.errors import Failure
 from capsulectl.heads import Heads
 
@@ -69,7 +69,6 @@ class Machine:
         self.answers: dict[str, Any] = {
             "CapsuleService/GetInfo": capsule_pb2.GetInfoResponse(hostname="home", journal_seq=2, condition="ok"),
             "VolumeService/List": volume_pb2.VolumeListResponse(volumes=[volume_pb2.Volume(name="data", uid=1)]),
-            "ImageService/List": image_pb2.ImageListResponse(),
             "SnapshotService/List": volume_pb2.SnapshotListResponse(),
             "HistoryService/AsOf": history_pb2.AsOfResponse(seq=1, at_unix_ns=5_000_000),
             "HistoryService/Compare": history_pb2.CompareResponse(
