@@ -114,6 +114,27 @@ _add(capsule, "grow_disk:grow_disk", "grow-disk", "Take what the disk has and no
 _add(capsule, "debug:debug", "debug", "Open a shell on the machine itself, removed when it ends.")
 _add(capsule, "logs:daemon_logs", "logs", "Print the daemon's own log: of this boot or one before, by level and time.")
 
+UPDATES = (
+    ("push", "update_push:push", "Install a bundle in the other slot and boot it, to be confirmed."),
+    ("status", "update:status", "Where updates stand: what runs, what is to be confirmed, what is wrong."),
+    ("confirm", "update:confirm", "Keep the system that runs on trial."),
+    ("rollback", "update:rollback", "Go back to the system before, or drop what waits for its boot."),
+    ("history list", "update:history", "Updates, and what became of each."),
+)
+update = _group("update", "Updates of the operating system.", MACHINE)
+capsule_update = App(name="update", help="Updates; the same verbs as above.", help_format="plaintext", version_flags=[])
+capsule_update.group_commands = VERBS
+capsule.command(capsule_update)
+for names, path, text in UPDATES:
+    _add(update, path, names, text)
+    _add(capsule_update, path, names, text)
+update_key = App(name="key", help="The keys that sign updates.", help_format="plaintext", version_flags=[])
+update_key.group_commands = VERBS
+update.command(update_key)
+_add(update_key, "update_key:list_", "list ls", "List the keys that sign updates.")
+_add(update_key, "update_key:add", "add", "Take only updates that this key, or another that is enrolled, signed.")
+_add(update_key, "update_key:remove", "remove rm", "Take no update any more for a key's signature.")
+
 _add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
 _add(app, "ui.command:ui", "ui", "Look at the machine in your browser, now and as it was at any moment.", MEMORY)
 _add(app, "why:why", "why", "Why a workload or a volume is as it is, and what to try next.", MEMORY)

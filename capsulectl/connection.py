@@ -169,6 +169,11 @@ class Connection:
         return self.stub("stats", "StatsService")
 
     @property
+    def updates(self) -> Any:
+        """UpdateService."""
+        return self.stub("update", "UpdateService")
+
+    @property
     def volumes(self) -> Any:
         """VolumeService."""
         return self.stub("volume", "VolumeService")

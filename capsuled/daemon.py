@@ -52,6 +52,8 @@ from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
 from capsuled.tls import Certificate, load_or_make_certificate
+from capsuled.updates.fitting import Fitted, fit, settled, try_out
+from capsuled.updates.fitting import opening as update_opening
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
 from effects.images.registry_http import HttpRegistry
@@ -145,6 +147,7 @@ async def _serve(
     machines.acceleration.found = partial(_accelerated, about)
     about.bridge = settings.bridge
     about.pool = settings.pool
+    fitted = None if system is None else fit(system, engine, clock, memory.reader, about)
     if system is not None:
         system.introduce(about)
     if unfiltered:
@@ -156,8 +159,9 @@ async def _serve(
     about.ask(partial(_taken, host_ports, engine))
     try:
         async with asyncio.TaskGroup() as group:
+            stray = False
             if journal is not None:
-                await _open_life(engine, memory, clock, layout, drivers.network.subnet, system)
+                stray = await _open_life(engine, memory, clock, layout, drivers.network.subnet, system, fitted, about)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             if snapshots is not None:
                 engine.on_commit(snapshots.consider)
@@ -198,6 +202,7 @@ async def _serve(
                 certificate=certificate,
                 power=None if system is None else Power(engine, system.link),
                 growing=None if system is None else Growing(engine, Growth(system.root)),
+                updates=None if fitted is None else fitted.updates,
                 begin_anew=begin_anew,
             )
             with stage_of(system, API):
@@ -219,6 +224,9 @@ async def _serve(
             if system is not None:
                 adopted = partial(_adopted, doorway)
                 tasks.append(group.create_task(system.keep(engine, about, layout, adopted)))
+            if system is not None and fitted is not None and journal is not None:
+                trial = try_out(fitted, system, engine, clock, layout, about, stray)
+                tasks.append(group.create_task(trial))
             if reaches_out(about.addresses):
                 tasks.append(group.create_task(_announce(about, settings, engine, doorway)))
             try:
@@ -318,10 +326,18 @@ def _adopted(doorway: Doorway) -> bool:
 
 
 async def _open_life(
-    engine: Engine, memory: Memory, clock: Clock, layout: Layout, subnet: str, system: System | None
-) -> None:
-    """The first entries of this life, and what was done while the journal could not write. Raises JournalFull, and
-    OSError for a subnet that is too small."""
+    engine: Engine,
+    memory: Memory,
+    clock: Clock,
+    layout: Layout,
+    subnet: str,
+    system: System | None,
+    fitted: Fitted | None,
+    about: About,
+) -> bool:
+    """The first entries of this life, and what was done while the journal could not write. Returns whether the system
+    that runs is on trial and the journal knows of no such trial. Raises JournalFull, and OSError for a subnet that is
+    too small."""
     journal = memory.journal
     assert journal is not None
     drafts = recovery_drafts(journal)
@@ -331,6 +347,9 @@ async def _open_life(
     begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
     crashed = () if system is None else crashes()
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
+    found = None
+    if system is not None and fitted is not None:
+        found = await update_opening(fitted, system, engine, clock.boot_id, about)
     if (by_installer := installed.laid_down(layout)) is not None:
         engine.record(by_installer.events(engine.machine), reserved=True, actor=installed.INSTALLER)
     if (restored := laid_down(layout)) is not None:
@@ -340,6 +359,9 @@ async def _open_life(
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
     if drafts:
         engine.commit(drafts, reserved=True)
+    stray = False
+    if found is not None and fitted is not None:
+        stray = (await settled(fitted, found, engine, layout, clock.boot_id, about)).stray
     await engine.durable()
     if crashed:
         forget()
@@ -356,6 +378,7 @@ async def _open_life(
     if reset:
         log.warning("every operator's key was taken off, as %s asked for", reset_file)
         reset_file.unlink(missing_ok=True)
+    return stray
 
 
 async def _until_end(stopping: asyncio.Event, memory: Memory) -> None:

@@ -59,6 +59,7 @@ from projections.refusals import Refusal, refused
 from projections.rights import permit
 from projections.secrets import users_of
 from projections.state import Machine, Workload
+from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RemoveUpdateKey, RollBackUpdate
 
 OBJECT_CHARS = 128
 """No name that is good is longer; one that is not must not fill the journal with itself."""
@@ -359,8 +360,19 @@ def _key(caller: Caller) -> tuple[str, str, str]:
 _TOLD = Apply | Rollback | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
 """Calls whose answers tell of the state that they led to: see Answers."""
 
-_RELEASES = Stop | Delete | DeleteVolume | DeleteSnapshot | RemoveImage | CollectImages | RemoveSecret
-"""Calls that free something may use the journal's reserve: with a full disk they are what helps."""
+_RELEASES = (
+    Stop
+    | Delete
+    | DeleteVolume
+    | DeleteSnapshot
+    | RemoveImage
+    | CollectImages
+    | RemoveSecret
+    | ConfirmUpdate
+    | RollBackUpdate
+)
+"""Calls that free something may use the journal's reserve: with a full disk they are what helps. So may those by which
+a new system stays or goes."""
 
 _FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
 """Events that may change workloads that they do not name: by these, what was waited for is here."""
@@ -381,13 +393,15 @@ def _objects(intent: Intent) -> tuple[str, ...]:
             return (*volumes, *(declared.name for declared in intent.workloads))
         case Rollback():
             return intent.names
-        case Adopt() | AddKey() | RemoveKey() | ChangeRole():
+        case Adopt() | AddKey() | RemoveKey() | ChangeRole() | AddUpdateKey() | RemoveUpdateKey():
             return (intent.kid,)
         case RemoveImage():
             return (intent.ref,)
         case ConfigureRegistry() | ForgetRegistry():
             return (intent.host,)
         case CollectImages() | Checkpoint() | EndMachine() | GrowDisk():
+            return ()
+        case BeginUpdate() | ConfirmUpdate() | RollBackUpdate():
             return ()
         case _:
             return (intent.name,)

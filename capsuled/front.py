@@ -27,6 +27,7 @@ from capsule.v1 import (
     rollback_pb2_grpc,
     secret_pb2_grpc,
     stats_pb2_grpc,
+    update_pb2_grpc,
     volume_pb2_grpc,
     workload_pb2_grpc,
 )
@@ -81,12 +82,14 @@ from capsuled.services.retention import RetentionService
 from capsuled.services.rollback import RollbackService
 from capsuled.services.secrets import SecretService
 from capsuled.services.stats import StatsService
+from capsuled.services.updates import UpdateService
 from capsuled.services.volume_data import VolumeDataService
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.services.workloads import WorkloadService
 from capsuled.shares import Shares
 from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
+from capsuled.updates.updates import Updates
 from capsuled.volume_rollbacks import VolumeRollbacks
 from effects.images.protocol import ImageStore
 from effects.images.registry import Registry
@@ -129,6 +132,7 @@ class House(msgspec.Struct):
     power: Power | None = None
     growing: Growing | None = None
     making: Callable[[], str] = str
+    updates: Updates | None = None
 
 
 class Doorway(msgspec.Struct):
@@ -249,7 +253,11 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "CapsuleService": (
             capsule_pb2_grpc.add_CapsuleServiceServicer_to_server,
-            CapsuleService(info_of(house).message, house.logs.own, house.power),
+            CapsuleService(engine, info_of(house).message, house.logs.own, house.power, house.updates),
+        ),
+        "UpdateService": (
+            update_pb2_grpc.add_UpdateServiceServicer_to_server,
+            UpdateService(engine, clock, house.updates),
         ),
         "PowerService": (
             power_pb2_grpc.add_PowerServiceServicer_to_server,

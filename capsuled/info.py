@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from capsule.v1 import capsule_pb2 as pb
 from capsuled.boot.disks import size_bytes
@@ -21,6 +22,7 @@ from journal.release import RELEASE
 from projections.state import Machine
 from projections.status import Phase, status_of
 from projections.storage import Fill
+from projections.updates import fallback, on_trial
 
 log = logging.getLogger(__name__)
 
@@ -97,12 +99,25 @@ class Info:
             load_1=host.load_1,
             absent=about.absent,
             active_slot=about.slot,
+            **self._trial(machine),
             boot_stages=() if about.stages is None else map(_stage, about.stages.all),
             boot_ready_ms=0 if about.stages is None else about.stages.ready_ms,
             microvm_backend=about.microvms.backend,
             microvm_accelerator=about.microvms.accelerator,
             microvm_lacks=about.microvms.lacks,
         )
+
+    def _trial(self, machine: Machine) -> dict[str, Any]:
+        """What clients show of slots: what is to be confirmed until when, by the wall clock, and the system before."""
+        trial, before = on_trial(machine), fallback(machine)
+        if trial is None:
+            return {} if before is None else {"last_version": before.from_version}
+        left_ns = 0 if trial.deadline is None else max(0, trial.deadline.mono_ns - self._engine.mono_ns())
+        return {
+            "pending_slot": trial.slot,
+            "pending_deadline_unix": int(time.time()) + left_ns // 1_000_000_000,
+            "last_version": trial.from_version,
+        }
 
     async def _pool(self) -> Fill | None:
         try:

@@ -962,10 +962,10 @@ class UpdateHealthChanged(Event, frozen=True, omit_defaults=True, tag="update.he
 
 class UpdateConfirming(Event, frozen=True, omit_defaults=True, tag="update.confirming"):
     """The new system is to stay: the boot loader's default is about to be changed. `how`: an operator said so, or it
-    has been healthy for as long as was asked for."""
+    has been healthy for as long as was asked for; by-hand: another hand has changed the boot loader's default."""
 
     uid: int
-    how: Literal["operator", "healthy"]
+    how: Literal["operator", "healthy", "by-hand"]
 
 
 class UpdateConfirmed(Event, frozen=True, omit_defaults=True, tag="update.confirmed"):

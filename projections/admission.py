@@ -78,6 +78,8 @@ from projections.retention import admit_checkpoint
 from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
 from projections.secret_admission import admit_secret, check_secrets
 from projections.state import Machine, Workload
+from projections.update_admission import admit_update
+from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RemoveUpdateKey, RollBackUpdate
 from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
 from projections.words import KINDS
 
@@ -126,6 +128,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return Admitted((MachineEndRequested(intent.order),))
         case GrowDisk():
             return Admitted((DiskGrowthRequested(),))
+        case BeginUpdate() | ConfirmUpdate() | RollBackUpdate() | AddUpdateKey() | RemoveUpdateKey():
+            switched = admit_update(machine, intent)
+            return switched if isinstance(switched, Refusal) else Admitted(switched)
         case _:
             assert_never(intent)
 

@@ -9,6 +9,7 @@ from journal.specs import ContainerSpec, DriftPolicy, ImagePin, Kind, Role
 from projections.abilities import UNKNOWN, Abilities
 from projections.host_network import UNSEEN, HostNetwork
 from projections.refusals import Refusal
+from projections.update_intents import UpdateIntent
 
 DEFAULT_SUBNET = "172.20.254.0/24"
 """Of the bridge, where whoever starts the daemon says nothing else."""
@@ -283,4 +284,5 @@ class Checkpoint(msgspec.Struct, frozen=True):
 SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
 WorkloadIntent = Apply | Rollback | Delete | Stop | Start | Restart
-Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | Checkpoint | EndMachine | GrowDisk
+MachineIntent = Checkpoint | EndMachine | GrowDisk | UpdateIntent
+Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | MachineIntent

@@ -77,8 +77,12 @@ def update_text(event: UpdateEvent) -> str:
             failing = "; ".join(f"{one.name}: {one.message}" for one in event.failing)
             return f"update {event.uid}: {failing or 'all is well'}"
         case UpdateConfirming():
-            how = "it was healthy for as long as was asked for" if event.how == "healthy" else "an operator said so"
-            return f"update {event.uid} shall stay: {how}"
+            said_by = {
+                "operator": "an operator said so",
+                "healthy": "it was healthy for as long as was asked for",
+                "by-hand": "another hand changed the boot loader's default",
+            }
+            return f"update {event.uid} shall stay: {said_by[event.how]}"
         case UpdateConfirmed():
             return f"update {event.uid} is confirmed: {event.slot} boots from now on{_recovered(event.recovered)}"
         case UpdateReturning():

@@ -156,12 +156,7 @@ def disarmed(machine: Machine, header: Header, event: UpdateDisarmed) -> None:
 def boot_started(machine: Machine, header: Header, event: BootStarted) -> None:
     """Which slot is what; and the update whose system this is, is on trial."""
     machine.slots = Slots(event.slot, event.default_slot, event.tentative, event.release)
-    if not event.tentative:
-        return
-    update = machine.updates.get(event.uid)
-    if update is not None and update.phase is P.ARMING:  # the fact that it was armed is told by this boot itself
-        machine.updates[event.uid] = replace(update, phase=P.ARMED)
-    update = _moved(machine, header, event.uid, M.BOOT)
+    update = _moved(machine, header, event.uid, M.BOOT) if event.tentative else None
     if update is not None:
         deadline = Deadline(header.boot, event.deadline_mono_ns)
         machine.updates[event.uid] = replace(update, boot=header.boot, deadline=deadline)

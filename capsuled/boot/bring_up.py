@@ -8,11 +8,9 @@ import asyncio
 import logging
 from pathlib import Path
 
-import msgspec
-
 from capsuled.boot import modules
 from capsuled.boot.console import Console
-from capsuled.boot.ground import Ground
+from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.mode import is_installer
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
@@ -20,6 +18,7 @@ from capsuled.boot.storage import Storage, booted_from
 from capsuled.evidence.keeping import Keeper
 from capsuled.evidence.last_words import take
 from capsuled.layout import Layout, hosted
+from init.trial import DEFAULT_WINDOW_S
 from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
@@ -55,22 +54,17 @@ async def bring_up(state: Path, link: InitLink) -> Ground:
     mounted = await Storage(state, stages).bring_up()
     booted = booted_of(words)
     keeper = _keeping(hosted(state), booted, stages)
-    return Ground(link, stages, booted.slot, root, mounted, release_text(), keeper)
-
-
-class Booted(msgspec.Struct, frozen=True):
-    """What the boot loader said on the kernel's command line. `update`: the one whose system is tried, 0 for none."""
-
-    slot: str
-    update: int = 0
+    return Ground(link, stages, booted, root, mounted, release_text(), keeper)
 
 
 def booted_of(command_line: str) -> Booted:
-    """A slot that is not the default one is tentative. Pure."""
+    """A slot that is not the default one is tentative, where it is an update's. Pure."""
     words = dict(word.partition("=")[::2] for word in command_line.split())
-    slot, update = words.get("capsule.slot", ""), words.get("capsule.update", "")
-    tentative = update.isdecimal() and slot != words.get("capsule.default", slot)
-    return Booted(slot, int(update) if tentative else 0)
+    slot, update, window = (words.get(f"capsule.{name}", "") for name in ("slot", "update", "window"))
+    default = words.get("capsule.default", slot)
+    tentative = update.isdecimal() and slot != default
+    window_s = int(window) if window.isdecimal() else DEFAULT_WINDOW_S
+    return Booted(slot, default, int(update), window_s) if tentative else Booted(slot, default)
 
 
 def _keeping(layout: Layout, booted: Booted, stages: Stages) -> Keeper | None:

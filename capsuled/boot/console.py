@@ -16,7 +16,8 @@ _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 class Face(msgspec.Struct, frozen=True):
-    """What is shown. `claimable`: whoever asks first may adopt it; `problems`: what is wrong, in words."""
+    """What is shown. `claimable`: whoever asks first may adopt it; `trial`: what is to be confirmed, and until when;
+    `problems`: what is wrong; both in words."""
 
     hostname: str
     short_id: str
@@ -29,6 +30,7 @@ class Face(msgspec.Struct, frozen=True):
     condition: str
     workloads: str
     problems: tuple[str, ...] = ()
+    trial: str = ""
 
 
 def banner(face: Face) -> str:
@@ -48,6 +50,7 @@ def banner(face: Face) -> str:
         f"  claim        {claim}",
         f"  system       {face.version}, {face.slot}, {face.condition}",
         f"  workloads    {face.workloads}",
+        *((f"  update       {face.trial}",) if face.trial else ()),
         *(f"  ! {line}" for problem in face.problems for line in wrapped(problem)),
     ]
     return "\n".join(["=" * WIDTH, *lines, "=" * WIDTH])

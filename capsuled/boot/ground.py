@@ -8,13 +8,23 @@ from capsuled.boot.storage import Mounted
 from capsuled.evidence.keeping import Keeper
 
 
+class Booted(msgspec.Struct, frozen=True):
+    """What the boot loader said on the kernel's command line. `update`: the one whose system is tried, 0 for none; it
+    may run for `window_s` since the kernel began before it is confirmed."""
+
+    slot: str
+    default_slot: str = ""
+    update: int = 0
+    window_s: int = 0
+
+
 class Ground(msgspec.Struct, frozen=True):
-    """`slot` booted, from the partition `root`; `mounted` is what the storage said; `release` the release and commit,
+    """What `booted`, from the partition `root`; `mounted` is what the storage said; `release` the release and commit,
     as they were built. `keeper` keeps what a tentative boot leaves for the next one; None in any other."""
 
     link: InitLink
     stages: Stages
-    slot: str
+    booted: Booted
     root: str
     mounted: Mounted
     release: str

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -27,15 +28,18 @@ from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequested, UplinkChanged
+from projections.state import Machine
 from projections.update_phases import UpdatePhase
+from projections.updates import on_trial
 
 log = logging.getLogger(__name__)
 
 MODE: Literal["os"] = "os"
-ABSENT = ("OS updates",)
+ABSENT: tuple[str, ...] = ()
 """What the operating system does not have yet, in words."""
 
 CLAIM_LOOK_S = 60.0
+TRIAL_LOOK_S = 10.0
 
 
 class System:
@@ -45,7 +49,11 @@ class System:
         self._ground = ground
         self.link = ground.link
         self.stages = ground.stages
-        self.slot = ground.slot
+        self.booted = ground.booted
+        self.slot = ground.booted.slot
+        self.release = ground.release
+        self.built_s = _built_s()
+        self.answered_s = float("-inf")
         self.keeper = ground.keeper
         self.root = ground.root
         self._hostname = ""
@@ -92,7 +100,7 @@ class System:
         def face() -> str:
             return banner(self._face(engine, about, adopted()))
 
-        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), _minutes())
+        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), _moments(engine))
 
         async def hardware() -> None:
             try:
@@ -103,7 +111,12 @@ class System:
                 about.warn(f"the machine has no uplink: {error}")
 
         async with answering(layout.served) as answers, asyncio.TaskGroup() as group:
-            group.create_task(self.link.keep_alive(answers))
+
+            async def asked() -> None:
+                await answers()
+                self.answered_s = time.monotonic()
+
+            group.create_task(self.link.keep_alive(asked))
             group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
             if self.keeper is not None:
@@ -121,12 +134,17 @@ class System:
             self.link.say("watchdog")
             self._has_hardware.set()
 
+    @staticmethod
+    def addresses(about: About) -> list[str]:
+        """The machine's own, on the LAN."""
+        try:
+            return [str(at.ip) for one in interfaces() if one.name != about.bridge for at in one.addresses]
+        except OSError:
+            return []
+
     def _face(self, engine: Engine, about: About, adopted: bool) -> Face:
         machine = engine.machine
-        try:
-            found = [str(at.ip) for one in interfaces() if one.name != about.bridge for at in one.addresses]
-        except OSError:
-            found = []
+        found = self.addresses(about)
         ports = {address.rpartition(":")[2] for address in about.addresses}
         number = counts(machine)
         return Face(
@@ -140,6 +158,7 @@ class System:
             adopted=adopted,
             condition=about.condition.condition.value,
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
+            trial=trial_text(machine, engine.mono_ns()),
             problems=(about.condition.message,) if about.condition.message else (),
         )
 
@@ -170,8 +189,19 @@ def _record(engine: Engine, event: Event) -> None:
         log.warning("%s is not remembered: %s", type(event).__name__, error)
 
 
-async def _minutes() -> AsyncIterator[None]:
-    """The claim window closes without any news of it."""
+async def _moments(engine: Engine) -> AsyncIterator[None]:
+    """The claim window closes without any news of it, and a trial's time runs."""
     while True:
-        await asyncio.sleep(CLAIM_LOOK_S)
+        await asyncio.sleep(CLAIM_LOOK_S if on_trial(engine.machine) is None else TRIAL_LOOK_S)
         yield
+
+
+def trial_text(machine: Machine, mono_ns: int) -> str:
+    """What is to be confirmed and for how long that can still be done; empty for nothing. Pure."""
+    update = on_trial(machine)
+    if update is None:
+        return ""
+    left_s = 0 if update.deadline is None else max(0, update.deadline.mono_ns - mono_ns) // 1_000_000_000
+    ill = f"; {len(update.failing)} checks fail" if len(update.failing) > 1 else ""
+    ill = f"; {update.failing[0][0]} fails" if len(update.failing) == 1 else ill
+    return f"on trial: goes back in {left_s // 60} min {left_s % 60:02} s unless it is confirmed{ill}"

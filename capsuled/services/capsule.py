@@ -11,11 +11,16 @@ from capsule.v1 import capsule_pb2 as pb
 from capsule.v1.capsule_pb2_grpc import CapsuleServiceServicer
 from capsuled.boot.stages import Stages
 from capsuled.condition import State
+from capsuled.engine import Engine
 from capsuled.identity import Identity
 from capsuled.logs.own import OwnLog
 from capsuled.microvms import NONE
 from capsuled.power import Power
 from capsuled.rpc import caller_of, refuse
+from capsuled.services.updates import chunks_of, options_of
+from capsuled.streams import opened
+from capsuled.updates.updates import Updates
+from effects.slots.bundle import BundleStream
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +77,19 @@ class CapsuleService(CapsuleServiceServicer):
     """See proto/capsule/v1/capsule.proto."""
 
     def __init__(
-        self, info: Callable[[], Awaitable[pb.GetInfoResponse]], daemon_log: OwnLog, power: Power | None = None
+        self,
+        engine: Engine,
+        info: Callable[[], Awaitable[pb.GetInfoResponse]],
+        daemon_log: OwnLog,
+        power: Power | None = None,
+        updates: Updates | None = None,
     ) -> None:
+        """`power` and `updates` are the operating system's own."""
+        self._engine = engine
         self._info = info
         self._log = daemon_log
         self._power = power
+        self._updates = updates
 
     async def GetInfo(self, request: pb.GetInfoRequest, context: Any) -> pb.GetInfoResponse:
         """Facts, numbers, and the daemon's condition."""
@@ -89,16 +102,32 @@ class CapsuleService(CapsuleServiceServicer):
                 yield chunk
 
     async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
-        """Not yet: the image has the slots, the way between them is still to come."""
-        if self._power is not None:
-            refuse("UNIMPLEMENTED", "NO_UPDATES", "this release cannot update itself yet: write a new image")
-        refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
+        """Answers once the boot loader is told; the machine starts anew right after that."""
+        if self._updates is None:
+            refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("msg") != "metadata":
+            refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of an update must be its metadata", "metadata")
+        said, caller = first.metadata, caller_of(context, "CapsuleService.UpdateOS")
+        async with opened(self._engine, caller, "") as stream:
+            bundle = BundleStream(chunks_of(requests, stream), said.total_bytes, said.sha256_hex)
+            update = await self._updates.receive(bundle, options_of(said), caller, said.stay)
+        return pb.UpdateOSResponse(
+            next_slot=update.slot,
+            next_version=update.version,
+            next_commit=update.commit,
+            reboot_scheduled=not said.stay,
+            uid=update.uid,
+        )
 
     async def UpdateConfirm(self, request: pb.UpdateConfirmRequest, context: Any) -> pb.UpdateConfirmResponse:
-        """See UpdateOS."""
-        if self._power is not None:
-            refuse("UNIMPLEMENTED", "NO_UPDATES", "this release cannot update itself yet: there is nothing to confirm")
-        refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: there is nothing to confirm")
+        """Answers once the boot loader boots it from now on."""
+        if self._updates is None:
+            refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: there is nothing to confirm")
+        update = await self._updates.confirm(caller_of(context, "CapsuleService.UpdateConfirm", request))
+        return pb.UpdateConfirmResponse(
+            committed_slot=update.slot, committed_version=update.version, uid=update.uid
+        )  # fmt: skip
 
     async def RebootNode(self, request: pb.RebootNodeRequest, context: Any) -> pb.RebootNodeResponse:
         """Answers, and then it happens. Hosted, the machine belongs to somebody else."""

@@ -18,20 +18,25 @@ Places = Mapping[tuple[Slot, str], Path]
 
 
 class Partitions:
-    """`places` are partitions, or files of a size."""
+    """`places` are partitions, or files of a size. The last `kept_bytes` of a boot image's partition are not for the
+    image: what an earlier boot left there is wiped, for it was another system's."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, kept_bytes: int = 0) -> None:
         self._places = places
+        self._kept = {"boot.img": kept_bytes}
 
     async def room(self, slot: Slot) -> Room:
         """See SlotStore."""
-        sizes = [await asyncio.to_thread(_size_of, self._places[slot, member]) for member in ("boot.img", "root.img")]
-        return Room(*sizes)
+        return Room(*[await self._room(slot, member) for member in ("boot.img", "root.img")])
+
+    async def _room(self, slot: Slot, member: str) -> int:
+        size = await asyncio.to_thread(_size_of, self._places[slot, member])
+        return size - self._kept.get(member, 0)
 
     async def write(self, slot: Slot, member: str, chunks: AsyncIterator[bytes]) -> int:
         """See SlotStore."""
         place = self._places[slot, member]
-        room = await asyncio.to_thread(_size_of, place)
+        room = await self._room(slot, member)
         fd = await asyncio.to_thread(_open, place, os.O_WRONLY)
         written = flushed = 0
         try:
@@ -42,7 +47,7 @@ class Partitions:
                 await asyncio.to_thread(_write, place, fd, chunk, written, flush)
                 written += len(chunk)
                 flushed = written if flush else flushed
-            await asyncio.to_thread(_write, place, fd, b"", written, flush=True)
+            await asyncio.to_thread(_write, place, fd, bytes(self._kept.get(member, 0)), room, flush=True)
         finally:
             os.close(fd)
         return written

@@ -87,7 +87,8 @@ class TwinSlots:
     async def read_back(self, slot: Slot, member: str, size: int) -> str:
         """See SlotStore."""
         await self._step("slot.read")
-        held = self._disk.content.get((slot, member), b"")
-        if len(held) < size:
-            raise SlotFailed(f"the twin's slot ends after {len(held)} bytes, and {size} were written")
+        room = self._disk.room.of(member)
+        if room < size:
+            raise SlotFailed(f"the twin's slot ends after {room} bytes, and {size} were written")
+        held = self._disk.content.get((slot, member), b"").ljust(size, b"\0")
         return hashlib.sha256(held[:size]).hexdigest()

@@ -189,3 +189,14 @@ def test_a_stream_that_breaks_off_is_told(slots: SlotStore) -> None:
 
     with pytest.raises(ConnectionError):
         run(lambda: slots.write("slot_b", "boot.img", broken()))
+
+
+def test_what_an_earlier_system_left_behind_its_boot_image_is_wiped(tmp_path: Path) -> None:
+    place = tmp_path / "boot"
+    place.write_bytes(b"x" * 4_096)
+    slots = Partitions({("slot_a", "boot.img"): place, ("slot_a", "root.img"): place}, kept_bytes=1_024)
+    assert run(lambda: slots.room("slot_a")).boot_bytes == 3_072
+    run(lambda: slots.write("slot_a", "boot.img", pieces(b"new")))
+    assert place.read_bytes() == b"new" + b"x" * 3_069 + bytes(1_024)
+    with pytest.raises(SlotFailed, match="is larger than"):
+        run(lambda: slots.write("slot_a", "boot.img", pieces(bytes(3_073))))

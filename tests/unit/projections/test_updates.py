@@ -107,16 +107,6 @@ def test_a_bundle_that_came_to_nothing_leaves_no_slot_to_go_back_to() -> None:
     assert fallback(story.machine) is None and earlier_failure(story.machine, "3", "ccc") is None
 
 
-def test_a_boot_of_the_new_system_tells_that_it_was_armed() -> None:
-    story = Story()
-    booted(story)
-    story.tell(begun())
-    uid = uid_of(story)
-    story.tell(UpdateStaged(uid, "b", "r", 1, 2), UpdateArming(uid))
-    story.tell(BootStarted("slot_b", "slot_a", "2 bbb", tentative=True, uid=uid))
-    assert the(story).phase is UpdatePhase.TENTATIVE
-
-
 def test_what_does_not_fit_changes_nothing() -> None:
     story = armed()
     before = dict(story.machine.updates)

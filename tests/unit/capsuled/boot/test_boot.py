@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.boot.bring_up import Booted, booted_of
+from capsuled.boot.bring_up import booted_of
 from capsuled.boot.console import WIDTH, Face, banner
 from capsuled.boot.disks import disk_of, partition_of
 from capsuled.boot.ends import crashes, forget, traceback_of
+from capsuled.boot.ground import Booted
 from capsuled.boot.group import lvm_configuration, sizes
 from capsuled.boot.hostname import wanted
 from capsuled.boot.lease import Lease, resolver_text, told, written
 from capsuled.boot.links import Link, chosen
 from capsuled.boot.power import KEY_POWER, buttons, is_pressed
 from capsuled.boot.stages import API, KERNEL, Stages, before_us
+from init.trial import DEFAULT_WINDOW_S
 from journal.events import BootStage, DaemonCrashed
 
 GIB = 1 << 30
@@ -46,14 +48,18 @@ def test_lvm_looks_at_one_partition_alone() -> None:
 
 
 def test_the_slot_stands_on_the_kernels_command_line() -> None:
-    assert booted_of("BOOT_IMAGE=/vmlinuz capsule.slot=slot_b capsule.default=slot_b panic=10\n") == Booted("slot_b")
+    assert booted_of("BOOT_IMAGE=/vmlinuz capsule.slot=slot_b capsule.default=slot_b panic=10\n") == Booted(
+        "slot_b", "slot_b"
+    )
     assert booted_of("quiet") == Booted("")
 
 
 def test_a_slot_that_is_not_the_default_is_an_updates() -> None:
-    assert booted_of("capsule.slot=slot_b capsule.default=slot_a capsule.update=41") == Booted("slot_b", 41)
-    assert booted_of("capsule.slot=slot_b capsule.default=slot_b capsule.update=41") == Booted("slot_b")
-    assert booted_of("capsule.slot=slot_b capsule.default=slot_a capsule.update=x") == Booted("slot_b")
+    trial = "capsule.slot=slot_b capsule.default=slot_a capsule.update=41"
+    assert booted_of(trial) == Booted("slot_b", "slot_a", 41, DEFAULT_WINDOW_S)
+    assert booted_of(f"{trial} capsule.window=600") == Booted("slot_b", "slot_a", 41, 600)
+    assert booted_of(trial.replace("slot_a", "slot_b")) == Booted("slot_b", "slot_b")
+    assert booted_of("capsule.slot=slot_b capsule.default=slot_a capsule.update=x") == Booted("slot_b", "slot_a")
 
 
 def link(name: str, carrier: bool) -> Link:

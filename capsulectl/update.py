@@ -1,0 +1,138 @@
+"""`capsulectl update …`: where updates stand, and the operator's word on them."""
+
+from typing import Any
+
+from capsule.v1 import capsule_pb2
+from capsule.v1 import update_pb2 as pb
+from capsulectl.connection import Connection
+from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.prompt import confirm as ask
+from capsulectl.render import moment, plain, say, table, write, write_items
+from projections.causes import WORDS
+from projections.update_words import system_text
+
+
+def status(*, output: Output = "table", common: Common = COMMON) -> None:
+    """Show what runs, what is to be confirmed and until when, and what the health gate says.
+
+    Example: capsulectl update status
+    """
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.updates.Status, pb.UpdateStatusRequest())
+    if output in ("json", "yaml"):
+        write(plain(answer), output)
+        return
+    if output == "name":
+        print(answer.active_slot)
+        return
+    lines = [(name, value) for name, value in _lines(answer) if value]
+    width = max(len(name) for name, _ in lines) + 2
+    print("\n".join(f"{name + ':':<{width}}{value}" for name, value in lines))
+
+
+def _lines(answer: pb.UpdateStatus) -> tuple[tuple[str, str], ...]:
+    other = system_text(answer.other_version, answer.other_commit) if answer.other_version else ""
+    current = answer.current if answer.HasField("current") else None
+    last = answer.last if answer.HasField("last") else None
+    return (
+        ("Runs", f"{system_text(answer.version, answer.commit)} in {answer.active_slot}"),
+        ("Boots", answer.default_slot if answer.default_slot != answer.active_slot else ""),
+        ("Update", "" if current is None else f"{current.uid}: {current.phase}, {_systems(current)}"),
+        ("Goes back", f"in {duration(answer.seconds_left)}, unless it is confirmed" if answer.tentative else ""),
+        ("Health", health(answer)),
+        ("Confirmed", _by_itself(current)),
+        ("Other slot", other),
+        ("Last update", "" if last is None else f"{last.uid}: {_outcome(last)}"),
+    )
+
+
+def _systems(update: pb.OSUpdate) -> str:
+    old, new = system_text(update.from_version, update.from_commit), system_text(update.version, update.commit)
+    return f"{old} → {new}"
+
+
+def _by_itself(update: pb.OSUpdate | None) -> str:
+    if update is None or update.confirm_when != "healthy":
+        return ""
+    return f"by itself, once all has been well for {duration(update.soak_seconds)}"
+
+
+def health(answer: pb.UpdateStatus) -> str:
+    """What the health gate says; empty where it is not asked."""
+    if not answer.tentative:
+        return ""
+    if answer.failing:
+        return "; ".join(f"{one.name}: {one.message}" for one in answer.failing)
+    return f"all has been well for {duration(answer.healthy_seconds)}" if answer.judged else "not judged yet"
+
+
+def duration(seconds: int) -> str:
+    """12 min 5 s."""
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
+def confirm(*, common: Common = COMMON) -> None:
+    """Keep the system that runs on trial: it boots from now on.
+
+    Example: capsulectl update confirm
+    """
+    connection = Connection(common.capsule)
+    answer = connection.call(connection.capsule.UpdateConfirm, capsule_pb2.UpdateConfirmRequest())
+    say(f"update {answer.uid} is confirmed: {answer.committed_slot} boots from now on", common.quiet)
+    print(f"{answer.committed_slot}  {answer.committed_version}")
+
+
+def rollback(*, yes: Yes = False, common: Common = COMMON) -> None:
+    """Go back to the system before: from one on trial at once, from one that was confirmed by a trial of the old one.
+    An update that waits for its boot is dropped. Workloads and volumes stay as they are.
+
+    Example: capsulectl update rollback --yes
+    """
+    connection = Connection(common.capsule)
+    before = connection.call(connection.updates.Status, pb.UpdateStatusRequest())
+    ask(_question(before), yes)
+    answer = connection.call(connection.updates.Rollback, pb.UpdateRollbackRequest())
+    say(answer.message, common.quiet)
+    print(answer.update.uid)
+
+
+def _question(before: pb.UpdateStatus) -> str:
+    waits = before.HasField("current") and before.current.phase in ("arming", "armed")
+    if waits:
+        return f"Update {before.current.uid} is dropped before it was booted. Go on?"
+    other = system_text(before.other_version, before.other_commit) if before.other_version else "the other slot"
+    return f"The machine is started anew with {other}. Go on?"
+
+
+def history(*, output: Output = "table", common: Common = COMMON) -> None:
+    """List updates, the newest last, with what became of each and why.
+
+    Example: capsulectl update history -o wide
+    """
+    connection = Connection(common.capsule)
+    updates = connection.call(connection.updates.List, pb.UpdateListRequest()).updates
+    if write_items(updates, output, lambda one: str(one.uid)):
+        return
+    wide = output == "wide"
+    heads = ("UPDATE", "BEGUN", "SLOT", "FROM", "TO", "OUTCOME", *(("SIGNED BY", "BOOT") if wide else ()))
+    print(table(heads, [_row(one, wide) for one in updates]))
+
+
+def _row(update: Any, wide: bool) -> tuple[str, ...]:
+    more = (update.signed_by[:12], update.boot_id) if wide else ()
+    return (
+        str(update.uid),
+        moment(update.begun_at_unix_ns),
+        update.slot,
+        system_text(update.from_version, update.from_commit),
+        system_text(update.version, update.commit),
+        _outcome(update),
+        *more,
+    )
+
+
+def _outcome(update: pb.OSUpdate) -> str:
+    if update.phase != "rolled-back":
+        return update.phase + (f": {update.message}" if update.message else "")
+    why = next((words for cause, words in WORDS.items() if cause == update.cause), update.cause)
+    return f"rolled back: {why}" + (" (likely)" if update.confidence == "likely" else "")

@@ -1,0 +1,180 @@
+"""`capsulectl update push`: the bundle goes over, the machine starts anew with it, and somebody keeps it."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from capsule.v1 import capsule_pb2 as pb
+from capsule.v1 import update_pb2
+from capsulectl.connection import Connection
+from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
+from capsulectl.options import COMMON, Common, Timeout, Yes, in_seconds
+from capsulectl.progress import Show, bar
+from capsulectl.prompt import confirm
+from capsulectl.render import say
+from capsulectl.update import duration, health
+from projections.causes import WORDS
+from projections.update_words import system_text
+
+CHUNK_BYTES = 1 << 20
+PUSH_S = 3_600.0
+CALL_S = 5.0
+POLL_S = 2.0
+HEALTH_S = 3.0
+
+
+def push(
+    bundle: Annotated[Path, Parameter(help="The bundle: update.tar, as `make image` writes it.")],
+    /,
+    *,
+    auto_confirm: Annotated[
+        float | None,
+        Parameter(
+            name="--auto-confirm",
+            converter=in_seconds,
+            help="Watch the new system's health for so long (60 or 60s, 2m), and confirm it when all was well.",
+        ),
+    ] = None,
+    confirm_when: Annotated[
+        Literal["healthy"] | None,
+        Parameter(name="--confirm-when", help="Let the machine confirm it by itself, without this command."),
+    ] = None,
+    soak: Annotated[
+        float, Parameter(name="--soak", converter=in_seconds, help="With --confirm-when: well for so long.")
+    ] = 60.0,
+    window: Annotated[
+        float,
+        Parameter(name="--window", converter=in_seconds, help="How long the new system may run unconfirmed."),
+    ] = 900.0,
+    allow_downgrade: Annotated[
+        bool, Parameter(name="--allow-downgrade", negative="", help="Also what is older than what runs, or the same.")
+    ] = False,
+    retry: Annotated[
+        bool, Parameter(name="--retry", negative="", help="Also what was tried before and went back.")
+    ] = False,
+    stay: Annotated[
+        bool, Parameter(name="--stay", negative="", help="Leave the boot to the next reboot, whenever that is.")
+    ] = False,
+    wait: Annotated[
+        bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the new system answers.")
+    ] = True,
+    timeout: Timeout = 120.0,
+    yes: Yes = False,
+    common: Common = COMMON,
+) -> None:
+    """Write a bundle into the other slot and start the machine anew with it, on trial: until it is confirmed, whatever
+    ends that boot leads back to the system before. Prints the update's number.
+
+    Example: capsulectl update push build/update.tar --auto-confirm 60s --yes
+    """
+    if auto_confirm is not None and (confirm_when or stay or not wait):
+        raise Failure("--auto-confirm waits for the new system and confirms it: say nothing else beside it", USAGE)
+    size, digest = _measured(bundle)
+    connection = Connection(common.capsule)
+    before = connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest())
+    if not stay:
+        running = system_text(before.version, before.commit)
+        confirm(f"The machine, which runs {running}, is started anew with {bundle}. Go on?", yes)
+    metadata = pb.UpdateOSMetadata(
+        total_bytes=size,
+        sha256_hex=digest,
+        window_seconds=int(window),
+        confirm_when_healthy=confirm_when == "healthy",
+        soak_seconds=int(soak),
+        allow_downgrade=allow_downgrade,
+        retry=retry,
+        stay=stay,
+    )
+    boot = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest()).boot_id
+    with bar(common.quiet) as show:
+        sent = _messages(bundle, metadata, size, show)
+        answer = connection.call(connection.capsule.UpdateOS, sent, timeout=PUSH_S)
+    new = system_text(answer.next_version, answer.next_commit)
+    say(f"update {answer.uid}: {new} is in {answer.next_slot}, read back and whole", common.quiet)
+    print(answer.uid)
+    if stay:
+        say("the next reboot boots it, once: `capsulectl capsule reboot`", common.quiet)
+    elif wait:
+        _followed(common, answer, boot, timeout, auto_confirm)
+
+
+def _measured(bundle: Path) -> tuple[int, str]:
+    """Size and hash, so that the machine knows what comes."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with bundle.open("rb") as source:
+            while piece := source.read(CHUNK_BYTES):
+                digest.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise Failure(f"{bundle} cannot be read: {error.strerror}", USAGE) from error
+    return size, digest.hexdigest()
+
+
+def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show) -> Iterator[pb.UpdateOSRequest]:
+    yield pb.UpdateOSRequest(metadata=metadata)
+    done = 0
+    with bundle.open("rb") as source:
+        while piece := source.read(CHUNK_BYTES):
+            yield pb.UpdateOSRequest(chunk=piece)
+            done += len(piece)
+            show(bundle.name, done, size, "reading it back" if done == size else "writing")
+
+
+def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_confirm_s: float | None) -> None:
+    say("the machine starts anew", common.quiet)
+    status = _answering(common, answer, boot, timeout_s)
+    say(f"{answer.next_slot} answers; it goes back in {duration(status.seconds_left)} unless confirmed", common.quiet)
+    if auto_confirm_s is not None:
+        _watch(common, answer, auto_confirm_s)
+        connection = Connection(common.capsule)
+        connection.call(connection.capsule.UpdateConfirm, pb.UpdateConfirmRequest())
+        say(f"update {answer.uid} is confirmed: {answer.next_slot} boots from now on", common.quiet)
+    elif status.current.confirm_when != "healthy":
+        say("`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it", common.quiet)
+
+
+def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
+    """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
+    with the reason, and when nobody answers."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        try:
+            connection = Connection(common.capsule)
+            info = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
+            if info.boot_id == boot:
+                continue
+            status = connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+        except Failure:
+            continue  # it is on its way
+        if status.active_slot == answer.next_slot:
+            return status
+        raise Failure(_went_back(answer.uid, status), FAILED)
+    raise Failure(f"nobody answers after {timeout_s:g} s. The machine goes back by itself in time", TIMED_OUT)
+
+
+def _went_back(uid: int, status: Any) -> str:
+    last = status.last if status.HasField("last") and status.last.uid == uid else None
+    why = "" if last is None else next((f": {words}" for cause, words in WORDS.items() if cause == last.cause), "")
+    return f"update {uid} went back, {status.active_slot} runs{why}. `capsulectl history show {uid}` has more"
+
+
+def _watch(common: Common, answer: Any, seconds: float) -> None:
+    """For so long all has to be well; what is not well at first may become so."""
+    well_s, began = 0.0, time.monotonic()
+    while well_s < seconds:
+        time.sleep(min(HEALTH_S, max(0.1, seconds - well_s)))
+        connection = Connection(common.capsule)
+        status = connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+        if status.active_slot != answer.next_slot or not status.tentative:
+            if status.active_slot == answer.next_slot:
+                return  # somebody else has confirmed it
+            raise Failure(_went_back(answer.uid, status), FAILED)
+        well_s = min(time.monotonic() - began, float(status.healthy_seconds)) if status.judged else 0.0
+        if not status.seconds_left:
+            raise Failure(f"update {answer.uid} goes back, its time is over: {health(status)}", FAILED)

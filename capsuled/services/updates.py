@@ -1,0 +1,157 @@
+"""UpdateService, and what UpdateOS is made of: where updates stand, the way back, and the keys that sign bundles."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from capsule.v1 import capsule_pb2
+from capsule.v1 import update_pb2 as pb
+from capsule.v1.update_pb2_grpc import UpdateServiceServicer
+from capsuled.engine import Engine
+from capsuled.rpc import Refused, caller_of, refuse
+from capsuled.streams import OpenStream
+from capsuled.updates.receiving import Options
+from capsuled.updates.updates import WINDOW_S, Updates
+from effects.slots.signing import kid_of
+from journal.clock import Clock
+from projections.refusals import Refusal
+from projections.state import Machine, Update, UpdateKey
+from projections.update_intents import AddUpdateKey, RemoveUpdateKey
+from projections.update_phases import ENDS
+from projections.updates import current, fallback, on_trial
+
+SOAK_S = 60
+PUBLIC_BYTES = 32
+
+
+class UpdateService(UpdateServiceServicer):
+    """See proto/capsule/v1/update.proto. `updates` is None where there are no slots."""
+
+    def __init__(self, engine: Engine, clock: Clock, updates: Updates | None) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._updates = updates
+
+    async def Status(self, request: pb.UpdateStatusRequest, context: Any) -> pb.UpdateStatus:
+        """As of now."""
+        updates = self._slots()
+        return status_of(self._engine.machine, self._clock.mono_ns(), updates.running.version, updates.running.commit)
+
+    async def List(self, request: pb.UpdateListRequest, context: Any) -> pb.UpdateListResponse:
+        """Those that are remembered."""
+        self._slots()
+        return pb.UpdateListResponse(updates=map(message_of, self._engine.machine.updates.values()))
+
+    async def Rollback(self, request: pb.UpdateRollbackRequest, context: Any) -> pb.UpdateRollbackResponse:
+        """Answers, and then it happens."""
+        updates = self._slots()
+        update, said = await updates.roll_back(caller_of(context, "UpdateService.Rollback", request))
+        return pb.UpdateRollbackResponse(message=said, update=message_of(update))
+
+    async def KeyAdd(self, request: pb.UpdateKeyAddRequest, context: Any) -> pb.UpdateKey:
+        """From now on bundles are signed."""
+        self._slots()
+        if len(request.public_key) != PUBLIC_BYTES:
+            refuse("INVALID_ARGUMENT", "BAD_KEY", "a raw Ed25519 public key has 32 bytes", "public_key")
+        kid = kid_of(request.public_key)
+        await self._said(AddUpdateKey(kid, request.public_key.hex(), request.name), request, context, "KeyAdd")
+        return _key(self._engine.machine.update_keys[kid])
+
+    async def KeyList(self, request: pb.UpdateKeyListRequest, context: Any) -> pb.UpdateKeyListResponse:
+        """All of them."""
+        self._slots()
+        return pb.UpdateKeyListResponse(keys=map(_key, self._engine.machine.update_keys.values()))
+
+    async def KeyRemove(self, request: pb.UpdateKeyRemoveRequest, context: Any) -> pb.UpdateKeyRemoveResponse:
+        """Its signatures are worth nothing any more."""
+        self._slots()
+        await self._said(RemoveUpdateKey(request.kid), request, context, "KeyRemove")
+        return pb.UpdateKeyRemoveResponse()
+
+    async def _said(self, intent: AddUpdateKey | RemoveUpdateKey, request: Any, context: Any, method: str) -> None:
+        outcome = await self._engine.call(intent, caller_of(context, f"UpdateService.{method}", request))
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+
+    def _slots(self) -> Updates:
+        if self._updates is None:
+            refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
+        return self._updates
+
+
+def options_of(said: capsule_pb2.UpdateOSMetadata) -> Options:
+    """What a push asks for; what it does not say is as the field's clients expect it."""
+    return Options(
+        window_s=said.window_seconds or WINDOW_S,
+        confirm_when="healthy" if said.confirm_when_healthy else "operator",
+        soak_s=said.soak_seconds if said.HasField("soak_seconds") else SOAK_S,
+        allow_downgrade=said.allow_downgrade,
+        retry=said.retry,
+    )
+
+
+async def chunks_of(requests: AsyncIterator[capsule_pb2.UpdateOSRequest], stream: OpenStream) -> AsyncIterator[bytes]:
+    """The bundle's bytes, counted."""
+    async for request in requests:
+        stream.bytes_in += len(request.chunk)
+        yield request.chunk
+
+
+def status_of(machine: Machine, mono_ns: int, version: str, commit: str) -> pb.UpdateStatus:
+    """Pure."""
+    update, trial, before = current(machine), on_trial(machine), fallback(machine)
+    last = next((one for one in reversed(machine.updates.values()) if one.phase in ENDS), None)
+    left_ns = healthy_ns = 0
+    if trial is not None:
+        left_ns = 0 if trial.deadline is None else max(0, trial.deadline.mono_ns - mono_ns)
+        healthy_ns = mono_ns - trial.well_since_mono if trial.well_since_mono else 0
+    return pb.UpdateStatus(
+        active_slot=machine.slots.active,
+        default_slot=machine.slots.default,
+        version=version,
+        commit=commit,
+        tentative=machine.slots.tentative,
+        seconds_left=left_ns // 1_000_000_000,
+        current=None if update is None else message_of(update),
+        failing=[pb.UpdateCheck(name=name, message=message) for name, message in trial.failing] if trial else (),
+        judged=trial is not None and trial.judged,
+        healthy_seconds=healthy_ns // 1_000_000_000,
+        last=None if last is None else message_of(last),
+        other_version=_other(machine, before)[0],
+        other_commit=_other(machine, before)[1],
+    )
+
+
+def _other(machine: Machine, before: Update | None) -> tuple[str, str]:
+    trial = on_trial(machine)
+    if trial is not None:
+        return trial.from_version, trial.from_commit
+    return ("", "") if before is None else (before.from_version, before.from_commit)
+
+
+def message_of(update: Update) -> pb.OSUpdate:
+    """Pure."""
+    return pb.OSUpdate(
+        uid=update.uid,
+        phase=update.phase.value,
+        kind=update.kind,
+        slot=update.slot,
+        version=update.version,
+        commit=update.commit,
+        from_version=update.from_version,
+        from_commit=update.from_commit,
+        begun_at_unix_ns=update.begun_at,
+        ended_at_unix_ns=update.ended_at,
+        size_bytes=update.size_bytes,
+        signed_by=update.signed_by,
+        confirm_when=update.confirm_when,
+        window_seconds=update.window_s,
+        soak_seconds=update.soak_s,
+        cause=update.cause or "",
+        confidence=update.confidence or "",
+        message=update.message,
+        boot_id=update.boot,
+    )
+
+
+def _key(key: UpdateKey) -> pb.UpdateKey:
+    return pb.UpdateKey(kid=key.kid, name=key.name, added_at_unix_ns=key.added_at)

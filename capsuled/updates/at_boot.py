@@ -1,0 +1,81 @@
+"""What a start of the daemon makes of journal and boot loader: missing facts are told, and what nobody wants is undone.
+
+The rules are pure (projections/update_reconcile.py); here the loader is read, evidence is gathered, and it is written
+down. Nothing here may keep a machine from starting: a loader that cannot be read is warned of.
+"""
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from capsuled.engine import Engine
+from capsuled.evidence.finding import Found
+from capsuled.updates.switching import Switch
+from effects.slots.protocol import BootLoader, LoaderFailed
+from journal.entry import SYSTEM
+from journal.events import UpdateEvidenceFound, UpdateRolledBack
+from projections.state import Update
+from projections.update_reconcile import Loader, Reconciled, Variables
+
+log = logging.getLogger(__name__)
+
+FindOut = Callable[[Update, Loader], Found]
+"""Why the machine came back from an update, and what says so."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What is so now. `stray`: what runs is on trial, and the journal does not know it; `warning`: what an operator
+    should know of."""
+
+    stray: bool = False
+    warning: str = ""
+
+
+async def look(loader: BootLoader) -> tuple[Variables, str]:
+    """The loader's variables, and what is wrong with them, in words."""
+    try:
+        state = await loader.read()
+    except LoaderFailed as error:
+        return Variables(readable=False), f"the boot loader's variables cannot be read: {error.message}"
+    variables = Variables(
+        default_slot=state.default_slot,
+        next_slot=state.next_slot or "",
+        update=state.update,
+        tried=state.tried,
+        refused=state.refused,
+    )
+    damaged = "the boot loader's variables were damaged: it boots slot_a until the next update is confirmed"
+    return variables, damaged if state.damaged else ""
+
+
+async def settle(engine: Engine, found: Reconciled, switch: Switch, find_out: FindOut) -> Standing:
+    """Tell the facts, find out why the machine came back, and take back what nobody wants to be booted."""
+    engine.record(found.events, reserved=True, actor=SYSTEM)
+    if found.back is not None:
+        _tell(engine, found.back, find_out(found.back, found.loader))
+    await engine.durable()
+    warning = ""
+    if found.take_back:
+        try:
+            await switch.take_back()
+        except LoaderFailed as error:
+            warning = f"the next boot is one that nobody wants, and that cannot be taken back: {error.message}"
+            log.error("%s", warning)
+    return Standing(found.stray, warning)
+
+
+def _tell(engine: Engine, update: Update, found: Found) -> None:
+    verdict, evidence = found.verdict, found.evidence
+    log.warning("update %d was rolled back: %s (%s)", update.uid, verdict.cause, verdict.confidence)
+    seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), reserved=True, actor=SYSTEM)
+    rolled_back = UpdateRolledBack(
+        update.uid,
+        verdict.cause,
+        update.message,
+        verdict.confidence,
+        verdict.rests_on,
+        verdict.looked_for,
+        evidence.boot,
+    )
+    engine.record((rolled_back,), cause=seq, reserved=True, actor=SYSTEM)

@@ -1,0 +1,142 @@
+"""Updates fitted to the machine: which partitions the slots are, what runs, and what is told and done at a start."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+
+from capsuled.boot.disks import partition_of
+from capsuled.boot.ground import Booted
+from capsuled.boot.system import System
+from capsuled.engine import Engine
+from capsuled.evidence.finding import find_out
+from capsuled.layout import Layout
+from capsuled.services.capsule import About
+from capsuled.updates import level
+from capsuled.updates.at_boot import Standing, look, settle
+from capsuled.updates.switching import Switch
+from capsuled.updates.trial import Trial
+from capsuled.updates.updates import Updates
+from effects.slots.grub_loader import GrubLoader
+from effects.slots.partitions import Partitions
+from effects.slots.protocol import BootLoader, Slot
+from init.recorder import AREA_BYTES
+from journal.clock import Clock
+from journal.errors import JournalError
+from journal.reader import Reader
+from projections.update_health import Facts
+from projections.update_intents import Level
+from projections.update_intents import System as Build
+from projections.update_reconcile import Booted as Told
+from projections.update_reconcile import Reconciled, reconcile
+
+ESP = 1
+PLACES: dict[tuple[Slot, str], int] = {
+    ("slot_a", "boot.img"): 2,
+    ("slot_a", "root.img"): 3,
+    ("slot_b", "boot.img"): 4,
+    ("slot_b", "root.img"): 5,
+}
+"""Partitions by their numbers, as image/disk.py lays them."""
+ANSWERED_S = 30.0
+"""The API is asked every ten seconds."""
+KERNEL_VERSION = Path("/proc/sys/kernel/osrelease")
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """What the wiring function keeps of it."""
+
+    updates: Updates
+    switch: Switch
+    loader: BootLoader
+    build: Build
+    root: str
+
+
+def running(release: str, built_s: float) -> Build:
+    """The system that runs, by the words of its release file."""
+    version, _, commit = release.partition(" ")
+    return Build(version, commit, int(built_s) if built_s < 1 << 40 else 0)
+
+
+def fit(system: System, engine: Engine, clock: Clock, reader: Reader | None, about: About) -> Fitted:
+    """For a machine that booted from its own disk."""
+    root = system.root
+    loader = GrubLoader(Path(partition_of(root, ESP)))
+    slots = Partitions({key: Path(partition_of(root, number)) for key, number in PLACES.items()}, AREA_BYTES)
+    build = running(system.release, system.built_s)
+    switch = Switch(engine, loader)
+
+    def stands() -> Level:
+        return level.written(() if reader is None else reader.types())
+
+    def reboot() -> None:
+        system.link.say("reboot")
+
+    updates = Updates(engine, slots, switch, clock, build, stands, lambda: bool(system.addresses(about)), reboot)
+    return Fitted(updates, switch, loader, build, root)
+
+
+async def opening(fitted: Fitted, system: System, engine: Engine, boot: str, about: About) -> Reconciled:
+    """What this start makes of journal and boot loader, before anything of it is told."""
+    variables, wrong = await look(fitted.loader)
+    if wrong:
+        about.warn(wrong)
+    booted = system.booted
+    if booted.slot != booted.default_slot and not booted.update:
+        about.warn(
+            f"the boot loader could not load {booted.default_slot}, its default: {booted.slot} runs in its place"
+        )
+    kernel = KERNEL_VERSION.read_text().strip()
+    return reconcile(engine.machine, boot, _told(booted), variables, system.release, kernel)
+
+
+def _told(booted: Booted) -> Told:
+    return Told(booted.slot, booted.default_slot, booted.update, booted.window_s)
+
+
+async def settled(
+    fitted: Fitted, found: Reconciled, engine: Engine, layout: Layout, boot: str, about: About
+) -> Standing:
+    """Told and done."""
+    standing = await settle(
+        engine, found, fitted.switch, lambda update, loader: find_out(update, loader, layout, boot, fitted.root)
+    )
+    if standing.warning:
+        about.warn(standing.warning)
+    return standing
+
+
+async def try_out(
+    fitted: Fitted, system: System, engine: Engine, clock: Clock, layout: Layout, about: About, stray: bool
+) -> None:
+    """Where the system that runs is on trial: until that is decided."""
+    if not system.booted.update:
+        return
+    if stray:
+        about.warn("this system is on trial, and the journal knows of no such update: the machine goes back")
+        system.link.say("reboot")
+        return
+
+    async def facts() -> Facts:
+        answers = time.monotonic() - system.answered_s < ANSWERED_S
+        return Facts(answers, await asyncio.to_thread(_state, layout, engine), bool(system.addresses(about)))
+
+    def go_back() -> None:
+        system.link.say("reboot")
+
+    def stays() -> None:
+        system.link.say("confirmed")
+
+    await Trial(engine, fitted.switch, clock, facts, system.keeper, go_back, stays).run()
+
+
+def _state(layout: Layout, engine: Engine) -> str:
+    if not layout.state.is_mount():
+        return f"{layout.state} is not mounted"
+    try:
+        engine.check_writable()
+    except JournalError as error:
+        return str(error)
+    return ""

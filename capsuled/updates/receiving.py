@@ -1,0 +1,163 @@
+"""A bundle taken in: checked as it comes, written into the other slot, read back, and only then armed.
+
+Until its manifest has been read and admitted nothing on the disk has changed; from then on the other slot cannot be
+booted, and the journal says so, until both images were read back from the disk and are what the manifest says.
+"""
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from capsuled.aside import to_its_end
+from capsuled.caller import Caller
+from capsuled.engine import Engine
+from capsuled.rpc import Refused
+from capsuled.updates import level
+from capsuled.updates.switching import Switch
+from effects.slots.bundle import BundleStream, Head
+from effects.slots.manifest import BadBundle, Member
+from effects.slots.protocol import Slot, SlotFailed, SlotStore, other
+from effects.slots.signing import verify
+from journal.entry import SYSTEM
+from journal.events import UpdateStaged, UpdateStagingFailed
+from projections.refusals import Refusal
+from projections.state import Update
+from projections.update_intents import BeginUpdate, ConfirmWhen, Level, System
+from projections.updates import current
+
+Show = Callable[[str, int, int], None]
+"""(what is done, bytes done, bytes in all)"""
+
+_ARGUMENT = frozenset({"NO_TAR", "OLDER_FORM", "OTHER_FORMAT", "OTHER_ARCHITECTURE", "TOO_LARGE", "BAD_MANIFEST"})
+"""What was pushed is no bundle for this machine; all else was damaged or altered on its way."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the operator said with it."""
+
+    window_s: int = 900
+    confirm_when: ConfirmWhen = "operator"
+    soak_s: int = 60
+    allow_downgrade: bool = False
+    retry: bool = False
+
+
+class Receiver:
+    """`running` is what runs; `written` what stands in the journal, `uplink` whether the machine is on the LAN."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        slots: SlotStore,
+        switch: Switch,
+        running: System,
+        written: Callable[[], Level],
+        uplink: Callable[[], bool],
+    ) -> None:
+        self._engine = engine
+        self._slots = slots
+        self._switch = switch
+        self._running = running
+        self._written = written
+        self._uplink = uplink
+
+    async def receive(
+        self, bundle: BundleStream, options: Options, caller: Caller, now_s: float, show: Show = lambda *_: None
+    ) -> Update:
+        """The update, armed. Raises Refused, LoaderFailed."""
+        try:
+            head = await bundle.head()
+            signed_by = self._signed_by(head, now_s)
+            await self._check_room(head)
+        except BadBundle as bad:
+            raise Refused(_refusal(bad)) from bad
+        update, cause = await self._begun(head, signed_by, options, caller)
+        began_ns = self._engine.mono_ns()
+        try:
+            await self._stage(bundle, head, update, show)
+        except BaseException as error:
+            reason = getattr(error, "reason", "CUT")
+            message = getattr(error, "message", "") or "the push ended before all of it had come"
+            failed = UpdateStagingFailed(update.uid, str(reason), str(message))
+            self._engine.record((failed,), cause=cause, reserved=True, actor=SYSTEM)
+            if isinstance(error, BadBundle):
+                raise Refused(_refusal(error)) from error
+            raise
+        return await to_its_end(self._armed(head, update, cause, began_ns))
+
+    async def _armed(self, head: Head, update: Update, cause: int, began_ns: int) -> Update:
+        """Whoever pushed may go now: what is on the disk is told, and the boot loader with it."""
+        boot, root = head.manifest.members
+        took_ms = (self._engine.mono_ns() - began_ns) // 1_000_000
+        staged = UpdateStaged(update.uid, boot.sha256, root.sha256, boot.size, root.size, took_ms)
+        await self._engine.durable(self._engine.record((staged,), cause=cause, actor=SYSTEM))
+        await self._switch.arm(update, self._uplink(), cause)
+        return update
+
+    def _signed_by(self, head: Head, now_s: float) -> str:
+        keys = {kid: key.public_key for kid, key in self._engine.machine.update_keys.items()}
+        return verify(head.signed, head.signature, keys, head.manifest.expires, now_s)
+
+    async def _check_room(self, head: Head) -> None:
+        room = await self._slots.room(other(self._engine.machine.slots.active))
+        for member in head.manifest.members:
+            if member.size > room.of(member.name):
+                raise BadBundle(
+                    "TOO_LARGE",
+                    f"{member.name} has {member.size} bytes, and its partition {room.of(member.name)}: build a smaller "
+                    "one, or install the machine anew with larger slots",
+                )
+
+    async def _begun(self, head: Head, signed_by: str, options: Options, caller: Caller) -> tuple[Update, int]:
+        manifest = head.manifest
+        intent = BeginUpdate(
+            new=System(manifest.version, manifest.commit, manifest.built),
+            running=self._running,
+            size_bytes=manifest.size_bytes,
+            signed_by=signed_by,
+            reads=level.of_bundle(manifest.levels),
+            level=level.own(),
+            written=self._written(),
+            window_s=options.window_s,
+            confirm_when=options.confirm_when,
+            soak_s=options.soak_s,
+            allow_downgrade=options.allow_downgrade,
+            retry=options.retry,
+        )
+        outcome = await self._engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        update = current(self._engine.machine)
+        if outcome.repeated or update is None:
+            words = "this call was made before: `capsulectl update history` shows what became of it"
+            raise Refused(Refusal("ALREADY_EXISTS", "REPEATED", words))
+        return update, outcome.seq
+
+    async def _stage(self, bundle: BundleStream, head: Head, update: Update, show: Show) -> None:
+        slot, total = other(update.from_slot), head.manifest.size_bytes
+        done = 0
+        for member in head.manifest.members:
+            await self._slots.write(slot, member.name, _shown(bundle.member(member), done, total, show))
+            done += member.size
+        await bundle.end()
+        for member in head.manifest.members:
+            show(f"reading {member.name} back", 0, 0)
+            await self._check_written(slot, member)
+
+    async def _check_written(self, slot: Slot, member: Member) -> None:
+        found = await self._slots.read_back(slot, member.name, member.size)
+        if found != member.sha256:
+            raise SlotFailed(f"{member.name} was written to {slot}, and something else is there: the disk is failing")
+
+
+async def _shown(chunks: AsyncIterator[bytes], before: int, total: int, show: Show) -> AsyncIterator[bytes]:
+    done = before
+    async for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        show("writing", done, total)
+
+
+def _refusal(bad: BadBundle) -> Refusal:
+    code = "INVALID_ARGUMENT" if bad.reason in _ARGUMENT else "DATA_LOSS"
+    return Refusal(code, bad.reason, bad.message)

@@ -1,0 +1,68 @@
+"""The boot loader told what to boot, and the journal before and after: intent → act → fact.
+
+Each intent is durable before the act, and each fact tells of what was read back. A crash anywhere in between is
+reconciled by the next start (at_boot.py); so nothing here is tried twice.
+"""
+
+from msgspec.structs import replace
+
+from capsuled.engine import Engine
+from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Slot
+from journal.entry import SYSTEM
+from journal.events import UpdateArmed, UpdateArming, UpdateConfirmed, UpdateDisarmed
+from projections.state import Update
+from projections.update_health import well
+
+
+class Switch:
+    """On one machine."""
+
+    def __init__(self, engine: Engine, loader: BootLoader) -> None:
+        self._engine = engine
+        self._loader = loader
+
+    async def arm(self, update: Update, uplink: bool, cause: int) -> None:
+        """The next boot, and only that, is the new system's. Raises LoaderFailed: then it is not, as far as anybody can
+        know."""
+        engine = self._engine
+        seq = engine.record((UpdateArming(update.uid, uplink, well(engine.machine)),), cause=cause, actor=SYSTEM)
+        await engine.durable(seq)
+        try:
+            await self._loader.write(
+                LoaderState(
+                    default_slot=_slot(update.from_slot),
+                    next_slot=_slot(update.slot),
+                    update=update.uid,
+                    window_s=update.window_s,
+                )
+            )
+        except LoaderFailed as error:
+            engine.record((UpdateDisarmed(update.uid, "write-failed", error.message),), cause=cause, actor=SYSTEM)
+            await engine.durable()
+            raise
+        engine.record((UpdateArmed(update.uid),), cause=cause, actor=SYSTEM)
+        await engine.durable()
+
+    async def take_back(self) -> None:
+        """Nothing is booted once any more. Raises LoaderFailed."""
+        state = await self._loader.read()
+        if state.next_slot is not None:
+            await self._loader.write(replace(state, next_slot=None))
+
+    async def drop(self, update: Update, cause: int) -> None:
+        """An update that waits for its boot is not booted. Raises LoaderFailed."""
+        await self.take_back()
+        self._engine.record((UpdateDisarmed(update.uid, "operator"),), cause=cause, reserved=True, actor=SYSTEM)
+        await self._engine.durable()
+
+    async def confirm(self, update: Update) -> None:
+        """The slot of an update whose `update.confirming` stands in the journal is what boots. Raises LoaderFailed."""
+        await self._engine.durable(update.seq)
+        state = await self._loader.read()
+        await self._loader.write(replace(state, default_slot=_slot(update.slot), next_slot=None))
+        self._engine.record((UpdateConfirmed(update.uid, update.slot),), cause=update.seq, reserved=True, actor=SYSTEM)
+        await self._engine.durable()
+
+
+def _slot(name: str) -> Slot:
+    return "slot_b" if name == "slot_b" else "slot_a"

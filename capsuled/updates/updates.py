@@ -1,0 +1,143 @@
+"""Updates as the servicers meet them: one object on a machine with slots, none where there are none."""
+
+import asyncio
+from collections.abc import Callable
+
+from capsuled.caller import Caller
+from capsuled.engine import Engine
+from capsuled.rpc import Refused
+from capsuled.updates import level
+from capsuled.updates.receiving import Options, Receiver, Show
+from capsuled.updates.switching import Switch
+from effects.slots.bundle import BundleStream
+from effects.slots.manifest import MEMBERS
+from effects.slots.protocol import Slot, SlotFailed, SlotStore, other
+from journal.clock import Clock
+from journal.entry import SYSTEM
+from journal.events import MachineEndRequested
+from projections.refusals import Refusal
+from projections.state import Update
+from projections.update_intents import ConfirmUpdate, Level, RollBackUpdate, System
+from projections.update_phases import UpdatePhase
+from projections.updates import current, on_trial
+
+ANSWER_S = 0.5
+"""For the answer to leave before the machine ends."""
+CONFIRM_S = 30.0
+WINDOW_S = 900
+
+
+class Updates:
+    """`reboot` starts the machine anew."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        slots: SlotStore,
+        switch: Switch,
+        clock: Clock,
+        running: System,
+        written: Callable[[], Level],
+        uplink: Callable[[], bool],
+        reboot: Callable[[], None],
+    ) -> None:
+        self.running = running
+        self._engine = engine
+        self._slots = slots
+        self._switch = switch
+        self._clock = clock
+        self._written = written
+        self._uplink = uplink
+        self._reboot = reboot
+        self._receiver = Receiver(engine, slots, switch, running, written, uplink)
+
+    async def receive(
+        self, bundle: BundleStream, options: Options, caller: Caller, stay: bool, show: Show = lambda *_: None
+    ) -> Update:
+        """The update, armed; the machine starts anew in a moment, unless it is to `stay`. Raises Refused."""
+        update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9, show)
+        if not stay:
+            self._end(f"update {update.uid}")
+        return update
+
+    async def confirm(self, caller: Caller) -> Update:
+        """What runs stays; returns once the boot loader has it so. Raises Refused."""
+        outcome = await self._engine.call(ConfirmUpdate(), caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        update = on_trial(self._engine.machine)
+        if update is None:
+            return self._last()
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                found = await self._decided(update.uid)
+        except TimeoutError:
+            words = "the boot loader's variables cannot be written; it is tried until the time is over: look at the log"
+            raise Refused(Refusal("DEADLINE_EXCEEDED", "NOT_CONFIRMED", f"not confirmed yet: {words}")) from None
+        if found.phase is not UpdatePhase.CONFIRMED:
+            words = f"update {update.uid} goes back: it was not confirmed before its time was over"
+            raise Refused(Refusal("FAILED_PRECONDITION", "RETURNS", words))
+        return found
+
+    async def _decided(self, uid: int) -> Update:
+        """The update once it is neither tentative nor being confirmed, durably."""
+        async for machine in self._engine.changes():
+            found = machine.updates[uid]
+            if found.phase not in (UpdatePhase.TENTATIVE, UpdatePhase.CONFIRMING):
+                break
+        await self._engine.durable()
+        return found
+
+    async def roll_back(self, caller: Caller) -> tuple[Update, str]:
+        """The system before runs again, or what waits for its boot is dropped; in words what happens. Raises Refused,
+        LoaderFailed, SlotFailed."""
+        intent = RollBackUpdate(self.running, level.own(), self._written(), WINDOW_S)
+        outcome = await self._engine.call(intent, caller)
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        update = current(self._engine.machine)
+        if update is None:
+            return self._last(), "nothing is under way any more"
+        match update.phase:
+            case UpdatePhase.STAGED:
+                await self._arm_what_is_there(update, outcome.seq)
+                return update, f"{update.slot} boots again, to be confirmed"
+            case UpdatePhase.ARMING | UpdatePhase.ARMED:
+                await self._switch.drop(update, outcome.seq)
+                return self._engine.machine.updates[update.uid], f"update {update.uid} is dropped: it is not booted"
+            case _:
+                return update, f"update {update.uid} goes back: the machine starts anew with {update.from_slot}"
+
+    async def _arm_what_is_there(self, update: Update, cause: int) -> None:
+        """The slot was not written since it ran. That it can be read, and where that is known, what stands in it, is
+        looked at before anybody counts on it."""
+        try:
+            await self._check_slot(other(update.from_slot))
+        except SlotFailed:
+            await self._switch.drop(update, cause)
+            raise
+        await self._switch.arm(update, self._uplink(), cause)
+        self._end(f"update {update.uid}")
+
+    async def _check_slot(self, slot: Slot) -> None:
+        """Raises SlotFailed."""
+        updates = self._engine.machine.updates.values()
+        staged = next((one for one in reversed(updates) if one.slot == slot and one.root_sha256), None)
+        if staged is None:  # it came with the installation
+            room = await self._slots.room(slot)
+            for member in MEMBERS:
+                await self._slots.read_back(slot, member, room.of(member))
+            return
+        for member, size, digest in (
+            ("boot.img", staged.boot_bytes, staged.boot_sha256),
+            ("root.img", staged.root_bytes, staged.root_sha256),
+        ):
+            if await self._slots.read_back(slot, member, size) != digest:
+                raise SlotFailed(f"{member} in {slot} is not what was written there: the disk is failing")
+
+    def _last(self) -> Update:
+        return next(reversed(self._engine.machine.updates.values()))
+
+    def _end(self, why: str) -> None:
+        self._engine.record((MachineEndRequested("reboot", by=why),), reserved=True, actor=SYSTEM)
+        asyncio.get_running_loop().call_later(ANSWER_S, self._reboot)

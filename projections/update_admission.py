@@ -1,0 +1,228 @@
+"""Admission of updates: what may be written into the other slot, what may stay, and what there is to go back to. Pure.
+
+The rule behind the rules: at every moment one slot holds a system that this machine has run and that the boot loader
+boots by itself. So nothing is written while what runs is unconfirmed, for the other slot is then the way back.
+"""
+
+from typing import assert_never
+
+from journal.events import (
+    Event,
+    UpdateBegun,
+    UpdateConfirming,
+    UpdateKeyEnrolled,
+    UpdateKeyRemoved,
+    UpdateReturning,
+)
+from projections.causes import WORDS
+from projections.refusals import Refusal, conflict, invalid, missing, refused
+from projections.state import Machine
+from projections.update_intents import (
+    AddUpdateKey,
+    BeginUpdate,
+    ConfirmUpdate,
+    Level,
+    RemoveUpdateKey,
+    RollBackUpdate,
+    System,
+    UpdateIntent,
+)
+from projections.update_phases import UpdatePhase
+from projections.update_words import system_text
+from projections.updates import current, earlier_failure, fallback, on_trial
+
+WINDOW_LEAST_S, WINDOW_MOST_S = 60, 7 * 86_400
+SOAK_MOST_S = 86_400
+KEYS_MAX = 16
+NAME_CHARS = 128
+_PUBLIC_KEY_HEX = 64
+
+
+def admit_update(machine: Machine, call: UpdateIntent) -> tuple[Event, ...] | Refusal:
+    """The events of the call, none where all was so already, or why it is refused."""
+    match call:
+        case BeginUpdate():
+            return _begin(machine, call)
+        case ConfirmUpdate():
+            return _confirm(machine)
+        case RollBackUpdate():
+            return _roll_back(machine, call)
+        case AddUpdateKey():
+            return _add_key(machine, call)
+        case RemoveUpdateKey():
+            if call.kid not in machine.update_keys:
+                return missing(
+                    "KEY_NOT_FOUND", "no such key is enrolled: `capsulectl update key list` shows those", "kid"
+                )
+            return (UpdateKeyRemoved(call.kid),)
+        case _:
+            assert_never(call)
+
+
+def _begin(machine: Machine, call: BeginUpdate) -> tuple[Event, ...] | Refusal:
+    bad = _check_times(call) or _check_free(machine) or _check_order(call) or _check_level(call.written, call.reads)
+    if bad is not None:
+        return bad
+    failed = earlier_failure(machine, call.new.version, call.new.commit)
+    if failed is not None and not call.retry:
+        why = WORDS[failed.cause] if failed.cause is not None else WORDS["unknown"]
+        return conflict(
+            "FAILED_BEFORE",
+            f"{system_text(call.new.version, call.new.commit)} was tried in update {failed.uid} and went back: {why}. "
+            f"`capsulectl history show {failed.seq}` has more; `--retry` tries it again",
+        )
+    return (
+        UpdateBegun(
+            slot=_other(machine),
+            version=call.new.version,
+            commit=call.new.commit,
+            built=call.new.built,
+            from_slot=machine.slots.active,
+            from_version=call.running.version,
+            from_commit=call.running.commit,
+            signed_by=call.signed_by,
+            size_bytes=call.size_bytes,
+            from_level=call.level,
+            window_s=call.window_s,
+            confirm_when=call.confirm_when,
+            soak_s=call.soak_s,
+            downgrade=order_of(call.new) < order_of(call.running),
+            retried=0 if failed is None else failed.uid,
+        ),
+    )
+
+
+def _other(machine: Machine) -> str:
+    return "slot_a" if machine.slots.active == "slot_b" else "slot_b"
+
+
+def _check_times(call: BeginUpdate) -> Refusal | None:
+    if not WINDOW_LEAST_S <= call.window_s <= WINDOW_MOST_S:
+        words = f"a new system may run unconfirmed for {WINDOW_LEAST_S} seconds to 7 days"
+        return invalid("BAD_WINDOW", words, "metadata.window_seconds")
+    if not 0 <= call.soak_s <= SOAK_MOST_S or call.soak_s >= call.window_s:
+        words = "it is to be healthy for less time than it may run unconfirmed, and a day at most"
+        return invalid("BAD_SOAK", words, "metadata.soak_seconds")
+    return None
+
+
+def _check_free(machine: Machine) -> Refusal | None:
+    """Whether the other slot may be written."""
+    update = current(machine)
+    if on_trial(machine) is not None or machine.slots.tentative:
+        return conflict(
+            "TENTATIVE",
+            "what runs is not confirmed, and the other slot is the way back: `capsulectl update confirm` or "
+            "`capsulectl update rollback` first",
+        )
+    if update is None:
+        return None
+    if update.phase in (UpdatePhase.ARMING, UpdatePhase.ARMED):
+        return conflict(
+            "UPDATE_WAITS",
+            f"update {update.uid} waits for its boot: `capsulectl capsule reboot` boots it, "
+            "`capsulectl update rollback` drops it",
+        )
+    return refused("ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: wait until it is done")
+
+
+def _check_order(call: BeginUpdate) -> Refusal | None:
+    if call.allow_downgrade:
+        return None
+    new, running = (
+        system_text(call.new.version, call.new.commit),
+        system_text(call.running.version, call.running.commit),
+    )
+    if call.new == call.running:
+        return conflict("SAME_SYSTEM", f"{new} is what runs already: `--allow-downgrade` installs it all the same")
+    if order_of(call.new) < order_of(call.running):
+        return conflict(
+            "OLDER",
+            f"{new} is older than {running}, which runs: `--allow-downgrade` installs it, and `capsulectl update "
+            "rollback` goes back to the system before without a bundle",
+        )
+    return None
+
+
+def order_of(system: System) -> tuple[tuple[int, ...], int]:
+    """What puts systems in their order: the version's numbers, then the time of building."""
+    numbers = tuple(int(part) for part in system.version.split(".") if part.isdecimal())
+    return numbers + (0,) * (4 - len(numbers)), system.built
+
+
+def _check_level(written: Level, reads: Level) -> Refusal | None:
+    """A system that cannot read what stands in the journal would freeze, and could never be confirmed."""
+    known = dict(reads)
+    unread = [name for name, version in written if known.get(name, 0) < version]
+    if not unread:
+        return None
+    names = ", ".join(unread[:5]) + (f" and {len(unread) - 5} more" if len(unread) > 5 else "")
+    return conflict(
+        "WOULD_FREEZE",
+        f"that system cannot read what this machine has written since ({names}), and would change nothing any more: "
+        "install one that can",
+    )
+
+
+def _confirm(machine: Machine) -> tuple[Event, ...] | Refusal:
+    update = on_trial(machine)
+    if update is None:
+        return conflict("NOTHING_TO_CONFIRM", "nothing is to be confirmed: what runs is here to stay")
+    if update.phase is UpdatePhase.RETURNING:
+        return conflict("RETURNS", f"update {update.uid} is on its way back: the machine starts anew")
+    if update.phase is UpdatePhase.CONFIRMING:
+        return ()
+    return (UpdateConfirming(update.uid, "operator"),)
+
+
+def _roll_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refusal:
+    update = current(machine)
+    if update is None:
+        return _go_back(machine, call)
+    if update.phase in (UpdatePhase.STAGING, UpdatePhase.STAGED):
+        return refused(
+            "ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: end its push, and nothing is left of it"
+        )
+    if update.phase in (UpdatePhase.TENTATIVE, UpdatePhase.CONFIRMING):
+        return (UpdateReturning(update.uid, "operator"),)
+    return ()  # it waits for its boot, and is dropped; or it is on its way back
+
+
+def _go_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refusal:
+    before = fallback(machine)
+    if before is None:
+        return conflict(
+            "NO_WAY_BACK",
+            "nothing is known to be in the other slot that this machine has run: push the bundle of what you want back "
+            "with `--allow-downgrade`",
+        )
+    bad = _check_level(call.written, before.from_level)
+    if bad is not None:
+        return bad
+    return (
+        UpdateBegun(
+            slot=before.from_slot,
+            version=before.from_version,
+            commit=before.from_commit,
+            built=0,
+            from_slot=machine.slots.active,
+            from_version=call.running.version,
+            from_commit=call.running.commit,
+            kind="rollback",
+            from_level=call.level,
+            window_s=call.window_s,
+            downgrade=True,
+        ),
+    )
+
+
+def _add_key(machine: Machine, call: AddUpdateKey) -> tuple[Event, ...] | Refusal:
+    if len(call.public_key) != _PUBLIC_KEY_HEX:
+        return invalid("BAD_KEY", "a key that signs updates is a raw Ed25519 public key of 32 bytes", "public_key")
+    if len(call.name) > NAME_CHARS or not call.name.isprintable():
+        return invalid("BAD_NAME", f"a key's name has at most {NAME_CHARS} printable characters", "name")
+    if call.kid in machine.update_keys:
+        return refused("ALREADY_EXISTS", "KEY_ENROLLED", "this key is enrolled already", "public_key")
+    if len(machine.update_keys) >= KEYS_MAX:
+        return refused("RESOURCE_EXHAUSTED", "TOO_MANY_KEYS", f"{KEYS_MAX} keys are enrolled: remove one first")
+    return (UpdateKeyEnrolled(call.kid, call.public_key, call.name),)

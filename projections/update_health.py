@@ -1,0 +1,64 @@
+"""The health gate of a new system: what must be as it was before. Pure.
+
+The API answers, the state is mounted and can be written, the machine is on the LAN if it was, and the workloads that
+ran and were well when the update was armed are so again. What was ill before is not the new system's fault.
+"""
+
+import msgspec
+
+from journal.evidence import FailedCheck
+from projections.details import Detail
+from projections.state import Machine, Update
+from projections.status import Phase, status_of
+
+_WELL = frozenset({Detail.RUNNING, Detail.HEALTHY})
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the world says now. `state`: what is wrong with it, empty for nothing."""
+
+    answers: bool
+    state: str
+    uplink: bool
+
+
+def well(machine: Machine) -> tuple[str, ...]:
+    """The workloads that run and are well, by name."""
+    return tuple(sorted(name for name, one in machine.workloads.items() if status_of(one).detail in _WELL))
+
+
+def failing(machine: Machine, update: Update, facts: Facts) -> tuple[FailedCheck, ...]:
+    """The checks that are not passed; none: all is well."""
+    found = []
+    if not facts.answers:
+        found.append(FailedCheck("api", "it does not answer"))
+    if facts.state:
+        found.append(FailedCheck("state", facts.state))
+    if update.uplink and not facts.uplink:
+        found.append(FailedCheck("uplink", "the machine has no address on the LAN, and had one"))
+    for name in update.running:
+        workload = machine.workloads.get(name)
+        if workload is None or workload.desired != "running":
+            continue  # an operator has said otherwise since
+        status = status_of(workload)
+        if status.detail not in _WELL:
+            words = f"{status.phase.value}: {status.message}" if status.message else _word(status.phase, status.detail)
+            found.append(FailedCheck(f"workload/{name}", words))
+    return tuple(found)
+
+
+def _word(phase: Phase, detail: Detail) -> str:
+    return phase.value if detail.value == phase.value else f"{phase.value}, {detail.value}"
+
+
+def soaked(update: Update, boot: str, mono_ns: int) -> bool:
+    """Whether it has been well for as long as was asked for, so that it may be confirmed by itself."""
+    if update.confirm_when != "healthy" or not update.judged or update.boot != boot or not update.well_since_mono:
+        return False
+    return mono_ns - update.well_since_mono >= update.soak_s * 1_000_000_000
+
+
+def overdue(update: Update, boot: str, mono_ns: int) -> bool:
+    """Whether its time is over."""
+    deadline = update.deadline
+    return deadline is not None and (deadline.boot != boot or mono_ns >= deadline.mono_ns)

@@ -1,0 +1,148 @@
+"""What a boot makes of journal and boot loader: the facts that are missing, and what is to be done. Pure.
+
+Every switch is intent → act → fact, and power can be lost between any two. The loader's variables are what was done;
+the journal is what was meant and known. Both together always tell.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from journal.events import (
+    BootStarted,
+    Event,
+    UpdateArmed,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateDisarmed,
+    UpdateStagingFailed,
+)
+from projections.state import Machine, Update
+from projections.update_phases import ON_TRIAL, UpdatePhase
+from projections.updates import current
+
+Loader = Literal["unknown", "waiting", "refused", "taken"]
+
+
+class Booted(msgspec.Struct, frozen=True):
+    """What the boot loader told the kernel. `update`: the one on trial, 0 for none."""
+
+    slot: str
+    default_slot: str
+    update: int = 0
+    window_s: int = 0
+
+
+class Variables(msgspec.Struct, frozen=True):
+    """The boot loader's variables now; `readable`: they could be read."""
+
+    readable: bool = True
+    default_slot: str = ""
+    next_slot: str = ""
+    update: int = 0
+    tried: int = 0
+    refused: int = 0
+
+
+class Reconciled(msgspec.Struct, frozen=True):
+    """`events` are the missing facts, in their order. `back`: the update from which the machine came back, whose cause
+    is to be found out and told behind them; `loader` is what the loader says of its one boot. `take_back`: the loader
+    would boot what nobody wants it to. `stray`: a system is on trial that the journal does not know to be."""
+
+    events: tuple[Event, ...] = ()
+    back: Update | None = None
+    loader: Loader = "unknown"
+    take_back: bool = False
+    stray: bool = False
+
+
+def reconcile(
+    machine: Machine, boot: str, booted: Booted, loader: Variables, release: str, kernel: str = ""
+) -> Reconciled:
+    """As of a daemon's start in the boot `boot`. `machine` is the state before anything of this life is told."""
+    update = current(machine)
+    first = machine.boot is None or machine.boot.boot != boot
+    if booted.update:
+        return _on_trial(machine.updates.get(booted.update), booted, loader, release, kernel, first)
+    started = (BootStarted(booted.slot, booted.default_slot, release, kernel, tried=loader.tried),) if first else ()
+    if update is None:
+        return Reconciled(started, take_back=bool(loader.next_slot))
+    facts, back = _by_itself(update, booted, loader, first)
+    waits = not facts and back is None and update.phase in (UpdatePhase.ARMING, UpdatePhase.ARMED)
+    armed = bool(facts) and isinstance(facts[-1], UpdateArmed) and back is None
+    return Reconciled(
+        (*started, *facts),
+        back,
+        _said(update, loader),
+        take_back=bool(loader.next_slot) and not (waits or armed),
+    )
+
+
+_ARMED = frozenset({UpdatePhase.ARMING, UpdatePhase.ARMED})
+_TRIED = frozenset({*ON_TRIAL, UpdatePhase.CONFIRMED})
+"""Phases in which an update can be whose system is being booted, or was booted in this boot."""
+
+
+def _on_trial(
+    update: Update | None, booted: Booted, loader: Variables, release: str, kernel: str, first: bool
+) -> Reconciled:
+    if update is None or update.phase not in (_ARMED if first else _TRIED):
+        started = BootStarted(booted.slot, booted.default_slot, release, kernel, tentative=True, uid=booted.update)
+        return Reconciled((started,) if first else (), stray=True)
+    facts: tuple[Event, ...] = ()
+    if first:
+        if update.phase is UpdatePhase.ARMING:
+            facts = (UpdateArmed(update.uid, recovered=True),)
+        started = BootStarted(
+            booted.slot,
+            booted.default_slot,
+            release,
+            kernel,
+            tentative=True,
+            uid=update.uid,
+            deadline_mono_ns=booted.window_s * 1_000_000_000,
+            tried=loader.tried,
+        )
+        return Reconciled((*facts, started), loader=_said(update, loader))
+    if update.phase is UpdatePhase.CONFIRMING and loader.readable and loader.default_slot == update.slot:
+        facts = (UpdateConfirmed(update.uid, update.slot, recovered=True),)
+    return Reconciled(facts, loader=_said(update, loader))
+
+
+def _by_itself(
+    update: Update, booted: Booted, loader: Variables, first: bool
+) -> tuple[tuple[Event, ...], Update | None]:
+    """The slot that boots by itself has booted, and an update is under way."""
+    match update.phase:
+        case UpdatePhase.STAGING:
+            message = "the machine or its daemon ended before the slot was written: push again"
+            return (UpdateStagingFailed(update.uid, "INTERRUPTED", message),), None
+        case UpdatePhase.STAGED:
+            return (UpdateDisarmed(update.uid, "never-written"),), None
+        case UpdatePhase.CONFIRMING if booted.slot == update.slot:
+            return (UpdateConfirmed(update.uid, update.slot, recovered=True),), None
+        case UpdatePhase.TENTATIVE if booted.slot == update.slot:
+            # Another hand changed the boot loader's variables: it boots by itself, whatever was said here.
+            by_hand = UpdateConfirming(update.uid, "by-hand")
+            return (by_hand, UpdateConfirmed(update.uid, update.slot, recovered=True)), None
+        case UpdatePhase.ARMING if not loader.readable:
+            return (), None  # the next daemon that can read it will know
+        case UpdatePhase.ARMING if loader.tried != update.uid:
+            if loader.next_slot == update.slot and loader.update == update.uid:
+                # Only where nothing was booted since can it still be waiting.
+                return (UpdateArmed(update.uid, recovered=True),), update if first else None
+            return (UpdateDisarmed(update.uid, "never-written"),), None
+        case UpdatePhase.ARMING:
+            return (UpdateArmed(update.uid, recovered=True),), update
+        case UpdatePhase.ARMED if not first:
+            return (), None
+        case _:
+            return (), update
+
+
+def _said(update: Update, loader: Variables) -> Loader:
+    if not loader.readable:
+        return "unknown"
+    if loader.refused == update.uid:
+        return "refused"
+    return "taken" if loader.tried == update.uid else "waiting"

@@ -1,0 +1,176 @@
+"""Updates of the built disk, as an operator makes them: good ones, bad ones, and power that goes in between. One machine
+for all of it, in this order."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image import bundle
+from tests.support.booted import BOOT_S, ROOT, Booted, built
+
+pytestmark = pytest.mark.boot
+
+COUNTER = """
+name: counter
+kind: Container
+container:
+  image: demo:1
+  command: [/bin/sh, -c]
+  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
+  mounts: [{volumeName: kept, mountPath: /data}]
+"""
+PANICS = """#!/bin/busybox sh
+/bin/busybox echo "this system panics"
+/bin/busybox sleep 1
+/bin/busybox echo c >/proc/sysrq-trigger
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    place = tmp_path_factory.mktemp("machine")
+    booted = Booted(place, built())
+    with tarfile.open(ROOT / "build/update.tar") as tar:
+        tar.extractall(place / "images")  # our own
+    booted.switch_on()
+    try:
+        yield booted
+    finally:
+        booted.pull_the_plug()
+
+
+def made(machine: Booted, version: str, commit: str, root: str = "root.img") -> str:
+    """A bundle of the built images under another name, with another root where one is named."""
+    images = machine.place / "images"
+    target = machine.place / f"{commit}.tar"
+    members = {"boot.img": images / "boot.img", "root.img": images / root}
+    bundle.write(target, version, commit, members, int(time.time()))
+    return str(target)
+
+
+def panicking(machine: Booted) -> str:
+    """A root file system that boots as far as PID 1, and panics there."""
+    tree = machine.place / "panics"
+    for name in ("sbin", "bin", "dev", "proc", "sys", "run"):
+        (tree / name).mkdir(parents=True)
+    shutil.copy("/bin/busybox", tree / "bin/busybox")
+    (tree / "sbin/init").write_text(PANICS)
+    (tree / "sbin/init").chmod(0o755)
+    target = machine.place / "images/panics.img"
+    subprocess.run(["mksquashfs", tree, target, "-quiet", "-no-progress", "-all-root"], check=True)
+    return made(machine, "0.0.2", "bad", "panics.img")
+
+
+def status(machine: Booted) -> dict[str, object]:
+    found = machine.data("update", "status")
+    assert isinstance(found, dict)
+    return found
+
+
+def until_in(machine: Booted, slot: str, boot: str) -> None:
+    """Until the machine answers from this slot, in another boot."""
+
+    def answers() -> bool:
+        done = machine.ctl("capsule", "info", "-o", "json", timeout=60)
+        return done.returncode == 0 and f'"activeSlot": "{slot}"' in done.stdout and boot not in done.stdout
+
+    machine.until(answers, f"{slot} answers", BOOT_S * 2)
+
+
+def boot_of(machine: Booted) -> str:
+    return str(machine.data("capsule", "info")["bootId"])
+
+
+def ups(machine: Booted) -> int:
+    return machine.good("exec", "counter", "--", "cat", "/data/ups").count("up\n")
+
+
+def test_a_machine_with_a_workload_stands_in_its_first_slot(machine: Booted) -> None:
+    machine.until_shown(r"address +10\.0\.2\.15:50000")
+    first, second = machine.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups()
+    machine.good("adopt", f"127.0.0.1:{machine.port}", "--fingerprint", first + second)
+    machine.until(machine.is_up, "the boot is complete")
+    machine.push_image("demo:1")
+    machine.good("volume", "create", "kept", "64MiB")
+    (machine.place / "counter.yaml").write_text(COUNTER)
+    machine.good("apply", "-f", str(machine.place / "counter.yaml"), "--wait")
+    found = status(machine)
+    assert (found["activeSlot"], found["defaultSlot"]) == ("slot_a", "slot_a") and "current" not in found
+    (started,) = [one for one in machine.history() if one["type"] == "boot.started"]
+    assert started["slot"] == "slot_a"
+
+
+def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine: Booted) -> None:
+    good = Path(made(machine, "0.0.2", "ccc")).read_bytes()
+    older = io.BytesIO()
+    with tarfile.open(fileobj=older, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in ("VERSION", "vmlinuz", "initramfs", "rootfs.sqsh"):
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"1.2\n"))
+    altered = bytearray(good)
+    altered[-(60 << 20)] ^= 1
+    for data, said in (
+        (older.getvalue(), "an update of another system"),
+        (bytes(altered), "root.img is not what the manifest says"),
+        (good[: len(good) // 2], "the bundle ended in the middle of root.img"),
+    ):
+        file = machine.place / "bad.tar"
+        file.write_bytes(data)
+        done = machine.ctl("update", "push", str(file), "--yes", "--no-wait", timeout=600)
+        assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert "is older than" in machine.ctl("update", "push", made(machine, "0.0.0", "ddd"), "--yes").stderr
+    found = status(machine)
+    assert "current" not in found and found["last"]["phase"] == "failed"  # type: ignore[index]
+    loader = machine.inside("dd if=/dev/vda1 bs=1M 2>/dev/null | grep -a -o 'next_slot=[a-z_]*' | head -1")
+    assert loader.strip() == "next_slot="
+
+
+def test_a_system_that_panics_is_left_by_itself_and_not_tried_again_unasked(machine: Booted) -> None:
+    boot, file = boot_of(machine), panicking(machine)
+    machine.good("update", "push", file, "--yes", "--no-wait", timeout=900)
+    machine.until_shown("this system panics", BOOT_S)
+    until_in(machine, "slot_a", boot)
+    machine.until(machine.is_up, "the boot is complete")
+    last = status(machine)["last"]
+    assert last["phase"] == "rolled-back"  # type: ignore[index]
+    assert last["cause"] in ("kernel-panic", "init-exit", "unknown"), last  # type: ignore[index]
+    done = machine.ctl("update", "push", file, "--yes", "--no-wait")
+    assert done.returncode == 1 and "was tried in update" in done.stderr and "--retry" in done.stderr
+    machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+
+
+def test_a_good_system_is_watched_and_confirmed_and_its_workloads_and_volumes_are_as_before(machine: Booted) -> None:
+    before = ups(machine)
+    file = made(machine, "0.0.2", "eee")
+    machine.good("update", "push", file, "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
+    found = status(machine)
+    assert (found["activeSlot"], found["defaultSlot"]) == ("slot_b", "slot_b") and "tentative" not in found
+    machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+    assert ups(machine) == before + 1
+    types = [one["type"] for one in machine.history()]
+    order = ["update.begun", "update.staged", "update.arming", "update.armed", "boot.started", "update.confirming"]
+    begin = len(types) - 1 - types[::-1].index("update.begun")
+    assert [one for one in types[begin:] if one in (*order, "update.confirmed")] == [*order, "update.confirmed"]
+    machine.good("journal", "verify")
+
+
+def test_power_that_goes_during_a_trial_leads_back_to_what_was_confirmed(machine: Booted) -> None:
+    boot = boot_of(machine)
+    machine.good("update", "rollback", "--yes")
+    until_in(machine, "slot_a", boot)
+    assert status(machine)["tentative"] is True
+    machine.until_shown(r"on trial: goes back in \d+ min")
+    boot = boot_of(machine)
+    machine.pull_the_plug()
+    machine.switch_on()
+    until_in(machine, "slot_b", boot)
+    found = status(machine)
+    assert found["last"]["phase"] == "rolled-back" and found["defaultSlot"] == "slot_b"  # type: ignore[index]
+    machine.good("journal", "verify")

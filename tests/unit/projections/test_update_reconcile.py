@@ -1,0 +1,156 @@
+"""What a boot makes of journal and boot loader, in every phase that power can go in."""
+
+import pytest
+
+from journal.events import (
+    BootStarted,
+    Event,
+    UpdateArmed,
+    UpdateArming,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateDisarmed,
+    UpdateReturning,
+    UpdateStaged,
+    UpdateStagingFailed,
+)
+from projections.update_reconcile import Booted, Reconciled, Variables, reconcile
+from tests.support.story import Story
+from tests.unit.projections.test_update_calls import begin, on_trial, standing, uid
+
+A, B = Booted("slot_a", "slot_a"), Booted("slot_b", "slot_b")
+WAITING = "waiting"
+
+
+def told(story: Story, booted: Booted, boot: str = "boot-9", **loader: object) -> Reconciled:
+    variables = Variables(default_slot=booted.default_slot, **loader)  # type: ignore[arg-type]
+    return reconcile(story.machine, boot, booted, variables, "0.0.1 aaa", "6.1")
+
+
+def facts(found: Reconciled) -> list[type[Event]]:
+    return [type(event) for event in found.events]
+
+
+def staging() -> Story:
+    story = standing()
+    begin(story)
+    return story
+
+
+def staged() -> Story:
+    story = staging()
+    story.tell(UpdateStaged(uid(story), "b", "r", 1, 2))
+    return story
+
+
+def arming() -> Story:
+    story = staged()
+    story.tell(UpdateArming(uid(story)))
+    return story
+
+
+def armed() -> Story:
+    story = arming()
+    story.tell(UpdateArmed(uid(story)))
+    return story
+
+
+def confirming() -> Story:
+    story = on_trial()
+    story.tell(UpdateConfirming(uid(story), "operator"))
+    return story
+
+
+def returning() -> Story:
+    story = on_trial()
+    story.tell(UpdateReturning(uid(story), "operator"))
+    return story
+
+
+def test_a_boot_without_an_update_is_told_once() -> None:
+    story = standing()
+    assert facts(told(story, A)) == [BootStarted]
+    assert facts(told(story, A, boot=story.boot)) == []
+
+
+@pytest.mark.parametrize("boot", ["boot-9", "boot-1"])
+def test_what_was_being_written_has_failed_and_what_was_never_armed_is_dropped(boot: str) -> None:
+    assert UpdateStagingFailed in facts(told(staging(), A, boot))
+    for story in (staged(), arming()):
+        found = told(story, A, boot)
+        assert facts(found)[-1] is UpdateDisarmed and found.back is None
+        assert found.events[-1].reason == "never-written"  # type: ignore[attr-defined]
+
+
+def test_a_one_shot_that_was_written_is_told_of_by_the_daemon_that_comes_after() -> None:
+    story = arming()
+    found = told(story, A, boot="boot-1", next_slot="slot_b", update=uid(story))
+    assert found.events == (UpdateArmed(uid(story), recovered=True),) and not found.take_back and found.back is None
+    story = armed()
+    assert told(story, A, boot="boot-1", next_slot="slot_b", update=uid(story)) == Reconciled(loader="waiting")
+
+
+def test_a_one_shot_that_the_loader_has_taken_and_that_led_back_is_a_rollback_whatever_the_journal_knew() -> None:
+    for story in (arming(), armed(), on_trial(), confirming(), returning()):
+        found = told(story, A, tried=uid(story), update=uid(story))
+        assert found.back is not None and found.back.uid == uid(story) and found.loader == "taken"
+        assert not found.take_back
+    story = armed()
+    assert told(story, A, tried=uid(story), refused=uid(story)).loader == "refused"
+
+
+def test_a_one_shot_that_the_loader_has_not_taken_is_taken_back() -> None:
+    for story in (arming(), armed()):
+        found = told(story, A, next_slot="slot_b", update=uid(story))
+        assert found.back is not None and found.loader == "waiting" and found.take_back
+    found = told(standing(), A, next_slot="slot_b", update=7)
+    assert found.back is None and found.take_back
+
+
+def test_a_trial_is_told_with_its_deadline_and_the_fact_before_it_that_was_missing() -> None:
+    for story, before in ((arming(), [UpdateArmed]), (armed(), [])):
+        found = told(story, Booted("slot_b", "slot_a", uid(story), 600), tried=uid(story))
+        assert facts(found) == [*before, BootStarted] and not found.stray
+        started = found.events[-1]
+        assert isinstance(started, BootStarted)
+        assert (started.tentative, started.uid, started.deadline_mono_ns) == (True, uid(story), 600 * 10**9)
+
+
+def test_a_trial_that_the_journal_does_not_know_is_none() -> None:
+    booted = Booted("slot_b", "slot_a", 99, 600)
+    for story in (standing(), armed(), staged()):
+        found = told(story, booted)
+        assert found.stray and facts(found) == [BootStarted]
+    story = staged()
+    assert told(story, Booted("slot_b", "slot_a", uid(story), 600)).stray
+
+
+def test_a_daemon_that_is_started_again_in_a_trial_goes_on_with_it() -> None:
+    for story in (on_trial(), confirming(), returning()):
+        found = told(story, Booted("slot_b", "slot_a", uid(story), 600), boot="boot-2", tried=uid(story))
+        assert found.events == () and not found.stray and found.back is None
+
+
+def test_a_default_that_was_changed_is_a_confirmation_in_this_boot_and_in_the_next_one() -> None:
+    story = confirming()
+    booted = Booted("slot_b", "slot_a", uid(story), 600)
+    found = reconcile(story.machine, "boot-2", booted, Variables(default_slot="slot_b"), "0.0.2 bbb")
+    assert found.events == (UpdateConfirmed(uid(story), "slot_b", recovered=True),)
+    assert facts(told(confirming(), B))[-1] is UpdateConfirmed
+    story.tell(*found.events)
+    again = reconcile(story.machine, "boot-2", booted, Variables(default_slot="slot_b"), "0.0.2 bbb")
+    assert again.events == () and not again.stray
+
+
+def test_a_default_that_another_hand_has_changed_is_told_as_that() -> None:
+    found = told(on_trial(), B)
+    assert facts(found) == [BootStarted, UpdateConfirming, UpdateConfirmed]
+    assert found.events[1].how == "by-hand"  # type: ignore[attr-defined]
+
+
+def test_a_loader_that_cannot_be_read_decides_nothing_that_it_would_have_to_be_asked_for() -> None:
+    story = arming()
+    found = told(story, A, readable=False)
+    assert facts(found) == [BootStarted] and found.back is None
+    found = told(on_trial(), A, readable=False)
+    assert found.back is not None and found.loader == "unknown"
