@@ -2,11 +2,11 @@
 
 import { showMachine, showMachineThen, showVolumes, showWorkloads } from "./cards.js";
 import { showLog } from "./log.js";
-import { byId, calmly, el, keep, put, say, tell } from "./make.js";
+import { byId, el, keep, put, say, tell } from "./make.js";
 import { ask, forget, recall } from "./memory.js";
 import { showEvents, showHints, showMoment } from "./moment.js";
 import { showTimeline } from "./timeline.js";
-import { clock, momentText, phaseText, setClock, span, toneOf } from "./words.js";
+import { clock, many, momentText, phaseText, setClock, span, toneOf } from "./words.js";
 
 const state = {
   tail: [], // the newest entries, as they come
@@ -43,7 +43,7 @@ const hands = {
 function show() {
   if (!state.world || !entries().length) return;
   const then = state.at !== null && state.past;
-  const view = { at: state.at, atMs: then ? state.past.at : null, entries: entries() };
+  const view = { at: then ? state.past.seq : state.at, atMs: then ? state.past.at : null, entries: entries() };
   const workloads = then ? state.past.workloads : [...state.live.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   byId("main").dataset.then = String(state.at !== null);
   showHead(then);
@@ -97,7 +97,11 @@ function showChoices(workloads) {
 
 // --- going through time ----------------------------------------------------------------------------------------------
 
-let reading = new AbortController();
+const SETTLED_MS = 250;
+
+let details = new AbortController();
+let settling = 0;
+let looking = false;
 
 /** Show the machine as it was after an entry; null, or what is not yet, is now. */
 function go(seq) {
@@ -105,11 +109,11 @@ function go(seq) {
   if (wanted === state.at) return;
   state.at = wanted;
   history.replaceState(null, "", wanted === null ? "#" : `#${wanted}`);
-  reading.abort();
-  reading = new AbortController();
+  details.abort();
+  clearTimeout(settling);
   if (wanted === null) {
     Object.assign(state, { past: null, said: null, pages: null });
-    put(byId("moment-title"), "Now");
+    trouble("");
     show();
     say("The machine as it is now");
     return;
@@ -119,51 +123,56 @@ function go(seq) {
   look();
 }
 
-const look = calmly(60, async () => {
-  const seq = state.at;
-  const { signal } = reading;
-  if (seq === null) return;
-  try {
-    const [past] = await Promise.all([recall("machine", { at: seq }, signal), around(seq, signal)]);
-    if (seq !== state.at) return;
-    state.past = past;
-    trouble("");
-    show();
-    tellMoment();
-    showMoment(seq, newest(), hands, signal);
-    state.said = (await recall("entry", { seq }, signal)).entry;
-    if (seq === state.at) show();
-  } catch (error) {
-    if (error.name === "AbortError" || seq !== state.at) return;
-    trouble(`Entry ${seq} cannot be shown: ${error.message}`);
-    state.at = state.past?.seq ?? null;
-    show();
+/** Read the machine as it was: one moment after the other, and of those that went by meanwhile only the last. */
+async function look() {
+  if (looking) return;
+  looking = true;
+  while (state.at !== null && state.past?.seq !== state.at) {
+    const seq = state.at;
+    try {
+      const [past] = await Promise.all([recall("machine", { at: seq }), around(seq)]);
+      if (state.at === null) break;
+      state.past = { ...past, seq };
+      trouble("");
+      show();
+    } catch (error) {
+      if (seq !== state.at) continue;
+      trouble(`Entry ${seq} cannot be shown: ${error.message}`);
+      state.at = state.past?.seq ?? null;
+      show();
+    }
   }
-});
+  looking = false;
+  clearTimeout(settling);
+  if (state.at !== null) settling = setTimeout(settle, SETTLED_MS);
+}
+
+/** Once it stays there: what the entry says and changed, and a word for those who listen. */
+async function settle() {
+  const seq = state.at;
+  if (seq === null || state.past?.seq !== seq) return;
+  details = new AbortController();
+  const { signal } = details;
+  const bad = state.past.workloads.filter((one) => toneOf(one) === "bad").map((one) => `${one.name} ${phaseText(one)}`);
+  say(`The machine after entry ${seq}, ${momentText(state.past.at)}: ${many(state.past.workloads.length, "workload", "workloads")}${bad.length ? `, in trouble: ${bad.join(", ")}` : ""}`);
+  showMoment(seq, newest(), hands, signal);
+  const told = await recall("entry", { seq }, signal).catch(() => null);
+  if (signal.aborted || !told) return;
+  state.said = told.entry;
+  show();
+}
 
 /** The entries around one, where these are not shown already. */
-async function around(seq, signal) {
+async function around(seq) {
   const [first, last] = [entries()[0].seq, entries()[entries().length - 1].seq];
   if (seq >= first && seq <= last) return;
   if (state.tail[0].seq <= seq) state.pages = null;
-  else state.pages = await recall("entries", { upto: Math.min(seq + 500, newest()) }, signal);
+  else state.pages = await recall("entries", { upto: Math.min(seq + 500, newest()) });
 }
 
 /** The moment that the address names, behind its `#`. */
 const asAddressed = () => Number(/^#(\d{1,15})$/.exec(location.hash)?.[1]) || null;
 addEventListener("hashchange", () => state.begun && go(asAddressed()));
-
-let telling = 0;
-
-/** Once it stays there: a slider that is drawn along says nothing. */
-function tellMoment() {
-  clearTimeout(telling);
-  telling = setTimeout(() => {
-    if (state.at === null || !state.past) return;
-    const bad = state.past.workloads.filter((one) => toneOf(one) === "bad").map((one) => `${one.name} ${phaseText(one)}`);
-    say(`The machine after entry ${state.at}, ${momentText(state.past.at)}: ${state.past.workloads.length} workloads${bad.length ? `, in trouble: ${bad.join(", ")}` : ""}`);
-  }, 600);
-}
 
 const slider = byId("slider");
 slider.addEventListener("input", () => go(state.pages === null && Number(slider.value) === newest() ? null : Number(slider.value)));

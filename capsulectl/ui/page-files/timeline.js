@@ -6,6 +6,7 @@ import { markOf, momentText } from "./words.js";
 const WIDTH = 1000;
 const HEIGHT = 44;
 const MARKS = { step: 12, ok: 22, person: 32, boot: 44, bad: 44 };
+const DENSE = 300;
 const TICKS = 6;
 const SECONDS_TELL_MS = 3_600_000;
 
@@ -38,6 +39,7 @@ export function showTimeline(entries, at) {
   if (drawn !== `${first.seq}-${last.seq}`) {
     drawn = `${first.seq}-${last.seq}`;
     for (const [mark, path] of Object.entries(lines(entries, HEIGHT))) paths[mark].setAttribute("d", path);
+    strip.parentNode.classList.toggle("dense", entries.length > DENSE);
     slider.min = first.seq;
     slider.max = last.seq;
     showAxis(entries);
