@@ -1,7 +1,8 @@
 """The past of a busy machine: a million entries of every ordinary kind, as a year would leave them, the same each time.
 
 Forty workloads on the bridge are applied, changed, stopped and started, mostly by an operator over the network; they
-crash and come back; commands are run in them; calls are refused, starts fail; now and then power is lost.
+crash and come back; commands are run in them; calls are refused, starts fail; now and then power is lost. Of one more
+hardly anything is ever heard.
 """
 
 import atexit
@@ -47,6 +48,8 @@ from journal.specs import ContainerSpec, ImagePin, PortMapping, SealedEnv
 
 ENTRIES = 1_000_000
 WORKLOADS = 40
+SELDOM = f"service-{WORKLOADS}"
+"""The name of the one of which there are some thousand entries."""
 STEP_NS = 31_536_000_000_000_000 // ENTRIES
 """A year, in equal steps."""
 BEGINS_NS = 1_700_000_000_000_000_000
@@ -91,6 +94,7 @@ class Past:
     def __init__(self, seed: int = 2) -> None:
         self._random = Random(seed)
         self._lives = [_Life(number) for number in range(WORKLOADS)]
+        self._seldom = _Life(WORKLOADS)
         self.seq = 1
 
     def chapters(self) -> Iterator[list[Told]]:
@@ -104,13 +108,14 @@ class Past:
 
     def _chapters(self) -> Iterator[Iterable[Told]]:
         yield self._boot("first")
-        yield from map(self._apply, self._lives)
+        yield from map(self._apply, (*self._lives, self._seldom))
         kinds = (self._crash, self._crash, self._apply, self._apply, self._stop, self._exec, self._exec, self._trip)
         for number in itertools.count(1):
-            yield self._random.choice(kinds)(self._random.choice(self._lives))
+            life = self._seldom if self._random.random() < 0.001 else self._random.choice(self._lives)
+            yield self._random.choice(kinds)(life)
             if number % 20_000 == 0:
                 yield self._boot("power-lost")
-                yield from map(self._come_back, self._lives)
+                yield from map(self._come_back, (*self._lives, self._seldom))
 
     def _boot(self, previous: str) -> Iterator[Told]:
         yield DaemonStarted(mode="hosted", previous=previous, pid=700), SYSTEM
@@ -118,7 +123,7 @@ class Past:
     def ending(self) -> list[Told]:
         """Everything is stopped: whoever opens this past has nothing to start."""
         told: list[Told] = []
-        for life in self._lives:
+        for life in (*self._lives, self._seldom):
             told += [(WorkloadStopRequested(life.name, life.uid), ADA), *self._stopped(life)]
         return told
 

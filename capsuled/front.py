@@ -98,6 +98,7 @@ from journal.clock import Clock
 from journal.events import CallRead
 from journal.sequencer import Draft
 from projections.abilities import Abilities
+from projections.fold import FOLD_VERSION
 
 STOP_GRACE_S = 1.0
 HEALTH = "grpc.health.v1.Health"
@@ -311,7 +312,8 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     )
     history: HistoryServiceServicer = UnreadableHistory(memory.why)
     if memory.environment is not None and memory.reader is not None:
-        history = told = HistoryService(memory.environment, memory.reader, engine)
+        leave = None if memory.journal is None else partial(memory.journal.keep_snapshot, FOLD_VERSION)
+        history = told = HistoryService(memory.environment, memory.reader, engine, leave)
         about.ask(told.warnings)
     services["HistoryService"] = (history_pb2_grpc.add_HistoryServiceServicer_to_server, history)
 

@@ -10,7 +10,8 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_
 from journal.entry import UNREADABLE, Header, MalformedEntry
 from journal.errors import ContentGone, HistoryCut, JournalDamaged
 from journal.events import Event, JournalCheckpointed
+from journal.follower import STRIDE_ENTRIES
 from journal.reader import LAST, Reader
 from journal.writer import Journal
 from projections.encoding import decode_state, encode_state
@@ -26,7 +28,10 @@ from projections.fold import FOLD_VERSION, replay
 from projections.state import Machine
 from projections.views import VIEW, VIEWS, state_hash
 
-SNAPSHOT_ENTRIES = 50_000
+Leave = Callable[[int, bytes], None]
+"""Takes a snapshot's entry and content."""
+_PACKED = b"\x78"
+"""How zlib begins, and no state."""
 
 
 class Recalled(msgspec.Struct):
@@ -37,15 +42,16 @@ class Recalled(msgspec.Struct):
     frozen_by: str = ""
 
 
-def recall(reader: Reader, upto: int = LAST, *, proven: bool = False) -> Recalled:
+def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Leave | None = None) -> Recalled:
     """The state as of the journal's end, or as of entry `upto`, by way of the newest whole snapshot before it.
 
-    `proven`: another process has just proven what is read here (verify_apart), which is not done twice. Raises
-    BrokenChain, BadBody, MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
+    `proven`: another process has just proven what is read here (verify_apart), which is not done twice. `leave` takes
+    a snapshot for every stride that had to be folded: whoever asks next need not. Raises BrokenChain, BadBody,
+    MalformedEntry, and ContentGone where the fold would have to begin before what was removed.
     """
     found = reader.snapshot(FOLD_VERSION, upto)
     try:
-        recalled = Recalled(Machine()) if found is None else Recalled(decode_state(found.content), found.seq)
+        recalled = Recalled(Machine()) if found is None else Recalled(unpacked(found.content), found.seq)
     except UNREADABLE:  # a cache that cannot be read is no cache, and what it stands on was not proven, either
         found, recalled, proven = None, Recalled(Machine()), False
     if found is None:
@@ -54,10 +60,33 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False) -> Recalle
         first, link = found.seq + 1, found.head
     values = reader.values(first, upto)
     try:
-        replay(map(read, values) if proven else _whole(values, first, link), recalled.machine)
+        entries = map(read, values) if proven else _whole(values, first, link)
+        if leave is not None:
+            _replay_leaving(entries, recalled.machine, leave)
+        else:
+            replay(entries, recalled.machine)
     except UnknownMust as unknown:
         recalled.frozen_by = str(unknown)
     return recalled
+
+
+def _replay_leaving(entries: Iterator[tuple[Header, Event | None]], machine: Machine, leave: Leave) -> None:
+    while True:
+        before = machine.seq
+        replay(itertools.islice(entries, STRIDE_ENTRIES), machine)
+        if machine.seq < before + STRIDE_ENTRIES:
+            return
+        leave(machine.seq, packed(machine))
+
+
+def packed(machine: Machine) -> bytes:
+    """A state as a snapshot's content: many are kept, and three fifths of one are air."""
+    return zlib.compress(encode_state(machine), 1)
+
+
+def unpacked(content: bytes) -> Machine:
+    """The state in a snapshot, also in one that was not packed. Raises UNREADABLE."""
+    return decode_state(zlib.decompress(content) if content.startswith(_PACKED) else content)
 
 
 def beginning(reader: Reader, upto: int = LAST) -> tuple[int, bytes, Machine]:
@@ -115,7 +144,7 @@ class Recollection:
 class Snapshots:
     """Takes a snapshot whenever enough entries have gathered."""
 
-    def __init__(self, journal: Journal, seq: int, entries: int = SNAPSHOT_ENTRIES) -> None:
+    def __init__(self, journal: Journal, seq: int, entries: int = STRIDE_ENTRIES) -> None:
         self._journal = journal
         self._seq = seq
         self._entries = entries
@@ -131,7 +160,7 @@ class Snapshots:
             return
         self._seq = machine.seq
         fork = machine.fork()
-        self._journal.save_snapshot(FOLD_VERSION, fork.seq, lambda: encode_state(fork))
+        self._journal.save_snapshot(FOLD_VERSION, fork.seq, lambda: packed(fork))
 
 
 class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):

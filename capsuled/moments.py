@@ -5,7 +5,7 @@ to there. Read beside the event loop.
 from typing import NoReturn
 
 from capsule.v1 import history_pb2 as pb
-from capsuled.memory import recall
+from capsuled.memory import Leave, recall
 from capsuled.rpc import refuse
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
@@ -15,10 +15,12 @@ from projections.state import Machine
 
 
 class Moments:
-    """Answers for moments up to an entry `now`, which is on the disk. Raises Refused for one that never was."""
+    """Answers for moments up to an entry `now`, which is on the disk. Raises Refused for one that never was. `leave`
+    keeps snapshots of what had to be folded on the way."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, leave: Leave | None = None) -> None:
         self._reader = reader
+        self._leave = leave
 
     def seq_of(self, moment: pb.Moment, now: int, field: str) -> int:
         """The newest entry of that moment; 0 before the first one."""
@@ -89,7 +91,7 @@ class Moments:
         if not seq:
             return Machine()
         try:
-            recalled = recall(self._reader, seq)
+            recalled = recall(self._reader, seq, leave=self._leave)
         except ContentGone as gone:
             refuse("OUT_OF_RANGE", "CONTENT_GONE", str(gone), "at")
         except (BrokenChain, BadBody, MalformedEntry) as error:

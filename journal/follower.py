@@ -8,14 +8,16 @@ import lmdb
 
 from journal.entry import unpack
 from journal.environment import CURSOR_KEY, Environment
-from journal.reader import Reader, index_prefix, objects_in
+from journal.reader import BASE_KEY, Reader, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import COMMIT_BYTES
 
 LAG_ENTRIES = 4_096
 FAR_ENTRIES = 65_536
 CHUNK_ENTRIES = 1_024
-SNAPSHOTS_KEPT = 3
+STRIDE_ENTRIES = 4_096
+"""So far apart are the snapshots that stay for who asks how it was: no moment is further than two of these from one."""
+NEWEST_KEPT = 3
 
 
 class Follower:
@@ -59,13 +61,17 @@ class Follower:
         return True
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: bytes) -> None:
-        """Keep the newest few snapshots of this fold version; those of other versions go. Entry `seq` is written."""
+        """Keep the newest few snapshots of this fold version, and of its others one a stride; those of other versions
+        go. Entry `seq` is written."""
         self._env.make_room(2 * len(encoded) + COMMIT_BYTES)
         with self._env.lmdb.begin(write=True) as txn:
             self._put_snapshot(txn, fold_version, seq, encoded)
 
     def _put_snapshot(self, txn: lmdb.Transaction, fold_version: int, seq: int, encoded: bytes) -> None:
         database = self._env.db["snapshots"]
+        base = txn.get(BASE_KEY, db=self._env.db["meta"])
+        if base is not None and seq < int.from_bytes(bytes(base[:8]), "big"):
+            return  # it was on its way while history was cut, and may hold of what is gone
         prefix, place = fold_version.to_bytes(4, "big"), seq.to_bytes(8, "big")
         stands_on = txn.get(place, db=self._env.db["facts"])
         assert stands_on is not None, "a snapshot is taken behind the entries that it stands on"
@@ -74,5 +80,8 @@ class Follower:
         with txn.cursor(database) as cursor:
             keys = [bytes(key) for key in cursor.iternext(values=False)]
         mine = [key for key in keys if key.startswith(prefix)]
-        for key in set(keys) - set(mine[-SNAPSHOTS_KEPT:]):
+        first_of_its_stride: dict[int, bytes] = {}
+        for key in mine:
+            first_of_its_stride.setdefault(int.from_bytes(key[4:], "big") // STRIDE_ENTRIES, key)
+        for key in set(keys) - {*mine[-NEWEST_KEPT:], *first_of_its_stride.values()}:
             txn.delete(key, db=database)

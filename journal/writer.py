@@ -195,6 +195,10 @@ class Journal:
         """Keep a snapshot of the fold up to `seq`, encoded on the mover's thread. A cache: dropped when in need."""
         self._appender.ask(Snapshot(fold_version, seq, encoded))
 
+    def keep_snapshot(self, fold_version: int, seq: int, content: bytes) -> None:
+        """The same of one that is encoded already, of any moment; from any thread."""
+        self.save_snapshot(fold_version, seq, lambda: content)
+
     async def retain(self, base: Kept, cut: bool, excised: tuple[int, ...] = ()) -> None:
         """Let the fold begin with `base`, a state after a durable entry, which a checkpoint tells of: with `cut` all up
         to it goes, and so do the contents of `excised`. Raises OSError where the disk has no room for it.

@@ -10,7 +10,7 @@ from capsuled.aside import Aside
 from capsuled.engine import OBJECT_CHARS, Engine
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
-from capsuled.memory import recall
+from capsuled.memory import Leave, recall
 from capsuled.moments import Moments
 from capsuled.processes import CommandFailed
 from capsuled.revisions import revisions
@@ -38,14 +38,15 @@ _HASH = re.compile(r"[0-9a-fA-F]{64}")
 class HistoryService(HistoryServiceServicer):
     """See proto/capsule/v1/history.proto."""
 
-    def __init__(self, environment: Environment, reader: Reader, engine: Engine) -> None:
+    def __init__(self, environment: Environment, reader: Reader, engine: Engine, leave: Leave | None = None) -> None:
+        """`leave` keeps snapshots, where any can be kept."""
         self._environment = environment
         self._reader = reader
         self._engine = engine
         self._aside = Aside()
         self._turns = Turns(APART_AT_ONCE)
         self._history = History(reader, engine, self._aside)
-        self._moments = Moments(reader)
+        self._moments = Moments(reader, leave)
         self._finding = ""
 
     async def warnings(self) -> tuple[str, ...]:

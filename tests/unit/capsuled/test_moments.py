@@ -1,6 +1,7 @@
 """Moments of the past: which entry each means, and the state right after it."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,20 @@ def test_the_state_of_every_moment_is_the_fold_of_what_came_before_also_from_sna
     for seq in (4, 8):
         follower.save_snapshot(FOLD_VERSION, seq, encode_state(moments.machine(seq)))
     assert [state_hash(moments.machine(seq)) for seq in range(NOW + 1)] == hashes
+    environment.close()
+
+
+def test_what_a_look_at_the_past_had_to_fold_is_left_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsuled.memory.STRIDE_ENTRIES", 4)
+    keep(tmp_path / "journal", story().entries)
+    environment = Environment(tmp_path / "journal")
+    reader = Reader(environment)
+    follower, folded = Follower(environment, reader), Moments(reader).machine(11)
+    moments = Moments(reader, partial(follower.save_snapshot, FOLD_VERSION))
+    assert moments.machine(11) == folded and reader.snapshots() == (4, 8)
+    assert moments.machine(11) == folded and reader.snapshots() == (4, 8), "nothing of a stride's length was folded"
     environment.close()
 
 

@@ -205,7 +205,11 @@ def test_a_name_of_any_length_cannot_end_the_writer(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_the_newest_few_snapshots_of_the_newest_fold_are_kept(tmp_path: Path) -> None:
+def test_the_newest_few_snapshots_of_the_newest_fold_are_kept_and_of_the_others_one_a_stride(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("journal.follower.STRIDE_ENTRIES", 40)
+
     async def work(journal: Journal) -> None:
         journal.append([Draft(STOP, LOCAL)] * 50)
         journal.save_snapshot(1, 5, lambda: b"of an older fold")
@@ -213,7 +217,7 @@ def test_the_newest_few_snapshots_of_the_newest_fold_are_kept(tmp_path: Path) ->
             journal.save_snapshot(2, seq, lambda seq=seq: f"at {seq}".encode())  # type: ignore[misc]
 
     reader = written(tmp_path / "journal", work)
-    assert reader.snapshots() == (30, 40, 50)
+    assert reader.snapshots() == (10, 30, 40, 50)
     newest, last = reader.snapshot(2), reader.last()
     assert last is not None and newest == Snapshot(50, last.hash, b"at 50") and reader.snapshot(1) is None
     reader.close()
