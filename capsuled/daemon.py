@@ -54,6 +54,7 @@ from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, openi
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.updates.fitting import Fitted, fit, settled, try_out
 from capsuled.updates.fitting import opening as update_opening
+from capsuled.updates.runtime_files import before_the_runtime
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
 from effects.images.registry_http import HttpRegistry
@@ -94,6 +95,8 @@ async def run(
     identity = load_or_make(layout.identity)
     certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
     paths = paths_under(layout.containerd, layout.run)
+    if system is not None:
+        before_the_runtime(paths.root, layout.updates, system.slot, system.booted.update)
     runtime = keep_containerd(paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime)
     again = False

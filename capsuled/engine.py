@@ -13,6 +13,7 @@ from typing import Protocol
 from capsuled.caller import Caller, Keep, Outcome
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
+from journal.errors import AboveLevel
 from journal.events import (
     CallAccepted,
     CallDenied,
@@ -60,6 +61,7 @@ from projections.rights import permit
 from projections.secrets import users_of
 from projections.state import Machine, Workload
 from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RemoveUpdateKey, RollBackUpdate
+from projections.updates import above_level
 
 OBJECT_CHARS = 128
 """No name that is good is longer; one that is not must not fill the journal with itself."""
@@ -124,7 +126,10 @@ class Engine:
     # --- entries -------------------------------------------------------------------------------------------------
 
     def commit(self, drafts: Sequence[Draft], reserved: bool = False) -> Sequence[tuple[Header, Event]]:
-        """Append `drafts` as one batch and fold them into the head state at once."""
+        """Append `drafts` as one batch and fold them into the head state at once. Raises AboveLevel for what the system
+        before could not read, while the one that runs is on trial."""
+        if self.machine.slots.tentative and (above := above_level(self.machine, [draft.event for draft in drafts])):
+            raise AboveLevel(f"{above} is not written while this system is on trial: the one before could not read it")
         entries = self._log.append(drafts, reserved=reserved)
         for header, event in entries:
             machine = self.machine
@@ -225,7 +230,15 @@ class Engine:
         return Outcome(seq, verdict.events, machine=after)
 
     def _judge(self, machine: Machine, intent: Intent, role: str) -> Admitted | Refusal:
-        return self.closed or permit(role, intent) or admit(machine, intent, self.capabilities)
+        verdict = self.closed or permit(role, intent) or admit(machine, intent, self.capabilities)
+        if isinstance(verdict, Admitted) and (above := above_level(machine, verdict.events)):
+            return refused(
+                "FAILED_PRECONDITION",
+                "ON_TRIAL",
+                f"this release is on trial, and the one before cannot read what this would write ({above}): "
+                "`capsulectl update confirm` first",
+            )
+        return verdict
 
     def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
         accepted = CallAccepted(

@@ -59,6 +59,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.state / "evidence" / str(update)
 
     @property
+    def updates(self) -> Path:
+        """What is kept over the trial of a new system, by update."""
+        return self.state / "updates"
+
+    @property
     def last_words(self) -> Path:
         """What kernels kept over resets, by the boot that found it."""
         return self.state / "evidence" / "last-words"

@@ -37,6 +37,12 @@ class JournalReadOnly(JournalError):
     reason = "JOURNAL_READ_ONLY"
 
 
+class AboveLevel(JournalError):
+    """Raised for an entry that the system before could not read, while the one that runs is on trial."""
+
+    reason = "ABOVE_LEVEL"
+
+
 class ContentGone(JournalError):
     """Raised by a fold that comes to an entry whose content was removed and that changed the state."""
 

@@ -3,11 +3,14 @@
 An entry that does not fit the phase of its update changes nothing: what a recovered fact says may have been said.
 """
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from journal.entry import Header
 from journal.events import (
     BootStarted,
+    Event,
     UpdateArmed,
     UpdateArming,
     UpdateBegun,
@@ -21,6 +24,7 @@ from journal.events import (
     UpdateRolledBack,
     UpdateStaged,
     UpdateStagingFailed,
+    type_of,
 )
 from projections.handlers import Handlers
 from projections.state import Deadline, Machine, Slots, Update, UpdateKey
@@ -65,6 +69,17 @@ def fallback(machine: Machine) -> Update | None:
         if update.kind == "push":
             return None
     return None
+
+
+def above_level(machine: Machine, events: Iterable[Event]) -> str:
+    """The type of the first of these that the system before could not act on, while the present one is on trial: it
+    would freeze when the machine goes back. Empty where there is none."""
+    trial = on_trial(machine) if machine.slots.tentative else None
+    if trial is None or not trial.from_level:
+        return ""
+    level = dict(trial.from_level)
+    above = (one for one in events if one.EFFECT == "must" and level.get(type_of(one), 0) < one.VERSION)
+    return next((type_of(one) for one in above), "")
 
 
 P, M = UpdatePhase, UpdateMove

@@ -45,16 +45,23 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
         booted.pull_the_plug()
 
 
-def made(machine: Booted, version: str, commit: str, root: str = "root.img") -> str:
-    """A bundle of the built images under another name, with another root where one is named."""
+def made(machine: Booted, version: str, commit: str, boot: str = "boot.img", root: str = "root.img") -> Path:
+    """A bundle of the built images under another name, or of others."""
     images = machine.place / "images"
     target = machine.place / f"{commit}.tar"
-    members = {"boot.img": images / "boot.img", "root.img": images / root}
+    members = {"boot.img": images / boot, "root.img": images / root}
     bundle.write(target, version, commit, members, int(time.time()))
-    return str(target)
+    return target
 
 
-def panicking(machine: Booted) -> str:
+def small(machine: Booted, version: str, commit: str) -> Path:
+    """One that comes quickly, and that nothing boots from."""
+    for name in ("small.boot", "small.root"):
+        (machine.place / "images" / name).write_bytes(name.encode() * 100_000)
+    return made(machine, version, commit, "small.boot", "small.root")
+
+
+def panicking(machine: Booted) -> Path:
     """A root file system that boots as far as PID 1, and panics there."""
     tree = machine.place / "panics"
     for name in ("sbin", "bin", "dev", "proc", "sys", "run"):
@@ -64,7 +71,7 @@ def panicking(machine: Booted) -> str:
     (tree / "sbin/init").chmod(0o755)
     target = machine.place / "images/panics.img"
     subprocess.run(["mksquashfs", tree, target, "-quiet", "-no-progress", "-all-root"], check=True)
-    return made(machine, "0.0.2", "bad", "panics.img")
+    return made(machine, "0.0.2", "bad", root="panics.img")
 
 
 def status(machine: Booted) -> dict[str, object]:
@@ -107,7 +114,7 @@ def test_a_machine_with_a_workload_stands_in_its_first_slot(machine: Booted) -> 
 
 
 def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine: Booted) -> None:
-    good = Path(made(machine, "0.0.2", "ccc")).read_bytes()
+    good = small(machine, "0.0.2", "ccc").read_bytes()
     older = io.BytesIO()
     with tarfile.open(fileobj=older, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in ("VERSION", "vmlinuz", "initramfs", "rootfs.sqsh"):
@@ -115,17 +122,17 @@ def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine:
             info.size = 4
             tar.addfile(info, io.BytesIO(b"1.2\n"))
     altered = bytearray(good)
-    altered[-(60 << 20)] ^= 1
+    altered[-100_000] ^= 1
     for data, said in (
         (older.getvalue(), "an update of another system"),
         (bytes(altered), "root.img is not what the manifest says"),
-        (good[: len(good) // 2], "the bundle ended in the middle of root.img"),
+        (good[:-200_000], "the bundle ended in the middle of root.img"),
+        (small(machine, "0.0.0", "ddd").read_bytes(), "is older than"),
     ):
         file = machine.place / "bad.tar"
         file.write_bytes(data)
         done = machine.ctl("update", "push", str(file), "--yes", "--no-wait", timeout=600)
         assert done.returncode == 1 and said in done.stderr, done.stderr
-    assert "is older than" in machine.ctl("update", "push", made(machine, "0.0.0", "ddd"), "--yes").stderr
     found = status(machine)
     assert "current" not in found and found["last"]["phase"] == "failed"  # type: ignore[index]
     loader = machine.inside("dd if=/dev/vda1 bs=1M 2>/dev/null | grep -a -o 'next_slot=[a-z_]*' | head -1")
@@ -134,14 +141,14 @@ def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine:
 
 def test_a_system_that_panics_is_left_by_itself_and_not_tried_again_unasked(machine: Booted) -> None:
     boot, file = boot_of(machine), panicking(machine)
-    machine.good("update", "push", file, "--yes", "--no-wait", timeout=900)
+    machine.good("update", "push", str(file), "--yes", "--no-wait", timeout=900)
     machine.until_shown("this system panics", BOOT_S)
     until_in(machine, "slot_a", boot)
     machine.until(machine.is_up, "the boot is complete")
     last = status(machine)["last"]
     assert last["phase"] == "rolled-back"  # type: ignore[index]
     assert last["cause"] in ("kernel-panic", "init-exit", "unknown"), last  # type: ignore[index]
-    done = machine.ctl("update", "push", file, "--yes", "--no-wait")
+    done = machine.ctl("update", "push", str(file), "--yes", "--no-wait")
     assert done.returncode == 1 and "was tried in update" in done.stderr and "--retry" in done.stderr
     machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
 
@@ -149,7 +156,7 @@ def test_a_system_that_panics_is_left_by_itself_and_not_tried_again_unasked(mach
 def test_a_good_system_is_watched_and_confirmed_and_its_workloads_and_volumes_are_as_before(machine: Booted) -> None:
     before = ups(machine)
     file = made(machine, "0.0.2", "eee")
-    machine.good("update", "push", file, "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
+    machine.good("update", "push", str(file), "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
     found = status(machine)
     assert (found["activeSlot"], found["defaultSlot"]) == ("slot_b", "slot_b") and "tentative" not in found
     machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)

@@ -14,11 +14,13 @@ from journal.events import (
     UpdateRolledBack,
     UpdateStaged,
     UpdateStagingFailed,
+    WorkloadApplied,
+    WorkloadStopRequested,
 )
 from journal.evidence import FailedCheck
 from projections.state import Deadline, Slots, Update
 from projections.update_phases import UpdatePhase
-from projections.updates import KEPT, current, earlier_failure, fallback, on_trial
+from projections.updates import KEPT, above_level, current, earlier_failure, fallback, on_trial
 from tests.support.story import Story
 
 LEVEL = (("workload.applied", 1),)
@@ -141,3 +143,14 @@ def test_only_so_many_are_remembered() -> None:
         story.tell(UpdateStagingFailed(uid_of(story), "CUT", "it ended too early"))
     assert len(story.machine.updates) == KEPT
     assert [bool(one.from_level) for one in story.machine.updates.values()] == [*[False] * (KEPT - 1), True]
+
+
+def test_nothing_is_written_on_trial_that_the_system_before_could_not_act_on() -> None:
+    story = tentative()
+    known, told = WorkloadApplied(()), UpdateHealthChanged(1)
+    newer = WorkloadStopRequested("web", 1)
+    assert above_level(story.machine, (known, told)) == ""
+    assert above_level(story.machine, (known, newer)) == "workload.stop_requested"
+    uid = uid_of(story)
+    story.tell(UpdateConfirming(uid, "operator"), UpdateConfirmed(uid, "slot_b"))
+    assert above_level(story.machine, (newer,)) == ""
