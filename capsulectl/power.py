@@ -26,7 +26,7 @@ def reboot(*, yes: Yes = False, wait: Wait = True, timeout: Timeout = 300.0, com
     """
     connection = Connection(common.capsule)
     before = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
-    confirm(f"{before.short_id} is started anew; {_running(before)}. Go on?", yes)
+    confirm(f"{before.short_id} is started anew; {_running(before)}{_trial(before)}. Go on?", yes)
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
     say(answer.message or "the machine is started anew")
     if wait:
@@ -49,6 +49,13 @@ def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
     confirm(f"{before.short_id} is switched off; {_running(before)}. Go on?", yes)
     answer = connection.call(connection.power.PowerOff, power_pb2.PowerOffRequest())
     say(answer.message or "the machine is switched off")
+
+
+def _trial(info: pb.GetInfoResponse) -> str:
+    """What becomes of a system that is on trial."""
+    if not info.pending_slot:
+        return ""
+    return f". {info.pending_slot} is not confirmed: the system before, {info.last_version}, comes back"
 
 
 def _running(info: pb.GetInfoResponse) -> str:
