@@ -13,7 +13,7 @@ import msgspec
 
 from capsuled.boot.stages import since_boot_ns
 from capsuled.evidence.keeping import Alive, Begun, Returning
-from capsuled.evidence.last_words import WATCHDOGS, last_words, watchdog
+from capsuled.evidence.last_words import WATCHDOGS, fired, last_words
 from capsuled.evidence.records import Records, read_area, read_records
 from capsuled.evidence.seemly import seemly, seemly_line, without_messages
 from journal.evidence import Cause, DaemonEnd, Evidence, FailedCheck, Loader, Looked, Mark
@@ -60,8 +60,8 @@ def gather(
     recorded = _recorded(update, places, looked)
     kept = _kept(places, looked)
     panic = _panic(places, kept, looked)
-    name, fired = watchdog(places.watchdogs)
-    looked.append(_watchdog_said(name, fired))
+    watchdog, reset = fired(kept.begun.watchdog if kept.begun else "", places.watchdogs)
+    looked.append(_watchdog_said(watchdog, reset))
     looked.append(_journal_said(told))
     began_at = wall_ns() - now_ns()
     returning, returning_ms = _returning(told, kept, recorded)
@@ -79,7 +79,7 @@ def gather(
         failed=told.failing or (kept.returning.failing if kept.returning else ()),
         alive_ms=kept.alive.alive_ms if kept.alive else 0,
         gap_ms=(began_at - kept.alive.at) // 1_000_000 if kept.alive else None,
-        watchdog_reset=fired,
+        watchdog_reset=reset,
         panic=panic,
         panic_is_its=bool(panic) and ((kept.begun is not None and kept.begun.emptied) or _names(panic, update)),
         console=recorded.console,
@@ -192,10 +192,10 @@ def _loader_said(loader: Loader) -> Looked:
     return Looked("loader", f"the boot loader's variables: {said}", loader != "unknown")
 
 
-def _watchdog_said(name: str, fired: bool | None) -> Looked:
-    if fired is None:
+def _watchdog_said(name: str, reset: bool | None) -> Looked:
+    if reset is None:
         return Looked("watchdog", "the watchdog: none that remembers whether it fired", False)
-    return Looked("watchdog", f"the watchdog ({name}): it {'reset' if fired else 'did not reset'} the machine")
+    return Looked("watchdog", f"the watchdog ({name}): it {'reset' if reset else 'did not reset'} the machine")
 
 
 def _journal_said(told: Told) -> Looked:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from capsuled.boot.stages import since_boot_ns
-from capsuled.evidence.last_words import backend
+from capsuled.evidence.last_words import backend, held
 from journal.evidence import Cause, FailedCheck
 
 log = logging.getLogger(__name__)
@@ -30,13 +30,14 @@ _RECORD_BYTES = 8 << 10
 
 class Begun(msgspec.Struct, frozen=True):
     """Which boot this is. `pstore`: what keeps the kernel's last words; `emptied`: nothing of an earlier boot was left
-    in it when this began."""
+    in it when this began; `watchdog`: the one that resets the machine if it hangs."""
 
     boot: str
     slot: str
     release: str
     pstore: str
     emptied: bool
+    watchdog: str = ""
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ class Keeper:
         """The state is mounted: from here on there is somewhere to keep anything."""
         with self._losing():
             self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._write("begun.json", msgspec.json.encode(Begun(boot, slot, release, backend(), emptied)))
+            self._write("begun.json", msgspec.json.encode(Begun(boot, slot, release, backend(), emptied, held())))
         self.mark("state")
 
     def mark(self, name: str, problem: str = "") -> None:

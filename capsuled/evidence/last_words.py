@@ -21,8 +21,9 @@ WATCHDOGS = Path("/sys/class/watchdog")
 BOOTS_KEPT = 4
 _FILE_BYTES, _FILES = 64 << 10, 64
 _CARD_RESET = 0x20  # WDIOF_CARDRESET
-_TELLS = ("i6300esb", "itco_wdt", "sp5100 tco", "hpe ilo2+")
-"""How those watchdogs' identities begin whose drivers say whether they fired."""
+_TELLS = ("i6300esb", "sp5100 tco")
+"""How those watchdogs' identities begin whose drivers say whether they fired (their bootstatus, in the kernel's
+drivers/watchdog)."""
 _PART = re.compile(r"^dmesg-(\S+?)-(\d+)(?:\.\S+)?$")
 _LINES = 200
 
@@ -89,16 +90,25 @@ def _order(file: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def watchdog(sys: Path = WATCHDOGS) -> tuple[str, bool | None]:
-    """Its name, and whether it reset the machine before this boot; None where it cannot say."""
+def held(sys: Path = WATCHDOGS) -> str:
+    """The watchdog that PID 1 pets, by its name: the kernel's first. Empty for none."""
+    return _said_of(sys / "watchdog0", "identity")
+
+
+def fired(armed: str, sys: Path = WATCHDOGS) -> tuple[str, bool | None]:
+    """Which watchdog says that it reset the machine before this boot. Of the one that was `armed` its silence tells,
+    too, where it would have said so; else nobody knows."""
+    silent = False
     for place in sorted(sys.glob("watchdog*")) if sys.is_dir() else ():
-        try:
-            identity = (place / "identity").read_text().strip()
-            status = int((place / "bootstatus").read_text().strip(), 0)
-        except (OSError, ValueError):
-            continue
-        if status & _CARD_RESET:
+        identity, status = _said_of(place, "identity"), _said_of(place, "bootstatus")
+        if status.isdecimal() and int(status) & _CARD_RESET:
             return identity, True
-        if identity.lower().startswith(_TELLS):
-            return identity, False
-    return "", None
+        silent = silent or (identity == armed and status.isdecimal() and armed.lower().startswith(_TELLS))
+    return (armed, False) if silent else ("", None)
+
+
+def _said_of(place: Path, name: str) -> str:
+    try:
+        return (place / name).read_text().strip()
+    except OSError:
+        return ""

@@ -8,7 +8,7 @@ import pytest
 
 from capsuled.evidence.gathering import Places, Told, gather, marker
 from capsuled.evidence.keeping import Keeper, kernel_lines
-from capsuled.evidence.last_words import BOOTS_KEPT, last_words, take, watchdog
+from capsuled.evidence.last_words import BOOTS_KEPT, fired, held, last_words, take
 from init.recorder import Recorder
 from journal.evidence import Evidence, FailedCheck, Loader, Mark
 from projections.causes import judge
@@ -125,14 +125,28 @@ def test_only_the_newest_boots_last_words_are_kept(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("identity", "status", "said"),
-    [("i6300ESB timer", 0x20, True), ("i6300ESB timer", 0, False), ("Software Watchdog", 0, None), ("iTCO_wdt", 0, False)],
-)  # fmt: skip
-def test_a_watchdog_says_that_it_fired_if_it_is_one_that_knows(
-    machine: Machine, identity: str, status: int, said: bool | None
+    ("armed", "statuses", "said"),
+    [
+        ("i6300ESB timer", ("0", "32"), ("i6300ESB timer", True)),
+        ("i6300ESB timer", ("0", "0"), ("i6300ESB timer", False)),
+        ("iTCO_wdt", ("0", "0"), ("", None)),
+        ("iTCO_wdt", ("0", "32"), ("i6300ESB timer", True)),
+        ("", ("0", "32"), ("i6300ESB timer", True)),
+        ("", ("0", "0"), ("", None)),
+        ("SP5100 TCO timer", ("0", "0"), ("", None)),
+        ("i6300ESB timer", ("", "?"), ("", None)),
+    ],
+)
+def test_a_watchdog_says_that_it_fired_and_by_its_silence_that_it_did_not_if_it_is_one_that_would(
+    machine: Machine, armed: str, statuses: tuple[str, str], said: tuple[str, bool | None]
 ) -> None:
-    machine.watchdog_says(identity, status)
-    assert watchdog(machine.watchdogs) == (identity if said is not None else "", said)
+    for number, (identity, status) in enumerate(zip(("iTCO_wdt", "i6300ESB timer"), statuses, strict=True)):
+        place = machine.watchdogs / f"watchdog{number}"
+        place.mkdir(exist_ok=True)
+        (place / "identity").write_text(f"{identity}\n")
+        (place / "bootstatus").write_text(f"{status}\n")
+    assert fired(armed, machine.watchdogs) == said
+    assert held(machine.watchdogs) == "iTCO_wdt" and held(machine.place) == ""
 
 
 def test_a_machine_that_has_nothing_to_look_at_lists_every_place(machine: Machine) -> None:
