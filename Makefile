@@ -5,9 +5,11 @@ PYTHON := .venv/bin/python
 SEEDS ?= 2000
 # What the daemon, its tests and its demo need from Debian.
 PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 lz4 docker-registry skopeo pigz \
-	podman buildah zsh fish chromium
+	podman buildah zsh fish
 # What builds the operating system's image and boots it.
 BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86
+# What looks at the page of `capsulectl ui`: its tests, its pictures, its figure.
+BROWSER := chromium
 # What the benchmarks compare with, on top.
 PEERS := crun sqlite3 qemu-guest-agent
 
@@ -28,7 +30,7 @@ down: venv ## stop that daemon and everything it runs; the state stays
 	$(PYTHON) -m tools.hosted down
 
 .PHONY: test
-test: venv packages builders guest-image ## every check and every test but those that boot the built disk
+test: venv packages builders browser guest-image ## every check and every test but those that boot the built disk
 	$(PYTHON) -m tools.check
 	$(PYTHON) -m pytest -m "not boot"
 
@@ -61,7 +63,7 @@ fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 c
 	$(PYTHON) -m tests.fuzz.channel 10000 $(SEED)
 
 .PHONY: bench
-bench: venv packages peers guest-image ## every figure, as ratios in one run; also in build/bench.json
+bench: venv packages peers browser guest-image ## every figure, as ratios in one run; also in build/bench.json
 	$(PYTHON) -m bench
 
 .PHONY: bench-faults
@@ -86,7 +88,7 @@ docs: venv ## generate the event catalogue and the CLI reference
 	$(PYTHON) -m tools.docs
 
 .PHONY: pictures
-pictures: venv packages ## make the pictures of docs/ anew
+pictures: venv packages browser ## make the pictures of docs/ anew
 	$(PYTHON) -m tools.pictures
 
 .PHONY: lock
@@ -115,6 +117,10 @@ packages:
 .PHONY: builders
 builders:
 	@tools/packages $(BUILDERS)
+
+.PHONY: browser
+browser:
+	@tools/packages $(BROWSER)
 
 .PHONY: peers
 peers:

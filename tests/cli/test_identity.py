@@ -1,10 +1,13 @@
 """Adoption, keys, roles and contexts, as operators meet them: two people, one machine, the network between."""
 
+import itertools
 import json
 import shutil
 import socket
 import ssl
 import stat
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from capsulectl.errors import Failure
 from capsulectl.handshake import endpoint, joined
 from capsulectl.operator_key import load, load_or_make, public_key, text_of
-from tests.support.daemon import Daemon, daemon
+from tests.support.daemon import BIN, Daemon, daemon
 from tests.support.operators import Operator
 
 
@@ -106,6 +109,23 @@ def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: 
     assert denied.returncode == 1 and "the role reader does not suffice" in denied.stderr
     again = anna.ctl("key", "add", bert.public_key(), "--name", "bert")
     assert again.returncode == 1 and "enrolled already" in again.stderr
+
+
+def test_a_readers_key_is_enough_for_the_page(anna: Operator, bert: Operator, address: str) -> None:
+    anna.good("key", "add", bert.public_key(), "--name", "bert", "--role", "reader")
+    bert.good("adopt", address, "--yes")
+    with subprocess.Popen([BIN / "capsulectl", "ui"], env=bert.environment, stdout=subprocess.PIPE, text=True) as page:
+        try:
+            assert page.stdout is not None
+            where = page.stdout.readline().strip()
+            with urllib.request.urlopen(f"{where}follow/live", timeout=30) as news:
+                told = (line.split()[1] for line in news if line.startswith(b"event: "))
+                kinds = list(itertools.islice(told, 3))
+            assert kinds == [b"world", b"workloads", b"entries"]
+            with urllib.request.urlopen(f"{where}read/changes?before=0&after=1", timeout=30) as changes:
+                assert json.load(changes) == []
+        finally:
+            page.terminate()
 
 
 def test_a_role_can_be_raised_and_a_key_removed(anna: Operator, bert: Operator, address: str) -> None:

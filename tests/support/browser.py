@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import select
-import shutil
 import subprocess
 import tempfile
 import time
@@ -179,11 +178,6 @@ class Browser:
             self.process.kill()
             self.process.wait()
         os.close(self._in)
-
-
-def is_there() -> bool:
-    """Whether this machine has the program."""
-    return shutil.which(PROGRAM) is not None
 
 
 @contextmanager

@@ -17,9 +17,14 @@ export async function recall(path, query, signal) {
   const key = `${path}?${new URLSearchParams(query)}`;
   if (answers.has(key)) return answers.get(key);
   const data = await ask(path, query, signal);
-  answers.set(key, data);
-  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+  remember(path, query, data);
   return data;
+}
+
+/** What is known by another way need not be asked. */
+export function remember(path, query, data) {
+  answers.set(`${path}?${new URLSearchParams(query)}`, data);
+  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
 }
 
 /** Another journal may stand there now: nothing that was answered counts. */

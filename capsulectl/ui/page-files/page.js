@@ -3,7 +3,7 @@
 import { showMachine, showMachineThen, showVolumes, showWorkloads } from "./cards.js";
 import { showLog } from "./log.js";
 import { byId, el, keep, put, say, tell } from "./make.js";
-import { ask, forget, recall } from "./memory.js";
+import { ask, forget, recall, remember } from "./memory.js";
 import { showEvents, showHints, showMoment } from "./moment.js";
 import { showTimeline } from "./timeline.js";
 import { clock, many, momentText, phaseText, setClock, span, toneOf } from "./words.js";
@@ -187,6 +187,7 @@ byId("go").addEventListener("submit", async (event) => {
   try {
     const found = await ask("machine", { at: wanted });
     trouble("");
+    if (found.seq) remember("machine", { at: found.seq }, found);
     go(wanted === "now" ? null : Math.max(found.seq, 1));
   } catch (error) {
     trouble(error.message);
@@ -238,11 +239,9 @@ news("workloads", ({ all, now, gone }) => {
 
 news("entries", ({ all, window, entries: told }) => {
   if (all) {
-    // A machine that comes back with less than it had is another journal's: what was shown of it is not its past.
-    if (told.length && told[told.length - 1].seq < newest()) {
-      forget();
-      Object.assign(state, { at: null, past: null, pages: null });
-    }
+    // Who comes back may have another journal than it had; with less in it, what is shown is not its past.
+    forget();
+    if (told[told.length - 1].seq < newest()) Object.assign(state, { at: null, past: null, pages: null });
     state.tail = told;
     linked("live", "live");
     trouble("");
