@@ -72,7 +72,7 @@ def install(
         return
     disk = _chosen(target, status)
     confirm_fingerprint(address, shown, fingerprint, yes)
-    confirm(_question(disk, target, status, reinstall), yes)
+    confirm(_question(disk, status, reinstall), yes)
     name = wanted or free_name(status.capsule_id, f"capsulectl install {address}")
     result, path = installer.install(disk, operator or login(), seal, reinstall, reboot, name, common.quiet)
     if (result.capsule_id, result.tls_fingerprint_sha256) != (status.capsule_id, shown):
@@ -197,9 +197,9 @@ def _show(status: Any, output: Format) -> None:
 
 
 def _chosen(target: str, status: Any) -> str:
-    """The disk that was named, or that the operator names now."""
+    """The device that was named, or that the operator names now."""
     if target:
-        return target
+        return _device(target)
     _tell(status)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Failure("say which disk to install on: `--target DISK`", USAGE)
@@ -207,7 +207,11 @@ def _chosen(target: str, status: Any) -> str:
     named = sys.stdin.readline().strip()
     if not named:
         raise Failure("no disk was named: nothing was changed")
-    return named
+    return _device(named)
+
+
+def _device(name: str) -> str:
+    return name if name.startswith("/") else f"/dev/{name}"
 
 
 def _tell(status: Any) -> None:
@@ -216,11 +220,11 @@ def _tell(status: Any) -> None:
 
 
 def _about(one: Any) -> str:
-    return ", ".join(filter(None, (bytes_text(one.size_bytes), printable(one.model), printable(one.holds))))
+    return ", ".join(filter(None, (bytes_text(one.size_bytes), printable(one.model), f"holds {printable(one.holds)}")))
 
 
-def _question(disk: str, target: str, status: Any, reinstall: bool) -> str:
-    known = next((one for one in status.disks if disk in (one.name, one.name.removeprefix("/dev/"))), None)
+def _question(disk: str, status: Any, reinstall: bool) -> str:
+    known = next((one for one in status.disks if one.name == disk), None)
     if known is None:
         return f"Everything on {disk} is destroyed. Go on?"
     what = "; the capsule there goes, with all that it remembers" if known.is_capsule and reinstall else ""

@@ -13,6 +13,7 @@ from capsule.v1 import capsule_pb2 as pb
 from capsuled.boot.disks import size_bytes
 from capsuled.engine import Engine
 from capsuled.host import facts
+from capsuled.lan import dialled, interfaces
 from capsuled.services.capsule import About
 from effects.containers.cgroups import is_unified
 from effects.errors import DriverError
@@ -80,7 +81,7 @@ class Info:
             journal_head=digest,
             containerd_version=about.containerd_version,
             tls_fingerprint_sha256=about.fingerprint,
-            addresses=about.addresses,
+            addresses=_dialled(about),
             claimable_seconds=self._engine.claimable_s() if about.condition.acts else 0,
             warnings=await about.warnings(),
             metrics=about.metrics,
@@ -125,6 +126,13 @@ class Info:
         except (DriverError, OSError) as error:
             log.warning("the storage cannot be measured: %s", error)
             return None
+
+
+def _dialled(about: About) -> tuple[str, ...]:
+    try:
+        return dialled(about.addresses, interfaces(), about.bridge)
+    except OSError:
+        return about.addresses
 
 
 def _stage(one: BootStage) -> pb.BootStage:

@@ -14,6 +14,9 @@ _SIOCGIFFLAGS = 0x8913
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_MULTICAST = 0x1, 0x8, 0x10, 0x1000
 
 
+_EVERYWHERE = ("0.0.0.0", "[::]")
+
+
 class Interface(msgspec.Struct, frozen=True):
     """One that is up and reaches a LAN by multicast. `addresses`: IPv4, with their networks, the kernel's first choice
     first."""
@@ -66,10 +69,18 @@ def places(served: Sequence[str], having: Iterable[Interface], bridge: str) -> t
 def _on(interface: Interface, served: Sequence[str]) -> Iterator[Place]:
     for one in served:
         host, _, port = one.rpartition(":")
-        anywhere = host in ("0.0.0.0", "[::]")
+        anywhere = host in _EVERYWHERE
         for at in interface.addresses:
             if anywhere or str(at.ip) == host:
                 yield Place(at, int(port))
+
+
+def dialled(served: Sequence[str], having: Iterable[Interface], bridge: str) -> tuple[str, ...]:
+    """`served` as whoever dials it says it: what stands for every address is those that a LAN reaches, if there are
+    any. Pure."""
+    everywhere = [one for one in served if one.rpartition(":")[0] in _EVERYWHERE]
+    lan = [str(place) for place in places(everywhere, having, bridge)]
+    return (*(one for one in served if one not in everywhere), *lan) if lan else tuple(served)
 
 
 def reaches_out(served: Iterable[str]) -> bool:

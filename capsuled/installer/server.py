@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from capsule.v1 import install_pb2_grpc
-from capsuled.addresses import OS_LISTEN
+from capsuled.addresses import OS_LISTEN, Listen
 from capsuled.installer.service import InstallService
 from capsuled.layout import Layout
 from capsuled.limits import Limits
@@ -33,14 +33,18 @@ class Open(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
 @asynccontextmanager
 async def serving(
-    service: InstallService, layout: Layout, certificate: Certificate, warn: Callable[[str], None]
+    service: InstallService,
+    layout: Layout,
+    certificate: Certificate,
+    warn: Callable[[str], None],
+    listen: Listen = OS_LISTEN,
 ) -> AsyncIterator[tuple[str, ...]]:
     """Serve inside; gives the addresses. Raises CannotListen."""
     methods, health = Methods(), HealthService()
     install_pb2_grpc.add_InstallServiceServicer_to_server(service, methods)
     health_pb2_grpc.add_HealthServicer_to_server(health, methods)
     network, local = network_server(Open(methods), Limits()), local_server(Open(methods))
-    addresses = bind_tls(network, OS_LISTEN, certificate, warn)
+    addresses = bind_tls(network, listen, certificate, warn)
     bind_socket(local, layout.served, layout.socket)
     await network.start()
     await local.start()

@@ -150,9 +150,11 @@ class InstallService(InstallServiceServicer):
         context.add_done_callback(lambda _: work.cancel())
         shown: Step | None = None
         try:
-            while not work.done():
+            ended = False
+            while not ended:
                 await news.wait()
                 news.clear()
+                ended = work.done()
                 if progress.step is not None and progress.step != shown:
                     shown = progress.step
                     yield shown

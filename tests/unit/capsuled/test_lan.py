@@ -6,7 +6,7 @@ import pytest
 
 from capsuled.announcement import Subject
 from capsuled.identity import Identity
-from capsuled.lan import Interface, places, reaches_out
+from capsuled.lan import Interface, dialled, places, reaches_out
 
 CAPSULE_ID = "1f3a52a4-9d3e-4b52-8c6e-0a6f3b1c2d4e"
 
@@ -35,6 +35,20 @@ BRIDGE = interface("br0", "172.20.254.1/24")
 )
 def test_each_lan_is_told_the_address_that_it_reaches(served: tuple[str, ...], expected: list[str]) -> None:
     assert [str(one) for one in places(served, (HOME, WIFI, BRIDGE), "br0")] == expected
+
+
+@pytest.mark.parametrize(
+    ("served", "shown"),
+    [
+        (("0.0.0.0:50000",), ("192.0.2.7:50000", "198.51.100.7:50000")),
+        (("127.0.0.1:9", "[::]:1"), ("127.0.0.1:9", "192.0.2.7:1", "198.51.100.7:1")),
+        (("203.0.113.1:1",), ("203.0.113.1:1",)),
+        ((), ()),
+    ],
+)
+def test_an_operator_is_shown_what_can_be_dialled(served: tuple[str, ...], shown: tuple[str, ...]) -> None:
+    assert dialled(served, (HOME, WIFI, BRIDGE), "br0") == shown
+    assert dialled(("0.0.0.0:1",), (BRIDGE,), "br0") == ("0.0.0.0:1",)
 
 
 @pytest.mark.parametrize(

@@ -8,54 +8,13 @@ import grpc
 import pytest
 
 from capsule.v1 import install_pb2 as pb
-from capsuled.boot.disks import Disk, problem_of
-from capsuled.identity import Identity
-from capsuled.installed import Installed
-from capsuled.installer.installation import InstallFailed, Step
+from capsuled.installer.installation import Step
 from capsuled.installer.screen import screen
 from capsuled.installer.service import InstallService
-from capsuled.installer.targets import Target
-from capsuled.tls import Certificate
 from capsuled.tokens import kid_of
+from tests.support.installers import CERTIFICATE, KEY, LEAST, ME, TwinMachine
 
 GIB = 1 << 30
-LEAST = 4 * GIB
-ME = Identity("2ad99090-a60b-4666-a937-e5842bde9915", b"k" * 32)
-CERTIFICATE = Certificate(b"key", b"certificate", "f" * 64)
-KEY = b"p" * 32
-
-
-def target(device: str, size_gib: int = 20, **about: Any) -> Target:
-    disk = Disk(device, size_gib * GIB)
-    return Target(disk, about.pop("holds", "nothing that is known"), problem=problem_of(disk, LEAST), **about)
-
-
-class TwinMachine:
-    booted, least_bytes = "/dev/sda", LEAST
-
-    def __init__(self, fails: str = "") -> None:
-        self.installed: list[Installed] = []
-        self.fails = fails
-        self.hold: asyncio.Event | None = None
-        self.stopped = False
-
-    async def targets(self) -> tuple[Target, ...]:
-        small, other = target("/dev/vdb", 1), target("/dev/vdc", holds="a capsule", is_capsule=True)
-        return (target("/dev/vda"), small, other)
-
-    async def install(self, disk: str, installed: Installed, tell: Callable[[Step], None]) -> None:
-        tell(Step("system", 40, "copied"))
-        try:
-            if self.hold is not None:
-                await self.hold.wait()
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            self.stopped = True
-            raise
-        if self.fails:
-            raise InstallFailed(self.fails)
-        tell(Step("boot loader", 100, "read again"))
-        self.installed.append(installed)
 
 
 class Aborted(Exception):

@@ -1,0 +1,120 @@
+"""`capsulectl install` against an installer whose disks are numbers: what an operator sees, and what is his afterwards."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from capsulectl.operator_key import load
+from capsuled.tls import Certificate
+from tests.support.daemon import daemon
+from tests.support.installers import ME, TwinMachine, installer
+from tests.support.operators import Operator
+
+
+class Scene:
+    """An operator, and an installer somewhere on the LAN."""
+
+    def __init__(self, anna: Operator, machine: TwinMachine, address: str, certificate: Certificate) -> None:
+        self.anna, self.machine, self.address, self.certificate = anna, machine, address, certificate
+        self.sure = (address, "--fingerprint", certificate.fingerprint, "--yes", "--no-wait")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    machine = TwinMachine()
+    with installer(tmp_path, machine) as (address, certificate):
+        yield Scene(Operator(tmp_path / "config"), machine, address, certificate)
+
+
+def test_the_disks_are_listed_with_what_they_hold(scene: Scene) -> None:
+    lines = scene.anna.good("install", scene.address, "--list").splitlines()
+    assert [line.split() for line in lines] == [
+        ["DISK", "SIZE", "MODEL", "HOLDS", "PROBLEM"],
+        ["/dev/vda", "20", "GiB", "-", "nothing", "that", "is", "known", "-"],
+        [
+            "/dev/vdb",
+            "1",
+            "GiB",
+            "-",
+            "nothing",
+            "that",
+            "is",
+            "known",
+            *["it", "is", "too", "small:", "4", "GiB", "is", "the", "least"],
+        ],
+        ["/dev/vdc", "20", "GiB", "-", "a", "capsule", "-"],
+    ]
+    assert scene.anna.good("install", scene.address, "--list", "-o", "name") == "/dev/vda\n/dev/vdc\n"
+
+
+def test_an_installation_leaves_a_key_and_a_context_that_pins_what_was_seen(scene: Scene) -> None:
+    done = scene.anna.ctl("install", *scene.sure, "--target", "vda", "--name", "home", "--operator", "anna")
+    assert (done.returncode, done.stdout) == (0, "home\n")
+    assert done.stderr.splitlines() == [
+        "system       done",
+        "boot loader  done",
+        "/dev/vda is installed as home, which is yours",
+    ]
+    key = scene.anna.config / "keys/home.ed25519"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    kept = yaml.safe_load((scene.anna.config / "config.yaml").read_text())
+    assert kept["current"] == "home" and kept["contexts"]["home"] == {
+        "addr": scene.address,
+        "capsule_id": ME.capsule_id,
+        "tls_fingerprint_sha256": scene.certificate.fingerprint,
+        "key_path": str(key),
+    }
+    (installed,) = scene.machine.installed
+    assert (installed.kid, installed.operator) == (load(key).kid, "anna")
+
+
+def test_unsealed_there_is_nothing_to_keep(scene: Scene) -> None:
+    done = scene.anna.ctl("install", *scene.sure, "--target", "/dev/vda", "--no-seal")
+    assert done.returncode == 0 and "Whoever asks first adopts it" in done.stderr
+    assert not (scene.anna.config / "config.yaml").exists() and scene.machine.installed[0].kid == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "say which disk to install on: `--target DISK`"),
+        (("--target", "sda"), 1, "/dev/sda is the disk that the installer runs from"),
+        (("--target", "/dev/vdb"), 1, "too small: 4 GiB is the least"),
+        (("--target", "/dev/vdc"), 1, "is a capsule's already. `--reinstall` destroys it"),
+        (("--target", "vda", "--operator", "system"), 1, "choose another name"),
+        (("--target", "vda", "--name", "a/b"), 2, "cannot be a context's name here"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_there_and_nothing_here(
+    scene: Scene, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = scene.anna.ctl("install", *scene.sure, *words)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert scene.machine.installed == [] and not (scene.anna.config / "config.yaml").exists()
+
+
+def test_another_certificate_than_the_consoles_is_refused_before_anything_is_sent(scene: Scene) -> None:
+    done = scene.anna.ctl("install", scene.address, "--fingerprint", "0" * 64, "--yes", "--target", "vda")
+    assert done.returncode == 1 and "REFUSED: the certificate" in done.stderr and scene.machine.installed == []
+
+
+def test_without_yes_nobody_is_there_to_ask(scene: Scene) -> None:
+    done = scene.anna.ctl("install", scene.address, "--target", "vda")
+    assert done.returncode == 2 and scene.certificate.fingerprint in done.stderr and scene.machine.installed == []
+
+
+def test_an_installation_that_fails_makes_no_context(scene: Scene) -> None:
+    scene.machine.fails = "/dev/vda2: Input/output error"
+    done = scene.anna.ctl("install", *scene.sure, "--target", "vda")
+    assert done.returncode == 1 and "Input/output error. The disk does not boot; install again" in done.stderr
+    assert not (scene.anna.config / "config.yaml").exists()
+
+
+def test_what_runs_already_is_no_installer(tmp_path: Path) -> None:
+    with daemon(start=False) as machine:
+        machine.start("--listen", "127.0.0.1:0")
+        done = Operator(tmp_path / "config").ctl("install", machine.data("capsule", "info")["addresses"][0], "--list")
+        assert done.returncode == 1 and "a capsule that runs, and no installer" in done.stderr
