@@ -67,6 +67,14 @@ def test_every_stage_of_the_boot_succeeded_and_is_in_the_history(machine: Booted
     assert "The API answered" in machine.good("capsule", "info", "--boot")
 
 
+def test_the_first_boot_took_the_whole_disk_though_the_image_is_smaller(machine: Booted) -> None:
+    (event,) = [one for one in machine.history() if one["type"] == "disk.grown"]
+    (grown,) = event["body"]["parts"]
+    size = machine.data("capsule", "info")["diskTotalBytes"]
+    assert grown["name"] == "partition" and grown["after_bytes"] - grown["before_bytes"] == size - (8 << 30)
+    assert machine.data("capsule", "grow-disk", "--dry-run") == {"disk": "/dev/vda"}
+
+
 def test_the_contract_of_volumes_holds_on_the_thin_pool(machine: Booted) -> None:
     # Before any volume of the machine's own is there: the contract counts them.
     machine.bring_suite(
@@ -141,6 +149,7 @@ def test_a_reboot_ends_in_order_and_everything_comes_back(machine: Booted) -> No
     before = machine.data("capsule", "info")["bootId"]
     machine.good("capsule", "reboot", "--yes", "--timeout", "600", timeout=700)
     assert machine.data("capsule", "info")["bootId"] != before
+    assert "serving on 0.0.0.0:50000" in machine.good("capsule", "logs", "--boot", "-1")
     machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
     types = [one["type"] for one in machine.history()]
     order = ["machine.end_requested", "daemon.stopped", "daemon.started", "machine.halted"]

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -31,10 +32,12 @@ def built() -> Path:
 
 
 class Booted:
-    """One machine with a disk of its own."""
+    """One machine with a disk of its own, and with `more` devices for QEMU. The disk is larger than the image, as a
+    machine's is."""
 
-    def __init__(self, place: Path, disk: Path, size_gib: int = 8) -> None:
+    def __init__(self, place: Path, disk: Path, size_gib: int = 12, more: tuple[str, ...] = ()) -> None:
         self.place = place
+        self.more = more
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         copy_sparse(disk, place / "disk.raw", size_gib << 30)
@@ -47,8 +50,8 @@ class Booted:
     def switch_on(self) -> None:
         """And return at once."""
         (self.place / "serial").write_bytes(b"")
-        serial = ("-serial", f"file:{self.place}/serial")
-        argv = command(self.place / "disk.raw", self.place / "variables.fd", self.port, more=serial)
+        ends = ("-serial", f"file:{self.place}/serial", "-qmp", f"unix:{self.place}/qmp,server=on,wait=off")
+        argv = command(self.place / "disk.raw", self.place / "variables.fd", self.port, more=(*ends, *self.more))
         nothing = subprocess.DEVNULL
         self.process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
 
@@ -64,6 +67,18 @@ class Booted:
         assert self.process is not None
         self.process.wait(timeout=seconds)
         self.process = None
+
+    def monitor(self, order: str, **arguments: Any) -> None:
+        """Have QEMU do something to the machine (its QMP reference has the orders)."""
+        with socket.socket(socket.AF_UNIX) as connected, connected.makefile("rw") as stream:
+            connected.connect(str(self.place / "qmp"))
+            stream.readline()
+            for said in ({"execute": "qmp_capabilities"}, {"execute": order, "arguments": arguments}):
+                stream.write(json.dumps(said) + "\n")
+                stream.flush()
+                while "event" in (answer := json.loads(stream.readline())):
+                    pass
+                assert "return" in answer, answer
 
     # --- the console ---------------------------------------------------------------------------------------------
 
