@@ -50,7 +50,8 @@ class OwnLog:
         boots = earlier_boots(self._present.path)
         if boots_back > len(boots):
             kept = f"{len(boots)} before this one" if boots else "none before this one"
-            refuse("NOT_FOUND", "NO_SUCH_BOOT", f"the log of {boots_back} boots ago is not kept: {kept}", "boots_back")
+            ago = f"{boots_back} boot{'' if boots_back == 1 else 's'} ago"
+            refuse("NOT_FOUND", "NO_SUCH_BOOT", f"the log of {ago} is not kept: {kept}", "boots_back")
         return boots[boots_back - 1]
 
 
