@@ -74,6 +74,8 @@ def _adopted(address: str, der: bytes, operator: str, key_path: str) -> Any:
                 pb.AdoptRequest(pubkey=key.public, name=operator), timeout=ADOPT_S
             )
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise Failure(f"what answers at {address} is an installer: `capsulectl install {address}`") from error
             raise failure_of(error, address) from error
     if answer.kid != key.kid:
         raise Failure("the capsule answered for another key than ours: it is none, or a broken one")

@@ -49,6 +49,11 @@ class Found:
         """By anybody, as it says."""
         return self.said.get("adopted") == "true"
 
+    @property
+    def whose(self) -> str:
+        """What stands under ADOPTED: of an installer, that it is one."""
+        return "installer" if self.said.get("mode") == "installer" else "yes" if self.adopted else "no"
+
 
 def discover(
     *,
@@ -67,7 +72,8 @@ def discover(
     """Find capsules on the LAN.
 
     Names, versions and whether they are adopted are what they say of themselves. The fingerprint is what the machine
-    at that address shows in a handshake; CONTEXT names the context of yours that pins it.
+    at that address shows in a handshake; CONTEXT names the context of yours that pins it. An installer is a machine
+    that booted from a removable disk: `capsulectl install` makes it a capsule.
 
     Example: capsulectl discover --unadopted
     """
@@ -103,7 +109,7 @@ def _table(found: list[Found], contexts: dict[str, Any], wide: bool) -> None:
     for one in found:
         address = one.address or joined(one.addresses[0], one.port)
         shown = one.fingerprint if wide else one.fingerprint[:16]
-        row = (one.name, address, "yes" if one.adopted else "no", one.said.get("version", ""))
+        row = (one.name, address, one.whose, one.said.get("version", ""))
         rows.append((*row, shown or "-", context_of(one, contexts) or "-"))
     show_table(("NAME", "ADDRESS", "ADOPTED", "VERSION", "FINGERPRINT", "CONTEXT"), rows, cut=not wide)
 

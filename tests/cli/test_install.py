@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from capsulectl.discover import Found
 from capsulectl.operator_key import load
 from capsuled.tls import Certificate
 from tests.support.daemon import daemon
@@ -99,6 +100,13 @@ def test_what_is_refused_leaves_nothing_there_and_nothing_here(
 def test_another_certificate_than_the_consoles_is_refused_before_anything_is_sent(scene: Scene) -> None:
     done = scene.anna.ctl("install", scene.address, "--fingerprint", "0" * 64, "--yes", "--target", "vda")
     assert done.returncode == 1 and "REFUSED: the certificate" in done.stderr and scene.machine.installed == []
+
+
+def test_an_installer_is_not_adopted_but_installed(scene: Scene) -> None:
+    done = scene.anna.ctl("adopt", scene.address, "--yes")
+    assert done.returncode == 1 and f"is an installer: `capsulectl install {scene.address}`" in done.stderr
+    assert Found("attic", [], 1, {"mode": "installer", "adopted": "false"}).whose == "installer"
+    assert Found("attic", [], 1, {"mode": "runtime", "adopted": "true"}).whose == "yes"
 
 
 def test_without_yes_nobody_is_there_to_ask(scene: Scene) -> None:
