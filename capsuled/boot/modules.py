@@ -11,9 +11,9 @@ from pathlib import Path
 from capsuled.processes import CommandFailed, run
 
 STORAGE = ("dm_mod", "dm_thin_pool")
-WITNESSES = ("efi_pstore", "lpc_ich", "i2c_i801", "iTCO_wdt", "i6300esb", "sp5100_tco", "hpwdt")
+WITNESSES = ("efi_pstore", "i6300esb", "sp5100_tco")
 """What keeps the kernel's last words over a reset, and the watchdogs that remember that they fired: before anybody asks
-why the boot before this one ended."""
+why the boot before this one ended. Of several watchdogs PID 1 pets the first."""
 ALWAYS = ("loop", "tun", "vhost_vsock", "evdev")
 VIRTUALIZATION = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 """By the processor's flag: the other one's would only complain."""

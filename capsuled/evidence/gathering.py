@@ -116,7 +116,7 @@ def _recorded(update: int, places: Places, looked: list[Looked]) -> Records:
     except OSError as error:
         looked.append(Looked("recorder", f"the record behind its boot image cannot be read: {error.strerror}", False))
         return Records()
-    said = f"{len(found.marks)} stages of initramfs and PID 1" if found.marks else "no mark of initramfs or PID 1"
+    said = f"{_stages(found.marks)} of initramfs and PID 1" if found.marks else "no mark of initramfs or PID 1"
     looked.append(Looked("recorder", f"the record behind its boot image: {said}"))
     return found
 
@@ -144,8 +144,12 @@ def _kept(places: Places, looked: list[Looked]) -> _Kept:
         kernel=seemly(_tail(place / "kernel").splitlines()),
     )
     lived = f"it lived {found.alive.alive_ms / 1000:.1f} s at least" if found.alive else "no sign of life"
-    looked.append(Looked("perm", f"what its daemon kept on /perm: {len(found.marks)} stages, {lived}"))
+    looked.append(Looked("perm", f"what its daemon kept on /perm: {_stages(found.marks)}, {lived}"))
     return found
+
+
+def _stages(marks: tuple[Mark, ...]) -> str:
+    return "1 stage" if len(marks) == 1 else f"{len(marks)} stages"
 
 
 def _decoded(file: Path, kind: type[_T]) -> _T | None:
