@@ -36,7 +36,7 @@ def _lines(answer: pb.UpdateStatus) -> tuple[tuple[str, str], ...]:
     last = answer.last if answer.HasField("last") else None
     return (
         ("Runs", f"{system_text(answer.version, answer.commit)} in {answer.active_slot}"),
-        ("Boots", answer.default_slot if answer.default_slot != answer.active_slot else ""),
+        ("Next boot", _next(answer)),
         ("Update", "" if current is None else f"{current.uid}: {current.phase}, {_systems(current)}"),
         ("Goes back", f"in {duration(answer.seconds_left)}, unless it is confirmed" if answer.tentative else ""),
         ("Health", health(answer)),
@@ -44,6 +44,13 @@ def _lines(answer: pb.UpdateStatus) -> tuple[tuple[str, str], ...]:
         ("Other slot", other),
         ("Last update", "" if last is None else f"{last.uid}: {_outcome(last)}"),
     )
+
+
+def _next(answer: pb.UpdateStatus) -> str:
+    """Where that is not what runs."""
+    if answer.HasField("current") and answer.current.phase == "armed":
+        return f"{answer.current.slot}, once"
+    return answer.default_slot if answer.default_slot != answer.active_slot else ""
 
 
 def _systems(update: pb.OSUpdate) -> str:

@@ -1,0 +1,62 @@
+"""What an operator is shown of updates, in each state that they can be in."""
+
+import pytest
+
+from capsule.v1 import update_pb2 as pb
+from capsulectl.errors import Failure
+from capsulectl.update import _lines, _outcome, _question, duration, health
+from capsulectl.update_push import _went_back, push
+
+TRIED = pb.OSUpdate(
+    uid=41,
+    phase="tentative",
+    slot="slot_b",
+    version="0.0.2",
+    commit="eee",
+    from_version="0.0.1",
+    from_commit="abc",
+    confirm_when="healthy",
+    soak_seconds=120,
+)
+FAILED = pb.OSUpdate(uid=30, phase="rolled-back", cause="kernel-panic", confidence="likely")
+
+
+def shown(**fields: object) -> dict[str, str]:
+    given = {"active_slot": "slot_a", "default_slot": "slot_a", "version": "0.0.1", "commit": "abc"} | fields
+    return {name: value for name, value in _lines(pb.UpdateStatus(**given)) if value}  # type: ignore[arg-type]
+
+
+def test_a_machine_at_rest_shows_what_runs_and_what_became_of_the_last_update() -> None:
+    assert shown() == {"Runs": "0.0.1 (abc) in slot_a"}
+    assert shown(last=FAILED)["Last update"] == "30: rolled back: its kernel panicked (likely)"
+
+
+def test_a_trial_shows_when_it_ends_and_what_is_wrong() -> None:
+    ill = [pb.UpdateCheck(name="uplink", message="no address")]
+    status = {"tentative": True, "seconds_left": 725, "current": TRIED, "judged": True, "active_slot": "slot_b"}
+    found = shown(**status, failing=ill)
+    assert found["Goes back"] == "in 12 min 5 s, unless it is confirmed" and found["Next boot"] == "slot_a"
+    assert found["Health"] == "uplink: no address"
+    assert found["Confirmed"] == "by itself, once all has been well for 2 min 0 s"
+    assert shown(**status, healthy_seconds=9)["Health"] == "all has been well for 9 s"
+    assert health(pb.UpdateStatus(tentative=True)) == "not judged yet"
+
+
+def test_what_waits_for_its_boot_is_dropped_and_nothing_is_started_anew() -> None:
+    waits = pb.OSUpdate(uid=7, phase="armed", slot="slot_b")
+    assert shown(current=waits)["Next boot"] == "slot_b, once"
+    assert "is dropped before it was booted" in _question(pb.UpdateStatus(current=waits))
+    assert "started anew with 0.0.1 (abc)" in _question(pb.UpdateStatus(other_version="0.0.1", other_commit="abc"))
+
+
+def test_a_push_that_ends_in_the_old_system_says_why() -> None:
+    last = pb.OSUpdate(uid=30, cause="kernel-panic")
+    said = _went_back(30, pb.UpdateStatus(active_slot="slot_a", last=last))
+    assert said.startswith("update 30 went back, slot_a runs: its kernel panicked.")
+    assert _outcome(pb.OSUpdate(phase="failed", message="the bundle ended")) == "failed: the bundle ended"
+    assert (duration(59), duration(61)) == ("59 s", "1 min 1 s")
+
+
+def test_who_has_the_machine_confirm_it_needs_not_wait_for_it() -> None:
+    with pytest.raises(Failure, match="waits for the new system"):
+        push("update.tar", auto_confirm=5.0, confirm_when="healthy")  # type: ignore[arg-type]
