@@ -55,7 +55,7 @@ def postmortem(
 
                 source.writelines(exported_there(common))
                 source.seek(0)
-            report = _report(source, update)
+            report = archived_report(source, update)
     except OSError as error:
         raise Failure(f"{file or 'the archive'} cannot be read: {error.strerror}", USAGE) from error
     except JournalError as error:
@@ -63,8 +63,9 @@ def postmortem(
     _show(report, output)
 
 
-def _report(source: BinaryIO, asked: str) -> Postmortem:
-    """Raises Failure where there is no such update, and JournalError for what is no archive."""
+def archived_report(source: BinaryIO, asked: str) -> Postmortem:
+    """Of an update in an archive: the one that was asked for, or is meant without a word. Raises Failure where there is
+    no such update, and JournalError for what is no archive."""
     folding, stories = Folding(Archive(source)), Stories()
     for stored, event in folding.entries():
         stories.see(stored.header, event, folding.machine)
