@@ -1,6 +1,6 @@
 """Records the history of a release, from a real daemon that does everything it can do. Needs root and containerd.
 
-    python -m tests.histories.record RELEASE [--view N] [--trial]
+    python -m tests.histories.record RELEASE[-features] [--view N] [--trial]
 
 `--trial` lives through it all and keeps nothing: for whoever teaches the machine something new, and this script with it.
 Once a release is out its history is never recorded again: an old memory that a new recording would fit better is
@@ -11,7 +11,6 @@ import argparse
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,7 +23,8 @@ from journal.release import RELEASE
 from journal.sidelog import Emergency, SideLog
 from projections.fold import replay
 from projections.views import VIEW, state_hash
-from tests.histories.recorded import Record, events_of, facts_of, paths_of
+from tests.histories import features
+from tests.histories.recorded import Record, facts_of, folded_of, paths_of
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.site import site
 
@@ -35,35 +35,35 @@ OTHER_BOOT = "00000000-0000-4000-8000-000000000002"
 def main() -> None:
     """Record, unless there is one already."""
     parser = argparse.ArgumentParser(prog="python -m tests.histories.record", description=__doc__)
-    parser.add_argument("release")
+    parser.add_argument("name", help="the release, or RELEASE-features, which RELEASE-cut is recorded with")
     parser.add_argument("--view", type=int, default=VIEW, help="the view to hash the state in (default: the newest)")
     parser.add_argument("--trial", action="store_true", help="keep nothing")
     arguments = parser.parse_args()
-    archive, record = paths_of(arguments.release)
-    if not arguments.trial and (archive.exists() or record.exists()):
-        raise SystemExit(f"{archive.name} is there already: a recorded history is never recorded again")
-    if arguments.release != RELEASE:
-        raise SystemExit(f"this is release {RELEASE}: only {arguments.release} itself can record its history")
+    release, _, more = arguments.name.partition("-")
+    names = (f"{release}-features", f"{release}-cut") if more else (release,)
+    there = [path.name for name in names for path in paths_of(name) if path.exists()]
+    if there and not arguments.trial:
+        raise SystemExit(f"{there[0]} is there already: a recorded history is never recorded again")
+    if release != RELEASE or more not in ("", "features"):
+        raise SystemExit(f"this is release {RELEASE}: only {release} itself can record its history")
+    stories = (features.live, features.forget) if more else (live,)
     with site() as machine, daemon(inside=machine.inside) as capsule:
-        live(capsule)
-        if arguments.trial:
-            return
-        capsule.good("journal", "export", str(archive), "--dir", str(capsule.state / "journal"))
-    facts = facts_of(RELEASE)
-    record.write_bytes(
-        msgspec.json.format(
-            msgspec.json.encode(
-                Record(
-                    release=RELEASE,
-                    entries=len(facts),
-                    head=facts[-1].hash.hex(),
-                    view=arguments.view,
-                    state_hash=state_hash(replay(events_of(RELEASE)), arguments.view),
-                )
-            )
-        )
-        + b"\n"
-    )
+        for name, story in zip(names, stories, strict=True):
+            story(capsule)
+            assert capsule.stop() == 0
+            if not arguments.trial:
+                _keep(name, capsule, arguments.view)
+            capsule.start()
+
+
+def _keep(name: str, capsule: Daemon, view: int) -> None:
+    """The stopped machine's journal, and what it folds to."""
+    archive, record = paths_of(name)
+    capsule.good("journal", "export", str(archive), "--dir", str(capsule.state / "journal"))
+    facts = facts_of(name)
+    hashed = state_hash(replay(*folded_of(name)), view)
+    made = Record(release=name, entries=len(facts), head=facts[-1].hash.hex(), view=view, state_hash=hashed)
+    record.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
     print(f"{archive}: {archive.stat().st_size} bytes, {len(facts)} facts")
 
 
@@ -83,7 +83,6 @@ def live(capsule: Daemon) -> None:
     _power_loss(capsule)
     capsule.good("delete", "web", "--yes")
     assert "Verified" in capsule.good("replay", "--verify")
-    assert capsule.stop() == 0
 
 
 def _images(capsule: Daemon) -> None:
@@ -253,4 +252,4 @@ def _halt(capsule: Daemon) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

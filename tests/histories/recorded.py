@@ -1,4 +1,5 @@
-"""A recorded history as it lies here: RELEASE.capsule, an archive, and RELEASE.json, what it folded to when it was made."""
+"""A recorded history as it lies here: NAME.capsule, an archive, and NAME.json, what it folded to when it was made. NAME is
+a release, or a release and what is in it."""
 
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from journal.archive import Archive
 from journal.codec import decode
 from journal.entry import Header, Stored
 from journal.events import Event
+from journal.snapshot import Snapshot
+from projections.encoding import decode_state
+from projections.state import Machine
 
 HERE = Path(__file__).parent
 
@@ -41,6 +45,22 @@ def facts_of(release: str) -> list[Stored]:
     """The facts, each checked against the one before. Raises BadArchive."""
     with paths_of(release)[0].open("rb") as source:
         return [stored for stream, stored in Archive(source).entries() if stream == "facts"]
+
+
+def base_of(release: str) -> Snapshot | None:
+    """What the fold begins with, where that is not the empty state."""
+    with paths_of(release)[0].open("rb") as source:
+        archive = Archive(source)
+        next(archive.entries())
+        return archive.base
+
+
+def folded_of(release: str) -> tuple[list[tuple[Header, Event | None]], Machine]:
+    """The facts that are folded, and the state that they are folded onto: see projections.fold.replay."""
+    base = base_of(release)
+    if base is None:
+        return events_of(release), Machine()
+    return [one for one in events_of(release) if one[0].seq > base.seq], decode_state(base.content)
 
 
 def events_of(release: str) -> list[tuple[Header, Event | None]]:

@@ -1,6 +1,7 @@
 """The schema lock: what stood in a release's entries, as data, and what may become of it in later ones.
 
     python -m tests.histories.schema RELEASE        writes schema-RELEASE.json, and refuses to replace one
+    python -m tests.histories.schema NAME           of a recorded history: what stands in its entries, and no more
 
 An old entry must mean for ever what it meant when it was written. So a field may be added with a default, a choice may
 get another value, and everything else is a new VERSION with an upcaster.
@@ -31,6 +32,7 @@ from journal.entry import Actor, Header
 from journal.events import EVENT_TYPES, type_of
 from projections import state
 from projections.views import unlisted
+from tests.histories.recorded import events_of
 
 HERE = Path(__file__).parent
 Schema = dict[str, Any]
@@ -56,6 +58,15 @@ def schema() -> Schema:
     }
     plain: Schema = msgspec.json.decode(msgspec.json.encode(made))  # as a lock is read: lists, no tuples
     return plain
+
+
+def told_in(history: str) -> Schema:
+    """The same of what a recorded history tells: what nobody wrote yet may still become something else."""
+    whole, told = schema(), {header.type for header, _ in events_of(history)}
+    events = {tag: event for tag, event in whole["events"].items() if tag in told}
+    used = set[str]().union(*(_records_in(whole, event["fields"]) for event in events.values()))
+    records = {name: fields for name, fields in whole["records"].items() if name in used}
+    return {**whole, "events": events, "records": records, "view": {}}
 
 
 def _fields(kind: type[msgspec.Struct], records: dict[str, Schema]) -> Schema:
@@ -215,7 +226,8 @@ def main() -> None:
     path = HERE / f"schema-{sys.argv[1]}.json"
     if path.exists():
         raise SystemExit(f"{path.name} is there already: what a release wrote does not change any more")
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(schema(), order="deterministic")) + b"\n")
+    written = told_in(sys.argv[1]) if "-" in sys.argv[1] else schema()
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(written, order="deterministic")) + b"\n")
     print(path)
 
 

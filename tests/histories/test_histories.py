@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from capsuled.memory import decode_state, encode_state
 from journal.entry import genesis
-from journal.events import EVENT_TYPES, type_of
+from journal.events import EVENT_TYPES, WorkloadApplied, type_of
 from journal.verify import check_entries
 from projections.describe import describe
+from projections.encoding import decode_state, encode_state
 from projections.fold import fold, replay
 from projections.views import VIEWS, state_hash
-from tests.histories.recorded import HERE, events_of, facts_of, record_of, releases
+from tests.histories.recorded import HERE, base_of, events_of, facts_of, folded_of, record_of, releases
 from tests.histories.schema import complaints, lock_of, locks, schema
 
 every_release = pytest.mark.parametrize("release", releases())
@@ -26,7 +26,7 @@ def test_histories_begin_with_the_first_release() -> None:
 @every_release
 def test_a_recorded_history_folds_to_the_state_it_folded_to_when_it_was_recorded(release: str) -> None:
     record = record_of(release)
-    machine = replay(events_of(release))
+    machine = replay(*folded_of(release))
     assert state_hash(machine, record.view) == record.state_hash, (
         f"today's fold makes another state of release {release}'s history than {release} did. Entries mean for ever what "
         "they meant: make the fold decide by a new event version or a new field, and never record the history again"
@@ -41,7 +41,9 @@ def test_a_recorded_history_is_whole_down_to_its_first_link(release: str) -> Non
     facts = facts_of(release)
     with (HERE / f"{release}.capsule").open("rb") as source:
         journal_id = Archive(source).journal_id
-    report = check_entries(facts, 1, genesis(journal_id))
+    base, first = base_of(release), facts[0].header.seq
+    link = genesis(journal_id) if first == 1 or base is None else base.head
+    report = check_entries(facts, first, link, base=base)
     assert report.whole and not report.unreadable
     assert (report.checked, report.head_hash) == (record.entries, record.head)
 
@@ -49,9 +51,9 @@ def test_a_recorded_history_is_whole_down_to_its_first_link(release: str) -> Non
 @every_release
 def test_a_recorded_history_may_be_folded_in_two_parts_with_a_snapshot_between(release: str) -> None:
     record = record_of(release)
-    events = events_of(release)
+    events, _ = folded_of(release)
     for cut in range(0, len(events), 19):
-        machine = decode_state(encode_state(replay(events[:cut])))
+        machine = decode_state(encode_state(replay(events[:cut], folded_of(release)[1])))
         for header, event in events[cut:]:
             fold(machine, header, event)
         assert state_hash(machine, record.view) == record.state_hash, f"cut behind {cut}"
@@ -66,7 +68,7 @@ def test_every_entry_of_a_recorded_history_can_still_be_told(release: str) -> No
 
 @every_release
 def test_a_recorded_history_can_be_hashed_in_every_view_from_its_own_on(release: str) -> None:
-    machine = replay(events_of(release))
+    machine = replay(*folded_of(release))
     assert all(len(state_hash(machine, view)) == 64 for view in VIEWS if view >= record_of(release).view)
 
 
@@ -76,12 +78,24 @@ def test_the_first_history_tells_of_everything_that_could_happen_in_it() -> None
     assert set(lock_of("0.0.1")["events"]) - told.keys() == {"call.read", "journal.excised", "journal.checkpointed"}
 
 
+def test_the_second_history_tells_of_what_came_after_the_first_and_the_third_of_what_went() -> None:
+    told = {header.type for header, _ in events_of("0.0.1-features")}
+    kinds = {kind.partition(".")[0] for kind in told}
+    assert kinds >= {"secret", "volume", "snapshot", "network", "registry", "operator", "drift", "rollback"}
+    microvms = [event for _, event in events_of("0.0.1-features") if isinstance(event, WorkloadApplied)]
+    assert any(item.kind == "microvm" for event in microvms for item in event.items)
+    assert {"workload.health_changed", "image.removed", "volume.restored", "stream.closed"} <= told
+    cut = events_of("0.0.1-cut")
+    assert cut[0][0].seq > 1 and "journal.checkpointed" in {header.type for header, _ in cut}
+
+
 def test_a_history_is_never_recorded_again() -> None:
     before = {path: path.read_bytes() for path in HERE.iterdir() if path.is_file()}
     for module, words in (("record", "never recorded again"), ("schema", "does not change any more")):
-        command = [sys.executable, "-m", f"tests.histories.{module}", "0.0.1"]
-        done = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=False)
-        assert done.returncode == 1 and words in done.stderr
+        for name in ("0.0.1", "0.0.1-features"):
+            command = [sys.executable, "-m", f"tests.histories.{module}", name]
+            done = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=False)
+            assert done.returncode == 1 and words in done.stderr
     assert before == {path: path.read_bytes() for path in HERE.iterdir() if path.is_file()}
 
 
