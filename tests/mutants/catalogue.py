@@ -63,13 +63,6 @@ MUTANTS = (
         "if name == names[0] and machine.workloads.get(name) is not workload:",
     ),
     Mutant(
-        "torn-group-completed",
-        "what a torn group and a later one have in common is taken for one",
-        "journal/tail.py",
-        "        and all(one.last < first for generation, first in begins.items() if generation > one.generation)\n",
-        "",
-    ),
-    Mutant(
         "log-written-over",
         "a place in the front log is used again before LMDB has what stood there",
         "journal/ring.py",
@@ -77,11 +70,11 @@ MUTANTS = (
         "return 0",
     ),
     Mutant(
-        "tail-dropped-early",
-        "the tail lets go of a group as soon as its first entry was moved",
-        "journal/tail.py",
-        "while self._frames and self._frames[0].last <= upto:",
-        "while self._frames and self._frames[0].first <= upto:",
+        "log-freed-early",
+        "with the first group that was moved, all places in the front log are free",
+        "journal/ring.py",
+        "while self._kept and self._kept[0].last <= upto:",
+        "while self._kept:",
     ),
     Mutant(
         "snapshot-of-another-moment",

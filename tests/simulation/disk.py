@@ -31,12 +31,20 @@ class Disk:
         self.snapshots: dict[tuple[int, int], bytes] = {}
         self.full = False
         self._log = bytearray(LOG_BYTES)
+        self._places: list[tuple[int, int, int]] = []
         self._behind: list[bytes] | None = None
         self._proven = Proven()
         self._promised = (0, GENESIS)
 
+    def keep(self, place: int, size: int, last: int) -> None:
+        """A group up to entry `last` is durable there: nobody writes there before it was moved."""
+        self._places.append((place, place + size, last))
+
     def write(self, place: int, content: bytes) -> None:
         """Bytes of the front log."""
+        self._places = [one for one in self._places if one[2] > len(self.moved)]
+        over = [one for one in self._places if one[0] < place + len(content) and place < one[1]]
+        assert not over, f"what stands at {over} is written over before it was moved"
         self._log[place : place + len(content)] = content
         self._behind = None
 

@@ -40,6 +40,9 @@ from tests.support.images import chunks
 if TYPE_CHECKING:
     from tests.simulation.machine import Simulation
 
+PROMPT_S = 30.0
+"""Longer than whatever has to end first may take; shorter than the back-off of what failed again and again."""
+
 
 class Operators:
     """One per workload, so that what was acknowledged last is what counts, one of the images, and a quiet one."""
@@ -67,7 +70,10 @@ class Operators:
         await self._housed.wait()
         await self._simulation.safekeeper.settled.wait()
         self._calls += 1
+        began = self._simulation.loop.time()
         await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name, WORKLOAD_VERBS))
+        took_s = self._simulation.loop.time() - began
+        assert took_s < PROMPT_S, f"the last word on {name} was answered after {took_s:.0f} s, without any fault"
 
     def _choice(self, name: str, verbs: tuple[str, ...] = ()) -> Ask:
         wish = self._oracle.wishes.get(name)

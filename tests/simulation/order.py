@@ -1,4 +1,5 @@
-"""Judges `dependsOn` by what was journaled: nothing began before what it depended on, nothing ended before its users.
+"""Judges the order of what was journaled: nothing began before what it depended on, or after the word that it should
+end; nothing ended before its users.
 
 What was wanted, and what lived, is read off the entries alone; of the planner's rules nothing is shared.
 """
@@ -67,6 +68,8 @@ class Order:
 
     def _begins(self, header: Header, name: str, run: int) -> None:
         self.starts += bool(self.needs.get(name))
+        if name in self.ending:
+            self.wrong.append(f"{name} run {run} began at {header.seq}, and it was to end")
         for other in self.needs.get(name, ()):
             if other not in self.alive | self.good:
                 self.wrong.append(f"{name} run {run} began at {header.seq}, and {other}, which it needs, did not run")

@@ -13,6 +13,7 @@ CHUNK = 5
 
 def failure_of(seed: int) -> tuple[int, str] | None:
     """What is wrong with a seed, or None."""
+    before = logging.root.manager.disable
     logging.disable()
     simulation = Simulation(seed)
     try:
@@ -20,7 +21,7 @@ def failure_of(seed: int) -> tuple[int, str] | None:
     except BaseException:
         return seed, traceback.format_exc(limit=6)
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
     return None
 
 

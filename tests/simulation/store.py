@@ -43,6 +43,8 @@ class SimulatedLog:
         self._writing: tuple[int, bytes] | None = None
         self._moving: list[Frame] = []
         self._snapshots: list[tuple[int, int, Callable[[], bytes]]] = []
+        self._diligence = random.choice((0.0, 0.2, 1.0))
+        """How often the mover begins before it has to."""
         self._durable = seq
         self._newest: dict[tuple[object, ...], int] = {}
         self._synced = asyncio.Condition()
@@ -110,7 +112,7 @@ class SimulatedLog:
                     async with self._synced:
                         self._durable = frame.last
                         self._synced.notify_all()
-                    if self._random.random() < 0.2 or self._ring.used > LOG_BYTES // 2:
+                    if self._random.random() < self._diligence:
                         self._fills.set()
 
     async def _write(self, frame: Frame) -> None:
@@ -129,6 +131,7 @@ class SimulatedLog:
         await self._while_it_lasts()
         if self.alive:
             self._disk.write(place, content)
+            self._disk.keep(place, len(content), frame.last)
             self._writing = None
             self._tail.add(frame)
 

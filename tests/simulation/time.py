@@ -92,12 +92,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         pass
 
 
+UPTIME_S = 1e6
+"""For so long the machine had been up when the daemon first came: no later boot's clock comes to what that one's says."""
+
+
 class VirtualClock:
-    """A machine's clock in virtual time: wall time may jump, the boot id changes when power is lost."""
+    """A machine's clock in virtual time: wall time may jump; when power is lost the boot id changes, and the monotonic
+    clock begins anew."""
 
     def __init__(self, loop: VirtualLoop, boot: int = 1) -> None:
         self._loop = loop
         self._boot = boot
+        self._began_s = -UPTIME_S
         self.wall_offset_ns = 1_700_000_000_000_000_000
 
     @property
@@ -106,12 +112,13 @@ class VirtualClock:
 
     def reboot(self) -> None:
         self._boot += 1
+        self._began_s = self._loop.time()
 
     def wall_ns(self) -> int:
         return self.wall_offset_ns + int(self._loop.time() * 1e9)
 
     def mono_ns(self) -> int:
-        return int(self._loop.time() * 1e9)
+        return int((self._loop.time() - self._began_s) * 1e9)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
