@@ -19,6 +19,7 @@ from tests.mutants.table import Found, draw, keep, kept
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("copies", "effects", "gen", "journal", "projections", "capsuled", "capsulectl", "tests", "bench", "tools")
+ERROR = re.compile(r"(?!Exception)[\w.]+: ")
 FOUND = re.compile(r"^seed (\d+) fails:\n(.*?)^Replay it", re.S | re.M)
 
 
@@ -57,7 +58,10 @@ def _hunt(mutant: Mutant, seeds: int) -> bool:
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip()[:160] for line in reversed(text.splitlines()) if line.strip()), "")
+    """The error's own, also of one in a group, which ends with a frame."""
+    lines = [line.strip(" |") for line in text.splitlines() if line.strip(" |+-")]
+    errors = [line for line in lines if ERROR.match(line)]
+    return (errors or lines or [""])[-1][:160]
 
 
 if __name__ == "__main__":
