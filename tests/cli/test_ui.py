@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,50 @@ def test_no_script_can_be_brought_in_and_nothing_sent_away(told: Browser) -> Non
         assert told.run(refused) == "TypeError", script
     assert told.run("fetch('http://127.0.0.1:9/').then(() => 'sent', error => error.name)") == "TypeError"
     assert any("Content Security Policy" in one for one in told.complaints())
+
+
+class Other(BaseHTTPRequestHandler):
+    """Somebody else's page, from another port."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>elsewhere</title><body></body>")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing is printed."""
+
+
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_another_page_reads_nothing_even_if_it_knows_the_address(told: Browser, machine: Machine) -> None:
+    address = told.run("location.href").partition("#")[0]
+    asked = len(machine.asked)
+    told.open(address.replace("127.0.0.1", "attacker.localhost"))  # a name that leads to loopback
+    assert "asked by its own address only" in told.text("body")
+    with elsewhere() as attacker:
+        told.open(attacker)
+        for path in ("", "read/machine?at=1", "follow/live"):
+            got = told.run(f"fetch('{address}{path}').then(one => one.text(), error => error.name)")
+            assert got == "TypeError", path
+        heard = f"""new Promise(done => {{ const live = new EventSource('{address}follow/live');
+            live.onmessage = live.onopen = () => done('heard'); live.onerror = () => {{ live.close(); done('refused'); }}; }})"""
+        assert told.run(heard) == "refused"
+        framed = f"""new Promise(done => {{ const frame = document.createElement('iframe'); frame.src = '{address}';
+            frame.onload = () => done(frame.contentDocument === null ? 'foreign' : 'read'); document.body.append(frame); }})"""
+        assert told.run(framed) == "foreign"
+        assert any("frame-ancestors" in one for one in told.complaints())
+    assert len(machine.asked) == asked, "nothing was asked of the machine for them"
 
 
 def test_a_screen_reader_is_told_what_each_thing_is(told: Browser) -> None:
