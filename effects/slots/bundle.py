@@ -7,6 +7,7 @@ at, and whatever is there beside that is a reason to refuse it. Every byte is ha
 Source: the ustar header of pax(1). Raises BadBundle everywhere; what was taken until then is the caller's to drop.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 
@@ -92,7 +93,7 @@ class BundleStream:
         left = size
         while left:
             piece = await self._some(min(left, PIECE_BYTES), name)
-            digest.update(piece)
+            await asyncio.to_thread(digest.update, piece)
             left -= len(piece)
             yield piece
         if digest.hexdigest() != member.sha256:
@@ -200,7 +201,8 @@ class BundleStream:
     async def _chunk(self) -> bytes:
         while (chunk := await anext(self._chunks, None)) is not None:
             if chunk:
-                self._whole.update(chunk)
+                # Beside the loop: on a slow machine hashing takes longer than whoever else waits can.
+                await asyncio.to_thread(self._whole.update, chunk)
                 self.received_bytes += len(chunk)
                 if self._total and self.received_bytes > self._total:
                     raise BadBundle("TOO_LONG", f"{self._total} bytes were announced, and more came")
