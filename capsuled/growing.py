@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from capsuled.aside import to_its_end
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.growth import Grown
 from capsuled.caller import Caller
@@ -63,14 +64,18 @@ class Growing:
             outcome = await self._engine.call(GrowDisk(), caller)
             if isinstance(outcome, Refusal):
                 raise Refused(outcome)
-            try:
-                grown = await self._room.grow()
-            except StorageFailed as error:
-                self._engine.record((DiskGrowthFailed(self.disk, str(error)),), cause=outcome.seq)
-                refuse("FAILED_PRECONDITION", "DISK_NOT_GROWN", str(error))
-            self._engine.record(disk_grown(self.disk, grown), cause=outcome.seq)
-            await self._engine.durable()
-            return Result(before.unused_bytes, grown)
+            # Whoever asked may go: what works on a disk is not stopped in the middle.
+            return Result(before.unused_bytes, await to_its_end(self._done(outcome.seq)))
+
+    async def _done(self, cause: int) -> tuple[Grown, ...]:
+        try:
+            grown = await self._room.grow()
+        except StorageFailed as error:
+            self._engine.record((DiskGrowthFailed(self.disk, str(error)),), cause=cause)
+            refuse("FAILED_PRECONDITION", "DISK_NOT_GROWN", str(error))
+        self._engine.record(disk_grown(self.disk, grown), cause=cause)
+        await self._engine.durable()
+        return grown
 
 
 def disk_grown(disk: str, grown: tuple[Grown, ...]) -> tuple[DiskGrown, ...]:

@@ -92,6 +92,31 @@ def test_what_could_not_grow_says_why_and_is_remembered() -> None:
     assert house.told == [CallAccepted, DiskGrowthRequested, DiskGrowthFailed]
 
 
+def test_who_goes_in_the_middle_stops_nothing() -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(TwinDisk):
+        async def grow(self) -> tuple[Grown, ...]:
+            begun.set()
+            await goes_on.wait()
+            return await super().grow()
+
+    house = House(Slow(4 * GIB))
+
+    async def story() -> None:
+        CURRENT.set(Session(LOCAL))
+        call = asyncio.create_task(house.service.Grow(pb.GrowDiskRequest(), None))
+        await begun.wait()
+        call.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(story())
+    assert house.told == [CallAccepted, DiskGrowthRequested, DiskGrown]
+
+
 def test_hosted_the_disk_is_somebody_elses() -> None:
     service = DiskService(None)
     with pytest.raises(Refused, match="belongs to the host"):
