@@ -26,7 +26,7 @@ def screen(
         *fingerprint_lines(fingerprint),
         f"  system       {version}",
         *_disks(there),
-        *(f"  ! {line}" for line in wrapped(_state(progress, addresses))),
+        *(f"  ! {line}" for said in _state(progress, addresses, there) for line in wrapped(said)),
     ]
     return "\n".join(["=" * WIDTH, *lines, "=" * WIDTH])
 
@@ -42,13 +42,17 @@ def _disk(one: Target) -> str:
     return f"{about} ({one.problem})" if one.problem else about
 
 
-def _state(progress: Progress, addresses: tuple[str, ...]) -> str:
+def _state(progress: Progress, addresses: tuple[str, ...], there: tuple[Target, ...]) -> tuple[str, ...]:
     if progress.done:
-        return f"{progress.disk} is installed. Take out the disk that this installer runs from"
+        return (f"{progress.disk} is installed. Take out the disk that this installer runs from",)
     if progress.step is not None:
         percent = progress.step.percent // STEP_PERCENT * STEP_PERCENT
-        return f"{progress.disk} is being installed on: {progress.step.phase}, {percent} %"
-    if progress.failed:
-        return f"{progress.disk} was not installed and does not boot: {progress.failed}"
+        return (f"{progress.disk} is being installed on: {progress.step.phase}, {percent} %",)
     address = addresses[0] if addresses else "ADDRESS"
-    return f"on another machine: capsulectl install {address}"
+    said = [f"on another machine: capsulectl install {address}"]
+    if progress.failed:
+        said.insert(0, f"{progress.disk} was not installed and does not boot: {progress.failed}")
+    capsules = [one.disk.device for one in there if one.is_capsule]
+    if capsules:
+        said.append(f"to boot {' or '.join(capsules)}, take out the disk that this installer runs from")
+    return tuple(said)

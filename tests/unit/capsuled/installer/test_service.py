@@ -155,6 +155,7 @@ def test_the_console_says_how_it_is_reached_what_there_is_and_how_far_it_is() ->
     assert "on another machine: capsulectl install 10.0.2.15:50000" in shown()
     assert "/dev/vdb, 1 GiB: nothing that is known (it is too small: 4 GiB is the least)" in " ".join(shown().split())
     assert "nothing is written" in shown()
+    assert "to boot /dev/vdc, take out the disk that this installer runs from" in shown()
     house.service.progress.disk, house.service.progress.step = "/dev/vda", Step("system", 47, "copied")
     assert "/dev/vda is being installed on: system, 40 %" in shown() and "nothing is written" not in shown()
     house.service.progress.step, house.service.progress.failed = None, "the disk went"
