@@ -10,7 +10,7 @@ import yaml
 from capsulectl.discover import Found
 from capsulectl.operator_key import load
 from capsuled.tls import Certificate
-from tests.support.daemon import daemon
+from tests.support.house import standing
 from tests.support.installers import ME, TwinMachine, installer
 from tests.support.operators import Operator
 
@@ -122,7 +122,6 @@ def test_an_installation_that_fails_makes_no_context(scene: Scene) -> None:
 
 
 def test_what_runs_already_is_no_installer(tmp_path: Path) -> None:
-    with daemon(start=False) as machine:
-        machine.start("--listen", "127.0.0.1:0")
-        done = Operator(tmp_path / "config").ctl("install", machine.data("capsule", "info")["addresses"][0], "--list")
+    with standing(tmp_path / "state") as house:
+        done = Operator(tmp_path / "config").ctl("install", house.address, "--list")
         assert done.returncode == 1 and "a capsule that runs, and no installer" in done.stderr
