@@ -67,7 +67,7 @@ bench: venv packages peers browser guest-image ## every figure, as ratios in one
 	$(PYTHON) -m bench
 
 .PHONY: bench-faults
-bench-faults: venv packages ## kills under load, power cuts, storms: 500, 300 and 900
+bench-faults: venv packages guest-image ## kills under load, power cuts, storms: 500, 300 and 900
 	$(PYTHON) -m bench.faults
 
 .PHONY: image

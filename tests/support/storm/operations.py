@@ -70,8 +70,12 @@ class Plot:
         return done
 
     async def prepare(self) -> None:
-        """There is a secret to name from the beginning."""
+        """There is a secret to name from the beginning, and a microVM that has a volume."""
         await self._change_secret("Conceal", "value-first")
+        if self._machine:
+            await self._on_disk("create", Random(0))
+            first = Program(f"{self._mark}-first", True, (), self._disk, "http", secret=self._secret, machine=True)
+            await self._apply(self._machine, first)
 
     async def tidy(self) -> None:
         """Nothing is wanted any more."""
