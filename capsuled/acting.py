@@ -78,6 +78,8 @@ async def act(
                 images,
                 Unsealer(vault),
                 clock,
+                drivers.machines.guests,
+                drivers.machines.driver.may_be_left,
             )
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = storage.acting_on = runner.acting_on

@@ -1,7 +1,7 @@
 """Reaching goals: the one place from which drivers are asked to act, and where what came of it becomes events."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol, assert_never
 from weakref import WeakValueDictionary
@@ -76,7 +76,8 @@ class Unsealer(Protocol):
 
 class Actions:
     """Acts through the drivers. `guard` says what of a goal lanes share, and waits for it. Without `guests` nothing can
-    be done inside of microVMs."""
+    be done inside of microVMs. `boots` says of a run (name, uid, number) whether its machine is there, and only waited
+    for until its program begins."""
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Actions:
         unsealer: Unsealer,
         clock: Clock,
         guests: Guests | None = None,
+        boots: Callable[[str, int, int], bool] = lambda name, uid, run: False,
     ) -> None:
         self._recorder = recorder
         self._runs = runs
@@ -102,6 +104,7 @@ class Actions:
         self._unsealer = unsealer
         self._clock = clock
         self._guests = guests
+        self._is_booting = boots
         # As long as somebody holds one or waits for it: objects come and go, and their locks with them.
         self._shared: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -127,6 +130,12 @@ class Actions:
                 return nullcontext()
             case _:
                 assert_never(goal)
+
+    def may_be_left(self, goal: EnsureImage | StartRun) -> bool:
+        """Whether the goal is still being worked for, in a way that can be left at any moment."""
+        if isinstance(goal, EnsureImage):
+            return self.images.may_be_left(goal)
+        return self._is_booting(goal.name, goal.uid, goal.run)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._shared.setdefault(name, asyncio.Lock())

@@ -16,6 +16,7 @@ from effects.goals import (
     EnsureVolume,
     RestoreVolume,
     StartRun,
+    StopRun,
     TakeSnapshot,
     kind_of,
     run_of,
@@ -33,6 +34,8 @@ from projections.volumes import users_of
 log = logging.getLogger(__name__)
 
 FULL_RETRY_S = 5.0
+LEFT_LOOK_S = 0.2
+"""Until the next look whether what is overtaken can be left by now."""
 _BEGINS = EnsureImage | StartRun
 """Goals that bring something new: they leave the journal's reserve to others, and may be given up for good."""
 
@@ -127,7 +130,7 @@ class Runner:
                     await self._hold(lane, seconds)
                 else:
                     try:
-                        if isinstance(goal, EnsureImage):
+                        if isinstance(goal, EnsureImage) or (isinstance(goal, StartRun) and goal.spec.vm is not None):
                             await self._while_due(goal, name, lane)
                         else:
                             await self._attempt(goal, name, lane)
@@ -145,30 +148,41 @@ class Runner:
             if goal == self._due(name):
                 await self._reach(goal, lane)
 
-    async def _while_due(self, goal: EnsureImage, name: str, lane: Lane) -> None:
-        """A goal that may take as long as a slow network does: it is given up as soon as something else is due."""
+    async def _while_due(self, goal: EnsureImage | StartRun, name: str, lane: Lane) -> None:
+        """A goal that may take as long as a slow network does, or a guest that boots: it is given up as soon as
+        something else is due, the guest's only for its end."""
         work = asyncio.ensure_future(self._attempt(goal, name, lane))
+        overtaken = False
         try:
             while not work.done():
                 woken = asyncio.ensure_future(lane.woken.wait())
-                await asyncio.wait((work, woken), return_when=asyncio.FIRST_COMPLETED)
-                woken.cancel()
-                if lane.woken.is_set() and not work.done():
+                patience_s = LEFT_LOOK_S if overtaken else None
+                try:
+                    await asyncio.wait((work, woken), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
+                if work.done():
+                    break
+                if lane.woken.is_set():
                     lane.woken.clear()
-                    waits = not lane.acting or self._actions.images.may_be_left(goal)
-                    if waits and self._due(name) != goal:
-                        self._abandon(goal, lane)
-                        break
+                    overtaken = self._is_given_up(goal, name)
+                if overtaken and (not lane.acting or self._actions.may_be_left(goal)):
+                    self._abandon(goal, lane)
+                    break
         finally:
             work.cancel()
             await asyncio.wait((work,))
         if not work.cancelled():
             work.result()
 
-    def _abandon(self, goal: EnsureImage, lane: Lane) -> None:
+    def _is_given_up(self, goal: EnsureImage | StartRun, name: str) -> bool:
+        due = self._due(name)
+        return isinstance(due, StopRun) if isinstance(goal, StartRun) else due != goal
+
+    def _abandon(self, goal: EnsureImage | StartRun, lane: Lane) -> None:
         """Say that nobody is at it any more; there is nothing to say of one that still waited for its turn."""
         if lane.acting:
-            left = EffectAbandoned(effect=kind_of(goal), name=goal.name, uid=goal.uid)
+            left = EffectAbandoned(effect=kind_of(goal), name=goal.name, uid=goal.uid, run=run_of(goal))
             self._recorder.record((left,), cause=lane.acting, reserved=True)
 
     def _seconds_until(self, deadline: Deadline | None) -> float:

@@ -240,6 +240,12 @@ class QemuDriver:
             raise never_ran(monitor)
         return seen
 
+    def may_be_left(self, name: str, uid: int, run: int) -> bool:
+        """Whether this run's monitor is there, and its guest has not begun its program: whoever waits for that may go,
+        and what there is of the run is found again by whoever comes to end it."""
+        monitor = self._monitors.get(Key(name, uid, run))
+        return monitor is not None and not monitor.started
+
     # --- stopping and removing -----------------------------------------------------------------------------------
 
     async def stop(self, name: str, uid: int, run: int, grace_ms: int) -> ObservedRun | None:

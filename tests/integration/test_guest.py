@@ -254,7 +254,7 @@ def test_a_full_disk_is_the_payloads_matter(agent: GuestServiceStub) -> None:
 
 def test_what_is_used_is_counted(agent: GuestServiceStub) -> None:
     found = agent.Stats(pb.StatsRequest())
-    assert found.cpu_ns and found.pids >= 2 and found.pids_limit == 4_096
+    assert found.cpu_ns and found.pids >= 1 and found.pids_limit == 4_096
     assert 0 < found.memory_working_set_bytes < found.memory_limit_bytes < 192 << 20
     assert found.written_bytes and found.agent_memory_bytes
     (fill,) = found.volumes

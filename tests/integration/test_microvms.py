@@ -35,7 +35,8 @@ def capsule() -> Iterator[Daemon]:
     build_guest_image()
     with site() as place, daemon(inside=place.inside) as made:
         made.push_image()
-        made.apply(manifest("vm"))
+        made.good("secret", "create", "token", "--from-file", "-", stdin="one")
+        made.apply(manifest("vm", secrets=[{"secret": "token"}]))
         started(made, "vm", 0)
         yield made
 
@@ -95,12 +96,27 @@ def test_a_kernel_of_the_operators_that_panics_says_so(capsule: Daemon) -> None:
 
 def test_it_ends_by_its_own_word_when_it_is_asked_and_a_deleted_one_leaves_nothing(capsule: Daemon) -> None:
     pid = capsule.status("vm")["pid"]
-    assert capsule.good("exec", "vm", "--", "echo", "inside", timeout=BOOT_S) == "inside\n"
+    assert capsule.good("exec", "vm", "--", "cat", "/run/secrets/token", timeout=BOOT_S) == "one"
+    capsule.good("secret", "rotate", "token", "--from-file", "-", stdin="two")
+    capsule.until(
+        lambda: capsule.good("exec", "vm", "--", "cat", "/run/secrets/token") == "two", "it has the new value"
+    )
     capsule.good("stop", "vm", "--wait", timeout=BOOT_S)
     ends = [event["body"] for event in capsule.history("vm", "--type", "workload.exited")]
     assert (ends[-1].get("exit_code", 0), ends[-1].get("fault")) == (0, None)
     capsule.good("delete", "vm", "--yes")
     assert not Path(f"/proc/{pid}").exists() and left(capsule) == []
+
+
+def test_one_that_has_not_begun_its_program_is_ended_at_once(capsule: Daemon) -> None:
+    capsule.apply(manifest("early"))
+    monitors = hosted(capsule.state).microvms.glob
+    capsule.until(lambda: list(monitors("early/*/*/monitor.json")), "its monitor is there")
+    capsule.good("stop", "early", "--wait")
+    told = [event["type"] for event in capsule.history("early")]
+    assert "effect.abandoned" in told and "workload.started" not in told, "its guest was not waited for"
+    capsule.good("delete", "early", "--yes")
+    assert list(monitors("early/*")) == []
 
 
 def test_a_halt_ends_it_without_a_daemon(capsule: Daemon) -> None:

@@ -1,17 +1,27 @@
 """The runner on drivers that do as they are told: what becomes of work that a newer word overtakes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from effects.errors import RegistryDenied
-from effects.goals import Effect, EnsureImage, StartRun
+from effects.goals import Effect, EnsureImage, StartRun, StopRun
+from effects.planner import plan
 from effects.runner import Runner
-from journal.events import EffectFailed, Event, ImagePulled, PushedImage, WorkloadStarted
-from journal.specs import ImagePin
+from journal.events import (
+    EffectAbandoned,
+    EffectFailed,
+    Event,
+    ImagePulled,
+    PushedImage,
+    WorkloadStarted,
+)
+from journal.specs import ImagePin, MicroVM
+from projections import intents
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.support.story import Story, declared
 
@@ -48,12 +58,13 @@ class Scripted:
         self.images = self
         self.asked: list[Effect] = []
         self.answers: list[asyncio.Future[tuple[Event, ...]]] = []
+        self.leaves = True
 
     def guard(self, goal: Effect) -> Any:
         return nullcontext()
 
-    def may_be_left(self, goal: EnsureImage) -> bool:
-        return True
+    def may_be_left(self, goal: EnsureImage | StartRun) -> bool:
+        return self.leaves
 
     async def reach(self, goal: Effect, started: int) -> tuple[Event, ...]:
         self.asked.append(goal)
@@ -85,6 +96,44 @@ def test_what_fails_for_ever_after_another_word_gives_up_nothing_of_that() -> No
             assert isinstance(start, StartRun)
             drivers.answers[2].set_result((WorkloadStarted("web", start.uid, start.run, start.revision, pid=1),))
 
+    _live(story)
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["a-guest-that-boots", "a-monitor-that-is-made"])
+def test_a_start_that_only_waits_for_its_guest_is_left_for_the_end_of_it_and_for_nothing_else(leaves: bool) -> None:
+    async def story(loop: VirtualLoop) -> None:
+        clock = VirtualClock(loop)
+        told, drivers = Told(clock), Scripted()
+        told.story.apply(declared("web", vm=MicroVM(), network="bridge"))
+        while told.story.next_goal("web") != "StartRun":
+            told.story.reach(plan(told.machine)[0])
+        drivers.leaves = leaves
+        async with asyncio.TaskGroup() as group:
+            runner = Runner(told, drivers, clock, group)  # type: ignore[arg-type]
+            told.wake = runner.wake
+            runner.open()
+            await asyncio.sleep(1)
+            runner.wake("web", told.machine.seq)
+            await asyncio.sleep(1)
+            (start,) = drivers.asked
+            assert isinstance(start, StartRun), "somebody else's news changes nothing"
+            told.story.call(intents.Stop("web"))
+            runner.wake("web", told.machine.seq)
+            await asyncio.sleep(1)
+            assert isinstance(drivers.asked[-1], StopRun) is leaves
+            assert any(isinstance(event, EffectAbandoned) for _, event in told.story.entries) is leaves
+            if not leaves:
+                drivers.answers[-1].set_result((WorkloadStarted("web", start.uid, start.run, start.revision, pid=1),))
+                await asyncio.sleep(1)
+            assert isinstance(drivers.asked[-1], StopRun)
+            for task in asyncio.all_tasks():
+                if task.get_name().startswith("lane "):
+                    task.cancel()
+
+    _live(story)
+
+
+def _live(story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
     loop = VirtualLoop()
     try:
         asyncio.set_event_loop(loop)
