@@ -16,6 +16,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection, failures, metadata
 from capsulectl.endings import in_order
 from capsulectl.errors import USAGE, Ended, Failure
+from capsulectl.heads import told_in
 from capsulectl.progress import Show, bar
 from capsulectl.render import say
 from copies.errors import CopyError, shown
@@ -136,6 +137,7 @@ def _send(
             try:
                 outgoing.offer.set_result(_offered(connection, call))
                 answer = call.result()
+                connection.heads.hear(told_in(call.trailing_metadata()))
             finally:
                 outgoing.offer.cancel()
                 call.cancel()
@@ -212,6 +214,7 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
             finally:
                 call.cancel()
             notes = dict(call.trailing_metadata() or ())
+            connection.heads.hear(told_in(call.trailing_metadata()))
     except CopyError as error:
         raise Failure(str(error)) from error
     except (KeyboardInterrupt, Ended):
@@ -266,7 +269,8 @@ def _beneath_here(here: str) -> str:
 
 def _metadata(connection: Connection) -> tuple[tuple[str, str], ...]:
     """On the machine itself, bytes need not go through the daemon: it is asked for a pipe."""
-    return (*metadata(acting=True), *(((METADATA, "wanted"),) if connection.local else ()))
+    asks = (*metadata(acting=True), *connection.heads.asks)
+    return (*asks, *(((METADATA, "wanted"),) if connection.local else ()))
 
 
 def _offered(connection: Connection, call: Any) -> str:

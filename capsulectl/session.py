@@ -19,6 +19,7 @@ from capsulectl import terminal
 from capsulectl.connection import NEVER_CONNECTED, Connection, failure_of, metadata, reason_of
 from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, USAGE, Failure, fault
 from capsulectl.exec_line import ExecLine
+from capsulectl.heads import told_in
 from capsulectl.render import say
 
 CHUNK_BYTES = 64 << 10
@@ -102,12 +103,13 @@ class Session:
             connection = Connection(self._capsule)
         except Failure as failure:
             raise Failure(failure.message, EXEC_FAILED) from failure
-        call = connection.workloads.Exec(iter(self._outgoing), metadata=metadata())
+        call = connection.workloads.Exec(iter(self._outgoing), metadata=(*metadata(), *connection.heads.asks))
         exit_code: int | None = None
         try:
             with self._signals(), self._terminal.raw() if self._raw else nullcontext():
                 self._begin_input()
                 exit_code = self._receive(call)
+            connection.heads.hear(told_in(call.trailing_metadata()))
         except grpc.RpcError as error:
             raise self._failure(error, connection.address) from error
         except Signalled as signalled:

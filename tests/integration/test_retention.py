@@ -109,7 +109,8 @@ def test_an_older_state_in_its_place_is_noticed_until_it_is_accepted(capsule: Da
     shutil.rmtree(capsule.state / "journal")
     shutil.copytree(tmp_path / "before", capsule.state / "journal")
     capsule.start()
-    for words in (("list",), ("history", "-n", "1")):
+    streams = ("exec", "web", "true"), ("cp", "web:/etc/passwd", str(tmp_path)), ("cp", __file__, "web:/tmp/")
+    for words in (("list",), ("history", "-n", "1"), *streams):
         warned = capsule.ctl(*words)
         assert warned.returncode == 0 and "WARNING: " in warned.stderr, warned.stderr
     assert "it was put back, or cut" in warned.stderr or "history was rewritten" in warned.stderr
