@@ -9,6 +9,9 @@ from projections.stories import Role
 ROLES: dict[Role, str] = {"before": "Before", "tried": "The new system", "after": "Afterwards"}
 """The parts of a timeline."""
 
+SHOWN = 30
+"""So many lines of a log are what a terminal is for."""
+
 
 def text(report: Postmortem, wide: bool) -> Iterator[str]:
     """For a terminal."""
@@ -34,7 +37,10 @@ def text(report: Postmortem, wide: bool) -> Iterator[str]:
     for excerpt in report.excerpts:
         yield ""
         yield f"The end of {excerpt.title}" if "last words" not in excerpt.title else _capital(excerpt.title)
-        yield from (f"  | {printable(line)}" for line in excerpt.lines)
+        hidden = 0 if wide else max(0, len(excerpt.lines) - SHOWN)
+        if hidden:
+            yield f"  … {hidden} lines before: `-o wide` has all"
+        yield from (f"  | {printable(line)}" for line in excerpt.lines[hidden:])
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -104,6 +104,12 @@ def test_last_words_of_a_boot_that_kept_nothing_are_its_own_only_where_they_name
     assert judge(machine.found()).confidence == "likely"
 
 
+def test_last_words_are_no_more_than_likely_its_own_where_pstore_could_not_be_emptied(machine: Machine) -> None:
+    machine.tentative_boot(emptied=False)
+    machine.panics("<0>[    4.5] Kernel panic - not syncing: x")
+    assert judge(machine.found()).confidence == "likely"
+
+
 def test_last_words_that_name_the_update_are_certain(machine: Machine) -> None:
     machine.panics(f"<5>[    3.1] {marker(41, 'slot_b')}", "<0>[    4.5] Kernel panic - not syncing: x")
     assert judge(machine.found()).confidence == "certain"
