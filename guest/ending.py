@@ -22,7 +22,8 @@ _KILLED_S = 10.0
 _UNMOUNTED_S = 20.0
 _LOOK_S = 0.005
 _THAW = 0xC004_5878
-_TEXT_SIGNS = 500
+_TEXT_SIGNS = 280
+"""However it is written (a sign takes up to twelve bytes), a record with such a text has room for it."""
 _EACH, _NUMBER_MOST = 16, 1_000_000
 _KILL = 9
 

@@ -17,6 +17,8 @@ NONCE_BYTES = 16
 _HEADER = struct.Struct(">BII")
 _CREDIT = struct.Struct(">I")
 _PAD, _END = b"\0", 0xA5
+_PIECE = 1 << 10
+"""PADs are looked at in pieces: who puts one between any two frames must not have all that follows copied for each."""
 _ENDING = bytes([_END])
 _LENGTHS = {
     RESET: (NONCE_BYTES, NONCE_BYTES),
@@ -76,9 +78,10 @@ class Frames:
         found, position, end = [], 0, len(self._held)
         while position < end:
             if self._held[position] == PAD:
-                behind = end - len(self._held[position:].lstrip(_PAD))
-                self.pads += behind - position
-                position = behind
+                piece = self._held[position : position + _PIECE]
+                run = len(piece) - len(piece.lstrip(_PAD))
+                self.pads += run
+                position += run
                 continue
             content = position + _HEADER.size
             if content > end:

@@ -1,5 +1,7 @@
 """Frames, however the stream is cut into pieces, and whatever is on it."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,25 @@ def test_bytes_by_chance_are_no_frame_or_are_held_to_a_bound(pieces: list[bytes]
     except BadFrame:
         return
     assert len(frames._held) <= len(FILLING) + 1
+
+
+class _Counted(bytearray):
+    """Counts the bytes that are copied out of it."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        self.copied += len(found) if isinstance(key, slice) else 0
+        return found
+
+
+def test_a_pad_between_any_two_frames_does_not_have_all_that_follows_copied() -> None:
+    frames = Frames()
+    frames._held = held = _Counted()
+    count = 2_000
+    assert len(frames.of((packed(OPEN, 1) + b"\0") * count)) == frames.pads == count
+    assert held.copied <= count * 1_024
 
 
 def test_lost_bytes_do_not_pass_for_others() -> None:

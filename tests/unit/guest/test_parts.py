@@ -23,7 +23,7 @@ def test_what_is_killed_again_and_again_is_told_in_a_record_that_has_room_for_it
     told = [number for number in range(2_000_000) if sparing.worth(number)]
     assert told[:17] == [*range(1, 17), 32] and not sparing.worth(2**62)
     lines = b"".join(record({"oom": number}) for number in told)
-    assert len(lines + record({"started": 2**63}) + record({"fault": "\0" * 10_000, "oom": 2**63})) < MOST_BYTES
+    assert len(lines + record({"started": 2**63}) + record({"fault": "\U0001f4a5" * 10_000, "oom": 2**63})) < MOST_BYTES
 
 
 @pytest.mark.parametrize("prefix", [0, 8, 24, 30, 32])
