@@ -21,12 +21,12 @@ DRIVERS = (
 kernel's last words over a reset."""
 
 WATCHDOGS = {
-    "i6300esb": "heartbeat=60",
+    "i6300esb": "heartbeat=120",
     "lpc_ich": "",
     "i2c_i801": "",
-    "iTCO_wdt": "heartbeat=60",
-    "sp5100_tco": "heartbeat=60",
-    "softdog": "soft_margin=60 soft_panic=1",
+    "iTCO_wdt": "heartbeat=120",
+    "sp5100_tco": "heartbeat=120",
+    "softdog": "soft_margin=120 soft_panic=1",
 }
 """What resets a machine on which a new system comes to nothing: the machine's own (Intel's hangs on two other drivers),
 else the kernel's; each with the option that says after how many seconds."""
