@@ -12,6 +12,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl import copying
 from capsulectl.copying import Inside, Progress, copy_into, copy_out
 from capsulectl.errors import Ended
+from capsulectl.heads import Heads
 from tests.support.trees import member, tar
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
@@ -35,6 +36,7 @@ class Capsule:
 
     local = False
     address = "here"
+    heads = Heads("nowhere", lambda seen, told: "")
 
     def __init__(self, number: int, pieces: tuple[bytes, ...] = ()) -> None:
         self.cancelled = False
