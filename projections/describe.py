@@ -266,7 +266,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case DaemonCrashed():
             where = f" in {event.trace[-1]}" if event.trace else ""
             kind = f", {event.error}" if event.error else ""
-            return f"capsuled ended with {event.how} after {event.lived_ms / 1000:.1f} s{kind}{where}"
+            how = "did not answer any more and was ended" if event.how == "hung" else f"ended with {event.how}"
+            return f"capsuled {how} after {event.lived_ms / 1000:.1f} s{kind}{where}"
         case BootCompleted():
             bad = sum(1 for one in event.stages if one.problem)
             problems = f", {bad} of {len(event.stages)} stages had a problem" if bad else ""

@@ -20,9 +20,17 @@ API_PORT = 50000
 
 
 def command(
-    disk: Path, variables: Path, port: int, *, memory_mib: int = 2048, accel: str = "tcg", more: tuple[str, ...] = ()
+    disk: Path,
+    variables: Path,
+    port: int,
+    *,
+    memory_mib: int = 2048,
+    accel: str = "tcg",
+    cache: str = "writeback",
+    more: tuple[str, ...] = (),
 ) -> list[str]:
-    """QEMU's command line: a PC as of 2010 with UEFI, a disk and a network card, without a screen."""
+    """QEMU's command line: a PC as of 2010 with UEFI, a disk and a network card, without a screen. With the `cache`
+    "unsafe" the disk's file may be lost with this machine's own power, and nothing waits for it."""
     fast = "kvm" if accel == "kvm" else "tcg,thread=multi"
     # Also without hardware help the processor offers virtualisation, so that microVMs run as on real hardware.
     processor = "host" if accel == "kvm" else "max,+svm,+npt"
@@ -31,7 +39,7 @@ def command(
         "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none",
         "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
         "-drive", f"if=pflash,format=raw,file={variables}",
-        "-drive", f"if=none,id=disk,format=raw,discard=unmap,file={disk}",
+        "-drive", f"if=none,id=disk,format=raw,discard=unmap,detect-zeroes=unmap,cache={cache},file={disk}",
         "-device", "virtio-blk-pci,drive=disk,bootindex=1",
         "-netdev", f"user,id=lan,hostfwd=tcp:127.0.0.1:{port}-:{API_PORT}", "-device", "virtio-net-pci,netdev=lan",
         "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",

@@ -51,7 +51,9 @@ class Booted:
         """And return at once."""
         (self.place / "serial").write_bytes(b"")
         ends = ("-serial", f"file:{self.place}/serial", "-qmp", f"unix:{self.place}/qmp,server=on,wait=off")
-        argv = command(self.place / "disk.raw", self.place / "variables.fd", self.port, more=(*ends, *self.more))
+        argv = command(
+            self.place / "disk.raw", self.place / "variables.fd", self.port, cache="unsafe", more=(*ends, *self.more)
+        )
         nothing = subprocess.DEVNULL
         self.process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
 
