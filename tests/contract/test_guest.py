@@ -17,6 +17,7 @@ from effects.errors import BadUser, BadWorkingDir
 from effects.microvms.agents import Agents
 from effects.microvms.copier import MicroVMCopier
 from effects.microvms.executor import MicroVMExecutor
+from effects.microvms.relay import chardev
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.protocol import RunSpec
 from tests.contract import test_copies, test_exec
@@ -86,7 +87,7 @@ async def agents(vm: Path) -> AsyncIterator[Agents]:
     silent: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         made = Agents(Path(scratch) / "agents", lambda key, why: silent.append(why))
-        made.add(KEY, vm)
+        made.add(KEY, chardev(vm))
         try:
             yield made
         finally:
@@ -112,7 +113,7 @@ class NextLife(MicroVMExecutor):
 
     async def sweep(self) -> None:
         self._made.remove(KEY)
-        self._made.add(KEY, self._vm)
+        self._made.add(KEY, chardev(self._vm))
         while True:
             if not await alive(self._made):
                 return
