@@ -3,7 +3,6 @@
 It may have ended while nobody was there to hear of it, or before its payload had begun.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -35,10 +34,13 @@ class Remains:
     def __init__(self, group_of: Callable[[Key], str], boot: str) -> None:
         self._group_of = group_of
         self._boot = boot
+        self._unwritten: dict[Key, Verdict] = {}
 
     def judge(self, key: Key, files: RunFiles, record: RunRecord, monitor: Monitor | None = None) -> Verdict | None:
         """How a run without a monitor ended; `monitor` is one that was heard to end just now. None where its payload
         has never run, or where all that can be said is that the power was gone: then it is made anew."""
+        if key in self._unwritten:
+            return self._unwritten[key]
         found, said = files.monitor(), read_record(files)
         if found is None:
             return None
@@ -46,8 +48,10 @@ class Remains:
         if not (said.ran or (this_boot and not record.agent)) or (said.ending is None and not this_boot):
             return None
         verdict = judged(self._traces(key, files, record, said, monitor))
-        with contextlib.suppress(OSError):  # a full disk: it is judged again, by what is still there
+        try:
             files.judge(verdict)
+        except OSError:  # a full disk: this life remembers, and the next judges again, by what is still there
+            self._unwritten[key] = verdict
         return verdict
 
     def fault(self, monitor: Monitor) -> str:

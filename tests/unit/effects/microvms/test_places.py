@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from effects.microvms.places import Key, MonitorRecord, Places, RunRecord, Verdict
+from effects.microvms.places import Key, MonitorRecord, Places, RunFiles, RunRecord, Verdict
+from effects.microvms.remains import Remains
 
 KEY = Key("web", 7, 1)
 
@@ -77,3 +78,21 @@ def test_what_cannot_be_removed_is_said(tmp_path: Path) -> None:
 def test_what_was_applied_together_has_one_uid_and_sockets_of_its_own(tmp_path: Path) -> None:
     one, other = places(tmp_path).of(KEY), places(tmp_path).of(Key("db", *KEY[1:]))
     assert one.agent != other.agent and one.power != other.power
+
+
+def test_a_verdict_that_a_full_disk_does_not_take_is_remembered_as_long_as_somebody_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(files: RunFiles, verdict: Verdict) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(RunFiles, "judge", full)
+    files, record = places(tmp_path).of(KEY), RunRecord()
+    files.begin(record)
+    files.remember(MonitorRecord(4711, 99, "boot"))
+    files.end.write_bytes(b'{"started": 1}\n{"exit": 3}\n')
+    remains = Remains(lambda key: "none", "boot")
+    first = remains.judge(KEY, files, record)
+    files.end.unlink()
+    assert first is not None and first.exit_code == 3 and remains.judge(KEY, files, record) == first
+    assert Remains(lambda key: "none", "boot").judge(KEY, files, record) is None
