@@ -40,7 +40,7 @@ def table() -> str:
     lines = ["| bug | what goes wrong | in | seeds | what the simulation said |", "|---|---|---|---|---|"]
     for one in MUTANTS:
         found = every.get(one.name)
-        seeds, told = ("not found", "") if found is None else (str(found.seeds), _cell(found.told))
+        seeds, told = ("–", "") if found is None else (str(found.seeds), _cell(found.told))
         lines.append(f"| `{one.name}` | {one.what} | `{one.file}` | {seeds} | {told} |")
     return "\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants.table import PAGE, drawn
 
 ROOT = Path(__file__).parents[2]
 
@@ -12,6 +13,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
 def test_its_place_is_there_once(mutant: Mutant) -> None:
     assert (ROOT / mutant.file).read_text().count(mutant.old) == 1, mutant.what
+
+
+def test_the_page_shows_what_was_found() -> None:
+    assert PAGE.read_text() == drawn(), "python -m tests.mutants --new draws it"
 
 
 def test_each_has_a_name_of_its_own() -> None:
