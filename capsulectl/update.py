@@ -11,6 +11,9 @@ from capsulectl.render import moment, plain, say, table, write, write_items
 from projections.causes import WORDS
 from projections.update_words import system_text
 
+ROLLBACK_S = 600.0
+"""The slot is read first, where it is known what was written there."""
+
 
 def status(*, output: Output = "table", common: Common = COMMON) -> None:
     """Show what runs, what is to be confirmed and until when, and what the health gate says.
@@ -98,7 +101,7 @@ def rollback(*, yes: Yes = False, common: Common = COMMON) -> None:
     connection = Connection(common.capsule)
     before = connection.call(connection.updates.Status, pb.UpdateStatusRequest())
     ask(_question(before), yes)
-    answer = connection.call(connection.updates.Rollback, pb.UpdateRollbackRequest())
+    answer = connection.call(connection.updates.Rollback, pb.UpdateRollbackRequest(), timeout=ROLLBACK_S)
     say(answer.message, common.quiet)
     print(answer.update.uid)
 

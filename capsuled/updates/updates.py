@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from capsuled.aside import to_its_end
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
@@ -25,6 +26,7 @@ ANSWER_S = 0.5
 """For the answer to leave before the machine ends."""
 CONFIRM_S = 30.0
 WINDOW_S = 900
+_HEAD_BYTES = 1 << 20
 
 
 class Updates:
@@ -100,7 +102,7 @@ class Updates:
             return self._last(), "nothing is under way any more"
         match update.phase:
             case UpdatePhase.STAGED:
-                await self._arm_what_is_there(update, outcome.seq)
+                await to_its_end(self._arm_what_is_there(update, outcome.seq))
                 return update, f"{update.slot} boots again, to be confirmed"
             case UpdatePhase.ARMING | UpdatePhase.ARMED:
                 await self._switch.drop(update, outcome.seq)
@@ -123,10 +125,10 @@ class Updates:
         """Raises SlotFailed."""
         updates = self._engine.machine.updates.values()
         staged = next((one for one in reversed(updates) if one.slot == slot and one.root_sha256), None)
-        if staged is None:  # it came with the installation
+        if staged is None:  # it came with the installation: nobody knows how much of the partition it takes
             room = await self._slots.room(slot)
             for member in MEMBERS:
-                await self._slots.read_back(slot, member, room.of(member))
+                await self._slots.read_back(slot, member, min(room.of(member), _HEAD_BYTES))
             return
         for member, size, digest in (
             ("boot.img", staged.boot_bytes, staged.boot_sha256),
