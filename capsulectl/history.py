@@ -17,8 +17,10 @@ from capsulectl.options import COMMON, Common, Format, Output, boot_number, coun
 from capsulectl.paging import show_page
 from capsulectl.render import moment, plain, printable, say, write, write_line
 
-_SPAN = re.compile(r"(\d+)\s*([smhdw])")
+_SPAN = re.compile(r"(\d+)\s*([smhdw])(\s*ago)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_FURTHEST_NS = (1 << 63) - 1
+_KINDS = ("workload/", "volume/", "image/", "key/", "secret/", "registry/")
 
 app = App(
     name="history",
@@ -76,7 +78,7 @@ def history(
     Example: capsulectl history web --since 2h -f
     """
     request = pb.HistoryListRequest(
-        name=name,
+        name=name_in(name),
         type=type,
         actor=actor,
         since_unix_ns=parse_since(since),
@@ -193,19 +195,27 @@ def show(
 
 
 def parse_since(text: str, now: float | None = None, option: str = "--since") -> int:
-    """A span back from now, or a moment in local time (with an offset: there), in wall nanoseconds; 0 for none."""
+    """A span back from now (`2h`, `2h ago`), or a moment in local time (with an offset: there), in wall nanoseconds; 0
+    for none. Raises Failure for what is neither, or too far away to be told in nanoseconds."""
     if not text:
         return 0
     span = _SPAN.fullmatch(text.strip())
-    if span is not None:
-        seconds = int(span[1]) * _UNITS[span[2]]
-        return int(((time.time() if now is None else now) - seconds) * 1e9)
     try:
-        return int(datetime.datetime.fromisoformat(text).timestamp() * 1e9)
-    except ValueError as error:
-        raise Failure(
-            f"{option} {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE
-        ) from error
+        if span is not None:
+            at = (time.time() if now is None else now) - int(span[1]) * _UNITS[span[2]]
+        else:
+            at = datetime.datetime.fromisoformat(text).timestamp()
+        if abs(at_ns := int(at * 1e9)) <= _FURTHEST_NS:
+            return at_ns
+    except (ValueError, OverflowError):
+        pass
+    raise Failure(f"{option} {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE)
+
+
+def name_in(asked: str) -> str:
+    """The object's name, as entries have it: `volume/data`, as other verbs take it, is `data` there."""
+    kind = next((one for one in _KINDS if asked.startswith(one)), "")
+    return asked.removeprefix(kind) or asked
 
 
 def as_data(entry: Any) -> dict[str, Any]:

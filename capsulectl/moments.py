@@ -37,8 +37,8 @@ def moment(text: str, option: str = "--at") -> Any:
     if boot is not None and -(1 << 31) <= int(boot[1]) < 0:
         return pb.Moment(boot=int(boot[1]))
     try:
-        return pb.Moment(at_unix_ns=parse_since(text.removesuffix("ago").strip(), option=option))
-    except (Failure, ValueError, OverflowError) as error:
+        return pb.Moment(at_unix_ns=parse_since(text, option=option))
+    except Failure as error:
         raise Failure(
             f"{option} {text!r} is no moment: give an entry (1234), a time (2026-11-24T10:00 or `2h ago`), or the end "
             "of an earlier boot (boot:-1)",
