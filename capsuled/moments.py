@@ -27,7 +27,7 @@ class Moments:
         if moment.seq:
             return self._numbered(moment.seq, now, field)
         if moment.at_unix_ns:
-            return self._remembered(self.last_up_to(moment.at_unix_ns, now), field)
+            return self.remembered(self.last_up_to(moment.at_unix_ns, now), field)
         if moment.boot > 0:
             refuse("INVALID_ARGUMENT", "BAD_MOMENT", "boots are counted back from the present one: boot:-1", field)
         return self._end_of_boot(-moment.boot, now, field) if moment.boot else now
@@ -35,10 +35,10 @@ class Moments:
     def _numbered(self, seq: int, now: int, field: str) -> int:
         if seq > now:
             refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"there is no entry {seq} yet: the newest is {now}", field)
-        return self._remembered(seq, field)
+        return self.remembered(seq, field)
 
-    def _remembered(self, seq: int, field: str) -> int:
-        """History may begin after the first entry: what was cut off is not told."""
+    def remembered(self, seq: int, field: str) -> int:
+        """The entry itself. History may begin after the first one: what was cut off is not told."""
         first = self._reader.first_seq()
         if first > 1 and seq < first:
             refuse("OUT_OF_RANGE", "HISTORY_BEGINS_LATER", f"history begins at entry {first}", field)
@@ -84,7 +84,7 @@ class Moments:
         begins = self._begins(back, now)
         if len(begins) <= back:
             self._no_such_boot(begins, field)
-        return self._remembered(list(begins.values())[back - 1] - 1, field)
+        return self.remembered(list(begins.values())[back - 1] - 1, field)
 
     def machine(self, seq: int) -> Machine:
         """The fold of the entries up to `seq`. Raises JournalDamaged, and Refused for what this release cannot read."""

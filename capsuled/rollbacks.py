@@ -100,7 +100,7 @@ class Rollbacks:
         def read() -> tuple[int, Target]:
             moments = Moments(reader)
             if request.WhichOneof("to") in ("previous", "healthy"):
-                seq = _revision(reader, now, request)
+                seq = moments.remembered(_revision(reader, now, request), "to")
             else:
                 seq = moments.seq_of(request.moment, now.seq, "to")
             then = moments.machine(seq)

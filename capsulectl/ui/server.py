@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from capsulectl.errors import USAGE, Failure, fault
 from capsulectl.render import say
@@ -28,6 +28,7 @@ CONNECTIONS = 64
 PATIENCE_S = 10.0
 """For a request to be said, and for a page to take what it is sent."""
 LOG_LINES = 500
+FIELDS = 8
 SEQ_MOST = (1 << 63) - 1
 
 POLICY = (
@@ -134,12 +135,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        parts = urlsplit(self.path)
-        asked = self.server.door.judge(parts.path, headers)
+        path, _, told = self.path.partition("?")
+        asked = self.server.door.judge(path, headers)
         if isinstance(asked, Refusal):
             self._refuse(asked.status, asked.why)
             return
-        query = Query(parse_qs(parts.query, max_num_fields=8))
+        try:
+            query = Query(parse_qs(told, max_num_fields=FIELDS))
+        except ValueError:
+            self._refuse(400, f"a read has at most {FIELDS} words behind its question mark")
+            return
         name = unquote(asked)
         if name in PAGES:
             self._send(200, *PAGES[name])

@@ -88,7 +88,10 @@ class HistoryService(HistoryServiceServicer):
         now = await self._now()
         found = await self._aside.run(lambda: revisions(self._reader, request.name, now, request.limit))
         if not found:
-            raise Refused(no_workload(request.name, self._engine.machine.workloads))
+            workloads = self._engine.machine.workloads
+            if request.name in workloads:
+                self._moments.remembered(workloads[request.name].revision, "name")
+            raise Refused(no_workload(request.name, workloads))
         for one in found:
             yield one
 

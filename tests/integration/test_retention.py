@@ -66,6 +66,7 @@ def test_a_mistyped_value_goes_and_a_mark_stays(capsule: Daemon) -> None:
 
 def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path: Path) -> None:
     archive = tmp_path / "old.capsule"
+    capsule.apply(manifest("web", f"{SERVE} # anew"), "--wait")
     then = stats(capsule)["lastSeq"]
     capsule.apply(manifest("later", SERVE), "--wait")
     known = capsule.status("web")["pid"]
@@ -84,6 +85,9 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
     assert "Whole:    yes" in capsule.good("journal", "verify")
     early = capsule.ctl("list", "--at", str(then - 5))
     assert early.returncode == 1 and f"history begins at entry {then + 1}" in early.stderr
+    for words in (("rollback", "web", "--to", "previous", "--dry-run"), ("workload", "history", "web")):
+        cut = capsule.ctl(*words)
+        assert cut.returncode == 1 and f"history begins at entry {then + 1}" in cut.stderr, cut.stderr
     hashed = replayed(capsule)
     offline = json.loads(capsule.good("replay", "--file", str(archive), "-o", "json"))
     assert offline["seq"] == then

@@ -16,10 +16,10 @@ def test_a_span_back(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["soon", "2h from now", "99999999999d", "9999-12-31T23:59", "2026-11-24T10:00 ago"])
 def test_what_is_no_moment_is_refused_before_it_is_sent(text: str) -> None:
-    with pytest.raises(Failure, match="--until .*: give a span like 10m") as refused:
+    with pytest.raises(Failure, match=r"--until .*: give a span like 10m") as refused:
         parse_since(text, NOW, option="--until")
     assert refused.value.code == USAGE
-    with pytest.raises(Failure, match="--at .* is no moment"):
+    with pytest.raises(Failure, match=r"--at .* is no moment"):
         moment(text)
 
 

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,11 +118,22 @@ def test_only_get_is_answered(server: Server, machine: Machine, method: str) -> 
         ("read/entry?seq=-1", 400, "seq is no number"),
         ("read/entry?seq=99999999999999999999", 400, "seq is no number"),
         ("follow/log?until=1", 400, "name is missing"),
+        ("read/machine?" + "&".join(f"at={number}" for number in range(9)), 400, "at most 8"),
     ],
 )
 def test_what_is_no_read_is_refused_in_words(server: Server, path: str, status: int, says: str) -> None:
     asked = Asked(server, path)
     assert asked.status == status and says in json.loads(asked.read())["why"]
+
+
+def test_an_address_that_is_none_is_refused_and_no_fault_of_ours(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as line:
+        host = f"127.0.0.1:{server.server_port}"
+        line.sendall(f"GET http://[x/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert line.recv(64).startswith(b"HTTP/1.1 404 ")
+    assert "fault" not in capsys.readouterr().err
 
 
 def test_another_page_or_name_reads_nothing(server: Server, machine: Machine) -> None:
