@@ -1,6 +1,6 @@
 """microvm.start: from Apply to a payload that runs, for a connected client, its image a disk already, against a bare
 monitor with the same kernel and a static first process, to that one's first line; microvm.overhead: what the
-monitor takes of the machine beside the guest's memory, against that bare monitor's.
+monitor takes of the machine beside the guest's memory, against that bare monitor's; guest.image: what guests boot.
 """
 
 import gzip
@@ -17,6 +17,7 @@ from bench.microvms.bare import MEMORY_MIB, command
 from bench.peers import IMAGE, fresh
 from bench.report import Row, in_turn, row
 from capsule.v1 import workload_pb2 as pb
+from effects.microvms.guest_image import BUILT
 from guest.image.archive import packed
 from guest.image.tree import PROGRAM, Tree
 from tests.support.daemon import Daemon, daemon
@@ -25,12 +26,13 @@ from tests.support.site import site
 from tools.demo_image import archive
 
 ROUNDS = 3
+LIMIT_MIB = 90
 _LINE = b"the first line"
 _INIT = b"#!/bin/busybox sh\n/bin/busybox echo " + _LINE + b"\n/bin/busybox sleep 1000000\n"
 
 
 def rows(directory: Path) -> list[Row]:
-    """Both."""
+    """All three."""
     build_guest_image()
     image, initrd = directory / "demo.tar", directory / "initrd"
     image.write_bytes(archive(IMAGE))
@@ -63,8 +65,14 @@ def rows(directory: Path) -> list[Row]:
     mib = 1 << 20
     return [
         row("microvm.start", start, "ms", "qemu, a static init", peer, "<=2.5"),
+        row("guest.image", _image_bytes() / mib, "MiB", "limit", LIMIT_MIB, "<=1.0"),
         row("microvm.overhead", beside / mib, "MiB", "qemu, a static init", beside_bare / mib, "<=1.3"),
     ]
+
+
+def _image_bytes() -> int:
+    """Kernel, initramfs and root file system."""
+    return sum(file.stat().st_size for file in BUILT.iterdir() if file.name != "manifest")
 
 
 def _accelerated(client: Client, machine: Daemon) -> None:
