@@ -72,7 +72,7 @@ def rows(directory: Path) -> list[Row]:
 
 def _image_bytes() -> int:
     """Kernel, initramfs and root file system."""
-    return sum(file.stat().st_size for file in BUILT.iterdir() if file.name != "manifest")
+    return sum(file.stat().st_size for file in BUILT.iterdir() if file.is_file() and file.name != "manifest")
 
 
 def _accelerated(client: Client, machine: Daemon) -> None:
