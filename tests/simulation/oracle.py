@@ -18,7 +18,7 @@ from journal.events import (
 )
 from projections.state import Machine
 from tests.simulation.left import Left
-from tests.simulation.rows import ends_by_itself, judge_row, went_with_the_power
+from tests.simulation.rows import ends_by_itself, is_over, judge_row
 
 _KILLED = 137
 """What a process is answered with whose container ended."""
@@ -154,7 +154,7 @@ class Oracle:
         for name in sorted({key[0] for key in world.containers} | set(self.wishes)):
             alive = [one for key, one in world.containers.items() if key[0] == name and one.status == "running"]
             wish = self.wishes.get(name, Wish())
-            if alive or not went_with_the_power(name, wish.policy, entries):
+            if alive or not is_over(name, wish.policy, entries):
                 wrong += self._judge_name(name, wish, [(one.run.args, one.run.image) for one in alive])
             if any((one.run.kind == "microvm") != wish.vm for one in alive):
                 wrong.append(f"{name} runs as what it was not declared as: {wish}")
@@ -243,7 +243,7 @@ class Oracle:
             wanted = wish.wanted == "running" and wish.disk == disk.incarnation
             # Who waits for another may have been stopped before, or have never begun: it need not hold its volume.
             idle = self.may_wait(name) or name in self.left.mounts | self.left.runs
-            idle = idle or went_with_the_power(name, wish.policy, entries)
+            idle = idle or is_over(name, wish.policy, entries)
             had = one.attached if wish.vm else one.mounted
             if had != wanted and not (wanted and idle):
                 wrong.append(f"volume {name} is {'' if had else 'not '}mounted or attached; the workload is {wish}")

@@ -51,8 +51,9 @@ def ends_by_itself(program: tuple[str, ...]) -> bool:
     return bool(_ENDS & set(program))
 
 
-def went_with_the_power(name: str, policy: str, entries: Sequence[tuple[Header, Event]]) -> bool:
-    """Whether a boot ended its run since it was declared as it is, or started: with `never` that was its only one."""
+def is_over(name: str, policy: str, entries: Sequence[tuple[Header, Event]]) -> bool:
+    """Whether a boot, or its machine by itself, ended its run since it was declared as it is, or started: with `never`
+    that was its only one."""
     boot, lost = "", False
     for header, event in entries:
         match event:
@@ -60,6 +61,8 @@ def went_with_the_power(name: str, policy: str, entries: Sequence[tuple[Header, 
                 lost = False
             case WorkloadStartRequested() | WorkloadRestartRequested() if event.name == name:
                 lost = False
+            case WorkloadExited() if event.name == name:
+                lost = lost or event.fault not in (None, "killed")
             case DaemonStarted():
                 lost, boot = lost or header.boot != boot, header.boot
     return lost and policy == "never"
