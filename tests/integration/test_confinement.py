@@ -166,7 +166,7 @@ def test_what_it_has_open_is_what_it_was_handed(seen: Observed) -> None:
 
 def test_it_has_limits_and_knows_nothing(seen: Observed) -> None:
     limits = {line[:26].strip(): line[26:].split()[:2] for line in seen.limits.splitlines()[1:]}
-    assert limits["Max core file size"] == ["0", "0"] and limits["Max open files"] == ["256", "256"]
+    assert limits["Max core file size"] == ["0", "0"] and limits["Max open files"] == ["1024", "1024"]
     assert seen.environment == b""
     assert SECRET not in seen.words and SECRET.encode() not in seen.on_disk
 
