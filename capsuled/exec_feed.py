@@ -1,6 +1,7 @@
 """What the client of an exec sends, handed to its process in order."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 
@@ -8,6 +9,9 @@ from capsule.v1 import workload_pb2 as pb
 from effects.runs.exec_protocol import ExecSession, Window
 
 Requests = AsyncIterator[pb.WorkloadExecClientMessage]
+
+SIZE_S = 0.1
+"""For what comes behind the config of a client that named no size there: those in the field send it right away."""
 
 _CELLS_MAX = (1 << 16) - 1
 _SIGNALS = frozenset(number.value for number in signal.Signals)
@@ -19,18 +23,27 @@ class Feed:
     `window` is the last size the client named, None before it did; `bytes_in` counts what the process was given.
     """
 
-    def __init__(self, requests: Requests) -> None:
-        self.window: Window | None = None
+    def __init__(self, requests: Requests, window: Window | None = None) -> None:
+        self.window = window
         self.bytes_in = 0
         self._requests = requests
         self._session: asyncio.Future[ExecSession] = asyncio.get_running_loop().create_future()
         self._input_ended = asyncio.Event()
+        self._said_more = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
 
     @property
     def ended(self) -> bool:
         """Whether the client has said already that nothing will come."""
         return self._input_ended.is_set()
+
+    async def size(self) -> Window | None:
+        """The terminal's, waited for a moment where the client named none yet."""
+        if self.window is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SIZE_S):
+                    await self._said_more.wait()
+        return self.window
 
     def begin(self, session: ExecSession) -> None:
         """There is a process now."""
@@ -43,6 +56,7 @@ class Feed:
 
     async def _read(self) -> None:
         async for message in self._requests:
+            self._said_more.set()
             match message.WhichOneof("payload"):
                 case "stdin":
                     await self._write(message.stdin)
@@ -62,6 +76,7 @@ class Feed:
 
     async def _end_input(self) -> None:
         self._input_ended.set()
+        self._said_more.set()
         session = await self._session
         await session.end_input()
 

@@ -18,7 +18,7 @@ from capsuled.rpc import Refused, own_kernel, refuse
 from capsuled.streams import OpenStream, opened
 from capsuled.wire_fields import field_with_nul
 from effects.errors import DriverError
-from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor, Window
+from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor
 from journal.clock import Clock
 from projections.phases import RunPhase
 from projections.refusals import no_workload
@@ -48,7 +48,7 @@ class ExecStreams:
     async def run(self, requests: Requests, caller: Caller) -> Answers:
         """One exec. Refuses before the first byte what cannot be run."""
         first = await anext(aiter(requests), None)
-        feed = Feed(requests)
+        feed = Feed(requests, None if first is None else window_of(first.config.size))
         try:
             request = self._request(first)
             told = request.argv if self._commands else ()
@@ -79,7 +79,8 @@ class ExecStreams:
     @asynccontextmanager
     async def _session(self, request: ExecRequest, feed: Feed, stream: OpenStream) -> AsyncIterator[ExecSession]:
         # What the client said while the beginning was made durable is known by now.
-        request = msgspec.structs.replace(request, window=feed.window or request.window, stdin=not feed.ended)
+        window = await feed.size() if request.tty else None
+        request = msgspec.structs.replace(request, window=window or request.window, stdin=not feed.ended)
         session = await self._executor.open(request)
         self._sessions.add(session)
         try:
@@ -144,7 +145,6 @@ class ExecStreams:
             argv=tuple(config.command),
             env=tuple(sorted(config.env.items())),
             tty=config.tty,
-            window=window_of(config.size) or Window(),
             user=config.user,
             working_dir=config.working_dir,
             kind=workload.kind,
