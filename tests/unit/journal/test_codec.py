@@ -47,7 +47,8 @@ def test_reading_straight_away_comes_to_what_reading_step_by_step_does(event: Ev
 
 
 def test_the_union_is_closed_over_every_event_with_a_tag_of_its_own() -> None:
-    assert set(EVENT_TYPES) == set(Event.__subclasses__())
+    ours = {kind for kind in Event.__subclasses__() if kind.__module__.startswith("journal.")}  # tests have their own
+    assert set(EVENT_TYPES) == ours
     assert len({type_of(kind) for kind in EVENT_TYPES}) == len(EVENT_TYPES)
 
 
