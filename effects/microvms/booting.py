@@ -100,7 +100,7 @@ class Booting:
             for path in (files.out, files.err):  # also where there is no agent to write them: they say that it ran
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
             volumes = tuple(
-                Disk(volume_serial(number), opened.disk(Path(one.source), read_only=one.read_only), one.read_only)
+                _disk(volume_serial(number), opened.disk(Path(one.source), read_only=one.read_only), one.read_only)
                 for number, one in enumerate(run.volumes)
             )
             machine = Machine(
@@ -114,7 +114,7 @@ class Booting:
                 address=run.address,
             )
             if boot.guest is None:
-                root = Disk("root", opened.disk(Path(vm.rootfs_path), read_only=False))
+                root = _disk("root", opened.disk(Path(vm.rootfs_path), read_only=False), False)
                 power = opened.listening(files.power)
                 return msgspec.structs.replace(machine, disks=(root, *volumes), initrd=False, power=power)
             return self._with_agent(run, boot, opened, machine)
@@ -144,6 +144,11 @@ class Booting:
             agent=opened.listening(files.agent) if boot.vsock is None else None,
             vsock=boot.vsock,
         )
+
+
+def _disk(serial: str, fd: int, read_only: bool) -> Disk:
+    """Somebody's own, a volume's say: it may be a device."""
+    return Disk(serial, fd, read_only, device=stat.S_ISBLK(os.fstat(fd).st_mode))
 
 
 def _extra(vm: MicroVM) -> tuple[str, ...]:

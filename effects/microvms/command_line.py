@@ -25,11 +25,13 @@ _MAC_PREFIX = (0x02, 0xCA)
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """A disk that the guest tells by its `serial`, on descriptor `fd`."""
+    """A disk that the guest tells by its `serial`, on descriptor `fd`: a file, or a block `device`, as a volume of a
+    pool is, which QEMU takes by another driver."""
 
     serial: str
     fd: int
     read_only: bool = False
+    device: bool = False
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -121,7 +123,8 @@ def _devices(machine: Machine) -> Iterator[str]:
 def _backing(disk: Disk, name: str) -> str:
     """Nobody else's lock is asked for: who may have a file as a disk is settled before (effects/held.py)."""
     read_only = "file.read-only=on" if disk.read_only else "file.discard=unmap"
-    return f"file.driver=file,file.filename={name},file.locking=off,{read_only}"
+    driver = "host_device" if disk.device else "file"
+    return f"file.driver={driver},file.filename={name},file.locking=off,{read_only}"
 
 
 def _file(label: str, fd: int) -> Iterator[str]:

@@ -28,6 +28,14 @@ def test_every_descriptor_that_the_command_line_speaks_of_is_kept_open() -> None
     assert all(f"fd={fd}" in words or f"/dev/fdset/{fd}" in words for fd in descriptors(MACHINE))
 
 
+def test_a_volume_of_a_pool_is_a_device_to_the_monitor_and_no_file() -> None:
+    words = command_line(
+        "/qemu", "tcg", structs.replace(MACHINE, disks=(Disk("layer", 11), Disk("volume", 12, device=True)))
+    )
+    backed = [word.partition("file.driver=")[2].split(",")[0] for word in words if "file.driver=" in word]
+    assert backed == ["file", "host_device"]
+
+
 def test_where_the_machine_has_vsock_the_agent_has_a_number_there_and_no_port() -> None:
     machine = structs.replace(MACHINE, agent=None, vsock=(4711, 16))
     assert sorted(descriptors(machine)) == [10, 11, 12, 13, 15, 16]
