@@ -9,10 +9,11 @@ import grpc
 import pytest
 
 from capsule.v1 import volume_pb2 as pb
+from capsuled.entered import Entered, Visit
 from capsuled.heads import Heads
-from capsuled.interceptor import Interceptor, _Entered, _Visit
 from capsuled.roles import rule_of
 from capsuled.session import Session
+from capsuled.terms import Terms
 from journal.entry import LOCAL
 from journal.events import DaemonStopped, VolumeApplied, VolumeMade, VolumeRemoved, WorkloadRemoved
 from tests.support.clock import HandClock
@@ -110,19 +111,15 @@ class Context:
 
 def read(storehouse: Storehouse, context: Context) -> asyncio.Task[Any]:
     """`VolumeService.Get` of the volume `data`, by way of the door."""
-    rest = SimpleNamespace(unknown=None, strangers=1, strangers_each=1)
     ignored: Any = None
-    door = Interceptor(
-        ignored, ignored, storehouse.engine, ignored, ignored, lambda *read: None, storehouse.house.clock, rest,  # type: ignore[arg-type]
-        Heads(None),
-    )  # fmt: skip
+    terms = Terms(storehouse.engine, ignored, ignored, lambda *read: None, ignored, Heads(None), ignored)
     handler = SimpleNamespace(
         unary_unary=storehouse.volumes.Get,
         request_deserializer=pb.VolumeGetRequest.FromString,
         response_streaming=False,
     )
     method = "VolumeService/Get"
-    entered = _Entered(door, handler, _Visit(method, rule_of(method), {}, 0), Session(LOCAL))
+    entered = Entered(terms, handler, Visit(method, rule_of(method), {}, 0), Session(LOCAL))
     return asyncio.ensure_future(entered.one_message(pb.VolumeGetRequest(name="data").SerializeToString(), context))
 
 
