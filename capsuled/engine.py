@@ -10,14 +10,12 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol
 
+from capsuled.call_entries import accepted, again, key_of, objects_of, turned_down
 from capsuled.caller import Caller, Keep, Outcome
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
 from journal.errors import AboveLevel
 from journal.events import (
-    CallAccepted,
-    CallDenied,
-    CallRefused,
     Event,
     ImageFound,
     ImagePulled,
@@ -28,26 +26,18 @@ from journal.events import (
 )
 from journal.sequencer import THIS_BATCH, Draft
 from projections.admission import Admitted, admit
-from projections.calls import KEEP_NS
 from projections.fold import fold
 from projections.intents import (
     AddKey,
-    Adopt,
     Apply,
     ChangeRole,
-    Checkpoint,
     CollectImages,
-    ConfigureRegistry,
     CreateSecret,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
-    EndMachine,
-    ForgetRegistry,
-    GrowDisk,
     Intent,
     RemoveImage,
-    RemoveKey,
     RemoveSecret,
     RevealSecret,
     Rollback,
@@ -60,14 +50,8 @@ from projections.refusals import Refusal, refused
 from projections.rights import permit
 from projections.secrets import users_of
 from projections.state import Machine, Workload
-from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RemoveUpdateKey, RollBackUpdate
+from projections.update_intents import ConfirmUpdate, RollBackUpdate
 from projections.updates import above_level
-
-OBJECT_CHARS = 128
-"""No name that is good is longer; one that is not must not fill the journal with itself."""
-
-FIELDS_MOST = 64
-"""A refusal may be about more fields of a call than anybody will read."""
 
 
 class Log(Protocol):
@@ -186,7 +170,7 @@ class Engine:
         answer = await self.answered(caller)
         if answer is not None:
             return answer
-        key = _key(caller)
+        key = key_of(caller)
         if caller.call_id:
             self._pending[key] = asyncio.Event()
         try:
@@ -200,9 +184,10 @@ class Engine:
         flight is waited for."""
         if not caller.call_id:
             return None
-        while (busy := self._pending.get(_key(caller))) is not None:
+        while (busy := self._pending.get(key_of(caller))) is not None:
             await busy.wait()
-        answer = self._again(caller)
+        age_ns = self.machine.age_ns(self._clock.boot_id, self._clock.mono_ns())
+        answer = again(self.machine, caller, self._args_hash(caller), age_ns)
         if answer is not None:
             await self.durable()
         return answer
@@ -217,7 +202,7 @@ class Engine:
             return await self._settle(verdict, intent, caller)
 
     async def _settle(self, verdict: Admitted | Refusal, intent: Intent, caller: Caller) -> Outcome | Refusal:
-        names = _objects(intent)
+        names = objects_of(intent)
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict
@@ -241,37 +226,13 @@ class Engine:
         return verdict
 
     def _drafts(self, verdict: Admitted, caller: Caller, names: tuple[str, ...]) -> list[Draft]:
-        accepted = CallAccepted(
-            method=caller.method,
-            objects=tuple(name[:OBJECT_CHARS] for name in names),
-            call_id=caller.call_id,
-            args_hash=self._args_hash(caller),
-            login=caller.login,
-            peer=caller.peer,
-            jti=caller.jti,
-            token_exp=caller.token_exp,
-            arguments=caller.arguments,
-            took_us=self._took_us(caller),
-        )
+        head = accepted(caller, names, self._args_hash(caller), self._took_us(caller))
         tail = (Draft(event, caller.actor, cause=THIS_BATCH, call=THIS_BATCH) for event in verdict.events)
-        return [Draft(accepted, caller.actor, cause=caller.cause, call=THIS_BATCH), *tail]
+        return [Draft(head, caller.actor, cause=caller.cause, call=THIS_BATCH), *tail]
 
     async def refuse(self, refusal: Refusal, caller: Caller, names: tuple[str, ...] = ()) -> None:
         """Journal a refusal; the caller may tell it once this returns."""
-        kind = CallDenied if refusal.code == "PERMISSION_DENIED" else CallRefused
-        event = kind(
-            method=caller.method,
-            reason=refusal.reason,
-            code=refusal.code,
-            objects=tuple(name[:OBJECT_CHARS] for name in names),
-            fields=tuple(field[:OBJECT_CHARS] for field in refusal.fields[:FIELDS_MOST]),
-            login=caller.login,
-            peer=caller.peer,
-            jti=caller.jti,
-            token_exp=caller.token_exp,
-            given=tuple(path for path, _ in caller.arguments),
-            took_us=self._took_us(caller),
-        )
+        event = turned_down(refusal, caller, names, self._took_us(caller))
         entries = self.commit([Draft(event, caller.actor, cause=caller.cause, call=THIS_BATCH)])
         caller.told.yes = True
         await self.durable(entries[-1][0].seq)
@@ -283,27 +244,6 @@ class Engine:
         if not caller.args_hash:
             return ""
         return hmac.new(self._args_key, caller.args_hash.encode(), hashlib.sha256).hexdigest()
-
-    def _again(self, caller: Caller) -> Outcome | Refusal | None:
-        record = self.machine.calls.get(_key(caller))
-        if record is None:
-            return None
-        if record.args_hash != self._args_hash(caller):
-            return refused(
-                "INVALID_ARGUMENT",
-                "CALL_ID_REUSED",
-                "this call id was used for a call with other arguments: use a new id for a new call",
-                "capsule-call-id",
-            )
-        age_ns = self.machine.age_ns(self._clock.boot_id, self._clock.mono_ns())
-        if age_ns - record.lived_ns > KEEP_NS:
-            return refused(
-                "FAILED_PRECONDITION",
-                "CALL_ID_EXPIRED",
-                "this call id is older than 7 days: what became of the call stands in `capsulectl history`",
-                "capsule-call-id",
-            )
-        return Outcome(record.seq, (), repeated=True)
 
     def preview(self, intent: Intent, role: str) -> tuple[Machine, Admitted | Refusal]:
         """What `intent` would lead to if a caller of this role had it: a fork of the state. Nothing is written, woken
@@ -366,10 +306,6 @@ class Engine:
         return self.machine.workloads.get(name)
 
 
-def _key(caller: Caller) -> tuple[str, str, str]:
-    return caller.actor.id, caller.method, caller.call_id
-
-
 _TOLD = Apply | Rollback | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
 """Calls whose answers tell of the state that they led to: see Answers."""
 
@@ -397,24 +333,3 @@ def _names(event: Event) -> tuple[str, ...]:
         return tuple(item.name for item in items)
     name = getattr(event, "name", "")
     return (name,) if name else ()
-
-
-def _objects(intent: Intent) -> tuple[str, ...]:
-    match intent:
-        case Apply():
-            volumes = tuple(declared.name for declared in intent.volumes)
-            return (*volumes, *(declared.name for declared in intent.workloads))
-        case Rollback():
-            return intent.names
-        case Adopt() | AddKey() | RemoveKey() | ChangeRole() | AddUpdateKey() | RemoveUpdateKey():
-            return (intent.kid,)
-        case RemoveImage():
-            return (intent.ref,)
-        case ConfigureRegistry() | ForgetRegistry():
-            return (intent.host,)
-        case CollectImages() | Checkpoint() | EndMachine() | GrowDisk():
-            return ()
-        case BeginUpdate() | ConfirmUpdate() | RollBackUpdate():
-            return ()
-        case _:
-            return (intent.name,)

@@ -34,13 +34,14 @@ from capsule.v1 import (
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.addresses import Listen
 from capsuled.answers import Answers
+from capsuled.call_entries import OBJECT_CHARS
 from capsuled.copy_streams import CopyStreams
 from capsuled.debug import DebugSessions
 from capsuled.declare import Declarations
 from capsuled.denials import Denials, Rate
 from capsuled.doors import LocalDoor, NetworkDoor
 from capsuled.emergency import Emergencies
-from capsuled.engine import OBJECT_CHARS, Engine
+from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
 from capsuled.growing import Growing
 from capsuled.heads import Heads

@@ -7,7 +7,8 @@ from typing import Any
 from capsule.v1 import history_pb2 as pb
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
 from capsuled.aside import Aside
-from capsuled.engine import OBJECT_CHARS, Engine
+from capsuled.call_entries import OBJECT_CHARS
+from capsuled.engine import Engine
 from capsuled.examine import replay_apart, verify_apart
 from capsuled.history import Filter, History
 from capsuled.memory import Leave, recall
