@@ -68,6 +68,7 @@ from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
 from journal.writer import Journal
 from projections.operators import HANDLERS
+from projections.updates import unconfirmed
 
 if TYPE_CHECKING:
     from capsuled.metrics.server import MetricsServer
@@ -371,7 +372,8 @@ async def _open_life(
     if by_installer is not None:
         installed.clear(layout)
     try:
-        await Retention(journal, memory.reader).resume()
+        if not unconfirmed(engine.machine):
+            await Retention(journal, memory.reader).resume()
     except NoRoom as error:  # whoever is to free some needs the daemon for it
         log.warning("%s", error)
     if drafts:

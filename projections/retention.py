@@ -8,12 +8,19 @@ from journal.events import Event, JournalCheckpointed, JournalExcised, WorkloadA
 from projections.intents import Checkpoint
 from projections.refusals import Refusal, conflict, invalid
 from projections.state import Machine, Volume, Workload
+from projections.updates import unconfirmed
 
 EXCISED_MOST = 1_000
 
 
 def admit_checkpoint(machine: Machine, call: Checkpoint) -> tuple[Event, ...] | Refusal:
     """The events of the call, or why it is refused."""
+    if unconfirmed(machine):
+        return conflict(
+            "TENTATIVE",
+            "what runs is not confirmed, and the system before may have to read what the fold begins with: `capsulectl "
+            "update confirm` or `capsulectl update rollback` first",
+        )
     checkpoint = JournalCheckpointed(call.upto, call.view, call.state_hash, call.head_hash, call.exported_to)
     if call.upto <= machine.checkpoint:
         message = f"the fold begins behind entry {machine.checkpoint} already: name one that is newer"

@@ -29,7 +29,7 @@ from projections.update_intents import (
 )
 from projections.update_phases import UpdatePhase
 from projections.update_words import system_text
-from projections.updates import current, earlier_failure, fallback, on_trial
+from projections.updates import current, earlier_failure, fallback, on_trial, unconfirmed
 
 WINDOW_LEAST_S, WINDOW_MOST_S = 60, 7 * 86_400
 SOAK_MOST_S = 86_400
@@ -109,7 +109,7 @@ def _check_times(call: BeginUpdate) -> Refusal | None:
 def _check_free(machine: Machine) -> Refusal | None:
     """Whether the other slot may be written."""
     update = current(machine)
-    if on_trial(machine) is not None or machine.slots.tentative:
+    if unconfirmed(machine):
         return conflict(
             "TENTATIVE",
             "what runs is not confirmed, and the other slot is the way back: `capsulectl update confirm` or "

@@ -48,6 +48,11 @@ def on_trial(machine: Machine) -> Update | None:
     return update if update is not None and update.phase in ON_TRIAL else None
 
 
+def unconfirmed(machine: Machine) -> bool:
+    """Whether what runs is on trial: the other slot's system may have to read what it leaves."""
+    return on_trial(machine) is not None or machine.slots.tentative
+
+
 def earlier_failure(machine: Machine, version: str, commit: str) -> Update | None:
     """The last update by which this very system was tried and was no good; None where it has been confirmed since."""
     for update in reversed(machine.updates.values()):

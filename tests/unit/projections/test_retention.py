@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from journal.events import EffectFailed, ImagePushed, JournalCheckpointed, JournalExcised, PushedImage
+from journal.events import BootStarted, EffectFailed, ImagePushed, JournalCheckpointed, JournalExcised, PushedImage
 from projections.admission import Admitted
 from projections.intents import Checkpoint, CreateSecret, CreateVolume, Declared, Delete, RemoveSecret, Stop
 from projections.refusals import Refusal
@@ -100,6 +100,17 @@ def test_history_begins_later_and_never_earlier() -> None:
     assert isinstance(story.call(Checkpoint(2, 2, "ab", "cd", "old.capsule")), Admitted)
     for upto in (1, 2):
         assert reason(story.call(Checkpoint(upto, 2, "ab", "cd", "old.capsule"))) == "BEGINS_LATER"
+
+
+def test_nothing_is_forgotten_while_the_system_before_may_have_to_read_what_is_left() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Delete("web"))
+    story.tell(BootStarted("slot_b", "slot_a", "2 bbb", tentative=True))
+    assert reason(excise(story, 1)) == "TENTATIVE"
+    assert reason(story.call(Checkpoint(1, 2, "ab", "cd", "old.capsule"))) == "TENTATIVE"
+    story.tell(BootStarted("slot_a", "slot_a", "1 aaa"))
+    assert reason(story.call(Checkpoint(1, 2, "ab", "cd", "old.capsule"))) == ""
 
 
 def test_not_too_much_is_forgotten_at_once() -> None:
