@@ -44,9 +44,12 @@ def truncate(
     target = check_new(export, force)
     connection = Connection(common.capsule)
     upto = _upto(connection, before)
+    request = retention_pb2.TruncateRequest(
+        upto=history_pb2.Moment(seq=upto), exported_to=str(target.resolve()), dry_run=True
+    )
+    going = connection.call(connection.retention.Truncate, request, timeout=RETAIN_S)
     if dry_run:
-        stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
-        say(f"entries {stats.first_seq} to {upto} would go, to {export}", common.quiet)
+        say(f"entries {going.first_seq - going.entries} to {upto} would go, to {export}", common.quiet)
         return
     confirm(f"Export entries up to {upto} to {export} and cut them here?", yes)
     with new_file(target) as out:
@@ -54,11 +57,8 @@ def truncate(
             connection.history.Export, history_pb2.ExportRequest(upto=upto), timeout=EXPORT_S
         ):
             out.write(chunk.data)
-    head = _proven(target)
+    request.head_hash, request.dry_run = _proven(target), False
     say(f"{export}: {bytes_text(target.stat().st_size)}, proven", common.quiet)
-    request = retention_pb2.TruncateRequest(
-        upto=history_pb2.Moment(seq=upto), head_hash=head, exported_to=str(target.resolve())
-    )
     try:
         answer = connection.call(connection.retention.Truncate, request, timeout=RETAIN_S)
     except Failure as failure:

@@ -36,7 +36,7 @@ class RetentionService(RetentionServiceServicer):
         self._one_at_a_time = asyncio.Lock()
 
     async def Truncate(self, request: pb.TruncateRequest, context: Any) -> pb.RetentionResponse:
-        """Answers once it is gone."""
+        """Answers once it is gone. A dry run may be asked before there is an archive."""
         caller, reader = caller_of(context, "RetentionService.Truncate", request), self._readable()
         if not request.exported_to or len(request.exported_to) > PATH_CHARS or not request.exported_to.isprintable():
             refuse("INVALID_ARGUMENT", "NOT_EXPORTED", "say where what is cut was exported to", "exported_to")
@@ -44,7 +44,7 @@ class RetentionService(RetentionServiceServicer):
             now = await self._now()
             moments = Moments(reader)
             upto, machine, head = await asyncio.to_thread(lambda: _as_of(reader, moments, request, now))
-            if head != request.head_hash.lower():
+            if head != request.head_hash.lower() and (request.head_hash or not request.dry_run):
                 message = f"the archive does not end with entry {upto} of this journal: export it again, up to there"
                 refuse("FAILED_PRECONDITION", "NOT_EXPORTED", message, "head_hash")
             first = reader.first_seq()

@@ -74,9 +74,12 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
         (("--before", "999999"), "there is no entry 999998 yet"),
         (("--before", "1"), "name an entry from 1 to"),
     ):
-        refused = capsule.ctl("journal", "truncate", *words, "--export", str(archive), "--yes")
-        assert refused.returncode == 1 and says in refused.stderr, refused.stderr
-        archive.unlink(missing_ok=True)
+        for how in ("--dry-run", "--yes"):
+            refused = capsule.ctl("journal", "truncate", *words, "--export", str(archive), how)
+            assert refused.returncode == 1 and says in refused.stderr, refused.stderr
+            assert not archive.exists(), "what is refused is not exported before"
+    planned = capsule.ctl("journal", "truncate", "--before", str(then + 1), "--export", str(archive), "--dry-run")
+    assert planned.stderr == f"entries 1 to {then} would go, to {archive}\n" and not archive.exists()
     done = capsule.good("journal", "truncate", "--before", str(then + 1), "--export", str(archive), "--yes")
     assert f"{then} entries cut; history begins with entry {then + 1}" in done
     assert stats(capsule)["firstSeq"] == then + 1

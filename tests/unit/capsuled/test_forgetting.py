@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from capsule.v1 import history_pb2
 from capsule.v1 import retention_pb2 as pb
 from capsuled.engine import Engine
 from capsuled.retention import NoRoom, Retention
+from capsuled.rpc import Refused
 from capsuled.services.retention import RetentionService
 from capsuled.session import CURRENT, Session
 from journal import retention
@@ -38,6 +40,12 @@ class Memory:
     async def excise(self, *seqs: int) -> pb.RetentionResponse:
         CURRENT.set(Session(LOCAL))
         return await self.service.Excise(pb.ExciseRequest(seqs=seqs), None)
+
+    async def truncate(self, upto: int, head_hash: str, *, dry_run: bool) -> pb.RetentionResponse:
+        CURRENT.set(Session(LOCAL))
+        moment = history_pb2.Moment(seq=upto)
+        request = pb.TruncateRequest(upto=moment, head_hash=head_hash, exported_to="old.capsule", dry_run=dry_run)
+        return await self.service.Truncate(request, None)
 
     def says(self, seq: int) -> bool:
         stored = self.journal.reader.get(seq)
@@ -96,5 +104,19 @@ def test_what_had_no_room_goes_before_what_is_asked_for_after_it(
         assert memory.says(2)
         await memory.excise(3)
         assert not memory.says(2) and not memory.says(3)
+
+    telling(tmp_path, story)
+
+
+def test_a_cut_is_tried_before_its_archive_is_there_and_made_behind_the_right_one_alone(tmp_path: Path) -> None:
+    async def story(memory: Memory) -> None:
+        for head_hash, dry_run in (("", False), ("ab" * 32, False), ("ab" * 32, True)):
+            with pytest.raises(Refused, match="does not end with entry 2"):
+                await memory.truncate(2, head_hash, dry_run=dry_run)
+        with pytest.raises(Refused, match="name an entry from 1 to 2"):
+            await memory.truncate(3, "", dry_run=True)
+        tried = await memory.truncate(2, "", dry_run=True)
+        assert (tried.entries, tried.first_seq, tried.seq) == (2, 3, 0)
+        assert memory.journal.reader.first_seq() == 1, "and nothing was cut"
 
     telling(tmp_path, story)
