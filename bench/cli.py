@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.client import Client, sleeper
 from bench.peers import IMAGE, fresh, podman
 from bench.report import Row, in_turn, row
-from tests.support.daemon import BIN, daemon, manifest
+from tests.support.daemon import CTL, daemon, manifest
 from tools.demo_image import archive
 
 ROUNDS = 15
@@ -43,7 +43,7 @@ def rows(directory: Path) -> list[Row]:
             name = fresh("applied")
             file = directory / f"{name}.json"
             file.write_text(manifest(name, "exec sleep 1000000", stopGraceSeconds=0, restart="NEVER"))
-            milliseconds = whole([BIN / "capsulectl", "apply", "-f", file, "--wait"])
+            milliseconds = whole([CTL, "apply", "-f", file, "--wait"])
             machine.good("delete", name, "--yes")
             return milliseconds
 
@@ -54,9 +54,9 @@ def rows(directory: Path) -> list[Row]:
             return milliseconds
 
         bare_command = [sys.executable, "-c", BARE, machine.environment["CAPSULE_HOST"]]
-        for warm in (lambda: whole([BIN / "capsulectl", "list"]), lambda: whole(bare_command), apply, run):
+        for warm in (lambda: whole([CTL, "list"]), lambda: whole(bare_command), apply, run):
             warm()
-        listed, bare = in_turn(ROUNDS, lambda: whole([BIN / "capsulectl", "list"]), lambda: whole(bare_command))
+        listed, bare = in_turn(ROUNDS, lambda: whole([CTL, "list"]), lambda: whole(bare_command))
         applied, ran = in_turn(ROUNDS, apply, run)
     return [
         row("cli.list", listed, "ms", "bare Python process", bare, "<=1.5", "five workloads"),

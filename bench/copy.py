@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.client import Client, sleeper
 from bench.peers import IMAGE, fresh, podman
 from bench.report import Row, in_turn, row
-from tests.support.daemon import BIN, daemon
+from tests.support.daemon import CTL, daemon
 from tools.demo_image import archive
 
 ROUNDS = 5
@@ -34,7 +34,7 @@ def rows(directory: Path) -> list[Row]:
         pod.run(name)
 
         def ours(source: str, target: str) -> None:
-            subprocess.run([BIN / "capsulectl", "cp", "-q", source, target], env=machine.environment, check=True)
+            subprocess.run([CTL, "cp", "-q", source, target], env=machine.environment, check=True)
 
         def clear() -> None:
             client.execute(name, "rm", "-rf", "/there")

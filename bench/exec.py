@@ -11,7 +11,7 @@ from bench.peers import IMAGE, Ctr, fresh, podman
 from bench.report import Row, in_turn, row
 from capsuled.layout import hosted
 from effects.containerd.config import paths_under
-from tests.support.daemon import BIN, daemon
+from tests.support.daemon import CTL, daemon
 from tools.demo_image import archive
 
 ROUNDS = 25
@@ -38,7 +38,7 @@ def rows(directory: Path) -> list[Row]:
         pod.run(name)
 
         def whole() -> None:
-            subprocess.run([BIN / "capsulectl", "exec", name, "true"], env=machine.environment, check=True)
+            subprocess.run([CTL, "exec", name, "true"], env=machine.environment, check=True)
 
         measures = (
             lambda: _timed(lambda: client.execute(name, "true")),

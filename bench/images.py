@@ -18,7 +18,7 @@ from capsuled.layout import hosted
 from effects.containerd.config import paths_under
 from effects.images.building import descriptor, digest
 from effects.images.platform import architecture
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CTL, Daemon, daemon
 from tests.support.images import CONFIG, GZIP, MANIFEST
 from tests.support.registry import registry
 from tools.demo_image import archive
@@ -63,7 +63,7 @@ def rows(directory: Path) -> list[Row]:
 
 def _ours(machine: Daemon, *arguments: str) -> None:
     subprocess.run(
-        [BIN / "capsulectl", "image", *arguments], env=machine.environment, stdout=subprocess.DEVNULL,
+        [CTL, "image", *arguments], env=machine.environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, check=True,
     )  # fmt: skip
 

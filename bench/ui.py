@@ -15,7 +15,7 @@ from capsule.v1 import machine_pb2
 from capsulectl.ui.pages import PAGES
 from capsulectl.ui.reads import WINDOW
 from tests.support.browser import Browser, browser
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CTL, Daemon, daemon
 
 WORKLOADS = 20
 ROUNDS = 11
@@ -54,9 +54,7 @@ def _static(directory: Path) -> Iterator[str]:
 
 @contextmanager
 def _page(machine: Daemon) -> Iterator[str]:
-    process = subprocess.Popen(
-        [BIN / "capsulectl", "ui", "-q"], env=machine.environment, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([CTL, "ui", "-q"], env=machine.environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip()

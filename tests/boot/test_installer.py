@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.booted import BIN, ROOT, Booted, built
+from tests.support.booted import ROOT, Booted, built
+from tests.support.daemon import CTL
 from tools.qemu import copy_sparse
 
 pytestmark = pytest.mark.boot
@@ -68,7 +69,7 @@ class Bench(Booted):
     def begin(self, disk: str) -> "subprocess.Popen[str]":
         """Install, and go on at once."""
         sure = ("--fingerprint", self.fingerprint(), "--yes")
-        argv = [BIN / "capsulectl", "install", self.address, "--target", disk, *sure, "--name", "home"]
+        argv = [CTL, "install", self.address, "--target", disk, *sure, "--name", "home"]
         return subprocess.Popen(argv, env=self.environment, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 

@@ -11,6 +11,7 @@ from google.protobuf.json_format import Parse
 from capsule.v1 import machine_pb2, machine_pb2_grpc, volume_pb2, volume_pb2_grpc, workload_pb2_grpc
 from capsule.v1 import workload_pb2 as pb
 from tests.support.daemon import SERVE, Daemon, manifest
+from tests.support.refusals import reason_of
 
 pytestmark = pytest.mark.real
 
@@ -75,7 +76,7 @@ def test_another_call_under_the_same_id_is_told_so_and_stands_in_history(
         apply(request("other", env={"A": "2"}), metadata=called("apply-3"))
     error: Any = caught.value
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert dict(error.trailing_metadata())["capsule-reason"] == "CALL_ID_REUSED"
+    assert reason_of(error) == "CALL_ID_REUSED"
     refused = capsule.history("--type", "call.refused")[-1]["body"]
     assert refused["reason"] == "CALL_ID_REUSED" and refused["method"] == "MachineService.ApplyAll"
     capsule.good("delete", "other", "--yes")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.trees import facts, tar
 
 pytestmark = pytest.mark.real
@@ -57,9 +57,9 @@ def test_owners_of_the_operators_choice(box: Daemon, tree: Path) -> None:
 
 def test_a_tar_goes_in_and_comes_out_on_streams(box: Daemon, tree: Path) -> None:
     made = subprocess.run(["tar", "c", "-C", tree, "."], check=True, capture_output=True).stdout
-    command = [BIN / "capsulectl", "cp", "-q", "-", "box:/streamed"]
+    command = [CTL, "cp", "-q", "-", "box:/streamed"]
     assert subprocess.run(command, input=made, env=box.environment, check=True, capture_output=True).stderr == b""
-    command = [BIN / "capsulectl", "cp", "box:/streamed", "-"]
+    command = [CTL, "cp", "box:/streamed", "-"]
     out = subprocess.run(command, env=box.environment, check=True, capture_output=True).stdout
     names = subprocess.run(["tar", "t"], input=out, check=True, capture_output=True).stdout.decode().split()
     assert sorted(names) == ["streamed", "streamed/index", "streamed/sub", "streamed/sub/link"]
@@ -109,7 +109,7 @@ def test_what_is_not_here_is_a_mistake_of_which_the_capsule_hears_nothing(
 
 
 def test_a_tar_without_its_end_leaves_nothing(box: Daemon) -> None:
-    command = [BIN / "capsulectl", "cp", "-", "box:/cut/"]
+    command = [CTL, "cp", "-", "box:/cut/"]
     done = subprocess.run(command, input=tar()[:512], env=box.environment, check=False, capture_output=True)
     assert done.returncode == 1 and b"ended before its end-of-archive marker" in done.stderr
     assert box.ctl("exec", "box", "--", "ls", "/cut").returncode == 1

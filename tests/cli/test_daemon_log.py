@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.support.daemon import BIN, Daemon, manifest
+from tests.support.daemon import CTL, Daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -35,7 +35,7 @@ def test_json_is_an_object_a_record(capsule: Daemon) -> None:
 
 
 def test_following_shows_what_comes(capsule: Daemon) -> None:
-    command = [BIN / "capsulectl", "capsule", "logs", "-f", "-n", "1", "--level", "info"]
+    command = [CTL, "capsule", "logs", "-f", "-n", "1", "--level", "info"]
     with subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
         following.stdout.readline()

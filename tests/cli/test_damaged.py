@@ -8,14 +8,14 @@ import pytest
 
 from journal.apart import report_of
 from journal.reader import Reader
-from tests.support.daemon import BIN
+from tests.support.daemon import BIN, CTL
 from tests.support.entries import keep, ledger, live_once, with_body
 
 ENTRIES = 6_000
 
 
 def ctl(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([BIN / "capsulectl", *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+    return subprocess.run([CTL, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.fixture

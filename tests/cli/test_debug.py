@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, Daemon
+from tests.support.daemon import CTL, Daemon
 from tests.support.terminal import Window, window
 
 pytestmark = pytest.mark.real
 
-CTL = BIN / "capsulectl"
 DEBUG = "capsule-debug"
 
 
@@ -48,7 +47,7 @@ def test_a_shell_is_on_the_machine_itself_and_nothing_stays_of_it(capsule: Daemo
 def test_a_command_has_its_own_streams_and_exit_code(capsule: Daemon) -> None:
     done = capsule.ctl("capsule", "debug", "-q", "--", "sh", "-c", "cat; echo err >&2; exit 41", stdin="in\n")
     assert (done.returncode, done.stdout, done.stderr) == (41, "in\n", "err\n")
-    done = capsule.ctl("capsule", "debug", "--", "chroot", "/host", str(CTL), "--version")
+    done = capsule.ctl("capsule", "debug", "--", "chroot", "/host", CTL, "--version")
     assert done.returncode == 0 and done.stdout == capsule.good("--version")
     assert "built by the capsule from /bin/busybox, as" in done.stderr
     assert capsule.ctl("capsule", "debug", "-q", stdin="echo from $0; exit 5").stdout == "from /bin/sh\n"

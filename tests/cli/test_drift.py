@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 
 
 def reported(name: str) -> str:
@@ -79,7 +79,7 @@ def test_what_is_not_there_or_no_label_is_an_error_and_no_drift(capsule: Daemon)
 
 def test_a_watch_shows_what_there_is_and_each_change(capsule: Daemon) -> None:
     capsule.apply(manifest("watched", SERVE), "--wait")
-    command = [BIN / "capsulectl", "drift", "watched", "-w", "-o", "json"]
+    command = [CTL, "drift", "watched", "-w", "-o", "json"]
     with subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as watch:
         try:
             assert watch.stdout is not None

@@ -5,18 +5,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from capsulectl.app import app
 from capsulectl.arguments import arranged
 from capsulectl.exec_line import FLAGS, VALUES, ExecLine, read
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import Window, window
 
 pytestmark = pytest.mark.real
-
-CTL = BIN / "capsulectl"
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +292,10 @@ def test_the_memory_has_commands_but_no_values_and_no_bytes(inside: Daemon) -> N
     inside.ctl("exec", "-i", "-e", f"SECRET={secret}", "-u", "web", "inside", "cat", stdin=secret)
     (event,) = inside.history("inside", "--type", "stream.opened", "-n", "1")
     assert event["body"]["argv"] == ["cat"] and event["body"]["user"] == "web"
-    ends = lambda: [one["body"] for one in inside.history("inside", "--type", "stream.closed")]  # noqa: E731
+
+    def ends() -> list[dict[str, Any]]:
+        return [one["body"] for one in inside.history("inside", "--type", "stream.closed")]
+
     inside.until(lambda: any(end["opened"] == event["seq"] for end in ends()), "its end is known")
     (closed,) = [end for end in ends() if end["opened"] == event["seq"]]
     assert closed["outcome"] == "ok" and closed["bytes_in"] == closed["bytes_out"] == len(secret)

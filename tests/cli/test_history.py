@@ -5,10 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import window
-
-CTL = BIN / "capsulectl"
 
 
 @pytest.fixture(scope="module")

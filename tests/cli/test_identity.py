@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from capsulectl.errors import Failure
 from capsulectl.handshake import endpoint, joined
 from capsulectl.operator_key import load, load_or_make, public_key, text_of
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CTL, Daemon, daemon
 from tests.support.operators import Operator
 
 
@@ -114,7 +114,7 @@ def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: 
 def test_a_readers_key_is_enough_for_the_page(anna: Operator, bert: Operator, address: str) -> None:
     anna.good("key", "add", bert.public_key(), "--name", "bert", "--role", "reader")
     bert.good("adopt", address, "--yes")
-    with subprocess.Popen([BIN / "capsulectl", "ui"], env=bert.environment, stdout=subprocess.PIPE, text=True) as page:
+    with subprocess.Popen([CTL, "ui"], env=bert.environment, stdout=subprocess.PIPE, text=True) as page:
         try:
             assert page.stdout is not None
             where = page.stdout.readline().strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.faulty import Fault, faulty_beside
 from tests.support.images import Sample, blobs, oci_archive
 from tests.support.registry import PASSWORD, USER, registry
@@ -86,7 +86,7 @@ def test_a_push_that_broke_off_sends_only_what_is_missing(capsule: Daemon, tmp_p
     path = tmp_path / "archive.tar"
     path.write_bytes(oci_archive(sample))
     environment = capsule.environment
-    with subprocess.Popen([BIN / "capsulectl", "image", "push", "-"], stdin=subprocess.PIPE, env=environment) as push:
+    with subprocess.Popen([CTL, "image", "push", "-"], stdin=subprocess.PIPE, env=environment) as push:
         assert push.stdin is not None
         push.stdin.write(path.read_bytes()[:5_000_000])
         push.stdin.flush()

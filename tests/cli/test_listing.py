@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
 
-CTL = BIN / "capsulectl"
 NAMES = ("sel-back", "sel-bad", "sel-done", "sel-front")
 
 

@@ -16,7 +16,7 @@ from capsulectl.fields import FIELDS
 from capsulectl.logs import Printer, stamp
 from capsulectl.manifests import VolumeManifest, load
 from capsulectl.schema import json_schema
-from tests.support.daemon import BIN
+from tests.support.daemon import CTL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,7 +61,7 @@ size: 2GiB
 def ctl(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     merged = {**os.environ, "CAPSULE_CONFIG_DIR": "/nonexistent", **environment}
     merged.pop("CAPSULE_HOST", None)
-    return subprocess.run([BIN / "capsulectl", *arguments], env=merged, capture_output=True, text=True, check=False)
+    return subprocess.run([CTL, *arguments], env=merged, capture_output=True, text=True, check=False)
 
 
 def parse(tmp_path: Path, text: str) -> pb.Workload:
@@ -192,7 +192,7 @@ def test_help_needs_no_machine_and_has_an_example_for_every_verb() -> None:
         node = app
         for name in command:
             node = node[name]
-        text = node.default_command.__doc__ if node.default_command else ""
+        text = (node.default_command.__doc__ if node.default_command else None) or ""
         assert "Example: capsulectl" in text or "Example: source" in text or "| capsulectl" in text, command
 
 

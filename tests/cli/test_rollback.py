@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import window
 
 
@@ -44,7 +44,7 @@ def test_to_the_revision_before_and_back_again(capsule: Daemon) -> None:
 def test_what_was_agreed_to_is_done_whatever_is_declared_meanwhile(capsule: Daemon) -> None:
     versions(capsule, "asked")
     with window() as made:
-        made.run([BIN / "capsulectl", "rollback", "asked", "--to", "previous", "--wait"], capsule.environment)
+        made.run([CTL, "rollback", "asked", "--to", "previous", "--wait"], capsule.environment)
         made.sees("Go back to entry ")
         capsule.apply(manifest("asked", f"{SERVE} # three", env={"VERSION": "three"}), "--wait")
         made.type("y\n")

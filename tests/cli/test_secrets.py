@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, Daemon
+from tests.support.daemon import CTL, Daemon
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
-
-CTL = BIN / "capsulectl"
 
 
 def raw(capsule: Daemon, *arguments: str, value: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

@@ -11,12 +11,11 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import Window, window
 
 pytestmark = pytest.mark.real
 
-CTL = BIN / "capsulectl"
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 

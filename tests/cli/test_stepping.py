@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.support.daemon import BIN
+from tests.support.daemon import CTL
 from tests.support.terminal import window
 
 ARCHIVE = str(Path(__file__).resolve().parents[1] / "histories" / "0.0.1.capsule")
@@ -13,7 +13,7 @@ NOWHERE = os.environ | {"CAPSULE_HOST": "unix:/nowhere", "CAPSULE_CONFIG_DIR": "
 
 
 def ctl(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step", *arguments]
+    command = [CTL, "replay", "--file", ARCHIVE, "--step", *arguments]
     return subprocess.run(command, env=NOWHERE, capture_output=True, text=True, check=False)
 
 
@@ -21,7 +21,7 @@ def test_each_entry_is_shown_with_what_it_made_of_the_state() -> None:
     done = ctl("--to", "12")
     assert done.returncode == 0 and "daemon.started" in done.stdout and "    + boot: " in done.stdout
     folded = subprocess.run(
-        [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--to", "12", "-o", "name"],
+        [CTL, "replay", "--file", ARCHIVE, "--to", "12", "-o", "name"],
         env=NOWHERE, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert f"State:     {folded.stdout.strip()} (view 2) after entry 12" in done.stdout
@@ -39,7 +39,7 @@ def test_as_data_it_is_one_object_an_entry() -> None:
 
 def test_on_a_terminal_it_waits_to_be_told_how_far() -> None:
     with window() as made:
-        made.run([BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step"], NOWHERE)
+        made.run([CTL, "replay", "--file", ARCHIVE, "--step"], NOWHERE)
         made.sees("next [Enter]")
         made.type("\n")
         assert b"\r\n2  20" in made.sees("next [Enter]")
@@ -53,7 +53,7 @@ def test_on_a_terminal_it_waits_to_be_told_how_far() -> None:
 def test_a_file_that_is_no_archive_says_so(tmp_path: Path) -> None:
     (tmp_path / "none").write_bytes(b"nothing")
     done = subprocess.run(
-        [BIN / "capsulectl", "replay", "--file", tmp_path / "none", "--step"],
+        [CTL, "replay", "--file", tmp_path / "none", "--step"],
         env=NOWHERE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "this is no journal archive" in done.stderr
@@ -61,7 +61,7 @@ def test_a_file_that_is_no_archive_says_so(tmp_path: Path) -> None:
 
 def test_what_nobody_reads_or_takes_is_no_fault_of_the_archive() -> None:
     with subprocess.Popen(
-        [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step", "-o", "json"],  # more than a pipe holds
+        [CTL, "replay", "--file", ARCHIVE, "--step", "-o", "json"],  # more than a pipe holds
         env=NOWHERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as reader:  # fmt: skip
         assert reader.stdout is not None and reader.stderr is not None
@@ -70,14 +70,14 @@ def test_what_nobody_reads_or_takes_is_no_fault_of_the_archive() -> None:
         assert (reader.wait(30), reader.stderr.read()) == (0, b"")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [BIN / "capsulectl", "replay", "--file", ARCHIVE, "--step"],
+            [CTL, "replay", "--file", ARCHIVE, "--step"],
             env=NOWHERE, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 1 and "the output could not be written" in done.stderr
 
 
 def test_it_is_a_journal_again_that_is_read_back_and_proven(tmp_path: Path) -> None:
-    command = [BIN / "capsulectl", "journal", "import", ARCHIVE, "--dir", tmp_path / "journal", "--verify"]
+    command = [CTL, "journal", "import", str(ARCHIVE), "--dir", str(tmp_path / "journal"), "--verify"]
     done = subprocess.run(command, env=NOWHERE, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "entries 1 to " in done.stderr, done.stderr
     again = subprocess.run(command, env=NOWHERE, capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from capsulectl.errors import Failure
 from capsulectl.ui.reads import Reads
 from capsulectl.ui.server import Server
 from tests.support.browser import Browser, browser
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.unit.capsulectl.ui.told import HOSTILE, SYNCED, Machine, Streamed, entry, watched
 
 LINE = "<b onclick=alert(1)>bold</b>"
@@ -32,7 +32,7 @@ def page() -> Iterator[Browser]:
 def served(capsule: Daemon) -> Iterator["tuple[str, subprocess.Popen[str]]"]:
     """The command itself, and the address that it prints."""
     process = subprocess.Popen(
-        [BIN / "capsulectl", "ui"], env=capsule.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [CTL, "ui"], env=capsule.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -286,5 +286,5 @@ def test_it_fits_a_narrow_window_and_what_a_person_prefers(told: Browser) -> Non
     ],
 )
 def test_what_cannot_be_shown_is_said_where_it_was_asked(line: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = subprocess.run([BIN / "capsulectl", *line], capture_output=True, text=True, check=False)
+    done = subprocess.run([CTL, *line], capture_output=True, text=True, check=False)
     assert done.returncode and done.stdout == "" and says in done.stderr

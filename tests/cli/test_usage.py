@@ -11,14 +11,14 @@ from capsulectl.selecting import Selection
 from capsulectl.usage import HABITS
 from projections.details import Detail
 from projections.status import Phase
-from tests.support.daemon import BIN
+from tests.support.daemon import BIN, CTL
 
 
 def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     environment = {key: value for key, value in os.environ.items() if key != "CAPSULE_HOST"} | more
     environment["CAPSULE_CONFIG_DIR"] = "/nonexistent"
     return subprocess.run(
-        [BIN / "capsulectl", *arguments],
+        [CTL, *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -40,7 +40,7 @@ def test_a_wait_for_volumes_alone_is_not_about_other_workloads(capsule: Daemon) 
 def test_who_may_not_open_the_socket_is_not_told_that_nothing_runs(capsule: Daemon) -> None:
     nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", "-all"]
     done = subprocess.run(
-        [*nobody, BIN / "capsulectl", "list"], env=capsule.environment | {"CAPSULE_CONFIG_DIR": "/nonexistent"},
+        [*nobody, CTL, "list"], env=capsule.environment | {"CAPSULE_CONFIG_DIR": "/nonexistent"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "you may not open it" in done.stderr and "make up" not in done.stderr
@@ -50,7 +50,7 @@ def test_an_output_that_takes_nothing_is_said_to_be_one(capsule: Daemon) -> None
     for verb in (["list"], ["capsule", "info"], ["list", "-o", "yaml"], ["schema"]):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                [BIN / "capsulectl", *verb], env=capsule.environment, stdout=full, stderr=subprocess.PIPE, text=True,
+                [CTL, *verb], env=capsule.environment, stdout=full, stderr=subprocess.PIPE, text=True,
                 check=False,
             )  # fmt: skip
         assert done.returncode == 1, verb
@@ -104,7 +104,7 @@ def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -
     tail = capsule.ctl("logs", "talks", "-n", "2")
     assert (tail.stdout, tail.stderr) == ("ready\n", "bad\n")
     assert capsule.ctl("logs", "talks", "--stream", "stderr").stdout == ""
-    command = [BIN / "capsulectl", "logs", "talks", "-f", "--stream", "stdout"]
+    command = [CTL, "logs", "talks", "-f", "--stream", "stdout"]
     follower = subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True)
     assert follower.stdout is not None
     first = "".join(iter(follower.stdout.readline, "ready\n")) + "ready\n"  # it follows before the run ends

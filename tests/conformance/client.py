@@ -66,7 +66,7 @@ class Client:
         self.capsule_id = ""
         pool = DescriptorPool()
         for file in self.contract.files.values():
-            pool.Add(file)  # type: ignore[attr-defined]
+            pool.Add(file)
         self._pool = pool
         self._methods = {f"{one.service}/{one.name}": one for one in self.contract.methods}
         self.channel = grpc.secure_channel(
@@ -118,7 +118,7 @@ def outcome(call: Any, streams: bool) -> tuple[grpc.StatusCode, str]:
         if streams:
             drain(result)
     except grpc.RpcError as error:
-        return error.code(), error.details()  # type: ignore[attr-defined]
+        return error.code(), error.details() or ""
     return grpc.StatusCode.OK, ""
 
 

@@ -101,8 +101,9 @@ def test_a_process_that_died_before_it_was_let_go_is_made_anew() -> None:
     async def suite(made: Runtime) -> None:
         run = await serving(made)
         await made.containers._make(run, CID)
-        held = (await made.containers._process(CID)).pid
-        os.kill(held, signal.SIGKILL)
+        held = await made.containers._process(CID)
+        assert held is not None
+        os.kill(held.pid, signal.SIGKILL)
         stream = aiter(made.containers.exits())
         assert isinstance(await anext(stream), Resync)
         # Whoever looks now is told of no end: containerd says 137 of a program that never was.

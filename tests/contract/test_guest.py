@@ -17,6 +17,7 @@ from effects.errors import BadUser, BadWorkingDir
 from effects.microvms.agents import Agents
 from effects.microvms.copier import MicroVMCopier
 from effects.microvms.executor import MicroVMExecutor
+from effects.microvms.places import Key
 from effects.microvms.relay import chardev
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.protocol import RunSpec
@@ -26,7 +27,7 @@ from tests.support.guest_machine import BOOT_S, guest_machine
 
 pytestmark = pytest.mark.real
 
-KEY = ("web", 7, 1)
+KEY = Key("web", 7, 1)
 APPLETS = (
     "cat",
     "echo",

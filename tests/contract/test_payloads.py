@@ -370,7 +370,7 @@ def test_a_full_disk_and_a_tool_that_fails_are_told_and_leave_nothing() -> None:
 
 
 @pytest.mark.real
-def test_a_tool_whose_daemon_is_killed_ends_with_it_and_leaves_nothingmounted(tmp_path: Path) -> None:
+def test_a_tool_whose_daemon_is_killed_ends_with_it_and_leaves_nothing_mounted(tmp_path: Path) -> None:
     (tmp_path / "layer" / "fs").mkdir(parents=True)
     (tmp_path / "place").mkdir()
     script = f"""if True:

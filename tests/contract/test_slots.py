@@ -53,8 +53,8 @@ def slots(request: pytest.FixtureRequest, tmp_path: Path) -> SlotStore:
     places: dict[tuple[Slot, str], Path] = {}
     for slot in ("slot_a", "slot_b"):
         for member, size in (("boot.img", 4_096), ("root.img", 8_192)):
-            places[slot, member] = tmp_path / f"{slot}.{member}"  # type: ignore[index]
-            places[slot, member].write_bytes(bytes(size))  # type: ignore[index]
+            places[slot, member] = tmp_path / f"{slot}.{member}"
+            places[slot, member].write_bytes(bytes(size))
     return Partitions(places)
 
 
@@ -71,7 +71,7 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
 def test_variables_are_read_as_they_were_written(loader: BootLoader) -> None:
     assert run(loader.read) == LoaderState()
     for state in (ARMED, LoaderState("slot_b"), LoaderState("slot_a", "slot_b", 7, 900)):
-        run(lambda state=state: loader.write(state))
+        run(lambda state=state: loader.write(state))  # type: ignore[misc]
         assert run(loader.read) == state
 
 

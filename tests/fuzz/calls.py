@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2  # noqa: F401 - its descripto
 from capsuled.roles import METHODS
 from tests.conformance.client import Client, Key
 from tests.fuzz.cases import Case, Chance, path_of
+from tests.support.refusals import reason_of
 
 SERVED = [name for name in METHODS if not name.startswith("InstallService/")]
 AT_A_TIME = 32
@@ -186,7 +187,7 @@ async def judged(outcome: Outcome, case: Case, channel: Any, metadata: Any) -> N
         await called(case, channel, metadata)
         code, reason, details = grpc.StatusCode.OK, "", ""
     except grpc.aio.AioRpcError as error:
-        reason = dict(error.trailing_metadata() or ()).get("capsule-reason", "")
+        reason = reason_of(error)
         code, details = error.code(), str(error.details())
         if details == CUT_SHORT and len(case.messages) > 1:
             code = grpc.StatusCode.CANCELLED

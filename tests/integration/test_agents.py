@@ -17,6 +17,7 @@ from effects.microvms import agent as agents
 from effects.microvms.executor import MicroVMExecutor
 from effects.microvms.guests import MicroVMGuests
 from effects.microvms.meter import MicroVMMeter
+from effects.microvms.places import Key
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.exec_twin import TwinExecutor
 from effects.runs.twin import World
@@ -151,7 +152,7 @@ def test_a_guest_that_speaks_no_version_of_ours_runs_on_and_can_be_stopped(
 
 def test_another_ones_guest_is_not_believed(tmp_path: Path) -> None:
     service = guest()
-    service.key = ("db", 7, 1)
+    service.key = Key("db", 7, 1)
 
     async def suite(made: Reached) -> None:
         with pytest.raises(GuestFailed, match="says that it is another's"):
@@ -302,13 +303,13 @@ def test_a_guest_in_which_something_else_answers_is_none_that_answers(tmp_path: 
     run(tmp_path, guest(), suite)
 
 
-class Garbled(grpc.GenericRpcHandler):
+class Garbled(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """An agent whose answers to the methods of `names` are no messages."""
 
     def __init__(self) -> None:
         self.names: frozenset[str] = frozenset()
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         method = details.method.rpartition("/")[2]
         hello = pb.HelloResponse(version=1, version_min=1, version_max=1, name=KEY[0], uid=KEY[1], run=KEY[2])
         sound = hello.SerializeToString() if method == "Hello" else b""

@@ -17,7 +17,7 @@ import pytest
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
 from copies.inside import Request
-from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, daemon, manifest
 from tests.support.trees import member, tar
 
 pytestmark = pytest.mark.real
@@ -165,7 +165,7 @@ def test_a_process_that_ends_before_its_files_are_entered_is_told_as_one_that_do
 def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon, number: signal.Signals) -> None:
     before = listed(capsule, "/")
     reading, writing = os.pipe()
-    command = [BIN / "capsulectl", "cp", "-", "web:/"]
+    command = [CTL, "cp", "-", "web:/"]
     with subprocess.Popen(command, stdin=reading, stderr=subprocess.PIPE, text=True, env=capsule.environment) as client:
         os.close(reading)
         os.write(writing, FILE[:50_000])
@@ -181,7 +181,7 @@ def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon
 def test_a_daemon_that_is_killed_leaves_nothing(capsule: Daemon, stub: WorkloadServiceStub) -> None:
     before = listed(capsule, "/")
     reading, writing = os.pipe()
-    command = [BIN / "capsulectl", "cp", "-", "web:/"]
+    command = [CTL, "cp", "-", "web:/"]
     with subprocess.Popen(command, stdin=reading, stderr=subprocess.DEVNULL, env=capsule.environment) as client:
         os.close(reading)
         os.write(writing, FILE[:50_000])

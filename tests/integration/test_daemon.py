@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CAPSULED, CTL, SERVE, Daemon, daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -69,7 +69,7 @@ def test_exit_codes_and_restarts_are_exact_over_kills_of_daemon_containerd_and_b
 
 def test_an_exec_that_was_open_is_closed_as_lost_and_its_process_is_gone(capsule: Daemon) -> None:
     capsule.apply(manifest("opened", SERVE), "--wait")
-    command = [Path(sys.executable).parent / "capsulectl", "exec", "opened", "sleep", "4343"]
+    command = [CTL, "exec", "opened", "sleep", "4343"]
     client = subprocess.Popen(command, env=capsule.environment, stderr=subprocess.DEVNULL)
     count = ["exec", "opened", "--", "sh", "-c", "ps | grep -c '[s]leep 4343'"]
     capsule.until(lambda: capsule.ctl(*count).stdout == "1\n", "it sleeps")
@@ -128,7 +128,7 @@ def test_a_mistyped_state_directory_is_not_halted_and_not_made(tmp_path: Path) -
         (file, ["--halt"], "is a file: --state names a directory"),
         (file, [], "is a file: --state names a directory"),
     ):
-        command = [BIN / "capsuled", "--state", wrong, *options]
+        command = [CAPSULED, "--state", str(wrong), *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1 and done.stderr == f"capsuled: {wrong} {why}\n"
     assert list(tmp_path.iterdir()) == [file]
@@ -154,7 +154,7 @@ def test_a_halt_gives_each_run_the_time_it_was_declared_with_and_no_more_than_it
     slow = "trap 'sleep 6; echo done with it; exit 0' TERM; echo ready; while :; do sleep 1 & wait $!; done"
     for name, grace in (("patient", 30), ("hurried", 1)):
         capsule.apply(manifest(name, slow, stopGraceSeconds=grace), "--wait")
-    halt = [BIN / "capsuled", "--state", str(capsule.state), "--halt"]
+    halt = [CAPSULED, "--state", str(capsule.state), "--halt"]
     ended = {}
     for options in ((), ("--within", "2")):
         capsule.stop()
@@ -167,7 +167,7 @@ def test_a_halt_gives_each_run_the_time_it_was_declared_with_and_no_more_than_it
 
 @pytest.mark.parametrize("within", ["-1", "soon", "inf"])
 def test_a_halt_has_a_time_that_is_one(within: str, tmp_path: Path) -> None:
-    command = [BIN / "capsuled", "--state", tmp_path, "--halt", "--within", within]
+    command = [CAPSULED, "--state", str(tmp_path), "--halt", "--within", within]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2 and f"--within: {within} is no number of seconds" in done.stderr
 

@@ -17,7 +17,7 @@ from capsule.v1 import debug_pb2 as pb
 from capsule.v1.debug_pb2_grpc import DebugServiceStub
 from projections.rights import RANK
 from tests.support.adopted import Adopted
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CTL, Daemon, daemon
 from tests.support.house import IMAGE, standing
 from tests.support.site import site
 
@@ -28,7 +28,7 @@ BUSYBOXES = ("/bin/busybox", "/usr/bin/busybox", "/usr/lib/initramfs-tools/bin/b
 @contextmanager
 def session(capsule: Daemon) -> Iterator["subprocess.Popen[bytes]"]:
     """A client in the middle of one."""
-    command = [BIN / "capsulectl", "capsule", "debug", "-i", "demo:1", "--", "sleep", "4711"]
+    command = [CTL, "capsule", "debug", "-i", "demo:1", "--", "sleep", "4711"]
     client = subprocess.Popen(command, env=capsule.environment, stderr=subprocess.PIPE)
     try:
         capsule.until(lambda: "4711" in capsule.ctl("history", DEBUG, "--type", "stream.opened").stdout, "it sleeps")

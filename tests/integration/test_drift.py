@@ -216,7 +216,7 @@ def test_a_volume_that_another_hand_unmounts(machine: Site, capsule: Daemon) -> 
         until_repaired(capsule, "volume/data", "mount")
         now = Path(f"/proc/{machine.pid}/root{path}/now")
         written = now.read_text()
-        capsule.until(lambda now=now, written=written: now.read_text() != written, "it is the file system that is used")
+        capsule.until(lambda now=now, written=written: now.read_text() != written, "it is the file system that is used")  # type: ignore[misc]
         assert capsule.status("web")["pid"] == pid, "it has run on"
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
-from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CTL, SERVE, Daemon, daemon, manifest
+from tests.support.refusals import reason_of
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
@@ -110,7 +111,7 @@ def test_what_comes_first_must_be_the_config_and_is_told_to_clients_that_send_on
     wire.send(stdin=b"and more")
     with pytest.raises(grpc.RpcError) as refused:
         next(wire.call)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(
@@ -131,8 +132,7 @@ def test_refusals_say_why_to_people_and_machines(
     wire.send(resize=pb.WorkloadExecResize(cols=80, rows=24))
     with pytest.raises(grpc.RpcError) as refused:
         next(wire.call)
-    error: Any = refused.value
-    assert error.code() is status and dict(error.trailing_metadata())["capsule-reason"] == reason
+    assert refused.value.code() is status and reason_of(refused.value) == reason
 
 
 def test_a_session_goes_on_while_the_runtime_dies_and_comes_back(capsule: Daemon, wire: Wire) -> None:
@@ -147,7 +147,7 @@ def test_a_session_goes_on_while_the_runtime_dies_and_comes_back(capsule: Daemon
 def test_a_daemon_that_is_stopped_ends_sessions_in_order(capsule: Daemon) -> None:
     with window() as made:
         script = "trap 'echo hung up > /tmp/told; exit' HUP; echo ready; while :; do sleep 0.1; done"
-        made.run([BIN / "capsulectl", "exec", "-it", "web", "sh", "-c", script], capsule.environment)
+        made.run([CTL, "exec", "-it", "web", "sh", "-c", script], capsule.environment)
         made.sees("ready")
         assert capsule.stop() == 0
         assert made.ends() == 125
@@ -171,7 +171,7 @@ def test_a_daemon_can_be_told_to_forget_command_lines(capsule: Daemon) -> None:
 
 def test_a_daemon_that_dies_under_a_session_costs_no_window(capsule: Daemon) -> None:
     with window() as made:
-        made.run([BIN / "capsulectl", "exec", "-it", "web", "sh"], capsule.environment)
+        made.run([CTL, "exec", "-it", "web", "sh"], capsule.environment)
         made.sees("# ")
         assert made.raw
         capsule.kill()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -93,7 +93,7 @@ def test_a_halt_ends_users_first(capsule: Daemon) -> None:
     capsule.apply(f"{top}\n---\n{manifest('ground', note)}", "--wait")
     capsule.until(lambda: all("ready" in capsule.good("logs", name) for name in ("top", "ground")), "they can be asked")
     capsule.stop()
-    halt = [BIN / "capsuled", "--state", str(capsule.state), "--halt"]
+    halt = [CAPSULED, "--state", str(capsule.state), "--halt"]
     halted = subprocess.run(halt, capture_output=True, text=True, check=True, env=capsule.environment, timeout=60)
     assert halted.stdout == "2 runs ended\n"
     capsule.start()

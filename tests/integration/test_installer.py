@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from capsuled.aside import Aside
 from capsuled.boot import disks
 from capsuled.boot.disks import Disk, nth
 from capsuled.boot.partitions import NAMES, table_of
 from capsuled.identity import Identity
 from capsuled.installed import Installed
-from capsuled.installer import installation, targets
+from capsuled.installer import targets
 from capsuled.installer.installation import Installation, InstallFailed, Source, Step
 from capsuled.installer.targets import MARK, Target
 from capsuled.installer.writing import BadCopy, Copy
@@ -174,7 +175,7 @@ def test_a_disk_that_somebody_uses_is_left_alone(pair: tuple[Loop, Loop], tmp_pa
 
 def test_a_disk_that_gives_other_bytes_is_found_out(pair: tuple[Loop, Loop]) -> None:
     source, target = pair
-    copy = Copy(installation.Aside(), nth(source.device, 1), nth(target.device, 1), 2 * MIB)
+    copy = Copy(Aside(), nth(source.device, 1), nth(target.device, 1), 2 * MIB)
 
     def rot() -> None:
         with open(nth(target.device, 1), "r+b") as file:

@@ -15,7 +15,7 @@ import pytest
 
 from capsuled.layout import hosted
 from effects.microvms.guest_image import BUILT
-from tests.support.daemon import BIN, SERVE, Daemon, daemon
+from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import site
 
@@ -123,7 +123,7 @@ def test_a_halt_ends_it_without_a_daemon(capsule: Daemon) -> None:
     capsule.apply(manifest("vm"))
     pid = started(capsule, "vm", 0)
     capsule.kill()
-    halt = [*capsule.inside, str(BIN / "capsuled"), "--state", str(capsule.state), "--halt"]
+    halt = [*capsule.inside, CAPSULED, "--state", str(capsule.state), "--halt"]
     subprocess.run(halt, check=True, capture_output=True)
     capsule.until_gone(pid)  # whoever inherited it hears of its end in his own time
     layout = hosted(capsule.state)

@@ -3,7 +3,7 @@
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -26,7 +26,7 @@ def capsule(machine: Site) -> Iterator[Daemon]:
         yield made
 
 
-def web(name: str, *ports: dict[str, object], page: str = "") -> str:
+def web(name: str, *ports: Mapping[str, object], page: str = "") -> str:
     script = f"echo {page or name} > /tmp/index.html; exec httpd -f -p 80 -h /tmp"
     container = {"image": "demo:1", "command": ["sh", "-c", script], "ports": list(ports), "stopGraceSeconds": 0}
     return json.dumps({"name": name, "kind": "Container", "container": container})
@@ -117,7 +117,7 @@ def test_health_on_the_bridge_is_asked_at_the_workloads_own_address(capsule: Dae
         assert capsule.status(kind)["health"] == "healthy"
         wanted["container"] |= {"command": ["sleep", "4711"], "restart": "NEVER"}
         capsule.apply(json.dumps(wanted))
-        capsule.until(lambda kind=kind: capsule.status(kind).get("health") == "unhealthy", "nothing answers there")
+        capsule.until(lambda kind=kind: capsule.status(kind).get("health") == "unhealthy", "nothing answers there")  # type: ignore[misc]
         assert "port 80" in capsule.status(kind)["healthMessage"]
         capsule.good("delete", kind, "--yes")
 

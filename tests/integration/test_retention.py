@@ -88,8 +88,8 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
     assert "Whole:    yes" in capsule.good("journal", "verify")
     early = capsule.ctl("list", "--at", str(then - 5))
     assert early.returncode == 1 and f"history begins at entry {then + 1}" in early.stderr
-    for words in (("rollback", "web", "--to", "previous", "--dry-run"), ("workload", "history", "web")):
-        cut = capsule.ctl(*words)
+    for verb in (("rollback", "web", "--to", "previous", "--dry-run"), ("workload", "history", "web")):
+        cut = capsule.ctl(*verb)
         assert cut.returncode == 1 and f"history begins at entry {then + 1}" in cut.stderr, cut.stderr
     hashed = replayed(capsule)
     offline = json.loads(capsule.good("replay", "--file", str(archive), "-o", "json"))

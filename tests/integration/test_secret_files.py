@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from capsuled.layout import hosted
-from tests.support.daemon import SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -138,6 +138,4 @@ def test_a_halt_leaves_nothing_of_it_and_the_next_start_makes_it_again(tmp_path:
 
 
 def _halt(capsule: Daemon) -> list[str]:
-    from tests.support.daemon import BIN
-
-    return [str(BIN / "capsuled"), "--state", str(capsule.state), "--halt"]
+    return [CAPSULED, "--state", str(capsule.state), "--halt"]

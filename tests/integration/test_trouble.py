@@ -12,7 +12,7 @@ import pytest
 from capsule.v1 import workload_pb2 as pb
 from capsule.v1 import workload_pb2_grpc
 from capsuled.layout import hosted
-from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon, manifest
 from tests.support.small_disk import SmallDisk, small_disk
 
 pytestmark = pytest.mark.real
@@ -73,15 +73,15 @@ def refused(capsule: Daemon, *arguments: str, stdin: str | None = None) -> str:
 def write_until_refused(capsule: Daemon) -> str:
     """Declare big things until the journal takes no more; the reason for it."""
     with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as channel:
-        stub = workload_pb2_grpc.WorkloadServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub = workload_pb2_grpc.WorkloadServiceStub(channel)
         for number in range(500):
             spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}"])
             bulky = pb.Workload(name="bulky", container=spec, desired_state=pb.DESIRED_STATE_STOPPED)
             try:
                 stub.Apply(pb.WorkloadApplyRequest(workload=bulky))
             except grpc.RpcError as error:
-                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
-                return str(error.details())  # type: ignore[attr-defined]
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                return str(error.details())
     raise AssertionError("the disk never filled")
 
 
@@ -132,7 +132,7 @@ def test_a_disk_that_turns_read_only_leaves_a_daemon_that_can_be_asked_and_can_s
 
     # And what runs can be ended, though there is no runtime to ask.
     capsule.kill()
-    command = [BIN / "capsuled", "--state", capsule.state, "--halt"]
+    command = [CAPSULED, "--state", str(capsule.state), "--halt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.stdout == "1 run ended\n" and not lives(pids["stays"])
     assert not hosted(capsule.state).run.exists() and not shims(capsule)
@@ -235,7 +235,7 @@ def test_a_second_daemon_disturbs_nothing_of_the_first(capsule: Daemon) -> None:
 
 def start_in_vain(state: Path) -> str:
     """What a daemon says that does not start."""
-    command = [BIN / "capsuled", "--state", state, "--listen", "none"]
+    command = [CAPSULED, "--state", str(state), "--listen", "none"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     return done.stderr

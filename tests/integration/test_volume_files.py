@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_volumes import count, user, volume
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import BIN, CTL, Daemon, daemon
 
 pytestmark = pytest.mark.real
 
@@ -95,7 +95,7 @@ def test_a_file_that_is_not_whole_is_no_volume(capsule: Daemon, exported: Path, 
 @pytest.mark.parametrize("whose", ["client", "daemon"])
 def test_an_import_that_is_interrupted_leaves_nothing(capsule: Daemon, exported: Path, whose: str) -> None:
     sender = subprocess.Popen(
-        [BIN / "capsulectl", "volume", "import", "half", "-"],
+        [CTL, "volume", "import", "half", "-"],
         env=capsule.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert sender.stdin is not None

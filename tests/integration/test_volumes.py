@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CAPSULED, Daemon, daemon
 
 pytestmark = pytest.mark.real
 
@@ -120,7 +120,7 @@ def test_nothing_is_left_mounted_when_all_is_deleted_or_halted() -> None:
         capsule.apply(f"{volume('left')}\n---\n{user('left', 'left')}", "--wait")
         assert any("volumes/left." in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
         capsule.stop()
-        command = [str(BIN / "capsuled"), "--state", str(capsule.state), "--halt"]
+        command = [CAPSULED, "--state", str(capsule.state), "--halt"]
         subprocess.run(command, check=True, capture_output=True)
         assert not any("volumes/left." in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
         assert str(capsule.state) not in subprocess.run(["losetup", "-a"], capture_output=True, text=True).stdout
@@ -165,7 +165,7 @@ def test_what_a_killed_daemon_left_frozen_goes_on_also_under_one_that_changes_no
         capsule.stop()
         subprocess.run(["fsfreeze", "--freeze", path], check=True)
         try:
-            command = [str(BIN / "capsuled"), "--state", str(capsule.state), "--halt"]
+            command = [CAPSULED, "--state", str(capsule.state), "--halt"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             assert not any("volumes/cold." in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
             assert str(capsule.state) not in subprocess.run(["losetup", "-a"], capture_output=True, text=True).stdout

@@ -15,10 +15,10 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from tests.support.daemon import CTL
 from tools.demo_image import archive
 from tools.qemu import VARIABLES, command, copy_sparse, free_port
 
-BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]
 BOOT_S = 420
 """For a boot without hardware help, on a machine that does other things, too."""
@@ -115,7 +115,7 @@ class Booted:
 
     def ctl(self, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
         """Run capsulectl."""
-        argv = [str(BIN / "capsulectl"), *arguments]
+        argv = [CTL, *arguments]
         return subprocess.run(
             argv, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT
         )
@@ -160,7 +160,7 @@ class Booted:
             "mkdir -p /tmp/suite; tar -x -C /tmp/suite",
         ]
         done = subprocess.run(
-            [BIN / "capsulectl", *argv],
+            [CTL, *argv],
             env=self.environment,
             input=archive_of.getvalue(),
             capture_output=True,

@@ -18,6 +18,7 @@ from tests.support.runtime import containerd_pid
 from tools.demo_image import archive
 
 BIN = Path(sys.executable).parent
+CTL, CAPSULED = str(BIN / "capsulectl"), str(BIN / "capsuled")
 
 
 class Daemon:
@@ -40,7 +41,7 @@ class Daemon:
         `default_port` that it is left to it."""
         with (self.scratch / "out").open("ab") as out:
             where = () if default_port or "--listen" in options else ("--listen", "none")
-            command = [*self.inside, str(BIN / "capsuled"), "--state", str(self.state), *where, *options]
+            command = [*self.inside, CAPSULED, "--state", str(self.state), *where, *options]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         if wait:
             self.until(lambda: self.ctl("capsule", "info").returncode == 0, "capsuled answers")
@@ -64,7 +65,7 @@ class Daemon:
     def ctl(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
         """Run capsulectl."""
         return subprocess.run(
-            [BIN / "capsulectl", *arguments],
+            [CTL, *arguments],
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -136,7 +137,7 @@ class Daemon:
             self.kill()
         with contextlib.suppress(OSError):
             subprocess.run(
-                [*self.inside, BIN / "capsuled", "--state", self.state, "--halt"],
+                [*self.inside, CAPSULED, "--state", str(self.state), "--halt"],
                 env=self.environment,
                 capture_output=True,
                 check=False,

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import BIN
+from tests.support.daemon import CTL
 
 
 class Operator:
@@ -20,7 +20,7 @@ class Operator:
     def ctl(self, *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
         """Run capsulectl."""
         return subprocess.run(
-            [BIN / "capsulectl", *arguments],
+            [CTL, *arguments],
             env=self.environment, input=stdin, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 

@@ -17,7 +17,7 @@ import pytest
 from zeroconf import ServiceInfo, Zeroconf
 
 from tests.support.certificates import authority
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CTL, Daemon, daemon
 from tests.support.site import Site, lan, site
 
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ class Place:
     def ctl(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run capsulectl on the laptop."""
         environment = {"CAPSULE_CONFIG_DIR": str(self.config), "NO_COLOR": "1", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
-        return self.laptop.run(str(BIN / "capsulectl"), *arguments, env=environment)
+        return self.laptop.run(CTL, *arguments, env=environment)
 
     def discover(self, *options: str) -> dict[str, dict[str, Any]]:
         """What the laptop finds, by capsule id."""
@@ -249,7 +249,7 @@ def test_broken_multicast_stops_nobody(place: Place) -> None:
 def test_without_any_network_the_daemon_serves_and_discover_finds_nobody(place: Place) -> None:
     with capsule() as (made, machine):
         assert made.data("capsule", "info")["condition"] == "ok"
-        done = machine.run(str(BIN / "capsulectl"), "discover", "--timeout", "0.5", env={"HOME": str(made.scratch)})
+        done = machine.run(CTL, "discover", "--timeout", "0.5", env={"HOME": str(made.scratch)})
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.startswith("no capsule answered within 0.5 s: ") and done.stderr.count("\n") == 1
         machine.plug_into(place.switch, "10.9.0.1/24")

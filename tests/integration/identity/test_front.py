@@ -26,6 +26,7 @@ from tests.conformance.client import Client, Key, outcome, presented_certificate
 from tests.support.adopted import Adopted, endpoint
 from tests.support.entries import keep, newer_release
 from tests.support.house import standing
+from tests.support.refusals import reason_of, trailing
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 
@@ -146,12 +147,12 @@ def test_errors_carry_an_error_info(adopted: Adopted) -> None:
     request = adopted.client.message("KeyRemoveRequest", kid=adopted.key.kid)
     with pytest.raises(grpc.RpcError) as caught:
         adopted.client.signed(adopted.key, "IdentityService/KeyRemove", request)
-    trailing = dict(caught.value.trailing_metadata())  # type: ignore[attr-defined]
-    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    told = trailing(caught.value)
+    status = status_pb2.Status.FromString(told["grpc-status-details-bin"])
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     assert (info.reason, info.domain, info.metadata["fields"]) == ("LAST_ADMIN", "capsule.v1", "kid")
-    assert trailing["capsule-reason"] == "LAST_ADMIN" and status.message == caught.value.details()  # type: ignore[attr-defined]
+    assert told["capsule-reason"] == "LAST_ADMIN" and status.message == caught.value.details()
 
 
 def test_health_is_told_to_anybody_and_reflection_to_admins(adopted: Adopted) -> None:
@@ -180,8 +181,8 @@ def test_a_hash_that_is_none_is_the_clients_error(adopted: Adopted) -> None:
     for request in (head(head_seq=1, head_hash="zz"), head(head_seq=1), head(head_seq=1, head_hash="00" * 31)):
         with pytest.raises(grpc.RpcError) as caught:
             history.Verify(request, metadata=adopted.metadata())
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
-        assert dict(caught.value.trailing_metadata())["capsule-reason"] == "BAD_HEAD"  # type: ignore[attr-defined]
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert reason_of(caught.value) == "BAD_HEAD"
 
 
 def test_a_key_that_is_added_again_by_its_call_id_is_answered_also_when_it_has_gone(adopted: Adopted) -> None:
@@ -189,7 +190,10 @@ def test_a_key_that_is_added_again_by_its_call_id_is_answered_also_when_it_has_g
     request = identity_pb2.KeyAddRequest(pubkey=Key().public, name="passing", role=3)  # type: ignore[arg-type]
 
     def add() -> identity_pb2.KeyAddResponse:
-        return stub.KeyAdd(request, metadata=(*adopted.metadata(), ("capsule-call-id", "add-1")))
+        answer: identity_pb2.KeyAddResponse = stub.KeyAdd(
+            request, metadata=(*adopted.metadata(), ("capsule-call-id", "add-1"))
+        )
+        return answer
 
     first = add()
     stub.KeyRemove(identity_pb2.KeyRemoveRequest(kid=first.key.kid), metadata=adopted.metadata())

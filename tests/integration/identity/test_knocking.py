@@ -117,7 +117,9 @@ def test_a_refusal_that_names_what_has_no_end_arrives(adopted: Adopted) -> None:
     spec = workload_pb2.ContainerSpec(image="demo:1", command=["sh"], env=names)
     code, message = outcome(
         lambda: workload_pb2_grpc.WorkloadServiceStub(adopted.channel()).Apply(
-            workload_pb2.WorkloadApplyRequest(workload=workload_pb2.Workload(name="web", kind=1, container=spec)),
+            workload_pb2.WorkloadApplyRequest(
+                workload=workload_pb2.Workload(name="web", kind=workload_pb2.WORKLOAD_KIND_CONTAINER, container=spec)
+            ),
             metadata=adopted.metadata(),
         ),
         streams=False,

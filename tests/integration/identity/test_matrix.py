@@ -14,6 +14,7 @@ from journal.events import CallDenied
 from projections.rights import RANK
 from tests.conformance.client import Client, Key
 from tests.support.house import Standing, standing
+from tests.support.refusals import reason_of
 
 UNREGISTERED = ("InstallService/Status", "InstallService/Install")
 SERVED = [name for name in METHODS if name not in UNREGISTERED]
@@ -86,8 +87,7 @@ def call(people: People, method: str, authorization: str | None) -> tuple[grpc.S
             next(answer, None)
             answer.cancel()
     except grpc.RpcError as error:
-        reason = dict(error.trailing_metadata() or ()).get("capsule-reason", "")  # type: ignore[attr-defined]
-        return error.code(), str(reason)  # type: ignore[attr-defined]
+        return error.code(), reason_of(error)
     return grpc.StatusCode.OK, ""
 
 

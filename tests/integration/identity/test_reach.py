@@ -45,7 +45,7 @@ class Shell:
         """How it ended, without another word from here."""
         with pytest.raises(grpc.RpcError) as caught:
             next(iter(self._call))
-        return caught.value.code(), caught.value.details() or ""  # type: ignore[attr-defined]
+        return caught.value.code(), caught.value.details() or ""
 
     def close(self) -> None:
         self._messages.put(None)
@@ -91,7 +91,7 @@ class Machine:
             said.put(None)
             with pytest.raises(grpc.RpcError) as caught:
                 list(answers)
-            return caught.value.code(), caught.value.details() or ""  # type: ignore[attr-defined]
+            return caught.value.code(), caught.value.details() or ""
 
         return say
 
@@ -145,8 +145,8 @@ ROOT: dict[str, dict[str, Any]] = {
 def denial(call: Callable[[], Any]) -> str:
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    assert caught.value.code() is DENIED, caught.value  # type: ignore[attr-defined]
-    return caught.value.details() or ""  # type: ignore[attr-defined]
+    assert caught.value.code() is DENIED, caught.value
+    return caught.value.details() or ""
 
 
 def test_a_harmless_spec_over_what_runs_as_root_opens_no_way_into_it(machine: Machine) -> None:

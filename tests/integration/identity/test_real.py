@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
+from tests.support.daemon import CAPSULED, CTL, SERVE, Daemon, daemon, manifest
 from tests.support.operators import Operator
 from tests.support.site import site
 
@@ -41,7 +41,7 @@ def test_removing_a_key_ends_its_exec_and_the_process_in_the_container(machine: 
     other.good("adopt", address(machine), "--yes")
     count = ["exec", "web", "--", "sh", "-c", "ps | grep -c '[s]leep 4711'"]
     session = subprocess.Popen(
-        [BIN / "capsulectl", "exec", "web", "sleep", "4711"], env=other.environment, stderr=subprocess.PIPE, text=True
+        [CTL, "exec", "web", "sleep", "4711"], env=other.environment, stderr=subprocess.PIPE, text=True
     )
     machine.until(lambda: machine.ctl(*count).stdout == "1\n", "it sleeps")
     admin.good("key", "rm", "other", "--yes")
@@ -92,15 +92,13 @@ def test_an_address_that_was_asked_for_must_be_had_and_the_default_need_not(mach
     taken = address(machine)
     with daemon(start=False) as second:
         done = subprocess.run(
-            [BIN / "capsuled", "--state", second.state, "--listen", taken],
+            [CAPSULED, "--state", second.state, "--listen", taken],
             env=second.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 1
         assert f"capsuled: {taken}: cannot be listened on: another program does already" in done.stderr
         assert "Traceback" not in done.stderr and "--listen" in done.stderr
-    bad = subprocess.run(
-        [BIN / "capsuled", "--listen", "nonsense"], capture_output=True, text=True, timeout=60, check=False
-    )
+    bad = subprocess.run([CAPSULED, "--listen", "nonsense"], capture_output=True, text=True, timeout=60, check=False)
     assert bad.returncode == 2 and "is no ADDRESS:PORT" in bad.stderr
 
 

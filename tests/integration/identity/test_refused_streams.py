@@ -119,7 +119,7 @@ def test_a_call_of_one_message_that_proves_nothing_is_not_waited_for(patient: Ad
     for proof in ((), (("authorization", f"{token.rpartition('.')[0]}.{other}"),)):
         with pytest.raises(grpc.RpcError) as caught:
             delete(nothing(), metadata=proof, timeout=30)
-        assert caught.value.code() is UNAUTHENTICATED  # type: ignore[attr-defined]
+        assert caught.value.code() is UNAUTHENTICATED
     hold.set()
 
 
@@ -127,4 +127,4 @@ def test_a_call_of_one_message_that_sends_none_is_told_so(patient: Adopted) -> N
     delete = patient.channel().stream_unary("/capsule.v1.WorkloadService/Delete", bytes, bytes)
     with pytest.raises(grpc.RpcError, match="the call sent no message") as caught:
         delete(iter(()), metadata=patient.metadata(), timeout=30)
-    assert caught.value.code() is Code.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert caught.value.code() is Code.INVALID_ARGUMENT

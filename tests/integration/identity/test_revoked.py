@@ -38,7 +38,7 @@ def test_removing_a_key_cuts_its_open_streams_also_of_a_client_that_does_not_rea
     for stream in (followed, unread):
         with pytest.raises(grpc.RpcError) as caught:
             list(stream)
-        assert caught.value.code() is UNAUTHENTICATED and "removed" in caught.value.details()  # type: ignore[attr-defined]
+        assert caught.value.code() is UNAUTHENTICATED and "removed" in (caught.value.details() or "")
     assert stays.is_active()
     stays.cancel()
 
@@ -93,7 +93,9 @@ def test_a_call_whose_key_loses_its_right_before_it_is_judged_is_refused(
 
     def apply(key: Any) -> None:
         spec = workload_pb2.ContainerSpec(image=IMAGE)
-        request = workload_pb2.WorkloadApplyRequest(workload=workload_pb2.Workload(name="late", kind=1, container=spec))
+        request = workload_pb2.WorkloadApplyRequest(
+            workload=workload_pb2.Workload(name="late", kind=workload_pb2.WORKLOAD_KIND_CONTAINER, container=spec)
+        )
         stub = workload_pb2_grpc.WorkloadServiceStub(adopted.channel())
         answers[key.kid] = outcome(lambda: stub.Apply(request, metadata=adopted.metadata(key)), streams=False)
 

@@ -203,7 +203,10 @@ def docker_save(builder: Builder, out: Path) -> None:
         "io.containerd.image.name": "docker.io/library/made:1",
         "org.opencontainers.image.ref.name": "1",
     }
-    path = lambda one: "blobs/" + one["digest"].replace(":", "/")  # noqa: E731
+
+    def path(one: dict[str, str]) -> str:
+        return "blobs/" + one["digest"].replace(":", "/")
+
     saved = {
         "Config": path(manifest["config"]), "RepoTags": ["made:1"], "Layers": [path(one) for one in manifest["layers"]]
     }  # fmt: skip

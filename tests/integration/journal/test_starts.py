@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from capsuled.condition import Condition
-from capsuled.memory import encode_state
 from capsuled.startup import open_memory
 from journal.clock import SystemClock
 from journal.entry import LOCAL, SYSTEM
@@ -16,6 +15,7 @@ from journal.events import CallAccepted, OperatorEnrolled
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.writer import Journal
+from projections.encoding import encode_state
 from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
 
@@ -105,8 +105,9 @@ def test_between_the_snapshot_and_the_newest_thousand_everything_is_proven(tmp_p
     environment = Environment(directory)
     place = (1_600).to_bytes(8, "big")
     with environment.lmdb.begin(write=True) as txn:
-        value = bytes(txn.get(place, db=environment.db["facts"]))
-        txn.put(place, value.replace(b"x" * 30, b"y" * 30), db=environment.db["facts"])
+        value = txn.get(place, db=environment.db["facts"])
+        assert value is not None
+        txn.put(place, bytes(value).replace(b"x" * 30, b"y" * 30), db=environment.db["facts"])
     environment.close()
     condition, message, _, _ = _started(directory)
     assert condition is Condition.DAMAGED and "the body of entry 1600" in message

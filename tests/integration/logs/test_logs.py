@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import BIN, Daemon, daemon, manifest
+from tests.support.daemon import CTL, Daemon, daemon, manifest
 
 pytestmark = pytest.mark.real
 
@@ -60,7 +60,7 @@ def counted(word: str) -> list[int]:
 @contextmanager
 def follower(capsule: Daemon, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [BIN / "capsulectl", "logs", *arguments], env=capsule.environment, text=True,
+        [CTL, "logs", *arguments], env=capsule.environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -212,7 +212,12 @@ def house(tmp_path: Path) -> Iterator[Standing]:
 
 def gatherer(house: Standing, **other: Any) -> Gatherer:
     inner = house.house
-    given = {"engine": inner.engine, "sampler": inner.sampler, "volumes": inner.volumes, "about": inner.about}
+    given: dict[str, Any] = {
+        "engine": inner.engine,
+        "sampler": inner.sampler,
+        "volumes": inner.volumes,
+        "about": inner.about,
+    }
     return Gatherer(**(given | other), journal=inner.layout.journal, head=head_of(inner.memory), readable=True)
 
 

@@ -69,9 +69,3 @@ class Calls:
     async def close(self) -> None:
         """Hang up."""
         await self._channel.close(None)
-
-
-def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """The capsule's own word for why; empty when the error is not its own."""
-    told: dict[Any, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
-    return str(told.get("capsule-reason", ""))

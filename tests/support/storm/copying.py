@@ -9,7 +9,8 @@ from random import Random
 import grpc
 
 from capsule.v1 import workload_pb2 as pb
-from tests.support.storm.calls import Calls, reason_of
+from tests.support.refusals import reason_of
+from tests.support.storm.calls import Calls
 from tests.support.storm.inside import COPIED, FILE, MISSING, digest_of
 from tests.support.storm.wishes import WorkloadWish
 from tests.support.trees import member, tar

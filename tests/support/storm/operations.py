@@ -13,8 +13,9 @@ from capsule.v1 import rollback_pb2 as back_pb
 from capsule.v1 import secret_pb2 as secrets_pb
 from capsule.v1 import volume_pb2 as disks_pb
 from capsule.v1 import workload_pb2 as pb
+from tests.support.refusals import reason_of
 from tests.support.storm import illness
-from tests.support.storm.calls import Calls, reason_of
+from tests.support.storm.calls import Calls
 from tests.support.storm.copying import copy
 from tests.support.storm.inside import VARIABLE
 from tests.support.storm.wishes import Port, Program, Wishes

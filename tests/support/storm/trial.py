@@ -24,7 +24,7 @@ from journal.environment import Environment
 from journal.events import WorkloadStarted
 from journal.reader import Reader
 from tests.simulation.order import Order
-from tests.support.daemon import BIN, Daemon, daemon
+from tests.support.daemon import CAPSULED, Daemon, daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import Site, site
 from tests.support.storm.calls import Calls
@@ -204,9 +204,7 @@ def _is_dead(capsule: Daemon) -> bool:
 
 def _left_over(place: Site, capsule: Daemon) -> list[str]:
     """Of a capsule that was halted, nothing is left but its state."""
-    subprocess.run(
-        [*place.inside, BIN / "capsuled", "--state", capsule.state, "--halt"], capture_output=True, check=True
-    )
+    subprocess.run([*place.inside, CAPSULED, "--state", capsule.state, "--halt"], capture_output=True, check=True)
     run = hosted(capsule.state).run
     return [f"{run} is left after the halt"] if run.exists() else []
 

@@ -14,6 +14,7 @@ from capsuled.sealing import SealBroken
 from capsuled.secrets import ENV_BYTES_MAX, is_text, sealed_text, value_of
 from journal.events import CallAccepted, SecretCreated, SecretRevealed
 from tests.support.house import Standing, standing
+from tests.support.refusals import reason_of
 
 VALUE = b"correct horse \xff\x00 battery"
 
@@ -51,9 +52,8 @@ def asker(tmp_path: Path) -> Iterator[Asker]:
         made.channel.close()
 
 
-def reason_of(error: "pytest.ExceptionInfo[grpc.RpcError]") -> tuple[grpc.StatusCode, str]:
-    call: Any = error.value
-    return call.code(), dict(call.trailing_metadata())["capsule-reason"]
+def refusal(error: "pytest.ExceptionInfo[grpc.RpcError]") -> tuple[grpc.StatusCode, str]:
+    return error.value.code(), reason_of(error.value)
 
 
 def test_any_bytes_come_back_as_they_were_and_that_is_a_fact(asker: Asker) -> None:
@@ -93,10 +93,10 @@ def test_nothing_of_a_refused_value_is_kept(asker: Asker) -> None:
     kept = asker.sealed()
     with pytest.raises(grpc.RpcError) as taken:
         asker.create("db", b"another")
-    assert reason_of(taken) == (grpc.StatusCode.ALREADY_EXISTS, "SECRET_EXISTS")
+    assert refusal(taken) == (grpc.StatusCode.ALREADY_EXISTS, "SECRET_EXISTS")
     with pytest.raises(grpc.RpcError) as unknown:
         asker.rotate("bd", b"another")
-    assert reason_of(unknown) == (grpc.StatusCode.NOT_FOUND, "SECRET_NOT_FOUND")
+    assert refusal(unknown) == (grpc.StatusCode.NOT_FOUND, "SECRET_NOT_FOUND")
     assert asker.sealed() == kept
 
 
@@ -106,13 +106,13 @@ def test_a_repeated_call_is_answered_again_and_adds_nothing(asker: Asker) -> Non
     assert asker.create("db", b"one", first) == told
     with pytest.raises(grpc.RpcError) as other:
         asker.create("db", b"two", first)
-    assert reason_of(other) == (grpc.StatusCode.INVALID_ARGUMENT, "CALL_ID_REUSED")
+    assert refusal(other) == (grpc.StatusCode.INVALID_ARGUMENT, "CALL_ID_REUSED")
     assert asker.reveal("db", second) == asker.reveal("db", second) == b"one"
     assert sum(isinstance(event, SecretRevealed) for _, event in asker.house.entries()) == 1
     asker.rotate("db", b"two")
     with pytest.raises(grpc.RpcError) as gone:
         asker.reveal("db", second)
-    assert reason_of(gone) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_GONE")
+    assert refusal(gone) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_GONE")
 
 
 def test_a_value_in_another_secrets_place_is_found_out() -> None:
