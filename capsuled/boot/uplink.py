@@ -101,6 +101,8 @@ class Uplink:
         wanted = chosen(links(), self._interface, static.interface if static is not None else "")
         if wanted != self._interface:
             await self._let_go()
+            for one in sorted({self._interface, *(file.stem for file in RUN.glob("*.lease"))} - {"", wanted}):
+                await leave(one)
             self._interface = wanted
             if not wanted:
                 log.warning("no interface has a link: the machine is on no LAN")
@@ -157,3 +159,13 @@ class Uplink:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
+
+
+async def leave(interface: str, noted: Path = RUN) -> None:
+    """It is the uplink no more, so its address and its lease go: while it has that address, the LAN's route leads into
+    it, with a cable or without."""
+    (noted / f"{interface}.lease").unlink(missing_ok=True)
+    try:
+        await run("ip", "-4", "address", "flush", "dev", interface, "scope", "global")
+    except (CommandFailed, OSError) as error:
+        log.warning("%s, which is the uplink no more, keeps its address: %s", interface, error)
