@@ -136,7 +136,7 @@ class Announcement:
             except Exception as error:  # of a library and a network that this daemon does not depend on
                 log.warning(
                     "the capsule cannot be announced at %s: %s. It serves all the same; tried again when addresses "
-                    "change", place, error or type(error).__name__,
+                    "change", place, str(error) or type(error).__name__,
                 )  # fmt: skip
 
     async def _say(self, place: Place, subject: Subject) -> None:

@@ -42,7 +42,7 @@ class InitLink:
                 async with asyncio.timeout(ANSWER_S):
                     await answers()
             except Exception as error:  # whatever it is: it is no answer, and PID 1 acts when none comes for long
-                log.error("the API does not answer: %s", error or type(error).__name__)
+                log.error("the API does not answer: %s", str(error) or type(error).__name__)
             else:
                 self.say("alive")
             await asyncio.sleep(ALIVE_S)

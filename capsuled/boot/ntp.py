@@ -125,7 +125,7 @@ class NetworkTime:
             try:
                 answer = await asked(server)
             except (OSError, ValueError, TimeoutError) as error:
-                log.debug("%s does not tell the time: %s", server, error or "no answer")
+                log.debug("%s does not tell the time: %s", server, str(error) or "no answer")
                 continue
             refused = judged(answer.offset_s, time.time(), not self._is_set, self._bounds)
             if refused:

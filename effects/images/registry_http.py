@@ -294,7 +294,7 @@ class _Host:
         if isinstance(error, httpx.TimeoutException):
             return RegistryUnreachable(f"{host} does not answer in time")
         why = next(filter(None, map(_why, _causes(error))), "")
-        return RegistryUnreachable(f"{host} cannot be reached: {why or error or type(error).__name__}")
+        return RegistryUnreachable(f"{host} cannot be reached: {why or str(error) or type(error).__name__}")
 
 
 _NOT_SAID: tuple[type[Exception], ...] = (DriverError, *UNREADABLE)

@@ -1,7 +1,10 @@
 """The daemon's words, as PID 1 takes them from the pipe."""
 
+import asyncio
 import os
 from pathlib import Path
+
+import pytest
 
 from capsuled.boot.link import VARIABLE, InitLink
 from init import records
@@ -24,6 +27,23 @@ def test_what_the_daemon_says_is_what_pid_1_hears() -> None:
 
 def test_the_daemon_finds_the_pipe_where_pid_1_left_it() -> None:
     assert ENVIRONMENT[VARIABLE] == "3"
+
+
+def test_that_the_api_does_not_answer_in_time_is_said_in_words(caplog: pytest.LogCaptureFixture) -> None:
+    async def silence() -> None:
+        asked.set()
+        raise TimeoutError  # it has no words of its own
+
+    async def scene() -> None:
+        keeping = asyncio.create_task(InitLink(None).keep_alive(silence))
+        await asked.wait()
+        await asyncio.sleep(0)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asked = asyncio.Event()
+    asyncio.run(scene())
+    assert caplog.messages == ["the API does not answer: TimeoutError"]
 
 
 def test_words_come_in_pieces_and_nonsense_is_dropped() -> None:
