@@ -10,7 +10,7 @@ import time
 
 TERM_S = 5.0
 _POWER_OFF, _RESTART = 0x4321FEDC, 0x01234567
-_KERNELS_OWN = ("/proc", "/sys", "/dev", "/run")
+_KERNELS_OWN = (b"/proc", b"/sys", b"/dev", b"/run")
 _MS_REMOUNT, _MS_RDONLY = 32, 1
 
 
@@ -38,14 +38,15 @@ def _reap() -> bool:
     return True
 
 
-def to_unmount(mounts: str) -> list[str]:
+def to_unmount(mounts: bytes) -> list[bytes]:
     """Places in /proc/self/mounts that hold somebody's data, those mounted last first. Volumes of workloads are mounted
     below /run, so what lies on a device counts everywhere."""
     found = []
     for line in mounts.splitlines():
         source, place = line.split()[:2]
-        place = place.encode().decode("unicode_escape")  # a space stands there as \040
-        if place != "/" and (source.startswith("/dev/") or not place.startswith(_KERNELS_OWN)):
+        # A space stands there as \040; what is no ASCII, in whatever encoding, as it is.
+        place = place.decode("unicode_escape").encode("latin-1")
+        if place != b"/" and (source.startswith(b"/dev/") or not place.startswith(_KERNELS_OWN)):
             found.append(place)
     return found[::-1]
 
@@ -56,10 +57,10 @@ def finish(order: str) -> None:
 
     libc = ctypes.CDLL(None, use_errno=True)
     os.sync()
-    with open("/proc/self/mounts") as file:
+    with open("/proc/self/mounts", "rb") as file:
         places = to_unmount(file.read())
     for place in places:
-        if libc.umount2(place.encode(), 0):
-            libc.mount(None, place.encode(), None, _MS_REMOUNT | _MS_RDONLY, None)
+        if libc.umount2(place, 0):
+            libc.mount(None, place, None, _MS_REMOUNT | _MS_RDONLY, None)
     os.sync()
     libc.reboot(ctypes.c_int32(_RESTART if order == "reboot" else _POWER_OFF).value)

@@ -63,7 +63,12 @@ def test_places_are_unmounted_last_mounted_first_and_volumes_below_run_too() -> 
         "/dev/mapper/capsule-perm /perm ext4 rw 0 0\n/dev/mapper/capsule-journal /perm/journal ext4 rw 0 0\n"
         "/dev/loop0 /run/capsule/volumes/a\\040b ext4 rw 0 0\n"
     )
-    assert to_unmount(mounts) == ["/run/capsule/volumes/a b", "/perm/journal", "/perm", "/tmp"]
+    assert to_unmount(mounts.encode()) == [b"/run/capsule/volumes/a b", b"/perm/journal", b"/perm", b"/tmp"]
+
+
+def test_a_place_is_unmounted_by_the_name_that_somebody_gave_it_in_whatever_encoding() -> None:
+    mounts = "/dev/sdb1 /perm/Größe\\0401 ext4 rw 0 0\n".encode() + b"/dev/sdc1 /perm/\xff\\134 ext4 rw 0 0\n"
+    assert to_unmount(mounts) == [b"/perm/\xff\\", "/perm/Größe 1".encode()]
 
 
 def test_a_record_has_the_end_of_what_was_said(tmp_path: Path) -> None:
