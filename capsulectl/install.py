@@ -185,9 +185,9 @@ def _show(status: Any, output: Format) -> None:
     if output in ("json", "yaml"):
         write(plain(status), output)
     elif output == "name":
-        print("\n".join(status.targets))
+        print("\n".join(map(printable, status.targets)))
     elif not status.disks:
-        say(f"the machine has no disk but {status.boot_disk}, which it booted from")
+        say(f"the machine has no disk but {printable(status.boot_disk)}, which it booted from")
     else:
         rows = [
             (one.name, bytes_text(one.size_bytes), one.model or "-", one.holds, one.problem or "-")
@@ -216,7 +216,7 @@ def _device(name: str) -> str:
 
 def _tell(status: Any) -> None:
     for one in status.disks:
-        say(f"  {one.name}  {_about(one)}{f': {one.problem}' if one.problem else ''}")
+        say(f"  {printable(one.name)}  {_about(one)}{f': {printable(one.problem)}' if one.problem else ''}")
 
 
 def _about(one: Any) -> str:

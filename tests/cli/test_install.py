@@ -9,9 +9,11 @@ import yaml
 
 from capsulectl.discover import Found
 from capsulectl.operator_key import load
+from capsuled.boot.disks import Disk
+from capsuled.installer.targets import Target
 from capsuled.tls import Certificate
 from tests.support.house import standing
-from tests.support.installers import ME, TwinMachine, installer
+from tests.support.installers import GIB, ME, TwinMachine, installer
 from tests.support.operators import Operator
 
 
@@ -49,6 +51,15 @@ def test_the_disks_are_listed_with_what_they_hold(scene: Scene) -> None:
         ["/dev/vdc", "20", "GiB", "-", "a", "capsule", "-"],
     ]
     assert scene.anna.good("install", scene.address, "--list", "-o", "name") == "/dev/vda\n/dev/vdc\n"
+
+
+def test_what_an_installer_says_of_its_disks_moves_no_cursor(scene: Scene) -> None:
+    clear = "\x1b[2J"
+    disk = Disk(f"/dev/{clear}", 20 * GIB, clear)
+    scene.machine.more = (Target(disk, clear), Target(disk, clear, problem=clear))
+    for words in (("--list",), ("--list", "-o", "name"), ()):
+        done = scene.anna.ctl("install", scene.address, *words)
+        assert "\x1b" not in done.stdout + done.stderr and "x1b[2J" in done.stdout + done.stderr
 
 
 def test_an_installation_leaves_a_key_and_a_context_that_pins_what_was_seen(scene: Scene) -> None:

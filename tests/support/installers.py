@@ -36,12 +36,13 @@ class TwinMachine:
     def __init__(self, fails: str = "") -> None:
         self.installed: list[Installed] = []
         self.fails = fails
+        self.more: tuple[Target, ...] = ()
         self.hold: asyncio.Event | None = None
         self.stopped = False
 
     async def targets(self) -> tuple[Target, ...]:
         small, other = target("/dev/vdb", 1), target("/dev/vdc", holds="a capsule", is_capsule=True)
-        return (target("/dev/vda"), small, other)
+        return (target("/dev/vda"), small, other, *self.more)
 
     async def install(self, disk: str, installed: Installed, tell: Callable[[Step], None]) -> None:
         tell(Step("system", 40, "copied"))
