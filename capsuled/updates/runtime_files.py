@@ -22,10 +22,14 @@ def before_the_runtime(root: Path, kept: Path, slot: str, update: int) -> None:
     """To be called before containerd is started. `root` is its own directory, `kept` where copies lie; `update` is the
     one whose system in `slot` is tried, 0 where it is here to stay. Raises OSError where a trial's copy cannot be made:
     such a system is not to be tried. What cannot be put back leaves containerd as it is."""
+    own = kept / str(update)
+    places = [one for one in sorted(kept.glob("[0-9]*")) if one != own]
     if update:
-        _keep(root, kept / str(update), slot)
+        for place in places:
+            _forget(place)  # of one that stayed: nothing is tried before the trial before it is over
+        _keep(root, own, slot)
         return
-    for place in sorted(kept.glob("[0-9]*")) if kept.is_dir() else ():
+    for place in places:
         try:
             _settle(place, root, slot)
         except OSError as error:
@@ -37,6 +41,13 @@ def _settle(place: Path, root: Path, slot: str) -> None:
     if tried.exists() and tried.read_text().strip() != slot:
         log.warning("containerd's records are as they were before update %s", place.name)
         _put_back(place, root)
+    _forget(place)
+
+
+def _forget(place: Path) -> None:
+    """It is no whole copy before the first of it goes: of half of one nothing could be put back."""
+    (place / SLOT).unlink(missing_ok=True)
+    sync_directory(place)
     shutil.rmtree(place)
 
 

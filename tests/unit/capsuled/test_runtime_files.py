@@ -1,5 +1,6 @@
 """containerd's records over a trial: aside before it, back after one that went back, and forgotten once it stayed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,28 @@ def test_what_a_trial_made_on_a_machine_that_had_none_goes(tmp_path: Path) -> No
     (root / RECORDS[0]).write_text("new form")
     before_the_runtime(root, kept, "slot_a", 0)
     assert held(root) == []
+
+
+def test_of_one_that_stayed_nothing_is_put_back_after_the_next_one(root: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "updates"
+    before_the_runtime(root, kept, "slot_b", 7)  # stays, and the machine is not started anew before the next one
+    (root / RECORDS[0]).write_text("months later")
+    before_the_runtime(root, kept, "slot_a", 9)
+    before_the_runtime(root, kept, "slot_a", 0)
+    assert held(root) == ["months later", "old form"] and not list(kept.iterdir())
+
+
+def test_a_copy_that_is_half_gone_is_none(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "updates"
+    before_the_runtime(root, kept, "slot_b", 7)
+    removed = shutil.rmtree
+
+    def cut(place: Path) -> None:
+        (place / "0").unlink()
+        raise OSError("the power is cut")
+
+    monkeypatch.setattr(shutil, "rmtree", cut)
+    before_the_runtime(root, kept, "slot_a", 0)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    before_the_runtime(root, kept, "slot_a", 0)
+    assert held(root) == ["old form", "old form"] and not list(kept.iterdir())
