@@ -183,7 +183,14 @@ def _roll_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Re
         return refused(
             "ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: end its push, and nothing is left of it"
         )
-    if update.phase in (UpdatePhase.TENTATIVE, UpdatePhase.CONFIRMING):
+    if update.phase is UpdatePhase.CONFIRMING:
+        return refused(
+            "ABORTED",
+            "CONFIRMING",
+            f"update {update.uid} is being confirmed, and the boot loader's default may be the new system already: "
+            "once it is, `capsulectl update rollback` tries the system before",
+        )
+    if update.phase is UpdatePhase.TENTATIVE:
         return (UpdateReturning(update.uid, "operator"),)
     return ()  # it waits for its boot, and is dropped; or it is on its way back
 

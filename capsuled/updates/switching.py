@@ -63,6 +63,12 @@ class Switch:
         self._engine.record((UpdateConfirmed(update.uid, update.slot),), cause=update.seq, reserved=True, actor=SYSTEM)
         await self._engine.durable()
 
+    async def leave(self, update: Update) -> None:
+        """The system before boots, also where a confirmation that failed has reached the disk. Raises LoaderFailed."""
+        state = await self._loader.read()
+        if state.default_slot == update.slot:
+            await self._loader.write(replace(state, default_slot=_slot(update.from_slot), next_slot=None))
+
 
 def _slot(name: str) -> Slot:
     return "slot_b" if name == "slot_b" else "slot_a"

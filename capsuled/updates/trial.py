@@ -79,7 +79,9 @@ class Trial:
 
     async def _turn(self, update: Update) -> bool:
         """One look; whether the machine goes back."""
-        checks = failing(self._engine.machine, update, await self._facts())
+        facts = await self._facts()
+        update = on_trial(self._engine.machine) or update  # an operator may have spoken meanwhile
+        checks = failing(self._engine.machine, update, facts)
         told = tuple((one.name, one.message) for one in checks)
         if not update.judged or told != update.failing:
             self._record((UpdateHealthChanged(update.uid, checks),))
@@ -103,7 +105,8 @@ class Trial:
         cause, message = update.cause, update.message
         if update.phase is not UpdatePhase.RETURNING or cause is None:
             cause, message = _cause(update, checks)
-            self._record((UpdateReturning(update.uid, cause, message),))
+            if await self._is_left(update):
+                self._record((UpdateReturning(update.uid, cause, message),))
         log.warning("update %d goes back: %s %s", update.uid, cause, message)
         if self._witness is not None:
             await asyncio.to_thread(self._witness.keep, cause, checks)
@@ -112,6 +115,18 @@ class Trial:
         except JournalError as error:
             log.error("why it goes back is not in the journal: %s", error)
         self._go_back()
+
+    async def _is_left(self, update: Update) -> bool:
+        """Whether the next boot is the old system's. Where nobody knows, after a confirmation that failed, nothing is
+        told of it: the boot that comes will tell, from either system."""
+        if update.phase is not UpdatePhase.CONFIRMING:
+            return True
+        try:
+            await self._switch.leave(update)
+        except LoaderFailed as error:
+            log.error("update %d: what boots next is not known: %s", update.uid, error.message)
+            return False
+        return True
 
     def _record(self, events: Sequence[Event]) -> None:
         """A journal that takes nothing is itself a reason to go back, and none not to."""

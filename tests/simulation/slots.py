@@ -82,11 +82,13 @@ class Log:
 
 
 class Life(msgspec.Struct):
-    """What the operator does in each boot, by turns: push one of these systems, confirm, go back, or nothing."""
+    """What the operator does in each boot, by turns: push one of these systems, confirm, go back, or nothing.
+    `hesitates`: so many turns of the others lie between a confirmation and the word to go back."""
 
     push: str = ""
     confirms: bool = True
     goes_back: bool = False
+    hesitates: int = 0
     options: Options = Options(window_s=WINDOW_S)
 
 
@@ -185,10 +187,10 @@ class Box:
 
         trial = asyncio.ensure_future(Trial(engine, switch, clock, facts, None, ended.set, lambda: None).run())
         tasks = [trial]
-        if life.goes_back:
-            tasks.append(asyncio.ensure_future(_asked(lambda: updates.roll_back(Caller(LOCAL, "Rollback")))))
-        elif life.confirms and "ill" not in behaviour:
+        if life.confirms and "ill" not in behaviour:
             tasks.append(asyncio.ensure_future(_asked(lambda: updates.confirm(Caller(LOCAL, "UpdateConfirm")))))
+        if life.goes_back:
+            tasks.append(asyncio.ensure_future(self._changes_his_mind(life, updates)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -197,6 +199,11 @@ class Box:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _changes_his_mind(self, life: Life, updates: Updates) -> None:
+        for _ in range(life.hesitates):
+            await asyncio.sleep(0)
+        await _asked(lambda: updates.roll_back(Caller(LOCAL, "Rollback")))
 
     async def _push(self, life: Life, updates: Updates) -> None:
         root = f"{life.push} {len(self.boots)} ".encode() * 40

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from capsuled.updates.receiving import Options
+from effects.slots.protocol import LoaderFailed
 from journal.events import UpdateConfirmed, UpdateRolledBack
 from projections.update_phases import ENDS, UpdatePhase
 from tests.simulation.slots import BEHAVIOURS, FIRST, WINDOW_S, Box, Life
@@ -64,6 +65,57 @@ def test_what_was_confirmed_can_be_left_for_the_system_before_by_a_trial_of_that
     judge_end(box)
     assert ends_of(box) == [UpdatePhase.CONFIRMED] * 2 and box.boots[-1] == ("slot_a", "slot_a")
     assert box.disk.content["slot_a", "root.img"] == FIRST
+
+
+def test_a_confirmation_that_was_admitted_holds_whenever_its_operator_changes_his_mind() -> None:
+    for hesitates in range(40):
+        box = lived([Life(push="good"), Life(goes_back=True, hesitates=hesitates)])
+        judge_end(box)
+        assert ends_of(box)[0] is UpdatePhase.CONFIRMED and box.boots[-1] == ("slot_b", "slot_b"), hesitates
+
+
+def test_where_the_loaders_variables_cannot_be_written_the_system_before_is_back_when_the_time_is_over() -> None:
+    async def main() -> Box:
+        box = Box()
+        await box.boot(Life(push="good"))
+        box.disk.fails = "variables"
+        await box.boot(Life())
+        await box.boot(Life(confirms=False))
+        return box
+
+    box = asyncio.run(main())
+    judge_end(box)
+    (update,) = box.machine.updates.values()
+    assert update.phase is UpdatePhase.ROLLED_BACK and box.boots[-1] == ("slot_a", "slot_a")
+
+
+class LateFailing(Box):
+    """The variables are on the disk, and it says that they are not; `then` is what it refuses from there on."""
+
+    then: str | None = None
+
+    async def step(self, point: str) -> None:
+        """See Box."""
+        await super().step(point)
+        if point == "loader.written" and self.then is not None:
+            self.disk.fails = self.then
+            raise LoaderFailed("the disk says that it took nothing")
+
+
+@pytest.mark.parametrize(("then", "ends"), [("", UpdatePhase.ROLLED_BACK), ("variables", UpdatePhase.CONFIRMED)])
+def test_a_confirmation_that_failed_and_stands_on_the_disk_is_taken_back_or_told(then: str, ends: UpdatePhase) -> None:
+    async def main() -> Box:
+        box = LateFailing()
+        await box.boot(Life(push="good", options=BY_ITSELF))
+        box.then = then
+        await box.boot(Life(confirms=False))
+        box.then, box.disk.fails = None, ""
+        await box.boot(Life(confirms=False))
+        return box
+
+    box = asyncio.run(main())
+    judge_end(box)
+    assert ends_of(box) == [ends] and box.boots[-1][0] == ("slot_b" if ends is UpdatePhase.CONFIRMED else "slot_a")
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)

@@ -175,6 +175,9 @@ def test_a_trial_is_ended_by_going_back_and_what_waits_is_dropped() -> None:
     assert go_back(story) == Admitted((UpdateReturning(uid(story), "operator"),))
     assert go_back(story) == Admitted(())
     assert go_back(armed()) == Admitted(())
+    story = on_trial()
+    story.tell(UpdateConfirming(uid(story), "operator"))
+    assert reason(go_back(story)) == "CONFIRMING"
     story = standing()
     begin(story)
     assert reason(go_back(story)) == "UPDATE_RUNS"
