@@ -4,8 +4,6 @@ Every switch is intent → act → fact, and power can be lost between any two. 
 the journal is what was meant and known. Both together always tell.
 """
 
-from typing import Literal
-
 import msgspec
 
 from journal.events import (
@@ -17,11 +15,10 @@ from journal.events import (
     UpdateDisarmed,
     UpdateStagingFailed,
 )
+from journal.evidence import Loader
 from projections.state import Machine, Update
 from projections.update_phases import ON_TRIAL, UpdatePhase
 from projections.updates import current
-
-Loader = Literal["unknown", "waiting", "refused", "taken"]
 
 
 class Booted(msgspec.Struct, frozen=True):
@@ -134,8 +131,8 @@ def _by_itself(
             return (UpdateDisarmed(update.uid, "never-written"),), None
         case UpdatePhase.ARMING:
             return (UpdateArmed(update.uid, recovered=True),), update
-        case UpdatePhase.ARMED if not first:
-            return (), None
+        case UpdatePhase.ARMED if not first and loader.tried != update.uid:
+            return (), None  # it waits for its boot
         case _:
             return (), update
 

@@ -15,8 +15,9 @@ from capsuled.updates.switching import Switch
 from effects.slots.protocol import BootLoader, LoaderFailed
 from journal.entry import SYSTEM
 from journal.events import UpdateEvidenceFound, UpdateRolledBack
+from journal.evidence import Loader
 from projections.state import Update
-from projections.update_reconcile import Loader, Reconciled, Variables
+from projections.update_reconcile import Reconciled, Variables
 
 log = logging.getLogger(__name__)
 

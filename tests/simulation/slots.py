@@ -25,13 +25,13 @@ from effects.slots.protocol import LoaderFailed, Room, Slot
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.entry import LOCAL, SYSTEM, Header, genesis
 from journal.events import DaemonStarted, Event, UpdateConfirming
-from journal.evidence import Evidence, Verdict
+from journal.evidence import Evidence, Loader, Verdict
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from projections.fold import replay
 from projections.state import Machine, Update
 from projections.update_health import Facts
 from projections.update_intents import System
-from projections.update_reconcile import Booted, Loader, reconcile
+from projections.update_reconcile import Booted, reconcile
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 

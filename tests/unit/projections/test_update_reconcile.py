@@ -99,6 +99,12 @@ def test_a_one_shot_that_the_loader_has_taken_and_that_led_back_is_a_rollback_wh
     assert told(story, A, tried=uid(story), refused=uid(story)).loader == "refused"
 
 
+def test_a_daemon_that_ended_before_it_told_of_a_rollback_tells_it_when_it_is_started_again() -> None:
+    story = armed()
+    found = told(story, A, boot=story.boot, tried=uid(story), update=uid(story))
+    assert found.back is not None and found.loader == "taken" and found.events == ()
+
+
 def test_a_one_shot_that_the_loader_has_not_taken_is_taken_back() -> None:
     for story in (arming(), armed()):
         found = told(story, A, next_slot="slot_b", update=uid(story))
