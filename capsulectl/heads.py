@@ -49,12 +49,14 @@ def told_in(metadata: Iterable[tuple[str, Any]] | None) -> Told | None:
 
 
 class Heads:
-    """Of one machine, in one run of the command line. `explained` asks the machine why its journal is another."""
+    """Of one machine, in one run of the command line. `explained` asks the machine why its journal is another;
+    `first_seq` is where its history begins, 0 before it said so."""
 
     def __init__(self, machine: str, explained: Callable[[Seen, Told], str]) -> None:
         self._file = _file_of(machine)
         self._explained = explained
         self._seen = load(machine)
+        self.first_seq = 0
         self._warned = self._asking = False
 
     @property
@@ -69,6 +71,7 @@ class Heads:
     def hear(self, told: Told | None) -> None:
         """Compare, and keep what is newer."""
         seen = self._seen
+        self.first_seq = self.first_seq if told is None else told.first_seq
         if told is None or self._warned or self._asking:
             return
         if seen.seq and not fits(seen, told):

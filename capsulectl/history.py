@@ -95,7 +95,8 @@ def history(
         )
     connection = Connection(common.capsule)
     entries = _or_none(connection.stream(connection.history.List, request), common.quiet)
-    if not any((name, type, actor, since, until, failed, limit, reads)) and boot is None:
+    everything = not any((name, type, actor, since, until, failed, limit, reads)) and boot is None
+    if everything:
         entries = _begun(entries, common.quiet)
     if calls and output in ("table", "wide"):
         show_page(f"{'   ' * depth}{line(entry, output == 'wide')}" for depth, entry in by_call(entries))
@@ -103,6 +104,14 @@ def history(
         show_page(line(entry, output == "wide") for entry in entries)
     else:
         print_entries(entries, output, follow)
+    if not (everything or since or limit) and boot is None and connection.heads.first_seq > 1:
+        say(begins_text(connection.heads.first_seq), common.quiet)
+
+
+def begins_text(seq: int) -> str:
+    """That there was more, and who knows where it is."""
+    where = "`capsulectl history --type journal.checkpointed` tells where what was before went"
+    return f"history begins with entry {seq}: {where}"
 
 
 def _or_none(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:
@@ -120,11 +129,7 @@ def _begun(entries: Iterable[Any], quiet: bool) -> Iterator[Any]:
     first = True
     for entry in entries:
         if first and entry.seq > 1:
-            say(
-                f"history begins with entry {entry.seq}: `capsulectl history --type journal.checkpointed` tells where "
-                "what was before went",
-                quiet,
-            )
+            say(begins_text(entry.seq), quiet)
         first = False
         yield entry
 

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
+from capsulectl.history import begins_text
 from capsulectl.moments import At
 from capsulectl.moments import moment as moment_of
 from capsulectl.names import workload_names
@@ -52,6 +53,8 @@ def _lines(answer: Any, wide: bool, indent: str = "") -> Iterator[str]:
         when = moment(one.at_unix_ns)[: None if wide else 19]
         text = printable(one.text) + _alike(one)
         yield f"{indent}{one.seq:>7}  {when}  {one.who:<{width}}  {text}"
+    if answer.begins_seq:
+        yield f"{indent}Who asked for that is not remembered: {begins_text(answer.begins_seq)}"
     if answer.advice:
         yield f"{indent}Try:  {printable(answer.advice)}"
     for other in answer.others:

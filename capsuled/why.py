@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from msgspec.structs import replace
+
 from capsule.v1 import history_pb2 as pb
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import Stored
 from journal.reader import Reader
-from projections.chain import Past
+from projections.chain import Past, wished
 from projections.refusals import Refusal, invalid, missing, no_workload
 from projections.state import Machine
 from projections.why import Why, why_gone, why_volume, why_workload
@@ -29,12 +31,18 @@ def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | 
         return _explained(reader, machine, "workload", name, frozenset())
     if kind in ("", "volume") and name in machine.volumes:
         return _explained(reader, machine, "volume", name, frozenset())
-    gone = why_gone(name, past_of(reader, machine.seq, name)) if kind in ("", "workload", "volume") else None
-    return None if gone is None or (kind and gone.kind != kind) else _message(gone)
+    past = past_of(reader, machine.seq, name) if kind in ("", "workload", "volume") else {}
+    gone = why_gone(name, past)
+    return None if gone is None or (kind and gone.kind != kind) else _message(gone, _begins(reader, name, past))
 
 
-def nothing_known(machine: Machine, asked: str) -> Refusal:
-    """Nobody of that name is there, and nobody was."""
+def nothing_known(reader: Reader, machine: Machine, asked: str) -> Refusal:
+    """Nobody of that name is there, and nobody was since history begins."""
+    refusal, first = _nothing_known(machine, asked), reader.first_seq()
+    return refusal if first <= 1 else replace(refusal, message=f"{refusal.message}. History begins at entry {first}")
+
+
+def _nothing_known(machine: Machine, asked: str) -> Refusal:
     kind, _, name = asked.rpartition("/")
     if not name:
         return invalid("NO_NAME", f"{asked!r} names nothing: say NAME, workload/NAME or volume/NAME", "name")
@@ -55,8 +63,9 @@ def _explained(reader: Reader, machine: Machine, kind: str, name: str, above: fr
         why = why_workload(machine, workload, past)
     else:
         volume = machine.volumes[name]
-        why = why_volume(volume, past_of(reader, machine.seq, name, volume.uid, (volume.uid, volume.desired_seq)))
-    message, here = _message(why), above | {f"{kind}/{name}"}
+        past = past_of(reader, machine.seq, name, volume.uid, (volume.uid, volume.desired_seq))
+        why = why_volume(volume, past)
+    message, here = _message(why, _begins(reader, name, past)), above | {f"{kind}/{name}"}
     for other_kind, other in why.others:
         if f"{other_kind}/{other}" not in here and len(here) < DEEP:
             message.others.append(_explained(reader, machine, other_kind, other, here))
@@ -97,7 +106,13 @@ def _add(reader: Reader, found: dict[int, Stored], seq: int) -> None:
         found[seq] = one
 
 
-def _message(why: Why) -> pb.WhyResponse:
+def _begins(reader: Reader, name: str, past: Past) -> int:
+    """Where history begins, if what was wanted of the object last was cut off; else 0."""
+    first = reader.first_seq()
+    return first if first > 1 and not wished(name, past) else 0
+
+
+def _message(why: Why, begins_seq: int) -> pb.WhyResponse:
     return pb.WhyResponse(
         name=why.name,
         kind=why.kind,
@@ -109,4 +124,5 @@ def _message(why: Why) -> pb.WhyResponse:
         ],
         advice=why.advice,
         retry_unix_ns=why.retry_at,
+        begins_seq=begins_seq,
     )

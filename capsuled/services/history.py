@@ -100,6 +100,8 @@ class HistoryService(HistoryServiceServicer):
         """One entry and its tree."""
         answer = await self._history.show(request.seq)
         if answer is None:
+            if request.seq:
+                self._moments.remembered(request.seq, "seq")
             refuse("NOT_FOUND", "NO_SUCH_ENTRY", f"there is no entry {request.seq}", "seq")
         return answer
 
@@ -111,7 +113,7 @@ class HistoryService(HistoryServiceServicer):
             machine = self._moments.machine(self._moments.seq_of(request.at, now, "at"))
             answer = explained(self._reader, machine, request.name)
             if answer is None:
-                raise Refused(nothing_known(machine, request.name))
+                raise Refused(nothing_known(self._reader, machine, request.name))
             return answer
 
         return await self._aside.run(read)

@@ -54,6 +54,9 @@ def test_a_mistyped_value_goes_and_a_mark_stays(capsule: Daemon) -> None:
     assert gone.returncode == 1 and "cannot be told any more" in gone.stderr
     assert "best" in capsule.good("get", "slip", "--at", str(before), "-o", "yaml"), "right before it was removed"
     assert capsule.data("list", "--at", str(int(seq) - 1)), "nor is what was before it lost"
+    between = capsule.ctl("rollback", "web", "--to", seq, "--dry-run")
+    assert between.returncode == 1 and "cannot be told any more" in between.stderr, "though it spoke of another"
+    capsule.good("rollback", "web", "--to", str(int(seq) - 1), "--dry-run")
     again = capsule.ctl("journal", "excise", seq, "--yes")
     assert again.returncode == 1 and "gone already" in again.stderr
     pid, hashed = capsule.status("slip")["pid"], replayed(capsule)
@@ -85,10 +88,23 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
     assert stats(capsule)["firstSeq"] == then + 1
     listed = capsule.ctl("history")
     assert f"history begins with entry {then + 1}" in listed.stderr
+    for told in ("web", "web --failed", "--type workload.", "--reads"):
+        assert f"history begins with entry {then + 1}" in capsule.ctl("history", *told.split()).stderr, told
+    for told in ("--since 1m", "web -n 1"):
+        assert "history begins" not in capsule.ctl("history", *told.split()).stderr, told
+    assert f"not remembered: history begins with entry {then + 1}" in capsule.good("why", "web")
+    assert "history begins" not in capsule.good("why", "later"), "of which all is there"
+    unknown = capsule.ctl("why", "nobody")
+    assert unknown.returncode == 1 and f"History begins at entry {then + 1}" in unknown.stderr
     assert "Whole:    yes" in capsule.good("journal", "verify")
     early = capsule.ctl("list", "--at", str(then - 5))
     assert early.returncode == 1 and f"history begins at entry {then + 1}" in early.stderr
-    for verb in (("rollback", "web", "--to", "previous", "--dry-run"), ("workload", "history", "web")):
+    cut_off = (
+        ("rollback", "web", "--to", "previous", "--dry-run"),
+        ("workload", "history", "web"),
+        ("history", "show", "1"),
+    )
+    for verb in cut_off:
         cut = capsule.ctl(*verb)
         assert cut.returncode == 1 and f"history begins at entry {then + 1}" in cut.stderr, cut.stderr
     hashed = replayed(capsule)

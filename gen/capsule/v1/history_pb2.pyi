@@ -190,7 +190,7 @@ class WhyRequest(_message.Message):
     def __init__(self, at: _Optional[_Union[Moment, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class WhyResponse(_message.Message):
-    __slots__ = ("name", "kind", "detail", "conclusion", "chain", "advice", "retry_unix_ns", "others")
+    __slots__ = ("name", "kind", "detail", "conclusion", "chain", "advice", "retry_unix_ns", "others", "begins_seq")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +199,7 @@ class WhyResponse(_message.Message):
     ADVICE_FIELD_NUMBER: _ClassVar[int]
     RETRY_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     OTHERS_FIELD_NUMBER: _ClassVar[int]
+    BEGINS_SEQ_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: str
     detail: str
@@ -207,7 +208,8 @@ class WhyResponse(_message.Message):
     advice: str
     retry_unix_ns: int
     others: _containers.RepeatedCompositeFieldContainer[WhyResponse]
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., detail: _Optional[str] = ..., conclusion: _Optional[str] = ..., chain: _Optional[_Iterable[_Union[WhyLink, _Mapping]]] = ..., advice: _Optional[str] = ..., retry_unix_ns: _Optional[int] = ..., others: _Optional[_Iterable[_Union[WhyResponse, _Mapping]]] = ...) -> None: ...
+    begins_seq: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., detail: _Optional[str] = ..., conclusion: _Optional[str] = ..., chain: _Optional[_Iterable[_Union[WhyLink, _Mapping]]] = ..., advice: _Optional[str] = ..., retry_unix_ns: _Optional[int] = ..., others: _Optional[_Iterable[_Union[WhyResponse, _Mapping]]] = ..., begins_seq: _Optional[int] = ...) -> None: ...
 
 class WhyLink(_message.Message):
     __slots__ = ("seq", "at_unix_ns", "who", "text", "alike")
