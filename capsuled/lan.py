@@ -83,6 +83,14 @@ def dialled(served: Sequence[str], having: Iterable[Interface], bridge: str) -> 
     return (*(one for one in served if one not in everywhere), *lan) if lan else tuple(served)
 
 
+def reached(served: Sequence[str], bridge: str = "") -> tuple[str, ...]:
+    """Where a LAN reaches `served` at this moment; nowhere, where the kernel does not say."""
+    try:
+        return tuple(map(str, places(served, interfaces(), bridge)))
+    except OSError:
+        return ()
+
+
 def reaches_out(served: Iterable[str]) -> bool:
     """Whether any of the addresses (HOST:PORT each) might be heard of beyond this machine."""
     hosts = [one.rpartition(":")[0].strip("[]") for one in served]

@@ -21,7 +21,7 @@ from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
 from capsuled.growing import disk_grown
 from capsuled.info import counts
-from capsuled.lan import interfaces
+from capsuled.lan import interfaces, reached
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
@@ -144,15 +144,13 @@ class System:
 
     def _face(self, engine: Engine, about: About, adopted: bool) -> Face:
         machine = engine.machine
-        found = self.addresses(about)
-        ports = {address.rpartition(":")[2] for address in about.addresses}
         number = counts(machine)
         return Face(
             hostname=self._hostname or about.identity.short_id,
             short_id=about.identity.short_id,
             version=self._ground.release,
             slot=self.slot,
-            addresses=tuple(f"{one}:{port}" for one in found for port in sorted(ports)),
+            addresses=reached(about.addresses, about.bridge),
             fingerprint=about.fingerprint,
             claimable=about.condition.acts and engine.claimable_s() > 0,
             adopted=adopted,

@@ -24,7 +24,7 @@ from capsuled.installer.screen import screen
 from capsuled.installer.server import serving
 from capsuled.installer.service import InstallService
 from capsuled.installer.targets import Target, targets
-from capsuled.lan import interfaces
+from capsuled.lan import reached
 from capsuled.layout import Layout
 from capsuled.tls import Certificate, load_or_make_certificate
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
@@ -82,11 +82,10 @@ async def _run(link: InitLink, layout: Layout) -> None:
         return Subject(identity, own_hostname(), adopted=False, mode="installer", more=tuple(more.items()))
 
     async with serving(service, layout, certificate, log.warning) as served, answering(layout.served) as answers:
-        ports = {address.rpartition(":")[2] for address in served}
 
         def shown() -> str:
-            addresses = tuple(f"{one}:{port}" for one in _addresses() for port in sorted(ports))
-            return screen(identity.short_id, version, addresses, certificate.fingerprint, there, service.progress)
+            addresses, fingerprint = reached(served), certificate.fingerprint
+            return screen(identity.short_id, version, addresses, fingerprint, there, service.progress)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(link.keep_alive(answers))
@@ -111,13 +110,6 @@ async def _reach(link: InitLink, layout: Layout) -> None:
             await Uplink(place, lambda interface, address, how: None).run(hostname)
         except OSError as error:
             log.error("the machine has no uplink: %s", error)
-
-
-def _addresses() -> list[str]:
-    try:
-        return [str(at.ip) for one in interfaces() for at in one.addresses]
-    except OSError:
-        return []
 
 
 class ThisMachine:
