@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capsuled.boot import modules
 from capsuled.boot.console import Console
-from capsuled.boot.ground import Booted, Ground
+from capsuled.boot.ground import RELEASE_FILE, Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.mode import is_installer
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 LONGEST_S = 3600
 """A file system check of a large, slow disk takes its time, and PID 1 is told so."""
 
-RELEASE_FILE = Path("/capsule/release")
 COMMAND_LINE = Path("/proc/cmdline")
 PROC_SYS = Path("/proc/sys")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -8,9 +8,10 @@ import re
 import signal
 from pathlib import Path
 
+from init.records import DIRECTORY as NOTED
 from journal.events import DaemonCrashed
 
-DIRECTORY = Path("/run/capsule/init/ends")
+DIRECTORY = Path(NOTED)
 FRAMES = 20
 _PYTHON_FRAME = re.compile(r'^ {2}File "([^"]+)", line (\d+), in (\S+)')
 _FAULT_FRAME = re.compile(r'^ {2}File "([^"]+)", line (\d+) in (\S+)')

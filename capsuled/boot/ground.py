@@ -1,11 +1,16 @@
 """What the boot leaves for the daemon to stand on. Free of the daemon's own modules, which are loaded meanwhile."""
 
+from pathlib import Path
+
 import msgspec
 
 from capsuled.boot.link import InitLink
 from capsuled.boot.stages import Stages
 from capsuled.boot.storage import Mounted
 from capsuled.evidence.keeping import Keeper
+
+RELEASE_FILE = Path("/capsule/release")
+"""Release and commit; its time is when that was built (image/house.py)."""
 
 
 class Booted(msgspec.Struct, frozen=True):

@@ -14,8 +14,9 @@ from capsuled.boot.growth import Grown, Growth
 from capsuled.boot.partitions import COUNT
 from capsuled.boot.stages import Stages
 from capsuled.processes import CommandFailed
+from init.recorder import ROOT_DEVICE as NOTED
 
-ROOT_DEVICE = Path("/run/capsule/init/root")
+ROOT_DEVICE = Path(NOTED)
 
 
 class Mounted(msgspec.Struct, frozen=True):

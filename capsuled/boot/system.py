@@ -6,13 +6,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from capsuled.boot.answering import answering
 from capsuled.boot.console import Console, Face, banner, keep_showing, merged
 from capsuled.boot.disks import disk_of
-from capsuled.boot.ground import Ground
+from capsuled.boot.ground import RELEASE_FILE, Ground
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.modules import load_hardware
 from capsuled.boot.ntp import HORIZON_S, Bounds, NetworkTime, servers_of
@@ -35,8 +34,6 @@ from projections.updates import on_trial
 log = logging.getLogger(__name__)
 
 MODE: Literal["os"] = "os"
-ABSENT: tuple[str, ...] = ()
-"""What the operating system does not have yet, in words."""
 
 CLAIM_LOOK_S = 60.0
 TRIAL_LOOK_S = 10.0
@@ -61,7 +58,7 @@ class System:
 
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""
-        about.mode, about.slot, about.absent, about.stages = MODE, self.slot, ABSENT, self.stages
+        about.mode, about.slot, about.absent, about.stages = MODE, self.slot, (), self.stages
         about.boot_disk = disk_of(self.root)
         for note in self._ground.mounted.notes:
             about.warn(note)
@@ -90,7 +87,7 @@ class System:
 
         uplink = Uplink(place, changed)
         about.ask(uplink.warnings)
-        bounds = Bounds(engine.machine.at / 1e9, _built_s() + HORIZON_S)
+        bounds = Bounds(engine.machine.at / 1e9, self.built_s + HORIZON_S)
         clock = NetworkTime(lambda: servers_of(layout.by_hand / "ntp", uplink.time_servers()), bounds, stepped)
 
         def pressed() -> None:
@@ -174,7 +171,7 @@ def _on_trial(engine: Engine, uid: int) -> bool:
 
 def _built_s() -> float:
     try:
-        return Path("/capsule/release").stat().st_mtime
+        return RELEASE_FILE.stat().st_mtime
     except OSError:
         return float("inf")
 

@@ -139,10 +139,6 @@ class ThinGroup:
         """Its device is there."""
         await self._do("lvchange", "--activate", "y", "--ignoreactivationskip", f"{self._group}/{name}")
 
-    async def deactivate(self, name: str) -> None:
-        """Its device is not."""
-        await self._do("lvchange", "--activate", "n", f"{self._group}/{name}")
-
     async def rename(self, name: str, new: str) -> None:
         """It is called so."""
         await self._do("lvrename", self._group, name, new)
