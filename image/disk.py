@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from capsuled.boot.partitions import LEAST_PV_BYTES
 from image.commands import BuildFailed, command
 
 _MIB = 1 << 20
@@ -19,7 +20,6 @@ BOOT_IMAGE_MIB = BOOT_MIB - 1
 _TYPE_ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 _TYPE_LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 _TYPE_LVM = "E6D6D379-F507-44C2-A23C-238F2A3DF928"
-LEAST_PV_MIB = 2048
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Table(msgspec.Struct, frozen=True):
     @property
     def least_mib(self) -> int:
         """The smallest disk that it fits on."""
-        return 2 + sum(one.size_mib for one in self.partitions) + LEAST_PV_MIB
+        return 2 + sum(one.size_mib for one in self.partitions) + LEAST_PV_BYTES // _MIB
 
 
 def partition_id(build: str, name: str) -> str:

@@ -16,6 +16,9 @@ from capsuled.processes import run
 COUNT = 6
 LAST = "capsule"
 NAMES = ("esp", "boot_a", "root_a", "boot_b", "root_b", LAST)
+ESP = 1
+NUMBERS: dict[str, tuple[int, int]] = {"slot_a": (2, 3), "slot_b": (4, 5)}
+"""Of a slot's boot and root, as image/disk.py lays them."""
 
 LEAST_PV_BYTES = 2 << 30
 """For a journal, a state and a pool worth the name."""

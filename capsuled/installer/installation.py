@@ -21,7 +21,7 @@ from capsuled.boot import filesystems
 from capsuled.boot.disks import SECTOR_BYTES, nth, size_bytes
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.group import GROUP, LVM_CONFIGURATION, ensure, lvm_configuration
-from capsuled.boot.partitions import COUNT, Table, write
+from capsuled.boot.partitions import COUNT, ESP, NUMBERS, Table, write
 from capsuled.identity import Identity
 from capsuled.installed import Installed, lay_down
 from capsuled.installer.targets import ESP_START, MARK
@@ -35,8 +35,6 @@ EDGE_BYTES = 1 << 20
 """What tells what a partition holds stands at its beginning or at its end."""
 
 NODE_S, LOOK_S = 10.0, 0.1
-ESP, SLOTS = 1, {"slot_a": (2, 3), "slot_b": (4, 5)}
-"""Partitions by number: a slot's are its boot and its root."""
 
 STATE = Path("/run/capsule/install")
 """Where the new disk's state is mounted meanwhile."""
@@ -77,7 +75,7 @@ class Installation:
         try:
             self._tell(Step("partitions", 0, f"what {self._disk} holds is given up"))
             await self._partition()
-            boot, root = SLOTS[self._source.slot]
+            boot, root = NUMBERS[self._source.slot]
             images = [self._copy(number, squashfs_bytes(nth(self._source.disk, number))) for number in (boot, root)]
             await self._copied("system", "check", images)
             self._tell(Step("state", 0, "the volume group is made"))

@@ -8,6 +8,7 @@ import msgspec
 
 from capsuled.boot.disks import partition_of
 from capsuled.boot.ground import Booted
+from capsuled.boot.partitions import ESP, NUMBERS
 from capsuled.boot.system import System
 from capsuled.engine import Engine
 from capsuled.evidence.finding import find_out
@@ -19,8 +20,9 @@ from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Updates
 from effects.slots.grub_loader import GrubLoader
-from effects.slots.partitions import Partitions
-from effects.slots.protocol import BootLoader, Slot
+from effects.slots.manifest import MEMBERS
+from effects.slots.partitions import Partitions, Places
+from effects.slots.protocol import SLOTS, BootLoader
 from init.recorder import AREA_BYTES
 from journal.clock import Clock
 from journal.errors import JournalError
@@ -31,14 +33,6 @@ from projections.update_intents import System as Build
 from projections.update_reconcile import Booted as Told
 from projections.update_reconcile import Reconciled, reconcile
 
-ESP = 1
-PLACES: dict[tuple[Slot, str], int] = {
-    ("slot_a", "boot.img"): 2,
-    ("slot_a", "root.img"): 3,
-    ("slot_b", "boot.img"): 4,
-    ("slot_b", "root.img"): 5,
-}
-"""Partitions by their numbers, as image/disk.py lays them."""
 ANSWERED_S = 30.0
 """The API is asked every ten seconds."""
 KERNEL_VERSION = Path("/proc/sys/kernel/osrelease")
@@ -64,7 +58,7 @@ def fit(system: System, engine: Engine, clock: Clock, reader: Reader | None, abo
     """For a machine that booted from its own disk."""
     root = system.root
     loader = GrubLoader(Path(partition_of(root, ESP)))
-    slots = Partitions({key: Path(partition_of(root, number)) for key, number in PLACES.items()}, AREA_BYTES)
+    slots = Partitions(_places(root), AREA_BYTES)
     build = running(system.release, system.built_s)
     switch = Switch(engine, loader)
 
@@ -76,6 +70,14 @@ def fit(system: System, engine: Engine, clock: Clock, reader: Reader | None, abo
 
     updates = Updates(engine, slots, switch, clock, build, stands, lambda: bool(system.addresses(about)), reboot)
     return Fitted(updates, switch, loader, build, root)
+
+
+def _places(root: str) -> Places:
+    return {
+        (slot, member): Path(partition_of(root, number))
+        for slot in SLOTS
+        for member, number in zip(MEMBERS, NUMBERS[slot], strict=True)
+    }
 
 
 async def opening(fitted: Fitted, system: System, engine: Engine, boot: str, about: About) -> Reconciled:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from capsuled.boot import partitions
 from image import boot, bundle, disk, house, initramfs, python, sbom
 from image.cache import KEPT, Cache, key_of
 from image.commands import BuildFailed, command
@@ -52,11 +53,15 @@ def test_a_disk_has_its_partitions_where_pid_1_and_the_loader_count_on_them(tmp_
     table = disk.Table(16)
     (tmp_path / "root.img").write_bytes(b"root" * 1024)
     disk.write(tmp_path / "disk.raw", table, table.least_mib, "build", {"root_a": tmp_path / "root.img"})
-    told = json.loads(command("sfdisk", "--json", tmp_path / "disk.raw"))["partitiontable"]["partitions"]
-    assert [one["name"] for one in told] == ["esp", "boot_a", "root_a", "boot_b", "root_b", "capsule"]
-    assert told[2]["uuid"].lower() == disk.partition_id("build", "root_a")
+    told = partitions.parsed(command("sfdisk", "--json", tmp_path / "disk.raw"))
+    assert told.is_a_capsules and told.partitions[partitions.ESP - 1].name == "esp"
+    for slot, (boot_number, root_number) in partitions.NUMBERS.items():
+        names = told.partitions[boot_number - 1].name, told.partitions[root_number - 1].name
+        assert names == (f"boot_{slot[-1]}", f"root_{slot[-1]}")
+    root_a = told.partitions[2]
+    assert root_a.uuid.lower() == disk.partition_id("build", "root_a")
     with (tmp_path / "disk.raw").open("rb") as made:
-        made.seek(told[2]["start"] * 512)
+        made.seek(root_a.start * 512)
         assert made.read(8) == b"rootroot"
     assert (tmp_path / "disk.raw").stat().st_blocks * 512 < 1 << 20  # holes stay holes
 
