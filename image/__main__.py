@@ -60,7 +60,7 @@ def _build(arguments: argparse.Namespace) -> None:
         base_of = cache.get("base", key, lambda target: base.build(target, wanted, _BASE_EPOCH_S))
     with _step("initramfs and boot image"):
         script = boot.FILES / "initramfs.sh"
-        boot_key = key_of((key, script, *(Path(__file__).parent / name for name in ("boot.py", "initramfs.py"))))
+        boot_key = key_of((key, script, *initramfs.MADE_BY))
         boot_of = cache.get("boot", boot_key, lambda target: _boot(base_of, script, target))
     table = disk.Table(arguments.slot_size_mib)
     scratch = out / ".image"

@@ -32,6 +32,13 @@ WATCHDOGS = {
 else the kernel's; each with the option that says after how many seconds."""
 
 
+_ROOT = Path(__file__).resolve().parent.parent
+MADE_BY = tuple(
+    _ROOT / name for name in ("image/boot.py", "image/initramfs.py", "guest/image/archive.py", "guest/image/tree.py")
+)
+"""Files of ours that a boot image depends on, beside what its base does."""
+
+
 def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
     """Write the compressed archive. `base` is the base step's directory. Raises BuildFailed."""
     scratch = target.with_name(".initramfs")

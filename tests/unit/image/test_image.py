@@ -1,5 +1,6 @@
 """The builder's parts that need no root file system: what is chosen, written and refused."""
 
+import ast
 import hashlib
 import io
 import json
@@ -40,6 +41,16 @@ def test_the_initramfs_is_a_cpio_archive_that_others_read_and_always_the_same(tm
     assert listed.decode().split() == ["bin", "bin/program", "link"]
     subprocess.run(["busybox", "cpio", "-i", "-d"], input=data, cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "bin/program").read_bytes() == b"\x7fELF" and (tmp_path / "link").is_symlink()
+
+
+def test_a_boot_image_is_made_anew_when_what_makes_it_is_another() -> None:
+    borrowed = {
+        initramfs.MADE_BY[0].parents[1] / f"{node.module.replace('.', '/')}.py"
+        for file in initramfs.MADE_BY
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("guest.")
+    }
+    assert borrowed and borrowed <= set(initramfs.MADE_BY)
 
 
 def test_the_loader_asks_the_disk_for_its_roots_id_and_can_read_its_configuration(tmp_path: Path) -> None:
