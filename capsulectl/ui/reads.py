@@ -89,7 +89,6 @@ class Reads:
         return {
             "info": shapes.info(self.info()),
             "volumes": [shapes.volume(one, snapshots) for one in volumes.volumes],
-            "pool": {"total": volumes.pool_total_bytes, "used": volumes.pool_used_bytes},
         }
 
     def watch(self) -> Followed:

@@ -1,4 +1,4 @@
-"""The page's server: on loopback, GET alone, and of that what stands in `Answers`.
+"""The page's server: on loopback, GET alone, and of that what stands in `ANSWERS`, `STREAMS` and `PAGES`.
 
 One thread a request. The page is sent with a policy that lets it load what is its own, run no text as code, be framed
 by nobody and send nothing anywhere.

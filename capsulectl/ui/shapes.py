@@ -79,14 +79,11 @@ def workload(message: Any) -> Data:
             }
         ),
         "uid": message.uid,
-        "revision": message.revision,
         "run": status.run,
         "pid": status.pid,
         "restarts": status.restart_count,
-        "exitCode": status.exit_code if status.HasField("exit_code") else None,
         "startedAt": ms(status.started_at_unix_ns),
         "finishedAt": ms(status.finished_at_unix_ns),
-        "lastEndAt": ms(status.last_end_unix_ns),
         "retryAt": ms(status.next_retry_unix_ns),
         "declared": lines(yaml.safe_dump(plain(spec), sort_keys=False, allow_unicode=True)),
     }
@@ -108,10 +105,8 @@ def volume(message: Any, snapshots: Iterable[Any]) -> Data:
         "size": message.size_bytes,
         "used": message.fs_used_bytes,
         "total": message.fs_total_bytes,
-        "allocated": message.allocated_bytes,
-        "createdAt": message.created_at_unix * 1_000,
         "snapshots": [
-            {"name": printable(one.name), "at": one.requested_at_unix * 1_000, "safety": one.safety}
+            {"name": printable(one.name), "at": one.requested_at_unix * 1_000}
             for one in snapshots
             if one.volume == message.name
         ],
@@ -122,12 +117,10 @@ def info(message: Any) -> Data:
     """The machine itself. What stands in the slots is what it says of them."""
     told = seemly(plain(message, zeros=True))
     kept = (
-        "hostname", "shortId", "kernelRelease", "architecture", "uptimeSeconds", "capsuleVersion", "activeSlot",
-        "pendingSlot", "pendingDeadlineUnix", "lastVersion", "memoryTotalBytes", "memoryAvailableBytes", "cpuCores",
-        "cpuModel", "permTotalBytes", "permUsedBytes", "mode", "condition", "conditionMessage", "journalSeq",
-        "journalHead", "journalSizeBytes", "warnings", "absent", "containerdVersion", "microvmBackend",
-        "microvmAccelerator", "microvmLacks", "startedAtUnix", "load1", "localTimeUnix", "addresses", "bridge",
-        "subnet",
+        "hostname", "shortId", "uptimeSeconds", "capsuleVersion", "activeSlot", "pendingSlot", "pendingDeadlineUnix",
+        "lastVersion", "memoryTotalBytes", "memoryAvailableBytes", "cpuCores", "cpuModel", "permTotalBytes",
+        "permUsedBytes", "mode", "condition", "conditionMessage", "journalSeq", "journalSizeBytes", "warnings",
+        "microvmBackend", "microvmAccelerator", "microvmLacks", "localTimeUnix", "bridge", "subnet",
     )  # fmt: skip
     return {name: told[name] for name in kept if name in told}
 
@@ -142,7 +135,6 @@ def entry(message: Any) -> Data:
         "person": bool(message.actor_role),
         "text": printable(message.summary),
         "objects": seemly(list(message.objects)),
-        "cause": message.cause,
         "bad": is_bad(message),
     }
 
