@@ -1,7 +1,6 @@
 """Moments of the past: which entry each means, and the state right after it."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,9 +121,15 @@ def test_what_a_look_at_the_past_had_to_fold_is_left_for_the_next_one(
     environment = Environment(tmp_path / "journal")
     reader = Reader(environment)
     follower, folded = Follower(environment, reader), Moments(reader).machine(11)
-    moments = Moments(reader, partial(follower.save_snapshot, FOLD_VERSION))
-    assert moments.machine(11) == folded and reader.snapshots() == (4, 8)
-    assert moments.machine(11) == folded and reader.snapshots() == (4, 8), "nothing of a stride's length was folded"
+    left: list[int] = []
+
+    def leave(seq: int, content: bytes) -> None:
+        left.append(seq)
+        follower.save_snapshot(FOLD_VERSION, seq, content)
+
+    moments = Moments(reader, leave)
+    assert moments.machine(11) == folded and reader.snapshots() == (4, 8) == tuple(left)
+    assert moments.machine(11) == folded and left == [4, 8], "nothing of a stride's length was folded"
     environment.close()
 
 
