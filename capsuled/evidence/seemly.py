@@ -15,11 +15,16 @@ CHARS = 16 << 10
 HIDDEN = "…"
 
 _SECRETS = (
-    re.compile(r"(?i)\b([a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|credential|api[-_]?key)\s*[=:]\s*)\S+"),
+    re.compile(
+        r"(?i)\b([a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|credential|(?:api|access|private)[-_]?key)"
+        r"""[a-z0-9_.-]*(?:\\*["'])?\s*[=:]\s*)("[^"]*"?|'[^']*'?|\S+)"""
+    ),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
     re.compile(r"()\beyJ[\w-]+\.[\w-]+\.[\w-]+"),
     re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
     re.compile(r"()(?<![\w+/=-])(?![0-9a-f]{64}(?![\w+/=-]))(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[A-Za-z0-9+_=-]{48,}(?![\w+/=-])"),
+    # Base64 has slashes, as paths have: it is told from those by its capitals.
+    re.compile(r"()(?<![\w+/=-])(?=[\w+/=-]*\d)(?=(?:[a-z0-9_+/=-]*[A-Z]){10})[A-Za-z0-9+/_=-]{48,}"),
 )  # fmt: skip
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)(?:, in (\S+)|.* in (\S+))')
 
