@@ -83,7 +83,7 @@ def _by_its_own_word(evidence: Evidence) -> Verdict | None:
 
 
 _OF_THE_GATE: tuple[Cause, ...] = ("not-confirmed", "unhealthy-workload", "no-uplink", "api-down")
-_CHECKS: tuple[tuple[str, Cause], ...] = (
+CHECKS: tuple[tuple[str, Cause], ...] = (
     ("state", "state-lost"),
     ("uplink", "no-uplink"),
     ("workload", "unhealthy-workload"),
@@ -98,7 +98,7 @@ def _by_the_gate(evidence: Evidence, said: Cause, noted: str) -> Verdict:
     likely. PID 1 alone, without a daemon, can only say that the time was over."""
     rests_on = (noted, *(_check_text(one) for one in evidence.failed), *_ends(evidence))
     kinds = {one.name.partition("/")[0] for one in evidence.failed}
-    found = [cause for kind, cause in _CHECKS if kind in kinds]
+    found = [cause for kind, cause in CHECKS if kind in kinds]
     if found:
         return Verdict(found[0], "certain" if len(kinds) == 1 else "likely", rests_on)
     seen = _usable(evidence, "recorder") and _usable(evidence, "perm")

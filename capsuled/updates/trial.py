@@ -18,6 +18,7 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import Event, UpdateConfirming, UpdateHealthChanged, UpdateReturning
 from journal.evidence import Cause, FailedCheck
+from projections.causes import CHECKS
 from projections.state import Update
 from projections.update_health import Facts, failing, overdue, soaked
 from projections.update_phases import UpdatePhase
@@ -26,13 +27,6 @@ from projections.updates import on_trial
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-CAUSES: tuple[tuple[str, Cause], ...] = (
-    ("state", "state-lost"),
-    ("api", "api-down"),
-    ("uplink", "no-uplink"),
-    ("workload", "unhealthy-workload"),
-)
-"""What each kind of check stands for, those first that lead to the others."""
 
 
 class Witness(Protocol):
@@ -140,7 +134,7 @@ def _cause(update: Update, checks: tuple[FailedCheck, ...]) -> tuple[Cause, str]
     if update.phase is UpdatePhase.CONFIRMING:
         return "not-confirmed", "it was to be confirmed, and the boot loader's variables could not be written"
     kinds = {one.name.partition("/")[0]: one for one in reversed(checks)}
-    for kind, cause in CAUSES:
+    for kind, cause in CHECKS:
         if kind in kinds:
             failed = kinds[kind]
             return cause, f"{failed.name}: {failed.message}"
