@@ -75,6 +75,7 @@ class Receiver:
         began_ns = self._engine.mono_ns()
         try:
             await self._stage(bundle, head, update, show)
+            self._tell_staged(head, update, cause, began_ns)
         except BaseException as error:
             reason = getattr(error, "reason", "CUT")
             message = getattr(error, "message", "") or "the push ended before all of it had come"
@@ -83,16 +84,15 @@ class Receiver:
             if isinstance(error, BadBundle):
                 raise Refused(_refusal(error)) from error
             raise
-        return await to_its_end(self._armed(head, update, cause, began_ns))
+        # Whoever pushed may go now: what is on the disk is told, and the boot loader with it.
+        await to_its_end(self._switch.arm(update, self._uplink(), cause))
+        return update
 
-    async def _armed(self, head: Head, update: Update, cause: int, began_ns: int) -> Update:
-        """Whoever pushed may go now: what is on the disk is told, and the boot loader with it."""
+    def _tell_staged(self, head: Head, update: Update, cause: int, began_ns: int) -> None:
         boot, root = head.manifest.members
         took_ms = (self._engine.mono_ns() - began_ns) // 1_000_000
         staged = UpdateStaged(update.uid, boot.sha256, root.sha256, boot.size, root.size, took_ms)
-        await self._engine.durable(self._engine.record((staged,), cause=cause, actor=SYSTEM))
-        await self._switch.arm(update, self._uplink(), cause)
-        return update
+        self._engine.record((staged,), cause=cause, actor=SYSTEM)
 
     def _signed_by(self, head: Head, now_s: float) -> str:
         keys = {kid: key.public_key for kid, key in self._engine.machine.update_keys.items()}

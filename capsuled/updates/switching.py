@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from capsuled.engine import Engine
 from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Slot
 from journal.entry import SYSTEM
+from journal.errors import JournalError
 from journal.events import UpdateArmed, UpdateArming, UpdateConfirmed, UpdateDisarmed
 from projections.state import Update
 from projections.update_health import well
@@ -22,12 +23,12 @@ class Switch:
         self._loader = loader
 
     async def arm(self, update: Update, uplink: bool, cause: int) -> None:
-        """The next boot, and only that, is the new system's. Raises LoaderFailed: then it is not, as far as anybody can
-        know."""
+        """The next boot, and only that, is the new system's. Raises LoaderFailed and JournalError: then it is not, as
+        far as anybody can know."""
         engine = self._engine
-        seq = engine.record((UpdateArming(update.uid, uplink, well(engine.machine)),), cause=cause, actor=SYSTEM)
-        await engine.durable(seq)
         try:
+            seq = engine.record((UpdateArming(update.uid, uplink, well(engine.machine)),), cause=cause, actor=SYSTEM)
+            await engine.durable(seq)
             await self._loader.write(
                 LoaderState(
                     default_slot=_slot(update.from_slot),
@@ -36,11 +37,12 @@ class Switch:
                     window_s=update.window_s,
                 )
             )
-        except LoaderFailed as error:
-            engine.record((UpdateDisarmed(update.uid, "write-failed", error.message),), cause=cause, actor=SYSTEM)
+        except (LoaderFailed, JournalError) as error:
+            disarmed = UpdateDisarmed(update.uid, "write-failed", str(error))
+            engine.record((disarmed,), cause=cause, reserved=True, actor=SYSTEM)
             await engine.durable()
             raise
-        engine.record((UpdateArmed(update.uid),), cause=cause, actor=SYSTEM)
+        engine.record((UpdateArmed(update.uid),), cause=cause, reserved=True, actor=SYSTEM)
         await engine.durable()
 
     async def take_back(self) -> None:

@@ -100,10 +100,13 @@ class Updates:
         update = current(self._engine.machine)
         if update is None:
             return self._last(), "nothing is under way any more"
+        again = f"{update.slot} boots again, to be confirmed"
         match update.phase:
             case UpdatePhase.STAGED:
                 await to_its_end(self._arm_what_is_there(update, outcome.seq))
-                return update, f"{update.slot} boots again, to be confirmed"
+                return update, again
+            case _ if update.uid > outcome.seq:  # this very call began it, and is repeated with its id
+                return update, again
             case UpdatePhase.ARMING | UpdatePhase.ARMED:
                 await self._switch.drop(update, outcome.seq)
                 return self._engine.machine.updates[update.uid], f"update {update.uid} is dropped: it is not booted"

@@ -24,6 +24,7 @@ from effects.slots.bundle import BundleStream
 from effects.slots.protocol import LoaderFailed, Room, Slot
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.entry import LOCAL, SYSTEM, Header, genesis
+from journal.errors import JournalFull
 from journal.events import DaemonStarted, Event, UpdateConfirming
 from journal.evidence import Evidence, Loader, Verdict
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
@@ -68,6 +69,8 @@ class Log:
 
     def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """Numbered, and not yet on the disk."""
+        if self._box.full and not reserved:
+            raise JournalFull("the journal has no more space")
         stamp = Stamp(self._clock.wall, self._clock.boot_id, self._clock.mono, "0.0.1", self._slot)
         batch = self._chain.link(drafts, bodies_of(drafts), stamp)
         self._pending += batch.entries
@@ -105,6 +108,7 @@ class Box:
         self.cut_at = cut_at
         self.boots: list[tuple[str, str]] = []
         self.trail: list[str] = []
+        self.full = False
 
     def system(self, slot: Slot) -> str:
         """What stands there, as its own content says."""
@@ -178,7 +182,8 @@ class Box:
             if life.push:
                 await self._push(life, updates)
             elif life.goes_back:
-                await _asked(lambda: updates.roll_back(Caller(LOCAL, "Rollback")))
+                for _ in range(2):  # its answer was lost
+                    await _asked(lambda: updates.roll_back(Caller(LOCAL, "Rollback", call_id=f"{len(self.boots)}")))
             await engine.durable()
             return
 
@@ -229,8 +234,8 @@ def _nothing_found(update: Update, loader: Loader) -> Found:
 
 
 async def _asked(call: Callable[[], object]) -> None:
-    """A refusal is an answer."""
+    """A refusal is an answer, and so is that nothing can be remembered."""
     try:
         await call()  # type: ignore[misc]
-    except Refused:
+    except (Refused, JournalFull):
         pass

@@ -89,6 +89,26 @@ def test_where_the_loaders_variables_cannot_be_written_the_system_before_is_back
     assert update.phase is UpdatePhase.ROLLED_BACK and box.boots[-1] == ("slot_a", "slot_a")
 
 
+class Filling(Box):
+    """The journal takes nothing but what has a reserve, once `point` is reached."""
+
+    def __init__(self, point: str) -> None:
+        super().__init__()
+        self.point = point
+
+    async def step(self, point: str) -> None:
+        """See Box."""
+        await super().step(point)
+        self.full = self.full or point == self.point
+
+
+@pytest.mark.parametrize(("point", "ends"), [("slot.read", UpdatePhase.FAILED), ("loader.write", UpdatePhase.ARMED)])
+def test_a_push_that_the_journal_cannot_take_to_its_end_is_over_all_the_same(point: str, ends: UpdatePhase) -> None:
+    box = Filling(point)
+    asyncio.run(box.boot(Life(push="good")))
+    assert ends_of(box) == [ends]
+
+
 class LateFailing(Box):
     """The variables are on the disk, and it says that they are not; `then` is what it refuses from there on."""
 
