@@ -5,7 +5,6 @@ python -m tests.simulation --seed 17
 """
 
 import argparse
-import logging
 import sys
 
 from tests.simulation.machine import Simulation
@@ -19,7 +18,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2_000)
     parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
-    logging.disable()  # what a run that is over leaves behind is nobody's trouble
     if arguments.seed is not None:
         simulation = Simulation(arguments.seed)
         try:

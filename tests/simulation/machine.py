@@ -336,7 +336,8 @@ class Simulation:
         dice = random.random()
         if dice < 0.03:
             self._kill(f"in the middle of {point}")
-            await asyncio.Event().wait()
+            await self.judged.wait()  # not for an event of nobody's, of which a task that nobody cancels would be lost
+            raise Crash
         elif dice < 0.04 and ("volume" in point or point in ("mount", "unmount", "snapshot", "restore")):
             self.trace.note(f"fault: an error that nobody foresaw, in {point}")
             raise OSError(errno.EIO, "the simulated disk is broken")
