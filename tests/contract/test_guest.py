@@ -21,7 +21,7 @@ from effects.microvms.places import Key
 from effects.microvms.relay import chardev
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.protocol import RunSpec
-from tests.contract import test_copies, test_exec
+from tests.contract import copy_subjects, test_copies, test_exec
 from tests.contract.exec_subjects import Programs, Subject, everything
 from tests.support.guest_machine import BOOT_S, guest_machine
 
@@ -51,7 +51,7 @@ USERS = b"root:x:0:0::/:/bin/sh\nweb:x:101:102::/:/bin/sh\n"
 
 def files() -> bytes:
     """What the contract of copies begins with, and beside it what that of execs runs."""
-    found = io.BytesIO(test_copies.bare())
+    found = io.BytesIO(copy_subjects.bare())
     with tarfile.open(fileobj=found, mode="a") as out:
         for name in APPLETS:
             applet = tarfile.TarInfo(f"bin/{name}")
@@ -199,11 +199,11 @@ def test_one_that_reads_nothing_is_signalled_all_the_same(vm: Path) -> None:
 
 def copying(vm: Path) -> Any:
     @asynccontextmanager
-    async def subject() -> AsyncIterator[test_copies.Subject]:
+    async def subject() -> AsyncIterator[copy_subjects.Subject]:
         async with agents(vm) as made:
             await told(made, CLEAN)
             containers: Any = None
-            yield test_copies.Subject(MicroVMCopier(made), containers, RunSpec("web", 7, 7, 1, ""), Path("/none"))
+            yield copy_subjects.Subject(MicroVMCopier(made), containers, RunSpec("web", 7, 7, 1, ""), Path("/none"))
 
     return subject
 
@@ -223,9 +223,9 @@ def test_copies_of(vm: Path, contract: Callable[[Any], None]) -> None:
 
 
 def test_what_cannot_be_copied_is_refused_by_name(vm: Path) -> None:
-    async def suite(made: test_copies.Subject) -> None:
-        await test_copies.refused(made.get("/srv/nothing"), "PATH_MISSING")
-        await test_copies.refused(made.put(test_copies.FILE, "/proc/"), "NOT_COPYABLE")
-        await test_copies.refused(made.get("/srv", running=False), "NOT_RUNNING", "only its own guest reads")
+    async def suite(made: copy_subjects.Subject) -> None:
+        await copy_subjects.refused(made.get("/srv/nothing"), "PATH_MISSING")
+        await copy_subjects.refused(made.put(test_copies.FILE, "/proc/"), "NOT_COPYABLE")
+        await copy_subjects.refused(made.get("/srv", running=False), "NOT_RUNNING", "only its own guest reads")
 
-    test_copies.run_suite(copying(vm), suite)
+    copy_subjects.run_suite(copying(vm), suite)

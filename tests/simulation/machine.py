@@ -338,15 +338,15 @@ class Simulation:
             self._kill(f"in the middle of {point}")
             await self.judged.wait()  # not for an event of nobody's, of which a task that nobody cancels would be lost
             raise Crash
-        elif dice < 0.04 and ("volume" in point or point in ("mount", "unmount", "snapshot", "restore")):
+        if dice < 0.04 and ("volume" in point or point in ("mount", "unmount", "snapshot", "restore")):
             self.trace.note(f"fault: an error that nobody foresaw, in {point}")
             raise OSError(errno.EIO, "the simulated disk is broken")
-        elif dice < 0.07:
+        if dice < 0.07:
             self.trace.note(f"fault: no answer to {point}")
             if point in ("resolve", "fetch"):
                 raise random.choice(SHUT_DOORS)("the simulated registry does not let us in")
             raise RuntimeUnavailable("the simulated runtime does not answer")
-        elif dice < 0.09 and point in ("layer", "create", "commit", "apply", "clone volume"):
+        if dice < 0.09 and point in ("layer", "create", "commit", "apply", "clone volume"):
             raise NoSpace("the simulated disk is full")
 
     # --- the end -------------------------------------------------------------------------------------------------
