@@ -3,6 +3,7 @@
 link        words to PID 1
 stages      what each part of the boot took
 modules     drivers for the hardware that is there
+sysfs       what the kernel says of its devices
 disks       disks and partitions, as the kernel names them
 mode        whether the machine is to be installed first (capsuled/installer)
 partitions  the disk's table, read and written

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from capsuled.boot.sysfs import text_of
 from projections.words import bytes_text
 
 SECTOR_BYTES = 512
@@ -42,7 +43,7 @@ def disk_of(root: str) -> str:
 
 def size_bytes(device: str, sys: Path = Path("/sys")) -> int:
     """Of a disk or a partition; 0 for one that is not there."""
-    text = _text(sys / "class/block" / Path(device).name / "size")
+    text = text_of(sys / "class/block" / Path(device).name / "size")
     return int(text or 0) * SECTOR_BYTES
 
 
@@ -66,21 +67,14 @@ def problem_of(disk: Disk, least_bytes: int) -> str:
 
 
 def _disk(place: Path) -> Disk:
-    card = _text(place / "device/type") == "SD"
-    words = (_text(place / "device/vendor"), _text(place / "device/model") or _text(place / "device/name"))
+    card = text_of(place / "device/type") == "SD"
+    words = (text_of(place / "device/vendor"), text_of(place / "device/model") or text_of(place / "device/name"))
     return Disk(
         device=f"/dev/{place.name}",
-        size_bytes=int(_text(place / "size") or 0) * SECTOR_BYTES,
+        size_bytes=int(text_of(place / "size") or 0) * SECTOR_BYTES,
         # A virtual disk's vendor is the number of who made its controller.
         model=" ".join(word for word in words if word and not word.startswith("0x")),
-        removable=_text(place / "removable") == "1" or card or any("usb" in part for part in place.resolve().parts),
-        read_only=_text(place / "ro") == "1",
-        sector_bytes=int(_text(place / "queue/logical_block_size") or SECTOR_BYTES),
+        removable=text_of(place / "removable") == "1" or card or any("usb" in part for part in place.resolve().parts),
+        read_only=text_of(place / "ro") == "1",
+        sector_bytes=int(text_of(place / "queue/logical_block_size") or SECTOR_BYTES),
     )
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return ""

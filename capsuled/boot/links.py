@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from capsuled.boot.sysfs import text_of
+
 _ETHERNET = "1"  # ARPHRD_ETHER
 
 
@@ -16,19 +18,13 @@ class Link(msgspec.Struct, frozen=True):
 
 
 def links(sys: Path = Path("/sys")) -> tuple[Link, ...]:
-    """By name, as the kernel counted them. Bridges, veths and TAPs have no device behind them."""
+    """By name, as the kernel counted them. Bridges, veths and TAPs have no device behind them. Of one that is down
+    the carrier cannot be read."""
     found = []
     for place in (sys / "class/net").iterdir():
-        if (place / "device").exists() and _text(place / "type") == _ETHERNET:
-            found.append(Link(place.name, _text(place / "address"), _text(place / "carrier") == "1"))
+        if (place / "device").exists() and text_of(place / "type") == _ETHERNET:
+            found.append(Link(place.name, text_of(place / "address"), text_of(place / "carrier") == "1"))
     return tuple(sorted(found, key=lambda one: (len(one.name), one.name)))
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return ""  # of an interface that is down the carrier cannot be read
 
 
 def chosen(having: tuple[Link, ...], now: str, wanted: str = "") -> str:

@@ -5,8 +5,10 @@ import os
 import msgspec
 
 from capsuled.boot.disks import SECTOR_BYTES, Disk, disks, nth, problem_of
+from capsuled.boot.errors import StorageFailed
+from capsuled.boot.group import content_of
 from capsuled.boot.partitions import Table, table_of
-from capsuled.processes import CommandFailed, outcome
+from capsuled.processes import CommandFailed
 from projections.refusals import Refusal, conflict, invalid, missing, refused
 
 MARK = b"capsule: an installation was begun on this disk, and did not end\n".ljust(SECTOR_BYTES, b"\0")
@@ -56,8 +58,10 @@ def _first_sector_of_esp(device: str) -> bytes:
 
 
 async def _kind_of(device: str) -> str:
-    _, said = await outcome("blkid", "--probe", "--match-tag", "TYPE", "--output", "value", device)
-    word = said.strip()
+    try:
+        word = await content_of(device)
+    except StorageFailed:
+        return ""
     return word if word.isprintable() and len(word.split()) == 1 else ""
 
 

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 from effects.command import Command
 from effects.errors import (
     DriverError,
-    NoSpace,
     NotDetached,
     SnapshotMissing,
     VolumeBusy,
@@ -28,7 +27,7 @@ from effects.volumes import files
 from effects.volumes.conditions import on_thread
 from effects.volumes.ext4 import BLOCK_BYTES, MKFS, check, is_mounted_anywhere
 from effects.volumes.mount_news import mount_news
-from effects.volumes.thin_group import Logical, ThinGroup, is_full
+from effects.volumes.thin_group import Logical, ThinGroup, full, is_full
 from effects.volumes.uses import Backing, Uses
 from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
@@ -297,13 +296,13 @@ class ThinVolumes:
     async def _refuse_full(self) -> None:
         """A pool that is full fails in the middle of things: nothing new is begun on it."""
         if is_full(await self._group.fill()):
-            raise NoSpace("the pool under the volumes is full: delete volumes or snapshots")
+            raise full()
 
     async def _good(self, *argv: str) -> None:
         code, said = await self._command(*argv)
         if code:
             if "No space left" in said or is_full(await self._group.fill()):
-                raise NoSpace("the pool under the volumes is full: delete volumes or snapshots")
+                raise full()
             raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
 
 

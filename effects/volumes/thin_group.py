@@ -182,8 +182,13 @@ def _failure(what: str, code: int, said: str) -> DriverError:
     if "in use" in said or "is used by another device" in said:
         return VolumeBusy(f"something still uses it: {said}")
     if "insufficient free space" in said or "out of data space" in said or "over the threshold" in said:
-        return NoSpace(f"the pool under the volumes is full: delete volumes or snapshots ({said})")
+        return full(said)
     return VolumeFailed(f"`lvm {what}`: exit {code}: {said}")
+
+
+def full(said: str = "") -> NoSpace:
+    """There is no room for more in the pool, as LVM `said` or not."""
+    return NoSpace(f"the pool under the volumes is full: delete volumes or snapshots{f' ({said})' if said else ''}")
 
 
 def is_full(fill: Fill) -> bool:

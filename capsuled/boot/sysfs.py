@@ -1,0 +1,11 @@
+"""What the kernel says of its devices: a file each."""
+
+from pathlib import Path
+
+
+def text_of(file: Path) -> str:
+    """Without its end of line; empty where there is no such file, or it cannot be read just now."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
