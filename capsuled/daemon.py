@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from capsuled import installed
 from capsuled.abilities import abilities, container_host, without_seccomp
 from capsuled.acting import act
-from capsuled.boot.ends import crashes, forget
 from capsuled.boot.ground import Ground
 from capsuled.boot.growth import Growth
 from capsuled.boot.stages import API
-from capsuled.boot.system import MODE, System, stage_of
+from capsuled.boot.system import System, stage_of
 from capsuled.copy_streams import CopyStreams
-from capsuled.debug import left_over as debug_left_over
 from capsuled.drivers import make_drivers
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.first_entries import open_life
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.growing import Growing
 from capsuled.handover import Handover
@@ -41,19 +39,15 @@ from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.power import Power
 from capsuled.registries import RegistryAccess
-from capsuled.restoring import clear, laid_down
-from capsuled.retention import NoRoom, Retention
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
 from capsuled.sealing import Vault, derived
 from capsuled.seals import Seals
 from capsuled.services.capsule import About
-from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.settings import Settings
-from capsuled.startup import ClosedLog, Memory, moved_events, open_memory, opening_events, recovery_drafts, reset_asked
+from capsuled.startup import ClosedLog, Memory, open_memory
 from capsuled.tls import Certificate, load_or_make_certificate
-from capsuled.updates.fitting import Fitted, fit, settled, try_out
-from capsuled.updates.fitting import opening as update_opening
+from capsuled.updates.fitting import fit, try_out
 from capsuled.updates.runtime_files import before_the_runtime
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
@@ -68,7 +62,6 @@ from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
 from journal.writer import Journal
 from projections.operators import HANDLERS
-from projections.updates import unconfirmed
 
 if TYPE_CHECKING:
     from capsuled.metrics.server import MetricsServer
@@ -165,7 +158,7 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             stray = False
             if journal is not None:
-                stray = await _open_life(engine, memory, clock, layout, drivers.network.subnet, system, fitted, about)
+                stray = await open_life(engine, memory, clock, layout, drivers.network.subnet, system, fitted, about)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             if snapshots is not None:
                 engine.on_commit(snapshots.consider)
@@ -327,63 +320,6 @@ async def _announce(about: About, settings: Settings, engine: Engine, doorway: D
 
 def _adopted(doorway: Doorway) -> bool:
     return bool(doorway.roster.operators())
-
-
-async def _open_life(
-    engine: Engine,
-    memory: Memory,
-    clock: Clock,
-    layout: Layout,
-    subnet: str,
-    system: System | None,
-    fitted: Fitted | None,
-    about: About,
-) -> bool:
-    """The first entries of this life, and what was done while the journal could not write. Returns whether the system
-    that runs is on trial and the journal knows of no such trial. Raises JournalFull, and OSError for a subnet that is
-    too small."""
-    journal = memory.journal
-    assert journal is not None
-    drafts = recovery_drafts(journal)
-    reset_file = layout.by_hand / "RESET_AUTH"
-    reset = reset_asked(reset_file)
-    moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
-    begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
-    crashed = () if system is None else crashes()
-    opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
-    found = None
-    if system is not None and fitted is not None:
-        found = await update_opening(fitted, system, engine, clock.boot_id, about)
-    if (by_installer := installed.laid_down(layout)) is not None:
-        engine.record(by_installer.events(engine.machine), reserved=True, actor=installed.INSTALLER)
-    if (restored := laid_down(layout)) is not None:
-        engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
-    engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
-    for opened, event in begun:
-        engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
-    if drafts:
-        engine.commit(drafts, reserved=True)
-    stray = False
-    if found is not None and fitted is not None:
-        stray = (await settled(fitted, found, engine, layout, clock.boot_id, about)).stray
-    await engine.durable()
-    if crashed:
-        forget()
-    if by_installer is not None:
-        installed.clear(layout)
-    try:
-        if not unconfirmed(engine.machine):
-            await Retention(journal, memory.reader).resume()
-    except NoRoom as error:  # whoever is to free some needs the daemon for it
-        log.warning("%s", error)
-    if drafts:
-        journal.side_log.clear()
-    if restored is not None:
-        clear(layout)
-    if reset:
-        log.warning("every operator's key was taken off, as %s asked for", reset_file)
-        reset_file.unlink(missing_ok=True)
-    return stray
 
 
 async def _until_end(stopping: asyncio.Event, memory: Memory) -> None:

@@ -1,0 +1,82 @@
+"""The first entries of a life: what became of the one before, what was done meanwhile, and who had a word for this one.
+
+They are durable before anything else is done; the files that some of them come from go only then.
+"""
+
+import logging
+import os
+
+from capsuled import installed, restoring
+from capsuled.boot.ends import crashes, forget
+from capsuled.boot.system import MODE, System
+from capsuled.debug import left_over as debug_left_over
+from capsuled.engine import Engine
+from capsuled.layout import Layout
+from capsuled.retention import NoRoom, Retention
+from capsuled.services.capsule import About
+from capsuled.services.volume_data import left_over as exports_left_over
+from capsuled.startup import Memory, moved_events, opening_events, recovery_drafts, reset_asked
+from capsuled.updates.fitting import Fitted, settled
+from capsuled.updates.fitting import opening as update_opening
+from journal.clock import Clock
+from journal.entry import SYSTEM
+from projections.updates import unconfirmed
+
+log = logging.getLogger(__name__)
+
+
+async def open_life(
+    engine: Engine,
+    memory: Memory,
+    clock: Clock,
+    layout: Layout,
+    subnet: str,
+    system: System | None,
+    fitted: Fitted | None,
+    about: About,
+) -> bool:
+    """The first entries of this life, and what was done while the journal could not write. Returns whether the system
+    that runs is on trial and the journal knows of no such trial. Raises JournalFull, and OSError for a subnet that is
+    too small."""
+    journal = memory.journal
+    assert journal is not None
+    drafts = recovery_drafts(journal)
+    reset_file = layout.by_hand / "RESET_AUTH"
+    reset = reset_asked(reset_file)
+    moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
+    begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
+    crashed = () if system is None else crashes()
+    opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
+    found = None
+    if system is not None and fitted is not None:
+        found = await update_opening(fitted, system, engine, clock.boot_id, about)
+    if (by_installer := installed.laid_down(layout)) is not None:
+        engine.record(by_installer.events(engine.machine), reserved=True, actor=installed.INSTALLER)
+    if (restored := restoring.laid_down(layout)) is not None:
+        engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
+    engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
+    for opened, event in begun:
+        engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
+    if drafts:
+        engine.commit(drafts, reserved=True)
+    stray = False
+    if found is not None and fitted is not None:
+        stray = (await settled(fitted, found, engine, layout, clock.boot_id, about)).stray
+    await engine.durable()
+    if crashed:
+        forget()
+    if by_installer is not None:
+        installed.clear(layout)
+    try:
+        if not unconfirmed(engine.machine):
+            await Retention(journal, memory.reader).resume()
+    except NoRoom as error:  # whoever is to free some needs the daemon for it
+        log.warning("%s", error)
+    if drafts:
+        journal.side_log.clear()
+    if restored is not None:
+        restoring.clear(layout)
+    if reset:
+        log.warning("every operator's key was taken off, as %s asked for", reset_file)
+        reset_file.unlink(missing_ok=True)
+    return stray
