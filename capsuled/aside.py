@@ -5,10 +5,12 @@ read much wait for each other, and the daemon for none of them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
+
+from effects.unbroken import to_its_end
 
 THREADS = 2
 FIRST_PAGE = 64
@@ -17,17 +19,6 @@ PAGE_ITEMS = 1_024
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-async def to_its_end(work: Awaitable[T]) -> T:
-    """What `work` comes to, which no cancellation ends: who is cancelled waits for it, and may then let go of what it
-    works on."""
-    working = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait((working,))
-        raise
 
 
 class Aside:

@@ -5,12 +5,12 @@ from typing import Protocol
 
 import msgspec
 
-from capsuled.aside import to_its_end
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.growth import Grown
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused, refuse
+from effects.unbroken import to_its_end
 from journal.events import DiskGrown, DiskGrowthFailed, GrownPart
 from projections.intents import GrowDisk
 from projections.refusals import Refusal

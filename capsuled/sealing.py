@@ -18,8 +18,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from capsuled.aside import to_its_end
 from effects.errors import DriverError, NoSpace, unwritten
+from effects.unbroken import to_its_end
 from journal.durable import write_all_durably
 from journal.specs import ContainerSpec, SealedEnv
 

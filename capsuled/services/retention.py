@@ -5,13 +5,13 @@ from typing import Any
 
 from capsule.v1 import retention_pb2 as pb
 from capsule.v1.retention_pb2_grpc import RetentionServiceServicer
-from capsuled.aside import to_its_end
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.moments import Moments
 from capsuled.retention import Retention, kept
 from capsuled.rollbacks import check_reason
 from capsuled.rpc import Refused, caller_of, refuse
+from effects.unbroken import to_its_end
 from journal.codec import decode
 from journal.errors import JournalError
 from journal.events import Event

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from capsuled.aside import to_its_end
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
@@ -18,6 +17,7 @@ from effects.slots.bundle import BundleStream, Head
 from effects.slots.manifest import BadBundle, Member
 from effects.slots.protocol import Slot, SlotFailed, SlotStore, other
 from effects.slots.signing import verify
+from effects.unbroken import to_its_end
 from journal.entry import SYSTEM
 from journal.events import UpdateStaged, UpdateStagingFailed
 from projections.refusals import Refusal

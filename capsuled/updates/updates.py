@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from capsuled.aside import to_its_end
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
@@ -13,6 +12,7 @@ from capsuled.updates.switching import Switch
 from effects.slots.bundle import BundleStream
 from effects.slots.manifest import MEMBERS
 from effects.slots.protocol import Slot, SlotFailed, SlotStore, other
+from effects.unbroken import to_its_end
 from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.events import MachineEndRequested

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from effects.slots.protocol import Room, Slot, SlotFailed
+from effects.unbroken import to_its_end
 
 PIECE_BYTES = 1 << 20
 FLUSH_BYTES = 32 << 20
@@ -44,10 +45,10 @@ class Partitions:
                 if written + len(chunk) > room:
                     raise SlotFailed(f"{member} is larger than {place}, which has {room} bytes")
                 flush = written + len(chunk) - flushed >= FLUSH_BYTES
-                await asyncio.to_thread(_write, place, fd, chunk, written, flush)
+                await to_its_end(asyncio.to_thread(_write, place, fd, chunk, written, flush))
                 written += len(chunk)
                 flushed = written if flush else flushed
-            await asyncio.to_thread(_write, place, fd, bytes(self._kept.get(member, 0)), room, flush=True)
+            await to_its_end(asyncio.to_thread(_write, place, fd, bytes(self._kept.get(member, 0)), room, flush=True))
         finally:
             os.close(fd)
         return written

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +191,43 @@ def test_a_stream_that_breaks_off_is_told(slots: SlotStore) -> None:
 
     with pytest.raises(ConnectionError):
         run(lambda: slots.write("slot_b", "boot.img", broken()))
+
+
+def test_a_push_that_is_cancelled_lets_go_of_the_partition_only_when_nothing_is_written_to_it_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread goes on: the number of a descriptor that was closed meanwhile is another file's."""
+    place, order = tmp_path / "root", list[str]()
+    place.write_bytes(bytes(4_096))
+    begun, goes_on = threading.Event(), threading.Event()
+    written, closed = os.pwrite, os.close
+
+    def pwrite(fd: int, data: bytes, at: int) -> int:
+        begun.set()
+        goes_on.wait(10)
+        order.append("written")
+        return written(fd, data, at)
+
+    def close(fd: int) -> None:
+        order.append("closed")
+        closed(fd)
+
+    async def main() -> None:
+        slots = Partitions({("slot_a", "root.img"): place})
+        push = asyncio.ensure_future(slots.write("slot_a", "root.img", pieces(b"new")))
+        await asyncio.to_thread(begun.wait, 10)
+        patched.setattr(os, "close", close)
+        push.cancel()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await push
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", pwrite)
+        asyncio.run(main())
+    assert order[:2] == ["written", "closed"]
 
 
 def test_what_an_earlier_system_left_behind_its_boot_image_is_wiped(tmp_path: Path) -> None:

@@ -1,0 +1,18 @@
+"""Work that no cancellation ends: a thread goes on whoever awaits it, and must find what it works on still there."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """What `work` comes to, which no cancellation ends: who is cancelled waits for it, and may then let go of what it
+    works on."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise
