@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from capsulectl.contexts import config_dir, new_name
 from capsulectl.errors import USAGE, Failure
 from capsulectl.handshake import fingerprint_of
-from capsulectl.options import COMMON, Common, Format, Output, Timeout, Yes
+from capsulectl.options import COMMON, Common, Format, Output, Timeout, UntilUp, Yes
 from capsulectl.pinning import confirm_fingerprint, free_name, login, met, remember
 from capsulectl.progress import bar, filled
 from capsulectl.prompt import confirm
@@ -47,9 +47,7 @@ def install(
     reboot: Annotated[
         bool, Parameter(name="--reboot", negative="--no-reboot", help="Start the machine anew when it is installed.")
     ] = True,
-    wait: Annotated[
-        bool, Parameter(name="--wait", negative="--no-wait", help="Wait until it is up from the disk inside.")
-    ] = True,
+    wait: UntilUp = True,
     timeout: Timeout = 600.0,
     yes: Yes = False,
     output: Output = "table",

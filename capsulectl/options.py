@@ -54,6 +54,7 @@ Timeout = Annotated[
     float,
     Parameter(name="--timeout", converter=in_seconds, help="How long to wait at most (90 or 90s, 2m); then exit 124."),
 ]
+UntilUp = Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the machine is up again.")]
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]
 
 

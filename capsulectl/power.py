@@ -1,25 +1,24 @@
 """`capsulectl capsule reboot` and `capsule poweroff`."""
 
 import time
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import power_pb2
 from capsulectl.connection import Connection
 from capsulectl.errors import TIMED_OUT, Failure
-from capsulectl.options import COMMON, Common, Timeout, Yes
+from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm
 from capsulectl.render import say
 
 POLL_S = 1.0
 CALL_S = 3.0
 
-Wait = Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the machine is up again.")]
+T = TypeVar("T")
 
 
-def reboot(*, yes: Yes = False, wait: Wait = True, timeout: Timeout = 300.0, common: Common = COMMON) -> None:
+def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, common: Common = COMMON) -> None:
     """Start the machine anew: workloads end in their order, and come back.
 
     Example: capsulectl capsule reboot --yes
@@ -65,14 +64,26 @@ def _running(info: pb.GetInfoResponse) -> str:
 
 def until_back(target: str, boot_id: str, timeout_s: float) -> Any:
     """The machine's word once it has booted, under another boot id. Raises Failure when it takes too long."""
+
+    def booted(connection: Connection) -> Any:
+        found = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
+        return found if found.boot_id != boot_id and (found.boot_ready_ms or not found.boot_stages) else None
+
+    after = until_answered(target, timeout_s, booted)
+    if after is None:
+        raise Failure(f"the machine is not up again after {timeout_s:g} s: look at its console", TIMED_OUT)
+    return after
+
+
+def until_answered(target: str, timeout_s: float, ask: Callable[[Connection], T | None]) -> T | None:
+    """What `ask` finds, once that is something; None when it takes too long. A failure is a machine on its way."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         time.sleep(POLL_S)
         try:
-            connection = Connection(target)
-            found = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
+            found = ask(Connection(target))
         except Failure:
-            continue  # it is on its way
-        if found.boot_id != boot_id and (found.boot_ready_ms or not found.boot_stages):
+            continue
+        if found is not None:
             return found
-    raise Failure(f"the machine is not up again after {timeout_s:g} s: look at its console", TIMED_OUT)
+    return None

@@ -144,5 +144,9 @@ def _row(update: Any, wide: bool) -> tuple[str, ...]:
 def _outcome(update: pb.OSUpdate) -> str:
     if update.phase != "rolled-back":
         return update.phase + (f": {update.message}" if update.message else "")
-    why = next((words for cause, words in WORDS.items() if cause == update.cause), update.cause)
-    return f"rolled back: {why}" + (" (likely)" if update.confidence == "likely" else "")
+    return f"rolled back: {why(update)}" + (" (likely)" if update.confidence == "likely" else "")
+
+
+def why(update: pb.OSUpdate) -> str:
+    """Its cause in words; as it came, where it is none of ours; empty where there is none."""
+    return next((words for cause, words in WORDS.items() if cause == update.cause), update.cause)

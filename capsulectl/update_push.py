@@ -12,18 +12,17 @@ from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import update_pb2
 from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
-from capsulectl.options import COMMON, Common, Timeout, Yes, in_seconds
+from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes, in_seconds
+from capsulectl.power import until_answered
 from capsulectl.progress import Show, bar
 from capsulectl.prompt import confirm
 from capsulectl.render import say
-from capsulectl.update import duration, health
-from projections.causes import WORDS
+from capsulectl.update import duration, health, why
 from projections.update_words import system_text
 
 CHUNK_BYTES = 1 << 20
 PUSH_S = 3_600.0
 CALL_S = 5.0
-POLL_S = 2.0
 HEALTH_S = 3.0
 
 
@@ -59,9 +58,7 @@ def push(
     stay: Annotated[
         bool, Parameter(name="--stay", negative="", help="Leave the boot to the next reboot, whenever that is.")
     ] = False,
-    wait: Annotated[
-        bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the new system answers.")
-    ] = True,
+    wait: UntilUp = True,
     timeout: Timeout = 120.0,
     yes: Yes = False,
     common: Common = COMMON,
@@ -141,27 +138,24 @@ def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_con
 def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
     """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
     with the reason, and when nobody answers."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        time.sleep(POLL_S)
-        try:
-            connection = Connection(common.capsule)
-            info = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
-            if info.boot_id == boot:
-                continue
-            status = connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
-        except Failure:
-            continue  # it is on its way
-        if status.active_slot == answer.next_slot:
-            return status
+
+    def booted(connection: Connection) -> Any:
+        if connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S).boot_id == boot:
+            return None
+        return connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+
+    status = until_answered(common.capsule, timeout_s, booted)
+    if status is None:
+        raise Failure(f"nobody answers after {timeout_s:g} s. The machine goes back by itself in time", TIMED_OUT)
+    if status.active_slot != answer.next_slot:
         raise Failure(_went_back(answer.uid, status), FAILED)
-    raise Failure(f"nobody answers after {timeout_s:g} s. The machine goes back by itself in time", TIMED_OUT)
+    return status
 
 
 def _went_back(uid: int, status: Any) -> str:
     last = status.last if status.HasField("last") and status.last.uid == uid else None
-    why = "" if last is None else next((f": {words}" for cause, words in WORDS.items() if cause == last.cause), "")
-    return f"update {uid} went back, {status.active_slot} runs{why}. `capsulectl history show {uid}` has more"
+    said = f": {why(last)}" if last is not None and last.cause else ""
+    return f"update {uid} went back, {status.active_slot} runs{said}. `capsulectl history show {uid}` has more"
 
 
 def _watch(common: Common, answer: Any, seconds: float) -> None:

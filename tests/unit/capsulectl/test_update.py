@@ -3,6 +3,7 @@
 import pytest
 
 from capsule.v1 import update_pb2 as pb
+from capsulectl import power
 from capsulectl.errors import Failure
 from capsulectl.update import _lines, _outcome, _question, duration, health
 from capsulectl.update_push import _went_back, push
@@ -60,3 +61,19 @@ def test_a_push_that_ends_in_the_old_system_says_why() -> None:
 def test_who_has_the_machine_confirm_it_needs_not_wait_for_it() -> None:
     with pytest.raises(Failure, match="waits for the new system"):
         push("update.tar", auto_confirm=5.0, confirm_when="healthy")  # type: ignore[arg-type]
+
+
+def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(power, "Connection", lambda target: target)
+    monkeypatch.setattr(power, "POLL_S", 0.0)
+    said = iter((Failure("nobody is there"), None, "up"))
+
+    def ask(connection: object) -> str | None:
+        assert connection == "box"
+        found = next(said)
+        if isinstance(found, Failure):
+            raise found
+        return found
+
+    assert power.until_answered("box", 30.0, ask) == "up"
+    assert power.until_answered("box", 0.0, ask) is None
