@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -30,6 +31,22 @@ def file_bytes(path: str, most: int) -> bytes:
     return _bytes(path, lambda: open(path, "rb"), most)
 
 
+def to_send(name: str) -> tuple[BinaryIO, int]:
+    """An open file, or standard input for `-`, and how many bytes it has, 0 where nobody knows. Raises Failure."""
+    return (sys.stdin.buffer, 0) if name == "-" else file_to_send(name)
+
+
+def file_to_send(name: str) -> tuple[BinaryIO, int]:
+    """An open file and its size. Raises Failure, also for a device, which may have no end."""
+    try:
+        found = os.stat(name)
+        if stat.S_ISCHR(found.st_mode):
+            raise Failure(f"{name} is a device, which may have no end: name a file", USAGE)
+        return open(name, "rb"), found.st_size
+    except OSError as error:
+        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+
+
 def _text(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> str:
     try:
         return _bytes(name, opened, TEXT_BYTES_MOST).decode()
@@ -44,7 +61,8 @@ def _bytes(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]], mo
     except OSError as error:
         raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
     if len(data) > most:
-        raise Failure(f"{name} has more than {most >> 20} MiB: is it the right one?", USAGE)
+        bound = f"{most >> 20} MiB" if most >> 20 else f"{most >> 10} KiB"
+        raise Failure(f"{name} has more than {bound}: is it the right one?", USAGE)
     return data
 
 

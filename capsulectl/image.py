@@ -1,6 +1,5 @@
 """`capsulectl image …`."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from capsule.v1 import image_pb2 as pb
 from capsulectl.archive import known_blobs, without
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.files import to_send
 from capsulectl.moments import At, as_of
 from capsulectl.names import image_names
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
@@ -162,14 +162,9 @@ def push(
     """
     if archive.startswith("-") and archive != "-":
         raise Failure(f"unknown option {archive}", USAGE)
-    try:
-        path = None if archive == "-" else Path(archive)
-        total = 0 if path is None else path.stat().st_size
-        source = sys.stdin.buffer if path is None else path.open("rb")
-    except OSError as error:
-        raise Failure(f"{archive} cannot be read: {error.strerror}", USAGE) from error
+    source, total = to_send(archive)
     connection = Connection(common.capsule)
-    known = () if path is None or not path.is_file() else known_blobs(connection, path)
+    known = known_blobs(connection, Path(archive)) if archive != "-" and Path(archive).is_file() else ()
     metadata = pb.ImagePushMetadata(total_bytes=total, ref=name, blobs=known)
     skipped = sum(one.skipped for one in known)
     with bar(common.quiet) as show:

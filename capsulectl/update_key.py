@@ -78,7 +78,8 @@ def _public(file: Path) -> bytes:
     try:
         key = load_pem_public_key(data) if b"PUBLIC" in data else load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as error:
-        raise Failure(f"{file} holds no key that can be read without a password: {error}", USAGE) from error
+        words = f"{file} holds no key in PEM that can be read without a password"
+        raise Failure(f"{words}: `openssl genpkey -algorithm ed25519` makes one", USAGE) from error
     if isinstance(key, Ed25519PrivateKey):
         key = key.public_key()
     if not isinstance(key, Ed25519PublicKey):

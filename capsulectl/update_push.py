@@ -12,6 +12,7 @@ from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import update_pb2
 from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
+from capsulectl.files import file_to_send
 from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes, in_seconds
 from capsulectl.power import until_answered
 from capsulectl.progress import Show, bar
@@ -102,8 +103,9 @@ def push(
 def _measured(bundle: Path) -> tuple[int, str]:
     """Size and hash, so that the machine knows what comes."""
     digest, size = hashlib.sha256(), 0
+    source, _ = file_to_send(str(bundle))
     try:
-        with bundle.open("rb") as source:
+        with source:
             while piece := source.read(CHUNK_BYTES):
                 digest.update(piece)
                 size += len(piece)

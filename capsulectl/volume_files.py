@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from capsule.v1 import volume_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.files import check_new, new_file
+from capsulectl.files import check_new, new_file, to_send
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.progress import bar
 from capsulectl.render import plain, say, write
@@ -74,12 +74,7 @@ def import_(
     Example: capsulectl volume import data data.volume
     """
     _no_option(file)
-    try:
-        path = None if file == "-" else Path(file)
-        total = 0 if path is None else path.stat().st_size
-        source = sys.stdin.buffer if path is None else path.open("rb")
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}", USAGE) from error
+    source, total = to_send(file)
     connection = Connection(common.capsule)
     with bar(common.quiet) as show:
 

@@ -17,6 +17,7 @@ class Mutant(NamedTuple):
 
 
 ENGINE = "capsuled/engine.py"
+CALL_ENTRIES = "capsuled/call_entries.py"
 OBSERVER = "capsuled/observer.py"
 RUNNER = "effects/runner.py"
 ACTIONS = "effects/actions.py"
@@ -37,16 +38,16 @@ MUTANTS = (
     Mutant(
         "repeat-forgotten",
         "a repeated call is carried out again",
-        ENGINE,
-        "record = self.machine.calls.get(_key(caller))",
+        CALL_ENTRIES,
+        "record = machine.calls.get(key_of(caller))",
         "record = None",
     ),
     Mutant(
         "repeat-in-flight",
         "a call that is repeated while it is carried out is carried out twice",
         ENGINE,
-        "while (busy := self._pending.get(_key(caller))) is not None:",
-        "while False and (busy := self._pending.get(_key(caller))) is not None:",
+        "while (busy := self._pending.get(key_of(caller))) is not None:",
+        "while False and (busy := self._pending.get(key_of(caller))) is not None:",
     ),
     Mutant(
         "volume-wakes-nobody",

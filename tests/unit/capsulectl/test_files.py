@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from capsulectl import files
+from capsulectl.errors import USAGE, Failure
 
 
 def _new(path: Path) -> None:
@@ -35,3 +36,29 @@ def test_what_ends_on_the_way_leaves_no_file(tmp_path: Path) -> None:
         out.write(b"some of it")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("/dev/zero", "is a device, which may have no end"),
+        ("/dev", "cannot be read: Is a directory"),
+        ("/dev/nobody", "cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_sent_to_its_end_is_not_begun(name: str, words: str) -> None:
+    with pytest.raises(Failure, match=words) as refused:
+        files.to_send(name)
+    assert refused.value.code == USAGE
+
+
+def test_what_is_sent_is_known_by_its_size(tmp_path: Path) -> None:
+    (tmp_path / "volume").write_bytes(b"12345")
+    source, size = files.to_send(str(tmp_path / "volume"))
+    with source:
+        assert (source.read(), size) == (b"12345", 5)
+
+
+def test_a_small_bound_is_told_in_small_units() -> None:
+    with pytest.raises(Failure, match="more than 64 KiB"):
+        files.file_bytes("/dev/zero", 64 << 10)
