@@ -195,6 +195,12 @@ def test_what_is_looked_at_stays_while_the_machine_goes_on(
         assert page.run(extent) == "1,3" and page.text("#moment-title") == "Entry 1"
         page.click("#now")
         page.until(f"{extent} === '4,6'")
+        tree = machine.answers["HistoryService/Show"].tree
+        for depth, seq in enumerate((1, 6)):
+            tree.add(depth=depth, entry=entry(seq))
+        machine.streams.append(Streamed(entry(1), entry(2), entry(3), None))
+        go(page, 1)
+        page.until("document.querySelectorAll('#moment .tree li').length === 2")  # what came of it meanwhile
 
 
 def test_no_script_can_be_brought_in_and_nothing_sent_away(told: Browser) -> None:

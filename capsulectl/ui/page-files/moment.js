@@ -60,7 +60,7 @@ export async function showMoment(seq, newest, hands, signal) {
     }
   };
   const readings = [
-    fill(said, recall("entry", { seq }, signal), (told) => entryParts(told, hands)),
+    fill(said, ask("entry", { seq }, signal), (told) => entryParts(told, hands)), // what came of it may still grow
     fill(changed, recall("changes", { before: seq - 1, after: seq }, signal), (told) => [
       el("h3", {}, "What it changed"), ...changeParts(told, "Nothing of what is declared, or of how anything stands."),
     ]),
