@@ -86,7 +86,10 @@ def packed(machine: Machine) -> bytes:
 
 def unpacked(content: bytes) -> Machine:
     """The state in a snapshot, also in one that was not packed. Raises UNREADABLE."""
-    return decode_state(zlib.decompress(content) if content.startswith(_PACKED) else content)
+    try:
+        return decode_state(zlib.decompress(content) if content.startswith(_PACKED) else content)
+    except zlib.error as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def beginning(reader: Reader, upto: int = LAST) -> tuple[int, bytes, Machine]:

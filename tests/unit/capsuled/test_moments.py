@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from capsule.v1 import history_pb2 as pb
-from capsuled.memory import encode_state
+from capsuled.memory import encode_state, packed
 from capsuled.moments import Moments
 from capsuled.rpc import Refused
 from journal.codec import decode
@@ -110,6 +110,9 @@ def test_the_state_of_every_moment_is_the_fold_of_what_came_before_also_from_sna
     for seq in (4, 8):
         follower.save_snapshot(FOLD_VERSION, seq, encode_state(moments.machine(seq)))
     assert [state_hash(moments.machine(seq)) for seq in range(NOW + 1)] == hashes
+    for unreadable in (b"no state", packed(Machine())[:-1]):
+        follower.save_snapshot(FOLD_VERSION, 8, unreadable)
+        assert [state_hash(moments.machine(seq)) for seq in range(NOW + 1)] == hashes
     environment.close()
 
 
