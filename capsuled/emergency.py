@@ -19,7 +19,7 @@ from journal.errors import JournalError
 from journal.events import EmergencyRecovered, MachineHalted
 from journal.sequencer import Draft
 from journal.sidelog import Emergency, SideLog, SideLogFull
-from projections.observations import RunKey, SeenRun
+from projections.observations import ObservedRun, RunKey
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Emergencies:
         self._noted = asyncio.Event()
         self._ended: set[RunKey] = set()
 
-    def ended_here(self, seen: SeenRun) -> bool:
+    def ended_here(self, seen: ObservedRun) -> bool:
         """Whether the run was ended by an emergency stop: its end is no other hand's."""
         return (seen.name, seen.uid, seen.run) in self._ended
 

@@ -14,11 +14,10 @@ from capsuled.insist import until_seen
 from effects.runner import FULL_RETRY_S
 from effects.runs.by_kind import RunDrivers
 from effects.runs.protocol import Resync, RunDriver
-from effects.runs.translation import seen_run
 from journal.clock import Clock
 from journal.errors import JournalFull
 from journal.specs import Kind
-from projections.observations import Observation, SeenRun, live_runs, observe_all, observe_run, strangers
+from projections.observations import Observation, ObservedRun, live_runs, observe_all, observe_run, strangers
 from projections.words import KINDS
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class Observer:
         self._clock = clock
         self._frozen = frozen
         self.acting_on: Callable[[str], int] = _nobody
-        self.ended_here: Callable[[SeenRun], bool] = _never
+        self.ended_here: Callable[[ObservedRun], bool] = _never
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -50,10 +49,9 @@ class Observer:
             if isinstance(report, Resync):
                 await self._resync(kind, driver)
                 continue
-            seen, clock = seen_run(report), self._clock
-            ours = self.ended_here(seen)
+            clock, ours = self._clock, self.ended_here(report)
             try:
-                self._record(observe_run(self._engine.machine, seen, clock.boot_id, clock.mono_ns(), ended_here=ours))
+                self._record(observe_run(self._engine.machine, report, clock.boot_id, clock.mono_ns(), ended_here=ours))
             except JournalFull as full:
                 log.warning("an end cannot be journaled yet: %s", full)
                 await self._clock.sleep(FULL_RETRY_S)
@@ -74,7 +72,7 @@ class Observer:
 
     async def _look(self, kind: Kind, driver: RunDriver) -> None:
         lived = live_runs(self._engine.machine)
-        seen = tuple(seen_run(one) for one in await driver.observe())
+        seen = await driver.observe()
         machine, clock = self._engine.machine, self._clock
         self._record(observe_all(machine, seen, clock.boot_id, clock.mono_ns(), lived, kind))
         if not self._frozen:
@@ -87,5 +85,5 @@ def _nobody(name: str) -> int:
     return 0
 
 
-def _never(seen: SeenRun) -> bool:
+def _never(seen: ObservedRun) -> bool:
     return False

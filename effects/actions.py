@@ -32,8 +32,8 @@ from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.recorder import Recorder
 from effects.runs.by_kind import RunDrivers, driver_of
 from effects.runs.guest_protocol import Guests
-from effects.runs.protocol import MountedVolume, ObservedRun
-from effects.runs.translation import run_spec, seen_run
+from effects.runs.protocol import MountedVolume
+from effects.runs.translation import run_spec
 from effects.secrets.protocol import SecretContent, SecretFilesDriver
 from effects.volumes.actions import bring, reach_volume, volume_of
 from effects.volumes.protocol import VolumeDriver
@@ -50,7 +50,7 @@ from journal.events import (
 )
 from journal.specs import Kind, VolumeMount
 from projections.network import in_use
-from projections.observations import lost, observe_run
+from projections.observations import ObservedRun, lost, observe_run
 from projections.phases import LIVE, RunPhase
 
 VOLUME = "volume/"
@@ -261,7 +261,7 @@ class Actions:
     def _news(self, seen: ObservedRun) -> tuple[Event, ...]:
         """What the driver's answer adds to the state; a run that came up and ended at once adds both."""
         machine, clock = self._recorder.machine, self._clock
-        return observe_run(machine, seen_run(seen), clock.boot_id, clock.mono_ns())
+        return observe_run(machine, seen, clock.boot_id, clock.mono_ns())
 
     def _gone(self, goal: StopRun) -> tuple[Event, ...]:
         """A run that should be stopped and that nobody has seen end is lost, not for ever stopping."""

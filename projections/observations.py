@@ -4,6 +4,8 @@ What a driver reports is checked against the incarnation and the run it speaks o
 end that is known already, is dropped. So every exit is counted exactly once, however often it is reported.
 """
 
+from typing import Literal
+
 import msgspec
 
 from journal.events import WorkloadExited, WorkloadLost, WorkloadOomKilled, WorkloadStarted
@@ -18,20 +20,28 @@ Observation = WorkloadStarted | WorkloadExited | WorkloadOomKilled | WorkloadLos
 _KILLED = 137
 
 
-class SeenRun(msgspec.Struct, frozen=True):
-    """One run as a driver sees it. `exit_code` is None while it runs.
+RunStatus = Literal["created", "running", "stopped"]
+"""`created` is a run that was made and whose program has never run: what is there of it, dead or alive, is made anew.
+`stopped` is one whose program ran and ended by itself or was killed, never one that died in its birth."""
 
-    `oom_kills`: how many of its processes the kernel has killed for want of memory so far, with the limit they had.
+
+class ObservedRun(msgspec.Struct, frozen=True):
+    """One run as the driver finds it. `exit_code` is None until it is `stopped`; `exited_at_ns` is wall time.
+
+    `oom_kills`: how many of its processes the kernel killed for want of memory, with the limit they had (0 without
+    one; a microVM has that of its guest). `unexecutable`: why a run that is `stopped` never became its command.
+    `fault`: what ended the machine around it, and it as by SIGKILL (exit code 137); `fault_text` says more in one line,
+    in the words of whoever told it, made harmless. `accelerator`: what runs its processors, of a microVM: kvm, or tcg.
     """
 
     name: str
     uid: int
-    run: int
     revision: int
-    alive: bool
+    run: int
+    status: RunStatus
     pid: int = 0
     exit_code: int | None = None
-    exited_at: int = 0
+    exited_at_ns: int = 0
     oom_kills: int = 0
     memory_limit_bytes: int = 0
     unexecutable: str = ""
@@ -40,13 +50,18 @@ class SeenRun(msgspec.Struct, frozen=True):
     accelerator: str = ""
 
     @property
+    def alive(self) -> bool:
+        """Whether its program runs."""
+        return self.status == "running"
+
+    @property
     def oom(self) -> bool:
         """Whether it ended because it was killed so. A shell reports its killed child's end as its own."""
         return self.oom_kills > 0 and self.exit_code == _KILLED and self.fault is None
 
 
 def observe_run(
-    machine: Machine, seen: SeenRun, boot: str, mono_ns: int, *, ended_here: bool = False
+    machine: Machine, seen: ObservedRun, boot: str, mono_ns: int, *, ended_here: bool = False
 ) -> tuple[Observation, ...]:
     """What `seen` adds to the state. `ended_here`: this machine is ending it, although the state does not say so."""
     found = _present(machine, seen.name, seen.uid, seen.run)
@@ -55,7 +70,7 @@ def observe_run(
     workload, run = found
     if seen.alive:
         return (*_start(run, seen), *_oom_kills(run, seen))
-    if seen.exit_code is None or not can(run.phase, RunMove.EXIT):
+    if seen.status != "stopped" or seen.exit_code is None or not can(run.phase, RunMove.EXIT):
         return ()
     unasked = not ended_here and _shall_go_on(workload, run)
     # What kills a payload inside its guest is no hand of this machine.
@@ -71,7 +86,7 @@ def observe_run(
             uid=seen.uid,
             run=seen.run,
             exit_code=seen.exit_code,
-            exited_at=seen.exited_at,
+            exited_at=seen.exited_at_ns,
             oom=seen.oom,
             restart=verdict.restart,
             restart_delay_ms=verdict.delay_ms,
@@ -88,7 +103,7 @@ def observe_run(
     )
 
 
-def _start(run: Run, seen: SeenRun) -> tuple[WorkloadStarted, ...]:
+def _start(run: Run, seen: ObservedRun) -> tuple[WorkloadStarted, ...]:
     """That it came to life, where nobody has said so yet. What ended before anybody saw it run has run all the same,
     unless its end was that it could not."""
     if not can(run.phase, RunMove.START) or seen.unexecutable or seen.fault is not None:
@@ -107,7 +122,7 @@ def _shall_go_on(workload: Workload, run: Run) -> bool:
     return wanted and run.phase is not RunPhase.STOPPING and not run.ailing
 
 
-def _oom_kills(run: Run, seen: SeenRun) -> tuple[WorkloadOomKilled, ...]:
+def _oom_kills(run: Run, seen: ObservedRun) -> tuple[WorkloadOomKilled, ...]:
     if run.phase not in LIVE or seen.oom_kills <= run.oom_kills:
         return ()
     return (WorkloadOomKilled(seen.name, seen.uid, seen.run, seen.oom_kills, seen.memory_limit_bytes),)
@@ -144,7 +159,7 @@ def live_runs(machine: Machine) -> frozenset[RunKey]:
 
 def observe_all(
     machine: Machine,
-    seen: tuple[SeenRun, ...],
+    seen: tuple[ObservedRun, ...],
     boot: str,
     mono_ns: int,
     lived: frozenset[RunKey],
@@ -161,7 +176,7 @@ def observe_all(
     """
     events: list[Observation] = []
     # A container without a process (never started, or its shim was killed with it) shows no life and no end.
-    shown = {(one.name, one.uid, one.run) for one in seen if one.alive or one.exit_code is not None}
+    shown = {(one.name, one.uid, one.run) for one in seen if one.status != "created"}
     for one in seen:
         events.extend(observe_run(machine, one, boot, mono_ns))
     for workload in machine.workloads.values():
@@ -175,7 +190,7 @@ def observe_all(
     return tuple(events)
 
 
-def strangers(machine: Machine, seen: tuple[SeenRun, ...]) -> tuple[SeenRun, ...]:
+def strangers(machine: Machine, seen: tuple[ObservedRun, ...]) -> tuple[ObservedRun, ...]:
     """Runs that a driver shows and no workload owns: leftovers of an earlier incarnation or an earlier run."""
     return tuple(
         one

@@ -39,8 +39,9 @@ from effects.errors import DriverError, HostPathMissing, StartFailed, unwritten
 from effects.images.rootfs import RootFsSource
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.process import stop_signal
-from effects.runs.protocol import ObservedRun, Resync, RunSpec, Status
+from effects.runs.protocol import Resync, RunSpec
 from effects.runs.users import layer_directories, resolve
+from projections.observations import ObservedRun, RunStatus
 
 KILL_WAIT_S = 10.0
 START_S = 10.0
@@ -129,7 +130,7 @@ class ContainerdDriver:
         _, stderr = self.log_files(found.name, found.uid, found.run)
         return msgspec.structs.replace(found, unexecutable=never_ran(stderr, self._host.architecture))
 
-    def _status(self, cid: str, process: Any | None) -> Status:
+    def _status(self, cid: str, process: Any | None) -> RunStatus:
         """What a task is worth: one whose process waits for its start, or died waiting, is only created."""
         if process is None:
             return "created"
@@ -141,7 +142,7 @@ class ContainerdDriver:
             self._births.complete(cid)
         return "running"
 
-    def _end_status(self, cid: str, process: Any) -> Status:
+    def _end_status(self, cid: str, process: Any) -> RunStatus:
         """A task is called stopped, too, while its shim has seen no end (its time is Go's zero, out of all range):
         runc has no such container, as its making was cut, or the end is just about to be told."""
         if process.exited_at.seconds > 0:

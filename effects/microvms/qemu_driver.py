@@ -31,7 +31,8 @@ from effects.microvms.protocol import Agents
 from effects.microvms.relay import chardev
 from effects.microvms.remains import Remains, ended, last_line, never_ran
 from effects.microvms.vsock import dialled
-from effects.runs.protocol import ObservedRun, Resync, RunSpec
+from effects.runs.protocol import Resync, RunSpec
+from projections.observations import ObservedRun
 
 log = logging.getLogger(__name__)
 

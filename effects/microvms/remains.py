@@ -18,7 +18,7 @@ from effects.microvms.monitor import Monitor, read_record
 from effects.microvms.places import Key, RunFiles, RunRecord, Verdict
 from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import TAIL_BYTES
-from effects.runs.protocol import ObservedRun
+from projections.observations import ObservedRun
 from projections.words import FAULTS
 
 _ERRORS: dict[str, type[DriverError]] = {

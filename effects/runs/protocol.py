@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from effects.secrets.protocol import SecretDirectory
-from journal.specs import Fault, HostBind, Kind, MicroVM, Resources, Seccomp, Tmpfs, Ulimit
+from journal.specs import HostBind, Kind, MicroVM, Resources, Seccomp, Tmpfs, Ulimit
+from projections.observations import ObservedRun
 
 
 class MountedVolume(msgspec.Struct, frozen=True):
@@ -68,36 +69,6 @@ class RunSpec(msgspec.Struct, frozen=True):
     def kind(self) -> Kind:
         """Whose driver runs it."""
         return "container" if self.vm is None else "microvm"
-
-
-Status = Literal["created", "running", "stopped"]
-"""`created` is a run that was made and whose program has never run: what is there of it, dead or alive, is made anew.
-`stopped` is one whose program ran and ended by itself or was killed, never one that died in its birth."""
-
-
-class ObservedRun(msgspec.Struct, frozen=True):
-    """One run as the driver finds it. `exit_code` is None until it is `stopped`; `exited_at_ns` is wall time.
-
-    `oom_kills`: how many of its processes the kernel killed for want of memory, with the limit they had (0 without
-    one; a microVM has that of its guest). `unexecutable`: why a run that is `stopped` never became its command.
-    `fault`: what ended the machine around it, and it as by SIGKILL (exit code 137); `fault_text` says more in one line,
-    in the words of whoever told it, made harmless. `accelerator`: what runs its processors, of a microVM: kvm, or tcg.
-    """
-
-    name: str
-    uid: int
-    revision: int
-    run: int
-    status: Status
-    pid: int = 0
-    exit_code: int | None = None
-    exited_at_ns: int = 0
-    oom_kills: int = 0
-    memory_limit_bytes: int = 0
-    unexecutable: str = ""
-    fault: Fault | None = None
-    fault_text: str = ""
-    accelerator: str = ""
 
 
 class Resync(msgspec.Struct, frozen=True):

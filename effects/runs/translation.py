@@ -1,9 +1,8 @@
-"""Between the house's words and the driver's: a goal becomes a run, a report becomes what the projections see. Pure."""
+"""Between the house's words and the driver's: a goal becomes a run. Pure."""
 
 from effects.goals import StartRun
-from effects.runs.protocol import MountedVolume, ObservedRun, RunSpec
+from effects.runs.protocol import MountedVolume, RunSpec
 from effects.secrets.protocol import SecretDirectory
-from projections.observations import SeenRun
 
 
 def run_spec(
@@ -53,24 +52,4 @@ def run_spec(
         new_privileges=spec.new_privileges,
         seccomp=spec.seccomp,
         vm=spec.vm,
-    )
-
-
-def seen_run(observed: ObservedRun) -> SeenRun:
-    """A driver's report in the words of the projections."""
-    return SeenRun(
-        name=observed.name,
-        uid=observed.uid,
-        run=observed.run,
-        revision=observed.revision,
-        alive=observed.status == "running",
-        pid=observed.pid,
-        exit_code=observed.exit_code if observed.status == "stopped" else None,
-        exited_at=observed.exited_at_ns,
-        oom_kills=observed.oom_kills,
-        memory_limit_bytes=observed.memory_limit_bytes,
-        unexecutable=observed.unexecutable,
-        fault=observed.fault,
-        fault_text=observed.fault_text,
-        accelerator=observed.accelerator,
     )

@@ -21,10 +21,11 @@ from effects.errors import (
     RuntimeUnavailable,
 )
 from effects.runs.copy_holds import CopyHolds
-from effects.runs.protocol import ObservedRun, Resync, RunSpec
+from effects.runs.protocol import Resync, RunSpec
 from effects.runs.twin_process import KILL, TwinProcess
 from journal.specs import Fault, Kind
 from projections.linux import SIGNALS, signal_number
+from projections.observations import ObservedRun
 
 Step = Callable[[str], Awaitable[None]]
 """Awaited before and after everything a driver does to the world; may delay, raise, or never return."""

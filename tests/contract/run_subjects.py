@@ -14,9 +14,10 @@ import pytest
 
 from containerdapi import containers_pb2, tasks_pb2
 from effects.containers import names
-from effects.runs.protocol import ObservedRun, RunDriver, RunSpec
+from effects.runs.protocol import RunDriver, RunSpec
 from effects.runs.twin import TwinContainer, TwinContainers, World
 from journal.specs import MicroVM, Resources
+from projections.observations import ObservedRun
 from tests.support.microvms import build_guest_image, microvms
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive

@@ -12,8 +12,9 @@ import pytest
 
 from effects.containers import names
 from effects.errors import DriverError
-from effects.runs.protocol import ObservedRun, Resync, RunDriver, RunSpec
+from effects.runs.protocol import Resync, RunDriver, RunSpec
 from effects.runs.twin import TwinContainers, World
+from projections.observations import ObservedRun
 from tests.contract.run_subjects import SERVE, ended
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive

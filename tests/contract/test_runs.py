@@ -16,8 +16,9 @@ from effects.errors import (
     ImageMissing,
     MemoryTooLow,
 )
-from effects.runs.protocol import ObservedRun, Resync, RunSpec
+from effects.runs.protocol import Resync, RunSpec
 from journal.specs import HostBind, Resources
+from projections.observations import ObservedRun
 from tests.contract.run_subjects import BOTH, EVERY, LIMIT, SERVE, Subject, ended, run_suite
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive

@@ -14,8 +14,9 @@ import pytest
 
 from effects.containers.names import container_id
 from effects.microvms.confinement import user_of
-from effects.runs.protocol import ObservedRun, RunSpec
+from effects.runs.protocol import RunSpec
 from journal.specs import MicroVM
+from projections.observations import ObservedRun
 from tests.support.microvms import MicroVMs, build_guest_image, microvms
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive

@@ -261,7 +261,7 @@ MUTANTS = (
         "shim-without-process",
         "a container without a process counts as alive",
         OBSERVATIONS,
-        "for one in seen if one.alive or one.exit_code is not None}",
+        'for one in seen if one.status != "created"}',
         "for one in seen}",
     ),
     Mutant(
@@ -282,8 +282,8 @@ MUTANTS = (
         "end-told-twice",
         "an end that is reported twice is journaled twice",
         OBSERVATIONS,
-        "if seen.exit_code is None or not can(run.phase, RunMove.EXIT):",
-        "if seen.exit_code is None:",
+        'if seen.status != "stopped" or seen.exit_code is None or not can(run.phase, RunMove.EXIT):',
+        'if seen.status != "stopped" or seen.exit_code is None:',
     ),
     Mutant(
         "late-report-revives",

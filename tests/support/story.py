@@ -55,7 +55,7 @@ from journal.specs import ContainerSpec, ImagePin, Network, PortMapping, Restart
 from projections.admission import Admitted, admit
 from projections.fold import fold
 from projections.intents import Apply, Declared, Intent
-from projections.observations import SeenRun, live_runs, observe_all, observe_run
+from projections.observations import ObservedRun, live_runs, observe_all, observe_run
 from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.state import CachedDigest, Machine, Workload
@@ -151,7 +151,9 @@ class Story:
     def run_ends(self, name: str, exit_code: int) -> None:
         workload = self[name]
         assert workload.run is not None
-        seen = SeenRun(name, workload.uid, workload.run.number, workload.run.revision, False, exit_code=exit_code)
+        seen = ObservedRun(
+            name, workload.uid, workload.run.revision, workload.run.number, "stopped", exit_code=exit_code
+        )
         self.tell(*observe_run(self.machine, seen, self.boot, self.mono))
 
     def run_vanishes(self, name: str) -> None:

@@ -32,7 +32,7 @@ from journal.sequencer import Draft
 from journal.specs import SealedEnv
 from journal.writer import Journal
 from projections.intents import Apply, Delete, Intent, Restart, Start, Stop
-from projections.observations import SeenRun, observe_run
+from projections.observations import ObservedRun, observe_run
 from projections.refusals import Refusal
 from projections.state import Machine
 from projections.views import state_hash
@@ -104,7 +104,7 @@ class Operators:
         begun = engine.record((EffectStarted("StartRun", name, uid, run=run, revision=workload.revision),), cause=cause)
         alive = WorkloadStarted(name, uid, run, workload.revision, self._random.randrange(1 << 20))
         engine.record((alive, EffectDone("StartRun", name, uid, run=run)), cause=begun)
-        ended = SeenRun(name, uid, run, workload.revision, False, exit_code=self._random.randrange(256))
+        ended = ObservedRun(name, uid, workload.revision, run, "stopped", exit_code=self._random.randrange(256))
         engine.record(observe_run(engine.machine, ended, "boot", 1), cause=begun)
 
 

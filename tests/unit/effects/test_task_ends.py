@@ -14,7 +14,8 @@ from effects.containerd.config import paths_under
 from effects.containers import names
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_driver import ContainerdDriver
-from effects.runs.protocol import ObservedRun, RunSpec
+from effects.runs.protocol import RunSpec
+from projections.observations import ObservedRun
 
 RUN = RunSpec("web", 7, 7, 1, "sha256:" + "1" * 64)
 CID = names.container_id(RUN.name, RUN.uid, RUN.run)

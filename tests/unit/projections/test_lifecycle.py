@@ -5,7 +5,7 @@ from effects.planner import plan
 from journal.events import EffectFailed, EffectStarted, WorkloadExited, WorkloadRemoved, WorkloadStarted
 from projections.fold import fold, replay
 from projections.intents import Delete, Restart, Start, Stop
-from projections.observations import SeenRun, live_runs, observe_all, observe_run
+from projections.observations import ObservedRun, live_runs, observe_all, observe_run
 from projections.phases import RunPhase
 from projections.state import Machine
 from projections.status import Phase, status_of
@@ -76,7 +76,7 @@ def test_a_stable_run_resets_the_back_off() -> None:
 
 def test_an_exit_is_counted_once_however_often_it_is_seen() -> None:
     story = running()
-    seen = SeenRun("web", 1, 1, 1, alive=False, exit_code=7)
+    seen = ObservedRun("web", 1, 1, 1, "stopped", exit_code=7)
     story.tell(*observe_run(story.machine, seen, story.boot, story.mono))
     assert observe_run(story.machine, seen, story.boot, story.mono) == ()
     assert story["web"].restarts == 1
@@ -85,7 +85,7 @@ def test_an_exit_is_counted_once_however_often_it_is_seen() -> None:
 def test_an_observation_of_another_incarnation_is_ignored() -> None:
     story = running()
     before = state_hash(story.machine)
-    assert observe_run(story.machine, SeenRun("web", 99, 1, 1, False, exit_code=1), story.boot, 0) == ()
+    assert observe_run(story.machine, ObservedRun("web", 99, 1, 1, "stopped", exit_code=1), story.boot, 0) == ()
     story.tell(WorkloadExited("web", 99, 1, 1), WorkloadStarted("web", 1, 44, 1, 5), WorkloadRemoved("web", 98))
     story.machine.seq, story.machine.at = story.entries[-4][0].seq, story.entries[-4][0].at
     assert state_hash(story.machine) == before

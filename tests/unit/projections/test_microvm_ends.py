@@ -5,7 +5,7 @@ import pytest
 from journal.events import WorkloadExited
 from journal.specs import Fault, MicroVM
 from projections.describe import describe
-from projections.observations import SeenRun, observe_run
+from projections.observations import ObservedRun, observe_run
 from projections.status import how_it_ended
 from projections.why import why_workload
 from tests.support.story import Story, declared
@@ -23,7 +23,7 @@ def running(restart: str = "on-failure") -> Story:
 def told(story: Story, **fields: object) -> WorkloadExited:
     uid, run = story["vm"].uid, story["vm"].run
     assert run is not None
-    seen = SeenRun("vm", uid, run.number, run.revision, False, exit_code=KILLED, **fields)  # type: ignore[arg-type]
+    seen = ObservedRun("vm", uid, run.revision, run.number, "stopped", exit_code=KILLED, **fields)  # type: ignore[arg-type]
     (event,) = observe_run(story.machine, seen, story.boot, story.mono)
     assert isinstance(event, WorkloadExited)
     story.tell(event)

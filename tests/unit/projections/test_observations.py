@@ -4,16 +4,16 @@ import pytest
 
 from journal.events import EffectStarted, WorkloadExited, WorkloadLost, WorkloadStarted
 from projections.intents import Stop
-from projections.observations import SeenRun, live_runs, observe_all, observe_run, strangers
+from projections.observations import ObservedRun, RunStatus, live_runs, observe_all, observe_run, strangers
 from tests.support.story import Story, declared
 
 
-def seen(run: int = 1, uid: int = 1, name: str = "web", alive: bool = True, **fields: object) -> SeenRun:
-    return SeenRun(name, uid, run, 1, alive, **fields)  # type: ignore[arg-type]
+def seen(run: int = 1, uid: int = 1, name: str = "web", status: RunStatus = "running", **fields: object) -> ObservedRun:
+    return ObservedRun(name, uid, 1, run, status, **fields)  # type: ignore[arg-type]
 
 
-def ended(code: int = 3, **fields: object) -> SeenRun:
-    return seen(alive=False, exit_code=code, **fields)  # type: ignore[arg-type]
+def ended(code: int = 3, **fields: object) -> ObservedRun:
+    return seen(status="stopped", exit_code=code, **fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def begun(story: Story) -> Story:
     return story
 
 
-def observed(story: Story, one: SeenRun) -> tuple[type, ...]:
+def observed(story: Story, one: ObservedRun) -> tuple[type, ...]:
     return tuple(type(event) for event in observe_run(story.machine, one, story.boot, story.mono))
 
 
@@ -48,17 +48,17 @@ def test_an_end_is_told_once_also_of_a_run_that_nobody_saw_start(story: Story) -
 
 
 @pytest.mark.parametrize("other", [seen(uid=2), seen(run=2), seen(name="db"), ended(uid=2), ended(run=2)])
-def test_a_report_of_another_incarnation_or_run_says_nothing(story: Story, other: SeenRun) -> None:
+def test_a_report_of_another_incarnation_or_run_says_nothing(story: Story, other: ObservedRun) -> None:
     assert observed(begun(story), other) == ()
 
 
 def test_a_container_without_process_and_without_end_says_nothing(story: Story) -> None:
-    assert observed(begun(story), seen(alive=False)) == ()
+    assert observed(begun(story), seen(status="created")) == ()
 
 
 def test_the_policys_verdict_is_fixed_in_the_event(story: Story) -> None:
     story.run_starts("web")
-    (event,) = observe_run(story.machine, ended(exited_at=77), story.boot, story.mono)
+    (event,) = observe_run(story.machine, ended(exited_at_ns=77), story.boot, story.mono)
     assert isinstance(event, WorkloadExited)
     assert (event.exit_code, event.exited_at, event.restart, event.restart_delay_ms, event.streak) == (
         3,
@@ -92,7 +92,7 @@ def test_what_is_not_seen_any_more_is_lost_if_it_lived_before_the_look_began(sto
 
 def test_a_container_whose_shim_died_without_a_word_is_lost(story: Story) -> None:
     story.run_starts("web")
-    (event,) = observe_all(story.machine, (seen(alive=False),), story.boot, story.mono, live_runs(story.machine))
+    (event,) = observe_all(story.machine, (seen(status="created"),), story.boot, story.mono, live_runs(story.machine))
     assert isinstance(event, WorkloadLost)
 
 
@@ -118,7 +118,7 @@ KILLED = 137
     ],
 )
 def test_an_end_by_sigkill_that_nobody_here_wanted_is_another_hands(
-    story: Story, report: SeenRun, foreign: bool
+    story: Story, report: ObservedRun, foreign: bool
 ) -> None:
     story.run_starts("web")
     (event,) = observe_run(story.machine, report, story.boot, story.mono)

@@ -6,7 +6,7 @@ from effects.goals import CleanRun, StartRun
 from effects.planner import plan_workload
 from journal.events import DaemonStarted, EffectFailed, WorkloadExited, WorkloadLost
 from journal.specs import RestartPolicy
-from projections.observations import SeenRun, observe_all, observe_run
+from projections.observations import ObservedRun, observe_all, observe_run
 from projections.state import Workload
 from projections.status import Phase, status_of
 from tests.support.story import SECOND, Story, declared, spec
@@ -149,15 +149,15 @@ def test_a_run_that_vanished_counts_as_an_end() -> None:
     assert detail(story)[:2] == (Phase.FAILED, "gave-up")
 
 
-def seen(workload: Workload, **fields: object) -> SeenRun:
+def seen(workload: Workload, **fields: object) -> ObservedRun:
     assert workload.run is not None
-    return SeenRun(workload.name, workload.uid, workload.run.number, workload.run.revision, **fields)  # type: ignore[arg-type]
+    return ObservedRun(workload.name, workload.uid, workload.run.revision, workload.run.number, **fields)  # type: ignore[arg-type]
 
 
 def test_a_death_for_want_of_memory_is_called_by_its_name() -> None:
     story = started(RestartPolicy("never"))
     story.run_starts("job")
-    dead = seen(story["job"], alive=False, exit_code=137, oom_kills=1, memory_limit_bytes=64 << 20)
+    dead = seen(story["job"], status="stopped", exit_code=137, oom_kills=1, memory_limit_bytes=64 << 20)
     story.tell(*observe_run(story.machine, dead, story.boot, story.mono))
     assert detail(story) == (Phase.FAILED, "failed", "killed: out of memory (limit 64 MiB)")
 
@@ -165,20 +165,20 @@ def test_a_death_for_want_of_memory_is_called_by_its_name() -> None:
 def test_a_child_killed_for_want_of_memory_is_told_while_the_run_goes_on() -> None:
     story = started(RestartPolicy("never"))
     story.run_starts("job")
-    suffering = seen(story["job"], alive=True, oom_kills=2, memory_limit_bytes=64 << 20)
+    suffering = seen(story["job"], status="running", oom_kills=2, memory_limit_bytes=64 << 20)
     events = observe_run(story.machine, suffering, story.boot, story.mono)
     story.tell(*events)
     assert [type(event).__name__ for event in events] == ["WorkloadOomKilled"]
     assert observe_run(story.machine, suffering, story.boot, story.mono) == ()
     assert detail(story)[2] == "2 of its processes were killed: out of memory (limit 64 MiB)"
-    story.tell(*observe_run(story.machine, replace(suffering, alive=False, exit_code=1), story.boot, story.mono))
+    story.tell(*observe_run(story.machine, replace(suffering, status="stopped", exit_code=1), story.boot, story.mono))
     assert detail(story)[2] == ("exited with code 1; 2 of its processes were killed: out of memory (limit 64 MiB)")
 
 
 def test_what_can_never_be_executed_is_not_tried_again() -> None:
     story = started(RestartPolicy("always"))
     story.run_starts("job")
-    foreign = seen(story["job"], alive=False, exit_code=1, unexecutable="the command `x` cannot be executed")
+    foreign = seen(story["job"], status="stopped", exit_code=1, unexecutable="the command `x` cannot be executed")
     story.tell(*observe_run(story.machine, foreign, story.boot, story.mono))
     story.cleaned("job")
     assert detail(story) == (Phase.FAILED, "failed", "the command `x` cannot be executed")
