@@ -72,6 +72,7 @@ class Growing:
             grown = await self._room.grow()
         except StorageFailed as error:
             self._engine.record((DiskGrowthFailed(self.disk, str(error)),), cause=cause)
+            await self._engine.durable()
             refuse("FAILED_PRECONDITION", "DISK_NOT_GROWN", str(error))
         self._engine.record(disk_grown(self.disk, grown), cause=cause)
         await self._engine.durable()

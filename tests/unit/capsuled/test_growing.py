@@ -92,6 +92,28 @@ def test_what_could_not_grow_says_why_and_is_remembered() -> None:
     assert house.told == [CallAccepted, DiskGrowthRequested, DiskGrowthFailed]
 
 
+def test_that_it_could_not_grow_is_on_the_disk_before_anybody_is_told() -> None:
+    class Failing(TwinDisk):
+        async def grow(self) -> tuple[Grown, ...]:
+            house.log.gate.clear()
+            return await super().grow()
+
+    house = House(Failing(4 * GIB, fails="the disk went"))
+
+    async def story() -> None:
+        CURRENT.set(Session(LOCAL))
+        call = asyncio.create_task(house.service.Grow(pb.GrowDiskRequest(), None))
+        while DiskGrowthFailed not in house.told:
+            await asyncio.sleep(0)
+        done, _ = await asyncio.wait((call,), timeout=0.1)
+        assert not done and house.log.waiting == 1
+        house.log.gate.set()
+        with pytest.raises(Refused, match="the disk went"):
+            await call
+
+    asyncio.run(story())
+
+
 def test_who_goes_in_the_middle_stops_nothing() -> None:
     begun, goes_on = asyncio.Event(), asyncio.Event()
 
