@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 async def to_its_end(work: Awaitable[T]) -> T:
-    """What `work` comes to, which no cancellation ends: who is cancelled waits for it, and may then let go of what it
-    works on."""
+    """What `work` comes to, which no cancellation ends: who is cancelled, once or again, waits for it, and may then let
+    go of what it works on."""
     working = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
-        await asyncio.wait((working,))
+        while not working.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((working,))
         raise

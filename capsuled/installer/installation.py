@@ -28,6 +28,7 @@ from capsuled.installer.targets import ESP_START, MARK
 from capsuled.installer.writing import BadCopy, Copy, put, read, squashfs_bytes
 from capsuled.processes import CommandFailed, outcome, run
 from capsuled.tls import Certificate
+from effects.unbroken import to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Installation:
             await filesystems.mount("perm", STATE)
             await self._aside.to_its_end(lambda: lay_down(STATE, identity, certificate, installed))
         finally:
-            await _let_go()
+            await to_its_end(_let_go())
 
     async def _commit(self) -> None:
         """One sector, and the disk boots."""

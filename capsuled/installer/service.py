@@ -18,6 +18,7 @@ from capsuled.installer.targets import Target, chosen
 from capsuled.rpc import Refused, abort, refuse
 from capsuled.tls import Certificate
 from capsuled.tokens import kid_of
+from effects.unbroken import to_its_end
 from journal.release import RELEASE
 from projections.enrolment import check_key
 from projections.intents import Adopt
@@ -145,9 +146,14 @@ class InstallService(InstallServiceServicer):
             await self._machine.install(progress.disk, installed, tell)
             progress.done = True
 
+        def stop() -> None:
+            """Once: what is tidied up then is not to be stopped."""
+            if not work.cancelling():
+                work.cancel()
+
         work = asyncio.create_task(install(), name="installation")
         work.add_done_callback(lambda _: news.set())
-        context.add_done_callback(lambda _: work.cancel())
+        context.add_done_callback(lambda _: stop())
         shown: Step | None = None
         try:
             ended = False
@@ -163,8 +169,8 @@ class InstallService(InstallServiceServicer):
             progress.failed = str(error)
             raise
         finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            stop()
+            await to_its_end(asyncio.wait((work,)))
             if not progress.done:
                 progress.failed = progress.failed or "whoever asked for it has gone"
             progress.step = None

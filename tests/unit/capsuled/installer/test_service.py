@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from capsule.v1 import install_pb2 as pb
+from capsuled.installed import Installed
 from capsuled.installer.installation import Step
 from capsuled.installer.screen import screen
 from capsuled.installer.service import InstallService
@@ -141,6 +142,38 @@ def test_a_client_that_goes_ends_it_and_two_at_once_are_refused() -> None:
             await anext(first)
         assert machine.stopped and machine.installed == [] and not house.service.progress.done
         assert house.service.progress.failed == "whoever asked for it has gone"
+
+    asyncio.run(story())
+
+
+def test_what_an_installation_tidies_up_is_not_cut_short_however_often_its_client_is_said_to_have_gone() -> None:
+    class Tidy(TwinMachine):
+        tidied = False
+
+        async def install(self, disk: str, installed: Installed, tell: Callable[[Step], None]) -> None:
+            try:
+                await super().install(disk, installed, tell)
+            finally:
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                self.tidied = True
+
+    async def story() -> None:
+        machine = Tidy()
+        house, context = House(machine), Context()
+        machine.hold = asyncio.Event()
+        asked = asyncio.create_task(house.asked(context))
+        while house.service.progress.step is None or house.service.progress.step.phase != "system":
+            await asyncio.sleep(0)
+        context.done(None)
+        while not machine.stopped:
+            await asyncio.sleep(0)
+        for _ in range(2):
+            asked.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert machine.tidied
 
     asyncio.run(story())
 
