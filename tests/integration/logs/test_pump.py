@@ -11,6 +11,7 @@ from pathlib import Path
 from capsuled.logs.files import SUFFIXES, RunFiles, path_of
 from capsuled.logs.index import OUT
 from capsuled.logs.pump import SHIM_BUFFER_BYTES, Pump, abandoned_pipe
+from tests.support.until import until
 
 # A shim in small: starts a process with pipes, holds them, and has the log open as long as it is told to.
 SHIM = textwrap.dedent(
@@ -70,11 +71,9 @@ def test_what_a_shim_gave_up_is_written_on_and_the_gap_is_named(tmp_path: Path) 
             assert pipe is not None and process.stdin is not None
             pump = Pump(files, OUT, pipe, gaps.append)
             process.stdin.write(b"and on\n")
-            while not log.read_bytes().endswith(b"and on\n"):  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+            await until(lambda: log.read_bytes().endswith(b"and on\n"))
             assert gaps == [SHIM_BUFFER_BYTES]
-        while not pump.closed:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await until(lambda: pump.closed)
         files.close()
 
     asyncio.run(main())

@@ -20,6 +20,7 @@ from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.sidelog import SECTORS, Emergency, SideLog
 from tests.support.clock import HandClock
 from tests.support.story import Story, declared
+from tests.support.until import until
 
 DIGEST = "sha256:" + "1" * 64
 FULL = JournalFull("the disk is full")
@@ -112,8 +113,7 @@ def test_a_stop_is_done_and_noted_and_read_in_once_the_journal_takes_it(tmp_path
         assert house.log.entries == [] and house.side_log.records() == (noted,)
         house.log.full = False
         house.clock.woken.set()
-        while house.side_log.records():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until(lambda: not house.side_log.records())
         reading.cancel()
         ((_, told),) = house.log.entries
         assert told == EmergencyRecovered("stop", "web", house.uid, noted.at)

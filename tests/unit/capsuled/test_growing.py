@@ -17,6 +17,7 @@ from journal.events import CallAccepted, DiskGrown, DiskGrowthFailed, DiskGrowth
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.story import ALL
+from tests.support.until import until
 from tests.unit.capsuled.test_call_ids import KEY, Ledger
 
 GIB = 1 << 30
@@ -103,8 +104,7 @@ def test_that_it_could_not_grow_is_on_the_disk_before_anybody_is_told() -> None:
     async def story() -> None:
         CURRENT.set(Session(LOCAL))
         call = asyncio.create_task(house.service.Grow(pb.GrowDiskRequest(), None))
-        while DiskGrowthFailed not in house.told:
-            await asyncio.sleep(0)
+        await until(lambda: DiskGrowthFailed in house.told)
         done, _ = await asyncio.wait((call,), timeout=0.1)
         assert not done and house.log.waiting == 1
         house.log.gate.set()

@@ -1,10 +1,10 @@
 """A process that says how far it is."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from capsuled.processes import narrated
+from tests.support.until import until
 
 
 def test_lines_are_told_as_they_come_and_its_end_is_returned() -> None:
@@ -12,13 +12,6 @@ def test_lines_are_told_as_they_come_and_its_end_is_returned() -> None:
     script = "echo one; echo two >&2; head -c 200000 /dev/zero | tr '\\0' x; echo; echo three; exit 7"
     assert asyncio.run(narrated("sh", "-c", script, told=said.append)) == 7
     assert said[:2] == ["one", "two"] and said[-1] == "three"
-
-
-async def until(done: Callable[[], object]) -> None:
-    while True:
-        if done():
-            return
-        await asyncio.sleep(0.005)
 
 
 def test_given_up_it_ends_with_all_that_it_runs(tmp_path: Path) -> None:

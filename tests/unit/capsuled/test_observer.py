@@ -10,6 +10,7 @@ from effects.runs.twin import TwinContainers, World
 from journal.events import WorkloadExited, WorkloadLost
 from journal.specs import MicroVM
 from tests.support.story import Story, declared
+from tests.support.until import until
 from tests.unit.capsuled.test_emergency import DIGEST, Brim, Doze
 
 
@@ -40,8 +41,7 @@ def test_what_one_runtime_does_not_tell_hides_no_end_from_another_and_loses_noth
         await clock.asleep.wait()
         assert not observer.synced.is_set() and log.entries == []
         world.end(("vm", uid, 1), 7)
-        while not log.entries:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until(lambda: log.entries)
         following.cancel()
         ((_, told),) = log.entries
         assert isinstance(told, WorkloadExited) and (told.name, told.exit_code) == ("vm", 7)

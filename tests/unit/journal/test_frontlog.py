@@ -22,6 +22,7 @@ from journal.verify import verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
 from tests.support.entries import left_by_a_crash, live_once, seqs
+from tests.support.until import until
 
 STOP = WorkloadStopRequested("web", 3)
 SMALL_BYTES = 9 * BLOCK_BYTES
@@ -39,13 +40,6 @@ def run(directory: Path, size: int, work: Callable[[Journal], Awaitable[None]]) 
             await journal.close()
 
     asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what a thread does when it sees fit."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 def in_lmdb(directory: Path) -> int:

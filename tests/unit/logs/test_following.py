@@ -18,6 +18,7 @@ from journal.events import Event
 from projections.intents import Stop
 from projections.state import Machine, Workload
 from tests.support.story import Story, declared
+from tests.support.until import until
 
 
 class House:
@@ -98,11 +99,6 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
 async def text(made: House, streams: LogStreams, name: str, **fields: object) -> bytes:
     request = pb.WorkloadLogsRequest(name=name, **fields)  # type: ignore[arg-type]
     return b"".join([chunk.data async for chunk in streams.stream(made.story[name], request)])
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
 
 
 def test_a_followed_log_goes_on_over_runs_and_ends_with_the_workload(tmp_path: Path) -> None:

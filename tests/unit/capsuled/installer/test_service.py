@@ -14,6 +14,7 @@ from capsuled.installer.screen import screen
 from capsuled.installer.service import InstallService
 from capsuled.tokens import kid_of
 from tests.support.installers import CERTIFICATE, KEY, LEAST, ME, TwinMachine
+from tests.support.until import until
 
 GIB = 1 << 30
 
@@ -163,11 +164,9 @@ def test_what_an_installation_tidies_up_is_not_cut_short_however_often_its_clien
         house, context = House(machine), Context()
         machine.hold = asyncio.Event()
         asked = asyncio.create_task(house.asked(context))
-        while house.service.progress.step is None or house.service.progress.step.phase != "system":
-            await asyncio.sleep(0)
+        await until(lambda: (step := house.service.progress.step) is not None and step.phase == "system")
         context.done(None)
-        while not machine.stopped:
-            await asyncio.sleep(0)
+        await until(lambda: machine.stopped)
         for _ in range(2):
             asked.cancel()
             await asyncio.sleep(0)

@@ -10,6 +10,7 @@ from effects.errors import DriverLacks, GuestImageFailed
 from effects.microvms import guest_maker
 from effects.microvms.guest_image import GuestFiles
 from effects.microvms.guest_maker import GuestMaker
+from tests.support.until import until
 
 
 class Builder:
@@ -41,13 +42,6 @@ def sources(directory: Path) -> Path:
         (directory / part).mkdir(parents=True)
         (directory / part / "one.py").write_text("")
     return directory
-
-
-async def until(done: Callable[[], object]) -> None:
-    while True:
-        if done():
-            return
-        await asyncio.sleep(0.005)
 
 
 def live(story: Callable[[], Awaitable[None]]) -> None:
