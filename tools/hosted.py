@@ -11,10 +11,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import grpc
+
+from capsule.v1 import capsule_pb2 as pb
+from capsule.v1 import capsule_pb2_grpc
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 READY_S = 30
+CALL_S = 5.0
 
 
 def daemon_pid(state: Path) -> int:
@@ -79,8 +86,14 @@ def start(state: Path) -> int:
 
 
 def _answers(state: Path) -> bool:
-    command = [BIN / "capsulectl", "capsule", "info", "--capsule", f"unix:{state}/capsule.sock"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    """Asked without capsulectl, which would remember the journal of a machine that nobody chose."""
+    with grpc.insecure_channel(f"unix:{(state / 'capsule.sock').resolve()}") as channel:
+        stub: Any = capsule_pb2_grpc.CapsuleServiceStub(channel)
+        try:
+            stub.GetInfo(pb.GetInfoRequest(), timeout=CALL_S)
+        except grpc.RpcError:
+            return False
+    return True
 
 
 def stop(state: Path) -> None:
@@ -103,14 +116,19 @@ def main() -> None:
         stop(state)
         print(f"down; the state stays in {state}")
         return
-    pid = daemon_pid(state)
+    pid, new = daemon_pid(state), not (state / "identity").is_dir()
     if pid:
         print(f"up already, process {pid}")
     else:
         print(f"up, process {start(state)}")
-    socket = state / "capsule.sock"
-    command = [BIN / "capsulectl", "context", "add", "hosted", "--socket", socket, "--use", "--force", "-q"]
-    subprocess.run(command, check=True)
+    _choose(state / "capsule.sock", new)
+
+
+def _choose(socket: Path, new: bool) -> None:
+    """Have capsulectl talk to it. A machine that was made just now has not lost its journal: it has a new one."""
+    add = ["context", "add", "hosted", "--socket", socket, "--use", "--force", "-q"]
+    for command in (add, ["journal", "accept", "--yes", "-q"]) if new else (add,):
+        subprocess.run([BIN / "capsulectl", *command], env=os.environ | {"CAPSULE_HOST": ""}, check=True)
 
 
 if __name__ == "__main__":

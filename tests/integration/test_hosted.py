@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.hosted import ROOT, daemon_pid, lives
+from tools.hosted import BIN, ROOT, daemon_pid, lives
 
 pytestmark = pytest.mark.real
 
@@ -43,6 +43,23 @@ def test_two_who_start_it_at_once_meet_one_daemon_and_down_ends_it(state: Path) 
     down = hosted("down", state)
     assert "down; the state stays" in down.communicate(timeout=60)[0] and down.returncode == 0
     assert daemon_pid(state) == 0 and not lives(pid)
+
+
+def test_a_new_machine_where_another_was_is_not_one_that_lost_its_journal(state: Path) -> None:
+    def made() -> str:
+        up = hosted("up", state)
+        said = up.communicate(timeout=90)[0]
+        assert up.returncode == 0, said
+        environment = os.environ | {"CAPSULE_CONFIG_DIR": str(state.parent / "config")}
+        asked = subprocess.run(
+            [BIN / "capsulectl", "list"], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        hosted("down", state).communicate(timeout=60)
+        shutil.rmtree(state)
+        return said + asked.stderr
+
+    for _ in range(2):
+        assert "journal" not in made()
 
 
 def test_a_pid_that_went_to_another_process_is_not_the_daemon(state: Path) -> None:
