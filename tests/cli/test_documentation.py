@@ -22,7 +22,7 @@ from tests.support.site import site
 from tools.demo_image import archive
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = {"cli.md", "events.md", "phases.md"}
+GENERATED = {"cli.md", "events.md", "phases.md", "remedies.md"}
 PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in GENERATED)]
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXITS = re.compile(r"#.*\bexits (\d+)")
