@@ -7,7 +7,7 @@ SEEDS ?= 2000
 PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 lz4 docker-registry skopeo pigz \
 	podman buildah zsh fish
 # What builds the operating system's image and boots it.
-BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86
+BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86 qemu-utils
 # What looks at the page of `capsulectl ui`: its tests, its pictures, its figure.
 BROWSER := chromium
 # What the benchmarks compare with, on top.
@@ -63,12 +63,13 @@ fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 c
 	$(PYTHON) -m tests.fuzz.channel 10000 $(SEED)
 
 .PHONY: bench
-bench: venv packages peers browser guest-image ## every figure, as ratios in one run; also in build/bench.json
+bench: venv packages builders peers browser guest-image ## every figure, as ratios in one run; also in build/bench.json
 	$(PYTHON) -m bench
 
 .PHONY: bench-faults
-bench-faults: venv packages guest-image ## kills under load, power cuts, storms: 500, 300 and 900
+bench-faults: venv packages builders guest-image ## kills under load, power cuts, storms: 500, 300 and 900; updates of the built disk: 150 power cuts, 35 bad releases
 	$(PYTHON) -m bench.faults
+	$(PYTHON) -m bench.update_faults
 
 .PHONY: image
 image: venv builders $(if $(filter no,$(MICROVMS)),,guest-image) ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", MICROVMS=no, UPDATE_KEY)

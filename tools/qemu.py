@@ -27,19 +27,22 @@ def command(
     memory_mib: int = 2048,
     accel: str = "tcg",
     cache: str = "writeback",
+    drive: str = "",
     more: tuple[str, ...] = (),
 ) -> list[str]:
     """QEMU's command line: a PC as of 2010 with UEFI, a disk and a network card, without a screen. With the `cache`
-    "unsafe" the disk's file may be lost with this machine's own power, and nothing waits for it."""
+    "unsafe" the disk's file may be lost with this machine's own power, and nothing waits for it. `drive`: what the
+    disk is, in QEMU's words, where it is no plain file."""
     fast = "kvm" if accel == "kvm" else "tcg,thread=multi"
     # Also without hardware help the processor offers virtualisation, so that microVMs run as on real hardware.
     processor = "host" if accel == "kvm" else "max,+svm,+npt"
+    drive = drive or f"format=raw,cache={cache},file={disk}"
     return [
         "qemu-system-x86_64", "-machine", "q35", "-accel", fast, "-cpu", processor,
         "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-display", "none",
         "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
         "-drive", f"if=pflash,format=raw,file={variables}",
-        "-drive", f"if=none,id=disk,format=raw,discard=unmap,detect-zeroes=unmap,cache={cache},file={disk}",
+        "-drive", f"if=none,id=disk,discard=unmap,detect-zeroes=unmap,{drive}",
         "-device", "virtio-blk-pci,drive=disk,bootindex=1",
         "-netdev", f"user,id=lan,hostfwd=tcp:127.0.0.1:{port}-:{API_PORT}", "-device", "virtio-net-pci,netdev=lan",
         "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",

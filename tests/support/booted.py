@@ -33,14 +33,18 @@ def built() -> Path:
 
 class Booted:
     """One machine with a disk of its own, and with `more` devices for QEMU. The disk is larger than the image, as a
-    machine's is."""
+    machine's is; it is `drive` instead, in QEMU's words, where that is said."""
 
-    def __init__(self, place: Path, disk: Path, size_gib: int = 12, more: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, place: Path, disk: Path | None, size_gib: int = 12, more: tuple[str, ...] = (), drive: str = ""
+    ) -> None:
         self.place = place
         self.more = more
+        self.drive = drive
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        copy_sparse(disk, place / "disk.raw", size_gib << 30)
+        if disk is not None:
+            copy_sparse(disk, place / "disk.raw", size_gib << 30)
         shutil.copyfile(VARIABLES, place / "variables.fd")
         self.environment = os.environ | {"CAPSULE_CONFIG_DIR": str(place / "config"), "NO_COLOR": "1"}
         self.environment.pop("CAPSULE_HOST", None)
@@ -52,7 +56,12 @@ class Booted:
         (self.place / "serial").write_bytes(b"")
         ends = ("-serial", f"file:{self.place}/serial", "-qmp", f"unix:{self.place}/qmp,server=on,wait=off")
         argv = command(
-            self.place / "disk.raw", self.place / "variables.fd", self.port, cache="unsafe", more=(*ends, *self.more)
+            self.place / "disk.raw",
+            self.place / "variables.fd",
+            self.port,
+            cache="unsafe",
+            drive=self.drive,
+            more=(*ends, *self.more),
         )
         nothing = subprocess.DEVNULL
         self.process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)

@@ -47,13 +47,14 @@ def cuts(log: Path, count: int, seed: int, directory: Path) -> Iterator[tuple[Cu
                 behind.append((operation.offset, operation.data))
         style = random.choice(STYLES)
         left = bytearray(content)
-        _apply(left, _survivors(behind, style, random))
+        _apply(left, survivors(behind, style, random))
         image = directory / f"image-{number}"
         image.write_bytes(left)
         yield Cut(at, style, acknowledged), image
 
 
-def _survivors(behind: list[tuple[int, bytes]], style: str, random: Random) -> list[tuple[int, bytes]]:
+def survivors(behind: list[tuple[int, bytes]], style: str, random: Random) -> list[tuple[int, bytes]]:
+    """What is on the disk of the writes that no flush has covered."""
     match style:
         case "all":
             return behind
