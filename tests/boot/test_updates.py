@@ -13,18 +13,10 @@ import pytest
 
 from image import bundle
 from tests.support.booted import BOOT_S, ROOT, Booted, built
+from tests.support.switching.machine import COUNTER, status
 
 pytestmark = pytest.mark.boot
 
-COUNTER = """
-name: counter
-kind: Container
-container:
-  image: demo:1
-  command: [/bin/sh, -c]
-  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
-  mounts: [{volumeName: kept, mountPath: /data}]
-"""
 PANICS = """#!/bin/busybox sh
 /bin/busybox echo "this system panics"
 /bin/busybox sleep 1
@@ -72,12 +64,6 @@ def panicking(machine: Booted) -> Path:
     target = machine.place / "images/panics.img"
     subprocess.run(["mksquashfs", tree, target, "-quiet", "-no-progress", "-all-root"], check=True)
     return made(machine, "0.0.2", "bad", root="panics.img")
-
-
-def status(machine: Booted) -> dict[str, object]:
-    found = machine.data("update", "status")
-    assert isinstance(found, dict)
-    return found
 
 
 def until_in(machine: Booted, slot: str, boot: str) -> None:
@@ -134,7 +120,7 @@ def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine:
         done = machine.ctl("update", "push", str(file), "--yes", "--no-wait", timeout=600)
         assert done.returncode == 1 and said in done.stderr, done.stderr
     found = status(machine)
-    assert "current" not in found and found["last"]["phase"] == "failed"  # type: ignore[index]
+    assert "current" not in found and found["last"]["phase"] == "failed"
     loader = machine.inside("dd if=/dev/vda1 bs=1M 2>/dev/null | grep -a -o 'next_slot=[a-z_]*' | head -1")
     assert loader.strip() == "next_slot="
 
@@ -146,11 +132,11 @@ def test_a_system_that_panics_is_left_by_itself_and_not_tried_again_unasked(mach
     until_in(machine, "slot_a", boot)
     machine.until(machine.is_up, "the boot is complete")
     last = status(machine)["last"]
-    assert last["phase"] == "rolled-back"  # type: ignore[index]
+    assert last["phase"] == "rolled-back"
     report = machine.data("postmortem")
     # Where the firmware kept the kernel's last words that is certain; where it did not, nobody pretends to know.
     assert (report["cause"], report["confidence"]) in (("kernel-panic", "certain"), ("unknown", "none")), report
-    assert report["cause"] == last["cause"]  # type: ignore[index]
+    assert report["cause"] == last["cause"]
     assert [one["role"] for one in report["boots"]] == ["before", "tried", "after"]
     assert [one["text"] for one in report["timeline"] if one["role"] == "tried"][:2] == [
         "the initramfs runs and has found the disk",
@@ -191,5 +177,5 @@ def test_power_that_goes_during_a_trial_leads_back_to_what_was_confirmed(machine
     machine.switch_on()
     until_in(machine, "slot_b", boot)
     found = status(machine)
-    assert found["last"]["phase"] == "rolled-back" and found["defaultSlot"] == "slot_b"  # type: ignore[index]
+    assert found["last"]["phase"] == "rolled-back" and found["defaultSlot"] == "slot_b"
     machine.good("journal", "verify")
