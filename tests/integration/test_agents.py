@@ -26,6 +26,7 @@ from effects.stats.protocol import Cpu, Measured, Memory, Pids, Usage
 from projections.storage import Fill
 from tests.contract.exec_subjects import NextGuest, twin
 from tests.support.twin_guest import KEY, Reached, TwinGuest, reached
+from tests.support.until import until
 
 
 async def _no_step(point: str) -> None:
@@ -49,13 +50,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is believed after moments."""
     for name, value in (("BEAT_S", 0.01), ("BEAT_WAIT_S", 0.1), ("AGAIN_S", 0.01)):
         monkeypatch.setattr(agents, name, value)
-
-
-async def until(done: Callable[[], object]) -> None:
-    while True:
-        if done():
-            return
-        await asyncio.sleep(0.005)
 
 
 def test_an_agent_that_falls_silent_is_reported_once_and_a_missed_answer_is_not(tmp_path: Path, hasty: None) -> None:
