@@ -53,9 +53,11 @@ def rows(directory: Path) -> list[Row]:
             pod.remove(name)
             return milliseconds
 
-        bare_command = [sys.executable, "-c", BARE, machine.environment["CAPSULE_HOST"]]
-        for warm in (lambda: whole([CTL, "list"]), lambda: whole(bare_command), apply, run):
-            warm()
+        bare_command: list[str | Path] = [sys.executable, "-c", BARE, machine.environment["CAPSULE_HOST"]]
+        for warm in ([CTL, "list"], bare_command):
+            whole(warm)
+        apply()
+        run()
         listed, bare = in_turn(ROUNDS, lambda: whole([CTL, "list"]), lambda: whole(bare_command))
         applied, ran = in_turn(ROUNDS, apply, run)
     return [

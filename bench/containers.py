@@ -48,8 +48,9 @@ def rows(directory: Path) -> list[Row]:
             name = fresh("pod")
             return _timed(lambda: pod.run(name), lambda: pod.remove(name))
 
-        for warm in (lambda: ours(1), lambda: theirs(1), pods):
-            warm()
+        ours(1)
+        theirs(1)
+        pods()
         one, ctr_one, confined, pod_one = in_turn(
             ROUNDS, lambda: ours(1), lambda: theirs(1), lambda: theirs(1, "--seccomp"), pods
         )

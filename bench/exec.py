@@ -40,7 +40,7 @@ def rows(directory: Path) -> list[Row]:
         def whole() -> None:
             subprocess.run([CTL, "exec", name, "true"], env=machine.environment, check=True)
 
-        measures = (
+        measures: tuple[Callable[[], float], ...] = (
             lambda: _timed(lambda: client.execute(name, "true")),
             lambda: _timed(lambda: ctr.execute(name, "true")),
             lambda: _timed(whole),

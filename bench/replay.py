@@ -17,7 +17,7 @@ from bench.report import Row, in_turn, row
 from capsuled.memory import recall, replay_journal
 from journal.codec import read
 from journal.entry import Actor, Header
-from journal.events import EVENT_TYPES, Event, type_of
+from journal.events import EVENT_TYPES, DaemonStarted, Event, type_of
 from journal.reader import Reader
 from projections.fold import replay
 from projections.state import Machine
@@ -52,7 +52,7 @@ def _read_table(table: Path) -> Iterator[tuple[Header, Event]]:
     connection = sqlite3.connect(table)
     for seq, at, actor, tag, body in connection.execute("select seq, at, actor, type, body from entries order by seq"):
         event = convert(loads(body), _TYPES[tag])
-        if tag == "daemon.started" and event.previous == "power-lost":
+        if isinstance(event, DaemonStarted) and event.previous == "power-lost":
             calendar.next_boot(at)
         boot, mono = calendar.reading(at)
         who = Actor(*actor.split("/"))

@@ -24,7 +24,7 @@ NAMED = ("unshare", "--uts", "sh", "-c", 'hostname attic && exec "$@"', "sh")
 @contextmanager
 def page(capsule: Daemon, seen: Browser) -> Iterator[None]:
     """The page, once the machine is shown."""
-    command = [Path(sys.executable).parent / "capsulectl", "ui", "-q"]
+    command: list[str | Path] = [Path(sys.executable).parent / "capsulectl", "ui", "-q"]
     process = subprocess.Popen(command, env=os.environ | capsule.environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -1,6 +1,7 @@
 """QEMU's own guest agent in a bare `qemu -M microvm`, with the kernel and the modules that our guests have: another
 house's way into a machine. Source of what it is asked: QEMU's docs/interop/qemu-ga."""
 
+import io
 import json
 import re
 import shutil
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from bench.microvms.bare import command
 from effects.microvms.guest_image import BUILT
@@ -30,7 +31,7 @@ _BOOT_S = 60
 class AgentPeer:
     """A machine that runs, by the stream to its agent."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
 
     def ask(self, command: str, **arguments: Any) -> Any:

@@ -28,7 +28,7 @@ def rows(directory: Path) -> list[Row]:
         name = fresh("inside")
         client.run([_sleeper(name)])
         with agent_peer(directory, machine) as peer:
-            measures = (
+            measures: tuple[Callable[[], float], ...] = (
                 lambda: _timed(lambda: client.execute(name, "true")),
                 lambda: _timed(lambda: peer.execute("/bin/true")),
             )

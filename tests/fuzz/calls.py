@@ -18,6 +18,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection_pb2  # noqa: F401 - its descriptors
 
 from capsuled.roles import METHODS
+from capsuled.terms import EOF
 from tests.conformance.client import Client, Key
 from tests.fuzz.cases import Case, Chance, path_of
 from tests.support.refusals import reason_of
@@ -211,7 +212,7 @@ async def called(case: Case, channel: Any, metadata: Any) -> None:
     try:
         for _ in range(ITEMS):
             async with asyncio.timeout(ITEM_S):
-                if await call.read() is grpc.aio.EOF:
+                if await call.read() is EOF:
                     break
     except TimeoutError:
         pass  # a stream that goes on, and has nothing to say

@@ -96,7 +96,7 @@ class Chance:
             yield Case(method, tuple(self._request(method) for _ in range(messages)))
 
     def _request(self, method: MethodDescriptor) -> bytes:
-        whole = self.message(method.input_type).SerializeToString()
+        whole: bytes = self.message(method.input_type).SerializeToString()
         seen = self._seen.setdefault(method.full_name, [b""])
         if len(seen) < 64:
             seen.append(whole)
@@ -155,6 +155,7 @@ class Chance:
             case FieldDescriptor.CPPTYPE_BOOL:
                 return random.random() < 0.5
             case FieldDescriptor.CPPTYPE_ENUM:
+                assert one.enum_type is not None
                 numbers = [value.number for value in one.enum_type.values]
                 return random.choice(numbers) if random.random() < 0.9 else random.randrange(1 << 20)
             case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:

@@ -21,7 +21,9 @@ from effects.actions import Actions
 from effects.images.actions import ImageActions
 from effects.network.twin import Cables, TwinNetwork
 from effects.runner import Runner
+from effects.runs.protocol import RunDriver
 from effects.secrets.twin import Shelf, TwinSecretFiles
+from journal.specs import Kind
 from tests.support.house import Standing
 
 _libc = ctypes.CDLL(None)
@@ -32,7 +34,8 @@ class Acting(Standing):
 
     async def act(self, group: asyncio.TaskGroup) -> None:
         """Until cancelled."""
-        house, runs = self.house, {"container": self.containers}
+        house = self.house
+        runs: dict[Kind, RunDriver] = {"container": self.containers}
         observer = Observer(house.engine, runs, self.clock, frozen=False)
         async with asyncio.TaskGroup() as inner:
             inner.create_task(observer.run())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from capsuled.answers import Answers
 from capsuled.declare import Declarations
@@ -43,6 +43,8 @@ from tests.simulation.store import SimulatedLog
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Simulation
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):
@@ -148,9 +150,9 @@ class Life:
             raise Crash
         return task.result()
 
-    async def guarded(self, call: object) -> object:
+    async def guarded(self, call: Coroutine[Any, Any, T]) -> T:
         """A client's call: an answer of a daemon that died meanwhile is none."""
-        task = asyncio.ensure_future(call)  # type: ignore[arg-type]
+        task = asyncio.ensure_future(call)
         await asyncio.wait((task, self._killed), return_when=asyncio.FIRST_COMPLETED)
         if self._killed.done():
             task.cancel()

@@ -21,7 +21,7 @@ from effects.planner import plan
 from effects.runs.twin import TwinContainer, World
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
-from journal.events import WorkloadStarted
+from journal.events import WorkloadExited, WorkloadStarted
 from journal.specs import Kind
 from projections.views import state_hash
 from tests.simulation.always import judge_now
@@ -138,7 +138,8 @@ class Simulation:
             await self._judge()
         finally:
             self.judged.set()
-            for one in (power, *self.visits):
+            power.cancel()
+            for one in self.visits:
                 one.cancel()
             await asyncio.gather(power, *self.visits, return_exceptions=True)
 
@@ -317,7 +318,7 @@ class Simulation:
     def _forget_ends(self) -> None:
         """An end that nobody had read when the power went can be known by nobody."""
         _, entries = self.disk.replay()
-        told = {(event.name, event.uid, event.run) for _, event in entries if type(event).__name__ == "WorkloadExited"}
+        told = {(event.name, event.uid, event.run) for _, event in entries if isinstance(event, WorkloadExited)}
         self.oracle.ended = {key: code for key, code in self.oracle.ended.items() if key in told}
 
     def _kill(self, why: str) -> None:

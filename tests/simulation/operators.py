@@ -1,6 +1,7 @@
 """The operators of a simulated machine: each asks until there is an answer, and the oracle learns what it was."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -135,7 +136,8 @@ class Operators:
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
             assert digest in meant, f"{ask.image} is not {digest}"
             return "ok"
-        intent: Intent = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}[ask.verb](name)
+        words: dict[str, Callable[[str], Intent]] = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}
+        intent = words[ask.verb](name)
         before = life.engine.workload(name)
         outcome = await impatient(self._simulation, lambda: life.engine.call(intent, caller))
         if isinstance(outcome, Refusal):

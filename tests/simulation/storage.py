@@ -31,14 +31,15 @@ async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, c
     label = known.labels[-1] if known is not None and known.labels else "none"
     size = (known.size_bytes if known is not None else 0) + 16 * MIB
     declared = DeclaredVolume(name, (size - 16 * MIB) or 64 * MIB, "report" if number % 2 else "repair")
-    intent: VolumeIntent | Apply = {
+    intents: dict[str, VolumeIntent | Apply] = {
         "v-create": CreateVolume(name, 64 * MIB),
         "v-delete": DeleteVolume(name, force=True),
         "v-resize": ResizeVolume(name, size),
         "v-snapshot": TakeSnapshot(name, f"s{number}"),
         "v-restore": RestoreVolume(name, label, f"before-{number}"),
         "v-declare": Apply((), volumes=(declared,)),
-    }[verb]
+    }
+    intent = intents[verb]
     outcome = await engine.call(intent, Caller(LOCAL, verb, call_id, f"{verb} {name}"))
     if isinstance(outcome, Refusal):
         return outcome.reason

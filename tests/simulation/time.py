@@ -3,8 +3,13 @@
 import asyncio
 import selectors
 from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
 from heapq import heappop
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class _NoSelector(selectors.BaseSelector):
@@ -78,14 +83,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if not handle._cancelled:
                 handle._run()
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> "asyncio.Future[T]":
         """What is done on a thread is done at once; its result comes later, and others go on meanwhile."""
-        future = self.create_future()
+        future: asyncio.Future[T] = self.create_future()
+        give: Callable[[], None]
         try:
-            give, what = future.set_result, func(*args)
+            give = partial(future.set_result, func(*args))
         except Exception as error:
-            give, what = future.set_exception, error
-        self.call_later(THREAD_S, lambda: future.done() or give(what))
+            give = partial(future.set_exception, error)
+
+        def come() -> None:
+            if not future.done():
+                give()
+
+        self.call_later(THREAD_S, come)
         return future
 
     def _process_events(self, event_list: Any) -> None:

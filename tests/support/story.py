@@ -1,6 +1,6 @@
 """Builders in the domain's words: a story of calls and observations, folded as it is told."""
 
-from typing import assert_never
+from typing import Literal, TypedDict, Unpack, assert_never
 
 from msgspec.structs import replace
 
@@ -51,10 +51,21 @@ from journal.events import (
     WorkloadStarted,
     type_of,
 )
-from journal.specs import ContainerSpec, ImagePin, Network, PortMapping, RestartPolicy
+from journal.specs import (
+    ContainerSpec,
+    DriftPolicy,
+    ImagePin,
+    MicroVM,
+    Network,
+    PortMapping,
+    RestartMode,
+    RestartPolicy,
+)
+from projections.abilities import Abilities
 from projections.admission import Admitted, admit
 from projections.fold import fold
-from projections.intents import Apply, Declared, Intent
+from projections.host_network import HostNetwork
+from projections.intents import Apply, Declared, DeclaredVolume, Intent
 from projections.observations import ObservedRun, live_runs, observe_all, observe_run
 from projections.phases import RunPhase
 from projections.refusals import Refusal
@@ -66,36 +77,51 @@ ALL = frozenset({"network.bridge", "volume", "microvm"})
 SECOND = 1_000_000_000
 
 
+class Declaring(TypedDict, total=False):
+    """What `declared` can be told by name, for builders that hand it on."""
+
+    pin: ImagePin | None
+    ports: tuple[PortMapping, ...]
+    restart: RestartMode
+    network: Network
+    vm: MicroVM | None
+    desired: Literal["running", "stopped"]
+    depends_on: tuple[str, ...]
+    drift: DriftPolicy
+
+
 def spec(
-    *args: str, ports: tuple[PortMapping, ...] = (), restart: str = "always", network: Network = "none"
+    *args: str, ports: tuple[PortMapping, ...] = (), restart: RestartMode = "always", network: Network = "none"
 ) -> ContainerSpec:
-    return ContainerSpec(
-        image=PIN,
-        args=args,
-        ports=ports,
-        network=network,
-        restart=RestartPolicy(mode=restart),  # type: ignore[arg-type]
-    )
+    return ContainerSpec(image=PIN, args=args, ports=ports, network=network, restart=RestartPolicy(mode=restart))
 
 
-def declared(name: str, *args: str, pin: ImagePin | None = PIN, **fields: object) -> Declared:
-    wanted = fields.pop("desired", "running")
-    needs = fields.pop("depends_on", ())
-    policy = fields.pop("drift", "repair")
-    vm = fields.pop("vm", None)
-    if vm is not None:
-        fields["network"] = "bridge"
-    made = replace(spec(*args, **fields), vm=vm)  # type: ignore[arg-type]
+def declared(name: str, *args: str, **fields: Unpack[Declaring]) -> Declared:
+    vm = fields.get("vm")
+    network = fields.get("network", "none") if vm is None else "bridge"
+    made = spec(*args, ports=fields.get("ports", ()), restart=fields.get("restart", "always"), network=network)
+    made = replace(made, vm=vm)
     return Declared(
         name=name,
         kind=made.kind,
         spec=made,
         image_ref=PIN.ref,
-        resolved=pin,
-        desired=wanted,  # type: ignore[arg-type]
-        depends_on=needs,  # type: ignore[arg-type]
-        drift=policy,  # type: ignore[arg-type]
+        resolved=fields.get("pin", PIN),
+        desired=fields.get("desired", "running"),
+        depends_on=fields.get("depends_on", ()),
+        drift=fields.get("drift", "repair"),
     )
+
+
+class Applying(TypedDict, total=False):
+    """What an apply can be told beside its workloads."""
+
+    expect_seq: int | None
+    pull: bool
+    subnet: str
+    abilities: Abilities
+    host: HostNetwork
+    volumes: tuple[DeclaredVolume, ...]
 
 
 class Story:
@@ -135,8 +161,8 @@ class Story:
             self.tell(*verdict.events)
         return verdict
 
-    def apply(self, *workloads: Declared, **fields: object) -> Admitted | Refusal:
-        return self.call(Apply(workloads, **fields))  # type: ignore[arg-type]
+    def apply(self, *workloads: Declared, **fields: Unpack[Applying]) -> Admitted | Refusal:
+        return self.call(Apply(workloads, **fields))
 
     def run_starts(self, name: str, pid: int = 100) -> int:
         workload = self[name]

@@ -146,7 +146,7 @@ def test_a_moment_alone_has_a_place() -> None:
 def test_it_reads_an_archive_without_a_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = str(archived(init_exit(), tmp_path))
     for form in ("text", "table", "wide", "md", "json", "yaml", "html", "name"):
-        postmortem(file=file, output=form)  # type: ignore[arg-type]
+        postmortem(file=file, output=form)
         assert capsys.readouterr().out.strip()
     postmortem("0.2.0", file=file, output="name")
     assert capsys.readouterr().out == "9\n"

@@ -14,7 +14,7 @@ from copies.handing import METADATA, take
 from journal.entry import LOCAL, Actor
 
 ASKED = ((METADATA, "wanted"),)
-ADMIN = Actor("key", id="k1", role="admin")
+ADMIN = Actor("operator", id="k1", role="admin")
 
 
 class Call:

@@ -129,7 +129,7 @@ def play(story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
     loop = VirtualLoop()
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(story(loop))  # type: ignore[arg-type]
+        loop.run_until_complete(story(loop))
     finally:
         asyncio.set_event_loop(None)
         loop.close()

@@ -15,7 +15,6 @@ import pytest
 
 from capsule.v1 import history_pb2 as pb
 from capsuled.examine import verify_apart
-from capsuled.memory import encode_state
 from capsuled.services.history import HistoryService
 from journal.entry import LOCAL
 from journal.environment import Environment
@@ -23,6 +22,7 @@ from journal.events import CallAccepted, CallRead
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.writer import Journal
+from projections.encoding import encode_state
 from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
 from tests.support.clock import HandClock

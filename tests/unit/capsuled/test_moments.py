@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from capsule.v1 import history_pb2 as pb
-from capsuled.memory import encode_state, packed
+from capsuled.memory import packed
 from capsuled.moments import Moments
 from capsuled.rpc import Refused
 from journal.codec import decode
@@ -14,6 +14,7 @@ from journal.environment import Environment
 from journal.events import DaemonStarted, VolumeApplied
 from journal.follower import Follower
 from journal.reader import Reader
+from projections.encoding import encode_state
 from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
 from projections.views import state_hash

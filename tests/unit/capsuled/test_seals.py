@@ -56,9 +56,10 @@ class House:
         resolver = Resolver(TwinImages(cache), NOWHERE, self.vault, DEFAULT_SUBNET)
         self.declarations = Declarations(self.engine, resolver, Answers(self.engine, self.log))
 
-    async def apply(
-        self, name: str = "web", image: str = "app:1", caller: Caller = Caller(LOCAL, "Apply"), **env: str
-    ) -> None:
+    async def apply(self, name: str = "web", image: str = "app:1", **env: str) -> None:
+        await self.asked(Caller(LOCAL, "Apply"), name, image, env)
+
+    async def asked(self, caller: Caller, name: str, image: str, env: dict[str, str]) -> None:
         message = pb.Workload(name=name, container=pb.ContainerSpec(image=image, env=env))
         await self.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=False)
 
@@ -297,7 +298,7 @@ async def test_a_call_is_judged_by_what_is_when_its_values_are_kept(house: House
 async def test_who_loses_his_right_while_values_are_kept_is_refused(house: House) -> None:
     said = iter((None, refused("PERMISSION_DENIED", "ROLE_LOWERED", "this key was lowered")))
     with pytest.raises(Refused, match="lowered"):
-        await house.apply(caller=Caller(LOCAL, "Apply", lost=lambda: next(said)), TOKEN="secret")
+        await house.asked(Caller(LOCAL, "Apply", lost=lambda: next(said)), "web", "app:1", {"TOKEN": "secret"})
     assert isinstance(house.log.entries[-1][1], CallDenied) and not house.engine.machine.workloads
     await house.settled([])
 

@@ -128,4 +128,5 @@ async def test_nobody_stands_behind_more_than_a_few_questions_of_another() -> No
     await settled()
     work.let.set()
     await asyncio.gather(*asked, shared, others)
-    assert work.begun == 3 + QUESTIONS_MOST and await turns.ask("one more", work, "reader")
+    assert work.begun == 3 + QUESTIONS_MOST
+    assert await turns.ask("one more", work, "reader") == 4 + QUESTIONS_MOST

@@ -59,7 +59,7 @@ def refusal(message: pb.Workload) -> Refusal:
         (pb.Workload(name="a", kind=pb.WORKLOAD_KIND_MICRO_VM), "NO_SPEC", "microVm"),
         (pb.Workload(name="a", micro_vm=pb.MicroVMSpec()), "BAD_IMAGE", "microVm.image"),
         (pb.Workload(name="a", container=pb.ContainerSpec(image="a"), micro_vm=pb.MicroVMSpec()), "TWO_SPECS", "microVm"),
-        (pb.Workload(name="a", kind=77, container=pb.ContainerSpec(image="a")), "BAD_KIND", "kind"),
+        (pb.Workload(name="a", kind=77, container=pb.ContainerSpec(image="a")), "BAD_KIND", "kind"),  # type: ignore[arg-type]
         (container(image="Not An Image"), "BAD_IMAGE", "container.image"),
         (container(image=""), "BAD_IMAGE", "container.image"),
         (container(image="a", args=["fine", "x\0y"]), "BAD_TEXT", "container.args[1]"),
@@ -77,7 +77,7 @@ def refusal(message: pb.Workload) -> Refusal:
         (container(restart=77), "BAD_RESTART", "container.restart"),
         (container(stop_grace_seconds=3_601), "BAD_GRACE", "container.stopGraceSeconds"),
         (pb.Workload(name="a", desired_state=pb.DESIRED_STATE_DELETING, container=pb.ContainerSpec(image="a")), "BAD_DESIRED_STATE", "desiredState"),
-        (pb.Workload(name="a", desired_state=77, container=pb.ContainerSpec(image="a")), "BAD_DESIRED_STATE", "desiredState"),
+        (pb.Workload(name="a", desired_state=77, container=pb.ContainerSpec(image="a")), "BAD_DESIRED_STATE", "desiredState"),  # type: ignore[arg-type]
     ],
 )  # fmt: skip
 def test_what_this_release_cannot_read_is_refused_by_its_field(message: pb.Workload, reason: str, field: str) -> None:

@@ -1,6 +1,7 @@
 """Given this state, then these effects: one goal a workload at a time, and none when all is as it was declared."""
 
 from collections.abc import Callable
+from typing import Unpack
 
 import pytest
 from msgspec.structs import replace
@@ -27,7 +28,7 @@ from projections.intents import CreateVolume, Delete, Restart, Start, Stop
 from projections.network import Mapping
 from projections.phases import RunPhase
 from projections.rollback import missing_images
-from tests.support.story import Story, declared
+from tests.support.story import Declaring, Story, declared
 
 Told = Callable[[Story], object]
 
@@ -39,7 +40,7 @@ def story_of(*told: Told) -> Story:
     return story
 
 
-def applied(*args: str, **fields: object) -> Told:
+def applied(*args: str, **fields: Unpack[Declaring]) -> Told:
     return lambda story: story.apply(declared("web", *args, **fields))
 
 

@@ -22,6 +22,7 @@ from journal.events import (
 )
 from journal.specs import ImagePin, MicroVM
 from projections import intents
+from projections.state import Machine
 from tests.simulation.time import VirtualClock, VirtualLoop
 from tests.support.story import Story, declared
 
@@ -33,11 +34,11 @@ class Told:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.story = Story(boot=clock.boot_id, holds=())
-        self.wake = lambda name, cause: None
+        self.wake: Callable[[str, int], None] = lambda name, cause: None
         self._clock = clock
 
     @property
-    def machine(self) -> Any:
+    def machine(self) -> Machine:
         return self.story.machine
 
     def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False) -> int:

@@ -32,11 +32,11 @@ def _on_volume(suite: Callable[[TwinVolume, TwinVolumes, Storage], Awaitable[Non
 @pytest.mark.parametrize(("kind", "as_a_disk"), [("container", False), ("microvm", True)])
 def test_it_moves_between_a_container_and_a_microvm(kind: Kind, as_a_disk: bool) -> None:
     async def suite(volume: TwinVolume, driver: TwinVolumes, storage: Storage) -> None:
-        goal = MountVolume("web", 3, "data", 7, kind=kind)
-        assert await reach_volume(driver, goal) == VolumeMounted("data", 7, "web", 3)
+        mount = MountVolume("web", 3, "data", 7, kind=kind)
+        assert await reach_volume(driver, mount) == VolumeMounted("data", 7, "web", 3)
         assert (volume.mounted, volume.attached) == (not as_a_disk, as_a_disk)
-        goal = UnmountVolume("web", 3, "data", 7)
-        assert await reach_volume(driver, goal) == VolumeUnmounted("data", 7)
+        unmount = UnmountVolume("web", 3, "data", 7)
+        assert await reach_volume(driver, unmount) == VolumeUnmounted("data", 7)
         assert not volume.mounted and not volume.attached
 
     _on_volume(suite)

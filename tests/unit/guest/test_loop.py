@@ -12,7 +12,8 @@ from guest.pump import Pump
 
 
 def test_a_child_is_reaped_and_its_end_told_once() -> None:
-    loop, told = Loop(), []
+    loop = Loop()
+    told: list[int] = []
     for code in (0, 7):
         pid = os.fork()
         if not pid:
@@ -31,9 +32,15 @@ def test_a_child_is_reaped_and_its_end_told_once() -> None:
 
 
 def test_a_moment_comes_once_and_can_be_put_off_or_forgotten() -> None:
-    loop, told = Loop(), []
+    loop = Loop()
+    told: list[str] = []
+
+    def end() -> None:
+        told.append("end")
+        loop.stop()
+
     loop.after("end", 1_000.0, lambda: told.append("late"))
-    loop.after("end", 0.0, lambda: (told.append("end"), loop.stop()))
+    loop.after("end", 0.0, end)
     loop.after("other", 0.0, lambda: told.append("other"))
     loop.forget("other")
     loop.run()

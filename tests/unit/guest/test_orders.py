@@ -80,7 +80,12 @@ def test_after_the_payloads_end_what_is_beside_it_has_time_to_leave_nothing_half
     service.say(do="shutdown")
     service.loop.run()
     assert "started" in json.loads(service.socket.recv(1_024))
-    leaving = threading.Thread(target=lambda: service.socket.recv(1_024) == b'{"over": true}' and told(tmp_path))
+
+    def asked() -> None:
+        if service.socket.recv(1_024) == b'{"over": true}':
+            told(tmp_path)
+
+    leaving = threading.Thread(target=asked)
     leaving.start()
     service.orders.close()
     leaving.join()

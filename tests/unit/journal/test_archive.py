@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal.archive import MAGIC, Archive, BadArchive, Title, export, import_archive
-from journal.entry import LOCAL
+from journal.entry import LOCAL, Stored
 from journal.environment import Environment
 from journal.errors import ForeignDirectory
 from journal.events import CallRead, WorkloadStopRequested
@@ -22,7 +22,7 @@ from journal.sequencer import Draft
 from journal.verify import verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
-from tests.support.entries import Ledger, Stored, edited, ledger, value_of
+from tests.support.entries import Ledger, edited, ledger, value_of
 
 ENTRIES = ledger(6).entries
 

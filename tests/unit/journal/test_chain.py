@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from journal.codec import BrokenChain, decode, read_proven
-from journal.entry import genesis
+from journal.entry import Stored, genesis
 from journal.events import CallAccepted, JournalExcised
 from journal.verify import Report, check_entries
-from tests.support.entries import JOURNAL_ID, Ledger, Stored, edited, excised, ledger, relinked, value_of, with_body
+from tests.support.entries import JOURNAL_ID, Ledger, edited, excised, ledger, relinked, value_of, with_body
 
 
 def proven(entries: list[Stored], first: int = 1, prev: bytes | None = genesis(JOURNAL_ID)) -> Report:

@@ -216,7 +216,9 @@ def test_an_altered_snapshot_is_none_and_the_one_before_it_counts(tmp_path: Path
     environment = Environment(tmp_path / "journal")
     key = (1).to_bytes(4, "big") + (30).to_bytes(8, "big")
     with environment.lmdb.begin(write=True) as txn:
-        value = bytearray(txn.get(key, db=environment.db["snapshots"]))
+        kept = txn.get(key, db=environment.db["snapshots"])
+        assert kept is not None
+        value = bytearray(kept)
         value[at] ^= 1
         txn.put(key, bytes(value), db=environment.db["snapshots"])
     environment.close()

@@ -220,6 +220,7 @@ def test_another_base_than_the_checkpoints_is_found(tmp_path: Path, what: str) -
     assert base is not None
     with environment.lmdb.begin(write=True) as txn:
         value = txn.get(b"base", db=environment.db["meta"])
+    assert value is not None
     if what == "content":
         with environment.lmdb.begin(write=True) as txn:
             txn.put(b"base", value[:-1] + b"?", db=environment.db["meta"])

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import lmdb
 import msgspec
@@ -135,6 +136,9 @@ def test_a_full_disk_refuses_before_a_number_is_given(tmp_path: Path) -> None:
     reader.close()
 
 
+F = TypeVar("F", bound=FrontLog)
+
+
 class Breaking(FrontLog):
     """A log on a disk that can be broken."""
 
@@ -146,7 +150,7 @@ class Breaking(FrontLog):
         super().write(content, last)
 
 
-def front_of(environment: Environment, kind: type[FrontLog]) -> FrontLog:
+def front_of(environment: Environment, kind: type[F]) -> F:
     open_front_log(environment).close()
     return kind(environment.directory / FRONT_LOG, environment.mark, 1)
 

@@ -13,7 +13,7 @@ from capsuled.logs.files import INDEX_SUFFIX, SUFFIXES, RunFiles, path_of, runs_
 from capsuled.logs.holes import NoHoles, front_of, line_behind
 from capsuled.logs.index import ERR, OUT
 from capsuled.logs.reading import RunReader
-from capsuled.logs.retention import cuts, over
+from capsuled.logs.retention import Cut, cuts, over
 
 BOUND = 256 << 10
 LINES = {1: 3_000, 2: 9_000, 3: 20_000}
@@ -47,7 +47,7 @@ def kept(directory: Path, run: int, stream: int) -> list[int]:
     return [int(line.split()[2]) for line in text.splitlines()]
 
 
-def plan(directory: Path) -> list[object]:
+def plan(directory: Path) -> list[Cut]:
     sizes = [size_of(directory, 7, run) for run in runs_of(directory, 7)]
     planned = cuts(BOUND, sizes)
     assert cut_runs(directory, 7, planned, 3, BOUND // 8) is None

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Unpack
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.logs.files import INDEX_SUFFIX, path_of
@@ -17,7 +18,7 @@ from journal.clock import SystemClock
 from journal.events import Event
 from projections.intents import Stop
 from projections.state import Machine, Workload
-from tests.support.story import Story, declared
+from tests.support.story import Declaring, Story, declared
 from tests.support.until import until
 
 
@@ -51,7 +52,7 @@ class House:
         for waker in self._wakers:
             waker(name, self.machine.seq)
 
-    def starts(self, name: str, **fields: object) -> None:
+    def starts(self, name: str, **fields: Unpack[Declaring]) -> None:
         """A run begins, with its files."""
         if name not in self.machine.workloads:
             self.story.apply(declared(name, **fields))
@@ -198,7 +199,7 @@ def test_a_flood_is_noted_now_and_then_and_a_quiet_log_line_by_line(tmp_path: Pa
 
             for number in range(5):
                 made.writes("web", b"line %d\n" % number)
-                await until(lambda number=number: marks() == number + 1)
+                await until(lambda number=number: marks() == number + 1)  # type: ignore[misc]
             began = asyncio.get_running_loop().time()
             for _ in range(2_000):
                 made.writes("web", b"flood\n")
@@ -245,7 +246,7 @@ def test_the_daemon_s_own_log_is_bounded_and_followed(tmp_path: Path) -> None:
                 reach = len(got) + len(line)
                 with path.open("ab") as file:
                     file.write(line)
-                await until(lambda reach=reach: len(got) == reach)
+                await until(lambda reach=reach: len(got) == reach)  # type: ignore[misc]
             assert got == whole
             await until(lambda: path.stat().st_blocks * 512 <= 64 << 10)
             tail = b"".join([data async for data in log.stream(follow=False, tail_lines=2)])

@@ -28,7 +28,8 @@ def grown(steps: list[tuple[int, int, int]], at_ms: int = 1_700_000_000_000, out
 def test_marks_come_back_as_they_went_in_however_they_are_read(steps: list[tuple[int, int, int]], piece: int) -> None:
     marks, content = grown(steps), bytearray()
     written(Writer(0, 1_700_000_000_000, 0, 0), content, marks)
-    cursor, read, reach = Cursor(), [], 0
+    cursor, reach = Cursor(), 0
+    read: list[Mark] = []
     while cursor.position < len(content) and reach < len(content):
         reach = min(len(content), max(reach, cursor.position) + piece)
         read += cursor.feed(bytes(content[cursor.position : reach]))

@@ -16,7 +16,8 @@ from capsuled.logs.holes import front_of
 from capsuled.logs.serial import MAX_BYTES, Console, Serials
 from capsuled.rpc import Refused
 from journal.specs import MicroVM
-from tests.unit.logs.test_following import House, run, until
+from tests.support.until import until
+from tests.unit.logs.test_following import House, run
 
 
 @asynccontextmanager

@@ -2,30 +2,31 @@
 
 from msgspec.structs import replace
 
-from journal.specs import PortMapping, VolumeMount
+from journal.specs import DriftPolicy, PortMapping, VolumeMount
+from projections.admission import Admitted
 from projections.drift import Difference, Label, drift
-from projections.intents import DeclaredVolume
+from projections.intents import Declared, DeclaredVolume
 from tests.support.story import Story, declared
 
 PORT = (PortMapping(80, 8080),)
 
 
-def settled(*workloads: object, volumes: tuple[DeclaredVolume, ...] = ()) -> Story:
+def settled(*workloads: Declared, volumes: tuple[DeclaredVolume, ...] = ()) -> Story:
     story = Story()
-    assert not hasattr(story.apply(*workloads, volumes=volumes), "reason")  # type: ignore[arg-type]
+    assert isinstance(story.apply(*workloads, volumes=volumes), Admitted)
     story.converge()
     return story
 
 
-def bridged(**fields: object) -> Story:
-    return settled(declared("web", network="bridge", ports=PORT, **fields))
+def bridged(drift: DriftPolicy = "repair") -> Story:
+    return settled(declared("web", network="bridge", ports=PORT, drift=drift))
 
 
-def stored(**fields: object) -> Story:
+def stored(drift: DriftPolicy = "repair") -> Story:
     """A workload on a volume."""
     web = declared("web")
     web = replace(web, spec=replace(web.spec, mounts=(VolumeMount("data", "/data"),)))
-    return settled(web, volumes=(DeclaredVolume("data", 64 << 20, **fields),))  # type: ignore[arg-type]
+    return settled(web, volumes=(DeclaredVolume("data", 64 << 20, drift),))
 
 
 def only(story: Story) -> Difference:

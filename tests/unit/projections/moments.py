@@ -33,7 +33,7 @@ def ended(code: int = 1, **verdict: object) -> Story:
     return story
 
 
-def run_of(story: Story) -> Run:
-    run = story["web"].run
+def run_of(story: Story, name: str = "web") -> Run:
+    run = story[name].run
     assert run is not None
     return run

@@ -14,8 +14,7 @@ from tests.support.chance import struct
 from tests.support.failed_boots import CHANNELS, TRUE_CAUSES, left_by
 
 PLACES = tuple(
-    Looked(source, f"{source}: nothing")  # type: ignore[arg-type]
-    for source in ("recorder", "perm", "pstore", "watchdog", "loader", "journal")
+    Looked(source, f"{source}: nothing") for source in ("recorder", "perm", "pstore", "watchdog", "loader", "journal")
 )
 BLIND = tuple(replace(one, usable=False) for one in PLACES)
 UP = (Mark("initramfs", 3_000), Mark(ROOT, 4_000), Mark(INIT, 5_000), Mark(STATE, 8_000), Mark(API, 11_000))

@@ -16,6 +16,7 @@ from journal.events import (
     VolumeMade,
     WorkloadHealthChanged,
 )
+from journal.specs import RestartMode
 from projections.drift import Label, drift, news, unknown
 from projections.intents import DeclaredVolume, Delete, Restart, Start, Stop, TakeSnapshot
 from projections.volumes import running_users_of
@@ -30,7 +31,7 @@ def test_a_machine_that_is_as_it_is_wanted_has_none() -> None:
 
 
 @pytest.mark.parametrize(("restart", "code"), [("never", 0), ("never", 3), ("on-failure", 0)])
-def test_a_programs_own_end_that_its_policy_leaves_so_is_none(restart: str, code: int) -> None:
+def test_a_programs_own_end_that_its_policy_leaves_so_is_none(restart: RestartMode, code: int) -> None:
     story = settled(declared("job", restart=restart))
     story.run_ends("job", code)
     story.converge()

@@ -24,6 +24,7 @@ from journal.events import (
     WorkloadApplied,
     WorkloadExited,
 )
+from journal.specs import RestartMode
 from projections.calls import KEEP_NS, TIDY_CALLS
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
@@ -53,7 +54,8 @@ def test_a_new_boot_folds_every_live_run_to_lost_and_no_other() -> None:
 
 
 def test_power_lost_is_the_reason_and_the_policy_decides_what_follows() -> None:
-    for mode, again in (("always", True), ("on-failure", True), ("never", False)):
+    policies: tuple[tuple[RestartMode, bool], ...] = (("always", True), ("on-failure", True), ("never", False))
+    for mode, again in policies:
         story = Story()
         story.tell(DaemonStarted("hosted", "first"))
         story.tell(WorkloadApplied((AppliedWorkload("web", "container", spec(restart=mode), created=True),)))

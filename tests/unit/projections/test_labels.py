@@ -1,5 +1,7 @@
 """Labels are for people to select by: changing them is remembered, and ends and begins nothing."""
 
+from typing import Unpack
+
 from msgspec.structs import replace
 
 from capsuled.declare import word_of
@@ -7,13 +9,13 @@ from journal.events import AppliedWorkload, WorkloadApplied
 from projections.admission import Admitted
 from projections.intents import Declared, Stop
 from projections.phases import RunPhase
-from tests.support.story import Story, declared
+from tests.support.story import Declaring, Story, declared
 
 PROD, TEST = (("env", "prod"),), (("env", "test"),)
 
 
-def labelled(labels: tuple[tuple[str, str], ...], *args: str, network: str = "none", **fields: object) -> Declared:
-    return replace(declared("web", *args, network=network, **fields), labels=labels)
+def labelled(labels: tuple[tuple[str, str], ...], *args: str, **fields: Unpack[Declaring]) -> Declared:
+    return replace(declared("web", *args, **fields), labels=labels)
 
 
 def item_of(verdict: object) -> AppliedWorkload:

@@ -2,7 +2,7 @@
 
 from effects.goals import CleanRun, RemoveWorkload, StartRun, StopRun
 from effects.planner import plan
-from journal.events import EffectFailed, EffectStarted, WorkloadExited, WorkloadRemoved, WorkloadStarted
+from journal.events import EffectFailed, EffectStarted, WorkloadExited, WorkloadLost, WorkloadRemoved, WorkloadStarted
 from projections.fold import fold, replay
 from projections.intents import Delete, Restart, Start, Stop
 from projections.observations import ObservedRun, live_runs, observe_all, observe_run
@@ -156,7 +156,7 @@ def test_what_vanished_is_lost_and_what_never_lived_is_not() -> None:
     story.apply(declared("late"))
     story.tell(EffectStarted("StartRun", "late", story["late"].uid, run=1, revision=story["late"].revision))
     (event,) = observe_all(story.machine, (), story.boot, story.mono, live_runs(story.machine))
-    assert (event.name, event.reason) == ("web", "vanished")  # type: ignore[attr-defined]
+    assert isinstance(event, WorkloadLost) and (event.name, event.reason) == ("web", "vanished")
 
 
 def test_a_failure_holds_the_next_try_back_and_a_permanent_one_waits_for_a_word() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from journal.events import WorkloadExited
-from journal.specs import Fault, MicroVM
+from journal.specs import Fault, MicroVM, RestartMode
 from projections.describe import describe
 from projections.observations import ObservedRun, observe_run
 from projections.status import how_it_ended
@@ -13,7 +13,7 @@ from tests.support.story import Story, declared
 KILLED = 137
 
 
-def running(restart: str = "on-failure") -> Story:
+def running(restart: RestartMode = "on-failure") -> Story:
     story = Story()
     story.apply(declared("vm", vm=MicroVM(), restart=restart))
     story.run_starts("vm")

@@ -3,7 +3,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capsuled.memory import decode_state, encode_state
 from effects.goals import StartRun
 from effects.planner import plan
 from journal.entry import LOCAL, Header
@@ -22,6 +21,7 @@ from journal.events import (
 from projections.admission import Admitted, admit
 from projections.dependencies import unready, waits
 from projections.describe import describe
+from projections.encoding import decode_state, encode_state
 from projections.fold import fold, replay
 from projections.intents import Apply, Intent
 from projections.network import clash

@@ -20,6 +20,7 @@ from projections.intents import (
 from projections.refusals import Refusal
 from projections.status import status_of
 from tests.support.story import Story, declared
+from tests.unit.projections.moments import run_of
 from tests.unit.projections.secret_story import create, refused, rotate, using
 
 FAR = ImagePin("docker.io/library/other:1", "sha256:" + "5" * 64, "sha256:" + "6" * 64)
@@ -55,7 +56,7 @@ def test_a_rotation_reaches_what_runs_without_a_restart() -> None:
     story = running_with_a_file()
     story.call(rotate())
     assert kinds(story) == ["EnsureSecretFiles"] and placed(story) == [("/run/secrets/db", 2, "second")]
-    assert story["web"].run.number == 1 and status_of(story["web"]).message == ""
+    assert run_of(story).number == 1 and status_of(story["web"]).message == ""
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from projections.refusals import Refusal
 from projections.secrets import users_of
 from projections.status import status_of
 from tests.support.story import Story, declared
+from tests.unit.projections.moments import run_of
 from tests.unit.projections.secret_story import create, refused, rotate, using
 
 
@@ -163,14 +164,14 @@ def test_what_runs_goes_on_with_the_former_value_and_says_so_until_its_next_star
     story.apply(using("web", env="db"), using("app", file="db"))
     story.converge()
     story.call(rotate())
-    assert plan_workload(story.machine, story["web"]) is None and story["web"].run.outdated == ("db",)
+    assert plan_workload(story.machine, story["web"]) is None and run_of(story).outdated == ("db",)
     assert "run 1 has a former value of secret db" in status_of(story["web"]).message
     (condition,) = [one for one in conditions_of(story["web"]) if one.type == "SecretsCurrent"]
     assert not condition.met and condition.reason == "rotated"
-    assert story["app"].run.outdated == () and status_of(story["app"]).message == ""
+    assert run_of(story, "app").outdated == () and status_of(story["app"]).message == ""
     story.call(Restart("web"))
     story.converge()
-    assert story["web"].run.number == 2 and story["web"].run.outdated == ()
+    assert run_of(story).number == 2 and run_of(story).outdated == ()
     (condition,) = [one for one in conditions_of(story["web"]) if one.type == "SecretsCurrent"]
     assert condition.met and status_of(story["web"]).message == ""
 
@@ -185,8 +186,8 @@ def test_a_start_in_the_middle_of_which_a_secret_changes_is_made_anew() -> None:
     story.call(rotate())
     assert isinstance(plan_workload(story.machine, story["web"]), StopRun)
     story.converge()
-    assert story["web"].run.number == 2 and story["web"].run.phase == "running"
-    assert story["app"].run.number == 1
+    assert run_of(story).number == 2 and run_of(story).phase == "running"
+    assert run_of(story, "app").number == 1
 
 
 def test_whoever_could_not_start_may_at_once_with_another_value() -> None:
@@ -203,7 +204,7 @@ def test_whoever_could_not_start_may_at_once_with_another_value() -> None:
     assert plan_workload(story.machine, story["web"]) is None
     story.call(rotate())
     story.converge()
-    assert story["web"].run.phase == "running" and story["web"].trouble is None
+    assert run_of(story).phase == "running" and story["web"].trouble is None
 
 
 @pytest.mark.parametrize(

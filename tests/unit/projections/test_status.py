@@ -1,19 +1,21 @@
 """What an operator is told of a workload, for every state it can be in."""
 
 from collections.abc import Callable
+from typing import Unpack
 
 import pytest
 
 from journal.events import EffectFailed, EffectStarted, WorkloadLost
 from projections.conditions import conditions_of
+from projections.details import Detail
 from projections.intents import Delete, Restart, Stop
 from projections.status import Phase, Status, status_of
-from tests.support.story import Story, declared
+from tests.support.story import Declaring, Story, declared
 
 Told = Callable[[Story], object]
 
 
-def applied(*args: str, **fields: object) -> Told:
+def applied(*args: str, **fields: Unpack[Declaring]) -> Told:
     return lambda story: story.apply(declared("web", *args, **fields))
 
 
@@ -90,7 +92,7 @@ def test_what_a_tool_said_in_several_lines_is_one_in_every_message() -> None:
     waiting, failed, lost = Story(), Story(), Story()
     for story in (waiting, failed, lost):
         story.apply(declared("web"))
-    assert status_of(waiting["web"], waits=said) == Status(Phase.PENDING, "waiting", line)
+    assert status_of(waiting["web"], waits=said) == Status(Phase.PENDING, Detail.WAITING, line)
     failed.tell(EffectFailed("StartRun", "web", 1, "X", said, run=1))
     lost.run_starts("web")
     lost.tell(WorkloadLost("web", 1, 1, said, restart=False))

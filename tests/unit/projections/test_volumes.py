@@ -1,6 +1,6 @@
 """Volumes: what is admitted of them and what not, and what their events fold to."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec.structs import replace
@@ -49,7 +49,7 @@ from tests.support.story import Story, declared
 MIB = 1 << 20
 
 
-def mounting(name: str, *mounts: VolumeMount, desired: str = "running") -> Declared:
+def mounting(name: str, *mounts: VolumeMount, desired: Literal["running", "stopped"] = "running") -> Declared:
     made = declared(name, desired=desired)
     return replace(made, spec=replace(made.spec, mounts=mounts or (VolumeMount("data", "/data"),)))
 

@@ -152,10 +152,10 @@ def test_a_kill_for_want_of_memory_has_its_own_advice() -> None:
     story = Story()
     story.apply(declared("web", restart="never"))
     story.run_starts("web")
+    story.run_ends("web", 137)
     run = story["web"].run
     assert run is not None
-    story.run_ends("web", 137)
-    story.machine.workloads["web"] = replace(story["web"], run=replace(story["web"].run, oom=True))
+    story.machine.workloads["web"] = replace(story["web"], run=replace(run, oom=True))
     assert "resources.memory" in why(story).advice
 
 

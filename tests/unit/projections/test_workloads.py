@@ -130,7 +130,7 @@ def test_a_started_run_has_a_process_a_moment_and_no_trouble() -> None:
     story.tell(WorkloadStarted("web", 1, 1, 1, pid=9))
     run = run_of(story)
     assert (run.phase, run.pid, run.started_at, run.started_mono) == (RunPhase.RUNNING, 9, story.machine.at, story.mono)
-    assert (story["web"].trouble, story["web"].hold) == (None, None)
+    assert story["web"].trouble is None and story["web"].hold is None
 
 
 def test_a_stop_marks_the_run_so_that_its_exit_is_no_crash() -> None:
@@ -181,7 +181,7 @@ def test_a_failure_is_kept_with_its_reason_until_what_failed_is_done() -> None:
 def test_trouble_with_a_run_ends_with_the_run(effect: str, end: Event) -> None:
     story = running()
     story.tell(EffectFailed(effect, "web", 1, "NO_SPACE", "disk full", retry_delay_ms=500), end)
-    assert (story["web"].trouble, story["web"].hold) == (None, None)
+    assert story["web"].trouble is None and story["web"].hold is None
 
 
 def test_a_lost_run_says_why_and_is_followed_as_its_policy_wants() -> None:

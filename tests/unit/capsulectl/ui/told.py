@@ -89,7 +89,13 @@ class Machine:
 
 
 def entry(seq: int, type_: str = "workload.started", **fields: Any) -> history_pb2.HistoryEntry:
-    given = {"at_unix_ns": seq * 1_000_000, "stream": "facts", "version": 1, "body_json": "{}", "actor": "effect"}
+    given: dict[str, Any] = {
+        "at_unix_ns": seq * 1_000_000,
+        "stream": "facts",
+        "version": 1,
+        "body_json": "{}",
+        "actor": "effect",
+    }
     return history_pb2.HistoryEntry(seq=seq, type=type_, summary=HOSTILE, **given | fields)
 
 

@@ -43,8 +43,13 @@ class House:
         self.ends += 1
 
     async def asked(self, context: Context | None = None, **request: Any) -> list[pb.InstallProgress]:
-        wish = {"target_disk": "/dev/vda", "operator_pubkey": KEY, "operator_name": "anna", "seal": True} | request
-        return [one async for one in self.service.Install(pb.InstallRequest(**wish), context or Context())]
+        wish: dict[str, Any] = {
+            "target_disk": "/dev/vda",
+            "operator_pubkey": KEY,
+            "operator_name": "anna",
+            "seal": True,
+        }
+        return [one async for one in self.service.Install(pb.InstallRequest(**wish | request), context or Context())]
 
     def install(self, **request: Any) -> list[pb.InstallProgress]:
         return asyncio.run(self.asked(**request))

@@ -46,7 +46,7 @@ def test_where_the_machine_has_vsock_the_agent_has_a_number_there_and_no_port() 
 
 def test_a_monitor_is_sandboxed_whatever_accelerates_it() -> None:
     for accelerator in ("kvm", "tcg"):
-        words = command_line("/qemu", accelerator, MACHINE)  # type: ignore[arg-type]
+        words = command_line("/qemu", accelerator, MACHINE)
         assert words[words.index("-sandbox") + 1] == (
             "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
         )
