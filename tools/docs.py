@@ -103,7 +103,7 @@ def remedies_page() -> str:
             "at what you see.",
             *_remedies("What stood in the way, by its reason in the history", BY_REASON),
             *_remedies("A phase, where nothing stood in the way", {str(one): line for one, line in BY_DETAIL.items()}),
-            *_remedies("What ended the machine around a microVM", BY_FAULT),
+            *_remedies("What ended the machine around a microVM", {str(one): line for one, line in BY_FAULT.items()}),
             *_remedies(
                 "A kill for want of memory", {"a container's": OUT_OF_MEMORY, "in a microVM": GUEST_OUT_OF_MEMORY}
             ),
