@@ -57,10 +57,11 @@ def reconcile(
     machine: Machine, boot: str, booted: Booted, loader: Variables, release: str, kernel: str = ""
 ) -> Reconciled:
     """As of a daemon's start in the boot `boot`. `machine` is the state before anything of this life is told."""
-    update = current(machine)
+    update, tried = current(machine), machine.updates.get(booted.update)
     first = machine.boot is None or machine.boot.boot != boot
-    if booted.update:
-        return _on_trial(machine.updates.get(booted.update), booted, loader, release, kernel, first)
+    stays = not first and tried is not None and tried.phase is UpdatePhase.CONFIRMED
+    if booted.update and not stays:
+        return _on_trial(tried, booted, loader, release, kernel, first)
     started = (BootStarted(booted.slot, booted.default_slot, release, kernel, tried=loader.tried),) if first else ()
     if update is None:
         return Reconciled(started, take_back=bool(loader.next_slot))
@@ -76,14 +77,13 @@ def reconcile(
 
 
 _ARMED = frozenset({UpdatePhase.ARMING, UpdatePhase.ARMED})
-_TRIED = frozenset({*ON_TRIAL, UpdatePhase.CONFIRMED})
-"""Phases in which an update can be whose system is being booted, or was booted in this boot."""
+"""Phases in which an update can be whose system is being booted."""
 
 
 def _on_trial(
     update: Update | None, booted: Booted, loader: Variables, release: str, kernel: str, first: bool
 ) -> Reconciled:
-    if update is None or update.phase not in (_ARMED if first else _TRIED):
+    if update is None or update.phase not in (_ARMED if first else ON_TRIAL):
         started = BootStarted(booted.slot, booted.default_slot, release, kernel, tentative=True, uid=booted.update)
         return Reconciled((started,) if first else (), stray=True)
     facts: tuple[Event, ...] = ()

@@ -14,6 +14,7 @@ from journal.events import (
     UpdateStaged,
     UpdateStagingFailed,
 )
+from projections.update_intents import System
 from projections.update_reconcile import Booted, Reconciled, Variables, reconcile
 from tests.support.story import Story
 from tests.unit.projections.test_update_calls import begin, on_trial, standing, uid
@@ -146,6 +147,18 @@ def test_a_default_that_was_changed_is_a_confirmation_in_this_boot_and_in_the_ne
     story.tell(*found.events)
     again = reconcile(story.machine, "boot-2", booted, Variables(default_slot="slot_b"), "0.0.2 bbb")
     assert again.events == () and not again.stray
+
+
+def test_in_the_boot_in_which_one_was_confirmed_the_next_one_is_reconciled_as_in_any_other() -> None:
+    story = confirming()
+    booted = Booted("slot_b", "slot_a", uid(story), 600)
+    story.tell(UpdateConfirmed(uid(story), "slot_b"))
+    variables = Variables(default_slot="slot_b", next_slot="slot_a", update=1)
+    stray_shot = reconcile(story.machine, "boot-2", booted, variables, "0.0.2 bbb")
+    assert stray_shot.events == () and stray_shot.take_back and not stray_shot.stray
+    begin(story, new=System("0.0.3", "ccc", 30), running=System("0.0.2", "bbb", 20))
+    again = reconcile(story.machine, "boot-2", booted, Variables(default_slot="slot_b"), "0.0.2 bbb")
+    assert facts(again) == [UpdateStagingFailed] and not again.stray
 
 
 def test_a_default_that_another_hand_has_changed_is_told_as_that() -> None:
