@@ -1,11 +1,13 @@
 """`capsulectl update …`: where updates stand, and the operator's word on them."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
-from capsulectl.options import COMMON, Common, Output, Yes
+from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.prompt import confirm as ask
 from capsulectl.render import moment, plain, say, table, write, write_items
 from projections.causes import WORDS
@@ -43,10 +45,16 @@ def _lines(answer: pb.UpdateStatus) -> tuple[tuple[str, str], ...]:
         ("Update", "" if current is None else f"{current.uid}: {current.phase}, {_systems(current)}"),
         ("Goes back", f"in {duration(answer.seconds_left)}, unless it is confirmed" if answer.tentative else ""),
         ("Health", health(answer)),
+        ("Kept volumes", "" if current is None else _kept(current)),
         ("Confirmed", _by_itself(current)),
         ("Other slot", other),
         ("Last update", "" if last is None else f"{last.uid}: {_outcome(last)}"),
+        ("Note", answer.note),
     )
+
+
+def _kept(update: pb.OSUpdate) -> str:
+    return f"{', '.join(update.snapshots)}, as {update.snapshot}" if update.snapshots else ""
 
 
 def _next(answer: pb.UpdateStatus) -> str:
@@ -89,29 +97,50 @@ def confirm(*, common: Common = COMMON) -> None:
     connection = Connection(common.capsule)
     answer = connection.call(connection.capsule.UpdateConfirm, capsule_pb2.UpdateConfirmRequest())
     say(f"update {answer.uid} is confirmed: {answer.committed_slot} boots from now on", common.quiet)
+    if answer.note:
+        say(answer.note, common.quiet)
     print(f"{answer.committed_slot}  {answer.committed_version}")
 
 
-def rollback(*, yes: Yes = False, common: Common = COMMON) -> None:
+def rollback(
+    *,
+    with_data: Annotated[
+        bool,
+        Parameter(
+            name="--with-data",
+            negative="",
+            help="The volumes that `update push --snapshot` kept, too: as they were then. What they have is kept.",
+        ),
+    ] = False,
+    allow_freeze: Annotated[
+        bool,
+        Parameter(
+            name="--allow-freeze",
+            negative="",
+            help="Also, with --yes, to a system that cannot read what was written since, and starts nothing.",
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    common: Common = COMMON,
+) -> None:
     """Go back to the system before: from one on trial at once, from one that was confirmed by a trial of the old one.
     An update that waits for its boot is dropped. Workloads and volumes stay as they are.
 
     Example: capsulectl update rollback --yes
     """
     connection = Connection(common.capsule)
-    before = connection.call(connection.updates.Status, pb.UpdateStatusRequest())
-    ask(_question(before), yes)
-    answer = connection.call(connection.updates.Rollback, pb.UpdateRollbackRequest(), timeout=ROLLBACK_S)
+    asked = pb.UpdateRollbackRequest(with_data=with_data, dry_run=True)
+    would = connection.call(connection.updates.Rollback, asked, timeout=ROLLBACK_S)
+    if dry_run:
+        print(would.message)
+        return
+    ask(f"{would.message[:1].upper()}{would.message[1:]} Go on?", yes)
+    # Whoever was asked was told; whoever said yes beforehand has to say that, too.
+    request = pb.UpdateRollbackRequest(with_data=with_data, allow_freeze=allow_freeze or not yes)
+    answer = connection.call(connection.updates.Rollback, request, timeout=ROLLBACK_S)
     say(answer.message, common.quiet)
     print(answer.update.uid)
-
-
-def _question(before: pb.UpdateStatus) -> str:
-    waits = before.HasField("current") and before.current.phase in ("arming", "armed")
-    if waits:
-        return f"Update {before.current.uid} is dropped before it was booted. Go on?"
-    other = system_text(before.other_version, before.other_commit) if before.other_version else "the other slot"
-    return f"The machine is started anew with {other}. Go on?"
 
 
 def history(*, output: Output = "table", common: Common = COMMON) -> None:
@@ -124,12 +153,12 @@ def history(*, output: Output = "table", common: Common = COMMON) -> None:
     if write_items(updates, output, lambda one: str(one.uid)):
         return
     wide = output == "wide"
-    heads = ("UPDATE", "BEGUN", "SLOT", "FROM", "TO", "OUTCOME", *(("SIGNED BY", "BOOT") if wide else ()))
+    heads = ("UPDATE", "BEGUN", "SLOT", "FROM", "TO", "OUTCOME", *(("SIGNED BY", "KEPT", "BOOT") if wide else ()))
     print(table(heads, [_row(one, wide) for one in updates]))
 
 
 def _row(update: Any, wide: bool) -> tuple[str, ...]:
-    more = (update.signed_by[:12], update.boot_id) if wide else ()
+    more = (update.signed_by[:12], _kept(update), update.boot_id) if wide else ()
     return (
         str(update.uid),
         moment(update.begun_at_unix_ns),

@@ -13,6 +13,7 @@ from capsule.v1 import update_pb2
 from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
 from capsulectl.files import file_to_send
+from capsulectl.names import volume_names
 from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes, in_seconds
 from capsulectl.power import until_answered
 from capsulectl.progress import Show, bar
@@ -56,6 +57,16 @@ def push(
     retry: Annotated[
         bool, Parameter(name="--retry", negative="", help="Also what was tried before and went back.")
     ] = False,
+    snapshot: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--snapshot",
+            negative="",
+            completer=volume_names,
+            help="Keep this volume as it is before the machine is started anew: for `update rollback --with-data`. "
+            "May be given more than once.",
+        ),
+    ] = None,
     stay: Annotated[
         bool, Parameter(name="--stay", negative="", help="Leave the boot to the next reboot, whenever that is.")
     ] = False,
@@ -86,6 +97,7 @@ def push(
         allow_downgrade=allow_downgrade,
         retry=retry,
         stay=stay,
+        snapshots=snapshot or (),
     )
     boot = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest()).boot_id
     with bar(common.quiet) as show:
@@ -94,6 +106,8 @@ def push(
     new = system_text(answer.next_version, answer.next_commit)
     say(f"update {answer.uid}: {new} is in {answer.next_slot}, read back and whole", common.quiet)
     print(answer.uid)
+    if answer.note:
+        say(answer.note, common.quiet)
     if stay:
         say("the next reboot boots it, once: `capsulectl capsule reboot`", common.quiet)
     elif wait:

@@ -47,7 +47,8 @@ from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory
 from capsuled.tls import Certificate, load_or_make_certificate
-from capsuled.updates.fitting import fit, try_out
+from capsuled.updates.beside import engine_beside, entries_behind
+from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
 from capsuled.updates.runtime_files import before_the_runtime
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
@@ -144,9 +145,10 @@ async def _serve(
     machines.acceleration.found = partial(_accelerated, about)
     about.bridge = settings.bridge
     about.pool = settings.pool
-    fitted = None if system is None else fit(system, engine, clock, memory.reader, about)
+    fitted = None
     if system is not None:
         system.introduce(about)
+        fitted = _fitted(system, engine, memory, clock, about)
     if unfiltered:
         about.warn(f"{unfiltered}: containers run without a seccomp profile")
     execs = ExecStreams(engine, drivers.executor, settings.commands)
@@ -159,6 +161,8 @@ async def _serve(
             stray = False
             if journal is not None:
                 stray = await open_life(engine, memory, clock, layout, drivers.network.subnet, system, fitted, about)
+            elif system is not None and fitted is not None and fitted.engine is not engine:
+                stray = await begin_beside(fitted, system, clock, layout, about)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
             if snapshots is not None:
                 engine.on_commit(snapshots.consider)
@@ -218,10 +222,10 @@ async def _serve(
             if journal is not None:
                 tasks.append(group.create_task(emergencies.run()))
                 tasks.append(group.create_task(seals.run()))
-            if system is not None:
+            if system is not None and fitted is not None:
                 adopted = partial(_adopted, doorway)
-                tasks.append(group.create_task(system.keep(engine, about, layout, adopted)))
-            if system is not None and fitted is not None and journal is not None:
+                tasks.append(group.create_task(system.keep(engine, fitted.engine, about, layout, adopted)))
+            if system is not None and fitted is not None and (journal is not None or fitted.engine is not engine):
                 trial = try_out(fitted, system, engine, clock, layout, about, stray)
                 tasks.append(group.create_task(trial))
             if reaches_out(about.addresses):
@@ -254,6 +258,16 @@ async def _serve(
             await journal.close()
         elif memory.side_log is not None:
             memory.side_log.close()
+
+
+def _fitted(system: System, engine: Engine, memory: Memory, clock: Clock, about: About) -> Fitted:
+    """Updates; also where the journal takes nothing, as long as the side log does."""
+    if memory.journal is not None or memory.side_log is None:
+        return fit(system, engine, clock, memory.reader, about)
+    machine, able = memory.machine, engine.capabilities
+    behind = entries_behind(memory.reader, machine.seq)
+    own = engine_beside(machine, behind, memory.side_log, memory.why, clock, system.slot, able)
+    return fit(system, own, clock, memory.reader, about, beside=True)
 
 
 async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":

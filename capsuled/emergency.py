@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 HALT = "halt"
 """What the side log has of a machine whose runs were all ended without a daemon."""
+SLOTS = "slots"
+"""What it has of an update while the journal took nothing: see updates/beside.py."""
 
 GRACE_MS = 10_000
 """For a workload of which nothing is known but its name."""
@@ -117,8 +119,9 @@ async def _stop(driver: RunDriver, name: str, uid: int, grace_ms: int) -> int:
 
 
 def recovered(side_log: SideLog) -> tuple[EmergencyRecovered | MachineHalted, ...]:
-    """What the side log remembers, as events for the journal that can write again."""
+    """What the side log remembers of runs, as events for the journal that can write again."""
     return tuple(
         MachineHalted(one.at) if one.action == HALT else EmergencyRecovered(one.action, one.name, one.uid, one.at)
         for one in side_log.records()
+        if one.action != SLOTS
     )

@@ -16,6 +16,7 @@ from capsuled.retention import NoRoom, Retention
 from capsuled.services.capsule import About
 from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.startup import Memory, moved_events, opening_events, recovery_drafts, reset_asked
+from capsuled.updates.beside import read_in
 from capsuled.updates.fitting import Fitted, settled
 from capsuled.updates.fitting import opening as update_opening
 from journal.clock import Clock
@@ -41,6 +42,7 @@ async def open_life(
     journal = memory.journal
     assert journal is not None
     drafts = recovery_drafts(journal)
+    of_slots = await read_in(engine, journal.side_log)
     reset_file = layout.by_hand / "RESET_AUTH"
     reset = reset_asked(reset_file)
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
@@ -49,7 +51,7 @@ async def open_life(
     opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
     found = None
     if system is not None and fitted is not None:
-        found = await update_opening(fitted, system, engine, clock.boot_id, about)
+        found = await update_opening(fitted, system, clock.boot_id, about)
     if (by_installer := installed.laid_down(layout)) is not None:
         engine.record(by_installer.events(engine.machine), reserved=True, actor=installed.INSTALLER)
     if (restored := restoring.laid_down(layout)) is not None:
@@ -61,7 +63,7 @@ async def open_life(
         engine.commit(drafts, reserved=True)
     stray = False
     if found is not None and fitted is not None:
-        stray = (await settled(fitted, found, engine, layout, clock.boot_id, about)).stray
+        stray = (await settled(fitted, found, layout, clock.boot_id, about)).stray
     await engine.durable()
     if crashed:
         forget()
@@ -72,7 +74,7 @@ async def open_life(
             await Retention(journal, memory.reader).resume()
     except NoRoom as error:  # whoever is to free some needs the daemon for it
         log.warning("%s", error)
-    if drafts:
+    if drafts or of_slots:
         journal.side_log.clear()
     if restored is not None:
         restoring.clear(layout)

@@ -111,6 +111,7 @@ async def open_memory(directory: Path, clock: Clock, read_only: str = "", slot: 
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
     if recalled.frozen_by:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
+        memory.side_log = _side_log(directory)
         return memory
     try:
         memory.journal = Journal(environment, clock, slot=slot)

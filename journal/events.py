@@ -869,7 +869,9 @@ class UpdateBegun(Event, frozen=True, omit_defaults=True, tag="update.begun"):
     no key was enrolled. `from_level`: the `must` events that the present system reads, with their versions: nothing
     else may be written before the new one is confirmed. `window_s`: how long it may run unconfirmed, since its kernel
     began. `confirm_when` healthy: it is confirmed by itself once it has been well for `soak_s`. `retried`: the update
-    with the same system that failed before.
+    with the same system that failed before. `keeps`: volumes of which a snapshot `snapshot` is taken before it is
+    armed; `data_of`: the update whose snapshots the system that is gone back to shall find. `uid`: the update's own
+    number, where it was begun while the journal took nothing; 0: this entry's.
     """
 
     slot: str
@@ -888,6 +890,10 @@ class UpdateBegun(Event, frozen=True, omit_defaults=True, tag="update.begun"):
     soak_s: int = 60
     downgrade: bool = False
     retried: int = 0
+    keeps: tuple[str, ...] = ()
+    snapshot: str = ""
+    data_of: int = 0
+    uid: int = 0
 
 
 class UpdateStaged(Event, frozen=True, omit_defaults=True, tag="update.staged"):
@@ -938,7 +944,7 @@ class UpdateDisarmed(Event, frozen=True, omit_defaults=True, tag="update.disarme
 class BootStarted(Event, frozen=True, omit_defaults=True, tag="boot.started"):
     """The machine booted this slot; the boot loader's default is `default_slot`. `tentative`: it is the new system of
     update `uid`, to be confirmed before `deadline_mono_ns` of this boot. `tried`: the update whose one boot the loader
-    says it gave."""
+    says it gave. `boot`: which boot it was, where the journal took nothing then; empty: this entry's."""
 
     slot: str
     default_slot: str
@@ -948,6 +954,7 @@ class BootStarted(Event, frozen=True, omit_defaults=True, tag="boot.started"):
     uid: int = 0
     deadline_mono_ns: int = 0
     tried: int = 0
+    boot: str = ""
 
 
 class UpdateHealthChanged(Event, frozen=True, omit_defaults=True, tag="update.health_changed"):
@@ -977,11 +984,13 @@ class UpdateConfirmed(Event, frozen=True, omit_defaults=True, tag="update.confir
 
 
 class UpdateReturning(Event, frozen=True, omit_defaults=True, tag="update.returning"):
-    """The tentative system itself starts the machine anew, to go back, and says why."""
+    """The tentative system itself starts the machine anew, to go back, and says why. `with_data`: the volumes of which
+    a snapshot was taken before the update shall be as they were then."""
 
     uid: int
     cause: Cause
     message: str = ""
+    with_data: bool = False
 
 
 class UpdateEvidenceFound(Event, frozen=True, omit_defaults=True, tag="update.evidence_found"):

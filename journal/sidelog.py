@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from journal.entry import UNREADABLE
+from journal.entry import UNREADABLE, Actor
 
 SECTOR = 512
 SECTORS = 128
@@ -19,12 +19,16 @@ _MAGIC = b"CSL1"
 
 
 class Emergency(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An action that was taken and could not be remembered as desired state. `at` is wall time in nanoseconds."""
+    """An action that was taken and could not be remembered as desired state. `at` is wall time in nanoseconds. What
+    concerns a slot is an `event` of this `type`, encoded as in the journal, and the `actor` whose word it was."""
 
     action: str
     name: str = ""
     uid: int = 0
     at: int = 0
+    type: str = ""
+    event: bytes = b""
+    actor: Actor | None = None
 
 
 class SideLogFull(Exception):

@@ -321,7 +321,8 @@ class Update(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `boot` is the boot of the new system, `deadline` the moment until which it must be confirmed; `failing` what the
     health gate last said, `judged` whether it said anything, and `well_since_mono` since when nothing fails, 0 while
-    something does. `cause`, `message` and `confidence`: why it was rolled back. `seq`: its last entry.
+    something does. `cause`, `message` and `confidence`: why it was rolled back. `with_data`: its volumes are to be as
+    they were before it. `seq`: its last entry.
     """
 
     uid: int
@@ -359,6 +360,10 @@ class Update(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     message: str = ""
     confidence: Confidence | None = None
     ended_at: int = 0
+    keeps: tuple[str, ...] = ()
+    snapshot: str = ""
+    data_of: int = 0
+    with_data: bool = False
 
 
 class UpdateKey(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -16,7 +16,8 @@ from journal.events import (
 )
 from projections.causes import WORDS
 from projections.refusals import Refusal, conflict, invalid, missing, refused
-from projections.state import Machine
+from projections.state import Machine, Update
+from projections.update_data import check_keeps, check_with_data
 from projections.update_intents import (
     AddUpdateKey,
     BeginUpdate,
@@ -60,7 +61,13 @@ def admit_update(machine: Machine, call: UpdateIntent) -> tuple[Event, ...] | Re
 
 
 def _begin(machine: Machine, call: BeginUpdate) -> tuple[Event, ...] | Refusal:
-    bad = _check_times(call) or _check_free(machine) or _check_order(call) or _check_level(call.written, call.reads)
+    bad = (
+        _check_times(call)
+        or _check_free(machine)
+        or _check_order(call)
+        or _check_level(unread(call.written, call.reads))
+        or check_keeps(machine, call.keeps, call.snapshot)
+    )
     if bad is not None:
         return bad
     failed = earlier_failure(machine, call.new.version, call.new.commit)
@@ -88,6 +95,8 @@ def _begin(machine: Machine, call: BeginUpdate) -> tuple[Event, ...] | Refusal:
             soak_s=call.soak_s,
             downgrade=order_of(call.new) < order_of(call.running),
             retried=0 if failed is None else failed.uid,
+            keeps=call.keeps,
+            snapshot=call.snapshot,
         ),
     )
 
@@ -150,18 +159,26 @@ def order_of(system: System) -> tuple[tuple[int, ...], int]:
     return numbers + (0,) * (4 - len(numbers)), system.built
 
 
-def _check_level(written: Level, reads: Level) -> Refusal | None:
-    """A system that cannot read what stands in the journal would freeze, and could never be confirmed."""
+def unread(written: Level, reads: Level) -> tuple[str, ...]:
+    """What stands in the journal and on the disk that a system which reads so much cannot: it would freeze."""
     known = dict(reads)
-    unread = [name for name, version in written if known.get(name, 0) < version]
-    if not unread:
+    return tuple(name for name, version in written if known.get(name, 0) < version)
+
+
+def _check_level(names: tuple[str, ...], otherwise: str = "install one that can") -> Refusal | None:
+    """A system that cannot read what stands in the journal starts nothing and changes nothing."""
+    if not names:
         return None
-    names = ", ".join(unread[:5]) + (f" and {len(unread) - 5} more" if len(unread) > 5 else "")
     return conflict(
         "WOULD_FREEZE",
-        f"that system cannot read what this machine has written since ({names}), and would change nothing any more: "
-        "install one that can",
+        f"that system cannot read what this machine has written since ({few(names)}), and would freeze: it starts no "
+        f"workload and changes nothing until it is updated: {otherwise}",
     )
+
+
+def few(names: tuple[str, ...], most: int = 5) -> str:
+    """The first of them, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _confirm(machine: Machine) -> tuple[Event, ...] | Refusal:
@@ -179,6 +196,8 @@ def _roll_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Re
     update = current(machine)
     if update is None:
         return _go_back(machine, call)
+    if call.with_data and (bad := _check_left_with_data(machine, update)) is not None:
+        return bad
     if update.phase in (UpdatePhase.STAGING, UpdatePhase.STAGED):
         return refused(
             "ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: end its push, and nothing is left of it"
@@ -191,8 +210,18 @@ def _roll_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Re
             "once it is, `capsulectl update rollback` tries the system before",
         )
     if update.phase is UpdatePhase.TENTATIVE:
-        return (UpdateReturning(update.uid, "operator"),)
+        return (UpdateReturning(update.uid, "operator", with_data=call.with_data),)
     return ()  # it waits for its boot, and is dropped; or it is on its way back
+
+
+def _check_left_with_data(machine: Machine, update: Update) -> Refusal | None:
+    if update.phase in (UpdatePhase.ARMING, UpdatePhase.ARMED):
+        return conflict(
+            "NOT_BOOTED", f"update {update.uid} waits for its boot: volumes are as they were before it", "with_data"
+        )
+    if update.phase is UpdatePhase.RETURNING and not update.with_data:
+        return conflict("RETURNS", f"update {update.uid} is on its way back already, without its data", "with_data")
+    return check_with_data(machine, update)
 
 
 def _go_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refusal:
@@ -203,7 +232,10 @@ def _go_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refu
             "nothing is known to be in the other slot that this machine has run: push the bundle of what you want back "
             "with `--allow-downgrade`",
         )
-    bad = _check_level(call.written, before.from_level)
+    names = unread(call.written, before.from_level)
+    bad = None if call.allow_freeze else _check_level(names, "`--allow-freeze` goes back all the same")
+    if call.with_data:
+        bad = bad or _check_restores(names) or check_with_data(machine, before)
     if bad is not None:
         return bad
     return (
@@ -219,7 +251,20 @@ def _go_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refu
             from_level=call.level,
             window_s=call.window_s,
             downgrade=True,
+            data_of=before.uid if call.with_data else 0,
         ),
+    )
+
+
+def _check_restores(names: tuple[str, ...]) -> Refusal | None:
+    """A frozen system restores nothing."""
+    if not names:
+        return None
+    return conflict(
+        "WOULD_FREEZE",
+        f"that system cannot read what this machine has written since ({few(names)}), and restores no volume: go back "
+        "without `--with-data`, and `capsulectl volume restore` before that what you want to have back",
+        "with_data",
     )
 
 

@@ -20,7 +20,8 @@ class System(msgspec.Struct, frozen=True):
 
 class BeginUpdate(msgspec.Struct, frozen=True):
     """Write `new` into the other slot. `running` is what runs; `reads` what the new one reads, `level` the `must`
-    events that the running one reads, and `written` those that stand in the journal."""
+    events that the running one reads, and `written` those that stand in the journal. `keeps`: the volumes of which a
+    snapshot of that name is taken first."""
 
     new: System
     running: System
@@ -34,6 +35,8 @@ class BeginUpdate(msgspec.Struct, frozen=True):
     soak_s: int = 60
     allow_downgrade: bool = False
     retry: bool = False
+    keeps: tuple[str, ...] = ()
+    snapshot: str = ""
 
 
 class ConfirmUpdate(msgspec.Struct, frozen=True):
@@ -41,12 +44,15 @@ class ConfirmUpdate(msgspec.Struct, frozen=True):
 
 
 class RollBackUpdate(msgspec.Struct, frozen=True):
-    """The system before is to run again. `running`, `level`, `written` as of BeginUpdate."""
+    """The system before is to run again. `running`, `level`, `written` as of BeginUpdate. `allow_freeze`: also one that
+    cannot read what was written since; `with_data`: with the volumes as they were before the update."""
 
     running: System
     level: Level
     written: Level
     window_s: int
+    allow_freeze: bool = False
+    with_data: bool = False
 
 
 class AddUpdateKey(msgspec.Struct, frozen=True):

@@ -55,9 +55,11 @@ def update_text(event: UpdateEvent) -> str:
         case UpdateBegun():
             new, old = system_text(event.version, event.commit), system_text(event.from_version, event.from_commit)
             if event.kind == "rollback":
-                return f"{event.slot} shall run again: {new}, in the place of {old}"
+                data = f", with the volumes as before update {event.data_of}" if event.data_of else ""
+                return f"{event.slot} shall run again: {new}, in the place of {old}{data}"
             signed = f", signed by {event.signed_by[:12]}…" if event.signed_by else ", not signed"
-            return f"{event.slot} is written: {new}, {bytes_text(event.size_bytes)}{signed}; {old} runs"
+            kept = f"; {', '.join(event.keeps)} kept as {event.snapshot}" if event.keeps else ""
+            return f"{event.slot} is written: {new}, {bytes_text(event.size_bytes)}{signed}; {old} runs{kept}"
         case UpdateStaged():
             return f"update {event.uid} is on the disk, read back and whole ({event.took_ms / 1000:.1f} s)"
         case UpdateStagingFailed():
@@ -86,7 +88,8 @@ def update_text(event: UpdateEvent) -> str:
         case UpdateConfirmed():
             return f"update {event.uid} is confirmed: {event.slot} boots from now on{_recovered(event.recovered)}"
         case UpdateReturning():
-            return f"update {event.uid} goes back: {WORDS[event.cause]}{_more(event.message)}"
+            data = ", and its volumes with it" if event.with_data else ""
+            return f"update {event.uid} goes back{data}: {WORDS[event.cause]}{_more(event.message)}"
         case UpdateEvidenceFound():
             marks = event.evidence.marks
             far = f"it came as far as `{marks[-1].name}`" if marks else "it left no mark of a stage"

@@ -104,12 +104,15 @@ def _moved(machine: Machine, header: Header, uid: int, move: UpdateMove) -> Upda
 def begun(machine: Machine, header: Header, event: UpdateBegun) -> None:
     """One more. The oldest is forgotten; and what can be written for the system in the other slot, once another one
     takes its place."""
+    uid = event.uid or header.seq
+    if event.uid in machine.updates:
+        return  # what was noted beside the journal was read in by a life that ended before it forgot that
     if event.kind == "push":
-        for uid, before in machine.updates.items():
+        for earlier, before in machine.updates.items():
             if before.from_level:
-                machine.updates[uid] = replace(before, from_level=())
-    machine.updates[header.seq] = Update(
-        uid=header.seq,
+                machine.updates[earlier] = replace(before, from_level=())
+    machine.updates[uid] = Update(
+        uid=uid,
         slot=event.slot,
         version=event.version,
         commit=event.commit,
@@ -129,6 +132,9 @@ def begun(machine: Machine, header: Header, event: UpdateBegun) -> None:
         soak_s=event.soak_s,
         downgrade=event.downgrade,
         retried=event.retried,
+        keeps=event.keeps,
+        snapshot=event.snapshot,
+        data_of=event.data_of,
     )
     while len(machine.updates) > KEPT:
         del machine.updates[next(iter(machine.updates))]
@@ -174,12 +180,15 @@ def disarmed(machine: Machine, header: Header, event: UpdateDisarmed) -> None:
 
 
 def boot_started(machine: Machine, header: Header, event: BootStarted) -> None:
-    """Which slot is what; and the update whose system this is, is on trial."""
-    machine.slots = Slots(event.slot, event.default_slot, event.tentative, event.release)
+    """Which slot is what; and the update whose system this is, is on trial. Of an earlier boot, which is told by one
+    that could write again, only that."""
+    if event.boot in ("", header.boot):
+        machine.slots = Slots(event.slot, event.default_slot, event.tentative, event.release)
     update = _moved(machine, header, event.uid, M.BOOT) if event.tentative else None
     if update is not None:
-        deadline = Deadline(header.boot, event.deadline_mono_ns)
-        machine.updates[event.uid] = replace(update, boot=header.boot, deadline=deadline)
+        boot = event.boot or header.boot
+        deadline = Deadline(boot, event.deadline_mono_ns)
+        machine.updates[event.uid] = replace(update, boot=boot, deadline=deadline)
 
 
 def health_changed(machine: Machine, header: Header, event: UpdateHealthChanged) -> None:
@@ -208,7 +217,9 @@ def returning(machine: Machine, header: Header, event: UpdateReturning) -> None:
     """The next boot is the old system's."""
     update = _moved(machine, header, event.uid, M.RETURN)
     if update is not None:
-        machine.updates[event.uid] = replace(update, cause=event.cause, message=event.message)
+        machine.updates[event.uid] = replace(
+            update, cause=event.cause, message=event.message, with_data=event.with_data
+        )
 
 
 def rolled_back(machine: Machine, header: Header, event: UpdateRolledBack) -> None:

@@ -232,6 +232,10 @@ _MORE_2: Fields = {
         "message",
         "confidence",
         "ended_at",
+        "keeps",
+        "snapshot",
+        "data_of",
+        "with_data",
     ),
     "UpdateKey": ("kid", "public_key", "name", "added_at", "seq"),
 }

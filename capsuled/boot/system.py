@@ -75,8 +75,10 @@ class System:
         _record(engine, BootCompleted(self.stages.all, self.stages.ready_ms))
         self.link.say("ready")
 
-    async def keep(self, engine: Engine, about: About, layout: Layout, adopted: Callable[[], bool]) -> None:
-        """Liveness, uplink, time, console and button, until cancelled."""
+    async def keep(
+        self, engine: Engine, slots: Engine, about: About, layout: Layout, adopted: Callable[[], bool]
+    ) -> None:
+        """Liveness, uplink, time, console and button, until cancelled. `slots` knows of updates."""
         place = Place(layout.by_hand / "network", layout.state / "uplink", layout.daemon_logs / "uplink.log")
 
         def changed(interface: str, address: str, how: str) -> None:
@@ -95,9 +97,10 @@ class System:
             self.link.say("poweroff")
 
         def face() -> str:
-            return banner(self._face(engine, about, adopted()))
+            return banner(self._face(engine, slots.machine, about, adopted()))
 
-        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), _moments(engine))
+        of_updates = () if slots is engine else (slots.changes(),)
+        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), *of_updates, _moments(slots))
 
         async def hardware() -> None:
             try:
@@ -117,7 +120,7 @@ class System:
             group.create_task(hardware())
             group.create_task(clock.run(uplink.ready))
             if self.keeper is not None:
-                group.create_task(self.keeper.run(partial(_on_trial, engine, self.keeper.update)))
+                group.create_task(self.keeper.run(partial(_on_trial, slots, self.keeper.update)))
             group.create_task(keep_showing(Console.found(), face, news))
 
     async def _load_hardware(self, layout: Layout) -> None:
@@ -139,7 +142,7 @@ class System:
         except OSError:
             return []
 
-    def _face(self, engine: Engine, about: About, adopted: bool) -> Face:
+    def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool) -> Face:
         machine = engine.machine
         number = counts(machine)
         return Face(
@@ -153,7 +156,7 @@ class System:
             adopted=adopted,
             condition=about.condition.condition.value,
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
-            trial=trial_text(machine, engine.mono_ns()),
+            trial=trial_text(updates, engine.mono_ns()),
             problems=(about.condition.message,) if about.condition.message else (),
         )
 

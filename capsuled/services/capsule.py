@@ -109,7 +109,7 @@ class CapsuleService(CapsuleServiceServicer):
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of an update must be its metadata", "metadata")
         said, caller = first.metadata, caller_of(context, "CapsuleService.UpdateOS")
-        async with opened(self._engine, caller, "") as stream:
+        async with opened(self._updates.engine, caller, "") as stream:
             bundle = BundleStream(chunks_of(requests, stream), said.total_bytes, said.sha256_hex)
             update = await self._updates.receive(bundle, options_of(said), caller, said.stay)
         return pb.UpdateOSResponse(
@@ -118,6 +118,7 @@ class CapsuleService(CapsuleServiceServicer):
             next_commit=update.commit,
             reboot_scheduled=not said.stay,
             uid=update.uid,
+            note=self._updates.noted,
         )
 
     async def UpdateConfirm(self, request: pb.UpdateConfirmRequest, context: Any) -> pb.UpdateConfirmResponse:
@@ -126,8 +127,11 @@ class CapsuleService(CapsuleServiceServicer):
             refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: there is nothing to confirm")
         update = await self._updates.confirm(caller_of(context, "CapsuleService.UpdateConfirm", request))
         return pb.UpdateConfirmResponse(
-            committed_slot=update.slot, committed_version=update.version, uid=update.uid
-        )  # fmt: skip
+            committed_slot=update.slot,
+            committed_version=update.version,
+            uid=update.uid,
+            note=self._updates.noted,
+        )
 
     async def RebootNode(self, request: pb.RebootNodeRequest, context: Any) -> pb.RebootNodeResponse:
         """Answers, and then it happens. Hosted, the machine belongs to somebody else."""

@@ -10,30 +10,37 @@ from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.streams import OpenStream
 from capsuled.updates.receiving import Options
-from capsuled.updates.updates import WINDOW_S, Updates
+from capsuled.updates.updates import WINDOW_S, Back, Prospect, Updates
+from capsuled.volume_waits import label_now
 from effects.slots.signing import kid_of
 from journal.clock import Clock
 from projections.refusals import Refusal
 from projections.state import Machine, Update, UpdateKey
+from projections.update_admission import few
 from projections.update_intents import AddUpdateKey, RemoveUpdateKey
 from projections.update_phases import ENDS
+from projections.update_words import system_text
 from projections.updates import current, fallback, on_trial
 
 SOAK_S = 60
 
 
 class UpdateService(UpdateServiceServicer):
-    """See proto/capsule/v1/update.proto. `updates` is None where there are no slots."""
+    """See proto/capsule/v1/update.proto. `updates` is None where there are no slots; else its engine is the one that
+    knows of them."""
 
     def __init__(self, engine: Engine, clock: Clock, updates: Updates | None) -> None:
-        self._engine = engine
+        self._engine = engine if updates is None else updates.engine
         self._clock = clock
         self._updates = updates
 
     async def Status(self, request: pb.UpdateStatusRequest, context: Any) -> pb.UpdateStatus:
         """As of now."""
         updates = self._slots()
-        return status_of(self._engine.machine, self._clock.mono_ns(), updates.running.version, updates.running.commit)
+        running = updates.running
+        answer = status_of(self._engine.machine, self._clock.mono_ns(), running.version, running.commit)
+        answer.note = updates.noted
+        return answer
 
     async def List(self, request: pb.UpdateListRequest, context: Any) -> pb.UpdateListResponse:
         """Those that are remembered."""
@@ -42,8 +49,16 @@ class UpdateService(UpdateServiceServicer):
 
     async def Rollback(self, request: pb.UpdateRollbackRequest, context: Any) -> pb.UpdateRollbackResponse:
         """Answers, and then it happens."""
-        updates = self._slots()
-        update, said = await updates.roll_back(caller_of(context, "UpdateService.Rollback", request))
+        updates, how = self._slots(), Back(request.allow_freeze, request.with_data)
+        caller = caller_of(context, "UpdateService.Rollback", request)
+        if request.dry_run:
+            prospect = updates.would_roll_back(how, caller.actor.role)
+            return pb.UpdateRollbackResponse(
+                message=prospect_text(prospect, how.with_data),
+                update=message_of(prospect.update),
+                unread=prospect.unread,
+            )
+        update, said = await updates.roll_back(how, caller)
         return pb.UpdateRollbackResponse(message=said, update=message_of(update))
 
     async def KeyAdd(self, request: pb.UpdateKeyAddRequest, context: Any) -> pb.UpdateKey:
@@ -83,7 +98,29 @@ def options_of(said: capsule_pb2.UpdateOSMetadata) -> Options:
         soak_s=said.soak_seconds if said.HasField("soak_seconds") else SOAK_S,
         allow_downgrade=said.allow_downgrade,
         retry=said.retry,
+        keeps=tuple(said.snapshots),
+        snapshot=label_now("before-update") if said.snapshots else "",
     )
+
+
+def prospect_text(prospect: Prospect, with_data: bool) -> str:
+    """What a rollback would do, in a sentence or two. Pure."""
+    update = prospect.update
+    before = system_text(update.from_version, update.from_commit)
+    happens = {
+        "dropped": f"update {update.uid} is dropped before it was booted.",
+        "ended": f"the trial of update {update.uid} ends: the machine is started anew with {before}.",
+        "tried": f"the machine is started anew with {before}, on trial.",
+    }[prospect.does]
+    if prospect.unread:
+        happens += (
+            f" It cannot read what this machine has written since ({few(prospect.unread)}), and freezes: it starts no "
+            "workload and changes nothing until it is updated, or left again."
+        )
+    if with_data:
+        kept = ", ".join(prospect.keeps)
+        happens += f" As they were before update {update.uid}: {kept}; what is there now is kept as a snapshot."
+    return happens
 
 
 async def chunks_of(requests: AsyncIterator[capsule_pb2.UpdateOSRequest], stream: OpenStream) -> AsyncIterator[bytes]:
@@ -147,6 +184,8 @@ def message_of(update: Update) -> pb.OSUpdate:
         confidence=update.confidence or "",
         message=update.message,
         boot_id=update.boot,
+        snapshots=update.keeps,
+        snapshot=update.snapshot,
     )
 
 

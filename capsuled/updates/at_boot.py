@@ -5,7 +5,7 @@ down. Nothing here may keep a machine from starting: a loader that cannot be rea
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -14,9 +14,10 @@ from capsuled.evidence.finding import Found
 from capsuled.updates.switching import Switch
 from effects.slots.protocol import BootLoader, LoaderFailed
 from journal.entry import SYSTEM
-from journal.events import UpdateEvidenceFound, UpdateRolledBack
+from journal.events import Event, UpdateEvidenceFound, UpdateRolledBack
 from journal.evidence import Loader
 from projections.state import Update
+from projections.update_data import brought_back, owed
 from projections.update_reconcile import Reconciled, Variables
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,11 @@ FindOut = Callable[[Update, Loader], Found]
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is so now. `stray`: what runs is on trial, and the journal does not know it; `warning`: what an operator
+    """What is so now. `stray`: what runs is on trial, and the journal does not know it; `warnings`: what an operator
     should know of."""
 
     stray: bool = False
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 async def look(loader: BootLoader) -> tuple[Variables, str]:
@@ -52,21 +53,33 @@ async def look(loader: BootLoader) -> tuple[Variables, str]:
 
 async def settle(engine: Engine, found: Reconciled, switch: Switch, find_out: FindOut) -> Standing:
     """Tell the facts, find out why the machine came back, and take back what nobody wants to be booted."""
-    engine.record(found.events, reserved=True, actor=SYSTEM)
+    warnings = list(_tell(engine, found.events))
     if found.back is not None:
-        _tell(engine, found.back, find_out(found.back, found.loader))
+        warnings += _tell_back(engine, found.back, find_out(found.back, found.loader))
     await engine.durable()
-    warning = ""
     if found.take_back:
         try:
             await switch.take_back()
         except LoaderFailed as error:
-            warning = f"the next boot is one that nobody wants, and that cannot be taken back: {error.message}"
-            log.error("%s", warning)
-    return Standing(found.stray, warning)
+            warnings.append(f"the next boot is one that nobody wants, and that cannot be taken back: {error.message}")
+            log.error("%s", warnings[-1])
+    return Standing(found.stray, tuple(warnings))
 
 
-def _tell(engine: Engine, update: Update, found: Found) -> None:
+def _tell(engine: Engine, events: Sequence[Event], cause: int = 0) -> tuple[str, ...]:
+    """In one batch with what has volumes as they were, where that is due now; what of them cannot be so, in words."""
+    all_of_it: list[Event] = []
+    lost: tuple[str, ...] = ()
+    for event in events:
+        all_of_it.append(event)
+        if (update := owed(engine.machine, event)) is not None:
+            back, lost = brought_back(engine.machine, update)
+            all_of_it += back
+    engine.record(all_of_it, cause=cause, reserved=True, actor=SYSTEM)
+    return lost
+
+
+def _tell_back(engine: Engine, update: Update, found: Found) -> tuple[str, ...]:
     verdict, evidence = found.verdict, found.evidence
     log.warning("update %d was rolled back: %s (%s)", update.uid, verdict.cause, verdict.confidence)
     seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), reserved=True, actor=SYSTEM)
@@ -79,4 +92,4 @@ def _tell(engine: Engine, update: Update, found: Found) -> None:
         verdict.looked_for,
         evidence.boot,
     )
-    engine.record((rolled_back,), cause=seq, reserved=True, actor=SYSTEM)
+    return _tell(engine, (rolled_back,), cause=seq)

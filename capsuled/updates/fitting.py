@@ -1,6 +1,7 @@
 """Updates fitted to the machine: which partitions the slots are, what runs, and what is told and done at a start."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import msgspec
 from capsuled.boot.disks import partition_of
 from capsuled.boot.ground import Booted
 from capsuled.boot.partitions import ESP, NUMBERS
-from capsuled.boot.system import System
+from capsuled.boot.system import MODE, System
 from capsuled.engine import Engine
 from capsuled.evidence.finding import find_out
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
 from capsuled.updates import level
 from capsuled.updates.at_boot import Standing, look, settle
+from capsuled.updates.beside import NOTED
+from capsuled.updates.kept_volumes import forget
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Updates
@@ -25,13 +28,16 @@ from effects.slots.partitions import Partitions, Places
 from effects.slots.protocol import SLOTS, BootLoader
 from init.recorder import AREA_BYTES
 from journal.clock import Clock
+from journal.entry import SYSTEM
 from journal.errors import JournalError
+from journal.events import DaemonStarted
 from journal.reader import Reader
 from projections.update_health import Facts
 from projections.update_intents import Level
 from projections.update_intents import System as Build
 from projections.update_reconcile import Booted as Told
 from projections.update_reconcile import Reconciled, reconcile
+from projections.updates import unconfirmed
 
 ANSWERED_S = 30.0
 """The API is asked every ten seconds."""
@@ -41,6 +47,7 @@ KERNEL_VERSION = Path("/proc/sys/kernel/osrelease")
 class Fitted(msgspec.Struct, frozen=True):
     """What the wiring function keeps of it."""
 
+    engine: Engine
     updates: Updates
     switch: Switch
     loader: BootLoader
@@ -54,8 +61,10 @@ def running(release: str, built_s: float) -> Build:
     return Build(version, commit, int(built_s) if built_s < 1 << 40 else 0)
 
 
-def fit(system: System, engine: Engine, clock: Clock, reader: Reader | None, about: About) -> Fitted:
-    """For a machine that booted from its own disk."""
+def fit(
+    system: System, engine: Engine, clock: Clock, reader: Reader | None, about: About, *, beside: bool = False
+) -> Fitted:
+    """For a machine that booted from its own disk. `beside`: the engine is that of updates alone (beside.py)."""
     root = system.root
     loader = GrubLoader(Path(partition_of(root, ESP)))
     slots = Partitions(_places(root), AREA_BYTES)
@@ -63,13 +72,23 @@ def fit(system: System, engine: Engine, clock: Clock, reader: Reader | None, abo
     switch = Switch(engine, loader)
 
     def stands() -> Level:
-        return level.written(() if reader is None else reader.types())
+        return level.written(()) if reader is None else level.standing(reader)
 
     def reboot() -> None:
         system.link.say("reboot")
 
-    updates = Updates(engine, slots, switch, clock, build, stands, lambda: bool(system.addresses(about)), reboot)
-    return Fitted(updates, switch, loader, build, root)
+    updates = Updates(
+        engine,
+        slots,
+        switch,
+        clock,
+        build,
+        stands,
+        lambda: bool(system.addresses(about)),
+        reboot,
+        noted=NOTED if beside else "",
+    )
+    return Fitted(engine, updates, switch, loader, build, root)
 
 
 def _places(root: str) -> Places:
@@ -80,7 +99,20 @@ def _places(root: str) -> Places:
     }
 
 
-async def opening(fitted: Fitted, system: System, engine: Engine, boot: str, about: About) -> Reconciled:
+async def begin_beside(fitted: Fitted, system: System, clock: Clock, layout: Layout, about: About) -> bool:
+    """The start of a life whose journal takes nothing, as far as it concerns slots; whether the system that runs is on
+    trial and nobody knows of it."""
+    boot = clock.boot_id
+    found = await opening(fitted, system, boot, about)
+    try:
+        fitted.engine.record((DaemonStarted(MODE, "crash", os.getpid()),), actor=SYSTEM)
+        return (await settled(fitted, found, layout, boot, about)).stray
+    except JournalError as error:
+        about.warn(f"what this boot means for updates is not remembered: {error}")
+        return True  # nobody could confirm it, and nobody would know that it is to go back
+
+
+async def opening(fitted: Fitted, system: System, boot: str, about: About) -> Reconciled:
     """What this start makes of journal and boot loader, before anything of it is told."""
     variables, wrong = await look(fitted.loader)
     if wrong:
@@ -91,30 +123,30 @@ async def opening(fitted: Fitted, system: System, engine: Engine, boot: str, abo
             f"the boot loader could not load {booted.default_slot}, its default: {booted.slot} runs in its place"
         )
     kernel = KERNEL_VERSION.read_text().strip()
-    return reconcile(engine.machine, boot, _told(booted), variables, system.release, kernel)
+    return reconcile(fitted.engine.machine, boot, _told(booted), variables, system.release, kernel)
 
 
 def _told(booted: Booted) -> Told:
     return Told(booted.slot, booted.default_slot, booted.update, booted.window_s)
 
 
-async def settled(
-    fitted: Fitted, found: Reconciled, engine: Engine, layout: Layout, boot: str, about: About
-) -> Standing:
+async def settled(fitted: Fitted, found: Reconciled, layout: Layout, boot: str, about: About) -> Standing:
     """Told and done."""
     standing = await settle(
-        engine, found, fitted.switch, lambda update, loader: find_out(update, loader, layout, boot, fitted.root)
+        fitted.engine, found, fitted.switch, lambda update, loader: find_out(update, loader, layout, boot, fitted.root)
     )
-    if standing.warning:
-        about.warn(standing.warning)
+    for warning in standing.warnings:
+        about.warn(warning)
     return standing
 
 
 async def try_out(
     fitted: Fitted, system: System, engine: Engine, clock: Clock, layout: Layout, about: About, stray: bool
 ) -> None:
-    """Where the system that runs is on trial: until that is decided."""
+    """Where the system that runs is on trial: until that is decided. `engine` is the machine's, which may not be able
+    to do more than look at it."""
     if not system.booted.update:
+        await _forget(fitted, engine)
         return
     if stray:
         about.warn("this system is on trial, and the journal knows of no such update: the machine goes back")
@@ -131,7 +163,13 @@ async def try_out(
     def stays() -> None:
         system.link.say("confirmed")
 
-    await Trial(engine, fitted.switch, clock, facts, system.keeper, go_back, stays).run()
+    await Trial(fitted.engine, fitted.switch, clock, facts, system.keeper, go_back, stays).run()
+    await _forget(fitted, engine)
+
+
+async def _forget(fitted: Fitted, engine: Engine) -> None:
+    if fitted.engine is engine and not unconfirmed(engine.machine):
+        await forget(engine)
 
 
 def _state(layout: Layout, engine: Engine) -> str:

@@ -12,6 +12,7 @@ from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
 from capsuled.updates import level
+from capsuled.updates.kept_volumes import keep
 from capsuled.updates.switching import Switch
 from effects.slots.bundle import BundleStream, Head
 from effects.slots.manifest import BadBundle, Member
@@ -40,6 +41,8 @@ class Options(msgspec.Struct, frozen=True):
     soak_s: int = 60
     allow_downgrade: bool = False
     retry: bool = False
+    keeps: tuple[str, ...] = ()
+    snapshot: str = ""
 
 
 class Receiver:
@@ -75,10 +78,12 @@ class Receiver:
         began_ns = self._engine.mono_ns()
         try:
             await self._stage(bundle, head, update, show)
+            await keep(self._engine, update, cause)
             self._tell_staged(head, update, cause, began_ns)
         except BaseException as error:
             reason = getattr(error, "reason", "CUT")
-            message = getattr(error, "message", "") or "the push ended before all of it had come"
+            told = error.refusal if isinstance(error, Refused) else error
+            message = getattr(told, "message", "") or "the push ended before all of it had come"
             failed = UpdateStagingFailed(update.uid, str(reason), str(message))
             self._engine.record((failed,), cause=cause, reserved=True, actor=SYSTEM)
             if isinstance(error, BadBundle):
@@ -123,6 +128,8 @@ class Receiver:
             soak_s=options.soak_s,
             allow_downgrade=options.allow_downgrade,
             retry=options.retry,
+            keeps=options.keeps,
+            snapshot=options.snapshot,
         )
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):

@@ -2,6 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from capsuled.caller import Caller
 from capsuled.engine import Engine
@@ -18,9 +22,10 @@ from journal.entry import SYSTEM
 from journal.events import MachineEndRequested
 from projections.refusals import Refusal
 from projections.state import Update
+from projections.update_admission import unread
 from projections.update_intents import ConfirmUpdate, Level, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
-from projections.updates import current, on_trial
+from projections.updates import current, fallback, on_trial
 
 ANSWER_S = 0.5
 """For the answer to leave before the machine ends."""
@@ -29,8 +34,25 @@ WINDOW_S = 900
 _HEAD_BYTES = 1 << 20
 
 
+class Back(msgspec.Struct, frozen=True):
+    """What the operator said with a rollback."""
+
+    allow_freeze: bool = False
+    with_data: bool = False
+
+
+class Prospect(msgspec.Struct, frozen=True):
+    """What a rollback would do with `update`: drop it, end its trial, or try the system before it, which cannot read
+    `unread` and would freeze. `keeps` are the volumes that can be as they were before it."""
+
+    does: Literal["dropped", "ended", "tried"]
+    update: Update
+    unread: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
+
+
 class Updates:
-    """`reboot` starts the machine anew."""
+    """`reboot` starts the machine anew. `noted`: where the journal takes nothing, what is to be said of that."""
 
     def __init__(
         self,
@@ -42,9 +64,11 @@ class Updates:
         written: Callable[[], Level],
         uplink: Callable[[], bool],
         reboot: Callable[[], None],
+        noted: str = "",
     ) -> None:
         self.running = running
-        self._engine = engine
+        self.engine = self._engine = engine
+        self.noted = noted
         self._slots = slots
         self._switch = switch
         self._clock = clock
@@ -57,6 +81,9 @@ class Updates:
         self, bundle: BundleStream, options: Options, caller: Caller, stay: bool, show: Show = lambda *_: None
     ) -> Update:
         """The update, armed; the machine starts anew in a moment, unless it is to `stay`. Raises Refused."""
+        if self.noted and options.keeps:
+            words = "while the journal takes no entry no snapshot is taken: push without `--snapshot`"
+            raise Refused(Refusal("FAILED_PRECONDITION", "NOTHING_KEPT", words, ("metadata.snapshots",)))
         update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9, show)
         if not stay:
             self._end(f"update {update.uid}")
@@ -90,17 +117,41 @@ class Updates:
         await self._engine.durable()
         return found
 
-    async def roll_back(self, caller: Caller) -> tuple[Update, str]:
+    def would_roll_back(self, how: Back, role: str) -> Prospect:
+        """What `roll_back` would do now. Raises Refused."""
+        intent = self._intent(replace(how, allow_freeze=True))
+        _, verdict = self._engine.preview(intent, role)
+        if isinstance(verdict, Refusal):
+            raise Refused(verdict)
+        machine = self._engine.machine
+        update = current(machine)
+        if update is not None:
+            waits = update.phase in (UpdatePhase.ARMING, UpdatePhase.ARMED)
+            return Prospect("dropped" if waits else "ended", update, keeps=() if waits else update.keeps)
+        before = fallback(machine)
+        assert before is not None, "what cannot be gone back to was refused"
+        return Prospect("tried", before, unread(intent.written, before.from_level), before.keeps)
+
+    def _intent(self, how: Back) -> RollBackUpdate:
+        return RollBackUpdate(
+            self.running,
+            level.own(),
+            self._written(),
+            WINDOW_S,
+            allow_freeze=how.allow_freeze,
+            with_data=how.with_data,
+        )
+
+    async def roll_back(self, how: Back, caller: Caller) -> tuple[Update, str]:
         """The system before runs again, or what waits for its boot is dropped; in words what happens. Raises Refused,
         LoaderFailed, SlotFailed."""
-        intent = RollBackUpdate(self.running, level.own(), self._written(), WINDOW_S)
-        outcome = await self._engine.call(intent, caller)
+        outcome = await self._engine.call(self._intent(how), caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
         update = current(self._engine.machine)
         if update is None:
             return self._last(), "nothing is under way any more"
-        again = f"{update.slot} boots again, to be confirmed"
+        again = f"{update.slot} boots again, to be confirmed" + (f" ({self.noted})" if self.noted else "")
         match update.phase:
             case UpdatePhase.STAGED:
                 await to_its_end(self._arm_what_is_there(update, outcome.seq))

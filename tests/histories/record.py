@@ -1,6 +1,6 @@
 """Records the history of a release, from a real daemon that does everything it can do. Needs root and containerd.
 
-    python -m tests.histories.record RELEASE[-features] [--view N] [--trial]
+    python -m tests.histories.record RELEASE[-features|-updates] [--view N] [--trial]
 
 `--trial` lives through it all and keeps nothing: for whoever teaches the machine something new, and this script with it.
 Once a release is out its history is never recorded again: an old memory that a new recording would fit better is
@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from journal.release import RELEASE
 from journal.sidelog import Emergency, SideLog
 from projections.fold import replay
 from projections.views import VIEW, state_hash
-from tests.histories import features
+from tests.histories import features, updates
 from tests.histories.recorded import Record, facts_of, folded_of, paths_of
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.site import site
@@ -35,17 +36,25 @@ OTHER_BOOT = "00000000-0000-4000-8000-000000000002"
 def main() -> None:
     """Record, unless there is one already."""
     parser = argparse.ArgumentParser(prog="python -m tests.histories.record", description=__doc__)
-    parser.add_argument("name", help="the release, or RELEASE-features, which RELEASE-cut is recorded with")
+    parser.add_argument(
+        "name", help="the release, RELEASE-features, which RELEASE-cut is recorded with, or RELEASE-updates, simulated"
+    )
     parser.add_argument("--view", type=int, default=VIEW, help="the view to hash the state in (default: the newest)")
     parser.add_argument("--trial", action="store_true", help="keep nothing")
     arguments = parser.parse_args()
     release, _, more = arguments.name.partition("-")
-    names = (f"{release}-features", f"{release}-cut") if more else (release,)
+    names = (f"{release}-features", f"{release}-cut") if more == "features" else (arguments.name,)
     there = [path.name for name in names for path in paths_of(name) if path.exists()]
     if there and not arguments.trial:
         raise SystemExit(f"{there[0]} is there already: a recorded history is never recorded again")
-    if release != RELEASE or more not in ("", "features"):
+    if release != RELEASE or more not in ("", "features", "updates"):
         raise SystemExit(f"this is release {RELEASE}: only {release} itself can record its history")
+    if more == "updates":
+        with tempfile.TemporaryDirectory() as scratch:
+            updates.live(Path(scratch) / "archive" if arguments.trial else paths_of(arguments.name)[0])
+        if not arguments.trial:
+            _note(arguments.name, arguments.view)
+        return
     stories = (features.live, features.forget) if more else (live,)
     with site() as machine, daemon(inside=machine.inside) as capsule:
         for name, story in zip(names, stories, strict=True):
@@ -58,8 +67,12 @@ def main() -> None:
 
 def _keep(name: str, capsule: Daemon, view: int) -> None:
     """The stopped machine's journal, and what it folds to."""
+    capsule.good("journal", "export", str(paths_of(name)[0]), "--dir", str(capsule.state / "journal"))
+    _note(name, view)
+
+
+def _note(name: str, view: int) -> None:
     archive, record = paths_of(name)
-    capsule.good("journal", "export", str(archive), "--dir", str(capsule.state / "journal"))
     facts = facts_of(name)
     hashed = state_hash(replay(*folded_of(name)), view)
     made = Record(release=name, entries=len(facts), head=facts[-1].hash.hex(), view=view, state_hash=hashed)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from journal.entry import genesis
-from journal.events import EVENT_TYPES, WorkloadApplied, type_of
+from journal.events import EVENT_TYPES, BootStarted, UpdateBegun, WorkloadApplied, type_of
 from journal.verify import check_entries
 from projections.describe import describe
 from projections.encoding import decode_state, encode_state
@@ -87,6 +87,19 @@ def test_the_second_history_tells_of_what_came_after_the_first_and_the_third_of_
     assert {"workload.health_changed", "image.removed", "volume.restored", "stream.closed"} <= told
     cut = events_of("0.0.1-cut")
     assert cut[0][0].seq > 1 and "journal.checkpointed" in {header.type for header, _ in cut}
+
+
+def test_the_history_of_updates_tells_of_all_that_an_update_can_come_to() -> None:
+    events = events_of("0.0.1-updates")
+    told = {header.type for header, _ in events}
+    assert {type_of(kind) for kind in EVENT_TYPES if type_of(kind).startswith("update.")} <= told
+    assert {"boot.started", "volume.restored"} <= told
+    begun = [event for _, event in events if isinstance(event, UpdateBegun)]
+    assert any(one.keeps for one in begun) and any(one.uid for one in begun)
+    assert any(isinstance(event, BootStarted) and event.boot for _, event in events)
+    machine = replay(*folded_of("0.0.1-updates"))
+    phases = {one.phase.value for one in machine.updates.values()}
+    assert phases == {"rolled-back", "confirmed", "failed", "dropped"}
 
 
 def test_a_history_is_never_recorded_again() -> None:

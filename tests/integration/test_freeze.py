@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from journal.sidelog import SideLog
 from tests.support.daemon import SERVE, Daemon, daemon, manifest
 from tests.support.entries import keep, newer_release
 
@@ -25,7 +26,8 @@ def capsule() -> Iterator[Daemon]:
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name not in ("lock.mdb", "owner.lock")}
+    ours = ("lock.mdb", "owner.lock", "side.log")
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name not in ours}
 
 
 def test_an_entry_that_must_be_understood_freezes_the_daemon_and_everything_runs_on(
@@ -93,6 +95,9 @@ def test_an_entry_that_must_be_understood_freezes_the_daemon_and_everything_runs
     assert "shall stop" not in stopped.stderr
     capsule.until(lambda: not Path(f"/proc/{pids['runs']}").exists(), "it was stopped")
     assert capsule.stop() == 0 and files(journal) == before
+    side_log = SideLog(journal / "side.log")
+    assert [(one.action, one.name) for one in side_log.records()] == [("stop", "runs")]
+    side_log.close()
 
 
 def test_an_entry_that_only_tells_is_kept_skipped_and_shown(capsule: Daemon) -> None:

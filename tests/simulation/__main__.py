@@ -9,6 +9,7 @@ import sys
 
 from tests.simulation.machine import Simulation
 from tests.simulation.seeds import run_many
+from tests.simulation.slot_stories import EVERY, told
 
 
 def main() -> None:
@@ -24,6 +25,13 @@ def main() -> None:
             simulation.run()
         finally:
             print("\n".join(simulation.trace.lines))
+        if arguments.seed % EVERY == 0:
+            box = told(arguments.seed)
+            print(
+                "\n".join(
+                    f"boot {number}: {slot}, default {default}" for number, (slot, default) in enumerate(box.boots)
+                )
+            )
         print(f"seed {arguments.seed}: good")
         return
     found = run_many(arguments.first, arguments.seeds)

@@ -7,6 +7,7 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.machine import Simulation
+from tests.simulation.slot_stories import EVERY, told
 
 CHUNK = 5
 
@@ -18,6 +19,8 @@ def failure_of(seed: int) -> tuple[int, str] | None:
     simulation = Simulation(seed)
     try:
         simulation.run()
+        if seed % EVERY == 0:
+            told(seed)
     except BaseException:
         return seed, traceback.format_exc(limit=6)
     finally:

@@ -6,7 +6,10 @@ and slots, and none of the house's rules.
 """
 
 import asyncio
+import os
+import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -16,27 +19,50 @@ from capsuled.evidence.finding import Found
 from capsuled.rpc import Refused
 from capsuled.updates import level
 from capsuled.updates.at_boot import look, settle
+from capsuled.updates.beside import NOTED, engine_beside, read_in, records_of
+from capsuled.updates.kept_volumes import forget
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
-from capsuled.updates.updates import Updates
+from capsuled.updates.updates import Back, Updates
 from effects.slots.bundle import BundleStream
+from effects.slots.manifest import FORMATS, Levels
 from effects.slots.protocol import LoaderFailed, Room, Slot
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
+from journal.codec import reader_level
 from journal.entry import LOCAL, SYSTEM, Header, genesis
-from journal.errors import JournalFull
-from journal.events import DaemonStarted, Event, UpdateConfirming
+from journal.errors import JournalFull, JournalReadOnly
+from journal.events import (
+    DaemonStarted,
+    Event,
+    MachineHalted,
+    SnapshotRemoved,
+    SnapshotTaken,
+    UpdateBegun,
+    UpdateConfirming,
+    VolumeApplied,
+    VolumeRestored,
+)
 from journal.evidence import Evidence, Loader, Verdict
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
+from journal.sidelog import Emergency, SideLog
 from projections.fold import replay
-from projections.state import Machine, Update
+from projections.state import Machine, Update, Volume
 from projections.update_health import Facts
-from projections.update_intents import System
+from projections.update_intents import Level, System
 from projections.update_reconcile import Booted, reconcile
+from projections.update_words import UpdateEvent
+from projections.updates import unconfirmed
+from projections.volumes import due_snapshot
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 
 BEHAVIOURS = ("good", "ill", "panics", "cannot be loaded", "crashes on trial")
+NEWER = "good and newer"
+"""Once it is here to stay it writes what the first system cannot read, which is frozen from then on."""
+STRANGE = "weather.noticed"
+VOLUME = "db"
+_ABLE = frozenset({"volume"})
 FIRST = b"the first system "
 WINDOW_S = 120
 
@@ -84,21 +110,48 @@ class Log:
             self._pending.clear()
 
 
+class CutSideLog(SideLog):
+    """The power may go before a record, and behind it."""
+
+    def __init__(self, box: "Box") -> None:
+        file = os.memfd_create("side.log")
+        super().__init__(Path(f"/proc/self/fd/{file}"))
+        os.close(file)
+        self._box = weakref.proxy(box)
+        weakref.finalize(box, self.close)
+
+    def append(self, record: Emergency) -> None:
+        """See SideLog."""
+        self._box.pass_by("side log")
+        super().append(record)
+        self._box.pass_by("side log written")
+
+
 class Life(msgspec.Struct):
     """What the operator does in each boot, by turns: push one of these systems, confirm, go back, or nothing.
-    `hesitates`: so many turns of the others lie between a confirmation and the word to go back."""
+    `hesitates`: so many turns of the others lie between a confirmation and the word to go back; `freezes`: that is said
+    although the system before would be frozen, `with_data` that the volume is to be as it was before."""
 
     push: str = ""
     confirms: bool = True
     goes_back: bool = False
     hesitates: int = 0
+    freezes: bool = False
+    with_data: bool = False
     options: Options = Options(window_s=WINDOW_S)
 
 
 class Box:
-    """The machine. `cut_at`: the power goes at that step of its whole life; `steps` counts them."""
+    """The machine. `cut_at`: the power goes at that step of its whole life; `steps` counts them. `strange_at`: the
+    entry that its first system cannot read; 0: none. `data` is what its volume has, which each boot writes, and `found`
+    what each boot found there."""
 
     def __init__(self, cut_at: int = 0) -> None:
+        self.side_log = CutSideLog(self)
+        self.data = "empty"
+        self.snapshots: dict[int, str] = {}
+        self.found: list[str] = []
+        self.strange_at = 0
         self.disk = SlotDisk(Room(1 << 16, 1 << 16))
         self.disk.content = {("slot_a", "boot.img"): b"boot", ("slot_a", "root.img"): FIRST}
         self.disk.loads = lambda slot: "cannot be loaded" not in self.system(slot)
@@ -116,11 +169,15 @@ class Box:
 
     async def step(self, point: str) -> None:
         """One more; the power may go before what it is of."""
+        self.pass_by(point)
+        await asyncio.sleep(0)
+
+    def pass_by(self, point: str) -> None:
+        """The same where nobody waits."""
         self.steps += 1
         self.trail.append(point)
         if self.steps == self.cut_at:
             raise Cut(point)
-        await asyncio.sleep(0)
 
     @property
     def machine(self) -> Machine:
@@ -144,22 +201,42 @@ class Box:
         except Cut:
             pass
 
+    def _engine(self, clock: HandClock, slot: str, frozen: bool) -> Engine:
+        if not frozen:
+            return Engine(Log(self, clock, slot), self.machine, clock, _ABLE)
+        known, behind = self.stored[: self.strange_at - 1], self.stored[self.strange_at - 1 :]
+        told = ((header, event if isinstance(event, UpdateEvent) else None) for header, event in behind)
+        why = JournalReadOnly("only a newer release may act on this state")
+        return engine_beside(replay(known), told, self.side_log, why, clock, slot, frozenset())
+
     async def _live(self, life: Life, clock: HandClock, booted: Booted, behaviour: str) -> None:
-        log = Log(self, clock, booted.slot)
-        engine = Engine(log, self.machine, clock, frozenset())
+        frozen = bool(self.strange_at) and behaviour.encode() == FIRST
+        engine = self._engine(clock, booted.slot, frozen)
+        recovered = not frozen and await read_in(engine, self.side_log)
         loader = TwinLoader(self.disk, self.step)
         switch = Switch(engine, loader)
         ended = asyncio.Event()
         running = System("0.0.1", "aaa", 1) if behaviour.encode() == FIRST else System("0.0.2", "bbb", 2)
         updates = Updates(
-            engine, TwinSlots(self.disk, self.step), switch, clock, running, lambda: level.written(()), lambda: True,
-            ended.set,
+            engine, TwinSlots(self.disk, self.step), switch, clock, running, self._written, lambda: True, ended.set,
+            noted=NOTED if frozen else "",
         )  # fmt: skip
         variables, _ = await look(loader)
         found = reconcile(engine.machine, clock.boot_id, booted, variables, behaviour)
         engine.record((DaemonStarted("os", "power-lost"),), reserved=True, actor=SYSTEM)
         standing = await settle(engine, found, switch, _nothing_found)
         await engine.durable()
+        if recovered:
+            self.side_log.clear()
+        if NEWER in behaviour and not booted.update and not self.strange_at:
+            self.strange_at = engine.record((MachineHalted(),), actor=SYSTEM)  # stands for what nobody knew before
+            await engine.durable()
+        if not frozen:
+            if not unconfirmed(engine.machine):
+                await forget(engine)
+            await self._store(engine)
+            self.found.append(self.data)
+            self.data = f"written in boot {len(self.boots)}"
         if standing.stray or ("crashes on trial" in behaviour and booted.update):
             return
         try:
@@ -180,10 +257,15 @@ class Box:
     ) -> None:
         if not booted.update:
             if life.push:
-                await self._push(life, updates)
+                tasks = [asyncio.ensure_future(one) for one in (self._push(life, updates), self._keep_storing(engine))]
+                await _first_of(tasks)
             elif life.goes_back:
                 for _ in range(2):  # its answer was lost
-                    await _asked(lambda: updates.roll_back(Caller(LOCAL, "Rollback", call_id=f"{len(self.boots)}")))
+                    await _asked(
+                        lambda: updates.roll_back(
+                            Back(life.freezes, life.with_data), Caller(LOCAL, "Rollback", call_id=f"{len(self.boots)}")
+                        )
+                    )
             await engine.durable()
             return
 
@@ -196,34 +278,55 @@ class Box:
             tasks.append(asyncio.ensure_future(_asked(lambda: updates.confirm(Caller(LOCAL, "UpdateConfirm")))))
         if life.goes_back:
             tasks.append(asyncio.ensure_future(self._changes_his_mind(life, updates)))
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await _first_of(tasks, asyncio.FIRST_EXCEPTION)
 
     async def _changes_his_mind(self, life: Life, updates: Updates) -> None:
         for _ in range(life.hesitates):
             await asyncio.sleep(0)
-        await _asked(lambda: updates.roll_back(Caller(LOCAL, "Rollback")))
+        await _asked(lambda: updates.roll_back(Back(with_data=life.with_data), Caller(LOCAL, "Rollback")))
+
+    async def _keep_storing(self, engine: Engine) -> None:
+        async for _ in engine.changes():
+            await self._store(engine)
+
+    async def _store(self, engine: Engine) -> None:
+        """What the storage has to do is done."""
+        if VOLUME not in engine.machine.volumes:
+            engine.record((VolumeApplied(VOLUME, 1 << 30, created=True),))
+        while (fact := self._stored(engine.machine.volumes[VOLUME])) is not None:
+            engine.record((fact,))
+            await engine.durable()
+
+    def _stored(self, volume: Volume) -> Event | None:
+        if (due := due_snapshot(volume)) is not None:
+            self.snapshots[due.uid] = self.data
+            return SnapshotTaken(VOLUME, volume.uid, due.uid, volume.size_bytes, "thin")
+        if volume.restoring:
+            self.data = self.snapshots[volume.restoring]
+            return VolumeRestored(VOLUME, volume.uid, volume.restoring)
+        leaving = next((one.uid for one in volume.snapshots if one.leaving), None)
+        return None if leaving is None else SnapshotRemoved(VOLUME, volume.uid, leaving)
 
     async def _push(self, life: Life, updates: Updates) -> None:
         root = f"{life.push} {len(self.boots)} ".encode() * 40
-        bundle = Bundle(boot=b"boot", root=root, version="0.0.2", commit="bbb", built=2)
+        reads = Levels({**reader_level(), **({STRANGE: 1} if "newer" in life.push else {})}, (1, 2), dict(FORMATS))
+        bundle = Bundle(boot=b"boot", root=root, version="0.0.2", commit="bbb", built=2, levels=reads)
         self.whole.add(root)
         stream = BundleStream(arriving(bundle.data(), 4_096))
         await _asked(lambda: updates.receive(stream, life.options, Caller(LOCAL, "UpdateOS"), stay=True))
+
+    def _written(self) -> Level:
+        return (*level.written(()), *(((STRANGE, 1),) if self.strange_at else ()))
 
     def _judge(self, slot: Slot, default: Slot) -> None:
         """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""
         root = self.disk.content.get((slot, "root.img"), b"")
         assert root in self.whole and self.disk.content.get((slot, "boot.img")) == b"boot", (slot, root[:40])
-        announced = {
-            self.machine.updates[event.uid].slot for _, event in self.stored if isinstance(event, UpdateConfirming)
-        }
+        aside = [draft.event for draft in records_of(self.side_log)]
+        told = [*(event for _, event in self.stored), *aside]
+        slots = {event.uid: event.slot for event in aside if isinstance(event, UpdateBegun)}
+        slots |= {uid: update.slot for uid, update in self.machine.updates.items()}
+        announced = {slots[event.uid] for event in told if isinstance(event, UpdateConfirming)}
         assert default == "slot_a" or default in announced, "the default was changed without a durable announcement"
 
 
@@ -231,6 +334,18 @@ def _nothing_found(update: Update, loader: Loader) -> Found:
     cause = update.cause or ("never-booted" if loader == "waiting" else "unknown")
     confidence = "none" if cause == "unknown" else "certain"
     return Found(Verdict(cause, confidence, looked_for=("everywhere",)), Evidence(update.slot, boot=update.boot))  # type: ignore[arg-type]
+
+
+async def _first_of(tasks: Sequence["asyncio.Future[None]"], until: str = asyncio.FIRST_COMPLETED) -> None:
+    """And no other is left behind; a power cut in one of them is everybody's."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=until)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _asked(call: Callable[[], object]) -> None:

@@ -1,17 +1,15 @@
 """Updates under power cuts: at every step there is, of every way that a new system can go."""
 
 import asyncio
-from random import Random
 
 import pytest
 
 from capsuled.updates.receiving import Options
 from effects.slots.protocol import LoaderFailed
-from journal.events import UpdateConfirmed, UpdateRolledBack
-from projections.update_phases import ENDS, UpdatePhase
-from tests.simulation.slots import BEHAVIOURS, FIRST, WINDOW_S, Box, Life
-
-BY_ITSELF = Options(window_s=WINDOW_S, confirm_when="healthy", soak_s=5)
+from journal.events import UpdateReturning, VolumeRestored
+from projections.update_phases import UpdatePhase
+from tests.simulation.slot_stories import AGAIN, BY_ITSELF, FREEZING, judge_end, told
+from tests.simulation.slots import BEHAVIOURS, FIRST, NEWER, WINDOW_S, Box, Life
 
 
 def lived(lives: list[Life], cut_at: int = 0, after: int = 3) -> Box:
@@ -28,18 +26,6 @@ def lived(lives: list[Life], cut_at: int = 0, after: int = 3) -> Box:
 
 def ends_of(box: Box) -> list[UpdatePhase]:
     return [update.phase for update in box.machine.updates.values()]
-
-
-def judge_end(box: Box) -> None:
-    """Two boots after the last cut: nothing is under way, the loader boots what the journal says, and it is known why
-    whatever went back did."""
-    machine = box.machine
-    assert all(phase in ENDS for phase in ends_of(box)), ends_of(box)
-    assert box.disk.state.next_slot is None
-    assert machine.slots.active == machine.slots.default == box.disk.state.default_slot
-    for _, event in box.stored:
-        if isinstance(event, UpdateRolledBack):
-            assert event.cause != "unknown" or event.looked_for
 
 
 def test_a_good_system_stays_and_every_other_one_is_left_without_anybodys_help() -> None:
@@ -87,6 +73,77 @@ def test_where_the_loaders_variables_cannot_be_written_the_system_before_is_back
     judge_end(box)
     (update,) = box.machine.updates.values()
     assert update.phase is UpdatePhase.ROLLED_BACK and box.boots[-1] == ("slot_a", "slot_a")
+
+
+def test_a_system_that_would_freeze_is_gone_back_to_only_when_that_is_said() -> None:
+    box = lived([*FREEZING[:2], Life(goes_back=True)])
+    assert ends_of(box) == [UpdatePhase.CONFIRMED] and box.boots[-1] == ("slot_b", "slot_b")
+
+
+def test_a_frozen_system_can_be_left_kept_and_replaced_and_the_next_that_can_write_tells_of_it() -> None:
+    box = lived([*FREEZING, Life(goes_back=True, confirms=False)])
+    judge_end(box)
+    assert ends_of(box) == [UpdatePhase.CONFIRMED, UpdatePhase.ROLLED_BACK] and box.boots[-1][0] == "slot_b"
+    assert list(box.machine.updates.values())[-1].cause == "operator"
+
+    box = lived([*FREEZING, Life(confirms=False)])
+    assert list(box.machine.updates.values())[-1].cause == "not-confirmed" and box.boots[-1][0] == "slot_b"
+
+    box = lived([*FREEZING, Life()])
+    assert box.boots[-1] == ("slot_a", "slot_a") and box.disk.content["slot_a", "root.img"] == FIRST
+
+    box = lived([*FREEZING, Life(), Life(push="panics, newer"), Life(), Life(push=NEWER, options=AGAIN), Life()])
+    judge_end(box)
+    assert box.boots[-1] == ("slot_b", "slot_b") and ends_of(box) == [
+        UpdatePhase.CONFIRMED, UpdatePhase.CONFIRMED, UpdatePhase.ROLLED_BACK, UpdatePhase.CONFIRMED,
+    ]  # fmt: skip
+
+
+def test_power_that_goes_at_any_step_of_a_frozen_system_leaves_one_that_can_be_replaced() -> None:
+    again = [Life(push=NEWER, options=AGAIN), Life()]
+    lives = [*FREEZING, Life(), *again]
+    before, whole = lived(FREEZING, after=0).steps, lived(lives, after=1).steps
+    assert whole > before + 30
+    for cut_at in range(before + 1, whole + 1):
+        box = lived([*lives, *again, *again], cut_at)
+        try:
+            judge_end(box)
+            assert "newer" in box.system(box.boots[-1][0])  # type: ignore[arg-type]
+            assert not box.side_log.records()
+        except AssertionError as error:
+            raise AssertionError(f"cut at step {cut_at}: {error}; {box.boots}; {box.trail[:cut_at][-6:]}") from error
+
+
+KEEPS = Options(window_s=WINDOW_S, keeps=("db",), snapshot="before-update-1")
+
+
+def test_a_volume_that_was_kept_is_as_it_was_where_that_is_asked_for_and_else_stays_as_it_is() -> None:
+    kept = "written in boot 1"
+    for with_data in (True, False):
+        box = lived([Life(push="good", options=KEEPS), Life(confirms=False, goes_back=True, with_data=with_data)])
+        judge_end(box)
+        assert box.boots[2][0] == "slot_a" and box.found[:3] == [
+            "empty",
+            kept,
+            kept if with_data else "written in boot 2",
+        ]
+
+        box = lived([Life(push="good", options=KEEPS), Life(), Life(goes_back=True, with_data=with_data), Life()])
+        judge_end(box)
+        assert box.boots[3][0] == "slot_a" and box.found[3] == (kept if with_data else "written in boot 3")
+
+
+def test_power_that_goes_at_any_step_brings_a_volume_back_only_where_that_was_asked_for_and_then_always() -> None:
+    lives = [Life(push="good", options=KEEPS), Life(confirms=False, goes_back=True, with_data=True)]
+    whole, seen = lived(lives, after=1).steps, set()
+    for cut_at in range(1, whole + 1):
+        box = lived(lives, cut_at)
+        judge_end(box)
+        asked = any(isinstance(event, UpdateReturning) and event.with_data for _, event in box.stored)
+        brought = [event for _, event in box.stored if isinstance(event, VolumeRestored)]
+        assert len(brought) == asked, (cut_at, box.found, box.trail[:cut_at][-6:])
+        seen.add(asked)
+    assert seen == {True, False}
 
 
 class Filling(Box):
@@ -154,28 +211,6 @@ def test_power_that_goes_at_any_step_leaves_the_old_system_or_the_new_one(behavi
     assert seen == ({"slot_a", "slot_b"} if behaviour == "good" else {"slot_a"})
 
 
-def test_nothing_is_confirmed_that_was_not_well_and_announced_whatever_happens(seeds: int = 60) -> None:
-    """Several updates one behind the other, each with a cut somewhere."""
-    for seed in range(seeds):
-        chance = Random(seed)
-
-        async def main(chance: Random = chance) -> Box:
-            box = Box()
-            for _ in range(chance.randint(2, 5)):
-                behaviour = chance.choice(BEHAVIOURS)
-                box.cut_at = box.steps + chance.randint(1, 60)
-                for life in (Life(push=behaviour, options=chance.choice((BY_ITSELF, Options(window_s=WINDOW_S)))),):
-                    await box.boot(life)
-                await box.boot(Life(confirms=chance.random() < 0.7, goes_back=chance.random() < 0.2))
-            box.cut_at = 0
-            for _ in range(3):
-                await box.boot(Life(confirms=False))
-            return box
-
-        box = asyncio.run(main())
-        try:
-            judge_end(box)
-            confirmed = [event.uid for _, event in box.stored if isinstance(event, UpdateConfirmed)]
-            assert len(confirmed) == len(set(confirmed))
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}; {box.boots}; {box.trail[-12:]}") from error
+def test_a_seeds_story_of_updates_is_the_same_each_time() -> None:
+    first, second = told(3), told(3)
+    assert (first.boots, first.trail, first.found) == (second.boots, second.trail, second.found)

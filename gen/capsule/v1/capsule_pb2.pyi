@@ -201,7 +201,7 @@ class UpdateOSRequest(_message.Message):
     def __init__(self, metadata: _Optional[_Union[UpdateOSMetadata, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class UpdateOSMetadata(_message.Message):
-    __slots__ = ("total_bytes", "sha256_hex", "window_seconds", "confirm_when_healthy", "soak_seconds", "allow_downgrade", "retry", "stay")
+    __slots__ = ("total_bytes", "sha256_hex", "window_seconds", "confirm_when_healthy", "soak_seconds", "allow_downgrade", "retry", "stay", "snapshots")
     TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_HEX_FIELD_NUMBER: _ClassVar[int]
     WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -210,6 +210,7 @@ class UpdateOSMetadata(_message.Message):
     ALLOW_DOWNGRADE_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
     STAY_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     total_bytes: int
     sha256_hex: str
     window_seconds: int
@@ -218,35 +219,40 @@ class UpdateOSMetadata(_message.Message):
     allow_downgrade: bool
     retry: bool
     stay: bool
-    def __init__(self, total_bytes: _Optional[int] = ..., sha256_hex: _Optional[str] = ..., window_seconds: _Optional[int] = ..., confirm_when_healthy: _Optional[bool] = ..., soak_seconds: _Optional[int] = ..., allow_downgrade: _Optional[bool] = ..., retry: _Optional[bool] = ..., stay: _Optional[bool] = ...) -> None: ...
+    snapshots: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, total_bytes: _Optional[int] = ..., sha256_hex: _Optional[str] = ..., window_seconds: _Optional[int] = ..., confirm_when_healthy: _Optional[bool] = ..., soak_seconds: _Optional[int] = ..., allow_downgrade: _Optional[bool] = ..., retry: _Optional[bool] = ..., stay: _Optional[bool] = ..., snapshots: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UpdateOSResponse(_message.Message):
-    __slots__ = ("next_slot", "next_version", "reboot_scheduled", "uid", "next_commit")
+    __slots__ = ("next_slot", "next_version", "reboot_scheduled", "uid", "next_commit", "note")
     NEXT_SLOT_FIELD_NUMBER: _ClassVar[int]
     NEXT_VERSION_FIELD_NUMBER: _ClassVar[int]
     REBOOT_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     NEXT_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     next_slot: str
     next_version: str
     reboot_scheduled: bool
     uid: int
     next_commit: str
-    def __init__(self, next_slot: _Optional[str] = ..., next_version: _Optional[str] = ..., reboot_scheduled: _Optional[bool] = ..., uid: _Optional[int] = ..., next_commit: _Optional[str] = ...) -> None: ...
+    note: str
+    def __init__(self, next_slot: _Optional[str] = ..., next_version: _Optional[str] = ..., reboot_scheduled: _Optional[bool] = ..., uid: _Optional[int] = ..., next_commit: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class UpdateConfirmRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class UpdateConfirmResponse(_message.Message):
-    __slots__ = ("committed_slot", "committed_version", "uid")
+    __slots__ = ("committed_slot", "committed_version", "uid", "note")
     COMMITTED_SLOT_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     committed_slot: str
     committed_version: str
     uid: int
-    def __init__(self, committed_slot: _Optional[str] = ..., committed_version: _Optional[str] = ..., uid: _Optional[int] = ...) -> None: ...
+    note: str
+    def __init__(self, committed_slot: _Optional[str] = ..., committed_version: _Optional[str] = ..., uid: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
 
 class RebootNodeRequest(_message.Message):
     __slots__ = ()

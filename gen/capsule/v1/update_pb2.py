@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61psule/v1/update.proto\x12\ncapsule.v1\"\x15\n\x13UpdateStatusRequest\"\xce\x02\n\x0cUpdateStatus\x12\x13\n\x0b\x61\x63tive_slot\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_slot\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\x11\n\ttentative\x18\x05 \x01(\x08\x12\x14\n\x0cseconds_left\x18\x06 \x01(\x04\x12%\n\x07\x63urrent\x18\x07 \x01(\x0b\x32\x14.capsule.v1.OSUpdate\x12(\n\x07\x66\x61iling\x18\x08 \x03(\x0b\x32\x17.capsule.v1.UpdateCheck\x12\x0e\n\x06judged\x18\t \x01(\x08\x12\x17\n\x0fhealthy_seconds\x18\n \x01(\x04\x12\"\n\x04last\x18\x0b \x01(\x0b\x32\x14.capsule.v1.OSUpdate\x12\x15\n\rother_version\x18\x0c \x01(\t\x12\x14\n\x0cother_commit\x18\r \x01(\t\",\n\x0bUpdateCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xf2\x02\n\x08OSUpdate\x12\x0b\n\x03uid\x18\x01 \x01(\x04\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04slot\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x07 \x01(\t\x12\x13\n\x0b\x66rom_commit\x18\x08 \x01(\t\x12\x18\n\x10\x62\x65gun_at_unix_ns\x18\t \x01(\x03\x12\x18\n\x10\x65nded_at_unix_ns\x18\n \x01(\x03\x12\x12\n\nsize_bytes\x18\x0b \x01(\x04\x12\x11\n\tsigned_by\x18\x0c \x01(\t\x12\x14\n\x0c\x63onfirm_when\x18\r \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x0e \x01(\x04\x12\x14\n\x0csoak_seconds\x18\x0f \x01(\x04\x12\r\n\x05\x63\x61use\x18\x10 \x01(\t\x12\x12\n\nconfidence\x18\x11 \x01(\t\x12\x0f\n\x07message\x18\x12 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x13 \x01(\t\"\x17\n\x15UpdateRollbackRequest\"O\n\x16UpdateRollbackResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06update\x18\x02 \x01(\x0b\x32\x14.capsule.v1.OSUpdate\"\x13\n\x11UpdateListRequest\";\n\x12UpdateListResponse\x12%\n\x07updates\x18\x01 \x03(\x0b\x32\x14.capsule.v1.OSUpdate\"@\n\tUpdateKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x10\x61\x64\x64\x65\x64_at_unix_ns\x18\x03 \x01(\x03\"7\n\x13UpdateKeyAddRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x16\n\x14UpdateKeyListRequest\"<\n\x15UpdateKeyListResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.capsule.v1.UpdateKey\"%\n\x16UpdateKeyRemoveRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\"\x19\n\x17UpdateKeyRemoveResponse2\xd6\x03\n\rUpdateService\x12\x43\n\x06Status\x12\x1f.capsule.v1.UpdateStatusRequest\x1a\x18.capsule.v1.UpdateStatus\x12Q\n\x08Rollback\x12!.capsule.v1.UpdateRollbackRequest\x1a\".capsule.v1.UpdateRollbackResponse\x12\x45\n\x04List\x12\x1d.capsule.v1.UpdateListRequest\x1a\x1e.capsule.v1.UpdateListResponse\x12@\n\x06KeyAdd\x12\x1f.capsule.v1.UpdateKeyAddRequest\x1a\x15.capsule.v1.UpdateKey\x12N\n\x07KeyList\x12 .capsule.v1.UpdateKeyListRequest\x1a!.capsule.v1.UpdateKeyListResponse\x12T\n\tKeyRemove\x12\".capsule.v1.UpdateKeyRemoveRequest\x1a#.capsule.v1.UpdateKeyRemoveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61psule/v1/update.proto\x12\ncapsule.v1\"\x15\n\x13UpdateStatusRequest\"\xdc\x02\n\x0cUpdateStatus\x12\x13\n\x0b\x61\x63tive_slot\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_slot\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\t\x12\x11\n\ttentative\x18\x05 \x01(\x08\x12\x14\n\x0cseconds_left\x18\x06 \x01(\x04\x12%\n\x07\x63urrent\x18\x07 \x01(\x0b\x32\x14.capsule.v1.OSUpdate\x12(\n\x07\x66\x61iling\x18\x08 \x03(\x0b\x32\x17.capsule.v1.UpdateCheck\x12\x0e\n\x06judged\x18\t \x01(\x08\x12\x17\n\x0fhealthy_seconds\x18\n \x01(\x04\x12\"\n\x04last\x18\x0b \x01(\x0b\x32\x14.capsule.v1.OSUpdate\x12\x15\n\rother_version\x18\x0c \x01(\t\x12\x14\n\x0cother_commit\x18\r \x01(\t\x12\x0c\n\x04note\x18\x0e \x01(\t\",\n\x0bUpdateCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x97\x03\n\x08OSUpdate\x12\x0b\n\x03uid\x18\x01 \x01(\x04\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04slot\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x07 \x01(\t\x12\x13\n\x0b\x66rom_commit\x18\x08 \x01(\t\x12\x18\n\x10\x62\x65gun_at_unix_ns\x18\t \x01(\x03\x12\x18\n\x10\x65nded_at_unix_ns\x18\n \x01(\x03\x12\x12\n\nsize_bytes\x18\x0b \x01(\x04\x12\x11\n\tsigned_by\x18\x0c \x01(\t\x12\x14\n\x0c\x63onfirm_when\x18\r \x01(\t\x12\x16\n\x0ewindow_seconds\x18\x0e \x01(\x04\x12\x14\n\x0csoak_seconds\x18\x0f \x01(\x04\x12\r\n\x05\x63\x61use\x18\x10 \x01(\t\x12\x12\n\nconfidence\x18\x11 \x01(\t\x12\x0f\n\x07message\x18\x12 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x13 \x01(\t\x12\x11\n\tsnapshots\x18\x14 \x03(\t\x12\x10\n\x08snapshot\x18\x15 \x01(\t\"Q\n\x15UpdateRollbackRequest\x12\x14\n\x0c\x61llow_freeze\x18\x01 \x01(\x08\x12\x11\n\twith_data\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"_\n\x16UpdateRollbackResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\x12$\n\x06update\x18\x02 \x01(\x0b\x32\x14.capsule.v1.OSUpdate\x12\x0e\n\x06unread\x18\x03 \x03(\t\"\x13\n\x11UpdateListRequest\";\n\x12UpdateListResponse\x12%\n\x07updates\x18\x01 \x03(\x0b\x32\x14.capsule.v1.OSUpdate\"@\n\tUpdateKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x10\x61\x64\x64\x65\x64_at_unix_ns\x18\x03 \x01(\x03\"7\n\x13UpdateKeyAddRequest\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x16\n\x14UpdateKeyListRequest\"<\n\x15UpdateKeyListResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.capsule.v1.UpdateKey\"%\n\x16UpdateKeyRemoveRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\"\x19\n\x17UpdateKeyRemoveResponse2\xd6\x03\n\rUpdateService\x12\x43\n\x06Status\x12\x1f.capsule.v1.UpdateStatusRequest\x1a\x18.capsule.v1.UpdateStatus\x12Q\n\x08Rollback\x12!.capsule.v1.UpdateRollbackRequest\x1a\".capsule.v1.UpdateRollbackResponse\x12\x45\n\x04List\x12\x1d.capsule.v1.UpdateListRequest\x1a\x1e.capsule.v1.UpdateListResponse\x12@\n\x06KeyAdd\x12\x1f.capsule.v1.UpdateKeyAddRequest\x1a\x15.capsule.v1.UpdateKey\x12N\n\x07KeyList\x12 .capsule.v1.UpdateKeyListRequest\x1a!.capsule.v1.UpdateKeyListResponse\x12T\n\tKeyRemove\x12\".capsule.v1.UpdateKeyRemoveRequest\x1a#.capsule.v1.UpdateKeyRemoveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,31 +34,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATESTATUSREQUEST']._serialized_start=39
   _globals['_UPDATESTATUSREQUEST']._serialized_end=60
   _globals['_UPDATESTATUS']._serialized_start=63
-  _globals['_UPDATESTATUS']._serialized_end=397
-  _globals['_UPDATECHECK']._serialized_start=399
-  _globals['_UPDATECHECK']._serialized_end=443
-  _globals['_OSUPDATE']._serialized_start=446
-  _globals['_OSUPDATE']._serialized_end=816
-  _globals['_UPDATEROLLBACKREQUEST']._serialized_start=818
-  _globals['_UPDATEROLLBACKREQUEST']._serialized_end=841
-  _globals['_UPDATEROLLBACKRESPONSE']._serialized_start=843
-  _globals['_UPDATEROLLBACKRESPONSE']._serialized_end=922
-  _globals['_UPDATELISTREQUEST']._serialized_start=924
-  _globals['_UPDATELISTREQUEST']._serialized_end=943
-  _globals['_UPDATELISTRESPONSE']._serialized_start=945
-  _globals['_UPDATELISTRESPONSE']._serialized_end=1004
-  _globals['_UPDATEKEY']._serialized_start=1006
-  _globals['_UPDATEKEY']._serialized_end=1070
-  _globals['_UPDATEKEYADDREQUEST']._serialized_start=1072
-  _globals['_UPDATEKEYADDREQUEST']._serialized_end=1127
-  _globals['_UPDATEKEYLISTREQUEST']._serialized_start=1129
-  _globals['_UPDATEKEYLISTREQUEST']._serialized_end=1151
-  _globals['_UPDATEKEYLISTRESPONSE']._serialized_start=1153
-  _globals['_UPDATEKEYLISTRESPONSE']._serialized_end=1213
-  _globals['_UPDATEKEYREMOVEREQUEST']._serialized_start=1215
-  _globals['_UPDATEKEYREMOVEREQUEST']._serialized_end=1252
-  _globals['_UPDATEKEYREMOVERESPONSE']._serialized_start=1254
-  _globals['_UPDATEKEYREMOVERESPONSE']._serialized_end=1279
-  _globals['_UPDATESERVICE']._serialized_start=1282
-  _globals['_UPDATESERVICE']._serialized_end=1752
+  _globals['_UPDATESTATUS']._serialized_end=411
+  _globals['_UPDATECHECK']._serialized_start=413
+  _globals['_UPDATECHECK']._serialized_end=457
+  _globals['_OSUPDATE']._serialized_start=460
+  _globals['_OSUPDATE']._serialized_end=867
+  _globals['_UPDATEROLLBACKREQUEST']._serialized_start=869
+  _globals['_UPDATEROLLBACKREQUEST']._serialized_end=950
+  _globals['_UPDATEROLLBACKRESPONSE']._serialized_start=952
+  _globals['_UPDATEROLLBACKRESPONSE']._serialized_end=1047
+  _globals['_UPDATELISTREQUEST']._serialized_start=1049
+  _globals['_UPDATELISTREQUEST']._serialized_end=1068
+  _globals['_UPDATELISTRESPONSE']._serialized_start=1070
+  _globals['_UPDATELISTRESPONSE']._serialized_end=1129
+  _globals['_UPDATEKEY']._serialized_start=1131
+  _globals['_UPDATEKEY']._serialized_end=1195
+  _globals['_UPDATEKEYADDREQUEST']._serialized_start=1197
+  _globals['_UPDATEKEYADDREQUEST']._serialized_end=1252
+  _globals['_UPDATEKEYLISTREQUEST']._serialized_start=1254
+  _globals['_UPDATEKEYLISTREQUEST']._serialized_end=1276
+  _globals['_UPDATEKEYLISTRESPONSE']._serialized_start=1278
+  _globals['_UPDATEKEYLISTRESPONSE']._serialized_end=1338
+  _globals['_UPDATEKEYREMOVEREQUEST']._serialized_start=1340
+  _globals['_UPDATEKEYREMOVEREQUEST']._serialized_end=1377
+  _globals['_UPDATEKEYREMOVERESPONSE']._serialized_start=1379
+  _globals['_UPDATEKEYREMOVERESPONSE']._serialized_end=1404
+  _globals['_UPDATESERVICE']._serialized_start=1407
+  _globals['_UPDATESERVICE']._serialized_end=1877
 # @@protoc_insertion_point(module_scope)

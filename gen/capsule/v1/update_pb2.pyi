@@ -11,7 +11,7 @@ class UpdateStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class UpdateStatus(_message.Message):
-    __slots__ = ("active_slot", "default_slot", "version", "commit", "tentative", "seconds_left", "current", "failing", "judged", "healthy_seconds", "last", "other_version", "other_commit")
+    __slots__ = ("active_slot", "default_slot", "version", "commit", "tentative", "seconds_left", "current", "failing", "judged", "healthy_seconds", "last", "other_version", "other_commit", "note")
     ACTIVE_SLOT_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_SLOT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class UpdateStatus(_message.Message):
     LAST_FIELD_NUMBER: _ClassVar[int]
     OTHER_VERSION_FIELD_NUMBER: _ClassVar[int]
     OTHER_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     active_slot: str
     default_slot: str
     version: str
@@ -38,7 +39,8 @@ class UpdateStatus(_message.Message):
     last: OSUpdate
     other_version: str
     other_commit: str
-    def __init__(self, active_slot: _Optional[str] = ..., default_slot: _Optional[str] = ..., version: _Optional[str] = ..., commit: _Optional[str] = ..., tentative: _Optional[bool] = ..., seconds_left: _Optional[int] = ..., current: _Optional[_Union[OSUpdate, _Mapping]] = ..., failing: _Optional[_Iterable[_Union[UpdateCheck, _Mapping]]] = ..., judged: _Optional[bool] = ..., healthy_seconds: _Optional[int] = ..., last: _Optional[_Union[OSUpdate, _Mapping]] = ..., other_version: _Optional[str] = ..., other_commit: _Optional[str] = ...) -> None: ...
+    note: str
+    def __init__(self, active_slot: _Optional[str] = ..., default_slot: _Optional[str] = ..., version: _Optional[str] = ..., commit: _Optional[str] = ..., tentative: _Optional[bool] = ..., seconds_left: _Optional[int] = ..., current: _Optional[_Union[OSUpdate, _Mapping]] = ..., failing: _Optional[_Iterable[_Union[UpdateCheck, _Mapping]]] = ..., judged: _Optional[bool] = ..., healthy_seconds: _Optional[int] = ..., last: _Optional[_Union[OSUpdate, _Mapping]] = ..., other_version: _Optional[str] = ..., other_commit: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class UpdateCheck(_message.Message):
     __slots__ = ("name", "message")
@@ -49,7 +51,7 @@ class UpdateCheck(_message.Message):
     def __init__(self, name: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class OSUpdate(_message.Message):
-    __slots__ = ("uid", "phase", "kind", "slot", "version", "commit", "from_version", "from_commit", "begun_at_unix_ns", "ended_at_unix_ns", "size_bytes", "signed_by", "confirm_when", "window_seconds", "soak_seconds", "cause", "confidence", "message", "boot_id")
+    __slots__ = ("uid", "phase", "kind", "slot", "version", "commit", "from_version", "from_commit", "begun_at_unix_ns", "ended_at_unix_ns", "size_bytes", "signed_by", "confirm_when", "window_seconds", "soak_seconds", "cause", "confidence", "message", "boot_id", "snapshots", "snapshot")
     UID_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +71,8 @@ class OSUpdate(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     uid: int
     phase: str
     kind: str
@@ -88,19 +92,29 @@ class OSUpdate(_message.Message):
     confidence: str
     message: str
     boot_id: str
-    def __init__(self, uid: _Optional[int] = ..., phase: _Optional[str] = ..., kind: _Optional[str] = ..., slot: _Optional[str] = ..., version: _Optional[str] = ..., commit: _Optional[str] = ..., from_version: _Optional[str] = ..., from_commit: _Optional[str] = ..., begun_at_unix_ns: _Optional[int] = ..., ended_at_unix_ns: _Optional[int] = ..., size_bytes: _Optional[int] = ..., signed_by: _Optional[str] = ..., confirm_when: _Optional[str] = ..., window_seconds: _Optional[int] = ..., soak_seconds: _Optional[int] = ..., cause: _Optional[str] = ..., confidence: _Optional[str] = ..., message: _Optional[str] = ..., boot_id: _Optional[str] = ...) -> None: ...
+    snapshots: _containers.RepeatedScalarFieldContainer[str]
+    snapshot: str
+    def __init__(self, uid: _Optional[int] = ..., phase: _Optional[str] = ..., kind: _Optional[str] = ..., slot: _Optional[str] = ..., version: _Optional[str] = ..., commit: _Optional[str] = ..., from_version: _Optional[str] = ..., from_commit: _Optional[str] = ..., begun_at_unix_ns: _Optional[int] = ..., ended_at_unix_ns: _Optional[int] = ..., size_bytes: _Optional[int] = ..., signed_by: _Optional[str] = ..., confirm_when: _Optional[str] = ..., window_seconds: _Optional[int] = ..., soak_seconds: _Optional[int] = ..., cause: _Optional[str] = ..., confidence: _Optional[str] = ..., message: _Optional[str] = ..., boot_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[str]] = ..., snapshot: _Optional[str] = ...) -> None: ...
 
 class UpdateRollbackRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("allow_freeze", "with_data", "dry_run")
+    ALLOW_FREEZE_FIELD_NUMBER: _ClassVar[int]
+    WITH_DATA_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    allow_freeze: bool
+    with_data: bool
+    dry_run: bool
+    def __init__(self, allow_freeze: _Optional[bool] = ..., with_data: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class UpdateRollbackResponse(_message.Message):
-    __slots__ = ("message", "update")
+    __slots__ = ("message", "update", "unread")
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
     message: str
     update: OSUpdate
-    def __init__(self, message: _Optional[str] = ..., update: _Optional[_Union[OSUpdate, _Mapping]] = ...) -> None: ...
+    unread: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, message: _Optional[str] = ..., update: _Optional[_Union[OSUpdate, _Mapping]] = ..., unread: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UpdateListRequest(_message.Message):
     __slots__ = ()

@@ -5,7 +5,7 @@ import pytest
 from capsule.v1 import update_pb2 as pb
 from capsulectl import power
 from capsulectl.errors import Failure
-from capsulectl.update import _lines, _outcome, _question, duration, health
+from capsulectl.update import _lines, _outcome, duration, health
 from capsulectl.update_push import _went_back, push
 
 TRIED = pb.OSUpdate(
@@ -46,8 +46,8 @@ def test_a_trial_shows_when_it_ends_and_what_is_wrong() -> None:
 def test_what_waits_for_its_boot_is_dropped_and_nothing_is_started_anew() -> None:
     waits = pb.OSUpdate(uid=7, phase="armed", slot="slot_b")
     assert shown(current=waits)["Next boot"] == "slot_b, once"
-    assert "is dropped before it was booted" in _question(pb.UpdateStatus(current=waits))
-    assert "started anew with 0.0.1 (abc)" in _question(pb.UpdateStatus(other_version="0.0.1", other_commit="abc"))
+    kept = pb.OSUpdate(uid=7, phase="staged", snapshots=["db", "web"], snapshot="before-update-1")
+    assert shown(current=kept)["Kept volumes"] == "db, web, as before-update-1"
 
 
 def test_a_push_that_ends_in_the_old_system_says_why() -> None:

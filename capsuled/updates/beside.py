@@ -1,0 +1,237 @@
+"""Updates while the journal takes no entry: a frozen daemon's, or one's whose journal cannot be written or trusted.
+
+A system that cannot act must still be one that can be left, kept and replaced. So updates get an engine of their own:
+it begins with what the journal says of slots, behind an entry that this release cannot read, too, and what it appends
+of them stands in the side log instead. The next daemon that can write reads that in before anything else.
+
+What is no word on a slot is not remembered, and whatever would change something else is refused as everywhere.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from capsuled.emergency import SLOTS
+from capsuled.engine import Engine
+from journal.clock import Clock
+from journal.codec import BadBody, UnknownMust, decode, encode
+from journal.entry import SYSTEM, Actor, Header, MalformedEntry
+from journal.errors import JournalError, JournalFull
+from journal.events import (
+    BootStarted,
+    CallAccepted,
+    CallRefused,
+    DaemonStarted,
+    Event,
+    MachineEndRequested,
+    StreamClosed,
+    StreamOpened,
+    UpdateArmed,
+    UpdateArming,
+    UpdateBegun,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateDisarmed,
+    UpdateEvidenceFound,
+    UpdateHealthChanged,
+    UpdateReturning,
+    UpdateRolledBack,
+    UpdateStaged,
+    UpdateStagingFailed,
+    type_of,
+)
+from journal.reader import Reader
+from journal.sequencer import THIS_BATCH, Draft
+from journal.sidelog import Emergency, SideLog, SideLogFull
+from projections.fold import fold
+from projections.state import Machine
+from projections.updates import HANDLERS as OF_SLOTS
+
+log = logging.getLogger(__name__)
+
+NOTED = (
+    "the journal takes no entry: this stands in the side log, and comes into the history with the next system that can "
+    "write it"
+)
+WORDS_CHARS = 120
+"""For a message: a record is a sector."""
+PLACES, PLACE_CHARS = 6, 32
+"""What was looked for is told by where it would have been."""
+
+_KEPT = (
+    UpdateBegun
+    | UpdateStaged
+    | UpdateStagingFailed
+    | UpdateArming
+    | UpdateArmed
+    | UpdateDisarmed
+    | BootStarted
+    | UpdateConfirming
+    | UpdateConfirmed
+    | UpdateReturning
+    | UpdateRolledBack
+)
+"""A boot only where it is a trial: what is here to stay may be booted more often than there is room for."""
+_PASSING = (
+    CallAccepted
+    | CallRefused
+    | StreamOpened
+    | StreamClosed
+    | DaemonStarted
+    | MachineEndRequested
+    | UpdateHealthChanged
+    | UpdateEvidenceFound
+)
+_BY_TYPE = {type_of(kind): kind for kind in get_args(_KEPT)}
+
+
+class BesideLog:
+    """The engine's log. Entries are numbered as they will stand in the journal: behind its last one, and before all
+    else that the next daemon has to tell."""
+
+    def __init__(self, side_log: SideLog, seq: int, why: JournalError, clock: Clock, slot: str) -> None:
+        """`seq` is the journal's last entry, and `why` the reason that it takes no other."""
+        self._side_log = side_log
+        self._why = why
+        self._clock = clock
+        self._slot = slot
+        self._seq = seq
+
+    def check(self) -> None:
+        """It takes what is a slot's."""
+
+    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+        """On the disk when it returns. Raises JournalFull, and the reason for what is no slot's."""
+        if not all(isinstance(draft.event, _KEPT | _PASSING) for draft in drafts):
+            raise self._why
+        first = self._seq + 1 if _is_kept(drafts[0].event) else self._seq
+        return [self._placed(draft, first) for draft in drafts]
+
+    async def durable(self, seq: int) -> None:
+        """It is."""
+
+    def remember(self, machine: Machine) -> None:
+        """Fold into the machine what an earlier life has left in the side log."""
+        for draft in records_of(self._side_log):
+            self._seq += 1
+            boot = draft.event.boot if isinstance(draft.event, BootStarted) else ""
+            if boot == self._clock.boot_id:
+                fold(machine, self._header(DaemonStarted("os", "crash"), SYSTEM, boot), DaemonStarted("os", "crash"))
+            fold(machine, self._header(draft.event, draft.actor, boot), draft.event)
+
+    def _placed(self, draft: Draft, first: int) -> tuple[Header, Event]:
+        event = draft.event
+        if _is_kept(event):
+            event = fitting(event, self._seq + 1, self._clock.boot_id)
+            self._write(Emergency(SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event)), draft)
+            self._seq += 1
+        cause, call = (first if one == THIS_BATCH else one for one in (draft.cause, draft.call))
+        return self._header(event, draft.actor, self._clock.boot_id, cause, call), event
+
+    def _header(self, event: Event, actor: Actor, boot: str, cause: int = 0, call: int = 0) -> Header:
+        at, mono, kind = self._clock.wall_ns(), self._clock.mono_ns(), type(event)
+        name = type_of(event)
+        return Header(
+            self._seq, at, boot, mono, "", self._slot, actor, cause, call, name, kind.VERSION, kind.EFFECT, b"", b""
+        )  # fmt: skip
+
+    def _write(self, record: Emergency, draft: Draft) -> None:
+        who = None if draft.actor == SYSTEM else draft.actor
+        try:
+            try:
+                self._side_log.append(replace(record, actor=who))
+            except SideLogFull:
+                if who is None:
+                    raise
+                self._side_log.append(record)  # without whose word it was it may fit
+        except (SideLogFull, OSError) as error:
+            raise JournalFull(f"{self._why}; and the side log does not take it: {error}") from error
+
+
+def _is_kept(event: Event) -> bool:
+    return isinstance(event, _KEPT) and (not isinstance(event, BootStarted) or event.tentative)
+
+
+def fitting(event: Event, seq: int, boot: str) -> Event:
+    """The event as a sector takes it, and as it is true in the entry of another boot: `seq` is its number here."""
+    match event:
+        case UpdateBegun():
+            # What the present system reads is no bound for the one that comes: it reads too little as it is.
+            return replace(event, uid=seq, from_level=())
+        case UpdateArming():
+            return replace(event, running=())  # nobody here knows how workloads are
+        case BootStarted():
+            return replace(event, boot=boot, release=event.release[:WORDS_CHARS], kernel="")
+        case UpdateStagingFailed() | UpdateDisarmed() | UpdateReturning():
+            return replace(event, message=event.message[:WORDS_CHARS])
+        case UpdateRolledBack():
+            rests_on = tuple(one[:WORDS_CHARS] for one in event.evidence[:1])
+            places = tuple(one.partition(":")[0][:PLACE_CHARS] for one in event.looked_for[:PLACES])
+            return replace(event, message=event.message[:PLACE_CHARS], evidence=rests_on, looked_for=places)
+        case _:
+            return event
+
+
+def records_of(side_log: SideLog) -> Iterator[Draft]:
+    """What the side log has of slots, in its order, for the journal that can write again, or for the next life of a
+    daemon that cannot. What this release cannot read is another's, and left out."""
+    for one in side_log.records():
+        kind = _BY_TYPE.get(one.type)
+        if one.action != SLOTS or kind is None:
+            continue
+        try:
+            yield Draft(msgspec.msgpack.decode(one.event, type=kind), one.actor or SYSTEM)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("a %s in the side log cannot be read: %s", one.type, error)
+
+
+async def read_in(engine: Engine, side_log: SideLog) -> bool:
+    """Whether there was something: what was done of updates while the journal took nothing is told to it, durably, and
+    before all else, for the boot is judged by it. Told twice, it changes nothing."""
+    drafts = list(records_of(side_log))
+    if drafts:
+        engine.commit(drafts, reserved=True)
+        await engine.durable()
+    return bool(drafts)
+
+
+def engine_beside(
+    machine: Machine,
+    behind: Iterable[tuple[Header, Event | None]],
+    side_log: SideLog,
+    why: JournalError,
+    clock: Clock,
+    slot: str,
+    capabilities: frozenset[str],
+) -> Engine:
+    """See above. `machine` is the state as far as it is known, and stays as it is; `behind` are the entries after."""
+    known = machine.fork()
+    seq = machine.seq
+    for header, event in behind:
+        seq = header.seq
+        if event is not None:
+            fold(known, header, event)
+    known.seq = seq
+    beside = BesideLog(side_log, seq, why, clock, slot)
+    beside.remember(known)
+    return Engine(beside, known, clock, capabilities)
+
+
+def entries_behind(reader: Reader | None, seq: int) -> Iterator[tuple[Header, Event | None]]:
+    """The entries after `seq`, those of slots with what they say."""
+    if reader is None:
+        return
+    for stored in reader.entries(seq + 1):
+        event = None
+        if stored.header.type in _OF_SLOTS:
+            try:
+                event = decode(stored)
+            except (UnknownMust, BadBody, MalformedEntry) as error:
+                log.warning("%s", error)
+        yield stored.header, event
+
+
+_OF_SLOTS = {type_of(DaemonStarted), *map(type_of, OF_SLOTS)}

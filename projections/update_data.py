@@ -1,0 +1,91 @@
+"""Volumes kept over an update: which snapshots are taken for it, brought back with it, and no longer needed. Pure.
+
+They are snapshots like any other, under one name that the update has for all of them. Nothing brings them back by
+itself: an operator's `update rollback --with-data` does, and the next boot of the system before carries it out.
+"""
+
+from journal.events import BootStarted, Event, UpdateRolledBack
+from projections.intents import RestoreVolume, TakeSnapshot
+from projections.refusals import Refusal, conflict, invalid
+from projections.state import Machine, Update
+from projections.update_phases import UpdatePhase
+from projections.volume_admission import admit_volume
+
+SPARED = 2
+"""So many updates are confirmed, the next one and the one after it, until the snapshots of one go."""
+
+_ABLE = frozenset({"volume"})
+"""Whoever has volumes can do this with them."""
+_NEVER_BOOTED = frozenset({UpdatePhase.FAILED, UpdatePhase.DROPPED})
+
+
+def check_keeps(machine: Machine, keeps: tuple[str, ...], label: str) -> Refusal | None:
+    """Whether a snapshot of each of these volumes can be taken under this name."""
+    if len(set(keeps)) < len(keeps):
+        return invalid("DOUBLED", "a volume is named twice among those to be kept", "metadata.snapshots")
+    for name in keeps:
+        verdict = admit_volume(machine, TakeSnapshot(name, label), _ABLE)
+        if isinstance(verdict, Refusal):
+            return verdict
+    return None
+
+
+def check_with_data(machine: Machine, update: Update) -> Refusal | None:
+    """Whether all of the volumes that were kept for the update can be as they were before it."""
+    if not update.keeps:
+        return conflict(
+            "NOTHING_KEPT",
+            f"no volume was kept before update {update.uid}: `update push --snapshot VOLUME` does that; "
+            "`capsulectl volume snapshots` lists what else there is",
+            "with_data",
+        )
+    for name in update.keeps:
+        verdict = admit_volume(machine, RestoreVolume(name, update.snapshot), _ABLE)
+        if isinstance(verdict, Refusal):
+            return verdict
+    return None
+
+
+def owed(machine: Machine, told: Event) -> Update | None:
+    """The update whose volumes are to be as before it, now that this is told: one that was left with its data, or one
+    that the system on trial takes back with its data."""
+    match told:
+        case UpdateRolledBack():
+            left = machine.updates.get(told.uid)
+            return left if left is not None and left.with_data else None
+        case BootStarted(tentative=True):
+            trial = machine.updates.get(told.uid)
+            return None if trial is None else machine.updates.get(trial.data_of)
+        case _:
+            return None
+
+
+def brought_back(machine: Machine, update: Update) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """What has the update's volumes as they were before it, and in words which of them cannot be so any more. What they
+    have now is kept under another name."""
+    events: list[Event] = []
+    lost: list[str] = []
+    for name in update.keeps:
+        label = f"before-restore-{update.uid}"
+        verdict = admit_volume(machine, RestoreVolume(name, update.snapshot, label), _ABLE)
+        if isinstance(verdict, Refusal):
+            lost.append(f"volume {name} stays as it is: {verdict.message}")
+        else:
+            events += verdict
+    return tuple(events), tuple(lost)
+
+
+def outlived(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """Snapshots that nobody needs for going back any more, as (volume, name): two updates were confirmed since, or the
+    one they were taken for was never booted."""
+    confirmed, found = 0, []
+    for update in reversed(machine.updates.values()):
+        if confirmed >= SPARED or update.phase in _NEVER_BOOTED:
+            found += [(name, update.snapshot) for name in update.keeps if _is_there(machine, name, update.snapshot)]
+        confirmed += update.phase is UpdatePhase.CONFIRMED
+    return tuple(found)
+
+
+def _is_there(machine: Machine, name: str, label: str) -> bool:
+    volume = machine.volumes.get(name)
+    return volume is not None and any(one.label == label and not one.leaving for one in volume.snapshots)

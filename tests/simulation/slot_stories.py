@@ -1,0 +1,90 @@
+"""A seed's story of updates: good systems and bad ones, words in every order, and power that goes at any step; what must
+be so once nobody cuts it any more.
+"""
+
+import asyncio
+from random import Random
+
+from capsuled.updates.receiving import Options
+from journal.events import UpdateConfirmed, UpdateReturning, UpdateRolledBack, VolumeRestored
+from projections.update_phases import ENDS
+from tests.simulation.slots import BEHAVIOURS, NEWER, VOLUME, WINDOW_S, Box, Life
+
+EVERY = 4
+"""So many seeds share a story of updates."""
+AGAIN = Options(window_s=WINDOW_S, retry=True)
+BY_ITSELF = Options(window_s=WINDOW_S, confirm_when="healthy", soak_s=5)
+FREEZING = [Life(push=NEWER), Life(), Life(goes_back=True, freezes=True)]
+"""After these the first system is on trial, and cannot read what stands in the journal."""
+THAWING = [Life(push=NEWER, options=AGAIN), Life(), Life(confirms=False)]
+
+
+def told(seed: int) -> Box:
+    """Lived and judged. Raises AssertionError."""
+    box = asyncio.run(_lived(seed))
+    try:
+        judge_end(box)
+        confirmed = [event.uid for _, event in box.stored if isinstance(event, UpdateConfirmed)]
+        assert len(confirmed) == len(set(confirmed)), "one was confirmed twice"
+        asked = [event for _, event in box.stored if isinstance(event, UpdateReturning) and event.with_data]
+        asked_by_trial = [one for one in box.machine.updates.values() if one.data_of and one.boot]
+        brought = [event for _, event in box.stored if isinstance(event, VolumeRestored)]
+        assert len(brought) == len(asked) + len(asked_by_trial), "a volume came back without a word, or did not"
+    except AssertionError as error:
+        raise AssertionError(f"updates of seed {seed}: {error}; {box.boots}; {box.trail[-12:]}") from error
+    return box
+
+
+async def _lived(seed: int) -> Box:
+    chance = Random(seed)
+    box = Box()
+    if chance.random() < 0.4:
+        for life in FREEZING:
+            await box.boot(life)
+    for number in range(chance.randint(2, 5)):
+        box.cut_at = box.steps + chance.randint(1, 60)
+        keeps = (VOLUME,) if chance.random() < 0.4 else ()
+        options = Options(
+            window_s=WINDOW_S,
+            confirm_when=chance.choice(("operator", "healthy")),
+            soak_s=5,
+            retry=chance.random() < 0.5,
+            keeps=keeps,
+            snapshot=f"before-update-{number}" if keeps else "",
+        )
+        goes_back = chance.random() < 0.3
+        await box.boot(
+            Life(
+                push="" if goes_back else chance.choice((*BEHAVIOURS, NEWER)),
+                goes_back=goes_back,
+                freezes=chance.random() < 0.7,
+                with_data=chance.random() < 0.3,
+                options=options,
+            )
+        )
+        await box.boot(
+            Life(
+                confirms=chance.random() < 0.7,
+                goes_back=chance.random() < 0.3,
+                with_data=chance.random() < 0.5,
+                hesitates=chance.randint(0, 20),
+            )
+        )
+    box.cut_at = 0
+    for life in (Life(confirms=False), *THAWING):
+        await box.boot(life)
+    return box
+
+
+def judge_end(box: Box) -> None:
+    """Two boots after the last cut: nothing is under way, the loader boots what the journal says, and it is known why
+    whatever went back did."""
+    machine = box.machine
+    phases = [update.phase for update in machine.updates.values()]
+    assert all(phase in ENDS for phase in phases), phases
+    assert box.disk.state.next_slot is None
+    assert machine.slots.active == machine.slots.default == box.disk.state.default_slot
+    assert not box.side_log.records(), "what stands beside the journal was not told to it"
+    for _, event in box.stored:
+        if isinstance(event, UpdateRolledBack):
+            assert event.cause != "unknown" or event.looked_for

@@ -1,0 +1,143 @@
+"""Updates beside a journal that takes nothing: what is known of slots, what is noted, and what is refused."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capsuled.caller import Caller
+from capsuled.engine import Engine
+from capsuled.updates.beside import engine_beside, read_in, records_of
+from capsuled.updates.level import own
+from journal.entry import LOCAL
+from journal.errors import JournalFull, JournalReadOnly
+from journal.events import (
+    BootStarted,
+    CallAccepted,
+    Event,
+    OperatorsReset,
+    UpdateArmed,
+    UpdateArming,
+    UpdateBegun,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateHealthChanged,
+    UpdateKeyEnrolled,
+    UpdateReturning,
+    UpdateStaged,
+)
+from journal.sidelog import SECTORS, Emergency, SideLog
+from projections.admission import Admitted
+from projections.fold import fold
+from projections.intents import CreateVolume
+from projections.update_intents import AddUpdateKey
+from projections.update_phases import UpdatePhase
+from tests.support.clock import HandClock
+from tests.support.story import Story
+from tests.unit.capsuled.test_emergency import Brim
+from tests.unit.projections.test_update_calls import begin, standing, uid
+
+WHY = JournalReadOnly("only a newer release may act on this state")
+
+
+@pytest.fixture
+def side_log(tmp_path: Path) -> Iterator[SideLog]:
+    made = SideLog(tmp_path / "side.log")
+    yield made
+    made.close()
+
+
+def armed() -> Story:
+    """An update of a system that reads what this one does waits for its boot."""
+    story = standing()
+    assert isinstance(begin(story, level=own()), Admitted)
+    story.tell(UpdateStaged(uid(story), "b" * 64, "r" * 64, 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
+    return story
+
+
+def beside(story: Story, side_log: SideLog, boot: str = "boot-2", known: int = 0) -> Engine:
+    """An engine where the state ends at entry `known`, and what is behind it is read for what it says of slots."""
+    machine = story.beginning.fork()
+    for header, event in story.entries[:known]:
+        fold(machine, header, event)
+    return engine_beside(machine, story.entries[known:], side_log, WHY, HandClock(boot), "slot_a", frozenset())
+
+
+def begun(**more: object) -> UpdateBegun:
+    return UpdateBegun("slot_b", "0.0.3", "ccc", 3, "slot_a", "0.0.1", "aaa", **more)  # type: ignore[arg-type]
+
+
+def test_what_stands_behind_the_entry_that_froze_it_is_known_as_far_as_slots_go(side_log: SideLog) -> None:
+    story = armed()
+    story.tell(UpdateKeyEnrolled("k1", "ab" * 32, "anna"))
+    engine = beside(story, side_log, known=1)
+    assert engine.machine.updates[uid(story)].phase is UpdatePhase.ARMED and "k1" in engine.machine.update_keys
+    assert engine.machine.seq == story.machine.seq
+
+
+def test_words_on_slots_stand_in_the_side_log_and_are_numbered_as_the_journal_will_have_them(side_log: SideLog) -> None:
+    story = armed()
+    engine = beside(story, side_log)
+    head, trial = story.machine.seq, uid(story)
+    engine.record((BootStarted("slot_b", "slot_a", "0.0.1 aaa", tentative=True, uid=trial),))
+    engine.record((CallAccepted("UpdateConfirm"), UpdateConfirming(trial, "operator")))
+    engine.record((UpdateHealthChanged(trial),))
+    engine.record((UpdateConfirmed(trial, "slot_b"),))
+    engine.record((begun(from_level=(("much", 1),) * 100),), actor=LOCAL)
+    engine.record((UpdateStaged(head + 4, "b" * 64, "c" * 64, 1 << 30, 1 << 40, 90_000),))
+    engine.record((UpdateArming(head + 4, True, ("web",) * 200),))
+    drafts = list(records_of(side_log))
+    kinds = [type(draft.event) for draft in drafts]
+    assert kinds == [BootStarted, UpdateConfirming, UpdateConfirmed, UpdateBegun, UpdateStaged, UpdateArming]
+    assert engine.machine.updates[head + 4].phase is UpdatePhase.ARMING
+    assert (drafts[3].actor, drafts[0].event.boot) == (LOCAL, "boot-2")  # type: ignore[attr-defined]
+
+    again = beside(story, side_log)
+    assert again.machine.updates[head + 4] == engine.machine.updates[head + 4]
+    assert again.machine.boot is not None and again.machine.boot.boot == "boot-2"
+
+
+def test_the_next_daemon_that_can_write_tells_it_once_however_often_it_is_read(side_log: SideLog) -> None:
+    story = armed()
+    head, trial = story.machine.seq, uid(story)
+    engine = beside(story, side_log)
+    engine.record((BootStarted("slot_b", "slot_a", "0.0.1 aaa", tentative=True, uid=trial),))
+    engine.record((UpdateConfirming(trial, "operator"),))
+    engine.record((UpdateConfirmed(trial, "slot_b"),))
+    engine.record((begun(),))
+
+    journal = Brim(head)
+    journal.full = False
+    fresh = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
+    assert asyncio.run(read_in(fresh, side_log))
+    first = dict(fresh.machine.updates)
+    assert first[head + 4].uid == head + 4 == journal.entries[-1][0].seq
+    assert first[trial].phase is UpdatePhase.CONFIRMED and first[trial].boot == "boot-2"
+    assert fresh.machine.slots.active == "slot_a", "another boot's slot is not this one's"
+    assert asyncio.run(read_in(fresh, side_log)) and fresh.machine.updates == first
+    side_log.clear()
+    assert not asyncio.run(read_in(fresh, side_log))
+
+
+@pytest.mark.parametrize("event", [OperatorsReset("by hand"), UpdateKeyEnrolled("k", "ab" * 32, "")])
+def test_whatever_is_no_word_on_a_slot_is_refused_as_everywhere(side_log: SideLog, event: Event) -> None:
+    engine = beside(armed(), side_log)
+    with pytest.raises(JournalReadOnly):
+        engine.record((event,))
+    for intent in (CreateVolume("data", 1 << 30), AddUpdateKey("k", "ab" * 32, "")):
+        able = Engine(engine._log, engine.machine, HandClock("boot-2"), frozenset({"volume"}))
+        with pytest.raises(JournalReadOnly):
+            asyncio.run(able.call(intent, Caller(LOCAL, "Some.Call")))
+    assert not side_log.records()
+
+
+def test_a_side_log_that_is_full_takes_no_word_and_says_so(side_log: SideLog) -> None:
+    for number in range(SECTORS):
+        side_log.append(Emergency("stop", f"web{number}"))
+    story = armed()
+    engine = beside(story, side_log)
+    with pytest.raises(JournalFull, match="no free sector"):
+        engine.record((UpdateReturning(uid(story), "operator"),))
+    assert engine.machine.updates[uid(story)].phase is UpdatePhase.ARMED
+    assert not list(records_of(side_log))

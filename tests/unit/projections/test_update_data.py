@@ -1,0 +1,156 @@
+"""Volumes kept over an update: with which it is refused, when they come back, and when their snapshots go."""
+
+import pytest
+
+from journal.events import (
+    BootStarted,
+    SnapshotRequested,
+    UpdateArmed,
+    UpdateArming,
+    UpdateBegun,
+    UpdateConfirmed,
+    UpdateConfirming,
+    UpdateReturning,
+    UpdateRolledBack,
+    UpdateStaged,
+    UpdateStagingFailed,
+    VolumeRestoreRequested,
+)
+from projections.admission import Admitted
+from projections.intents import CreateVolume, DeleteSnapshot, TakeSnapshot
+from projections.refusals import Refusal
+from projections.update_data import brought_back, outlived, owed
+from projections.update_intents import RollBackUpdate, System
+from tests.support.story import Story
+from tests.unit.projections.test_update_calls import LEVEL, NEW, begin, on_trial, reason, standing, uid
+
+LABEL = "before-update-1"
+
+
+def with_volumes(*names: str) -> Story:
+    story = standing()
+    for name in names:
+        assert isinstance(story.call(CreateVolume(name, 64 << 20)), Admitted)
+    story.converge()
+    return story
+
+
+def kept(story: Story, label: str = LABEL, **more: object) -> int:
+    """An update is begun, its volumes are kept, and it waits for its boot."""
+    assert isinstance(begin(story, keeps=("db", "web"), snapshot=label, **more), Admitted)
+    for name in ("db", "web"):
+        assert isinstance(story.call(TakeSnapshot(name, label)), Admitted)
+    story.converge()
+    story.tell(UpdateStaged(uid(story), "b" * 64, "r" * 64, 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
+    return uid(story)
+
+
+def tried(story: Story, update: int, slot: str = "slot_b", default: str = "slot_a") -> None:
+    story.reboot(f"boot-of-{update}")
+    story.tell(BootStarted(slot, default, "0.0.2 bbb", tentative=True, uid=update, deadline_mono_ns=10**12))
+
+
+def confirmed(story: Story, update: int) -> None:
+    story.tell(UpdateConfirming(update, "operator"), UpdateConfirmed(update, story.machine.updates[update].slot))
+
+
+def back(story: Story, **more: bool) -> Admitted | Refusal:
+    return story.call(RollBackUpdate(NEW, LEVEL, LEVEL, 900, **more))
+
+
+def test_only_volumes_that_are_there_can_be_kept_and_each_once() -> None:
+    story = with_volumes("db", "web")
+    assert reason(begin(story, keeps=("db", "mail"), snapshot=LABEL)) == "VOLUME_NOT_FOUND"
+    assert reason(begin(story, keeps=("db", "db"), snapshot=LABEL)) == "DOUBLED"
+    story.call(TakeSnapshot("web", LABEL))
+    assert reason(begin(story, keeps=("db", "web"), snapshot=LABEL)) == "SNAPSHOT_EXISTS"
+    verdict = begin(story, keeps=("db",), snapshot=LABEL)
+    assert isinstance(verdict, Admitted) and isinstance(verdict.events[0], UpdateBegun)
+    assert (verdict.events[0].keeps, verdict.events[0].snapshot) == (("db",), LABEL)
+
+
+def test_a_trial_that_ends_with_its_data_has_it_back_in_the_system_before_and_without_that_word_never() -> None:
+    for with_data in (True, False):
+        story = with_volumes("db", "web")
+        update = kept(story)
+        tried(story, update)
+        verdict = back(story, with_data=with_data)
+        assert verdict == Admitted((UpdateReturning(update, "operator", with_data=with_data),))
+        told = UpdateRolledBack(update, "operator")
+        owing = owed(story.machine, told)
+        assert (None if owing is None else owing.uid) == (update if with_data else None)
+        assert owed(story.machine, BootStarted("slot_a", "slot_a", "0.0.1 aaa")) is None
+    assert reason(back(story, with_data=True)) == "RETURNS"
+
+
+def test_what_is_brought_back_is_restored_like_any_snapshot_and_what_is_there_now_is_kept() -> None:
+    story = with_volumes("db", "web")
+    update = story.machine.updates[kept(story)]
+    story.call(DeleteSnapshot("web", LABEL))
+    story.converge()
+    events, lost = brought_back(story.machine, update)
+    safety, restore = events
+    assert isinstance(safety, SnapshotRequested) and safety.safety and safety.label == f"before-restore-{update.uid}"
+    assert isinstance(restore, VolumeRestoreRequested) and restore.name == "db"
+    (said,) = lost
+    assert said.startswith("volume web stays as it is") and LABEL in said
+
+
+def test_a_confirmed_update_is_taken_back_with_its_data_by_the_trial_of_the_system_before() -> None:
+    story = with_volumes("db", "web")
+    update = kept(story)
+    tried(story, update)
+    confirmed(story, update)
+    verdict = back(story, with_data=True)
+    assert isinstance(verdict, Admitted)
+    (begun,) = verdict.events
+    assert isinstance(begun, UpdateBegun) and (begun.kind, begun.data_of) == ("rollback", update)
+    trial = uid(story)
+    owing = owed(story.machine, BootStarted("slot_a", "slot_b", "0.0.1 aaa", tentative=True, uid=trial))
+    assert owing is not None and owing.uid == update
+    assert owed(story.machine, UpdateRolledBack(trial, "operator")) is None, "they are as they were since its boot"
+
+
+@pytest.mark.parametrize("missing", ["nothing kept", "deleted", "it freezes", "not booted"])
+def test_data_that_cannot_come_back_is_said_before_anything_is_done(missing: str) -> None:
+    story = with_volumes("db", "web")
+    if missing == "nothing kept":
+        story = on_trial()
+        assert reason(back(story, with_data=True)) == "NOTHING_KEPT"
+        return
+    update = kept(story)
+    if missing == "not booted":
+        assert reason(back(story, with_data=True)) == "NOT_BOOTED"
+        return
+    tried(story, update)
+    if missing == "deleted":
+        story.call(DeleteSnapshot("db", LABEL))
+        assert reason(back(story, with_data=True)) == "SNAPSHOT_NOT_FOUND"
+        return
+    confirmed(story, update)
+    call = RollBackUpdate(NEW, LEVEL, (*LEVEL, ("newer", 1)), 900, allow_freeze=True, with_data=True)
+    verdict = story.call(call)
+    assert isinstance(verdict, Refusal) and verdict.reason == "WOULD_FREEZE" and "restores no volume" in verdict.message
+
+
+def test_snapshots_go_when_the_update_after_the_next_one_is_confirmed_or_theirs_was_never_booted() -> None:
+    story = with_volumes("db", "web")
+    first = kept(story)
+    tried(story, first)
+    confirmed(story, first)
+    for number in (2, 3):
+        assert outlived(story.machine) == ()
+        new, running = System(f"0.0.{number + 1}", "ccc", number), System(f"0.0.{number}", "bbb", number)
+        update = kept(story, f"before-update-{number}", new=new, running=running)
+        tried(story, update, *(("slot_a", "slot_b") if number == 2 else ("slot_b", "slot_a")))
+        confirmed(story, update)
+    assert outlived(story.machine) == (("db", LABEL), ("web", LABEL))
+    story.call(DeleteSnapshot("db", LABEL))
+    assert outlived(story.machine) == (("web", LABEL),)
+
+    story = with_volumes("db", "web")
+    assert isinstance(begin(story, keeps=("db",), snapshot=LABEL), Admitted)
+    story.call(TakeSnapshot("db", LABEL))
+    story.converge()
+    story.tell(UpdateStagingFailed(uid(story), "CUT", "it ended"))
+    assert outlived(story.machine) == (("db", LABEL),)
