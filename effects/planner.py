@@ -64,7 +64,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
             return None
         # A start that never came to life is ended like any run: the driver looks, and finds what there is.
         grace_ms = workload.spec.stop_grace_ms
-        return StopRun(workload.name, workload.uid, run.number, grace_ms, workload.hold, attempt, workload.kind)
+        return StopRun(workload.name, workload.uid, run.number, grace_ms, workload.retry, attempt, workload.kind)
     release = plan_release(machine, workload, attempt)
     if release is not None:
         return release
@@ -76,7 +76,7 @@ def plan_workload(machine: Machine, workload: Workload) -> Effect | None:
     if network is not None:
         return network
     if workload.desired == "deleting":
-        return RemoveWorkload(workload.name, workload.uid, workload.hold, attempt, workload.kind)
+        return RemoveWorkload(workload.name, workload.uid, workload.retry, attempt, workload.kind)
     if run is not None and run.phase not in LIVE and not run.cleaned:
         again = workload.hold if trouble is not None and trouble.effect == "CleanRun" else None
         return CleanRun(workload.name, workload.uid, run.number, again, attempt, workload.kind)
@@ -133,14 +133,14 @@ def _plan_network(machine: Machine, workload: Workload, attempt: int) -> Effect 
     left = rules_are_left(machine, workload) and not begins
     if network.ensured_seq < network.changed_seq and not (left or _may_leave(machine, workload)):
         return EnsureNetwork(
-            workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.hold, attempt
+            workload.name, workload.uid, network.changed_seq, wanted_mappings(machine), workload.retry, attempt
         )
     if not is_bridged(workload):
-        return DetachNetwork(workload.name, workload.uid, workload.hold, attempt)
+        return DetachNetwork(workload.name, workload.uid, workload.retry, attempt)
     unlinked = workload.unlinked
     left = unlinked is not None and not unlinked.repair and not begins
     if workload.desired == "running" and not (workload.attached or left):
-        return AttachNetwork(workload.name, workload.uid, workload.address, workload.hold, attempt, workload.kind)
+        return AttachNetwork(workload.name, workload.uid, workload.address, workload.retry, attempt, workload.kind)
     return None
 
 

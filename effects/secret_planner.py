@@ -26,4 +26,4 @@ def plan_no_files(workload: Workload, due: bool, attempt: int) -> RemoveSecretFi
     alive = run is not None and run.phase in LIVE
     if not (workload.secret_files or workload.secret_traces) or alive or (due and workload.spec.secrets):
         return None
-    return RemoveSecretFiles(workload.name, workload.uid, workload.hold, attempt)
+    return RemoveSecretFiles(workload.name, workload.uid, workload.retry, attempt)

@@ -50,7 +50,7 @@ def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun
         failed = workload.trouble is not None and workload.trouble.effect == "CleanRun"
         hold = workload.hold if failed else None
         return CleanRun(workload.name, workload.uid, run.number, hold, attempt, workload.kind)
-    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.hold, attempt, workload.kind)
+    return UnmountVolume(workload.name, workload.uid, idle[0].name, idle[0].uid, workload.retry, attempt, workload.kind)
 
 
 def plan_mounts(machine: Machine, workload: Workload, attempt: int) -> MountVolume | None:
@@ -76,4 +76,4 @@ def plan_remount(machine: Machine, workload: Workload, attempt: int) -> MountVol
 
 
 def _mount(workload: Workload, volume: Volume, attempt: int) -> MountVolume:
-    return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.hold, attempt, workload.kind)
+    return MountVolume(workload.name, workload.uid, volume.name, volume.uid, workload.retry, attempt, workload.kind)

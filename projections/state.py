@@ -153,6 +153,12 @@ class Workload(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         later = [one for one in (self.hold, self.pause) if one is not None]
         return max(later, key=lambda one: one.mono_ns) if later else None
 
+    @property
+    def retry(self) -> Deadline | None:
+        """What failed is not tried again before this moment. Without trouble `hold` is the pause between two runs,
+        which holds up nothing else: neither a volume that is to go nor what is left of the run."""
+        return self.hold if self.trouble is not None else None
+
     address: str = ""
     attached: bool = False
     asked: bool = False

@@ -2,7 +2,7 @@
 
 python -m tests.mutants [NAME ...] [--seeds 20000] [--new]
 
-What was found is kept in found.json, and drawn as the table in docs/simulation.md. `--new` leaves out what stands there.
+What came of it is kept in found.json, and drawn as the table in docs/simulation.md. `--new` leaves out what was found.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--new", action="store_true")
     asked = parser.parse_args()
     os.nice(19)
-    known = kept() if asked.new else {}
+    known = {name for name, found in kept().items() if found.told} if asked.new else set()
     wanted = [one for one in MUTANTS if one.name not in known and (not asked.names or one.name in asked.names)]
     unfound = [one.name for one in wanted if not _hunt(one, asked.seeds)]
     draw()
@@ -44,16 +44,16 @@ def _hunt(mutant: Mutant, seeds: int) -> bool:
         copy = Path(directory)
         for name in COPIED:
             shutil.copytree(ROOT / name, copy / name)  # compiled modules, too: most bugs are found in a second
-        code = (copy / mutant.file).read_text()
-        assert code.count(mutant.old) == 1, f"{mutant.name}: its place in {mutant.file} is gone"
-        (copy / mutant.file).write_text(code.replace(mutant.old, mutant.new))
+        for file, old, new in mutant.edits:
+            code = (copy / file).read_text()
+            assert code.count(old) == 1, f"{mutant.name}: its place in {file} is gone"
+            (copy / file).write_text(code.replace(old, new))
         simulation = [sys.executable, "-m", "tests.simulation", "--seeds", str(seeds)]
         done = subprocess.run(simulation, cwd=copy, capture_output=True, text=True)
     found = FOUND.search(done.stdout)
     told = _last_line(found[2]) if found else (done.stdout + done.stderr).strip()[-300:]
     print(f"{mutant.name:<28} {'seed ' + found[1] if found else 'NOT FOUND':<12} {told}", flush=True)
-    if found:
-        keep(mutant.name, Found(int(found[1]) + 1, told))
+    keep(mutant.name, Found(int(found[1]) + 1, told) if found else Found(seeds))
     return found is not None
 
 

@@ -7,13 +7,20 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """`what` goes wrong, in words; in `file`, `old` becomes `new`."""
+    """`what` goes wrong, in words; in `file`, `old` becomes `new`. `also`: what two places have to agree about, in the
+    other."""
 
     name: str
     what: str
     file: str
     old: str
     new: str
+    also: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def edits(self) -> tuple[tuple[str, str, str], ...]:
+        """Each file with what stands there and what shall."""
+        return ((self.file, self.old, self.new), *self.also)
 
 
 ENGINE = "capsuled/engine.py"
@@ -143,10 +150,11 @@ MUTANTS = (
     ),
     Mutant(
         "back-off-by-anybodys-clock",
-        "a deadline of an earlier boot is waited for",
+        "a deadline of an earlier boot stands, and is waited for",
         RUNNER,
         "if deadline is None or deadline.boot != self._clock.boot_id:",
         "if deadline is None:",
+        (("projections/boots.py", "trouble=trouble, **NOW)", "trouble=trouble)"),),
     ),
     # --- the actions
     Mutant(
@@ -177,13 +185,6 @@ MUTANTS = (
         PLANNER,
         "        or run.number <= workload.superseded\n        or run.revision != workload.revision\n",
         "        or run.revision != workload.revision\n",
-    ),
-    Mutant(
-        "change-ignored",
-        "what runs goes on when something else was declared",
-        PLANNER,
-        "        or run.revision != workload.revision\n        or run.phase",
-        "        or run.phase",
     ),
     Mutant(
         "cut-start-renumbered",
@@ -356,5 +357,147 @@ MUTANTS = (
         "projections/restarts.py",
         'if unwanted or policy.mode == "never" or',
         "if unwanted or",
+    ),
+    # --- what was thought of later, with the judges in mind
+    Mutant(
+        "change-not-seen",
+        "what is declared with another command, and the same image, is not taken for a change",
+        "projections/allocator.py",
+        "item = replace(item, changed=before.spec != item.container)",
+        "item = replace(item, changed=before.spec.image != item.container.image)",
+    ),
+    Mutant(
+        "fork-without-streams",
+        "a copy of the state forgets which streams are open",
+        "projections/state.py",
+        "            streams=dict(self.streams),\n",
+        "",
+    ),
+    Mutant(
+        "snapshot-filed-too-early",
+        "a snapshot is filed under the entry before the one that it stands on",
+        "capsuled/memory.py",
+        "self._journal.save_snapshot(FOLD_VERSION, fork.seq, ",
+        "self._journal.save_snapshot(FOLD_VERSION, fork.seq - 1, ",
+    ),
+    Mutant(
+        "freeze-ignored",
+        "a daemon that cannot read an entry goes on with the state before it",
+        "capsuled/memory.py",
+        "recalled.frozen_by = str(unknown)",
+        "pass",
+    ),
+    Mutant(
+        "streak-goes-on",
+        "an apply does not begin the pauses between runs anew",
+        WORKLOADS,
+        "\n        word_at=header.at,\n        streak=0,\n",
+        "\n        word_at=header.at,\n        streak=before.streak,\n",
+    ),
+    Mutant(
+        "rotated-and-not-told",
+        "what runs with the former value of a secret is not known to",
+        "projections/secrets.py",
+        "if event.name in used_by(workload):\n            machine.workloads[name] = _rotated_for",
+        "if event.name == name:\n            machine.workloads[name] = _rotated_for",
+    ),
+    Mutant(
+        "secret-taken-from-its-users",
+        "a secret is removed although workloads use it",
+        "projections/secret_admission.py",
+        "    if not users:\n        return (SecretRemoved(",
+        "    if True:\n        return (SecretRemoved(",
+    ),
+    Mutant(
+        "volume-shrinks",
+        "a volume is to be smaller than it is",
+        "projections/volume_admission.py",
+        "if size_bytes < volume.made_bytes:",
+        "if False:",
+    ),
+    Mutant(
+        "no-copy-before-a-restore",
+        "a volume goes back without a snapshot of what it held",
+        "projections/volume_admission.py",
+        "return (SnapshotRequested(volume.name, volume.uid, safety, safety=True), restore, *told)",
+        "return (restore, *told)",
+    ),
+    Mutant(
+        "rolled-back-to-the-present-image",
+        "a rollback takes what the image's name means today",
+        "capsuled/resolve.py",
+        "return Apply(declared, None, True, self._subnet, self._abilities, host)",
+        "return Apply(declared, None, False, self._subnet, self._abilities, host)",
+    ),
+    Mutant(
+        "id-of-anybodys",
+        "a call is taken for another caller's with the same id",
+        "capsuled/call_entries.py",
+        "return caller.actor.id, caller.method, caller.call_id",
+        'return "", caller.method, caller.call_id',
+        (("projections/calls.py", "calls[header.actor.id, event.method", 'calls["", event.method'),),
+    ),
+    Mutant(
+        "id-for-other-arguments",
+        "a call with the id of another one is answered as that was",
+        "capsuled/call_entries.py",
+        "if record.args_hash != args_hash:",
+        "if False:",
+    ),
+    Mutant(
+        "last-admin-gone",
+        "the last administrator's key is removed",
+        "projections/enrolment.py",
+        '    if _is_last_admin(machine, call.kid):\n        return conflict(\n            "LAST_ADMIN",',
+        '    if False:\n        return conflict(\n            "LAST_ADMIN",',
+    ),
+    Mutant(
+        "image-collected-in-use",
+        "a clean-up takes images that workloads run from",
+        "projections/images.py",
+        "if everything and image.pin.index_digest not in keep",
+        "if everything",
+    ),
+    Mutant(
+        "one-bad-look-is-ill",
+        "a check that fails once is believed at once",
+        "projections/health.py",
+        'if failures < check.retries or run.health == "unhealthy":',
+        'if run.health == "unhealthy":',
+    ),
+    Mutant(
+        "ill-goes-on",
+        "what its check says is ill is not ended",
+        WORKLOADS,
+        "ailing=run.ailing or event.restart,",
+        "ailing=run.ailing,",
+    ),
+    Mutant(
+        "needs-only-that-it-runs",
+        "a run begins before the check of what it depends on says that it is well",
+        "projections/dependencies.py",
+        'ready = other.spec.health is None or run.health == "healthy"',
+        "ready = True",
+    ),
+    Mutant(
+        "killed-without-being-asked",
+        "a stop does not wait for a program to end by itself",
+        PLANNER,
+        "grace_ms = workload.spec.stop_grace_ms",
+        "grace_ms = 0",
+    ),
+    Mutant(
+        "ports-of-the-stopped",
+        "host ports lead to a workload that is stopped",
+        "projections/network.py",
+        'if not is_bridged(workload) or workload.desired != "running":',
+        "if not is_bridged(workload):",
+    ),
+    Mutant(
+        "report-means-repair",
+        "what another hand ended is begun again although it was only to be reported",
+        "projections/restarts.py",
+        'if foreign and workload.drift == "report":',
+        "if False:",
     ),
 )

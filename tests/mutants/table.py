@@ -16,10 +16,14 @@ _WORDS = 90
 
 
 class Found(msgspec.Struct, frozen=True):
-    """How many seeds it took, counted from seed 0, and what was said of the last of them."""
+    """How many seeds it took, counted from seed 0, and what was said of the last of them; nothing when it was not found
+    in so many."""
 
     seeds: int
-    told: str
+    told: str = ""
+
+    def __str__(self) -> str:
+        return str(self.seeds) if self.told else f"not in {self.seeds}"
 
 
 def kept() -> dict[str, Found]:
@@ -40,7 +44,7 @@ def table() -> str:
     lines = ["| bug | what goes wrong | in | seeds | what the simulation said |", "|---|---|---|---|---|"]
     for one in MUTANTS:
         found = every.get(one.name)
-        seeds, told = ("–", "") if found is None else (str(found.seeds), _cell(found.told))
+        seeds, told = ("not hunted", "") if found is None else (str(found), _cell(found.told))
         lines.append(f"| `{one.name}` | {one.what} | `{one.file}` | {seeds} | {told} |")
     return "\n".join(lines) + "\n"
 

@@ -33,6 +33,8 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "cache": ((), ("db",), ("job",), ("db", "job")),
 }
 """What each may be declared to depend on."""
+ROW = ("db", "job", "cache")
+"""Each may depend on all before it."""
 POLICIES = {
     "always": (pb.RESTART_MODE_ALWAYS, 0),
     "always:1": (pb.RESTART_MODE_ALWAYS, 1),
@@ -66,7 +68,7 @@ CHECKS = (
 class Ask(NamedTuple):
     """What an operator asks. `port`: on the bridge, with this host port; 0: without a network. `disk`: with the volume
     that is called like the workload. `pull`: resolve the image's name anew. `needs`: what it depends on;
-    `check`: which of CHECKS; `secret`: with the one secret, as a variable and as a file. `back`: a rollback goes back to
+    `check`: which of CHECKS; `secret`: with the one secret, as a file and, with `variable`, as one. `back`: a rollback goes back to
     the state after so many of its own acknowledged applies ago; `vm`: as a microVM, which is always on the bridge."""
 
     verb: str
@@ -80,6 +82,7 @@ class Ask(NamedTuple):
     check: int = 0
     drift: int = pb.DRIFT_POLICY_REPAIR
     secret: bool = False
+    variable: bool = True
     back: int = 1
     vm: bool = False
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from random import Random
 
+from msgspec.structs import replace
+
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
-from effects.runs.twin import World
+from effects.runs.protocol import RunSpec
+from effects.runs.twin import TwinContainer, World
 from effects.volumes.twin import Storage
 from tests.simulation.storage import users
 
@@ -13,7 +16,16 @@ Key = tuple[str, int, int]
 """(name, uid, run)"""
 
 _KILL = 137
-HANDS = ("other kill", "other kill", "other rm", "other link", "other address", *("other umount",) * 3, "other image")
+HANDS = (
+    "other kill",
+    "other kill",
+    "other rm",
+    "other run",
+    "other link",
+    "other address",
+    *("other umount",) * 3,
+    "other image",
+)
 
 
 @dataclass
@@ -27,6 +39,7 @@ class Hands:
     random: Random
     ended: set[Key] = field(default_factory=set)
     taken: set[Key] = field(default_factory=set)
+    strays: int = 0
 
     def act(self, how: str) -> str:
         """One change, in words; empty when there is nothing to change."""
@@ -34,6 +47,9 @@ class Hands:
             case "other kill" | "other rm":
                 alive = [key for key, one in self.world.containers.items() if one.status == "running"]
                 return self._end(self.random.choice(alive), how) if alive else ""
+            case "other run":
+                runs = [one.run for one in self.world.containers.values()]
+                return self._leave(self.random.choice(runs)) if runs else ""
             case "other link":
                 if not self.cables.links:
                     return ""
@@ -58,6 +74,13 @@ class Hands:
                 refs = [ref for ref, one in self.cache.records.items() if one.index_digest == image.index_digest]
                 self.cache.take(*refs)
                 return f"takes {refs} out of the image cache"
+
+    def _leave(self, like: RunSpec) -> str:
+        """A run of a workload that there never was: as those that an older journal's machine has left behind."""
+        self.strays += 1
+        run = replace(like, name=f"stray-{self.strays}", uid=1, run=1, env=(), volumes=(), secrets=())
+        self.world.containers[run.name, run.uid, run.run] = TwinContainer(run, status="running")
+        return f"leaves {run.kind} {run.name} behind"
 
     def _end(self, key: Key, how: str) -> str:
         self.ended.add(key)

@@ -88,6 +88,8 @@ class Left:
                 self.alive.discard(event.name)
                 if event.foreign and not event.restart:
                     self.runs.add(event.name)
+                elif event.foreign and self.policies[event.name] == "report":
+                    self.wrong.append(f"{event.name} is to begin again at {header.seq}, and was only to be reported")
             case NetworkDrifted():
                 self._drifted(event)
             case NetworkAttached():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from capsuled.answers import Answers
@@ -33,11 +34,14 @@ from effects.runs.guest_twin import TwinGuests
 from effects.runs.twin import TwinContainers
 from effects.secrets.twin import TwinSecretFiles
 from effects.volumes.twin import TwinVolumes
-from journal.entry import SYSTEM
+from journal.entry import SYSTEM, Header
 from journal.errors import JournalError, JournalReadOnly
+from journal.events import EffectStarted
 from journal.reader import Reader
+from journal.specs import Kind
 from journal.writer import Journal
 from tests.simulation.disk import SimulatedReader
+from tests.simulation.due import wrongly_begun
 from tests.simulation.releases import MeaningChanged, NewsTold, Release, become
 from tests.simulation.store import SimulatedLog
 
@@ -69,12 +73,17 @@ _LOOKS = frozenset(
 left: neither is anybody's state."""
 
 
+_FIRST = ("observe container", "observe microvm", "observe network", "observe volumes")
+"""What a daemon looks at before it acts."""
+
+
 class Life:
     """One life of the daemon: built as capsuled/daemon.py builds it, on simulated drivers and a simulated disk."""
 
     def __init__(self, simulation: "Simulation") -> None:
         self._simulation = simulation
         self._killed = simulation.loop.create_future()
+        self._unseen = set(_FIRST)
         whole, entries = simulation.disk.replay()
         forgotten = simulation.oracle.judge_memory(whole) + simulation.keyholders.judge_memory(whole)
         assert not forgotten, "\n".join(forgotten)
@@ -88,7 +97,9 @@ class Life:
         )
         assert self.frozen == unknown, f"release {simulation.release} is frozen: {self.frozen}"
         assert self.frozen or machine == whole, "a snapshot is not what its entries fold to"
-        self.log = SimulatedLog(simulation.disk, simulation.clock, simulation.random, simulation.release)
+        self.log = SimulatedLog(
+            simulation.disk, simulation.clock, simulation.random, simulation.release, self._judge_beginning
+        )
         able = frozenset({"network.bridge", "volume", "microvm"})
         closed = ClosedLog(JournalReadOnly(recalled.frozen_by))
         self.engine = Engine(closed if self.frozen else self.log, machine, simulation.clock, able)
@@ -98,8 +109,8 @@ class Life:
         self._volumes = TwinVolumes(simulation.storage, self._step)
         self._secrets = TwinSecretFiles(simulation.shelf, self._step)
         self._runs: RunDrivers = {
-            "container": TwinContainers(simulation.world, self._step),
-            "microvm": TwinContainers(simulation.world, self._step, kind="microvm"),
+            "container": TwinContainers(simulation.world, partial(self._step_of, "container")),
+            "microvm": TwinContainers(simulation.world, partial(self._step_of, "microvm"), kind="microvm"),
         }
         self._guests = TwinGuests(simulation.world, self._step)
         registry = TwinRegistry(simulation.registries, self._step)
@@ -120,6 +131,11 @@ class Life:
         await self._simulation.step(point)
         if self._killed.done():
             await self._end()
+        self._unseen.discard(point)
+
+    async def _step_of(self, kind: Kind, point: str) -> None:
+        await self._step(point)
+        self._unseen.discard(f"{point} {kind}")
 
     async def _end(self) -> None:
         await self._simulation.judged.wait()
@@ -139,6 +155,12 @@ class Life:
             written, _ = self._simulation.disk.replay(self.log.unwritten())
             if written != self.engine.machine:
                 self._simulation.fail("the state is not the fold of the journal")
+
+    def _judge_beginning(self, header: Header, event: EffectStarted) -> None:
+        if wrong := wrongly_begun(self.engine.machine, header, event):
+            self._simulation.fail(wrong)
+        if self._unseen:
+            self._simulation.fail(f"{event} began at {header.seq}, and nobody had looked: {sorted(self._unseen)}")
 
     async def visited(self, call: Coroutine[Any, Any, int | None]) -> int | None:
         """An exec. One whose daemon dies is left as it stands: a dead daemon tidies nothing up."""
@@ -207,7 +229,7 @@ class Life:
             observer.acting_on = storage.acting_on = runner.acting_on
             watch.wake = runner.wake
             health = HealthWatch(
-                self.engine, TwinProber(simulation.world, self._step, simulation.is_well), simulation.clock
+                self.engine, TwinProber(simulation.world, self._step, simulation.programs.is_well), simulation.clock
             )
             self.engine.on_change(health.wake)
             group.create_task(health.run())

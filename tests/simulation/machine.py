@@ -18,27 +18,31 @@ from effects.images.registry_twin import Registries
 from effects.images.twin import CacheWorld
 from effects.network.twin import Cables
 from effects.planner import plan
-from effects.runs.twin import TwinContainer, World
+from effects.runs.twin import World
 from effects.secrets.twin import Shelf
 from effects.volumes.twin import Storage
-from journal.events import WorkloadExited, WorkloadStarted
-from journal.specs import Kind
+from journal.events import WorkloadExited
 from projections.views import state_hash
+from projections.words import KINDS
 from tests.simulation.always import judge_now
-from tests.simulation.asks import FAULTS, IMAGES, MEANINGS, NAMES, QUIET, REMOTE
+from tests.simulation.asks import IMAGES, MEANINGS, NAMES, QUIET, REMOTE
 from tests.simulation.disk import Disk
-from tests.simulation.hands import HANDS, Hands
+from tests.simulation.due import LOOK_S, Overdue
+from tests.simulation.hands import Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
-from tests.simulation.left import judge_hands, what_is_left
+from tests.simulation.left import judge_hands
 from tests.simulation.life import Crash, Life
-from tests.simulation.operators import Operators
+from tests.simulation.operators import SETTLED_S, Operators
 from tests.simulation.oracle import Oracle
 from tests.simulation.order import judge_order
+from tests.simulation.programs import Programs
 from tests.simulation.releases import Release
 from tests.simulation.secrets import Safe, Safekeeper
-from tests.simulation.storage import check_use, users
+from tests.simulation.stale import judge_stale
+from tests.simulation.storage import users
 from tests.simulation.time import VirtualClock, VirtualLoop
+from tests.simulation.trouble import trouble
 from tests.simulation.visits import visit
 
 SHUT_DOORS: tuple[type[DriverError], ...] = (
@@ -51,6 +55,8 @@ SHUT_DOORS: tuple[type[DriverError], ...] = (
 STORM_S = 40.0
 CALM_S = 1_500.0
 """Longer than every back-off there is, several times over."""
+OUTAGE = 0.3
+"""How many machines lose their power once more, when everything has been quiet for half of that."""
 
 
 @dataclass
@@ -89,12 +95,14 @@ class Simulation:
         self.storage.in_use = lambda path: bool(users(self.world, path))
         self.world.now_ns = self.clock.wall_ns
         self.world.secrets = self.shelf.directory
-        self.world.on_start = self._program
-        self.world.on_end = self._ended
+        self.programs = Programs(self)
+        self.world.on_start = self.programs.begin
+        self.world.on_end = self.programs.ended
         self.world.post = self.cables.post = self.storage.post = self._post
         self.hands = Hands(self.world, self.cables, self.storage, self.cache, self.random)
         self.oracle = Oracle()
         self.faults = True
+        self.broken_disk = False
         self.life: Life | None = None
         self.alive = asyncio.Event()
         self.broken: BaseException | None = None
@@ -102,7 +110,6 @@ class Simulation:
         self.judged = asyncio.Event()
         self.keyholders = Keyholders(self)
         self.safekeeper = Safekeeper(self)
-        self.flickers: set[tuple[str, int, int]] = set()
 
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
@@ -121,27 +128,65 @@ class Simulation:
     async def _main(self) -> None:
         power = asyncio.ensure_future(self._lives())
         power.add_done_callback(self._fell)
-        operators = Operators(self).begin()
-        visitors = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
-        operators.append(asyncio.ensure_future(self.keyholders.run()))
-        operators.append(asyncio.ensure_future(self.safekeeper.run()))
-        trouble = asyncio.ensure_future(self._trouble())
+        operators = Operators(self)
+        others: list[asyncio.Future[None]] = [asyncio.ensure_future(visit(self, name)) for name in (NAMES[0], QUIET)]
+        others += operators.begin()
+        others.append(asyncio.ensure_future(self.keyholders.run()))
+        others.append(asyncio.ensure_future(self.safekeeper.run()))
+        others.append(asyncio.ensure_future(trouble(self)))
         await asyncio.sleep(STORM_S)
         self.faults = False
         self.disk.full = False
+        self.oracle.calm = len(self.disk.values())
+        for kind in KINDS:
+            self.world.break_streams(kind)  # a last look at what there is
         if self.life is not None and self.life.frozen:
-            self._change_release()
-        await asyncio.gather(*operators, *visitors, trouble)
-        await self.safekeeper.last_word()
-        await asyncio.sleep(CALM_S)
+            self.change_release()
+        watchman = asyncio.ensure_future(self._watch())
         try:
+            await asyncio.gather(*others)
+            await self._rotate()
+            await asyncio.sleep(CALM_S / 2)
+            if self.random.random() < OUTAGE:
+                await self._outage(operators)
+            await operators.late_words()
+            await self._rotate()
+            await asyncio.sleep(CALM_S / 2)
             await self._judge()
         finally:
             self.judged.set()
+            watchman.cancel()
             power.cancel()
             for one in self.visits:
                 one.cancel()
-            await asyncio.gather(power, *self.visits, return_exceptions=True)
+            await asyncio.gather(watchman, power, *self.visits, return_exceptions=True)
+
+    async def _rotate(self) -> None:
+        """What runs is told of another value of the secret, or what is just about to."""
+        await asyncio.sleep(self.random.choice((0.0, SETTLED_S)))
+        await self.safekeeper.last_word()
+
+    async def _outage(self, operators: Operators) -> None:
+        """The disk of the volumes is broken, and while what failed for that waits, power is lost."""
+        self.broken_disk = True
+        await operators.of_volumes()
+        self.trace.note("machine: power is lost in the quiet")
+        self.lose_power()
+        self.oracle.outage, self.broken_disk = True, False
+
+    async def _watch(self) -> None:
+        """From now on what is due is done soon, whoever has to be told that it is."""
+        overdue, life = Overdue(self.clock), self.life
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if life is not self.life or not self.alive.is_set():
+                overdue, life = Overdue(self.clock), self.life
+            elif life is not None and (wrong := overdue.look(life.engine.machine)):
+                self.fail("\n".join(wrong))
+
+    def lives(self, name: str) -> bool:
+        """Whether a process of this workload does."""
+        return any(key[0] == name and one.status == "running" for key, one in self.world.containers.items())
 
     def fail(self, wrong: str) -> None:
         """Something is wrong now, whoever is at work: end the run with it."""
@@ -155,55 +200,6 @@ class Simulation:
             self.loop.stop()
 
     # --- the machine ---------------------------------------------------------------------------------------------
-
-    def _program(self, container: TwinContainer) -> None:
-        """What the process does by itself."""
-        key = (container.run.name, container.run.uid, container.run.run)
-        self.trace.note(f"world: {key} starts {container.run.args}")
-        if key in self.hands.taken and not self._told_of(key):
-            # Another hand took it before anybody knew that it lived. It begins a second time, with an end of its own.
-            self.hands.ended.discard(key)
-            self.oracle.ended.pop(key, None)
-        try:
-            check_use(self.storage, self.world, container)
-            if self.life is not None:
-                self.life.log.judge_durable("StartRun", *key)
-        except AssertionError as wrong:
-            self.fail(str(wrong))
-        code = {"end-ok": 0, "end-bad": 3, "hog": 137, "foreign": 1, "fatal": 134}.get(container.run.args[0])
-        if code is not None:
-            self.loop.call_later(self.random.expovariate(0.5), self._end, key, code, container.run.args[0])
-
-    def _told_of(self, key: tuple[str, int, int]) -> bool:
-        _, entries = self.disk.replay()
-        started = (event for _, event in entries if isinstance(event, WorkloadStarted))
-        return any((event.name, event.uid, event.run) == key for event in started)
-
-    def _end(self, key: tuple[str, int, int], code: int, program: str) -> None:
-        container = self.world.containers.get(key)
-        if container is None or container.status != "running":
-            return
-        if program == "fatal" and container.run.kind == "microvm":
-            self.world.fail(key, self.random.choice(FAULTS))
-            return
-        if program == "hog":
-            self.oracle.starved.add(key)
-        unexecutable = "it was built for another machine" if program == "foreign" else ""
-        self.world.end(key, code, oom=program == "hog", unexecutable=unexecutable)
-
-    def is_well(self, key: tuple[str, int, int]) -> bool:
-        """Whether a look finds it well. One that is may fail once, but never twice in a row."""
-        if "sick" in self.world.containers[key].run.args:
-            return False
-        if key in self.flickers or self.random.random() < 0.8:
-            self.flickers.discard(key)
-            return True
-        self.flickers.add(key)
-        return False
-
-    def _ended(self, key: tuple[str, int, int], code: int) -> None:
-        self.trace.note(f"world: {key} ends with {code}")
-        self.oracle.ended[key] = code
 
     async def _lives(self) -> None:
         """The daemon, started again whenever it dies."""
@@ -222,12 +218,13 @@ class Simulation:
     def _thaw(self, life: Life) -> None:
         """Somebody puts the release back that can read the journal."""
         if self.life is life:
-            self._change_release()
+            self.change_release()
 
-    def _change_release(self) -> None:
+    def change_release(self) -> None:
+        """The other one is started from here on."""
         self.release = Release.TODAYS if self.release is Release.NEWER else Release.NEWER
         self.trace.note(f"machine: release {self.release.version} takes over")
-        self._kill("replaced")
+        self.kill("replaced")
 
     def _post(self, put: Callable[[], None]) -> None:
         """A report of a driver's is brought; now and then twice, or late, so that others overtake it."""
@@ -237,83 +234,14 @@ class Simulation:
         if dice < 0.2:
             self.loop.call_later(self.random.expovariate(2.0), put)
 
-    async def _trouble(self) -> None:
-        """Faults that come from outside the daemon."""
-        while self.faults:
-            await asyncio.sleep(self.random.expovariate(0.5))
-            if not self.faults:
-                return
-            faults = (
-                "kill",
-                "kill",
-                "runtime",
-                "runtime",
-                "shim",
-                "guest",
-                "guest",
-                "power",
-                "full",
-                "clock",
-                "flush",
-                "release",
-                "release",
-                "snapshots",
-                *HANDS,
-            )
-            match self.random.choice(faults):
-                case other if other in HANDS:
-                    done = self.hands.act(other)
-                    self.oracle.unwatched |= self.hands.taken
-                    self.trace.note(f"fault: another hand {done or 'finds nothing to change'}")
-                case "kill":
-                    self._kill("killed")
-                case "runtime":
-                    self.trace.note("fault: the runtime dies")
-                    self.world.break_streams()
-                case "shim":
-                    alive = self._alive("container")
-                    if alive:
-                        key = self.random.choice(alive)
-                        self.trace.note(f"fault: the shim of {key} dies")
-                        self.oracle.unwatched.add(key)
-                        self.world.kill_shim(key)
-                case "guest":
-                    alive = self._alive("microvm")
-                    if alive:
-                        key, fault = self.random.choice(alive), self.random.choice(FAULTS)
-                        self.trace.note(f"fault: the machine of {key} ends: {fault}")
-                        self.world.fail(key, fault)
-                case "power":
-                    self.trace.note("fault: power is lost")
-                    self._lose_power()
-                case "release":
-                    self._change_release()
-                    if self.random.random() < 0.5:
-                        self._lose_power()  # as when the machine boots its other slot
-                case "snapshots":
-                    self.trace.note("fault: snapshots are lost or damaged")
-                    self.disk.damage_snapshots(self.random)
-                case "flush":
-                    self.trace.note("fault: another hand flushes the rules")
-                    self.cables.flush()
-                case "full":
-                    self.disk.full = not self.disk.full
-                    self.trace.note(f"fault: disk full: {self.disk.full}")
-                case "clock":
-                    self.clock.wall_offset_ns += self.random.randint(-(10**15), 10**15)
-                    self.trace.note("fault: the wall clock jumps")
-
-    def _lose_power(self) -> None:
-        self._kill("power")
+    def lose_power(self) -> None:
+        """With every process, link, mount and secret in memory."""
+        self.kill("power")
         self.clock.reboot()
         self._forget_ends()
         self.oracle.vanished |= {key for key, one in self.world.containers.items() if one.status != "created"}
         for part in (self.world, self.cables, self.storage, self.shelf):
             part.lose_power()
-
-    def _alive(self, kind: Kind) -> list[tuple[str, int, int]]:
-        containers = self.world.containers.items()
-        return [key for key, one in containers if one.status == "running" and one.run.kind == kind]
 
     def _forget_ends(self) -> None:
         """An end that nobody had read when the power went can be known by nobody."""
@@ -321,7 +249,8 @@ class Simulation:
         told = {(event.name, event.uid, event.run) for _, event in entries if isinstance(event, WorkloadExited)}
         self.oracle.ended = {key: code for key, code in self.oracle.ended.items() if key in told}
 
-    def _kill(self, why: str) -> None:
+    def kill(self, why: str) -> None:
+        """The daemon dies, if one lives."""
         if self.life is not None:
             self.life.kill(why)
 
@@ -330,16 +259,19 @@ class Simulation:
         random = self.random
         if wrong := judge_now(self.world, self.cables, self.storage):
             self.fail("\n".join(wrong))
+        on_volumes = "volume" in point or point in ("mount", "unmount", "snapshot", "restore")
         if not self.faults:
             await asyncio.sleep(0.001)
+            if on_volumes and self.broken_disk:
+                raise OSError(errno.EIO, "the simulated disk is broken")
             return
         await asyncio.sleep(random.expovariate(50.0))
         dice = random.random()
         if dice < 0.03:
-            self._kill(f"in the middle of {point}")
+            self.kill(f"in the middle of {point}")
             await self.judged.wait()  # not for an event of nobody's, of which a task that nobody cancels would be lost
             raise Crash
-        if dice < 0.04 and ("volume" in point or point in ("mount", "unmount", "snapshot", "restore")):
+        if dice < 0.04 and on_volumes:
             self.trace.note(f"fault: an error that nobody foresaw, in {point}")
             raise OSError(errno.EIO, "the simulated disk is broken")
         if dice < 0.07:
@@ -357,13 +289,14 @@ class Simulation:
         assert life is not None
         await life.engine.durable()
         machine, entries = self.disk.replay()
-        self.oracle.left = what_is_left(entries)
+        self.oracle.read(entries)
         held = {name for name in self.oracle.wishes if self.oracle.lacks_its_disk(name) or self.oracle.may_wait(name)}
         wrong = judge_hands(self.hands.ended, self.oracle.unwatched, held, machine, entries)
         wrong += self.oracle.judge(self.world, entries) + self.oracle.judge_network(self.cables)
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
+        wrong += judge_stale(machine, entries[-1][0])
         wrong += judge_health(machine, entries) + self.safekeeper.judge(self.world, self.shelf, machine)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")

@@ -1,6 +1,7 @@
 """The operators of a simulated machine: each asks until there is an answer, and the oracle learns what it was."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from tests.simulation.asks import (
     PROGRAMS,
     QUIET,
     REMOTE,
+    ROW,
     WORKLOAD_VERBS,
     Ask,
     check_of,
@@ -43,6 +45,18 @@ if TYPE_CHECKING:
 
 PROMPT_S = 30.0
 """Longer than whatever has to end first may take; shorter than the back-off of what failed again and again."""
+CALM_CALLS = 4
+"""So often each operator asks for something without faults: in the storm no daemon lives for long, and whoever starts
+anew looks at everything."""
+SETTLED_S = 8.0
+"""Longer than a stop's grace."""
+SWITCHES: dict[str, Callable[[str], Stop | Start | Restart | Delete]] = {
+    "stop": Stop,
+    "start": Start,
+    "restart": Restart,
+    "delete": Delete,
+}
+LATE = ("apply", "apply", "restart", "restart", "start", "stop")
 
 
 class Operators:
@@ -54,27 +68,80 @@ class Operators:
         self._oracle = simulation.oracle
         self._housed = asyncio.Event()
         self._calls = 0
+        self._asked = Counter[str]()
 
     def begin(self) -> list[asyncio.Future[None]]:
-        """All of them, at work until there are no more faults, and for a last word each."""
-        each = [asyncio.ensure_future(self._operate(name)) for name in NAMES]
-        quiet = asyncio.ensure_future(self._until_answered(QUIET, "call-quiet", Ask("apply", ("serve", "1"))))
-        return [*each, quiet, asyncio.ensure_future(self._keep_house(quiet))]
+        """All of them, at work as long as there are faults, for a while without, and for a last word each."""
+        quiet = asyncio.ensure_future(self._ask(QUIET, Ask("apply", ("serve", "1"))))
+        return [quiet, asyncio.ensure_future(self._keep_house(quiet)), asyncio.ensure_future(self._operate_all())]
+
+    async def _operate_all(self) -> None:
+        await asyncio.gather(*(self._operate(name) for name in NAMES))
+        await self._row()
+        # The last word: what is judged must be known for sure.
+        await asyncio.gather(*(self._promptly(name, self._choice(name, WORKLOAD_VERBS)) for name in NAMES))
 
     async def _operate(self, name: str) -> None:
         """One operator per name, so that what was acknowledged last is what counts."""
         while self._simulation.faults:
             await asyncio.sleep(self._random.expovariate(0.8))
-            self._calls += 1
-            await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name))
-        # The last word, without faults: what is judged must be known for sure. So it must not want for an image.
+            await self._ask(name, self._choice(name))
+        # From here on nothing may want for an image or the secret.
         await self._housed.wait()
         await self._simulation.safekeeper.settled.wait()
-        self._calls += 1
+        for _ in range(CALM_CALLS):
+            await asyncio.sleep(self._random.expovariate(0.3))
+            await self._promptly(name, self._choice(name))
+
+    async def _row(self) -> None:
+        """Workloads that need one another are stopped at once, their users first, and started the other way round: what
+        ends waits for its users, what starts for whom it needs."""
+        for name in ROW:
+            program = self._random.choice((("serve", "1"), ("ignore-term",)))
+            vm = name in self._oracle.wishes and self._oracle.wishes[name].vm
+            await self._promptly(name, Ask("apply", program, needs=NEEDS[name][-1], vm=vm))
+        await asyncio.sleep(SETTLED_S)
+        for verb in ("stop", "start"):
+            for name in reversed(ROW):
+                await self._promptly(name, Ask(verb, ()))
+            await asyncio.sleep(SETTLED_S)
+        for name in ROW:
+            assert self._simulation.lives(name), f"{name} does not run, and those that it needs do"
+
+    async def of_volumes(self) -> None:
+        """Each volume is to have another snapshot, or to be there."""
+        for name in NAMES:
+            await self._promptly(name, Ask("v-snapshot" if name in self._oracle.disks else "v-create", ()))
+        await asyncio.sleep(self._random.uniform(0.0, SETTLED_S))
+
+    async def late_words(self) -> None:
+        """After a long quiet some are told something, when what ends by itself has waited for minutes."""
+        for name in NAMES:
+            if self._random.random() < 0.5:
+                ask = self._choice(name, LATE)
+                if ask.verb == "apply" and self._random.random() < 0.5:
+                    ask = ask._replace(program=("end-bad",), policy="always")  # its pauses begin anew
+                await self._promptly(name, ask)
+
+    async def _promptly(self, name: str, ask: Ask) -> None:
+        """A word without any fault is answered soon."""
         began = self._simulation.loop.time()
-        await self._until_answered(name, f"call-{name}-{self._calls}", self._choice(name, WORKLOAD_VERBS))
+        await self._ask(name, ask)
         took_s = self._simulation.loop.time() - began
-        assert took_s < PROMPT_S, f"the last word on {name} was answered after {took_s:.0f} s, without any fault"
+        assert took_s < PROMPT_S, f"{ask.verb} {name} was answered after {took_s:.0f} s, without any fault"
+
+    async def _ask(self, name: str, ask: Ask) -> None:
+        """Each operator counts for itself: the same id is another call of another's."""
+        self._asked[name] += 1
+        volume = f"{name}-" if ask.verb in VOLUME_VERBS else ""
+        call_id = f"call-{volume}{self._asked[name]}"
+        answer = await self._until_answered(name, call_id, ask)
+        if answer == "ok" and ask.verb in SWITCHES and self._random.random() < 0.2:
+            other = Caller(actor_of(name), ask.verb, call_id, "something else")
+            refusal = await answered(self._simulation, lambda life: life.engine.call(Stop(name), other))
+            assert isinstance(refusal, Refusal) and refusal.reason == "CALL_ID_REUSED", (
+                f"{call_id} of {name}: {refusal}"
+            )
 
     def _choice(self, name: str, verbs: tuple[str, ...] = ()) -> Ask:
         wish = self._oracle.wishes.get(name)
@@ -92,12 +159,13 @@ class Operators:
             check=self._random.randrange(len(CHECKS)),
             drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
             secret=self._random.random() < 0.4,
+            variable=self._random.random() < 0.6,
             back=self._random.randint(1, 4),
             # A workload keeps its kind as long as there is one.
             vm=self._random.random() < 0.5 if wish is None else wish.vm,
         )
 
-    async def _until_answered(self, name: str, call_id: str, ask: Ask) -> None:
+    async def _until_answered(self, name: str, call_id: str, ask: Ask) -> str:
         self._oracle.asked(name)
         asked = (LOCAL.id if ask.verb in VOLUME_VERBS else actor_of(name).id, ask.verb, name)
         answer = await answered(self._simulation, lambda life: self._call(life, name, ask, call_id), asked)
@@ -105,6 +173,7 @@ class Operators:
         self._simulation.trace.note(
             f"operator: {ask.verb} {name} {ask.program if ask.verb == 'apply' else ''} -> {answer}"
         )
+        return answer
 
     async def _call(self, life: Life, name: str, ask: Ask, call_id: str) -> str:
         if ask.verb in VOLUME_VERBS:
@@ -131,13 +200,13 @@ class Operators:
                 ask.secret,
                 now.desired_seq,
                 ask.vm,
+                ask.variable,
             )
             self._simulation.safekeeper.told(name, ask.secret)
             meant = [image.platform_digest for image in (*IMAGES, *MEANINGS) if ask.image in image.names]
             assert digest in meant, f"{ask.image} is not {digest}"
             return "ok"
-        words: dict[str, Callable[[str], Intent]] = {"stop": Stop, "start": Start, "restart": Restart, "delete": Delete}
-        intent = words[ask.verb](name)
+        intent: Intent = SWITCHES[ask.verb](name)
         before = life.engine.workload(name)
         outcome = await impatient(self._simulation, lambda: life.engine.call(intent, caller))
         if isinstance(outcome, Refusal):
@@ -154,8 +223,18 @@ class Operators:
                 self._oracle.deleted(name)
                 self._simulation.safekeeper.told(name, uses=False)
                 if before is not None:
+                    await self._too_soon(life, name, before.uid)
                     await life.engine.gone(name, before.uid)
         return "ok"
+
+    async def _too_soon(self, life: Life, name: str, uid: int) -> None:
+        """What is being deleted only ends: whoever declares it again is refused, until another can begin."""
+        message, caller = _message(name, Ask("apply", ("serve", "1"))), Caller(actor_of(name), "apply")
+        try:
+            result = await life.declarations.apply([message], caller, expect_seq=None, pull=False, dry_run=True)
+        except Refused:
+            return
+        assert result.machine.workloads[name].uid != uid, f"{name} was deleted, and would come back"
 
     async def _roll_back(self, life: Life, name: str, back: int, caller: Caller) -> str:
         """To the state after an earlier apply of its own, whatever became of the workload since."""
@@ -217,9 +296,13 @@ class Operators:
         names = {"rm": image.names[0], "rm remote": REMOTE}
         intent = RemoveImage(names[verb]) if verb in names else CollectImages(verb == "gc all")
         try:
-            return str((await life.cache.remove(intent, caller)).refs)
+            refs = (await life.cache.remove(intent, caller)).refs
         except Refused as refused:
             return refused.refusal.reason
+        used = self._oracle.images_in_use()
+        taken = [one.names for one in IMAGES if {*one.names} & {*refs} and one.platform_digest in used]
+        assert verb not in ("gc", "gc all") or not taken, f"{taken} were collected, and are used"
+        return str(refs)
 
 
 def _message(name: str, ask: Ask) -> pb.Workload:
@@ -240,7 +323,7 @@ def _message(name: str, ask: Ask) -> pb.Workload:
             mounts=[pb.VolumeMount(volume_name=name, mount_path="/data")] if ask.disk else [],
             health=check_of(ask),
             env={"MODE": f"value-{ask.policy}"},
-            secret_env={VARIABLE: KEY} if ask.secret else {},
+            secret_env={VARIABLE: KEY} if ask.secret and ask.variable else {},
             secrets=[pb.SecretFile(secret=KEY)] if ask.secret else [],
         )
     )

@@ -1,5 +1,6 @@
 """Says what must run, from the calls that were acknowledged. Shares no code with admission, the fold or the planner."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from effects.network.twin import Cables
@@ -8,7 +9,6 @@ from effects.volumes.twin import Storage
 from journal.entry import Header
 from journal.events import (
     CallAccepted,
-    EffectFailed,
     Event,
     StreamClosed,
     StreamOpened,
@@ -17,8 +17,9 @@ from journal.events import (
     WorkloadStarted,
 )
 from projections.state import Machine
-from tests.simulation.left import Left
+from tests.simulation.left import Left, what_is_left
 from tests.simulation.rows import ends_by_itself, is_over, judge_row
+from tests.simulation.sizes import given_up, judge_sizes
 
 _KILLED = 137
 """What a process is answered with whose container ended."""
@@ -37,6 +38,7 @@ class Wish:
     needs: tuple[str, ...] = ()
     secret: bool = False
     vm: bool = False
+    variable: bool = True
 
     @property
     def bridged(self) -> bool:
@@ -46,11 +48,18 @@ class Wish:
 
 @dataclass
 class DiskWish:
-    """A volume as it was acknowledged. `incarnation` tells it from others of its name."""
+    """A volume as it was acknowledged. `incarnation` tells it from others of its name; it may have grown to one of the
+    sizes that were `taken_back`."""
 
     incarnation: int
     size_bytes: int
     labels: list[str] = field(default_factory=list)
+    taken_back: set[int] = field(default_factory=set)
+
+    def sized(self, size_bytes: int) -> None:
+        """Another size was acknowledged."""
+        self.taken_back = {one for one in (*self.taken_back, self.size_bytes) if one > size_bytes}
+        self.size_bytes = size_bytes
 
 
 @dataclass
@@ -70,6 +79,11 @@ class Oracle:
     open_calls: set[str] = field(default_factory=set)
     visits: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
     left: Left = field(default_factory=Left)
+    over: set[str] = field(default_factory=set)
+    outage: bool = False
+    """Power was lost in the quiet: what had come to its last end by then holds no volume any more."""
+    calm: int = 0
+    """The last entry that was written before the faults stopped."""
 
     def asked(self, name: str) -> None:
         """A call is under way: until it is answered, either outcome is right."""
@@ -91,11 +105,12 @@ class Oracle:
         secret: bool = False,
         seq: int = 0,
         vm: bool = False,
+        variable: bool = True,
     ) -> None:
         """An apply was acknowledged. `disk`: with the volume of its name, as that was then; `seq`: an entry after which
         it is declared like that."""
         incarnation = self.disks[name].incarnation if disk else 0
-        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs, secret, vm)
+        self.wishes[name] = Wish(program, image, "running", policy, port, incarnation, needs, secret, vm, variable)
         self.former.setdefault(name, []).append((seq, replace(self.wishes[name])))
 
     def rolled_back(self, name: str, wish: Wish) -> None:
@@ -107,6 +122,10 @@ class Oracle:
         self.disks_made += 1
         self.disks[name] = DiskWish(self.disks_made, size_bytes)
 
+    def images_in_use(self) -> set[str]:
+        """Digests of those that workloads are declared with for sure."""
+        return {wish.image for name, wish in self.wishes.items() if name not in self.open_calls}
+
     def lacks_its_disk(self, name: str) -> bool:
         """Whether the workload waits for a volume that is not there any more."""
         wish, disk = self.wishes.get(name, Wish()), self.disks.get(name)
@@ -116,7 +135,8 @@ class Oracle:
         """Whether something it depends on does not run, or not all the time: then it need not run, either."""
         for other in self.wishes.get(name, Wish()).needs:
             wish = self.wishes.get(other, Wish())
-            steady = wish.wanted == "running" and not ends_by_itself(wish.program) and other not in self.left.runs
+            steady = wish.wanted == "running" and not ends_by_itself(wish.program)
+            steady = steady and other not in self.left.runs | self.over
             if not steady or self.lacks_its_disk(other) or self.may_wait(other):
                 return True
         return False
@@ -143,10 +163,17 @@ class Oracle:
         for name in {*self.wishes, *machine.workloads} - self.open_calls:
             wish, found = self.wishes.get(name, Wish()), machine.workloads.get(name)
             remembered = "absent" if found is None or found.desired == "deleting" else found.desired
-            program = () if remembered == "absent" or found is None else found.spec.args
-            if (remembered, program) != (wish.wanted, wish.program if wish.wanted != "absent" else ()):
-                wrong.append(f"{name} was acknowledged as {wish}, and is remembered as {remembered} {program}")
+            if remembered == wish.wanted == "absent":
+                continue
+            program, image = ((), "") if found is None else (found.spec.args, found.spec.image.platform_digest)
+            if (remembered, program, image) != (wish.wanted, wish.program, wish.image):
+                wrong.append(f"{name} was acknowledged as {wish}, and is remembered as {remembered} {program} {image}")
         return wrong
+
+    def read(self, entries: list[tuple[Header, Event]]) -> None:
+        """What another hand left, and what has had its only run, as the journal tells it."""
+        self.left = what_is_left(entries)
+        self.over = {name for name, wish in self.wishes.items() if is_over(name, wish.policy, entries)}
 
     def judge(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
         """Everything that is not as it must be, after all faults have stopped and time has passed."""
@@ -154,7 +181,7 @@ class Oracle:
         for name in sorted({key[0] for key in world.containers} | set(self.wishes)):
             alive = [one for key, one in world.containers.items() if key[0] == name and one.status == "running"]
             wish = self.wishes.get(name, Wish())
-            if alive or not is_over(name, wish.policy, entries):
+            if alive or name not in self.over:
                 wrong += self._judge_name(name, wish, [(one.run.args, one.run.image) for one in alive])
             if any((one.run.kind == "microvm") != wish.vm for one in alive):
                 wrong.append(f"{name} runs as what it was not declared as: {wish}")
@@ -178,9 +205,13 @@ class Oracle:
         for name, wish in self.wishes.items():
             free = not (self.lacks_its_disk(name) or self.may_wait(name) or name in self.left.runs)
             if wish.wanted == "running" and free:
-                wrong += judge_row(name, wish.policy, wish.program, entries, name in running)
-        ids = [event.call_id for _, event in entries if isinstance(event, CallAccepted)]
-        wrong += [f"the call {call_id} was accepted twice" for call_id in sorted(set(ids)) if ids.count(call_id) > 1]
+                wrong += judge_row(name, wish.policy, wish.program, entries, name in running, self.calm)
+        calls = Counter(
+            (header.actor.id, event.method, event.call_id)
+            for header, event in entries
+            if isinstance(event, CallAccepted)
+        )
+        wrong += [f"the call {call} was accepted twice" for call, count in calls.items() if count > 1]
         return wrong
 
     def judge_network(self, cables: Cables) -> list[str]:
@@ -237,18 +268,19 @@ class Oracle:
                 wrong.append(f"{len(found)} volumes {name} are there, acknowledged was {disk}")
                 continue
             ((key, one),) = found
-            snapshots = len(disk.labels) - _given_up(key, entries)
-            if (one.size_bytes, len(one.snapshots)) != (disk.size_bytes, snapshots):
+            snapshots = len(disk.labels) - given_up(key, entries)
+            if one.size_bytes not in {disk.size_bytes, *disk.taken_back} or len(one.snapshots) != snapshots:
                 wrong.append(f"volume {name} is {one}, acknowledged was {disk}")
             wanted = wish.wanted == "running" and wish.disk == disk.incarnation
             # Who waits for another may have been stopped before, or have never begun: it need not hold its volume.
             idle = self.may_wait(name) or name in self.left.mounts | self.left.runs
-            idle = idle or is_over(name, wish.policy, entries)
+            idle = idle or name in self.over or (self.outage and ends_by_itself(wish.program))
             had = one.attached if wish.vm else one.mounted
             if had != wanted and not (wanted and idle):
                 wrong.append(f"volume {name} is {'' if had else 'not '}mounted or attached; the workload is {wish}")
             if one.attached if not wish.vm else one.mounted:
                 wrong.append(f"volume {name} is held in another kind's way; the workload is {wish}")
+        wrong += judge_sizes(entries)
         wrong += [f"{key} was formatted {count} times" for key, count in storage.formats.items() if count > 1]
         return wrong
 
@@ -269,7 +301,7 @@ class Oracle:
     def _judge_ends(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
         """Every process that ended while power was on is journaled once, with its own exit code."""
         told: dict[tuple[str, int, int], list[int]] = {}
-        known: set[tuple[str, int, int]] = set()
+        known: Counter[tuple[str, int, int]] = Counter()
         lost: set[tuple[str, int, int]] = set()
         wrong: list[str] = []
         for _, event in entries:
@@ -278,12 +310,13 @@ class Oracle:
                 if event.oom != ((event.name, event.uid, event.run) in self.starved):
                     wrong.append(f"{event.name} run {event.run} died of hunger: {not event.oom}, the journal denies it")
             elif isinstance(event, WorkloadStarted):
-                known.add((event.name, event.uid, event.run))
+                known[event.name, event.uid, event.run] += 1
             elif isinstance(event, WorkloadLost):
                 lost.add((event.name, event.uid, event.run))
         for key in lost - self.vanished - self.unwatched:
             if world.starts.get(key):
                 wrong.append(f"{key} is lost by the journal, but it never vanished")
+        wrong += [f"{key} came to life {count} times by the journal" for key, count in known.items() if count > 1]
         wrong += [f"{key} ended {len(codes)} times by the journal" for key, codes in told.items() if len(codes) > 1]
         for key, codes in told.items():
             if key in self.ended and self.ended[key] != codes[0]:
@@ -292,9 +325,3 @@ class Oracle:
             if key not in told and key in known and key not in lost:
                 wrong.append(f"the journal does not know that {key} ended")
         return wrong
-
-
-def _given_up(volume: tuple[str, int], entries: list[tuple[Header, Event]]) -> int:
-    """How many snapshots there was no room for."""
-    failures = (event for _, event in entries if isinstance(event, EffectFailed) and event.effect == "TakeSnapshot")
-    return sum(event.permanent and (event.name, event.uid) == volume for event in failures)

@@ -14,6 +14,7 @@ from journal.events import (
     WorkloadApplied,
     WorkloadDeleteRequested,
     WorkloadExited,
+    WorkloadHealthChanged,
     WorkloadLost,
     WorkloadRemoved,
     WorkloadStarted,
@@ -30,6 +31,8 @@ class Order:
         self.alive: set[str] = set()
         self.good: set[str] = set()
         self.ending: set[str] = set()
+        self.checked: set[str] = set()
+        self.well: set[str] = set()
         self.boot = ""
         self.wrong: list[str] = []
         self.starts = 0
@@ -40,6 +43,7 @@ class Order:
             case WorkloadApplied():
                 for item in event.items:
                     self.needs[item.name] = item.depends_on
+                    (self.checked.discard if item.container.health is None else self.checked.add)(item.name)
                     self.ending.discard(item.name)
                     if item.desired == "stopped":
                         self.ending.add(item.name)
@@ -50,6 +54,9 @@ class Order:
             case WorkloadStarted():
                 self.alive.add(event.name)
                 self.good.discard(event.name)
+                self.well.discard(event.name)
+            case WorkloadHealthChanged():
+                (self.well.add if event.health == "healthy" else self.well.discard)(event.name)
             case WorkloadExited() | WorkloadLost():
                 self.alive.discard(event.name)
                 if isinstance(event, WorkloadExited) and event.exit_code == 0:
@@ -73,6 +80,8 @@ class Order:
         for other in self.needs.get(name, ()):
             if other not in self.alive | self.good:
                 self.wrong.append(f"{name} run {run} began at {header.seq}, and {other}, which it needs, did not run")
+            elif other in self.checked - self.good - self.well:
+                self.wrong.append(f"{name} run {run} began at {header.seq}, and {other}, which it needs, was not well")
 
     def _ends(self, header: Header, name: str) -> None:
         for other, needs in self.needs.items():

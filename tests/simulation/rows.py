@@ -30,6 +30,8 @@ from journal.events import (
 )
 
 FIRST_S, CAP_S = 1.0, 300.0
+LATE_S = 3.0
+"""So much longer than its pause nobody waits for a run, without faults."""
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
 _ENDS = {"end-ok", "end-bad", "hog", "fatal", "sick", "foreign", "missing"}
 
@@ -69,10 +71,11 @@ def is_over(name: str, policy: str, entries: Sequence[tuple[Header, Event]]) -> 
 
 
 def judge_row(
-    name: str, policy: str, program: tuple[str, ...], entries: Sequence[tuple[Header, Event]], running: bool
+    name: str, policy: str, program: tuple[str, ...], entries: Sequence[tuple[Header, Event]], running: bool, calm: int
 ) -> list[str]:
-    """What is wrong with the restarts of a workload since the last word about it. `running`: at the very end."""
-    row, wrong = _row(name, entries)
+    """What is wrong with the restarts of a workload since the last word about it. `running`: at the very end; `calm`: the
+    entry from which on there were no faults."""
+    row, wrong = _row(name, entries, calm)
     mode, _, limit = policy.partition(":")
     begun, most, hopeless = len(row.begun), None, program[0] in ("foreign", "missing")
     over = mode == "never" or (mode == "on-failure" and row.succeeded)
@@ -95,7 +98,7 @@ def judge_row(
     return wrong
 
 
-def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[str]]:
+def _row(name: str, entries: Sequence[tuple[Header, Event]], calm: int) -> tuple[Row, list[str]]:
     row, wrong, boot, mounted, alive, keyed, born = Row(), [], "", False, 0, False, False
     for header, event in entries:
         match event:
@@ -118,7 +121,7 @@ def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[
                 row.boots += header.boot != boot
                 boot = header.boot
             case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
-                wrong += _too_early(name, event.run, header, row)
+                wrong += _wrong_pause(name, event.run, header, row, calm)
                 alive, born = event.run, False
                 row.begun[event.run] = header
             case WorkloadExited() | WorkloadLost() if event.name == name:
@@ -130,7 +133,7 @@ def _row(name: str, entries: Sequence[tuple[Header, Event]]) -> tuple[Row, list[
     return row, wrong
 
 
-def _too_early(name: str, run: int, header: Header, row: Row) -> list[str]:
+def _wrong_pause(name: str, run: int, header: Header, row: Row, calm: int) -> list[str]:
     """The pause before a run, when the one before it ended in this boot and began after the last word."""
     before = row.ends.get(run - 1)
     if before is None or before.boot != header.boot or run - 1 not in row.begun:
@@ -138,4 +141,7 @@ def _too_early(name: str, run: int, header: Header, row: Row) -> list[str]:
     counted = sum(1 for number in row.ends if number in row.begun)
     least_s = min(FIRST_S * 2 ** (counted - 1), CAP_S)
     waited_s = (header.mono - before.mono) / 1e9
-    return [f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"] if waited_s < least_s else []
+    late = before.seq > calm and waited_s > least_s + LATE_S
+    if waited_s < least_s or late:
+        return [f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"]
+    return []

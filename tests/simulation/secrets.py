@@ -116,6 +116,8 @@ class Safekeeper:
         given = dict(container.run.env).get(VARIABLE)
         if name not in self.users:
             return [] if given is None else [f"{name} was given {given}, and is not to have the secret"]
+        if not self._simulation.oracle.wishes[name].variable:
+            return [] if given is None else [f"{name} was given {given}, and is to have a file only"]
         if given is None or not container.run.secrets:
             return [f"{name} was not given the secret"]
         run = machine.workloads[name].run

@@ -21,7 +21,7 @@ from tests.simulation.oracle import Oracle
 MIB = 1 << 20
 DISK = ".disk"
 """Behind a volume's path, what a virtual machine opens of it."""
-VOLUME_VERBS = ("v-create", "v-create", "v-delete", "v-resize", "v-snapshot", "v-restore", "v-declare")
+VOLUME_VERBS = ("v-create", "v-create", "v-delete", "v-resize", "v-shrink", "v-snapshot", "v-restore", "v-declare")
 
 
 async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, call_id: str) -> str:
@@ -35,6 +35,7 @@ async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, c
         "v-create": CreateVolume(name, 64 * MIB),
         "v-delete": DeleteVolume(name, force=True),
         "v-resize": ResizeVolume(name, size),
+        "v-shrink": ResizeVolume(name, size - 32 * MIB),
         "v-snapshot": TakeSnapshot(name, f"s{number}"),
         "v-restore": RestoreVolume(name, label, f"before-{number}"),
         "v-declare": Apply((), volumes=(declared,)),
@@ -51,7 +52,7 @@ async def call_on_volume(engine: Engine, oracle: Oracle, verb: str, name: str, c
         case DeleteVolume():
             oracle.disks.pop(name, None)
         case ResizeVolume():
-            oracle.disks[name].size_bytes = size
+            oracle.disks[name].sized(intent.size_bytes)
         case TakeSnapshot():
             oracle.disks[name].labels.append(intent.label)
         case RestoreVolume():

@@ -26,7 +26,16 @@ PLAIN = b"value-"
 class SimulatedLog:
     """One daemon's life with the disk; see the engine's Log protocol."""
 
-    def __init__(self, disk: Disk, clock: VirtualClock, random: Random, release: Release) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        clock: VirtualClock,
+        random: Random,
+        release: Release,
+        begins: Callable[[Header, EffectStarted], None],
+    ) -> None:
+        """`begins` is told of each effect that begins, before that is folded."""
+        self._begins = begins
         self._disk = disk
         self._release = release
         self._clock = clock
@@ -72,6 +81,8 @@ class SimulatedLog:
             assert PLAIN not in value, f"a value stands in the journal: {event}"
             if (of := _what_waits(header, event)) is not None:
                 self._newest[of] = header.seq
+            if isinstance(event, EffectStarted):
+                self._begins(header, event)
         return batch.entries
 
     def judge_durable(self, *of: object) -> None:

@@ -182,6 +182,16 @@ def test_cleaning_before_an_unmount_is_held_back_by_its_own_failure() -> None:
     assert isinstance(again, CleanRun) and again.not_before is not None
 
 
+def test_a_volume_that_is_to_go_does_not_wait_for_the_pause_between_two_runs() -> None:
+    story = living()
+    story.run_ends("web", 3)
+    story.cleaned("web")
+    assert story["web"].pause is not None
+    story.call(DeleteVolume("data", force=True))
+    (goal,) = plan(story.machine)
+    assert isinstance(goal, UnmountVolume) and goal.not_before is None
+
+
 def test_goals_of_volumes_can_be_told() -> None:
     for goal in (
         EnsureVolume("data", 1, 64 * MIB),

@@ -1,0 +1,48 @@
+"""Judges the work itself: nothing is begun that is not due, and nothing stays due while nobody is in trouble.
+
+What is due, the planner says; whether it says the right thing, the oracle judges. This is for who works on it: one that
+begins what was due a moment ago, too early, or never, ends in the same state some minutes later, and nobody would know.
+"""
+
+from effects.goals import Effect, kind_of, run_of
+from effects.planner import plan, plan_object
+from journal.clock import Clock
+from journal.entry import Header
+from journal.events import EffectStarted
+from projections.state import Deadline, Machine
+
+LOOK_S = 4.0
+PATIENCE_S = 10.0
+"""So long something may be due without faults: longer than a stop's grace, and than a wait for a full disk."""
+
+
+def wrongly_begun(machine: Machine, header: Header, event: EffectStarted) -> str:
+    """What is wrong with the beginning of an effect, with the state as it is before it; empty when nothing is."""
+    told = f"{event.effect} of {event.name}.{event.uid}, run {event.run}, began at {header.seq}"
+    goals = (plan_object(machine, key) for key in (event.name, f"volume/{event.name}"))
+    for goal in goals:
+        if goal is not None and (kind_of(goal), goal.uid, run_of(goal)) == (event.effect, event.uid, event.run):
+            early = _waits(goal.not_before, header.boot, header.mono)
+            return f"{told}, and was to wait" if early else ""
+    return f"{told}, and was not due"
+
+
+def _waits(deadline: Deadline | None, boot: str, mono_ns: int) -> bool:
+    """A deadline of another boot is none."""
+    return deadline is not None and deadline.boot == boot and mono_ns < deadline.mono_ns
+
+
+class Overdue:
+    """Looks now and then at what is due in one life of the daemon, without faults."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: dict[Effect, int] = {}
+
+    def look(self, machine: Machine) -> list[str]:
+        """What has been due for too long."""
+        boot, now_ns = self._clock.boot_id, self._clock.mono_ns()
+        due = [goal for goal in plan(machine) if not _waits(goal.not_before, boot, now_ns)]
+        self._since = {goal: self._since.get(goal, now_ns) for goal in due}
+        late = [goal for goal, since in self._since.items() if now_ns - since > PATIENCE_S * 1e9]
+        return [f"for {PATIENCE_S:.0f} s nobody has reached what is due: {goal}" for goal in late]

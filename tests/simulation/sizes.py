@@ -1,0 +1,33 @@
+"""What the journal tells of volumes' sizes and snapshots."""
+
+from collections.abc import Iterable
+
+from journal.entry import Header
+from journal.events import EffectFailed, Event, VolumeApplied, VolumeMade
+
+Volume = tuple[str, int]
+"""(name, uid)"""
+Entries = Iterable[tuple[Header, Event]]
+
+
+def given_up(volume: Volume, entries: Entries) -> int:
+    """How many snapshots there was no room for."""
+    failures = (event for _, event in entries if isinstance(event, EffectFailed) and event.effect == "TakeSnapshot")
+    return sum(event.permanent and (event.name, event.uid) == volume for event in failures)
+
+
+def judge_sizes(entries: Entries) -> list[str]:
+    """No volume was ever to be smaller than what it is."""
+    wrong: list[str] = []
+    has: dict[str, int] = {}
+    for header, event in entries:
+        match event:
+            case VolumeApplied(created=True):
+                has[event.name] = 0
+            case VolumeApplied() if event.size_bytes < has.get(event.name, 0) and not event.staged:
+                wrong.append(
+                    f"{event.name} has {has[event.name]} bytes, and was to have {event.size_bytes} at {header.seq}"
+                )
+            case VolumeMade():
+                has[event.name] = event.size_bytes
+    return wrong

@@ -1,0 +1,137 @@
+"""Revisions where their numbers get another digit, on the disk and in the history: 255/256 and 65,535/65,536, with a
+workload that is deleted there and made again under its name.
+
+A revision is the number of its entry: it stands in keys of the journal, in names of layers, and in what operators type.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from capsule.v1 import history_pb2 as pb
+from capsuled.memory import packed, unpacked
+from capsuled.moments import Moments
+from capsuled.revisions import revisions
+from effects.containers.names import snapshot_key
+from journal.environment import Environment
+from journal.events import DaemonStopped, WorkloadDeleteRequested, WorkloadExited, WorkloadRemoved, WorkloadStarted
+from journal.follower import Follower
+from journal.reader import Reader
+from projections.fold import fold
+from projections.intents import Delete
+from projections.rollback import previous, target, unpinned
+from tests.support.entries import Ledger, keep
+from tests.support.story import Story, declared
+
+NOTHING = DaemonStopped(reason="asked to")
+"""Tells of nothing that the state knows: so many of these stand before the edge."""
+EDGES = (255, 65_535)
+
+
+class Told(Story):
+    """A story whose entries begin right before an edge."""
+
+    def __init__(self, edge: int) -> None:
+        super().__init__()
+        self.machine.seq = edge - 2
+
+    def become(self, *args: str) -> int:
+        """Declare it like that; the revision's number."""
+        self.apply(declared("web", *args))
+        return self["web"].revision
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_a_workload_goes_over_the_edge_and_back(edge: int) -> None:
+    story = Told(edge)
+    one, two, three = story.become("1"), story.become("2"), story.become("3")
+    assert (one, two, three) == (edge - 1, edge, edge + 1)
+    story.converge()
+    assert [one.seq for one in story["web"].revisions] == [edge - 1, edge, edge + 1] and previous(story["web"]) == edge
+    run = story["web"].run
+    assert run is not None and run.revision == edge + 1
+    assert unpacked(packed(story.machine)) == story.machine
+
+    then = Story()
+    for header, event in story.entries[:2]:
+        fold(then.machine, header, event)
+    (back,) = target(story.machine, then.machine, ("web",)).back
+    story.apply(declared("web", *unpinned(back).spec.args))
+    assert story["web"].spec.args == ("2",) and story["web"].revision > edge + 1
+    story.converge()
+    run = story["web"].run
+    assert run is not None and (run.revision, run.number) == (story["web"].revision, 2)
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_another_of_the_name_begins_anew_beyond_the_edge(edge: int) -> None:
+    story = Told(edge)
+    former = story.become("1")
+    story.converge()
+    story.call(Delete("web"))
+    story.converge()
+    assert "web" not in story.machine.workloads
+    story.become("2")
+    story.converge()
+    present = story["web"]
+    assert present.uid > edge > former and [one.seq for one in present.revisions] == [present.uid]
+    assert previous(present) == 0
+    for late in (
+        WorkloadDeleteRequested("web", former),
+        WorkloadExited("web", former, 1, 3),
+        WorkloadStarted("web", former, 2, former, 77),
+        WorkloadRemoved("web", former),
+    ):
+        story.tell(late)
+        assert story["web"] == present
+    assert snapshot_key("web", former, former) != snapshot_key("web", present.uid, present.uid)
+
+
+@pytest.fixture(params=EDGES, scope="module")
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Reader]]:
+    """A journal of them, with two revisions around the edge, a removal, and another of the name."""
+    edge: int = request.param
+    ledger = Ledger()
+    while ledger.seq < edge - 2:
+        ledger.add(NOTHING)
+    story = Told(edge)
+    story.become("1")
+    story.become("2")
+    story.call(Delete("web"))
+    story.tell(WorkloadRemoved("web", story["web"].uid))
+    story.become("3")
+    for _, event in story.entries:
+        ledger.add(event)
+    directory: Path = tmp_path_factory.mktemp("edge") / "journal"
+    keep(directory, ledger.entries)
+    environment = Environment(directory)
+    reader = Reader(environment)
+    follower = Follower(environment, reader)
+    while follower.advance(ledger.seq):
+        pass
+    yield edge, reader
+    environment.close()
+
+
+def test_history_tells_them_in_order(kept: tuple[int, Reader]) -> None:
+    edge, reader = kept
+    found = revisions(reader, "web", edge + 3, 0)
+    assert [(one.entry.seq, one.created, one.removed) for one in found] == [
+        (edge - 1, True, False),
+        (edge, False, False),
+        (edge + 2, False, True),
+        (edge + 3, True, False),
+    ]
+    assert [(change.old, change.new) for change in found[1].changes] == [('["1"]', '["2"]')]
+    assert [one.entry.seq for one in revisions(reader, "web", edge, 1)] == [edge]
+
+
+def test_each_is_a_moment_of_its_own(kept: tuple[int, Reader]) -> None:
+    edge, reader = kept
+    moments = Moments(reader)
+    for seq, args in ((edge - 1, ("1",)), (edge, ("2",)), (edge + 3, ("3",))):
+        assert moments.seq_of(pb.Moment(seq=seq), edge + 3, "to") == seq
+        web = moments.machine(seq).workloads["web"]
+        assert (web.spec.args, web.revision) == (args, seq)
+    assert "web" not in moments.machine(edge - 2).workloads | moments.machine(edge + 2).workloads
