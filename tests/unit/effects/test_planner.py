@@ -13,7 +13,9 @@ from effects.goals import (
     Effect,
     EnsureImage,
     EnsureNetwork,
+    EnsureSecretFiles,
     MountVolume,
+    RemoveSecretFiles,
     RemoveWorkload,
     StartRun,
     StopRun,
@@ -21,9 +23,12 @@ from effects.goals import (
     kind_of,
     run_of,
 )
-from effects.planner import plan
+from effects.planner import plan, plan_object
+from effects.runs.protocol import MountedVolume
+from effects.runs.translation import run_spec
+from effects.secrets.protocol import SecretDirectory
 from journal.events import DaemonStarted, EffectFailed, EffectStarted, NetworkDrifted, WorkloadLost
-from journal.specs import ImagePin, MicroVM, PortMapping, VolumeMount
+from journal.specs import ImagePin, MicroVM, PlacedSecret, PortMapping, VolumeMount
 from projections.intents import CreateVolume, Delete, Restart, Start, Stop
 from projections.network import Mapping
 from projections.phases import RunPhase
@@ -280,11 +285,15 @@ def test_a_workload_that_leaves_the_bridge_leaves_nothing_there() -> None:
 
 def test_every_goal_can_be_told_and_says_which_run_it_is_about() -> None:
     spec = story_of(applied("serve"))["web"].spec
+    file = PlacedSecret("db", 2, "sealed", "/run/secrets/db")
     goals: list[tuple[Effect, str, int]] = [
         (EnsureNetwork("web", 1, 5), "the bridge with 0 port mappings", 0),
         (EnsureNetwork("web", 1, 5, (Mapping("tcp", 1, "", "", 1),)), "the bridge with 1 port mapping", 0),
         (AttachNetwork("web", 1, "172.20.254.2"), "a link to the bridge with address 172.20.254.2", 0),
         (DetachNetwork("web", 1), "no link to the bridge", 0),
+        (EnsureSecretFiles("web", 1, (file,)), "/run/secrets/db with version 2 of secret db", 0),
+        (RemoveSecretFiles("web", 1), "no secrets in memory", 0),
+        (EnsureImage("web", 1, spec.image), f"fetch {spec.image.ref} ({spec.image.platform_digest[:19]})", 0),
         (StartRun("web", 1, 3, 1, spec), f"start run 3 from {spec.image.ref}", 3),
         (StopRun("web", 1, 3, 1_500), "stop run 3, within 1.5 s", 3),
         (CleanRun("web", 1, 3), "clean up after run 3", 3),
@@ -326,3 +335,26 @@ def test_a_kernel_of_its_own_needs_no_image() -> None:
     assert story["web"].run is not None and story["web"].run.phase is RunPhase.RUNNING
     assert detail_of(StartRun("web", 1, 1, 1, story["web"].spec)) == "start run 1 from /srv/vmlinuz"
     assert missing_images(story.machine, [story["web"]]) == ()
+
+
+def test_the_goal_of_an_object_is_asked_for_by_its_key() -> None:
+    story = story_of(applied())
+    story.call(CreateVolume("data", 16 << 20))
+    volume, workload = plan(story.machine)
+    assert (plan_object(story.machine, "volume/data"), plan_object(story.machine, "web")) == (volume, workload)
+    assert plan_object(story.machine, "volume/web") is plan_object(story.machine, "data") is None
+
+
+def test_a_run_is_told_to_its_driver_as_the_goal_has_it() -> None:
+    spec = replace(story_of(applied("serve"))["web"].spec, hostname="attic", cap_drop=("CHOWN",), stop_signal="INT")
+    volumes, secrets = (
+        (MountedVolume("/volumes/data.2", "/data", False),),
+        (SecretDirectory("/run/web", "/run/secrets"),),
+    )
+    run = run_spec(StartRun("web", 7, 3, 5, spec), (("A", "b"),), "/netns/web", "172.20.254.1", volumes, secrets)
+    assert (run.name, run.uid, run.run, run.revision) == ("web", 7, 3, 5)
+    assert (run.env, run.namespace, run.nameserver) == ((("A", "b"),), "/netns/web", "172.20.254.1")
+    assert (run.volumes, run.secrets, run.image) == (volumes, secrets, spec.image.platform_digest)
+    same = {one for one in run.__struct_fields__ if one in spec.__struct_fields__} - {"env", "image", "secrets"}
+    assert {"args", "hostname", "cap_drop", "stop_signal", "resources", "seccomp"} <= same
+    assert all(getattr(run, one) == getattr(spec, one) for one in same)

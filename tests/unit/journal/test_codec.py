@@ -128,7 +128,8 @@ def test_a_field_of_a_newer_release_does_not_hinder_the_rest() -> None:
 
 
 def test_the_plain_body_is_a_mapping_whatever_stands_there() -> None:
-    assert plain(Ledger().forge("weather.noticed", b"\x93\x01\x02\x03", "may")) == {}
+    for body in (b"\x93\x01\x02\x03", b"\xc1", b"\x81\xa4name"):
+        assert plain(Ledger().forge("weather.noticed", body, "may")) == {}
 
 
 def test_the_reader_level_names_every_event_with_its_version() -> None:

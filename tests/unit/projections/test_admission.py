@@ -1,12 +1,14 @@
 """Given this state, when this call, then these events or this refusal."""
 
 import pytest
+from msgspec.structs import replace
 
 from journal.events import WorkloadApplied, WorkloadDeleteRequested
-from journal.specs import PortMapping
+from journal.specs import PortMapping, SealedEnv
 from projections.admission import Admitted
-from projections.intents import Delete, Restart, Start, Stop
+from projections.intents import Declared, Delete, Restart, Start, Stop
 from projections.refusals import Refusal
+from projections.rules import ENV_CALL_MOST, ENV_MOST
 from tests.support.story import OTHER_PIN, Story, declared
 
 WEB = (PortMapping(80, 8080),)
@@ -135,3 +137,26 @@ def test_a_stop_twice_is_one_event() -> None:
     story.call(Stop("web"))
     assert story.call(Stop("web")) == Admitted(())
     assert reason(story.call(Restart("web"))) == "STOPPED"
+
+
+def test_a_call_declares_so_many_variables_and_no_more() -> None:
+    def having(name: str, count: int) -> Declared:
+        env = tuple(SealedEnv(f"A{number}", "x") for number in range(count))
+        one = declared(name)
+        return replace(one, spec=replace(one.spec, env=env))
+
+    most = [having(f"web-{number}", ENV_MOST) for number in range(ENV_CALL_MOST // ENV_MOST)]
+    assert isinstance(Story().apply(*most), Admitted)
+    refused = Story().apply(*most, having("more", 1))
+    assert isinstance(refused, Refusal) and (refused.reason, refused.fields) == (
+        "TOO_MANY_VARIABLES",
+        ("workloads.container.env",),
+    )
+
+
+def test_why_nobody_knew_an_image_is_the_answer() -> None:
+    why = Refusal("UNAVAILABLE", "REGISTRY_DOWN", "the registry does not answer", ())
+    story = Story()
+    assert story.apply(replace(declared("web", pin=None), unresolved=why)) == why
+    story.apply(declared("web"))
+    assert isinstance(story.apply(replace(declared("web", pin=None), unresolved=why)), Admitted), "its pin stays"

@@ -76,3 +76,10 @@ def test_a_bridged_workload_says_whether_its_link_is_there(story: Story) -> None
     assert address
     (attached,) = [one for one in conditions_of(story["bridged"]) if one.type == "Attached"]
     assert not attached.met and address in attached.message
+
+
+def test_a_link_that_is_there_is_attached(story: Story) -> None:
+    story.apply(declared("bridged", "serve", network="bridge"))
+    story.converge()
+    (attached,) = [one for one in conditions_of(story["bridged"]) if one.type == "Attached"]
+    assert attached.met and not attached.message

@@ -69,6 +69,10 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
         ({"health": HealthCheck("exec", ("a",), timeout_ms=1)}, "health.timeout", "100 ms and a day"),
         ({"health": HealthCheck("exec", ("a",), start_period_ms=1 << 40)}, "health.startPeriod", "a day at most"),
         ({"health": HealthCheck("exec", ("a",), retries=0)}, "health.retries", "from 1 to 1000"),
+        ({"health": HealthCheck("exec", ())}, "health.exec", "needs a program"),
+        ({"health": HealthCheck("exec", ("",))}, "health.exec", "needs a program"),
+        ({"health": HealthCheck("http", port=80)}, "health.http", "nobody reaches a port"),
+        ({"health": HealthCheck("http", port=80, path="no"), "network": "host"}, "health.http.path", "begins with /"),
         ({"health": HealthCheck("tcp", port=0), "network": "host"}, "health.tcp.port", "1 to 65535"),
     ],
 )

@@ -1,24 +1,39 @@
 """Every event can be told in one line, also one that nobody here can read."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal.events import (
     EVENT_TYPES,
+    AppliedWorkload,
     EffectFailed,
     EffectStarted,
     Event,
     StreamClosed,
+    UpdateBegun,
+    WorkloadApplied,
     WorkloadExited,
     WorkloadStarted,
     type_of,
 )
+from journal.specs import ContainerSpec, ImagePin
 from projections.describe import describe
 from tests.support.chance import struct
 from tests.support.entries import Ledger
 
 HEADER = Ledger().forge("any.thing", {}).header
+
+
+def applied(**fields: Any) -> WorkloadApplied:
+    spec = ContainerSpec(ImagePin("demo:1", "sha256:1", "sha256:2"))
+    return WorkloadApplied((AppliedWorkload("web", "container", spec, **fields),))
+
+
+def begun(**fields: Any) -> UpdateBegun:
+    return UpdateBegun("slot_b", "2", "bbb", 1, "slot_a", "1", "aaa", size_bytes=20, **fields)
 
 
 @settings(max_examples=3)
@@ -41,6 +56,15 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
         (WorkloadStarted("web", 1, 2, 1, 9, adopted=True), "web run 2 found running, pid 9"),
         (WorkloadExited("web", 1, 2, 3, restart=True, restart_delay_ms=2000), "web run 2 exited with code 3; next run in 2 s"),
         (StreamClosed(5, "failed", 1, 2, reason="NOT_RUNNING"), "stream 5 failed (NOT_RUNNING), 1 B in, 2 B out"),
+        (applied(created=True), "web created (demo:1)"),
+        (applied(changed=True, relabelled=True), "web changed (demo:1)"),
+        (applied(relabelled=True), "web labelled (demo:1)"),
+        (applied(reordered=True), "web reordered (demo:1)"),
+        (applied(policed=True, drift="report"), "web to report drift (demo:1)"),
+        (applied(repaired=True), "web to be repaired (demo:1)"),
+        (applied(desired="stopped"), "web started again, stopped (demo:1)"),
+        (begun(), "slot_b is written: 2 (bbb), 20 B, not signed; 1 (aaa) runs"),
+        (begun(kind="rollback"), "slot_b shall run again: 2 (bbb), in the place of 1 (aaa)"),
         (StreamClosed(5, "ok", exit_code=0), "stream 5 ok, exit code 0, 0 B in, 0 B out"),
     ],
 )  # fmt: skip

@@ -18,7 +18,17 @@ from journal.events import (
 )
 from journal.specs import RestartMode
 from projections.drift import Label, drift, news, unknown
-from projections.intents import DeclaredVolume, Delete, Restart, Start, Stop, TakeSnapshot
+from projections.intents import (
+    DeclaredVolume,
+    Delete,
+    DeleteSnapshot,
+    DeleteVolume,
+    Restart,
+    RestoreVolume,
+    Start,
+    Stop,
+    TakeSnapshot,
+)
 from projections.volumes import running_users_of
 from tests.support.story import PIN, Story, declared, spec
 from tests.unit.projections.drift_story import bridged, only, settled, shown, stored
@@ -282,3 +292,61 @@ def test_names_select_by_what_stands_behind_the_slash_or_in_full() -> None:
 
 def test_a_spec_of_the_same_words_has_the_policy_outside() -> None:
     assert spec() == declared("web", drift="report").spec
+
+
+def test_all_that_other_hands_can_do_is_told_and_taken_back() -> None:
+    story = stored()
+    story.apply(declared("app", network="bridge"))
+    story.converge()
+    story.tell(
+        VolumeDrifted("data", 1, "unmounted"),
+        NetworkDrifted("rules"),
+        ImageLost((PIN.ref,), (PIN.index_digest,)),
+    )
+    told = news(story.machine)
+    assert all(isinstance(one, DriftFound) for one in told)
+    assert [(one.kind, one.aspect) for one in told] == [("volume", "mount"), ("network", "rules"), ("image", "image")]
+    story.tell(*told, ImagePulled((PushedImage(PIN),)))
+    story.converge()
+    told = news(story.machine)
+    assert {(one.kind, one.how) for one in told if isinstance(one, DriftResolved)} == {
+        ("volume", "repaired"),
+        ("network", "repaired"),
+        ("image", "repaired"),
+    }
+    assert len(told) == 3
+
+
+def test_an_object_that_goes_takes_what_differed_along() -> None:
+    story = stored()
+    story.tell(VolumeLost("data", 1))
+    story.tell(*news(story.machine))
+    story.call(DeleteVolume("data", force=True))
+    assert DriftResolved("volume", "data", "storage", story.machine.seq - 2, "dropped") in news(story.machine)
+
+
+def test_what_a_run_goes_through_is_intended_and_said() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    goal = plan(story.machine)[0]
+    story.begin(goal)
+    assert (only(story).what, only(story).then) == ("it is starting", "it runs")
+    story.reach(goal)
+    story.tell(WorkloadHealthChanged("web", 1, 1, "unhealthy", failures=3, message="refused", restart=True))
+    assert (only(story).what, only(story).then) == ("it is unhealthy and is to end", "another run follows")
+
+
+def test_what_is_asked_of_a_volume_is_intended_until_it_is_so() -> None:
+    story = Story()
+    story.apply(volumes=(DeclaredVolume("data", 64 << 20),))
+    story.converge()
+    story.call(TakeSnapshot("data", "one"))
+    story.converge()
+    story.call(RestoreVolume("data", "one"))
+    assert (only(story).what, only(story).then) == ("it is being restored", "its content is the snapshot's")
+    story.converge()
+    story.call(DeleteSnapshot("data", "one"))
+    assert (only(story).what, only(story).then) == ("snapshots of it are being deleted", "they are gone")
+    story.converge()
+    story.call(DeleteVolume("data"))
+    assert (only(story).what, only(story).then) == ("it is being deleted", "nothing of it is left")

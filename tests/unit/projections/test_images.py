@@ -21,6 +21,7 @@ from journal.events import (
 from journal.specs import ImagePin, MicroVM
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
+from projections.images import PARTIAL
 from projections.intents import Apply, CollectImages, ConfigureRegistry, ForgetRegistry, Intent, RemoveImage, Stop
 from projections.refusals import Refusal
 from projections.status import status_of
@@ -257,3 +258,11 @@ def test_a_registry_is_configured_once_and_forgotten() -> None:
     assert not story.machine.registries
     missing = story.call(ForgetRegistry("registry.lan:5000"))
     assert isinstance(missing, Refusal) and missing.code == "NOT_FOUND"
+
+
+def test_what_interrupted_pushes_left_is_on_its_way_out_until_it_is_gone() -> None:
+    story = Story()
+    story.tell(ImageRemovalRequested(partial=True))
+    assert PARTIAL in story.machine.leaving
+    story.tell(ImageRemoved(partial=True, freed_bytes=5))
+    assert story.machine.leaving == {}

@@ -39,6 +39,11 @@ def vm(machine: MicroVM = MicroVM(), **fields: Any) -> Declared:
     return replace(made, spec=replace(made.spec, **fields))
 
 
+def named(one: Declared) -> Declared:
+    """With an image, beside whatever it boots."""
+    return replace(one, spec=replace(one.spec, image=replace(NOTHING, ref="app:1")), image_ref="app:1")
+
+
 def verdict(one: Declared, abilities: Abilities = MACHINE) -> Admitted | Refusal:
     return Story().apply(one, abilities=abilities)
 
@@ -70,6 +75,7 @@ def test_what_makes_sense_is_admitted(one: Declared) -> None:
         (vm(MicroVM(cmdline_extra="a" * 2_000)), "BAD_CMDLINE", "kernelCmdlineExtra"),
         (vm(MicroVM(kernel_path="/srv/vmlinuz")), "BAD_KERNEL", "rootfsPath"),
         (vm(MicroVM(rootfs_path="/srv/root.img")), "BAD_KERNEL", "kernelPath"),
+        (named(vm(KERNEL)), "BAD_KERNEL", "image"),
         (vm(replace(KERNEL, kernel_path="../vmlinuz")), "BAD_PATH", "kernelPath"),
         (vm(KERNEL, command=("a",)), "OWN_KERNEL", "command"),
         (vm(KERNEL, env=(SealedEnv("A", "x"),)), "OWN_KERNEL", "env"),
@@ -116,3 +122,10 @@ def test_the_kind_of_a_workload_stays() -> None:
     story.apply(declared("vm"))
     refused = story.apply(vm())
     assert isinstance(refused, Refusal) and refused.reason == "KIND_FIXED" and "a container" in refused.message
+
+
+def test_a_microvm_needs_the_bridge() -> None:
+    story = Story()
+    story.capabilities = frozenset({"microvm"})
+    refused = story.apply(vm(), abilities=MACHINE)
+    assert isinstance(refused, Refusal) and (refused.reason, refused.fields) == ("NO_BRIDGE_DRIVER", ("kind",))

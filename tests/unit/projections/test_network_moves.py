@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from journal.events import NetworkMoved, Readdressed
+from journal.events import EffectFailed, NetworkDrifted, NetworkMoved, Readdressed
 from projections.intents import Declared, Delete, Stop
 from projections.network import moved_to
 from projections.refusals import Refusal
@@ -98,3 +98,23 @@ def test_what_is_on_its_way_off_the_bridge_goes_as_it_would() -> None:
     story.tell(moved)
     story.converge()
     assert "a" not in story.machine.workloads and story["b"].address == ""
+
+
+def test_what_is_said_of_another_incarnation_moves_nobody() -> None:
+    story = settled("a")
+    before = story["a"]
+    story.tell(
+        NetworkMoved(NEW, (Readdressed("a", before.uid + 99, "10.9.8.2"), Readdressed("nobody", 1, "10.9.8.3"))),
+        NetworkDrifted("its link is gone", "a", before.uid + 99),
+    )
+    assert story["a"] == before
+
+
+def test_trouble_with_the_old_address_ends_with_it() -> None:
+    story = settled("a")
+    story.tell(EffectFailed("AttachNetwork", "a", story["a"].uid, "IN_USE", "the address is taken", retry_delay_ms=10))
+    assert story["a"].trouble is not None
+    moved = moved_to(story.machine, NEW)
+    assert isinstance(moved, NetworkMoved)
+    story.tell(moved)
+    assert story["a"].trouble is None and story["a"].hold is None

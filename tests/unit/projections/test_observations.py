@@ -142,3 +142,11 @@ def test_a_run_that_vanished_is_another_hands_unless_it_was_to_end(story: Story)
     story.call(Stop("web"))
     (event,) = observe_all(story.machine, (), story.boot, story.mono, lived)
     assert isinstance(event, WorkloadLost) and not event.foreign
+
+
+def test_of_another_drivers_runs_a_look_says_nothing(story: Story) -> None:
+    begun(story)
+    story.tell(*observe_all(story.machine, (seen(),), story.boot, story.mono, frozenset()))
+    lived = live_runs(story.machine)
+    assert observe_all(story.machine, (), story.boot, story.mono, lived, "microvm") == ()
+    assert len(observe_all(story.machine, (), story.boot, story.mono, lived)) == 1

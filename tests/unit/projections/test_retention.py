@@ -7,7 +7,18 @@ from msgspec.structs import replace
 
 from journal.events import BootStarted, EffectFailed, ImagePushed, JournalCheckpointed, JournalExcised, PushedImage
 from projections.admission import Admitted
-from projections.intents import Checkpoint, CreateSecret, CreateVolume, Declared, Delete, RemoveSecret, Stop
+from projections.intents import (
+    AddKey,
+    Checkpoint,
+    ConfigureRegistry,
+    CreateSecret,
+    CreateVolume,
+    Declared,
+    Delete,
+    RemoveKey,
+    RemoveSecret,
+    Stop,
+)
 from projections.refusals import Refusal
 from projections.retention import EXCISED_MOST
 from tests.support.story import PIN, Story, declared
@@ -117,3 +128,15 @@ def test_not_too_much_is_forgotten_at_once() -> None:
     story = Story()
     story.apply(declared("web"))
     assert reason(excise(story, *range(1, EXCISED_MOST + 2))) == "TOO_MANY"
+
+
+def test_registries_and_operators_are_said_by_what_made_them() -> None:
+    story = Story()
+    story.call(ConfigureRegistry("registry.example"))
+    story.call(AddKey("k1", "ab" * 32, "ada", "admin"))
+    story.call(AddKey("k2", "cd" * 32, "ben", "reader"))
+    for seq, what in ((1, "registry registry.example"), (2, "operator ada"), (3, "operator ben")):
+        verdict = excise(story, seq)
+        assert isinstance(verdict, Refusal) and verdict.message.startswith(f"{what} is as entry {seq} says")
+    story.call(RemoveKey("k2"))
+    assert reason(excise(story, 3)) == ""

@@ -11,7 +11,7 @@ from journal.events import (
     WorkloadHealthChanged,
     WorkloadLost,
 )
-from journal.specs import RestartPolicy, SealedEnv, VolumeMount
+from journal.specs import MicroVM, RestartPolicy, SealedEnv, VolumeMount
 from projections.admission import Admitted
 from projections.chain import Past
 from projections.fold import fold
@@ -311,3 +311,28 @@ def test_a_former_revision_names_its_sealed_values() -> None:
     story.apply(replace(declared("web"), spec=spec))
     story.apply(declared("web", "two"))
     assert [one.sealed for one in story["web"].revisions] == [("a" * 32,), ()]
+
+
+def test_what_is_being_deleted_or_is_of_another_kind_now_cannot_go_back() -> None:
+    story = Story()
+    story.apply(declared("web", "one"), declared("vm", vm=MicroVM()))
+    story.converge()
+    then = story.machine.fork()
+    story.call(Delete("web"))
+    story.call(Delete("vm"))
+    story.converge()
+    story.apply(declared("vm"), declared("web", "one"))
+    story.converge()
+    story.call(Delete("web"))
+    assert target(story.machine, then).left == (("vm", "it is a container now"), ("web", "it is being deleted"))
+
+
+def test_a_part_that_is_refused_refuses_the_whole() -> None:
+    story = Story()
+    story.apply(declared("web", "one"), declared("api"))
+    story.converge()
+    then = story.machine.fork()
+    story.call(Delete("api"))
+    before = story.machine.seq
+    refused = story.call(Rollback(Apply((declared("api"),)), then.seq, gone=("web",)))
+    assert isinstance(refused, Refusal) and refused.reason == "DELETING" and story.machine.seq == before

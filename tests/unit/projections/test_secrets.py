@@ -18,7 +18,7 @@ from projections.intents import (
     Stop,
 )
 from projections.refusals import Refusal
-from projections.secrets import users_of
+from projections.secrets import files_for, users_of
 from projections.status import status_of
 from tests.support.story import Story, declared
 from tests.unit.projections.moments import run_of
@@ -232,3 +232,13 @@ def test_a_variable_that_cannot_be_had_is_refused(
         else "FAILED_PRECONDITION"
     )
     assert all(field.startswith("container.") for field in verdict.fields)
+
+
+def test_no_file_is_due_while_one_of_its_secrets_is_not_there() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", file="db"))
+    spec = story["web"].spec
+    assert len(files_for(story.machine, spec)) == 1
+    del story.machine.secrets["db"]
+    assert files_for(story.machine, spec) == ()

@@ -100,3 +100,21 @@ def test_what_a_tool_said_in_several_lines_is_one_in_every_message() -> None:
     messages += [one.message for story in (failed, lost) for one in conditions_of(story["web"])]
     assert messages[0] == line and line in messages[1]
     assert all("\n" not in message and "\t" not in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("told", "detail"),
+    [
+        ([applied()], "waiting"),
+        ([applied(), starts], "running"),
+        ([applied(), starts, ends(3)], "waiting"),
+        ([applied(), starts, RESTART, ends(0)], "waiting"),
+        ([applied(), starts, applied("two"), ends(0)], "waiting"),
+        ([applied(restart="never"), starts, ends(0)], "completed"),
+    ],
+)
+def test_what_is_not_there_yet_is_waited_for_by_who_is_to_begin_a_run(told: list[Told], detail: str) -> None:
+    story = Story()
+    for one in told:
+        one(story)
+    assert status_of(story["web"], waits="it waits for db").detail == detail

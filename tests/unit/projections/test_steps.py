@@ -41,3 +41,14 @@ def test_the_end_of_the_walk_is_the_fold() -> None:
     story.converge()
     steps, _ = stepped(story)
     assert state_hash(steps.machine) == state_hash(replay(story.entries, story.beginning.fork()))
+
+
+def test_what_is_skipped_is_folded_and_told_to_nobody() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.apply(declared("api"))
+    steps = Steps(story.beginning.fork())
+    first, second = story.entries
+    steps.skip(*first)
+    assert "web" in steps.machine.workloads and {change.path[:2] for change in steps.take(*second)}
+    assert state_hash(steps.machine) == state_hash(story.machine)

@@ -5,12 +5,14 @@ from msgspec.structs import replace
 
 from journal.events import (
     SnapshotRemoved,
+    VolumeDrifted,
     VolumeLost,
     VolumeMade,
     VolumeMounted,
     VolumeUnmounted,
 )
-from projections.intents import Apply, DeclaredVolume, TakeSnapshot
+from journal.specs import DriftPolicy, VolumeMount
+from projections.intents import Apply, DeclaredVolume, DeleteVolume, TakeSnapshot
 from projections.state import Trouble
 from projections.storage import (
     Fill,
@@ -19,12 +21,13 @@ from projections.storage import (
     differences,
     filling,
     found_again,
+    mount_news,
     spoiled,
     standing,
     strangers,
     unheld,
 )
-from tests.support.story import Story
+from tests.support.story import Story, declared
 
 MIB = 1 << 20
 NOWHERE: frozenset[tuple[str, int]] = frozenset()
@@ -149,3 +152,41 @@ def test_what_the_storage_says_of_a_volume_stands_before_what_the_state_knows() 
     assert standing(volume, well) == standing(volume) == ("in-use", "disk full")
     phase, message = standing(volume, broken)
     assert phase == "read-only" and "`capsulectl restart web`" in message
+
+
+def opened(drift: DriftPolicy = "repair") -> Story:
+    """A run has the volume open."""
+    made = Story()
+    one = declared("web")
+    one = replace(one, spec=replace(one.spec, mounts=(VolumeMount("data", "/data"),)))
+    made.apply(one, volumes=(DeclaredVolume("data", 64 * MIB, drift),))
+    made.converge()
+    return made
+
+
+def test_a_mount_that_is_gone_under_a_run_is_another_hands() -> None:
+    told = opened()
+    uid = told.machine.volumes["data"].uid
+    bare = SeenVolume("data", uid, 64 * MIB, 0, False)
+    assert differences(told.machine, (bare,), NOWHERE) == (VolumeDrifted("data", uid, "unmounted"),)
+    told.tell(VolumeDrifted("data", uid, "unmounted"))
+    assert differences(told.machine, (bare,), NOWHERE) == (), "it was told"
+
+
+def test_a_reported_mount_that_is_back_is_told_and_one_that_is_mended_anyway_is_not() -> None:
+    for drift, back in (("report", True), ("repair", False)):
+        told = opened(drift)  # type: ignore[arg-type]
+        volume = told.machine.volumes["data"]
+        assert mount_news(volume, mounted=True) == ()
+        told.tell(VolumeDrifted("data", volume.uid, "unmounted"))
+        expected = (VolumeMounted("data", volume.uid, "web", told["web"].uid),) if back else ()
+        assert mount_news(told.machine.volumes["data"], mounted=True) == expected
+
+
+def test_what_was_never_made_or_is_going_is_not_missed() -> None:
+    told = Story()
+    told.apply(volumes=(DeclaredVolume("data", 64 * MIB),))
+    assert differences(told.machine, (), NOWHERE) == ()
+    told.converge()
+    told.call(DeleteVolume("data"))
+    assert differences(told.machine, (), NOWHERE) == ()

@@ -121,6 +121,8 @@ def test_what_does_not_fit_changes_nothing() -> None:
         UpdateReturning(uid, "hung"),
         UpdateArmed(uid + 99),
         UpdateDisarmed(uid + 99, "operator"),
+        UpdateStagingFailed(uid + 99, "BAD_HASH", "no"),
+        UpdateRolledBack(uid + 99, "hung"),
     )
     assert story.machine.updates == before
 
@@ -154,3 +156,19 @@ def test_nothing_is_written_on_trial_that_the_system_before_could_not_act_on() -
     uid = uid_of(story)
     story.tell(UpdateConfirming(uid, "operator"), UpdateConfirmed(uid, "slot_b"))
     assert above_level(story.machine, (newer,)) == ""
+
+
+def test_one_that_was_taken_back_before_it_booted_says_why() -> None:
+    story = armed()
+    story.tell(UpdateDisarmed(uid_of(story), "write-failed", "the sector was not written"))
+    assert the(story).message == "the sector was not written" and current(story.machine) is None
+
+
+def test_a_slot_that_a_rollback_did_not_write_still_has_what_was_confirmed_there() -> None:
+    story = tentative()
+    story.tell(UpdateConfirming(uid_of(story), "operator"), UpdateConfirmed(uid_of(story), "slot_b"))
+    confirmed = the(story)
+    story.tell(begun("1", "aaa", kind="rollback"))
+    assert fallback(story.machine) == confirmed
+    story.tell(begun("3", "ccc"))
+    assert fallback(story.machine) is None

@@ -14,6 +14,7 @@ from journal.events import (
     SnapshotTaken,
     VolumeApplied,
     VolumeDeleteRequested,
+    VolumeDrifted,
     VolumeFilling,
     VolumeLost,
     VolumeMade,
@@ -43,7 +44,7 @@ from projections.intents import (
 from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.volume_admission import MAX_BYTES, MIN_BYTES, SNAPSHOTS_MOST
-from projections.volumes import running_users_of, users_of
+from projections.volumes import running_users_of, users_of, why_not
 from tests.support.story import Story, declared
 
 MIB = 1 << 20
@@ -159,6 +160,8 @@ def test_snapshots_are_bounded() -> None:
         ((VolumeMount("data", "data"),), "BAD_PATH"),
         ((VolumeMount("data", "/"),), "BAD_PATH"),
         ((VolumeMount("data", "/a/../b"),), "BAD_PATH"),
+        ((VolumeMount("data", "//"),), "BAD_PATH"),
+        ((VolumeMount("data", ""),), "BAD_PATH"),
         ((VolumeMount("data", "/a"), VolumeMount("data", "/b")), "MOUNT_TWICE"),
         ((VolumeMount("nobody", "/a"),), "VOLUME_NOT_FOUND"),
     ],
@@ -324,3 +327,37 @@ def test_a_lost_volume_gets_its_content_back_and_who_waited_for_it_runs() -> Non
     volume, run = story.machine.volumes["data"], story["web"].run
     assert (volume.made_bytes, volume.holder, volume.staged) == (64 * MIB, "web", "")
     assert run is not None and run.phase is RunPhase.RUNNING
+
+
+def test_a_restore_is_guarded_by_what_was_read() -> None:
+    story = Story()
+    story.call(CreateVolume("data", 64 * MIB))
+    story.converge()
+    story.call(TakeSnapshot("data", "one"))
+    story.converge()
+    seq = story.machine.volumes["data"].desired_seq
+    refused = story.call(RestoreVolume("data", "one", expect_seq=seq - 1))
+    assert isinstance(refused, Refusal) and refused.reason == "SEQUENCE_MISMATCH" and f"at {seq}," in refused.message
+    assert isinstance(story.call(RestoreVolume("data", "one", expect_seq=seq)), Admitted)
+
+
+def test_a_volume_that_another_still_holds_is_waited_for() -> None:
+    story = Story()
+    story.call(CreateVolume("data", 64 * MIB))
+    story.apply(mounting("web"))
+    story.converge()
+    story.call(Stop("web"))
+    story.apply(mounting("api"))
+    (mount,) = story["api"].spec.mounts
+    assert why_not(story.machine, story["api"], mount) == "volume data is still held by web"
+    story.converge()
+    assert why_not(story.machine, story["api"], mount) == "" and story.machine.volumes["data"].holder == "api"
+
+
+def test_nobodys_mount_drifts() -> None:
+    story = Story()
+    story.call(CreateVolume("data", 64 * MIB))
+    story.converge()
+    before = story.machine.volumes["data"]
+    story.tell(VolumeDrifted("data", before.uid, "unmounted"), VolumeDrifted("nothing", 1, "unmounted"))
+    assert story.machine.volumes["data"] == before

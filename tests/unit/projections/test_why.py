@@ -15,15 +15,16 @@ from journal.events import (
     WorkloadApplied,
     WorkloadExited,
     WorkloadHealthChanged,
+    WorkloadLost,
     WorkloadRemoved,
     WorkloadStarted,
     WorkloadStopRequested,
 )
-from journal.specs import HealthCheck
+from journal.specs import HealthCheck, VolumeMount
 from projections.advice import BY_DETAIL, BY_REASON
 from projections.chain import LINKS, Past, chain
 from projections.details import Detail
-from projections.intents import Delete, Restart, Start, Stop
+from projections.intents import DeclaredVolume, Delete, DeleteVolume, Restart, RestoreVolume, Start, Stop, TakeSnapshot
 from projections.why import WORDS, Why, why_gone, why_volume, why_workload
 from tests.support.story import Story, declared
 
@@ -269,3 +270,43 @@ def test_start_after_a_stop_is_the_newest_wish() -> None:
     story.call(Stop("web"))
     story.call(Start("web"))
     assert why(story).detail == "pending" and texts(why(story)) == ["web shall run"]
+
+
+def test_what_came_to_nothing_in_the_same_way_is_told_once() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    for number in range(1, 5):
+        story.run_starts("web")
+        story.tell(
+            WorkloadLost("web", story["web"].uid, number, "vanished" if number > 1 else "power lost", restart=True)
+        )
+    lost = [link for link in why(story).chain if isinstance(story.entries[link.seq - 1][1], WorkloadLost)]
+    assert [link.seq for link in lost] == sorted(link.seq for link in lost) and "vanished" in lost[-1].text
+
+
+def test_a_volume_says_what_is_done_to_it_and_for_whom() -> None:
+    story = Story()
+    one = declared("web")
+    one = replace(one, spec=replace(one.spec, mounts=(VolumeMount("data", "/data"),)))
+    story.apply(one, volumes=(DeclaredVolume("data", 64 << 20),))
+    story.converge()
+
+    def answer() -> Why:
+        return why_volume(story.machine.volumes["data"], past_of(story))
+
+    assert (answer().detail, answer().conclusion) == ("mounted", "volume data is mounted for web")
+    story.call(TakeSnapshot("data", "one"))
+    story.converge()
+    story.call(RestoreVolume("data", "one"))
+    assert (answer().detail, answer().chain[-1].seq) == ("restoring", story.machine.seq)
+    story.call(DeleteVolume("data", force=True))
+    assert (answer().detail, answer().chain[-1].seq) == ("deleting", story.machine.seq)
+
+
+def test_what_is_to_end_because_it_is_ill_is_told_by_its_check() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    story.tell(WorkloadHealthChanged("web", story["web"].uid, 1, "unhealthy", 3, "refused", restart=True))
+    answer = why(story)
+    assert answer.detail == "stopping" and answer.chain[-1].seq == story.machine.seq

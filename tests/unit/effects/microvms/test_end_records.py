@@ -75,6 +75,11 @@ RAN, SAID = Record(started=True), Record(True, Ending(3))
         (Traces(RAN, 5, status=-9, why=("silent", "a minute")), Verdict(137, 5, fault="silent", fault_text="a minute")),
         (Traces(Record(True, Ending(fault="x")), 5), Verdict(137, 5, fault="agent", fault_text="x")),
         (Traces(Record(), 5, status=0, agent=False), Verdict(0, 5)),
+        (
+            Traces(Record(False, Ending(unexecutable="no", reason="BAD_USER")), 5, status=0),
+            Verdict(1, 5, unexecutable="no"),
+        ),
+        (Traces(Record(True, Ending()), 5, status=-11), Verdict(137, 5, fault="crashed", fault_text="by SIGSEGV")),
     ],
 )
 def test_an_end_is_judged_by_all_that_is_left(traces: Traces, verdict: Verdict) -> None:

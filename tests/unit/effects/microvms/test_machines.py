@@ -120,3 +120,14 @@ def test_a_guest_without_a_network_asks_nobody() -> None:
     said = told(RUN)
     assert said["network"] is None
     assert said["files"]["/etc/resolv.conf"] == "" and "127.0.1.1\tweb" in said["files"]["/etc/hosts"]  # type: ignore[index]
+
+
+def test_a_machine_has_nothing_that_it_was_not_given() -> None:
+    bare = Machine("web.7.1", 2, 256, ("console=ttyS0",), (), 10, initrd=False)
+    words = " ".join(command_line("/qemu", "tcg", bare))
+    assert not [one for one in ("-initrd", "virtio-serial", "-netdev", "-mon ", "vsock", "-blockdev") if one in words]
+    whole = command_line("/qemu", "tcg", structs.replace(bare, initrd=True, power=12))
+    assert "-initrd" in whole and "chardev=power,mode=control" in whole
+    assert "socket,id=power,fd=12,server=on,wait=off" in whole and sorted(
+        descriptors(structs.replace(bare, power=12))
+    ) == [10, 12]
