@@ -182,10 +182,7 @@ def _roll_back(machine: Machine, call: Rollback, capabilities: frozenset[str]) -
         return race
     events: list[Event] = []
     for name in call.gone:
-        verdict = _delete(machine, Delete(name))
-        if isinstance(verdict, Refusal):
-            return verdict
-        events += verdict.events
+        events += _deletion(machine, name)
     if call.apply.workloads:
         verdict = _apply(machine, call.apply, capabilities)
         if isinstance(verdict, Refusal):
@@ -290,15 +287,17 @@ def _acts(before: Workload | None, item: AppliedWorkload) -> bool:
 
 
 def _delete(machine: Machine, call: Delete) -> Admitted | Refusal:
-    workload = machine.workloads.get(call.name)
-    if workload is None:
-        return Admitted(())  # what does not exist is deleted: clients rely on it
-    race = _race(machine, call.expect_seq, [call.name])
-    if race is not None:
-        return race
-    if workload.desired == "deleting":
-        return Admitted(())
-    return Admitted((WorkloadDeleteRequested(call.name, workload.uid),))
+    # What does not exist is deleted, whatever was read of it: clients rely on it.
+    race = _race(machine, call.expect_seq, [call.name]) if call.name in machine.workloads else None
+    return race or Admitted(_deletion(machine, call.name))
+
+
+def _deletion(machine: Machine, name: str) -> tuple[Event, ...]:
+    """Its deletion is asked for, unless it does not exist or was asked for already."""
+    workload = machine.workloads.get(name)
+    if workload is None or workload.desired == "deleting":
+        return ()
+    return (WorkloadDeleteRequested(name, workload.uid),)
 
 
 def _switch(machine: Machine, call: Stop | Start | Restart) -> Admitted | Refusal:

@@ -96,8 +96,10 @@ def _decided(workload: Workload, status: Status, past: Past) -> int:
             found = 0
         case Detail.STOPPING if run is not None and run.ailing:
             found = newest(past, WorkloadHealthChanged, run=number)
-        case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING | Detail.RESTARTING:
+        case Detail.STARTING | Detail.STOPPING | Detail.REPLACING | Detail.PULLING:
             found = max(newest(past, EffectStarted), wished(workload.name, past))
+        case Detail.RESTARTING:  # its end, until something is done about it
+            found = max(newest(past, EffectStarted, WorkloadExited, WorkloadLost), wished(workload.name, past))
         case Detail.PENDING | Detail.WAITING | Detail.DELETING:
             found = 0
         case _:

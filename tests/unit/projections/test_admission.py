@@ -160,3 +160,10 @@ def test_why_nobody_knew_an_image_is_the_answer() -> None:
     assert story.apply(replace(declared("web", pin=None), unresolved=why)) == why
     story.apply(declared("web"))
     assert isinstance(story.apply(replace(declared("web", pin=None), unresolved=why)), Admitted), "its pin stays"
+
+
+def test_what_is_declared_stopped_and_is_stopped_is_no_event() -> None:
+    story = Story()
+    story.apply(declared("web", desired="stopped"))
+    again = story.apply(declared("web", desired="stopped"))
+    assert isinstance(again, Admitted) and again.events == ()

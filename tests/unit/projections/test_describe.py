@@ -65,6 +65,7 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
         (applied(desired="stopped"), "web started again, stopped (demo:1)"),
         (begun(), "slot_b is written: 2 (bbb), 20 B, not signed; 1 (aaa) runs"),
         (begun(kind="rollback"), "slot_b shall run again: 2 (bbb), in the place of 1 (aaa)"),
+        (WorkloadExited("web", 1, 2, 3, gave_up=True, streak=4), "web run 2 exited with code 3; given up: that was end 4 in a row"),
         (StreamClosed(5, "ok", exit_code=0), "stream 5 ok, exit code 0, 0 B in, 0 B out"),
     ],
 )  # fmt: skip

@@ -18,6 +18,7 @@ from journal.events import (
     JournalCheckpointed,
     JournalExcised,
     JournalRestored,
+    MachineHalted,
     PushedImage,
     StreamClosed,
     StreamOpened,
@@ -212,4 +213,11 @@ def test_what_ran_on_the_machine_that_an_archive_is_from_does_not_run_on_the_one
     story.tell(JournalRestored(upto=story.machine.seq, head_hash="ab"))
     run = story["web"].run
     assert run is not None and (run.phase, run.reason, run.again) == (RunPhase.LOST, "moved", True)
+    assert story.next_goal("web") == "CleanRun"
+
+
+def test_a_halt_is_as_if_the_machine_had_been_switched_off() -> None:
+    story = running()
+    story.tell(MachineHalted(at=1))
+    assert (run_of(story).phase, run_of(story).reason) == (RunPhase.LOST, "halted")
     assert story.next_goal("web") == "CleanRun"

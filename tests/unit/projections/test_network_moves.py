@@ -3,7 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from journal.events import EffectFailed, NetworkDrifted, NetworkMoved, Readdressed
+from effects.goals import EnsureNetwork
+from effects.planner import plan
+from journal.events import EffectFailed, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
 from projections.intents import Declared, Delete, Stop
 from projections.network import moved_to
 from projections.refusals import Refusal
@@ -118,3 +120,22 @@ def test_trouble_with_the_old_address_ends_with_it() -> None:
     assert isinstance(moved, NetworkMoved)
     story.tell(moved)
     assert story["a"].trouble is None and story["a"].hold is None
+
+
+def test_a_network_that_is_there_again_ends_everybodys_trouble_with_it() -> None:
+    story = Story()
+    story.apply(bridged("a"), bridged("b"))
+    (goal, *_) = plan(story.machine)
+    assert isinstance(goal, EnsureNetwork)
+    for name in ("a", "b"):
+        story.tell(EffectFailed("EnsureNetwork", name, story[name].uid, "NFT", "no table", retry_delay_ms=10))
+    assert story["a"].trouble is not None and story["b"].trouble is not None
+    story.tell(NetworkEnsured(goal.upto, 0))
+    assert story["a"].trouble is None and story["b"].trouble is None and story["b"].hold is None
+
+
+def test_a_link_of_another_incarnation_is_not_this_ones() -> None:
+    story = settled("a")
+    before = story["a"]
+    story.tell(NetworkDetached("a", before.uid + 99), NetworkDetached("nobody", 1))
+    assert story["a"] == before and before.attached

@@ -3,6 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
+from effects.goals import kind_of
+from effects.planner import plan_workload
 from journal.entry import EFFECT, Actor
 from journal.events import (
     CallAccepted,
@@ -281,7 +283,24 @@ def test_what_came_to_nothing_in_the_same_way_is_told_once() -> None:
             WorkloadLost("web", story["web"].uid, number, "vanished" if number > 1 else "power lost", restart=True)
         )
     lost = [link for link in why(story).chain if isinstance(story.entries[link.seq - 1][1], WorkloadLost)]
-    assert [link.seq for link in lost] == sorted(link.seq for link in lost) and "vanished" in lost[-1].text
+    assert [link.alike for link in lost] == [0, 2] and "vanished" in lost[-1].text
+
+
+def test_a_try_that_fails_as_the_one_before_is_counted_with_it() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    for reason in ("BAD_USER", "NO_SPACE", "NO_SPACE"):
+        goal = plan_workload(story.machine, story["web"])
+        assert goal is not None
+        story.begin(goal)
+        story.tell(EffectFailed(kind_of(goal), "web", goal.uid, reason, "so", run=1, retry_delay_ms=1))
+        story.pass_time(1)
+    past = past_of(story)
+    for seq, (header, event) in past.items():
+        if isinstance(event, EffectStarted):  # the runner was woken by what failed, or by the apply
+            past[seq] = (replace(header, cause=seq - 1), event)
+    created, other, last = why_workload(story.machine, story["web"], past).chain
+    assert (created.seq, other.seq, last.seq) == (1, 3, 7) and (other.alike, last.alike) == (0, 1)
 
 
 def test_a_volume_says_what_is_done_to_it_and_for_whom() -> None:
