@@ -56,6 +56,17 @@ sim: venv ## simulate SEEDS seeds (default 2000); SEED=n replays one with its tr
 mutants: venv ## plant each of the catalogue's bugs, and say after how many seeds the simulation finds it
 	$(PYTHON) -m tests.mutants
 
+# Coverage is of nobody's environment but this target's, so that what is built from the other lock stays as it is.
+build/coverage/ready: tools/coverage.lock .venv/ready
+	.venv/bin/pip install --quiet --disable-pip-version-check --upgrade --require-hashes --target build/coverage -r tools/coverage.lock
+	@touch $@
+
+.PHONY: coverage
+coverage: venv build/coverage/ready ## which branches of the pure core its unit tests take: at least 99 of 100, or it fails
+	PYTHONPATH=build/coverage $(PYTHON) -m coverage run -m pytest -q -p no:cacheprovider \
+		tests/unit/projections tests/unit/effects tests/unit/journal tests/histories
+	PYTHONPATH=build/coverage $(PYTHON) -m coverage report
+
 .PHONY: fuzz
 fuzz: venv ## 100,000 calls of random and mutated bytes on every method, 5,000 connections to the port, 10,000 hostile archives and guests
 	$(PYTHON) -m tests.fuzz $(if $(SEED),--seed $(SEED))
@@ -96,6 +107,8 @@ pictures: venv packages browser ## make the pictures of docs/ anew
 lock: venv ## resolve requirements.lock anew
 	.venv/bin/pip-compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-header \
 		--strip-extras --allow-unsafe --extra daemon --extra dev -o requirements.lock pyproject.toml
+	echo coverage | .venv/bin/pip-compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-header \
+		--no-emit-find-links --strip-extras -o tools/coverage.lock -
 
 .PHONY: clean
 clean: ## remove what was built; never ./var

@@ -32,6 +32,17 @@ def test_commands_run_from_the_tree_that_they_were_placed_for(tmp_path: Path) ->
     assert (tmp_path / "capsuled").stat().st_mode & 0o111
 
 
+def test_what_the_contracts_call_pure_is_what_coverage_is_measured_of() -> None:
+    pure = {
+        module
+        for contract in DECLARED["tool"]["importlinter"]["contracts"]
+        if contract["name"].startswith(("the pure core", "what the pure core imports"))
+        for module in contract["source_modules"]
+    }
+    measured = {one.removesuffix("/*").removesuffix(".py") for one in DECLARED["tool"]["coverage"]["run"]["include"]}
+    assert measured == {module.replace(".", "/") for module in pure}
+
+
 def prose(page: Path) -> Iterator[tuple[int, str]]:
     """Lines that can be broken, with their numbers: not those of tables, of what is quoted, or of one long word."""
     quoted = False

@@ -5,7 +5,15 @@ from msgspec.structs import replace
 
 from effects.goals import EnsureNetwork
 from effects.planner import plan
-from journal.events import EffectFailed, NetworkDetached, NetworkDrifted, NetworkEnsured, NetworkMoved, Readdressed
+from journal.events import (
+    EffectFailed,
+    NetworkAttached,
+    NetworkDetached,
+    NetworkDrifted,
+    NetworkEnsured,
+    NetworkMoved,
+    Readdressed,
+)
 from projections.intents import Declared, Delete, Stop
 from projections.network import moved_to
 from projections.refusals import Refusal
@@ -137,5 +145,9 @@ def test_a_network_that_is_there_again_ends_everybodys_trouble_with_it() -> None
 def test_a_link_of_another_incarnation_is_not_this_ones() -> None:
     story = settled("a")
     before = story["a"]
-    story.tell(NetworkDetached("a", before.uid + 99), NetworkDetached("nobody", 1))
+    story.tell(
+        NetworkAttached("a", before.uid + 99, "10.9.8.7"),
+        NetworkDetached("a", before.uid + 99),
+        NetworkDetached("nobody", 1),
+    )
     assert story["a"] == before and before.attached
