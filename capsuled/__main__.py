@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import gc
 import importlib
 import logging
 import os
@@ -22,10 +23,8 @@ from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, OS_LISTEN, parse
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
-from capsuled.restoring import take_over
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from capsuled.undumped import CoreLimit, keep_out_of_dumps
-from journal.environment import hold
 from journal.errors import JournalError, JournalFailed, JournalFull
 from journal.release import RELEASE
 
@@ -47,6 +46,7 @@ METRICS_MODULES = ("h11", "prometheus_client")
 def main() -> None:
     """Run the daemon until SIGTERM or SIGINT. Exits 1 with one line when it cannot start."""
     settle()
+    gc.disable()  # what is loaded from here on is there to stay: looking through it again and again is a sixth of it
     arguments = _arguments()
     core_limit = keep_out_of_dumps()
     if arguments.os:
@@ -69,6 +69,9 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ground, arguments.read_only = _brought_up(arguments) if arguments.os else (None, arguments.read_only)
+    from capsuled.restoring import take_over
+    from journal.environment import hold
+
     layout = hosted(arguments.state)
     if layout.state.exists() and not layout.state.is_dir():
         raise SystemExit(f"capsuled: {layout.state} is a file: --state names a directory")
@@ -257,7 +260,13 @@ def _install(link: "InitLink", verbose: bool) -> None:
     asyncio.run(_until_told(functools.partial(run, link, layout)))
 
 
+def _is_loaded() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 async def _until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    _is_loaded()
     await work(_stopping())
 
 
@@ -270,11 +279,21 @@ def _stopping() -> asyncio.Event:
 
 
 async def _run(layout: Layout, settings: Settings, log_file: Path, read_only: str, ground: "Ground | None") -> bool:
-    from capsuled.daemon import run
+    from capsuled.examine import tail_proof
 
     stopping = _stopping()
     with _pid_in(layout.pid_file):
-        return await run(layout, settings, log_file, stopping, read_only, ground)
+        # While another process proves the journal, this one loads the rest of what it is made of.
+        proof = asyncio.ensure_future(tail_proof(layout.journal))
+        await asyncio.sleep(0)
+        try:
+            with contextlib.nullcontext() if ground is None else ground.stages.stage("daemon's parts"):
+                daemon = await asyncio.to_thread(importlib.import_module, "capsuled.daemon")
+            _is_loaded()
+            again: bool = await daemon.run(layout, settings, log_file, stopping, proof, read_only, ground)
+        finally:
+            proof.cancel()
+        return again
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from capsuled.image_cache import ImageCache
 from capsuled.lan import interfaces, places, reaches_out
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
-from capsuled.machines import microvms_here
+from capsuled.machines import microvms_here, with_version
 from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.power import Power
@@ -61,6 +61,7 @@ from journal.clock import Clock, SystemClock
 from journal.entry import SYSTEM
 from journal.errors import JournalError, JournalFull
 from journal.events import DaemonStopped
+from journal.verify import Report
 from journal.writer import Journal
 from projections.operators import HANDLERS
 
@@ -75,25 +76,28 @@ async def run(
     settings: Settings,
     log_file: Path,
     stopping: asyncio.Event,
+    proof: Awaitable[Report | None],
     read_only: str = "",
     ground: Ground | None = None,
 ) -> bool:
     """Serve until `stopping` is set or the journal fails; whether another life is to begin at once. The journal's
-    directory is held by the caller; `read_only` says why nothing may be written to it, if nothing may. `ground`: what
-    the operating system's boot left.
+    directory is held by the caller, who has its tail proven meanwhile (`proof`); `read_only` says why nothing may be
+    written to it, if nothing may. `ground`: what the operating system's boot left.
 
     Raises JournalError when the state cannot be opened, JournalFailed and JournalFull when it cannot be written any
     more, and OSError when an address cannot be listened on.
     """
     system = None if ground is None else System(ground)
     clock = SystemClock()
-    identity = load_or_make(layout.identity)
-    certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
+    with stage_of(system, "identity"):
+        identity = load_or_make(layout.identity)
+        certificate = load_or_make_certificate(layout.certificate, identity.capsule_id)
     paths = paths_under(layout.containerd, layout.run)
     if system is not None:
         before_the_runtime(paths.root, layout.updates, system.slot, system.booted.update)
     runtime = keep_containerd(paths, log_file.with_name("containerd.log"), core_limit=settings.core_limit)
     background = asyncio.ensure_future(runtime)
+    filters = asyncio.ensure_future(without_seccomp())
     again = False
 
     def begin_anew() -> None:
@@ -103,15 +107,18 @@ async def run(
 
     try:
         with stage_of(system, "memory"):
-            memory = await open_memory(layout.journal, clock, read_only, "" if system is None else system.slot)
+            memory = await open_memory(layout.journal, clock, proof, read_only, "" if system is None else system.slot)
         clock = SystemClock(floor_ns=memory.machine.at)
-        await _serve(layout, settings, log_file, stopping, clock, identity, memory, certificate, system, begin_anew)
+        await _serve(
+            layout, settings, log_file, stopping, clock, identity, memory, certificate, system, filters, begin_anew
+        )
         return again
     except ExceptionGroup as several:
         raise _decisive(several) from several
     finally:
         background.cancel()
-        await asyncio.gather(background, return_exceptions=True)
+        filters.cancel()
+        await asyncio.gather(background, filters, return_exceptions=True)
 
 
 async def _serve(
@@ -124,14 +131,16 @@ async def _serve(
     memory: Memory,
     certificate: Certificate,
     system: System | None,
+    filters: Awaitable[str],
     begin_anew: Callable[[], None],
 ) -> None:
     journal = memory.journal
     args_key = derived(identity.machine_key, b"capsule call arguments 1")
-    microvms = await microvms_here(layout)
+    microvms = microvms_here(layout)
     able = capabilities() | (frozenset() if microvms.lacks else {"microvm"})
     engine = Engine(journal or ClosedLog(memory.why), memory.machine, clock, able, args_key)
-    unfiltered = await without_seccomp()
+    with stage_of(system, "abilities"):
+        unfiltered = await filters
     host = container_host(cgroup_parent(identity), seccomp=not unfiltered)
     vault = Vault(layout.sealed, identity.machine_key, identity.naming_key)
     registry = HttpRegistry(RegistryAccess(engine, vault))
@@ -160,7 +169,10 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             stray = False
             if journal is not None:
-                stray = await open_life(engine, memory, clock, layout, drivers.network.subnet, system, fitted, about)
+                with stage_of(system, "first entries"):
+                    stray = await open_life(
+                        engine, memory, clock, layout, drivers.network.subnet, system, fitted, about
+                    )
             elif system is not None and fitted is not None and fitted.engine is not engine:
                 stray = await begin_beside(fitted, system, clock, layout, about)
             snapshots = None if journal is None else Snapshots(journal, memory.snapshot_seq)
@@ -219,6 +231,8 @@ async def _serve(
                 ),
                 group.create_task(names.run()),
             ]
+            if not microvms.lacks:
+                tasks.append(group.create_task(_name_backend(about)))
             if journal is not None:
                 tasks.append(group.create_task(emergencies.run()))
                 tasks.append(group.create_task(seals.run()))
@@ -288,6 +302,11 @@ async def _full(state: Path) -> tuple[str, ...]:
     disk = os.statvfs(state)
     full = nearly_full(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
     return (full,) if full else ()
+
+
+async def _name_backend(about: About) -> None:
+    told = await with_version(about.microvms)
+    about.microvms = msgspec.structs.replace(told, accelerator=about.microvms.accelerator)
 
 
 def _accelerated(about: About, found: Finding) -> None:

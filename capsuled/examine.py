@@ -11,6 +11,7 @@ from journal.head import Head
 from journal.reader import LAST
 from journal.verify import Report
 from projections.encoding import decode_state
+from projections.fold import FOLD_VERSION
 from projections.state import Machine
 
 
@@ -20,6 +21,11 @@ async def verify_apart(directory: Path, fold_version: int | None = None, head: H
         return report_of(await run(*verification(directory, fold_version, head)))
     except CommandFailed as failure:
         return report_of(failure.out, str(failure))
+
+
+async def tail_proof(directory: Path) -> Report | None:
+    """Of what a start goes by; None where there is no journal yet."""
+    return await verify_apart(directory, FOLD_VERSION) if (directory / "data.mdb").exists() else None
 
 
 async def replay_apart(directory: Path, upto: int = LAST) -> tuple[Replayed, Machine]:

@@ -19,12 +19,13 @@ from effects.microvms.guest_image import GuestFiles
 from effects.microvms.guest_maker import GuestMaker
 from effects.microvms.guests import MicroVMGuests
 from effects.microvms.places import Key, Places
-from effects.microvms.program import Programs
+from effects.microvms.program import Programs, installed
 from effects.microvms.protocol import PayloadSource
 from effects.microvms.qemu_driver import UNMOUNT_S, QemuDriver
 from journal.clock import SystemClock
 
 _ARCHITECTURE = "x86_64"
+_BACKEND = "QEMU"
 _VERSION = re.compile(rb"version ([0-9.]+)")
 
 
@@ -47,22 +48,31 @@ class Machines(msgspec.Struct):
         await self.agents.close()
 
 
-async def microvms_here(layout: Layout) -> MicroVMs:
-    """Whether microVMs can run here, and with what. Which acceleration there is, is not known before the first one was
-    to be run in this boot: finding out costs a boot."""
+def microvms_here(layout: Layout) -> MicroVMs:
+    """Whether microVMs can run here, and with what, by the files that are there. Which acceleration there is, is not
+    known before the first one was to be run in this boot: finding out costs a boot."""
     if platform.machine() != _ARCHITECTURE:
         lacks = f"microVMs need a processor of the kind {_ARCHITECTURE}, and this one is {platform.machine()}"
         return MicroVMs(lacks=lacks)
     try:
-        program = await Programs(run).find("tcg")
-        found = _VERSION.search(await run(program.path, "--version"))
-    except (DriverError, CommandFailed) as error:
+        installed()
+    except DriverError as error:
         return MicroVMs(lacks=str(error))
     guest = GuestFiles(maker=_maker(layout))
     if lacks := guest.lacks():
         return MicroVMs(lacks=lacks)
     known = remembered(layout.acceleration, SystemClock().boot_id)
-    return MicroVMs(f"QEMU {found[1].decode() if found else ''}".strip(), "" if known is None else known.accelerator)
+    return MicroVMs(_BACKEND, "" if known is None else known.accelerator)
+
+
+async def with_version(here: MicroVMs) -> MicroVMs:
+    """With what the program says of itself: asking it takes as long as loading it, so nobody waits for that at a start.
+    One that cannot even say so runs none."""
+    try:
+        said = _VERSION.search(await run(installed(), "--version"))
+    except (DriverError, CommandFailed) as error:
+        return MicroVMs(lacks=str(error))
+    return msgspec.structs.replace(here, backend=f"{_BACKEND} {said[1].decode() if said else ''}".strip())
 
 
 def _maker(layout: Layout) -> GuestMaker:

@@ -7,8 +7,9 @@ import msgspec
 
 from capsuled.addresses import Listen
 from capsuled.undumped import CoreLimit
-from effects.network.linux_driver import DEFAULT_BRIDGE as DEFAULT_BRIDGE
 from projections.intents import DEFAULT_SUBNET as DEFAULT_SUBNET
+
+DEFAULT_BRIDGE = "br0"
 
 _LINK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 """What the kernel, nftables and a path below /proc/sys all take as it stands."""

@@ -3,7 +3,7 @@
 import errno
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ import msgspec
 
 from capsuled.condition import Condition, State
 from capsuled.emergency import recovered
-from capsuled.examine import replay_apart, verify_apart
+from capsuled.examine import replay_apart
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.tokens import LIFE_S, SKEW_S
@@ -34,8 +34,8 @@ from journal.proven import ProvenReader
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.sidelog import SideLog
+from journal.verify import Report
 from journal.writer import Journal
-from projections.fold import FOLD_VERSION
 from projections.network import moved_to
 from projections.refusals import Refusal
 from projections.state import Machine
@@ -84,16 +84,17 @@ class Memory(msgspec.Struct):
         return None if self.reader is not None else type(self.why)(f"nothing can be told: {self.state.message}")
 
 
-async def open_memory(directory: Path, clock: Clock, read_only: str = "", slot: str = "") -> Memory:
-    """Check the tail in a process apart, then open; `read_only` says why nothing may be written, if nothing may. `slot`
-    is the system that writes, where there are several.
+async def open_memory(
+    directory: Path, clock: Clock, proof: Awaitable[Report | None], read_only: str = "", slot: str = ""
+) -> Memory:
+    """Wait for the tail's proof by a process apart, then open; `read_only` says why nothing may be written, if nothing
+    may. `slot` is the system that writes, where there are several.
 
     The directory is held by this process (environment.hold). Raises ForeignDirectory and UnknownFormat.
     """
-    if (directory / "data.mdb").exists():
-        report = await verify_apart(directory, FOLD_VERSION)
-        if not report.whole and not _is_foreign(report.findings[0].problem):
-            return await _salvaged(directory, report.findings[0].problem)
+    report = await proof
+    if report is not None and not report.whole and not _is_foreign(report.findings[0].problem):
+        return await _salvaged(directory, report.findings[0].problem)
     if read_only:
         return _read_only(directory, JournalReadOnly(read_only))
     try:

@@ -80,16 +80,18 @@ async def ensure(partition: str, kind: str) -> None:
     Raises StorageFailed, CommandFailed."""
     if kind not in ("", KIND):
         raise StorageFailed(f"{partition} holds {kind}, which is not a capsule's: it is left alone")
-    if not kind or not await _group_on(partition):
+    found = await _volumes(partition) if kind else None
+    if found is None:
         await run("lvm", "vgcreate", "--quiet", "--yes", GROUP, partition)
-    there = await _volumes()
+    there = found or {}
     if POOL not in there:
         await _divide(there)
-    await run("lvm", "vgchange", "--quiet", "--sysinit", "--activate", "y", GROUP)
-    for name in FILE_SYSTEMS:
-        if there.get(name, NEW) == NEW:
+    if there:  # what has just been made is active
+        await run("lvm", "vgchange", "--quiet", "--sysinit", "--activate", "y", GROUP)
+    if new := [name for name in FILE_SYSTEMS if there.get(name, NEW) == NEW]:
+        for name in new:
             await run("mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-L", f"capsule-{name}", f"/dev/{GROUP}/{name}")
-            await run("lvm", "lvchange", "--quiet", "--deltag", NEW, f"{GROUP}/{name}")
+        await run("lvm", "lvchange", "--quiet", "--deltag", NEW, *(f"{GROUP}/{name}" for name in new))
 
 
 async def group_bytes() -> int:
@@ -98,15 +100,6 @@ async def group_bytes() -> int:
         "lvm", "vgs", "--noheadings", "--nosuffix", "--units", "b", "--options", "vg_size", GROUP
     )  # fmt: skip
     return int(said.split()[0])
-
-
-async def _group_on(partition: str) -> str:
-    """The name of the group that the partition belongs to; empty where the power went before there was one. Raises
-    StorageFailed for one that LVM cannot make sense of."""
-    code, said = await outcome("lvm", "pvs", "--noheadings", "--options", "vg_name", partition)
-    if code:
-        raise StorageFailed(f"the volume group on {partition} cannot be read: {said.strip()}")
-    return said.strip()
 
 
 async def _divide(there: dict[str, str]) -> None:
@@ -121,10 +114,15 @@ async def _divide(there: dict[str, str]) -> None:
     await run("lvm", "lvchange", "--quiet", "--errorwhenfull", "y", f"{GROUP}/{POOL}")
 
 
-async def _volumes() -> dict[str, str]:
-    """Names and tags of what is in the group. Raises StorageFailed where there is no group on the partition."""
+async def _volumes(partition: str) -> dict[str, str] | None:
+    """Names and tags of what is in the group; None where the power went before there was one. Raises StorageFailed for
+    one that LVM cannot make sense of. Whose the partition is, is asked only where there is no group: LVM takes its time
+    for every question."""
     code, said = await outcome("lvm", "lvs", "--noheadings", "--separator", "|", "--options", "lv_name,lv_tags", GROUP)
-    if code:
-        raise StorageFailed(f"the volume group {GROUP} cannot be read: {said.strip()}")
-    lines = (line.strip().partition("|") for line in said.splitlines() if "|" in line)
-    return {name: tags for name, _, tags in lines}
+    if not code:
+        lines = (line.strip().partition("|") for line in said.splitlines() if "|" in line)
+        return {name: tags for name, _, tags in lines}
+    code, owner = await outcome("lvm", "pvs", "--noheadings", "--options", "vg_name", partition)
+    if code or owner.strip():
+        raise StorageFailed(f"the volume group on {partition} cannot be read: {(owner if code else said).strip()}")
+    return None

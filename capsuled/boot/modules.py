@@ -10,7 +10,7 @@ from pathlib import Path
 
 from capsuled.processes import CommandFailed, run
 
-STORAGE = ("dm_mod", "dm_thin_pool")
+STORAGE = ("dm_mod", "dm_thin_pool", "ext4")
 WITNESSES = ("efi_pstore", "i6300esb", "sp5100_tco")
 """What keeps the kernel's last words over a reset, and the watchdogs that remember that they fired: before anybody asks
 why the boot before this one ended. Of several watchdogs PID 1 pets the first."""

@@ -40,10 +40,7 @@ class Programs:
 
     async def find(self, accelerator: Accelerator) -> Program:
         """Raises DriverLacks where it is not installed, and CommandFailed."""
-        path = shutil.which(QEMU)
-        if path is None:
-            raise DriverLacks(f"{QEMU} is not installed: a microVM needs it. Install the package qemu-system-x86")
-        path = os.path.realpath(path)
+        path = installed()
         stamp = tuple((stat.st_ino, stat.st_mtime_ns) for stat in (os.stat(path), _CACHE.stat()))
         known = self._known.get(accelerator)
         if known is None or known[0] != stamp:
@@ -55,6 +52,15 @@ class Programs:
         said = (await self._run(_LOADER, "--list", path)).decode()
         found = [match[1] for line in said.splitlines() if (match := _LIBRARY.fullmatch(line)) is not None]
         return [(os.path.realpath(one), one) for one in dict.fromkeys((*found, _LOADER))]
+
+
+def installed() -> str:
+    """The program's path. Raises DriverLacks where it, or the firmware that it needs, is not installed."""
+    path = shutil.which(QEMU)
+    if path is None:
+        raise DriverLacks(f"{QEMU} is not installed: a microVM needs it. Install the package qemu-system-x86")
+    _firmware()
+    return os.path.realpath(path)
 
 
 def _modules(path: str, accelerator: Accelerator) -> list[tuple[str, str]]:

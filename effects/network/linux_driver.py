@@ -23,7 +23,6 @@ from projections.network import Mapping
 
 log = logging.getLogger(__name__)
 
-DEFAULT_BRIDGE = "br0"
 _IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from capsuled.debug import DEFAULT_IMAGE
 from capsuled.denials import Rate
 from capsuled.emergency import Emergencies
 from capsuled.engine import Engine
+from capsuled.examine import tail_proof
 from capsuled.exec_stream import ExecStreams
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.handover import Handover
@@ -122,7 +123,7 @@ class Standing:
         self._stopping = asyncio.Event()
         self.layout.state.mkdir(parents=True, exist_ok=True)
         identity = load_or_make(self.layout.identity)
-        memory = await open_memory(self.layout.journal, self.clock)
+        memory = await open_memory(self.layout.journal, self.clock, tail_proof(self.layout.journal))
         async with asyncio.TaskGroup() as group:
             self.house = self._built(identity, memory, group)
             await self._live(group)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from capsuled.condition import Condition
+from capsuled.examine import tail_proof
 from capsuled.startup import open_memory
 from journal.clock import SystemClock
 from journal.entry import LOCAL, SYSTEM
@@ -58,7 +59,7 @@ def _started(directory: Path) -> tuple[Condition, str, str, int]:
 
     async def main() -> tuple[Condition, str, str, int]:
         with hold(directory):
-            memory = await open_memory(directory, SystemClock())
+            memory = await open_memory(directory, SystemClock(), tail_proof(directory))
             key = memory.machine.operators[KID].public_key if memory.machine.operators else ""
             if memory.journal is not None:
                 await memory.journal.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.boot.bring_up import booted_of
+from capsuled.boot.bring_up import booted_of, reserve_kib
 from capsuled.boot.console import WIDTH, Face, banner
 from capsuled.boot.disks import disk_of, partition_of
 from capsuled.boot.ends import crashes, forget, traceback_of
@@ -203,3 +203,8 @@ def test_the_power_button_is_found_and_heard(tmp_path: Path) -> None:
     event = struct.Struct("llHHi")
     pressed, released = event.pack(0, 0, 1, KEY_POWER, 1), event.pack(0, 0, 1, KEY_POWER, 0)
     assert is_pressed(event.pack(0, 0, 0, 0, 0) + pressed) and not is_pressed(released)
+
+
+@pytest.mark.parametrize(("memory_gib", "kib"), [(1, 16_384), (2, 16_384), (16, 16_384), (64, 32_768), (256, 65_536)])
+def test_the_kernel_keeps_little_of_the_memory_free(memory_gib: int, kib: int) -> None:
+    assert reserve_kib(memory_gib * GIB) == kib
