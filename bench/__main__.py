@@ -1,7 +1,7 @@
 """`make bench`: every figure, printed and in build/bench.json.
 
 python -m bench [journal replay daemon containers cli logs idle identity volumes network crowd exec storm images copy
-    stats health microvms moving moments simulation ui updates]
+    stats health microvms moving moments simulation ui updates machine]
 """
 
 import importlib
@@ -14,7 +14,7 @@ from bench.report import BUILD, Row, save, show
 GROUPS = (
     "journal", "replay", "daemon", "containers", "cli", "logs", "idle", "identity", "volumes", "network", "crowd",
     "exec", "storm", "images", "copy", "stats", "health", "microvms", "moving", "moments", "simulation", "ui",
-    "updates",
+    "updates", "machine",
 )  # fmt: skip
 
 
