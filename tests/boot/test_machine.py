@@ -1,7 +1,10 @@
 """The built disk from its first boot to its end, as an operator meets it. One machine for all of it, in this order."""
 
+import itertools
+import random
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,17 @@ microVm:
   args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
   mounts: [{volumeName: its, mountPath: /data}]
 """
+WRITER = """
+name: writer
+kind: Container
+container:
+  image: demo:1
+  command: [/bin/sh, -c]
+  args: ["n=0; while true; do n=$((n+1)); echo $n >> /data/lines; sync /data/lines; echo $n; done"]
+  mounts: [{volumeName: written, mountPath: /data}]
+"""
+"""What it has said, it has on the disk."""
+
 MICROVM_S = "300"
 """A machine in a machine, whose processors are emulated: the probe of KVM, and a boot."""
 
@@ -161,14 +175,53 @@ def test_a_machine_that_lost_its_power_comes_back_whole(machine: Booted) -> None
     # What was not forced onto the disk may be lost with the power; what was must be there.
     before = machine.good("exec", "counter", "--", "sh", "-c", "sync; cat /data/ups")
     machine.pull_the_plug()
-    machine.switch_on()
+    machine.switch_on(noting=True)
+    comes_back_whole(machine)
+    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == f"{before}up\n"
+
+
+def comes_back_whole(machine: Booted) -> None:
+    """After a loss of its power."""
     machine.until_shown(r"claim +adopted")
     machine.until(machine.is_up, "the boot is complete")
     machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
     started = [line for line in machine.good("history").splitlines() if "daemon.started" in line]
     assert "before: power-lost" in started[-1]
     machine.good("journal", "verify")
-    assert machine.good("exec", "counter", "--", "cat", "/data/ups") == f"{before}up\n"
+
+
+def test_what_was_answered_before_a_power_cut_is_there_after_it(machine: Booted) -> None:
+    machine.good("volume", "create", "written", "64MiB")
+    (machine.place / "writer.yaml").write_text(WRITER)
+    machine.good("apply", "-f", str(machine.place / "writer.yaml"), "--wait")
+    answered: list[str] = []
+
+    def call() -> None:
+        """One call after the other, until nobody answers any more."""
+        for number in itertools.count():
+            if machine.ctl("volume", "create", f"cut-{number}", "16MiB").returncode:
+                return
+            answered.append(f"cut-{number}")
+
+    with ThreadPoolExecutor() as beside:
+        calling = beside.submit(call)
+        machine.until(lambda: len(answered) >= 5, "calls are answered")
+        *_, synced = machine.good("logs", "writer").split()
+        entries = machine.history()
+        seed = random.randrange(1 << 32)
+        lost = machine.lose_power(seed)
+        calling.result()
+    print(f"seed {seed}: {lost}")
+    machine.switch_on()
+    comes_back_whole(machine)
+    assert machine.history()[: len(entries)] == entries
+    assert {"written", *answered} <= set(machine.good("volume", "list", "-o", "name").split())
+    phases = {one["name"]: one["phase"] for one in machine.data("volume", "list")}
+    assert {phases[name] for name in answered} == {"ready"}
+    lines = machine.good("exec", "writer", "--", "cat", "/data/lines").split()
+    assert lines[: int(synced)] == [str(number + 1) for number in range(int(synced))]
+    assert "repaired" not in machine.ctl("capsule", "info").stderr
+    assert "needs_check" not in machine.inside("dmsetup status capsule-pool-tpool")
 
 
 def test_sigterm_to_pid_1_switches_it_off(machine: Booted) -> None:

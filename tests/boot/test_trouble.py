@@ -1,8 +1,9 @@
 """A machine in trouble, from bad to worse: no cable, full disks, a pool that is full in data and in metadata, a daemon
-that hangs, a PID 1 that does nothing any more. One machine for all of it, in this order: what one test has broken, the
-next one finds mended, by what the manual says."""
+that hangs, a PID 1 that does nothing any more, a journal and then a state that is no file system. One machine for all
+of it, in this order: what one test has broken, the next one finds mended, by what the manual says."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -144,6 +145,8 @@ def test_a_machine_whose_pid_1_does_nothing_any_more_is_reset_by_its_watchdog(ma
     last_words(machine, f"exec /usr/bin/nsenter -t 1 -m -C -- sh -c '{FREEZE_PID_1}'")
     machine.until(lambda: restarted(machine, before), "a reset", BOOT_S)
     machine.until(machine.is_up, "the boot is complete")
+    started = [line for line in machine.good("history").splitlines() if "daemon.started" in line]
+    assert "before: power-lost" in started[-1]
     assert {"late", "later"} <= set(machine.good("volume", "list", "-o", "name").split())
 
 
@@ -151,3 +154,47 @@ def restarted(machine: Booted, before: str) -> bool:
     said = machine.ctl("capsule", "info", "-o", "json", timeout=60).stdout
     found = re.search(r'"bootId": *"([^"]+)"', said)
     return found is not None and found[1] != before
+
+
+@pytest.fixture(scope="module")
+def rooms(machine: Booted) -> dict[str, tuple[int, int]]:
+    """Where on the machine's disk the file systems lie: offset and length in bytes."""
+    first = int(machine.inside("cat /sys/class/block/vda6/start"))
+    found = {}
+    for name in ("journal", "perm"):
+        _, sectors, _, _, offset = machine.inside(f"dmsetup table capsule-{name}").split()
+        found[name] = ((first + int(offset)) * 512, int(sectors) * 512)
+    return found
+
+
+def lose(machine: Booted, room: tuple[int, int]) -> None:
+    """The power goes, and with it all that was there."""
+    machine.pull_the_plug()
+    offset, length = map(str, room)
+    subprocess.run(
+        ["fallocate", "--punch-hole", "--offset", offset, "--length", length, machine.place / "disk.raw"], check=True
+    )
+    machine.switch_on()
+
+
+def test_without_the_journals_file_system_it_answers_its_operators_and_changes_nothing(
+    machine: Booted, rooms: dict[str, tuple[int, int]]
+) -> None:
+    lose(machine, rooms["journal"])
+    machine.until_shown("read-only")
+    machine.until(lambda: answers(machine), "the API answers")
+    said = info(machine)
+    assert said["condition"] == "read-only" and "the journal's disk cannot be used" in said["conditionMessage"]
+    refused = machine.ctl("volume", "create", "never", "16MiB")
+    assert refused.returncode == 1 and "read-only" in refused.stderr
+    assert "not adopted:" not in machine.console, "nobody else may adopt it"
+
+
+def test_without_a_state_the_console_says_why_and_nothing_is_served(
+    machine: Booted, rooms: dict[str, tuple[int, int]]
+) -> None:
+    lose(machine, rooms["perm"])
+    machine.until_shown("RESCUE: this capsule has no state to start on")
+    machine.until_shown("/dev/capsule/perm is damaged beyond e2fsck's repair")
+    assert not answers(machine)
+    assert "address " not in machine.console

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.daemon import CTL
+from tests.support.lost_power import Cut, cut, recorded
 from tools.demo_image import archive
 from tools.qemu import VARIABLES, command, copy_sparse, free_port
 
@@ -42,6 +43,7 @@ class Booted:
         self.more = more
         self.drive = drive
         self.port = free_port()
+        self._before, self._log = place / "before.raw", place / "written.log"
         self.process: subprocess.Popen[bytes] | None = None
         if disk is not None:
             copy_sparse(disk, place / "disk.raw", size_gib << 30)
@@ -51,17 +53,16 @@ class Booted:
 
     # --- power ---------------------------------------------------------------------------------------------------
 
-    def switch_on(self) -> None:
-        """And return at once."""
+    def switch_on(self, noting: bool = False) -> None:
+        """And return at once. `noting`: what is written to the disk from now on, so that its power can be lost."""
         (self.place / "serial").write_bytes(b"")
         ends = ("-serial", f"file:{self.place}/serial", "-qmp", f"unix:{self.place}/qmp,server=on,wait=off")
+        drive, more = self.drive, (*ends, *self.more)
+        if noting:
+            copy_sparse(self.place / "disk.raw", self._before)
+            drive = recorded(self.place / "disk.raw", self._log)
         argv = command(
-            self.place / "disk.raw",
-            self.place / "variables.fd",
-            self.port,
-            cache="unsafe",
-            drive=self.drive,
-            more=(*ends, *self.more),
+            self.place / "disk.raw", self.place / "variables.fd", self.port, cache="unsafe", drive=drive, more=more
         )
         nothing = subprocess.DEVNULL
         self.process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
@@ -72,6 +73,14 @@ class Booted:
             self.process.kill()
             self.process.communicate()
             self.process = None
+
+    def lose_power(self, seed: int) -> Cut:
+        """The same, and of what the disk had in its cache a part is lost. It was switched on `noting`."""
+        self.pull_the_plug()
+        lost = cut(self._before, self._log, seed)
+        self._before.replace(self.place / "disk.raw")
+        self._log.unlink()
+        return lost
 
     def until_off(self, seconds: float = 180) -> None:
         """Wait until it has switched itself off."""
