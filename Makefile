@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 SEEDS ?= 2000
 # What the daemon, its tests and its demo need from Debian.
 PACKAGES := python3-venv containerd runc busybox-static util-linux iproute2 nftables e2fsprogs xfsprogs erofs-utils squashfs-tools qemu-system-x86 lz4 docker-registry skopeo pigz \
-	podman buildah zsh fish
+	podman buildah zsh fish systemd-container
 # What builds the operating system's image and boots it.
 BUILDERS := mmdebstrap squashfs-tools mtools dosfstools fdisk grub-efi-amd64-bin grub-common zstd kmod ovmf qemu-system-x86 qemu-utils
 # What looks at the page of `capsulectl ui`: its tests, its pictures, its figure.
@@ -28,6 +28,14 @@ up: venv packages guest-image ## start a daemon that stays, with its state in ./
 .PHONY: down
 down: venv ## stop that daemon and everything it runs; the state stays
 	$(PYTHON) -m tools.hosted down
+
+.PHONY: install
+install: venv packages guest-image ## a hosted capsule as a service of this machine's systemd; again: a later release
+	$(PYTHON) -m tools.service install
+
+.PHONY: uninstall
+uninstall: venv ## end it and take it away; PURGE=yes: with its state
+	$(PYTHON) -m tools.service uninstall $(if $(filter yes,$(PURGE)),--purge)
 
 .PHONY: test
 test: venv packages builders browser guest-image ## every check and every test but those that boot the built disk

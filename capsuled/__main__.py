@@ -61,6 +61,7 @@ def main() -> None:
         core_limit,
         arguments.metrics,
         OS_POOL if arguments.os else "",
+        os.environ.pop("NOTIFY_SOCKET", ""),  # nor may containerd tell in our place: it speaks that language, too
     )
     problem = _missing(MODULES + METRICS_MODULES if settings.metrics else MODULES) or settings.problem()
     if problem:

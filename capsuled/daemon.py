@@ -38,6 +38,7 @@ from capsuled.machines import microvms_here, with_version
 from capsuled.memory import Snapshots
 from capsuled.name_server import NameServer
 from capsuled.power import Power
+from capsuled.readiness import tell_ready
 from capsuled.registries import RegistryAccess
 from capsuled.runtime import keep_containerd
 from capsuled.sampler import Sampler
@@ -224,6 +225,7 @@ async def _serve(
                 await servers.start()
             metrics = await _metrics(house, settings)
             _tell(about, layout, settings, engine)
+            tell_ready(settings.notify)
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(

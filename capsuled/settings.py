@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True):
     """`bridge` is a link's name, `subnet` in CIDR form; its first address is the machine's own. Without
     `commands`, what exec ran is remembered without its command line. `core_limit` is what workloads may dump, as the
     daemon was started with it. `metrics`: where Prometheus may ask, if at all. `pool`: GROUP/POOL of the volumes, where
-    LVM has them."""
+    LVM has them. `notify`: where an init system waits to be told that the daemon serves (readiness.py)."""
 
     bridge: str = DEFAULT_BRIDGE
     subnet: str = DEFAULT_SUBNET
@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True):
     core_limit: CoreLimit | None = None
     metrics: str = ""
     pool: str = ""
+    notify: str = ""
 
     def problem(self) -> str:
         """What is wrong with them, in words; empty when nothing is."""

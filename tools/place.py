@@ -18,9 +18,10 @@ sys.exit({function}())
 
 
 def place(root: Path, site: Path, scripts: Path, python: str) -> None:
-    """Write both; `site` is where packages are found, `scripts` where commands are, `python` what runs them."""
+    """Write both; `root` is where the house is found, `site` where packages are, `scripts` where commands are, `python`
+    what runs them."""
     (site / "capsule.pth").write_text(f"{root}\n{root / 'gen'}\n")
-    declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     for name, entry in declared.items():
         module, _, function = entry.partition(":")
         file = scripts / name
