@@ -7,7 +7,7 @@ what was moved. What was moved is read, proven and folded once; what only the fr
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from journal.entry import Header, Stored, check, genesis, unpack
+from journal.entry import HASH_BYTES, Header, Stored, check, genesis, unpack
 from journal.events import Event
 from journal.frame import BLOCK_BYTES
 from journal.reader import LAST
@@ -91,14 +91,17 @@ class Disk:
         self.snapshots = {key: self.snapshots[key] for key in mine} | {(fold_version, seq): packed}
 
     def damage_snapshots(self, random: Random) -> None:
-        """Some are lost, of some a byte is another."""
+        """Some are lost, of some a byte is another, and some hold what another does."""
         for key, packed in list(self.snapshots.items()):
-            match random.choice(("lost", "damaged", "whole")):
+            match random.choice(("lost", "damaged", "mixed up", "whole")):
                 case "lost":
                     del self.snapshots[key]
                 case "damaged":
                     at = random.randrange(len(packed))
                     self.snapshots[key] = packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :]
+                case "mixed up":
+                    other = random.choice(list(self.snapshots.values()))
+                    self.snapshots[key] = packed[: 2 * HASH_BYTES] + other[2 * HASH_BYTES :]
 
 
 class Proven:

@@ -150,11 +150,14 @@ class Life:
             self._killed.set_result(None)
 
     def _judge_state(self) -> None:
-        """What it worked with is the fold of what it wrote, down to the last entry."""
+        """What it worked with is the fold of what it wrote, down to the last entry; what it called done is."""
         if not self.frozen:
-            written, _ = self._simulation.disk.replay(self.log.unwritten())
+            simulation = self._simulation
+            written, _ = simulation.disk.replay(self.log.unwritten())
             if written != self.engine.machine:
-                self._simulation.fail("the state is not the fold of the journal")
+                simulation.fail("the state is not the fold of the journal")
+            if wrong := simulation.safekeeper.judge_guests(simulation.world, simulation.shelf, written):
+                simulation.fail("\n".join(wrong))
 
     def _judge_beginning(self, header: Header, event: EffectStarted) -> None:
         if wrong := wrongly_begun(self.engine.machine, header, event):

@@ -274,7 +274,9 @@ class Simulation:
         if dice < 0.04 and on_volumes:
             self.trace.note(f"fault: an error that nobody foresaw, in {point}")
             raise OSError(errno.EIO, "the simulated disk is broken")
-        if dice < 0.07:
+        if dice < (0.25 if point == "start" else 0.07):
+            if point == "start":
+                self.safekeeper.hurry.set()
             self.trace.note(f"fault: no answer to {point}")
             if point in ("resolve", "fetch"):
                 raise random.choice(SHUT_DOORS)("the simulated registry does not let us in")

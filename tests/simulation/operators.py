@@ -158,8 +158,8 @@ class Operators:
             needs=self._random.choice(NEEDS[name]) if not verbs else (),
             check=self._random.randrange(len(CHECKS)),
             drift=self._random.choice((pb.DRIFT_POLICY_REPAIR, pb.DRIFT_POLICY_REPORT)),
-            secret=self._random.random() < 0.4,
-            variable=self._random.random() < 0.6,
+            secret=self._random.random() < 0.5,
+            variable=self._random.random() < 0.5,
             back=self._random.randint(1, 4),
             # A workload keeps its kind as long as there is one.
             vm=self._random.random() < 0.5 if wish is None else wish.vm,
