@@ -24,7 +24,7 @@ from journal.release import RELEASE
 from journal.sidelog import Emergency, SideLog
 from projections.fold import replay
 from projections.views import VIEW, state_hash
-from tests.histories import features, updates
+from tests.histories import features, losses, updates
 from tests.histories.recorded import Record, facts_of, folded_of, paths_of
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.site import site
@@ -37,7 +37,9 @@ def main() -> None:
     """Record, unless there is one already."""
     parser = argparse.ArgumentParser(prog="python -m tests.histories.record", description=__doc__)
     parser.add_argument(
-        "name", help="the release, RELEASE-features, which RELEASE-cut is recorded with, or RELEASE-updates, simulated"
+        "name",
+        help="the release, RELEASE-features, which RELEASE-cut is recorded with, RELEASE-losses, of a machine that has "
+        "taken over another's memory, or RELEASE-updates, simulated",
     )
     parser.add_argument("--view", type=int, default=VIEW, help="the view to hash the state in (default: the newest)")
     parser.add_argument("--trial", action="store_true", help="keep nothing")
@@ -47,13 +49,20 @@ def main() -> None:
     there = [path.name for name in names for path in paths_of(name) if path.exists()]
     if there and not arguments.trial:
         raise SystemExit(f"{there[0]} is there already: a recorded history is never recorded again")
-    if release != RELEASE or more not in ("", "features", "updates"):
+    if release != RELEASE or more not in ("", "features", "losses", "updates"):
         raise SystemExit(f"this is release {RELEASE}: only {release} itself can record its history")
     if more == "updates":
         with tempfile.TemporaryDirectory() as scratch:
             updates.live(Path(scratch) / "archive" if arguments.trial else paths_of(arguments.name)[0])
         if not arguments.trial:
             _note(arguments.name, arguments.view)
+        return
+    if more == "losses":
+        with site() as one, site() as two, daemon(inside=one.inside) as old, daemon(inside=two.inside) as new:
+            losses.live(old, new)
+            assert new.stop() == 0
+            if not arguments.trial:
+                _keep(arguments.name, new, arguments.view)
         return
     stories = (features.live, features.forget) if more else (live,)
     with site() as machine, daemon(inside=machine.inside) as capsule:

@@ -89,6 +89,15 @@ def test_the_second_history_tells_of_what_came_after_the_first_and_the_third_of_
     assert cut[0][0].seq > 1 and "journal.checkpointed" in {header.type for header, _ in cut}
 
 
+def test_the_history_of_losses_tells_of_what_a_registry_gave_another_hand_took_and_another_machine_took_over() -> None:
+    events = events_of("0.0.1-losses")
+    told = {header.type for header, _ in events}
+    assert {"image.pulled", "image.lost", "registry.configured", "effect.failed", "effect.abandoned"} <= told
+    assert {"volume.drifted", "volume.lost", "journal.restored"} <= told
+    (restored,) = [header.seq for header, _ in events if header.type == "journal.restored"]
+    assert 1 < restored < events[-1][0].seq and len({header.boot for header, _ in events}) == 1
+
+
 def test_the_history_of_updates_tells_of_all_that_an_update_can_come_to() -> None:
     events = events_of("0.0.1-updates")
     told = {header.type for header, _ in events}
