@@ -64,14 +64,26 @@ def _later(what: str, earliest: int = 4, latest: int = 25) -> str:
 
 
 _TEN_YEARS_S = 315_576_000
-_CLOCK = "import time\ntime.clock_settime(time.CLOCK_REALTIME, time.time() {sign} {by})"
+_CLOCK = """
+import socket, time
+while socket.socket().connect_ex(("127.0.0.1", 50000)):
+    time.sleep(1)
+time.sleep(random.uniform(1, 20))
+time.clock_settime(time.CLOCK_REALTIME, time.time() {sign} {by})
+"""
+"""Once the API is there: the deadline has been journaled."""
 
 GOOD = Release("good")
 JUMPS = (
     Release(
-        "clock-forward", "not-confirmed", daemon=_later(_CLOCK.format(sign="+", by=_TEN_YEARS_S)), window_s=WINDOW_S
+        "clock-forward",
+        "not-confirmed",
+        daemon=_later(_CLOCK.format(sign="+", by=_TEN_YEARS_S), 0, 1),
+        window_s=WINDOW_S,
     ),
-    Release("clock-back", "not-confirmed", daemon=_later(_CLOCK.format(sign="-", by=_TEN_YEARS_S)), window_s=WINDOW_S),
+    Release(
+        "clock-back", "not-confirmed", daemon=_later(_CLOCK.format(sign="-", by=_TEN_YEARS_S), 0, 1), window_s=WINDOW_S
+    ),
 )
 """Nothing is wrong with them but the clock, which is set while they are on trial; nobody confirms them."""
 
