@@ -43,7 +43,7 @@ test: venv packages builders browser guest-image ## every check and every test b
 	$(PYTHON) -m pytest -m "not boot"
 
 .PHONY: test-boot
-test-boot: venv packages builders guest-image ## build the disk and boot it, as an operator does: ten minutes
+test-boot: venv packages builders guest-image ## build the disk and boot it, as an operator does; takes long
 	$(PYTHON) -m pytest -m boot
 
 .PHONY: guest-image
