@@ -114,10 +114,13 @@ def info(machine: Booted) -> dict[str, Any]:
 
 
 def until_answers(machine: Booted, slot: str = "", not_boot: str = "", seconds: float = BOOT_S) -> dict[str, Any]:
-    """Wait until it answers; from this slot, and in another boot than that."""
+    """Wait until it answers; from this slot, and in another boot than that. It is asked once its console says that it is
+    up: a command that asks in vain takes from the machine what it boots with."""
     found: dict[str, Any] = {}
 
     def answers() -> bool:
+        if not re.search(rf"system +\S+ \S+, {slot}", machine.console.rpartition("Welcome to GRUB")[2]):
+            return False
         found.clear()
         found.update(info(machine))
         return bool(found) and found["activeSlot"].startswith(slot) and found.get("bootId") != not_boot
