@@ -68,6 +68,8 @@ def verify(
 ) -> Report:
     """Check the journal in `directory` in this process: all of it, or all that a start whose fold has this version
     goes by, which are the entries from its newest whole snapshot on. `proven` hears of facts on the way."""
+    # Before anything else: what a daemon that writes remembers meanwhile is behind what is looked at here.
+    witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
     try:
         reader = Reader.open(directory)
     except JournalError as error:
@@ -77,7 +79,6 @@ def verify(
         begin = 1 if fold_version is None or snapshot is None else snapshot.seq
         report = _chain(reader, "facts", begin, proven)
         audit = _chain(reader, "audit", 1 if fold_version is None else LAST)
-        witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
         front = (Finding(misfit),) if (misfit := reader.misfit()) else ()
         tail = tuple(finding for witness in witnesses if (finding := _tail(reader, report, witness)))
         return msgspec.structs.replace(report, findings=report.findings + front + audit.findings + tail)

@@ -18,12 +18,12 @@ from journal.environment import FRONT_LOG, Environment, hold
 from journal.errors import ForeignDirectory, JournalDamaged, JournalFull, JournalLocked, JournalReadOnly
 from journal.events import CallAccepted, CallRead
 from journal.frontlog import open_front_log
-from journal.head import read_head
+from journal.head import Head, HeadFile, read_head
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.sidelog import Emergency, SideLog
 from journal.space import Space
-from journal.verify import verify
+from journal.verify import TOLD_ENTRIES, verify
 from journal.writer import Journal
 from tests.support.entries import left_by_a_crash, seqs
 
@@ -226,6 +226,22 @@ def test_a_cut_tail_is_found_by_the_head_that_was_kept(tmp_path: Path) -> None:
     (directory / FRONT_LOG).write_bytes(older[FRONT_LOG])
     report = verify(directory)
     assert "the tail is cut: entry 150 was written" in report.findings[0].problem
+
+
+def test_a_head_that_a_daemon_writes_while_its_journal_is_proven_is_no_cut_tail(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    asyncio.run(fill(directory, 2 * TOLD_ENTRIES))
+    file = HeadFile(directory / "head")
+    heard: list[int] = []
+
+    def goes_on(first: int, seq: int) -> None:
+        heard.append(seq)
+        file.write(Head(3 * TOLD_ENTRIES, bytes(32)))
+
+    report = verify(directory, proven=goes_on)
+    assert heard and report.whole, report.findings
+    assert "the tail is cut" in verify(directory).findings[0].problem
+    file.close()
 
 
 def test_a_rewritten_history_is_found_by_a_head_kept_elsewhere(tmp_path: Path) -> None:
