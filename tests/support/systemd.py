@@ -42,7 +42,7 @@ class Systemd:
                 [
                     "systemd-nspawn", "--quiet", "--directory", self.place / "root", "--boot", "--register=no",
                     "--keep-unit", "--private-network", "--capability=all", f"--system-call-filter={_SYSTEM_CALLS}",
-                    f"--machine={self.place.name}", f"--bind={memory / 'state'}:/var/lib/capsule",
+                    f"--machine=capsule-{os.getpid()}", f"--bind={memory / 'state'}:/var/lib/capsule",
                     f"--bind={memory / 'opt'}:/opt", f"--bind-ro={ROOT}", "--console=read-only",
                     "systemd.unit=basic.target",
                 ],
