@@ -27,8 +27,10 @@ from journal.events import (
 )
 from journal.specs import RestartMode
 from projections.calls import KEEP_NS, TIDY_CALLS
+from projections.fold import replay
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
+from projections.views import state_hash
 from tests.support.story import OTHER_PIN, PIN, SECOND, Story, declared, spec
 from tests.unit.projections.moments import created, ended, run_of, running
 
@@ -221,3 +223,16 @@ def test_a_halt_is_as_if_the_machine_had_been_switched_off() -> None:
     story.tell(MachineHalted(at=1))
     assert (run_of(story).phase, run_of(story).reason) == (RunPhase.LOST, "halted")
     assert story.next_goal("web") == "CleanRun"
+
+
+def test_a_replay_that_goes_on_from_the_middle_of_a_boot_counts_its_time_once() -> None:
+    story = running()
+    story.pass_time(5)
+    story.tell(WorkloadExited("web", 1, 1, 0))
+    story.pass_time(7)
+    story.reboot("boot-2")
+    whole = replay(story.entries)
+    assert whole.lived_ns == story.machine.lived_ns
+    for cut in range(len(story.entries) + 1):
+        machine = replay(story.entries[cut:], replay(story.entries[:cut]))
+        assert (machine.lived_ns, state_hash(machine)) == (whole.lived_ns, state_hash(whole))

@@ -1,18 +1,32 @@
 """Every way in which a call is not admitted: with a status, a reason, the field at fault and what to do; never a value."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from journal.events import ImagePushed, PushedImage
 from journal.specs import ImagePin, MicroVM, PortMapping, SealedEnv, VolumeMount
 from projections.admission import Admitted, admit
-from projections.intents import Apply, Declared, DeclaredVolume, Delete, Restart, Start, Stop
+from projections.intents import (
+    Apply,
+    Declared,
+    DeclaredVolume,
+    Delete,
+    Intent,
+    RemoveImage,
+    Restart,
+    Rollback,
+    Start,
+    Stop,
+)
 from projections.refusals import Refusal
 from projections.state import Machine
 from tests.support.story import ALL, PIN, Story, declared
 
 SECRET = "hunter2"
+ELSEWHERE = ImagePin("demo:2", "sha256:" + "8" * 64, "sha256:" + "9" * 64)
 
 
 def given(name: str = "web", **fields: Any) -> Declared:
@@ -210,3 +224,105 @@ def test_no_refusal_repeats_a_value_that_may_be_a_secret() -> None:
     ):
         verdict = refused(Story(), one)
         assert SECRET not in " ".join(verdict.fields).lower()
+
+
+# --- word for word -----------------------------------------------------------------------------------------------
+
+
+def cached() -> Story:
+    """Two workloads, both of one image in the cache, which has a name."""
+    story = Story()
+    story.tell(ImagePushed((PushedImage(PIN),)))
+    story.apply(given(), given("api"))
+    return story
+
+
+def deleting() -> Story:
+    story = cached()
+    story.converge()
+    story.call(Delete("web"))
+    return story
+
+
+def stopped() -> Story:
+    story = cached()
+    story.call(Stop("web"))
+    return story
+
+
+@pytest.mark.parametrize(
+    ("story", "call", "refusal"),
+    [
+        (
+            cached,
+            Rollback(Apply((given(),)), 1, gone=("web",)),
+            Refusal(
+                "INVALID_ARGUMENT", "DUPLICATE_NAME", "web is named more than once in this call", ("workloads.name",)
+            ),
+        ),
+        (
+            deleting,
+            Apply((given(),)),
+            Refusal("ABORTED", "DELETING", "web is being deleted: wait until it is gone, then apply again", ("name",)),
+        ),
+        (deleting, Stop("web"), Refusal("ABORTED", "DELETING", "web is being deleted", ("name",))),
+        (
+            cached,
+            Apply((replace(given("new"), resolved=None, image_ref="demo:2"),)),
+            Refusal(
+                "FAILED_PRECONDITION",
+                "IMAGE_NOT_FOUND",
+                "image demo:2 is not on this machine: bring it with `capsulectl image push FILE`",
+                ("container.image",),
+            ),
+        ),
+        (
+            cached,
+            Apply((replace(given("new"), resolved=ELSEWHERE, cached=True),)),
+            Refusal(
+                "ABORTED",
+                "IMAGE_LEAVING",
+                "image demo:2 is being removed at this moment: apply again",
+                ("container.image",),
+            ),
+        ),
+        (
+            stopped,
+            Restart("web"),
+            Refusal("FAILED_PRECONDITION", "STOPPED", "web is stopped: `capsulectl workload start web` starts it", ()),
+        ),
+        (
+            cached,
+            RemoveImage("demo:2"),
+            Refusal("NOT_FOUND", "IMAGE_NOT_FOUND", "image demo:2 is not in the image cache", ("ref",)),
+        ),
+        (
+            cached,
+            RemoveImage(PIN.ref),
+            Refusal(
+                "FAILED_PRECONDITION",
+                "IMAGE_IN_USE",
+                f"image {PIN.ref} is used by api, web: delete them, or apply with another image, first",
+                ("ref",),
+            ),
+        ),
+    ],
+)
+def test_what_an_operator_is_told(story: Callable[[], Story], call: Intent, refusal: Refusal) -> None:
+    assert story().call(call) == refusal
+
+
+def test_an_image_that_one_workload_uses_is_told_with_that_one() -> None:
+    story = Story()
+    story.tell(ImagePushed((PushedImage(PIN),)))
+    story.apply(given())
+    verdict = story.call(RemoveImage(PIN.ref))
+    assert isinstance(verdict, Refusal) and "is used by web: delete it, or apply" in verdict.message
+
+
+def test_what_is_in_the_cache_as_it_was_when_it_was_looked_for_is_admitted() -> None:
+    assert isinstance(Story().apply(replace(given(), cached=True)), Admitted)
+
+
+def test_what_does_not_exist_is_deleted_whatever_was_read_of_it() -> None:
+    assert Story().call(Delete("nobody", expect_seq=7)) == Admitted(())

@@ -336,3 +336,16 @@ def test_a_part_that_is_refused_refuses_the_whole() -> None:
     before = story.machine.seq
     refused = story.call(Rollback(Apply((declared("api"),)), then.seq, gone=("web",)))
     assert isinstance(refused, Refusal) and refused.reason == "DELETING" and story.machine.seq == before
+
+
+def test_all_that_was_not_there_goes_and_what_is_wanted_on_the_bridge_may_come_back() -> None:
+    story = Story()
+    story.apply(declared("web", "one", network="bridge"))
+    then = story.machine.fork()
+    story.apply(declared("web", "two", network="bridge"), declared("a"), declared("b"))
+    goal = target(story.machine, then)
+    apply = Apply(tuple(again(one) for one in goal.back), pull=True)
+    verdict = story.call(Rollback(apply, then.seq, goal.gone, expect_seq=story.machine.desired_seq))
+    assert isinstance(verdict, Admitted), "nothing has changed since it was read"
+    assert [one.name for one in verdict.events if isinstance(one, WorkloadDeleteRequested)] == ["a", "b"]
+    assert [type(one) for one in verdict.events][0::3] == [RollbackRequested, WorkloadApplied]
