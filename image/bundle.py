@@ -28,8 +28,10 @@ def write(
     epoch_s: int,
     key: Ed25519PrivateKey | None = None,
     expires_s: int = 0,
+    levels: Levels | None = None,
 ) -> None:
-    """VERSION and manifest first, so that whoever streams it knows what comes. `members` in their order."""
+    """VERSION and manifest first, so that whoever streams it knows what comes. `members` in their order; `levels` are
+    this release's own, unless others are given."""
     manifest = encode(
         Manifest(
             format=FORMAT,
@@ -38,7 +40,7 @@ def write(
             built=epoch_s,
             architecture=ARCHITECTURE,
             members=tuple(Member(name, file.stat().st_size, sha256(file)) for name, file in members.items()),
-            levels=Levels(reader_level(), tuple(sorted(VIEWS)), dict(FORMATS)),
+            levels=levels or Levels(reader_level(), tuple(sorted(VIEWS)), dict(FORMATS)),
             expires=expires_s,
         )
     )

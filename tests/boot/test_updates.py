@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from effects.slots.manifest import Levels
 from image import bundle
 from tests.support.booted import BOOT_S, ROOT, Booted, built
+from tests.support.newer import LEVELS, MUST, TELLS, newer_root
 from tests.support.switching.machine import COUNTER, status
 
 pytestmark = pytest.mark.boot
@@ -37,12 +39,19 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
         booted.pull_the_plug()
 
 
-def made(machine: Booted, version: str, commit: str, boot: str = "boot.img", root: str = "root.img") -> Path:
+def made(
+    machine: Booted,
+    version: str,
+    commit: str,
+    boot: str = "boot.img",
+    root: str = "root.img",
+    levels: Levels | None = None,
+) -> Path:
     """A bundle of the built images under another name, or of others."""
     images = machine.place / "images"
     target = machine.place / f"{commit}.tar"
     members = {"boot.img": images / boot, "root.img": images / root}
-    bundle.write(target, version, commit, members, int(time.time()))
+    bundle.write(target, version, commit, members, int(time.time()), levels=levels)
     return target
 
 
@@ -149,6 +158,52 @@ def test_a_system_that_panics_is_left_by_itself_and_not_tried_again_unasked(mach
     done = machine.ctl("update", "push", str(file), "--yes", "--no-wait")
     assert done.returncode == 1 and "was tried in update" in done.stderr and "--retry" in done.stderr
     machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+
+
+def newer(machine: Booted, version: str, commit: str) -> Path:
+    """One that writes what the first system does not know."""
+    images = machine.place / "images"
+    if not (images / "newer.img").exists():
+        newer_root(images / "root.img", machine.place / "newer", images / "newer.img")
+        shutil.rmtree(machine.place / "newer")
+    return made(machine, version, commit, root="newer.img", levels=LEVELS)
+
+
+def until_running(machine: Booted) -> None:
+    machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+
+
+def types_of(machine: Booted) -> list[str]:
+    return [one["type"] for one in machine.history()]
+
+
+def containerd_records(machine: Booted) -> str:
+    """How containerd's records begin on the disk: in the newer form, or in the first."""
+    script = "umount -l $R/meta.db 2>/dev/null; head -c 6 $R/meta.db | tr -d '\\0'"
+    return machine.inside(f"export R=/perm/containerd/root/io.containerd.metadata.v1.bolt; unshare -m sh -c '{script}'")
+
+
+def test_what_a_newer_system_wrote_on_trial_is_read_by_the_one_before_and_a_volume_is_as_it_was(
+    machine: Booted,
+) -> None:
+    before, boot = ups(machine), boot_of(machine)
+    file = newer(machine, "0.0.2", "fff")
+    machine.good("update", "push", str(file), "--snapshot", "kept", "--yes", "--no-wait", timeout=1800)
+    until_in(machine, "slot_b", boot)
+    machine.until(machine.is_up, "the boot is complete")
+    until_running(machine)
+    assert ups(machine) == before + 1 and containerd_records(machine) == "form 2"
+    boot = boot_of(machine)
+    assert "kept" in machine.good("update", "rollback", "--with-data", "--dry-run")
+    machine.good("update", "rollback", "--with-data", "--yes")
+    until_in(machine, "slot_a", boot)
+    machine.until(machine.is_up, "the boot is complete")
+    until_running(machine)
+    assert TELLS in types_of(machine) and MUST not in types_of(machine)
+    assert ups(machine) == before + 1, "the trial's own start is in no volume that was brought back"
+    assert containerd_records(machine) != "form 2"
+    assert status(machine)["last"]["cause"] == "operator"
+    assert {one["type"] for one in machine.history("kept")} >= {"volume.restore_requested", "volume.restored"}
 
 
 def test_a_good_system_is_watched_and_confirmed_and_its_workloads_and_volumes_are_as_before(machine: Booted) -> None:
