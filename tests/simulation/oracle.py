@@ -205,7 +205,8 @@ class Oracle:
         for name, wish in self.wishes.items():
             free = not (self.lacks_its_disk(name) or self.may_wait(name) or name in self.left.runs)
             if wish.wanted == "running" and free:
-                wrong += judge_row(name, wish.policy, wish.program, entries, name in running, self.calm)
+                calm = entries[-1][0].seq if wish.needs else self.calm  # what it needs may have come and gone
+                wrong += judge_row(name, wish.policy, wish.program, entries, name in running, calm)
         calls = Counter(
             (header.actor.id, event.method, event.call_id)
             for header, event in entries

@@ -38,7 +38,7 @@ _ENDS = {"end-ok", "end-bad", "hog", "fatal", "sick", "foreign", "missing"}
 
 class Row(msgspec.Struct):
     """What followed an operator's last word: the runs that began, the ends they came to, those that were `lost` and those
-    that `failed` among them, and boots in between."""
+    that `failed` among them, and boots in between. `late`: what began after more than its pause."""
 
     begun: dict[int, Header] = {}
     ends: dict[int, Header] = {}
@@ -46,6 +46,7 @@ class Row(msgspec.Struct):
     lost: int = 0
     failed: int = 0
     succeeded: bool = False
+    late: list[str] = []
 
 
 def ends_by_itself(program: tuple[str, ...]) -> bool:
@@ -74,8 +75,9 @@ def judge_row(
     name: str, policy: str, program: tuple[str, ...], entries: Sequence[tuple[Header, Event]], running: bool, calm: int
 ) -> list[str]:
     """What is wrong with the restarts of a workload since the last word about it. `running`: at the very end; `calm`: the
-    entry from which on there were no faults."""
+    entry from which on nothing held it up, neither a fault nor another."""
     row, wrong = _row(name, entries, calm)
+    wrong += row.late
     mode, _, limit = policy.partition(":")
     begun, most, hopeless = len(row.begun), None, program[0] in ("foreign", "missing")
     over = mode == "never" or (mode == "on-failure" and row.succeeded)
@@ -141,7 +143,7 @@ def _wrong_pause(name: str, run: int, header: Header, row: Row, calm: int) -> li
     counted = sum(1 for number in row.ends if number in row.begun)
     least_s = min(FIRST_S * 2 ** (counted - 1), CAP_S)
     waited_s = (header.mono - before.mono) / 1e9
-    late = before.seq > calm and waited_s > least_s + LATE_S
-    if waited_s < least_s or late:
-        return [f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"]
-    return []
+    told = f"{name} run {run} began {waited_s:.1f} s after an end, not {least_s} s"
+    if before.seq > calm and waited_s > least_s + LATE_S:
+        row.late.append(told)
+    return [told] if waited_s < least_s else []
