@@ -293,6 +293,16 @@ def stopped() -> Story:
         ),
         (
             cached,
+            Apply((declared("web", vm=MicroVM()),)),
+            Refusal(
+                "FAILED_PRECONDITION",
+                "KIND_FIXED",
+                "web is a container: delete it before you change its kind",
+                ("kind",),
+            ),
+        ),
+        (
+            cached,
             RemoveImage("demo:2"),
             Refusal("NOT_FOUND", "IMAGE_NOT_FOUND", "image demo:2 is not in the image cache", ("ref",)),
         ),
@@ -326,3 +336,11 @@ def test_what_is_in_the_cache_as_it_was_when_it_was_looked_for_is_admitted() -> 
 
 def test_what_does_not_exist_is_deleted_whatever_was_read_of_it() -> None:
     assert Story().call(Delete("nobody", expect_seq=7)) == Admitted(())
+
+
+def test_the_last_name_of_an_image_stays_while_it_is_used_under_a_former_one() -> None:
+    story = Story()
+    story.tell(ImagePushed((PushedImage(ELSEWHERE),)))
+    story.apply(replace(given(), image_ref="former:1", resolved=replace(ELSEWHERE, ref="former:1")))
+    verdict = story.call(RemoveImage("demo:2"))
+    assert isinstance(verdict, Refusal) and verdict.reason == "IMAGE_IN_USE"
