@@ -20,7 +20,8 @@ _MAGIC = b"CSL1"
 
 class Emergency(msgspec.Struct, frozen=True, omit_defaults=True):
     """An action that was taken and could not be remembered as desired state. `at` is wall time in nanoseconds. What
-    concerns a slot is an `event` of this `type`, encoded as in the journal, and the `actor` whose word it was."""
+    concerns a slot is an `event` of this `type`, encoded as in the journal, with the `actor` whose word it was, and
+    becomes the journal's entry `seq`."""
 
     action: str
     name: str = ""
@@ -29,6 +30,7 @@ class Emergency(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = ""
     event: bytes = b""
     actor: Actor | None = None
+    seq: int = 0
 
 
 class SideLogFull(Exception):

@@ -115,7 +115,7 @@ class BesideLog:
 
     def remember(self, machine: Machine) -> None:
         """Fold into the machine what an earlier life has left in the side log."""
-        for draft in records_of(self._side_log):
+        for draft in records_of(self._side_log, self._seq):
             self._seq += 1
             boot = draft.event.boot if isinstance(draft.event, BootStarted) else ""
             if boot == self._clock.boot_id:
@@ -125,9 +125,11 @@ class BesideLog:
     def _placed(self, draft: Draft, first: int) -> tuple[Header, Event]:
         event = draft.event
         if _is_kept(event):
-            event = fitting(event, self._seq + 1, self._clock.boot_id)
-            self._write(Emergency(SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event)), draft)
-            self._seq += 1
+            seq = self._seq + 1
+            event = fitting(event, seq, self._clock.boot_id)
+            told = Emergency(SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event), seq=seq)
+            self._write(told, draft)
+            self._seq = seq
         cause, call = (first if one == THIS_BATCH else one for one in (draft.cause, draft.call))
         return self._header(event, draft.actor, self._clock.boot_id, cause, call), event
 
@@ -175,12 +177,13 @@ def fitting(event: Event, seq: int, boot: str) -> Event:
             return event
 
 
-def records_of(side_log: SideLog) -> Iterator[Draft]:
+def records_of(side_log: SideLog, seq: int = 0) -> Iterator[Draft]:
     """What the side log has of slots, in its order, for the journal that can write again, or for the next life of a
-    daemon that cannot. What this release cannot read is another's, and left out."""
+    daemon that cannot. What this release cannot read is another's, and left out; so is what stands in the journal
+    already, whose last entry is `seq`: a life that ended behind the telling has not forgotten it here."""
     for one in side_log.records():
         kind = _BY_TYPE.get(one.type)
-        if one.action != SLOTS or kind is None:
+        if one.action != SLOTS or kind is None or one.seq <= seq:
             continue
         try:
             yield Draft(msgspec.msgpack.decode(one.event, type=kind), one.actor or SYSTEM)
@@ -189,13 +192,13 @@ def records_of(side_log: SideLog) -> Iterator[Draft]:
 
 
 async def read_in(engine: Engine, side_log: SideLog) -> bool:
-    """Whether there was something: what was done of updates while the journal took nothing is told to it, durably, and
-    before all else, for the boot is judged by it. Told twice, it changes nothing."""
-    drafts = list(records_of(side_log))
+    """Whether there was something: what was done of updates while the journal took nothing is told to it, durably,
+    once, and before all else, for the boot is judged by it."""
+    drafts = list(records_of(side_log, engine.machine.seq))
     if drafts:
         engine.commit(drafts, reserved=True)
         await engine.durable()
-    return bool(drafts)
+    return next(records_of(side_log), None) is not None
 
 
 def engine_beside(

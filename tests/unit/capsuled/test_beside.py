@@ -115,7 +115,13 @@ def test_the_next_daemon_that_can_write_tells_it_once_however_often_it_is_read(s
     assert first[head + 4].uid == head + 4 == journal.entries[-1][0].seq
     assert first[trial].phase is UpdatePhase.CONFIRMED and first[trial].boot == "boot-2"
     assert fresh.machine.slots.active == "slot_a", "another boot's slot is not this one's"
+    told = len(journal.entries)
     assert asyncio.run(read_in(fresh, side_log)) and fresh.machine.updates == first
+    assert len(journal.entries) == told, "a life that ended before it forgot them would tell them again"
+    frozen = engine_beside(
+        story.machine.fork(), journal.entries, side_log, WHY, HandClock("boot-4"), "slot_a", frozenset()
+    )
+    assert frozen.machine.seq == head + 4, "nor is a frozen one to fold them again"
     side_log.clear()
     assert not asyncio.run(read_in(fresh, side_log))
 
