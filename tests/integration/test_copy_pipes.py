@@ -2,6 +2,7 @@
 or that mixes pipe and messages."""
 
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,9 +63,11 @@ def test_who_asks_and_does_not_come_has_the_messages(capsule: Daemon, stub: Work
 
 def test_who_takes_the_pipe_sends_no_messages(capsule: Daemon, stub: WorkloadServiceStub) -> None:
     taken: list[int] = []
+    begun = threading.Event()
 
     def messages() -> Iterator[pb.WorkloadCopyToRequest]:
         yield pb.WorkloadCopyToRequest(metadata=pb.WorkloadCopyToMetadata(name="web", dest_path="/mixed/"))
+        begun.wait()
         pipe = take(offered(call))
         assert pipe is not None
         taken.append(os.write(pipe, FILE[:30_000]))
@@ -72,6 +75,7 @@ def test_who_takes_the_pipe_sends_no_messages(capsule: Daemon, stub: WorkloadSer
         yield pb.WorkloadCopyToRequest(chunk=FILE[30_000:])
 
     call = stub.CopyTo.future(messages(), metadata=ASKED, timeout=60)
+    begun.set()
     with pytest.raises(grpc.RpcError) as raised:
         call.result()
     assert taken == [30_000] and raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
