@@ -48,7 +48,7 @@ from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory
 from capsuled.tls import Certificate, load_or_make_certificate
-from capsuled.updates.beside import engine_beside, entries_behind
+from capsuled.updates.beside import engine_beside, entries_behind, stands_in
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
 from capsuled.updates.runtime_files import before_the_runtime
 from effects.containerd.config import paths_under
@@ -281,8 +281,8 @@ def _fitted(system: System, engine: Engine, memory: Memory, clock: Clock, about:
     if memory.journal is not None or memory.side_log is None:
         return fit(system, engine, clock, memory.reader, about)
     machine, able = memory.machine, engine.capabilities
-    behind = entries_behind(memory.reader, machine.seq)
-    own = engine_beside(machine, behind, memory.side_log, memory.why, clock, system.slot, able)
+    behind, stands = entries_behind(memory.reader, machine.seq), stands_in(memory.reader)
+    own = engine_beside(machine, behind, memory.side_log, stands, memory.why, clock, system.slot, able)
     return fit(system, own, clock, memory.reader, about, beside=True)
 
 

@@ -16,7 +16,7 @@ from capsuled.retention import NoRoom, Retention
 from capsuled.services.capsule import About
 from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.startup import Memory, moved_events, opening_events, recovery_drafts, reset_asked
-from capsuled.updates.beside import read_in
+from capsuled.updates.beside import read_in, stands_in
 from capsuled.updates.fitting import Fitted, settled
 from capsuled.updates.fitting import opening as update_opening
 from journal.clock import Clock
@@ -42,7 +42,7 @@ async def open_life(
     journal = memory.journal
     assert journal is not None
     drafts = recovery_drafts(journal)
-    of_slots = await read_in(engine, journal.side_log)
+    of_slots = await read_in(engine, journal.side_log, stands_in(journal.reader))
     reset_file = layout.by_hand / "RESET_AUTH"
     reset = reset_asked(reset_file)
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()

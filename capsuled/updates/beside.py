@@ -8,7 +8,7 @@ What is no word on a slot is not remembered, and whatever would change something
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import get_args
 
 import msgspec
@@ -87,6 +87,10 @@ _PASSING = (
 )
 _BY_TYPE = {type_of(kind): kind for kind in get_args(_KEPT)}
 
+Stands = Callable[[Emergency], bool]
+"""Whether the journal has the record as the entry that it was to become: a life that ended behind the telling has not
+forgotten it. Its number alone does not tell: whoever noted it may have known less of the journal than there is."""
+
 
 class BesideLog:
     """The engine's log. Entries are numbered as they will stand in the journal: behind its last one, and before all
@@ -113,10 +117,10 @@ class BesideLog:
     async def durable(self, seq: int) -> None:
         """It is."""
 
-    def remember(self, machine: Machine) -> None:
+    def remember(self, machine: Machine, stands: Stands) -> None:
         """Fold into the machine what an earlier life has left in the side log."""
-        for draft in records_of(self._side_log, self._seq):
-            self._seq += 1
+        for seq, draft in _left(self._side_log, stands):
+            self._seq = max(self._seq + 1, seq)
             boot = draft.event.boot if isinstance(draft.event, BootStarted) else ""
             if boot == self._clock.boot_id:
                 fold(machine, self._header(DaemonStarted("os", "crash"), SYSTEM, boot), DaemonStarted("os", "crash"))
@@ -177,24 +181,38 @@ def fitting(event: Event, seq: int, boot: str) -> Event:
             return event
 
 
-def records_of(side_log: SideLog, seq: int = 0) -> Iterator[Draft]:
-    """What the side log has of slots, in its order, for the journal that can write again, or for the next life of a
-    daemon that cannot. What this release cannot read is another's, and left out; so is what stands in the journal
-    already, whose last entry is `seq`: a life that ended behind the telling has not forgotten it here."""
+def records_of(side_log: SideLog) -> Iterator[Draft]:
+    """What the side log has of slots, in its order."""
+    return (draft for _, draft in _left(side_log, lambda _: False))
+
+
+def _left(side_log: SideLog, stands: Stands) -> Iterator[tuple[int, Draft]]:
+    """That, with its numbers, for the journal that can write again, or for the next life of a daemon that cannot. What
+    this release cannot read is another's, and left out; so is what stands in the journal already."""
     for one in side_log.records():
         kind = _BY_TYPE.get(one.type)
-        if one.action != SLOTS or kind is None or one.seq <= seq:
+        if one.action != SLOTS or kind is None or stands(one):
             continue
         try:
-            yield Draft(msgspec.msgpack.decode(one.event, type=kind), one.actor or SYSTEM)
+            yield one.seq, Draft(msgspec.msgpack.decode(one.event, type=kind), one.actor or SYSTEM)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.error("a %s in the side log cannot be read: %s", one.type, error)
 
 
-async def read_in(engine: Engine, side_log: SideLog) -> bool:
+def stands_in(reader: Reader | None) -> Stands:
+    """By the entries that can be read."""
+
+    def stands(one: Emergency) -> bool:
+        stored = None if reader is None else reader.get(one.seq)
+        return stored is not None and (stored.header.type, stored.body) == (one.type, one.event)
+
+    return stands
+
+
+async def read_in(engine: Engine, side_log: SideLog, stands: Stands) -> bool:
     """Whether there was something: what was done of updates while the journal took nothing is told to it, durably,
     once, and before all else, for the boot is judged by it."""
-    drafts = list(records_of(side_log, engine.machine.seq))
+    drafts = [draft for _, draft in _left(side_log, stands)]
     if drafts:
         engine.commit(drafts, reserved=True)
         await engine.durable()
@@ -205,6 +223,7 @@ def engine_beside(
     machine: Machine,
     behind: Iterable[tuple[Header, Event | None]],
     side_log: SideLog,
+    stands: Stands,
     why: JournalError,
     clock: Clock,
     slot: str,
@@ -219,7 +238,7 @@ def engine_beside(
             fold(known, header, event)
     known.seq = seq
     beside = BesideLog(side_log, seq, why, clock, slot)
-    beside.remember(known)
+    beside.remember(known, stands)
     return Engine(beside, known, clock, capabilities)
 
 

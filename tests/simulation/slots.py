@@ -29,7 +29,7 @@ from effects.slots.bundle import BundleStream
 from effects.slots.manifest import FORMATS, Levels
 from effects.slots.protocol import LoaderFailed, Room, Slot
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
-from journal.codec import reader_level
+from journal.codec import encode, reader_level
 from journal.entry import LOCAL, SYSTEM, Header, genesis
 from journal.errors import JournalFull, JournalReadOnly
 from journal.events import (
@@ -207,12 +207,15 @@ class Box:
         known, behind = self.stored[: self.strange_at - 1], self.stored[self.strange_at - 1 :]
         told = ((header, event if isinstance(event, UpdateEvent) else None) for header, event in behind)
         why = JournalReadOnly("only a newer release may act on this state")
-        return engine_beside(replay(known), told, self.side_log, why, clock, slot, frozenset())
+        return engine_beside(replay(known), told, self.side_log, self._stands, why, clock, slot, frozenset())
+
+    def _stands(self, one: Emergency) -> bool:
+        return any((header.seq, encode(event)) == (one.seq, one.event) for header, event in self.stored)
 
     async def _live(self, life: Life, clock: HandClock, booted: Booted, behaviour: str) -> None:
         frozen = bool(self.strange_at) and behaviour.encode() == FIRST
         engine = self._engine(clock, booted.slot, frozen)
-        recovered = not frozen and await read_in(engine, self.side_log)
+        recovered = not frozen and await read_in(engine, self.side_log, self._stands)
         loader = TwinLoader(self.disk, self.step)
         switch = Switch(engine, loader)
         ended = asyncio.Event()

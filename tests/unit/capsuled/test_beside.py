@@ -1,16 +1,18 @@
 """Updates beside a journal that takes nothing: what is known of slots, what is noted, and what is refused."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from capsuled.caller import Caller
 from capsuled.engine import Engine
-from capsuled.updates.beside import engine_beside, read_in, records_of
+from capsuled.updates.beside import Stands, engine_beside, read_in, records_of, stands_in
 from capsuled.updates.level import own
-from journal.entry import LOCAL
+from journal.codec import encode
+from journal.entry import LOCAL, Header
+from journal.environment import Environment
 from journal.errors import JournalFull, JournalReadOnly
 from journal.events import (
     BootStarted,
@@ -28,9 +30,11 @@ from journal.events import (
     UpdateStaged,
 )
 from journal.sidelog import SECTORS, Emergency, SideLog
+from journal.writer import Journal
 from projections.admission import Admitted
 from projections.fold import fold
 from projections.intents import CreateVolume
+from projections.state import Machine
 from projections.update_intents import AddUpdateKey
 from projections.update_phases import UpdatePhase
 from tests.support.clock import HandClock
@@ -61,7 +65,13 @@ def beside(story: Story, side_log: SideLog, boot: str = "boot-2", known: int = 0
     machine = story.beginning.fork()
     for header, event in story.entries[:known]:
         fold(machine, header, event)
-    return engine_beside(machine, story.entries[known:], side_log, WHY, HandClock(boot), "slot_a", frozenset())
+    behind, stands = story.entries[known:], among(story.entries)
+    return engine_beside(machine, behind, side_log, stands, WHY, HandClock(boot), "slot_a", frozenset())
+
+
+def among(entries: Sequence[tuple[Header, Event]]) -> Stands:
+    """As of a journal with these."""
+    return lambda one: any((header.seq, encode(event)) == (one.seq, one.event) for header, event in entries)
 
 
 def begun(**more: object) -> UpdateBegun:
@@ -110,20 +120,55 @@ def test_the_next_daemon_that_can_write_tells_it_once_however_often_it_is_read(s
     journal = Brim(head)
     journal.full = False
     fresh = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
-    assert asyncio.run(read_in(fresh, side_log))
+    stands = among(journal.entries)
+    assert asyncio.run(read_in(fresh, side_log, stands))
     first = dict(fresh.machine.updates)
     assert first[head + 4].uid == head + 4 == journal.entries[-1][0].seq
     assert first[trial].phase is UpdatePhase.CONFIRMED and first[trial].boot == "boot-2"
     assert fresh.machine.slots.active == "slot_a", "another boot's slot is not this one's"
     told = len(journal.entries)
-    assert asyncio.run(read_in(fresh, side_log)) and fresh.machine.updates == first
+    assert asyncio.run(read_in(fresh, side_log, stands)) and fresh.machine.updates == first
     assert len(journal.entries) == told, "a life that ended before it forgot them would tell them again"
     frozen = engine_beside(
-        story.machine.fork(), journal.entries, side_log, WHY, HandClock("boot-4"), "slot_a", frozenset()
+        story.machine.fork(), journal.entries, side_log, stands, WHY, HandClock("boot-4"), "slot_a", frozenset()
     )
     assert frozen.machine.seq == head + 4, "nor is a frozen one to fold them again"
     side_log.clear()
-    assert not asyncio.run(read_in(fresh, side_log))
+    assert not asyncio.run(read_in(fresh, side_log, stands))
+
+
+def test_what_was_noted_by_one_that_could_not_read_the_journal_is_told_although_it_has_those_numbers(
+    side_log: SideLog,
+) -> None:
+    blind = engine_beside(Machine(), (), side_log, among(()), WHY, HandClock("boot-2"), "slot_a", frozenset())
+    blind.record((begun(),))
+    blind.record((UpdateStaged(1, "b" * 64, "r" * 64, 1, 2), UpdateArming(1), UpdateArmed(1)))
+
+    story = armed()
+    assert story.machine.seq > 4
+    journal = Brim(story.machine.seq)
+    journal.full = False
+    stands = among([*story.entries, *journal.entries])
+    sighted = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
+    assert asyncio.run(read_in(sighted, side_log, stands))
+    assert sighted.machine.updates[1].phase is UpdatePhase.ARMED, "its system is on trial in this very boot"
+
+
+def test_a_journal_that_has_it_is_not_told_again_and_one_with_other_entries_there_is(tmp_path: Path) -> None:
+    async def main(*first: Event) -> int:
+        journal = Journal(Environment(tmp_path / str(len(first))), HandClock())
+        engine = Engine(journal, Machine(), HandClock(), frozenset())
+        engine.record(first)
+        aside = engine_beside(Machine(), (), journal.side_log, stands_in(None), WHY, HandClock(), "", frozenset())
+        aside.record((begun(),))
+        assert await read_in(engine, journal.side_log, stands_in(journal.reader))
+        if not first:
+            assert await read_in(engine, journal.side_log, stands_in(journal.reader))
+        await journal.close()
+        return journal.seq
+
+    assert asyncio.run(main()) == 1
+    assert asyncio.run(main(CallAccepted("Some.Call"))) == 2
 
 
 @pytest.mark.parametrize("event", [OperatorsReset("by hand"), UpdateKeyEnrolled("k", "ab" * 32, "")])
