@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import grpc
 import msgspec
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from msgspec.structs import replace
 
 from capsuled.copy_messages import copy_chunk, copy_message
@@ -20,6 +21,7 @@ from capsuled.roles import Rule
 from capsuled.rpc import Refused, abort, refuse
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
 from capsuled.terms import EOF, Terms
+from capsuled.wire_fields import strange_field, unknown_field
 from journal.errors import JournalError
 from projections.refusals import refused
 
@@ -75,6 +77,11 @@ class Entered:
         except (DecodeError, ValueError):
             refuse("INVALID_ARGUMENT", "BAD_MESSAGE", f"the request of {self._method} is no message of its type")
 
+    def _know(self, message: Any) -> None:
+        """Raises Refused for what was said with a call that acts, and is not known here."""
+        if self._rule.acts and isinstance(message, Message) and (strange := strange_field(message)):
+            raise Refused(unknown_field(strange))
+
     async def _end(self, request: Any, context: Any, error: BaseException) -> NoReturn:
         await self._terms.end(self._method, self._rule, request, context, error, bool(self._handler.response_streaming))
 
@@ -86,6 +93,7 @@ class Entered:
             message = self._read(raw)
             if first:
                 first = False
+                self._know(message)
                 self._terms.check_inside(self._method, self._session, message)
             return message
 
@@ -96,6 +104,8 @@ class Entered:
         request = None
         try:
             request = self._read(raw)
+            if isinstance(request, Message) and len(UnknownFieldSet(request)):
+                self._know(request)  # what lies deeper is seen by whoever reads the declaration
             answer = await self._handler.unary_unary(request, context)
             await self._terms.settle(self._rule, request)
         except (asyncio.CancelledError, grpc.aio.AbortError):
@@ -143,6 +153,7 @@ class Entered:
         request = None
         try:
             request = self._read(raw)
+            self._know(request)
             self._terms.check_inside(self._method, self._session, request)
         except (Refused, JournalError) as error:
             await self._end(request, context, error)

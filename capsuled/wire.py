@@ -18,7 +18,7 @@ from capsuled.wire_container import (
     with_machine,
     with_runs,
 )
-from capsuled.wire_fields import field_with_nul, strange_field
+from capsuled.wire_fields import field_with_nul, strange_field, unknown_field
 from capsuled.wire_microvm import parse_vm, vm_message, vm_plain
 from effects.goals import Effect, detail_of, kind_of
 from effects.images.reference import BadReference, normalise
@@ -28,7 +28,7 @@ from projections.dependencies import waits as waits_of
 from projections.intents import Declared
 from projections.manifest import camel
 from projections.phases import LIVE, RunPhase
-from projections.refusals import SECTIONS, Refusal, in_section, invalid, lacks
+from projections.refusals import SECTIONS, Refusal, in_section, invalid
 from projections.state import Machine, Workload
 from projections.status import Phase, how_it_ended, status_of
 from projections.words import WRITTEN
@@ -75,11 +75,7 @@ def parse_workload(message: pb.Workload) -> Parsed | Refusal:
         return kind
     strange = strange_field(message)
     if strange:
-        return lacks(
-            "UNKNOWN_FIELD",
-            f"this release knows no field {strange}: a newer client sent it. Leave it out, or update the capsule",
-            strange.rpartition(".")[0],
-        )
+        return unknown_field(strange)
     spoiled = field_with_nul(message)
     if spoiled:
         return invalid("BAD_TEXT", f"{spoiled} holds a NUL byte, which no process can be given", spoiled)

@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from projections.manifest import written
+from projections.refusals import Refusal, lacks
 
 OUTPUT_ONLY = frozenset({"status"})
 """Fields of the whole message that only the capsule itself says: what a client says there is read over."""
@@ -18,6 +19,15 @@ def strange_field(message: Any) -> str:
         if len(unknown):
             return _join(path, str(unknown[0].field_number))
     return ""
+
+
+def unknown_field(path: str) -> Refusal:
+    """What a newer client says is never dropped: it might be that nothing is to be done."""
+    return lacks(
+        "UNKNOWN_FIELD",
+        f"this release knows no field {path}: a newer client sent it. Leave it out, or update the capsule",
+        path.rpartition(".")[0],
+    )
 
 
 def field_with_nul(message: Any) -> str:

@@ -75,6 +75,9 @@ def _link(link: Path, target: Path) -> None:
 
 def uninstall(purge: bool) -> None:
     """End what runs and take everything away; the state only where that was asked for."""
+    if not (UNIT.exists() or PREFIX.exists() or (purge and STATE.exists())):
+        print("nothing is installed")
+        return
     if UNIT.exists():
         _systemctl("disable", "--quiet", "--now", "capsuled")
     daemon = PREFIX / "bin" / "capsuled"
@@ -117,10 +120,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("this takes root")
-    if arguments.verb == "install":
-        install()
-    else:
-        uninstall(arguments.purge)
+    try:
+        if arguments.verb == "install":
+            install()
+        else:
+            uninstall(arguments.purge)
+    except subprocess.CalledProcessError as error:
+        told = " ".join(map(str, error.cmd))
+        raise SystemExit(f"`{told}` failed; `journalctl -u capsuled` has more. Then do the same again") from error
 
 
 if __name__ == "__main__":
