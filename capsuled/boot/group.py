@@ -1,8 +1,8 @@
 """The volume group `capsule` on a partition: found, or made and divided. In it lie the journal, the state (`/perm`) and
 the pool of the workloads' volumes, each in its own room, so that none fills another's.
 
-A logical volume that is new has a tag until its file system is made; so a power cut in the first boot leaves nothing
-that the second takes for finished.
+A logical volume that is new has a tag until all of them are what they shall be; so a power cut in the first boot leaves
+nothing that the second takes for finished.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ POOL = "pool"
 LVM_CONFIGURATION = Path("/etc/lvm/lvmlocal.conf")
 NEW = "capsule.new"
 FILE_SYSTEMS = ("perm", "journal")
+THIN_POOL = "thin-pool"
 KIND = "LVM2_member"
 """What blkid calls a partition that is LVM's."""
 
@@ -84,13 +85,15 @@ async def ensure(partition: str, kind: str) -> None:
     if found is None:
         await run("lvm", "vgcreate", "--quiet", "--yes", GROUP, partition)
     there = found or {}
-    if POOL not in there:
+    new = [name for name in (*FILE_SYSTEMS, POOL) if not there.get(name)]
+    if POOL in new:
         await _divide(there)
     if there:  # what has just been made is active
         await run("lvm", "vgchange", "--quiet", "--sysinit", "--activate", "y", GROUP)
-    if new := [name for name in FILE_SYSTEMS if there.get(name, NEW) == NEW]:
-        for name in new:
+    for name in FILE_SYSTEMS:
+        if name in new:
             await run("mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-L", f"capsule-{name}", f"/dev/{GROUP}/{name}")
+    if new:
         await run("lvm", "lvchange", "--quiet", "--deltag", NEW, *(f"{GROUP}/{name}" for name in new))
 
 
@@ -102,26 +105,32 @@ async def group_bytes() -> int:
     return int(said.split()[0])
 
 
-async def _divide(there: dict[str, str]) -> None:
+async def _divide(there: dict[str, bool]) -> None:
+    """What is lacking is made. A pool that is not whole goes: nothing was ever on it."""
+    if POOL in there:
+        await run("lvm", "lvremove", "--quiet", "--yes", f"{GROUP}/{POOL}")
     wanted = sizes(await group_bytes())
     for name, size_mib in (("perm", wanted.perm), ("journal", wanted.journal)):
         if name not in there:
             options = ("--wipesignatures", "y", "--addtag", NEW, "--size", f"{size_mib}m", "--name", name)
             await run("lvm", "lvcreate", "--quiet", "--yes", *options, GROUP)
-    pool = ("--zero", "y", "--discards", "passdown", "--extents", f"{_POOL_PERCENT}%FREE")
-    await run("lvm", "lvcreate", "--quiet", "--yes", "--type", "thin-pool", *pool, "--name", POOL, GROUP)
-    # Where it is full, a write fails: one that waited for room would hold up whoever made it for ever.
+    pool = ("--zero", "y", "--discards", "passdown", "--addtag", NEW, "--extents", f"{_POOL_PERCENT}%FREE")
+    await run("lvm", "lvcreate", "--quiet", "--yes", "--type", THIN_POOL, *pool, "--name", POOL, GROUP)
+    # Where it is full, a write fails: one that waited for room would hold up whoever made it for ever. (lvcreate
+    # takes no such word.)
     await run("lvm", "lvchange", "--quiet", "--errorwhenfull", "y", f"{GROUP}/{POOL}")
 
 
-async def _volumes(partition: str) -> dict[str, str] | None:
-    """Names and tags of what is in the group; None where the power went before there was one. Raises StorageFailed for
-    one that LVM cannot make sense of. Whose the partition is, is asked only where there is no group: LVM takes its time
-    for every question."""
-    code, said = await outcome("lvm", "lvs", "--noheadings", "--separator", "|", "--options", "lv_name,lv_tags", GROUP)
+async def _volumes(partition: str) -> dict[str, bool] | None:
+    """What is in the group, by name, and whether that is whole; None where the power went before there was one. Raises
+    StorageFailed for one that LVM cannot make sense of. Whose the partition is, is asked only where there is no group:
+    LVM takes its time for every question."""
+    fields = ("--noheadings", "--separator", "|", "--options", "lv_name,lv_tags,segtype")
+    code, said = await outcome("lvm", "lvs", *fields, GROUP)
     if not code:
-        lines = (line.strip().partition("|") for line in said.splitlines() if "|" in line)
-        return {name: tags for name, _, tags in lines}
+        rows = (line.strip().split("|") for line in said.splitlines() if line.count("|") == 2)
+        # What is to become a pool is a plain volume of its name for a moment.
+        return {name: tags != NEW and (name != POOL or kind == THIN_POOL) for name, tags, kind in rows}
     code, owner = await outcome("lvm", "pvs", "--noheadings", "--options", "vg_name", partition)
     if code or owner.strip():
         raise StorageFailed(f"the volume group on {partition} cannot be read: {(owner if code else said).strip()}")
