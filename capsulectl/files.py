@@ -73,6 +73,8 @@ def check_new(name: str, force: bool) -> Path:
         raise Failure(f"{name} is no file that could be replaced: name one", USAGE)
     if target.exists() and not force:
         raise Failure(f"{name} exists: say --force to replace it", USAGE)
+    if not target.parent.is_dir():
+        raise Failure(f"{name} cannot be written: there is no directory {target.parent}", USAGE)
     return target
 
 

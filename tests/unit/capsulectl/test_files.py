@@ -62,3 +62,14 @@ def test_what_is_sent_is_known_by_its_size(tmp_path: Path) -> None:
 def test_a_small_bound_is_told_in_small_units() -> None:
     with pytest.raises(Failure, match="more than 64 KiB"):
         files.file_bytes("/dev/zero", 64 << 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("none/file", "there is no directory"), ("there", "--force"), (".", "no file")]
+)
+def test_where_a_file_cannot_be_is_said_before_anything_is_asked_for(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "there").touch()
+    with pytest.raises(Failure, match=words) as raised:
+        files.check_new(str(tmp_path / name), force=False)
+    assert raised.value.code == USAGE
+    assert files.check_new(str(tmp_path / "new"), force=False) == tmp_path / "new"
