@@ -56,10 +56,12 @@ NOTED = (
     "the journal takes no entry: this stands in the side log, and comes into the history with the next system that can "
     "write it"
 )
-WORDS_CHARS = 120
+WORDS_BYTES = 120
 """For a message: a record is a sector."""
-PLACES, PLACE_CHARS = 6, 32
+PLACES, PLACE_BYTES = 6, 32
 """What was looked for is told by where it would have been."""
+BACK_BYTES = 270
+"""All words on why the machine came back."""
 
 _KEPT = (
     UpdateBegun
@@ -170,15 +172,29 @@ def fitting(event: Event, seq: int, boot: str) -> Event:
         case UpdateArming():
             return replace(event, running=())  # nobody here knows how workloads are
         case BootStarted():
-            return replace(event, boot=boot, release=event.release[:WORDS_CHARS], kernel="")
+            return replace(event, boot=boot, release=_cut(event.release, WORDS_BYTES), kernel="")
         case UpdateStagingFailed() | UpdateDisarmed() | UpdateReturning():
-            return replace(event, message=event.message[:WORDS_CHARS])
+            return replace(event, message=_cut(event.message, WORDS_BYTES))
         case UpdateRolledBack():
-            rests_on = tuple(one[:WORDS_CHARS] for one in event.evidence[:1])
-            places = tuple(one.partition(":")[0][:PLACE_CHARS] for one in event.looked_for[:PLACES])
-            return replace(event, message=event.message[:PLACE_CHARS], evidence=rests_on, looked_for=places)
+            message = _cut(event.message, PLACE_BYTES)
+            rests_on = tuple(_cut(one, WORDS_BYTES) for one in event.evidence[:1])
+            room = BACK_BYTES - sum(len(one.encode()) for one in (message, *rests_on))
+            return replace(event, message=message, evidence=rests_on, looked_for=_places(event.looked_for, room))
         case _:
             return event
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    return text.encode()[:most_bytes].decode(errors="ignore")
+
+
+def _places(looked_for: Sequence[str], room: int) -> tuple[str, ...]:
+    found: list[str] = []
+    for one in looked_for[:PLACES]:
+        place = _cut(one.partition(":")[0], min(PLACE_BYTES, room))
+        room -= len(place.encode())
+        found += [place] if place else []
+    return tuple(found)
 
 
 def records_of(side_log: SideLog) -> Iterator[Draft]:

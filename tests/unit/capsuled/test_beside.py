@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from capsuled.caller import Caller
 from capsuled.engine import Engine
-from capsuled.updates.beside import Stands, engine_beside, read_in, records_of, stands_in
+from capsuled.updates.beside import _KEPT, Stands, engine_beside, read_in, records_of, stands_in
 from capsuled.updates.level import own
 from journal.codec import encode
-from journal.entry import LOCAL, Header
+from journal.entry import LOCAL, SYSTEM, Header
 from journal.environment import Environment
 from journal.errors import JournalFull, JournalReadOnly
 from journal.events import (
@@ -24,10 +25,13 @@ from journal.events import (
     UpdateBegun,
     UpdateConfirmed,
     UpdateConfirming,
+    UpdateDisarmed,
     UpdateHealthChanged,
     UpdateKeyEnrolled,
     UpdateReturning,
+    UpdateRolledBack,
     UpdateStaged,
+    UpdateStagingFailed,
 )
 from journal.sidelog import SECTORS, Emergency, SideLog
 from journal.writer import Journal
@@ -169,6 +173,36 @@ def test_a_journal_that_has_it_is_not_told_again_and_one_with_other_entries_ther
 
     assert asyncio.run(main()) == 1
     assert asyncio.run(main(CallAccepted("Some.Call"))) == 2
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "日"])
+def test_whatever_is_noted_fits_a_sector_however_much_there_is_to_say(side_log: SideLog, letter: str) -> None:
+    much, number, digest, boot = letter * 900, 1 << 40, "f" * 64, "b" * 36
+    version, commit = ".".join(["123456"] * 4), "f" * 40 + "+"
+    longest = (
+        UpdateBegun("slot_b", version, commit, number, "slot_a", version, commit, signed_by="k" * 43, size_bytes=number,
+                    window_s=604_800, confirm_when="healthy", soak_s=86_400, downgrade=True, retried=number,
+                    from_level=(("much", 1),) * 100),
+        UpdateStaged(number, digest, digest, number, number, number),
+        UpdateStagingFailed(number, "INTERRUPTED", much),
+        UpdateArming(number, True, (much,) * 9),
+        UpdateArmed(number, recovered=True),
+        UpdateDisarmed(number, "write-failed", much),
+        BootStarted("slot_b", "slot_a", much, much, tentative=True, uid=number, deadline_mono_ns=1 << 62, tried=number),
+        UpdateConfirming(number, "operator"),
+        UpdateConfirmed(number, "slot_b", recovered=True),
+        UpdateReturning(number, "unhealthy-workload", much, with_data=True),
+        UpdateRolledBack(number, "unhealthy-workload", much, "certain", (much,) * 9, (much,) * 9, boot),
+        UpdateRolledBack(number, "unknown", "", "none", (), ("the journal: no entry", "the watchdog: none")),
+    )  # fmt: skip
+    engine = beside(armed(), side_log, boot)
+    for event in longest:
+        engine.record((event,), actor=SYSTEM)
+    noted = [draft.event for draft in records_of(side_log)]
+    assert [type(event) for event in noted] == [type(event) for event in longest]
+    assert {type(event) for event in noted} == set(get_args(_KEPT))
+    assert noted[-1].looked_for == ("the journal", "the watchdog")  # type: ignore[attr-defined]
+    assert noted[-2].looked_for and all(noted[-2].looked_for)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("event", [OperatorsReset("by hand"), UpdateKeyEnrolled("k", "ab" * 32, "")])
