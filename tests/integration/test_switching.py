@@ -14,9 +14,9 @@ from effects.slots.protocol import LoaderState
 from image import boot
 from image.disk import ESP_MIB
 from tests.support.power.cuts import STYLES
+from tests.support.power.disk_log import Wound, drive
 from tests.support.power.slot_judge import Journal, Told
 from tests.support.switching.cuts import A_BATCH, boundaries, planned
-from tests.support.switching.disk_log import Wound, drive
 from tests.support.switching.judge import Choice, Members, choice_of, is_whole, problems, variables_of
 from tests.support.switching.life import STEPS, Step
 from tests.support.switching.machine import partition_at

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.daemon import CTL
-from tests.support.lost_power import Cut, cut, recorded
+from tests.support.lost_power import Cut, cut
+from tests.support.power.disk_log import drive as logged
 from tools.demo_image import archive
 from tools.qemu import VARIABLES, command, copy_sparse, free_port
 
@@ -60,7 +61,7 @@ class Booted:
         drive, more = self.drive, (*ends, *self.more)
         if noting:
             copy_sparse(self.place / "disk.raw", self._before)
-            drive = recorded(self.place / "disk.raw", self._log)
+            drive = logged(self.place / "disk.raw", self._log)
         argv = command(
             self.place / "disk.raw", self.place / "variables.fd", self.port, cache="unsafe", drive=drive, more=more
         )

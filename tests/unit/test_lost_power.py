@@ -3,9 +3,10 @@
 import struct
 from pathlib import Path
 
-from tests.support.lost_power import SECTOR, Cut, cut
+from tests.support.lost_power import Cut, cut
+from tests.support.power.disk_log import SECTOR_BYTES as SECTOR
 
-WRITE, FLUSH, DISCARD = 0, 1, 4
+WRITE, FLUSH, FUA, DISCARD = 0, 1, 2, 4
 
 
 def log_of(*entries: tuple[int, int, bytes]) -> bytes:
@@ -32,3 +33,18 @@ def test_what_was_flushed_is_there_and_of_the_rest_a_part(tmp_path: Path) -> Non
         assert found == Cut(2, (left[SECTOR : 2 * SECTOR] != second) + (left[2 * SECTOR :] != long))
         seen.add(left)
     assert len(seen) == 6
+
+
+def test_without_a_flush_only_what_was_forced_is_sure(tmp_path: Path) -> None:
+    first, forced = b"a" * SECTOR, b"b" * SECTOR
+    whole = log_of((WRITE, 0, first), (FUA, 1, forced), (WRITE, 2, first))
+    (tmp_path / "log").write_bytes(whole[:-1])
+    seen = set()
+    for seed in range(20):
+        (tmp_path / "disk").write_bytes(bytes(3 * SECTOR))
+        found = cut(tmp_path / "disk", tmp_path / "log", seed)
+        left = (tmp_path / "disk").read_bytes()
+        assert left[SECTOR:] == forced + bytes(SECTOR), "the last write is not whole in the log"
+        assert found == Cut(1, left[:SECTOR] != first)
+        seen.add(left[:SECTOR])
+    assert seen == {first, bytes(SECTOR)}

@@ -10,7 +10,7 @@ from effects.slots.environment_block import BLOCK_BYTES, HEAD, decode
 from image.disk import ESP_MIB
 from journal.frame import MARK_BYTES
 from journal.tail import title
-from tests.support.switching.disk_log import Wound, drive
+from tests.support.power.disk_log import Wound, drive
 from tests.support.switching.machine import Facts, going_on, partition_at, status, until_answers
 from tools.qemu import copy_sparse
 

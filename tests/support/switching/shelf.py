@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from effects.slots.grub_loader import GrubLoader
 from image.disk import ESP_MIB
 from tests.support.booted import ROOT, built
-from tests.support.switching.disk_log import Wound
+from tests.support.power.disk_log import Wound
 from tests.support.switching.judge import PARTITIONS, Members, piece_of
 from tests.support.switching.life import Step, live, steps
 from tests.support.switching.machine import Facts, facts_of, lay, over, partition_at, prepare

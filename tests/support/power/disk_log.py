@@ -20,16 +20,18 @@ SECTOR_BYTES = 512
 _MAGIC = 0x6A736677736872
 _SUPER = struct.Struct("<QQQI")
 _ENTRY = struct.Struct("<QQQQ")
-_FLUSH, _DISCARD = 1, 4
+_FLUSH, _FUA, _DISCARD = 1, 2, 4
 _PIECE = 1 << 20
 
 
 class Operation(NamedTuple):
-    """A write of so many bytes, which stand at `data_at` in the log; or a flush, of none."""
+    """A write of so many bytes, which stand at `data_at` in the log; or a flush, of none. What is `forced` is on the disk
+    without one."""
 
     offset: int
     size: int
     data_at: int
+    forced: bool = False
 
     @property
     def is_flush(self) -> bool:
@@ -48,7 +50,8 @@ def drive(disk: Path, log: Path) -> str:
 
 
 def operations(log: Path) -> list[Operation]:
-    """All of them, in their order. What was discarded is left out: such a disk may give back anything there."""
+    """All of them, in their order, until the log ends or is cut off where QEMU was. What was discarded is left out: such a
+    disk may give back anything there."""
     found = []
     with log.open("rb") as file:
         magic, _, _, sector = _SUPER.unpack(file.read(_SUPER.size))
@@ -62,11 +65,12 @@ def operations(log: Path) -> list[Operation]:
                 continue
             if flags & _FLUSH:
                 found.append(Operation(0, 0, 0))
-            elif not sectors:
+            size = sectors * SECTOR_BYTES
+            if at + size > end or not (sectors or flags):
                 break  # the plug was pulled before this one was in the log
-            if sectors:
-                found.append(Operation(first * SECTOR_BYTES, sectors * SECTOR_BYTES, at))
-                at += sectors * SECTOR_BYTES
+            if size:
+                found.append(Operation(first * SECTOR_BYTES, size, at, bool(flags & _FUA)))
+                at += size
     return found
 
 
