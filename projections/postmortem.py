@@ -147,7 +147,7 @@ def _report(story: Story) -> Postmortem:
         key=lambda one: (ROLES.index(one.role), one.at, one.mono_ms, one.seq),
     )
     return Postmortem(
-        update=story.header.seq,
+        update=story.uid,
         outcome=_outcome(end),
         version=begun.version,
         commit=begun.commit,
@@ -231,7 +231,7 @@ def _boots(story: Story, evidence: Evidence | None) -> tuple[BootOf, ...]:
 
 
 def _release(story: Story, boot: str) -> str:
-    found = next((e.release for h, e in story.told if h.boot == boot and isinstance(e, BootStarted)), "")
+    found = next((e.release for h, e in story.told if isinstance(e, BootStarted) and (e.boot or h.boot) == boot), "")
     old = system_text(story.begun.from_version, story.begun.from_commit)
     return found or (old if boot == story.header.boot else "")
 

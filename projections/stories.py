@@ -88,6 +88,7 @@ class Story:
 
     def __init__(self, header: Header, event: UpdateBegun, kernel: str) -> None:
         self.header, self.begun, self.kernel_before = header, event, kernel
+        self.uid = event.uid or header.seq
         self.told: list[tuple[Header, Event]] = []
         self.boots: dict[str, list[Header]] = {}
         self.tried = ""
@@ -109,13 +110,13 @@ class Story:
         first_last[1] = header
         if isinstance(event, UpdateArming):
             self.before = phases(machine)
-        if isinstance(event, BootStarted) and event.tentative and event.uid == self.header.seq:
-            self.tried = header.boot
-        if isinstance(event, UpdateEvidenceFound) and event.uid == self.header.seq:
+        if isinstance(event, BootStarted) and event.tentative and event.uid == self.uid:
+            self.tried = event.boot or header.boot
+        if isinstance(event, UpdateEvidenceFound) and event.uid == self.uid:
             self.tried = self.tried or event.evidence.boot
         if event is not None and type(event) in TOLD and not self._is_too_much(event):
             self.told.append((header, event))
-        if isinstance(event, ENDS) and event.uid == self.header.seq:
+        if isinstance(event, ENDS) and event.uid == self.uid:
             self.end = (header, event)
 
     def _is_too_much(self, event: Event) -> bool:

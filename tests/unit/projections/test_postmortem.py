@@ -10,19 +10,23 @@ from journal.codec import decode
 from journal.events import (
     BootStarted,
     DaemonStarted,
+    UpdateArmed,
+    UpdateArming,
     UpdateBegun,
     UpdateDisarmed,
     UpdateEvidenceFound,
     UpdateRolledBack,
+    UpdateStaged,
     UpdateStagingFailed,
     WorkloadStarted,
 )
+from journal.evidence import Evidence
 from projections.fold import fold
 from projections.postmortem import Postmortem, chosen, postmortems
 from projections.state import Machine
 from projections.stories import Stories
 from tests.support.chance import struct
-from tests.support.updated import Tale, confirmed, ill_workload, init_exit, pushed, tried
+from tests.support.updated import LOOKED, Tale, back, confirmed, ill_workload, init_exit, pushed, tried
 
 
 def reports(tale: Tale) -> tuple[Postmortem, ...]:
@@ -74,6 +78,23 @@ def test_a_boot_that_wrote_no_entry_is_told_by_its_evidence_alone() -> None:
     (boot,) = [one for one in report.boots if one.role == "tried"]
     assert (boot.boot, boot.began_at) == ("boot-tried", 0)
     assert told(report, "tried").splitlines()[-1] == "PID 1 runs"
+
+
+def test_a_boot_that_was_noted_beside_the_journal_is_not_the_one_that_told_of_it() -> None:
+    tale = Tale()
+    for name in ("web", "db"):
+        tale.applies(name)
+    begun = UpdateBegun("slot_b", "0.2.0", "9f8e7d6", 2, "slot_a", "0.1.0", "1a2b3c4", uid=77)
+    tale.tell(begun, UpdateStaged(77, "b0" * 32, "c1" * 32, 1, 2), UpdateArming(77), UpdateArmed(77), after_s=1)
+    tale.boots("boot-after", "slot_a", "0.1.0", 90)
+    tale.tell(BootStarted("slot_b", "slot_a", "0.2.0 (9f8e7d6)", tentative=True, uid=77, boot="boot-tried"), after_s=3)
+    back(tale, Evidence("slot_b", "boot-tried", loader="taken", looked=LOOKED), 77)
+    report = only(tale)
+    assert (report.update, report.outcome) == (77, "rolled-back")
+    assert [(one.boot, one.role) for one in report.boots] == [
+        ("boot-before", "before"), ("boot-tried", "tried"), ("boot-after", "after"),
+    ]  # fmt: skip
+    assert report.boots[-1].release == "0.1.0 (1a2b3c4)"
 
 
 def test_workloads_are_told_before_meanwhile_and_afterwards() -> None:
