@@ -1,7 +1,8 @@
 """What is in the image, and where it comes from: Debian's own archives, as the building machine's apt has them."""
 
-import subprocess
 from pathlib import Path
+
+from image.commands import command
 
 # What the daemon runs, and what these packages only recommend of it.
 DEBIAN = (
@@ -87,5 +88,5 @@ def indexes() -> tuple[Path, ...]:
     return tuple(sorted(Path(line.split("|")[1]) for line in lines if line.startswith("Debian|")))
 
 
-def _output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def _output(*argv: str) -> str:
+    return command(*argv).decode()

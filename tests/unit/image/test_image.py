@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from capsuled.boot import partitions
-from image import boot, bundle, disk, house, initramfs, python, sbom
+from image import boot, bundle, disk, house, initramfs, packages, python, sbom
 from image.cache import KEPT, Cache, key_of
 from image.commands import BuildFailed, command
 
@@ -133,6 +133,11 @@ def test_results_are_kept_by_all_that_they_are_made_of(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("step-*"))) == KEPT
     (tmp_path / "file").write_text("a")
     assert key_of(["x", tmp_path / "file"]) != key_of(["xa", tmp_path / "file"])
+
+
+def test_a_package_that_apt_does_not_know_is_named_in_what_the_builder_says() -> None:
+    with pytest.raises(BuildFailed, match="no-such-firmware` ended with 100"):
+        packages.candidates(("no-such-firmware",))
 
 
 def test_the_python_packages_are_those_that_the_daemon_needs(tmp_path: Path) -> None:
