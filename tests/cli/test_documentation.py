@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import BIN, Daemon, daemon
-from tests.support.registry import PASSWORD, USER, registry
+from tests.support.registry import PASSWORD, registry
 from tests.support.site import site
-from tools.demo_image import archive
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = {"cli.md", "events.md", "phases.md", "remedies.md"}
@@ -57,14 +55,7 @@ def _registry(place: Path, inside: tuple[str, ...]) -> Iterator[str]:
         assert running.ca is not None
         (place / "password").write_text(PASSWORD)
         shutil.copy(running.ca.certificate_file, place / "lan-ca.pem")
-        with tempfile.TemporaryDirectory() as scratch:
-            demo, trusted = Path(scratch) / "demo.tar", Path(scratch) / "trusted"
-            demo.write_bytes(archive("demo:1"))
-            trusted.mkdir()
-            shutil.copy(running.ca.certificate_file, trusted / "ca.crt")
-            options = ("--dest-cert-dir", str(trusted), "--dest-creds", f"{USER}:{PASSWORD}")
-            target = f"docker://{running.host}/demo:1"
-            subprocess.run([*inside, "skopeo", "copy", "-q", *options, f"oci-archive:{demo}", target], check=True)
+        running.fill(inside)
         yield running.host
 
 

@@ -2,16 +2,13 @@
 that another hand unmounts; and the machine that takes this one's memory over."""
 
 import json
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from capsuled.layout import hosted
 from effects.containerd.config import paths_under
 from tests.support.daemon import SERVE, Daemon, manifest
 from tests.support.registry import PASSWORD, USER, RunningRegistry, registry
-from tools.demo_image import archive
 
 DATA = {"volumeName": "data", "mountPath": "/data"}
 VOLUME = {"name": "data", "kind": "Volume", "size": "32MiB", "drift": "REPORT"}
@@ -33,25 +30,12 @@ def live(old: Daemon, new: Daemon) -> None:
 
 def _pulled(capsule: Daemon, running: RunningRegistry) -> None:
     assert running.ca is not None
-    _filled(running, capsule.inside)
+    running.fill(capsule.inside)
     ca = str(running.ca.certificate_file)
     assert capsule.ctl("image", "pull", f"{running.host}/demo:1").returncode == 1
     capsule.good("image", "login", running.host, "-u", USER, "--password-stdin", "--ca", ca, stdin=PASSWORD)
     assert capsule.ctl("image", "pull", f"{running.host}/none:1").returncode == 1
     capsule.apply(manifest("web", SERVE, image=f"{running.host}/demo:1"), "--wait")
-
-
-def _filled(running: RunningRegistry, inside: tuple[str, ...]) -> None:
-    """The demo image is there."""
-    assert running.ca is not None
-    with tempfile.TemporaryDirectory() as scratch:
-        demo, trusted = Path(scratch) / "demo.tar", Path(scratch) / "trusted"
-        demo.write_bytes(archive("demo:1"))
-        trusted.mkdir()
-        shutil.copy(running.ca.certificate_file, trusted / "ca.crt")
-        options = ("--dest-cert-dir", str(trusted), "--dest-creds", f"{USER}:{PASSWORD}")
-        target = f"docker://{running.host}/demo:1"
-        subprocess.run([*inside, "skopeo", "copy", "-q", *options, f"oci-archive:{demo}", target], check=True)
 
 
 def _taken(capsule: Daemon) -> None:

@@ -6,6 +6,7 @@ The token server is the tests' own: it signs what the registry was told to trust
 import base64
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.support.certificates import Signed, authority, server
 from tests.support.images import Sample, blobs
+from tools.demo_image import archive
 
 USER, PASSWORD = "reader", "correct horse"
 # bcrypt of PASSWORD, made once: the registry takes no other form.
@@ -56,6 +58,18 @@ class RunningRegistry:
         """A manifest or an index whose parts are there."""
         with self._client(repository) as client:
             self._put(client, repository, tag, media_type, content)
+
+    def fill(self, inside: tuple[str, ...]) -> None:
+        """The demo image is there, as skopeo copies it on the machine that this one runs on: with TLS and a password."""
+        assert self.ca is not None
+        with tempfile.TemporaryDirectory() as scratch:
+            demo, trusted = Path(scratch) / "demo.tar", Path(scratch) / "trusted"
+            demo.write_bytes(archive("demo:1"))
+            trusted.mkdir()
+            shutil.copy(self.ca.certificate_file, trusted / "ca.crt")
+            options = ("--dest-cert-dir", str(trusted), "--dest-creds", f"{USER}:{PASSWORD}")
+            target = f"docker://{self.host}/demo:1"
+            subprocess.run([*inside, "skopeo", "copy", "-q", *options, f"oci-archive:{demo}", target], check=True)
 
     def _client(self, repository: str) -> httpx.Client:
         headers = {}
