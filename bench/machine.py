@@ -34,10 +34,7 @@ def rows(directory: Path) -> list[Row]:
     machine = Booted(directory, disk)
     machine.switch_on()
     try:
-        first, second = machine.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups()
-        machine.until_shown(r"address +10\.0\.2\.15:50000")
-        machine.good("adopt", f"127.0.0.1:{machine.port}", "--fingerprint", first + second)
-        machine.until(machine.is_up, "the boot is complete")
+        machine.adopt()
         return [*found, *_ready([machine.data("capsule", "info")], "the first"), *_booted(machine)]
     finally:
         machine.pull_the_plug()

@@ -13,15 +13,6 @@ from tests.support.booted import Booted, built
 
 pytestmark = pytest.mark.boot
 
-COUNTER = """
-name: counter
-kind: Container
-container:
-  image: demo:1
-  command: [/bin/sh, -c]
-  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
-  mounts: [{volumeName: kept, mountPath: /data}]
-"""
 
 ISOLATED = """
 name: isolated
@@ -60,13 +51,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
 
 def test_it_boots_and_is_adopted_by_the_fingerprint_on_its_console(machine: Booted) -> None:
     machine.until_shown(r"address +10\.0\.2\.15:50000")
-    first, second = machine.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups()
     assert "not adopted" in machine.console
-    machine.good("adopt", f"127.0.0.1:{machine.port}", "--fingerprint", first + second)
-    machine.until(machine.is_up, "the boot is complete")
+    fingerprint = machine.adopt()
     info = machine.data("capsule", "info")
     assert (info["mode"], info["activeSlot"], info["condition"]) == ("os", "slot_a", "ok")
-    assert info["tlsFingerprintSha256"] == first + second
+    assert info["tlsFingerprintSha256"] == fingerprint
     machine.until_shown(r"claim +adopted")
 
 
@@ -104,10 +93,7 @@ def test_the_contract_of_volumes_holds_on_the_thin_pool(machine: Booted) -> None
 
 
 def test_a_container_with_a_volume_runs(machine: Booted) -> None:
-    machine.push_image("demo:1")
-    machine.good("volume", "create", "kept", "64MiB")
-    (machine.place / "counter.yaml").write_text(COUNTER)
-    machine.good("apply", "-f", str(machine.place / "counter.yaml"), "--wait")
+    machine.run_counter()
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
 
 

@@ -15,7 +15,7 @@ from effects.slots.manifest import Levels
 from image import bundle
 from tests.support.booted import BOOT_S, ROOT, Booted, built
 from tests.support.newer import LEVELS, MUST, TELLS, newer_root
-from tests.support.switching.machine import COUNTER, status
+from tests.support.switching.machine import status
 
 pytestmark = pytest.mark.boot
 
@@ -94,14 +94,8 @@ def ups(machine: Booted) -> int:
 
 
 def test_a_machine_with_a_workload_stands_in_its_first_slot(machine: Booted) -> None:
-    machine.until_shown(r"address +10\.0\.2\.15:50000")
-    first, second = machine.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups()
-    machine.good("adopt", f"127.0.0.1:{machine.port}", "--fingerprint", first + second)
-    machine.until(machine.is_up, "the boot is complete")
-    machine.push_image("demo:1")
-    machine.good("volume", "create", "kept", "64MiB")
-    (machine.place / "counter.yaml").write_text(COUNTER)
-    machine.good("apply", "-f", str(machine.place / "counter.yaml"), "--wait")
+    machine.adopt()
+    machine.run_counter()
     found = status(machine)
     assert (found["activeSlot"], found["defaultSlot"]) == ("slot_a", "slot_a") and "current" not in found
     (started,) = [one for one in machine.history() if one["type"] == "boot.started"]

@@ -22,6 +22,16 @@ from tools.demo_image import archive
 from tools.qemu import VARIABLES, command, copy_sparse, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+COUNTER = """
+name: counter
+kind: Container
+container:
+  image: demo:1
+  command: [/bin/sh, -c]
+  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
+  mounts: [{volumeName: kept, mountPath: /data}]
+"""
+"""Its volume has a line for each of its starts."""
 BOOT_S = 420
 """For a boot without hardware help, on a machine that does other things, too."""
 
@@ -130,6 +140,10 @@ class Booted:
             assert time.monotonic() < deadline, f"in vain: {what}\n{self.console[-3000:]}"
             time.sleep(0.5)
 
+    def fingerprint(self) -> str:
+        """That it shows."""
+        return "".join(self.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups())
+
     # --- the API -------------------------------------------------------------------------------------------------
 
     def ctl(self, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
@@ -138,6 +152,21 @@ class Booted:
         return subprocess.run(
             argv, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT
         )
+
+    def adopt(self) -> str:
+        """As its operator, who reads the fingerprint from the console; returned when its boot is complete."""
+        self.until_shown(r"address +10\.0\.2\.15:50000")
+        fingerprint = self.fingerprint()
+        self.good("adopt", f"127.0.0.1:{self.port}", "--fingerprint", fingerprint)
+        self.until(self.is_up, "the boot is complete")
+        return fingerprint
+
+    def run_counter(self) -> None:
+        """A container runs, with a volume."""
+        self.push_image("demo:1")
+        self.good("volume", "create", "kept", "64MiB")
+        (self.place / "counter.yaml").write_text(COUNTER)
+        self.good("apply", "-f", str(self.place / "counter.yaml"), "--wait")
 
     def good(self, *arguments: str, timeout: float = 300) -> str:
         """Run capsulectl, which must succeed; its output."""

@@ -13,15 +13,6 @@ import msgspec
 from image.disk import Table
 from tests.support.booted import BOOT_S, Booted
 
-COUNTER = """
-name: counter
-kind: Container
-container:
-  image: demo:1
-  command: [/bin/sh, -c]
-  args: ["echo up >> /data/ups; trap 'exit 0' TERM; while true; do sleep 1; done"]
-  mounts: [{volumeName: kept, mountPath: /data}]
-"""
 _MIB = 1 << 20
 _LVM = 6
 _WHERE = "lvm lvs --noheadings --units b --nosuffix -o seg_pe_ranges,vg_extent_size,seg_size capsule/journal"
@@ -50,14 +41,8 @@ def prepare(place: Path, disk: Path) -> None:
     machine = Booted(place, disk)
     machine.switch_on()
     try:
-        machine.until_shown(r"address +10\.0\.2\.15:50000")
-        first, second = machine.until_shown(r"fingerprint +([0-9a-f]{32})\s+([0-9a-f]{32})").groups()
-        machine.good("adopt", f"127.0.0.1:{machine.port}", "--fingerprint", first + second)
-        machine.until(machine.is_up, "the boot is complete")
-        machine.push_image("demo:1")
-        machine.good("volume", "create", "kept", "64MiB")
-        (place / "counter.yaml").write_text(COUNTER)
-        machine.good("apply", "-f", str(place / "counter.yaml"), "--wait")
+        machine.adopt()
+        machine.run_counter()
         extents, extent, size = machine.inside(_WHERE).split()
         begins = re.fullmatch(r"/dev/vda6:(\d+)-\d+", extents)
         assert begins, f"the journal lies in pieces: {extents}"
