@@ -164,7 +164,7 @@ class Stories:
         if isinstance(event, UpdateBegun):
             self.all.append(Story(header, event, self._kernel))
             self.all[-1].sees(header, event, machine)
-        if isinstance(event, BootStarted) and not event.tentative:
+        if isinstance(event, BootStarted) and not event.tentative and not event.boot:
             self._kernel = event.kernel
 
     def close(self, machine: Machine) -> None:

@@ -76,7 +76,8 @@ _KEPT = (
     | UpdateReturning
     | UpdateRolledBack
 )
-"""A boot only where it is a trial: what is here to stay may be booted more often than there is room for."""
+"""A boot only where it is a trial, or right before an update is armed in it: what is here to stay may be booted more
+often than there is room for."""
 _PASSING = (
     CallAccepted
     | CallRefused
@@ -105,6 +106,7 @@ class BesideLog:
         self._clock = clock
         self._slot = slot
         self._seq = seq
+        self._here: Draft | None = None
 
     def check(self) -> None:
         """It takes what is a slot's."""
@@ -130,14 +132,25 @@ class BesideLog:
 
     def _placed(self, draft: Draft, first: int) -> tuple[Header, Event]:
         event = draft.event
+        if isinstance(event, BootStarted):
+            self._here = draft
+        if isinstance(event, UpdateArming) and self._here is not None:
+            # A daemon that is started again in this boot has to know that the one that is waited for is yet to come.
+            self._keep(self._here)
         if _is_kept(event):
-            seq = self._seq + 1
-            event = fitting(event, seq, self._clock.boot_id)
-            told = Emergency(SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event), seq=seq)
-            self._write(told, draft)
-            self._seq = seq
+            event = self._keep(draft)
         cause, call = (first if one == THIS_BATCH else one for one in (draft.cause, draft.call))
         return self._header(event, draft.actor, self._clock.boot_id, cause, call), event
+
+    def _keep(self, draft: Draft) -> Event:
+        seq = self._seq + 1
+        event = fitting(draft.event, seq, self._clock.boot_id)
+        told = Emergency(SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event), seq=seq)
+        self._write(told, draft)
+        self._seq = seq
+        if isinstance(event, BootStarted):
+            self._here = None
+        return event
 
     def _header(self, event: Event, actor: Actor, boot: str, cause: int = 0, call: int = 0) -> Header:
         at, mono, kind = self._clock.wall_ns(), self._clock.mono_ns(), type(event)

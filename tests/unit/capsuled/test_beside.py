@@ -18,6 +18,7 @@ from journal.errors import JournalFull, JournalReadOnly
 from journal.events import (
     BootStarted,
     CallAccepted,
+    DaemonStarted,
     Event,
     OperatorsReset,
     UpdateArmed,
@@ -41,6 +42,7 @@ from projections.intents import CreateVolume
 from projections.state import Machine
 from projections.update_intents import AddUpdateKey
 from projections.update_phases import UpdatePhase
+from projections.update_reconcile import Booted, Variables, reconcile
 from tests.support.clock import HandClock
 from tests.support.story import Story
 from tests.unit.capsuled.test_emergency import Brim
@@ -139,6 +141,25 @@ def test_the_next_daemon_that_can_write_tells_it_once_however_often_it_is_read(s
     assert frozen.machine.seq == head + 4, "nor is a frozen one to fold them again"
     side_log.clear()
     assert not asyncio.run(read_in(fresh, side_log, stands))
+
+
+@pytest.mark.parametrize("boot", ["boot-2", "boot-3"])
+def test_an_update_that_waits_for_its_boot_waits_on_when_the_daemon_is_started_again(
+    side_log: SideLog, boot: str
+) -> None:
+    by_itself = Booted("slot_a", "slot_a")
+    engine = beside(standing(), side_log)
+    found = reconcile(engine.machine, "boot-2", by_itself, Variables(default_slot="slot_a"), "0.0.1 aaa")
+    engine.record((DaemonStarted("os", "power-lost"), *found.events))
+    uid = engine.record((begun(),))
+    for event in (UpdateStaged(uid, "b" * 64, "r" * 64, 1, 2), UpdateArming(uid), UpdateArmed(uid)):
+        engine.record((event,))
+
+    again = beside(standing(), side_log, boot)
+    waiting = Variables(default_slot="slot_a", next_slot="slot_b", update=uid)
+    found = reconcile(again.machine, boot, by_itself, waiting, "0.0.1 aaa")
+    booted = boot != "boot-2"
+    assert (found.back is not None, found.take_back, bool(found.events)) == (booted, booted, booted)
 
 
 def test_what_was_noted_by_one_that_could_not_read_the_journal_is_told_although_it_has_those_numbers(

@@ -97,6 +97,16 @@ def test_a_boot_that_was_noted_beside_the_journal_is_not_the_one_that_told_of_it
     assert report.boots[-1].release == "0.1.0 (1a2b3c4)"
 
 
+def test_the_kernel_before_is_that_of_a_boot_whose_kernel_is_known() -> None:
+    tale = Tale()
+    tale.tell(BootStarted("slot_a", "slot_a", "0.1.0", "6.1.0-30"), BootStarted("slot_a", "slot_a", "0.1.0", boot="x"))
+    uid = tale.tell(UpdateBegun("slot_b", "0.2.0", "9f8e7d6", 2, "slot_a", "0.1.0", "1a2b3c4"))
+    tale.boots("boot-tried", "slot_b", "0.2.0", 9)
+    tale.tell(BootStarted("slot_b", "slot_a", "0.2.0", "6.1.0-31", tentative=True, uid=uid))
+    (kernel,) = [one for one in only(tale).differences if one.what == "kernel"]
+    assert (kernel.before, kernel.after) == ("6.1.0-30", "6.1.0-31")
+
+
 def test_workloads_are_told_before_meanwhile_and_afterwards() -> None:
     states = {one.name: (one.before, one.tried, one.after) for one in only(ill_workload()).workloads}
     assert states == {"web": ("running", "backoff", "running"), "db": ("running", "running", "running")}
