@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.mutants.catalogue import MUTANTS
+from tests.mutants.planted import MUTANTS
 
 HERE = Path(__file__).parent
 KEPT = HERE / "found.json"

@@ -1,0 +1,144 @@
+"""Bugs of the daemon and the journal: who is answered, what is remembered, what is looked at (capsuled/, journal/)."""
+
+from tests.mutants.mutant import Mutant
+
+ENGINE = "capsuled/engine.py"
+CALL_ENTRIES = "capsuled/call_entries.py"
+OBSERVER = "capsuled/observer.py"
+
+PLANTED = (
+    Mutant(
+        "answer-before-commit",
+        "a call is answered before its entry is durable",
+        ENGINE,
+        "        await self.durable(entries[-1][0].seq)\n        return Outcome(",
+        "        return Outcome(",
+    ),
+    Mutant(
+        "repeat-in-flight",
+        "a call that is repeated while it is carried out is carried out twice",
+        ENGINE,
+        "while (busy := self._pending.get(key_of(caller))) is not None:",
+        "while False and (busy := self._pending.get(key_of(caller))) is not None:",
+    ),
+    Mutant(
+        "volume-wakes-nobody",
+        "a change of a volume wakes nobody",
+        ENGINE,
+        "if machine.volumes.get(name) is not volume:",
+        "if False:",
+    ),
+    Mutant(
+        "workload-wakes-nobody",
+        "of a batch only the first workload is woken",
+        ENGINE,
+        "if machine.workloads.get(name) is not workload or isinstance(event, SecretRotated):",
+        "if name == names[0] and machine.workloads.get(name) is not workload:",
+    ),
+    Mutant(
+        "repeat-forgotten",
+        "a repeated call is carried out again",
+        CALL_ENTRIES,
+        "record = machine.calls.get(key_of(caller))",
+        "record = None",
+    ),
+    Mutant(
+        "id-of-anybodys",
+        "a call is taken for another caller's with the same id",
+        "capsuled/call_entries.py",
+        "return caller.actor.id, caller.method, caller.call_id",
+        'return "", caller.method, caller.call_id',
+        (("projections/calls.py", "calls[header.actor.id, event.method", 'calls["", event.method'),),
+    ),
+    Mutant(
+        "id-for-other-arguments",
+        "a call with the id of another one is answered as that was",
+        "capsuled/call_entries.py",
+        "if record.args_hash != args_hash:",
+        "if False:",
+    ),
+    Mutant(
+        "log-written-over",
+        "a place in the front log is used again before LMDB has what stood there",
+        "journal/ring.py",
+        "return 0 if size <= oldest else None",
+        "return 0",
+    ),
+    Mutant(
+        "log-freed-early",
+        "with the first group that was moved, all places in the front log are free",
+        "journal/ring.py",
+        "while self._kept and self._kept[0].last <= upto:",
+        "while self._kept:",
+    ),
+    Mutant(
+        "snapshot-of-another-moment",
+        "a snapshot holds what was folded after the entry that it stands on",
+        "capsuled/memory.py",
+        "fork = machine.fork()",
+        "fork = machine",
+    ),
+    Mutant(
+        "snapshot-filed-too-early",
+        "a snapshot is filed under the entry before the one that it stands on",
+        "capsuled/memory.py",
+        "self._journal.save_snapshot(FOLD_VERSION, fork.seq, ",
+        "self._journal.save_snapshot(FOLD_VERSION, fork.seq - 1, ",
+    ),
+    Mutant(
+        "freeze-ignored",
+        "a daemon that cannot read an entry goes on with the state before it",
+        "capsuled/memory.py",
+        "recalled.frozen_by = str(unknown)",
+        "pass",
+    ),
+    Mutant(
+        "damaged-snapshot-trusted",
+        "a snapshot is taken for whole whatever its bytes are",
+        "journal/snapshot.py",
+        "return snapshot if len(head) == HASH_BYTES and digest == _digest(snapshot) else None",
+        "return snapshot",
+    ),
+    Mutant(
+        "must-entry-skipped",
+        "what an older release cannot read is skipped, and it acts",
+        "journal/codec.py",
+        '    if header.effect_on_state == "must" and body:\n        raise UnknownMust(header)\n',
+        "",
+    ),
+    Mutant(
+        "value-in-the-journal",
+        "the value of a variable is named by itself",
+        "capsuled/resolve.py",
+        "SealedEnv(name, self._vault.name_of(value), len(value.encode()))",
+        "SealedEnv(name, value, len(value.encode()))",
+    ),
+    Mutant(
+        "rolled-back-to-the-present-image",
+        "a rollback takes what the image's name means today",
+        "capsuled/resolve.py",
+        "return Apply(declared, None, True, self._subnet, self._abilities, host)",
+        "return Apply(declared, None, False, self._subnet, self._abilities, host)",
+    ),
+    Mutant(
+        "leftovers-stay",
+        "what belongs to no workload any more is left running",
+        OBSERVER,
+        "for one in strangers(self._engine.machine, seen):",
+        "for one in ():",
+    ),
+    Mutant(
+        "frozen-daemon-tidies",
+        "a daemon that does not understand its state removes what it does not know",
+        OBSERVER,
+        "        if not self._frozen:\n            for one in strangers(",
+        "        if True:\n            for one in strangers(",
+    ),
+    Mutant(
+        "acts-before-it-looked",
+        "the runner begins before everything was observed",
+        OBSERVER,
+        "        await until_seen(partial(",
+        "        self.synced.set()\n        await until_seen(partial(",
+    ),
+)
