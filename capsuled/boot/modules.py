@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from capsuled.boot.sysfs import text_of
 from capsuled.processes import CommandFailed, run
 
 STORAGE = ("dm_mod", "dm_thin_pool", "ext4")
@@ -24,15 +25,8 @@ WATCHDOG = Path("/dev/watchdog")
 
 def aliases(sys: Path) -> tuple[str, ...]:
     """What the devices in sysfs are called, each name once."""
-    found = set()
-    for file in (sys / "devices").rglob("modalias"):
-        try:
-            text = file.read_text().strip()
-        except OSError:
-            continue  # the device has gone
-        if text:
-            found.add(text)
-    return tuple(sorted(found))
+    found = {text_of(file) for file in (sys / "devices").rglob("modalias")}
+    return tuple(sorted(found - {""}))
 
 
 async def load(names: Iterable[str], *options: str) -> None:

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from capsuled.boot.partitions import NUMBERS
 from effects.slots.grub_loader import GrubLoader
-from effects.slots.protocol import LoaderState, Slot
+from effects.slots.manifest import MEMBERS
+from effects.slots.protocol import SLOTS, LoaderState, Slot
 from image.disk import ESP_MIB
 from tests.support.power.disk import apart
 from tests.support.power.slot_judge import Journal
@@ -23,10 +25,7 @@ from tests.support.switching.machine import Facts, partition_at
 
 _MIB = 1 << 20
 PARTITIONS: Mapping[tuple[Slot, str], int] = {
-    ("slot_a", "boot.img"): 2,
-    ("slot_a", "root.img"): 3,
-    ("slot_b", "boot.img"): 4,
-    ("slot_b", "root.img"): 5,
+    (slot, member): number for slot in SLOTS for member, number in zip(MEMBERS, NUMBERS[slot], strict=True)
 }
 
 

@@ -14,6 +14,7 @@ from random import Random
 from msgspec.structs import replace
 
 from effects.slots.grub_loader import GrubLoader
+from effects.slots.manifest import MEMBERS
 from image.disk import ESP_MIB
 from tests.support.booted import ROOT, built
 from tests.support.power.disk_log import Wound
@@ -21,8 +22,6 @@ from tests.support.switching.judge import PARTITIONS, Members, piece_of
 from tests.support.switching.life import Step, live, steps
 from tests.support.switching.machine import Facts, facts_of, lay, over, partition_at, prepare
 from tests.support.switching.releases import GOOD, Release, made
-
-IMAGES = ("boot.img", "root.img")
 
 
 class Shelf:
@@ -60,7 +59,7 @@ class Shelf:
         def make(target: Path) -> None:
             subprocess.run(["cp", "--sparse=always", built(), target / "disk.raw"], check=True)
             with tarfile.open(ROOT / "build/update.tar") as tar:
-                tar.extractall(target, [tar.getmember(name) for name in IMAGES])  # our own
+                tar.extractall(target, [tar.getmember(name) for name in MEMBERS])  # our own
 
         return self._made("images", make)
 
@@ -78,7 +77,7 @@ class Shelf:
     @cached_property
     def members(self) -> Members:
         """What a slot holds that is whole."""
-        return Members.of({name: self.images / name for name in IMAGES})
+        return Members.of({name: self.images / name for name in MEMBERS})
 
     @cached_property
     def wound(self) -> Wound:
@@ -113,7 +112,7 @@ class Shelf:
             asyncio.run(_with_window(GrubLoader(self.scratch / "esp.img"), release.window_s))
             lay(disk, partition_at(1), self.scratch / "esp.img")
             with tarfile.open(self.bundle(release)) as tar:
-                for name in IMAGES:
+                for name in MEMBERS:
                     tar.extract(name, self.scratch)  # our own
                     lay(disk, partition_at(PARTITIONS["slot_b", name]), self.scratch / name)
             yield drive
