@@ -22,10 +22,9 @@ MODULES = (
 
 ARGUMENTS = (
     "console=tty0", "console=ttyS0,115200", "loglevel=4", "panic=10", "oops=panic", "net.ifnames=0",
-    "transparent_hugepage=madvise",
 )  # fmt: skip
-"""For the kernel. A machine that panics comes back by itself; the last console is where PID 1 speaks first. Huge pages
-are for who asks for them, as a microVM's monitor does: other processes would hold 20 MiB each that they never use."""
+"""For the kernel. A machine that panics comes back by itself; the last console is where PID 1 speaks first. They lie on
+the ESP, which no update writes: what can be set later is (files/initramfs.sh)."""
 
 
 def boot_image(kernel: Path, initramfs: Path, target: Path, epoch_s: int) -> None:

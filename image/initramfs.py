@@ -15,10 +15,10 @@ from image.commands import BuildFailed, command
 DRIVERS = (
     "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "usb_storage", "uas", "xhci_pci",
     "ehci_pci", "mmc_block", "sdhci_pci", "sdhci_acpi", "vmd", "megaraid_sas", "mpt3sas", "squashfs", "overlay",
-    "usbhid", "hid_generic", "atkbd", "efi_pstore",
+    "crc32c_generic", "crc32c_intel", "dm_thin_pool", "ext4", "usbhid", "hid_generic", "atkbd", "efi_pstore",
 )  # fmt: skip
-"""What a disk may hang on, and what the root is made of; keyboards for whoever must press a key; and what keeps the
-kernel's last words over a reset."""
+"""What a disk may hang on, and what root and state are made of (dm_thin_pool needs a checksum as it loads); keyboards
+for whoever must press a key; and what keeps the kernel's last words over a reset."""
 
 WATCHDOGS = {
     "i6300esb": "heartbeat=120",

@@ -53,15 +53,19 @@ async def bring_up(state: Path, link: InitLink) -> Ground:
     (PROC_SYS / "vm/min_free_kbytes").write_text(
         str(reserve_kib(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
     )
-    with stages.stage("drivers of the storage"):
-        await modules.load((*modules.STORAGE, *modules.WITNESSES))
     root, words = booted_from(), COMMAND_LINE.read_text()
     if not state.is_mount() and await is_installer(root, words):
         raise InstallerBooted
-    mounted = await Storage(state, stages).bring_up()
+    mounted, _ = await asyncio.gather(Storage(state, stages).bring_up(), _witnesses(stages))
     booted = booted_of(words)
     keeper = _keeping(hosted(state), booted, stages)
     return Ground(link, stages, booted, root, mounted, release_text(), keeper)
+
+
+async def _witnesses(stages: Stages) -> None:
+    """Beside the storage, which waits for LVM and the disk more than for a processor."""
+    with stages.stage("drivers of the witnesses"):
+        await modules.load(modules.WITNESSES)
 
 
 def reserve_kib(memory_bytes: int) -> int:

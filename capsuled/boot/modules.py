@@ -1,7 +1,8 @@
 """Drivers for the hardware that is there, and those that nobody asks the kernel for by name.
 
-There is no udev: the kernel lists every device with the names of drivers that would fit (modalias), and modprobe knows
-which of them exist. Links, file systems and netfilter's parts the kernel loads by itself when they are used.
+Those of the root and the state the initramfs has loaded (image/initramfs.py). There is no udev: the kernel lists every
+device with the names of drivers that would fit (modalias), and modprobe knows which of them exist. Links, file systems
+and netfilter's parts the kernel loads by itself when they are used.
 """
 
 import contextlib
@@ -11,10 +12,9 @@ from pathlib import Path
 from capsuled.boot.sysfs import text_of
 from capsuled.processes import CommandFailed, run
 
-STORAGE = ("dm_mod", "dm_thin_pool", "ext4")
-WITNESSES = ("efi_pstore", "i6300esb", "sp5100_tco")
-"""What keeps the kernel's last words over a reset, and the watchdogs that remember that they fired: before anybody asks
-why the boot before this one ended. Of several watchdogs PID 1 pets the first."""
+WITNESSES = ("i6300esb", "sp5100_tco")
+"""The watchdogs that remember that they fired: before anybody asks why the boot before this one ended (what keeps the
+kernel's last words the initramfs has loaded). Of several watchdogs PID 1 pets the first."""
 ALWAYS = ("loop", "tun", "vhost_vsock", "evdev")
 VIRTUALIZATION = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 """By the processor's flag: the other one's would only complain."""

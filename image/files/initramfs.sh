@@ -7,6 +7,10 @@ $B mount -t proc proc /proc
 $B mount -t sysfs sysfs /sys
 $B mount -t devtmpfs -o mode=755 devtmpfs /dev
 
+# Huge pages are for who asks for them, as a microVM's monitor does: other processes would hold 20 MiB each that they
+# never use.
+$B echo madvise >/sys/kernel/mm/transparent_hugepage/enabled
+
 # A tentative boot tells the one after it how far it came: init/recorder.py has the place and the form. `record SECTOR
 # KIND TEXT`; every record of the initramfs is one sector, at a place of its own.
 record() {

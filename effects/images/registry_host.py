@@ -1,0 +1,236 @@
+"""One registry: its connections over HTTP, with TLS, challenges, redirects and ranges; how it is spoken to, and what it
+is told of who asks.
+
+Source: the OCI distribution specification 1.1.
+"""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from http import HTTPStatus
+
+import httpx
+import msgspec
+
+from effects.errors import DriverError, ImageUnknown, ImageUnreadable, RegistryUnreachable, RegistryUntrusted
+from effects.images.reference import api_host, is_loopback
+from effects.images.registry import Access
+from effects.images.registry_auth import Authenticator, denied, parse_challenges
+from journal.entry import UNREADABLE
+
+PIECE_BYTES = 1 << 20
+REDIRECTS = 5
+WORDS_BYTES = 64 << 10
+"""Of an error or a token: nobody who means it well says more."""
+_SMALL_S = 60.0
+"""What is small comes whole within this, or the registry sends it byte by byte."""
+_TIMEOUT = httpx.Timeout(10.0, read=30.0)
+_LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=30.0)
+_SAID_CHARS = 200
+_PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL makes of an answer in plain HTTP, by its releases."""
+
+
+class RegistryHost:
+    """See the module. Raises DriverError."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._client = httpx.AsyncClient(
+            verify=_tls(access),
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            trust_env=False,
+            headers={"Accept-Encoding": "identity"},
+        )
+        self._authenticator = Authenticator(access, self._ask)
+        self._base = f"http://{access.host}" if access.plain_http else ""
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._client.aclose()
+
+    @asynccontextmanager
+    async def get(self, path: str, scope: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+        """A good answer to GET, its body still to be read."""
+        base = self._base or await self._probe()
+        sent = self._authenticator.header(scope)
+        for _ in range(3):
+            credentials = {"Authorization": sent} if sent else {}
+            response = await self._send(self._client.build_request("GET", base + path, headers=headers | credentials))
+            try:
+                if response.status_code == HTTPStatus.UNAUTHORIZED:
+                    challenges = parse_challenges(response.headers.get_list("www-authenticate"))
+                    sent = await self._authenticator.answer(challenges, scope, sent)
+                    continue
+                if response.is_success:
+                    yield response
+                    return
+                raise await self._refusal(response)
+            finally:
+                await response.aclose()
+        raise denied(self.access)
+
+    async def read(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """The body in large pieces; of one that breaks off, all that came, and then the reason."""
+        pieces: list[bytes] = []
+        size, failure = 0, None
+        try:
+            async for piece in response.aiter_raw():
+                pieces.append(piece)
+                size += len(piece)
+                if size >= PIECE_BYTES:
+                    yield b"".join(pieces)
+                    pieces, size = [], 0
+        except httpx.HTTPError as error:
+            failure = self._condition(error)
+        if pieces:
+            yield b"".join(pieces)
+        if failure is not None:
+            raise failure
+
+    async def upto(self, response: httpx.Response, most: int) -> bytes:
+        """The whole body of an answer that ought to be small; of a larger one as much as shows that it is."""
+        content = bytearray()
+        try:
+            async with asyncio.timeout(_SMALL_S), aclosing(self.read(response)) as pieces:
+                async for piece in pieces:
+                    content += piece
+                    if len(content) > most:
+                        break
+        except TimeoutError:
+            raise RegistryUnreachable(f"{self.access.host} does not come to an end of its answer") from None
+        return bytes(content)
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Follow redirects: blobs often lie elsewhere. httpx keeps credentials with the host that they are for."""
+        secure = request.url.scheme == "https"
+        for _ in range(REDIRECTS):
+            try:
+                response = await self._client.send(request, stream=True)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise self._condition(error) from error
+            if response.next_request is None:
+                return response
+            request = response.next_request
+            await response.aclose()
+            if secure and request.url.scheme != "https":
+                raise RegistryUntrusted(f"{self.access.host} sends us on to {request.url.host}, which is not encrypted")
+        raise RegistryUnreachable(f"{self.access.host} sends us round in circles")
+
+    async def _probe(self) -> str:
+        """TLS, always; only a registry on this machine itself may be spoken to without it."""
+        host = api_host(self.access.host)
+        self._base = f"https://{host}"
+        if is_loopback(self.access.host):
+            try:
+                await (await self._send(self._client.build_request("GET", f"https://{host}/v2/"))).aclose()
+            except _NoTls:
+                self._base = f"http://{host}"
+            except DriverError:
+                self._base = ""
+                raise
+        return self._base
+
+    async def _ask(self, url: str, query: dict[str, str], authorization: str) -> bytes:
+        """See Ask."""
+        headers = {"Authorization": authorization} if authorization else {}
+        try:
+            response = await self._send(self._client.build_request("GET", url, params=query, headers=headers))
+        except httpx.InvalidURL as error:
+            raise RegistryUnreachable(f"{self.access.host} names a token server that cannot be: {error}") from error
+        try:
+            if not response.is_success:
+                raise await self._refusal(response)
+            content = await self.upto(response, WORDS_BYTES)
+        finally:
+            await response.aclose()
+        if len(content) > WORDS_BYTES:
+            raise RegistryUnreachable(f"the token server of {self.access.host} gives no token: it answers without end")
+        return content
+
+    async def _refusal(self, response: httpx.Response) -> DriverError:
+        """What a bad status means."""
+        code, said, host = response.status_code, await self._said(response), self.access.host
+        words = f": {said}" if said else ""
+        if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return denied(self.access, said)
+        if code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            what = response.request.url.path.removeprefix("/v2/")
+            return ImageUnknown(f"{host} does not have {what}{words}: look at its name and tag")
+        if code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            wait = response.headers.get("retry-after", "")
+            return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdecimal() else 0.0)
+        return ImageUnreadable(f"{host} answers {code}{words}")
+
+    async def _said(self, response: httpx.Response) -> str:
+        """What the registry says about it, in one line; nothing when it says it in no known form."""
+        try:
+            faults = msgspec.json.decode(await self.upto(response, WORDS_BYTES), type=_Faults)
+        except _NOT_SAID:
+            return ""
+        words = "; ".join(fault.message for fault in faults.errors if fault.message) or faults.details
+        return " ".join(words.split())[:_SAID_CHARS]
+
+    def _condition(self, error: Exception) -> DriverError:
+        """What an exchange that failed means."""
+        host = self.access.host
+        tls = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
+        if isinstance(tls, ssl.SSLCertVerificationError):
+            return RegistryUntrusted(
+                f"{host} shows a certificate that this machine does not trust ({tls.verify_message}): if it is yours, "
+                f"say who signed it with `capsulectl image login {host} --ca FILE`"
+            )
+        if tls is not None and tls.reason in _PLAIN:
+            return _NoTls(
+                f"{host} speaks no TLS: if that is meant, say so with `capsulectl image login {host} --plain-http`"
+            )
+        if tls is not None and tls.reason:
+            return RegistryUntrusted(f"{host} and this machine agree on no way to encrypt ({tls.reason})")
+        if isinstance(error, httpx.TimeoutException):
+            return RegistryUnreachable(f"{host} does not answer in time")
+        why = next(filter(None, map(_why, _causes(error))), "")
+        return RegistryUnreachable(f"{host} cannot be reached: {why or str(error) or type(error).__name__}")
+
+
+_NOT_SAID: tuple[type[Exception], ...] = (DriverError, *UNREADABLE)
+
+
+class _NoTls(RegistryUntrusted):
+    """The other side does not speak TLS at all."""
+
+
+def _tls(access: Access) -> ssl.SSLContext:
+    """The system's certificates, and the operator's for this registry."""
+    context = ssl.create_default_context()
+    if access.ca_pem:
+        try:
+            context.load_verify_locations(cadata=access.ca_pem)
+        except (ssl.SSLError, ValueError) as error:
+            raise RegistryUntrusted(f"the certificates given for {access.host} cannot be read: {error}") from error
+    return context
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and the reasons for it, each the cause of the one before."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _why(error: BaseException) -> str:
+    """The system's own words for an error of its; asyncio puts others in their place."""
+    if not isinstance(error, OSError) or not error.errno:
+        return ""
+    return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+
+
+class _Fault(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _Faults(msgspec.Struct, frozen=True):
+    errors: tuple[_Fault, ...] = ()
+    details: str = ""
