@@ -11,6 +11,7 @@ take turns, so that a part of it is of all of them.
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -31,6 +32,7 @@ OUTCOMES = PLACE / "outcomes"
 def main() -> None:
     """Run what was asked for. Exits 1 when anything was wrong."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the machine that runs is switched off
     if arguments.fresh:
         shutil.rmtree(PLACE, ignore_errors=True)
     OUTCOMES.mkdir(parents=True, exist_ok=True)

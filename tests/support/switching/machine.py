@@ -80,9 +80,9 @@ def going_on(prepared: Path, variables: Path, place: Path, drive: str) -> Booted
     machine = Booted(place, None, drive=drive)
     shutil.copyfile(variables, place / "variables.fd")
     shutil.copytree(prepared / "config", place / "config")
-    former = facts_of(prepared).port
-    for file in (place / "config").rglob("*.yaml"):
-        file.write_text(file.read_text().replace(f":{former}", f":{machine.port}"))
+    context, port = place / "config/config.yaml", facts_of(prepared).port
+    text = context.read_text().replace(f":{port}", f":{machine.port}")
+    context.write_text(re.sub(r"(?<=key_path: ).*", str(place / "config/operator.ed25519"), text))
     return machine
 
 
