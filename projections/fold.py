@@ -24,7 +24,7 @@ from projections import (
 )
 from projections.state import Machine
 
-FOLD_VERSION = 18
+FOLD_VERSION = 19
 """Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]

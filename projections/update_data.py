@@ -4,15 +4,15 @@ They are snapshots like any other, under one name that the update has for all of
 itself: an operator's `update rollback --with-data` does, and the next boot of the system before carries it out.
 """
 
+from collections.abc import Iterable
+
 from journal.events import BootStarted, Event, UpdateRolledBack
 from projections.intents import RestoreVolume, TakeSnapshot
 from projections.refusals import Refusal, conflict, invalid
 from projections.state import Machine, Update
 from projections.update_phases import UpdatePhase
+from projections.updates import SPARED, keeps
 from projections.volume_admission import admit_volume
-
-SPARED = 2
-"""So many updates are confirmed, the next one and the one after it, until the snapshots of one go."""
 
 _ABLE = frozenset({"volume"})
 """Whoever has volumes can do this with them."""
@@ -60,6 +60,20 @@ def owed(machine: Machine, told: Event) -> Update | None:
             return None
 
 
+def owed_late(machine: Machine, told: Iterable[Event]) -> tuple[Update, ...]:
+    """The same of all that was told while nothing could be done to volumes; `machine` is the state behind it. A trial
+    that is over by then has had no workload on them, and leaves them as they are."""
+    found: dict[int, Update] = {}
+    for event in told:
+        update = owed(machine, event)
+        if isinstance(event, BootStarted) and update is not None:
+            over = machine.updates[event.uid].phase in (UpdatePhase.RETURNING, UpdatePhase.ROLLED_BACK)
+            update = None if over else update
+        if update is not None:
+            found[update.uid] = update
+    return tuple(found.values())
+
+
 def brought_back(machine: Machine, update: Update) -> tuple[tuple[Event, ...], tuple[str, ...]]:
     """What has the update's volumes as they were before it, and in words which of them cannot be so any more. What they
     have now is kept under another name."""
@@ -81,11 +95,6 @@ def outlived(machine: Machine) -> tuple[tuple[str, str], ...]:
     confirmed, found = 0, []
     for update in reversed(machine.updates.values()):
         if confirmed >= SPARED or update.phase in _NEVER_BOOTED:
-            found += [(name, update.snapshot) for name in update.keeps if _is_there(machine, name, update.snapshot)]
+            found += [(name, update.snapshot) for name in keeps(machine, update)]
         confirmed += update.phase is UpdatePhase.CONFIRMED
     return tuple(found)
-
-
-def _is_there(machine: Machine, name: str, label: str) -> bool:
-    volume = machine.volumes.get(name)
-    return volume is not None and any(one.label == label and not one.leaving for one in volume.snapshots)

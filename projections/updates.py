@@ -3,7 +3,7 @@
 An entry that does not fit the phase of its update changes nothing: what a recovered fact says may have been said.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -31,7 +31,9 @@ from projections.state import Deadline, Machine, Slots, Update, UpdateKey
 from projections.update_phases import ENDS, ON_TRIAL, UpdateMove, UpdatePhase, advance, can
 
 KEPT = 20
-"""So many updates are remembered in the state; `history` has all of them."""
+"""So many updates are remembered in the state, and those that something still depends on; `history` has all of them."""
+SPARED = 2
+"""So many updates are confirmed, the next one and the one after it, until the snapshots of one go."""
 
 NO_FAULT = frozenset({"operator", "power-lost", "never-booted"})
 """Causes that say nothing against the system that was tried."""
@@ -136,8 +138,28 @@ def begun(machine: Machine, header: Header, event: UpdateBegun) -> None:
         snapshot=event.snapshot,
         data_of=event.data_of,
     )
-    while len(machine.updates) > KEPT:
-        del machine.updates[next(iter(machine.updates))]
+    _forget(machine)
+
+
+def _forget(machine: Machine) -> None:
+    """The oldest that nothing depends on. The last confirmed ones are what can be gone back to, and until when the
+    snapshots of older ones are kept; those are nobody's without their update."""
+    if len(machine.updates) <= KEPT:
+        return
+    needed = [one.uid for one in machine.updates.values() if one.phase is P.CONFIRMED][-SPARED:]
+    needed += [one.uid for one in machine.updates.values() if any(keeps(machine, one))]
+    needed.append(next(reversed(machine.updates)))
+    over = [uid for uid in machine.updates if uid not in needed][: len(machine.updates) - KEPT]
+    for uid in over:
+        del machine.updates[uid]
+
+
+def keeps(machine: Machine, update: Update) -> Iterator[str]:
+    """The volumes of which there is the snapshot that was taken for this update."""
+    for name in update.keeps:
+        volume = machine.volumes.get(name)
+        if volume is not None and any(one.label == update.snapshot and not one.leaving for one in volume.snapshots):
+            yield name
 
 
 def staged(machine: Machine, header: Header, event: UpdateStaged) -> None:

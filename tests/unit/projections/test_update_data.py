@@ -10,6 +10,7 @@ from journal.events import (
     UpdateBegun,
     UpdateConfirmed,
     UpdateConfirming,
+    UpdateDisarmed,
     UpdateReturning,
     UpdateRolledBack,
     UpdateStaged,
@@ -21,6 +22,7 @@ from projections.intents import CreateVolume, DeleteSnapshot, TakeSnapshot
 from projections.refusals import Refusal
 from projections.update_data import brought_back, outlived, owed
 from projections.update_intents import RollBackUpdate, System
+from projections.updates import KEPT
 from tests.support.story import Story
 from tests.unit.projections.test_update_calls import LEVEL, NEW, begin, on_trial, reason, standing, uid
 
@@ -154,3 +156,69 @@ def test_snapshots_go_when_the_update_after_the_next_one_is_confirmed_or_theirs_
     story.converge()
     story.tell(UpdateStagingFailed(uid(story), "CUT", "it ended"))
     assert outlived(story.machine) == (("db", LABEL),)
+
+
+def pushes_that_fail(story: Story, count: int) -> None:
+    for number in range(count):
+        assert isinstance(begin(story, new=System("0.1", f"f{number}", 30)), Admitted)
+        story.tell(UpdateStagingFailed(uid(story), "CUT", ""))
+
+
+def comes_and_stays(story: Story, commit: str) -> int:
+    """Another update without volumes of its own, confirmed; the slots take turns."""
+    assert isinstance(begin(story, new=System("0.1", commit, 30)), Admitted)
+    number = uid(story)
+    story.tell(UpdateStaged(number, "b" * 64, "r" * 64, 1, 2), UpdateArming(number), UpdateArmed(number))
+    update = story.machine.updates[number]
+    tried(story, number, update.slot, update.from_slot)
+    confirmed(story, number)
+    return number
+
+
+def test_snapshots_of_an_update_go_with_the_second_one_that_stays_however_many_failed_in_between() -> None:
+    story = with_volumes("db", "web")
+    update = kept(story)
+    tried(story, update)
+    confirmed(story, update)
+    pushes_that_fail(story, KEPT + 5)
+    comes_and_stays(story, "c1")
+    pushes_that_fail(story, KEPT + 5)
+    assert outlived(story.machine) == () and update in story.machine.updates
+    comes_and_stays(story, "c2")
+    assert outlived(story.machine) == (("db", LABEL), ("web", LABEL))
+    for name, label in outlived(story.machine):
+        story.call(DeleteSnapshot(name, label))
+    story.converge()
+    pushes_that_fail(story, KEPT + 5)
+    assert update not in story.machine.updates, "nothing depends on it any more"
+
+
+def test_an_update_that_was_begun_is_remembered_however_many_older_ones_are_depended_on() -> None:
+    story = with_volumes("db", "web")
+    for number in range(KEPT + 3):
+        label = f"before-update-{number}"
+        assert isinstance(begin(story, keeps=("db",), snapshot=label, new=System("0.1", label, 30)), Admitted)
+        assert isinstance(story.call(TakeSnapshot("db", label)), Admitted)
+        story.converge()
+        story.tell(UpdateStaged(uid(story), "b", "r", 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
+        tried(story, uid(story))
+        story.tell(UpdateRolledBack(uid(story), "power-lost"))
+        story.tell(BootStarted("slot_a", "slot_a", "0.0.1 aaa"))
+    assert isinstance(begin(story, new=System("0.2", "last", 40)), Admitted)
+    assert uid(story) in story.machine.updates and len(story.machine.updates) == KEPT + 4
+
+
+def test_what_can_be_gone_back_to_is_known_however_often_that_was_tried_in_vain() -> None:
+    story = with_volumes()
+    tried(story, kept_none := begun_and_armed(story))
+    confirmed(story, kept_none)
+    for _ in range(KEPT + 5):
+        assert isinstance(back(story), Admitted)
+        story.tell(UpdateDisarmed(uid(story), "operator"))
+    assert kept_none in story.machine.updates and isinstance(back(story), Admitted)
+
+
+def begun_and_armed(story: Story) -> int:
+    assert isinstance(begin(story), Admitted)
+    story.tell(UpdateStaged(uid(story), "b", "r", 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
+    return uid(story)
