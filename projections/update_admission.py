@@ -28,9 +28,9 @@ from projections.update_intents import (
     System,
     UpdateIntent,
 )
-from projections.update_phases import UpdatePhase
+from projections.update_phases import ON_TRIAL, UpdatePhase
 from projections.update_words import system_text
-from projections.updates import current, earlier_failure, fallback, on_trial, unconfirmed
+from projections.updates import current, earlier_failure, fallback, on_trial
 
 WINDOW_LEAST_S, WINDOW_MOST_S = 60, 7 * 86_400
 SOAK_MOST_S = 86_400
@@ -118,14 +118,18 @@ def _check_times(call: BeginUpdate) -> Refusal | None:
 def _check_free(machine: Machine) -> Refusal | None:
     """Whether the other slot may be written."""
     update = current(machine)
-    if unconfirmed(machine):
+    if (bad := _check_known(machine)) is not None:
+        return bad
+    if update is None:
+        return None
+    if update.phase is UpdatePhase.RETURNING:
+        return _returns(update, "push again then")
+    if update.phase in ON_TRIAL:
         return conflict(
             "TENTATIVE",
             "what runs is not confirmed, and the other slot is the way back: `capsulectl update confirm` or "
             "`capsulectl update rollback` first",
         )
-    if update is None:
-        return None
     if update.phase in (UpdatePhase.ARMING, UpdatePhase.ARMED):
         return conflict(
             "UPDATE_WAITS",
@@ -133,6 +137,22 @@ def _check_free(machine: Machine) -> Refusal | None:
             "`capsulectl update rollback` drops it",
         )
     return refused("ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: wait until it is done")
+
+
+def _check_known(machine: Machine) -> Refusal | None:
+    """A trial of which nothing is known is ended at once: there is nothing to say to it."""
+    if on_trial(machine) is not None or not machine.slots.tentative:
+        return None
+    return conflict(
+        "STRAY",
+        "the system that runs is on trial, and the history knows of no such update: the machine is starting anew with "
+        "the system before",
+    )
+
+
+def _returns(update: Update, then: str) -> Refusal:
+    words = f"update {update.uid} is on its way back: the machine is starting anew with {update.from_slot}: {then}"
+    return conflict("RETURNS", words)
 
 
 def _check_order(call: BeginUpdate) -> Refusal | None:
@@ -184,9 +204,10 @@ def few(names: tuple[str, ...], most: int = 5) -> str:
 def _confirm(machine: Machine) -> tuple[Event, ...] | Refusal:
     update = on_trial(machine)
     if update is None:
-        return conflict("NOTHING_TO_CONFIRM", "nothing is to be confirmed: what runs is here to stay")
+        nothing = conflict("NOTHING_TO_CONFIRM", "nothing is to be confirmed: what runs is here to stay")
+        return _check_known(machine) or nothing
     if update.phase is UpdatePhase.RETURNING:
-        return conflict("RETURNS", f"update {update.uid} is on its way back: the machine starts anew")
+        return _returns(update, "`capsulectl update history` says why")
     if update.phase is UpdatePhase.CONFIRMING:
         return ()
     return (UpdateConfirming(update.uid, "operator"),)
@@ -194,6 +215,8 @@ def _confirm(machine: Machine) -> tuple[Event, ...] | Refusal:
 
 def _roll_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refusal:
     update = current(machine)
+    if (bad := _check_known(machine)) is not None:
+        return bad
     if update is None:
         return _go_back(machine, call)
     if call.with_data and (bad := _check_left_with_data(machine, update)) is not None:

@@ -59,9 +59,9 @@ def reconcile(
     """As of a daemon's start in the boot `boot`. `machine` is the state before anything of this life is told."""
     update, tried = current(machine), machine.updates.get(booted.update)
     first = machine.boot is None or machine.boot.boot != boot
-    stays = not first and tried is not None and tried.phase is UpdatePhase.CONFIRMED
-    if booted.update and not stays:
-        return _on_trial(tried, booted, loader, release, kernel, first)
+    here = not first and tried is not None and tried.boot == boot
+    if booted.update and not (here and tried is not None and tried.phase is UpdatePhase.CONFIRMED):
+        return _on_trial(tried, booted, loader, release, kernel, first, here)
     started = (BootStarted(booted.slot, booted.default_slot, release, kernel, tried=loader.tried),) if first else ()
     if update is None:
         return Reconciled(started, take_back=bool(loader.next_slot))
@@ -81,9 +81,10 @@ _ARMED = frozenset({UpdatePhase.ARMING, UpdatePhase.ARMED})
 
 
 def _on_trial(
-    update: Update | None, booted: Booted, loader: Variables, release: str, kernel: str, first: bool
+    update: Update | None, booted: Booted, loader: Variables, release: str, kernel: str, first: bool, here: bool
 ) -> Reconciled:
-    if update is None or update.phase not in (_ARMED if first else ON_TRIAL):
+    # A boot loader whose own write was lost with the power takes its one-shot again: that trial is over.
+    if update is None or not (update.phase in _ARMED if first else here and update.phase in ON_TRIAL):
         started = BootStarted(booted.slot, booted.default_slot, release, kernel, tentative=True, uid=booted.update)
         return Reconciled((started,) if first else (), stray=True)
     facts: tuple[Event, ...] = ()

@@ -217,3 +217,15 @@ def test_keys_are_enrolled_once_and_removed_by_their_ids() -> None:
     assert reason(story.call(AddUpdateKey("k2", KEY, ""))) == "TOO_MANY_KEYS"
     assert isinstance(story.call(RemoveUpdateKey("k1")), Admitted) and "k1" not in story.machine.update_keys
     assert reason(story.call(RemoveUpdateKey("k1"))) == "KEY_NOT_FOUND"
+
+
+def test_what_is_on_its_way_back_or_on_a_trial_that_nobody_knows_is_told_as_that() -> None:
+    story = on_trial()
+    assert isinstance(story.call(RollBackUpdate(NEW, LEVEL, LEVEL, 900)), Admitted)
+    for verdict in (begin(story), story.call(ConfirmUpdate())):
+        assert reason(verdict) == "RETURNS" and "slot_a" in verdict.message  # type: ignore[union-attr]
+    story = standing()
+    story.reboot("boot-2")
+    story.tell(BootStarted("slot_b", "slot_a", "0.0.2 bbb", tentative=True, uid=99))
+    for verdict in (begin(story), story.call(ConfirmUpdate()), go_back(story)):
+        assert reason(verdict) == "STRAY" and "starting anew" in verdict.message  # type: ignore[union-attr]
