@@ -46,7 +46,7 @@ from capsuled.sealing import Vault, derived
 from capsuled.seals import Seals
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
-from capsuled.startup import ClosedLog, Memory, open_memory
+from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.updates.beside import engine_beside, entries_behind, stands_in
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
@@ -109,6 +109,7 @@ async def run(
     try:
         with stage_of(system, "memory"):
             memory = await open_memory(layout.journal, clock, proof, read_only, "" if system is None else system.slot)
+            memory.side_log = open_side_log(layout.side_log)
         clock = SystemClock(floor_ns=memory.machine.at)
         await _serve(
             layout, settings, log_file, stopping, clock, identity, memory, certificate, system, filters, begin_anew
@@ -272,7 +273,7 @@ async def _serve(
         await registry.close()
         if journal is not None:
             await journal.close()
-        elif memory.side_log is not None:
+        if memory.side_log is not None:
             memory.side_log.close()
 
 

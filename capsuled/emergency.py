@@ -1,4 +1,5 @@
-"""Emergency stops: while the journal cannot write, the side log is all that remembers, and the answer says so.
+"""Emergency stops: while the journal cannot write, the side log is all that remembers, and the answer says so. They
+leave the room in it that updates need.
 
 It is read in as soon as the journal writes again: at the next start, or before, when a full disk was given space.
 """
@@ -18,11 +19,12 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import EmergencyRecovered, MachineHalted
 from journal.sequencer import Draft
-from journal.sidelog import Emergency, SideLog, SideLogFull
+from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from projections.observations import ObservedRun, RunKey
 
 log = logging.getLogger(__name__)
 
+STOP = "stop"
 HALT = "halt"
 """What the side log has of a machine whose runs were all ended without a daemon."""
 SLOTS = "slots"
@@ -66,7 +68,7 @@ class Emergencies:
         if workload is not None and workload.run is not None:
             self._ended.add((name, uid, workload.run.number))
         log.warning("emergency stop of %s: %s", name, why)
-        self._note(Emergency("stop", name, uid, self._clock.wall_ns()))
+        self._note(Emergency(STOP, name, uid, self._clock.wall_ns()))
         ended = 0
         for kind, driver in self._drivers.items():
             if workload is not None and workload.kind != kind:
@@ -86,6 +88,7 @@ class Emergencies:
         if self._side_log is None:
             return
         try:
+            self._side_log.make_room(FOR_UPDATES + 1)
             self._side_log.append(record)
         except (SideLogFull, OSError) as error:
             log.warning("the stop is remembered nowhere: %s", error)
@@ -96,16 +99,16 @@ class Emergencies:
         """Read in what was noted since the start, until cancelled. The disk gives no event when it is freed."""
         while self._side_log is not None:
             await self._noted.wait()
-            told = self._side_log.records()
+            told = of_runs(self._side_log)
             try:
-                seq = self._engine.commit([Draft(event, SYSTEM) for event in recovered(self._side_log)])[-1][0].seq
+                seq = self._engine.commit([Draft(recovered(one), SYSTEM) for one in told])[-1][0].seq
                 await self._engine.durable(seq)
             except JournalError:
                 await self._clock.sleep(FULL_RETRY_S)
                 continue
             self._noted.clear()
             self._side_log.forget(told)
-            if self._side_log.records():
+            if of_runs(self._side_log):
                 self._noted.set()
 
 
@@ -118,10 +121,11 @@ async def _stop(driver: RunDriver, name: str, uid: int, grace_ms: int) -> int:
     return ended
 
 
-def recovered(side_log: SideLog) -> tuple[EmergencyRecovered | MachineHalted, ...]:
-    """What the side log remembers of runs, as events for the journal that can write again."""
-    return tuple(
-        MachineHalted(one.at) if one.action == HALT else EmergencyRecovered(one.action, one.name, one.uid, one.at)
-        for one in side_log.records()
-        if one.action != SLOTS
-    )
+def of_runs(side_log: SideLog | None) -> tuple[Emergency, ...]:
+    """What the side log remembers of runs."""
+    return () if side_log is None else tuple(one for one in side_log.records() if one.action in (STOP, HALT))
+
+
+def recovered(one: Emergency) -> EmergencyRecovered | MachineHalted:
+    """The event of it, for the journal that can write again."""
+    return MachineHalted(one.at) if one.action == HALT else EmergencyRecovered(one.action, one.name, one.uid, one.at)

@@ -10,17 +10,19 @@ from capsuled import installed, restoring
 from capsuled.boot.ends import crashes, forget
 from capsuled.boot.system import MODE, System
 from capsuled.debug import left_over as debug_left_over
+from capsuled.emergency import of_runs, recovered
 from capsuled.engine import Engine
 from capsuled.layout import Layout
 from capsuled.retention import NoRoom, Retention
 from capsuled.services.capsule import About
 from capsuled.services.volume_data import left_over as exports_left_over
-from capsuled.startup import Memory, moved_events, opening_events, recovery_drafts, reset_asked
+from capsuled.startup import Memory, moved_events, opening_events, reset_asked
 from capsuled.updates.beside import read_in, stands_in
 from capsuled.updates.fitting import Fitted, settled
 from capsuled.updates.fitting import opening as update_opening
 from journal.clock import Clock
 from journal.entry import SYSTEM
+from journal.sidelog import Emergency, SideLog
 from projections.updates import unconfirmed
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,10 @@ async def open_life(
     too small."""
     journal = memory.journal
     assert journal is not None
-    drafts = recovery_drafts(journal)
-    of_slots = await read_in(engine, journal.side_log, stands_in(journal.reader))
+    of_runs_noted = of_runs(memory.side_log)
+    of_slots = await read_in(engine, memory.side_log, stands_in(journal.reader))
+    for lost in of_slots.lost:
+        about.warn(lost)
     reset_file = layout.by_hand / "RESET_AUTH"
     reset = reset_asked(reset_file)
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
@@ -59,8 +63,7 @@ async def open_life(
     engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)
-    if drafts:
-        engine.commit(drafts, reserved=True)
+    engine.record([recovered(one) for one in of_runs_noted], reserved=True, actor=SYSTEM)
     stray = False
     if found is not None and fitted is not None:
         stray = (await settled(fitted, found, layout, clock.boot_id, about)).stray
@@ -74,11 +77,23 @@ async def open_life(
             await Retention(journal, memory.reader).resume()
     except NoRoom as error:  # whoever is to free some needs the daemon for it
         log.warning("%s", error)
-    if drafts or of_slots:
-        journal.side_log.clear()
+    _forget(memory.side_log, (*of_runs_noted, *of_slots.told), about)
     if restored is not None:
         restoring.clear(layout)
     if reset:
         log.warning("every operator's key was taken off, as %s asked for", reset_file)
         reset_file.unlink(missing_ok=True)
     return stray
+
+
+def _forget(side_log: SideLog | None, told: tuple[Emergency, ...], about: About) -> None:
+    """What is in the journal now. What else there is is another release's, which may come back for it."""
+    if side_log is None:
+        return
+    if told:
+        side_log.forget(told)
+    if left := side_log.count():
+        about.warn(
+            f"{left} records of what was done while the journal could not be written cannot be read by this release: "
+            "they are kept for the one that wrote them"
+        )

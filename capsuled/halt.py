@@ -47,7 +47,7 @@ from journal.entry import MalformedEntry
 from journal.environment import Environment
 from journal.errors import JournalDamaged, JournalError
 from journal.reader import Reader
-from journal.sidelog import Emergency, SideLog, SideLogFull
+from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from journal.specs import Kind
 from projections.ending import ending_turns
 from projections.fold import FOLD_VERSION
@@ -103,8 +103,9 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
 def _note(layout: Layout) -> None:
     """For the next daemon: nothing that is gone then has ended by itself, and no restart policy counts it."""
     try:
-        side_log = SideLog(layout.journal / "side.log")
+        side_log = SideLog(layout.side_log)
         try:
+            side_log.make_room(FOR_UPDATES + 1)
             side_log.append(Emergency(HALT, at=time.time_ns()))
         finally:
             side_log.close()

@@ -83,12 +83,17 @@ def dialled(served: Sequence[str], having: Iterable[Interface], bridge: str) -> 
     return (*(one for one in served if one not in everywhere), *lan) if lan else tuple(served)
 
 
-def reached(served: Sequence[str], bridge: str = "") -> tuple[str, ...]:
-    """Where a LAN reaches `served` at this moment; nowhere, where the kernel does not say."""
+def on_lan(bridge: str = "") -> tuple[Interface, ...]:
+    """Where a LAN is at this moment, which the workloads' bridge is not; nowhere, where the kernel does not say."""
     try:
-        return tuple(map(str, places(served, interfaces(), bridge)))
+        return tuple(one for one in interfaces() if one.name != bridge)
     except OSError:
         return ()
+
+
+def reached(served: Sequence[str], bridge: str = "") -> tuple[str, ...]:
+    """Where a LAN reaches `served` at this moment."""
+    return tuple(map(str, places(served, on_lan(bridge), bridge)))
 
 
 def reaches_out(served: Iterable[str]) -> bool:

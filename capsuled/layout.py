@@ -23,6 +23,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.state / "journal"
 
     @property
+    def side_log(self) -> Path:
+        """What is done while the journal cannot write: see journal/sidelog.py."""
+        return self.state / "side.log"
+
+    @property
     def identity(self) -> Path:
         return self.state / "identity"
 

@@ -84,7 +84,9 @@ def take_over(layout: Layout) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.replace(layout.restore / "naming_key", layout.naming_key)
         sync_directory(layout.identity)
-    for name in ("head", "side.log", "lock.mdb", FRONT_LOG):
+    # What was noted beside the journal that goes is of that one, by its numbers.
+    layout.side_log.unlink(missing_ok=True)
+    for name in ("head", "lock.mdb", FRONT_LOG):
         (layout.journal / name).unlink(missing_ok=True)
     _move(data, layout.journal / "data.mdb")
     sync_directory(layout.journal)

@@ -10,14 +10,13 @@ from typing import Literal
 import msgspec
 
 from capsuled.condition import Condition, State
-from capsuled.emergency import recovered
 from capsuled.examine import replay_apart
 from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.tokens import LIFE_S, SKEW_S
 from journal.clock import Clock
 from journal.codec import BadBody, BrokenChain, decode
-from journal.entry import SYSTEM, Header, MalformedEntry
+from journal.entry import Header, MalformedEntry
 from journal.environment import Environment
 from journal.errors import ContentGone, JournalDamaged, JournalError, JournalReadOnly
 from journal.events import (
@@ -62,7 +61,8 @@ class ClosedLog:
 
 
 class Memory(msgspec.Struct):
-    """The opened journal. `journal` is None where it must not be written, `reader` where it cannot even be read."""
+    """The opened journal. `journal` is None where it must not be written, `reader` where it cannot even be read;
+    `side_log` where even that cannot be written."""
 
     machine: Machine
     state: State
@@ -112,7 +112,6 @@ async def open_memory(
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
     if recalled.frozen_by:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
-        memory.side_log = _side_log(directory)
         return memory
     try:
         memory.journal = Journal(environment, clock, slot=slot)
@@ -120,7 +119,6 @@ async def open_memory(
         return _read_only(directory, error)
     except JournalDamaged as error:
         return await _salvaged(directory, str(error))
-    memory.side_log = memory.journal.side_log
     return memory
 
 
@@ -132,27 +130,26 @@ def _is_foreign(problem: str) -> bool:
 def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
     state = State(Condition.READ_ONLY, str(error))
     log.error("%s", state.message)
-    side_log = _side_log(directory)
     try:
         environment = Environment(directory, readonly=True)
     except JournalError:
-        return Memory(Machine(), state, side_log=side_log)
+        return Memory(Machine(), state)
     reader = Reader(environment)
-    return Memory(recall(reader, proven=True).machine, state, environment, reader, side_log=side_log)
+    return Memory(recall(reader, proven=True).machine, state, environment, reader)
 
 
-def _side_log(directory: Path) -> SideLog | None:
-    """The side log beside a journal that may not be written; None where it cannot be, either."""
+def open_side_log(path: Path) -> SideLog | None:
+    """What stands in for a journal that cannot be written; None where it cannot be, either."""
     try:
-        return SideLog(directory / "side.log")
+        return SideLog(path)
     except OSError as error:
-        log.warning("the side log cannot be written: %s", error)
+        log.warning("the side log %s cannot be written: %s", path, error.strerror)
         return None
 
 
 async def _salvaged(directory: Path, problem: str) -> Memory:
     """As much of the state as the chain still proves. The pages are not touched by this process."""
-    memory = Memory(Machine(), State(), side_log=_side_log(directory))
+    memory = Memory(Machine(), State())
     try:
         replayed, memory.machine = await replay_apart(directory)
         memory.environment = Environment(directory, readonly=True)
@@ -196,11 +193,6 @@ def moved_events(machine: Machine, subnet: str) -> tuple[Event, ...]:
             f"--subnet {subnet}",
         )
     return () if moved is None else (moved,)
-
-
-def recovery_drafts(journal: Journal) -> list[Draft]:
-    """What was done while the journal could not write."""
-    return [Draft(event, SYSTEM) for event in recovered(journal.side_log)]
 
 
 RESET_S = 300

@@ -40,7 +40,8 @@ PAGE_BYTES = 4096
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
 _REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
 _OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact"}
-"""Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over."""
+"""Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over. `side.log`
+lay here before it lay beside."""
 
 
 class Environment:

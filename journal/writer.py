@@ -31,7 +31,6 @@ from journal.mover import Moved, Mover, Reads, Snapshot, Wake
 from journal.reader import Reader
 from journal.release import RELEASE
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
-from journal.sidelog import SideLog
 from journal.snapshot import Snapshot as Kept
 from journal.space import COMMIT_BYTES, Space, room_for
 
@@ -77,7 +76,6 @@ class Journal:
             self._close = opened.pop_all().close
         self._news = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.reader = Reader(environment)
-        self.side_log = SideLog(environment.directory / "side.log")
         self._facts = self._chain("facts")
         self._audit = self._chain("audit")
         self.seq = self.durable_seq = self._facts.seq
@@ -222,7 +220,6 @@ class Journal:
             self.failed.exception()  # whoever awaited it has seen it; nobody has to
         elif retention.wants_compacting(self._env):
             await asyncio.to_thread(self._compact)
-        self.side_log.close()
         self._close()
 
     def _compact(self) -> None:

@@ -20,7 +20,7 @@ from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
 from capsuled.growing import disk_grown
 from capsuled.info import counts
-from capsuled.lan import interfaces, reached
+from capsuled.lan import reached
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
@@ -133,14 +133,6 @@ class System:
         finally:
             self.link.say("watchdog")
             self._has_hardware.set()
-
-    @staticmethod
-    def addresses(about: About) -> list[str]:
-        """The machine's own, on the LAN."""
-        try:
-            return [str(at.ip) for one in interfaces() if one.name != about.bridge for at in one.addresses]
-        except OSError:
-            return []
 
     def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool) -> Face:
         machine = engine.machine

@@ -51,11 +51,14 @@ async def look(loader: BootLoader) -> tuple[Variables, str]:
     return variables, damaged if state.damaged else ""
 
 
-async def settle(engine: Engine, found: Reconciled, switch: Switch, find_out: FindOut) -> Standing:
-    """Tell the facts, find out why the machine came back, and take back what nobody wants to be booted."""
-    warnings = list(_tell(engine, found.events))
+async def settle(
+    engine: Engine, found: Reconciled, switch: Switch, find_out: FindOut, *, restores: bool = True
+) -> Standing:
+    """Tell the facts, find out why the machine came back, and take back what nobody wants to be booted. Where it
+    `restores` nothing, as beside a journal, volumes that are to be as they were are so once that is read in."""
+    warnings = list(_tell(engine, found.events, restores))
     if found.back is not None:
-        warnings += _tell_back(engine, found.back, find_out(found.back, found.loader))
+        warnings += _tell_back(engine, found.back, find_out(found.back, found.loader), restores)
     await engine.durable()
     if found.take_back:
         try:
@@ -66,20 +69,27 @@ async def settle(engine: Engine, found: Reconciled, switch: Switch, find_out: Fi
     return Standing(found.stray, tuple(warnings))
 
 
-def _tell(engine: Engine, events: Sequence[Event], cause: int = 0) -> tuple[str, ...]:
+def _tell(engine: Engine, events: Sequence[Event], restores: bool, cause: int = 0) -> tuple[str, ...]:
     """In one batch with what has volumes as they were, where that is due now; what of them cannot be so, in words."""
     all_of_it: list[Event] = []
     lost: tuple[str, ...] = ()
     for event in events:
         all_of_it.append(event)
         if (update := owed(engine.machine, event)) is not None:
-            back, lost = brought_back(engine.machine, update)
+            back, lost = brought_back(engine.machine, update) if restores else ((), (_later(update),))
             all_of_it += back
     engine.record(all_of_it, cause=cause, reserved=True, actor=SYSTEM)
     return lost
 
 
-def _tell_back(engine: Engine, update: Update, found: Found) -> tuple[str, ...]:
+def _later(update: Update) -> str:
+    return (
+        f"{', '.join(update.keeps)} stay as they are now: only a system that can write the journal has them as they "
+        f"were before update {update.uid}, and does that when it starts"
+    )
+
+
+def _tell_back(engine: Engine, update: Update, found: Found, restores: bool) -> tuple[str, ...]:
     verdict, evidence = found.verdict, found.evidence
     log.warning("update %d was rolled back: %s (%s)", update.uid, verdict.cause, verdict.confidence)
     seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), reserved=True, actor=SYSTEM)
@@ -92,4 +102,4 @@ def _tell_back(engine: Engine, update: Update, found: Found) -> tuple[str, ...]:
         verdict.looked_for,
         evidence.boot,
     )
-    return _tell(engine, (rolled_back,), cause=seq)
+    return _tell(engine, (rolled_back,), restores, cause=seq)

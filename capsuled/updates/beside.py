@@ -18,7 +18,7 @@ from capsuled.emergency import SLOTS
 from capsuled.engine import Engine
 from journal.clock import Clock
 from journal.codec import BadBody, UnknownMust, decode, encode
-from journal.entry import SYSTEM, Actor, Header, MalformedEntry
+from journal.entry import SYSTEM, Actor, Header, MalformedEntry, Stored
 from journal.errors import JournalError, JournalFull
 from journal.events import (
     BootStarted,
@@ -45,9 +45,10 @@ from journal.events import (
 )
 from journal.reader import Reader
 from journal.sequencer import THIS_BATCH, Draft
-from journal.sidelog import Emergency, SideLog, SideLogFull
+from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from projections.fold import fold
 from projections.state import Machine
+from projections.update_data import brought_back, owed_late
 from projections.updates import HANDLERS as OF_SLOTS
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,20 @@ NOTED = (
     "the journal takes no entry: this stands in the side log, and comes into the history with the next system that can "
     "write it"
 )
+LIFE = 8
+"""So many records an update may have behind its first one: it is staged, the boot is told in which it is armed, it is
+arming and armed, its trial begins, it is confirming, goes back after all, and was rolled back."""
+_FOLLOW = {
+    UpdateBegun: LIFE,
+    UpdateStaged: 7,
+    UpdateArming: 5,
+    UpdateArmed: 4,
+    BootStarted: 3,
+    UpdateConfirming: 2 + 1 + LIFE,
+    UpdateReturning: 1,
+}
+"""How many are behind each, at most: nothing is begun whose end could not be told, and nothing kept that could not be
+left again."""
 WORDS_BYTES = 120
 """For a message: a record is a sector."""
 PLACES, PLACE_BYTES = 6, 32
@@ -115,6 +130,7 @@ class BesideLog:
         """On the disk when it returns. Raises JournalFull, and the reason for what is no slot's."""
         if not all(isinstance(draft.event, _KEPT | _PASSING) for draft in drafts):
             raise self._why
+        self._make_room([draft.event for draft in drafts if _is_kept(draft.event)])
         first = self._seq + 1 if _is_kept(drafts[0].event) else self._seq
         return [self._placed(draft, first) for draft in drafts]
 
@@ -123,12 +139,27 @@ class BesideLog:
 
     def remember(self, machine: Machine, stands: Stands) -> None:
         """Fold into the machine what an earlier life has left in the side log."""
-        for seq, draft in _left(self._side_log, stands):
-            self._seq = max(self._seq + 1, seq)
+        for one, draft in _known(self._side_log):
+            if stands(one):
+                continue
+            self._seq = max(self._seq + 1, one.seq)
             boot = draft.event.boot if isinstance(draft.event, BootStarted) else ""
             if boot == self._clock.boot_id:
                 fold(machine, self._header(DaemonStarted("os", "crash"), SYSTEM, boot), DaemonStarted("os", "crash"))
             fold(machine, self._header(draft.event, draft.actor, boot), draft.event)
+
+    def _make_room(self, kept: Sequence[Event]) -> None:
+        """For all of them, or for none; and for what may follow."""
+        if not kept:
+            return
+        also = self._here is not None and any(isinstance(event, UpdateArming) for event in kept)
+        try:
+            self._side_log.make_room(len(kept) + also + _left_free(kept[-1]))
+        except (SideLogFull, OSError) as error:
+            raise self._full(error) from error
+
+    def _full(self, error: Exception) -> JournalFull:
+        return JournalFull(f"{self._why}. Updates are noted beside it meanwhile, which cannot be done now: {error}")
 
     def _placed(self, draft: Draft, first: int) -> tuple[Header, Event]:
         event = draft.event
@@ -145,7 +176,9 @@ class BesideLog:
     def _keep(self, draft: Draft) -> Event:
         seq = self._seq + 1
         event = fitting(draft.event, seq, self._clock.boot_id)
-        told = Emergency(SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event), seq=seq)
+        told = Emergency(
+            SLOTS, at=self._clock.wall_ns(), type=type_of(event), event=encode(event), seq=seq, version=event.VERSION
+        )
         self._write(told, draft)
         self._seq = seq
         if isinstance(event, BootStarted):
@@ -169,7 +202,14 @@ class BesideLog:
                     raise
                 self._side_log.append(record)  # without whose word it was it may fit
         except (SideLogFull, OSError) as error:
-            raise JournalFull(f"{self._why}; and the side log does not take it: {error}") from error
+            raise self._full(error) from error
+
+
+def _left_free(event: Event) -> int:
+    """Behind what is pushed there is the way back, too."""
+    if isinstance(event, UpdateBegun) and event.kind == "push":
+        return FOR_UPDATES - 1
+    return _FOLLOW.get(type(event), 0)
 
 
 def _is_kept(event: Event) -> bool:
@@ -212,20 +252,30 @@ def _places(looked_for: Sequence[str], room: int) -> tuple[str, ...]:
 
 def records_of(side_log: SideLog) -> Iterator[Draft]:
     """What the side log has of slots, in its order."""
-    return (draft for _, draft in _left(side_log, lambda _: False))
+    return (draft for _, draft in _known(side_log))
 
 
-def _left(side_log: SideLog, stands: Stands) -> Iterator[tuple[int, Draft]]:
-    """That, with its numbers, for the journal that can write again, or for the next life of a daemon that cannot. What
-    this release cannot read is another's, and left out; so is what stands in the journal already."""
+def _known(side_log: SideLog) -> Iterator[tuple[Emergency, Draft]]:
+    """That, with its records. What this release cannot read is another's, and left out."""
     for one in side_log.records():
-        kind = _BY_TYPE.get(one.type)
-        if one.action != SLOTS or kind is None or stands(one):
-            continue
-        try:
-            yield one.seq, Draft(msgspec.msgpack.decode(one.event, type=kind), one.actor or SYSTEM)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.error("a %s in the side log cannot be read: %s", one.type, error)
+        event = _event_of(one)
+        if event is not None:
+            yield one, Draft(event, one.actor or SYSTEM)
+
+
+def _event_of(one: Emergency) -> Event | None:
+    kind = _BY_TYPE.get(one.type)
+    if one.action != SLOTS or kind is None or one.version > kind.VERSION:
+        return None
+    try:
+        return decode(Stored(_told(one.seq, one.type, one.version), b"", b"", one.event))
+    except BadBody as error:
+        log.error("a %s in the side log cannot be read: %s", one.type, error)
+        return None
+
+
+def _told(seq: int, name: str, version: int) -> Header:
+    return Header(seq, 0, "", 0, "", "", SYSTEM, 0, 0, name, version, "must", b"", b"")
 
 
 def stands_in(reader: Reader | None) -> Stands:
@@ -238,14 +288,38 @@ def stands_in(reader: Reader | None) -> Stands:
     return stands
 
 
-async def read_in(engine: Engine, side_log: SideLog, stands: Stands) -> bool:
-    """Whether there was something: what was done of updates while the journal took nothing is told to it, durably,
-    once, and before all else, for the boot is judged by it."""
-    drafts = [draft for _, draft in _left(side_log, stands)]
+class ReadIn(msgspec.Struct, frozen=True):
+    """`told`: the records of slots that stand in the journal now; `lost`: which volumes cannot be as they were to be,
+    in words."""
+
+    told: tuple[Emergency, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+async def read_in(engine: Engine, side_log: SideLog | None, stands: Stands) -> ReadIn:
+    """What was done of updates while the journal took nothing is told to it, durably, once, and before all else, for
+    the boot is judged by it; and with it what is done now of volumes, which were not to be touched meanwhile."""
+    known = () if side_log is None else tuple(_known(side_log))
+    drafts = [draft for one, draft in known if not stands(one)]
+    lost: tuple[str, ...] = ()
     if drafts:
-        engine.commit(drafts, reserved=True)
+        back, lost = _brought_back(engine.machine, drafts)
+        engine.commit([*drafts, *(Draft(event, SYSTEM) for event in back)], reserved=True)
         await engine.durable()
-    return next(records_of(side_log), None) is not None
+    return ReadIn(tuple(one for one, _ in known), lost)
+
+
+def _brought_back(machine: Machine, drafts: Sequence[Draft]) -> tuple[list[Event], tuple[str, ...]]:
+    after = machine.fork()
+    for draft in drafts:
+        fold(after, _told(after.seq + 1, type_of(draft.event), draft.event.VERSION), draft.event)
+    back: list[Event] = []
+    lost: tuple[str, ...] = ()
+    for update in owed_late(after, [draft.event for draft in drafts]):
+        events, stay = brought_back(machine, update)
+        back += events
+        lost += stay
+    return back, lost
 
 
 def engine_beside(

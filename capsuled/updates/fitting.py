@@ -13,6 +13,7 @@ from capsuled.boot.partitions import ESP, NUMBERS
 from capsuled.boot.system import MODE, System
 from capsuled.engine import Engine
 from capsuled.evidence.finding import find_out
+from capsuled.lan import on_lan
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
 from capsuled.updates import level
@@ -32,6 +33,7 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import DaemonStarted
 from journal.reader import Reader
+from projections.refusals import Refusal
 from projections.update_health import Facts
 from projections.update_intents import Level
 from projections.update_intents import System as Build
@@ -45,7 +47,7 @@ KERNEL_VERSION = Path("/proc/sys/kernel/osrelease")
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """What the wiring function keeps of it."""
+    """What the wiring function keeps of it. `beside`: the engine is that of updates alone (beside.py)."""
 
     engine: Engine
     updates: Updates
@@ -53,6 +55,7 @@ class Fitted(msgspec.Struct, frozen=True):
     loader: BootLoader
     build: Build
     root: str
+    beside: bool = False
 
 
 def running(release: str, built_s: float) -> Build:
@@ -64,7 +67,7 @@ def running(release: str, built_s: float) -> Build:
 def fit(
     system: System, engine: Engine, clock: Clock, reader: Reader | None, about: About, *, beside: bool = False
 ) -> Fitted:
-    """For a machine that booted from its own disk. `beside`: the engine is that of updates alone (beside.py)."""
+    """For a machine that booted from its own disk."""
     root = system.root
     loader = GrubLoader(Path(partition_of(root, ESP)))
     slots = Partitions(_places(root), AREA_BYTES)
@@ -84,11 +87,11 @@ def fit(
         clock,
         build,
         stands,
-        lambda: bool(system.addresses(about)),
+        lambda: bool(on_lan(about.bridge)),
         reboot,
         noted=NOTED if beside else "",
     )
-    return Fitted(engine, updates, switch, loader, build, root)
+    return Fitted(engine, updates, switch, loader, build, root, beside)
 
 
 def _places(root: str) -> Places:
@@ -108,7 +111,10 @@ async def begin_beside(fitted: Fitted, system: System, clock: Clock, layout: Lay
         fitted.engine.record((DaemonStarted(MODE, "crash", os.getpid()),), actor=SYSTEM)
         return (await settled(fitted, found, layout, boot, about)).stray
     except JournalError as error:
-        about.warn(f"what this boot means for updates is not remembered: {error}")
+        words = f"what this boot means for updates is not remembered, and none is begun or ended in it: {error}"
+        about.warn(words)
+        # What is known of slots is as of another boot.
+        fitted.engine.closed = Refusal("RESOURCE_EXHAUSTED", "NOT_REMEMBERED", f"{words}, and start the machine anew")
         return True  # nobody could confirm it, and nobody would know that it is to go back
 
 
@@ -133,7 +139,11 @@ def _told(booted: Booted) -> Told:
 async def settled(fitted: Fitted, found: Reconciled, layout: Layout, boot: str, about: About) -> Standing:
     """Told and done."""
     standing = await settle(
-        fitted.engine, found, fitted.switch, lambda update, loader: find_out(update, loader, layout, boot, fitted.root)
+        fitted.engine,
+        found,
+        fitted.switch,
+        lambda update, loader: find_out(update, loader, layout, boot, fitted.root),
+        restores=not fitted.beside,
     )
     for warning in standing.warnings:
         about.warn(warning)
@@ -155,7 +165,7 @@ async def try_out(
 
     async def facts() -> Facts:
         answers = time.monotonic() - system.answered_s < ANSWERED_S
-        return Facts(answers, await asyncio.to_thread(_state, layout, engine), bool(system.addresses(about)))
+        return Facts(answers, await asyncio.to_thread(_state, layout, engine), bool(on_lan(about.bridge)))
 
     def go_back() -> None:
         system.link.say("reboot")

@@ -16,9 +16,10 @@ from projections.update_health import well
 
 
 class Switch:
-    """On one machine."""
+    """On one machine. `problem`: why the last confirmation was not carried out, in words."""
 
     def __init__(self, engine: Engine, loader: BootLoader) -> None:
+        self.problem = ""
         self._engine = engine
         self._loader = loader
 
@@ -58,7 +59,19 @@ class Switch:
         await self._engine.durable()
 
     async def confirm(self, update: Update) -> None:
-        """The slot of an update whose `update.confirming` stands in the journal is what boots. Raises LoaderFailed."""
+        """The slot of an update whose `update.confirming` stands in the journal is what boots. Raises LoaderFailed and
+        JournalError."""
+        try:
+            await self._confirm(update)
+        except LoaderFailed as error:
+            self.problem = f"the boot loader's variables cannot be written: {error.message}"
+            raise
+        except JournalError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
+
+    async def _confirm(self, update: Update) -> None:
         await self._engine.durable(update.seq)
         state = await self._loader.read()
         await self._loader.write(replace(state, default_slot=_slot(update.slot), next_slot=None))

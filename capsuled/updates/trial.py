@@ -85,8 +85,8 @@ class Trial:
             try:
                 await self._switch.confirm(update)
                 return False
-            except LoaderFailed as error:
-                log.error("update %d cannot be confirmed: %s", update.uid, error.message)
+            except (LoaderFailed, JournalError):
+                log.error("update %d cannot be confirmed: %s", update.uid, self._switch.problem)
         if update.phase is UpdatePhase.TENTATIVE and soaked(update, boot, now_ns):
             self._record((UpdateConfirming(update.uid, "healthy"),))
             return False

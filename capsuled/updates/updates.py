@@ -101,8 +101,10 @@ class Updates:
             async with asyncio.timeout(CONFIRM_S):
                 found = await self._decided(update.uid)
         except TimeoutError:
-            words = "the boot loader's variables cannot be written; it is tried until the time is over: look at the log"
-            raise Refused(Refusal("DEADLINE_EXCEEDED", "NOT_CONFIRMED", f"not confirmed yet: {words}")) from None
+            words = (
+                f"not confirmed yet, and tried again until the time is over: {self._switch.problem or 'it takes long'}"
+            )
+            raise Refused(Refusal("DEADLINE_EXCEEDED", "NOT_CONFIRMED", words)) from None
         if found.phase is not UpdatePhase.CONFIRMED:
             words = f"update {update.uid} goes back: it was not confirmed before its time was over"
             raise Refused(Refusal("FAILED_PRECONDITION", "RETURNS", words))

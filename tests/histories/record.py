@@ -245,7 +245,7 @@ def _runtime_crash(capsule: Daemon) -> None:
 def _halt_and_emergency(capsule: Daemon) -> None:
     assert capsule.stop() == 0
     _halt(capsule)
-    log = SideLog(capsule.state / "journal" / "side.log")
+    log = SideLog(capsule.state / "side.log")
     log.append(Emergency("stop", "clock", 1, time.time_ns()))  # as a daemon does whose disk is full
     log.close()
     capsule.start()

@@ -26,7 +26,7 @@ def capsule() -> Iterator[Daemon]:
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    ours = ("lock.mdb", "owner.lock", "side.log")
+    ours = ("lock.mdb", "owner.lock")
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.name not in ours}
 
 
@@ -95,7 +95,7 @@ def test_an_entry_that_must_be_understood_freezes_the_daemon_and_everything_runs
     assert "shall stop" not in stopped.stderr
     capsule.until(lambda: not Path(f"/proc/{pids['runs']}").exists(), "it was stopped")
     assert capsule.stop() == 0 and files(journal) == before
-    side_log = SideLog(journal / "side.log")
+    side_log = SideLog(capsule.state / "side.log")
     assert [(one.action, one.name) for one in side_log.records()] == [("stop", "runs")]
     side_log.close()
 

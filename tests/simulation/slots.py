@@ -18,8 +18,8 @@ from capsuled.engine import Engine
 from capsuled.evidence.finding import Found
 from capsuled.rpc import Refused
 from capsuled.updates import level
-from capsuled.updates.at_boot import look, settle
-from capsuled.updates.beside import NOTED, engine_beside, read_in, records_of
+from capsuled.updates.at_boot import Standing, look, settle
+from capsuled.updates.beside import NOTED, ReadIn, engine_beside, read_in, records_of
 from capsuled.updates.kept_volumes import forget
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
@@ -45,8 +45,9 @@ from journal.events import (
 )
 from journal.evidence import Evidence, Loader, Verdict
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
-from journal.sidelog import Emergency, SideLog
+from journal.sidelog import SECTORS, Emergency, SideLog
 from projections.fold import replay
+from projections.refusals import Refusal
 from projections.state import Machine, Update, Volume
 from projections.update_health import Facts
 from projections.update_intents import Level, System
@@ -115,7 +116,7 @@ class CutSideLog(SideLog):
 
     def __init__(self, box: "Box") -> None:
         file = os.memfd_create("side.log")
-        super().__init__(Path(f"/proc/self/fd/{file}"))
+        super().__init__(Path(f"/proc/self/fd/{file}"), most=SECTORS)
         os.close(file)
         self._box = weakref.proxy(box)
         weakref.finalize(box, self.close)
@@ -130,7 +131,8 @@ class CutSideLog(SideLog):
 class Life(msgspec.Struct):
     """What the operator does in each boot, by turns: push one of these systems, confirm, go back, or nothing.
     `hesitates`: so many turns of the others lie between a confirmation and the word to go back; `freezes`: that is said
-    although the system before would be frozen, `with_data` that the volume is to be as it was before."""
+    although the system before would be frozen, `with_data` that the volume is to be as it was before; `closed`: the
+    journal takes nothing in that boot."""
 
     push: str = ""
     confirms: bool = True
@@ -138,13 +140,14 @@ class Life(msgspec.Struct):
     hesitates: int = 0
     freezes: bool = False
     with_data: bool = False
+    closed: bool = False
     options: Options = Options(window_s=WINDOW_S)
 
 
 class Box:
     """The machine. `cut_at`: the power goes at that step of its whole life; `steps` counts them. `strange_at`: the
     entry that its first system cannot read; 0: none. `data` is what its volume has, which each boot writes, and `found`
-    what each boot found there."""
+    what each boot found there. `closed` are the boots whose journal took nothing."""
 
     def __init__(self, cut_at: int = 0) -> None:
         self.side_log = CutSideLog(self)
@@ -160,6 +163,7 @@ class Box:
         self.steps = 0
         self.cut_at = cut_at
         self.boots: list[tuple[str, str]] = []
+        self.closed: set[str] = set()
         self.trail: list[str] = []
         self.full = False
 
@@ -196,15 +200,18 @@ class Box:
             return
         clock = Ticking(f"boot-{number}")
         clock.wall += number * 10**13
+        if life.closed:
+            self.closed.add(clock.boot_id)
         try:
             await self._live(life, clock, Booted(slot, default, update, window_s), behaviour)
         except Cut:
             pass
 
-    def _engine(self, clock: HandClock, slot: str, frozen: bool) -> Engine:
-        if not frozen:
+    def _engine(self, clock: HandClock, slot: str, frozen: bool, closed: bool) -> Engine:
+        if not frozen and not closed:
             return Engine(Log(self, clock, slot), self.machine, clock, _ABLE)
-        known, behind = self.stored[: self.strange_at - 1], self.stored[self.strange_at - 1 :]
+        known_to = self.strange_at - 1 if frozen else len(self.stored)
+        known, behind = self.stored[:known_to], self.stored[known_to:]
         told = ((header, event if isinstance(event, UpdateEvent) else None) for header, event in behind)
         why = JournalReadOnly("only a newer release may act on this state")
         return engine_beside(replay(known), told, self.side_log, self._stands, why, clock, slot, frozenset())
@@ -214,36 +221,41 @@ class Box:
 
     async def _live(self, life: Life, clock: HandClock, booted: Booted, behaviour: str) -> None:
         frozen = bool(self.strange_at) and behaviour.encode() == FIRST
-        engine = self._engine(clock, booted.slot, frozen)
-        recovered = not frozen and await read_in(engine, self.side_log, self._stands)
+        beside = frozen or life.closed
+        engine = self._engine(clock, booted.slot, frozen, life.closed)
+        recovered = ReadIn() if beside else await read_in(engine, self.side_log, self._stands)
         loader = TwinLoader(self.disk, self.step)
         switch = Switch(engine, loader)
         ended = asyncio.Event()
         running = System("0.0.1", "aaa", 1) if behaviour.encode() == FIRST else System("0.0.2", "bbb", 2)
         updates = Updates(
             engine, TwinSlots(self.disk, self.step), switch, clock, running, self._written, lambda: True, ended.set,
-            noted=NOTED if frozen else "",
+            noted=NOTED if beside else "",
         )  # fmt: skip
         variables, _ = await look(loader)
         found = reconcile(engine.machine, clock.boot_id, booted, variables, behaviour)
         engine.record((DaemonStarted("os", "power-lost"),), reserved=True, actor=SYSTEM)
-        standing = await settle(engine, found, switch, _nothing_found)
+        try:
+            standing = await settle(engine, found, switch, _nothing_found, restores=not beside)
+        except JournalFull as full:  # as capsuled/updates/fitting.py has it
+            assert beside
+            engine.closed = Refusal("RESOURCE_EXHAUSTED", "NOT_REMEMBERED", str(full))
+            standing = Standing(stray=True)
         await engine.durable()
-        if recovered:
-            self.side_log.clear()
-        if NEWER in behaviour and not booted.update and not self.strange_at:
+        self.side_log.forget(recovered.told)
+        if NEWER in behaviour and not booted.update and not self.strange_at and not beside:
             self.strange_at = engine.record((MachineHalted(),), actor=SYSTEM)  # stands for what nobody knew before
             await engine.durable()
-        if not frozen:
+        if not beside:
             if not unconfirmed(engine.machine):
                 await forget(engine)
             await self._store(engine)
             self.found.append(self.data)
             self.data = f"written in boot {len(self.boots)}"
-        if standing.stray or ("crashes on trial" in behaviour and booted.update):
+        if (standing.stray and booted.update) or ("crashes on trial" in behaviour and booted.update):
             return
         try:
-            await self._operate(life, engine, updates, booted, clock, switch, behaviour, ended)
+            await self._operate(life, engine, updates, booted, clock, switch, behaviour, ended, beside)
         except LoaderFailed:
             return
 
@@ -257,11 +269,12 @@ class Box:
         switch: Switch,
         behaviour: str,
         ended: asyncio.Event,
+        beside: bool,
     ) -> None:
         if not booted.update:
             if life.push:
-                tasks = [asyncio.ensure_future(one) for one in (self._push(life, updates), self._keep_storing(engine))]
-                await _first_of(tasks)
+                own = () if beside else (self._keep_storing(engine),)
+                await _first_of([asyncio.ensure_future(one) for one in (self._push(life, updates), *own)])
             elif life.goes_back:
                 for _ in range(2):  # its answer was lost
                     await _asked(
@@ -273,7 +286,7 @@ class Box:
             return
 
         async def facts() -> Facts:
-            return Facts(answers=True, state="" if "ill" not in behaviour else "it is ill", uplink=True)
+            return Facts(answers=True, state="it is ill" if "ill" in behaviour or beside else "", uplink=True)
 
         trial = asyncio.ensure_future(Trial(engine, switch, clock, facts, None, ended.set, lambda: None).run())
         tasks = [trial]

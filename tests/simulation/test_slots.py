@@ -7,6 +7,7 @@ import pytest
 from capsuled.updates.receiving import Options
 from effects.slots.protocol import LoaderFailed
 from journal.events import UpdateReturning, VolumeRestored
+from journal.sidelog import SECTORS, Emergency
 from projections.update_phases import UpdatePhase
 from tests.simulation.slot_stories import AGAIN, BY_ITSELF, FREEZING, judge_end, told
 from tests.simulation.slots import BEHAVIOURS, FIRST, NEWER, WINDOW_S, Box, Life
@@ -87,7 +88,7 @@ def test_a_frozen_system_can_be_left_kept_and_replaced_and_the_next_that_can_wri
     assert list(box.machine.updates.values())[-1].cause == "operator"
 
     box = lived([*FREEZING, Life(confirms=False)])
-    assert list(box.machine.updates.values())[-1].cause == "not-confirmed" and box.boots[-1][0] == "slot_b"
+    assert list(box.machine.updates.values())[-1].cause == "state-lost" and box.boots[-1][0] == "slot_b"
 
     box = lived([*FREEZING, Life()])
     assert box.boots[-1] == ("slot_a", "slot_a") and box.disk.content["slot_a", "root.img"] == FIRST
@@ -144,6 +145,45 @@ def test_power_that_goes_at_any_step_brings_a_volume_back_only_where_that_was_as
         assert len(brought) == asked, (cut_at, box.found, box.trail[:cut_at][-6:])
         seen.add(asked)
     assert seen == {True, False}
+
+
+def test_a_volume_that_was_to_be_brought_back_when_the_journal_took_nothing_is_so_with_the_next_system_that_can() -> (
+    None
+):
+    lives = [Life(push="good", options=KEEPS), Life(confirms=False, goes_back=True, with_data=True)]
+    box = lived([*lives, Life(closed=True, push="good", options=AGAIN), Life()])
+    judge_end(box)
+    assert ends_of(box) == [UpdatePhase.ROLLED_BACK, UpdatePhase.CONFIRMED], "the way to the next update was open"
+    assert box.found[:3] == ["empty", "written in boot 1", "written in boot 1"]
+
+
+def test_however_little_room_the_side_log_has_whatever_is_begun_beside_the_journal_comes_to_its_end() -> None:
+    again = Life(push=NEWER, options=AGAIN)
+
+    async def main(free: int) -> Box:
+        box = Box()
+        for life in FREEZING:
+            await box.boot(life)
+        stops = [Emergency("stop", f"web{number}") for number in range(SECTORS - free)]
+        for stop in stops:
+            box.side_log.append(stop)
+        for life in (Life(), again, Life()):
+            await box.boot(life)
+        in_the_frozen_one = box.boots[-1][0] == "slot_a"
+        for life in (Life(goes_back=in_the_frozen_one, freezes=True), Life(), Life(confirms=False)):
+            await box.boot(life)
+        box.side_log.forget(stops)
+        return box
+
+    ways = []
+    for free in range(24):
+        box = asyncio.run(main(free))
+        judge_end(box)
+        ways.append([(update.kind, update.phase.value) for update in box.machine.updates.values()][1:])
+    not_kept, kept, pushed = ("rollback", "rolled-back"), ("rollback", "confirmed"), ("push", "confirmed")
+    assert ways[0][0] == not_kept and ways[-1][:2] == [kept, pushed], ways
+    assert [kept, kept] in ways, "where there is no room to push there is some to go back"
+    assert all(one[0] == not_kept or one[1] in (kept, pushed) for one in ways), ways
 
 
 class Filling(Box):

@@ -27,7 +27,7 @@ from capsuled.sampler import Sampler
 from capsuled.sealing import Vault
 from capsuled.seals import Seals
 from capsuled.services.capsule import About
-from capsuled.startup import ClosedLog, Memory, open_memory, opening_events
+from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log, opening_events
 from capsuled.tls import load_or_make_certificate
 from effects.containers.last_resort import LastResort
 from effects.images.reference import normalise
@@ -124,11 +124,14 @@ class Standing:
         self.layout.state.mkdir(parents=True, exist_ok=True)
         identity = load_or_make(self.layout.identity)
         memory = await open_memory(self.layout.journal, self.clock, tail_proof(self.layout.journal))
+        memory.side_log = open_side_log(self.layout.side_log)
         async with asyncio.TaskGroup() as group:
             self.house = self._built(identity, memory, group)
             await self._live(group)
         if memory.journal is not None:
             await memory.journal.close()
+        if memory.side_log is not None:
+            memory.side_log.close()
 
     async def _live(self, group: asyncio.TaskGroup) -> None:
         house = self.house
@@ -175,7 +178,7 @@ class Standing:
                 {"container": self.containers},
                 LastResort(self.layout.runc),
                 self.clock,
-                None if memory.journal is None else memory.journal.side_log,
+                memory.side_log,
             ),
             execs=ExecStreams(engine, TwinExecutor(world, _at_once)),
             copies=CopyStreams(

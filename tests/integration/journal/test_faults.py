@@ -21,7 +21,7 @@ from journal.frontlog import open_front_log
 from journal.head import Head, HeadFile, read_head
 from journal.reader import Reader
 from journal.sequencer import Draft
-from journal.sidelog import Emergency, SideLog
+from journal.sidelog import SECTORS, Emergency, SideLog, SideLogFull
 from journal.space import Space
 from journal.verify import TOLD_ENTRIES, verify
 from journal.writer import Journal
@@ -64,6 +64,7 @@ def test_a_full_disk_is_refused_before_anything_is_promised_and_the_reserve_stil
     async def main() -> None:
         journal = Journal(Environment(small_disk / "journal"), SystemClock())
         await journal.durable(0)
+        side_log = SideLog(small_disk / "side.log")
         ballast = small_disk / "ballast"
         with ballast.open("wb") as file, pytest.raises(OSError, match="No space"):
             while True:
@@ -78,7 +79,9 @@ def test_a_full_disk_is_refused_before_anything_is_promised_and_the_reserve_stil
         for _ in range(100):
             journal.append([draft()], reserved=True)
         await journal.durable(journal.seq)
-        journal.side_log.append(Emergency("stop", "web", 7, 1))
+        side_log.append(Emergency("stop", "web", 7, 1))
+        with pytest.raises(SideLogFull, match="No space left on device"):
+            side_log.make_room(SECTORS)
         assert not journal.failed.done()
         ballast.unlink()
         journal.append([draft()])
@@ -87,7 +90,7 @@ def test_a_full_disk_is_refused_before_anything_is_promised_and_the_reserve_stil
         await journal.close()
         report = verify(small_disk / "journal")
         assert report.whole and report.checked == written + 101
-        side_log = SideLog(small_disk / "journal" / "side.log")
+        side_log.make_room(SECTORS)
         assert side_log.records() == (Emergency("stop", "web", 7, 1),)
         side_log.close()
 

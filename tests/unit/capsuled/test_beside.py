@@ -3,14 +3,21 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
+from msgspec.structs import replace
 
 from capsuled.caller import Caller
 from capsuled.engine import Engine
-from capsuled.updates.beside import _KEPT, Stands, engine_beside, read_in, records_of, stands_in
+from capsuled.evidence.finding import Found
+from capsuled.updates.at_boot import settle
+from capsuled.updates.beside import _KEPT, LIFE, ReadIn, Stands, engine_beside, read_in, records_of, stands_in
 from capsuled.updates.level import own
+from capsuled.updates.switching import Switch
+from capsuled.updates.trial import Trial
+from effects.slots.protocol import Room
+from effects.slots.twin import SlotDisk, TwinLoader
 from journal.codec import encode
 from journal.entry import LOCAL, SYSTEM, Header
 from journal.environment import Environment
@@ -33,27 +40,31 @@ from journal.events import (
     UpdateRolledBack,
     UpdateStaged,
     UpdateStagingFailed,
+    VolumeRestoreRequested,
 )
-from journal.sidelog import SECTORS, Emergency, SideLog
+from journal.evidence import Evidence, Loader, Verdict
+from journal.sidelog import FOR_UPDATES, SECTORS, Emergency, SideLog
 from journal.writer import Journal
 from projections.admission import Admitted
 from projections.fold import fold
 from projections.intents import CreateVolume
-from projections.state import Machine
-from projections.update_intents import AddUpdateKey
+from projections.state import Machine, Update
+from projections.update_health import Facts
+from projections.update_intents import AddUpdateKey, BeginUpdate, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Variables, reconcile
 from tests.support.clock import HandClock
 from tests.support.story import Story
 from tests.unit.capsuled.test_emergency import Brim
-from tests.unit.projections.test_update_calls import begin, standing, uid
+from tests.unit.projections.test_update_calls import LEVEL, NEW, begin, standing, uid
+from tests.unit.projections.test_update_data import confirmed, kept, tried, with_volumes
 
 WHY = JournalReadOnly("only a newer release may act on this state")
 
 
 @pytest.fixture
 def side_log(tmp_path: Path) -> Iterator[SideLog]:
-    made = SideLog(tmp_path / "side.log")
+    made = SideLog(tmp_path / "side.log", most=SECTORS)
     yield made
     made.close()
 
@@ -127,20 +138,21 @@ def test_the_next_daemon_that_can_write_tells_it_once_however_often_it_is_read(s
     journal.full = False
     fresh = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
     stands = among(journal.entries)
-    assert asyncio.run(read_in(fresh, side_log, stands))
+    read = asyncio.run(read_in(fresh, side_log, stands))
+    assert read.told == side_log.records()
     first = dict(fresh.machine.updates)
     assert first[head + 4].uid == head + 4 == journal.entries[-1][0].seq
     assert first[trial].phase is UpdatePhase.CONFIRMED and first[trial].boot == "boot-2"
     assert fresh.machine.slots.active == "slot_a", "another boot's slot is not this one's"
     told = len(journal.entries)
-    assert asyncio.run(read_in(fresh, side_log, stands)) and fresh.machine.updates == first
+    assert asyncio.run(read_in(fresh, side_log, stands)) == read and fresh.machine.updates == first
     assert len(journal.entries) == told, "a life that ended before it forgot them would tell them again"
     frozen = engine_beside(
         story.machine.fork(), journal.entries, side_log, stands, WHY, HandClock("boot-4"), "slot_a", frozenset()
     )
     assert frozen.machine.seq == head + 4, "nor is a frozen one to fold them again"
-    side_log.clear()
-    assert not asyncio.run(read_in(fresh, side_log, stands))
+    side_log.forget(read.told)
+    assert side_log.count() == 0 and asyncio.run(read_in(fresh, side_log, stands)) == ReadIn()
 
 
 @pytest.mark.parametrize("boot", ["boot-2", "boot-3"])
@@ -175,20 +187,23 @@ def test_what_was_noted_by_one_that_could_not_read_the_journal_is_told_although_
     journal.full = False
     stands = among([*story.entries, *journal.entries])
     sighted = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
-    assert asyncio.run(read_in(sighted, side_log, stands))
+    assert asyncio.run(read_in(sighted, side_log, stands)).told
     assert sighted.machine.updates[1].phase is UpdatePhase.ARMED, "its system is on trial in this very boot"
 
 
-def test_a_journal_that_has_it_is_not_told_again_and_one_with_other_entries_there_is(tmp_path: Path) -> None:
+def test_a_journal_that_has_it_is_not_told_again_and_one_with_other_entries_there_is(
+    tmp_path: Path, side_log: SideLog
+) -> None:
     async def main(*first: Event) -> int:
         journal = Journal(Environment(tmp_path / str(len(first))), HandClock())
         engine = Engine(journal, Machine(), HandClock(), frozenset())
         engine.record(first)
-        aside = engine_beside(Machine(), (), journal.side_log, stands_in(None), WHY, HandClock(), "", frozenset())
+        side_log.forget(side_log.records())
+        aside = engine_beside(Machine(), (), side_log, stands_in(None), WHY, HandClock(), "", frozenset())
         aside.record((begun(),))
-        assert await read_in(engine, journal.side_log, stands_in(journal.reader))
+        assert (await read_in(engine, side_log, stands_in(journal.reader))).told
         if not first:
-            assert await read_in(engine, journal.side_log, stands_in(journal.reader))
+            assert (await read_in(engine, side_log, stands_in(journal.reader))).told
         await journal.close()
         return journal.seq
 
@@ -238,12 +253,159 @@ def test_whatever_is_no_word_on_a_slot_is_refused_as_everywhere(side_log: SideLo
     assert not side_log.records()
 
 
-def test_a_side_log_that_is_full_takes_no_word_and_says_so(side_log: SideLog) -> None:
-    for number in range(SECTORS):
+def filled(side_log: SideLog, free: int) -> None:
+    for number in range(SECTORS - free):
         side_log.append(Emergency("stop", f"web{number}"))
+
+
+def test_a_side_log_that_is_full_takes_no_word_and_says_what_to_do(side_log: SideLog) -> None:
+    filled(side_log, free=1)
     story = armed()
     engine = beside(story, side_log)
-    with pytest.raises(JournalFull, match="no free sector"):
-        engine.record((UpdateReturning(uid(story), "operator"),))
+    both = (UpdateReturning(uid(story), "operator"), UpdateRolledBack(uid(story), "operator", ""))
+    with pytest.raises(JournalFull, match=r"Updates are noted beside it.*the next system that can write the journal"):
+        engine.record(both)
     assert engine.machine.updates[uid(story)].phase is UpdatePhase.ARMED
-    assert not list(records_of(side_log))
+    assert not list(records_of(side_log)), "half of it is worse than none"
+
+
+@pytest.mark.parametrize(("kind", "needs"), [("push", FOR_UPDATES), ("rollback", LIFE + 1)])
+def test_an_update_is_begun_only_where_its_end_will_have_room(
+    side_log: SideLog, kind: Literal["push", "rollback"], needs: int
+) -> None:
+    filled(side_log, free=needs - 1)
+    engine = beside(standing(), side_log)
+    with pytest.raises(JournalFull, match="Updates are noted beside it"):
+        engine.record((begun(kind=kind),))
+    side_log.forget(side_log.records()[:1])
+    engine.record((begun(kind=kind),))
+
+
+def test_the_room_that_is_left_takes_the_longest_life_of_a_push_and_of_the_way_back(side_log: SideLog) -> None:
+    filled(side_log, free=FOR_UPDATES)
+    lives: tuple[tuple[str, Literal["push", "rollback"]], ...] = (("slot_b", "push"), ("slot_a", "rollback"))
+    for slot, kind in lives:
+        engine = beside(standing(), side_log)
+        engine.record((DaemonStarted("os", "power-lost"), BootStarted("slot_a", "slot_a", "0.0.1 aaa")))
+        number = engine.record((UpdateBegun(slot, "0.0.3", "ccc", 3, "slot_a", "0.0.1", "aaa", kind=kind),))
+        if kind == "push":
+            engine.record((UpdateStaged(number, "b" * 64, "r" * 64, 1, 2),))
+        engine.record((UpdateArming(number),))
+        engine.record((UpdateArmed(number),))
+        engine.record((BootStarted(slot, "slot_a", "0.0.3 ccc", tentative=True, uid=number),))
+        if kind == "push":
+            engine.record((UpdateConfirming(number, "operator"),))
+        engine.record((UpdateReturning(number, "not-confirmed"),))
+        engine.record((UpdateRolledBack(number, "not-confirmed", ""),))
+        assert engine.machine.updates[number].phase is UpdatePhase.ROLLED_BACK
+    assert side_log.count() == SECTORS - 2, (
+        "a rollback is not staged, and what it leads to reads this in or is not kept"
+    )
+
+
+def test_what_a_newer_release_has_noted_is_not_read_and_stays_for_it(side_log: SideLog) -> None:
+    engine = beside(standing(), side_log)
+    engine.record((begun(),))
+    (own,) = side_log.records()
+    newer = [
+        replace(own, version=2, seq=own.seq + 1),
+        replace(own, type="update.paused"),
+        replace(own, event=b"\x05"),
+        Emergency("a newer action"),
+    ]
+    for one in newer:
+        side_log.append(one)
+    journal = Brim(0)
+    journal.full = False
+    able = Engine(journal, Machine(), HandClock("boot-3"), frozenset())
+    read = asyncio.run(read_in(able, side_log, among(())))
+    assert read.told == (own,) and len(journal.entries) == 1
+    side_log.forget(read.told)
+    assert side_log.records() == tuple(newer)
+
+
+def test_volumes_that_were_to_be_as_before_are_so_with_the_next_system_that_can_write(side_log: SideLog) -> None:
+    story = with_volumes("db", "web")
+    update = kept(story, level=own())
+    tried(story, update)
+    story.tell(UpdateReturning(update, "operator", with_data=True))
+    engine = beside(story, side_log, "boot-3")
+    switch = Switch(engine, TwinLoader(SlotDisk(Room(1, 1)), _at_once))
+    found = reconcile(engine.machine, "boot-3", Booted("slot_a", "slot_a"), Variables(tried=update), "0.0.1 aaa")
+    standing_now = asyncio.run(settle(engine, found, switch, _found, restores=False))
+    assert engine.machine.updates[update].phase is UpdatePhase.ROLLED_BACK
+    (told,) = standing_now.warnings
+    assert "db, web stay as they are now" in told
+    assert isinstance(engine.preview(_another(), "admin")[1], Admitted), "and it can be updated"
+
+    journal = Brim(story.machine.seq)
+    journal.full = False
+    able = Engine(journal, story.machine, HandClock("boot-4"), frozenset())
+    read = asyncio.run(read_in(able, side_log, among(story.entries)))
+    events = [event for _, event in journal.entries]
+    assert [event.name for event in events if isinstance(event, VolumeRestoreRequested)] == ["db", "web"]
+    assert isinstance(events[0], UpdateRolledBack) and read.lost == ()
+
+
+def test_a_confirmation_that_the_journal_does_not_take_says_why_and_is_tried_until_it_does() -> None:
+    story = armed()
+    story.reboot("boot-2")
+    number = uid(story)
+    story.tell(BootStarted("slot_b", "slot_a", "0.0.2 bbb", tentative=True, uid=number, deadline_mono_ns=10**12))
+    log, disk, said, ended = Brim(story.machine.seq), SlotDisk(Room(1, 1)), [], []
+
+    class Freed(HandClock):
+        """Space is freed while somebody waits."""
+
+        async def sleep(self, seconds: float) -> None:
+            said.append(switch.problem)
+            log.full = False
+
+    async def all_well() -> Facts:
+        return Facts(answers=True, state="", uplink=True)
+
+    clock = Freed("boot-2")
+    engine = Engine(log, story.machine, clock, frozenset())
+    switch = Switch(engine, TwinLoader(disk, _at_once))
+    log.full = False
+    engine.record((UpdateConfirming(number, "operator"), UpdateHealthChanged(number)))
+    log.full = True
+    trial = Trial(engine, switch, clock, all_well, None, lambda: ended.append("back"), lambda: ended.append("stays"))
+    asyncio.run(trial.run())
+    assert said[0] == "the disk is full" and ended == ["stays"] and switch.problem == ""
+    assert engine.machine.updates[number].phase is UpdatePhase.CONFIRMED and disk.state.default_slot == "slot_b"
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_trial_with_data_that_was_over_before_the_journal_heard_of_it_leaves_volumes_alone(
+    side_log: SideLog, stays: bool
+) -> None:
+    story = with_volumes("db", "web")
+    update = kept(story, level=own())
+    tried(story, update)
+    confirmed(story, update)
+    assert isinstance(story.call(RollBackUpdate(NEW, own(), LEVEL, 900, with_data=True)), Admitted)
+    trial = uid(story)
+    story.tell(UpdateArming(trial), UpdateArmed(trial))
+    engine = beside(story, side_log, "boot-3")
+    engine.record((BootStarted("slot_a", "slot_b", "0.0.1 aaa", tentative=True, uid=trial),))
+    if not stays:
+        engine.record((UpdateReturning(trial, "not-confirmed"), UpdateRolledBack(trial, "not-confirmed", "")))
+    journal = Brim(story.machine.seq)
+    journal.full = False
+    able = Engine(journal, story.machine, HandClock("boot-4"), frozenset())
+    asyncio.run(read_in(able, side_log, among(story.entries)))
+    restored = [event for _, event in journal.entries if isinstance(event, VolumeRestoreRequested)]
+    assert bool(restored) is stays
+
+
+def _another() -> BeginUpdate:
+    return BeginUpdate(System("0.0.3", "ccc", 30), System("0.0.1", "aaa", 10), 1, "", (), (), (), 900)
+
+
+def _found(update: Update, loader: Loader) -> Found:
+    return Found(Verdict("operator", "certain"), Evidence(update.slot))
+
+
+async def _at_once(point: str) -> None:
+    return None

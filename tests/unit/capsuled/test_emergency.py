@@ -17,7 +17,7 @@ from journal.entry import Header, genesis
 from journal.errors import JournalFull
 from journal.events import EmergencyRecovered, Event
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
-from journal.sidelog import SECTORS, Emergency, SideLog
+from journal.sidelog import FOR_UPDATES, SECTORS, Emergency, SideLog
 from tests.support.clock import HandClock
 from tests.support.story import Story, declared
 from tests.support.until import until
@@ -71,7 +71,7 @@ class House:
         self.world = World({DIGEST})
         self.log = Brim(story.machine.seq)
         self.clock = Doze()
-        self.side_log = SideLog(directory / "side.log")
+        self.side_log = SideLog(directory / "side.log", most=SECTORS)
         self.engine = Engine(self.log, story.machine, self.clock, frozenset())
         self.reachable = reachable
         self.containers = TwinContainers(self.world, self._step)
@@ -149,3 +149,25 @@ def test_without_a_runtime_and_with_a_full_side_log_a_stop_still_says_that_it_wa
         assert all(one.name == "other" for one in house.side_log.records())
 
     live(tmp_path, story, reachable=False)
+
+
+def test_stops_leave_room_for_an_update(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for _ in range(SECTORS):
+            await house.emergencies.stop("web", FULL)
+        assert house.side_log.count() == SECTORS - FOR_UPDATES
+
+    live(tmp_path, story)
+
+
+def test_what_is_no_stop_stays_where_it_is_when_stops_are_read_in(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        house.side_log.append(strange := Emergency("a newer action", "web"))
+        house.log.full = False
+        await house.emergencies.stop("web", FULL)
+        reading = asyncio.ensure_future(house.emergencies.run())
+        await until(lambda: house.side_log.records() == (strange,))
+        reading.cancel()
+        assert [type(event) for _, event in house.log.entries] == [EmergencyRecovered]
+
+    live(tmp_path, story)

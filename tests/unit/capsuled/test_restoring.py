@@ -19,8 +19,9 @@ def blank(directory: Path) -> Layout:
     layout = hosted(directory)
     layout.journal.mkdir(parents=True)
     layout.identity.mkdir()
-    for name in ("data.mdb", "front.log", "head", "side.log", "owner.lock"):
+    for name in ("data.mdb", "front.log", "head", "owner.lock"):
         (layout.journal / name).write_text("blank")
+    layout.side_log.write_text("blank")
     return layout
 
 
@@ -34,6 +35,7 @@ def filled(layout: Layout) -> None:
 def taken_over(layout: Layout) -> bool:
     return (
         sorted(path.name for path in layout.journal.iterdir()) == ["data.mdb", "owner.lock"]
+        and not layout.side_log.exists()
         and (layout.journal / "data.mdb").read_text() == "archive"
         and sorted(path.name for path in layout.sealed.iterdir()) == ["one", "two"]
         and layout.naming_key.read_text() == "archive"
