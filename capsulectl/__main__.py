@@ -5,6 +5,7 @@ Exit codes: 0, 1 failure, 2 usage, 124 a wait timed out, 125 to 127 and the comm
 A reader that has had enough of our output (`| head`) is no failure.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -19,20 +20,35 @@ _WORD_BYTES = 200
 def main() -> None:
     """Run `capsulectl`."""
     _streams()
+    sys.unraisablehook = _unraisable
     try:
         code = _run(sys.argv[1:])
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
         code = 0
     except OSError as error:
         # Standard output is on a disk that is full, or the like: what was asked for did not arrive.
-        os.write(2, f"capsulectl: the output could not be written: {error.strerror}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(2, f"capsulectl: the output could not be written: {error.strerror}\n".encode())
         code = 1
     # Tearing down the interpreter and gRPC's threads takes longer than most commands.
     os._exit(code)
+
+
+def _unraisable(told: "sys.UnraisableHookArgs") -> None:
+    """A Ctrl-C that meets an import's lock or something that is thrown away is noted there and forgotten: it comes
+    again in a moment."""
+    if not issubclass(told.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(told)
+        return
+    import signal
+
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def _streams() -> None:
@@ -56,7 +72,7 @@ def _run(arguments: list[str]) -> int:
         return _command(arguments)
     except Failure as failure:
         if failure.message:
-            print(f"capsulectl: {failure.message}", file=sys.stderr)
+            _complain(failure.message)
         return failure.code
     except Ended as ended:
         return ended.code
@@ -64,16 +80,22 @@ def _run(arguments: list[str]) -> int:
         raise
     except UnicodeEncodeError as error:
         word = repr(os.fsencode(error.object)[:_WORD_BYTES])[1:]
-        print(f"capsulectl: {word} is no text in UTF-8, as names, commands and values must be", file=sys.stderr)
+        _complain(f"{word} is no text in UTF-8, as names, commands and values must be")
         return USAGE
     except OSError as error:
         if error.errno in _OUTPUT and error.filename is None:
             raise
-        print(f"capsulectl: {fault(error)}", file=sys.stderr)
+        _complain(fault(error))
         return 1
     except Exception as error:
-        print(f"capsulectl: {fault(error)}", file=sys.stderr)
+        _complain(fault(error))
         return 1
+
+
+def _complain(message: str) -> None:
+    from capsulectl.render import say
+
+    say(f"capsulectl: {message}")
 
 
 def _command(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ from capsule.v1 import machine_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.apply_line import ApplyLine
 from capsulectl.connection import Connection
+from capsulectl.endings import ASKED, told
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
 from capsulectl.render import plain, say, write
@@ -39,7 +40,8 @@ def declare(line: ApplyLine) -> None:
             f"{bytes_text(MESSAGE_BYTES)}: keep large values in a volume, or apply fewer at once",
             USAGE,
         )
-    answer = connection.call(connection.machine.ApplyAll, request)
+    with told(ASKED):
+        answer = connection.call(connection.machine.ApplyAll, request)
     if line.output in ("json", "yaml"):
         write(plain(answer), line.output)
     elif line.dry_run:

@@ -3,6 +3,7 @@
 import getpass
 import importlib
 import os
+import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ _WORDS = {
     grpc.StatusCode.UNAVAILABLE: "the capsule does not answer",
     grpc.StatusCode.DEADLINE_EXCEEDED: "the capsule did not answer in time",
 }
-NEVER_CONNECTED = "failed to connect"
+_NEVER_CONNECTED = ("failed to connect", "errors resolving", "empty address list")
 """What gRPC says when nothing was sent."""
 
 
@@ -230,9 +231,9 @@ class Connection:
             take()
         return answers
 
-    def stream(self, method: Any, request: Any, timeout: float | None = None) -> Iterator[Any]:
-        """A call that answers with a stream."""
-        with failures(self.address):
+    def stream(self, method: Any, request: Any, timeout: float | None = None, changes: bool = False) -> Iterator[Any]:
+        """A call that answers with a stream. `changes`: it is no read."""
+        with failures(self.address, changes):
             answers = method(request, timeout=timeout, metadata=(*metadata(), *self.heads.asks))
             yield from answers
         self.heads.hear(told_in(answers.trailing_metadata()))
@@ -249,31 +250,41 @@ def metadata(acting: bool = False) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def failures(address: str) -> Iterator[None]:
-    """gRPC's errors as Failures."""
+def failures(address: str, changes: bool = True) -> Iterator[None]:
+    """gRPC's errors as Failures. `changes`: what broke off may have been done."""
     try:
         yield
     except grpc.RpcError as error:
-        raise failure_of(error, address) from error
+        raise failure_of(error, address, changes) from error
     except grpc.FutureTimeoutError as error:
         raise Failure(f"the capsule at {address} does not answer", TIMED_OUT) from error
 
 
-def failure_of(error: Any, address: str) -> Failure:
+def never_sent(error: Any) -> bool:
+    """Whether the capsule heard nothing of the call."""
+    return (error.details() or "").startswith(_NEVER_CONNECTED)
+
+
+def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
     """What to tell the operator."""
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.CANCELLED:
         return Failure("", INTERRUPTED)
     if not reason_of(error) and code in _WORDS:
-        hint = details
-        if code is grpc.StatusCode.UNAVAILABLE and address.startswith("unix:"):
+        doubt = "What was to change may have changed, `capsulectl history` tells"
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return Failure(f"{_WORDS[code]} at {address}: it is slow, or hangs. {doubt}", FAILED)
+        if address.startswith("unix:"):
             hint = _why_deaf(address.removeprefix("unix:"))
-        elif code is grpc.StatusCode.UNAVAILABLE:
+        else:
             from capsulectl.secure import why_unreachable
 
-            hint = why_unreachable(address)
-        if code is grpc.StatusCode.UNAVAILABLE and NEVER_CONNECTED not in details:
-            hint = f"the connection broke off. What was to change may have changed, `capsulectl history` tells; {hint}"
+            try:
+                hint = why_unreachable(address)
+            except Failure as changed:
+                return changed
+        if not never_sent(error):
+            hint = f"the connection broke off. {doubt}; {hint}" if changes else f"the connection broke off; {hint}"
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
     if not reason_of(error) and code is grpc.StatusCode.UNIMPLEMENTED:
         # What a capsule knows and cannot do it refuses with a reason: this is gRPC's own word.
@@ -288,11 +299,13 @@ def failure_of(error: Any, address: str) -> Failure:
 def _why_deaf(socket: str) -> str:
     """Why nobody answers on a unix socket."""
     try:
-        os.stat(socket)
+        is_socket = stat.S_ISSOCK(os.stat(socket).st_mode)
     except PermissionError:
         return "you may not open it: only root may, and whoever may enter its directory"
     except OSError:
         return "there is no such socket. Is it the right path, and does capsuled run? `make up` starts one"
+    if not is_socket:
+        return "that is no socket. Is it the right path?"
     if not os.access(socket, os.W_OK):
         return "you may not open it: who may is an administrator of the capsule"
     return "is capsuled running? `make up` starts one"

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from capsulectl.contexts import choose, current, load_local, load_shared, new_name, save_local, save_shared
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
-from capsulectl.render import say, table, write
+from capsulectl.render import say, show_table, write
 
 
 def context_names(context: object) -> list[str]:
@@ -45,7 +45,7 @@ def list_(*, output: Output = "table") -> None:
             pinned = str(one.get("tls_fingerprint_sha256", ""))
             row = ("*" if name == chosen else "", name, found[name], str(one.get("capsule_id", "")))
             rows.append((*row, pinned if wide else pinned[:16]))
-        print(table(("", "NAME", "ADDRESS", "CAPSULE", "FINGERPRINT"), rows))
+        show_table(("", "NAME", "ADDRESS", "CAPSULE", "FINGERPRINT"), rows, cut=not wide, kept=2)
 
 
 def show(name: Annotated[str, Parameter(help="The context's name (default: the one in use).")] = "", /, *,

@@ -15,6 +15,8 @@ from capsulectl.files import replace_file
 DEFAULT_SOCKET = Path("/var/lib/capsule/capsule.sock")
 _SOCKET, _PATHS = "unix:", ("/", "./", "../")
 """How a socket begins, where it stands instead of a context's name."""
+_SOCKET_BYTES = 107
+"""What the kernel takes of a socket's path."""
 
 
 def config_dir() -> Path:
@@ -22,7 +24,11 @@ def config_dir() -> Path:
     chosen = os.environ.get("CAPSULE_CONFIG_DIR")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "capsule"
+    try:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "capsule"
+    except RuntimeError as error:
+        told = "you have no home directory to keep the configuration in: set CAPSULE_CONFIG_DIR, or HOME"
+        raise Failure(told) from error
 
 
 def load_local() -> dict[str, Any]:
@@ -48,9 +54,11 @@ def _load(path: Path) -> dict[str, Any]:
             before = json.loads(kept.read_bytes())
             if before[:1] == [stamp]:
                 return dict(before[1])
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path} is no text. {_MENDED}") from error
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}") from error
     loaded = _parsed(path, text)
@@ -65,10 +73,23 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
         loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
-        raise Failure(f"{path} is no valid YAML: {error}") from error
-    if not isinstance(loaded, dict):
-        raise Failure(f"{path} is not a configuration: it must be a mapping")
-    return {name: value for name, value in loaded.items() if value is not None}
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        line = f":{mark.line + 1}" if mark else ""
+        raise Failure(f"{path}{line}: no valid YAML: {problem}. {_MENDED}") from error
+    found = {} if loaded is None else loaded  # an empty file says nothing
+    if not isinstance(found, dict) or not _is_mapping_of_mappings(found.get("contexts")):
+        raise Failure(f"{path} is no configuration: `contexts` has a mapping for each name. {_MENDED}")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+_MENDED = "Mend it, or move it away and adopt the capsules again"
+
+
+def _is_mapping_of_mappings(contexts: Any) -> bool:
+    return contexts is None or (
+        isinstance(contexts, dict)
+        and all(isinstance(name, str) and isinstance(one, dict) for name, one in contexts.items())
+    )
 
 
 def save_local(content: dict[str, Any]) -> None:
@@ -139,13 +160,13 @@ def target(capsule: str) -> Target:
     """The capsule to talk to: from the flag, CAPSULE_HOST, the current context, or the socket of an installed one."""
     wanted = capsule or os.environ.get("CAPSULE_HOST", "")
     if wanted.startswith(_SOCKET):
-        return Target(wanted)
+        return _at_socket(wanted.removeprefix(_SOCKET))
     if wanted.startswith(_PATHS):
-        return Target(f"unix:{Path(wanted).resolve()}")
+        return _at_socket(str(Path(wanted).resolve()))
     local, shared = load_local(), load_shared()
     name = wanted or current(local, shared)
     if name in local["contexts"]:
-        return Target(f"unix:{local['contexts'][name]['socket']}", name)
+        return _at_socket(str(local["contexts"][name].get("socket", "")), name)
     if name in shared["contexts"]:
         return _enrolled(name, shared["contexts"][name])
     # Two machines may have had an address, one after the other: the one in use is meant.
@@ -154,14 +175,31 @@ def target(capsule: str) -> Target:
         other = shared["current"] if shared["current"] in there else there[0]
         return _enrolled(other, shared["contexts"][other])
     if name:
-        hint = f": `capsulectl adopt {name}` makes one" if ":" in name else ""
-        raise Failure(f"there is no context {name}{hint or ': `capsulectl context list` shows those there are'}")
+        raise Failure(f"there is no context {name}: {_instead(name, [*local['contexts'], *shared['contexts']])}")
     if DEFAULT_SOCKET.exists():
         return Target(f"unix:{DEFAULT_SOCKET}")
     raise Failure(
         "no capsule to talk to: start one with `make up`, adopt one with `capsulectl adopt HOST:PORT`, "
         "or name one with `--capsule`"
     )
+
+
+def _instead(name: str, known: list[str]) -> str:
+    """What to say where there is no context of that name."""
+    import difflib
+
+    if ":" in name:
+        return f"`capsulectl adopt {name}` makes one"
+    close = difflib.get_close_matches(name, known, 1)
+    return f"do you mean {close[0]}?" if close else "`capsulectl context list` shows those there are"
+
+
+def _at_socket(path: str, name: str = "") -> Target:
+    if not path:
+        raise Failure("there is no path behind unix:", USAGE)
+    if len(os.fsencode(path)) > _SOCKET_BYTES:
+        raise Failure(f"{path} is no path of a socket: that has {_SOCKET_BYTES} bytes at most", USAGE)
+    return Target(f"{_SOCKET}{path}", name)
 
 
 def _enrolled(name: str, one: dict[str, Any]) -> Target:

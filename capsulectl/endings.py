@@ -1,4 +1,5 @@
-"""Signals that would end us on the spot: what is half-done is tidied up first. Ctrl-C is Python's own."""
+"""Signals that would end us on the spot: what is half-done is tidied up first, and what goes on without us is told.
+Ctrl-C is Python's own."""
 
 import signal
 from collections.abc import Iterator
@@ -6,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from capsulectl.errors import Ended
+from capsulectl.render import say
 
 _ENDINGS = (signal.SIGHUP, signal.SIGTERM)
 
@@ -27,3 +29,17 @@ def in_order() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+ASKED = "what was asked for may be done all the same: `capsulectl history` tells"
+WAITED = "only the waiting has ended: `capsulectl list` shows how far it is"
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Ctrl-C ends this command, and calls nothing off that the capsule was asked for: who pressed it is told."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted: {what}")
+        raise

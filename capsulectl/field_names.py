@@ -10,6 +10,24 @@ from projections.manifest import written
 OUTPUT_ONLY = frozenset({"status", "uid", "revision", "desired_seq", "image_digest"})
 """What `get` prints and only a capsule can say: it is read over."""
 
+_SECTIONS = {"container": pb.ContainerSpec.DESCRIPTOR, "microVm": pb.MicroVMSpec.DESCRIPTOR}
+
+_OTHERS = {
+    "environment": "env",
+    "volumes": "mounts",
+    "volumeMounts": "mounts",
+    "entrypoint": "command",
+    "cmd": "args",
+    "healthcheck": "health",
+    "network": "networkMode",
+    "memory": "resources.memory",
+    "mem_limit": "resources.memory",
+    "cpus": "resources.cpus",
+    "read_only": "readOnlyRoot",
+    "shm_size": "shm",
+}
+"""What other programs call it, and we otherwise."""
+
 
 def is_quantity(field: Any) -> bool:
     """Whether a number may be written with its unit: bytes and milliseconds."""
@@ -33,9 +51,10 @@ def enum_prefix(enum: Any) -> str:
 
 
 def instead(name: str, message: Any) -> str:
-    """More on a name that no field of the message has: what was probably meant, or why a microVM has none."""
+    """More on a name that no field of the message has: what was probably meant, where it belongs, or why a microVM has
+    none."""
     apart = _apart(name) if message is pb.MicroVMSpec.DESCRIPTOR else ""
-    return apart or _nearest(name, [one.json_name for one in message.fields])
+    return apart or _elsewhere(name, message) or nearest(name, _meant_by_a_person(message)) or _all_of(message)
 
 
 def _apart(name: str) -> str:
@@ -48,8 +67,36 @@ def _apart(name: str) -> str:
     )
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _elsewhere(name: str, message: Any) -> str:
+    """Where a manifest does have it: one level further in or out, or under the name that we gave it."""
+    if message is pb.Workload.DESCRIPTOR:
+        name = _OTHERS.get(name, name)
+        sections = [one for one, spec in _SECTIONS.items() if name.partition(".")[0] in names_of(spec)]
+        return f": write {name} below {' or '.join(sections)}" if sections else ""
+    section = next((one for one, spec in _SECTIONS.items() if spec is message), "")
+    if section and name in _OTHERS:
+        return f": write {_OTHERS[name]}"
+    if section and name in names_of(pb.Workload.DESCRIPTOR):
+        return f": write it beside kind, not below {section}"
+    return ""
+
+
+def _meant_by_a_person(message: Any) -> list[str]:
+    fields = [one for one in message.fields if one.name not in OUTPUT_ONLY]
+    return [short_name(one) if is_quantity(one) else one.json_name for one in fields]
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The question whether one of these was meant; empty when none is near."""
     import difflib
 
     close = difflib.get_close_matches(name, known, 1)
     return f": do you mean {close[0]}?" if close else ""
+
+
+def _all_of(message: Any) -> str:
+    """What there is instead: named, or where that would be a page, the command that explains it."""
+    kinds = {"Workload": "Container", "ContainerSpec": "Container", "MicroVMSpec": "MicroVM"}
+    if message.name in kinds:
+        return f": `capsulectl explain {kinds[message.name]}` lists them"
+    return f": there are {', '.join(_meant_by_a_person(message))}"

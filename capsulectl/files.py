@@ -44,7 +44,7 @@ def file_to_send(name: str) -> tuple[BinaryIO, int]:
             raise Failure(f"{name} is a device, which may have no end: name a file", USAGE)
         return open(name, "rb"), found.st_size
     except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+        raise _unreadable(name, error) from error
 
 
 def _text(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> str:
@@ -59,11 +59,18 @@ def _bytes(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]], mo
         with opened() as source:
             data = source.read(most + 1)
     except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror}", USAGE) from error
+        raise _unreadable(name, error) from error
     if len(data) > most:
         bound = f"{most >> 20} MiB" if most >> 20 else f"{most >> 10} KiB"
         raise Failure(f"{name} has more than {bound}: is it the right one?", USAGE)
     return data
+
+
+def _unreadable(name: str, error: OSError) -> Failure:
+    if not name.strip():
+        return Failure("an empty word is no file: is a variable unset?", USAGE)
+    hint = ". Only files are read: fetch it first" if "://" in name else ""
+    return Failure(f"{name} cannot be read: {error.strerror}{hint}", USAGE)
 
 
 def check_new(name: str, force: bool) -> Path:
@@ -105,10 +112,14 @@ def replace_file(path: Path, content: bytes) -> None:
         with contextlib.suppress(PermissionError):
             os.chmod(path.parent, 0o700)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as scratch:
-            scratch.write(content)
-            scratch.flush()
-            os.fsync(scratch.fileno())
-        os.replace(scratch.name, path)
+            try:
+                scratch.write(content)
+                scratch.flush()
+                os.fsync(scratch.fileno())
+                os.replace(scratch.name, path)
+            except BaseException:
+                os.unlink(scratch.name)
+                raise
         sync_directory(path.parent)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}") from error

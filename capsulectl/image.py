@@ -17,7 +17,7 @@ from capsulectl.names import image_names
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
-from capsulectl.render import age, moment, say, table, write_items
+from capsulectl.render import age, moment, say, show_table, table, write_items
 from capsulectl.words import short_image
 from projections.words import bytes_text
 
@@ -58,7 +58,7 @@ def list_(
             )
             for image in images
         ]
-        print(table(("NAME", "DIGEST", "SIZE", "AGE"), rows))
+        show_table(("NAME", "DIGEST", "SIZE", "AGE"), rows)
     else:
         print(
             table(
@@ -97,7 +97,9 @@ def pull(
     connection = Connection(common.capsule)
     for ref in refs:
         with bar(common.quiet) as show:
-            for item in connection.stream(connection.image_cache.Pull, image_cache_pb2.ImagePullRequest(ref=ref)):
+            for item in connection.stream(
+                connection.image_cache.Pull, image_cache_pb2.ImagePullRequest(ref=ref), changes=True
+            ):
                 done = item.layers and item.unpacked == item.layers
                 words = f"layer {min(item.unpacked + 1, item.layers)} of {item.layers}" if item.layers else "asking"
                 show(short_image(item.ref), item.done_bytes, item.total_bytes, "" if done else words)

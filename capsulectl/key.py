@@ -14,7 +14,7 @@ from capsulectl.files import file_text, input_text
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
-from capsulectl.render import age, plain, say, table, write, write_items
+from capsulectl.render import age, plain, say, show_table, write, write_items
 
 RoleName = Literal["admin", "operator", "reader"]
 _NUMBERS: dict[str, Any] = {name: number for number, name in ROLES.items() if name}
@@ -42,7 +42,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
             )
             for key in keys
         ]
-        print(table(("KEY", "NAME", "ROLE", "ADDED BY", "AGE"), rows))
+        show_table(("KEY", "NAME", "ROLE", "ADDED BY", "AGE"), rows, cut=output != "wide")
 
 
 def add(

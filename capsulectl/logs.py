@@ -212,10 +212,13 @@ def _together(copy: Callable[[str], None], names: Sequence[str]) -> None:
     for name in names:
         Thread(target=guarded, args=(name,), daemon=True).start()
     failed: Failure | None = None
+    said: set[str] = set()  # a machine that went away is told once
     for _ in names:
         match ends.get():
             case Failure() as failure:
-                say(f"capsulectl: {failure.message}")
+                if failure.message not in said:
+                    said.add(failure.message)
+                    say(f"capsulectl: {failure.message}")
                 failed = failure
             case Exception() as error:
                 raise error

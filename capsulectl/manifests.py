@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
-from capsulectl.field_names import OUTPUT_ONLY, enum_prefix, instead, is_quantity, names_of
+from capsulectl.field_names import OUTPUT_ONLY, enum_prefix, instead, is_quantity, names_of, nearest
 from capsulectl.files import file_text, input_text
 from capsulectl.quantities import duration_ms, size_bytes
 from capsulectl.short_forms import MEANT, SHORT
@@ -54,7 +54,8 @@ class ManifestError(Failure):
 
 
 def load(sources: list[str]) -> tuple[list[pb.Workload], list[VolumeManifest]]:
-    """Every document of every source: files, directories (their .yaml and .yml), `-` for standard input."""
+    """Every document of every source: files, directories (their .yaml and .yml), `-` for standard input. What is named
+    twice is read once."""
     workloads: list[pb.Workload] = []
     volumes: list[VolumeManifest] = []
     names: dict[tuple[str, str], str] = {}
@@ -70,19 +71,24 @@ def load(sources: list[str]) -> tuple[list[pb.Workload], list[VolumeManifest]]:
             else:
                 workloads.append(parsed)
     if not workloads and not volumes:
-        raise Failure(f"nothing to apply in {', '.join(sources)}", USAGE)
+        raise Failure(f"nothing to apply in {', '.join(map(_emptiness, sources))}", USAGE)
     return workloads, volumes
 
 
 def _texts(sources: list[str]) -> Iterator[tuple[str, str]]:
+    read: set[str] = set()
     for source in sources:
-        if source == "-":
-            yield "standard input", input_text()
-        elif os.path.isdir(source):
-            for file in _manifests_in(source):
-                yield file, file_text(file)
-        else:
-            yield source, file_text(source)
+        for file in _manifests_in(source) if os.path.isdir(source) else [source]:
+            real = file if file == "-" else os.path.realpath(file)
+            if real not in read:
+                read.add(real)
+                yield ("standard input", input_text()) if file == "-" else (file, file_text(file))
+
+
+def _emptiness(source: str) -> str:
+    if source == "-":
+        return "standard input"
+    return f"{source}: of a directory its .yaml and .yml are read" if os.path.isdir(source) else source
 
 
 def _manifests_in(directory: str) -> list[str]:
@@ -132,7 +138,7 @@ class _Document:
         if kind == "Volume":
             return self._volume(node, fields)
         if kind not in KINDS:
-            raise self._wrong(fields["kind"][1], "kind", f"{kind!r} is no kind: Container, MicroVM or Volume")
+            raise self._wrong(fields["kind"][1], "kind", f"{kind!r} is no kind{_kind_instead(kind)}")
         rest = {name: pair for name, pair in fields.items() if name != "kind"}
         workload = pb.Workload(kind=KINDS[kind])
         self._fill(workload, rest, "")
@@ -357,6 +363,12 @@ class _Document:
         if not isinstance(node, yaml.ScalarNode):
             raise self._wrong(node, path, "must be a single value")
         return str(node.value)
+
+
+def _kind_instead(word: str) -> str:
+    kinds = ["Container", "MicroVM", "Volume"]
+    by_letters = {kind.lower(): kind for kind in kinds}
+    return nearest(by_letters.get(word.lower(), word), kinds) or ": Container, MicroVM or Volume"
 
 
 def _has_secrets(message: Any, field: Any) -> bool:

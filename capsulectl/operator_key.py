@@ -14,8 +14,14 @@ from typing import Any
 
 from capsulectl.errors import Failure
 from capsulectl.files import replace_file
+from capsulectl.render import say
 
 LIFE_S = 60
+_FILE_BYTES = 64 << 10
+_LOST = (
+    "Put it back from a copy; if there is none, move it away: `capsulectl key show` makes another, which an admin "
+    "of the capsule lets in by `capsulectl key add`"
+)
 _PREFIX = bytes.fromhex("302e020100300506032b657004220420")
 """PKCS#8 of an Ed25519 key without attributes; the 32 bytes of the key follow."""
 
@@ -49,9 +55,13 @@ def kid_of(public: bytes) -> str:
 def load(path: Path) -> OperatorKey:
     """The key in a file. Raises Failure."""
     try:
-        text = path.read_text()
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_FILE_BYTES).decode("ascii", "replace")
     except OSError as error:
-        raise Failure(f"the operator's key {path} cannot be read: {error.strerror}") from error
+        raise Failure(f"the operator's key {path} cannot be read: {error.strerror}. {_LOST}") from error
+    if mode & 0o077:
+        say(f"capsulectl: WARNING: others may read the operator's key: `chmod 600 {path}`")
     return OperatorKey(_seed(text, path))
 
 
@@ -81,8 +91,10 @@ def _seed_of_any_form(text: str, path: Path) -> bytes:
 
     try:
         key: Any = load_pem_private_key(text.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise Failure(f"{path} is no private key that can be read: {error}") from error
+    except TypeError as error:
+        raise Failure(f"the key {path} is under a passphrase, and nobody is asked for one: keep it without") from error
+    except ValueError as error:
+        raise Failure(f"{path} is no private key in PEM (PKCS#8), or is damaged. {_LOST}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise Failure(f"{path} is no Ed25519 key, and a capsule takes no other")
     return key.private_bytes_raw()

@@ -6,7 +6,7 @@ import socket
 
 from capsulectl.contexts import choose, config_dir, load_local, load_shared, save_shared
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
-from capsulectl.handshake import endpoint, joined, presented
+from capsulectl.handshake import endpoint, joined, presented, sentence
 from capsulectl.prompt import confirm
 from capsulectl.render import say
 
@@ -22,8 +22,7 @@ def met(address: str) -> tuple[str, bytes]:
         return address, presented(host, port)
     except OSError as error:
         code = TIMED_OUT if isinstance(error, TimeoutError) else 1
-        why = error.strerror or str(error)
-        raise Failure(f"no capsule answers at {address}: {why}", code) from error
+        raise Failure(f"no capsule answers at {address}: {sentence(error)}", code) from error
 
 
 def confirm_fingerprint(address: str, shown: str, expected: str, yes: bool) -> None:

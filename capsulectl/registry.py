@@ -11,7 +11,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_text, input_text
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.prompt import unseen
-from capsulectl.render import age, say, table, write_items
+from capsulectl.render import age, say, show_table, write_items
 
 Host = Annotated[
     str, Parameter(help="The registry, as it stands in an image's name: a host, and a port if it has one.")
@@ -91,4 +91,4 @@ def logins(*, output: Output = "table", common: Common = COMMON) -> None:
             )
             for one in found
         ]
-        print(table(("HOST", "USER", "TLS", "AGE"), rows))
+        show_table(("HOST", "USER", "TLS", "AGE"), rows, cut=output != "wide")

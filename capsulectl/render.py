@@ -1,5 +1,6 @@
 """Answers to text: aligned columns, JSON, YAML, names. Data on standard output, everything else on standard error."""
 
+import contextlib
 import json
 import os
 import sys
@@ -33,12 +34,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequen
     )
 
 
-def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], cut: bool = True) -> None:
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], cut: bool = True, kept: int = 1) -> None:
     """Print a table. On a terminal that is too narrow for it, a line is cut rather than wrapped, but never its first
-    column: names are there to be used."""
+    columns, `kept` of them: names are there to be used."""
     lines = table(headings, rows).splitlines()
     width = terminal_width() if cut else 0
-    keep = max([len(headings[0]), *(len(row[0]) for row in rows)])
+    keep = sum(widths_of(headings, rows)[:kept]) + 2 * (kept - 1)
     for line in lines:
         whole = not width or len(line) <= width
         print(line if whole else line[: max(width - 1, keep)].rstrip() + ("…" if width > keep else ""))
@@ -123,9 +124,10 @@ def write_line(data: Any) -> None:
 
 
 def say(text: str, quiet: bool = False) -> None:
-    """Tell the operator something that is not data."""
+    """Tell the operator something that is not data. Where it cannot be told, what is being done goes on."""
     if not quiet:
-        print(text, file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def age(at_ns: int, now_ns: int | None = None) -> str:

@@ -15,7 +15,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.names import secret_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm, unseen
-from capsulectl.render import age, say, table, write_items
+from capsulectl.render import age, say, show_table, write_items
 from projections.words import bytes_text
 
 VALUE_BYTES_MAX = 512 << 10
@@ -82,7 +82,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
             )
             for one in found
         ]
-        print(table(("NAME", "VERSION", "SIZE", "AGE", "ROTATED", "USED BY"), rows))
+        show_table(("NAME", "VERSION", "SIZE", "AGE", "ROTATED", "USED BY"), rows, cut=output != "wide")
 
 
 def reveal(name: Secret, /, *, common: Common = COMMON) -> None:

@@ -14,7 +14,7 @@ import grpc
 from capsulectl.contexts import Target, config_dir
 from capsulectl.errors import Failure
 from capsulectl.files import replace_file
-from capsulectl.handshake import endpoint, fingerprint_of, pem_of, presented
+from capsulectl.handshake import endpoint, fingerprint_of, met, pem_of, presented, sentence
 
 _pins: dict[str, Target] = {}
 """The capsules that this process dials, by address: a failure is explained by what was pinned."""
@@ -102,7 +102,7 @@ def _pinned(target: Target) -> bytes:
     except ValueError as error:
         raise Failure(f"the context {target.name}: {error}") from error
     except OSError as error:
-        raise Failure(f"the capsule does not answer at {target.address}: {error}") from error
+        raise Failure(f"the capsule does not answer at {target.address}: {sentence(error)}") from error
     if fingerprint_of(der) != target.fingerprint:
         raise Failure(_changed(target, fingerprint_of(der)))
     keep(der)
@@ -125,11 +125,14 @@ def why_unreachable(address: str) -> str:
     """What a failed dial means: nobody is there, or somebody whose certificate is not the pinned one."""
     target = _pins.get(address)
     try:
-        shown = fingerprint_of(presented(*endpoint(address)))
+        der, goes_on = met(*endpoint(address))
     except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or str(error)
+        return sentence(error)
+    shown = fingerprint_of(der)
     if target is not None and shown != target.fingerprint:
         raise Failure(_changed(target, shown))
+    if not goes_on:
+        return "what answers there is no capsule: is it the right port?"
     return "it can be reached, but gives no answer; `capsulectl capsule logs` on the machine itself may say why"
 
 

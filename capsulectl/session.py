@@ -16,7 +16,7 @@ import grpc
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl import terminal
-from capsulectl.connection import NEVER_CONNECTED, Connection, failure_of, metadata, reason_of
+from capsulectl.connection import Connection, failure_of, metadata, never_sent, reason_of
 from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, USAGE, Failure, fault
 from capsulectl.exec_line import ExecLine
 from capsulectl.heads import told_in
@@ -195,7 +195,7 @@ class Session:
     def _failure(self, error: Any, address: str) -> Failure:
         if reason_of(error):
             return Failure(error.details(), _CODES.get(reason_of(error), EXEC_FAILED))
-        if error.code() in _LOST and NEVER_CONNECTED not in (error.details() or ""):
+        if error.code() in _LOST and not never_sent(error):
             message = (
                 f"the connection to the capsule at {address} was lost, and with it what exec ran in {self._name}; "
                 f"`capsulectl get {self._name}` tells whether the workload is well"

@@ -9,7 +9,7 @@ from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.options import COMMON, Common, DryRun, Output, Yes
 from capsulectl.prompt import confirm as ask
-from capsulectl.render import moment, plain, say, table, write, write_items
+from capsulectl.render import moment, plain, say, show_table, write, write_items
 from projections.causes import WORDS
 from projections.update_words import system_text
 
@@ -154,7 +154,7 @@ def history(*, output: Output = "table", common: Common = COMMON) -> None:
         return
     wide = output == "wide"
     heads = ("UPDATE", "BEGUN", "SLOT", "FROM", "TO", "OUTCOME", *(("SIGNED BY", "KEPT", "BOOT") if wide else ()))
-    print(table(heads, [_row(one, wide) for one in updates]))
+    show_table(heads, [_row(one, wide) for one in updates], cut=not wide)
 
 
 def _row(update: Any, wide: bool) -> tuple[str, ...]:

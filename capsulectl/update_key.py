@@ -11,7 +11,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_bytes
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
-from capsulectl.render import moment, say, table, write_items
+from capsulectl.render import moment, say, show_table, write_items
 
 KEY_BYTES = 64 << 10
 
@@ -25,7 +25,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
     keys = connection.call(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
     if write_items(keys, output, lambda one: one.kid):
         return
-    print(table(("KEY", "NAME", "ADDED"), [(one.kid, one.name, moment(one.added_at_unix_ns)) for one in keys]))
+    show_table(("KEY", "NAME", "ADDED"), [(one.kid, one.name, moment(one.added_at_unix_ns)) for one in keys])
     if not keys:
         say("no key is enrolled: the machine takes bundles that nobody signed", common.quiet)
 

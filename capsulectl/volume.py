@@ -12,7 +12,7 @@ from capsulectl.names import volume_names
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
-from capsulectl.render import age, plain, say, table, write, write_items
+from capsulectl.render import age, plain, say, show_table, write, write_items
 from projections.words import bytes_text
 
 LONG_S = 920.0
@@ -47,7 +47,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     if not write_items(answer.volumes, output, lambda volume: volume.name):
         wide = output == "wide"
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
-        print(table(headings, [_row(volume, wide, now_ns) for volume in answer.volumes]))
+        show_table(headings, [_row(volume, wide, now_ns) for volume in answer.volumes], cut=not wide)
         if past is not None:
             return  # how full the storage was is not remembered
         free = answer.pool_total_bytes - answer.pool_used_bytes
@@ -191,7 +191,9 @@ def snapshots(
             )
             for one in found
         ]
-        print(table(("VOLUME", "SNAPSHOT", "SIZE", "ALLOCATED", "METHOD", "KEPT", "AGE"), rows))
+        show_table(
+            ("VOLUME", "SNAPSHOT", "SIZE", "ALLOCATED", "METHOD", "KEPT", "AGE"), rows, cut=output != "wide", kept=2
+        )
 
 
 def restore(name: Name, label: Label, /, *, yes: Yes = False, common: Common = COMMON) -> None:

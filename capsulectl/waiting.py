@@ -8,6 +8,7 @@ import grpc
 from capsule.v1 import machine_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import UNARY_S, Connection, failures, metadata
+from capsulectl.endings import WAITED, told
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
 
 
@@ -33,7 +34,7 @@ def wait_for(connection: Connection, goals: dict[str, Goal], timeout: float) -> 
     left = dict(goals)
     seen: dict[str, str] = {}
     request = machine_pb2.WatchRequest(names=list(goals))
-    with failures(connection.address):
+    with told(WAITED), failures(connection.address, changes=False):
         stream = connection.machine.Watch(request, timeout=timeout or UNARY_S, metadata=metadata())
         try:
             for item in stream:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
+from capsulectl.endings import ASKED, told
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Timeout, Yes, not_empty
@@ -150,7 +151,8 @@ class Verb:
         method, found = getattr(connection.workloads, self._word.capitalize()), []
         for turn in in_turn:
             requests = [self._request(name=name, dry_run=dry_run, expect_seq=expect_seq) for name in turn]
-            found += connection.calls(method, requests)
+            with told(ASKED):
+                found += connection.calls(method, requests)
         names = [name for turn in in_turn for name in turn]
         answers = [(name, one) for name, one in zip(names, found, strict=True) if not isinstance(one, Failure)]
         failures = [one for one in found if isinstance(one, Failure)]

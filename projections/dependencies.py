@@ -102,7 +102,9 @@ def check_dependencies(machine: Machine, items: Iterable[AppliedWorkload]) -> Re
         if circle:
             return invalid(
                 "DEPENDENCY_CYCLE",
-                f"{' -> '.join(circle)}: each would wait for the next, and none would start. Leave one dependsOn out",
+                f"{circle[0]} depends on itself, and would never start: leave that dependsOn out"
+                if len(circle) == 2
+                else f"{' -> '.join(circle)}: each would wait for the next, and none would start. Leave one dependsOn out",
                 "dependsOn",
             )
     return None

@@ -44,7 +44,7 @@ class Followed:
 
     def __iter__(self) -> Iterator[Any]:
         """Raises Failure."""
-        with failures(self._address):
+        with failures(self._address, changes=False):
             yield from self._call
 
     def cancel(self) -> None:
@@ -65,7 +65,7 @@ class Reads:
         self._one_hears = threading.Lock()
 
     def _ask(self, name: str, request: Any) -> Any:
-        with failures(self._address):
+        with failures(self._address, changes=False):
             answer, call = self._methods[name].with_call(
                 request, timeout=UNARY_S, metadata=(*metadata(acting=True), *self._heads.asks)
             )

@@ -38,6 +38,8 @@ def test_a_circle_is_refused_with_its_path(capsule: Daemon) -> None:
     both = f"{depending('hen', 'egg')}\n---\n{depending('egg', 'hen')}"
     refused = capsule.ctl("apply", "-f", "-", stdin=both)
     assert refused.returncode == 1 and "hen -> egg -> hen" in refused.stderr
+    refused = capsule.ctl("apply", "-f", "-", stdin=depending("self", "self"))
+    assert refused.returncode == 1 and "self depends on itself, and would never start: " in refused.stderr
     alone = capsule.ctl("apply", "-f", "-", stdin=depending("hen", "egg"))
     assert alone.returncode == 1 and "there is no such workload" in alone.stderr
 

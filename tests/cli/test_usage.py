@@ -104,7 +104,7 @@ def test_a_number_that_a_call_has_no_room_for_is_a_mistake_of_the_line(typed: st
     [
         ("schema >&-", 0, ""),
         ("schema 2>&-", 0, ""),
-        ("apply -f - <&-", 2, "nothing to apply in -"),
+        ("apply -f - <&-", 2, "nothing to apply in standard input"),
         ("rollback $'we\\xffb' --to 5", 2, "'we\\xffb' is no text in UTF-8"),
     ],
 )
@@ -141,6 +141,24 @@ def test_a_fault_of_our_own_is_said_in_one_line_and_shown_when_asked_for() -> No
         )
         assert done.returncode == 1 and "a fault in capsulectl itself (ZeroDivisionError" in done.stderr
         assert ("Traceback" in done.stderr) is traceback
+
+
+FORGETFUL = """
+import capsulectl.__main__ as main, time, weakref
+class Thrown: pass
+def interrupted(arguments):
+    thrown = Thrown()
+    kept = weakref.ref(thrown, lambda gone: (_ for _ in ()).throw(KeyboardInterrupt))
+    del thrown
+    time.sleep(60)
+main._run = interrupted
+main.main()
+"""
+
+
+def test_a_ctrl_c_that_meets_what_is_being_thrown_away_is_not_forgotten() -> None:
+    done = subprocess.run([BIN / "python", "-c", FORGETFUL], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 NEEDS_LITTLE = """

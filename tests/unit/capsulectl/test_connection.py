@@ -1,9 +1,12 @@
 """What an operator is told of a capsule that did not answer."""
 
+import errno
+
 import grpc
 import pytest
 
 from capsulectl.connection import failure_of
+from capsulectl.handshake import sentence
 
 
 class Broken:
@@ -31,6 +34,36 @@ def test_a_call_that_broke_off_may_have_been_done(details: str, may_be_done: boo
     told = failure_of(Broken(details), "unix:/nonexistent").message
     assert told.startswith("the capsule does not answer at unix:/nonexistent: ")
     assert ("`capsulectl history` tells" in told) is may_be_done
+
+
+def test_a_read_that_broke_off_changed_nothing() -> None:
+    told = failure_of(Broken("Socket closed"), "unix:/nonexistent", changes=False).message
+    assert "the connection broke off; " in told and "history" not in told
+
+
+@pytest.mark.parametrize("details", ["errors resolving nosuch.invalid:50000: [field:hostname]", "empty address list"])
+def test_what_was_not_sent_changed_nothing(details: str) -> None:
+    assert "broke off" not in failure_of(Broken(details), "unix:/nonexistent").message
+
+
+def test_a_capsule_that_hangs_may_do_it_yet() -> None:
+    told = failure_of(Broken("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED), "unix:/x").message
+    assert told == (
+        "the capsule did not answer in time at unix:/x: it is slow, or hangs. What was to change may have changed, "
+        "`capsulectl history` tells"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (TimeoutError("_ssl.c:975: The handshake operation timed out"), "nothing came back within 5 s: is the machine"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host: is the machine up, and does a network"),
+        (ValueError("'a b' is no HOST:PORT"), "'a b' is no HOST:PORT"),
+    ],
+)
+def test_why_nobody_was_met_is_said_in_no_librarys_words(error: Exception, says: str) -> None:
+    assert sentence(error).startswith(says)
 
 
 def test_a_capsule_of_an_older_release_is_told_as_such() -> None:

@@ -1,5 +1,6 @@
 """Files of the command line: whole or not there, and there for good once a command goes on behind them."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_the_name_is_on_the_disk_before_what_stands_on_it_is_done(
     write(tmp_path / "memory.capsule")
     assert found == [(tmp_path, ["memory.capsule"])]
     assert (tmp_path / "memory.capsule").read_bytes() == b"all of it"
+
+
+def test_what_cannot_be_replaced_is_as_it_was_and_nothing_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "config.yaml").write_text("as it was")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(Failure, match=r"config\.yaml cannot be written: No space left on device"):
+        files.replace_file(tmp_path / "config.yaml", b"another")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["as it was"]
 
 
 def test_what_ends_on_the_way_leaves_no_file(tmp_path: Path) -> None:

@@ -180,6 +180,18 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: MicroVM\nmicroVm: {image: x}\ncontainer: {image: x}\n", "container: does not go with `kind: MicroVM`"),
         ("name: a\nkind: MicroVM\nmicroVm: {image: x, networkMode: HOST}\n", "microVm.networkMode: unknown field of a microVM: it is always on the bridge"),
         ("name: a\nkind: MicroVM\nmicroVm: {image: x, privileged: true}\n", "microVm.privileged: unknown field of a microVM: only a container has it"),
+        ("name: a\nkind: MicroVM\nvcpus: 2\n", "m.yaml:3: vcpus: unknown field: write vcpus below microVm"),
+        ("name: a\nkind: Container\nimage: x\n", "m.yaml:3: image: unknown field: write image below container or microVm"),
+        ("name: a\nkind: Container\nmemory: 1G\n", "memory: unknown field: write resources.memory below container or microVm"),
+        ("name: a\nkind: Container\nreplicas: 2\n", "replicas: unknown field: `capsulectl explain Container` lists them"),
+        ("name: a\nkind: Container\ncontainer: {image: x, dependsOn: [b]}\n", "container.dependsOn: unknown field: write it beside kind, not below container"),
+        ("name: a\nkind: Container\ncontainer: {image: x, volumes: [b]}\n", "container.volumes: unknown field: write mounts"),
+        ("name: a\nkind: Container\ncontainer: {image: x, environment: {A: b}}\n", "container.environment: unknown field: write env"),
+        ("name: a\nkind: Container\ncontainer: {image: x, resources: {disk: 1G}}\n", "container.resources.disk: unknown field: there are cpus, cpuShares, memory, swap, pids"),
+        ("name: a\nkind: MicroVM\nmicroVm: {image: x, foo: 1}\n", "microVm.foo: unknown field: `capsulectl explain MicroVM` lists them"),
+        ("name: a\nkind: container\n", "m.yaml:2: kind: 'container' is no kind: do you mean Container?"),
+        ("name: a\nkind: microvm\n", "m.yaml:2: kind: 'microvm' is no kind: do you mean MicroVM?"),
+        ("name: a\nkind: Pod\n", "m.yaml:2: kind: 'Pod' is no kind: Container, MicroVM or Volume"),
         ("- name: a\n", "m.yaml:1: must be a mapping"),
         (
             "name: a\nkind: Container\ncontainer:\n  image: x\n  ports: ['8080:80']\n",
@@ -233,6 +245,30 @@ def test_documents_files_and_directories_come_together_in_order(tmp_path: Path) 
     )
     workloads, volumes = load([str(tmp_path), str(tmp_path / "extra" / "c.json")])
     assert [one.name for one in workloads] == ["a", "b", "c"] and [one.name for one in volumes] == ["v"]
+
+
+def test_what_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: a\nkind: Container\ncontainer: {image: x}\n")
+    (tmp_path / "link").symlink_to("a.yaml")
+    workloads, _ = load(
+        [str(tmp_path), str(tmp_path / "a.yaml"), str(tmp_path / "." / "a.yaml"), str(tmp_path / "link")]
+    )
+    assert [one.name for one in workloads] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("", "an empty word is no file: is a variable unset?"),
+        ("https://example.org/web.yaml", "No such file or directory. Only files are read: fetch it first"),
+        ("{empty}", "nothing to apply in {empty}: of a directory its .yaml and .yml are read"),
+    ],
+)
+def test_what_is_no_source_is_told_with_what_would_be_one(tmp_path: Path, source: str, says: str) -> None:
+    (tmp_path / "web.json").write_text("{}")
+    with pytest.raises(Failure) as caught:
+        load([source.format(empty=tmp_path)])
+    assert caught.value.message.endswith(says.format(empty=tmp_path)) and caught.value.code == USAGE
 
 
 def test_a_name_is_a_workloads_and_a_volumes_without_quarrel_but_once_each(tmp_path: Path) -> None:

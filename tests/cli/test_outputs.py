@@ -1,0 +1,61 @@
+"""Where the output cannot go, or nobody reads it, or the window is narrow: what is done is done, and no more is said than
+that."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.support.daemon import BIN, CTL, SERVE, Daemon, manifest
+from tests.support.terminal import window
+
+pytestmark = pytest.mark.real
+
+LINES = ("history -o json", "logs talks", "image list -o yaml", "get talks", "replay --step --to 5", "volume list")
+
+
+@pytest.fixture(scope="module")
+def talks(capsule: Daemon) -> Daemon:
+    capsule.apply(manifest("talks", f"seq 20000; {SERVE}"), "--wait")
+    capsule.until(lambda: "ready" in capsule.good("logs", "talks", "-n", "1"), "it talked")
+    return capsule
+
+
+def shell(capsule: Daemon, line: str) -> "subprocess.CompletedProcess[str]":
+    """Run a line as an operator types it."""
+    path = {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", line],
+        env=capsule.environment | path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_nobody_reads_it_and_that_is_no_failure(talks: Daemon, line: str) -> None:
+    done = shell(talks, f"capsulectl -q {line} | head -c 1; capsulectl -q {line} >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("line", "code"), [("drift talks", 0), ("volume list", 0), ("lsit", 2)])
+def test_what_cannot_be_told_keeps_nothing_from_being_done(talks: Daemon, line: str, code: int) -> None:
+    assert shell(talks, f"capsulectl {line} 2>/dev/full").returncode == code
+
+
+def test_where_neither_can_be_written_the_exit_code_tells(talks: Daemon) -> None:
+    done = shell(talks, "capsulectl list >/dev/full 2>/dev/full")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+NARROW = ("list", "image list", "volume list", "key list", "secret list", "context list")
+
+
+def test_in_a_narrow_window_no_line_of_a_table_is_wrapped_and_no_name_is_cut(talks: Daemon) -> None:
+    talks.apply("name: narrow-and-long\nkind: Volume\nsize: 16MiB\n", "--wait")
+    for line in NARROW:
+        with window(20) as made:
+            made.run([CTL, *line.split()], talks.environment, stderr=subprocess.DEVNULL)
+            assert made.ends() == 0
+            lines = made.screen.decode().replace("\r", "").splitlines()
+        longest_name = max(len(one.split()[0].rstrip("…")) for one in lines)
+        assert lines and max(len(one) for one in lines) <= max(20, longest_name + 1), lines
+    talks.good("volume", "delete", "narrow-and-long", "--yes")
