@@ -100,14 +100,14 @@ def check_dependencies(machine: Machine, items: Iterable[AppliedWorkload]) -> Re
     for item in items:
         circle = _circle(needs, item.name)
         if circle:
-            return invalid(
-                "DEPENDENCY_CYCLE",
-                f"{circle[0]} depends on itself, and would never start: leave that dependsOn out"
-                if len(circle) == 2
-                else f"{' -> '.join(circle)}: each would wait for the next, and none would start. Leave one dependsOn out",
-                "dependsOn",
-            )
+            return invalid("DEPENDENCY_CYCLE", _why_in_vain(circle), "dependsOn")
     return None
+
+
+def _why_in_vain(circle: tuple[str, ...]) -> str:
+    if len(circle) == 2:
+        return f"{circle[0]} depends on itself, and would never start: leave that dependsOn out"
+    return f"{' -> '.join(circle)}: each would wait for the next, and none would start. Leave one dependsOn out"
 
 
 def _is_there(machine: Machine, items: tuple[AppliedWorkload, ...], name: str) -> bool:
