@@ -17,6 +17,7 @@ from capsuled.boot.ground import Ground
 from capsuled.boot.growth import Growth
 from capsuled.boot.stages import API
 from capsuled.boot.system import System, stage_of
+from capsuled.condition import Condition
 from capsuled.copy_streams import CopyStreams
 from capsuled.drivers import make_drivers
 from capsuled.emergency import Emergencies
@@ -48,7 +49,7 @@ from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log
 from capsuled.tls import Certificate, load_or_make_certificate
-from capsuled.updates.beside import engine_beside, entries_behind, stands_in
+from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart, stands_in
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
 from capsuled.updates.runtime_files import before_the_runtime
 from effects.containerd.config import paths_under
@@ -282,9 +283,12 @@ def _fitted(system: System, engine: Engine, memory: Memory, clock: Clock, about:
     if memory.journal is not None or memory.side_log is None:
         return fit(system, engine, clock, memory.reader, about)
     machine, able = memory.machine, engine.capabilities
+    if memory.reader is None:
+        machine = numbered_apart(machine, clock)
     behind, stands = entries_behind(memory.reader, machine.seq), stands_in(memory.reader)
     own = engine_beside(machine, behind, memory.side_log, stands, memory.why, clock, system.slot, able)
-    return fit(system, own, clock, memory.reader, about, beside=True)
+    known = memory.reader is not None and memory.state.condition is not Condition.DAMAGED
+    return fit(system, own, clock, memory.reader, about, beside=True, keys_known=known)
 
 
 async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":

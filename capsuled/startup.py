@@ -139,7 +139,7 @@ def _read_only(directory: Path, error: JournalReadOnly) -> Memory:
 
 
 def open_side_log(path: Path) -> SideLog | None:
-    """What stands in for a journal that cannot be written; None where it cannot be, either."""
+    """What stands in for a journal that cannot be written; None where it cannot be read and written, either."""
     try:
         return SideLog(path)
     except OSError as error:

@@ -56,9 +56,14 @@ class SideLog:
         self._path = path
         self._most = most
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._fd).st_size < SECTOR * SECTORS:
-            os.pwrite(self._fd, bytes(SECTOR * SECTORS), 0)
-            os.fsync(self._fd)
+        try:
+            if os.fstat(self._fd).st_size < SECTOR * SECTORS:
+                os.pwrite(self._fd, bytes(SECTOR * SECTORS), 0)
+                os.fsync(self._fd)
+            self.count()  # what cannot be read can stand in for nothing
+        except OSError:
+            os.close(self._fd)
+            raise
 
     def make_room(self, sectors: int) -> None:
         """So many are free. Raises SideLogFull where the disk has none for them."""

@@ -136,7 +136,8 @@ def _check_free(machine: Machine) -> Refusal | None:
             f"update {update.uid} waits for its boot: `capsulectl capsule reboot` boots it, "
             "`capsulectl update rollback` drops it",
         )
-    return refused("ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: wait until it is done")
+    words = f"update {update.uid} is being written: wait until it is done, or end its push, and nothing is left of it"
+    return refused("ABORTED", "UPDATE_RUNS", words)
 
 
 def _check_known(machine: Machine) -> Refusal | None:

@@ -71,6 +71,8 @@ _FOLLOW = {
 }
 """How many are behind each, at most: nothing is begun whose end could not be told, and nothing kept that could not be
 left again."""
+APART = 1 << 32
+"""No journal has so many entries."""
 WORDS_BYTES = 120
 """For a message: a record is a sector."""
 PLACES, PLACE_BYTES = 6, 32
@@ -343,6 +345,14 @@ def engine_beside(
     beside = BesideLog(side_log, seq, why, clock, slot)
     beside.remember(known, stands)
     return Engine(beside, known, clock, capabilities)
+
+
+def numbered_apart(machine: Machine, clock: Clock) -> Machine:
+    """For one that can read nothing of the journal: its updates have numbers that none has there, nor those of another
+    such life."""
+    apart = machine.fork()
+    apart.seq = APART + clock.wall_ns() // 1_000_000_000
+    return apart
 
 
 def entries_behind(reader: Reader | None, seq: int) -> Iterator[tuple[Header, Event | None]]:

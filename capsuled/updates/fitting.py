@@ -65,7 +65,14 @@ def running(release: str, built_s: float) -> Build:
 
 
 def fit(
-    system: System, engine: Engine, clock: Clock, reader: Reader | None, about: About, *, beside: bool = False
+    system: System,
+    engine: Engine,
+    clock: Clock,
+    reader: Reader | None,
+    about: About,
+    *,
+    beside: bool = False,
+    keys_known: bool = True,
 ) -> Fitted:
     """For a machine that booted from its own disk."""
     root = system.root
@@ -90,6 +97,7 @@ def fit(
         lambda: bool(on_lan(about.bridge)),
         reboot,
         noted=NOTED if beside else "",
+        keys_known=keys_known,
     )
     return Fitted(engine, updates, switch, loader, build, root, beside)
 

@@ -52,7 +52,8 @@ class Prospect(msgspec.Struct, frozen=True):
 
 
 class Updates:
-    """`reboot` starts the machine anew. `noted`: where the journal takes nothing, what is to be said of that."""
+    """`reboot` starts the machine anew. `noted`: where the journal takes nothing, what is to be said of that;
+    `keys_known`: all of the journal could be read that tells of them."""
 
     def __init__(
         self,
@@ -65,7 +66,9 @@ class Updates:
         uplink: Callable[[], bool],
         reboot: Callable[[], None],
         noted: str = "",
+        keys_known: bool = True,
     ) -> None:
+        self._keys_known = keys_known
         self.running = running
         self.engine = self._engine = engine
         self.noted = noted
@@ -84,6 +87,9 @@ class Updates:
         if self.noted and options.keeps:
             words = "while the journal takes no entry no snapshot is taken: push without `--snapshot`"
             raise Refused(Refusal("FAILED_PRECONDITION", "NOTHING_KEPT", words, ("metadata.snapshots",)))
+        if not self._keys_known and caller.actor.role != "admin":
+            words = "which keys sign updates cannot be read while the journal cannot: only an admin may push now"
+            raise Refused(Refusal("PERMISSION_DENIED", "KEYS_UNKNOWN", words))
         update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9, show)
         if not stay:
             self._end(f"update {update.uid}")

@@ -1,18 +1,22 @@
 """What a start goes by is proven first: an altered entry is damage however old it is, an altered snapshot is no cache."""
 
 import asyncio
+import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from capsuled.condition import Condition
+from capsuled.engine import Engine
 from capsuled.examine import tail_proof
-from capsuled.startup import open_memory
+from capsuled.layout import hosted
+from capsuled.startup import open_memory, open_side_log
+from capsuled.updates.beside import engine_beside, numbered_apart, read_in, stands_in
 from journal.clock import SystemClock
 from journal.entry import LOCAL, SYSTEM
 from journal.environment import Environment, hold
-from journal.events import CallAccepted, OperatorEnrolled
+from journal.events import CallAccepted, OperatorEnrolled, UpdateBegun
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.writer import Journal
@@ -126,3 +130,42 @@ def test_what_lies_before_a_whole_snapshot_is_found_when_it_is_asked_for(tmp_pat
     reader = Reader.open(directory)
     assert reader.snapshot(FOLD_VERSION) is not None
     reader.close()
+
+
+def test_what_was_noted_while_the_journals_disk_was_missing_is_found_when_it_is_there_again(tmp_path: Path) -> None:
+    layout = hosted(tmp_path)
+    layout.journal.mkdir()
+    pushed = UpdateBegun("slot_b", "0.0.3", "ccc", 3, "slot_a", "0.0.1", "aaa")
+
+    async def noted() -> int:
+        memory = await open_memory(layout.journal, clock := SystemClock(), _proof(), "its disk cannot be used")
+        side_log = open_side_log(layout.side_log)
+        assert memory.reader is None and side_log is not None
+        known, nothing = numbered_apart(memory.machine, clock), stands_in(None)
+        engine = engine_beside(known, (), side_log, nothing, memory.why, clock, "slot_a", frozenset())
+        number = engine.record((pushed,))
+        side_log.close()
+        return number
+
+    async def told(number: int) -> None:
+        memory = await open_memory(layout.journal, SystemClock(), _proof())
+        side_log = open_side_log(layout.side_log)
+        assert memory.journal is not None and memory.reader is not None and side_log is not None
+        engine = Engine(memory.journal, memory.machine, SystemClock(), frozenset())
+        read = await read_in(engine, side_log, stands_in(memory.reader))
+        side_log.forget(read.told)
+        assert engine.machine.updates[number].version == "0.0.3" and side_log.count() == 0
+        assert number > memory.journal.seq, "an update of the journal's own has another number"
+        side_log.close()
+        await memory.journal.close()
+
+    number = asyncio.run(noted())
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", layout.journal], check=True)
+    try:
+        asyncio.run(told(number))
+    finally:
+        subprocess.run(["umount", layout.journal], check=True)
+
+
+async def _proof() -> None:
+    """There is nothing to prove."""

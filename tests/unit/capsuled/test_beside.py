@@ -3,23 +3,30 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 from msgspec.structs import replace
 
+from capsuled.boot.ground import Booted as Ground
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.evidence.finding import Found
+from capsuled.layout import hosted
+from capsuled.rpc import Refused
 from capsuled.updates.at_boot import settle
 from capsuled.updates.beside import _KEPT, LIFE, ReadIn, Stands, engine_beside, read_in, records_of, stands_in
+from capsuled.updates.fitting import Fitted, begin_beside
 from capsuled.updates.level import own
+from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
-from effects.slots.protocol import Room
-from effects.slots.twin import SlotDisk, TwinLoader
+from capsuled.updates.updates import Updates
+from effects.slots.bundle import BundleStream
+from effects.slots.protocol import LoaderState, Room
+from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.codec import encode
-from journal.entry import LOCAL, SYSTEM, Header
+from journal.entry import LOCAL, SYSTEM, Actor, Header
 from journal.environment import Environment
 from journal.errors import JournalFull, JournalReadOnly
 from journal.events import (
@@ -48,11 +55,13 @@ from journal.writer import Journal
 from projections.admission import Admitted
 from projections.fold import fold
 from projections.intents import CreateVolume
+from projections.refusals import Refusal
 from projections.state import Machine, Update
 from projections.update_health import Facts
-from projections.update_intents import AddUpdateKey, BeginUpdate, RollBackUpdate, System
+from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Variables, reconcile
+from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 from tests.support.story import Story
 from tests.unit.capsuled.test_emergency import Brim
@@ -397,6 +406,57 @@ def test_a_trial_with_data_that_was_over_before_the_journal_heard_of_it_leaves_v
     asyncio.run(read_in(able, side_log, among(story.entries)))
     restored = [event for _, event in journal.entries if isinstance(event, VolumeRestoreRequested)]
     assert bool(restored) is stays
+
+
+def test_a_start_that_cannot_note_what_it_means_closes_updates_with_the_reason_and_what_to_do(
+    side_log: SideLog, tmp_path: Path
+) -> None:
+    story = armed()
+    filled(side_log, free=0)
+    engine = beside(story, side_log, "boot-3")
+    disk, told = SlotDisk(Room(1, 1)), []
+    disk.state = LoaderState(tried=uid(story), update=uid(story))
+    loader = TwinLoader(disk, _at_once)
+
+    class Here:
+        """What is asked of the system that runs."""
+
+        booted, release = Ground("slot_a", "slot_a"), "0.0.1 aaa"
+
+        def warn(self, text: str) -> None:
+            told.append(text)
+
+    here: Any = Here()
+    fitted = Fitted(engine, here, Switch(engine, loader), loader, System("0.0.1", "aaa", 10), "/dev/none1", beside=True)
+    assert asyncio.run(begin_beside(fitted, here, HandClock("boot-3"), hosted(tmp_path), here))
+    for intent in (_another(), ConfirmUpdate(), RollBackUpdate(NEW, own(), LEVEL, 900)):
+        _, verdict = engine.preview(intent, "admin")
+        assert isinstance(verdict, Refusal) and verdict.message.startswith(told[-1])
+        assert "has 128 of the 128 records" in verdict.message and "start the machine anew" in verdict.message
+
+
+def test_where_nobody_knows_which_keys_sign_updates_only_an_admin_pushes(side_log: SideLog) -> None:
+    engine = beside(standing(), side_log)
+    disk = SlotDisk(Room(1 << 16, 1 << 16))
+    switch, slots = Switch(engine, TwinLoader(disk, _at_once)), TwinSlots(disk, _at_once)
+
+    def push(role: str) -> Update:
+        updates = Updates(
+            engine, slots, switch, HandClock("boot-2"), System("0.0.1", "aaa", 10), lambda: (), lambda: True, _nothing,
+            keys_known=False,
+        )  # fmt: skip
+        stream = BundleStream(arriving(Bundle(version="0.0.3", commit="ccc", built=30).data(), 4_096))
+        caller = Caller(Actor("operator", "k", "joe", role), "UpdateOS")
+        return asyncio.run(updates.receive(stream, Options(), caller, stay=True))
+
+    with pytest.raises(Refused, match="only an admin may push"):
+        push("operator")
+    assert not side_log.records()
+    assert engine.machine.updates[push("admin").uid].phase is UpdatePhase.ARMED
+
+
+def _nothing() -> None:
+    """No machine ends here."""
 
 
 def _another() -> BeginUpdate:
