@@ -16,8 +16,7 @@ FILES = Path(__file__).parent / "files"
 
 MODULES = (
     "part_gpt", "fat", "squash4", "all_video", "normal", "configfile", "regexp", "loadenv", "linux",
-    "echo", "test", "serial", "probe",
-    "terminal", "reboot", "sleep", "minicmd", "ls", "cat", "halt",
+    "echo", "test", "serial", "probe", "smbios", "terminal", "reboot", "sleep", "minicmd", "ls", "cat", "halt",
 )  # fmt: skip
 
 ARGUMENTS = (
