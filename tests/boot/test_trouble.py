@@ -64,7 +64,7 @@ def warned(machine: Booted) -> str:
 
 
 def answers(machine: Booted) -> bool:
-    return machine.ctl("capsule", "info", timeout=60).returncode == 0
+    return machine.ctl("capsule", "info").returncode == 0
 
 
 def last_words(machine: Booted, script: str) -> None:
@@ -148,7 +148,7 @@ def test_a_machine_whose_pid_1_does_nothing_any_more_is_reset_by_its_watchdog(ma
 
 
 def restarted(machine: Booted, before: str) -> bool:
-    said = machine.ctl("capsule", "info", "-o", "json", timeout=60).stdout
+    said = machine.ctl("capsule", "info", "-o", "json").stdout
     found = re.search(r'"bootId": *"([^"]+)"', said)
     return found is not None and found[1] != before
 

@@ -79,7 +79,7 @@ def until_in(machine: Booted, slot: str, boot: str) -> None:
     """Until the machine answers from this slot, in another boot."""
 
     def answers() -> bool:
-        done = machine.ctl("capsule", "info", "-o", "json", timeout=60)
+        done = machine.ctl("capsule", "info", "-o", "json")
         return done.returncode == 0 and f'"activeSlot": "{slot}"' in done.stdout and boot not in done.stdout
 
     machine.until(answers, f"{slot} answers", BOOT_S * 2)

@@ -218,7 +218,7 @@ class Booted:
 
     def is_up(self) -> bool:
         """Whether its boot is complete."""
-        done = self.ctl("capsule", "info", "-o", "json", timeout=60)
+        done = self.ctl("capsule", "info", "-o", "json")
         return done.returncode == 0 and bool(json.loads(done.stdout).get("bootId")) and self._has_runtime(done.stdout)
 
     @staticmethod

@@ -94,7 +94,7 @@ def status(machine: Booted) -> dict[str, Any]:
 
 def info(machine: Booted) -> dict[str, Any]:
     """What the machine says of itself; nothing, while it does not answer."""
-    done = machine.ctl("capsule", "info", "-o", "json", timeout=60)
+    done = machine.ctl("capsule", "info", "-o", "json")
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
