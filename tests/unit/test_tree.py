@@ -1,9 +1,11 @@
 """The tree as it is installed and as it is run in place."""
 
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from journal.release import RELEASE
@@ -62,3 +64,12 @@ def test_prose_is_written_in_lines_as_short_as_the_codes() -> None:
         if len(line) > DECLARED["tool"]["ruff"]["line-length"]
     ]
     assert not long, "break these lines"
+
+
+def test_every_package_that_is_asked_for_has_its_licence_and_its_reason() -> None:
+    page = (ROOT / "docs/dependencies.md").read_text()
+    project = DECLARED["project"]
+    asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    assert sorted(re.findall(r"^\| `(\S+)` \|", page, re.MULTILINE)) == sorted(
+        re.split(r"[><=]", one)[0] for one in asked
+    )
