@@ -16,7 +16,7 @@ import grpc
 
 from capsulectl.contexts import target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure
-from capsulectl.heads import Heads, Seen, Told, told_in
+from capsulectl.heads import Heads, Question, Seen, Told, told_in
 from journal.release import RELEASE
 
 AT_A_TIME = 16
@@ -202,41 +202,44 @@ class Connection:
 
     def call(self, method: Any, request: Any, timeout: float | None = UNARY_S) -> Any:
         """A unary call. Raises Failure with what the capsule said."""
+        question = self.heads.question()
         with failures(self.address):
-            asks = (*metadata(acting=True), *self.heads.asks)
+            asks = (*metadata(acting=True), *question.metadata)
             answer, call = method.with_call(request, timeout=timeout, metadata=asks)
-        self.heads.hear(told_in(call.trailing_metadata()))
+        self.heads.hear(told_in(call.trailing_metadata()), question)
         return answer
 
     def calls(self, method: Any, requests: Sequence[Any], timeout: float = UNARY_S) -> list[Any]:
         """Several unary calls, some of them at a time; for each its answer or, in its place, its Failure."""
-        pending: deque[Any] = deque()
+        pending: deque[tuple[Any, Question]] = deque()
         answers: list[Any] = []
 
         def take() -> None:
             try:
                 with failures(self.address):
-                    one = pending.popleft()
+                    one, question = pending.popleft()
                     answers.append(one.result())
-                    self.heads.hear(told_in(one.trailing_metadata()))
+                    self.heads.hear(told_in(one.trailing_metadata()), question)
             except Failure as failure:
                 answers.append(failure)
 
         for request in requests:
             if len(pending) == AT_A_TIME:
                 take()
-            asks = (*metadata(acting=True), *self.heads.asks)
-            pending.append(method.future(request, timeout=timeout, metadata=asks))
+            question = self.heads.question()
+            asks = (*metadata(acting=True), *question.metadata)
+            pending.append((method.future(request, timeout=timeout, metadata=asks), question))
         while pending:
             take()
         return answers
 
     def stream(self, method: Any, request: Any, timeout: float | None = None, changes: bool = False) -> Iterator[Any]:
         """A call that answers with a stream. `changes`: it is no read."""
+        question = self.heads.question()
         with failures(self.address, changes):
-            answers = method(request, timeout=timeout, metadata=(*metadata(), *self.heads.asks))
+            answers = method(request, timeout=timeout, metadata=(*metadata(), *question.metadata))
             yield from answers
-        self.heads.hear(told_in(answers.trailing_metadata()))
+        self.heads.hear(told_in(answers.trailing_metadata()), question)
 
 
 def metadata(acting: bool = False) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection, failures, metadata
 from capsulectl.endings import in_order
 from capsulectl.errors import USAGE, Ended, Failure
-from capsulectl.heads import told_in
+from capsulectl.heads import Question, told_in
 from capsulectl.progress import Show, bar
 from capsulectl.render import say
 from copies.errors import CopyError, shown
@@ -132,12 +132,14 @@ def _send(
 ) -> None:
     outgoing = _Outgoing(there, archive, progress)
     try:
+        question = connection.heads.question()
         with in_order(), progress.shown(quiet), failures(connection.address):
-            call = connection.copy_into.future(outgoing.messages(), metadata=_metadata(connection))
+            asks = _metadata(connection, question)
+            call = connection.copy_into.future(outgoing.messages(), metadata=asks)
             try:
                 outgoing.offer.set_result(_offered(connection, call))
                 answer = call.result()
-                connection.heads.hear(told_in(call.trailing_metadata()))
+                connection.heads.hear(told_in(call.trailing_metadata()), question)
             finally:
                 outgoing.offer.cancel()
                 call.cancel()
@@ -200,9 +202,10 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
     """What is in a workload to `here`, a path or a tar on standard output. Raises Failure."""
     progress = Progress(there.told)
     request = pb.WorkloadCopyFromRequest(name=there.name, src_path=there.path)
+    question = connection.heads.question()
     try:
         with in_order(), progress.shown(quiet), failures(connection.address):
-            call = connection.copy_out(request, metadata=_metadata(connection))
+            call = connection.copy_out(request, metadata=_metadata(connection, question))
             try:
                 path = _offered(connection, call)
                 pipe = take(path) if path else None
@@ -214,7 +217,7 @@ def copy_out(connection: Connection, there: Inside, here: str, quiet: bool) -> N
             finally:
                 call.cancel()
             notes = dict(call.trailing_metadata() or ())
-            connection.heads.hear(told_in(call.trailing_metadata()))
+            connection.heads.hear(told_in(call.trailing_metadata()), question)
     except CopyError as error:
         raise Failure(str(error)) from error
     except (KeyboardInterrupt, Ended):
@@ -267,9 +270,9 @@ def _beneath_here(here: str) -> str:
 # --- both ------------------------------------------------------------------------------------------------------------
 
 
-def _metadata(connection: Connection) -> tuple[tuple[str, str], ...]:
+def _metadata(connection: Connection, question: Question) -> tuple[tuple[str, str], ...]:
     """On the machine itself, bytes need not go through the daemon: it is asked for a pipe."""
-    asks = (*metadata(acting=True), *connection.heads.asks)
+    asks = (*metadata(acting=True), *question.metadata)
     return (*asks, *(((METADATA, "wanted"),) if connection.local else ()))
 
 

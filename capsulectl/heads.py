@@ -39,6 +39,17 @@ class Told(NamedTuple):
 NONE = Seen("", 0, "")
 
 
+class Question(NamedTuple):
+    """What goes with one call. Of several that are on their way at once, each answer is about its own."""
+
+    seen: Seen
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """As the call carries it."""
+        return ((HEAD, str(self.seen.seq)),)
+
+
 def told_in(metadata: Iterable[tuple[str, Any]] | None) -> Told | None:
     """What stands beside an answer, if anything does."""
     found = {key: value for key, value in metadata or () if key in (HEAD, THEN)}
@@ -59,18 +70,17 @@ class Heads:
         self.first_seq = 0
         self._warned = self._asking = False
 
-    @property
-    def asks(self) -> tuple[tuple[str, str], ...]:
-        """What goes with a call."""
-        return ((HEAD, str(self._seen.seq)),)
+    def question(self) -> Question:
+        """For the next call: about the newest entry that was seen so far."""
+        return Question(self._seen)
 
     def rest(self) -> None:
         """What is told from now on is not compared: it is another journal, as was asked for, or nobody would see."""
         self._warned = True
 
-    def hear(self, told: Told | None) -> None:
-        """Compare, and keep what is newer."""
-        seen = self._seen
+    def hear(self, told: Told | None, question: Question) -> None:
+        """Compare with what was asked, and keep what is newer."""
+        seen = question.seen
         self.first_seq = self.first_seq if told is None else told.first_seq
         if told is None or self._warned or self._asking:
             return
@@ -85,7 +95,7 @@ class Heads:
                 _warn(seen, told)
                 return
             print(f"capsulectl: {why}", file=sys.stderr)
-        if seen.journal != told.journal or told.seq > seen.seq or not fits(seen, told):
+        if self._seen.journal != told.journal or told.seq > self._seen.seq or not fits(seen, told):
             self._seen = Seen(told.journal, told.seq, told.hash)
             with contextlib.suppress(OSError):
                 _keep(self._file, self._seen)

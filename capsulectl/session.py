@@ -103,13 +103,14 @@ class Session:
             connection = Connection(self._capsule)
         except Failure as failure:
             raise Failure(failure.message, EXEC_FAILED) from failure
-        call = connection.workloads.Exec(iter(self._outgoing), metadata=(*metadata(), *connection.heads.asks))
+        question = connection.heads.question()
+        call = connection.workloads.Exec(iter(self._outgoing), metadata=(*metadata(), *question.metadata))
         exit_code: int | None = None
         try:
             with self._signals(), self._terminal.raw() if self._raw else nullcontext():
                 self._begin_input()
                 exit_code = self._receive(call)
-            connection.heads.hear(told_in(call.trailing_metadata()))
+            connection.heads.hear(told_in(call.trailing_metadata()), question)
         except grpc.RpcError as error:
             raise self._failure(error, connection.address) from error
         except Signalled as signalled:

@@ -65,12 +65,13 @@ class Reads:
         self._one_hears = threading.Lock()
 
     def _ask(self, name: str, request: Any) -> Any:
+        question = self._heads.question()
         with failures(self._address, changes=False):
             answer, call = self._methods[name].with_call(
-                request, timeout=UNARY_S, metadata=(*metadata(acting=True), *self._heads.asks)
+                request, timeout=UNARY_S, metadata=(*metadata(acting=True), *question.metadata)
             )
         with self._one_hears:
-            self._heads.hear(told_in(call.trailing_metadata()))
+            self._heads.hear(told_in(call.trailing_metadata()), question)
         return answer
 
     def _follow(self, name: str, request: Any, timeout: float | None = None) -> Followed:

@@ -15,6 +15,11 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path))
 
 
+def hear(heads: Heads, told: Told) -> None:
+    """An answer to a call that was made just now."""
+    heads.hear(told, heads.question())
+
+
 @pytest.mark.parametrize(
     ("told", "good"),
     [
@@ -34,33 +39,46 @@ def test_what_is_newer_is_kept_and_what_does_not_fit_is_said_each_time_until_it_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     first = Heads("home", lambda seen, told: "")
-    assert first.asks == (("capsule-head", "0"),)
-    first.hear(Told(HOME, 1, 500, "aa" * 32, ""))
+    assert first.question().metadata == (("capsule-head", "0"),)
+    hear(first, Told(HOME, 1, 500, "aa" * 32, ""))
     assert load("home") == SEEN and load("other") == NONE and capsys.readouterr().err == ""
     for _ in range(2):
         later = Heads("home", lambda seen, told: "")
         for _ in range(2):
-            later.hear(Told(HOME, 1, 400, "bb" * 32, ""))
+            hear(later, Told(HOME, 1, 400, "bb" * 32, ""))
         said = capsys.readouterr().err
         assert said.count("WARNING: its journal ends at entry 400, and entry 500 was seen here") == 1
         assert load("home") == SEEN
     keep("home", Seen(HOME, 400, "bb" * 32))
-    Heads("home", lambda seen, told: "").hear(Told(HOME, 1, 401, "cc" * 32, "bb" * 32))
+    hear(Heads("home", lambda seen, told: ""), Told(HOME, 1, 401, "cc" * 32, "bb" * 32))
     assert capsys.readouterr().err == "" and load("home").seq == 401
+
+
+def test_of_calls_that_are_on_their_way_at_once_each_answer_is_about_what_its_own_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    keep("home", SEEN)
+    heads = Heads("home", lambda seen, told: "")
+    slow, quick = heads.question(), heads.question()
+    heads.hear(Told(HOME, 1, 505, "ee" * 32, "aa" * 32), slow)
+    heads.hear(Told(HOME, 1, 502, "bb" * 32, "aa" * 32), quick)  # answered first, and heard of last
+    assert capsys.readouterr().err == "" and load("home") == Seen(HOME, 505, "ee" * 32)
+    hear(heads, Told(HOME, 1, 502, "bb" * 32, ""))
+    assert "WARNING: its journal ends at entry 502, and entry 505 was seen here" in capsys.readouterr().err
 
 
 def test_what_the_journal_explains_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     keep("home", SEEN)
     told = Told("f" * 16, 1, 300, "bb" * 32, "")
-    Heads("home", lambda seen, told: "it was restored").hear(told)
+    hear(Heads("home", lambda seen, told: "it was restored"), told)
     assert capsys.readouterr().err == "capsulectl: it was restored\n"
-    Heads("home", lambda seen, told: "").hear(Told("f" * 16, 1, 301, "dd" * 32, "bb" * 32))
+    hear(Heads("home", lambda seen, told: ""), Told("f" * 16, 1, 301, "dd" * 32, "bb" * 32))
     assert capsys.readouterr().err == "" and load("home").seq == 301
 
 
 def test_a_rewritten_history_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
     keep("home", SEEN)
-    Heads("home", lambda seen, told: "").hear(Told(HOME, 1, 900, "bb" * 32, "cc" * 32))
+    hear(Heads("home", lambda seen, told: ""), Told(HOME, 1, 900, "bb" * 32, "cc" * 32))
     assert (
         "entry 500 of its journal is not the one that was seen here: history was rewritten" in capsys.readouterr().err
     )
