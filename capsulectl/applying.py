@@ -1,5 +1,6 @@
 """What `apply` and `diff` do: manifests to one call, and its answer to lines."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ from capsule.v1 import machine_pb2
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.apply_line import ApplyLine
 from capsulectl.connection import Connection
-from capsulectl.endings import ASKED, told
+from capsulectl.endings import ASKED, WAITED, told
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
 from capsulectl.render import plain, say, write
@@ -42,6 +43,20 @@ def declare(line: ApplyLine) -> None:
         )
     with told(ASKED):
         answer = connection.call(connection.machine.ApplyAll, request)
+    if not line.wait or line.dry_run:
+        _print(answer, line)
+        return
+    from capsulectl.waiting import Goal, wait_for
+
+    stopped = pb.DESIRED_STATE_STOPPED
+    goals = {one.name: Goal.STOPPED if one.desired_state == stopped else Goal.HEALTHY for one in workloads}
+    with told(WAITED):
+        _print(answer, line)
+        sys.stdout.flush()  # before the waiting, also where it is no terminal
+        wait_for(connection, goals, line.timeout)
+
+
+def _print(answer: Any, line: ApplyLine) -> None:
     if line.output in ("json", "yaml"):
         write(plain(answer), line.output)
     elif line.dry_run:
@@ -52,12 +67,6 @@ def declare(line: ApplyLine) -> None:
         for item in answer.items:
             name = item.workload.name
             print(name if line.output == "name" else f"workload/{name} {item.outcome}")
-    if line.wait and not line.dry_run:
-        from capsulectl.waiting import Goal, wait_for
-
-        stopped = pb.DESIRED_STATE_STOPPED
-        goals = {one.name: Goal.STOPPED if one.desired_state == stopped else Goal.HEALTHY for one in workloads}
-        wait_for(connection, goals, line.timeout)
 
 
 def differences(filenames: Sequence[str], pull: bool, output: "Format", capsule: str) -> int:

@@ -50,6 +50,8 @@ def _print(answer: pb.GetInfoResponse) -> None:
     print("\n".join(f"{name + ':':<{width}}{value}" for name, value in lines if value))
 
 
+NOT_UP = "not up (`capsulectl capsule logs` tells, if it stays so)"
+
 Lines = tuple[tuple[str, str], ...]
 """Names and values; an empty value is left out."""
 
@@ -62,7 +64,7 @@ def _capsule(answer: pb.GetInfoResponse) -> Lines:
     return (
         ("Capsule", f"{answer.short_id} ({answer.capsule_id})"),
         ("Condition", answer.condition),
-        ("Version", f"{answer.capsule_version}, {answer.mode}, containerd {answer.containerd_version or 'not up yet'}"),
+        ("Version", f"{answer.capsule_version}, {answer.mode}, containerd {answer.containerd_version or NOT_UP}"),
         ("Slot", slots),
         ("Pending", pending),
         ("Not here", "; ".join(answer.absent)),

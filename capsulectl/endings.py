@@ -37,9 +37,11 @@ WAITED = "only the waiting has ended: `capsulectl list` shows how far it is"
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Ctrl-C ends this command, and calls nothing off that the capsule was asked for: who pressed it is told."""
+    """Ctrl-C ends this command, and calls nothing off that the capsule was asked for: who pressed it is told, once."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:
+            raise
         say(f"interrupted: {what}")
-        raise
+        raise KeyboardInterrupt(what) from interrupt

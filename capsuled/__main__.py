@@ -103,9 +103,17 @@ def main() -> None:
     sys.exit(code)
 
 
+def _directory(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty word is no directory: is a variable unset?")
+    return Path(text)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="capsuled", description="The Capsule daemon, hosted on this machine.")
-    parser.add_argument("--state", type=Path, default=DEFAULT_STATE, help=f"state directory (default {DEFAULT_STATE})")
+    parser.add_argument(
+        "--state", type=_directory, default=DEFAULT_STATE, help=f"state directory (default {DEFAULT_STATE})"
+    )
     parser.add_argument(
         "--bridge", default=DEFAULT_BRIDGE, help=f"name of the workloads' bridge (default {DEFAULT_BRIDGE})"
     )

@@ -21,6 +21,7 @@ CAP_DELAY_S = 5.0
 STABLE_S = 30.0
 STOP_S = 10.0
 _LINE_BYTES = 64 << 10
+_WORDS_BYTES = 400
 
 
 class CommandFailed(Exception):
@@ -142,6 +143,7 @@ async def supervise(
         began = loop.time()
         before()
         fd = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        written = os.fstat(fd).st_size
         try:
             # A session of its own: the terminal's Ctrl-C is for the daemon, which ends this one in its order.
             child = await asyncio.create_subprocess_exec(
@@ -160,9 +162,19 @@ async def supervise(
             raise
         if loop.time() - began > STABLE_S:
             delay = FIRST_DELAY_S
-        log.warning("%s ended with %s; started again in %.2f s", argv[0], code, delay)
+        log.warning("%s ended with %s%s; started again in %.2f s", argv[0], code, _last_words(log_file, written), delay)
         await asyncio.sleep(delay)
         delay = min(delay * 2, cap_delay_s)
+
+
+def _last_words(log_file: Path, since: int) -> str:
+    """The last line that a process wrote, of what stands behind `since`; empty when it wrote nothing."""
+    with log_file.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(since, size - _WORDS_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f" ({last})" if last else ""
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

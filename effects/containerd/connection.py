@@ -142,7 +142,10 @@ def translated(error: grpc.aio.AioRpcError) -> DriverError:
     # The library has words of its own for a message that it could not send any more, as the connection broke.
     gone = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) or details == _UNSENT
     if gone:
-        return RuntimeUnavailable("containerd does not answer; it is started again and the work goes on by itself")
+        return RuntimeUnavailable(
+            "containerd does not answer, and is started again by itself; if it stays away, `capsulectl capsule logs` "
+            "tells"
+        )
     if "no space left on device" in details or "disk quota exceeded" in details:
         return NoSpace(f"the disk is full: {details}. Free space under the state directory")
     return StartFailed(details or error.code().name)

@@ -11,6 +11,7 @@ import grpc
 from effects.containerd.connection import translated
 from effects.errors import BadWorkingDir, DriverError, EntrypointMissing, MemoryTooLow, StartFailed
 
+_BROKEN = re.compile(r"runc did not terminate successfully: (exit status \d+|signal: [\w ]+)")
 _MADE = re.compile(r"mkdir (/[^:]*): ")
 _REASONS = ("not a directory", "permission denied", "no such file or directory", "too many levels of symbolic links")
 
@@ -32,9 +33,16 @@ def start_error(error: grpc.aio.AioRpcError, spec: dict[str, Any]) -> DriverErro
         return MemoryTooLow("the memory limit is too low to start a process with: raise `resources.memory`")
     failure = translated(error)
     if isinstance(failure, StartFailed):
-        # runc's own words come last.
-        return StartFailed(f"the runtime could not start it: {details.rpartition('runc ')[2] or details}")
+        return StartFailed(f"the runtime could not start it: {_words(details)}")
     return failure
+
+
+def _words(details: str) -> str:
+    """runc's own words, which come last; behind them stands only what containerd knows of the kind of error."""
+    broken = _BROKEN.search(details)
+    if broken is not None:
+        return f"runc itself ends ({broken[1]}) and says nothing: does `runc --version` work on the machine?"
+    return (details.rpartition("runc ")[2] or details).removesuffix(": unknown")
 
 
 def _is_about_cwd(details: str, cwd: str) -> bool:

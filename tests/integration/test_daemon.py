@@ -172,6 +172,13 @@ def test_a_halt_has_a_time_that_is_one(within: str, tmp_path: Path) -> None:
     assert done.returncode == 2 and f"--within: {within} is no number of seconds" in done.stderr
 
 
+def test_an_unset_variable_is_no_state_directory(tmp_path: Path) -> None:
+    command = [CAPSULED, "--state", "", "--listen", "none"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and "an empty word is no directory: is a variable unset?" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_halts_are_no_ends_that_a_restart_policy_counts(capsule: Daemon) -> None:
     capsule.apply(manifest("patient", SERVE, restart="on-failure:1"), "--wait")
     for halts in range(1, 4):

@@ -1,5 +1,6 @@
 """A running daemon and a journal in trouble: what is refused, what goes on, what an operator is told. With real faults."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -214,6 +215,20 @@ def test_a_truncated_file_is_damage_and_names_are_enough_to_stop(capsule: Daemon
         assert "nothing can be told" in told and "journal verify" in told, read
     assert "nothing of that name runs" in refused(capsule, "stop", "nobody")
     check_emergency(capsule, "runs", pids["runs"])
+
+
+def test_a_runtime_that_does_not_come_up_is_told_with_its_last_words(tmp_path: Path) -> None:
+    broken = tmp_path / "containerd"
+    broken.write_text("#!/bin/sh\necho 'containerd: exec format error' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with daemon(inside=("env", f"PATH={tmp_path}:{os.environ['PATH']}")) as capsule:
+        told = refused(capsule, "apply", "-f", "-", stdin=manifest("web", SERVE))
+        away = "containerd does not answer, and is started again by itself; if it stays away, `capsulectl capsule logs` tells"
+        assert told == f"capsulectl: {away}\n"
+        assert "containerd not up (`capsulectl capsule logs` tells, if it stays so)" in capsule.good("capsule", "info")
+        logs = capsule.good("capsule", "logs", "--level", "warning")
+        assert "containerd ended with 1 (containerd: exec format error); started again in " in logs
+        assert capsule.good("list", "-o", "name") == ""
 
 
 def test_a_foreign_directory_is_left_as_it_is(tmp_path: Path) -> None:
