@@ -1,5 +1,6 @@
 """What is wrong with a command line, in this house's words: the parser's errors, and the habits of other tools."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,10 +38,16 @@ HABITS = {
     "undo": "`capsulectl rollback NAME --to previous`; `capsulectl history` shows what was done",
     "shell": "`capsulectl exec -it NAME sh`",
     "ssh": "`capsulectl exec -it NAME sh`",
+    "debug": "`capsulectl capsule debug`, on the machine itself; `capsulectl exec -it NAME sh`, in a workload",
+    "login": "`capsulectl image login HOST`",
+    "build": "nothing is built here: `capsulectl image push ARCHIVE` and `capsulectl image pull NAME` bring images",
+    "reboot": "`capsulectl capsule reboot`",
+    "verify": "`capsulectl journal verify`",
 }
 """What operators of other tools type first, and what it is called here."""
 
 
+_GUESS = re.compile(r'(?P<what>Unknown option: "?(?P<wrong>[^". ]+)"?\.) Did you mean "?(?P<guess>-[^"?]+)"?\?')
 _LISTS = ("list", "ls", "ps", "workload list", "workload ls", "workload ps")
 _THESE = ("it alone", "them alone")
 
@@ -82,7 +89,7 @@ def _what(error: CycloptsError, verb: str, behind: Sequence[str]) -> str:
             hint = f": `capsulectl get {' '.join(tokens)}` shows {_THESE[len(tokens) > 1]}" if verb in _LISTS else ""
             return f"`{verb}` does not know what to do with {' '.join(tokens)}{hint}"
         case UnknownOptionError() | CoercionError() | ValidationError():
-            text = _plain(error)
+            text = _without_far_guess(_plain(error))
             return f"`{verb}`: {text[0].lower()}{text[1:]}" if verb else text
         case _:
             return _plain(error)
@@ -97,6 +104,16 @@ def _missing(error: MissingArgumentError, verb: str, behind: Sequence[str]) -> s
         files = [word for word in behind if not word.startswith("-")]
         return f"`{verb}` takes its files behind -f: `capsulectl {verb} -f {files[0] if files else 'FILE'}`"
     return f"`{verb}` needs {name.lstrip('-').upper()}" + (f" ({name})" if name.startswith("-") else "")
+
+
+def _without_far_guess(text: str) -> str:
+    """The parser offers the nearest option, however far that is."""
+    import difflib
+
+    found = _GUESS.fullmatch(text)
+    if found is None or difflib.get_close_matches(found["wrong"].lstrip("-"), [found["guess"].lstrip("-")]):
+        return text
+    return found["what"]
 
 
 def _plain(error: Any) -> str:

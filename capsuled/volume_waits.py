@@ -97,7 +97,12 @@ class VolumeWaits:
     def _existing(self, name: str) -> Volume:
         volume = self._engine.machine.volumes.get(name)
         if volume is None:
-            refuse("NOT_FOUND", "VOLUME_NOT_FOUND", f"there is no volume {name}", "name")
+            refuse(
+                "NOT_FOUND",
+                "VOLUME_NOT_FOUND",
+                f"there is no volume {name}: `capsulectl volume list` shows those there are",
+                "name",
+            )
         return volume
 
     async def _seen(self) -> Seen:

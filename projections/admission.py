@@ -337,7 +337,11 @@ def _remove_image(machine: Machine, call: RemoveImage) -> Admitted | Refusal:
     image = machine.images.get(call.ref)
     digest = call.ref if image is None else image.pin.index_digest
     if image is None and digest not in machine.cached:
-        return missing("IMAGE_NOT_FOUND", f"image {call.ref} is not in the image cache", "ref")
+        return missing(
+            "IMAGE_NOT_FOUND",
+            f"image {call.ref} is not in the image cache: `capsulectl image list` shows those there are",
+            "ref",
+        )
     using = users(machine, digest)
     if image is not None and names_of(machine, digest) != (call.ref,):
         # One name of several: only those who were applied with this one would miss it.

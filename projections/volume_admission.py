@@ -53,7 +53,11 @@ def admit_volume(machine: Machine, call: VolumeIntent, capabilities: frozenset[s
     if volume is None:
         if isinstance(call, DeleteVolume):
             return ()  # what does not exist is deleted: clients rely on it
-        return missing("VOLUME_NOT_FOUND", f"there is no volume {call.name}", "name")
+        return missing(
+            "VOLUME_NOT_FOUND",
+            f"there is no volume {call.name}: `capsulectl volume list` shows those there are",
+            "name",
+        )
     if volume.deleting:
         return () if isinstance(call, DeleteVolume) else _leaving(volume)
     match call:

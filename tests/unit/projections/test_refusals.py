@@ -304,7 +304,12 @@ def stopped() -> Story:
         (
             cached,
             RemoveImage("demo:2"),
-            Refusal("NOT_FOUND", "IMAGE_NOT_FOUND", "image demo:2 is not in the image cache", ("ref",)),
+            Refusal(
+                "NOT_FOUND",
+                "IMAGE_NOT_FOUND",
+                "image demo:2 is not in the image cache: `capsulectl image list` shows those there are",
+                ("ref",),
+            ),
         ),
         (
             cached,
