@@ -7,6 +7,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,24 @@ def test_a_role_can_be_raised_and_a_key_removed(anna: Operator, bert: Operator, 
     anna.good("key", "rm", "bert", "--yes")
     gone = bert.ctl("list")
     assert gone.returncode == 1 and "not enrolled" in gone.stderr
+
+
+SKEWED = """
+import sys, time, types
+import capsulectl.operator_key as key
+off_s = int(sys.argv.pop(1))
+key.time = types.SimpleNamespace(time=lambda: time.time() + off_s)
+from capsulectl.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("years", "says"), [(-3, "the token has expired"), (3, "the token is from the future")])
+def test_a_clock_that_is_off_by_years_is_told_with_both_times(anna: Operator, years: int, says: str) -> None:
+    line = [sys.executable, "-c", SKEWED, str(years * 31_536_000), "list", "--capsule", "home"]
+    done = subprocess.run(line, env=anna.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith(f"capsulectl: {says}: it was made at ")
+    assert done.stderr.endswith("More than 5 minutes apart is too far: set the wrong clock right\n")
 
 
 def test_the_last_admin_stays(anna: Operator) -> None:
