@@ -44,7 +44,7 @@ async def act(
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     await storage.thaw()
     with stage_of(system, RUNTIME):
-        about.containerd_version = await drivers.connection.ready()
+        about.containerd_version = await drivers.connection.ready(about.warn)
     observer = Observer(engine, drivers.runs, clock, frozen=not state.acts)
     observer.ended_here = emergencies.ended_here
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)

@@ -1,7 +1,8 @@
 """A connection to one containerd: its channel, its services, and its errors in this house's words."""
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,13 @@ from effects.errors import DriverError, NoSpace, RuntimeUnavailable, StartFailed
 NAMESPACE = "capsule"
 SNAPSHOTTER = "overlayfs"
 MESSAGE_BYTES = 16 << 20
+UNABLE_S = 1.0
+SERVES_NOTHING = (
+    "containerd runs and serves nothing, for it cannot read its own records: no container is known or started. Where a "
+    "newer release wrote them, update to one that reads them, or go back to it; else they are damaged"
+)
+
+log = logging.getLogger(__name__)
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -96,15 +104,22 @@ class Connection:
         """Running processes."""
         return tasks_pb2_grpc.TasksStub(self.channel)
 
-    async def ready(self) -> str:
-        """Wait until containerd answers, also through its death meanwhile; make our namespace. Returns its version."""
+    async def ready(self, tell: Callable[[str], None] = log.error) -> str:
+        """Wait until containerd answers, also through its death meanwhile; make our namespace. Returns its version.
+        That one runs which serves nothing, for it cannot read its own records, is told once."""
+        told = False
         while True:
             try:
                 return await self._greeted()
             except grpc.aio.AioRpcError as error:
                 # `wait_for_ready` waits for a connection; one that broke with the call in flight ends the call.
-                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED):
                     raise translated(error) from error
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    if not told:
+                        tell(SERVES_NOTHING)
+                    told = True
+                    await asyncio.sleep(UNABLE_S)
 
     async def _greeted(self) -> str:
         stub: Any = version_pb2_grpc.VersionStub(self.channel)

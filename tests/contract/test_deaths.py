@@ -140,3 +140,20 @@ async def judge(made: Runtime, run: RunSpec, operation: Operation, outcome: Any)
     assert await snapshots_of(made, run) == []
     assert not list(Path(made.run, "runc", "capsule").glob("web.*"))
     assert not list((made.directory / "containers").glob("*"))
+
+
+def test_one_that_cannot_read_its_own_records_is_told_of_and_waited_for() -> None:
+    async def main() -> None:
+        async with runtime() as made:
+            records = made.paths.root / "io.containerd.metadata.v1.bolt/meta.db"
+            records.unlink()
+            records.write_text("another form")
+            os.kill(made.pid(), signal.SIGKILL)
+            told: asyncio.Queue[str] = asyncio.Queue()
+            waiting = asyncio.ensure_future(made.connection.ready(told.put_nowait))
+            assert "cannot read its own records" in await told.get()
+            records.unlink()
+            os.kill(made.pid(), signal.SIGKILL)
+            assert await waiting and told.empty()
+
+    asyncio.run(main())
