@@ -5,7 +5,6 @@ acted on waits for `durable`; the head state may be ahead of the disk, the world
 """
 
 import asyncio
-import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol
@@ -243,7 +242,7 @@ class Engine:
     def _args_hash(self, caller: Caller) -> str:
         if not caller.args_hash:
             return ""
-        return hmac.new(self._args_key, caller.args_hash.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._args_key, caller.args_hash.encode(), "sha256").hex()
 
     def preview(self, intent: Intent, role: str) -> tuple[Machine, Admitted | Refusal]:
         """What `intent` would lead to if a caller of this role had it: a fork of the state. Nothing is written, woken

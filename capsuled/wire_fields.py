@@ -1,6 +1,7 @@
 """What a message holds, by its fields' paths, whatever message it is: what nobody here knows, or can use. Pure."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -35,8 +36,8 @@ def field_with_nul(message: Any) -> str:
     mapping goes by the mapping's name: it may be a key that is wrong."""
     for path, part in _parts(message, ""):
         for field, value in _said(part, path):
-            name = _join(path, written(field.json_name))
-            if _is_map(field):
+            name, is_map, _ = _shape(field)
+            if is_map:
                 spoiled = any(_is_spoiled(text) for entry in value.items() for text in entry)
             elif field.is_repeated:
                 numbers = [number for number, one in enumerate(value) if _is_spoiled(one)]
@@ -44,7 +45,7 @@ def field_with_nul(message: Any) -> str:
             else:
                 spoiled = _is_spoiled(value)
             if spoiled:
-                return name
+                return _join(path, name)
     return ""
 
 
@@ -56,9 +57,10 @@ def _parts(message: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The message and every message in it, each with its path."""
     yield path, message
     for field, value in _said(message, path):
-        if field.message_type is None or _is_map(field):
+        name, _, holds_messages = _shape(field)
+        if not holds_messages:
             continue
-        name = _join(path, written(field.json_name))
+        name = _join(path, name)
         if field.is_repeated:
             for number, one in enumerate(value):
                 yield from _parts(one, f"{name}[{number}]")
@@ -70,8 +72,12 @@ def _said(message: Any, path: str) -> Iterator[tuple[Any, Any]]:
     return ((field, value) for field, value in message.ListFields() if path or field.name not in OUTPUT_ONLY)
 
 
-def _is_map(field: Any) -> bool:
-    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+@cache
+def _shape(field: Any) -> tuple[str, bool, bool]:
+    """How a field is written, whether it is a mapping, and whether it holds messages: the same for all declarations."""
+    kind = field.message_type
+    is_map = kind is not None and bool(kind.GetOptions().map_entry)
+    return written(field.json_name), is_map, kind is not None and not is_map
 
 
 def _join(path: str, name: str) -> str:

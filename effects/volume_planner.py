@@ -43,8 +43,10 @@ def plan_volume(volume: Volume) -> VolumeEffect | None:
 def plan_release(machine: Machine, workload: Workload, attempt: int) -> CleanRun | UnmountVolume | None:
     """The next volume that the workload holds and does not need, once nothing of it runs."""
     run = workload.run
+    if run is not None and run.phase in LIVE:
+        return None
     idle = [volume for volume in held_by(machine, workload) if not is_needed(workload, volume)]
-    if not idle or (run is not None and run.phase in LIVE):
+    if not idle:
         return None
     if run is not None and not run.cleaned:
         failed = workload.trouble is not None and workload.trouble.effect == "CleanRun"

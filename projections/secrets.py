@@ -39,7 +39,7 @@ def values_for(machine: Machine, spec: ContainerSpec) -> tuple[SealedEnv, ...]:
 
 def files_for(machine: Machine, spec: ContainerSpec) -> tuple[PlacedSecret, ...]:
     """The files that a run from this spec is to have, as secrets are now; none while one of those is not there."""
-    if absent_from(machine, spec):
+    if not spec.secrets or absent_from(machine, spec):
         return ()
     found = ((one, machine.secrets[one.secret]) for one in spec.secrets)
     return tuple(

@@ -53,11 +53,9 @@ def running_users_of(machine: Machine, name: str) -> tuple[str, ...]:
 
 def held_by(machine: Machine, workload: Workload) -> tuple[Volume, ...]:
     """The volumes that are mounted for this incarnation, by name."""
-    return tuple(
-        volume
-        for _, volume in sorted(machine.volumes.items())
-        if (volume.holder, volume.holder_uid) == (workload.name, workload.uid)
-    )
+    name, uid = workload.name, workload.uid
+    held = [volume for volume in machine.volumes.values() if volume.holder_uid == uid and volume.holder == name]
+    return tuple(sorted(held, key=lambda volume: volume.name))
 
 
 def is_needed(workload: Workload, volume: Volume) -> bool:

@@ -28,7 +28,7 @@ async def answered(
             life.log.judge_durable(*asked)
             return answer
         except (Crash, DriverError):
-            await asyncio.sleep(0.01)
+            await simulation.loop.sleep(0.01)
         except (JournalFull, JournalReadOnly):
             await asyncio.sleep(1)
 

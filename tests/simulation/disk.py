@@ -32,7 +32,7 @@ class Disk:
         self.full = False
         self._log = bytearray(LOG_BYTES)
         self._places: list[tuple[int, int, int]] = []
-        self._behind: list[bytes] | None = None
+        self._tail: Tail | None = None
         self._proven = Proven()
         self._promised = (0, GENESIS)
 
@@ -46,42 +46,41 @@ class Disk:
         over = [one for one in self._places if one[0] < place + len(content) and place < one[1]]
         assert not over, f"what stands at {over} is written over before it was moved"
         self._log[place : place + len(content)] = content
-        self._behind = None
+        self._tail = None
 
     def move(self, values: Iterable[bytes]) -> None:
         """Entries out of the front log."""
         self.moved.extend(values)
-        self._behind = None
+        self._tail = None
 
     def promise(self, seq: int, link: bytes) -> None:
         """Entry `seq`, with this hash, was said to be durable: it is what stands there for ever, and all before it."""
         self._promised = (seq, link)
 
     def tail(self) -> Tail:
-        """What only the front log holds."""
-        tail = tail_of(bytes(self._log), MARK, len(self.moved))
-        tail.drop(len(self.moved))
-        misfit = tail.misfit(len(self.moved), unpack(self.moved[-1]).hash if self.moved else GENESIS)
-        assert not misfit, misfit
-        return tail
+        """What only the front log holds: read from its bytes, once for what stands there."""
+        if self._tail is None:
+            self._tail = tail_of(bytes(self._log), MARK, len(self.moved))
+            self._tail.drop(len(self.moved))
+            misfit = self._tail.misfit(len(self.moved), unpack(self.moved[-1]).hash if self.moved else GENESIS)
+            assert not misfit, misfit
+        return Tail(self._tail.oldest(LOG_BYTES), self._tail.begun, self._tail.generation)
 
     def values(self) -> list[bytes]:
         """All of them, as a reader has them."""
-        if self._behind is None:
-            self._behind = self.tail().view().between(1, LAST)
-        return self.moved + self._behind
+        return self.moved + self.tail().view().between(1, LAST)
 
-    def replay(self, unwritten: Iterable[bytes] = ()) -> tuple[Machine, list[tuple[Header, Event]]]:
-        """Everything read, checked and folded; `unwritten` comes after it. Raises AssertionError on a chain that is not
-        whole, or is not the one that was promised."""
-        values, known = self.values(), self._proven
+    def replay(self, behind: Iterable[bytes] | None = None) -> tuple[Machine, list[tuple[Header, Event]]]:
+        """Everything read, checked and folded; `behind` is what a living daemon takes for what was not moved yet, else
+        it is read from the front log. Raises AssertionError on a chain that is not whole, or is not the one that was
+        promised."""
+        known = self._proven
         known.take(self.moved[len(known.entries) :])
         ahead = known.fork()
-        ahead.take(values[len(self.moved) :])
+        ahead.take(self.values()[len(self.moved) :] if behind is None else behind)
         seq, link = self._promised
         assert len(ahead.entries) >= seq, f"entry {seq} was durable, and the journal ends at {len(ahead.entries)}"
         assert ahead.links[seq] == link, f"entry {seq} is another than the one that was durable"
-        ahead.take(unwritten)
         return ahead.machine, ahead.entries
 
     def keep_snapshot(self, fold_version: int, seq: int, content: bytes) -> None:

@@ -38,11 +38,15 @@ class Overdue:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: dict[Effect, int] = {}
+        self._planned: tuple[int, tuple[Effect, ...]] = (0, ())
 
     def look(self, machine: Machine) -> list[str]:
-        """What has been due for too long."""
+        """What has been due for too long. As long as no entry comes, the plan is the same, and what is due of it comes
+        with time."""
+        if machine.seq != self._planned[0]:
+            self._planned = machine.seq, plan(machine)
         boot, now_ns = self._clock.boot_id, self._clock.mono_ns()
-        due = [goal for goal in plan(machine) if not _waits(goal.not_before, boot, now_ns)]
+        due = [goal for goal in self._planned[1] if not _waits(goal.not_before, boot, now_ns)]
         self._since = {goal: self._since.get(goal, now_ns) for goal in due}
         late = [goal for goal, since in self._since.items() if now_ns - since > PATIENCE_S * 1e9]
         return [f"for {PATIENCE_S:.0f} s nobody has reached what is due: {goal}" for goal in late]

@@ -153,7 +153,7 @@ class Life:
         """What it worked with is the fold of what it wrote, down to the last entry; what it called done is."""
         if not self.frozen:
             simulation = self._simulation
-            written, _ = simulation.disk.replay(self.log.unwritten())
+            written, _ = simulation.disk.replay(self.log.behind())
             if written != self.engine.machine:
                 simulation.fail("the state is not the fold of the journal")
             if wrong := simulation.safekeeper.judge_guests(simulation.world, simulation.shelf, written):

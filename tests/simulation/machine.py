@@ -178,7 +178,7 @@ class Simulation:
         """From now on what is due is done soon, whoever has to be told that it is."""
         overdue, life = Overdue(self.clock), self.life
         while True:
-            await asyncio.sleep(LOOK_S)
+            await self.loop.sleep(LOOK_S)
             if life is not self.life or not self.alive.is_set():
                 overdue, life = Overdue(self.clock), self.life
             elif life is not None and (wrong := overdue.look(life.engine.machine)):
@@ -261,11 +261,11 @@ class Simulation:
             self.fail("\n".join(wrong))
         on_volumes = "volume" in point or point in ("mount", "unmount", "snapshot", "restore")
         if not self.faults:
-            await asyncio.sleep(0.001)
+            await self.loop.sleep(0.001)
             if on_volumes and self.broken_disk:
                 raise OSError(errno.EIO, "the simulated disk is broken")
             return
-        await asyncio.sleep(random.expovariate(50.0))
+        await self.loop.sleep(random.expovariate(50.0))
         dice = random.random()
         if dice < 0.03:
             self.kill(f"in the middle of {point}")

@@ -18,7 +18,7 @@ from journal.events import (
 )
 from projections.state import Machine
 from tests.simulation.left import Left, what_is_left
-from tests.simulation.rows import ends_by_itself, is_over, judge_row
+from tests.simulation.rows import Told, by_name, ends_by_itself, is_over, judge_row
 from tests.simulation.sizes import given_up, judge_sizes
 
 _KILLED = 137
@@ -80,6 +80,7 @@ class Oracle:
     visits: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
     left: Left = field(default_factory=Left)
     over: set[str] = field(default_factory=set)
+    told: dict[str, list[Told]] = field(default_factory=dict)
     outage: bool = False
     """Power was lost in the quiet: what had come to its last end by then holds no volume any more."""
     calm: int = 0
@@ -173,7 +174,8 @@ class Oracle:
     def read(self, entries: list[tuple[Header, Event]]) -> None:
         """What another hand left, and what has had its only run, as the journal tells it."""
         self.left = what_is_left(entries)
-        self.over = {name for name, wish in self.wishes.items() if is_over(name, wish.policy, entries)}
+        self.told = by_name(self.wishes, entries)
+        self.over = {name for name, wish in self.wishes.items() if is_over(name, wish.policy, self.told[name])}
 
     def judge(self, world: World, entries: list[tuple[Header, Event]]) -> list[str]:
         """Everything that is not as it must be, after all faults have stopped and time has passed."""
@@ -206,7 +208,7 @@ class Oracle:
             free = not (self.lacks_its_disk(name) or self.may_wait(name) or name in self.left.runs)
             if wish.wanted == "running" and free:
                 calm = entries[-1][0].seq if wish.needs else self.calm  # what it needs may have come and gone
-                wrong += judge_row(name, wish.policy, wish.program, entries, name in running, calm)
+                wrong += judge_row(name, wish.policy, wish.program, self.told[name], name in running, calm)
         calls = Counter(
             (header.actor.id, event.method, event.call_id)
             for header, event in entries

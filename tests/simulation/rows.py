@@ -4,7 +4,7 @@ From the last word of an operator on, ends are counted as they stand there. Of t
 the numbers here are the manual's, not the code's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -33,6 +33,8 @@ FIRST_S, CAP_S = 1.0, 300.0
 LATE_S = 3.0
 """So much longer than its pause nobody waits for a run, without faults."""
 _WORDS = (WorkloadStopRequested, WorkloadStartRequested, WorkloadRestartRequested, WorkloadDeleteRequested)
+_EVERYBODYS = (DaemonStarted, SecretRotated)
+Told = tuple[Header, Event]
 _ENDS = {"end-ok", "end-bad", "hog", "fatal", "sick", "foreign", "missing"}
 
 
@@ -49,12 +51,29 @@ class Row(msgspec.Struct):
     late: list[str] = []
 
 
+def by_name(names: Iterable[str], entries: Sequence[Told]) -> dict[str, list[Told]]:
+    """For each of these workloads the entries that tell of it, of its volume, or of more than one: by these it is
+    judged."""
+    found: dict[str, list[Told]] = {name: [] for name in names}
+    for told in entries:
+        event = told[1]
+        if isinstance(event, WorkloadApplied):
+            concerned = {item.name for item in event.items}
+        elif isinstance(event, _EVERYBODYS):
+            concerned = set(found)
+        else:
+            concerned = {getattr(event, "name", "")}
+        for name in concerned & found.keys():
+            found[name].append(told)
+    return found
+
+
 def ends_by_itself(program: tuple[str, ...]) -> bool:
     """Whether a program does not serve for ever."""
     return bool(_ENDS & set(program))
 
 
-def is_over(name: str, policy: str, entries: Sequence[tuple[Header, Event]]) -> bool:
+def is_over(name: str, policy: str, entries: Sequence[Told]) -> bool:
     """Whether a boot, or its machine by itself, ended its run since it was declared as it is, or started: with `never`
     that was its only one."""
     boot, lost = "", False
@@ -72,7 +91,7 @@ def is_over(name: str, policy: str, entries: Sequence[tuple[Header, Event]]) -> 
 
 
 def judge_row(
-    name: str, policy: str, program: tuple[str, ...], entries: Sequence[tuple[Header, Event]], running: bool, calm: int
+    name: str, policy: str, program: tuple[str, ...], entries: Sequence[Told], running: bool, calm: int
 ) -> list[str]:
     """What is wrong with the restarts of a workload since the last word about it. `running`: at the very end; `calm`: the
     entry from which on nothing held it up, neither a fault nor another."""
@@ -100,7 +119,7 @@ def judge_row(
     return wrong
 
 
-def _row(name: str, entries: Sequence[tuple[Header, Event]], calm: int) -> tuple[Row, list[str]]:
+def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]:
     row, wrong, boot, mounted, alive, keyed, born = Row(), [], "", False, 0, False, False
     for header, event in entries:
         match event:

@@ -5,6 +5,7 @@ still in the log and what was moved already are then two views of one past.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
@@ -56,7 +57,7 @@ class SimulatedLog:
         """How often the mover begins before it has to."""
         self._durable = seq
         self._newest: dict[tuple[object, ...], int] = {}
-        self._synced = asyncio.Condition()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._woken = asyncio.Event()
         self._fills = asyncio.Event()
         self._room = asyncio.Event()
@@ -91,9 +92,9 @@ class SimulatedLog:
         seq = self._newest.get(of, 0)
         assert seq <= self._durable, f"entry {seq} is not durable, and {of} is acknowledged or acted on"
 
-    def unwritten(self) -> Iterator[bytes]:
-        """What is appended and not on the disk yet."""
-        return (value for frame in self._queue for value in frame.values)
+    def behind(self) -> Iterator[bytes]:
+        """What is appended and not moved yet: what it takes for durable, and what is not."""
+        return (value for frame in (*self._tail.oldest(LOG_BYTES), *self._queue) for value in frame.values)
 
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """See Journal: kept once the entries that it stands on were moved."""
@@ -101,8 +102,10 @@ class SimulatedLog:
 
     async def durable(self, seq: int) -> None:
         """See Log."""
-        async with self._synced:
-            await self._synced.wait_for(lambda: self._durable >= seq)
+        if seq > self._durable:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append((seq, waiter))
+            await waiter
 
     async def write(self) -> None:
         """The appender: groups, each durable after a while. And the mover behind it."""
@@ -120,11 +123,17 @@ class SimulatedLog:
                         return
                     del self._queue[: len(waiting)]
                     self._disk.promise(frame.last, frame.head)
-                    async with self._synced:
-                        self._durable = frame.last
-                        self._synced.notify_all()
+                    self._acknowledge(frame.last)
                     if self._random.random() < self._diligence:
                         self._fills.set()
+
+    def _acknowledge(self, seq: int) -> None:
+        """As the real one does."""
+        self._durable = seq
+        while self._waiters and self._waiters[0][0] <= seq:
+            _, waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def _write(self, frame: Frame) -> None:
         content = pack(MARK, self._generation, frame)
@@ -152,7 +161,7 @@ class SimulatedLog:
         await self._room.wait()
 
     async def _while_it_lasts(self) -> None:
-        await asyncio.sleep(self._random.choice((0.001, 0.005, 0.05)))
+        await self._clock.loop.sleep(self._random.choice((0.001, 0.005, 0.05)))
 
     async def _move(self) -> None:
         while True:

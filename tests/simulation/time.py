@@ -2,10 +2,12 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
+from contextvars import Context, copy_context
 from functools import partial
-from heapq import heappop
+from heapq import heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
@@ -13,16 +15,9 @@ Ts = TypeVarTuple("Ts")
 
 
 class _NoSelector(selectors.BaseSelector):
-    """No file is ever ready; waiting only moves the clock."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.idle = False
+    """No file is ever ready, and nobody asks."""
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise Deadlock("everybody waits and nothing will ever happen")
-        self.now += max(timeout, 0.0)
         return []
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> Any:
@@ -50,38 +45,136 @@ TURNS = 200_000
 THREAD_S = 0.005
 
 
+class _Turn:
+    """What is to be done in a turn of the loop: an asyncio.Handle without what that keeps for people who debug."""
+
+    __slots__ = ("args", "callback", "context", "dropped")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[object, ...], context: Context | None) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+        self.dropped = False
+
+    def cancel(self) -> None:
+        """See asyncio.Handle."""
+        self.dropped = True
+
+    def cancelled(self) -> bool:
+        """See asyncio.Handle."""
+        return self.dropped
+
+
+class _Timer(float):
+    """The moment of a turn, which is what timers are ordered by, and the turn."""
+
+    __slots__ = ("turn",)
+    turn: _Turn
+
+    def when(self) -> float:
+        """See asyncio.TimerHandle."""
+        return self
+
+    def cancel(self) -> None:
+        """See asyncio.Handle."""
+        self.turn.dropped = True
+
+    def cancelled(self) -> bool:
+        """See asyncio.Handle."""
+        return self.turn.dropped
+
+
+def _is_over(done: "asyncio.Future[None]") -> None:
+    if not done.done():
+        done.set_result(None)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Deterministic: ready callbacks run in order, timers by their time, and no real time passes."""
+    """Deterministic: ready callbacks run in order, timers by their time, and no real time passes.
+
+    What a run needs ten thousand times is made anew here, without the base class's care for files, signals, other
+    threads and slow callbacks.
+    """
 
     def __init__(self) -> None:
         self._turns = 0
-        self._virtual = _NoSelector()
-        super().__init__(self._virtual)
+        self._now = 0.0
+        super().__init__(_NoSelector())
+        self._ready: deque[_Turn] = deque()
+        self._scheduled: list[_Timer] = []
+
+    get_debug = staticmethod(bool)
+    """Never: each future and each task asks."""
 
     def time(self) -> float:
-        return self._virtual.now
+        return self._now
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+    ) -> "asyncio.Task[T]":
+        return asyncio.Task(coro, loop=self, name=None if name is None else str(name), context=context)
+
+    def call_soon(self, callback: Callable[..., object], *args: object, context: Context | None = None) -> Any:
+        turn = _Turn(callback, args, context)
+        self._ready.append(turn)
+        return turn
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> Any:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def sleep(self, seconds: float) -> "asyncio.Future[None]":
+        """What asyncio.sleep does, without a frame of its own; `seconds` are more than none."""
+        done: asyncio.Future[None] = asyncio.Future(loop=self)
+        self.call_at(self._now + seconds, _is_over, done)
+        return done
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> Any:
+        timer = _Timer(when)
+        timer.turn = _Turn(callback, args, context)
+        heappush(self._scheduled, timer)
+        return timer
 
     def _run_once(self) -> None:
-        """What the base class does, without its care for files, signals and slow callbacks: a run takes 7,000 turns."""
-        self._turns += 1
-        if self._turns > TURNS:
-            raise Endless(f"more than {TURNS} turns")
-        timers, ready, clock = self._scheduled, self._ready, self._virtual  # type: ignore[attr-defined]
-        while timers and timers[0]._cancelled:
-            heappop(timers)._scheduled = False
-        if not ready and not self._stopping:  # type: ignore[attr-defined]
-            if not timers:
-                raise Deadlock("everybody waits and nothing will ever happen")
-            clock.now = max(clock.now, timers[0]._when)
-        due = clock.now + self._clock_resolution  # type: ignore[attr-defined]
-        while timers and timers[0]._when < due:
-            timer = heappop(timers)
-            timer._scheduled = False
-            ready.append(timer)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+        """Turns, until somebody stops the loop."""
+        timers, ready = self._scheduled, self._ready
+        while True:
+            self._turns += 1
+            if self._turns > TURNS:
+                raise Endless(f"more than {TURNS} turns")
+            while timers and timers[0].turn.dropped:
+                heappop(timers)
+            if not ready:
+                if not timers:
+                    raise Deadlock("everybody waits and nothing will ever happen")
+                self._now = max(self._now, float(timers[0]))
+            due = self._now + self._clock_resolution  # type: ignore[attr-defined]
+            while timers and timers[0] < due:
+                ready.append(heappop(timers).turn)
+            for _ in range(len(ready)):
+                turn = ready.popleft()
+                if turn.dropped:
+                    continue
+                try:
+                    turn.context.run(turn.callback, *turn.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler({"message": "a callback failed", "exception": error})
+            if self._stopping:  # type: ignore[attr-defined]
+                return
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
@@ -101,9 +194,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.call_later(THREAD_S, come)
         return future
 
-    def _process_events(self, event_list: Any) -> None:
-        pass
-
 
 UPTIME_S = 1e6
 """For so long the machine had been up when the daemon first came: no later boot's clock comes to what that one's says."""
@@ -114,7 +204,7 @@ class VirtualClock:
     clock begins anew."""
 
     def __init__(self, loop: VirtualLoop, boot: int = 1) -> None:
-        self._loop = loop
+        self.loop = loop
         self._boot = boot
         self._began_s = -UPTIME_S
         self.wall_offset_ns = 1_700_000_000_000_000_000
@@ -125,13 +215,13 @@ class VirtualClock:
 
     def reboot(self) -> None:
         self._boot += 1
-        self._began_s = self._loop.time()
+        self._began_s = self.loop.time()
 
     def wall_ns(self) -> int:
-        return self.wall_offset_ns + int(self._loop.time() * 1e9)
+        return self.wall_offset_ns + int(self.loop.time() * 1e9)
 
     def mono_ns(self) -> int:
-        return int((self._loop.time() - self._began_s) * 1e9)
+        return int((self.loop.time() - self._began_s) * 1e9)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
