@@ -11,7 +11,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.names import object_names
 from capsulectl.options import COMMON, Common, Format, Output, Watch
-from capsulectl.render import age, plain, say, show_table, table, widths_of, write, write_documents, write_line
+from capsulectl.render import age, plain, say, show_row, show_table, widths_of, write, write_documents, write_line
 
 INTENDED = "intended"
 """What was asked for, or is on its way: nobody has to be woken for it."""
@@ -90,7 +90,7 @@ def _watch(connection: Connection, request: pb.DriftRequest, output: Format) -> 
         if item.synced:
             widths = widths_of(_headings(output), [_row(one.difference, output) for one in first])
             if output in ("table", "wide"):
-                print(table(_headings(output), [], widths), flush=True)
+                show_row(_headings(output), widths, cut=output == "table")
             for one in first:
                 _print(one, output, widths)
         elif widths is None:
@@ -109,4 +109,4 @@ def _print(item: Any, output: Format, widths: Sequence[int]) -> None:
             print(item.difference.object, flush=True)
         case _:
             row = _row(item.difference, output, "resolved" if item.resolved else "")
-            print(table(row, [], widths), flush=True)
+            show_row(row, widths, cut=output == "table")

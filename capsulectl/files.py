@@ -12,6 +12,7 @@ from typing import BinaryIO
 from capsulectl.errors import USAGE, Failure
 from journal.durable import sync_directory
 
+_UNSET = "an empty word is no file: is a variable unset?"
 TEXT_BYTES_MOST = 8 << 20
 """Of a text that is read: twice what a call takes."""
 
@@ -68,13 +69,15 @@ def _bytes(name: str, opened: Callable[[], AbstractContextManager[BinaryIO]], mo
 
 def _unreadable(name: str, error: OSError) -> Failure:
     if not name.strip():
-        return Failure("an empty word is no file: is a variable unset?", USAGE)
+        return Failure(_UNSET, USAGE)
     hint = ". Only files are read: fetch it first" if "://" in name else ""
     return Failure(f"{name} cannot be read: {error.strerror}{hint}", USAGE)
 
 
 def check_new(name: str, force: bool) -> Path:
     """Where a file is to be written that the operator named. Raises Failure where one is already, or something else."""
+    if not name.strip():
+        raise Failure(_UNSET, USAGE)
     target = Path(name)
     if target.exists() and not target.is_file():
         raise Failure(f"{name} is no file that could be replaced: name one", USAGE)

@@ -37,12 +37,20 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequen
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], cut: bool = True, kept: int = 1) -> None:
     """Print a table. On a terminal that is too narrow for it, a line is cut rather than wrapped, but never its first
     columns, `kept` of them: names are there to be used."""
-    lines = table(headings, rows).splitlines()
-    width = terminal_width() if cut else 0
     keep = sum(widths_of(headings, rows)[:kept]) + 2 * (kept - 1)
-    for line in lines:
-        whole = not width or len(line) <= width
-        print(line if whole else line[: max(width - 1, keep)].rstrip() + ("…" if width > keep else ""))
+    for line in table(headings, rows).splitlines():
+        print(_fitted(line, keep, cut))
+
+
+def show_row(row: Sequence[str], widths: Sequence[int], cut: bool = True) -> None:
+    """Print one line of a table that goes on, at once."""
+    print(_fitted(table(row, [], widths), max(widths[0], len(row[0])), cut), flush=True)
+
+
+def _fitted(line: str, keep: int, cut: bool) -> str:
+    width = terminal_width() if cut else 0
+    whole = not width or len(line) <= width
+    return line if whole else line[: max(width - 1, keep)].rstrip() + ("…" if width > keep else "")
 
 
 def terminal_width() -> int:

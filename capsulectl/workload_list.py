@@ -13,7 +13,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
-from capsulectl.render import plain, say, table, widths_of, write, write_documents, write_line
+from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line
 from capsulectl.selecting import Labels, Phases, Selection
 from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all, show_answer
 
@@ -192,7 +192,7 @@ def _watched(connection: Connection, names: tuple[str, ...]) -> Iterator[Any]:
 
 def _print_first(workloads: list[Any], output: Format, widths: list[int]) -> None:
     if output in ("table", "wide"):
-        print(table(headings(output), [], widths), flush=True)
+        show_row(headings(output), widths, cut=output == "table")
     for workload in workloads:
         _print_change(workload, False, output, widths)
 
@@ -207,4 +207,4 @@ def _print_change(workload: Any, removed: bool, output: Format, widths: list[int
             print(workload.name, flush=True)
         case _:
             row = (workload.name, "Gone", *[""] * (len(widths) - 2)) if removed else row_of(workload, output)
-            print(table(row, [], widths), flush=True)
+            show_row(row, widths, cut=output == "table")

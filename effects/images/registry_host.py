@@ -187,6 +187,8 @@ class RegistryHost:
             return _NoTls(
                 f"{host} speaks no TLS: if that is meant, say so with `capsulectl image login {host} --plain-http`"
             )
+        if isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return RegistryUnreachable(f"{host} hangs up instead of answering: is it a registry?")
         if tls is not None and tls.reason:
             return RegistryUntrusted(f"{host} and this machine agree on no way to encrypt ({tls.reason})")
         if isinstance(error, httpx.TimeoutException):

@@ -171,6 +171,29 @@ def test_a_registry_that_is_not_there_is_named() -> None:
     asyncio.run(main())
 
 
+def test_what_hangs_up_is_told_as_that_whenever_it_does() -> None:
+    """Before a word, or in the middle of the handshake. OpenSSL's numbers for it are no errors of the system's."""
+
+    async def main(words: int) -> None:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(words)
+            writer.close()
+
+        registry = HttpRegistry(Access)
+        async with await asyncio.start_server(hang_up, "127.0.0.1") as server:
+            host, port = server.sockets[0].getsockname()
+            with pytest.raises(RegistryUnreachable) as caught:
+                await registry.resolve(f"{host}:{port}/web:1")
+        await registry.close()
+        assert str(caught.value) in (
+            f"{host}:{port} hangs up instead of answering: is it a registry?",
+            f"{host}:{port} cannot be reached: Connection reset by peer",
+        )
+
+    for words in (0, 65_536):
+        asyncio.run(main(words))
+
+
 def test_certificates_that_are_none_are_named() -> None:
     async def main() -> None:
         registry = HttpRegistry(lambda host: Access(host, ca_pem="no certificate"))
