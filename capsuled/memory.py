@@ -18,7 +18,7 @@ import msgspec
 
 from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
 from journal.entry import UNREADABLE, Header, MalformedEntry
-from journal.errors import ContentGone, HistoryCut, JournalDamaged
+from journal.errors import BeginningGone, ContentGone, HistoryCut, JournalDamaged
 from journal.events import Event, JournalCheckpointed
 from journal.follower import STRIDE_ENTRIES
 from journal.reader import LAST, Reader
@@ -94,9 +94,11 @@ def unpacked(content: bytes) -> Machine:
 
 def beginning(reader: Reader, upto: int = LAST) -> tuple[int, bytes, Machine]:
     """What a fold up to `upto` begins with: an entry, the link that it follows, and the state before it, which is empty
-    unless there is a base. Raises MalformedEntry."""
+    unless there is a base. Raises MalformedEntry, and BeginningGone where what is left does not begin with entry 1."""
     base = reader.base()
     if base is None or base.seq > upto:
+        if base is not None and (begins := reader.first_seq()) > 1:
+            raise BeginningGone(begins, base.seq)
         return 1, reader.genesis, Machine()
     try:
         return base.seq + 1, base.head, decode_state(base.content)
@@ -110,6 +112,9 @@ def _whole(values: Iterable[bytes], first: int, link: bytes) -> Iterator[tuple[H
         if event is None and header.effect_on_state == "must":
             raise ContentGone(header.seq)
         yield header, event
+
+
+_CUT = "this call was answered before, and what it led to was cut from the journal since: what is so now is what counts"
 
 
 class Recollection:
@@ -129,14 +134,13 @@ class Recollection:
     def _after(self, reader: Reader, call: int) -> tuple[Machine, tuple[Event, ...]]:
         batch = tuple(itertools.takewhile(lambda stored: stored.header.call == call, reader.entries(call)))
         if not batch or any(stored.excised for stored in batch):
-            raise HistoryCut(
-                "this call was answered before, and what it led to was cut from the journal since: what is so now is "
-                "what counts"
-            )
+            raise HistoryCut(_CUT)
         events = (decode(stored) for stored in batch[1:])
         try:
             machine = recall(reader, batch[-1].header.seq).machine
             return machine, tuple(event for event in events if event is not None)
+        except ContentGone as gone:
+            raise HistoryCut(_CUT) from gone
         except (BrokenChain, BadBody, MalformedEntry) as error:
             raise JournalDamaged(
                 f"this call was answered before, and its answer cannot be given again: {error}. Prove the journal with "

@@ -56,6 +56,18 @@ class ContentGone(JournalError):
         self.seq = seq
 
 
+class BeginningGone(ContentGone):
+    """Raised by a fold that would have to begin where history was cut, once content behind that was removed, too."""
+
+    def __init__(self, first: int, base: int) -> None:
+        JournalError.__init__(
+            self,
+            f"history begins at entry {first}, and since the content of a later entry was removed, too, the state that "
+            f"it began with is not kept: how the machine was before entry {base} cannot be told any more",
+        )
+        self.seq = base
+
+
 class HistoryCut(JournalError):
     """Raised when what an answer stands on was cut from the journal."""
 

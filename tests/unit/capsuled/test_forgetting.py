@@ -11,6 +11,8 @@ import pytest
 from capsule.v1 import history_pb2
 from capsule.v1 import retention_pb2 as pb
 from capsuled.engine import Engine
+from capsuled.memory import Recollection
+from capsuled.moments import Moments
 from capsuled.retention import NoRoom, Retention
 from capsuled.rpc import Refused
 from capsuled.services.retention import RetentionService
@@ -18,7 +20,7 @@ from capsuled.session import CURRENT, Session
 from journal import retention
 from journal.entry import LOCAL
 from journal.environment import Environment
-from journal.errors import JournalError
+from journal.errors import HistoryCut, JournalError
 from journal.events import CallRead, DaemonStopped
 from journal.space import Space
 from journal.writer import Journal
@@ -118,5 +120,26 @@ def test_a_cut_is_tried_before_its_archive_is_there_and_made_behind_the_right_on
         tried = await memory.truncate(2, "", dry_run=True)
         assert (tried.entries, tried.first_seq, tried.seq) == (2, 3, 0)
         assert memory.journal.reader.first_seq() == 1, "and nothing was cut"
+
+    telling(tmp_path, story)
+
+
+def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothing_is_called_damaged(
+    tmp_path: Path,
+) -> None:
+    async def story(memory: Memory) -> None:
+        reader = memory.journal.reader
+        await memory.engine.durable()
+        before = reader.get(2)
+        assert before is not None
+        await memory.truncate(2, before.hash.hex(), dry_run=False)
+        call = memory.engine.machine.seq - 1
+        assert Moments(reader).machine(call + 1).seq == call + 1
+        memory.engine.record([CallRead("c")])
+        await memory.excise(3)
+        with pytest.raises(Refused, match="history begins at entry 3, and since the content of a later entry"):
+            Moments(reader).machine(call + 1)
+        with pytest.raises(HistoryCut, match="what is so now is what counts"):
+            await Recollection(reader).after(call)
 
     telling(tmp_path, story)
