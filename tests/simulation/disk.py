@@ -1,13 +1,14 @@
 """What survives a simulated daemon: the journal in its two places, and snapshots. And what must stay true of it.
 
 It has the two stages of the real one: a small front log, written round and round with the real format, and behind it
-what was moved. What was moved is read, proven and folded once; what only the front log holds each time anew.
+what was moved. What was moved is read, proven and folded once; what only the front log holds each time anew. So whoever
+judges still knows what a daemon can read no more, since it was cut or its content removed.
 """
 
 from collections.abc import Iterable, Iterator
 from random import Random
 
-from journal.entry import HASH_BYTES, Header, Stored, check, genesis, unpack
+from journal.entry import HASH_BYTES, Header, Stored, check, genesis, pack, unpack
 from journal.events import Event
 from journal.frame import BLOCK_BYTES
 from journal.reader import LAST
@@ -28,6 +29,11 @@ class Disk:
 
     def __init__(self) -> None:
         self.moved: list[bytes] = []
+        """Of what was cut nothing is left but its place."""
+        self.first = 1
+        self.to_be_cut = 0
+        self.base: Snapshot | None = None
+        self.excised: set[int] = set()
         self.snapshots: dict[tuple[int, int], bytes] = {}
         self.full = False
         self._log = bytearray(LOG_BYTES)
@@ -53,18 +59,39 @@ class Disk:
         self.moved.extend(values)
         self._tail = None
 
+    def retain(self, base: Snapshot, cut: bool, excised: Iterable[int]) -> None:
+        """A transaction is durable: see journal/retention.py, `set_base`."""
+        self._proven.take(self.moved[len(self._proven.entries) :])
+        assert self._proven.links[base.seq] == base.head, f"what is left does not follow entry {base.seq}"
+        self.base = base
+        self.snapshots = {key: packed for key, packed in self.snapshots.items() if key[1] >= base.seq}
+        for seq in excised:
+            self.moved[seq - 1] = pack(unpack(self.moved[seq - 1]).header_bytes, b"", b"")
+            self.excised.add(seq)
+        if cut:
+            self.to_be_cut = base.seq
+
+    def cut(self, most: int) -> bool:
+        """Another transaction: so many entries go of those that are to be cut; False when none is left."""
+        until = min(self.to_be_cut, self.first + most - 1)
+        for seq in range(self.first, until + 1):
+            self.moved[seq - 1] = b""
+        self.first = max(self.first, until + 1)
+        return self.first <= self.to_be_cut
+
     def promise(self, seq: int, link: bytes) -> None:
         """Entry `seq`, with this hash, was said to be durable: it is what stands there for ever, and all before it."""
         self._promised = (seq, link)
 
     def tail(self) -> Tail:
-        """What only the front log holds: read from its bytes, once for what stands there."""
+        """What only the front log holds: read from its bytes, once for what stands there. A life keeps it, and goes on
+        with it as it writes and moves."""
         if self._tail is None:
             self._tail = tail_of(bytes(self._log), MARK, len(self.moved))
             self._tail.drop(len(self.moved))
             misfit = self._tail.misfit(len(self.moved), unpack(self.moved[-1]).hash if self.moved else GENESIS)
             assert not misfit, misfit
-        return Tail(self._tail.oldest(LOG_BYTES), self._tail.begun, self._tail.generation)
+        return self._tail
 
     def values(self) -> list[bytes]:
         """All of them, as a reader has them."""
@@ -134,6 +161,7 @@ class SimulatedReader:
     """The part of journal.reader that the state and the past are told from."""
 
     genesis = GENESIS
+    journal_id = MARK
 
     def __init__(self, disk: Disk, release: Release) -> None:
         self._disk = disk
@@ -141,11 +169,19 @@ class SimulatedReader:
 
     def first_seq(self) -> int:
         """See Reader."""
-        return min(1, len(self._disk.values()))
+        return min(self._disk.first, len(self._disk.values()))
 
     def get(self, seq: int) -> Stored | None:
         """See Reader."""
         return next(self.entries(seq, seq), None)
+
+    def last(self) -> Stored | None:
+        """See Reader."""
+        return self.get(len(self._disk.values()))
+
+    def newest_of_type(self, tag: str, last: int = LAST) -> Iterator[Stored]:
+        """See Reader."""
+        return (stored for stored in map(unpack, reversed([*self.values(last=last)])) if stored.header.type == tag)
 
     def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:
         """See Reader. The newer release folds in a way of its own."""
@@ -158,8 +194,9 @@ class SimulatedReader:
                 return found
         return None
 
-    def base(self) -> None:
-        """See Reader: nothing is forgotten here."""
+    def base(self) -> Snapshot | None:
+        """See Reader."""
+        return self._disk.base
 
     def entries(self, first: int = 1, last: int = LAST) -> Iterator[Stored]:
         """See Reader."""
@@ -167,4 +204,4 @@ class SimulatedReader:
 
     def values(self, first: int = 1, last: int = LAST) -> Iterator[bytes]:
         """See Reader."""
-        return iter(self._disk.values()[first - 1 : last])
+        return iter(self._disk.values()[max(first, self._disk.first) - 1 : last])

@@ -10,15 +10,18 @@ from capsuled.declare import Declarations
 from capsuled.drift_watch import DriftWatch
 from capsuled.engine import Engine
 from capsuled.exec_stream import ExecStreams
+from capsuled.heads import Heads
 from capsuled.health_watch import HealthWatch
 from capsuled.image_cache import ImageCache
 from capsuled.memory import Recollection, Snapshots, recall
 from capsuled.network_watch import NetworkWatch
 from capsuled.observer import Observer
 from capsuled.resolve import Resolver
+from capsuled.retention import Retention
 from capsuled.rollbacks import Rollbacks
 from capsuled.secret_watch import SecretWatch
 from capsuled.secrets import Unsealer
+from capsuled.services.retention import RetentionService
 from capsuled.startup import ClosedLog, opening_events
 from capsuled.volume_watch import VolumeWatch
 from effects.actions import Actions
@@ -73,6 +76,7 @@ _LOOKS = frozenset(
 left: neither is anybody's state."""
 
 
+_READABLE = JournalError("there is a reader")
 _FIRST = ("observe container", "observe microvm", "observe network", "observe volumes")
 """What a daemon looks at before it acts."""
 
@@ -119,7 +123,10 @@ class Life:
         resolver = Resolver(self.images, registry, simulation.safe, TwinNetwork.subnet)
         answers = Answers(self.engine, Recollection(reader))
         self.declarations = Declarations(self.engine, resolver, answers)
-        self.rollbacks = Rollbacks(self.engine, resolver, answers, reader, JournalError("there is a reader"))
+        self.rollbacks = Rollbacks(self.engine, resolver, answers, reader, _READABLE)
+        self._retention = Retention(cast(Journal, self.log), reader)
+        self.forgetting = RetentionService(self.engine, reader, self._retention, _READABLE)
+        self.heads = Heads(reader)
         self.execs = ExecStreams(self.engine, TwinExecutor(simulation.world, self._step))
 
     async def _step(self, point: str) -> None:
@@ -168,8 +175,15 @@ class Life:
     async def visited(self, call: Coroutine[Any, Any, int | None]) -> int | None:
         """An exec. One whose daemon dies is left as it stands: a dead daemon tidies nothing up."""
         task = asyncio.ensure_future(call)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._simulation.visits.append(task)
+        return await self._until_killed(task)
+
+    async def unended(self, call: Coroutine[Any, Any, T]) -> T:
+        """A call that no cancellation ends: one whose daemon dies is left, too, and nobody hears of it any more."""
+        return await self._until_killed(asyncio.ensure_future(call))
+
+    async def _until_killed(self, task: asyncio.Future[T]) -> T:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait((task, self._killed), return_when=asyncio.FIRST_COMPLETED)
         if self._killed.done():
             raise Crash
@@ -196,6 +210,8 @@ class Life:
                 group.create_task(self.log.write())
                 self._begin()
             await self.engine.durable()
+            if not self.frozen:
+                await self._retention.resume()
             simulation.alive.set()
             simulation.trace.note(f"daemon: alive{', frozen' if self.frozen else ''}, release {simulation.release}")
             group.create_task(self.execs.sweep(simulation.clock))

@@ -28,6 +28,7 @@ from tests.simulation.always import judge_now
 from tests.simulation.asks import IMAGES, MEANINGS, NAMES, QUIET, REMOTE
 from tests.simulation.disk import Disk
 from tests.simulation.due import LOOK_S, Overdue
+from tests.simulation.forgetting import EVERY, Archivist
 from tests.simulation.hands import Hands
 from tests.simulation.health import judge_health
 from tests.simulation.keyholders import Keyholders
@@ -110,6 +111,7 @@ class Simulation:
         self.judged = asyncio.Event()
         self.keyholders = Keyholders(self)
         self.safekeeper = Safekeeper(self)
+        self.archivist = Archivist(self)
 
     def run(self) -> None:
         """Raises AssertionError with everything that is wrong."""
@@ -134,6 +136,8 @@ class Simulation:
         others.append(asyncio.ensure_future(self.keyholders.run()))
         others.append(asyncio.ensure_future(self.safekeeper.run()))
         others.append(asyncio.ensure_future(trouble(self)))
+        if self.seed % EVERY == 1:
+            others.append(asyncio.ensure_future(self.archivist.run()))
         await asyncio.sleep(STORM_S)
         self.faults = False
         self.disk.full = False
@@ -160,6 +164,10 @@ class Simulation:
             for one in self.visits:
                 one.cancel()
             await asyncio.gather(watchman, power, *self.visits, return_exceptions=True)
+            left = asyncio.all_tasks() - {asyncio.current_task()}  # what a dead daemon would have brought to its end
+            for one in left:
+                one.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _rotate(self) -> None:
         """What runs is told of another value of the secret, or what is just about to."""
@@ -298,7 +306,7 @@ class Simulation:
         wrong += self.oracle.judge_storage(self.storage, entries)
         wrong += self.keyholders.judge_memory(machine) + self.keyholders.judge_actors(entries)
         wrong += self.oracle.judge_visits(self.world, entries) + judge_order(entries)
-        wrong += judge_stale(machine, entries[-1][0])
+        wrong += judge_stale(machine, entries[-1][0]) + self.archivist.judge(machine, entries)
         wrong += judge_health(machine, entries) + self.safekeeper.judge(self.world, self.shelf, machine)
         if machine.streams:
             wrong.append(f"streams are open although nobody holds them: {machine.streams}")

@@ -15,6 +15,7 @@ from capsuled.streams import opened
 from effects.images.protocol import Progress
 from effects.images.twin_image import TwinImage
 from journal.entry import LOCAL
+from journal.errors import HistoryCut
 from projections.intents import CollectImages, Delete, Intent, RemoveImage, Restart, Start, Stop
 from projections.refusals import Refusal
 from tests.simulation.asking import answered, impatient
@@ -185,9 +186,11 @@ class Operators:
             message = _message(name, ask)
             try:
                 result = await life.declarations.apply([message], caller, expect_seq=None, pull=ask.pull, dry_run=False)
+                now = result.machine.workloads[name]
             except Refused as refused:
                 return refused.refusal.reason
-            now = result.machine.workloads[name]
+            except HistoryCut:  # it was carried out, and nobody changed it since
+                now = life.engine.machine.workloads[name]
             digest = now.spec.image.platform_digest
             self._oracle.applied(
                 name,
@@ -254,8 +257,11 @@ class Operators:
             may |= {"NOTHING_GOES_BACK"} if lacks or leaving or other_kind else set()
             may |= {"SECRET_NOT_FOUND"} if wish.secret else set()
             may |= {"NO_SUCH_DEPENDENCY"} if wish.needs else set()
+            may |= self._simulation.archivist.reaches(seq)
             assert reason in may, f"{name} could not go back to {wish} of entry {seq}: {reason}"
             return f"{reason}, not back to {seq}"
+        except HistoryCut:
+            pass  # it was carried out before
         self._oracle.rolled_back(name, wish)
         self._simulation.safekeeper.told(name, wish.secret)
         return f"ok, as after {seq}"

@@ -212,7 +212,7 @@ class Oracle:
         calls = Counter(
             (header.actor.id, event.method, event.call_id)
             for header, event in entries
-            if isinstance(event, CallAccepted)
+            if isinstance(event, CallAccepted) and event.call_id
         )
         wrong += [f"the call {call} was accepted twice" for call, count in calls.items() if count > 1]
         return wrong

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import NamedTuple
 
 from journal.entry import Header, unpack
 from journal.errors import JournalFull
@@ -15,13 +16,24 @@ from journal.events import CallAccepted, CallDenied, CallRefused, EffectStarted,
 from journal.frame import Frame, joined, pack
 from journal.ring import Ring
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
+from journal.snapshot import Snapshot
 from tests.simulation.disk import GENESIS, LOG_BYTES, MARK, Disk
 from tests.simulation.releases import Release
 from tests.simulation.time import VirtualClock
 
 SECTOR = 512
+CUT_AT_ONCE = 40
 PLAIN = b"value-"
 """How every secret value and every value of a variable begins here: it stands in no entry."""
+
+
+class Forgets(NamedTuple):
+    """What the mover has to do: see Journal.retain."""
+
+    base: Snapshot
+    cut: bool
+    excised: tuple[int, ...]
+    done: asyncio.Future[None]
 
 
 class SimulatedLog:
@@ -53,6 +65,9 @@ class SimulatedLog:
         self._writing: tuple[int, bytes] | None = None
         self._moving: list[Frame] = []
         self._snapshots: list[tuple[int, int, Callable[[], bytes]]] = []
+        self._forgets: deque[Forgets] = deque()
+        while disk.cut(CUT_AT_ONCE):
+            pass  # what an earlier life did not come to
         self._diligence = random.choice((0.0, 0.2, 1.0))
         """How often the mover begins before it has to."""
         self._durable = seq
@@ -99,6 +114,13 @@ class SimulatedLog:
     def save_snapshot(self, fold_version: int, seq: int, encoded: Callable[[], bytes]) -> None:
         """See Journal: kept once the entries that it stands on were moved."""
         self._snapshots.append((fold_version + self._release, seq, encoded))
+
+    async def retain(self, base: Snapshot, cut: bool, excised: tuple[int, ...] = ()) -> None:
+        """See Journal."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._forgets.append(Forgets(base, cut, excised, done))
+        self._fills.set()
+        await done
 
     async def durable(self, seq: int) -> None:
         """See Log."""
@@ -175,6 +197,18 @@ class SimulatedLog:
                 self._ring.release(frames[-1].last)
                 self._room.set()
             self._keep_snapshots()
+            while self._forgets:
+                await self._forget(self._forgets.popleft())
+
+    async def _forget(self, job: Forgets) -> None:
+        """In transactions that a crash may fall between."""
+        await self._while_it_lasts()
+        if self.alive:
+            self._disk.retain(job.base, job.cut, job.excised)
+        while self.alive and self._disk.cut(CUT_AT_ONCE):
+            await self._while_it_lasts()
+        if self.alive and not job.done.done():
+            job.done.set_result(None)
 
     def _keep_snapshots(self) -> None:
         for version, seq, encoded in self._snapshots:

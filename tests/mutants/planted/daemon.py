@@ -141,4 +141,25 @@ PLANTED = (
         "        await until_seen(partial(",
         "        self.synced.set()\n        await until_seen(partial(",
     ),
+    Mutant(
+        "cut-not-resumed",
+        "what was said to be forgotten stays when the life dies that said so",
+        "capsuled/retention.py",
+        "        if self._journal is None or self._reader is None:\n            return\n        last",
+        "        if self._journal is not None or self._reader is None:\n            return\n        last",
+    ),
+    Mutant(
+        "removed-is-cut",
+        "with what an entry said all of history goes",
+        "capsuled/retention.py",
+        "await self._journal.retain(base, not excised, excised)",
+        "await self._journal.retain(base, True, excised)",
+    ),
+    Mutant(
+        "base-forgotten",
+        "a fold begins with the empty state although history was cut",
+        "capsuled/memory.py",
+        "    if base is None or base.seq > upto:\n",
+        "    if True:\n",
+    ),
 )
