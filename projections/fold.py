@@ -4,10 +4,11 @@ An event that does not fit the state, for example an observation of an earlier i
 journal is what happened, and what happened cannot be refused any more.
 """
 
+import zlib
 from collections.abc import Callable, Iterable
 
 from journal.entry import Header
-from journal.events import Event
+from journal.events import EVENT_TYPES, Event, type_of
 from projections import (
     boots,
     calls,
@@ -24,8 +25,19 @@ from projections import (
 )
 from projections.state import Machine
 
-FOLD_VERSION = 19
-"""Raised whenever the fold of the same entries could give other state; snapshots of another version are dropped."""
+RULES = 19
+"""Raised whenever the fold of the same entries could give other state."""
+
+
+def version_of(kinds: Iterable[type[Event]]) -> int:
+    """What the snapshots of a release are kept under that reads these events: a release that reads others goes by its
+    own. One of a newer release stands on entries at which this one has to freeze."""
+    level = sorted((type_of(kind), kind.VERSION) for kind in kinds)
+    return zlib.crc32(repr((RULES, level)).encode()) >> 1
+
+
+FOLD_VERSION = version_of(EVENT_TYPES)
+"""Snapshots of another version are dropped."""
 
 Handler = Callable[[Machine, Header, Event], None]
 

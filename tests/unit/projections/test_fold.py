@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from journal.events import (
+    EVENT_TYPES,
     AppliedWorkload,
     CallAccepted,
     CallRead,
@@ -27,7 +28,7 @@ from journal.events import (
 )
 from journal.specs import RestartMode
 from projections.calls import KEEP_NS, TIDY_CALLS
-from projections.fold import replay
+from projections.fold import FOLD_VERSION, replay, version_of
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
 from projections.views import state_hash
@@ -236,3 +237,8 @@ def test_a_replay_that_goes_on_from_the_middle_of_a_boot_counts_its_time_once() 
     for cut in range(len(story.entries) + 1):
         machine = replay(story.entries[cut:], replay(story.entries[:cut]))
         assert (machine.lived_ns, state_hash(machine)) == (whole.lived_ns, state_hash(whole))
+
+
+def test_a_snapshot_of_a_release_that_reads_other_events_is_none_of_this_one() -> None:
+    assert version_of(reversed(EVENT_TYPES)) == FOLD_VERSION < 1 << 31
+    assert version_of(EVENT_TYPES[1:]) != FOLD_VERSION, "it may stand on an entry at which this one has to freeze"
