@@ -1,11 +1,7 @@
-"""`make bench`: every figure, printed and in build/bench.json.
+"""`make bench`: every figure, printed and in build/bench.json. `python -m bench GROUP...`: some, printed."""
 
-python -m bench [journal replay daemon containers cli logs idle identity volumes network crowd exec storm images copy
-    stats health microvms moving moments simulation ui updates machine]
-"""
-
+import argparse
 import importlib
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,7 +16,11 @@ GROUPS = (
 
 def main() -> None:
     """Run the groups that were named, or all."""
-    chosen = sys.argv[1:] or GROUPS
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Figures, each beside its peer and its bar.")
+    parser.add_argument("group", nargs="*", help=f"all of them if none is named: {', '.join(GROUPS)}")
+    chosen: list[str] = parser.parse_args().group or list(GROUPS)
+    if strange := set(chosen) - set(GROUPS):
+        parser.error(f"there is no group {', '.join(sorted(strange))}")
     BUILD.mkdir(exist_ok=True)
     rows: list[Row] = []
     for group in chosen:
