@@ -19,6 +19,8 @@ from image.commands import BuildFailed
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_NEEDED = (".pyc", ".pyi", ".c", ".h", ".pyx", ".pxd")
+_OF_THE_ENVIRONMENT = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+"""How it was installed there, by hashes of programs that name the place: they differ from one checkout to the next."""
 
 
 def needed() -> tuple[Distribution, ...]:
@@ -53,19 +55,19 @@ def place(target: Path) -> tuple[Distribution, ...]:
         if f"{name}=={one.version} " not in lock:
             raise BuildFailed(f"{name} {one.version} is not what requirements.lock says: run `make venv` first")
         for file in one.files or ():
-            if not str(file).startswith("../") and file.suffix not in _NOT_NEEDED:
+            left_out = file.suffix in _NOT_NEEDED or file.name in _OF_THE_ENVIRONMENT
+            if not str(file).startswith("../") and not left_out:
                 _copy(one, file, target)
     return chosen
 
 
 def _copy(one: Distribution, file: PackagePath, target: Path) -> None:
     data = Path(str(file.locate())).read_bytes()
-    if file.hash is not None:
-        found = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, data).digest()).rstrip(b"=").decode()
-        if found != file.hash.value:
-            raise BuildFailed(f"{file} of {one.name} was altered since it was installed: remove .venv and `make venv`")
-    elif file.name not in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
+    if file.hash is None:
         raise BuildFailed(f"{file} of {one.name} has no hash on record")
+    found = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, data).digest()).rstrip(b"=").decode()
+    if found != file.hash.value:
+        raise BuildFailed(f"{file} of {one.name} was altered since it was installed: remove .venv and `make venv`")
     place_of = target / file
     place_of.parent.mkdir(parents=True, exist_ok=True)
     place_of.write_bytes(data)

@@ -146,6 +146,12 @@ def test_the_python_packages_are_those_that_the_daemon_needs(tmp_path: Path) -> 
     assert not names & {"pytest", "mypy", "ruff", "hypothesis"}
 
 
+def test_what_is_copied_of_them_is_the_same_from_every_checkout(tmp_path: Path) -> None:
+    python.place(tmp_path)
+    about = {file.name for file in tmp_path.glob("*.dist-info/*")}
+    assert "METADATA" in about and not about & {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+
+
 def test_everything_that_is_installed_elsewhere_is_in_the_image() -> None:
     assert {"capsuled", "effects", "projections", "journal", "gen", "init"} <= set(house.packages())
 
