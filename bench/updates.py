@@ -15,13 +15,15 @@ from tests.support.switching.shelf import Shelf
 
 ROUNDS = 2
 _SLOT = """
+set -e
 root=$(cat /run/capsule/init/root)
 case $root in *3) other=${{root%3}}5 ;; *) other=${{root%5}}3 ;; esac
-dd if=$root bs=1M count={mib} of=/dev/null 2>/dev/null
-begun=$(date +%s%N)
-dd if=$root bs=1M count={mib} of=$other conv=fsync 2>/dev/null
-dd if=$other bs=1M count={mib} iflag=direct of=/dev/null 2>/dev/null
-echo $(($(date +%s%N) - begun))
+dd if=$root bs=1M count={mib} of=/dev/null
+read -r begun _ </proc/uptime
+dd if=$root bs=1M count={mib} of=$other conv=fsync
+dd if=$other bs=1M count={mib} iflag=direct of=/dev/null
+read -r ended _ </proc/uptime
+echo $begun $ended
 """
 """What is written comes out of memory."""
 
@@ -61,7 +63,8 @@ def _measured(machine: Booted, shelf: Shelf) -> Row:
         return taken
 
     def slot_s() -> float:
-        return int(machine.inside(_SLOT.format(mib=mib))) / 1e9
+        begun, ended = map(float, machine.inside(_SLOT.format(mib=mib)).split())
+        return ended - begun
 
     update, reboot, slot = in_turn(ROUNDS, update_s, lambda: answers_again("capsule", "reboot"), slot_s)
     note = f"{mib} MiB; reboot {reboot:.1f} s, the slot {slot:.1f} s"
