@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import choose, current, load_local, load_shared, new_name, save_local, save_shared
+from capsulectl.contexts import choose, current, load_local, load_shared, new_name, no_context, save_local, save_shared
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import say, show_table, write
@@ -123,5 +123,5 @@ def remove(name: Context, /, *, common: Common = COMMON) -> None:
             shared["current"] = ""
         save_shared(shared)
     else:
-        raise Failure(f"there is no context {name}: `capsulectl context list` shows those there are")
+        raise no_context(name, local, shared)
     say(f"{name} is forgotten", common.quiet)

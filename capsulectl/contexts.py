@@ -134,7 +134,7 @@ def choose(name: str) -> None:
         if local["current"]:
             save_local(local | {"current": "", "beside": ""})
     else:
-        raise Failure(f"there is no context {name}: `capsulectl context list` shows those there are")
+        raise no_context(name, local, shared)
 
 
 class Target(NamedTuple):
@@ -175,7 +175,7 @@ def target(capsule: str) -> Target:
         other = shared["current"] if shared["current"] in there else there[0]
         return _enrolled(other, shared["contexts"][other])
     if name:
-        raise Failure(f"there is no context {name}: {_instead(name, [*local['contexts'], *shared['contexts']])}")
+        raise no_context(name, local, shared)
     if DEFAULT_SOCKET.exists():
         return Target(f"unix:{DEFAULT_SOCKET}")
     raise Failure(
@@ -184,14 +184,16 @@ def target(capsule: str) -> Target:
     )
 
 
-def _instead(name: str, known: list[str]) -> str:
-    """What to say where there is no context of that name."""
+def no_context(name: str, local: dict[str, Any], shared: dict[str, Any]) -> Failure:
+    """Nothing is called that; the one that was probably meant is named."""
     import difflib
 
+    close = difflib.get_close_matches(name, [*local["contexts"], *shared["contexts"]], 1)
     if ":" in name:
-        return f"`capsulectl adopt {name}` makes one"
-    close = difflib.get_close_matches(name, known, 1)
-    return f"do you mean {close[0]}?" if close else "`capsulectl context list` shows those there are"
+        instead = f"`capsulectl adopt {name}` makes one"
+    else:
+        instead = f"do you mean {close[0]}?" if close else "`capsulectl context list` shows those there are"
+    return Failure(f"there is no context {name}: {instead}")
 
 
 def _at_socket(path: str, name: str = "") -> Target:

@@ -8,9 +8,10 @@ from typing import NoReturn
 from capsule.v1 import volume_pb2 as pb
 from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
-from capsuled.rpc import refuse
+from capsuled.rpc import Refused, refuse
 from capsuled.wire_volume import volume_message
 from effects.volumes.protocol import VolumeDriver
+from projections.refusals import no_volume
 from projections.state import Machine, Snapshot, Trouble, Volume
 from projections.storage import SeenVolume
 
@@ -97,12 +98,7 @@ class VolumeWaits:
     def _existing(self, name: str) -> Volume:
         volume = self._engine.machine.volumes.get(name)
         if volume is None:
-            refuse(
-                "NOT_FOUND",
-                "VOLUME_NOT_FOUND",
-                f"there is no volume {name}: `capsulectl volume list` shows those there are",
-                "name",
-            )
+            raise Refused(no_volume(name, self._engine.machine.volumes))
         return volume
 
     async def _seen(self) -> Seen:

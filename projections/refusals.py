@@ -69,6 +69,15 @@ def in_section(kind: Kind, refusal: Refusal) -> Refusal:
 
 def no_workload(name: str, known: Iterable[str], field: str = "name") -> Refusal:
     """No workload has that name. The one that was probably meant is named."""
+    return _none("workload", "capsulectl list", name, known, field)
+
+
+def no_volume(name: str, known: Iterable[str]) -> Refusal:
+    """The same of volumes."""
+    return _none("volume", "capsulectl volume list", name, known, "name")
+
+
+def _none(what: str, listed: str, name: str, known: Iterable[str], field: str) -> Refusal:
     near = difflib.get_close_matches(name[:_NAME_CHARS], known, 1)
-    hint = f"do you mean {near[0]}?" if near else "`capsulectl list` shows those there are"
-    return missing("WORKLOAD_NOT_FOUND", f"there is no workload {name}: {hint}", field)
+    hint = f"do you mean {near[0]}?" if near else f"`{listed}` shows those there are"
+    return missing(f"{what.upper()}_NOT_FOUND", f"there is no {what} {name}: {hint}", field)

@@ -29,7 +29,7 @@ from projections.intents import (
     TakeSnapshot,
     VolumeIntent,
 )
-from projections.refusals import Refusal, conflict, in_section, invalid, missing, refused, wrong_phase
+from projections.refusals import Refusal, conflict, in_section, invalid, missing, no_volume, refused, wrong_phase
 from projections.rules import NAME, bad_name
 from projections.state import Machine, Snapshot, Volume, Workload
 from projections.volumes import running_users_of, users_of
@@ -53,11 +53,7 @@ def admit_volume(machine: Machine, call: VolumeIntent, capabilities: frozenset[s
     if volume is None:
         if isinstance(call, DeleteVolume):
             return ()  # what does not exist is deleted: clients rely on it
-        return missing(
-            "VOLUME_NOT_FOUND",
-            f"there is no volume {call.name}: `capsulectl volume list` shows those there are",
-            "name",
-        )
+        return no_volume(call.name, machine.volumes)
     if volume.deleting:
         return () if isinstance(call, DeleteVolume) else _leaving(volume)
     match call:
