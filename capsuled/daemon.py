@@ -49,8 +49,9 @@ from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log
 from capsuled.tls import Certificate, load_or_make_certificate
-from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart, stands_in
+from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
+from capsuled.updates.noted import stands_in
 from capsuled.updates.runtime_files import before_the_runtime
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort

@@ -28,7 +28,7 @@ STOP = "stop"
 HALT = "halt"
 """What the side log has of a machine whose runs were all ended without a daemon."""
 SLOTS = "slots"
-"""What it has of an update while the journal took nothing: see updates/beside.py."""
+"""What it has of an update while the journal took nothing: see updates/noted.py."""
 
 GRACE_MS = 10_000
 """For a workload of which nothing is known but its name."""

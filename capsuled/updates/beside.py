@@ -8,17 +8,16 @@ What is no word on a slot is not remembered, and whatever would change something
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import get_args
+from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from capsuled.emergency import SLOTS
 from capsuled.engine import Engine
+from capsuled.updates.noted import KEPT, Stands, fitting, is_kept, known
 from journal.clock import Clock
 from journal.codec import BadBody, UnknownMust, decode, encode
-from journal.entry import SYSTEM, Actor, Header, MalformedEntry, Stored
+from journal.entry import SYSTEM, Actor, Header, MalformedEntry
 from journal.errors import JournalError, JournalFull
 from journal.events import (
     BootStarted,
@@ -32,15 +31,11 @@ from journal.events import (
     UpdateArmed,
     UpdateArming,
     UpdateBegun,
-    UpdateConfirmed,
     UpdateConfirming,
-    UpdateDisarmed,
     UpdateEvidenceFound,
     UpdateHealthChanged,
     UpdateReturning,
-    UpdateRolledBack,
     UpdateStaged,
-    UpdateStagingFailed,
     type_of,
 )
 from journal.reader import Reader
@@ -48,7 +43,6 @@ from journal.sequencer import THIS_BATCH, Draft
 from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from projections.fold import fold
 from projections.state import Machine
-from projections.update_data import brought_back, owed_late
 from projections.updates import HANDLERS as OF_SLOTS
 
 log = logging.getLogger(__name__)
@@ -73,28 +67,6 @@ _FOLLOW = {
 left again."""
 APART = 1 << 32
 """No journal has so many entries."""
-WORDS_BYTES = 120
-"""For a message: a record is a sector."""
-PLACES, PLACE_BYTES = 6, 32
-"""What was looked for is told by where it would have been."""
-BACK_BYTES = 270
-"""All words on why the machine came back."""
-
-_KEPT = (
-    UpdateBegun
-    | UpdateStaged
-    | UpdateStagingFailed
-    | UpdateArming
-    | UpdateArmed
-    | UpdateDisarmed
-    | BootStarted
-    | UpdateConfirming
-    | UpdateConfirmed
-    | UpdateReturning
-    | UpdateRolledBack
-)
-"""A boot only where it is a trial, or right before an update is armed in it: what is here to stay may be booted more
-often than there is room for."""
 _PASSING = (
     CallAccepted
     | CallRefused
@@ -105,11 +77,6 @@ _PASSING = (
     | UpdateHealthChanged
     | UpdateEvidenceFound
 )
-_BY_TYPE = {type_of(kind): kind for kind in get_args(_KEPT)}
-
-Stands = Callable[[Emergency], bool]
-"""Whether the journal has the record as the entry that it was to become: a life that ended behind the telling has not
-forgotten it. Its number alone does not tell: whoever noted it may have known less of the journal than there is."""
 
 
 class BesideLog:
@@ -130,10 +97,10 @@ class BesideLog:
 
     def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
         """On the disk when it returns. Raises JournalFull, and the reason for what is no slot's."""
-        if not all(isinstance(draft.event, _KEPT | _PASSING) for draft in drafts):
+        if not all(isinstance(draft.event, KEPT | _PASSING) for draft in drafts):
             raise self._why
-        self._make_room([draft.event for draft in drafts if _is_kept(draft.event)])
-        first = self._seq + 1 if _is_kept(drafts[0].event) else self._seq
+        self._make_room([draft.event for draft in drafts if is_kept(draft.event)])
+        first = self._seq + 1 if is_kept(drafts[0].event) else self._seq
         return [self._placed(draft, first) for draft in drafts]
 
     async def durable(self, seq: int) -> None:
@@ -141,7 +108,7 @@ class BesideLog:
 
     def remember(self, machine: Machine, stands: Stands) -> None:
         """Fold into the machine what an earlier life has left in the side log."""
-        for one, draft in _known(self._side_log):
+        for one, draft in known(self._side_log):
             if stands(one):
                 continue
             self._seq = max(self._seq + 1, one.seq)
@@ -170,7 +137,7 @@ class BesideLog:
         if isinstance(event, UpdateArming) and self._here is not None:
             # A daemon that is started again in this boot has to know that the one that is waited for is yet to come.
             self._keep(self._here)
-        if _is_kept(event):
+        if is_kept(event):
             event = self._keep(draft)
         cause, call = (first if one == THIS_BATCH else one for one in (draft.cause, draft.call))
         return self._header(event, draft.actor, self._clock.boot_id, cause, call), event
@@ -212,116 +179,6 @@ def _left_free(event: Event) -> int:
     if isinstance(event, UpdateBegun) and event.kind == "push":
         return FOR_UPDATES - 1
     return _FOLLOW.get(type(event), 0)
-
-
-def _is_kept(event: Event) -> bool:
-    return isinstance(event, _KEPT) and (not isinstance(event, BootStarted) or event.tentative)
-
-
-def fitting(event: Event, seq: int, boot: str) -> Event:
-    """The event as a sector takes it, and as it is true in the entry of another boot: `seq` is its number here."""
-    match event:
-        case UpdateBegun():
-            # What the present system reads is no bound for the one that comes: it reads too little as it is.
-            return replace(event, uid=seq, from_level=())
-        case UpdateArming():
-            return replace(event, running=())  # nobody here knows how workloads are
-        case BootStarted():
-            return replace(event, boot=boot, release=_cut(event.release, WORDS_BYTES), kernel="")
-        case UpdateStagingFailed() | UpdateDisarmed() | UpdateReturning():
-            return replace(event, message=_cut(event.message, WORDS_BYTES))
-        case UpdateRolledBack():
-            message = _cut(event.message, PLACE_BYTES)
-            rests_on = tuple(_cut(one, WORDS_BYTES) for one in event.evidence[:1])
-            room = BACK_BYTES - sum(len(one.encode()) for one in (message, *rests_on))
-            return replace(event, message=message, evidence=rests_on, looked_for=_places(event.looked_for, room))
-        case _:
-            return event
-
-
-def _cut(text: str, most_bytes: int) -> str:
-    return text.encode()[:most_bytes].decode(errors="ignore")
-
-
-def _places(looked_for: Sequence[str], room: int) -> tuple[str, ...]:
-    found: list[str] = []
-    for one in looked_for[:PLACES]:
-        place = _cut(one.partition(":")[0], min(PLACE_BYTES, room))
-        room -= len(place.encode())
-        found += [place] if place else []
-    return tuple(found)
-
-
-def records_of(side_log: SideLog) -> Iterator[Draft]:
-    """What the side log has of slots, in its order."""
-    return (draft for _, draft in _known(side_log))
-
-
-def _known(side_log: SideLog) -> Iterator[tuple[Emergency, Draft]]:
-    """That, with its records. What this release cannot read is another's, and left out."""
-    for one in side_log.records():
-        event = _event_of(one)
-        if event is not None:
-            yield one, Draft(event, one.actor or SYSTEM)
-
-
-def _event_of(one: Emergency) -> Event | None:
-    kind = _BY_TYPE.get(one.type)
-    if one.action != SLOTS or kind is None or one.version > kind.VERSION:
-        return None
-    try:
-        return decode(Stored(_told(one.seq, one.type, one.version), b"", b"", one.event))
-    except BadBody as error:
-        log.error("a %s in the side log cannot be read: %s", one.type, error)
-        return None
-
-
-def _told(seq: int, name: str, version: int) -> Header:
-    return Header(seq, 0, "", 0, "", "", SYSTEM, 0, 0, name, version, "must", b"", b"")
-
-
-def stands_in(reader: Reader | None) -> Stands:
-    """By the entries that can be read."""
-
-    def stands(one: Emergency) -> bool:
-        stored = None if reader is None else reader.get(one.seq)
-        return stored is not None and (stored.header.type, stored.body) == (one.type, one.event)
-
-    return stands
-
-
-class ReadIn(msgspec.Struct, frozen=True):
-    """`told`: the records of slots that stand in the journal now; `lost`: which volumes cannot be as they were to be,
-    in words."""
-
-    told: tuple[Emergency, ...] = ()
-    lost: tuple[str, ...] = ()
-
-
-async def read_in(engine: Engine, side_log: SideLog | None, stands: Stands) -> ReadIn:
-    """What was done of updates while the journal took nothing is told to it, durably, once, and before all else, for
-    the boot is judged by it; and with it what is done now of volumes, which were not to be touched meanwhile."""
-    known = () if side_log is None else tuple(_known(side_log))
-    drafts = [draft for one, draft in known if not stands(one)]
-    lost: tuple[str, ...] = ()
-    if drafts:
-        back, lost = _brought_back(engine.machine, drafts)
-        engine.commit([*drafts, *(Draft(event, SYSTEM) for event in back)], reserved=True)
-        await engine.durable()
-    return ReadIn(tuple(one for one, _ in known), lost)
-
-
-def _brought_back(machine: Machine, drafts: Sequence[Draft]) -> tuple[list[Event], tuple[str, ...]]:
-    after = machine.fork()
-    for draft in drafts:
-        fold(after, _told(after.seq + 1, type_of(draft.event), draft.event.VERSION), draft.event)
-    back: list[Event] = []
-    lost: tuple[str, ...] = ()
-    for update in owed_late(after, [draft.event for draft in drafts]):
-        events, stay = brought_back(machine, update)
-        back += events
-        lost += stay
-    return back, lost
 
 
 def engine_beside(

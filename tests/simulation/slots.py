@@ -19,8 +19,10 @@ from capsuled.evidence.finding import Found
 from capsuled.rpc import Refused
 from capsuled.updates import level
 from capsuled.updates.at_boot import Standing, look, settle
-from capsuled.updates.beside import NOTED, ReadIn, engine_beside, read_in, records_of
+from capsuled.updates.beside import NOTED, engine_beside
 from capsuled.updates.kept_volumes import forget
+from capsuled.updates.noted import records_of
+from capsuled.updates.reading_in import ReadIn, read_in
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial

@@ -12,7 +12,9 @@ from capsuled.engine import Engine
 from capsuled.examine import tail_proof
 from capsuled.layout import hosted
 from capsuled.startup import open_memory, open_side_log
-from capsuled.updates.beside import engine_beside, numbered_apart, read_in, stands_in
+from capsuled.updates.beside import engine_beside, numbered_apart
+from capsuled.updates.noted import stands_in
+from capsuled.updates.reading_in import read_in
 from journal.clock import SystemClock
 from journal.entry import LOCAL, SYSTEM
 from journal.environment import Environment, hold

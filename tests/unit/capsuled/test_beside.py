@@ -1,23 +1,20 @@
 """Updates beside a journal that takes nothing: what is known of slots, what is noted, and what is refused."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytest
-from msgspec.structs import replace
 
 from capsuled.boot.ground import Booted as Ground
 from capsuled.caller import Caller
 from capsuled.engine import Engine
-from capsuled.evidence.finding import Found
 from capsuled.layout import hosted
 from capsuled.rpc import Refused
-from capsuled.updates.at_boot import settle
-from capsuled.updates.beside import _KEPT, LIFE, ReadIn, Stands, engine_beside, read_in, records_of, stands_in
+from capsuled.updates.beside import LIFE
 from capsuled.updates.fitting import Fitted, begin_beside
 from capsuled.updates.level import own
+from capsuled.updates.noted import KEPT, records_of
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
@@ -25,9 +22,7 @@ from capsuled.updates.updates import Updates
 from effects.slots.bundle import BundleStream
 from effects.slots.protocol import LoaderState, Room
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
-from journal.codec import encode
-from journal.entry import LOCAL, SYSTEM, Actor, Header
-from journal.environment import Environment
+from journal.entry import LOCAL, SYSTEM, Actor
 from journal.errors import JournalFull, JournalReadOnly
 from journal.events import (
     BootStarted,
@@ -47,61 +42,20 @@ from journal.events import (
     UpdateRolledBack,
     UpdateStaged,
     UpdateStagingFailed,
-    VolumeRestoreRequested,
 )
-from journal.evidence import Evidence, Loader, Verdict
 from journal.sidelog import FOR_UPDATES, SECTORS, Emergency, SideLog
-from journal.writer import Journal
-from projections.admission import Admitted
-from projections.fold import fold
 from projections.intents import CreateVolume
 from projections.refusals import Refusal
-from projections.state import Machine, Update
+from projections.state import Update
 from projections.update_health import Facts
-from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RollBackUpdate, System
+from projections.update_intents import AddUpdateKey, ConfirmUpdate, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Variables, reconcile
+from tests.support.beside import another, armed, at_once, begun, beside
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
-from tests.support.story import Story
 from tests.unit.capsuled.test_emergency import Brim
-from tests.unit.projections.test_update_calls import LEVEL, NEW, begin, standing, uid
-from tests.unit.projections.test_update_data import confirmed, kept, tried, with_volumes
-
-WHY = JournalReadOnly("only a newer release may act on this state")
-
-
-@pytest.fixture
-def side_log(tmp_path: Path) -> Iterator[SideLog]:
-    made = SideLog(tmp_path / "side.log", most=SECTORS)
-    yield made
-    made.close()
-
-
-def armed() -> Story:
-    """An update of a system that reads what this one does waits for its boot."""
-    story = standing()
-    assert isinstance(begin(story, level=own()), Admitted)
-    story.tell(UpdateStaged(uid(story), "b" * 64, "r" * 64, 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
-    return story
-
-
-def beside(story: Story, side_log: SideLog, boot: str = "boot-2", known: int = 0) -> Engine:
-    """An engine where the state ends at entry `known`, and what is behind it is read for what it says of slots."""
-    machine = story.beginning.fork()
-    for header, event in story.entries[:known]:
-        fold(machine, header, event)
-    behind, stands = story.entries[known:], among(story.entries)
-    return engine_beside(machine, behind, side_log, stands, WHY, HandClock(boot), "slot_a", frozenset())
-
-
-def among(entries: Sequence[tuple[Header, Event]]) -> Stands:
-    """As of a journal with these."""
-    return lambda one: any((header.seq, encode(event)) == (one.seq, one.event) for header, event in entries)
-
-
-def begun(**more: object) -> UpdateBegun:
-    return UpdateBegun("slot_b", "0.0.3", "ccc", 3, "slot_a", "0.0.1", "aaa", **more)  # type: ignore[arg-type]
+from tests.unit.projections.test_update_calls import LEVEL, NEW, standing, uid
 
 
 def test_what_stands_behind_the_entry_that_froze_it_is_known_as_far_as_slots_go(side_log: SideLog) -> None:
@@ -134,36 +88,6 @@ def test_words_on_slots_stand_in_the_side_log_and_are_numbered_as_the_journal_wi
     assert again.machine.boot is not None and again.machine.boot.boot == "boot-2"
 
 
-def test_the_next_daemon_that_can_write_tells_it_once_however_often_it_is_read(side_log: SideLog) -> None:
-    story = armed()
-    head, trial = story.machine.seq, uid(story)
-    engine = beside(story, side_log)
-    engine.record((BootStarted("slot_b", "slot_a", "0.0.1 aaa", tentative=True, uid=trial),))
-    engine.record((UpdateConfirming(trial, "operator"),))
-    engine.record((UpdateConfirmed(trial, "slot_b"),))
-    engine.record((begun(),))
-
-    journal = Brim(head)
-    journal.full = False
-    fresh = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
-    stands = among(journal.entries)
-    read = asyncio.run(read_in(fresh, side_log, stands))
-    assert read.told == side_log.records()
-    first = dict(fresh.machine.updates)
-    assert first[head + 4].uid == head + 4 == journal.entries[-1][0].seq
-    assert first[trial].phase is UpdatePhase.CONFIRMED and first[trial].boot == "boot-2"
-    assert fresh.machine.slots.active == "slot_a", "another boot's slot is not this one's"
-    told = len(journal.entries)
-    assert asyncio.run(read_in(fresh, side_log, stands)) == read and fresh.machine.updates == first
-    assert len(journal.entries) == told, "a life that ended before it forgot them would tell them again"
-    frozen = engine_beside(
-        story.machine.fork(), journal.entries, side_log, stands, WHY, HandClock("boot-4"), "slot_a", frozenset()
-    )
-    assert frozen.machine.seq == head + 4, "nor is a frozen one to fold them again"
-    side_log.forget(read.told)
-    assert side_log.count() == 0 and asyncio.run(read_in(fresh, side_log, stands)) == ReadIn()
-
-
 @pytest.mark.parametrize("boot", ["boot-2", "boot-3"])
 def test_an_update_that_waits_for_its_boot_waits_on_when_the_daemon_is_started_again(
     side_log: SideLog, boot: str
@@ -181,43 +105,6 @@ def test_an_update_that_waits_for_its_boot_waits_on_when_the_daemon_is_started_a
     found = reconcile(again.machine, boot, by_itself, waiting, "0.0.1 aaa")
     booted = boot != "boot-2"
     assert (found.back is not None, found.take_back, bool(found.events)) == (booted, booted, booted)
-
-
-def test_what_was_noted_by_one_that_could_not_read_the_journal_is_told_although_it_has_those_numbers(
-    side_log: SideLog,
-) -> None:
-    blind = engine_beside(Machine(), (), side_log, among(()), WHY, HandClock("boot-2"), "slot_a", frozenset())
-    blind.record((begun(),))
-    blind.record((UpdateStaged(1, "b" * 64, "r" * 64, 1, 2), UpdateArming(1), UpdateArmed(1)))
-
-    story = armed()
-    assert story.machine.seq > 4
-    journal = Brim(story.machine.seq)
-    journal.full = False
-    stands = among([*story.entries, *journal.entries])
-    sighted = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
-    assert asyncio.run(read_in(sighted, side_log, stands)).told
-    assert sighted.machine.updates[1].phase is UpdatePhase.ARMED, "its system is on trial in this very boot"
-
-
-def test_a_journal_that_has_it_is_not_told_again_and_one_with_other_entries_there_is(
-    tmp_path: Path, side_log: SideLog
-) -> None:
-    async def main(*first: Event) -> int:
-        journal = Journal(Environment(tmp_path / str(len(first))), HandClock())
-        engine = Engine(journal, Machine(), HandClock(), frozenset())
-        engine.record(first)
-        side_log.forget(side_log.records())
-        aside = engine_beside(Machine(), (), side_log, stands_in(None), WHY, HandClock(), "", frozenset())
-        aside.record((begun(),))
-        assert (await read_in(engine, side_log, stands_in(journal.reader))).told
-        if not first:
-            assert (await read_in(engine, side_log, stands_in(journal.reader))).told
-        await journal.close()
-        return journal.seq
-
-    assert asyncio.run(main()) == 1
-    assert asyncio.run(main(CallAccepted("Some.Call"))) == 2
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "日"])
@@ -245,7 +132,7 @@ def test_whatever_is_noted_fits_a_sector_however_much_there_is_to_say(side_log: 
         engine.record((event,), actor=SYSTEM)
     noted = [draft.event for draft in records_of(side_log)]
     assert [type(event) for event in noted] == [type(event) for event in longest]
-    assert {type(event) for event in noted} == set(get_args(_KEPT))
+    assert {type(event) for event in noted} == set(get_args(KEPT))
     assert noted[-1].looked_for == ("the journal", "the watchdog")  # type: ignore[attr-defined]
     assert noted[-2].looked_for and all(noted[-2].looked_for)  # type: ignore[attr-defined]
 
@@ -312,50 +199,6 @@ def test_the_room_that_is_left_takes_the_longest_life_of_a_push_and_of_the_way_b
     )
 
 
-def test_what_a_newer_release_has_noted_is_not_read_and_stays_for_it(side_log: SideLog) -> None:
-    engine = beside(standing(), side_log)
-    engine.record((begun(),))
-    (own,) = side_log.records()
-    newer = [
-        replace(own, version=2, seq=own.seq + 1),
-        replace(own, type="update.paused"),
-        replace(own, event=b"\x05"),
-        Emergency("a newer action"),
-    ]
-    for one in newer:
-        side_log.append(one)
-    journal = Brim(0)
-    journal.full = False
-    able = Engine(journal, Machine(), HandClock("boot-3"), frozenset())
-    read = asyncio.run(read_in(able, side_log, among(())))
-    assert read.told == (own,) and len(journal.entries) == 1
-    side_log.forget(read.told)
-    assert side_log.records() == tuple(newer)
-
-
-def test_volumes_that_were_to_be_as_before_are_so_with_the_next_system_that_can_write(side_log: SideLog) -> None:
-    story = with_volumes("db", "web")
-    update = kept(story, level=own())
-    tried(story, update)
-    story.tell(UpdateReturning(update, "operator", with_data=True))
-    engine = beside(story, side_log, "boot-3")
-    switch = Switch(engine, TwinLoader(SlotDisk(Room(1, 1)), _at_once))
-    found = reconcile(engine.machine, "boot-3", Booted("slot_a", "slot_a"), Variables(tried=update), "0.0.1 aaa")
-    standing_now = asyncio.run(settle(engine, found, switch, _found, restores=False))
-    assert engine.machine.updates[update].phase is UpdatePhase.ROLLED_BACK
-    (told,) = standing_now.warnings
-    assert "db, web stay as they are now" in told
-    assert isinstance(engine.preview(_another(), "admin")[1], Admitted), "and it can be updated"
-
-    journal = Brim(story.machine.seq)
-    journal.full = False
-    able = Engine(journal, story.machine, HandClock("boot-4"), frozenset())
-    read = asyncio.run(read_in(able, side_log, among(story.entries)))
-    events = [event for _, event in journal.entries]
-    assert [event.name for event in events if isinstance(event, VolumeRestoreRequested)] == ["db", "web"]
-    assert isinstance(events[0], UpdateRolledBack) and read.lost == ()
-
-
 def test_a_confirmation_that_the_journal_does_not_take_says_why_and_is_tried_until_it_does() -> None:
     story = armed()
     story.reboot("boot-2")
@@ -375,7 +218,7 @@ def test_a_confirmation_that_the_journal_does_not_take_says_why_and_is_tried_unt
 
     clock = Freed("boot-2")
     engine = Engine(log, story.machine, clock, frozenset())
-    switch = Switch(engine, TwinLoader(disk, _at_once))
+    switch = Switch(engine, TwinLoader(disk, at_once))
     log.full = False
     engine.record((UpdateConfirming(number, "operator"), UpdateHealthChanged(number)))
     log.full = True
@@ -383,29 +226,6 @@ def test_a_confirmation_that_the_journal_does_not_take_says_why_and_is_tried_unt
     asyncio.run(trial.run())
     assert said[0] == "the disk is full" and ended == ["stays"] and switch.problem == ""
     assert engine.machine.updates[number].phase is UpdatePhase.CONFIRMED and disk.state.default_slot == "slot_b"
-
-
-@pytest.mark.parametrize("stays", [True, False])
-def test_a_trial_with_data_that_was_over_before_the_journal_heard_of_it_leaves_volumes_alone(
-    side_log: SideLog, stays: bool
-) -> None:
-    story = with_volumes("db", "web")
-    update = kept(story, level=own())
-    tried(story, update)
-    confirmed(story, update)
-    assert isinstance(story.call(RollBackUpdate(NEW, own(), LEVEL, 900, with_data=True)), Admitted)
-    trial = uid(story)
-    story.tell(UpdateArming(trial), UpdateArmed(trial))
-    engine = beside(story, side_log, "boot-3")
-    engine.record((BootStarted("slot_a", "slot_b", "0.0.1 aaa", tentative=True, uid=trial),))
-    if not stays:
-        engine.record((UpdateReturning(trial, "not-confirmed"), UpdateRolledBack(trial, "not-confirmed", "")))
-    journal = Brim(story.machine.seq)
-    journal.full = False
-    able = Engine(journal, story.machine, HandClock("boot-4"), frozenset())
-    asyncio.run(read_in(able, side_log, among(story.entries)))
-    restored = [event for _, event in journal.entries if isinstance(event, VolumeRestoreRequested)]
-    assert bool(restored) is stays
 
 
 def test_a_start_that_cannot_note_what_it_means_closes_updates_with_the_reason_and_what_to_do(
@@ -416,7 +236,7 @@ def test_a_start_that_cannot_note_what_it_means_closes_updates_with_the_reason_a
     engine = beside(story, side_log, "boot-3")
     disk, told = SlotDisk(Room(1, 1)), []
     disk.state = LoaderState(tried=uid(story), update=uid(story))
-    loader = TwinLoader(disk, _at_once)
+    loader = TwinLoader(disk, at_once)
 
     class Here:
         """What is asked of the system that runs."""
@@ -429,7 +249,7 @@ def test_a_start_that_cannot_note_what_it_means_closes_updates_with_the_reason_a
     here: Any = Here()
     fitted = Fitted(engine, here, Switch(engine, loader), loader, System("0.0.1", "aaa", 10), "/dev/none1", beside=True)
     assert asyncio.run(begin_beside(fitted, here, HandClock("boot-3"), hosted(tmp_path), here))
-    for intent in (_another(), ConfirmUpdate(), RollBackUpdate(NEW, own(), LEVEL, 900)):
+    for intent in (another(), ConfirmUpdate(), RollBackUpdate(NEW, own(), LEVEL, 900)):
         _, verdict = engine.preview(intent, "admin")
         assert isinstance(verdict, Refusal) and verdict.message.startswith(told[-1])
         assert "has 128 of the 128 records" in verdict.message and "start the machine anew" in verdict.message
@@ -438,7 +258,7 @@ def test_a_start_that_cannot_note_what_it_means_closes_updates_with_the_reason_a
 def test_where_nobody_knows_which_keys_sign_updates_only_an_admin_pushes(side_log: SideLog) -> None:
     engine = beside(standing(), side_log)
     disk = SlotDisk(Room(1 << 16, 1 << 16))
-    switch, slots = Switch(engine, TwinLoader(disk, _at_once)), TwinSlots(disk, _at_once)
+    switch, slots = Switch(engine, TwinLoader(disk, at_once)), TwinSlots(disk, at_once)
 
     def push(role: str) -> Update:
         updates = Updates(
@@ -457,15 +277,3 @@ def test_where_nobody_knows_which_keys_sign_updates_only_an_admin_pushes(side_lo
 
 def _nothing() -> None:
     """No machine ends here."""
-
-
-def _another() -> BeginUpdate:
-    return BeginUpdate(System("0.0.3", "ccc", 30), System("0.0.1", "aaa", 10), 1, "", (), (), (), 900)
-
-
-def _found(update: Update, loader: Loader) -> Found:
-    return Found(Verdict("operator", "certain"), Evidence(update.slot))
-
-
-async def _at_once(point: str) -> None:
-    return None
