@@ -92,7 +92,7 @@ def whoami(*, output: Output = "table", common: Common = COMMON) -> None:
     from capsulectl.connection import Connection
 
     connection = Connection(common.capsule)
-    answer = connection.call(connection.identity.WhoAmI, pb.WhoAmIRequest())
+    answer = connection.read(connection.identity.WhoAmI, pb.WhoAmIRequest())
     role = ROLES.get(answer.role, "")
     if output in ("json", "yaml"):
         write(plain(answer) | {"role": role}, output)

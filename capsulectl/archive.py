@@ -39,7 +39,7 @@ def known_blobs(connection: Connection, path: Path) -> Sequence[Any]:
         return ()
     request = image_cache_pb2.ImageHeldRequest(digests=[one.digest for one in found])
     try:
-        held = connection.call(connection.image_cache.Held, request).held_bytes
+        held = connection.read(connection.image_cache.Held, request).held_bytes
     except Failure:
         return ()  # an older capsule, or one that does not answer: the push will say
     announced = []

@@ -23,7 +23,7 @@ def info(*, boot: Boot = False, output: Output = "table", common: Common = COMMO
     Example: capsulectl capsule info -o json
     """
     connection = Connection(common.capsule)
-    answer = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
+    answer = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
     if output in ("json", "yaml"):
         write(plain(answer), output)
     elif output == "name":

@@ -25,7 +25,7 @@ def between(words: Sequence[str], output: Format, common: Common) -> int:
     )
     try:
         connection = Connection(common.capsule)
-        answer = connection.call(connection.history.Compare, request)
+        answer = connection.read(connection.history.Compare, request)
     except Failure as failure:
         raise Failure(failure.message, USAGE) from failure
     say(f"from entry {answer.before_seq} to {answer.after_seq}", common.quiet)

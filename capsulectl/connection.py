@@ -200,23 +200,27 @@ class Connection:
         request = workload_pb2.WorkloadCopyFromRequest.SerializeToString
         return self._channel.unary_stream("/capsule.v1.WorkloadService/CopyFrom", request, content)
 
-    def call(self, method: Any, request: Any, timeout: float | None = UNARY_S) -> Any:
-        """A unary call. Raises Failure with what the capsule said."""
+    def call(self, method: Any, request: Any, timeout: float | None = UNARY_S, changes: bool = True) -> Any:
+        """A unary call. `changes`: it is no read. Raises Failure with what the capsule said."""
         question = self.heads.question()
-        with failures(self.address):
-            asks = (*metadata(acting=True), *question.metadata)
+        with failures(self.address, changes):
+            asks = (*metadata(acting=changes), *question.metadata)
             answer, call = method.with_call(request, timeout=timeout, metadata=asks)
         self.heads.hear(told_in(call.trailing_metadata()), question)
         return answer
 
-    def calls(self, method: Any, requests: Sequence[Any], timeout: float = UNARY_S) -> list[Any]:
+    def read(self, method: Any, request: Any, timeout: float | None = UNARY_S) -> Any:
+        """A unary call that changes nothing. Raises Failure with what the capsule said."""
+        return self.call(method, request, timeout, changes=False)
+
+    def calls(self, method: Any, requests: Sequence[Any], timeout: float = UNARY_S, changes: bool = True) -> list[Any]:
         """Several unary calls, some of them at a time; for each its answer or, in its place, its Failure."""
         pending: deque[tuple[Any, Question]] = deque()
         answers: list[Any] = []
 
         def take() -> None:
             try:
-                with failures(self.address):
+                with failures(self.address, changes):
                     one, question = pending.popleft()
                     answers.append(one.result())
                     self.heads.hear(told_in(one.trailing_metadata()), question)
@@ -227,7 +231,7 @@ class Connection:
             if len(pending) == AT_A_TIME:
                 take()
             question = self.heads.question()
-            asks = (*metadata(acting=True), *question.metadata)
+            asks = (*metadata(acting=changes), *question.metadata)
             pending.append((method.future(request, timeout=timeout, metadata=asks), question))
         while pending:
             take()
@@ -274,9 +278,9 @@ def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
     if code is grpc.StatusCode.CANCELLED:
         return Failure("", INTERRUPTED)
     if not reason_of(error) and code in _WORDS:
-        doubt = "What was to change may have changed, `capsulectl history` tells"
+        doubt = ". What was to change may have changed, `capsulectl history` tells" if changes else ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Failure(f"{_WORDS[code]} at {address}: it is slow, or hangs. {doubt}", FAILED)
+            return Failure(f"{_WORDS[code]} at {address}: it is slow, or hangs{doubt}", FAILED)
         if address.startswith("unix:"):
             hint = _why_deaf(address.removeprefix("unix:"))
         else:
@@ -287,7 +291,7 @@ def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
             except Failure as changed:
                 return changed
         if not never_sent(error):
-            hint = f"the connection broke off. {doubt}; {hint}" if changes else f"the connection broke off; {hint}"
+            hint = f"the connection broke off{doubt}; {hint}"
         return Failure(f"{_WORDS[code]} at {address}: {hint}", FAILED)
     if not reason_of(error) and code is grpc.StatusCode.UNIMPLEMENTED:
         # What a capsule knows and cannot do it refuses with a reason: this is gRPC's own word.

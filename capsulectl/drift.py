@@ -50,7 +50,7 @@ def drift(
         if watch:
             _watch(connection, request, output)
             return 0
-        answer = connection.call(connection.drift.List, request)
+        answer = connection.read(connection.drift.List, request)
     except Failure as failure:
         raise Failure(failure.message, failure.code if watch and not failure.message else USAGE) from failure
     found = list(answer.differences)

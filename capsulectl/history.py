@@ -184,7 +184,7 @@ def show(
     Example: capsulectl history show 42
     """
     connection = Connection(common.capsule)
-    answer = connection.call(connection.history.Show, pb.HistoryShowRequest(seq=seq))
+    answer = connection.read(connection.history.Show, pb.HistoryShowRequest(seq=seq))
     if output in ("json", "yaml"):
         tree = [{"depth": node.depth, "event": as_data(node.entry)} for node in answer.tree]
         write({"event": as_data(answer.entry), "tree": tree}, output)

@@ -44,7 +44,7 @@ def list_(
     connection = Connection(common.capsule)
     past = as_of(connection, at, common.quiet) if at else None
     request = pb.ImageListRequest(all=all_, details=output != "table" and output != "name")
-    images = (past or connection.call(connection.images.List, request)).images
+    images = (past or connection.read(connection.images.List, request)).images
     now_ns = None if past is None else past.at_unix_ns
     if write_items(images, output, lambda image: image.name or image.index_digest):
         return

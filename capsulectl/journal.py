@@ -52,7 +52,7 @@ def _verified_there(common: Common) -> dict[str, Any]:
     connection = Connection(common.capsule)
     seen = load(connection.target.machine)
     request = history_pb2.VerifyRequest(head_seq=seen.seq, head_hash=seen.hash)
-    return plain(connection.call(connection.history.Verify, request, timeout=VERIFY_S))
+    return plain(connection.read(connection.history.Verify, request, timeout=VERIFY_S))
 
 
 def accept(*, yes: Yes = False, common: Common = COMMON) -> None:
@@ -65,7 +65,7 @@ def accept(*, yes: Yes = False, common: Common = COMMON) -> None:
     confirm("Was its journal put back, cut or replaced for a reason that you know?", yes)
     connection = Connection(common.capsule)
     connection.heads.rest()
-    stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
+    stats = connection.read(connection.history.Stats, history_pb2.StatsRequest())
     keep(connection.target.machine, Seen(stats.journal_id, stats.last_seq, stats.head_hash))
     say(f"seen from now on: entry {stats.last_seq} of journal {stats.journal_id}", common.quiet)
 
@@ -93,7 +93,7 @@ def stats(*, output: Output = "table", common: Common = COMMON) -> None:
     from capsule.v1 import history_pb2
 
     connection = Connection(common.capsule)
-    answer = connection.call(connection.history.Stats, history_pb2.StatsRequest())
+    answer = connection.read(connection.history.Stats, history_pb2.StatsRequest())
     if output in ("json", "yaml"):
         write(plain(answer), output)
         return
@@ -171,7 +171,7 @@ def _export_secrets(target: Path, passphrase: str, common: Common) -> None:
     from capsulectl.sealed_file import Sealed, sealed
 
     connection = Connection(common.capsule)
-    journal_id = connection.call(connection.history.Stats, history_pb2.StatsRequest()).journal_id
+    journal_id = connection.read(connection.history.Stats, history_pb2.StatsRequest()).journal_id
     naming_key, values, broken = b"", [], 0
     for message in connection.stream(connection.move.Secrets, move_pb2.MoveSecretsRequest(), timeout=EXPORT_S):
         naming_key = message.naming_key or naming_key

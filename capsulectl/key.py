@@ -29,7 +29,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     """
     connection = Connection(common.capsule)
     past = as_of(connection, at, common.quiet) if at else None
-    keys = (past or connection.call(connection.identity.KeyList, pb.KeyListRequest())).keys
+    keys = (past or connection.read(connection.identity.KeyList, pb.KeyListRequest())).keys
     if not write_items(keys, output, lambda key: key.kid, _plain):
         names = {key.kid: key.name for key in keys}
         rows = [
@@ -126,7 +126,7 @@ def show(*, output: Output = "table", common: Common = COMMON) -> None:
 
 
 def _find(connection: Connection, wanted: str) -> Any:
-    keys = connection.call(connection.identity.KeyList, pb.KeyListRequest()).keys
+    keys = connection.read(connection.identity.KeyList, pb.KeyListRequest()).keys
     found = [key for key in keys if key.kid == wanted]
     found = found or [key for key in keys if key.name == wanted]
     found = found or [key for key in keys if len(wanted) >= 4 and key.kid.startswith(wanted)]

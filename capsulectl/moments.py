@@ -52,7 +52,7 @@ def as_of(connection: "Connection", text: str, quiet: bool = False) -> Any:
     from capsulectl.render import moment as shown
     from capsulectl.render import say
 
-    answer = connection.call(connection.history.AsOf, pb.AsOfRequest(at=moment(text)))
+    answer = connection.read(connection.history.AsOf, pb.AsOfRequest(at=moment(text)))
     when = f"entry {answer.seq}, {shown(answer.at_unix_ns)[:19]}" if answer.seq else "before the first entry"
     say(f"as of {when}", quiet)
     return answer

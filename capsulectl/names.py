@@ -23,7 +23,7 @@ def workload_names(context: Any) -> Names:
 
     def ask(connection: "Connection") -> Names:
         request = workload_pb2.WorkloadListRequest()
-        found = connection.call(connection.workloads.List, request, timeout=COMPLETE_S).workloads
+        found = connection.read(connection.workloads.List, request, timeout=COMPLETE_S).workloads
         return [(one.name, phase(one)) for one in found]
 
     return _asked(context, ask)
@@ -34,7 +34,7 @@ def volume_names(context: Any) -> Names:
     from capsule.v1 import volume_pb2
 
     def ask(connection: "Connection") -> Names:
-        found = connection.call(connection.volumes.List, volume_pb2.VolumeListRequest(), timeout=COMPLETE_S).volumes
+        found = connection.read(connection.volumes.List, volume_pb2.VolumeListRequest(), timeout=COMPLETE_S).volumes
         return [(one.name, one.phase) for one in found]
 
     return _asked(context, ask)
@@ -45,7 +45,7 @@ def secret_names(context: Any) -> Names:
     from capsule.v1 import secret_pb2
 
     def ask(connection: "Connection") -> Names:
-        found = connection.call(connection.secrets.List, secret_pb2.SecretListRequest(), timeout=COMPLETE_S).secrets
+        found = connection.read(connection.secrets.List, secret_pb2.SecretListRequest(), timeout=COMPLETE_S).secrets
         return [(one.name, f"version {one.version}") for one in found]
 
     return _asked(context, ask)
@@ -62,7 +62,7 @@ def image_names(context: Any) -> Names:
     from capsulectl.words import short_image
 
     def ask(connection: "Connection") -> Names:
-        found = connection.call(connection.images.List, image_pb2.ImageListRequest(), timeout=COMPLETE_S).images
+        found = connection.read(connection.images.List, image_pb2.ImageListRequest(), timeout=COMPLETE_S).images
         return [(short_image(one.name), one.digest[:19]) for one in found]
 
     return _asked(context, ask)

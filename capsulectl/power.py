@@ -24,7 +24,7 @@ def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, 
     Example: capsulectl capsule reboot --yes
     """
     connection = Connection(common.capsule)
-    before = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
+    before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
     confirm(f"{before.short_id} is started anew; {_running(before)}{_trial(before)}. Go on?", yes)
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
     say(answer.message or "the machine is started anew")
@@ -44,7 +44,7 @@ def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
     Example: capsulectl capsule poweroff --yes
     """
     connection = Connection(common.capsule)
-    before = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest())
+    before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
     confirm(f"{before.short_id} is switched off; {_running(before)}. Go on?", yes)
     answer = connection.call(connection.power.PowerOff, power_pb2.PowerOffRequest())
     say(answer.message or "the machine is switched off")
@@ -66,7 +66,7 @@ def until_back(target: str, boot_id: str, timeout_s: float) -> Any:
     """The machine's word once it has booted, under another boot id. Raises Failure when it takes too long."""
 
     def booted(connection: Connection) -> Any:
-        found = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
+        found = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S)
         return found if found.boot_id != boot_id and (found.boot_ready_ms or not found.boot_stages) else None
 
     after = until_answered(target, timeout_s, booted)

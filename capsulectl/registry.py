@@ -80,7 +80,7 @@ def logins(*, output: Output = "table", common: Common = COMMON) -> None:
     Example: capsulectl image logins
     """
     connection = Connection(common.capsule)
-    found = connection.call(connection.registries.List, pb.RegistryListRequest()).registries
+    found = connection.read(connection.registries.List, pb.RegistryListRequest()).registries
     if not write_items(found, output, lambda one: one.host):
         rows = [
             (

@@ -58,7 +58,7 @@ def replay(
     from capsule.v1 import history_pb2 as pb
 
     connection = Connection(common.capsule)
-    answer = connection.call(connection.history.Replay, pb.ReplayRequest(to=to), timeout=REPLAY_S)
+    answer = connection.read(connection.history.Replay, pb.ReplayRequest(to=to), timeout=REPLAY_S)
     _print(plain(answer), output)
     if verify:
         _compare(answer)

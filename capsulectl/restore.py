@@ -72,9 +72,9 @@ def _check_blank(connection: Connection) -> None:
     from capsule.v1 import secret_pb2, volume_pb2, workload_pb2
 
     found = [
-        *connection.call(connection.workloads.List, workload_pb2.WorkloadListRequest()).workloads,
-        *connection.call(connection.volumes.List, volume_pb2.VolumeListRequest()).volumes,
-        *connection.call(connection.secrets.List, secret_pb2.SecretListRequest()).secrets,
+        *connection.read(connection.workloads.List, workload_pb2.WorkloadListRequest()).workloads,
+        *connection.read(connection.volumes.List, volume_pb2.VolumeListRequest()).volumes,
+        *connection.read(connection.secrets.List, secret_pb2.SecretListRequest()).secrets,
     ]
     if found:
         raise Failure(
@@ -91,7 +91,7 @@ def _held(connection: Connection, past: Remembered) -> frozenset[str]:
     from capsule.v1 import image_cache_pb2
 
     wanted = list(needed_images(past.machine))
-    held = connection.call(connection.image_cache.Held, image_cache_pb2.ImageHeldRequest(digests=wanted)).held_bytes
+    held = connection.read(connection.image_cache.Held, image_cache_pb2.ImageHeldRequest(digests=wanted)).held_bytes
     return frozenset(digest for digest, size in zip(wanted, held, strict=True) if size)
 
 
@@ -139,7 +139,7 @@ def _wait(common: Common, answer: Any, timeout: float) -> None:
         try:
             connection = Connection(common.capsule)
             connection.heads.rest()
-            stats = connection.call(connection.history.Stats, history_pb2.StatsRequest())
+            stats = connection.read(connection.history.Stats, history_pb2.StatsRequest())
             if stats.journal_id == answer.journal_id:
                 break
         except Failure:

@@ -73,7 +73,7 @@ def _upto(connection: Connection, before: str) -> int:
     wanted = moment(before, "--before")
     if wanted.seq:
         return int(wanted.seq) - 1
-    return int(connection.call(connection.history.AsOf, history_pb2.AsOfRequest(at=wanted)).seq)
+    return int(connection.read(connection.history.AsOf, history_pb2.AsOfRequest(at=wanted)).seq)
 
 
 def _proven(archive: Path) -> str:

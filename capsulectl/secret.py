@@ -69,7 +69,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
     Example: capsulectl secret list
     """
     connection = Connection(common.capsule)
-    found = connection.call(connection.secrets.List, pb.SecretListRequest()).secrets
+    found = connection.read(connection.secrets.List, pb.SecretListRequest()).secrets
     if not write_items(found, output, lambda one: one.name):
         rows = [
             (
@@ -120,7 +120,7 @@ def remove(
 
 def _find(connection: Connection, name: str) -> Any:
     """The secret as it is now; a stranger is told of before a value is asked for."""
-    found = connection.call(connection.secrets.List, pb.SecretListRequest()).secrets
+    found = connection.read(connection.secrets.List, pb.SecretListRequest()).secrets
     for one in found:
         if one.name == name:
             return one

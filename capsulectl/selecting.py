@@ -93,7 +93,7 @@ def targets(connection: Any, names: Sequence[str], labels: Sequence[str], verb: 
     if not labels:
         raise Failure(f"which one? Say `capsulectl {verb} NAME`; `capsulectl list` shows those there are", USAGE)
     selection = Selection(labels)
-    found = connection.call(connection.workloads.List, pb.WorkloadListRequest()).workloads
+    found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
     chosen = [workload.name for workload in found if selection.has(workload)]
     if not chosen:
         raise Failure(f"no workload has {','.join(labels)}: `capsulectl list -o wide` shows their labels")

@@ -83,7 +83,7 @@ def stats(
         _go_on(connection, chosen, interval, output, sort)
         return
     request = pb.StatsSampleRequest(names=chosen, window_ms=round(window * 1_000), layers=layers)
-    sample = connection.call(connection.stats.Sample, request)
+    sample = connection.read(connection.stats.Sample, request)
     show_sample(sample, output, sort)
     idle = [usage.name for usage in sample.workloads if not usage.measured]
     if idle:

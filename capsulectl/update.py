@@ -23,7 +23,7 @@ def status(*, output: Output = "table", common: Common = COMMON) -> None:
     Example: capsulectl update status
     """
     connection = Connection(common.capsule)
-    answer = connection.call(connection.updates.Status, pb.UpdateStatusRequest())
+    answer = connection.read(connection.updates.Status, pb.UpdateStatusRequest())
     if output in ("json", "yaml"):
         write(plain(answer), output)
         return
@@ -149,7 +149,7 @@ def history(*, output: Output = "table", common: Common = COMMON) -> None:
     Example: capsulectl update history -o wide
     """
     connection = Connection(common.capsule)
-    updates = connection.call(connection.updates.List, pb.UpdateListRequest()).updates
+    updates = connection.read(connection.updates.List, pb.UpdateListRequest()).updates
     if write_items(updates, output, lambda one: str(one.uid)):
         return
     wide = output == "wide"

@@ -22,7 +22,7 @@ def list_(*, output: Output = "table", common: Common = COMMON) -> None:
     Example: capsulectl update key list
     """
     connection = Connection(common.capsule)
-    keys = connection.call(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
+    keys = connection.read(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
     if write_items(keys, output, lambda one: one.kid):
         return
     show_table(("KEY", "NAME", "ADDED"), [(one.kid, one.name, moment(one.added_at_unix_ns)) for one in keys])
@@ -60,7 +60,7 @@ def remove(
     Example: capsulectl update key remove 4Cj1Xo --yes
     """
     connection = Connection(common.capsule)
-    keys = connection.call(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
+    keys = connection.read(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
     found = [one.kid for one in keys if one.kid.startswith(kid)]
     if len(found) != 1:
         raise Failure(f"{len(found)} keys begin with {kid}: `capsulectl update key list` shows them", USAGE)

@@ -84,7 +84,7 @@ def push(
         raise Failure("--auto-confirm waits for the new system and confirms it: say nothing else beside it", USAGE)
     size, digest = _measured(bundle)
     connection = Connection(common.capsule)
-    before = connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest())
+    before = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest())
     if not stay:
         running = system_text(before.version, before.commit)
         confirm(f"The machine, which runs {running}, is started anew with {bundle}. Go on?", yes)
@@ -99,7 +99,7 @@ def push(
         stay=stay,
         snapshots=snapshot or (),
     )
-    boot = connection.call(connection.capsule.GetInfo, pb.GetInfoRequest()).boot_id
+    boot = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest()).boot_id
     with bar(common.quiet) as show:
         sent = _messages(bundle, metadata, size, show)
         answer = connection.call(connection.capsule.UpdateOS, sent, timeout=PUSH_S)
@@ -156,9 +156,9 @@ def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
     with the reason, and when nobody answers."""
 
     def booted(connection: Connection) -> Any:
-        if connection.call(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S).boot_id == boot:
+        if connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S).boot_id == boot:
             return None
-        return connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+        return connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
 
     status = until_answered(common.capsule, timeout_s, booted)
     if status is None:
@@ -180,7 +180,7 @@ def _watch(common: Common, answer: Any, seconds: float) -> None:
     while well_s < seconds:
         time.sleep(min(HEALTH_S, max(0.1, seconds - well_s)))
         connection = Connection(common.capsule)
-        status = connection.call(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+        status = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
         if status.active_slot != answer.next_slot or not status.tentative:
             if status.active_slot == answer.next_slot:
                 return  # somebody else has confirmed it

@@ -43,7 +43,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     connection = Connection(common.capsule)
     past = as_of(connection, at, common.quiet) if at else None
     now_ns = None if past is None else past.at_unix_ns
-    answer = past or connection.call(connection.volumes.List, pb.VolumeListRequest())
+    answer = past or connection.read(connection.volumes.List, pb.VolumeListRequest())
     if not write_items(answer.volumes, output, lambda volume: volume.name):
         wide = output == "wide"
         headings = ("NAME", "PHASE", "SIZE", "USED", "MOUNTED BY", "SNAPSHOTS", "AGE", *(("ALLOCATED", "PATH") * wide))
@@ -76,7 +76,7 @@ def get(name: Name, /, *, output: Output = "table", at: At = "", common: Common 
     connection = Connection(common.capsule)
     past = as_of(connection, at, common.quiet) if at else None
     if past is None:
-        volume = connection.call(connection.volumes.Get, pb.VolumeGetRequest(name=name))
+        volume = connection.read(connection.volumes.Get, pb.VolumeGetRequest(name=name))
     else:
         volume = _then(past, name)
     if output not in ("table", "wide"):
@@ -177,7 +177,7 @@ def snapshots(
         past = as_of(connection, at, common.quiet)
         found = [one for one in past.snapshots if name in ("", one.volume)]
     else:
-        found = connection.call(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
+        found = connection.read(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
     if not write_items(found, output, lambda one: one.name):
         rows = [
             (

@@ -34,7 +34,7 @@ def why(
     Example: capsulectl why web
     """
     connection = Connection(common.capsule)
-    answer = connection.call(connection.history.Why, pb.WhyRequest(name=name, at=moment_of(at)))
+    answer = connection.read(connection.history.Why, pb.WhyRequest(name=name, at=moment_of(at)))
     if output in ("json", "yaml"):
         write(plain(answer), output)
     elif output == "name":

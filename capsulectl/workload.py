@@ -162,7 +162,7 @@ class Verb:
 
 
 def _turns(connection: Connection, names: Sequence[str]) -> list[list[str]]:
-    found = connection.call(connection.workloads.List, pb.WorkloadListRequest()).workloads
+    found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
     return ending_turns({one.name: one.depends_on for one in found}, names)
 
 

@@ -82,7 +82,9 @@ def get(
 
 def _found(connection: Connection, names: Sequence[str]) -> tuple[list[Any], list[str]]:
     """The workloads there are, and what the capsule says of those there are not."""
-    answers = connection.calls(connection.workloads.Get, [pb.WorkloadGetRequest(name=name) for name in names])
+    answers = connection.calls(
+        connection.workloads.Get, [pb.WorkloadGetRequest(name=name) for name in names], changes=False
+    )
     missing = [one for one in answers if isinstance(one, Failure)]
     if len(names) == 1 and missing:
         raise missing[0]

@@ -32,7 +32,7 @@ _WIDE = (
 
 def show_all(connection: Connection, output: "Format", has: Callable[[Any], bool] = lambda workload: True) -> None:
     """What there is, of that what `has` selects."""
-    answer = connection.call(connection.workloads.List, pb.WorkloadListRequest())
+    answer = connection.read(connection.workloads.List, pb.WorkloadListRequest())
     show_answer(answer, output, has)
 
 

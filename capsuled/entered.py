@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import grpc
 import msgspec
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 from msgspec.structs import replace
 
 from capsuled.copy_messages import copy_chunk, copy_message
@@ -104,8 +103,7 @@ class Entered:
         request = None
         try:
             request = self._read(raw)
-            if isinstance(request, Message) and len(UnknownFieldSet(request)):
-                self._know(request)  # what lies deeper is seen by whoever reads the declaration
+            self._know(request)
             answer = await self._handler.unary_unary(request, context)
             await self._terms.settle(self._rule, request)
         except (asyncio.CancelledError, grpc.aio.AbortError):

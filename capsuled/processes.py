@@ -168,11 +168,15 @@ async def supervise(
 
 
 def _last_words(log_file: Path, since: int) -> str:
-    """The last line that a process wrote, of what stands behind `since`; empty when it wrote nothing."""
-    with log_file.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(since, size - _WORDS_BYTES))
-        lines = file.read().decode(errors="replace").split("\n")
+    """The last line that a process wrote, of what stands behind `since`, or of all where the file was cut meanwhile;
+    empty when it wrote nothing, or its file is gone."""
+    try:
+        with log_file.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(since if since <= size else 0, size - _WORDS_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return f" ({last})" if last else ""
 

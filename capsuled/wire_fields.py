@@ -9,6 +9,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from projections.manifest import written
 from projections.refusals import Refusal, lacks
 
+DECLARATION = "capsule.v1.Workload"
+"""It is looked into by whoever reads it, from its own top on: its paths begin there, and so does what is read over."""
 OUTPUT_ONLY = frozenset({"status"})
 """Fields of the whole message that only the capsule itself says: what a client says there is read over."""
 
@@ -74,10 +76,11 @@ def _said(message: Any, path: str) -> Iterator[tuple[Any, Any]]:
 
 @cache
 def _shape(field: Any) -> tuple[str, bool, bool]:
-    """How a field is written, whether it is a mapping, and whether it holds messages: the same for all declarations."""
+    """How a field is written, whether it is a mapping, and whether it holds messages that are looked into: the same for
+    all that come."""
     kind = field.message_type
     is_map = kind is not None and bool(kind.GetOptions().map_entry)
-    return written(field.json_name), is_map, kind is not None and not is_map
+    return written(field.json_name), is_map, kind is not None and not is_map and kind.full_name != DECLARATION
 
 
 def _join(path: str, name: str) -> str:

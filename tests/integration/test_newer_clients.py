@@ -7,9 +7,10 @@ from typing import Any
 import grpc
 import pytest
 
-from capsule.v1 import capsule_pb2, image_pb2, retention_pb2, workload_pb2
+from capsule.v1 import capsule_pb2, image_pb2, machine_pb2, retention_pb2, workload_pb2
 from capsule.v1.capsule_pb2_grpc import CapsuleServiceStub
 from capsule.v1.image_pb2_grpc import ImageServiceStub
+from capsule.v1.machine_pb2_grpc import MachineServiceStub
 from capsule.v1.retention_pb2_grpc import RetentionServiceStub
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
 from tests.support.daemon import Daemon, daemon
@@ -43,7 +44,12 @@ def truncated(channel: grpc.Channel) -> Any:
     return RetentionServiceStub(channel).Truncate(newer(retention_pb2.TruncateRequest()), timeout=20)
 
 
-@pytest.mark.parametrize("call", [stopped, truncated, pushed])
+def declared(channel: grpc.Channel) -> Any:
+    volume = newer(machine_pb2.DeclaredVolume(name="data"))
+    return MachineServiceStub(channel).ApplyAll(machine_pb2.ApplyAllRequest(volumes=[volume]), timeout=20)
+
+
+@pytest.mark.parametrize("call", [stopped, truncated, pushed, declared])
 def test_it_is_refused_by_name_and_remembered(capsule: Daemon, call: Callable[[grpc.Channel], Any]) -> None:
     options = [("grpc.default_authority", "localhost")]
     with (

@@ -52,6 +52,8 @@ def test_a_capsule_that_hangs_may_do_it_yet() -> None:
         "the capsule did not answer in time at unix:/x: it is slow, or hangs. What was to change may have changed, "
         "`capsulectl history` tells"
     )
+    of_a_read = failure_of(Broken("", grpc.StatusCode.DEADLINE_EXCEEDED), "unix:/x", changes=False).message
+    assert of_a_read == "the capsule did not answer in time at unix:/x: it is slow, or hangs"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 from capsuled.processes import supervise
 
 WRITES_ONCE = "test -e {done} || echo 'cannot listen: in use' >&2; touch {done}; exit 3"
+LOSES_ITS_FILE = "echo first; rm {log}; exit 4"
+CUTS_ITS_FILE = ": >{log}; echo cut >&2; exit 5"
 
 
 class Listener(logging.Handler):
@@ -31,21 +33,35 @@ def listener() -> Listener:
     return Listener()
 
 
-def test_its_last_words_are_told_once(tmp_path: Path, listener: Listener) -> None:
+def heard(listener: Listener, command: str, log_file: Path) -> list[str]:
+    """What is said of it until it has ended twice."""
+
     async def until_it_ended_twice() -> None:
-        command = ["sh", "-c", WRITES_ONCE.format(done=tmp_path / "done")]
-        listener.child = asyncio.ensure_future(supervise(command, tmp_path / "child.log"))
+        listener.child = asyncio.ensure_future(supervise(["sh", "-c", command], log_file))
         with contextlib.suppress(asyncio.CancelledError):
             await listener.child
 
-    (tmp_path / "child.log").write_text("of a run long before\n")
+    log_file.write_text("of a run long before\n")
     log = logging.getLogger("capsuled.processes")
     log.addHandler(listener)
     try:
         asyncio.run(until_it_ended_twice())
     finally:
         log.removeHandler(listener)
-    assert listener.messages == [
+    return listener.messages
+
+
+def test_its_last_words_are_told_once(tmp_path: Path, listener: Listener) -> None:
+    assert heard(listener, WRITES_ONCE.format(done=tmp_path / "done"), tmp_path / "child.log") == [
         "sh ended with 3 (cannot listen: in use); started again in 0.05 s",
         "sh ended with 3; started again in 0.10 s",
     ]
+
+
+def test_it_is_started_again_though_its_file_is_gone_or_was_cut(tmp_path: Path, listener: Listener) -> None:
+    log_file = tmp_path / "child.log"
+    assert (
+        heard(listener, LOSES_ITS_FILE.format(log=log_file), log_file)[0] == "sh ended with 4; started again in 0.05 s"
+    )
+    again = Listener()
+    assert "sh ended with 5 (cut); started again" in heard(again, CUTS_ITS_FILE.format(log=log_file), log_file)[0]
