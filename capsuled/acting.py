@@ -43,8 +43,9 @@ async def act(
     """See above; until cancelled."""
     storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     await storage.thaw()
+    about.ask(drivers.connection.warnings)
     with stage_of(system, RUNTIME):
-        about.containerd_version = await drivers.connection.ready(about.warn)
+        about.containerd_version = await drivers.connection.ready()
     observer = Observer(engine, drivers.runs, clock, frozen=not state.acts)
     observer.ended_here = emergencies.ended_here
     watch = NetworkWatch(engine, drivers.network, clock, frozen=not state.acts)

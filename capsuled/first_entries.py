@@ -96,5 +96,6 @@ def _forget(side_log: SideLog | None, told: tuple[Emergency, ...], about: About)
     if left := side_log.count():
         about.warn(
             f"{left} records of what was done while the journal could not be written cannot be read by this release: "
-            "they are kept for the one that wrote them"
+            f"they are kept for the one that wrote them. If it will not come back, remove {side_log.path}, and start "
+            "the daemon anew"
         )

@@ -13,6 +13,7 @@ from projections.linux import CONTAINER_CAPABILITIES
 from projections.manifest import written
 from projections.refusals import SECTIONS, Refusal, refused
 from projections.state import Machine
+from projections.update_intents import BeginUpdate
 
 RANK: Mapping[str, int] = {"reader": 1, "operator": 2, "admin": 3}
 
@@ -92,7 +93,12 @@ def root_fields(spec: ContainerSpec) -> tuple[str, ...]:
 
 def permit(role: str, intent: Intent) -> Refusal | None:
     """Why a caller of this role may not ask for `intent`, or None. Its method was permitted already."""
-    if may(role, "admin") or not isinstance(intent, Apply | Rollback):
+    if may(role, "admin"):
+        return None
+    if isinstance(intent, BeginUpdate) and not intent.keys_known:
+        words = "which keys sign updates cannot be read while the journal cannot: only an admin may push now"
+        return refused("PERMISSION_DENIED", "KEYS_UNKNOWN", words)
+    if not isinstance(intent, Apply | Rollback):
         return None
     apply = intent.apply if isinstance(intent, Rollback) else intent
     for declared in apply.workloads:

@@ -21,7 +21,7 @@ class System(msgspec.Struct, frozen=True):
 class BeginUpdate(msgspec.Struct, frozen=True):
     """Write `new` into the other slot. `running` is what runs; `reads` what the new one reads, `level` the `must`
     events that the running one reads, and `written` those that stand in the journal. `keeps`: the volumes of which a
-    snapshot of that name is taken first."""
+    snapshot of that name is taken first; `keys_known`: all of the journal could be read that tells of keys."""
 
     new: System
     running: System
@@ -37,6 +37,7 @@ class BeginUpdate(msgspec.Struct, frozen=True):
     retry: bool = False
     keeps: tuple[str, ...] = ()
     snapshot: str = ""
+    keys_known: bool = True
 
 
 class ConfirmUpdate(msgspec.Struct, frozen=True):

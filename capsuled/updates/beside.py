@@ -8,13 +8,14 @@ What is no word on a slot is not remembered, and whatever would change something
 """
 
 import logging
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from capsuled.emergency import SLOTS
 from capsuled.engine import Engine
-from capsuled.updates.noted import KEPT, Stands, fitting, is_kept, known
+from capsuled.updates.noted import APART, KEPT, Stands, fitting, is_kept, known
 from journal.clock import Clock
 from journal.codec import BadBody, UnknownMust, decode, encode
 from journal.entry import SYSTEM, Actor, Header, MalformedEntry
@@ -22,6 +23,7 @@ from journal.errors import JournalError, JournalFull
 from journal.events import (
     BootStarted,
     CallAccepted,
+    CallDenied,
     CallRefused,
     DaemonStarted,
     Event,
@@ -40,7 +42,7 @@ from journal.events import (
 )
 from journal.reader import Reader
 from journal.sequencer import THIS_BATCH, Draft
-from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
+from journal.sidelog import FOR_UPDATES, MOST, Emergency, SideLog, SideLogFull
 from projections.fold import fold
 from projections.state import Machine
 from projections.updates import HANDLERS as OF_SLOTS
@@ -65,11 +67,10 @@ _FOLLOW = {
 }
 """How many are behind each, at most: nothing is begun whose end could not be told, and nothing kept that could not be
 left again."""
-APART = 1 << 32
-"""No journal has so many entries."""
 _PASSING = (
     CallAccepted
     | CallRefused
+    | CallDenied
     | StreamOpened
     | StreamClosed
     | DaemonStarted
@@ -206,9 +207,9 @@ def engine_beside(
 
 def numbered_apart(machine: Machine, clock: Clock) -> Machine:
     """For one that can read nothing of the journal: its updates have numbers that none has there, nor those of another
-    such life."""
+    boot. Not by the time, which may begin anew at each."""
     apart = machine.fork()
-    apart.seq = APART + clock.wall_ns() // 1_000_000_000
+    apart.seq = APART + zlib.crc32(clock.boot_id.encode()) * MOST
     return apart
 
 

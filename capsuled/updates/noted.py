@@ -32,6 +32,10 @@ from journal.sidelog import Emergency, SideLog
 
 log = logging.getLogger(__name__)
 
+APART = 1 << 32
+"""No journal has so many entries: what begins here was numbered where none could be read (beside.py)."""
+LATE = 16_384
+"""Twice what the side log takes at most, so that what else lives have told that ended as they began is among them."""
 WORDS_BYTES = 120
 """For a message: a record is a sector."""
 PLACES, PLACE_BYTES = 6, 32
@@ -100,11 +104,6 @@ def _places(looked_for: Sequence[str], room: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def records_of(side_log: SideLog) -> Iterator[Draft]:
-    """What the side log has of slots, in its order."""
-    return (draft for _, draft in known(side_log))
-
-
 def known(side_log: SideLog) -> Iterator[tuple[Emergency, Draft]]:
     """That, with its records. What this release cannot read is another's, and left out."""
     for one in side_log.records():
@@ -129,10 +128,19 @@ def header(seq: int, name: str, version: int) -> Header:
 
 
 def stands_in(reader: Reader | None) -> Stands:
-    """By the entries that can be read."""
+    """By the entries that can be read. What was numbered apart stands under another number, if it does: among the last
+    ones, for only a life that ended as it began has told it and not forgotten it."""
+    late: set[tuple[str, bytes]] | None = None
 
     def stands(one: Emergency) -> bool:
-        stored = None if reader is None else reader.get(one.seq)
-        return stored is not None and (stored.header.type, stored.body) == (one.type, one.event)
+        nonlocal late
+        if reader is None:
+            return False
+        if one.seq < APART:
+            stored = reader.get(one.seq)
+            return stored is not None and (stored.header.type, stored.body) == (one.type, one.event)
+        if late is None:
+            late = {(stored.header.type, stored.body) for stored in reader.newest(LATE)}
+        return (one.type, one.event) in late
 
     return stands

@@ -46,7 +46,8 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Receiver:
-    """`running` is what runs; `written` what stands in the journal, `uplink` whether the machine is on the LAN."""
+    """`running` is what runs; `written` what stands in the journal, `uplink` whether the machine is on the LAN;
+    `keys_known` as in Updates."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Receiver:
         running: System,
         written: Callable[[], Level],
         uplink: Callable[[], bool],
+        keys_known: bool = True,
     ) -> None:
         self._engine = engine
         self._slots = slots
@@ -63,6 +65,7 @@ class Receiver:
         self._running = running
         self._written = written
         self._uplink = uplink
+        self._keys_known = keys_known
 
     async def receive(
         self, bundle: BundleStream, options: Options, caller: Caller, now_s: float, show: Show = lambda *_: None
@@ -130,6 +133,7 @@ class Receiver:
             retry=options.retry,
             keeps=options.keeps,
             snapshot=options.snapshot,
+            keys_known=self._keys_known,
         )
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):

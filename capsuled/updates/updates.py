@@ -68,7 +68,6 @@ class Updates:
         noted: str = "",
         keys_known: bool = True,
     ) -> None:
-        self._keys_known = keys_known
         self.running = running
         self.engine = self._engine = engine
         self.noted = noted
@@ -78,7 +77,7 @@ class Updates:
         self._written = written
         self._uplink = uplink
         self._reboot = reboot
-        self._receiver = Receiver(engine, slots, switch, running, written, uplink)
+        self._receiver = Receiver(engine, slots, switch, running, written, uplink, keys_known)
 
     async def receive(
         self, bundle: BundleStream, options: Options, caller: Caller, stay: bool, show: Show = lambda *_: None
@@ -87,9 +86,6 @@ class Updates:
         if self.noted and options.keeps:
             words = "while the journal takes no entry no snapshot is taken: push without `--snapshot`"
             raise Refused(Refusal("FAILED_PRECONDITION", "NOTHING_KEPT", words, ("metadata.snapshots",)))
-        if not self._keys_known and caller.actor.role != "admin":
-            words = "which keys sign updates cannot be read while the journal cannot: only an admin may push now"
-            raise Refused(Refusal("PERMISSION_DENIED", "KEYS_UNKNOWN", words))
         update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9, show)
         if not stay:
             self._end(f"update {update.uid}")
@@ -164,7 +160,7 @@ class Updates:
             case UpdatePhase.STAGED:
                 await to_its_end(self._arm_what_is_there(update, outcome.seq))
                 return update, again
-            case _ if update.uid > outcome.seq:  # this very call began it, and is repeated with its id
+            case _ if update.uid == outcome.seq + 1:  # this very call began it, and is repeated with its id
                 return update, again
             case UpdatePhase.ARMING | UpdatePhase.ARMED:
                 await self._switch.drop(update, outcome.seq)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -42,10 +42,11 @@ Metadata = tuple[tuple[str, str], ...]
 
 class Connection:
     """Lazy stubs over one channel. `metadata` must go with every call; `clearing` is held by who puts right what an
-    earlier containerd left."""
+    earlier containerd left; `problem`: why it serves nothing, while it runs."""
 
     def __init__(self, address: Path) -> None:
         self.address = address
+        self.problem = ""
         self.channel = grpc.aio.insecure_channel(
             f"unix://{address}",
             options=[
@@ -104,22 +105,26 @@ class Connection:
         """Running processes."""
         return tasks_pb2_grpc.TasksStub(self.channel)
 
-    async def ready(self, tell: Callable[[str], None] = log.error) -> str:
-        """Wait until containerd answers, also through its death meanwhile; make our namespace. Returns its version.
-        That one runs which serves nothing, for it cannot read its own records, is told once."""
-        told = False
+    async def ready(self) -> str:
+        """Wait until containerd answers, also through its death meanwhile; make our namespace. Returns its version."""
         while True:
             try:
-                return await self._greeted()
+                version = await self._greeted()
+                self.problem = ""
+                return version
             except grpc.aio.AioRpcError as error:
                 # `wait_for_ready` waits for a connection; one that broke with the call in flight ends the call.
                 if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED):
                     raise translated(error) from error
                 if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    if not told:
-                        tell(SERVES_NOTHING)
-                    told = True
+                    if not self.problem:
+                        log.error("%s", SERVES_NOTHING)
+                    self.problem = SERVES_NOTHING
                     await asyncio.sleep(UNABLE_S)
+
+    async def warnings(self) -> tuple[str, ...]:
+        """That one runs which serves nothing, while it does."""
+        return (self.problem,) if self.problem else ()
 
     async def _greeted(self) -> str:
         stub: Any = version_pb2_grpc.VersionStub(self.channel)

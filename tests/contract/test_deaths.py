@@ -19,6 +19,7 @@ from effects.runs.protocol import RunSpec
 from tests.contract.run_subjects import SERVE
 from tests.contract.test_births import shims_of
 from tests.support.runtime import Runtime, chunks, runtime
+from tests.support.until import until
 from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
@@ -149,11 +150,11 @@ def test_one_that_cannot_read_its_own_records_is_told_of_and_waited_for() -> Non
             records.unlink()
             records.write_text("another form")
             os.kill(made.pid(), signal.SIGKILL)
-            told: asyncio.Queue[str] = asyncio.Queue()
-            waiting = asyncio.ensure_future(made.connection.ready(told.put_nowait))
-            assert "cannot read its own records" in await told.get()
+            waiting = asyncio.ensure_future(made.connection.ready())
+            await until(lambda: bool(made.connection.problem))
+            assert "cannot read its own records" in (await made.connection.warnings())[0]
             records.unlink()
             os.kill(made.pid(), signal.SIGKILL)
-            assert await waiting and told.empty()
+            assert await waiting and await made.connection.warnings() == ()
 
     asyncio.run(main())

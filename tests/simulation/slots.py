@@ -21,7 +21,7 @@ from capsuled.updates import level
 from capsuled.updates.at_boot import Standing, look, settle
 from capsuled.updates.beside import NOTED, engine_beside
 from capsuled.updates.kept_volumes import forget
-from capsuled.updates.noted import records_of
+from capsuled.updates.noted import known
 from capsuled.updates.reading_in import ReadIn, read_in
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
@@ -340,7 +340,7 @@ class Box:
         """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""
         root = self.disk.content.get((slot, "root.img"), b"")
         assert root in self.whole and self.disk.content.get((slot, "boot.img")) == b"boot", (slot, root[:40])
-        aside = [draft.event for draft in records_of(self.side_log)]
+        aside = [draft.event for _, draft in known(self.side_log)]
         told = [*(event for _, event in self.stored), *aside]
         slots = {event.uid: event.slot for event in aside if isinstance(event, UpdateBegun)}
         slots |= {uid: update.slot for uid, update in self.machine.updates.items()}

@@ -1,12 +1,12 @@
 """Updates beside a journal that takes nothing: an engine of them, and what a story before it may have been."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from capsuled.engine import Engine
 from capsuled.evidence.finding import Found
 from capsuled.updates.beside import engine_beside
 from capsuled.updates.level import own
-from capsuled.updates.noted import Stands
+from capsuled.updates.noted import Stands, known
 from journal.codec import encode
 from journal.entry import Header
 from journal.errors import JournalReadOnly
@@ -18,6 +18,7 @@ from journal.events import (
     UpdateStaged,
 )
 from journal.evidence import Evidence, Loader, Verdict
+from journal.sequencer import Draft
 from journal.sidelog import SideLog
 from projections.admission import Admitted
 from projections.fold import fold
@@ -50,6 +51,11 @@ def beside(story: Story, side_log: SideLog, boot: str = "boot-2", known: int = 0
 def among(entries: Sequence[tuple[Header, Event]]) -> Stands:
     """As of a journal with these."""
     return lambda one: any((header.seq, encode(event)) == (one.seq, one.event) for header, event in entries)
+
+
+def records_of(side_log: SideLog) -> Iterator[Draft]:
+    """What the side log has of slots, in its order."""
+    return (draft for _, draft in known(side_log))
 
 
 def begun(**more: object) -> UpdateBegun:

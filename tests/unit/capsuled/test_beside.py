@@ -14,7 +14,7 @@ from capsuled.rpc import Refused
 from capsuled.updates.beside import LIFE
 from capsuled.updates.fitting import Fitted, begin_beside
 from capsuled.updates.level import own
-from capsuled.updates.noted import KEPT, records_of
+from capsuled.updates.noted import KEPT
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
@@ -51,7 +51,7 @@ from projections.update_health import Facts
 from projections.update_intents import AddUpdateKey, ConfirmUpdate, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Variables, reconcile
-from tests.support.beside import another, armed, at_once, begun, beside
+from tests.support.beside import another, armed, at_once, begun, beside, records_of
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 from tests.unit.capsuled.test_emergency import Brim

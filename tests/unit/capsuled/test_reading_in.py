@@ -6,19 +6,23 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.updates.at_boot import settle
-from capsuled.updates.beside import engine_beside
+from capsuled.updates.beside import engine_beside, numbered_apart
 from capsuled.updates.level import own
-from capsuled.updates.noted import stands_in
+from capsuled.updates.noted import APART, stands_in
 from capsuled.updates.reading_in import ReadIn, read_in
 from capsuled.updates.switching import Switch
-from effects.slots.protocol import Room
-from effects.slots.twin import SlotDisk, TwinLoader
+from capsuled.updates.updates import Back, Updates
+from effects.slots.protocol import LoaderState, Room
+from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
+from journal.entry import LOCAL, SYSTEM
 from journal.environment import Environment
 from journal.events import (
     BootStarted,
     CallAccepted,
+    DaemonStarted,
     Event,
     UpdateArmed,
     UpdateArming,
@@ -33,7 +37,7 @@ from journal.sidelog import Emergency, SideLog
 from journal.writer import Journal
 from projections.admission import Admitted
 from projections.state import Machine
-from projections.update_intents import RollBackUpdate
+from projections.update_intents import RollBackUpdate, System
 from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Variables, reconcile
 from tests.support.beside import WHY, among, another, armed, at_once, begun, beside, told_why
@@ -108,6 +112,65 @@ def test_a_journal_that_has_it_is_not_told_again_and_one_with_other_entries_ther
 
     assert asyncio.run(main()) == 1
     assert asyncio.run(main(CallAccepted("Some.Call"))) == 2
+
+
+def numbered(boot: str, side_log: SideLog) -> int:
+    """Of an update that is pushed in this boot, where nothing of the journal can be read and no time is known."""
+    clock = HandClock(boot)
+    apart = numbered_apart(Machine(), clock)
+    return engine_beside(apart, (), side_log, stands_in(None), WHY, clock, "slot_a", frozenset()).record((begun(),))
+
+
+def test_updates_of_two_boots_that_could_read_nothing_have_numbers_of_their_own(side_log: SideLog) -> None:
+    first = numbered("boot-1", side_log)
+    assert numbered("boot-1", side_log) == first + 1, "a daemon that is started again goes on"
+    assert numbered("boot-2", side_log) not in (first, first + 1)
+
+
+def test_what_was_numbered_apart_is_told_once_by_lives_that_end_before_they_forget_it(
+    side_log: SideLog, tmp_path: Path
+) -> None:
+    number = numbered("boot-1", side_log)
+
+    async def tells() -> int:
+        journal = Journal(Environment(tmp_path / "journal"), HandClock())
+        engine = Engine(journal, Machine(), HandClock(), frozenset())
+        assert (await read_in(engine, side_log, stands_in(journal.reader))).told
+        engine.record((DaemonStarted("os", "crash"),), actor=SYSTEM)
+        await journal.close()
+        return journal.seq
+
+    (tmp_path / "journal").mkdir()
+    assert number >= APART
+    assert [asyncio.run(tells()) for _ in range(3)] == [2, 3, 4]
+
+
+def test_what_was_numbered_apart_and_waits_for_its_boot_is_dropped_by_a_rollback(side_log: SideLog) -> None:
+    story = standing()
+    number = APART + 7
+    told = (
+        begun(uid=number),
+        UpdateStaged(number, "b" * 64, "r" * 64, 1, 2),
+        UpdateArming(number),
+        UpdateArmed(number),
+    )
+    story.tell(*told)
+    journal = Brim(story.machine.seq)
+    journal.full = False
+    engine = Engine(journal, story.machine, HandClock("boot-1"), frozenset())
+    disk = SlotDisk(Room(1, 1))
+    disk.state = LoaderState(next_slot="slot_b", update=number)
+    switch, here = Switch(engine, TwinLoader(disk, at_once)), System("0.0.1", "aaa", 10)
+    updates = Updates(
+        engine, TwinSlots(disk, at_once), switch, HandClock("boot-1"), here, lambda: (), lambda: True, ends
+    )
+    update, said = asyncio.run(updates.roll_back(Back(), Caller(LOCAL, "UpdateService/Rollback")))
+    assert (update.phase, said) == (UpdatePhase.DROPPED, f"update {number} is dropped: it is not booted")
+    assert disk.state.next_slot is None
+
+
+def ends() -> None:
+    raise AssertionError("the machine is not started anew")
 
 
 def test_what_a_newer_release_has_noted_is_not_read_and_stays_for_it(side_log: SideLog) -> None:

@@ -90,7 +90,8 @@ def test_a_torn_record_is_skipped_and_its_sector_used_again(path: Path) -> None:
         log = SideLog(path)
         assert log.records() == (Emergency("stop", "db"),), f"torn at {at}"
         log.append(Emergency("stop", "new"))
-        assert log.records() == (Emergency("stop", "new"), Emergency("stop", "db"))
+        assert log.records() == (Emergency("stop", "db"), Emergency("stop", "new")), "oldest first"
+        assert b"new" in path.read_bytes()[:SECTOR]
         log.close()
 
 
