@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ NAMESPACE = "capsule"
 SNAPSHOTTER = "overlayfs"
 MESSAGE_BYTES = 16 << 20
 UNABLE_S = 1.0
+PATIENCE_S = 5.0
 SERVES_NOTHING = (
     "containerd runs and serves nothing, for it cannot read its own records: no container is known or started. Where a "
     "newer release wrote them, update to one that reads them, or go back to it; else they are damaged"
@@ -121,6 +122,15 @@ class Connection:
                         log.error("%s", SERVES_NOTHING)
                     self.problem = SERVES_NOTHING
                     await asyncio.sleep(UNABLE_S)
+
+    async def answering(self) -> None:
+        """Wait for a containerd that was just started, or is started again, but no longer than who gave a command
+        waits for it: the call behind this one tells the rest."""
+        if self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self.channel.channel_ready()
 
     async def warnings(self) -> tuple[str, ...]:
         """That one runs which serves nothing, while it does."""

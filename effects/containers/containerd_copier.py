@@ -76,6 +76,7 @@ class ContainerdCopier:
 
     async def _layer(self, way: str, place: CopyPlace) -> Request:
         """How the writable layer is mounted that a workload which does not run has."""
+        await self._connection.answering()
         await self._check_ended(place)
         key = names.snapshot_key(place.name, place.uid, place.revision)
         asked = snapshots_pb2.MountsRequest(snapshotter=SNAPSHOTTER, key=key)

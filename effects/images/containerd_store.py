@@ -147,6 +147,7 @@ class ContainerdImages:
     async def resolve(self, ref: str) -> CachedImage | None:
         """See the protocol. A reference that ends in a digest is found by it."""
         request = images_pb2.GetImageRequest(name=ref.partition("@")[2] or ref)
+        await self._connection.answering()
         try:
             answer = await self._connection.images.Get(request, metadata=self._connection.metadata)
         except grpc.aio.AioRpcError as error:

@@ -231,6 +231,18 @@ def test_a_runtime_that_does_not_come_up_is_told_with_its_last_words(tmp_path: P
         assert capsule.good("list", "-o", "name") == ""
 
 
+def test_who_gives_a_command_waits_for_a_runtime_that_is_just_starting(tmp_path: Path) -> None:
+    late = tmp_path / "containerd"
+    late.write_text(f'#!/bin/sh\nsleep 1.5\nexec {shutil.which("containerd")} "$@"\n')
+    late.chmod(0o755)
+    with daemon(inside=("env", f"PATH={tmp_path}:{os.environ['PATH']}")) as capsule:
+        capsule.push_image()
+        capsule.apply(manifest("web", SERVE), "--wait")
+        assert capsule.stop() == 0
+        capsule.start()
+        assert capsule.good("exec", "web", "echo", "here") == "here\n"
+
+
 def test_a_foreign_directory_is_left_as_it_is(tmp_path: Path) -> None:
     journal = tmp_path / "state" / "journal"
     journal.mkdir(parents=True)
