@@ -1,6 +1,5 @@
 """`capsulectl update push`: the bundle goes over, the machine starts anew with it, and somebody keeps it."""
 
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +81,8 @@ def push(
     """
     if auto_confirm is not None and (confirm_when or stay or not wait):
         raise Failure("--auto-confirm waits for the new system and confirms it: say nothing else beside it", USAGE)
-    size, digest = _measured(bundle)
+    source, size = file_to_send(str(bundle))
+    source.close()
     connection = Connection(common.capsule)
     before = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest())
     if not stay:
@@ -90,7 +90,6 @@ def push(
         confirm(f"The machine, which runs {running}, is started anew with {bundle}. Go on?", yes)
     metadata = pb.UpdateOSMetadata(
         total_bytes=size,
-        sha256_hex=digest,
         window_seconds=int(window),
         confirm_when_healthy=confirm_when == "healthy",
         soak_seconds=int(soak),
@@ -112,20 +111,6 @@ def push(
         say("the next reboot boots it, once: `capsulectl capsule reboot`", common.quiet)
     elif wait:
         _followed(common, answer, boot, timeout, auto_confirm)
-
-
-def _measured(bundle: Path) -> tuple[int, str]:
-    """Size and hash, so that the machine knows what comes."""
-    digest, size = hashlib.sha256(), 0
-    source, _ = file_to_send(str(bundle))
-    try:
-        with source:
-            while piece := source.read(CHUNK_BYTES):
-                digest.update(piece)
-                size += len(piece)
-    except OSError as error:
-        raise Failure(f"{bundle} cannot be read: {error.strerror}", USAGE) from error
-    return size, digest.hexdigest()
 
 
 def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show) -> Iterator[pb.UpdateOSRequest]:

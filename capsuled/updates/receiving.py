@@ -4,7 +4,7 @@ Until its manifest has been read and admitted nothing on the disk has changed; f
 booted, and the journal says so, until both images were read back from the disk and are what the manifest says.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,8 +15,8 @@ from capsuled.updates import level
 from capsuled.updates.kept_volumes import keep
 from capsuled.updates.switching import Switch
 from effects.slots.bundle import BundleStream, Head
-from effects.slots.manifest import BadBundle, Member
-from effects.slots.protocol import Slot, SlotFailed, SlotStore, other
+from effects.slots.manifest import BadBundle
+from effects.slots.protocol import SlotStore, other
 from effects.slots.signing import verify
 from effects.unbroken import to_its_end
 from journal.entry import SYSTEM
@@ -25,9 +25,6 @@ from projections.refusals import Refusal
 from projections.state import Update
 from projections.update_intents import BeginUpdate, ConfirmWhen, Level, System
 from projections.updates import current
-
-Show = Callable[[str, int, int], None]
-"""(what is done, bytes done, bytes in all)"""
 
 _ARGUMENT = frozenset({"NO_TAR", "OLDER_FORM", "OTHER_FORMAT", "OTHER_ARCHITECTURE", "TOO_LARGE", "BAD_MANIFEST"})
 """What was pushed is no bundle for this machine; all else was damaged or altered on its way."""
@@ -67,9 +64,7 @@ class Receiver:
         self._uplink = uplink
         self._keys_known = keys_known
 
-    async def receive(
-        self, bundle: BundleStream, options: Options, caller: Caller, now_s: float, show: Show = lambda *_: None
-    ) -> Update:
+    async def receive(self, bundle: BundleStream, options: Options, caller: Caller, now_s: float) -> Update:
         """The update, armed. Raises Refused, LoaderFailed."""
         try:
             head = await bundle.head()
@@ -80,7 +75,7 @@ class Receiver:
         update, cause = await self._begun(head, signed_by, options, caller)
         began_ns = self._engine.mono_ns()
         try:
-            await self._stage(bundle, head, update, show)
+            await self._stage(bundle, head, update)
             await keep(self._engine, update, cause)
             self._tell_staged(head, update, cause, began_ns)
         except BaseException as error:
@@ -144,29 +139,14 @@ class Receiver:
             raise Refused(Refusal("ALREADY_EXISTS", "REPEATED", words))
         return update, outcome.seq
 
-    async def _stage(self, bundle: BundleStream, head: Head, update: Update, show: Show) -> None:
-        slot, total = other(update.from_slot), head.manifest.size_bytes
-        done = 0
+    async def _stage(self, bundle: BundleStream, head: Head, update: Update) -> None:
         for member in head.manifest.members:
-            await self._slots.write(slot, member.name, _shown(bundle.member(member), done, total, show))
-            done += member.size
+            written = await self._slots.write(other(update.from_slot), member.name, bundle.member(member))
+            if written.sha256 != member.sha256:
+                raise BadBundle(
+                    "BAD_HASH", f"{member.name} is not what the manifest says: it was damaged or altered on its way"
+                )
         await bundle.end()
-        for member in head.manifest.members:
-            show(f"reading {member.name} back", 0, 0)
-            await self._check_written(slot, member)
-
-    async def _check_written(self, slot: Slot, member: Member) -> None:
-        found = await self._slots.read_back(slot, member.name, member.size)
-        if found != member.sha256:
-            raise SlotFailed(f"{member.name} was written to {slot}, and something else is there: the disk is failing")
-
-
-async def _shown(chunks: AsyncIterator[bytes], before: int, total: int, show: Show) -> AsyncIterator[bytes]:
-    done = before
-    async for chunk in chunks:
-        yield chunk
-        done += len(chunk)
-        show("writing", done, total)
 
 
 def _refusal(bad: BadBundle) -> Refusal:

@@ -11,7 +11,7 @@ from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
 from capsuled.updates import level
-from capsuled.updates.receiving import Options, Receiver, Show
+from capsuled.updates.receiving import Options, Receiver
 from capsuled.updates.switching import Switch
 from effects.slots.bundle import BundleStream
 from effects.slots.manifest import MEMBERS
@@ -79,14 +79,12 @@ class Updates:
         self._reboot = reboot
         self._receiver = Receiver(engine, slots, switch, running, written, uplink, keys_known)
 
-    async def receive(
-        self, bundle: BundleStream, options: Options, caller: Caller, stay: bool, show: Show = lambda *_: None
-    ) -> Update:
+    async def receive(self, bundle: BundleStream, options: Options, caller: Caller, stay: bool) -> Update:
         """The update, armed; the machine starts anew in a moment, unless it is to `stay`. Raises Refused."""
         if self.noted and options.keeps:
             words = "while the journal takes no entry no snapshot is taken: push without `--snapshot`"
             raise Refused(Refusal("FAILED_PRECONDITION", "NOTHING_KEPT", words, ("metadata.snapshots",)))
-        update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9, show)
+        update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9)
         if not stay:
             self._end(f"update {update.uid}")
         return update

@@ -70,6 +70,13 @@ class Room(msgspec.Struct, frozen=True):
         return self.boot_bytes if member == "boot.img" else self.root_bytes
 
 
+class Written(msgspec.Struct, frozen=True):
+    """What came of a write: how many bytes it was, and the hex SHA-256 of what the disk has of them by now."""
+
+    size_bytes: int
+    sha256: str
+
+
 class SlotStore(Protocol):
     """The slots' partitions on one machine."""
 
@@ -77,9 +84,9 @@ class SlotStore(Protocol):
         """Raises SlotFailed."""
         ...
 
-    async def write(self, slot: Slot, member: str, chunks: AsyncIterator[bytes]) -> int:
-        """The member's partition begins with these bytes, on the disk; returns how many they were. What it raises, or
-        the chunks do, leaves a slot that is not to be booted. Raises SlotFailed."""
+    async def write(self, slot: Slot, member: str, chunks: AsyncIterator[bytes]) -> Written:
+        """The member's partition begins with these bytes, on the disk: all were read back from there, and are what
+        came. What it raises, or the chunks do, leaves a slot that is not to be booted. Raises SlotFailed."""
         ...
 
     async def read_back(self, slot: Slot, member: str, size: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from msgspec.structs import replace
 
-from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot, SlotFailed
+from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot, SlotFailed, Written
 
 Step = Callable[[str], Awaitable[None]]
 
@@ -71,7 +71,7 @@ class TwinSlots:
         """See SlotStore."""
         return self._disk.room
 
-    async def write(self, slot: Slot, member: str, chunks: AsyncIterator[bytes]) -> int:
+    async def write(self, slot: Slot, member: str, chunks: AsyncIterator[bytes]) -> Written:
         """See SlotStore."""
         await self._step("slot.write")
         self._disk.content[slot, member] = b""
@@ -82,7 +82,8 @@ class TwinSlots:
                 raise SlotFailed(f"{member} is larger than its partition, which has {self._disk.room.of(member)} bytes")
             self._disk.content[slot, member] += chunk
         await self._step("slot.written")
-        return len(self._disk.content[slot, member])
+        size = len(self._disk.content[slot, member])
+        return Written(size, await self.read_back(slot, member, size))
 
     async def read_back(self, slot: Slot, member: str, size: int) -> str:
         """See SlotStore."""

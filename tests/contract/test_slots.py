@@ -1,6 +1,7 @@
 """The contracts of boot loader and slots, on the twins and on files of the real form."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import threading
@@ -13,8 +14,8 @@ import pytest
 from effects.slots.environment_block import BLOCK_BYTES, FILLING, HEAD, SECTOR_BYTES, decode, encode
 from effects.slots.fat import NotFound, locate
 from effects.slots.grub_loader import FILE, GrubLoader
-from effects.slots.partitions import Partitions
-from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Room, Slot, SlotFailed, SlotStore
+from effects.slots.partitions import STRETCH_BYTES, Partitions
+from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Room, Slot, SlotFailed, SlotStore, Written
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from image import boot
 from image.commands import command
@@ -165,17 +166,17 @@ def test_the_twin_chooses_as_the_boot_loader_does() -> None:
 
 def test_a_slot_holds_what_was_written_and_the_other_one_nothing_of_it(slots: SlotStore) -> None:
     assert run(lambda: slots.room("slot_b")) == Room(4_096, 8_192)
-    assert run(lambda: slots.write("slot_b", "root.img", pieces(b"new" * 900, b"", b"er" * 50))) == 2_800
     told = hashlib.sha256(b"new" * 900 + b"er" * 50).hexdigest()
+    assert run(lambda: slots.write("slot_b", "root.img", pieces(b"new" * 900, b"", b"er" * 50))) == Written(2_800, told)
     assert run(lambda: slots.read_back("slot_b", "root.img", 2_800)) == told
-    assert run(lambda: slots.write("slot_b", "root.img", pieces(b"x"))) == 1
+    assert run(lambda: slots.write("slot_b", "root.img", pieces(b"x"))).size_bytes == 1
     assert run(lambda: slots.read_back("slot_b", "root.img", 1)) == hashlib.sha256(b"x").hexdigest()
 
 
 def test_what_does_not_fit_is_refused(slots: SlotStore) -> None:
     with pytest.raises(SlotFailed, match="is larger than"):
         run(lambda: slots.write("slot_a", "boot.img", pieces(bytes(4_000), bytes(97))))
-    assert run(lambda: slots.write("slot_a", "boot.img", pieces(bytes(4_096)))) == 4_096
+    assert run(lambda: slots.write("slot_a", "boot.img", pieces(bytes(4_096)))).size_bytes == 4_096
 
 
 def test_more_than_there_is_cannot_be_read_back(slots: SlotStore) -> None:
@@ -191,6 +192,55 @@ def test_a_stream_that_breaks_off_is_told(slots: SlotStore) -> None:
 
     with pytest.raises(ConnectionError):
         run(lambda: slots.write("slot_b", "boot.img", broken()))
+
+
+def test_what_is_written_in_stretches_is_read_from_the_disk_beside_it(tmp_path: Path) -> None:
+    place, image = tmp_path / "root", os.urandom(2 * STRETCH_BYTES + 4_321)
+    place.write_bytes(bytes(3 * STRETCH_BYTES))
+    slots = Partitions({("slot_a", "root.img"): place})
+    cut = [image[at : at + 999_999] for at in range(0, len(image), 999_999)]
+    written = run(lambda: slots.write("slot_a", "root.img", pieces(*cut)))
+    assert written == Written(len(image), hashlib.sha256(image).hexdigest())
+    assert place.read_bytes()[: len(image)] == image
+
+
+@pytest.mark.parametrize("at", [0, STRETCH_BYTES, 2 * STRETCH_BYTES])
+def test_a_disk_that_has_something_else_than_was_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    place = tmp_path / "root"
+    place.write_bytes(bytes(3 * STRETCH_BYTES))
+    slots, read = Partitions({("slot_a", "root.img"): place}), os.pread
+
+    def pread(fd: int, size: int, place: int) -> bytes:
+        found = read(fd, size, place)
+        return b"y" + found[1:] if place == at else found
+
+    monkeypatch.setattr(os, "pread", pread)
+    with pytest.raises(SlotFailed, match="something else is there: the disk is failing"):
+        run(lambda: slots.write("slot_a", "root.img", pieces(*[b"x" * (1 << 20)] * (3 * STRETCH_BYTES >> 20))))
+
+
+def test_a_disk_that_fails_under_a_stretch_ends_the_push_before_the_last_byte_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, sent = tmp_path / "root", list[int]()
+    place.write_bytes(bytes(5 * STRETCH_BYTES))
+    slots = Partitions({("slot_a", "root.img"): place})
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            sent.append(1 << 20)
+            yield bytes(1 << 20)
+
+    def fsync(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(SlotFailed, match="cannot be written: Input/output error"):
+            run(lambda: slots.write("slot_a", "root.img", endless()))
+    assert STRETCH_BYTES <= sum(sent) <= 3 * STRETCH_BYTES
 
 
 def test_a_push_that_is_cancelled_lets_go_of_the_partition_only_when_nothing_is_written_to_it_any_more(
