@@ -13,10 +13,10 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
 
@@ -43,13 +43,21 @@ def main() -> None:
 
 def _go_on(shelf: Shelf, arguments: argparse.Namespace) -> None:
     """Runs that were not made, or were bad."""
+    ends_at = _next(arguments.until) if arguments.until else None
     for kind, number in _wanted(arguments):
-        if arguments.until and time.strftime("%H:%M") >= arguments.until:
+        if ends_at is not None and datetime.now() >= ends_at:
             print(f"it is {arguments.until}: a second call goes on here")
             break
         before = _outcome(kind, number)
         if before is None or before.wrong:
             _keep(run(shelf, kind, number))
+
+
+def _next(clock: str) -> datetime:
+    """When it is so late again: today, or tomorrow."""
+    now = datetime.now()
+    today = datetime.combine(now, datetime.strptime(clock, "%H:%M").time())
+    return today if today > now else today + timedelta(days=1)
 
 
 def _arguments() -> argparse.Namespace:

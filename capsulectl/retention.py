@@ -63,7 +63,7 @@ def truncate(
         answer = connection.call(connection.retention.Truncate, request, timeout=RETAIN_S)
     except Failure as failure:
         raise Failure(f"{failure.message}. {export} stays, with what was to go", failure.code) from failure
-    print(f"{answer.entries} entries cut; history begins with entry {answer.first_seq}")
+    print(f"{going.entries} entries cut; history begins with entry {answer.first_seq}")
 
 
 def _upto(connection: Connection, before: str) -> int:

@@ -102,3 +102,13 @@ class Moments:
             told = recalled.machine.seq
             refuse("FAILED_PRECONDITION", "NEWER_RELEASE", f"the past ends at {told}: {recalled.frozen_by}")
         return recalled.machine
+
+    def check_told(self, seq: int) -> None:
+        """What stands up to `seq` can be folded where all of it can be read. Raises Refused and HistoryCut where what
+        was removed since has left nothing that a fold could begin with."""
+        try:
+            recall(self._reader, seq)
+        except ContentGone as gone:
+            refuse("OUT_OF_RANGE", "CONTENT_GONE", str(gone), "upto")
+        except (BrokenChain, BadBody, MalformedEntry):
+            return  # damaged, or of a newer release: it is taken along as it is

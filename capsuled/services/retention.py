@@ -41,6 +41,8 @@ class RetentionService(RetentionServiceServicer):
         if not request.exported_to or len(request.exported_to) > PATH_CHARS or not request.exported_to.isprintable():
             refuse("INVALID_ARGUMENT", "NOT_EXPORTED", "say where what is cut was exported to", "exported_to")
         async with self._one_at_a_time:
+            if (before := await self._before(caller, reader)) is not None:
+                return before
             now = await self._now()
             moments = Moments(reader)
             upto, machine, head = await asyncio.to_thread(lambda: _as_of(reader, moments, request, now))
@@ -57,6 +59,8 @@ class RetentionService(RetentionServiceServicer):
         caller, reader = caller_of(context, "RetentionService.Excise", request), self._readable()
         check_reason(request.reason)
         async with self._one_at_a_time:
+            if (before := await self._before(caller, reader)) is not None:
+                return before
             machine = self._engine.machine.fork()
             await self._engine.durable(machine.seq)
             seqs = tuple(sorted(set(request.seqs)))
@@ -72,6 +76,18 @@ class RetentionService(RetentionServiceServicer):
         if self._reader is None:
             raise self._why
         return self._reader
+
+    async def _before(self, caller: Caller, reader: Reader) -> pb.RetentionResponse | None:
+        """The answer for a call that was made before, with all that it said done by now; None for a new one. Raises
+        Refused, NoRoom."""
+        outcome = await self._engine.answered(caller)
+        if outcome is None:
+            return None
+        if isinstance(outcome, Refusal):
+            raise Refused(outcome)
+        await to_its_end(self._retention.resume())
+        machine = self._engine.machine
+        return pb.RetentionResponse(upto=machine.checkpoint, seq=outcome.seq, first_seq=reader.first_seq())
 
     async def _now(self) -> int:
         seq = self._engine.machine.seq

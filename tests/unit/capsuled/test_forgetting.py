@@ -39,12 +39,12 @@ class Memory:
         reader = self.journal.reader
         self.service = RetentionService(self.engine, reader, Retention(self.journal, reader), JournalError())
 
-    async def excise(self, *seqs: int) -> pb.RetentionResponse:
-        CURRENT.set(Session(LOCAL))
+    async def excise(self, *seqs: int, call_id: str = "") -> pb.RetentionResponse:
+        CURRENT.set(Session(LOCAL, call_id=call_id))
         return await self.service.Excise(pb.ExciseRequest(seqs=seqs), None)
 
-    async def truncate(self, upto: int, head_hash: str, *, dry_run: bool) -> pb.RetentionResponse:
-        CURRENT.set(Session(LOCAL))
+    async def truncate(self, upto: int, head_hash: str, *, dry_run: bool, call_id: str = "") -> pb.RetentionResponse:
+        CURRENT.set(Session(LOCAL, call_id=call_id))
         moment = history_pb2.Moment(seq=upto)
         request = pb.TruncateRequest(upto=moment, head_hash=head_hash, exported_to="old.capsule", dry_run=dry_run)
         return await self.service.Truncate(request, None)
@@ -124,6 +124,27 @@ def test_a_cut_is_tried_before_its_archive_is_there_and_made_behind_the_right_on
     telling(tmp_path, story)
 
 
+def test_a_call_that_is_made_again_is_answered_and_forgets_nothing_more(tmp_path: Path) -> None:
+    async def story(memory: Memory) -> None:
+        await memory.engine.durable()
+        head = memory.journal.reader.get(1)
+        assert head is not None
+        cut = await memory.truncate(1, head.hash.hex(), dry_run=False, call_id="cut")
+        removed = await memory.excise(2, call_id="removed")
+        assert (cut.entries, removed.entries) == (1, 1)
+        known = memory.engine.machine.seq
+        for _ in range(2):
+            again = await memory.truncate(1, head.hash.hex(), dry_run=False, call_id="cut")
+            assert (again.seq, again.entries, again.first_seq) == (cut.seq, 0, 2)
+            again = await memory.excise(2, call_id="removed")
+            assert (again.seq, again.entries, again.first_seq) == (removed.seq, 0, 2)
+        with pytest.raises(Refused, match="is gone already"):
+            await memory.excise(2, call_id="anew")
+        assert [e.header.type for e in memory.journal.reader.entries(known + 1)] == []
+
+    telling(tmp_path, story)
+
+
 def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothing_is_called_damaged(
     tmp_path: Path,
 ) -> None:
@@ -137,8 +158,10 @@ def test_between_a_cut_and_what_was_removed_later_the_past_is_not_told_and_nothi
         assert Moments(reader).machine(call + 1).seq == call + 1
         memory.engine.record([CallRead("c")])
         await memory.excise(3)
-        with pytest.raises(Refused, match="history begins at entry 3, and since the content of a later entry"):
-            Moments(reader).machine(call + 1)
+        for asked in (Moments(reader).machine, Moments(reader).check_told):
+            with pytest.raises(Refused, match="history begins at entry 3, and since the content of a later entry"):
+                asked(call + 1)
+        Moments(reader).check_told(memory.engine.machine.seq)
         with pytest.raises(HistoryCut, match="what is so now is what counts"):
             await Recollection(reader).after(call)
 
