@@ -11,16 +11,12 @@ from typing import Protocol
 
 from capsuled.call_entries import accepted, again, key_of, objects_of, turned_down
 from capsuled.caller import Caller, Keep, Outcome
+from effects.wakes import folded
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
 from journal.errors import AboveLevel
 from journal.events import (
     Event,
-    ImageFound,
-    ImagePulled,
-    ImagePushed,
-    RegistryConfigured,
-    SecretRotated,
     type_of,
 )
 from journal.sequencer import THIS_BATCH, Draft
@@ -47,7 +43,6 @@ from projections.intents import (
 from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
 from projections.rights import permit
-from projections.secrets import users_of
 from projections.state import Machine, Workload
 from projections.update_intents import ConfirmUpdate, RollBackUpdate
 from projections.updates import above_level
@@ -115,29 +110,18 @@ class Engine:
             raise AboveLevel(f"{above} is not written while this system is on trial: the one before could not read it")
         entries = self._log.append(drafts, reserved=reserved)
         for header, event in entries:
-            machine = self.machine
-            names = tuple(machine.workloads) if isinstance(event, _FAR) else _names(event)
-            if isinstance(event, SecretRotated):
-                names = users_of(machine, event.name)
-            held = [(machine.workloads.get(name), machine.volumes.get(name)) for name in names]
-            fold(machine, header, event)
+            woken = folded(self.machine, header, event)
             for tell in self._tellers:
                 tell(header, event)
-            for name, (workload, volume) in zip(names, held, strict=True):
-                if machine.workloads.get(name) is not workload or isinstance(event, SecretRotated):
-                    self._wake(name, header.seq)
-                if machine.volumes.get(name) is not volume:
-                    self._wake(f"volume/{name}", header.seq)
+            for key in woken:
+                for wake in self._wakers:
+                    wake(key, header.seq)
         kinds = {type(event) for _, event in entries}
         for watched in [watched for watched in self._changed if not (watched and watched.isdisjoint(kinds))]:
             self._changed.pop(watched).set()
         for callback in self._committed:
             callback(self.machine)
         return entries
-
-    def _wake(self, key: str, seq: int) -> None:
-        for waker in self._wakers:
-            waker(key, seq)
 
     def record(self, events: Sequence[Event], cause: int = 0, reserved: bool = False, actor: Actor = EFFECT) -> int:
         """Append what happened in the world; the first entry's seq, 0 if nothing did."""
@@ -321,14 +305,3 @@ _RELEASES = (
 )
 """Calls that free something may use the journal's reserve: with a full disk they are what helps. So may those by which
 a new system stays or goes."""
-
-_FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
-"""Events that may change workloads that they do not name: by these, what was waited for is here."""
-
-
-def _names(event: Event) -> tuple[str, ...]:
-    items = getattr(event, "items", None)
-    if items is not None:
-        return tuple(item.name for item in items)
-    name = getattr(event, "name", "")
-    return (name,) if name else ()

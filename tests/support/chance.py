@@ -17,6 +17,7 @@ from journal.events import (
     DaemonStarted,
     EffectFailed,
     Event,
+    ImageLost,
     ImagePushed,
     PushedImage,
     VolumeLost,
@@ -307,6 +308,7 @@ def moves() -> st.SearchStrategy[Move]:
         numbers.map(_reboots),
         st.sampled_from((1, 700)).map(_waits),
         st.just(_tells(ImagePushed((PushedImage(OTHER_PIN, 5),)))),
+        st.sampled_from((PIN, OTHER_PIN)).map(lambda pin: _tells(ImageLost((pin.ref,), (pin.index_digest,)))),
     )
 
 

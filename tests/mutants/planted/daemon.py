@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 ENGINE = "capsuled/engine.py"
 CALL_ENTRIES = "capsuled/call_entries.py"
 OBSERVER = "capsuled/observer.py"
+WAKES = "effects/wakes.py"
 
 PLANTED = (
     Mutant(
@@ -24,16 +25,23 @@ PLANTED = (
     Mutant(
         "volume-wakes-nobody",
         "a change of a volume wakes nobody",
-        ENGINE,
+        WAKES,
         "if machine.volumes.get(name) is not volume:",
         "if False:",
     ),
     Mutant(
         "workload-wakes-nobody",
         "of a batch only the first workload is woken",
-        ENGINE,
-        "if machine.workloads.get(name) is not workload or isinstance(event, SecretRotated):",
-        "if name == names[0] and machine.workloads.get(name) is not workload:",
+        WAKES,
+        "if machine.workloads.get(name) is not workload:",
+        "if name == held[0][0] and machine.workloads.get(name) is not workload:",
+    ),
+    Mutant(
+        "lost-image-wakes-nobody",
+        "who waits for another does not hear that his image is gone meanwhile (it was so until seed 2,104 told)",
+        WAKES,
+        "case ImageLost() | ImageRemoved():",
+        "case ImageRemoved():",
     ),
     Mutant(
         "repeat-forgotten",

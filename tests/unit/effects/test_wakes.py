@@ -1,0 +1,57 @@
+"""Nobody who has something to do stands still: the runner never polls, so it has to be woken by the entry itself."""
+
+from hypothesis import given, settings
+
+from effects.planner import awaited_by, plan_object
+from effects.wakes import folded
+from journal.events import DaemonStarted, ImageLost
+from projections.state import Machine
+from projections.volumes import users_of
+from tests.support.chance import histories
+from tests.support.story import PIN, Story, declared
+
+
+def keys_of(machine: Machine) -> set[str]:
+    return set(machine.workloads) | {f"volume/{name}" for name in machine.volumes}
+
+
+def reached_by(before: Machine, after: Machine, woken: set[str]) -> set[str]:
+    """Whom the runner wakes: these, users of the volumes among them, and who waits for one of them with nothing due."""
+    users = {user for key in woken if key.startswith("volume/") for user in users_of(after, key[len("volume/") :])}
+    waiting = {
+        key for key in keys_of(before) if plan_object(before, key) is None and woken & set(awaited_by(before, key))
+    }
+    return woken | users | waiting
+
+
+def judge(story: Story) -> None:
+    """Of each entry: whoever has something to do by it, and had nothing or waited, is woken. Who is at work looks again
+    behind it anyway."""
+    machine = story.beginning.fork()
+    for header, event in story.entries:
+        before = machine.fork()
+        woken = folded(machine, header, event)
+        told = reached_by(before, machine, set(woken))
+        if isinstance(event, DaemonStarted):
+            continue  # a life of the runner begins with a look at everything
+        for key in keys_of(machine) - told:
+            former, goal = plan_object(before, key), plan_object(machine, key)
+            idle = former is None or former.not_before is not None
+            assert not idle or goal in (None, former), f"{key} is not woken by {event}: {goal}"
+
+
+@settings(max_examples=60)
+@given(histories())
+def test_whoever_has_something_else_to_do_is_woken_by_the_entry_that_says_so(story: Story) -> None:
+    judge(story)
+
+
+def test_an_image_that_is_lost_while_its_workload_waits_for_another_is_fetched_at_once() -> None:
+    story = Story()
+    story.reboot("boot-1")
+    story.apply(declared("db", desired="stopped"), declared("web", depends_on=("db",)))
+    story.converge()
+    assert plan_object(story.machine, "web") is None
+    story.tell(ImageLost((PIN.ref,), (PIN.index_digest,)))
+    assert story.next_goal("web") == "EnsureImage"
+    judge(story)
