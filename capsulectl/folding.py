@@ -6,11 +6,11 @@ from typing import BinaryIO
 
 from capsulectl.errors import USAGE, Failure
 from journal.archive import Archive
-from journal.codec import BadBody, UnknownMust, decode
+from journal.codec import BadBody, UnknownBase, UnknownMust, check_needs, decode
 from journal.entry import UNREADABLE, Header, Stored
 from journal.errors import ContentGone, JournalError
 from journal.events import Event
-from projections.encoding import decode_state
+from projections.encoding import decode_state, needs_of
 from projections.fold import fold
 from projections.state import Machine
 
@@ -59,7 +59,7 @@ class Folding:
                     yield stored, _event_of(stored)
         except OSError as error:
             raise Failure(f"the archive cannot be read: {error.strerror}", USAGE) from error
-        except (JournalError, UnknownMust, BadBody) as error:
+        except (JournalError, UnknownMust, UnknownBase, BadBody) as error:
             raise Failure(str(error)) from error
 
     def _begin(self) -> None:
@@ -67,6 +67,7 @@ class Folding:
         if base is None or (self._to and self._to < base.seq):
             return
         try:
+            check_needs(base.seq, needs_of(base.content))
             self.machine = decode_state(base.content)
         except UNREADABLE as error:
             raise Failure(f"the state that the archive begins with cannot be read: {error}") from error

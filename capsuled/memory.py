@@ -16,17 +16,18 @@ from pathlib import Path
 
 import msgspec
 
+from capsuled.beginning import beginning, check_base
 from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
 from journal.entry import UNREADABLE, Header, MalformedEntry
-from journal.errors import BeginningGone, ContentGone, HistoryCut, JournalDamaged
-from journal.events import Event, JournalCheckpointed
+from journal.errors import ContentGone, HistoryCut, JournalDamaged
+from journal.events import Event
 from journal.follower import STRIDE_ENTRIES
 from journal.reader import LAST, Reader
 from journal.writer import Journal
 from projections.encoding import decode_state, encode_state
 from projections.fold import FOLD_VERSION, replay
 from projections.state import Machine
-from projections.views import VIEW, VIEWS, state_hash
+from projections.views import VIEW, state_hash
 
 Leave = Callable[[int, bytes], None]
 """Takes a snapshot's entry and content."""
@@ -55,7 +56,9 @@ def recall(reader: Reader, upto: int = LAST, *, proven: bool = False, leave: Lea
     except UNREADABLE:  # a cache that cannot be read is no cache, and what it stands on was not proven, either
         found, recalled, proven = None, Recalled(Machine()), False
     if found is None:
-        first, link, recalled.machine = beginning(reader, upto)
+        first, link, recalled.machine, recalled.frozen_by = beginning(reader, upto)
+        if recalled.frozen_by:
+            return recalled
     else:
         first, link = found.seq + 1, found.head
     values = reader.values(first, upto)
@@ -90,20 +93,6 @@ def unpacked(content: bytes) -> Machine:
         return decode_state(zlib.decompress(content) if content.startswith(_PACKED) else content)
     except zlib.error as error:
         raise msgspec.DecodeError(str(error)) from error
-
-
-def beginning(reader: Reader, upto: int = LAST) -> tuple[int, bytes, Machine]:
-    """What a fold up to `upto` begins with: an entry, the link that it follows, and the state before it, which is empty
-    unless there is a base. Raises MalformedEntry, and BeginningGone where what is left does not begin with entry 1."""
-    base = reader.base()
-    if base is None or base.seq > upto:
-        if base is not None and (begins := reader.first_seq()) > 1:
-            raise BeginningGone(begins, base.seq)
-        return 1, reader.genesis, Machine()
-    try:
-        return base.seq + 1, base.head, decode_state(base.content)
-    except UNREADABLE as error:
-        raise MalformedEntry(f"the state that history begins with cannot be read: {error}") from error
 
 
 def _whole(values: Iterable[bytes], first: int, link: bytes) -> Iterator[tuple[Header, Event | None]]:
@@ -186,27 +175,20 @@ def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]
     began = time.perf_counter()
     machine, first, problem = Machine(), 1, ""
     try:
-        first, link, machine = beginning(reader, upto)
+        first, link, machine, problem = beginning(reader, upto)
+        if problem:
+            return _replayed(began, machine, first, problem)
         check_base(reader, machine, first)
         replay(_whole(reader.values(first, upto), first, link), machine)
     except (UnknownMust, BadBody, MalformedEntry, BrokenChain, ContentGone) as error:
         problem = str(error)
+    return _replayed(began, machine, first, problem)
+
+
+def _replayed(began: float, machine: Machine, first: int, problem: str) -> tuple[Replayed, Machine]:
     entries = machine.seq - first + 1 if machine.seq else 0
     elapsed_us = int((time.perf_counter() - began) * 1e6)
     return Replayed(machine.seq, VIEW, state_hash(machine), entries, elapsed_us, problem), machine
-
-
-def check_base(reader: Reader, machine: Machine, first: int) -> None:
-    """What the fold begins with is what the checkpoint says of it. Raises MalformedEntry."""
-    if first == 1:
-        return
-    for stored in reader.newest_of_type("journal.checkpointed"):
-        told = decode(stored)
-        if isinstance(told, JournalCheckpointed) and told.upto == first - 1:
-            if told.view not in VIEWS or state_hash(machine, told.view) == told.state_hash:
-                return
-            break
-    raise MalformedEntry(f"the state after entry {first - 1}, which history begins with, is not the checkpoint's")
 
 
 def _main(arguments: list[str]) -> None:

@@ -5,6 +5,7 @@ in which the first of it goes.
 import asyncio
 import logging
 
+from capsuled.beginning import needed
 from capsuled.memory import recall
 from journal.codec import decode
 from journal.errors import JournalError
@@ -12,7 +13,7 @@ from journal.events import JournalCheckpointed, JournalExcised
 from journal.reader import Reader
 from journal.snapshot import Snapshot
 from journal.writer import Journal
-from projections.encoding import encode_state
+from projections.encoding import encode_base
 from projections.state import Machine
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,10 @@ class NoRoom(JournalError):
     reason = "JOURNAL_FULL"
 
 
-def kept(machine: Machine, head_hash: str) -> Snapshot:
-    """The state, as the base that a fold begins with."""
-    return Snapshot(machine.seq, bytes.fromhex(head_hash), encode_state(machine))
+def kept(machine: Machine, head_hash: str, reader: Reader) -> Snapshot:
+    """The state, as the base that a fold of what is left in this journal begins with. Takes a while, beside the event
+    loop: nobody else changes `machine`."""
+    return Snapshot(machine.seq, bytes.fromhex(head_hash), encode_base(machine, needed(reader)))
 
 
 class Retention:
@@ -61,4 +63,5 @@ class Retention:
         excised = also.seqs if isinstance(also, JournalExcised) else ()
         log.warning("what entry %d says was to be forgotten goes now", last.header.seq)
         recalled = await asyncio.to_thread(recall, self._reader, told.upto)
-        await self.retain(kept(recalled.machine, told.head_hash), excised)
+        base = await asyncio.to_thread(kept, recalled.machine, told.head_hash, self._reader)
+        await self.retain(base, excised)

@@ -29,6 +29,17 @@ class UnknownMust(Exception):
         self.header = header
 
 
+class UnknownBase(Exception):
+    """Raised on a base that was folded from what this release cannot read: freeze, as at the entry itself."""
+
+    def __init__(self, seq: int, name: str, version: int) -> None:
+        super().__init__(
+            f"the state that history begins with, behind entry {seq}, was folded from a {name} (version {version}), "
+            "which this release cannot read: only a newer release may act on this state. Start that capsuled again; "
+            "until then what runs goes on, and reads and export work"
+        )
+
+
 class BrokenChain(Exception):
     """Raised on an entry that is not the one its chain wants."""
 
@@ -107,6 +118,15 @@ def read_proven(values: Iterable[bytes], seq: int, link: bytes) -> Iterator[tupl
             header, header_bytes, event = stored.header, stored.header_bytes, decode(stored)
         yield header, event
         seq, link = seq + 1, sha256(header_bytes).digest()
+
+
+def check_needs(seq: int, needs: Iterable[tuple[str, int]]) -> None:
+    """Whether this release reads each of these events, by type and version, from which a base at `seq` was folded.
+    Raises UnknownBase."""
+    for name, version in needs:
+        kind = _TYPES.get(name)
+        if name not in _DECODE.get(version, {}) and (kind is None or version > kind.VERSION):
+            raise UnknownBase(seq, name, version)
 
 
 def _decode_other(header: Header, body: bytes) -> Event | None:

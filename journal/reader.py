@@ -284,6 +284,13 @@ class Reader:
         counts.update(stored.header.type for stored in self.entries(self.cursor() + 1))
         return dict(sorted(counts.items()))
 
+    def needs(self) -> dict[str, int]:
+        """What a release must read to know what these entries mean: types of those that change the state, each with the
+        version of its newest. What a base was folded from, that tells itself."""
+        newest = (next(self.newest_of_type(name), None) for name in self.types())
+        headers = (stored.header for stored in newest if stored is not None)
+        return {header.type: header.version for header in headers if header.effect_on_state == "must"}
+
     def snapshots(self) -> tuple[int, ...]:
         """The entries at which snapshots stand, of any fold version."""
         return tuple(int.from_bytes(key[4:], "big") for key, _ in self._scan("snapshots", b"", b"\xff"))

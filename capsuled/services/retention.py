@@ -109,7 +109,8 @@ class RetentionService(RetentionServiceServicer):
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        await self._retention.retain(kept(machine, intent.head_hash), tuple(seq for seq, _ in intent.excised))
+        base = await asyncio.to_thread(kept, machine, intent.head_hash, self._readable())
+        await self._retention.retain(base, tuple(seq for seq, _ in intent.excised))
         return outcome.seq
 
 

@@ -82,7 +82,7 @@ def fit(
     switch = Switch(engine, loader)
 
     def stands() -> Level:
-        return level.written(()) if reader is None else level.standing(reader)
+        return level.forms() if reader is None else level.standing(reader)
 
     def reboot() -> None:
         system.link.say("reboot")

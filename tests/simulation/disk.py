@@ -183,6 +183,11 @@ class SimulatedReader:
         """See Reader."""
         return (stored for stored in map(unpack, reversed([*self.values(last=last)])) if stored.header.type == tag)
 
+    def needs(self) -> dict[str, int]:
+        """See Reader."""
+        headers = (stored.header for stored in self.entries())
+        return {header.type: header.version for header in headers if header.effect_on_state == "must"}
+
     def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:
         """See Reader. The newer release folds in a way of its own."""
         for version, seq in sorted(self._disk.snapshots, reverse=True):

@@ -334,7 +334,7 @@ class Box:
         await _asked(lambda: updates.receive(stream, life.options, Caller(LOCAL, "UpdateOS"), stay=True))
 
     def _written(self) -> Level:
-        return (*level.written(()), *(((STRANGE, 1),) if self.strange_at else ()))
+        return (*level.forms(), *(((STRANGE, 1),) if self.strange_at else ()))
 
     def _judge(self, slot: Slot, default: Slot) -> None:
         """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""

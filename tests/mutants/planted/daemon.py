@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 ENGINE = "capsuled/engine.py"
 CALL_ENTRIES = "capsuled/call_entries.py"
+BEGINNING = "capsuled/beginning.py"
 OBSERVER = "capsuled/observer.py"
 WAKES = "effects/wakes.py"
 
@@ -42,6 +43,13 @@ PLANTED = (
         WAKES,
         "case ImageLost() | ImageRemoved():",
         "case ImageRemoved():",
+    ),
+    Mutant(
+        "base-read-by-anybody",
+        "a release that cannot read what a base was folded from acts on it",
+        BEGINNING,
+        "check_needs(base.seq, needs_of(base.content))",
+        "needs_of(base.content)",
     ),
     Mutant(
         "repeat-forgotten",
@@ -166,7 +174,7 @@ PLANTED = (
     Mutant(
         "base-forgotten",
         "a fold begins with the empty state although history was cut",
-        "capsuled/memory.py",
+        BEGINNING,
         "    if base is None or base.seq > upto:\n",
         "    if True:\n",
     ),

@@ -1,0 +1,75 @@
+"""A base says what it was folded from: a release that cannot read that is frozen there, though the entry itself is gone."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from capsulectl.errors import Failure
+from capsulectl.folding import Folding
+from capsuled.beginning import needed
+from capsuled.memory import recall, replay_journal
+from capsuled.updates import level
+from journal import archive
+from journal.entry import Stored
+from journal.environment import Environment
+from journal.events import CallRead, VolumeRemoved, WorkloadStopRequested
+from journal.reader import Reader
+from journal.retention import go_on, set_base
+from journal.snapshot import Snapshot
+from projections.encoding import encode_base, encode_state, needs_of
+from projections.state import Machine
+from tests.support.entries import JOURNAL_ID, Ledger, keep
+
+STRANGE = "workload.teleported"
+
+
+def cut_by_a_newer_release(directory: Path, strange: bool) -> Stored:
+    """Entries up to the third are cut; what the state was folded from there stands in the base."""
+    made = Ledger()
+    made.add(WorkloadStopRequested("web", 1))
+    if strange:
+        made.forge(STRANGE, {"name": "web"}, version=3)
+    else:
+        made.add(VolumeRemoved("data", 1))
+    for name in ("a", "b", "c"):
+        made.add(CallRead(name))
+    keep(directory, made.entries)
+    environment = Environment(directory)
+    third = made.entries[2]
+    base = encode_base(Machine(seq=3), needed(Reader(environment)))
+    set_base(environment, Snapshot(3, third.hash, base), cut=True, excised=())
+    go_on(environment)
+    environment.close()
+    return third
+
+
+def test_what_a_base_was_folded_from_is_needed_after_it_is_cut(tmp_path: Path) -> None:
+    cut_by_a_newer_release(tmp_path, strange=True)
+    reader = Reader.open(tmp_path)
+    assert reader.first_seq() == 4 and reader.needs() == {}
+    assert needed(reader) == (("workload.stop_requested", 1), (STRANGE, 3))
+    assert level.standing(reader)[:2] == needed(reader)
+    told = rf"behind entry 3, was folded from a {STRANGE} \(version 3\)"
+    recalled = recall(reader)
+    assert recalled.machine.seq == 3 and re.search(told, recalled.frozen_by)
+    with pytest.raises(Failure, match=told):
+        Folding(archive.Archive(io.BytesIO(b"".join(archive.export(reader, JOURNAL_ID))))).all_of_it()
+    replayed, machine = replay_journal(reader)
+    assert replayed.problem == recalled.frozen_by and machine.seq == 3
+    reader.close()
+
+
+def test_a_base_of_what_is_known_goes_on(tmp_path: Path) -> None:
+    cut_by_a_newer_release(tmp_path, strange=False)
+    reader = Reader.open(tmp_path)
+    recalled = recall(reader)
+    assert (recalled.machine.seq, recalled.frozen_by) == (5, "")
+    assert needed(reader) == (("volume.removed", 1), ("workload.stop_requested", 1))
+    reader.close()
+
+
+def test_an_earlier_base_said_nothing_of_it_and_a_later_form_of_the_state_is_not_looked_at() -> None:
+    assert needs_of(encode_state(Machine(seq=3))) == ()
+    assert needs_of(b"\x82\xa5needs\x91\x92\xa1x\x02\xa9workloads\xc3") == (("x", 2),)
