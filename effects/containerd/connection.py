@@ -35,6 +35,10 @@ SERVES_NOTHING = (
     "containerd runs and serves nothing, for it cannot read its own records: no container is known or started. Where a "
     "newer release wrote them, update to one that reads them, or go back to it; else they are damaged"
 )
+STAYS_AWAY = (
+    "containerd has not answered for {:.0f} s, and is started again and again: what runs goes on, and no container is "
+    "started or ended. `capsulectl capsule logs` has its last words"
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ class Connection:
     def __init__(self, address: Path) -> None:
         self.address = address
         self.problem = ""
+        self._awaited_since: float | None = None
         self.channel = grpc.aio.insecure_channel(
             f"unix://{address}",
             options=[
@@ -108,10 +113,12 @@ class Connection:
 
     async def ready(self) -> str:
         """Wait until containerd answers, also through its death meanwhile; make our namespace. Returns its version."""
+        if self._awaited_since is None:
+            self._awaited_since = asyncio.get_running_loop().time()
         while True:
             try:
                 version = await self._greeted()
-                self.problem = ""
+                self.problem, self._awaited_since = "", None
                 return version
             except grpc.aio.AioRpcError as error:
                 # `wait_for_ready` waits for a connection; one that broke with the call in flight ends the call.
@@ -133,8 +140,13 @@ class Connection:
                 await self.channel.channel_ready()
 
     async def warnings(self) -> tuple[str, ...]:
-        """That one runs which serves nothing, while it does."""
-        return (self.problem,) if self.problem else ()
+        """That one runs which serves nothing, while it does, or that none has come up for a while."""
+        if self.problem:
+            return (self.problem,)
+        if self._awaited_since is None:
+            return ()
+        away_s = asyncio.get_running_loop().time() - self._awaited_since
+        return (STAYS_AWAY.format(away_s),) if away_s > PATIENCE_S else ()
 
     async def _greeted(self) -> str:
         stub: Any = version_pb2_grpc.VersionStub(self.channel)

@@ -226,6 +226,7 @@ def test_a_runtime_that_does_not_come_up_is_told_with_its_last_words(tmp_path: P
         away = "containerd does not answer, and is started again by itself; if it stays away, `capsulectl capsule logs` tells"
         assert told == f"capsulectl: {away}\n"
         assert "containerd not up (`capsulectl capsule logs` tells, if it stays so)" in capsule.good("capsule", "info")
+        capsule.until(lambda: "containerd has not answered for" in capsule.ctl("capsule", "info").stderr, "it is told")
         logs = capsule.good("capsule", "logs", "--level", "warning")
         assert "containerd ended with 1 (containerd: exec format error); started again in " in logs
         assert capsule.good("list", "-o", "name") == ""
