@@ -79,7 +79,7 @@ def until_in(machine: Booted, slot: str, boot: str) -> None:
     """Until the machine answers from this slot, in another boot."""
 
     def answers() -> bool:
-        done = machine.ctl("capsule", "info", "-o", "json")
+        done = machine.ctl("capsule", "info", "-o", "json", timeout=60)
         return done.returncode == 0 and f'"activeSlot": "{slot}"' in done.stdout and boot not in done.stdout
 
     machine.until(answers, f"{slot} answers", BOOT_S * 2)
@@ -202,24 +202,34 @@ def test_what_a_newer_system_wrote_on_trial_is_read_by_the_one_before_and_a_volu
 
 def test_a_good_system_is_watched_and_confirmed_and_its_workloads_and_volumes_are_as_before(machine: Booted) -> None:
     before = ups(machine)
-    file = made(machine, "0.0.2", "eee")
+    file = newer(machine, "0.0.2", "fff")
     machine.good("update", "push", str(file), "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
     found = status(machine)
     assert (found["activeSlot"], found["defaultSlot"]) == ("slot_b", "slot_b") and "tentative" not in found
-    machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
+    until_running(machine)
     assert ups(machine) == before + 1
-    types = [one["type"] for one in machine.history()]
+    machine.until(lambda: MUST in types_of(machine), "it writes what the first system cannot read")
+    types = types_of(machine)
     order = ["update.begun", "update.staged", "update.arming", "update.armed", "boot.started", "update.confirming"]
     begin = len(types) - 1 - types[::-1].index("update.begun")
     assert [one for one in types[begin:] if one in (*order, "update.confirmed")] == [*order, "update.confirmed"]
     machine.good("journal", "verify")
 
 
-def test_power_that_goes_during_a_trial_leads_back_to_what_was_confirmed(machine: Booted) -> None:
+def to_the_frozen_one(machine: Booted) -> None:
+    """A trial of the first system, which cannot read what stands in the journal now."""
     boot = boot_of(machine)
-    machine.good("update", "rollback", "--yes")
+    machine.good("update", "rollback", "--yes", "--allow-freeze")
     until_in(machine, "slot_a", boot)
     assert status(machine)["tentative"] is True
+
+
+def test_power_that_goes_during_a_trial_leads_back_to_what_was_confirmed(machine: Booted) -> None:
+    said = machine.good("update", "rollback", "--dry-run")
+    assert "freezes" in said and MUST in said and "format/containerd" in said
+    refused = machine.ctl("update", "rollback", "--yes")
+    assert refused.returncode == 1 and "--allow-freeze" in refused.stderr
+    to_the_frozen_one(machine)
     machine.until_shown(r"on trial: goes back in \d+ min")
     boot = boot_of(machine)
     machine.pull_the_plug()
@@ -227,4 +237,29 @@ def test_power_that_goes_during_a_trial_leads_back_to_what_was_confirmed(machine
     until_in(machine, "slot_b", boot)
     found = status(machine)
     assert found["last"]["phase"] == "rolled-back" and found["defaultSlot"] == "slot_b"
+    machine.until(machine.is_up, "the boot is complete")
+    until_running(machine)
+    machine.good("journal", "verify")
+
+
+def test_a_frozen_system_keeps_what_is_declared_and_thaws_with_the_next_update(machine: Booted) -> None:
+    before = ups(machine)
+    to_the_frozen_one(machine)
+    info = machine.ctl("capsule", "info")
+    assert "frozen" in info.stdout + info.stderr and MUST in info.stderr
+    assert "side log" in machine.ctl("update", "confirm").stderr
+    found = status(machine)
+    assert found["defaultSlot"] == "slot_a" and "tentative" not in found
+    assert machine.good("list", "-o", "name").split() == ["counter"] and MUST in types_of(machine)
+    refused = machine.ctl("restart", "counter")
+    assert refused.returncode == 1 and "nothing can be changed" in refused.stderr
+    file = newer(machine, "0.0.3", "abc")
+    machine.good("update", "push", str(file), "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
+    found = status(machine)
+    assert (found["activeSlot"], found["defaultSlot"]) == ("slot_b", "slot_b") and "tentative" not in found
+    machine.until(machine.is_up, "the boot is complete")
+    until_running(machine)
+    assert ups(machine) == before + 1, "the frozen one starts nothing"
+    ended = [(one["kind"], one["phase"]) for one in machine.data("update", "history")][-2:]
+    assert ended == [("rollback", "confirmed"), ("push", "confirmed")]
     machine.good("journal", "verify")

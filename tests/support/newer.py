@@ -32,12 +32,14 @@ class WeatherDecreed(Event, frozen=True, omit_defaults=True, tag="{MUST}"):
 EVENT_TYPES:'''
 _CONTAINERD = """#!/bin/sh
 records=/perm/containerd/root/io.containerd.metadata.v1.bolt
-if ! grep -q "^form 2" $records/meta.db 2>/dev/null; then
-    mkdir -p $records
-    mv $records/meta.db $records/meta2.db 2>/dev/null || : >$records/meta2.db
-    echo "form 2" >$records/meta.db
+if ! grep -q " $records/meta.db " /proc/self/mountinfo; then
+    if ! grep -q "^form 2" $records/meta.db 2>/dev/null; then
+        mkdir -p $records
+        mv $records/meta.db $records/meta2.db 2>/dev/null || : >$records/meta2.db
+        echo "form 2" >$records/meta.db
+    fi
+    mount --bind $records/meta2.db $records/meta.db
 fi
-mount --bind $records/meta2.db $records/meta.db
 exec /usr/bin/containerd.real "$@"
 """
 
