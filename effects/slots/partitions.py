@@ -108,8 +108,10 @@ class _ReadBehind:
 
     async def follow(self, written: int) -> None:
         """So much was written by now. Waits for the stretch before this one. Raises SlotFailed."""
-        if written - self._asked >= STRETCH_BYTES:
-            await self._begin(written)
+        # What lies in one page of memory with what comes next would be read from there, and not from the disk.
+        whole = written - written % PIECE_BYTES
+        if whole - self._asked >= STRETCH_BYTES:
+            await self._begin(whole)
 
     async def end(self, written: int) -> _Reading:
         """Nothing more comes: all of it, as the disk has it. Raises SlotFailed."""

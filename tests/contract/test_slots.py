@@ -14,7 +14,7 @@ import pytest
 from effects.slots.environment_block import BLOCK_BYTES, FILLING, HEAD, SECTOR_BYTES, decode, encode
 from effects.slots.fat import NotFound, locate
 from effects.slots.grub_loader import FILE, GrubLoader
-from effects.slots.partitions import STRETCH_BYTES, Partitions
+from effects.slots.partitions import PIECE_BYTES, STRETCH_BYTES, Partitions
 from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Room, Slot, SlotFailed, SlotStore, Written
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from image import boot
@@ -194,7 +194,16 @@ def test_a_stream_that_breaks_off_is_told(slots: SlotStore) -> None:
         run(lambda: slots.write("slot_b", "boot.img", broken()))
 
 
-def test_what_is_written_in_stretches_is_read_from_the_disk_beside_it(tmp_path: Path) -> None:
+def test_what_is_written_in_stretches_is_read_from_the_disk_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, begins = os.pread, list[int]()
+
+    def pread(fd: int, size: int, place: int) -> bytes:
+        begins.append(place)
+        return read(fd, size, place)
+
+    monkeypatch.setattr(os, "pread", pread)
     place, image = tmp_path / "root", os.urandom(2 * STRETCH_BYTES + 4_321)
     place.write_bytes(bytes(3 * STRETCH_BYTES))
     slots = Partitions({("slot_a", "root.img"): place})
@@ -202,6 +211,7 @@ def test_what_is_written_in_stretches_is_read_from_the_disk_beside_it(tmp_path: 
     written = run(lambda: slots.write("slot_a", "root.img", pieces(*cut)))
     assert written == Written(len(image), hashlib.sha256(image).hexdigest())
     assert place.read_bytes()[: len(image)] == image
+    assert begins == list(range(0, len(image), PIECE_BYTES)), "no page is read while half of it is still written"
 
 
 @pytest.mark.parametrize("at", [0, STRETCH_BYTES, 2 * STRETCH_BYTES])
