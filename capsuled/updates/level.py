@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from capsuled.beginning import needed
 from effects.slots.manifest import FORMATS, Levels
+from journal.entry import MalformedEntry
 from journal.events import EVENT_TYPES, type_of
 from journal.reader import Reader
 from projections.update_intents import Level
@@ -34,8 +35,12 @@ def forms() -> Level:
 
 def standing(reader: Reader) -> Level:
     """All that a system must read to act on this machine with this journal, in which there may be events that only a
-    newer release reads. Raises MalformedEntry."""
-    return (*needed(reader), *forms())
+    newer release reads. Of a base that is damaged nothing is known: an update may be what helps."""
+    try:
+        events = needed(reader)
+    except MalformedEntry:
+        events = tuple(sorted(reader.needs().items()))
+    return (*events, *forms())
 
 
 def _beside(formats: Iterable[tuple[str, int]], view: int) -> Level:

@@ -12,10 +12,10 @@ from capsuled.beginning import needed
 from capsuled.memory import recall, replay_journal
 from capsuled.updates import level
 from journal import archive
-from journal.entry import Stored
+from journal.entry import MalformedEntry, Stored
 from journal.environment import Environment
 from journal.events import CallRead, VolumeRemoved, WorkloadStopRequested
-from journal.reader import Reader
+from journal.reader import BASE_KEY, Reader
 from journal.retention import go_on, set_base
 from journal.snapshot import Snapshot
 from projections.encoding import encode_base, encode_state, needs_of
@@ -73,3 +73,15 @@ def test_a_base_of_what_is_known_goes_on(tmp_path: Path) -> None:
 def test_an_earlier_base_said_nothing_of_it_and_a_later_form_of_the_state_is_not_looked_at() -> None:
     assert needs_of(encode_state(Machine(seq=3))) == ()
     assert needs_of(b"\x82\xa5needs\x91\x92\xa1x\x02\xa9workloads\xc3") == (("x", 2),)
+
+
+def test_beside_a_damaged_base_what_stands_in_the_entries_is_needed(tmp_path: Path) -> None:
+    cut_by_a_newer_release(tmp_path, strange=True)
+    environment = Environment(tmp_path)
+    with environment.lmdb.begin(write=True) as txn:
+        txn.put(BASE_KEY, b"no base", db=environment.db["meta"])
+    reader = Reader(environment)
+    with pytest.raises(MalformedEntry):
+        recall(reader)
+    assert level.standing(reader) == level.forms()
+    environment.close()
