@@ -84,7 +84,6 @@ async def act(
             )
             runner = Runner(engine, actions, clock, group)
             observer.acting_on = storage.acting_on = runner.acting_on
-            watch.wake = runner.wake
             health = HealthWatch(engine, MachineProber(drivers.executor), clock)
             engine.on_change(health.wake)
             inner.create_task(health.run())

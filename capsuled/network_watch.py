@@ -1,11 +1,10 @@
-"""What another hand does to the network is seen, journaled as drift, and mended by the lanes it wakes.
+"""What another hand does to the network is seen, journaled as drift, and mended by the lanes that this wakes.
 
 The kernel tells that links or tables changed, not by whom: after each burst everything of ours is looked at, and what
 is as the state says leads to nothing.
 """
 
 import logging
-from collections.abc import Callable
 
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
@@ -21,14 +20,13 @@ log = logging.getLogger(__name__)
 
 
 class NetworkWatch:
-    """`wake` is told of each workload whose lane has work now. `frozen`: look, and change nothing."""
+    """`frozen`: look, and change nothing."""
 
     def __init__(self, engine: Engine, network: NetworkDriver, clock: Clock, *, frozen: bool) -> None:
         self._engine = engine
         self._network = network
         self._clock = clock
         self._frozen = frozen
-        self.wake: Callable[[str, int], None] = _nobody
 
     async def run(self) -> None:
         """Follow the driver until cancelled."""
@@ -90,10 +88,7 @@ class NetworkWatch:
             # They were only reported, and somebody made them good.
             self._engine.record((NetworkEnsured(before.changed_seq, len(mappings)),), reserved=True)
             return
-        seq = self._engine.record((NetworkDrifted(what="bridge or rules are not as they were made"),), reserved=True)
-        for name, workload in tuple(self._engine.machine.workloads.items()):
-            if is_bridged(workload):
-                self.wake(name, seq)
+        self._engine.record((NetworkDrifted(what="bridge or rules are not as they were made"),), reserved=True)
 
 
 def _are_left(machine: Machine) -> bool:
@@ -113,7 +108,3 @@ def _key(workload: Workload) -> tuple[int, str]:
 def _is_stranger(machine: Machine, link: Link) -> bool:
     workload = machine.workloads.get(link.name)
     return workload is None or _key(workload) != (link.uid, link.address)
-
-
-def _nobody(name: str, seq: int) -> None:
-    return None

@@ -13,11 +13,13 @@ from journal.events import (
     ImagePulled,
     ImagePushed,
     ImageRemoved,
+    NetworkDrifted,
     RegistryConfigured,
     SecretRotated,
 )
 from projections.fold import fold
 from projections.images import users as users_of_image
+from projections.network import is_bridged
 from projections.secrets import users_of as users_of_secret
 from projections.state import Machine
 
@@ -47,6 +49,8 @@ def _elsewhere(machine: Machine, event: Event) -> tuple[str, ...]:
     match event:
         case SecretRotated():
             return users_of_secret(machine, event.name)
+        case NetworkDrifted() if not event.name:
+            return tuple(name for name, workload in machine.workloads.items() if is_bridged(workload))
         case ImageLost() | ImageRemoved():
             return tuple(name for digest in event.digests for name in users_of_image(machine, digest))
         case _:

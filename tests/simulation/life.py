@@ -246,7 +246,6 @@ class Life:
             )
             runner = Runner(self.engine, actions, simulation.clock, group)
             observer.acting_on = storage.acting_on = runner.acting_on
-            watch.wake = runner.wake
             health = HealthWatch(
                 self.engine, TwinProber(simulation.world, self._step, simulation.programs.is_well), simulation.clock
             )

@@ -1,12 +1,17 @@
 """Nobody who has something to do stands still: the runner never polls, so it has to be woken by the entry itself."""
 
+from collections.abc import Iterable
+
+import pytest
 from hypothesis import given, settings
 
 from effects.planner import awaited_by, plan_object
 from effects.wakes import folded
-from journal.events import DaemonStarted, ImageLost
+from journal.entry import Header
+from journal.events import DaemonStarted, Event, ImageLost, JournalRestored
 from projections.state import Machine
 from projections.volumes import users_of
+from tests.histories.recorded import folded_of, releases
 from tests.support.chance import histories
 from tests.support.story import PIN, Story, declared
 
@@ -24,15 +29,15 @@ def reached_by(before: Machine, after: Machine, woken: set[str]) -> set[str]:
     return woken | users | waiting
 
 
-def judge(story: Story) -> None:
+def judge(entries: Iterable[tuple[Header, Event | None]], machine: Machine) -> None:
     """Of each entry: whoever has something to do by it, and had nothing or waited, is woken. Who is at work looks again
     behind it anyway."""
-    machine = story.beginning.fork()
-    for header, event in story.entries:
+    for header, event in entries:
+        assert event is not None
         before = machine.fork()
         woken = folded(machine, header, event)
         told = reached_by(before, machine, set(woken))
-        if isinstance(event, DaemonStarted):
+        if isinstance(event, DaemonStarted | JournalRestored):
             continue  # a life of the runner begins with a look at everything
         for key in keys_of(machine) - told:
             former, goal = plan_object(before, key), plan_object(machine, key)
@@ -43,7 +48,12 @@ def judge(story: Story) -> None:
 @settings(max_examples=60)
 @given(histories())
 def test_whoever_has_something_else_to_do_is_woken_by_the_entry_that_says_so(story: Story) -> None:
-    judge(story)
+    judge(story.entries, story.beginning.fork())
+
+
+@pytest.mark.parametrize("release", releases())
+def test_so_it_was_in_all_that_was_recorded(release: str) -> None:
+    judge(*folded_of(release))
 
 
 def test_an_image_that_is_lost_while_its_workload_waits_for_another_is_fetched_at_once() -> None:
@@ -54,4 +64,4 @@ def test_an_image_that_is_lost_while_its_workload_waits_for_another_is_fetched_a
     assert plan_object(story.machine, "web") is None
     story.tell(ImageLost((PIN.ref,), (PIN.index_digest,)))
     assert story.next_goal("web") == "EnsureImage"
-    judge(story)
+    judge(story.entries, story.beginning.fork())
