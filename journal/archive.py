@@ -74,7 +74,8 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
     head = last[-1] if last else None
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
-    title = Title(journal_id.hex(), RELEASE, reader.first_seq(), head_seq, head_hash)
+    first = reader.first_seq()
+    title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash)
     base = reader.base()
     if base is not None and base.seq > head_seq:
         base = None  # the fold up to there needs none
@@ -84,7 +85,8 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
         yield squeeze.compress(_record(_BASE, base.seq.to_bytes(8, "big") + pack_snapshot(base)))
     counts = {"facts": 0, "audit": 0}
     for number, stream in enumerate(STREAMS):
-        values = reader.values(last=head_seq if stream == "facts" else LAST, stream=stream)
+        places = (first, head_seq) if stream == "facts" else (1, LAST)
+        values = reader.values(*places, stream=stream)
         while some := [_record(number, value) for value in islice(values, _SOME)]:
             counts[stream] += len(some)
             if block := squeeze.compress(b"".join(some)):

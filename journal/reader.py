@@ -25,6 +25,7 @@ FIRST_CHUNK = 16
 LAST = (1 << 64) - 1
 PREFIX_BYTES = 400
 BASE_KEY = b"base"
+CUT_KEY = b"cut"
 _NO_TAIL = View(())
 
 
@@ -139,10 +140,13 @@ class Reader:
 
     def first_seq(self, stream: str = "facts") -> int:
         """Where history begins; 0 when there is none. What was cut from it had been moved before: where nothing was, it
-        begins with entry 1, also when the tail does not hold that one whole."""
+        begins with entry 1, also when the tail does not hold that one whole. What is to be cut is no history any more,
+        though its last part may be there for a while."""
         tail = self._tail(stream)
         with self._env.map_guard, self._begin() as txn, txn.cursor(self._env.db[stream]) as cursor:
-            return int.from_bytes(cursor.key(), "big") if cursor.first() else min(1, tail.first)
+            first = int.from_bytes(cursor.key(), "big") if cursor.first() else min(1, tail.first)
+            goes = txn.get(CUT_KEY, db=self._env.db["meta"]) if stream == "facts" else None
+        return max(first, int.from_bytes(goes, "big") + 1) if goes else first
 
     def entries(self, first: int = 1, last: int = LAST, stream: str = "facts") -> Iterator[Stored]:
         """Entries `first` to `last`, in order."""

@@ -18,11 +18,10 @@ import lmdb
 from journal.durable import settle, sync_directory
 from journal.entry import Stored, pack, unpack
 from journal.environment import BASE_FORMAT, FRONT_LOG, FRONT_MARK, Environment
-from journal.reader import BASE_KEY, index_prefix, objects_in
+from journal.reader import BASE_KEY, CUT_KEY, index_prefix, objects_in
 from journal.snapshot import Snapshot, pack_snapshot
 from journal.space import COMMIT_BYTES
 
-CUT_KEY = b"cut"
 COMPACT_KEY = b"compact"
 BATCH_ENTRIES = 2_000
 COMPACTED = "data.mdb.compact"

@@ -71,6 +71,11 @@ class Disk:
         if cut:
             self.to_be_cut = base.seq
 
+    @property
+    def begins(self) -> int:
+        """Where history begins: what is to be cut is none any more."""
+        return max(self.first, self.to_be_cut + 1)
+
     def cut(self, most: int) -> bool:
         """Another transaction: so many entries go of those that are to be cut; False when none is left."""
         until = min(self.to_be_cut, self.first + most - 1)
@@ -169,7 +174,7 @@ class SimulatedReader:
 
     def first_seq(self) -> int:
         """See Reader."""
-        return min(self._disk.first, len(self._disk.values()))
+        return min(self._disk.begins, len(self._disk.values()))
 
     def get(self, seq: int) -> Stored | None:
         """See Reader."""

@@ -105,10 +105,10 @@ class Archivist:
     def reaches(self, seq: int) -> set[str]:
         """For what reasons the state after entry `seq` cannot be gone back to; none when it can."""
         disk = self._simulation.disk
-        if seq < disk.first and disk.first > 1:
+        if seq < disk.begins and disk.begins > 1:
             return {"HISTORY_BEGINS_LATER"}
         behind = disk.base is None or seq >= disk.base.seq
-        whole = disk.first == 1 and not any(one <= seq for one in disk.excised)
+        whole = disk.begins == 1 and not any(one <= seq for one in disk.excised)
         return set() if behind or whole else {"CONTENT_GONE"}
 
     def _look_at_head(self, life: Life) -> None:

@@ -15,7 +15,7 @@ from journal.archive import Archive, export, import_archive
 from journal.entry import LOCAL, MalformedEntry
 from journal.environment import Environment
 from journal.events import JournalCheckpointed, JournalExcised, WorkloadStopRequested
-from journal.reader import Reader
+from journal.reader import CUT_KEY, Reader
 from journal.sequencer import THIS_BATCH, Draft
 from journal.snapshot import Snapshot
 from journal.verify import verify
@@ -163,13 +163,18 @@ def test_a_cut_that_a_crash_fell_into_is_finished_by_the_next_start(
     def stop_after_the_first(environment: Environment) -> None:
         retention._cut(environment, 5)
         with environment.lmdb.begin(write=True) as txn:
-            txn.put(retention.CUT_KEY, (30).to_bytes(8, "big"), db=environment.db["meta"])
+            txn.put(CUT_KEY, (30).to_bytes(8, "big"), db=environment.db["meta"])
 
     monkeypatch.setattr(retention, "BATCH_ENTRIES", 3)
     with monkeypatch.context() as patched:
         patched.setattr(retention, "go_on", stop_after_the_first)
         telling(tmp_path, lambda journal: truncated(journal, 30))
     assert seqs(tmp_path)[0] == 4 and verify(tmp_path).whole, "what is left over is named by the checkpoint"
+    reader = Reader.open(tmp_path)
+    assert reader.first_seq() == 31, "what is to be cut is no history any more"
+    archive = Archive(io.BytesIO(b"".join(export(reader, reader.journal_id))))
+    assert [stored.header.seq for _, stored in archive.entries()] == list(range(31, COUNT + 2))
+    reader.close()
 
     async def again() -> None:
         await Journal(Environment(tmp_path), HandClock()).close()
