@@ -148,6 +148,7 @@ class ExecStreams:
             user=config.user,
             working_dir=config.working_dir,
             kind=workload.kind,
+            patient=True,
         )
 
 

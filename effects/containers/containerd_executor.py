@@ -67,7 +67,8 @@ class ContainerdExecutor:
         exec_id = f"exec-{self._life}-{next(self._numbers)}"
         session = ContainerdExec(self._connection, cid, exec_id, self._directory / f"{cid}@{exec_id}")
         try:
-            await self._connection.answering()
+            if request.patient:
+                await self._connection.answering()
             process = await self._process(cid, request)
             async with self._start(cid):
                 self._sessions.add(session)

@@ -19,7 +19,8 @@ class ExecRequest(msgspec.Struct, frozen=True):
     """A process to run beside a run's own. `env` adds to the run's; `user` and `working_dir` replace its own.
 
     Without `stdin` its standard input is at its end from the beginning. With `tty` the process has a terminal of its
-    own, `window` large; its standard error is that terminal, too.
+    own, `window` large; its standard error is that terminal, too. `patient`: somebody waits who rather waits a little
+    for a runtime that is just starting than hears that it does not answer.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ExecRequest(msgspec.Struct, frozen=True):
     user: str = ""
     working_dir: str = ""
     kind: Kind = "container"
+    patient: bool = False
 
 
 class ExecSession(Protocol):
