@@ -10,6 +10,7 @@ from journal.entry import UNREADABLE, MalformedEntry
 from journal.errors import BeginningGone
 from journal.events import JournalCheckpointed
 from journal.reader import LAST, Reader
+from journal.snapshot import Snapshot
 from projections.encoding import decode_state, needs_of
 from projections.state import Machine
 from projections.update_intents import Level
@@ -20,7 +21,7 @@ _DAMAGED = "the state that history begins with cannot be read: {}"
 
 class Beginning(NamedTuple):
     """What a fold begins with: its first entry, the link that it follows, and the state before it. `unread`: why this
-    release may not act on that state; it is then told as far as it is known."""
+    release may not act on that state, which it tells as far as it knows it."""
 
     first: int
     link: bytes
@@ -38,27 +39,30 @@ def beginning(reader: Reader, upto: int = LAST) -> Beginning:
         return Beginning(1, reader.genesis, Machine())
     unread = ""
     try:
-        check_needs(base.seq, needs_of(base.content))
+        check_needs(base.seq, _needs_of(base))
     except UnknownBase as unknown:
         unread = str(unknown)
-    except UNREADABLE as error:
-        raise MalformedEntry(_DAMAGED.format(error)) from error
     try:
         return Beginning(base.seq + 1, base.head, decode_state(base.content), unread)
     except UNREADABLE as error:
-        if unread:
-            return Beginning(base.seq + 1, base.head, Machine(seq=base.seq), unread)
         raise MalformedEntry(_DAMAGED.format(error)) from error
 
 
-def needed(reader: Reader) -> Level:
-    """What a release must read to act on this journal, or on a base that is made of it now: the events that change
-    the state, those included that a base stands for. Raises MalformedEntry."""
+def needed(reader: Reader, upto: int = LAST) -> Level:
+    """What a release must read to know what the entries up to `upto` mean, and to act on a base that is made of them:
+    the events that change the state, those included that an earlier base stands for. Raises MalformedEntry."""
     base = reader.base()
-    needs = dict(() if base is None else needs_of(base.content))
-    for name, version in reader.needs().items():
+    needs = dict(() if base is None else _needs_of(base))
+    for name, version in reader.needs(upto).items():
         needs[name] = max(version, needs.get(name, 0))
     return tuple(sorted(needs.items()))
+
+
+def _needs_of(base: Snapshot) -> Level:
+    try:
+        return needs_of(base.content)
+    except UNREADABLE as error:
+        raise MalformedEntry(_DAMAGED.format(error)) from error
 
 
 def check_base(reader: Reader, machine: Machine, first: int) -> None:

@@ -15,10 +15,7 @@ from effects.wakes import folded
 from journal.clock import Clock
 from journal.entry import EFFECT, SYSTEM, Actor, Header
 from journal.errors import AboveLevel
-from journal.events import (
-    Event,
-    type_of,
-)
+from journal.events import Event, type_of
 from journal.sequencer import THIS_BATCH, Draft
 from projections.admission import Admitted, admit
 from projections.fold import fold
@@ -90,7 +87,8 @@ class Engine:
         self._log.check()
 
     def on_change(self, waker: Callable[[str, int], None]) -> None:
-        """Call `waker(key, seq)` after each entry that changed a workload (its name) or a volume (`volume/NAME`)."""
+        """Call `waker(key, seq)` after each entry for whom it may have given something to do (effects/wakes.py): a
+        workload by its name, a volume by `volume/NAME`."""
         self._wakers.append(waker)
 
     def on_commit(self, callback: Callable[[Machine], None]) -> None:

@@ -2,10 +2,11 @@
 to there. Read beside the event loop.
 """
 
+from contextlib import suppress
 from typing import NoReturn
 
 from capsule.v1 import history_pb2 as pb
-from capsuled.memory import Leave, recall
+from capsuled.memory import Leave, Recalled, recall
 from capsuled.rpc import refuse
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
@@ -41,7 +42,8 @@ class Moments:
         """The entry itself. History may begin after the first one: what was cut off is not told."""
         first = self._reader.first_seq()
         if first > 1 and seq < first:
-            refuse("OUT_OF_RANGE", "HISTORY_BEGINS_LATER", f"history begins at entry {first}", field)
+            where = "`capsulectl history --type journal.checkpointed` tells where what was before went"
+            refuse("OUT_OF_RANGE", "HISTORY_BEGINS_LATER", f"history begins at entry {first}: {where}", field)
         return seq
 
     def last_up_to(self, at_ns: int, now: int) -> int:
@@ -91,9 +93,7 @@ class Moments:
         if not seq:
             return Machine()
         try:
-            recalled = recall(self._reader, seq, leave=self._leave)
-        except ContentGone as gone:
-            refuse("OUT_OF_RANGE", "CONTENT_GONE", str(gone), "at")
+            recalled = self._recalled(seq, "at")
         except (BrokenChain, BadBody, MalformedEntry) as error:
             raise JournalDamaged(
                 f"that moment cannot be told: {error}. Prove the journal with `capsulectl journal verify`"
@@ -104,11 +104,13 @@ class Moments:
         return recalled.machine
 
     def check_told(self, seq: int) -> None:
-        """What stands up to `seq` can be folded where all of it can be read. Raises Refused and HistoryCut where what
-        was removed since has left nothing that a fold could begin with."""
+        """What stands up to `seq` can be folded by whoever reads all of it. Raises Refused where what was removed since
+        has left nothing that a fold could begin with."""
+        with suppress(BrokenChain, BadBody, MalformedEntry):  # what is damaged is taken along as it is
+            self._recalled(seq, "upto")
+
+    def _recalled(self, seq: int, field: str) -> Recalled:
         try:
-            recall(self._reader, seq)
+            return recall(self._reader, seq, leave=self._leave)
         except ContentGone as gone:
-            refuse("OUT_OF_RANGE", "CONTENT_GONE", str(gone), "upto")
-        except (BrokenChain, BadBody, MalformedEntry):
-            return  # damaged, or of a newer release: it is taken along as it is
+            refuse("OUT_OF_RANGE", "CONTENT_GONE", str(gone), field)

@@ -28,7 +28,7 @@ class NoRoom(JournalError):
 def kept(machine: Machine, head_hash: str, reader: Reader) -> Snapshot:
     """The state, as the base that a fold of what is left in this journal begins with. Takes a while, beside the event
     loop: nobody else changes `machine`."""
-    return Snapshot(machine.seq, bytes.fromhex(head_hash), encode_base(machine, needed(reader)))
+    return Snapshot(machine.seq, bytes.fromhex(head_hash), encode_base(machine, needed(reader, machine.seq)))
 
 
 class Retention:

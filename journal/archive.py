@@ -20,7 +20,7 @@ import msgspec
 
 from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, unpack
 from journal.environment import Environment
-from journal.errors import ForeignDirectory, JournalError
+from journal.errors import ForeignDirectory, HistoryCut, JournalError
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
 from journal.retention import set_base
@@ -69,14 +69,13 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[bytes]:
-    """The archive of everything up to `upto`, in blocks."""
+    """The archive of everything up to `upto`, in blocks. Raises HistoryCut where something is forgotten meanwhile."""
     last = reader.newest(1, before=upto)
     head = last[-1] if last else None
     head_hash = "" if head is None else head.hash.hex()
     head_seq = 0 if head is None else head.header.seq
-    first = reader.first_seq()
+    began = base, first = reader.base(), reader.first_seq()
     title = Title(journal_id.hex(), RELEASE, first, head_seq, head_hash)
-    base = reader.base()
     if base is not None and base.seq > head_seq:
         base = None  # the fold up to there needs none
     yield (MAGIC if base is None else BASE_MAGIC) + msgspec.json.encode(title) + b"\n"
@@ -91,6 +90,8 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
             counts[stream] += len(some)
             if block := squeeze.compress(b"".join(some)):
                 yield block
+    if (reader.base(), reader.first_seq()) != began:
+        raise HistoryCut("history was cut, or something removed from it, while it was exported: export it again")
     yield squeeze.compress(_record(_CLOSING, msgspec.json.encode(Closing(**counts, head_hash=head_hash))))
     yield squeeze.flush()
 

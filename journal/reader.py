@@ -288,10 +288,10 @@ class Reader:
         counts.update(stored.header.type for stored in self.entries(self.cursor() + 1))
         return dict(sorted(counts.items()))
 
-    def needs(self) -> dict[str, int]:
-        """What a release must read to know what these entries mean: types of those that change the state, each with the
-        version of its newest. What a base was folded from, that tells itself."""
-        newest = (next(self.newest_of_type(name), None) for name in self.types())
+    def needs(self, upto: int = LAST) -> dict[str, int]:
+        """What a release must read to know what the entries up to `upto` mean: types of those that change the state,
+        each with the version of its newest. What a base was folded from, that tells itself."""
+        newest = (next(self.newest_of_type(name, upto), None) for name in self.types())
         headers = (stored.header for stored in newest if stored is not None)
         return {header.type: header.version for header in headers if header.effect_on_state == "must"}
 

@@ -14,11 +14,12 @@ from capsuled.rpc import Refused, caller_of, refuse
 from effects.unbroken import to_its_end
 from journal.codec import decode
 from journal.errors import JournalError
-from journal.events import Event
+from journal.events import Event, JournalCheckpointed
 from journal.reader import Reader
 from projections.intents import Checkpoint
 from projections.refusals import Refusal
 from projections.state import Machine
+from projections.updates import unconfirmed
 from projections.views import VIEW, state_hash
 
 PATH_CHARS = 512
@@ -51,7 +52,7 @@ class RetentionService(RetentionServiceServicer):
                 refuse("FAILED_PRECONDITION", "NOT_EXPORTED", message, "head_hash")
             first = reader.first_seq()
             intent = Checkpoint(upto, VIEW, state_hash(machine), head, request.exported_to)
-            seq = await self._forgotten(intent, caller, request.dry_run, machine)
+            seq = await self._forgotten(intent, caller, request.dry_run, machine, reader)
             return pb.RetentionResponse(upto=upto, entries=upto - first + 1, seq=seq, first_seq=upto + 1)
 
     async def Excise(self, request: pb.ExciseRequest, context: Any) -> pb.RetentionResponse:
@@ -66,7 +67,7 @@ class RetentionService(RetentionServiceServicer):
             seqs = tuple(sorted(set(request.seqs)))
             head, said = await asyncio.to_thread(lambda: _looked_up(reader, machine, seqs))
             intent = Checkpoint(machine.seq, VIEW, state_hash(machine), head, excised=said, reason=request.reason)
-            seq = await self._forgotten(intent, caller, request.dry_run, machine)
+            seq = await self._forgotten(intent, caller, request.dry_run, machine, reader)
             return pb.RetentionResponse(
                 upto=machine.seq, entries=len(seqs), seq=seq, first_seq=reader.first_seq()
             )  # fmt: skip
@@ -78,38 +79,47 @@ class RetentionService(RetentionServiceServicer):
         return self._reader
 
     async def _before(self, caller: Caller, reader: Reader) -> pb.RetentionResponse | None:
-        """The answer for a call that was made before, with all that it said done by now; None for a new one. Raises
-        Refused, NoRoom."""
+        """The answer for a call that was made before; None for a new one. Raises Refused, NoRoom."""
         outcome = await self._engine.answered(caller)
         if outcome is None:
             return None
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        await to_its_end(self._retention.resume())
-        machine = self._engine.machine
-        return pb.RetentionResponse(upto=machine.checkpoint, seq=outcome.seq, first_seq=reader.first_seq())
+        await to_its_end(self._catch_up())
+        entries = await asyncio.to_thread(lambda: [*reader.of_call(outcome.seq)])
+        marks = [event for event in map(decode, entries) if isinstance(event, JournalCheckpointed)]
+        upto = marks[0].upto if marks else self._engine.machine.checkpoint  # it was cut itself since
+        return pb.RetentionResponse(upto=upto, seq=outcome.seq, first_seq=reader.first_seq())
+
+    async def _catch_up(self) -> None:
+        """What was said and is not done yet; while what runs is on trial a later start comes to it, for the system
+        before may have to read what the fold begins with. Raises NoRoom."""
+        if not unconfirmed(self._engine.machine):
+            await self._retention.resume()
 
     async def _now(self) -> int:
         seq = self._engine.machine.seq
         await self._engine.durable(seq)
         return seq
 
-    async def _forgotten(self, intent: Checkpoint, caller: Caller, dry_run: bool, machine: Machine) -> int:
+    async def _forgotten(
+        self, intent: Checkpoint, caller: Caller, dry_run: bool, machine: Machine, reader: Reader
+    ) -> int:
         """The call's own entry; 0 for a dry run. `machine`: what the fold begins with then. Raises Refused, NoRoom."""
         if dry_run:
             _, verdict = self._engine.preview(intent, caller.actor.role)
             if isinstance(verdict, Refusal):
                 raise Refused(verdict)
             return 0
-        return await to_its_end(self._said_and_done(intent, caller, machine))
+        return await to_its_end(self._said_and_done(intent, caller, machine, reader))
 
-    async def _said_and_done(self, intent: Checkpoint, caller: Caller, machine: Machine) -> int:
+    async def _said_and_done(self, intent: Checkpoint, caller: Caller, machine: Machine, reader: Reader) -> int:
         """What was said before and is not done yet comes first: only the newest that was said is looked for later."""
-        await self._retention.resume()
+        await self._catch_up()
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        base = await asyncio.to_thread(kept, machine, intent.head_hash, self._readable())
+        base = await asyncio.to_thread(kept, machine, intent.head_hash, reader)
         await self._retention.retain(base, tuple(seq for seq, _ in intent.excised))
         return outcome.seq
 

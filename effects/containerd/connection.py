@@ -36,8 +36,8 @@ SERVES_NOTHING = (
     "newer release wrote them, update to one that reads them, or go back to it; else they are damaged"
 )
 STAYS_AWAY = (
-    "containerd has not answered for {:.0f} s, and is started again and again: what runs goes on, and no container is "
-    "started or ended. `capsulectl capsule logs` has its last words"
+    "containerd has not answered for {:.0f} s: what runs goes on, and until it does no container is started or ended. "
+    "If it stays away, `capsulectl capsule logs` tells"
 )
 
 log = logging.getLogger(__name__)
@@ -123,6 +123,7 @@ class Connection:
             except grpc.aio.AioRpcError as error:
                 # `wait_for_ready` waits for a connection; one that broke with the call in flight ends the call.
                 if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED):
+                    self._awaited_since = None  # it answers, though not well
                     raise translated(error) from error
                 if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                     if not self.problem:

@@ -61,6 +61,7 @@ class ContainerdImages:
         named: Named | None = None,
     ) -> tuple[CachedImage, ...]:
         """See the protocol."""
+        await self._connection.answering()
         async with self.leases.taken() as lease:
             members = await Intake(self._content, lease, announced).members(chunks)
             images = await Archive(members, self._content.read, self._architecture, name).images()

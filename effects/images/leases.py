@@ -66,7 +66,6 @@ class Leases:
         request = leases_pb2.CreateRequest(id=name, labels={"containerd.io/gc.expire": expires})
         self._active.add(name)
         try:
-            await self._connection.answering()
             with tolerated():
                 await self._connection.leases.Create(request, metadata=self._connection.metadata)
         except BaseException:

@@ -58,8 +58,10 @@ class Partitions:
             await to_its_end(asyncio.to_thread(_write, place, fd, kept, room, 0))
             there = await behind.end(written)
         finally:
-            await behind.settled()
-            os.close(fd)
+            try:
+                await behind.settled()
+            finally:
+                os.close(fd)  # nothing reads any more: also who is cancelled has waited for that
         if there.checksum != came:
             raise SlotFailed(f"{member} was written to {place}, and something else is there: the disk is failing")
         return Written(written, there.digest.hexdigest())
@@ -82,7 +84,8 @@ class _Reading:
     def on_to(self, end: int) -> None:
         """Read on, from the disk itself: what the kernel still has of it proves nothing. Raises SlotFailed."""
         try:
-            os.posix_fadvise(self._fd, self.at, end - self.at, os.POSIX_FADV_DONTNEED)
+            # To the end of all: a page that is kept for its other half would be read from memory.
+            os.posix_fadvise(self._fd, self.at, 0, os.POSIX_FADV_DONTNEED)
             while self.at < end:
                 piece = os.pread(self._fd, min(PIECE_BYTES, end - self.at), self.at)
                 if not piece:

@@ -253,6 +253,37 @@ def test_a_disk_that_fails_under_a_stretch_ends_the_push_before_the_last_byte_ca
     assert STRETCH_BYTES <= sum(sent) <= 3 * STRETCH_BYTES
 
 
+def test_who_is_cancelled_while_the_last_stretch_is_read_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "root"
+    place.write_bytes(bytes(2 * STRETCH_BYTES))
+    slots = Partitions({("slot_a", "root.img"): place})
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def fsync(fd: int) -> None:
+        begun.set()
+        goes_on.wait(10)
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield bytes(STRETCH_BYTES)
+        raise ConnectionError("cut")
+
+    async def main() -> None:
+        push = asyncio.ensure_future(slots.write("slot_a", "root.img", broken()))
+        await asyncio.to_thread(begun.wait, 10)
+        push.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await push
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        asyncio.run(main())
+    assert place not in {one.resolve() for one in Path("/proc/self/fd").iterdir() if one.exists()}
+
+
 def test_a_push_that_is_cancelled_lets_go_of_the_partition_only_when_nothing_is_written_to_it_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

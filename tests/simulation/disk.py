@@ -188,9 +188,9 @@ class SimulatedReader:
         """See Reader."""
         return (stored for stored in map(unpack, reversed([*self.values(last=last)])) if stored.header.type == tag)
 
-    def needs(self) -> dict[str, int]:
+    def needs(self, upto: int = LAST) -> dict[str, int]:
         """See Reader."""
-        headers = (stored.header for stored in self.entries())
+        headers = (stored.header for stored in self.entries(last=upto))
         return {header.type: header.version for header in headers if header.effect_on_state == "must"}
 
     def snapshot(self, fold_version: int, upto: int = LAST) -> Snapshot | None:

@@ -48,8 +48,8 @@ PLANTED = (
         "base-read-by-anybody",
         "a release that cannot read what a base was folded from acts on it",
         BEGINNING,
-        "check_needs(base.seq, needs_of(base.content))",
-        "needs_of(base.content)",
+        "check_needs(base.seq, _needs_of(base))",
+        "_needs_of(base)",
     ),
     Mutant(
         "repeat-forgotten",

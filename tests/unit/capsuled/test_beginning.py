@@ -25,8 +25,8 @@ from tests.support.entries import JOURNAL_ID, Ledger, keep
 STRANGE = "workload.teleported"
 
 
-def cut_by_a_newer_release(directory: Path, strange: bool) -> Stored:
-    """Entries up to the third are cut; what the state was folded from there stands in the base."""
+def cut_by_a_newer_release(directory: Path, strange: bool, content: bytes | None = None) -> Stored:
+    """Entries up to the third are cut; what the state was folded from there stands in the base, or `content`."""
     made = Ledger()
     made.add(WorkloadStopRequested("web", 1))
     if strange:
@@ -38,7 +38,7 @@ def cut_by_a_newer_release(directory: Path, strange: bool) -> Stored:
     keep(directory, made.entries)
     environment = Environment(directory)
     third = made.entries[2]
-    base = encode_base(Machine(seq=3), needed(Reader(environment)))
+    base = encode_base(Machine(seq=3), needed(Reader(environment), 3)) if content is None else content
     set_base(environment, Snapshot(3, third.hash, base), cut=True, excised=())
     go_on(environment)
     environment.close()
@@ -73,6 +73,32 @@ def test_a_base_of_what_is_known_goes_on(tmp_path: Path) -> None:
 def test_an_earlier_base_said_nothing_of_it_and_a_later_form_of_the_state_is_not_looked_at() -> None:
     assert needs_of(encode_state(Machine(seq=3))) == ()
     assert needs_of(b"\x82\xa5needs\x91\x92\xa1x\x02\xa9workloads\xc3") == (("x", 2),)
+
+
+def test_a_base_says_nothing_of_what_came_behind_it(tmp_path: Path) -> None:
+    made = Ledger()
+    made.add(WorkloadStopRequested("web", 1))
+    made.forge(STRANGE, {"name": "web"})
+    keep(tmp_path, made.entries)
+    reader = Reader.open(tmp_path)
+    assert needed(reader, 1) == (("workload.stop_requested", 1),)
+    assert needed(reader) == (("workload.stop_requested", 1), (STRANGE, 1))
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x78\x01another coding", b"\x81\xa5needs\x03", b"\x82\xa5needs\x91\x92\xa1x\x02\xa9workloads\xc3"]
+)
+def test_a_base_of_which_the_state_cannot_be_known_is_damage_and_what_stands_in_the_entries_is_needed(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Not frozen: a frozen daemon knows its state, the keys that sign updates among it."""
+    cut_by_a_newer_release(tmp_path, strange=True, content=content)
+    reader = Reader.open(tmp_path)
+    with pytest.raises(MalformedEntry, match="the state that history begins with cannot be read"):
+        recall(reader)
+    assert set(level.standing(reader)) >= set(level.forms())
+    reader.close()
 
 
 def test_beside_a_damaged_base_what_stands_in_the_entries_is_needed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from journal.errors import HistoryCut, JournalError
 from journal.events import CallRead, DaemonStopped
 from journal.space import Space
 from journal.writer import Journal
-from projections.state import Machine
+from projections.state import Machine, Slots
 from tests.support.clock import HandClock
 from tests.support.story import ALL
 
@@ -110,6 +110,25 @@ def test_what_had_no_room_goes_before_what_is_asked_for_after_it(
     telling(tmp_path, story)
 
 
+def test_nothing_goes_while_what_runs_is_on_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(memory: Memory) -> None:
+        with monkeypatch.context() as full:
+            full.setattr(Space, "extend", lambda *_: threading.current_thread() is threading.main_thread())
+            with pytest.raises(NoRoom):
+                await memory.excise(2, call_id="one")
+        memory.engine.machine.slots = Slots("slot_b", "slot_a", tentative=True)
+        said = await memory.excise(2, call_id="one")
+        assert said.seq and memory.says(2), "it is said, and a start that is not on trial comes to it"
+        with pytest.raises(Refused, match="not confirmed"):
+            await memory.excise(3)
+        assert memory.says(2) and memory.says(3)
+        memory.engine.machine.slots = Slots("slot_b", "slot_b")
+        await memory.excise(2, call_id="one")
+        assert not memory.says(2)
+
+    telling(tmp_path, story)
+
+
 def test_a_cut_is_tried_before_its_archive_is_there_and_made_behind_the_right_one_alone(tmp_path: Path) -> None:
     async def story(memory: Memory) -> None:
         for head_hash, dry_run in (("", False), ("ab" * 32, False), ("ab" * 32, True)):
@@ -135,9 +154,9 @@ def test_a_call_that_is_made_again_is_answered_and_forgets_nothing_more(tmp_path
         known = memory.engine.machine.seq
         for _ in range(2):
             again = await memory.truncate(1, head.hash.hex(), dry_run=False, call_id="cut")
-            assert (again.seq, again.entries, again.first_seq) == (cut.seq, 0, 2)
+            assert (again.upto, again.seq, again.entries, again.first_seq) == (1, cut.seq, 0, 2)
             again = await memory.excise(2, call_id="removed")
-            assert (again.seq, again.entries, again.first_seq) == (removed.seq, 0, 2)
+            assert (again.upto, again.seq, again.entries) == (removed.upto, removed.seq, 0)
         with pytest.raises(Refused, match="is gone already"):
             await memory.excise(2, call_id="anew")
         assert [e.header.type for e in memory.journal.reader.entries(known + 1)] == []

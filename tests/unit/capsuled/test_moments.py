@@ -90,7 +90,7 @@ def test_history_that_was_cut_begins_later(tmp_path: Path) -> None:
     cut = Moments(Reader(environment))
     assert cut.seq_of(pb.Moment(seq=7), NOW, "at") == 7
     for moment in (pb.Moment(seq=6), pb.Moment(at_unix_ns=1), pb.Moment(at_unix_ns=2 * HOUR)):
-        with pytest.raises(Refused, match="history begins at entry 7"):
+        with pytest.raises(Refused, match="history begins at entry 7: `capsulectl history"):
             cut.seq_of(moment, NOW, "at")
     environment.close()
 

@@ -14,6 +14,7 @@ from journal import retention
 from journal.archive import Archive, export, import_archive
 from journal.entry import LOCAL, MalformedEntry
 from journal.environment import Environment
+from journal.errors import HistoryCut
 from journal.events import JournalCheckpointed, JournalExcised, WorkloadStopRequested
 from journal.reader import CUT_KEY, Reader
 from journal.sequencer import THIS_BATCH, Draft
@@ -181,6 +182,17 @@ def test_a_cut_that_a_crash_fell_into_is_finished_by_the_next_start(
 
     asyncio.run(again())
     assert seqs(tmp_path) == list(range(31, COUNT + 2))
+
+
+def test_an_export_under_which_history_is_cut_says_so_instead_of_being_none(tmp_path: Path) -> None:
+    async def story(journal: Journal) -> None:
+        blocks = export(journal.reader, journal.reader.journal_id)
+        next(blocks)
+        await truncated(journal, 30)
+        with pytest.raises(HistoryCut, match="export it again"):
+            list(blocks)
+
+    telling(tmp_path, story)
 
 
 def test_who_waits_for_it_may_go_and_the_journal_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
