@@ -12,8 +12,10 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -68,7 +70,8 @@ class Storm:
     """One of them, on a capsule of its own."""
 
     def __init__(self, place: Site, capsule: Daemon, seed: int) -> None:
-        self._site, self._capsule, self._seed = place, capsule, seed
+        self._site, self.capsule, self._seed = place, capsule, seed
+        self.faults = FAULTS
         mark = f"storm{os.getpid()}x{seed}"
         self._run = run = hosted(capsule.state).run
         info = capsule.data("capsule", "info")
@@ -82,31 +85,48 @@ class Storm:
 
     async def rage(self, operations: int) -> None:
         """All of it, and a last quiet moment in which nothing is left."""
-        outcome, begun = self.outcome, time.monotonic()
+        begun = time.monotonic()
         try:
-            await asyncio.gather(*(plot.prepare() for plot in self._plots))
-            while outcome.operations < operations and not outcome.wrong:
-                # By the number of operations before it, so that a longer storm begins as a shorter one.
-                random = Random(f"{self._seed} burst {outcome.operations}")
-                await self._burst(random, min(operations - outcome.operations, random.randint(1, BURST_MOST)))
-                if random.random() < HAND_SHARE and not outcome.wrong:
-                    await self._another_hand(random)
-            if not outcome.wrong:
-                await asyncio.gather(*(plot.tidy() for plot in self._plots))
-                await self._quiet()
+            await self.begin()
+            await self.go_on(lambda: operations - self.outcome.operations)
+            await self.rest()
         finally:
-            outcome.seconds = time.monotonic() - begun
-            outcome.illnesses = sum(plot.illnesses for plot in self._plots)
-            done = sum((plot.done for plot in self._plots), Counter[str]())
-            outcome.copies, outcome.secrets, outcome.rollbacks = done["copies"], done["secrets"], done["rollbacks"]
-            await self._calls.close()
+            self.outcome.seconds = time.monotonic() - begun
+            await self.close()
+
+    async def begin(self) -> None:
+        """What every plot begins with."""
+        await asyncio.gather(*(plot.prepare() for plot in self._plots))
+
+    async def go_on(self, left: Callable[[], int]) -> None:
+        """Bursts, while more than no operations are `left` and nothing is wrong."""
+        outcome = self.outcome
+        while (most := left()) > 0 and not outcome.wrong:
+            # By the number of operations before it, so that a longer storm begins as a shorter one.
+            random = Random(f"{self._seed} burst {outcome.operations}")
+            await self._burst(random, min(most, random.randint(1, BURST_MOST)))
+            if random.random() < HAND_SHARE and not outcome.wrong:
+                await self._another_hand(random)
+
+    async def rest(self) -> None:
+        """Nothing is wanted any more, and nothing is left."""
+        if not self.outcome.wrong:
+            await asyncio.gather(*(plot.tidy() for plot in self._plots))
+            await self._quiet()
+
+    async def close(self) -> None:
+        """Count, and hang up."""
+        outcome, done = self.outcome, sum((plot.done for plot in self._plots), Counter[str]())
+        outcome.illnesses = sum(plot.illnesses for plot in self._plots)
+        outcome.copies, outcome.secrets, outcome.rollbacks = done["copies"], done["secrets"], done["rollbacks"]
+        await self._calls.close()
 
     async def _burst(self, random: Random, count: int) -> None:
         work: list[list[int]] = [[] for _ in self._plots]
         faults = []
         for number in range(count):
             if random.random() < FAULT_SHARE:
-                fault = random.choices(tuple(FAULTS), tuple(FAULTS.values()))[0]
+                fault = random.choices(tuple(self.faults), tuple(self.faults.values()))[0]
                 faults.append((random.uniform(0.0, 2.0), fault, random.random()))
             else:
                 work[random.randrange(PLOTS)].append(self.outcome.operations + number)
@@ -132,11 +152,11 @@ class Storm:
             self._note(fault)
             match fault:
                 case "kill capsuled":
-                    self._capsule.kill()
-                    self._capsule.start(wait=False)
+                    self.capsule.kill()
+                    self.capsule.start(wait=False)
                 case "kill containerd":
                     with contextlib.suppress(AssertionError, ProcessLookupError):  # between two of them
-                        os.kill(self._capsule.containerd_pid(), signal.SIGKILL)
+                        os.kill(self.capsule.containerd_pid(), signal.SIGKILL)
                 case "flush rules":
                     self._site.run("nft", "flush", "ruleset")
                 case "kill a monitor":
@@ -147,7 +167,7 @@ class Storm:
 
     async def _another_hand(self, random: Random) -> None:
         """It changes something, with nobody else at work; that is told and left, until a word mends it."""
-        other = OtherHand(self._site, self._capsule, self._run, self._calls)
+        other = OtherHand(self._site, self.capsule, self._run, self._calls)
         wrong, what = await other.choose([plot.wishes for plot in self._plots], random)
         if what is None:
             return
@@ -178,9 +198,9 @@ class Storm:
                 right = 0 if wrong else right + 1
             except Unquiet as unquiet:
                 right, wrong = 0, [str(unquiet)]
-            if _is_dead(self._capsule):
-                wrong = [f"capsuled ended: {self._capsule.output().strip().splitlines()[-1]}"]
-            if wrong and (time.monotonic() > deadline or _is_dead(self._capsule)):
+            if _is_dead(self.capsule):
+                wrong = [f"capsuled ended: {self.capsule.output().strip().splitlines()[-1]}"]
+            if wrong and (time.monotonic() > deadline or _is_dead(self.capsule)):
                 self.outcome.wrong += wrong
                 self._note("NOT AS WISHED:\n" + "\n".join(wrong))
                 return
@@ -190,12 +210,6 @@ class Storm:
 
     def _note(self, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {what}", file=self._trace)
-
-
-async def _rage(place: Site, capsule: Daemon, seed: int, operations: int) -> Outcome:
-    one = Storm(place, capsule, seed)  # made in the event loop that its channel belongs to
-    await one.rage(operations)
-    return one.outcome
 
 
 def _is_dead(capsule: Daemon) -> bool:
@@ -225,10 +239,22 @@ def _order(capsule: Daemon) -> tuple[Order, int]:
 
 def storm(seed: int, operations: int, keep: Path | None = None) -> Outcome:
     """Run one. What is left of a bad one is copied to `keep`."""
+    return on_a_site(seed, lambda one, place: one.rage(operations), keep)
+
+
+def on_a_site(seed: int, rage: Callable[[Storm, Site], Coroutine[Any, Any, None]], keep: Path | None = None) -> Outcome:
+    """Have a storm of this seed `rage` on a machine of its own, and look at what is left when it is over. What is left
+    of a bad one is copied to `keep`."""
     build_guest_image()
     with site() as place, daemon(inside=place.inside) as capsule:
         capsule.push_image()
-        outcome = asyncio.run(_rage(place, capsule, seed, operations))
+
+        async def one() -> Outcome:
+            made = Storm(place, capsule, seed)  # in the event loop that its channel belongs to
+            await rage(made, place)
+            return made.outcome
+
+        outcome = asyncio.run(one())
         capsule.stop()
         if not outcome.wrong:
             report = asyncio.run(verify_apart(capsule.state / "journal"))
