@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,8 @@ CHUNK_BYTES = 1 << 20
 PUSH_S = 3_600.0
 CALL_S = 5.0
 HEALTH_S = 3.0
+SILENT_S = 30.0
+"""So long a machine whose health is watched may leave questions unanswered."""
 
 
 def push(
@@ -81,6 +84,9 @@ def push(
     """
     if auto_confirm is not None and (confirm_when or stay or not wait):
         raise Failure("--auto-confirm waits for the new system and confirms it: say nothing else beside it", USAGE)
+    if auto_confirm is not None and auto_confirm >= window:
+        words = f"--auto-confirm watches for longer than the new system may run unconfirmed ({duration(int(window))})"
+        raise Failure(f"{words}: say a longer --window, too", USAGE)
     source, size = file_to_send(str(bundle))
     source.close()
     connection = Connection(common.capsule)
@@ -90,9 +96,9 @@ def push(
         confirm(f"The machine, which runs {running}, is started anew with {bundle}. Go on?", yes)
     metadata = pb.UpdateOSMetadata(
         total_bytes=size,
-        window_seconds=int(window),
+        window_seconds=ceil(window),
         confirm_when_healthy=confirm_when == "healthy",
-        soak_seconds=int(soak),
+        soak_seconds=ceil(soak),
         allow_downgrade=allow_downgrade,
         retry=retry,
         stay=stay,
@@ -128,9 +134,9 @@ def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_con
     status = _answering(common, answer, boot, timeout_s)
     say(f"{answer.next_slot} answers; it goes back in {duration(status.seconds_left)} unless confirmed", common.quiet)
     if auto_confirm_s is not None:
-        _watch(common, answer, auto_confirm_s)
-        connection = Connection(common.capsule)
-        connection.call(connection.capsule.UpdateConfirm, pb.UpdateConfirmRequest())
+        if _watch(common, answer, auto_confirm_s):
+            connection = Connection(common.capsule)
+            connection.call(connection.capsule.UpdateConfirm, pb.UpdateConfirmRequest())
         say(f"update {answer.uid} is confirmed: {answer.next_slot} boots from now on", common.quiet)
     elif status.current.confirm_when != "healthy":
         say("`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it", common.quiet)
@@ -156,20 +162,28 @@ def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
 def _went_back(uid: int, status: Any) -> str:
     last = status.last if status.HasField("last") and status.last.uid == uid else None
     said = f": {why(last)}" if last is not None and last.cause else ""
-    return f"update {uid} went back, {status.active_slot} runs{said}. `capsulectl history show {uid}` has more"
+    return f"update {uid} went back, {status.active_slot} runs{said}. `capsulectl postmortem {uid}` has more"
 
 
-def _watch(common: Common, answer: Any, seconds: float) -> None:
-    """For so long all has to be well; what is not well at first may become so."""
+def _watch(common: Common, answer: Any, seconds: float) -> bool:
+    """For so long all has to be well; what is not well at first may become so. False: somebody has confirmed it."""
     well_s, began = 0.0, time.monotonic()
+    heard = began
     while well_s < seconds:
         time.sleep(min(HEALTH_S, max(0.1, seconds - well_s)))
         connection = Connection(common.capsule)
-        status = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
-        if status.active_slot != answer.next_slot or not status.tentative:
-            if status.active_slot == answer.next_slot:
-                return  # somebody else has confirmed it
+        try:
+            status = connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
+        except Failure:
+            if time.monotonic() - heard > SILENT_S:
+                raise
+            continue
+        heard = time.monotonic()
+        if status.active_slot != answer.next_slot:
             raise Failure(_went_back(answer.uid, status), FAILED)
+        if not status.tentative:
+            return False
         well_s = min(time.monotonic() - began, float(status.healthy_seconds)) if status.judged else 0.0
         if not status.seconds_left:
             raise Failure(f"update {answer.uid} goes back, its time is over: {health(status)}", FAILED)
+    return True

@@ -64,6 +64,7 @@ def _begin(machine: Machine, call: BeginUpdate) -> tuple[Event, ...] | Refusal:
     bad = (
         _check_times(call)
         or _check_free(machine)
+        or _check_signer(machine, call)
         or _check_order(call)
         or _check_level(unread(call.written, call.reads))
         or check_keeps(machine, call.keeps, call.snapshot)
@@ -76,7 +77,7 @@ def _begin(machine: Machine, call: BeginUpdate) -> tuple[Event, ...] | Refusal:
         return conflict(
             "FAILED_BEFORE",
             f"{system_text(call.new.version, call.new.commit)} was tried in update {failed.uid} and went back: {why}. "
-            f"`capsulectl history show {failed.seq}` has more; `--retry` tries it again",
+            f"`capsulectl postmortem {failed.uid}` has more; `--retry` tries it again",
         )
     return (
         UpdateBegun(
@@ -109,7 +110,7 @@ def _check_times(call: BeginUpdate) -> Refusal | None:
     if not WINDOW_LEAST_S <= call.window_s <= WINDOW_MOST_S:
         words = f"a new system may run unconfirmed for {WINDOW_LEAST_S} seconds to 7 days"
         return invalid("BAD_WINDOW", words, "metadata.window_seconds")
-    if not 0 <= call.soak_s <= SOAK_MOST_S or call.soak_s >= call.window_s:
+    if call.confirm_when == "healthy" and not 0 <= call.soak_s <= min(SOAK_MOST_S, call.window_s - 1):
         words = "it is to be healthy for less time than it may run unconfirmed, and a day at most"
         return invalid("BAD_SOAK", words, "metadata.soak_seconds")
     return None
@@ -136,8 +137,25 @@ def _check_free(machine: Machine) -> Refusal | None:
             f"update {update.uid} waits for its boot: `capsulectl capsule reboot` boots it, "
             "`capsulectl update rollback` drops it",
         )
-    words = f"update {update.uid} is being written: wait until it is done, or end its push, and nothing is left of it"
+    return _runs(update)
+
+
+def _runs(update: Update) -> Refusal:
+    if update.kind == "rollback":
+        words = f"update {update.uid} goes back to the system before, which is being looked at: the machine starts anew"
+    else:
+        words = (
+            f"update {update.uid} is being written: wait until it is done, or end its push, and nothing is left of it"
+        )
     return refused("ABORTED", "UPDATE_RUNS", words)
+
+
+def _check_signer(machine: Machine, call: BeginUpdate) -> Refusal | None:
+    """Its signature was looked at before: the keys may be others by now."""
+    if not machine.update_keys or call.signed_by in machine.update_keys:
+        return None
+    words = "which keys sign updates was changed while the bundle came: push it again"
+    return refused("ABORTED", "KEYS_CHANGED", words)
 
 
 def _check_known(machine: Machine) -> Refusal | None:
@@ -223,9 +241,7 @@ def _roll_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Re
     if call.with_data and (bad := _check_left_with_data(machine, update)) is not None:
         return bad
     if update.phase in (UpdatePhase.STAGING, UpdatePhase.STAGED):
-        return refused(
-            "ABORTED", "UPDATE_RUNS", f"update {update.uid} is being written: end its push, and nothing is left of it"
-        )
+        return _runs(update)
     if update.phase is UpdatePhase.CONFIRMING:
         return refused(
             "ABORTED",

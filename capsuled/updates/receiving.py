@@ -18,7 +18,7 @@ from effects.slots.bundle import BundleStream, Head
 from effects.slots.manifest import BadBundle
 from effects.slots.protocol import SlotStore, other
 from effects.slots.signing import verify
-from effects.unbroken import to_its_end
+from effects.unbroken import taken, to_its_end
 from journal.entry import SYSTEM
 from journal.events import UpdateStaged, UpdateStagingFailed
 from projections.refusals import Refusal
@@ -72,24 +72,29 @@ class Receiver:
             await self._check_room(head)
         except BadBundle as bad:
             raise Refused(_refusal(bad)) from bad
-        update, cause = await self._begun(head, signed_by, options, caller)
+        update, cause = await taken(self._begun(head, signed_by, options, caller), self._ended)
         began_ns = self._engine.mono_ns()
         try:
             await self._stage(bundle, head, update)
+            self._signed_by(head, now_s)  # the keys may have been changed meanwhile
             await keep(self._engine, update, cause)
             self._tell_staged(head, update, cause, began_ns)
         except BaseException as error:
-            reason = getattr(error, "reason", "CUT")
-            told = error.refusal if isinstance(error, Refused) else error
-            message = getattr(told, "message", "") or "the push ended before all of it had come"
-            failed = UpdateStagingFailed(update.uid, str(reason), str(message))
-            self._engine.record((failed,), cause=cause, reserved=True, actor=SYSTEM)
+            self._ended((update, cause), error)
             if isinstance(error, BadBundle):
                 raise Refused(_refusal(error)) from error
             raise
         # Whoever pushed may go now: what is on the disk is told, and the boot loader with it.
         await to_its_end(self._switch.arm(update, self._uplink(), cause))
         return update
+
+    def _ended(self, begun: tuple[Update, int], error: BaseException | None = None) -> None:
+        """Before all of it was there: by this error, or because nobody pushes any more."""
+        update, cause = begun
+        told = error.refusal if isinstance(error, Refused) else error
+        message = getattr(told, "message", "") or "the push ended before all of it had come"
+        failed = UpdateStagingFailed(update.uid, str(getattr(error, "reason", "CUT")), str(message))
+        self._engine.record((failed,), cause=cause, reserved=True, actor=SYSTEM)
 
     def _tell_staged(self, head: Head, update: Update, cause: int, began_ns: int) -> None:
         boot, root = head.manifest.members

@@ -1,8 +1,11 @@
 """The boot loader told what to boot, and the journal before and after: intent → act → fact.
 
 Each intent is durable before the act, and each fact tells of what was read back. A crash anywhere in between is
-reconciled by the next start (at_boot.py); so nothing here is tried twice.
+reconciled by the next start (at_boot.py); so nothing here is tried twice. One switch at a time: what an operator says
+while another is under way is done behind it.
 """
+
+import asyncio
 
 from msgspec.structs import replace
 
@@ -13,6 +16,10 @@ from journal.errors import JournalError
 from journal.events import UpdateArmed, UpdateArming, UpdateConfirmed, UpdateDisarmed
 from projections.state import Update
 from projections.update_health import well
+from projections.update_phases import UpdatePhase
+
+_WAITS = frozenset({UpdatePhase.STAGED, UpdatePhase.ARMING, UpdatePhase.ARMED})
+"""For its boot, or to be armed for it."""
 
 
 class Switch:
@@ -22,10 +29,15 @@ class Switch:
         self.problem = ""
         self._engine = engine
         self._loader = loader
+        self._one_at_a_time = asyncio.Lock()
 
     async def arm(self, update: Update, uplink: bool, cause: int) -> None:
         """The next boot, and only that, is the new system's. Raises LoaderFailed and JournalError: then it is not, as
         far as anybody can know."""
+        async with self._one_at_a_time:
+            await self._arm(update, uplink, cause)
+
+    async def _arm(self, update: Update, uplink: bool, cause: int) -> None:
         engine = self._engine
         try:
             seq = engine.record((UpdateArming(update.uid, uplink, well(engine.machine)),), cause=cause, actor=SYSTEM)
@@ -48,21 +60,29 @@ class Switch:
 
     async def take_back(self) -> None:
         """Nothing is booted once any more. Raises LoaderFailed."""
+        async with self._one_at_a_time:
+            await self._take_back()
+
+    async def _take_back(self) -> None:
         state = await self._loader.read()
         if state.next_slot is not None:
             await self._loader.write(replace(state, next_slot=None))
 
     async def drop(self, update: Update, cause: int) -> None:
         """An update that waits for its boot is not booted. Raises LoaderFailed."""
-        await self.take_back()
-        self._engine.record((UpdateDisarmed(update.uid, "operator"),), cause=cause, reserved=True, actor=SYSTEM)
-        await self._engine.durable()
+        async with self._one_at_a_time:
+            if self._engine.machine.updates[update.uid].phase not in _WAITS:
+                return  # its arming failed meanwhile
+            await self._take_back()
+            self._engine.record((UpdateDisarmed(update.uid, "operator"),), cause=cause, reserved=True, actor=SYSTEM)
+            await self._engine.durable()
 
     async def confirm(self, update: Update) -> None:
         """The slot of an update whose `update.confirming` stands in the journal is what boots. Raises LoaderFailed and
         JournalError."""
         try:
-            await self._confirm(update)
+            async with self._one_at_a_time:
+                await self._confirm(update)
         except LoaderFailed as error:
             self.problem = f"the boot loader's variables cannot be written: {error.message}"
             raise
@@ -80,9 +100,10 @@ class Switch:
 
     async def leave(self, update: Update) -> None:
         """The system before boots, also where a confirmation that failed has reached the disk. Raises LoaderFailed."""
-        state = await self._loader.read()
-        if state.default_slot == update.slot:
-            await self._loader.write(replace(state, default_slot=_slot(update.from_slot), next_slot=None))
+        async with self._one_at_a_time:
+            state = await self._loader.read()
+            if state.default_slot == update.slot:
+                await self._loader.write(replace(state, default_slot=_slot(update.from_slot), next_slot=None))
 
 
 def _slot(name: str) -> Slot:

@@ -1,6 +1,7 @@
 """Updates as the servicers meet them: one object on a machine with slots, none where there are none."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -19,6 +20,7 @@ from effects.slots.protocol import Slot, SlotFailed, SlotStore, other
 from effects.unbroken import to_its_end
 from journal.clock import Clock
 from journal.entry import SYSTEM
+from journal.errors import JournalError
 from journal.events import MachineEndRequested
 from projections.refusals import Refusal
 from projections.state import Update
@@ -26,6 +28,8 @@ from projections.update_admission import unread
 from projections.update_intents import ConfirmUpdate, Level, RollBackUpdate, System
 from projections.update_phases import UpdatePhase
 from projections.updates import current, fallback, on_trial
+
+log = logging.getLogger(__name__)
 
 ANSWER_S = 0.5
 """For the answer to leave before the machine ends."""
@@ -86,7 +90,7 @@ class Updates:
             raise Refused(Refusal("FAILED_PRECONDITION", "NOTHING_KEPT", words, ("metadata.snapshots",)))
         update = await self._receiver.receive(bundle, options, caller, self._clock.wall_ns() / 1e9)
         if not stay:
-            self._end(f"update {update.uid}")
+            self._end(update)
         return update
 
     async def confirm(self, caller: Caller) -> Update:
@@ -145,8 +149,11 @@ class Updates:
         )
 
     async def roll_back(self, how: Back, caller: Caller) -> tuple[Update, str]:
-        """The system before runs again, or what waits for its boot is dropped; in words what happens. Raises Refused,
-        LoaderFailed, SlotFailed."""
+        """The system before runs again, or what waits for its boot is dropped; in words what happens. What was admitted
+        is carried out, whether or not anybody waits for the answer. Raises Refused, LoaderFailed, SlotFailed."""
+        return await to_its_end(self._roll_back(how, caller))
+
+    async def _roll_back(self, how: Back, caller: Caller) -> tuple[Update, str]:
         outcome = await self._engine.call(self._intent(how), caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
@@ -155,16 +162,18 @@ class Updates:
             return self._last(), "nothing is under way any more"
         again = f"{update.slot} boots again, to be confirmed" + (f" ({self.noted})" if self.noted else "")
         match update.phase:
+            case UpdatePhase.RETURNING:
+                return update, f"update {update.uid} goes back: the machine starts anew with {update.from_slot}"
+            case _ if outcome.repeated and update.uid == outcome.seq + 1:
+                return update, again
+            case _ if outcome.repeated:
+                return update, "this call was made before: `capsulectl update history` shows what became of it"
             case UpdatePhase.STAGED:
-                await to_its_end(self._arm_what_is_there(update, outcome.seq))
+                await self._arm_what_is_there(update, outcome.seq)
                 return update, again
-            case _ if update.uid == outcome.seq + 1:  # this very call began it, and is repeated with its id
-                return update, again
-            case UpdatePhase.ARMING | UpdatePhase.ARMED:
+            case _:
                 await self._switch.drop(update, outcome.seq)
                 return self._engine.machine.updates[update.uid], f"update {update.uid} is dropped: it is not booted"
-            case _:
-                return update, f"update {update.uid} goes back: the machine starts anew with {update.from_slot}"
 
     async def _arm_what_is_there(self, update: Update, cause: int) -> None:
         """The slot was not written since it ran. That it can be read, and where that is known, what stands in it, is
@@ -175,7 +184,7 @@ class Updates:
             await self._switch.drop(update, cause)
             raise
         await self._switch.arm(update, self._uplink(), cause)
-        self._end(f"update {update.uid}")
+        self._end(update)
 
     async def _check_slot(self, slot: Slot) -> None:
         """Raises SlotFailed."""
@@ -196,6 +205,16 @@ class Updates:
     def _last(self) -> Update:
         return next(reversed(self._engine.machine.updates.values()))
 
-    def _end(self, why: str) -> None:
-        self._engine.record((MachineEndRequested("reboot", by=why),), reserved=True, actor=SYSTEM)
-        asyncio.get_running_loop().call_later(ANSWER_S, self._reboot)
+    def _end(self, update: Update) -> None:
+        asyncio.get_running_loop().call_later(ANSWER_S, self._start_anew, update.uid)
+
+    def _start_anew(self, uid: int) -> None:
+        """Unless it was dropped in its last moment."""
+        if self._engine.machine.updates[uid].phase is not UpdatePhase.ARMED:
+            return
+        try:
+            ends = MachineEndRequested("reboot", by=f"update {uid}")
+            self._engine.record((ends,), reserved=True, actor=SYSTEM)
+        except JournalError as error:
+            log.error("that the machine starts anew is not in the journal: %s", error)
+        self._reboot()

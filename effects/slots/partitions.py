@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from effects.slots.protocol import Room, Slot, SlotFailed, Written
-from effects.unbroken import to_its_end
+from effects.unbroken import taken, to_its_end
 
 PIECE_BYTES = 1 << 20
 STRETCH_BYTES = 16 << 20
@@ -44,7 +44,7 @@ class Partitions:
         """See SlotStore."""
         place = self._places[slot, member]
         room = await self._room(slot, member)
-        fd = await asyncio.to_thread(_open, place, os.O_RDWR)
+        fd = await taken(asyncio.to_thread(_open, place, os.O_RDWR), os.close)
         behind = _ReadBehind(place, fd)
         written = came = 0
         try:

@@ -156,7 +156,25 @@ def test_a_system_that_failed_is_tried_again_only_when_that_is_said_and_the_earl
 
 @pytest.mark.parametrize("times", [{"window_s": 59}, {"window_s": 8 * 86_400}, {"soak_s": 900}, {"soak_s": -1}])
 def test_a_trial_has_an_end_that_it_can_reach(times: dict[str, int]) -> None:
-    assert reason(begin(standing(), **times)) in ("BAD_WINDOW", "BAD_SOAK")
+    assert reason(begin(standing(), confirm_when="healthy", **times)) in ("BAD_WINDOW", "BAD_SOAK")
+
+
+def test_how_long_it_has_to_be_well_does_not_matter_where_an_operator_confirms() -> None:
+    assert isinstance(begin(standing(), window_s=60, soak_s=60), Admitted)
+
+
+def test_a_signature_is_of_a_key_that_is_enrolled_in_this_moment() -> None:
+    story = standing()
+    story.tell(UpdateKeyEnrolled("kid", "00" * 32, "release"))
+    assert reason(begin(story)) == reason(begin(story, signed_by="another")) == "KEYS_CHANGED"
+    assert isinstance(begin(story, signed_by="kid"), Admitted)
+
+
+def test_a_way_back_that_is_being_looked_at_is_not_called_a_push() -> None:
+    story = confirmed()
+    go_back(story)
+    refusal = go_back(story)
+    assert isinstance(refusal, Refusal) and refusal.reason == "UPDATE_RUNS" and "push" not in refusal.message
 
 
 def test_only_what_is_on_trial_is_confirmed() -> None:

@@ -1,0 +1,223 @@
+"""Two words at once, and words that nobody waits for any more: each leads to one end, which the journal tells."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from capsuled.caller import Caller
+from capsuled.engine import Engine
+from capsuled.rpc import Refused
+from capsuled.updates.level import own
+from capsuled.updates.receiving import Options
+from capsuled.updates.switching import Switch
+from capsuled.updates.updates import Back, Updates
+from effects.slots.bundle import BundleStream
+from effects.slots.protocol import Room
+from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
+from journal.entry import Actor, Header
+from journal.events import (
+    Event,
+    UpdateArmed,
+    UpdateArming,
+    UpdateDisarmed,
+    UpdateKeyEnrolled,
+    UpdateStaged,
+    UpdateStagingFailed,
+)
+from journal.sequencer import Draft
+from projections.update_intents import System
+from projections.update_phases import UpdatePhase
+from tests.support.bundles import Bundle, arriving
+from tests.support.clock import HandClock
+from tests.support.story import Story
+from tests.support.until import until
+from tests.unit.projections.test_update_calls import LEVEL, begin, confirmed, standing, uid
+
+ADMIN = Caller(Actor("operator", "k", "joe", "admin"), "UpdateOS")
+
+
+class SlowLog:
+    """A journal in memory whose disk takes its time when it is told to."""
+
+    def __init__(self, story: Story) -> None:
+        self.told: list[Event] = []
+        self.written = asyncio.Event()
+        self.written.set()
+        self._seq = story.machine.seq
+
+    def check(self) -> None:
+        pass
+
+    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+        entries = []
+        for draft in drafts:
+            self._seq += 1
+            header = Header(self._seq, 0, "boot-2", 0, "", "slot_a", draft.actor, 0, 0, "", 1, "must", b"", b"")
+            entries.append((header, draft.event))
+            self.told.append(draft.event)
+        return entries
+
+    async def durable(self, seq: int) -> None:
+        await self.written.wait()
+
+    def of(self, *kinds: type[Event]) -> list[type[Event]]:
+        return [type(event) for event in self.told if type(event) in kinds]
+
+
+class Box:
+    """A machine of two slots, and what is done at each step of its disk."""
+
+    def __init__(self, story: Story) -> None:
+        self.log = SlowLog(story)
+        self.engine = Engine(self.log, story.machine, HandClock("boot-2"), frozenset(), b"key")
+        self.disk = SlotDisk(Room(1 << 16, 1 << 16))
+        self.disk.state = replace(self.disk.state, default_slot=story.machine.slots.default)  # type: ignore[arg-type]
+        self.at: dict[str, asyncio.Event] = {}
+        self.reboots = 0
+        self.switch = Switch(self.engine, TwinLoader(self.disk, self._step))
+        self.updates = Updates(
+            self.engine, TwinSlots(self.disk, self._step), self.switch, HandClock("boot-2"), System("0.0.1", "aaa", 10),
+            lambda: LEVEL, lambda: True, self._reboot,
+        )  # fmt: skip
+
+    def _reboot(self) -> None:
+        self.reboots += 1
+
+    async def _step(self, point: str) -> None:
+        if point in self.at:
+            await self.at[point].wait()
+
+    def push(self) -> "asyncio.Future[Any]":
+        stream = BundleStream(arriving(Bundle(version="0.0.3", commit="ccc", built=30).data()))
+        return asyncio.ensure_future(self.updates.receive(stream, Options(), ADMIN, stay=False))
+
+    def back(self, call_id: str = "") -> "asyncio.Future[Any]":
+        caller = replace(ADMIN, method="UpdateService.Rollback", call_id=call_id)
+        return asyncio.ensure_future(self.updates.roll_back(Back(), caller))
+
+    @property
+    def phase(self) -> UpdatePhase | None:
+        updates = self.engine.machine.updates
+        return updates[max(updates)].phase if updates else None
+
+
+def waits() -> Story:
+    story = standing()
+    begin(story, level=own())
+    story.tell(UpdateStaged(uid(story), "b" * 64, "r" * 64, 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
+    return story
+
+
+def played(story: Callable[[], Story], act: Callable[[Box], Any]) -> Box:
+    async def play() -> Box:
+        box = Box(story())
+        async with asyncio.timeout(10):
+            await act(box)
+        return box
+
+    return asyncio.run(play())
+
+
+async def cut(work: "asyncio.Future[Any]", box: Box) -> None:
+    """Nobody waits for it any more, while its first entry is on the way to the disk."""
+    work.cancel()
+    await asyncio.sleep(0)
+    box.log.written.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+def test_a_push_that_is_cut_while_its_first_entry_is_written_leaves_no_update_behind() -> None:
+    async def act(box: Box) -> None:
+        box.log.written.clear()
+        pushing = box.push()
+        await until(lambda: box.engine.machine.updates)
+        await cut(pushing, box)
+        assert box.phase is UpdatePhase.FAILED and box.log.of(UpdateStagingFailed) == [UpdateStagingFailed]
+        await box.push()
+        assert box.phase is UpdatePhase.ARMED
+
+    played(standing, act)
+
+
+def test_a_rollback_that_was_admitted_is_carried_out_though_nobody_waits_for_it() -> None:
+    async def act(box: Box) -> None:
+        box.log.written.clear()
+        going = box.back()
+        await until(lambda: box.phase is UpdatePhase.STAGED)
+        await cut(going, box)
+        assert box.phase is UpdatePhase.ARMED
+        await until(lambda: box.reboots)
+
+    played(confirmed, act)
+
+
+def test_what_is_dropped_while_it_is_being_armed_is_not_booted() -> None:
+    async def act(box: Box) -> None:
+        box.at["loader.write"] = asyncio.Event()
+        pushing = box.push()
+        await until(lambda: box.phase is UpdatePhase.ARMING)
+        dropping = box.back()
+        await asyncio.sleep(0)
+        box.at["loader.write"].set()
+        await asyncio.gather(pushing, dropping)
+        assert box.log.of(UpdateArming, UpdateArmed, UpdateDisarmed) == [UpdateArming, UpdateArmed, UpdateDisarmed]
+        assert box.disk.state.next_slot is None and box.phase is UpdatePhase.DROPPED
+        await asyncio.sleep(0.7)
+        assert not box.reboots, "the machine need not start anew"
+
+    played(standing, act)
+
+
+def test_a_drop_goes_to_its_end_though_nobody_waits_for_it() -> None:
+    async def act(box: Box) -> None:
+        box.disk.state = replace(box.disk.state, next_slot="slot_b", update=uid_of(box))
+        box.at["loader.written"] = asyncio.Event()
+        dropping = box.back()
+        await until(lambda: box.disk.state.next_slot is None)
+        dropping.cancel()
+        await asyncio.sleep(0)
+        box.at["loader.written"].set()
+        with pytest.raises(asyncio.CancelledError):
+            await dropping
+        assert box.phase is UpdatePhase.DROPPED
+
+    played(waits, act)
+
+
+def test_a_rollback_that_is_said_again_while_it_is_carried_out_is_carried_out_once() -> None:
+    async def act(box: Box) -> None:
+        box.at["slot.read"] = asyncio.Event()
+        first = box.back("id-1")
+        await until(lambda: box.phase is UpdatePhase.STAGED)
+        again = await box.back("id-1")
+        assert again[1] == "slot_a boots again, to be confirmed"
+        box.at["slot.read"].set()
+        await first
+        assert box.log.of(UpdateArming) == [UpdateArming]
+        await until(lambda: box.reboots)
+        await asyncio.sleep(0.6)
+        assert box.reboots == 1
+
+    played(confirmed, act)
+
+
+def test_a_key_that_is_removed_while_its_bundle_comes_arms_nothing() -> None:
+    async def act(box: Box) -> None:
+        box.at["slot.written"] = asyncio.Event()
+        pushing = box.push()
+        await until(lambda: box.phase is UpdatePhase.STAGING)
+        box.engine.record((UpdateKeyEnrolled("kid", "00" * 32, "release"),))
+        box.at["slot.written"].set()
+        with pytest.raises(Refused, match="is not signed"):
+            await pushing
+        assert box.phase is UpdatePhase.FAILED and box.disk.state.next_slot is None
+
+    played(standing, act)
+
+
+def uid_of(box: Box) -> int:
+    return max(box.engine.machine.updates)
