@@ -161,7 +161,8 @@ def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
         past = past_of(reader, now.seq, workload.name, workload.uid, declared)
         seq, lacks = healthy(workload, past), "has no earlier revision that is known to have done well"
     if not seq:
-        refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}", "to")
+        shows = f"`capsulectl workload history {workload.name}` shows those there are"
+        refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}: {shows}", "to")
     return seq
 
 

@@ -258,7 +258,9 @@ class Journal:
     def _lost(self, error: BaseException) -> None:
         if self.failed.done():
             return
-        failure = JournalFailed(f"{_FAILED} ({error})", str(error))
+        # LMDB says which of its functions it was, and then the system's words.
+        why = (isinstance(error, OSError) and error.strerror) or str(error).rpartition(": ")[2]
+        failure = JournalFailed(f"{_FAILED} ({why})", why)
         self.failed.set_exception(failure)
         for _, waiter in self._waiters:
             if not waiter.done():

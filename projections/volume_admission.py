@@ -89,7 +89,12 @@ def _create(machine: Machine, call: CreateVolume) -> Verdict:
     if before is not None:
         if before.deleting:
             return _leaving(before)
-        return refused("ALREADY_EXISTS", "VOLUME_EXISTS", f"volume {call.name} exists already", "name")
+        return refused(
+            "ALREADY_EXISTS",
+            "VOLUME_EXISTS",
+            f"volume {call.name} exists already: choose another name, or `capsulectl volume resize` it",
+            "name",
+        )
     return (VolumeApplied(call.name, call.size_bytes, created=True),)
 
 
@@ -164,7 +169,10 @@ def _take(volume: Volume, label: str) -> Verdict:
         return invalid("BAD_NAME", "a snapshot's name is made like a volume's", "snapshot")
     if any(one.label == label for one in volume.snapshots):
         return refused(
-            "ALREADY_EXISTS", "SNAPSHOT_EXISTS", f"volume {volume.name} has a snapshot {label} already", "snapshot"
+            "ALREADY_EXISTS",
+            "SNAPSHOT_EXISTS",
+            f"volume {volume.name} has a snapshot {label} already: choose another name",
+            "snapshot",
         )
     if len(volume.snapshots) >= SNAPSHOTS_MOST:
         return refused(

@@ -194,7 +194,8 @@ class RegistryHost:
         if isinstance(error, httpx.TimeoutException):
             return RegistryUnreachable(f"{host} does not answer in time")
         why = next(filter(None, map(_why, _causes(error))), "")
-        return RegistryUnreachable(f"{host} cannot be reached: {why or str(error) or type(error).__name__}")
+        said = why or str(error) or type(error).__name__
+        return RegistryUnreachable(f"{host} cannot be reached: {said} (is that its name and port, and does it run?)")
 
 
 _NOT_SAID: tuple[type[Exception], ...] = (DriverError, *UNREADABLE)

@@ -7,18 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 
-from capsule.v1 import workload_pb2 as pb
-from capsule.v1 import workload_pb2_grpc
 from capsuled.layout import hosted
 from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon, manifest
-from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.small_disk import SmallDisk, small_disk, use_up
 
 pytestmark = pytest.mark.real
-
-BULK = "x" * 200_000
 
 
 @pytest.fixture
@@ -71,26 +66,11 @@ def refused(capsule: Daemon, *arguments: str, stdin: str | None = None) -> str:
     return done.stderr
 
 
-def write_until_refused(capsule: Daemon) -> str:
-    """Declare big things until the journal takes no more; the reason for it."""
-    with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as channel:
-        stub = workload_pb2_grpc.WorkloadServiceStub(channel)
-        for number in range(500):
-            spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}"])
-            bulky = pb.Workload(name="bulky", container=spec, desired_state=pb.DESIRED_STATE_STOPPED)
-            try:
-                stub.Apply(pb.WorkloadApplyRequest(workload=bulky))
-            except grpc.RpcError as error:
-                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-                return str(error.details())
-    raise AssertionError("the disk never filled")
-
-
 def test_a_full_disk_refuses_changes_by_name_and_lets_go_of_what_runs(disk: SmallDisk, on_disk: Daemon) -> None:
     capsule = on_disk
     pids = serve(capsule, "stays", "stops", "goes")
     disk.fill()
-    told = write_until_refused(capsule)
+    told = use_up(capsule)
     assert "gives the journal no more space (No space left on device): nothing was changed" in told
     assert "Free space there" in capsule.ctl("capsule", "info").stderr
 
@@ -104,7 +84,7 @@ def test_a_full_disk_refuses_changes_by_name_and_lets_go_of_what_runs(disk: Smal
     # space again, nobody needs to start anything anew.
     capsule.kill()
     capsule.start()
-    assert "no more space" in write_until_refused(capsule)
+    assert "no more space" in use_up(capsule)
     assert capsule.status("stops")["phase"] == "WORKLOAD_PHASE_STOPPED"
     disk.free()
     capsule.apply(manifest("more", SERVE), "--wait")

@@ -7,8 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
+from capsule.v1 import workload_pb2 as pb
+from capsule.v1 import workload_pb2_grpc
+from tests.support.daemon import Daemon
+
+BULK = "x" * 200_000
 FAULTS = Path("/sys/fs/ext4")
 
 
@@ -54,3 +60,18 @@ def small_disk(scratch: Path, size_bytes: int = 128 << 20) -> Iterator[SmallDisk
         yield SmallDisk(mount, Path(source.strip()).name)
     finally:
         subprocess.run(["umount", "-l", mount], check=True)
+
+
+def use_up(capsule: Daemon) -> str:
+    """Declare big things until the journal takes no more; the reason for it."""
+    with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as channel:
+        stub = workload_pb2_grpc.WorkloadServiceStub(channel)
+        for number in range(500):
+            spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}"])
+            bulky = pb.Workload(name="bulky", container=spec, desired_state=pb.DESIRED_STATE_STOPPED)
+            try:
+                stub.Apply(pb.WorkloadApplyRequest(workload=bulky))
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                return str(error.details())
+    raise AssertionError("the disk never filled")
