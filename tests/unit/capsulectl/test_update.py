@@ -1,9 +1,11 @@
 """What an operator is shown of updates, in each state that they can be in."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from capsule.v1 import update_pb2 as pb
-from capsulectl import power
+from capsulectl import power, update_push
 from capsulectl.errors import Failure
 from capsulectl.update import _lines, _outcome, duration, health
 from capsulectl.update_push import _went_back, push
@@ -61,6 +63,40 @@ def test_a_push_that_ends_in_the_old_system_says_why() -> None:
 def test_who_has_the_machine_confirm_it_needs_not_wait_for_it() -> None:
     with pytest.raises(Failure, match="waits for the new system"):
         push("update.tar", auto_confirm=5.0, confirm_when="healthy")  # type: ignore[arg-type]
+
+
+def test_who_watches_for_longer_than_the_trial_lasts_is_told_before_anything_is_sent() -> None:
+    with pytest.raises(Failure, match="may run unconfirmed \\(15 min 0 s\\): say a longer --window"):
+        push("update.tar", auto_confirm=1200.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("last", "confirms"),
+    [(pb.UpdateStatus(active_slot="slot_b", tentative=True, judged=True, healthy_seconds=9, seconds_left=9), True),
+     (pb.UpdateStatus(active_slot="slot_b"), False)],
+    ids=["well for long enough", "confirmed by somebody else"],
+)  # fmt: skip
+def test_a_watch_outlives_a_question_that_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch, last: pb.UpdateStatus, confirms: bool
+) -> None:
+    ill = pb.UpdateStatus(active_slot="slot_b", tentative=True, judged=True, seconds_left=9)
+    said = iter((ill, Failure("nobody is there"), last))
+
+    class Silent:
+        """Answers all but one question."""
+
+        updates = SimpleNamespace(Status=None)
+
+        def read(self, *_: object, **__: object) -> pb.UpdateStatus:
+            found = next(said)
+            if isinstance(found, Failure):
+                raise found
+            return found
+
+    monkeypatch.setattr(update_push, "Connection", lambda capsule: Silent())
+    monkeypatch.setattr(update_push, "HEALTH_S", 0.0)
+    answer = SimpleNamespace(uid=30, next_slot="slot_b")
+    assert update_push._watch(SimpleNamespace(capsule=""), answer, 0.001) is confirms  # type: ignore[arg-type]
 
 
 def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
