@@ -90,10 +90,14 @@ bench-faults: venv packages builders guest-image ## kills under load, power cuts
 	$(PYTHON) -m bench.faults
 	$(PYTHON) -m bench.update_faults
 
+.PHONY: soak
+soak: venv packages guest-image ## MINUTES (60) of operations and faults of every kind on a hosted capsule, at whose end nothing may be left; SEED=n
+	$(PYTHON) -m bench.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
+
 .PHONY: image
-image: venv builders $(if $(filter no,$(MICROVMS)),,guest-image) ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", MICROVMS=no, UPDATE_KEY)
+image: venv builders $(if $(filter no,$(MICROVMS)),,guest-image) ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", MICROVMS=no, UPDATE_KEY, UPDATE_EXPIRES=YYYY-MM-DD)
 	$(PYTHON) -m image $(if $(filter no,$(MICROVMS)),--without-microvms) $(if $(SLOT_SIZE_MIB),--slot-size-mib $(SLOT_SIZE_MIB)) $(if $(DISK_SIZE_MIB),--disk-size-mib $(DISK_SIZE_MIB)) \
-		$(foreach package,$(FIRMWARE),--firmware $(package)) $(if $(UPDATE_KEY),--update-key $(UPDATE_KEY))
+		$(foreach package,$(FIRMWARE),--firmware $(package)) $(if $(UPDATE_KEY),--update-key $(UPDATE_KEY)) $(if $(UPDATE_EXPIRES),--update-expires $(UPDATE_EXPIRES))
 
 .PHONY: qemu
 qemu: venv builders ## boot it in a virtual machine on this terminal; its API is at 127.0.0.1:PORT (50000)

@@ -1,7 +1,7 @@
 """`make image`: build/disk.raw, build/update.tar and build/sbom.spdx.json.
 
 python -m image [--slot-size-mib N] [--disk-size-mib N] [--firmware PACKAGE]... [--without-microvms]
-                [--update-key FILE] [--cache DIRECTORY] [--out DIRECTORY]
+                [--update-key FILE [--update-expires YYYY-MM-DD]] [--cache DIRECTORY] [--out DIRECTORY]
 """
 
 import argparse
@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from image import base, boot, bundle, disk, house, initramfs, python, sbom
@@ -21,6 +22,7 @@ from journal.release import RELEASE
 
 ROOT = Path(__file__).resolve().parent.parent
 GUEST = ROOT / "build/guest"
+_EXPIRES = "the last day (UTC) on which the signature is good; for ever when left out"
 
 
 def main() -> None:
@@ -42,9 +44,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--without-microvms", action="store_true", help="no QEMU, and nothing that microVMs boot")
     parser.add_argument("--arguments", default="", help="more words for the kernel")
     parser.add_argument("--update-key", type=Path, help="sign the update with the Ed25519 key in this PEM file")
+    parser.add_argument("--update-expires", type=day, default=0, metavar="YYYY-MM-DD", help=_EXPIRES)
     parser.add_argument("--cache", type=Path, default=ROOT / "build/cache")
     parser.add_argument("--out", type=Path, default=ROOT / "build")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.update_expires and arguments.update_key is None:
+        parser.error("--update-expires is of a signature: say --update-key, too")
+    return arguments
+
+
+def day(text: str) -> int:
+    """The last second of a day in UTC, in Unix seconds. Raises ValueError."""
+    return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) + 86_399
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -77,7 +88,9 @@ def _build(arguments: argparse.Namespace) -> None:
             _disk(arguments, table, scratch, boot_of, commit, epoch_s)
         with _step("update and list of contents"):
             members = {"boot.img": boot_of / "boot.img", "root.img": scratch / "root.img"}
-            bundle.write(scratch / "update.tar", RELEASE, commit, members, epoch_s, update_key)
+            bundle.write(
+                scratch / "update.tar", RELEASE, commit, members, epoch_s, update_key, arguments.update_expires
+            )
             listed = sbom.document(base_of / "status", base_of / "doc", python.needed(), RELEASE, commit, epoch_s)
             (scratch / "sbom.spdx.json").write_text(listed)
         for name in ("disk.raw", "update.tar", "sbom.spdx.json"):

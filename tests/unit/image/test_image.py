@@ -12,7 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from capsuled.boot import partitions
+from effects.slots.manifest import BadBundle
+from effects.slots.signing import kid_of, verify
 from image import boot, bundle, disk, house, initramfs, packages, python, sbom
+from image.__main__ import day
 from image.cache import KEPT, Cache, key_of
 from image.commands import BuildFailed, command
 
@@ -181,3 +184,18 @@ def test_the_list_of_contents_has_every_package_once(tmp_path: Path) -> None:
     assert len({one["SPDXID"] for one in document["packages"]}) == len(document["packages"]) == 5
     assert document["creationInfo"]["created"] == "1970-01-01T00:00:00Z"
     assert len(document["relationships"]) == 5
+
+
+def test_a_signature_is_good_until_the_end_of_the_day_that_was_said(tmp_path: Path) -> None:
+    (tmp_path / "boot.img").write_bytes(b"boot")
+    until = day("2027-06-30")
+    assert until == 1_814_399_999
+    key = Ed25519PrivateKey.generate()
+    bundle.write(tmp_path / "update.tar", "0.1.0", "abc", {"boot.img": tmp_path / "boot.img"}, 0, key, until)
+    with tarfile.open(tmp_path / "update.tar") as tar:
+        manifest, signature = (tar.extractfile(name).read() for name in ("manifest.json", "manifest.sig"))  # type: ignore[union-attr]
+    public = key.public_key().public_bytes_raw()
+    expires, keys = json.loads(manifest)["expires"], {kid_of(public): public.hex()}
+    assert verify(manifest, signature, keys, expires, until) == kid_of(public)
+    with pytest.raises(BadBundle, match="not good any more"):
+        verify(manifest, signature, keys, expires, until + 1)
