@@ -91,8 +91,8 @@ bench-faults: venv packages builders guest-image ## kills under load, power cuts
 	$(PYTHON) -m bench.update_faults
 
 .PHONY: soak
-soak: venv packages guest-image ## MINUTES (60) of operations and faults of every kind on a hosted capsule, at whose end nothing may be left; SEED=n
-	$(PYTHON) -m bench.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
+soak: venv packages builders guest-image ## an hour (MINUTES) of operations and faults of every kind on a hosted capsule, or with KIND=booted on the built disk; SEED=n
+	$(PYTHON) -m bench.soak $(or $(KIND),hosted) --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
 
 .PHONY: image
 image: venv builders $(if $(filter no,$(MICROVMS)),,guest-image) ## the bootable disk: build/disk.raw and build/update.tar (SLOT_SIZE_MIB, DISK_SIZE_MIB, FIRMWARE="package ...", MICROVMS=no, UPDATE_KEY, UPDATE_EXPIRES=YYYY-MM-DD)

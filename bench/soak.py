@@ -1,42 +1,77 @@
-"""`make soak`: an hour of operations and faults of every kind on one hosted capsule, and nothing may be left over.
+"""`make soak`: operations and faults of every kind for an hour, hosted or on the built disk; nothing may be left over.
 
-    python -m bench.soak [--minutes 60] [--seed 1]
+    python -m bench.soak [hosted|booted] [--minutes 60] [--seed 1]
 
-What it came to is in build/soak.json; a bad one leaves its journal, logs and trace under build/soak/.
+What it came to is in build/soak-KIND.json; a bad one leaves what it was looked into by under build/soak/.
 """
 
 import argparse
 import shutil
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from tests.support.storm.soak import soak
+from tests.support.booted import Booted, built
+from tests.support.soak import booted, hosted
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
+KEPT = BUILD / "soak"
 
 
 def main() -> None:
     """Run one. Exits 1 when anything was wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("kind", nargs="?", choices=("hosted", "booted"), default="hosted")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    keep = BUILD / "soak"
-    shutil.rmtree(keep, ignore_errors=True)
-    came = soak(arguments.seed, arguments.minutes, keep, partial(print, flush=True))
-    (BUILD / "soak.json").write_bytes(msgspec.json.format(msgspec.json.encode(came), indent=2) + b"\n")
+    shutil.rmtree(KEPT, ignore_errors=True)
+    run = _hosted if arguments.kind == "hosted" else _booted
+    wrong = run(arguments.seed, arguments.minutes)
+    print("\n".join(wrong) or "nothing was wrong, and nothing is left")
+    sys.exit(1 if wrong else 0)
+
+
+def _hosted(seed: int, minutes: float) -> list[str]:
+    came = hosted.soak(seed, minutes, KEPT, partial(print, flush=True))
+    _keep("hosted", came)
     one = came.storm
     print(
-        f"{one.seconds / 60:.1f} min, seed {came.seed}: {one.operations} operations and {one.faults} faults, "
+        f"{one.seconds / 60:.1f} min, seed {seed}: {one.operations} operations and {one.faults} faults, "
         f"{one.quiet_moments} quiet moments, {one.boots} microVMs booted, {one.foreign} changes by another hand, "
         f"{sum(came.visits.values())} looks, of which {sum(came.refused.values())} were refused; "
         f"MiB a further hour: capsuled {came.daemon_mib_an_hour:+.1f}, containerd {came.runtime_mib_an_hour:+.1f}"
     )
-    print("\n".join(one.wrong) or "nothing was wrong, and nothing is left")
-    sys.exit(1 if one.wrong else 0)
+    return one.wrong
+
+
+def _booted(seed: int, minutes: float) -> list[str]:
+    disk = built()
+    with tempfile.TemporaryDirectory(prefix="capsule-soak-") as scratch:
+        machine = Booted(Path(scratch), disk)
+        machine.switch_on()
+        try:
+            machine.adopt()
+            machine.push_image("demo:1")
+            came = booted.soak(machine, seed, minutes, partial(print, flush=True))
+        finally:
+            machine.pull_the_plug()
+        if came.wrong:
+            KEPT.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path(scratch, "serial"), KEPT / "console")
+    _keep("booted", came)
+    print(
+        f"{came.seconds / 60:.1f} min, seed {seed}: {came.operations} operations and {came.faults} faults, "
+        f"{came.quiet_moments} quiet moments, {came.entries} entries; {came.ends}"
+    )
+    return came.wrong
+
+
+def _keep(kind: str, came: object) -> None:
+    (BUILD / f"soak-{kind}.json").write_bytes(msgspec.json.format(msgspec.json.encode(came), indent=2) + b"\n")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class Stage:
         options = {"stdin": subprocess.DEVNULL, "timeout": 90} | options
         if "input" in options:
             del options["stdin"]
-        there = [*self.site.inside, "sh", "-c", 'cd "$0" && exec "$@"', self.place, *argv]
+        there = [*self.site.inside, "sh", "-c", 'cd "$0" && exec "$@"', str(self.place), *argv]
         done = subprocess.run(
             there, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
         )

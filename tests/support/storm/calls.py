@@ -1,7 +1,7 @@
-"""Calls on the daemon's own socket: each repeated by its id until it is answered, however many daemons that takes."""
+"""Calls on a daemon: each repeated by its id until it is answered, however many daemons, or boots, that takes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,20 @@ PIECE_BYTES = 32 << 10
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
-class Calls:
-    """One connection. `mark` begins every call's id."""
+Metadata = tuple[tuple[str, str], ...]
+OPTIONS = (("grpc.max_reconnect_backoff_ms", 100), ("grpc.enable_retries", 0))
 
-    def __init__(self, socket: Path, mark: str) -> None:
-        options = [("grpc.default_authority", "localhost"), ("grpc.max_reconnect_backoff_ms", 100)]
-        self._channel = grpc.aio.insecure_channel(f"unix:{socket}", options=options)
+
+def at_socket(socket: Path) -> grpc.aio.Channel:
+    """A channel to the daemon of this socket."""
+    return grpc.aio.insecure_channel(f"unix:{socket}", options=[("grpc.default_authority", "localhost"), *OPTIONS])
+
+
+class Calls:
+    """One connection. `mark` begins every call's id; `signed` is what says who calls, made anew for each."""
+
+    def __init__(self, channel: grpc.aio.Channel, mark: str, signed: Callable[[], Metadata] = tuple) -> None:
+        self._channel, self._signed = channel, signed
         workloads: Any = workload_pb2_grpc.WorkloadServiceStub(self._channel)
         volumes: Any = volume_pb2_grpc.VolumeServiceStub(self._channel)
         snapshots: Any = volume_pb2_grpc.SnapshotServiceStub(self._channel)
@@ -42,10 +50,10 @@ class Calls:
     async def answered(self, method: str, request: Any) -> Any:
         """The answer. Raises AioRpcError for a refusal."""
         self._count += 1
-        metadata = (("capsule-call-id", f"{self._mark}-{self._count}"),)
+        named = ("capsule-call-id", f"{self._mark}-{self._count}")
         while True:
             try:
-                return await self._methods[method](request, metadata=metadata, timeout=CALL_S)
+                return await self._methods[method](request, metadata=(named, *self._signed()), timeout=CALL_S)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in _AGAIN:
                     raise
@@ -59,11 +67,12 @@ class Calls:
             for start in range(0, len(archive), PIECE_BYTES):
                 yield pb.WorkloadCopyToRequest(chunk=archive[start : start + PIECE_BYTES])
 
-        await self._workloads.CopyTo(messages(), timeout=CALL_S)
+        await self._workloads.CopyTo(messages(), metadata=self._signed(), timeout=CALL_S)
 
     async def out_of(self, name: str, path: str) -> bytes:
         """The archive of a path in a workload. Raises AioRpcError."""
-        chunks = self._workloads.CopyFrom(pb.WorkloadCopyFromRequest(name=name, src_path=path), timeout=CALL_S)
+        request = pb.WorkloadCopyFromRequest(name=name, src_path=path)
+        chunks = self._workloads.CopyFrom(request, metadata=self._signed(), timeout=CALL_S)
         return b"".join([chunk.data async for chunk in chunks])
 
     async def close(self) -> None:

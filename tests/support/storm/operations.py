@@ -58,12 +58,13 @@ class Plot:
         self._mark = mark
         self._calls = calls
         self._secret = f"s{number}"
+        self.kinds = KINDS
         self.illnesses = 0
         self.done: Counter[str] = Counter()
 
     async def operate(self, random: Random, token: str) -> str:
         """Do one thing. Returns it in words."""
-        kind = random.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+        kind = random.choices(tuple(self.kinds), tuple(self.kinds.values()))[0]
         name = random.choice(self._names)
         done = await self._one(kind, name, random, token)
         if kind not in ("take", "drop", "secret"):

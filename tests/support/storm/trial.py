@@ -29,7 +29,7 @@ from tests.simulation.order import Order
 from tests.support.daemon import CAPSULED, Daemon, daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import Site, site
-from tests.support.storm.calls import Calls
+from tests.support.storm.calls import Calls, at_socket
 from tests.support.storm.foreign import OtherHand
 from tests.support.storm.judge import Judge
 from tests.support.storm.operations import Plot
@@ -76,7 +76,7 @@ class Storm:
         self._run = run = hosted(capsule.state).run
         info = capsule.data("capsule", "info")
         parent = f"{info['shortId']}-{info['capsuleId'][-6:]}"
-        self._calls = Calls(capsule.state / "capsule.sock", mark)
+        self._calls = Calls(at_socket(capsule.state / "capsule.sock"), mark)
         self._plots = [Plot(number, mark, self._calls, number == PLOTS - 1) for number in range(PLOTS)]
         self._observer = Observer(place, capsule, run, parent, mark)
         self._judge = Judge(place, capsule, run, self._observer)

@@ -15,9 +15,9 @@ from random import Random
 import msgspec
 
 from tests.support.site import Site
-from tests.support.storm.census import Census, Host, count, lost, slope
+from tests.support.soak.census import Census, Host, count, lost, slope
+from tests.support.soak.visitor import Visitor
 from tests.support.storm.trial import FAULTS, PLOTS, Outcome, Storm, on_a_site
-from tests.support.storm.visitor import Visitor
 
 STRETCHES = 12
 LIVE_ON = {what: often for what, often in FAULTS.items() if what not in ("kill capsuled", "kill containerd")}
