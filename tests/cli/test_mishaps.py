@@ -33,7 +33,7 @@ def test_every_record_is_of_a_mishap_and_shows_none_of_our_insides() -> None:
     names = [one.name for one in MISHAPS]
     assert len(names) == len(set(names)) >= 60
     files = sorted(recorded("x").parent.iterdir())
-    assert [file.stem for file in files] == sorted(names)
+    assert sorted(file.stem for file in files) == sorted(names)
     for file in files:
         text = file.read_text()
         assert not [word for word in ("Traceback", "Errno", "\x1b", "StatusCode", "capsule.v1") if word in text], file

@@ -77,7 +77,7 @@ def daemon_gone_in_the_midst(stage: Stage) -> None:
         house.runs("web", SERVE)
         pid = house.capsule.process.pid if house.capsule.process else 0
         house.stands_for(pid, "pid")
-        house.shell(f"(sleep 3; kill -KILL {pid}) & capsulectl logs web -f")
+        house.shell(f"set -o pipefail; capsulectl logs web -f | (read line; echo $line; kill -KILL {pid}; cat)")
 
 
 def runtime_away(stage: Stage) -> None:
@@ -135,7 +135,7 @@ def memory_damaged(stage: Stage) -> None:
         house.runs("web", SERVE)
         last = house.capsule.history()[-1]["seq"]
         house.runs("later", SERVE)
-        house.capsule.kill()
+        house.capsule.stop()
         for name in ("data.mdb", "front.log"):
             file = house.capsule.state / "journal" / name
             file.write_bytes(file.read_bytes().replace(b"later", b"l8ter"))

@@ -27,7 +27,10 @@ def wait_in_vain(stage: Stage) -> None:
 def ctrl_c(stage: Stage) -> None:
     """The operator has seen enough."""
     stage.runs("web", SERVE)
-    stage.shell("timeout --preserve-status -s INT 3 capsulectl logs web -f")
+    stage.shell(
+        "set -o pipefail; (echo $BASHPID > pid; exec capsulectl logs web -f) "
+        "| (read line; echo $line; kill -INT $(cat pid); cat)"
+    )
 
 
 def closed_pipe(stage: Stage) -> None:
