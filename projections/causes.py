@@ -63,6 +63,11 @@ def sentence(verdict: Verdict) -> str:
     return f"{words} (likely)" if verdict.confidence == "likely" else words
 
 
+def tells_the_end(line: str) -> bool:
+    """Whether a line of the kernel's last words says why it ended."""
+    return _PANIC in line or _SOFT_WATCHDOG in line
+
+
 def looked_for(evidence: Evidence) -> tuple[str, ...]:
     """Where was looked, and what was there."""
     return tuple(one.said for one in evidence.looked) or ("there was no place to look at",)
@@ -133,7 +138,7 @@ def _by_an_order(evidence: Evidence) -> Verdict | None:
 
 def _by_the_kernels_last_words(evidence: Evidence) -> Verdict | None:
     """What it kept over the reset. Where that may be of the boot before, it is no more than likely."""
-    last = next((line for line in reversed(evidence.panic) if _PANIC in line or _SOFT_WATCHDOG in line), "")
+    last = next((line for line in reversed(evidence.panic) if tells_the_end(line)), "")
     if not last:
         return None
     confidence: Confidence = "certain" if evidence.panic_is_its else "likely"

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from capsuled.boot.stages import since_boot_ns
-from capsuled.evidence.last_words import backend, held
+from capsuled.evidence.bounded import Ms, WallNs
+from capsuled.evidence.last_words import backend, held, marker
 from journal.evidence import Cause, FailedCheck
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ ALIVE_S = 5.0
 """Between two signs of life; what of the kernel's log came meanwhile is on the disk with each."""
 KERNEL_BYTES = 256 << 10
 KMSG = Path("/dev/kmsg")
+TELL_BYTES = 2 << 10
+"""The kernel keeps the last 10 KiB of its log over a reset, half of which may be what it says as it panics."""
 _RECORD_BYTES = 8 << 10
 
 
@@ -43,15 +46,15 @@ class Begun(msgspec.Struct, frozen=True):
 class Alive(msgspec.Struct, frozen=True):
     """The last sign of life: since the kernel began, and in wall nanoseconds."""
 
-    alive_ms: int
-    at: int
+    alive_ms: Ms
+    at: WallNs
 
 
 class Returning(msgspec.Struct, frozen=True):
     """Why the machine was sent back, and what the health gate found wrong."""
 
     cause: Cause
-    at_ms: int
+    at_ms: Ms
     failing: tuple[FailedCheck, ...] = ()
 
 
@@ -71,9 +74,12 @@ class Keeper:
         self._kmsg = kmsg
         self._now_ns = now_ns
         self._wall_ns = wall_ns
+        self._slot = ""
+        self._untold = 0
 
     def begin(self, boot: str, slot: str, release: str, emptied: bool) -> None:
         """The state is mounted: from here on there is somewhere to keep anything."""
+        self._slot = slot
         with self._losing():
             self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._write("begun.json", msgspec.json.encode(Begun(boot, slot, release, backend(), emptied, held())))
@@ -127,7 +133,21 @@ class Keeper:
                     self._write("kernel", content)
                 else:
                     _append(file, content)
+        self._tell_the_kernel(len(content))
         self.sign()
+
+    def _tell_the_kernel(self, came: int) -> None:
+        """So many more bytes are in its log: what it keeps of that is to say again whose it is."""
+        self._untold += came
+        if self._untold < TELL_BYTES:
+            return
+        self._untold = 0
+        with self._losing():
+            fd = os.open(self._kmsg, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, f"<7>{marker(self.update, self._slot)}\n".encode())
+            finally:
+                os.close(fd)
 
     def _write(self, name: str, content: bytes) -> None:
         """In the place of what it had, all or nothing, and on the disk."""

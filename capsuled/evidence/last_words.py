@@ -9,9 +9,14 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
+from capsuled.evidence.bounded import whole
 from capsuled.evidence.seemly import seemly
+from projections.causes import tells_the_end
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ _TELLS = ("i6300esb", "sp5100 tco")
 """How those watchdogs' identities begin whose drivers say whether they fired (their bootstatus, in the kernel's
 drivers/watchdog)."""
 _PART = re.compile(r"^dmesg-(\S+?)-(\d+)(?:\.\S+)?$")
+_HEAD = re.compile(r"^(\w+)#(\d{1,9}) Part(\d{1,9})$")
 _LINES = 200
 
 
@@ -61,33 +67,61 @@ def _take(kept: Path, boot: str, pstore: Path) -> None:
 def backend(file: Path = BACKEND) -> str:
     """What keeps the kernel's last words here; empty for nothing."""
     try:
-        name = file.read_text().strip()
+        name = file.read_text(errors="replace").strip()
     except OSError:
         return ""
     return "" if name in ("", "(null)") else name
 
 
-def last_words(directory: Path) -> tuple[str, ...]:
-    """The kernel's lines in what was taken, the oldest first. Each record comes in numbered parts, of which the first
-    is the last to have been written."""
-    parts: list[tuple[int, str]] = []
-    for file in directory.iterdir() if directory.is_dir() else ():
-        found = _PART.match(file.name)
-        if found is not None:
-            parts.append((_order(file), file.read_bytes().decode("utf-8", "replace")))
-    lines: list[str] = []
-    for _, text in sorted(parts, key=lambda part: -part[0]):
-        # Each part begins with a line of its own: `Panic#1 Part3`.
-        lines += [line for line in text.splitlines() if not re.match(r"^\w+#\d+ Part\d+$", line)]
-    return seemly(lines, _LINES)
+class Dump(msgspec.Struct, frozen=True):
+    """What the kernel wrote at one end, the oldest line first. `alone`: nothing of another dump can be in it."""
+
+    lines: tuple[str, ...]
+    alone: bool = True
 
 
-def _order(file: Path) -> int:
-    """The part's number, as its first line has it; else as its name has it, which ends in it."""
-    with file.open("rb") as source:
-        first = source.readline(200).decode("utf-8", "replace")
-    found = re.match(r"^\w+#\d+ Part(\d+)$", first.strip())
-    return int(found[1]) if found else 0
+def dumps(directory: Path) -> tuple[Dump, ...]:
+    """What was taken. Each dump comes in numbered parts, of which the first is the last to have been written, and each
+    part begins with a line of its own: `Panic#1 Part3`. The kernel counts its dumps from 1 in every boot. Raises
+    OSError."""
+    found: dict[tuple[int, str], list[tuple[int, list[str]]]] = {}
+    for file in sorted(directory.iterdir())[:_FILES] if directory.is_dir() else ():
+        if _PART.match(file.name) is not None:
+            lines = whole(file, _FILE_BYTES).decode("utf-8", "replace").splitlines()
+            head = _HEAD.match(lines[0].strip()) if lines else None
+            key, part = ((int(head[2]), head[1]), int(head[3])) if head else ((0, file.name), 1)
+            found.setdefault(key, []).append((part, lines[1:] if head else lines))
+    return tuple(_dump(found[key]) for key in sorted(found))
+
+
+def _dump(parts: list[tuple[int, list[str]]]) -> Dump:
+    """Where two parts have one number there were two such dumps, in two boots."""
+    in_order = sorted(parts, key=lambda part: -part[0])
+    alone = len({number for number, _ in parts}) == len(parts)
+    return Dump(tuple(line for _, lines in in_order for line in lines), alone)
+
+
+def last_words(found: Iterable[Dump]) -> tuple[str, ...]:
+    """The kernel's lines, as they may stand in the journal."""
+    return seemly((line for dump in found for line in dump.lines), _LINES)
+
+
+def are_of(update: int, found: Iterable[Dump]) -> bool:
+    """Whether whatever says here why a kernel ended was written by the tentative boot of that update: each such dump
+    has to show it. That pstore was empty before does not: the system that is back may have panicked, too, on its way.
+    """
+    telling = [dump for dump in found if any(map(tells_the_end, dump.lines))]
+    return bool(telling) and all(dump.alone and any(_shows(line, update) for line in dump.lines) for dump in telling)
+
+
+def marker(update: int, slot: str) -> str:
+    """The line in the kernel's log by which its last words tell whose they are: of initramfs, PID 1 and keeper."""
+    return f"capsule: tentative boot of update {update} ({slot})"
+
+
+def _shows(line: str, update: int) -> bool:
+    """By that line, or by the kernel's command line."""
+    return f"tentative boot of update {update} " in line or f"capsule.update={update} " in f"{line} "
 
 
 def held(sys: Path = WATCHDOGS) -> str:
@@ -109,6 +143,6 @@ def fired(armed: str, sys: Path = WATCHDOGS) -> tuple[str, bool | None]:
 
 def _said_of(place: Path, name: str) -> str:
     try:
-        return (place / name).read_text().strip()
+        return (place / name).read_text(errors="replace").strip()
     except OSError:
         return ""

@@ -2,13 +2,15 @@
 `read_area`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from capsuled.boot.ends import how_text, traceback_of
-from capsuled.evidence.seemly import seemly, seemly_line
+from capsuled.evidence.bounded import milliseconds
+from capsuled.evidence.seemly import newest, seemly, seemly_line
 from init.recorder import AREA_BYTES, MAGIC, SECTOR
 from journal.evidence import Cause, DaemonEnd, Mark, Order
 from projections.causes import INIT, INITRAMFS_FAILED, ROOT
@@ -79,10 +81,10 @@ def _record(data: bytes, update: int) -> Record | None:
     text = data.rstrip(b"\0")[len(MAGIC) :].decode("utf-8", "replace").rstrip("\n")
     head, _, more = text.partition("\n")
     fields = head.split(" ", 4)
-    if len(fields) < 4 or fields[0] != str(update) or not fields[2].isdecimal():
+    if len(fields) < 4 or fields[0] != str(update) or (at_ms := milliseconds(fields[2])) is None:
         return None
     first = fields[4] if len(fields) == 5 else ""
-    return Record(fields[1], min(int(fields[2]), 1 << 53), fields[3], f"{first}\n{more}" if more else first)
+    return Record(fields[1], at_ms, fields[3], f"{first}\n{more}" if more else first)
 
 
 def read_records(area: bytes, update: int) -> Records:
@@ -93,7 +95,7 @@ def read_records(area: bytes, update: int) -> Records:
     return Records(
         boot=next((one.boot for one in reversed(found) if one.boot), ""),
         marks=marks,
-        ends=tuple(_end(one) for one in found if one.kind == "ended"),
+        ends=_ends(one for one in found if one.kind == "ended"),
         console=seemly(f"{one.at_ms / 1000:9.3f}  {one.text}" for one in found if one.kind == "said"),
         kernel=seemly(line for one in found if one.kind == "kernel" for line in one.text.splitlines()),
         returning=None if last is None else RETURNING.get(last.text.partition(" ")[0], "unknown"),
@@ -108,11 +110,19 @@ def _problem(record: Record) -> str:
     return seemly_line(record.text) if record.kind == "failed" else ""
 
 
+def _ends(found: Iterable[Record]) -> tuple[DaemonEnd, ...]:
+    """All of them; the newest with their places, as far as those fit."""
+    ends = [_end(one) for one in found]
+    told = len(newest(ends, lambda one: sum(map(len, one.trace))))
+    older = [replace(one, trace=()) for one in ends[: len(ends) - told]]
+    return (*older, *ends[len(older) :])
+
+
 def _end(record: Record) -> DaemonEnd:
     """`LIVED_MS HOW` and, on further lines, the end of what the daemon wrote to standard error."""
     head, _, said = record.text.partition("\n")
     lived, _, how = head.partition(" ")
     trace, error = traceback_of(said)
     return DaemonEnd(
-        seemly_line(how_text(how)), record.at_ms, int(lived) if lived.isdecimal() else 0, trace, error
-    )  # fmt: skip
+        seemly_line(how_text(how)), record.at_ms, milliseconds(lived) or 0, seemly(trace), seemly_line(error)
+    )

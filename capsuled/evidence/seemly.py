@@ -7,17 +7,21 @@ which images, entries and certificates are known stay: they are 64 hexadecimal d
 """
 
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 LINES, LINE_CHARS = 120, 400
 CHARS = 16 << 10
 """Of all lines together: an entry of the journal is no log."""
 HIDDEN = "…"
+_T = TypeVar("_T")
 
+# None of them looks back and forth: a line is anybody's, and is to be read in a time that grows with its length alone.
 _SECRETS = (
     re.compile(
-        r"(?i)\b([a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|credential|(?:api|access|private)[-_]?key)"
-        r"""[a-z0-9_.-]*(?:\\*["'])?\s*[=:]\s*)("[^"]*"?|'[^']*'?|\S+)"""
+        r"(?i)((?:password|passwd|passphrase|secret|token|credential|(?:api|access|private)[-_]?key)"
+        r"""[a-z0-9_.-]{0,64}(?:\\*["'])?\s*[=:]\s*)("[^"]*"?|'[^']*'?|\S+)"""
     ),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{8,}"),
     re.compile(r"()\beyJ[\w-]+\.[\w-]+\.[\w-]+"),
@@ -31,22 +35,22 @@ _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)(?:, in (\S+)|.* in (\S+))')
 
 def seemly(lines: Iterable[str], most: int = LINES) -> tuple[str, ...]:
     """The last `most` of them, as far as they fit."""
-    kept: list[str] = []
-    for line in lines:
-        kept.append(seemly_line(line))
-        if len(kept) > 2 * most:
-            del kept[:-most]
-    kept, room = kept[-most:], CHARS
-    for number, line in enumerate(reversed(kept)):
-        room -= len(line)
+    return newest([seemly_line(line) for line in deque(lines, most)], len)
+
+
+def newest(them: Sequence[_T], length: Callable[[_T], int], room: int = CHARS) -> tuple[_T, ...]:
+    """The last of them, as far as they fit into so many characters."""
+    for number, one in enumerate(reversed(them)):
+        room -= length(one)
         if room < 0:
-            return tuple(kept[len(kept) - number :])
-    return tuple(kept)
+            return tuple(them[len(them) - number :])
+    return tuple(them)
 
 
 def seemly_line(line: str) -> str:
     """One of them."""
-    text = "".join(one if one.isprintable() else "\t" if one == "\t" else f"\\x{ord(one):02x}" for one in line.rstrip())
+    begin = line[: 4 * LINE_CHARS].rstrip()
+    text = "".join(one if one.isprintable() else "\t" if one == "\t" else f"\\x{ord(one):02x}" for one in begin)
     text = text if len(text) <= 4 * LINE_CHARS else text[: 4 * LINE_CHARS]
     for pattern in _SECRETS:
         text = pattern.sub(lambda found: found[1] + HIDDEN, text)

@@ -1,7 +1,8 @@
 """What a start of the daemon makes of journal and boot loader: missing facts are told, and what nobody wants is undone.
 
 The rules are pure (projections/update_reconcile.py); here the loader is read, evidence is gathered, and it is written
-down. Nothing here may keep a machine from starting: a loader that cannot be read is warned of.
+down. Nothing here may keep a machine from starting: a loader that cannot be read is warned of, and where looking for
+evidence fails, that is what was found.
 """
 
 import logging
@@ -10,12 +11,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from capsuled.engine import Engine
+from capsuled.evidence.bounded import reason
 from capsuled.evidence.finding import Found
+from capsuled.evidence.seemly import seemly_line
 from capsuled.updates.switching import Switch
 from effects.slots.protocol import BootLoader, LoaderFailed
+from journal.codec import encode
 from journal.entry import SYSTEM
 from journal.events import Event, UpdateEvidenceFound, UpdateRolledBack
-from journal.evidence import Loader
+from journal.evidence import Evidence, Loader, Looked, Verdict
 from projections.state import Update
 from projections.update_data import brought_back, owed
 from projections.update_reconcile import Reconciled, Variables
@@ -58,7 +62,7 @@ async def settle(
     `restores` nothing, as beside a journal, volumes that are to be as they were are so once that is read in."""
     warnings = list(_tell(engine, found.events, restores))
     if found.back is not None:
-        warnings += _tell_back(engine, found.back, find_out(found.back, found.loader), restores)
+        warnings += _tell_back(engine, found.back, _found(find_out, found.back, found.loader), restores)
     await engine.durable()
     if found.take_back:
         try:
@@ -87,6 +91,20 @@ def _later(update: Update) -> str:
         f"{', '.join(update.keeps)} stay as they are now: only a system that can write the journal has them as they "
         f"were before update {update.uid}, and does that when it starts"
     )
+
+
+def _found(find_out: FindOut, update: Update, loader: Loader) -> Found:
+    """What was found out, fit for the journal. Whoever left it wants no good: no fault in looking at it is one of this
+    start, which would meet it again each time."""
+    try:
+        found = find_out(update, loader)
+        encode(UpdateEvidenceFound(update.uid, found.evidence))
+        return found
+    except Exception as error:
+        log.exception("what the system of update %d left cannot be looked at", update.uid)
+        said = seemly_line(f"what the new system left cannot be looked at: {reason(error)}")
+        evidence = Evidence(update.slot, update.boot, loader=loader, looked=(Looked("perm", said, False),))
+        return Found(Verdict("unknown", "none", looked_for=(said,)), evidence)
 
 
 def _tell_back(engine: Engine, update: Update, found: Found, restores: bool) -> tuple[str, ...]:

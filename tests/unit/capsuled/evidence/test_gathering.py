@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.evidence.gathering import Places, Told, gather, marker
+from capsuled.evidence.gathering import Places, Told, gather
 from capsuled.evidence.keeping import Keeper, kernel_lines
-from capsuled.evidence.last_words import BOOTS_KEPT, fired, held, last_words, take
+from capsuled.evidence.last_words import BOOTS_KEPT, dumps, fired, held, marker, take
 from init.recorder import Recorder
 from journal.evidence import Evidence, FailedCheck, Loader, Mark
 from projections.causes import judge
@@ -90,29 +90,57 @@ def test_the_journals_word_comes_before_the_files(machine: Machine) -> None:
     assert machine.found(told=Told("tentative", "operator")).returning == "operator"
 
 
-def test_last_words_are_its_own_where_the_boot_had_emptied_pstore(machine: Machine) -> None:
-    machine.tentative_boot()
+@pytest.mark.parametrize("emptied", [True, False])
+def test_last_words_that_do_not_name_the_update_may_be_of_the_system_that_is_back(
+    machine: Machine, emptied: bool
+) -> None:
+    machine.tentative_boot(emptied)
     machine.panics("<0>[   61.5] Kernel panic - not syncing: sysrq triggered crash")
     found = machine.found()
     assert found.panic[-1].endswith("sysrq triggered crash") and found.panic[0].endswith("earlier")
-    assert (judge(found).cause, judge(found).confidence) == ("kernel-panic", "certain")
+    assert (judge(found).cause, judge(found).confidence) == ("kernel-panic", "likely")
     assert not any(machine.pstore.iterdir())
 
 
-def test_last_words_of_a_boot_that_kept_nothing_are_its_own_only_where_they_name_it(machine: Machine) -> None:
-    machine.panics("<0>[    4.5] Kernel panic - not syncing: x")
-    assert judge(machine.found()).confidence == "likely"
+@pytest.mark.parametrize(
+    ("line", "confidence"),
+    [
+        (f"<5>[    3.1] {marker(41, 'slot_b')}", "certain"),
+        ("<5>[    3.1] capsule: PID 1 in the tentative boot of update 41 b88d6d90", "certain"),
+        ("<6>[    0.0] Kernel command line: capsule.slot=slot_b capsule.update=41 capsule.window=900", "certain"),
+        ("<6>[    0.0] Kernel command line: capsule.slot=slot_b capsule.update=41", "certain"),
+        ("<6>[    0.0] Kernel command line: capsule.slot=slot_a capsule.default=slot_a", "likely"),
+        (f"<5>[    3.1] {marker(4, 'slot_b')}", "likely"),
+        (f"<5>[    3.1] {marker(411, 'slot_b')}", "likely"),
+        ("<6>[    0.0] Kernel command line: capsule.slot=slot_b capsule.update=411", "likely"),
+    ],
+)
+def test_last_words_that_name_the_update_are_certain(machine: Machine, line: str, confidence: str) -> None:
+    machine.panics(line, "<0>[    4.5] Kernel panic - not syncing: x")
+    assert judge(machine.found()).confidence == confidence
 
 
-def test_last_words_are_no_more_than_likely_its_own_where_pstore_could_not_be_emptied(machine: Machine) -> None:
-    machine.tentative_boot(emptied=False)
-    machine.panics("<0>[    4.5] Kernel panic - not syncing: x")
-    assert judge(machine.found()).confidence == "likely"
-
-
-def test_last_words_that_name_the_update_are_certain(machine: Machine) -> None:
-    machine.panics(f"<5>[    3.1] {marker(41, 'slot_b')}", "<0>[    4.5] Kernel panic - not syncing: x")
+@pytest.mark.parametrize("head", ["Panic#1 Part1", "Panic#2 Part1", "no head"])
+def test_what_one_dump_names_says_nothing_of_another(machine: Machine, head: str) -> None:
+    machine.panics(f"<5>[    3.1] {marker(41, 'slot_b')}", "<0>[   61.5] Kernel panic - not syncing: x")
     assert judge(machine.found()).confidence == "certain"
+    (machine.place / "evidence/last-words/next/dmesg-efi_pstore-3").write_text(
+        f"{head}\n<0>[    2.5] Kernel panic - not syncing: of the system that was to be back\n"
+    )
+    assert judge(machine.found()).confidence == "likely"
+
+
+def test_an_oops_and_the_panic_behind_it_are_two_dumps_in_their_order(machine: Machine) -> None:
+    named = f"<5>[    3.1] {marker(41, 'slot_b')}"
+    for number, head, last in ((1, "Oops#1 Part1", "<1>[ 9.0] BUG: kernel NULL pointer dereference"),
+                               (2, "Oops#1 Part2", "<6>[ 1.0] earlier"),
+                               (3, "Panic#2 Part1", "<0>[ 9.1] Kernel panic - not syncing: Fatal exception")):  # fmt: skip
+        (machine.pstore / f"dmesg-ramoops-{number}").write_text(f"{head}\n{named}\n{last}\n")
+    found = machine.found()
+    assert [line.partition("] ")[2] for line in found.panic if named[-9:] not in line] == [
+        "earlier", "BUG: kernel NULL pointer dereference", "Kernel panic - not syncing: Fatal exception",
+    ]  # fmt: skip
+    assert found.panic_is_its
 
 
 def test_what_was_taken_at_an_earlier_boot_is_not_found_again(machine: Machine) -> None:
@@ -127,7 +155,7 @@ def test_only_the_newest_boots_last_words_are_kept(machine: Machine) -> None:
         take(kept, f"boot-{number}", machine.pstore)
         os.utime(kept / f"boot-{number}", (number, number))
     assert len(list(kept.iterdir())) <= BOOTS_KEPT + 1
-    assert last_words(kept / "nothing-there") == ()
+    assert dumps(kept / "nothing-there") == ()
 
 
 @pytest.mark.parametrize(
@@ -196,6 +224,21 @@ def test_the_kernels_log_is_kept_as_it_comes(machine: Machine) -> None:
     os.close(reading)
     os.close(writing)
     assert machine.found().kernel == ("[    2.500000] eth0: link up", "[    2.600000] eth0: link down")
+
+
+def test_the_kernel_is_told_again_whose_log_it_is_before_what_it_keeps_of_it_is_full(machine: Machine) -> None:
+    kmsg = machine.place / "no-kmsg"
+    machine.tentative_boot()
+    kmsg.write_text("")
+    for number in range(60):
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        os.write(writing, f"6,{number},2500000,-;{'x' * 80}\n".encode())
+        machine.keeper.turn(reading, first=not number)
+        os.close(reading)
+        os.close(writing)
+        told = kmsg.read_text().splitlines()
+        assert bool(told) == (number >= 21), number
+    assert set(told) == {f"<7>{marker(41, 'slot_b')}"}
 
 
 def test_what_is_confirmed_needs_no_evidence_any_more(machine: Machine) -> None:

@@ -1,0 +1,55 @@
+"""A start that has to find out why the machine came back: it finds out or not, and it is told, and the start goes on."""
+
+import asyncio
+
+import pytest
+
+from capsuled.evidence.finding import Found
+from capsuled.updates.at_boot import settle
+from capsuled.updates.switching import Switch
+from effects.slots.twin import SlotDisk, TwinLoader
+from journal.events import UpdateEvidenceFound, UpdateRolledBack
+from journal.evidence import Evidence, Loader, Looked, Verdict
+from journal.sidelog import SideLog
+from projections.state import Update
+from projections.update_phases import UpdatePhase
+from projections.update_reconcile import Reconciled
+from tests.support.beside import armed, at_once, beside
+from tests.unit.projections.test_update_calls import uid
+
+
+def raising(error: Exception) -> Found:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("find_out", "why"),
+    [
+        (lambda: raising(OSError(117, "Structure needs cleaning")), "Structure needs cleaning"),
+        (lambda: raising(ValueError("Exceeds the limit (4300 digits)")), "ValueError: Exceeds the limit"),
+        (lambda: raising(RecursionError()), "RecursionError"),
+        (lambda: raising(KeyError("token=hunter2")), "KeyError"),
+        (lambda: Found(Verdict("hung", "certain"), Evidence("slot_b", alive_ms=1 << 64)), "OverflowError"),
+        (lambda: Found(Verdict("hung", "certain"), Evidence("slot_b", boot="\ud800")), "UnicodeEncodeError"),
+    ],
+)
+def test_where_it_cannot_be_found_out_that_is_told_and_the_start_goes_on(
+    side_log: SideLog, find_out: object, why: str
+) -> None:
+    story = armed()
+    engine = beside(story, side_log)
+    update = engine.machine.updates[uid(story)]
+    told: list[object] = []
+    engine.on_entry(lambda header, event: told.append(event))
+
+    def found(update: Update, loader: Loader) -> Found:
+        return find_out()  # type: ignore[no-any-return, operator]
+
+    switch = Switch(engine, TwinLoader(SlotDisk(), at_once))
+    asyncio.run(settle(engine, Reconciled(back=update, loader="taken"), switch, found))
+    assert engine.machine.updates[update.uid].phase is UpdatePhase.ROLLED_BACK
+    (evidence,) = [one.evidence for one in told if isinstance(one, UpdateEvidenceFound)]
+    (back,) = [one for one in told if isinstance(one, UpdateRolledBack)]
+    (looked,) = evidence.looked
+    assert isinstance(looked, Looked) and not looked.usable and why in looked.said and "hunter2" not in looked.said
+    assert (back.cause, back.confidence) == ("unknown", "none") and back.looked_for
