@@ -31,7 +31,7 @@ class Booted(msgspec.Struct, frozen=True):
 
 
 class Variables(msgspec.Struct, frozen=True):
-    """The boot loader's variables now; `readable`: they could be read."""
+    """The boot loader's variables now; `readable`: they could be read, and are whole. Else they say nothing."""
 
     readable: bool = True
     default_slot: str = ""

@@ -39,11 +39,15 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 async def look(loader: BootLoader) -> tuple[Variables, str]:
-    """The loader's variables, and what is wrong with them, in words."""
+    """The loader's variables, and what is wrong with them, in words. Damaged ones say nothing: neither what was booted
+    nor that nothing was."""
     try:
         state = await loader.read()
     except LoaderFailed as error:
         return Variables(readable=False), f"the boot loader's variables cannot be read: {error.message}"
+    if state.damaged:
+        damaged = "the boot loader's variables were damaged: it boots slot_a until the next update is confirmed"
+        return Variables(readable=False), damaged
     variables = Variables(
         default_slot=state.default_slot,
         next_slot=state.next_slot or "",
@@ -51,8 +55,7 @@ async def look(loader: BootLoader) -> tuple[Variables, str]:
         tried=state.tried,
         refused=state.refused,
     )
-    damaged = "the boot loader's variables were damaged: it boots slot_a until the next update is confirmed"
-    return variables, damaged if state.damaged else ""
+    return variables, ""
 
 
 async def settle(

@@ -5,15 +5,18 @@ import asyncio
 import pytest
 
 from capsuled.evidence.finding import Found
-from capsuled.updates.at_boot import settle
+from capsuled.updates.at_boot import look, settle
 from capsuled.updates.switching import Switch
+from effects.slots.protocol import LoaderState
 from effects.slots.twin import SlotDisk, TwinLoader
-from journal.events import UpdateEvidenceFound, UpdateRolledBack
+from journal.events import UpdateDisarmed, UpdateEvidenceFound, UpdateRolledBack
 from journal.evidence import Evidence, Loader, Looked, Verdict
 from journal.sidelog import SideLog
+from projections.causes import judge
+from projections.fold import fold
 from projections.state import Update
 from projections.update_phases import UpdatePhase
-from projections.update_reconcile import Reconciled
+from projections.update_reconcile import Booted, Reconciled, reconcile
 from tests.support.beside import armed, at_once, beside
 from tests.unit.projections.test_update_calls import uid
 
@@ -53,3 +56,22 @@ def test_where_it_cannot_be_found_out_that_is_told_and_the_start_goes_on(
     (looked,) = evidence.looked
     assert isinstance(looked, Looked) and not looked.usable and why in looked.said and "hunter2" not in looked.said
     assert (back.cause, back.confidence) == ("unknown", "none") and back.looked_for
+
+
+@pytest.mark.parametrize("boot", ["boot-1", "boot-9"])
+def test_damaged_variables_say_neither_that_it_was_booted_nor_that_it_was_not(side_log: SideLog, boot: str) -> None:
+    disk = SlotDisk()
+    disk.state = LoaderState(damaged=True)
+    variables, wrong = asyncio.run(look(TwinLoader(disk, at_once)))
+    assert "were damaged" in wrong
+    for known in (0, 1):
+        story = armed()
+        machine = story.beginning.fork()
+        for header, event in story.entries[: len(story.entries) - known]:
+            fold(machine, header, event)
+        update = machine.updates[uid(story)]
+        found = reconcile(machine, boot, Booted("slot_a", "slot_a"), variables, "0.0.1 aaa")
+        assert found.loader == "unknown" and not any(isinstance(one, UpdateDisarmed) for one in found.events)
+        assert not found.take_back and update.phase in (UpdatePhase.ARMED, UpdatePhase.ARMING)
+        assert (found.back is not None) == (update.phase is UpdatePhase.ARMED and boot == "boot-9")
+    assert judge(Evidence("slot_b", loader=found.loader)).cause == "unknown"
