@@ -1,9 +1,11 @@
 """Why an update went back: from the evidence that its tentative boot left to one cause of a closed list. Pure.
 
 It never says more than the evidence does. What somebody who was there wrote down (the system before it sent the machine
-back, the kernel in its last words, the boot loader, the initramfs) is certain. What only follows from what is missing
-(a power cut leaves nothing) is likely at most, and only where whatever else would have left something was in a state to
-leave it. All the rest is unknown, with the list of what was looked for.
+back, the kernel in its last words, the boot loader, the initramfs) is certain, where it says of which boot it is: last
+words that do not, and a watchdog, which never does, may be of the system that is back, on its way. What only follows
+from what is missing (a power cut leaves nothing, a system that was well leaves no end of its daemon) is likely at most,
+and only where whatever else would have left something was in a state to leave it. All the rest is unknown, with the
+list of what was looked for.
 
 What stood first decides: that the system itself gave up is known before it goes down, so how it went down afterwards
 does not matter; and what was never loaded cannot have failed by itself.
@@ -100,18 +102,23 @@ ill, and hardly the other way round."""
 
 def _by_the_gate(evidence: Evidence, said: Cause, noted: str) -> Verdict:
     """It did not open in time, and its checks say why; of several kinds the one that can have led to the rest is
-    likely. PID 1 alone, without a daemon, can only say that the time was over."""
+    likely. PID 1 alone, without a daemon, can only say that the time was over. A daemon that ended again and again can
+    have led to whatever a check says, and begins its soak anew each time; that nothing but the confirmation was missing
+    is certain where everything was seen to be well."""
     rests_on = (noted, *(_check_text(one) for one in evidence.failed), *_ends(evidence))
     kinds = {one.name.partition("/")[0] for one in evidence.failed}
     found = [cause for kind, cause in CHECKS if kind in kinds]
+    looped = len(evidence.ends) >= LOOP
     if found:
-        return Verdict(found[0], "certain" if len(kinds) == 1 else "likely", rests_on)
+        return Verdict(found[0], "certain" if len(kinds) == 1 and not looped else "likely", rests_on)
+    if said != "not-confirmed":
+        return Verdict(said, "likely" if kinds or looped else "certain", rests_on)
+    if looped:
+        return Verdict("daemon-crashes", "likely", rests_on)
     seen = _usable(evidence, "recorder") and _usable(evidence, "perm")
-    if said == "not-confirmed" and seen and not _reached(evidence, API):
-        if len(evidence.ends) >= LOOP:
-            return Verdict("daemon-crashes", "likely", rests_on)
+    if seen and not _reached(evidence, API):
         return Verdict("api-down", "likely", (*rests_on, *_last_mark(evidence)))
-    return Verdict(said, "likely" if kinds else "certain", rests_on)
+    return Verdict(said, "certain" if seen and not kinds and not evidence.ends else "likely", rests_on)
 
 
 def _check_text(check: FailedCheck) -> str:
@@ -158,10 +165,11 @@ def _by_the_initramfs(evidence: Evidence) -> Verdict | None:
 
 
 def _by_the_watchdog(evidence: Evidence) -> Verdict | None:
-    """It says that it fired. PID 1 lets it, too, once it has given up a daemon that ends again and again."""
+    """It says that it fired, and not in which boot. PID 1 lets it, too, once it has given up a daemon that ends again
+    and again."""
     if not evidence.watchdog_reset:
         return None
-    return _hung(evidence, "certain", ("the watchdog says that it reset the machine", *_last_mark(evidence)))
+    return _hung(evidence, "likely", ("the watchdog says that it reset the machine", *_last_mark(evidence)))
 
 
 def _hung(evidence: Evidence, confidence: Confidence, rests_on: tuple[str, ...]) -> Verdict:

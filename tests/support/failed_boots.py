@@ -33,6 +33,8 @@ def left_by(cause: str, lost: frozenset[str], chance: Random) -> tuple[set[str],
         marks.append(Mark("initramfs failed", lived_ms, "no partition is PARTUUID=1"))
     ends = tuple(DaemonEnd("exit 1", 9_000 + 500 * one) for one in range(_ends(cause, came_to, chance)))
     returning = cause if gave_up and (whole or chance.random() < 0.9) else None
+    if returning == "daemon-crashes" and chance.random() < 0.3:
+        returning = "not-confirmed"  # each of its daemons lived for a minute, and that is none of ends in a row
     failed = [FailedCheck(_GATE[cause])] if cause in _GATE else []
     if cause == "no-uplink" and chance.random() < 0.5:
         failed.append(FailedCheck("workload/web"))  # which needs the network
@@ -42,6 +44,8 @@ def left_by(cause: str, lost: frozenset[str], chance: Random) -> tuple[set[str],
     flagged = silent and chance.random() < 0.8
     panicked = cause in ("kernel-panic", "init-exit") or (silent and not flagged)
     stale = not whole and chance.random() < 0.2
+    # The system that is to be back hung, too, on its way.
+    flagged = flagged or (not whole and chance.random() < 0.1)
     lives = came_to >= 4 and "perm" not in lost
     return {cause}, Evidence(
         slot="slot_b",
@@ -74,7 +78,9 @@ def _came_to(cause: str, chance: Random) -> int:
             return chance.choice((2, 3, 4))
         case "state-lost":
             return 3
-        case "daemon-crashes" | "api-down":
+        case "daemon-crashes":
+            return chance.choice((3, 4, 5))
+        case "api-down":
             return chance.choice((3, 4))
         case "hung":
             return chance.choice((3, 4, 5))
