@@ -3,13 +3,15 @@ happened as numbered marks; the numbers are those of the page's table. Pure.
 
 An update is pushed, boots and is judged within minutes, but may have been pushed days before: a pause of more than
 `PAUSE_NS` is drawn as one, broken. What has no time of its own (a boot that left none) stands where it must have been,
-dashed.
+dashed. The line is that of the boots, one behind the other, each by its monotonic clock: it never goes backwards, also
+where the wall clock was set, which is only written below it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 import msgspec
+from msgspec.structs import replace
 
 from capsulectl.postmortem_text import ROLES, boot_text, when
 from capsulectl.render import moment, printable
@@ -24,18 +26,30 @@ MARK, ROWS = 9, 3
 _NUMBERED = ("update", "machine", "health", "boot")
 
 
+class Span(msgspec.Struct, frozen=True):
+    """A boot on the line: from `at` to `end`, in nanoseconds. `clock` is the wall time at its beginning; `about`: that
+    is not known, only where it must have been."""
+
+    boot: BootOf
+    at: int
+    end: int
+    clock: int
+    about: bool
+
+
 class Placed(msgspec.Struct, frozen=True):
-    """A moment with its number in the table, and when it is drawn; `about`: that is not known, only where it must have
-    been."""
+    """A moment with its number in the table, where it is drawn on the line, and the wall time then; `about` as of its
+    boot."""
 
     number: int
     moment: Moment
     at: int
+    clock: int
     about: bool
 
 
 class Scale:
-    """From wall time to a place, pauses shortened."""
+    """From a time on the line to a place, pauses shortened."""
 
     def __init__(self, times: Iterable[int]) -> None:
         self._times = sorted({one for one in times if one}) or [0]
@@ -59,30 +73,68 @@ class Scale:
         return LEFT + place / total * (WIDTH - LEFT - RIGHT)
 
 
+def spans(report: Postmortem) -> dict[tuple[Role, str], Span]:
+    """Every boot, in its order. What passed between two of them is told by the clock at the end of one and at the
+    beginning of the next; those that left no time end where the next one begins."""
+    boots = {(one.role, one.boot): one for one in report.boots}
+    for told in report.timeline:
+        boots.setdefault((told.role, told.boot), BootOf(told.boot, told.role, report.slot, "", 0, 0))
+    made: dict[tuple[Role, str], Span] = {}
+    unknown: list[BootOf] = []
+    end = ended_at = 0
+    for boot in sorted(boots.values(), key=lambda one: list(ROLES).index(one.role)):
+        if not boot.began_at:
+            unknown.append(boot)
+            continue
+        pause = max(0, boot.began_at - ended_at) if made else boot.began_at
+        at = end + max(pause, sum(_length(report, one) for one in unknown))
+        made |= _before(report, unknown, at, boot.began_at)
+        unknown, end, ended_at = [], at + _length(report, boot), boot.ended_at
+        made[boot.role, boot.boot] = Span(boot, at, end, boot.began_at, False)
+    end += sum(_length(report, one) for one in unknown)
+    return made | _before(report, unknown, end, ended_at)
+
+
+def _before(report: Postmortem, unknown: Sequence[BootOf], end: int, clock: int) -> dict[tuple[Role, str], Span]:
+    """Boots that are somewhere before a time on the line, where the clock says so."""
+    made = {}
+    for boot in reversed(unknown):
+        length = _length(report, boot)
+        end, clock = end - length, clock - length
+        made[boot.role, boot.boot] = Span(boot, end, end + length, max(clock, 0), True)
+    return made
+
+
+def _length(report: Postmortem, boot: BootOf) -> int:
+    """In nanoseconds, as far as it is known."""
+    known = (one.mono_ms for one in report.timeline if (one.role, one.boot) == (boot.role, boot.boot))
+    return max(boot.lived_ms, *known, 0) * 1_000_000
+
+
 def placed(report: Postmortem) -> list[Placed]:
     """Every moment of the report, numbered in its order, with a time to draw it at."""
-    ended = max((one.at for one in report.timeline if one.role == "before"), default=0)
-    began = next((one.began_at for one in report.boots if one.role == "after" and one.began_at), 0)
-    unknown = [one for one in report.timeline if not one.at]
-    longest_ns = max((one.mono_ms for one in unknown), default=0) * 1_000_000
-    start = max(ended, began - longest_ns) if began else ended
+    return _placed(report, spans(report))
+
+
+def _placed(report: Postmortem, of: Mapping[tuple[Role, str], Span]) -> list[Placed]:
     made = []
     for number, one in enumerate(report.timeline, 1):
-        at = one.at or min(start + one.mono_ms * 1_000_000, began or start + one.mono_ms * 1_000_000)
-        made.append(Placed(number, one, at, not one.at))
+        span, since_ns = of[one.role, one.boot], one.mono_ms * 1_000_000
+        made.append(Placed(number, one, span.at + since_ns, one.at or span.clock + since_ns, span.about))
     return made
 
 
 def drawing(report: Postmortem) -> str:
     """The element, without any style of its own: the page's classes colour it."""
-    moments = placed(report)
+    of = spans(report)
+    moments = _placed(report, of)
     lanes: list[Role] = [role for role in ROLES if any(one.moment.role == role for one in moments)]
-    boots = [one for one in report.boots if one.began_at and one.role in lanes]
     since = min((one.at for one in moments), default=0)
+    boots = [replace(one, at=max(since, one.at)) for one in of.values() if one.boot.role in lanes]
     scale = Scale((
         *(one.at for one in moments),
         *(max(since, one.at - one.moment.took_ms * 1_000_000) for one in moments),
-        *(max(since, one.began_at) for one in boots), *(one.ended_at for one in boots),
+        *(one.at for one in boots), *(one.end for one in boots),
     ))  # fmt: skip
     height = TOP + LANE * len(lanes) + 34
     title = escape(printable(f"Timeline of update {report.update}: {report.conclusion}"))
@@ -93,8 +145,9 @@ def drawing(report: Postmortem) -> str:
     for number, role in enumerate(lanes):
         top = TOP + number * LANE
         own = [one for one in moments if one.moment.role == role]
-        parts += _lane(role, top, report, boots, own, scale, since)
-    parts += _axis(scale, [one.at for one in moments] + [max(since, one.began_at) for one in boots], height)
+        parts += _lane(role, top, report, [one for one in boots if one.boot.role == role], own, scale, since)
+    clock = {one.at: one.clock + one.at - of[one.boot.role, one.boot.boot].at for one in boots}
+    parts += _axis(scale, clock | {one.at: one.clock for one in moments}, height)
     parts.append("</svg>")
     return "\n".join(parts)
 
@@ -107,7 +160,7 @@ def _pauses(scale: Scale, height: int) -> Iterator[str]:
 
 
 def _lane(
-    role: Role, top: int, report: Postmortem, boots: Sequence[BootOf], own: Sequence[Placed], scale: Scale, since: int
+    role: Role, top: int, report: Postmortem, boots: Sequence[Span], own: Sequence[Placed], scale: Scale, since: int
 ) -> Iterator[str]:
     system = report.version if role == "tried" else report.from_version
     if role == "after" and report.outcome == "confirmed":
@@ -115,19 +168,18 @@ def _lane(
     bar = top + 14
     yield f'<text class="lane" x="8" y="{bar + 10}">{escape(ROLES[role])}</text>'
     yield f'<text class="system" x="8" y="{bar + 26}">{escape(printable(system)[:18])}</text>'
-    drawn = [one for one in boots if one.role == role]
-    for one in drawn:
-        x, end = scale.x(max(since, one.began_at)), scale.x(one.ended_at)
-        yield _bar("boot", x, bar, end - x, boot_text(one))
-    if not drawn and own:
-        x, end = scale.x(min(one.at for one in own)), scale.x(max(one.at for one in own))
-        yield _bar("boot about", x, bar, end - x, "when this boot was is not known exactly")
+    for one in boots:
+        x, end = scale.x(one.at), scale.x(one.end)
+        if one.about:
+            yield _bar("boot about", x, bar, end - x, "when this boot was is not known exactly")
+        else:
+            yield _bar("boot", x, bar, end - x, boot_text(one.boot))
     for place in own:
         if place.moment.took_ms:
             x, end = scale.x(max(since, place.at - place.moment.took_ms * 1_000_000)), scale.x(place.at)
             yield _bar("stage bad" if place.moment.bad else "stage", x, bar, end - x, place.moment.text)
     if role == "tried" and report.outcome == "rolled-back" and own:
-        yield _end(scale.x(max((*(one.at for one in own), *(one.ended_at for one in drawn)))), bar, report.conclusion)
+        yield _end(scale.x(max((*(one.at for one in own), *(one.end for one in boots)))), bar, report.conclusion)
     yield from _marks(own, bar, scale)
 
 
@@ -170,16 +222,16 @@ def _marks(own: Sequence[Placed], bar: int, scale: Scale) -> Iterator[str]:
         )
 
 
-def _axis(scale: Scale, times: Sequence[int], height: int) -> Iterator[str]:
-    """The time of day, where there is room for it."""
+def _axis(scale: Scale, clock: Mapping[int, int], height: int) -> Iterator[str]:
+    """The time of day, where there is room for it. `clock` is what it was at times on the line."""
     y, until = height - 12, 0.0
     yield f'<line class="axis" x1="{LEFT}" y1="{y - 14}" x2="{WIDTH - RIGHT}" y2="{y - 14}"/>'
-    for at in sorted({one for one in times if one}):
+    for at in sorted(one for one, said in clock.items() if said):
         x = scale.x(at)
         if x - 26 >= until and x + 26 <= WIDTH:
             until = x + 34
             yield f'<line class="axis" x1="{x:.1f}" y1="{y - 17}" x2="{x:.1f}" y2="{y - 11}"/>'
-            yield f'<text class="axis" x="{x:.1f}" y="{y}" text-anchor="middle">{moment(at)[11:19]}</text>'
+            yield f'<text class="axis" x="{x:.1f}" y="{y}" text-anchor="middle">{moment(clock[at])[11:19]}</text>'
 
 
 def _span(ns: int) -> str:
@@ -192,4 +244,4 @@ def _span(ns: int) -> str:
 
 def label(one: Placed) -> str:
     """When, as the page's table has it."""
-    return f"about {moment(one.at)[11:19]}" if one.about and one.at else when(one.moment)
+    return f"about {moment(one.clock)[11:19]}" if one.about and one.clock else when(one.moment)

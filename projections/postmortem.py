@@ -1,5 +1,8 @@
 """What became of an update, as one report: both boots on one timeline, what is known of why, what was different, and
 how the workloads were before, under the new system and after. Pure.
+
+What happened stands in the order of its boots, and in each by the monotonic clock: the wall clock, which may have been
+set meanwhile, is for people.
 """
 
 from typing import Literal, TypeVar
@@ -55,7 +58,7 @@ class Moment(msgspec.Struct, frozen=True, rename="camel"):
 
 class BootOf(msgspec.Struct, frozen=True, rename="camel"):
     """A boot in the story. `began_at` is when its kernel began, `ended_at` its last sign of life, both wall time in
-    nanoseconds; 0 where that is not known."""
+    nanoseconds; 0 where that is not known. `lived_ms`: the last sign of life since its kernel began."""
 
     boot: str
     role: Role
@@ -63,6 +66,7 @@ class BootOf(msgspec.Struct, frozen=True, rename="camel"):
     release: str
     began_at: int
     ended_at: int
+    lived_ms: int = 0
 
 
 class Excerpt(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,7 +96,7 @@ class WorkloadStates(msgspec.Struct, frozen=True, rename="camel"):
 
 class Postmortem(msgspec.Struct, frozen=True, rename="camel"):
     """The report. `slot` is that of the new system; `rests_on` is what the cause rests on, `looked_for` where was
-    looked in vain."""
+    looked in vain. `boots` and `timeline` are in the order in which all that happened."""
 
     update: int
     outcome: Outcome
@@ -142,9 +146,10 @@ def _report(story: Story) -> Postmortem:
     evidence = None if found is None else found.evidence
     rolled = end if isinstance(end, UpdateRolledBack) else None
     boots = _boots(story, evidence)
+    order = {one.boot: number for number, one in enumerate(boots)}
     timeline = sorted(
         (*_moments(story), *_of_evidence(story, boots, evidence)),
-        key=lambda one: (ROLES.index(one.role), one.at, one.mono_ms, one.seq),
+        key=lambda one: (ROLES.index(one.role), order.get(one.boot, len(boots)), one.mono_ms, one.seq),
     )
     return Postmortem(
         update=story.uid,
@@ -219,15 +224,22 @@ def _boots(story: Story, evidence: Evidence | None) -> tuple[BootOf, ...]:
             _release(story, boot) or first.release,
             first.at - first.mono,
             last.at,
+            last.mono // 1_000_000,
         )
         for boot, (first, last) in story.boots.items()
     ]
-    if evidence is not None and evidence.loader == "taken" and story.tried not in story.boots:
+    if evidence is not None and _booted(evidence) and story.tried not in story.boots:
         after = next((one for one in found if one.role == "after"), None)
         ended_at = after.began_at - evidence.gap_ms * 1_000_000 if after and evidence.gap_ms is not None else 0
         began_at = ended_at - evidence.alive_ms * 1_000_000 if ended_at else 0
-        found.append(BootOf(story.tried, "tried", evidence.slot, evidence.release, began_at, ended_at))
-    return tuple(sorted(found, key=lambda one: (ROLES.index(one.role), one.began_at)))
+        found.append(
+            BootOf(story.tried, "tried", evidence.slot, evidence.release, began_at, ended_at, evidence.alive_ms)
+        )
+    return tuple(sorted(found, key=lambda one: ROLES.index(one.role)))
+
+
+def _booted(evidence: Evidence) -> bool:
+    return evidence.loader == "taken" or bool(evidence.boot or evidence.marks)
 
 
 def _release(story: Story, boot: str) -> str:

@@ -54,12 +54,13 @@ PANIC = (
 
 
 class Tale(Ledger):
-    """A chain in which time passes and the machine boots."""
+    """A chain in which time passes and the machine boots. `set_by_ns`: by what the wall clock is wrong."""
 
     def __init__(self) -> None:
         super().__init__()
         self.uids: dict[str, int] = {}
         self.now_ns = START_NS
+        self.set_by_ns = 0
         self.began_ns = START_NS - 300 * SECOND
         self.boots("boot-before", "slot_a", "0.1.0", 0.0)
 
@@ -75,9 +76,9 @@ class Tale(Ledger):
             self.now_ns += int(after_s * SECOND)
             self.mono = self.now_ns - self.began_ns - (self.seq + 1) * 1_000_000
             if by is None:
-                self.add(event, at=self.now_ns)
+                self.add(event, at=self.now_ns + self.set_by_ns)
             else:
-                self.add(event, at=self.now_ns, actor=by)
+                self.add(event, at=self.now_ns + self.set_by_ns, actor=by)
         return self.seq
 
     def runs(self, name: str, number: int, after_s: float = 0.0) -> None:
@@ -153,11 +154,12 @@ def init_exit() -> Tale:
     return tale
 
 
-def ill_workload(name: str = "web") -> Tale:
-    """A workload is not well under the new system, which goes back by itself."""
+def ill_workload(name: str = "web", set_by_ns: int = 0) -> Tale:
+    """A workload is not well under the new system, which goes back by itself, and under which the clock is set."""
     tale = Tale()
     uid = pushed(tale)
     tried(tale, uid)
+    tale.set_by_ns = set_by_ns
     failing = (FailedCheck(f"workload/{name}", "it ended with code 1, 3 times in a row"),)
     number = tale.uids["web"]
     tale.tell(WorkloadExited("web", number, 2, 1, restart=True, streak=1, restart_delay_ms=100), after_s=2)

@@ -10,11 +10,12 @@ import pytest
 
 from capsulectl.errors import Failure
 from capsulectl.postmortem import as_data, postmortem
-from capsulectl.postmortem_drawing import LEFT, RIGHT, WIDTH, Scale, drawing
+from capsulectl.postmortem_drawing import LEFT, RIGHT, WIDTH, Scale, drawing, placed
 from capsulectl.postmortem_page import page
-from capsulectl.postmortem_text import markdown, text
+from capsulectl.postmortem_text import markdown, text, when
+from journal.evidence import Evidence, Mark
 from projections.postmortem import Postmortem
-from tests.support.updated import Tale, archived, confirmed, ill_workload, init_exit
+from tests.support.updated import SECOND, Tale, archived, back, confirmed, ill_workload, init_exit, pushed
 from tests.unit.projections.test_postmortem import only
 
 HOSTILE = "x\"'<script>alert(1)</script>|`]]>\x1b[31m&amp;"
@@ -84,6 +85,33 @@ def test_a_boot_whose_time_is_not_known_is_drawn_dashed_between_the_others() -> 
     report = only(init_exit())
     assert 'class="boot about"' in drawing(report) and "about 10:2" in page(report)
     assert 'class="boot about"' not in drawing(only(ill_workload()))
+
+
+@pytest.mark.parametrize("by_s", [-315_576_000, -100, 315_576_000])
+def test_the_line_does_not_go_backwards_where_the_clock_was_set(by_s: int) -> None:
+    report, unset = only(ill_workload(set_by_ns=by_s * SECOND)), only(ill_workload())
+    places = [one.at for one in placed(report)]
+    assert places == sorted(places) == [one.at for one in placed(unset)]
+    found = re.findall(r'<circle c?x="[\d.]+', drawing(report))
+    assert found == re.findall(r'<circle c?x="[\d.]+', drawing(unset))
+    assert when(report.timeline[-1]) in page(report)
+
+
+def test_a_boot_without_a_time_has_room_also_where_the_clock_went_back_behind_it() -> None:
+    tale = Tale()
+    uid = pushed(tale)
+    tale.set_by_ns = -3_600 * SECOND
+    back(
+        tale,
+        Evidence("slot_b", "boot-tried", loader="taken", marks=(Mark("initramfs", 3_300), Mark("root", 4_600))),
+        uid,
+    )
+    found = placed(only(tale))
+    times = [one.at for one in found]
+    assert times == sorted(times)
+    tried = [one.at for one in found if one.moment.role == "tried"]
+    assert len(set(tried)) == 2
+    assert 'class="boot about"' in drawing(only(tale)) and "about 09:2" in page(only(tale))
 
 
 @pytest.mark.parametrize("render", [page, drawing])

@@ -20,13 +20,13 @@ from journal.events import (
     UpdateStagingFailed,
     WorkloadStarted,
 )
-from journal.evidence import Evidence
+from journal.evidence import Evidence, Mark
 from projections.fold import fold
 from projections.postmortem import Postmortem, chosen, postmortems
 from projections.state import Machine
 from projections.stories import Stories
 from tests.support.chance import struct
-from tests.support.updated import LOOKED, Tale, back, confirmed, ill_workload, init_exit, pushed, tried
+from tests.support.updated import LOOKED, SECOND, Tale, back, confirmed, ill_workload, init_exit, pushed, tried
 
 
 def reports(tale: Tale) -> tuple[Postmortem, ...]:
@@ -65,6 +65,28 @@ def test_what_happened_stands_in_its_order() -> None:
     assert all(times) and times == sorted(times)
 
 
+@pytest.mark.parametrize("by_s", [-315_576_000, -100, -1, 315_576_000])
+def test_a_clock_that_is_set_changes_what_is_printed_and_no_order(by_s: int) -> None:
+    report, unset = only(ill_workload(set_by_ns=by_s * SECOND)), only(ill_workload())
+    assert [(one.role, one.mono_ms, one.text) for one in report.timeline] == [
+        (one.role, one.mono_ms, one.text) for one in unset.timeline
+    ]
+    assert [one.boot for one in report.boots] == [one.boot for one in unset.boots]
+    assert report.timeline[-1].at - unset.timeline[-1].at == by_s * SECOND
+
+
+def test_boots_are_in_the_order_in_which_they_were_whatever_the_clock_said() -> None:
+    tale = Tale()
+    tale.tell(UpdateBegun("slot_b", "0.2.0", "9f", 1, "slot_a", "0.1.0", "1a"))
+    for boot in ("boot-second", "boot-third"):
+        tale.boots(boot, "slot_a", "0.1.0", 10)
+        tale.set_by_ns -= 3_600 * SECOND
+        tale.tell(DaemonStarted(mode="os", previous="clean", keeps_streaks=True), after_s=5)
+    report = only(tale)
+    assert [one.boot for one in report.boots] == ["boot-before", "boot-second", "boot-third"]
+    assert [one.boot for one in report.timeline] == ["boot-before", "boot-second", "boot-third"]
+
+
 def test_the_cause_is_there_with_what_it_rests_on() -> None:
     report = only(init_exit())
     assert (report.outcome, report.cause, report.confidence) == ("rolled-back", "init-exit", "certain")
@@ -78,6 +100,15 @@ def test_a_boot_that_wrote_no_entry_is_told_by_its_evidence_alone() -> None:
     (boot,) = [one for one in report.boots if one.role == "tried"]
     assert (boot.boot, boot.began_at) == ("boot-tried", 0)
     assert told(report, "tried").splitlines()[-1] == "PID 1 runs"
+
+
+def test_a_boot_that_left_a_mark_is_one_also_where_the_boot_loader_says_nothing() -> None:
+    tale = Tale()
+    back(tale, Evidence("slot_b", marks=(Mark("initramfs", 3_300),), looked=LOOKED), pushed(tale))
+    assert [one.role for one in only(tale).boots] == ["before", "tried", "after"]
+    tale = Tale()
+    back(tale, Evidence("slot_b", loader="waiting", looked=LOOKED), pushed(tale))
+    assert [one.role for one in only(tale).boots] == ["before", "after"]
 
 
 def test_a_boot_that_was_noted_beside_the_journal_is_not_the_one_that_told_of_it() -> None:
