@@ -5,6 +5,7 @@ What happened stands in the order of its boots, and in each by the monotonic clo
 set meanwhile, is for people.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeVar
 
 import msgspec
@@ -350,7 +351,24 @@ def _differences(story: Story) -> tuple[Difference, ...]:
     if staged is not None:
         rows.append(("boot image", "", f"sha256:{staged.boot_sha256}"))
         rows.append(("root image", "", f"sha256:{staged.root_sha256}"))
+    if begun.from_level and story.level:
+        rows += _levels(dict(begun.from_level), dict(story.level))
     return tuple(Difference(*row) for row in rows if row[1] != row[2])
+
+
+def _levels(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[tuple[str, str, str]]:
+    """What either reads and the other does not, or in another version: events in one row, each form that something has
+    on the disk (`format/ext4`, `view/newest`) in its own."""
+    others = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    events = [name for name in others if "/" not in name]
+
+    def read_by(level: Mapping[str, int]) -> str:
+        return ", ".join(f"{name} {level[name]}" for name in events if name in level)
+
+    yield "events read", read_by(before), read_by(after)
+    for name in others:
+        if "/" in name:
+            yield f"{name} read", str(before.get(name, "")), str(after.get(name, ""))
 
 
 def _workloads(story: Story) -> tuple[WorkloadStates, ...]:

@@ -84,7 +84,8 @@ def phases(machine: Machine) -> dict[str, str]:
 
 class Story:
     """One update, as far as it is told. `told` are its entries, `boots` the first and the last entry of each boot,
-    `tried` the boot of the new system; `before`, `under` and `after` are the workloads' phases, by name."""
+    `tried` the boot of the new system; `before`, `under` and `after` are the workloads' phases, by name. `level`:
+    what the new system reads, as the update after it says; empty where none came, or it never was here to stay."""
 
     def __init__(self, header: Header, event: UpdateBegun, kernel: str) -> None:
         self.header, self.begun, self.kernel_before = header, event, kernel
@@ -96,6 +97,7 @@ class Story:
         self.before: dict[str, str] = {}
         self.under: dict[str, str] = {}
         self.after: dict[str, str] = {}
+        self.level: tuple[tuple[str, int], ...] = ()
         self.closed = False
 
     def sees(self, header: Header, event: Event | None, machine: Machine) -> None:
@@ -138,6 +140,12 @@ class Story:
                 self.under = self.under or phases(machine)
             self.after = phases(machine)
 
+    def is_followed_by(self, next_one: UpdateBegun) -> None:
+        """Whoever begins the next update says what it reads itself: the new system, where that is it."""
+        begun, stays = self.begun, self.end is not None and isinstance(self.end[1], UpdateConfirmed)
+        if stays and (next_one.from_version, next_one.from_commit) == (begun.version, begun.commit):
+            self.level = next_one.from_level
+
     def role(self, header: Header) -> Role:
         """Of the boot that an entry is of. A tentative boot need not have come so far as to write any."""
         if header.boot == self.tried:
@@ -162,6 +170,8 @@ class Stories:
         if self.all and not self.all[-1].closed:
             self.all[-1].sees(header, event, machine)
         if isinstance(event, UpdateBegun):
+            if self.all:
+                self.all[-1].is_followed_by(event)
             self.all.append(Story(header, event, self._kernel))
             self.all[-1].sees(header, event, machine)
         if isinstance(event, BootStarted) and not event.tentative and not event.boot:

@@ -97,14 +97,15 @@ class Tale(Ledger):
         self.runs(name, 1, 1)
 
 
-def pushed(tale: Tale) -> int:
-    """An update was pushed and armed, and the old system ended in order; its number."""
+def pushed(tale: Tale, level: tuple[tuple[str, int], ...] = ()) -> int:
+    """An update was pushed and armed, and the old system, which reads so much, ended in order; its number."""
     tale.tell(DaemonStarted(mode="os", previous="first", pid=200, keeps_streaks=True),
               BootStarted("slot_a", "slot_a", "0.1.0 (1a2b3c4)", "6.1.0-30-amd64"), after_s=13)  # fmt: skip
     tale.applies("web")
     tale.applies("db")
     uid = tale.tell(
-        UpdateBegun("slot_b", "0.2.0", "9f8e7d6", 1_795_850_000, "slot_a", "0.1.0", "1a2b3c4", size_bytes=190 << 20),
+        UpdateBegun("slot_b", "0.2.0", "9f8e7d6", 1_795_850_000, "slot_a", "0.1.0", "1a2b3c4", size_bytes=190 << 20,
+                    from_level=level),
         by=ALICE, after_s=1_200,
     )  # fmt: skip
     tale.tell(UpdateStaged(uid, "b0" * 32, "c1" * 32, 30 << 20, 160 << 20, 41_300), after_s=42)
@@ -175,10 +176,10 @@ def ill_workload(name: str = "web", set_by_ns: int = 0) -> Tale:
     return tale
 
 
-def confirmed() -> Tale:
+def confirmed(level: tuple[tuple[str, int], ...] = ()) -> Tale:
     """All is well."""
     tale = Tale()
-    uid = pushed(tale)
+    uid = pushed(tale, level)
     tried(tale, uid)
     tale.tell(UpdateHealthChanged(uid), after_s=5)
     tale.tell(UpdateConfirming(uid, "healthy"), UpdateConfirmed(uid, "slot_b"), after_s=60)

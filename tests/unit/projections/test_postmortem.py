@@ -152,6 +152,25 @@ def test_what_is_different_is_listed() -> None:
     assert differences["root image"][1].startswith("sha256:c1c1")
 
 
+def read_after(tale: Tale, level: tuple[tuple[str, int], ...]) -> dict[str, tuple[str, str]]:
+    """What is different in what the systems of the first update read, where another was begun from its own."""
+    tale.tell(UpdateBegun("slot_a", "0.3.0", "abc", 3, "slot_b", "0.2.0", "9f8e7d6", from_level=level), after_s=60)
+    return {one.what: (one.before, one.after) for one in reports(tale)[0].differences if one.what.endswith("read")}
+
+
+def test_what_either_system_reads_is_told_once_the_new_one_has_said_so() -> None:
+    level = (("boot.started", 1), ("daemon.stopped", 1), ("format/ext4", 1), ("view/newest", 7))
+    newer = (("boot.started", 2), ("daemon.stopped", 1), ("format/ext4", 1), ("view/newest", 8), ("weather.noticed", 1))
+    assert read_after(confirmed(level), newer) == {
+        "events read": ("boot.started 1", "boot.started 2, weather.noticed 1"),
+        "view/newest read": ("7", "8"),
+    }
+    assert (
+        read_after(confirmed(level), level) == {} == read_after(confirmed(), newer) == read_after(confirmed(level), ())
+    )
+    assert read_after(ill_workload(), newer) == {}
+
+
 def test_one_that_is_confirmed_says_so() -> None:
     report = only(confirmed())
     assert (report.outcome, report.cause, report.failed) == ("confirmed", None, False)
