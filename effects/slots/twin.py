@@ -8,35 +8,44 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from msgspec.structs import replace
 
-from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot, SlotFailed, Written
+from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot, SlotFailed, Written, other
 
 Step = Callable[[str], Awaitable[None]]
 
 
+class NothingLoads(Exception):
+    """Raised where the boot loader can load neither slot, and resets the machine."""
+
+
 class SlotDisk:
     """What outlives a power cut: the variables and what stands in each slot. `fails` is what the disk refuses now:
-    `variables` or `slot`; `loads` says whether what stands in a slot can be loaded."""
+    `variables` or `slot`; `firmware_writes` says whether the boot loader itself can write them, and `loads` whether
+    what stands in a slot can be loaded."""
 
     def __init__(self, room: Room = Room(1 << 20, 1 << 20)) -> None:
         self.state = LoaderState()
         self.content: dict[tuple[Slot, str], bytes] = {}
         self.room = room
         self.fails = ""
+        self.firmware_writes = True
         self.loads: Callable[[Slot], bool] = lambda slot: True
 
     def boot(self) -> tuple[Slot, Slot, int, int]:
         """The boot loader's turn: which slot it boots, its default, the update and the window that it hands to the
-        kernel (0 where it is no trial)."""
+        kernel (0 where it is no trial). Raises NothingLoads."""
         state = self.state
-        if state.next_slot is not None:
+        if state.next_slot is not None and self.firmware_writes:
             slot = state.next_slot
-            self.state = state = replace(state, next_slot=None, tried=state.update)
+            self.state = state = replace(state, next_slot=None, tried=state.update, refused=0)
             if self.loads(slot):
                 if slot != state.default_slot:
                     return slot, state.default_slot, state.update, state.window_s
                 return slot, state.default_slot, 0, 0
             self.state = state = replace(state, refused=state.update)
-        return state.default_slot, state.default_slot, 0, 0
+        for slot in (state.default_slot, other(state.default_slot)):
+            if self.loads(slot):
+                return slot, state.default_slot, 0, 0
+        raise NothingLoads
 
 
 class TwinLoader:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import itertools
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,10 +16,21 @@ from effects.slots.environment_block import BLOCK_BYTES, FILLING, HEAD, SECTOR_B
 from effects.slots.fat import NotFound, locate
 from effects.slots.grub_loader import FILE, GrubLoader
 from effects.slots.partitions import PIECE_BYTES, STRETCH_BYTES, Partitions
-from effects.slots.protocol import BootLoader, LoaderFailed, LoaderState, Room, Slot, SlotFailed, SlotStore, Written
-from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
+from effects.slots.protocol import (
+    SLOTS,
+    BootLoader,
+    LoaderFailed,
+    LoaderState,
+    Room,
+    Slot,
+    SlotFailed,
+    SlotStore,
+    Written,
+)
+from effects.slots.twin import NothingLoads, SlotDisk, TwinLoader, TwinSlots
 from image import boot
 from image.commands import command
+from tests.support.loading import turn
 
 BOTH = ("twin", "real")
 ARMED = LoaderState("slot_a", "slot_b", update=2**63 - 1, window_s=86_400, tried=2**63 - 2, refused=2**63 - 3)
@@ -150,15 +162,48 @@ def test_a_file_is_found_wherever_its_clusters_are(esp: Path, tmp_path: Path) ->
                 locate(read, path)
 
 
-def test_the_twin_chooses_as_the_boot_loader_does() -> None:
-    disk = SlotDisk()
-    assert disk.boot() == ("slot_a", "slot_a", 0, 0)
-    disk.state = LoaderState("slot_a", "slot_b", 7, 900)
-    assert disk.boot() == ("slot_b", "slot_a", 7, 900)
-    assert disk.boot() == ("slot_a", "slot_a", 0, 0) and disk.state.tried == 7
-    disk.state = LoaderState("slot_a", "slot_b", 8, 900)
-    disk.loads = lambda slot: slot == "slot_a"
-    assert disk.boot() == ("slot_a", "slot_a", 0, 0) and (disk.state.tried, disk.state.refused) == (8, 8)
+FAULTS = [(writes, slots) for writes in (True, False) for slots in ((), ("slot_a",), ("slot_b",), SLOTS)]
+
+
+@pytest.mark.parametrize(("writes", "unloaded"), FAULTS)
+def test_the_twin_chooses_as_the_boot_loader_does(writes: bool, unloaded: tuple[str, ...]) -> None:
+    for default, following in itertools.product(SLOTS, (None, *SLOTS)):
+        before = LoaderState(default, following, 7, 900, tried=6, refused=6)
+        disk = SlotDisk()
+        disk.state, disk.firmware_writes, disk.loads = before, writes, lambda slot: slot not in unloaded
+        variables = {"default_slot": default, "next_slot": following or "", "update": "7", "window_s": "900"}
+        real = turn(variables, writes=writes, unloaded=unloaded)
+        try:
+            slot, by_itself, update, window_s = disk.boot()
+        except NothingLoads:
+            assert not real.words
+        else:
+            words = {"capsule.slot": slot, "capsule.default": by_itself}
+            trial = {"capsule.update": str(update), "capsule.window": str(window_s)} if update else {}
+            root = {"capsule.root": f"PARTUUID=id-of-(hd0,gpt{5 if slot == 'slot_b' else 3})"}
+            assert real.words == words | trial | root, (default, following)
+        after = LoaderState(
+            default,
+            None if "next_slot" in real.saved else following,
+            7,
+            900,
+            tried=int(real.saved.get("tried", "6")),
+            refused=int(real.saved.get("refused", "6") or 0),
+        )
+        assert disk.state == after, (default, following)
+
+
+def test_where_the_firmware_cannot_write_nothing_is_booted_once_and_the_machine_boots() -> None:
+    found = turn({"default_slot": "slot_a", "next_slot": "slot_b", "update": "7", "window_s": "900"}, writes=False)
+    assert found.words["capsule.slot"] == "slot_a" and "capsule.update" not in found.words and not found.saved
+
+
+def test_a_slot_whose_root_is_not_found_is_not_booted_with_another_ones() -> None:
+    one_shot = {"default_slot": "slot_a", "next_slot": "slot_b", "update": "7", "window_s": "900"}
+    found = turn(one_shot, unread=("slot_b",))
+    assert (found.words["capsule.slot"], found.saved["refused"]) == ("slot_a", "7")
+    assert "capsule.update" not in found.words
+    assert turn({"default_slot": "slot_a"}, unread=("slot_a",)).words["capsule.slot"] == "slot_b"
 
 
 # --- slots -----------------------------------------------------------------------------------------------------------
