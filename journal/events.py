@@ -908,11 +908,13 @@ class UpdateStaged(Event, frozen=True, omit_defaults=True, tag="update.staged"):
 
 
 class UpdateStagingFailed(Event, frozen=True, omit_defaults=True, tag="update.staging_failed"):
-    """What came was no good, or did not come whole. Nothing was armed; the slot cannot be booted."""
+    """What came was no good, or did not come whole. Nothing was armed; the slot cannot be booted. `default_slot`: what
+    the boot loader boots by itself since, where it had booted that only because its default could not be loaded."""
 
     uid: int
     reason: str
     message: str
+    default_slot: str = ""
 
 
 class UpdateArming(Event, frozen=True, omit_defaults=True, tag="update.arming"):
@@ -969,7 +971,8 @@ class UpdateHealthChanged(Event, frozen=True, omit_defaults=True, tag="update.he
 
 class UpdateConfirming(Event, frozen=True, omit_defaults=True, tag="update.confirming"):
     """The new system is to stay: the boot loader's default is about to be changed. `how`: an operator said so, or it
-    has been healthy for as long as was asked for; by-hand: another hand has changed the boot loader's default."""
+    has been healthy for as long as was asked for; by-hand: the boot loader's default is its slot already, by another
+    hand, or by a word that is not known here."""
 
     uid: int
     how: Literal["operator", "healthy", "by-hand"]
@@ -1004,9 +1007,10 @@ class UpdateEvidenceFound(Event, frozen=True, omit_defaults=True, tag="update.ev
 
 
 class UpdateRolledBack(Event, frozen=True, omit_defaults=True, tag="update.rolled_back"):
-    """The machine runs the system that it had before: why, how far that is known, the `evidence` it rests on, and where
-    nothing was found, what was `looked_for`. `boot` is the boot of the system that was tried, empty where none is
-    known."""
+    """The trial is over, and the machine runs the system that it had before: why, how far that is known, the `evidence`
+    it rests on, and where nothing was found, what was `looked_for`. `boot` is the boot of the system that was tried,
+    empty where none is known. `runs`: the slot of that system, where it runs all the same, unconfirmed, because the
+    boot loader booted it in place of its default."""
 
     uid: int
     cause: Cause
@@ -1015,6 +1019,7 @@ class UpdateRolledBack(Event, frozen=True, omit_defaults=True, tag="update.rolle
     evidence: tuple[str, ...] = ()
     looked_for: tuple[str, ...] = ()
     boot: str = ""
+    runs: str = ""
 
 
 class UpdateKeyEnrolled(Event, frozen=True, omit_defaults=True, tag="update.key_enrolled"):

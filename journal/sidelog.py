@@ -21,7 +21,7 @@ SECTOR = 512
 SECTORS = 128
 """Taken beforehand; it grows by as many."""
 MOST = 64 * SECTORS
-FOR_UPDATES = 18
+FOR_UPDATES = 20
 """Sectors that an emergency stop leaves to updates: one that is pushed and tried, and the way back from it."""
 _MAGIC = b"CSL1"
 _HEAD_BYTES, _PLACE_BYTES = 10, 4

@@ -28,7 +28,7 @@ WORDS: dict[Cause, str] = {
     "init-exit": "its PID 1 ended",
     "hung": "it hung, and a watchdog reset the machine",
     "not-loadable": "the boot loader could not load it",
-    "never-booted": "it was never booted: nobody took the boot loader's one-shot",
+    "never-booted": "its trial never began: nobody took the boot loader's one-shot",
     "power-lost": "the machine lost its power, or was reset by hand",
     "unknown": "why is not known",
 }
@@ -130,7 +130,9 @@ def _by_the_loader(evidence: Evidence) -> Verdict | None:
     if evidence.loader == "refused" and not began:
         return Verdict("not-loadable", "certain", ("the boot loader noted that it could not load the slot",))
     if evidence.loader == "waiting" and not began:
-        return Verdict("never-booted", "certain", ("the boot loader did not note that it took the one-shot",))
+        # It boots nothing once that it has not noted before; a disk that lost the note would have marks of that boot.
+        noted = "the boot loader did not note that it took the one-shot, as where the firmware cannot write the disk"
+        return Verdict("never-booted", "certain" if _usable(evidence, "recorder") else "likely", (noted,))
     return None
 
 

@@ -199,6 +199,8 @@ def _conclusion(begun: UpdateBegun, end: Event | None) -> str:
             return f"{new} is confirmed, and boots from {begun.slot} from then on"
         case UpdateRolledBack():
             how = " (likely)" if end.confidence == "likely" else ""
+            if end.runs:
+                return f"{new} was not kept, and runs all the same in place of {old}: {WORDS[end.cause]}{how}"
             return f"{new} went back to {old}: {WORDS[end.cause]}{how}"
         case UpdateDisarmed():
             return f"{new} was taken back before it booted; {old} ran on"

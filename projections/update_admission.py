@@ -272,6 +272,12 @@ def _go_back(machine: Machine, call: RollBackUpdate) -> tuple[Event, ...] | Refu
             "nothing is known to be in the other slot that this machine has run: push the bundle of what you want back "
             "with `--allow-downgrade`",
         )
+    if before.from_slot == machine.slots.active:
+        return conflict(
+            "RUNS_ALREADY",
+            f"the system before runs already, in place of {machine.slots.default}, which the boot loader could not "
+            "load: push the bundle of what is to run next",
+        )
     names = unread(call.written, before.from_level)
     bad = None if call.allow_freeze else _check_level(names, "`--allow-freeze` goes back all the same")
     if call.with_data:

@@ -48,9 +48,9 @@ def check_with_data(machine: Machine, update: Update) -> Refusal | None:
 
 def owed(machine: Machine, told: Event) -> Update | None:
     """The update whose volumes are to be as before it, now that this is told: one that was left with its data, or one
-    that the system on trial takes back with its data."""
+    that the system on trial takes back with its data. One whose system runs all the same keeps what it has written."""
     match told:
-        case UpdateRolledBack():
+        case UpdateRolledBack(runs=""):
             left = machine.updates.get(told.uid)
             return left if left is not None and left.with_data else None
         case BootStarted(tentative=True):

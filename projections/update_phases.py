@@ -31,6 +31,7 @@ class UpdateMove(StrEnum):
     DISARM = "disarm"
     BOOT = "boot"
     CONFIRM = "confirm"
+    FIND = "find it to be the default"
     CONFIRMED = "confirmed"
     RETURN = "return"
     ROLL_BACK = "roll back"
@@ -48,6 +49,10 @@ TABLE: Mapping[tuple[UpdatePhase, UpdateMove], UpdatePhase] = MappingProxyType(
         (P.ARMING, M.DISARM): P.DROPPED,
         (P.ARMED, M.DISARM): P.DROPPED,
         (P.ARMED, M.BOOT): P.TENTATIVE,
+        # The boot loader has it as its default already, whatever is known of its trial, or was to become of it.
+        (P.ARMED, M.FIND): P.CONFIRMING,
+        (P.TENTATIVE, M.FIND): P.CONFIRMING,
+        (P.RETURNING, M.FIND): P.CONFIRMING,
         # It was armed, and the machine is back without a word of the new system's.
         (P.ARMED, M.ROLL_BACK): P.ROLLED_BACK,
         (P.TENTATIVE, M.CONFIRM): P.CONFIRMING,

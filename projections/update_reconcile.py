@@ -42,14 +42,17 @@ class Variables(msgspec.Struct, frozen=True):
 
 
 class Reconciled(msgspec.Struct, frozen=True):
-    """`events` are the missing facts, in their order. `back`: the update from which the machine came back, whose cause
-    is to be found out and told behind them; `loader` is what the loader says of its one boot. `take_back`: the loader
-    would boot what nobody wants it to. `stray`: a system is on trial that the journal does not know to be."""
+    """`events` are the missing facts, in their order. `back`: the update whose trial is over, and whose cause is to be
+    found out and told behind them; `loader` is what the loader says of its one boot. `runs`: the slot that was tried,
+    where that runs all the same, in place of the loader's default. `take_back`: the loader would boot what nobody wants
+    it to. `trial`: a system is on trial; `stray`: the journal does not know it to be."""
 
     events: tuple[Event, ...] = ()
     back: Update | None = None
     loader: Loader = "unknown"
+    runs: str = ""
     take_back: bool = False
+    trial: bool = False
     stray: bool = False
 
 
@@ -60,20 +63,34 @@ def reconcile(
     update, tried = current(machine), machine.updates.get(booted.update)
     first = machine.boot is None or machine.boot.boot != boot
     here = not first and tried is not None and tried.boot == boot
-    if booted.update and not (here and tried is not None and tried.phase is UpdatePhase.CONFIRMED):
+    confirmed = here and tried is not None and tried.phase is UpdatePhase.CONFIRMED
+    if booted.update and not confirmed and not _boots_by_itself(booted, loader):
         return _on_trial(tried, booted, loader, release, kernel, first, here)
-    started = (BootStarted(booted.slot, booted.default_slot, release, kernel, tried=loader.tried),) if first else ()
+    default = _default(booted, loader)
+    started = (BootStarted(booted.slot, default, release, kernel, tried=loader.tried),) if first else ()
     if update is None:
         return Reconciled(started, take_back=bool(loader.next_slot))
     facts, back = _by_itself(update, booted, loader, first)
-    waits = not facts and back is None and update.phase in (UpdatePhase.ARMING, UpdatePhase.ARMED)
+    waits = not facts and back is None and update.phase in _ARMED
     armed = bool(facts) and isinstance(facts[-1], UpdateArmed) and back is None
     return Reconciled(
         (*started, *facts),
         back,
         _said(update, loader),
+        runs=booted.slot if back is not None and booted.slot == update.slot else "",
         take_back=bool(loader.next_slot) and not (waits or armed),
     )
+
+
+def _boots_by_itself(booted: Booted, loader: Variables) -> bool:
+    """What was on trial as this boot began is the loader's default by now: there is nothing to go back to, whatever the
+    journal knows of it. Its end may be lost, or it may be another machine's."""
+    return loader.readable and loader.default_slot == booted.slot
+
+
+def _default(booted: Booted, loader: Variables) -> str:
+    """What the loader boots when nothing else is said: as the disk has it, else as the kernel was told."""
+    return loader.default_slot if loader.readable and loader.default_slot else booted.default_slot
 
 
 _ARMED = frozenset({UpdatePhase.ARMING, UpdatePhase.ARMED})
@@ -86,7 +103,7 @@ def _on_trial(
     # A boot loader whose own write was lost with the power takes its one-shot again: that trial is over.
     if update is None or not (update.phase in _ARMED if first else here and update.phase in ON_TRIAL):
         started = BootStarted(booted.slot, booted.default_slot, release, kernel, tentative=True, uid=booted.update)
-        return Reconciled((started,) if first else (), stray=True)
+        return Reconciled((started,) if first else (), trial=True, stray=True)
     facts: tuple[Event, ...] = ()
     if first:
         if update.phase is UpdatePhase.ARMING:
@@ -101,38 +118,41 @@ def _on_trial(
             deadline_mono_ns=booted.window_s * 1_000_000_000,
             tried=loader.tried,
         )
-        return Reconciled((*facts, started), loader=_said(update, loader))
-    if update.phase is UpdatePhase.CONFIRMING and loader.readable and loader.default_slot == update.slot:
-        facts = (UpdateConfirmed(update.uid, update.slot, recovered=True),)
-    return Reconciled(facts, loader=_said(update, loader))
+        facts = (*facts, started)
+    return Reconciled(facts, loader=_said(update, loader), trial=True)
 
 
 def _by_itself(
     update: Update, booted: Booted, loader: Variables, first: bool
 ) -> tuple[tuple[Event, ...], Update | None]:
-    """The slot that boots by itself has booted, and an update is under way."""
+    """No system is on trial, and an update is under way. Where its slot runs as the loader's default, it is here to
+    stay. Where it runs, and is not the default, that could not be loaded: its trial is over like any other."""
+    runs, default = booted.slot == update.slot, _default(booted, loader)
+    stays = runs and default == update.slot
     match update.phase:
         case UpdatePhase.STAGING:
             message = "the machine or its daemon ended before the slot was written: push again"
-            return (UpdateStagingFailed(update.uid, "INTERRUPTED", message),), None
+            held = "" if default == booted.default_slot else default
+            return (UpdateStagingFailed(update.uid, "INTERRUPTED", message, held),), None
         case UpdatePhase.STAGED:
             return (UpdateDisarmed(update.uid, "never-written"),), None
-        case UpdatePhase.CONFIRMING if booted.slot == update.slot:
+        case UpdatePhase.CONFIRMING if stays:
             return (UpdateConfirmed(update.uid, update.slot, recovered=True),), None
-        case UpdatePhase.TENTATIVE if booted.slot == update.slot:
-            # Another hand changed the boot loader's variables: it boots by itself, whatever was said here.
+        case _ if stays:
+            # Another hand changed the loader's variables, or what was said of it is lost.
+            armed = (UpdateArmed(update.uid, recovered=True),) if update.phase is UpdatePhase.ARMING else ()
             by_hand = UpdateConfirming(update.uid, "by-hand")
-            return (by_hand, UpdateConfirmed(update.uid, update.slot, recovered=True)), None
+            return (*armed, by_hand, UpdateConfirmed(update.uid, update.slot, recovered=True)), None
         case UpdatePhase.ARMING if not loader.readable:
             return (), None  # the next daemon that can read it will know
         case UpdatePhase.ARMING if loader.tried != update.uid:
             if loader.next_slot == update.slot and loader.update == update.uid:
                 # Only where nothing was booted since can it still be waiting.
-                return (UpdateArmed(update.uid, recovered=True),), update if first else None
+                return (UpdateArmed(update.uid, recovered=True),), update if first or runs else None
             return (UpdateDisarmed(update.uid, "never-written"),), None
         case UpdatePhase.ARMING:
             return (UpdateArmed(update.uid, recovered=True),), update
-        case UpdatePhase.ARMED if not first and loader.tried != update.uid:
+        case UpdatePhase.ARMED if not (first or runs) and loader.tried != update.uid:
             return (), None  # it waits for its boot
         case _:
             return (), update

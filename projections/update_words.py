@@ -82,7 +82,7 @@ def update_text(event: UpdateEvent) -> str:
             said_by = {
                 "operator": "an operator said so",
                 "healthy": "it was healthy for as long as was asked for",
-                "by-hand": "another hand changed the boot loader's default",
+                "by-hand": "the boot loader's default is its slot already, and who said so is not known here",
             }
             return f"update {event.uid} shall stay: {said_by[event.how]}"
         case UpdateConfirmed():
@@ -96,7 +96,8 @@ def update_text(event: UpdateEvent) -> str:
             return f"what the boot of {event.evidence.slot} left was gathered: {far}"
         case UpdateRolledBack():
             sure = {"certain": "", "likely": " (likely)", "none": ""}[event.confidence]
-            return f"update {event.uid} was rolled back: {WORDS[event.cause]}{sure}{_more(event.message)}"
+            how = f"is not kept, though {event.runs} runs" if event.runs else "was rolled back"
+            return f"update {event.uid} {how}: {WORDS[event.cause]}{sure}{_more(event.message)}"
         case UpdateKeyEnrolled():
             return f"updates may be signed by {event.name or 'a key'} ({event.kid[:12]}…) from now on"
         case UpdateKeyRemoved():

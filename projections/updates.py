@@ -163,9 +163,10 @@ def keeps(machine: Machine, update: Update) -> Iterator[str]:
 
 
 def staged(machine: Machine, header: Header, event: UpdateStaged) -> None:
-    """The slot can be booted."""
+    """The slot can be booted. Before it was written the one beside it was made what boots by itself."""
     update = _moved(machine, header, event.uid, M.STAGE)
     if update is not None:
+        machine.slots = replace(machine.slots, default=update.from_slot)
         machine.updates[event.uid] = replace(
             update,
             boot_sha256=event.boot_sha256,
@@ -179,6 +180,7 @@ def staging_failed(machine: Machine, header: Header, event: UpdateStagingFailed)
     """The slot cannot be booted."""
     update = _moved(machine, header, event.uid, M.FAIL)
     if update is not None:
+        machine.slots = replace(machine.slots, default=event.default_slot or machine.slots.default)
         machine.updates[event.uid] = replace(update, message=event.message)
 
 
@@ -223,8 +225,8 @@ def health_changed(machine: Machine, header: Header, event: UpdateHealthChanged)
 
 
 def confirming(machine: Machine, header: Header, event: UpdateConfirming) -> None:
-    """It shall stay."""
-    _moved(machine, header, event.uid, M.CONFIRM)
+    """It shall stay; or it is found to do so already."""
+    _moved(machine, header, event.uid, M.FIND if event.how == "by-hand" else M.CONFIRM)
 
 
 def confirmed(machine: Machine, header: Header, event: UpdateConfirmed) -> None:

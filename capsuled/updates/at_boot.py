@@ -65,7 +65,8 @@ async def settle(
     `restores` nothing, as beside a journal, volumes that are to be as they were are so once that is read in."""
     warnings = list(_tell(engine, found.events, restores))
     if found.back is not None:
-        warnings += _tell_back(engine, found.back, _found(find_out, found.back, found.loader), restores)
+        found_out = _found(find_out, found.back, found.loader)
+        warnings += _tell_back(engine, found.back, found_out, found.runs, restores)
     await engine.durable()
     if found.take_back:
         try:
@@ -110,17 +111,23 @@ def _found(find_out: FindOut, update: Update, loader: Loader) -> Found:
         return Found(Verdict("unknown", "none", looked_for=(said,)), evidence)
 
 
-def _tell_back(engine: Engine, update: Update, found: Found, restores: bool) -> tuple[str, ...]:
+def _tell_back(engine: Engine, update: Update, found: Found, runs: str, restores: bool) -> tuple[str, ...]:
     verdict, evidence = found.verdict, found.evidence
-    log.warning("update %d was rolled back: %s (%s)", update.uid, verdict.cause, verdict.confidence)
+    log.warning("the trial of update %d is over: %s (%s)", update.uid, verdict.cause, verdict.confidence)
     seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), reserved=True, actor=SYSTEM)
     rolled_back = UpdateRolledBack(
         update.uid,
         verdict.cause,
-        update.message,
+        "; ".join(words for words in (update.message, _in_place(update) if runs else "") if words),
         verdict.confidence,
         verdict.rests_on,
         verdict.looked_for,
         evidence.boot,
+        runs,
     )
     return _tell(engine, (rolled_back,), restores, cause=seq)
+
+
+def _in_place(update: Update) -> str:
+    data = f", and {', '.join(update.keeps)} stay as they are" if update.with_data else ""
+    return f"{update.slot} runs all the same, in place of {update.from_slot}, the boot loader's default{data}"

@@ -53,17 +53,17 @@ NOTED = (
     "the journal takes no entry: this stands in the side log, and comes into the history with the next system that can "
     "write it"
 )
-LIFE = 8
+LIFE = 9
 """So many records an update may have behind its first one: it is staged, the boot is told in which it is armed, it is
-arming and armed, its trial begins, it is confirming, goes back after all, and was rolled back."""
+arming and armed, its trial begins, it is confirming, goes back after all, and is kept by another hand, in two words."""
 _FOLLOW = {
     UpdateBegun: LIFE,
-    UpdateStaged: 7,
-    UpdateArming: 5,
-    UpdateArmed: 4,
-    BootStarted: 3,
-    UpdateConfirming: 2 + 1 + LIFE,
-    UpdateReturning: 1,
+    UpdateStaged: 8,
+    UpdateArming: 6,
+    UpdateArmed: 5,
+    BootStarted: 4,
+    UpdateConfirming: 3 + 1 + LIFE,
+    UpdateReturning: 2,
 }
 """How many are behind each, at most: nothing is begun whose end could not be told, and nothing kept that could not be
 left again."""

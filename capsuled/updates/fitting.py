@@ -123,7 +123,7 @@ async def begin_beside(fitted: Fitted, system: System, clock: Clock, layout: Lay
         about.warn(words)
         # What is known of slots is as of another boot.
         fitted.engine.closed = Refusal("RESOURCE_EXHAUSTED", "NOT_REMEMBERED", f"{words}, and start the machine anew")
-        return True  # nobody could confirm it, and nobody would know that it is to go back
+        return found.trial  # nobody could confirm it, and nobody would know that it is to go back
 
 
 async def opening(fitted: Fitted, system: System, boot: str, about: About) -> Reconciled:
@@ -137,7 +137,13 @@ async def opening(fitted: Fitted, system: System, boot: str, about: About) -> Re
             f"the boot loader could not load {booted.default_slot}, its default: {booted.slot} runs in its place"
         )
     kernel = KERNEL_VERSION.read_text().strip()
-    return reconcile(fitted.engine.machine, boot, _told(booted), variables, system.release, kernel)
+    found = reconcile(fitted.engine.machine, boot, _told(booted), variables, system.release, kernel)
+    if found.back is not None and found.take_back:
+        about.warn(
+            f"update {found.back.uid} was not booted: the boot loader boots a new system only once it has written down "
+            "that it does, and this machine's firmware could not write that to the disk"
+        )
+    return found
 
 
 def _told(booted: Booted) -> Told:

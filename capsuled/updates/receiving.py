@@ -1,7 +1,8 @@
 """A bundle taken in: checked as it comes, written into the other slot, read back, and only then armed.
 
 Until its manifest has been read and admitted nothing on the disk has changed; from then on the other slot cannot be
-booted, and the journal says so, until both images were read back from the disk and are what the manifest says.
+booted, and the journal says so, until both images were read back from the disk and are what the manifest says. So the
+boot loader's default is what runs before the first byte is written.
 """
 
 from collections.abc import Callable
@@ -74,13 +75,16 @@ class Receiver:
             raise Refused(_refusal(bad)) from bad
         update, cause = await taken(self._begun(head, signed_by, options, caller), self._ended)
         began_ns = self._engine.mono_ns()
+        held = ""
         try:
+            if await self._switch.hold(update.from_slot):
+                held = update.from_slot
             await self._stage(bundle, head, update)
             self._signed_by(head, now_s)  # the keys may have been changed meanwhile
             await keep(self._engine, update, cause)
             self._tell_staged(head, update, cause, began_ns)
         except BaseException as error:
-            self._ended((update, cause), error)
+            self._ended((update, cause), error, held)
             if isinstance(error, BadBundle):
                 raise Refused(_refusal(error)) from error
             raise
@@ -88,12 +92,13 @@ class Receiver:
         await to_its_end(self._switch.arm(update, self._uplink(), cause))
         return update
 
-    def _ended(self, begun: tuple[Update, int], error: BaseException | None = None) -> None:
-        """Before all of it was there: by this error, or because nobody pushes any more."""
+    def _ended(self, begun: tuple[Update, int], error: BaseException | None = None, held: str = "") -> None:
+        """Before all of it was there: by this error, or because nobody pushes any more. `held`: the slot that became
+        the loader's default first."""
         update, cause = begun
         told = error.refusal if isinstance(error, Refused) else error
         message = getattr(told, "message", "") or "the push ended before all of it had come"
-        failed = UpdateStagingFailed(update.uid, str(getattr(error, "reason", "CUT")), str(message))
+        failed = UpdateStagingFailed(update.uid, str(getattr(error, "reason", "CUT")), str(message), held)
         self._engine.record((failed,), cause=cause, reserved=True, actor=SYSTEM)
 
     def _tell_staged(self, head: Head, update: Update, cause: int, began_ns: int) -> None:

@@ -58,6 +58,16 @@ class Switch:
         engine.record((UpdateArmed(update.uid),), cause=cause, reserved=True, actor=SYSTEM)
         await engine.durable()
 
+    async def hold(self, slot: str) -> bool:
+        """What runs is what boots by itself, before the slot beside it is written: also where the boot loader booted it
+        only because its default could not be loaded. Whether that had to be changed. Raises LoaderFailed."""
+        async with self._one_at_a_time:
+            state = await self._loader.read()
+            if state.default_slot == slot:
+                return False
+            await self._loader.write(replace(state, default_slot=_slot(slot), next_slot=None))
+            return True
+
     async def take_back(self) -> None:
         """Nothing is booted once any more. Raises LoaderFailed."""
         async with self._one_at_a_time:

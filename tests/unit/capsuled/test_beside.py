@@ -20,7 +20,7 @@ from capsuled.updates.switching import Switch
 from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Updates
 from effects.slots.bundle import BundleStream
-from effects.slots.protocol import LoaderState, Room
+from effects.slots.protocol import LoaderState, Room, Slot
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.entry import LOCAL, SYSTEM, Actor
 from journal.errors import JournalFull, JournalReadOnly
@@ -192,8 +192,8 @@ def test_the_room_that_is_left_takes_the_longest_life_of_a_push_and_of_the_way_b
         if kind == "push":
             engine.record((UpdateConfirming(number, "operator"),))
         engine.record((UpdateReturning(number, "not-confirmed"),))
-        engine.record((UpdateRolledBack(number, "not-confirmed", ""),))
-        assert engine.machine.updates[number].phase is UpdatePhase.ROLLED_BACK
+        engine.record((UpdateConfirming(number, "by-hand"), UpdateConfirmed(number, slot)))
+        assert engine.machine.updates[number].phase is UpdatePhase.CONFIRMED
     assert side_log.count() == SECTORS - 2, (
         "a rollback is not staged, and what it leads to reads this in or is not kept"
     )
@@ -228,27 +228,36 @@ def test_a_confirmation_that_the_journal_does_not_take_says_why_and_is_tried_unt
     assert engine.machine.updates[number].phase is UpdatePhase.CONFIRMED and disk.state.default_slot == "slot_b"
 
 
+@pytest.mark.parametrize(
+    ("ground", "default", "stray"),
+    [
+        (Ground("slot_a", "slot_a"), "slot_a", False),
+        (Ground("slot_b", "slot_a", 77, 600), "slot_a", True),
+        (Ground("slot_b", "slot_a", 77, 600), "slot_b", False),
+    ],
+    ids=["no trial", "on trial", "the loader's default by now"],
+)
 def test_a_start_that_cannot_note_what_it_means_closes_updates_with_the_reason_and_what_to_do(
-    side_log: SideLog, tmp_path: Path
+    side_log: SideLog, tmp_path: Path, ground: Ground, default: Slot, stray: bool
 ) -> None:
     story = armed()
     filled(side_log, free=0)
     engine = beside(story, side_log, "boot-3")
     disk, told = SlotDisk(Room(1, 1)), []
-    disk.state = LoaderState(tried=uid(story), update=uid(story))
+    disk.state = LoaderState(default, tried=uid(story), update=uid(story))
     loader = TwinLoader(disk, at_once)
 
     class Here:
         """What is asked of the system that runs."""
 
-        booted, release = Ground("slot_a", "slot_a"), "0.0.1 aaa"
+        booted, release = ground, "0.0.1 aaa"
 
         def warn(self, text: str) -> None:
             told.append(text)
 
     here: Any = Here()
     fitted = Fitted(engine, here, Switch(engine, loader), loader, System("0.0.1", "aaa", 10), "/dev/none1", beside=True)
-    assert asyncio.run(begin_beside(fitted, here, HandClock("boot-3"), hosted(tmp_path), here))
+    assert asyncio.run(begin_beside(fitted, here, HandClock("boot-3"), hosted(tmp_path), here)) is stray
     for intent in (another(), ConfirmUpdate(), RollBackUpdate(NEW, own(), LEVEL, 900)):
         _, verdict = engine.preview(intent, "admin")
         assert isinstance(verdict, Refusal) and verdict.message.startswith(told[-1])

@@ -217,6 +217,27 @@ def test_volumes_that_were_to_be_as_before_are_so_with_the_next_system_that_can_
     assert isinstance(events[0], UpdateRolledBack) and read.lost == ()
 
 
+def test_volumes_stay_as_they_are_where_the_system_runs_all_the_same_that_was_to_be_left(side_log: SideLog) -> None:
+    story = with_volumes("db", "web")
+    update = kept(story, level=own())
+    tried(story, update)
+    story.tell(UpdateReturning(update, "operator", "it was asked for", with_data=True))
+    journal = Brim(story.machine.seq)
+    journal.full = False
+    engine = Engine(journal, story.machine, HandClock("boot-3"), frozenset())
+    switch = Switch(engine, TwinLoader(SlotDisk(Room(1, 1)), at_once))
+    by_itself = Booted("slot_b", "slot_a")
+    found = reconcile(engine.machine, "boot-3", by_itself, Variables(default_slot="slot_a", tried=update), "0.0.2 bbb")
+    asyncio.run(settle(engine, found, switch, told_why))
+    assert not [event for _, event in journal.entries if isinstance(event, VolumeRestoreRequested)]
+    left = engine.machine.updates[update]
+    assert left.phase is UpdatePhase.ROLLED_BACK
+    assert left.message == (
+        "it was asked for; slot_b runs all the same, in place of slot_a, the boot loader's default, and db, web stay as "
+        "they are"
+    )
+
+
 @pytest.mark.parametrize("stays", [True, False])
 def test_a_trial_with_data_that_was_over_before_the_journal_heard_of_it_leaves_volumes_alone(
     side_log: SideLog, stays: bool

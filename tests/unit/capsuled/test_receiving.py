@@ -12,6 +12,7 @@ from effects.slots.bundle import BundleStream
 from effects.slots.protocol import LoaderState, Room
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.entry import Actor
+from journal.events import BootStarted
 from journal.sidelog import SideLog
 from projections.state import Update
 from projections.update_intents import Level, System
@@ -44,3 +45,33 @@ def test_an_image_that_was_altered_on_its_way_is_refused_and_nothing_is_armed(
     assert disk.state == LoaderState(), "the boot loader knows of nothing"
     good = push(Bundle(version="0.0.4", commit="ddd", built=40))
     assert engine.machine.updates[good.uid].phase is UpdatePhase.ARMED and disk.state.next_slot == "slot_b"
+
+
+def test_what_runs_in_place_of_the_default_is_the_default_before_the_slot_beside_it_is_written(
+    side_log: SideLog,
+) -> None:
+    story, disk = standing(), SlotDisk(Room(1 << 16, 1 << 16))
+    story.reboot("boot-2")
+    story.tell(BootStarted("slot_b", "slot_a", "0.0.1 aaa"))
+    engine = beside(story, side_log)
+    told: list[str] = []
+
+    async def step(point: str) -> None:
+        told.append(f"{point} {disk.state.default_slot}")
+
+    receiver = Receiver(
+        engine, TwinSlots(disk, step), Switch(engine, TwinLoader(disk, step)), System("0.0.1", "aaa", 10), Level,
+        lambda: True,
+    )  # fmt: skip
+
+    def push(bundle: Bundle) -> Update:
+        return asyncio.run(receiver.receive(BundleStream(arriving(bundle.data())), Options(), ADMIN, 0))
+
+    made = Bundle(version="0.0.3", commit="ccc", built=30)
+    with pytest.raises(Refused):
+        push(made.put("root.img", b"x" + ROOT[1:]))
+    assert told[:2] == ["loader.read slot_a", "loader.write slot_a"]
+    assert "slot.write slot_b" in told and "slot.write slot_a" not in told
+    assert engine.machine.slots.default == disk.state.default_slot == "slot_b"
+    push(Bundle(version="0.0.4", commit="ddd", built=40))
+    assert (disk.state.default_slot, disk.state.next_slot) == ("slot_b", "slot_a")

@@ -36,6 +36,8 @@ def found(**fields: object) -> Evidence:
 CASES: list[tuple[str, Evidence, Cause, str]] = [
     ("the loader noted it", found(loader="refused"), "not-loadable", "certain"),
     ("nobody took the one-shot", found(loader="waiting"), "never-booted", "certain"),
+    ("nobody noted it, and no mark could be read", found(loader="waiting", looked=BLIND), "never-booted", "likely"),
+    ("nobody noted it, and it left a mark", found(loader="waiting", marks=UP[:1]), "unknown", "none"),
     ("a panic in pstore", found(panic=PANIC, panic_is_its=True), "kernel-panic", "certain"),
     ("a panic that may be the boot's before", found(panic=PANIC), "kernel-panic", "likely"),
     ("PID 1 killed, says the kernel", found(marks=UP[:2], panic=INIT_KILLED, panic_is_its=True), "init-exit", "certain"),

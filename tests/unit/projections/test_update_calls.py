@@ -105,6 +105,13 @@ def test_an_update_is_of_the_other_slot_and_keeps_what_runs_to_go_back_to() -> N
     assert isinstance(again, Admitted) and again.events[0].slot == "slot_a"  # type: ignore[attr-defined]
 
 
+def test_what_runs_already_in_place_of_a_default_that_cannot_be_loaded_is_not_gone_back_to() -> None:
+    story = confirmed()
+    story.reboot("boot-3")
+    story.tell(BootStarted("slot_a", "slot_b", "0.0.1 aaa"))
+    assert reason(go_back(story)) == "RUNS_ALREADY"
+
+
 def test_nothing_is_written_while_another_update_is_under_way_or_on_trial() -> None:
     story = standing()
     begin(story)

@@ -1,9 +1,12 @@
 """What a boot makes of journal and boot loader, in every phase that power can go in."""
 
+from collections.abc import Callable
+
 import pytest
 
 from journal.events import (
     BootStarted,
+    DaemonStarted,
     Event,
     UpdateArmed,
     UpdateArming,
@@ -11,13 +14,17 @@ from journal.events import (
     UpdateConfirming,
     UpdateDisarmed,
     UpdateReturning,
+    UpdateRolledBack,
     UpdateStaged,
     UpdateStagingFailed,
 )
+from projections.admission import Admitted
 from projections.update_intents import System
+from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Reconciled, Variables, reconcile
+from projections.update_words import update_text
 from tests.support.story import Story
-from tests.unit.projections.test_update_calls import begin, on_trial, standing, uid
+from tests.unit.projections.test_update_calls import begin, confirmed, go_back, on_trial, standing, uid
 
 A, B = Booted("slot_a", "slot_a"), Booted("slot_b", "slot_b")
 WAITING = "waiting"
@@ -173,3 +180,81 @@ def test_a_loader_that_cannot_be_read_decides_nothing_that_it_would_have_to_be_a
     assert facts(found) == [BootStarted] and found.back is None
     found = told(on_trial(), A, readable=False)
     assert found.back is not None and found.loader == "unknown"
+
+
+UNDER_WAY = (arming, armed, on_trial, confirming, returning)
+
+
+@pytest.mark.parametrize("before", UNDER_WAY)
+def test_a_slot_that_runs_because_the_default_cannot_be_loaded_is_not_confirmed_and_not_said_to_be_left(
+    before: Callable[[], Story],
+) -> None:
+    for tried, following in ((True, ""), (False, "slot_b")):
+        story = before()
+        number = uid(story)
+        loader = {"next_slot": following, "update": number, "tried": number if tried else 0}
+        found = told(story, Booted("slot_b", "slot_a"), **loader)
+        assert not {UpdateConfirming, UpdateConfirmed} & set(facts(found))
+        assert found.back is not None and (found.back.uid, found.runs) == (number, "slot_b")
+        assert found.take_back is bool(following) and not found.trial
+        story.tell(DaemonStarted("os", "power-lost"), *found.events)
+        assert (story.machine.slots.active, story.machine.slots.default) == ("slot_b", "slot_a")
+        again = told(story, Booted("slot_b", "slot_a"), boot=story.boot, **loader)
+        assert (again.back, again.runs, again.take_back) == (story.machine.updates[number], "slot_b", bool(following))
+        words = update_text(UpdateRolledBack(number, "power-lost", runs=found.runs))
+        assert "is not kept, though slot_b runs" in words and "rolled back" not in words
+
+
+@pytest.mark.parametrize("before", UNDER_WAY)
+@pytest.mark.parametrize("booted", [B, Booted("slot_b", "slot_a", 3, 600)], ids=["by itself", "once"])
+@pytest.mark.parametrize("boot", ["boot-2", "boot-9"])
+def test_a_slot_that_is_the_loaders_default_is_here_to_stay_whatever_the_journal_knows_of_it(
+    before: Callable[[], Story], booted: Booted, boot: str
+) -> None:
+    story = before()
+    number = uid(story)
+    assert number == 3
+    variables = Variables(default_slot="slot_b", tried=number)
+    found = reconcile(story.machine, boot, booted, variables, "0.0.2 bbb")
+    assert found.back is None and not found.stray and not found.trial
+    assert found.events[-1] == UpdateConfirmed(number, "slot_b", recovered=True)
+    story.boot = boot
+    story.tell(DaemonStarted("os", "crash"), *found.events)
+    slots = story.machine.slots
+    assert (slots.default, slots.tentative) == ("slot_b", False)
+    assert story.machine.updates[number].phase is UpdatePhase.CONFIRMED
+    assert reconcile(story.machine, boot, booted, variables, "0.0.2 bbb").events == ()
+
+
+@pytest.mark.parametrize("before", [Story, standing])
+def test_a_confirmed_system_whose_update_is_unknown_by_now_does_not_go_back(before: Callable[[], Story]) -> None:
+    booted = Booted("slot_b", "slot_a", 99, 600)
+    found = reconcile(before().machine, "boot-9", booted, Variables(default_slot="slot_b", tried=99), "0.0.2 bbb")
+    assert found == Reconciled((BootStarted("slot_b", "slot_b", "0.0.2 bbb", tried=99),))
+
+
+def test_damaged_variables_decide_no_trial_and_say_nothing_of_the_one_shot() -> None:
+    story = on_trial()
+    story.tell(UpdateReturning(uid(story), "operator"))
+    back = reconcile(story.machine, "boot-9", A, Variables(readable=False), "0.0.1 aaa")
+    assert back.back is not None and back.loader == "unknown"
+    story = confirmed()
+    assert isinstance(go_back(story), Admitted)
+    story.tell(UpdateArming(uid(story)), UpdateArmed(uid(story)))
+    story.reboot("boot-3")
+    story.tell(BootStarted("slot_a", "slot_b", "0.0.1 aaa", tentative=True, uid=uid(story), deadline_mono_ns=10**12))
+    once = Booted("slot_a", "slot_b", uid(story), 600)
+    found = reconcile(story.machine, "boot-3", once, Variables(readable=False), "0.0.1 aaa")
+    assert found.events == () and found.trial and not found.stray
+
+
+def test_a_push_that_ended_behind_a_default_that_could_not_be_loaded_says_what_boots_since() -> None:
+    story = standing()
+    story.reboot("boot-2")
+    story.tell(BootStarted("slot_b", "slot_a", "0.0.2 bbb"))
+    begin(story)
+    found = reconcile(
+        story.machine, "boot-2", Booted("slot_b", "slot_a"), Variables(default_slot="slot_b"), "0.0.2 bbb"
+    )
+    story.tell(*found.events)
+    assert facts(found) == [UpdateStagingFailed] and story.machine.slots.default == "slot_b"

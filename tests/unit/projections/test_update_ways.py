@@ -119,7 +119,7 @@ def started(story: Story, booted: Booted, loader: Variables) -> Reconciled:
     found = reconcile(story.machine, HERE, booted, loader, "0.0.2 bbb")
     story.tell(DaemonStarted("os", "crash"), *found.events)
     if found.back is not None:
-        story.tell(UpdateRolledBack(found.back.uid, "unknown"))
+        story.tell(UpdateRolledBack(found.back.uid, "unknown", runs=found.runs))
     return found
 
 
@@ -152,10 +152,20 @@ def test_there_is_a_way_to_the_next_update_from_wherever_a_start_finds_the_machi
         found = started(story, booted, loader)
         where = (booted, loader, found)
         update = current(story.machine)
-        assert story.machine.slots.active == booted.slot and story.machine.slots.tentative is bool(booted.update), where
+        default = loader.default_slot if loader.readable else booted.default_slot
+        trial = bool(booted.update) and default != booted.slot
+        assert story.machine.slots.active == booted.slot and story.machine.slots.tentative is trial is found.trial, (
+            where
+        )
+        assert story.machine.slots.default == (booted.default_slot if trial else default), where
+        assert all(one.slot == booted.slot == default for one in found.events if isinstance(one, UpdateConfirmed)), (
+            where
+        )
+        assert (found.back is not None and found.back.slot == booted.slot) is bool(found.runs), where
+        assert not found.runs or default != booted.slot, where
         if found.stray:
-            assert booted.update and push(story), where
-        elif booted.update:
+            assert trial and push(story), where
+        elif trial:
             assert update is not None and update is on_trial(story.machine) and update.uid == booted.update, where
             assert push(story) == "TENTATIVE"
             assert not push(says(forked(story), ConfirmUpdate(), UpdateConfirmed(update.uid, update.slot))), where
