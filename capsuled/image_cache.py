@@ -22,11 +22,12 @@ from effects.images.registry import Registry
 from effects.images.retries import retried
 from effects.runner import FULL_RETRY_S
 from journal.clock import Clock
+from journal.entry import Header
 from journal.errors import JournalFull
-from journal.events import ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage
+from journal.events import Event, ImagePushed, ImageRemovalRequested, ImageRemoved, PushedImage, UpdateConfirmed
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
-from projections.images import PARTIAL
+from projections.images import PARTIAL, leaving_now
 from projections.intents import CollectImages, RemoveImage
 from projections.refusals import Refusal, refused
 from projections.restarts import retry_delay_ms
@@ -58,7 +59,13 @@ class ImageCache:
         self._asked = asyncio.Event()
         self._in_doubt = False
         store.naming.on_doubt = self._doubt
+        engine.on_entry(self._heard)
         self._done: dict[int, asyncio.Future[int]] = {}
+
+    def _heard(self, header: Header, event: Event) -> None:
+        """What was to leave before a trial may do so once the new system is here to stay."""
+        if isinstance(event, UpdateConfirmed):
+            self._asked.set()
 
     def _doubt(self) -> None:
         self._in_doubt = True
@@ -178,7 +185,7 @@ class ImageCache:
                 self._asked.clear()
 
     async def _carry_out(self) -> None:
-        while leaving := self._engine.machine.leaving:
+        while leaving := leaving_now(self._engine.machine):
             seq = min(leaving.values())
             async with self._store.naming:
                 # A push of the same name may have come in between: then that name is not leaving any more.

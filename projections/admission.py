@@ -28,7 +28,7 @@ from projections.allocator import Allocator
 from projections.dependencies import check_dependencies
 from projections.enrolment import admit_key
 from projections.foreign import waits_for_word
-from projections.images import collectable, names_of, unnamed_by, users
+from projections.images import check_removable, collectable, names_of, unnamed_by, users
 from projections.intents import (
     AddKey,
     Adopt,
@@ -111,7 +111,7 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             events = admit_key(machine, intent)
             return events if isinstance(events, Refusal) else Admitted(events)
         case RemoveImage():
-            return _remove_image(machine, intent)
+            return check_removable(machine) or _remove_image(machine, intent)
         case ConfigureRegistry() | ForgetRegistry():
             said = admit_registry(machine, intent)
             return said if isinstance(said, Refusal) else Admitted(said)
@@ -122,6 +122,8 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             forgotten = admit_checkpoint(machine, intent)
             return forgotten if isinstance(forgotten, Refusal) else Admitted(forgotten)
         case CollectImages():
+            if (held := check_removable(machine)) is not None:
+                return held
             leaving = collectable(machine, intent.everything)
             return Admitted((ImageRemovalRequested(leaving.refs, leaving.digests, partial=True),))
         case EndMachine():

@@ -17,7 +17,9 @@ from journal.events import (
 )
 from projections.foreign import IMAGE, marked
 from projections.handlers import Handlers
+from projections.refusals import Refusal, conflict
 from projections.state import CachedDigest, Image, Machine, Workload
+from projections.updates import unconfirmed
 
 PARTIAL = "partial"
 """Stands in `leaving` for what interrupted pushes and pulls left; no name and no digest is written like this."""
@@ -68,6 +70,24 @@ def collectable(machine: Machine, everything: bool) -> Leaving:
         ref for ref, image in sorted(machine.images.items()) if everything and image.pin.index_digest not in keep
     )
     return Leaving(refs, unnamed_by(machine, refs))
+
+
+def check_removable(machine: Machine) -> Refusal | None:
+    """While a system is on trial nothing leaves: containerd's records are as before it once the machine went back, and
+    would name what is not there any more."""
+    if not unconfirmed(machine):
+        return None
+    return conflict(
+        "TENTATIVE",
+        "what runs is not confirmed, and the system before would still count on the image, which would be gone: "
+        "`capsulectl update confirm` or `capsulectl update rollback` first",
+    )
+
+
+def leaving_now(machine: Machine) -> dict[str, int]:
+    """What is to leave, and may now, by the entry that asked for it: what was asked for before a trial waits for its
+    end, too."""
+    return {} if unconfirmed(machine) else machine.leaving
 
 
 # --- the fold ----------------------------------------------------------------------------------------------------

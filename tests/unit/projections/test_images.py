@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from effects.goals import EnsureImage, StartRun, StopRun
 from effects.planner import plan_workload
 from journal.events import (
+    BootStarted,
     EffectAbandoned,
     EffectDone,
     EffectFailed,
@@ -21,7 +22,7 @@ from journal.events import (
 from journal.specs import ImagePin, MicroVM
 from projections.admission import Admitted
 from projections.cache import SeenImage, observe_images
-from projections.images import PARTIAL
+from projections.images import PARTIAL, leaving_now
 from projections.intents import Apply, CollectImages, ConfigureRegistry, ForgetRegistry, Intent, RemoveImage, Stop
 from projections.refusals import Refusal
 from projections.status import status_of
@@ -266,3 +267,18 @@ def test_what_interrupted_pushes_left_is_on_its_way_out_until_it_is_gone() -> No
     assert PARTIAL in story.machine.leaving
     story.tell(ImageRemoved(partial=True, freed_bytes=5))
     assert story.machine.leaving == {}
+
+
+def test_nothing_leaves_while_a_system_is_on_trial_and_what_was_to_leave_before_waits() -> None:
+    story = told(FREE, PIN)
+    leaving(story, RemoveImage(PIN.ref))
+    story.tell(BootStarted("slot_b", "slot_a", "0.0.2 bbb", tentative=True, uid=1))
+    for intent in (RemoveImage(FREE.ref), CollectImages(), CollectImages(everything=True)):
+        verdict = story.call(intent)
+        assert isinstance(verdict, Refusal) and verdict.reason == "TENTATIVE"
+        assert "the system before would still count on the image" in verdict.message
+        assert "update confirm" in verdict.message and "update rollback" in verdict.message
+    assert PIN.ref in story.machine.leaving and not leaving_now(story.machine)
+    story.tell(BootStarted("slot_a", "slot_a", "0.0.1 aaa"))
+    assert PIN.ref in leaving_now(story.machine)
+    assert leaving(story, RemoveImage(FREE.ref)) == ((FREE.ref,), (FREE.index_digest,))
