@@ -128,6 +128,32 @@ def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine:
     assert loader.strip() == "next_slot="
 
 
+def test_a_firmware_that_cannot_write_boots_the_system_that_ran_and_says_that_the_trial_never_began(
+    machine: Booted,
+) -> None:
+    """The first write of a boot is the loader's: it takes its one-shot back. That one fails, and no other."""
+    boot = boot_of(machine)
+    machine.good("update", "push", str(small(machine, "0.0.2", "eee")), "--yes", "--stay", timeout=600)
+    machine.pull_the_plug()
+    machine.drive = (
+        f"driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={machine.place}/disk.raw,"
+        "file.inject-error.0.event=write_aio,file.inject-error.0.errno=5,file.inject-error.0.once=on,cache=unsafe"
+    )
+    machine.switch_on()
+    machine.drive = ""
+    until_in(machine, "slot_a", boot)
+    machine.until_shown("this firmware cannot write the disk", BOOT_S)
+    last = status(machine)["last"]
+    assert (last["phase"], last["cause"], last["confidence"]) == ("rolled-back", "never-booted", "certain")
+    assert "firmware could not write" in machine.ctl("capsule", "info").stderr
+    boot = boot_of(machine)
+    machine.pull_the_plug()
+    machine.switch_on()
+    until_in(machine, "slot_a", boot)
+    assert status(machine)["last"]["uid"] == last["uid"], "the one-shot was taken back by the daemon"
+    machine.until(machine.is_up, "the boot is complete")
+
+
 def test_a_system_that_panics_is_left_by_itself_and_not_tried_again_unasked(machine: Booted) -> None:
     boot, file = boot_of(machine), panicking(machine)
     machine.good("update", "push", str(file), "--yes", "--no-wait", timeout=900)

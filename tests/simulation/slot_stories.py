@@ -26,7 +26,9 @@ def told(seed: int) -> Box:
         judge_end(box)
         confirmed = [event.uid for _, event in box.stored if isinstance(event, UpdateConfirmed)]
         assert len(confirmed) == len(set(confirmed)), "one was confirmed twice"
-        asked = [event for _, event in box.stored if isinstance(event, UpdateReturning) and event.with_data]
+        left = {event.uid for _, event in box.stored if isinstance(event, UpdateRolledBack) and not event.runs}
+        returning = [event for _, event in box.stored if isinstance(event, UpdateReturning) and event.with_data]
+        asked = [event for event in returning if event.uid in left]
         tried = [one for one in box.machine.updates.values() if one.data_of and one.boot]
         # One that could not write has had no workload on its volumes: those are brought back if it stayed.
         asked_by_trial = [one for one in tried if one.boot not in box.closed or one.phase is UpdatePhase.CONFIRMED]
@@ -38,7 +40,7 @@ def told(seed: int) -> Box:
 
 
 async def _lived(seed: int) -> Box:
-    chance = Random(seed)
+    chance, firmware = Random(seed), Random(f"the firmware of {seed}")
     box = Box()
     if chance.random() < 0.4:
         for life in FREEZING:
@@ -62,6 +64,8 @@ async def _lived(seed: int) -> Box:
                 freezes=chance.random() < 0.7,
                 with_data=chance.random() < 0.3,
                 closed=chance.random() < 0.15,
+                mute=firmware.random() < 0.15,
+                unread=firmware.random() < 0.1,
                 options=options,
             )
         )
@@ -72,6 +76,8 @@ async def _lived(seed: int) -> Box:
                 with_data=chance.random() < 0.5,
                 hesitates=chance.randint(0, 20),
                 closed=chance.random() < 0.15,
+                mute=firmware.random() < 0.15,
+                unread=firmware.random() < 0.1,
             )
         )
     box.cut_at = 0

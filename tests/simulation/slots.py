@@ -30,7 +30,7 @@ from capsuled.updates.updates import Back, Updates
 from effects.slots.bundle import BundleStream
 from effects.slots.manifest import FORMATS, Levels
 from effects.slots.protocol import LoaderFailed, Room, Slot
-from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
+from effects.slots.twin import NothingLoads, SlotDisk, TwinLoader, TwinSlots
 from journal.codec import encode, reader_level
 from journal.entry import LOCAL, SYSTEM, Header, genesis
 from journal.errors import JournalFull, JournalReadOnly
@@ -41,6 +41,7 @@ from journal.events import (
     SnapshotRemoved,
     SnapshotTaken,
     UpdateBegun,
+    UpdateConfirmed,
     UpdateConfirming,
     VolumeApplied,
     VolumeRestored,
@@ -53,7 +54,7 @@ from projections.refusals import Refusal
 from projections.state import Machine, Update, Volume
 from projections.update_health import Facts
 from projections.update_intents import Level, System
-from projections.update_reconcile import Booted, reconcile
+from projections.update_reconcile import Booted, Reconciled, reconcile
 from projections.update_words import UpdateEvent
 from projections.updates import unconfirmed
 from projections.volumes import due_snapshot
@@ -134,7 +135,7 @@ class Life(msgspec.Struct):
     """What the operator does in each boot, by turns: push one of these systems, confirm, go back, or nothing.
     `hesitates`: so many turns of the others lie between a confirmation and the word to go back; `freezes`: that is said
     although the system before would be frozen, `with_data` that the volume is to be as it was before; `closed`: the
-    journal takes nothing in that boot."""
+    journal takes nothing in that boot. `mute`: its firmware cannot write; `unread`: its default cannot be loaded."""
 
     push: str = ""
     confirms: bool = True
@@ -143,6 +144,8 @@ class Life(msgspec.Struct):
     freezes: bool = False
     with_data: bool = False
     closed: bool = False
+    mute: bool = False
+    unread: bool = False
     options: Options = Options(window_s=WINDOW_S)
 
 
@@ -159,7 +162,6 @@ class Box:
         self.strange_at = 0
         self.disk = SlotDisk(Room(1 << 16, 1 << 16))
         self.disk.content = {("slot_a", "boot.img"): b"boot", ("slot_a", "root.img"): FIRST}
-        self.disk.loads = lambda slot: "cannot be loaded" not in self.system(slot)
         self.whole: set[bytes] = {FIRST}
         self.stored: list[tuple[Header, Event]] = []
         self.steps = 0
@@ -192,13 +194,21 @@ class Box:
 
     async def boot(self, life: Life) -> None:
         """One boot, from the loader's choice to its end, whatever that is."""
-        slot, default, update, window_s = self.disk.boot()
+        unread = self.disk.state.default_slot if life.unread else None
+        self.disk.firmware_writes = not life.mute
+        self.disk.loads = lambda slot: slot != unread and "cannot be loaded" not in self.system(slot)
+        try:
+            slot, default, update, window_s = self.disk.boot()
+        except NothingLoads:
+            assert unread, "nothing was wrong with the default, and it is not booted"
+            return
         number = len(self.boots) + 1
         self.boots.append((slot, default))
+        if unread == default and not update and not self._is_whole(slot):
+            return  # nothing else was there to be booted, and that ends at once
         self._judge(slot, default)
         behaviour = self.system(slot)
-        on_trial = update != 0
-        if "panics" in behaviour and on_trial:
+        if "panics" in behaviour:
             return
         clock = Ticking(f"boot-{number}")
         clock.wall += number * 10**13
@@ -244,6 +254,7 @@ class Box:
             engine.closed = Refusal("RESOURCE_EXHAUSTED", "NOT_REMEMBERED", str(full))
             standing = Standing(stray=True)
         await engine.durable()
+        self._judge_told(engine, booted, found)
         self.side_log.forget(recovered.told)
         if NEWER in behaviour and not booted.update and not self.strange_at and not beside:
             self.strange_at = engine.record((MachineHalted(),), actor=SYSTEM)  # stands for what nobody knew before
@@ -338,14 +349,30 @@ class Box:
 
     def _judge(self, slot: Slot, default: Slot) -> None:
         """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""
-        root = self.disk.content.get((slot, "root.img"), b"")
-        assert root in self.whole and self.disk.content.get((slot, "boot.img")) == b"boot", (slot, root[:40])
+        assert self._is_whole(slot), (slot, self.system(slot)[:40])
         aside = [draft.event for _, draft in known(self.side_log)]
         told = [*(event for _, event in self.stored), *aside]
         slots = {event.uid: event.slot for event in aside if isinstance(event, UpdateBegun)}
         slots |= {uid: update.slot for uid, update in self.machine.updates.items()}
         announced = {slots[event.uid] for event in told if isinstance(event, UpdateConfirming)}
+        # What ran in place of the default, before the slot beside it was written.
+        announced |= {event.from_slot for event in told if isinstance(event, UpdateBegun)}
         assert default == "slot_a" or default in announced, "the default was changed without a durable announcement"
+
+    def _is_whole(self, slot: Slot) -> bool:
+        root, boot = (self.disk.content.get((slot, member), b"") for member in ("root.img", "boot.img"))
+        return root in self.whole and boot == b"boot"
+
+    def _judge_told(self, engine: Engine, booted: Booted, found: Reconciled) -> None:
+        """What a start has told is as the machine is: which slot boots, and of which it is said that it is left or here
+        to stay."""
+        slots, default = engine.machine.slots, self.disk.state.default_slot
+        if engine.closed is None and (isinstance(engine._log, Log) or booted.update):
+            assert (slots.active, slots.default) == (booted.slot, default), (slots, default)
+        stays = [event.slot for event in found.events if isinstance(event, UpdateConfirmed)]
+        assert not stays or stays == [booted.slot] == [default], "it is not the default, and said to be"
+        if found.back is not None:
+            assert found.runs == (booted.slot if found.back.slot == booted.slot else ""), "what runs was not left"
 
 
 def _nothing_found(update: Update, loader: Loader) -> Found:

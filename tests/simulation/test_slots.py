@@ -6,7 +6,7 @@ import pytest
 
 from capsuled.updates.receiving import Options
 from effects.slots.protocol import LoaderFailed
-from journal.events import UpdateReturning, VolumeRestored
+from journal.events import UpdateReturning, UpdateRolledBack, VolumeRestored
 from journal.sidelog import SECTORS, Emergency
 from projections.update_phases import UpdatePhase
 from tests.simulation.slot_stories import AGAIN, BY_ITSELF, FREEZING, judge_end, told
@@ -38,6 +38,37 @@ def test_a_good_system_stays_and_every_other_one_is_left_without_anybodys_help()
         assert box.boots[-1][0] == ("slot_b" if good else "slot_a"), behaviour
     box = lived([Life(push="good", options=BY_ITSELF), Life(confirms=False)])
     assert ends_of(box) == [UpdatePhase.CONFIRMED] and box.boots[-1] == ("slot_b", "slot_b")
+
+
+def test_a_firmware_that_cannot_write_boots_what_it_booted_before_and_the_daemon_takes_the_one_shot_back() -> None:
+    box = lived([Life(push="good"), Life(mute=True)])
+    judge_end(box)
+    (update,) = box.machine.updates.values()
+    assert (update.phase, update.cause) == (UpdatePhase.ROLLED_BACK, "never-booted")
+    assert box.boots[1:] == [("slot_a", "slot_a")] * 4
+    box = lived([Life(push="good"), Life(mute=True), Life(push="good", options=AGAIN), Life()])
+    judge_end(box)
+    assert ends_of(box) == [UpdatePhase.ROLLED_BACK, UpdatePhase.CONFIRMED]
+
+
+def test_what_runs_in_place_of_the_default_is_never_written_over_whenever_the_power_goes() -> None:
+    """And is the default itself before the slot beside it is written, which was the default."""
+    anew = Options(window_s=WINDOW_S, retry=True, allow_downgrade=True)
+    lives = [Life(push="good"), Life(confirms=False), Life(push="good", options=anew, unread=True), Life()]
+    whole = lived(lives)
+    judge_end(whole)
+    assert [event.runs for _, event in whole.stored if isinstance(event, UpdateRolledBack)] == ["slot_b"]
+    assert whole.boots[2] == ("slot_b", "slot_a") and whole.boots[-1] == ("slot_a", "slot_a")
+    for cut_at in range(1, whole.steps + 1):
+        judge_end(lived([*lives, Life(push="good", options=anew), Life()], cut_at))
+
+
+@pytest.mark.parametrize("life", [Life(confirms=False), Life(goes_back=True), Life()])
+def test_a_trial_behind_which_the_default_cannot_be_loaded_ends_with_what_is_so(life: Life) -> None:
+    first = [Life(push="good"), life]
+    for cut_at in range(1, lived(first, after=0).steps + 1):
+        judge_end(lived([*first, Life(unread=True)], cut_at))
+        judge_end(lived([*first, Life(mute=True, unread=True)], cut_at))
 
 
 def test_a_good_system_that_nobody_confirms_is_left_when_its_time_is_over() -> None:

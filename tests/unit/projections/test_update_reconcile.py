@@ -1,6 +1,7 @@
 """What a boot makes of journal and boot loader, in every phase that power can go in."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_a_slot_that_runs_because_the_default_cannot_be_loaded_is_not_confirmed_
     for tried, following in ((True, ""), (False, "slot_b")):
         story = before()
         number = uid(story)
-        loader = {"next_slot": following, "update": number, "tried": number if tried else 0}
+        loader: dict[str, Any] = {"next_slot": following, "update": number, "tried": number if tried else 0}
         found = told(story, Booted("slot_b", "slot_a"), **loader)
         assert not {UpdateConfirming, UpdateConfirmed} & set(facts(found))
         assert found.back is not None and (found.back.uid, found.runs) == (number, "slot_b")
