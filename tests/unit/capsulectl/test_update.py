@@ -1,5 +1,6 @@
 """What an operator is shown of updates, in each state that they can be in."""
 
+from collections.abc import Iterator
 from itertools import chain, repeat
 from types import SimpleNamespace
 
@@ -81,7 +82,7 @@ def test_a_watch_outlives_a_question_that_is_not_answered(
     monkeypatch: pytest.MonkeyPatch, last: pb.UpdateStatus, confirms: bool
 ) -> None:
     ill = pb.UpdateStatus(active_slot="slot_b", tentative=True, judged=True, seconds_left=9)
-    said = chain((ill, Failure("nobody is there")), repeat(last))
+    said: Iterator[pb.UpdateStatus | Failure] = chain((ill, Failure("nobody is there")), repeat(last))
 
     class Silent:
         """Answers all but one question."""
