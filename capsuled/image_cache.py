@@ -187,6 +187,7 @@ class ImageCache:
     async def _carry_out(self) -> None:
         while leaving := leaving_now(self._engine.machine):
             seq = min(leaving.values())
+            await self._engine.durable(seq)
             async with self._store.naming:
                 # A push of the same name may have come in between: then that name is not leaving any more.
                 records = [record for record, at in self._engine.machine.leaving.items() if at == seq]

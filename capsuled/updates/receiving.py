@@ -76,9 +76,13 @@ class Receiver:
         update, cause = await taken(self._begun(head, signed_by, options, caller), self._ended)
         began_ns = self._engine.mono_ns()
         held = ""
+
+        def note(changed: bool) -> None:
+            nonlocal held
+            held = update.from_slot if changed else ""
+
         try:
-            if await self._switch.hold(update.from_slot):
-                held = update.from_slot
+            note(await taken(self._switch.hold(update.from_slot), note))
             await self._stage(bundle, head, update)
             self._signed_by(head, now_s)  # the keys may have been changed meanwhile
             await keep(self._engine, update, cause)

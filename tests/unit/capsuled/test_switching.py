@@ -1,7 +1,7 @@
 """Two words at once, and words that nobody waits for any more: each leads to one end, which the journal tells."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,9 +17,8 @@ from capsuled.updates.updates import Back, Updates
 from effects.slots.bundle import BundleStream
 from effects.slots.protocol import Room
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
-from journal.entry import Actor, Header
+from journal.entry import Actor
 from journal.events import (
-    Event,
     UpdateArmed,
     UpdateArming,
     UpdateDisarmed,
@@ -27,44 +26,16 @@ from journal.events import (
     UpdateStaged,
     UpdateStagingFailed,
 )
-from journal.sequencer import Draft
 from projections.update_intents import System
 from projections.update_phases import UpdatePhase
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
+from tests.support.slow_log import SlowLog
 from tests.support.story import Story
 from tests.support.until import until
 from tests.unit.projections.test_update_calls import LEVEL, begin, confirmed, standing, uid
 
 ADMIN = Caller(Actor("operator", "k", "joe", "admin"), "UpdateOS")
-
-
-class SlowLog:
-    """A journal in memory whose disk takes its time when it is told to."""
-
-    def __init__(self, story: Story) -> None:
-        self.told: list[Event] = []
-        self.written = asyncio.Event()
-        self.written.set()
-        self._seq = story.machine.seq
-
-    def check(self) -> None:
-        pass
-
-    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
-        entries = []
-        for draft in drafts:
-            self._seq += 1
-            header = Header(self._seq, 0, "boot-2", 0, "", "slot_a", draft.actor, 0, 0, "", 1, "must", b"", b"")
-            entries.append((header, draft.event))
-            self.told.append(draft.event)
-        return entries
-
-    async def durable(self, seq: int) -> None:
-        await self.written.wait()
-
-    def of(self, *kinds: type[Event]) -> list[type[Event]]:
-        return [type(event) for event in self.told if type(event) in kinds]
 
 
 class Box:
@@ -138,6 +109,23 @@ def test_a_push_that_is_cut_while_its_first_entry_is_written_leaves_no_update_be
         await cut(pushing, box)
         assert box.log.of(UpdateStagingFailed) == [UpdateStagingFailed]
         assert (await box.push()).uid != min(box.engine.machine.updates) and box.phase is UpdatePhase.ARMED
+
+    played(standing, act)
+
+
+def test_a_push_that_is_cut_while_the_default_is_changed_tells_what_boots_by_itself_since() -> None:
+    async def act(box: Box) -> None:
+        box.disk.state = replace(box.disk.state, default_slot="slot_b")
+        box.at["loader.written"] = asyncio.Event()
+        pushing = box.push()
+        await until(lambda: box.disk.state.default_slot == "slot_a")
+        pushing.cancel()
+        await asyncio.sleep(0)
+        box.at["loader.written"].set()
+        with pytest.raises(asyncio.CancelledError):
+            await pushing
+        (failed,) = [event for event in box.log.told if isinstance(event, UpdateStagingFailed)]
+        assert failed.default_slot == box.engine.machine.slots.default == "slot_a"
 
     played(standing, act)
 
