@@ -32,6 +32,7 @@ def volume_in_use(stage: Stage) -> None:
     stage.apart("volume", "snapshot", "data", "before")
     stage.types("volume", "delete", "data", "--yes")
     stage.types("volume", "resize", "data", "32MiB")
+    stage.types("volume", "restore", "data", "before", "--yes")
 
 
 def volume_shrinks(stage: Stage) -> None:

@@ -30,7 +30,9 @@ class Box:
             self.world.bring(pin.index_digest, pin.platform_digest)
         self.at_the_cache = _no_step
         registry = TwinRegistry(Registries(), self._step)
-        self.cache = ImageCache(self.engine, TwinImages(self.world, self._step, registry), registry, HandClock("boot-2"))
+        self.cache = ImageCache(
+            self.engine, TwinImages(self.world, self._step, registry), registry, HandClock("boot-2")
+        )
 
     async def _step(self, point: str) -> None:
         await self.at_the_cache(point)
