@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bench.ends import tidily
 from tests.support.ordeal.trial import endure
 from tests.support.power import trial as power
 from tests.support.power.disk import Lacking, lacking
@@ -90,6 +91,7 @@ class Progress(msgspec.Struct):
 def main() -> None:
     """Run what was asked for. Exits 1 when anything was wrong."""
     arguments = _arguments()
+    tidily()
     if arguments.kept is not None:
         for kind in arguments.kinds:
             _judge_again(kind, arguments.kept, arguments.seed, vars(arguments)[kind])

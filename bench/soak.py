@@ -6,6 +6,7 @@ What it came to is in build/soak-KIND.json; a bad one leaves what it was looked 
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.ends import tidily
 from tests.support.booted import Booted, built
 from tests.support.soak import booted, hosted
 
@@ -28,6 +30,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.minutes <= 0:
+        parser.error("--minutes is more than 0")
+    if os.geteuid() != 0:
+        raise SystemExit("the soak must run as root: it makes namespaces, mounts and machines of its own")
+    tidily()
     shutil.rmtree(KEPT, ignore_errors=True)
     run = _hosted if arguments.kind == "hosted" else _booted
     wrong = run(arguments.seed, arguments.minutes)
@@ -43,7 +50,7 @@ def _hosted(seed: int, minutes: float) -> list[str]:
         f"{one.seconds / 60:.1f} min, seed {seed}: {one.operations} operations and {one.faults} faults, "
         f"{one.quiet_moments} quiet moments, {one.boots} microVMs booted, {one.foreign} changes by another hand, "
         f"{sum(came.visits.values())} looks, of which {sum(came.refused.values())} were refused; "
-        f"MiB a further hour: capsuled {came.daemon_mib_an_hour:+.1f}, containerd {came.runtime_mib_an_hour:+.1f}"
+        f"MiB a further hour: {', '.join(f'{name} {more:+.1f}' for name, more in came.mib_an_hour().items())}"
     )
     return one.wrong
 

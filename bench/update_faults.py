@@ -11,7 +11,6 @@ take turns, so that a part of it is of all of them.
 import argparse
 import os
 import shutil
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.ends import tidily
 from tests.support.switching.proofs import KINDS, Outcome, run
 from tests.support.switching.shelf import Shelf
 
@@ -32,7 +32,7 @@ OUTCOMES = PLACE / "outcomes"
 def main() -> None:
     """Run what was asked for. Exits 1 when anything was wrong."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the machine that runs is switched off
+    tidily()  # the machine that runs is switched off
     if arguments.fresh:
         shutil.rmtree(PLACE, ignore_errors=True)
     OUTCOMES.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,6 @@ def main() -> None:
     programs: Counter[str] = Counter()
     processes: Counter[str] = Counter()
     shims: list[str] = []
-    monitors: list[str] = []
     for entry in Path("/proc").glob("[0-9]*"):
         words = words_of(entry)
         if not words or not words[0] or int(entry.name) in mine:
@@ -67,11 +66,7 @@ def main() -> None:
             if not words[words.index("-id") + 1].startswith(OWN):
                 shims.append(words[words.index("-id") + 1])
             continue
-        name = words[0].rpartition("/")[2]
-        if name.startswith("qemu-system"):
-            monitors.append(words[words.index("-name") + 1])
-            continue
-        if name == "containerd":
+        if words[0].rpartition("/")[2] == "containerd":
             runtime = int(entry.name)
         try:
             processes[(entry / "comm").read_text().strip()] += 1
@@ -90,7 +85,6 @@ def main() -> None:
                 "programs": programs,
                 "processes": processes,
                 "shims": sorted(shims),
-                "monitors": sorted(monitors),
                 "mounts": sorted(one for one in mounts if OWN not in one),
                 "groups": sorted(one for one in groups if OWN not in one),
                 "links": sorted(os.listdir("/sys/class/net")),

@@ -27,15 +27,26 @@ SETTLES_S = 2.0
 
 
 class Soak(msgspec.Struct):
-    """What it came to. The slopes are of the second half, in which the same processes lived all the time."""
+    """What it came to."""
 
     seed: int
     storm: Outcome
     looks: list[Census] = []
     visits: dict[str, int] = {}
     refused: dict[str, int] = {}
-    daemon_mib_an_hour: float = 0.0
-    runtime_mib_an_hour: float = 0.0
+
+    def mib_an_hour(self) -> dict[str, float]:
+        """What the memory of capsuled and containerd grows by, in the second half: there the same ones lived all the
+        time."""
+        second = self.looks[STRETCHES // 2 :]
+        return {
+            name: round(slope((look.minute / 60, held.memory_mib) for look, held in some), 2)
+            for name, some in (
+                ("capsuled", [(look, look.daemon) for look in second]),
+                ("containerd", [(look, look.runtime) for look in second]),
+            )
+            if len(some) > 1
+        }
 
 
 def soak(seed: int, minutes: float, keep: Path | None = None, tell: Callable[[str], None] = print) -> Soak:
@@ -49,10 +60,6 @@ def soak(seed: int, minutes: float, keep: Path | None = None, tell: Callable[[st
 
     one.storm = on_a_site(seed, rage, keep)
     one.storm.wrong += before.left(Host.now())
-    second = one.looks[STRETCHES // 2 :]
-    if len(second) > 1:
-        one.daemon_mib_an_hour = round(slope((look.minute / 60, look.daemon.memory_mib) for look in second), 2)
-        one.runtime_mib_an_hour = round(slope((look.minute / 60, look.runtime.memory_mib) for look in second), 2)
     return one
 
 

@@ -29,6 +29,7 @@ from tests.simulation.order import Order
 from tests.support.daemon import CAPSULED, Daemon, daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import Site, site
+from tests.support.storm.bursts import drawn
 from tests.support.storm.calls import Calls, at_socket
 from tests.support.storm.foreign import OtherHand
 from tests.support.storm.judge import Judge
@@ -40,7 +41,6 @@ PLOTS = 5
 BURST_MOST = 12
 QUIET_S = 180.0
 FAULTS = {"kill capsuled": 4, "kill containerd": 3, "flush rules": 3, "cut a link": 2, "kill a monitor": 2}
-FAULT_SHARE = 0.2
 HAND_SHARE = 0.5
 """How often another hand acts after a burst."""
 SETTLED_LOOKS = 2
@@ -122,14 +122,8 @@ class Storm:
         await self._calls.close()
 
     async def _burst(self, random: Random, count: int) -> None:
-        work: list[list[int]] = [[] for _ in self._plots]
-        faults = []
-        for number in range(count):
-            if random.random() < FAULT_SHARE:
-                fault = random.choices(tuple(self.faults), tuple(self.faults.values()))[0]
-                faults.append((random.uniform(0.0, 2.0), fault, random.random()))
-            else:
-                work[random.randrange(PLOTS)].append(self.outcome.operations + number)
+        work, struck = drawn(random, count, self.outcome.operations, PLOTS, self.faults)
+        faults = [(random.uniform(0.0, 2.0), fault, random.random()) for fault in struck]
         tasks = [self._work(plot, numbers) for plot, numbers in zip(self._plots, work, strict=True)]
         await asyncio.gather(*tasks, self._strike(sorted(faults)))
         self.outcome.operations += count
