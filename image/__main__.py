@@ -50,6 +50,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.update_expires and arguments.update_key is None:
         parser.error("--update-expires is of a signature: say --update-key, too")
+    if 0 < arguments.update_expires < time.time():
+        parser.error("--update-expires is over: no machine would take the update")
     return arguments
 
 

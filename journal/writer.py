@@ -258,8 +258,10 @@ class Journal:
     def _lost(self, error: BaseException) -> None:
         if self.failed.done():
             return
-        # LMDB says which of its functions it was, and then the system's words.
-        why = (isinstance(error, OSError) and error.strerror) or str(error).rpartition(": ")[2]
+        if isinstance(error, lmdb.Error):
+            why = str(error).rpartition(": ")[2]  # behind the name of its function are the system's words
+        else:
+            why = (isinstance(error, OSError) and error.strerror) or str(error)
         failure = JournalFailed(f"{_FAILED} ({why})", why)
         self.failed.set_exception(failure)
         for _, waiter in self._waiters:

@@ -1,8 +1,8 @@
 """A machine with two slots, simulated: pushes, boots, trials and power cuts at every step, judged from outside.
 
 The daemon's own code runs (receiving, switching, reconciling, the trial) on the twins of slots and boot loader and on a
-journal that forgets what was not made durable. What stands in a slot decides how its boot goes. The judge knows bundles
-and slots, and none of the house's rules.
+journal that forgets what was not made durable. What stands in a slot decides how its boot goes. slot_judge.py says
+what has to be so.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from capsuled.updates import level
 from capsuled.updates.at_boot import Standing, look, settle
 from capsuled.updates.beside import NOTED, engine_beside
 from capsuled.updates.kept_volumes import forget
-from capsuled.updates.noted import known
 from capsuled.updates.reading_in import ReadIn, read_in
 from capsuled.updates.receiving import Options
 from capsuled.updates.switching import Switch
@@ -40,9 +39,6 @@ from journal.events import (
     MachineHalted,
     SnapshotRemoved,
     SnapshotTaken,
-    UpdateBegun,
-    UpdateConfirmed,
-    UpdateConfirming,
     VolumeApplied,
     VolumeRestored,
 )
@@ -54,10 +50,11 @@ from projections.refusals import Refusal
 from projections.state import Machine, Update, Volume
 from projections.update_health import Facts
 from projections.update_intents import Level, System
-from projections.update_reconcile import Booted, Reconciled, reconcile
+from projections.update_reconcile import Booted, reconcile
 from projections.update_words import UpdateEvent
 from projections.updates import unconfirmed
 from projections.volumes import due_snapshot
+from tests.simulation.slot_judge import is_whole, judge_choice, judge_told
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 
@@ -204,9 +201,9 @@ class Box:
             return
         number = len(self.boots) + 1
         self.boots.append((slot, default))
-        if unread == default and not update and not self._is_whole(slot):
+        if unread == default and not update and not is_whole(self, slot):
             return  # nothing else was there to be booted, and that ends at once
-        self._judge(slot, default)
+        judge_choice(self, slot, default)
         behaviour = self.system(slot)
         if "panics" in behaviour:
             return
@@ -252,9 +249,9 @@ class Box:
         except JournalFull as full:  # as capsuled/updates/fitting.py has it
             assert beside
             engine.closed = Refusal("RESOURCE_EXHAUSTED", "NOT_REMEMBERED", str(full))
-            standing = Standing(stray=True)
+            standing = Standing(stray=found.trial)
         await engine.durable()
-        self._judge_told(engine, booted, found)
+        judge_told(self, engine, not beside, booted, found)
         self.side_log.forget(recovered.told)
         if NEWER in behaviour and not booted.update and not self.strange_at and not beside:
             self.strange_at = engine.record((MachineHalted(),), actor=SYSTEM)  # stands for what nobody knew before
@@ -346,33 +343,6 @@ class Box:
 
     def _written(self) -> Level:
         return (*level.forms(), *(((STRANGE, 1),) if self.strange_at else ()))
-
-    def _judge(self, slot: Slot, default: Slot) -> None:
-        """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""
-        assert self._is_whole(slot), (slot, self.system(slot)[:40])
-        aside = [draft.event for _, draft in known(self.side_log)]
-        told = [*(event for _, event in self.stored), *aside]
-        slots = {event.uid: event.slot for event in aside if isinstance(event, UpdateBegun)}
-        slots |= {uid: update.slot for uid, update in self.machine.updates.items()}
-        announced = {slots[event.uid] for event in told if isinstance(event, UpdateConfirming)}
-        # What ran in place of the default, before the slot beside it was written.
-        announced |= {event.from_slot for event in told if isinstance(event, UpdateBegun)}
-        assert default == "slot_a" or default in announced, "the default was changed without a durable announcement"
-
-    def _is_whole(self, slot: Slot) -> bool:
-        root, boot = (self.disk.content.get((slot, member), b"") for member in ("root.img", "boot.img"))
-        return root in self.whole and boot == b"boot"
-
-    def _judge_told(self, engine: Engine, booted: Booted, found: Reconciled) -> None:
-        """What a start has told is as the machine is: which slot boots, and of which it is said that it is left or here
-        to stay."""
-        slots, default = engine.machine.slots, self.disk.state.default_slot
-        if engine.closed is None and (isinstance(engine._log, Log) or booted.update):
-            assert (slots.active, slots.default) == (booted.slot, default), (slots, default)
-        stays = [event.slot for event in found.events if isinstance(event, UpdateConfirmed)]
-        assert not stays or stays == [booted.slot] == [default], "it is not the default, and said to be"
-        if found.back is not None:
-            assert found.runs == (booted.slot if found.back.slot == booted.slot else ""), "what runs was not left"
 
 
 def _nothing_found(update: Update, loader: Loader) -> Found:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from image import boot, bundle, disk, house, initramfs, packages, python, sbom
 from image.__main__ import day
 from image.cache import KEPT, Cache, key_of
 from image.commands import BuildFailed, command
+from tests.support.booted import ROOT
 
 
 def test_modules_stand_behind_those_they_need_and_built_in_ones_are_left_out(tmp_path: Path) -> None:
@@ -115,7 +117,10 @@ def test_an_update_is_signed_with_an_ed25519_key_and_no_other(tmp_path: Path) ->
     command("openssl", "genpkey", "-algorithm", "rsa", "-out", file)
     with pytest.raises(BuildFailed, match="no Ed25519 key"):
         bundle.signing_key(file)
+    file.write_text("no key")
     with pytest.raises(BuildFailed, match="no key that can be used"):
+        bundle.signing_key(file)
+    with pytest.raises(BuildFailed, match=r"absent.pem cannot be read: No such file or directory$"):
         bundle.signing_key(tmp_path / "absent.pem")
 
 
@@ -199,3 +204,18 @@ def test_a_signature_is_good_until_the_end_of_the_day_that_was_said(tmp_path: Pa
     assert verify(manifest, signature, keys, expires, until) == kid_of(public)
     with pytest.raises(BadBundle, match="not good any more"):
         verify(manifest, signature, keys, expires, until + 1)
+
+
+def test_a_last_day_that_is_over_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    words = [
+        "--update-key",
+        str(tmp_path / "key.pem"),
+        "--update-expires",
+        "2020-01-01",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    argv = [sys.executable, "-m", "image", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    assert done.returncode == 2 and "--update-expires is over" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,43 @@
+"""What has to be so at each boot of a machine with two slots. It knows bundles and slots, and none of the house's rules."""
+
+from typing import TYPE_CHECKING
+
+from capsuled.engine import Engine
+from capsuled.updates.noted import known
+from effects.slots.protocol import Slot
+from journal.events import UpdateBegun, UpdateConfirmed, UpdateConfirming
+from projections.update_reconcile import Booted, Reconciled
+
+if TYPE_CHECKING:
+    from tests.simulation.slots import Box
+
+
+def is_whole(box: "Box", slot: Slot) -> bool:
+    """Both of its members are one system's."""
+    root, boot = (box.disk.content.get((slot, member), b"") for member in ("root.img", "boot.img"))
+    return root in box.whole and boot == b"boot"
+
+
+def judge_choice(box: "Box", slot: Slot, default: Slot) -> None:
+    """Whatever happened: the machine boots something whole, and its default changed only where that was announced."""
+    assert is_whole(box, slot), (slot, box.system(slot)[:40])
+    aside = [draft.event for _, draft in known(box.side_log)]
+    told = [*(event for _, event in box.stored), *aside]
+    slots = {event.uid: event.slot for event in aside if isinstance(event, UpdateBegun)}
+    slots |= {uid: update.slot for uid, update in box.machine.updates.items()}
+    announced = {slots[event.uid] for event in told if isinstance(event, UpdateConfirming)}
+    # What ran in place of the default, before the slot beside it was written.
+    announced |= {event.from_slot for event in told if isinstance(event, UpdateBegun)}
+    assert default == "slot_a" or default in announced, "the default was changed without a durable announcement"
+
+
+def judge_told(box: "Box", engine: Engine, remembers: bool, booted: Booted, found: Reconciled) -> None:
+    """What a start has told is as the machine is: which slot boots, and of which it is said that it is left or here to
+    stay. `remembers`: it was told to the journal, or could be."""
+    slots, default = engine.machine.slots, box.disk.state.default_slot
+    if engine.closed is None and (remembers or booted.update):
+        assert (slots.active, slots.default) == (booted.slot, default), (slots, default)
+    stays = [event.slot for event in found.events if isinstance(event, UpdateConfirmed)]
+    assert not stays or stays == [booted.slot] == [default], "it is not the default, and said to be"
+    if found.back is not None:
+        assert found.runs == (booted.slot if found.back.slot == booted.slot else ""), "what runs was not left"
