@@ -13,6 +13,12 @@ from projections.words import end_text, memory_text
 
 CRASH_LOOP = 3
 """So many ends in a row are called by their name."""
+_LOSSES = {
+    "halted": "ended with the machine, which was halted",
+    "power-lost": "ended with the machine, which lost its power",
+    "moved": "was another machine's, whose memory this one has",
+}
+"""What became of a run that nothing is left of, where more than the run went."""
 
 
 class Phase(StrEnum):
@@ -107,8 +113,12 @@ def _ended(workload: Workload) -> Status:
 
 def how_it_ended(run: Run) -> str:
     """A run's end in one line."""
-    text = f"run {run.number} was lost: {run.reason}" if run.phase is RunPhase.LOST else end_text(run)
+    text = f"run {run.number} {_loss(run.reason)}" if run.phase is RunPhase.LOST else end_text(run)
     return one_line(f"ended as unhealthy: {run.health_message}; it {text}" if run.ailing else text)
+
+
+def _loss(reason: str) -> str:
+    return _LOSSES.get(reason, f"was lost: {reason}")
 
 
 def _ailment(run: Run) -> str:

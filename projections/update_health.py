@@ -1,7 +1,8 @@
 """The health gate of a new system: what must be as it was before. Pure.
 
 The API answers, the state is mounted and can be written, the machine is on the LAN if it was, and the workloads that
-ran and were well when the update was armed are so again. What was ill before is not the new system's fault.
+ran and were well when the update was armed are so again, but for those that are to run once: no boot begins them again.
+What was ill before is not the new system's fault.
 """
 
 import msgspec
@@ -40,6 +41,8 @@ def failing(machine: Machine, update: Update, facts: Facts) -> tuple[FailedCheck
         workload = machine.workloads.get(name)
         if workload is None or workload.desired != "running":
             continue  # an operator has said otherwise since
+        if workload.spec.restart.mode == "never":
+            continue
         status = status_of(workload)
         if status.detail not in _WELL:
             words = f"{status.phase.value}: {status.message}" if status.message else _word(status.phase, status.detail)

@@ -152,7 +152,7 @@ def test_a_reboot_ends_in_order_and_everything_comes_back(machine: Booted) -> No
     assert "serving on 0.0.0.0:50000" in machine.good("capsule", "logs", "--boot", "-1")
     machine.good("wait", "counter", "--for", "running", "--timeout", "300", timeout=400)
     types = [one["type"] for one in machine.history()]
-    order = ["machine.end_requested", "daemon.stopped", "daemon.started", "machine.halted"]
+    order = ["machine.end_requested", "daemon.stopped", "machine.halted", "daemon.started"]
     assert [one for one in types if one in order][-len(order) :] == order
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\nup\n"
 

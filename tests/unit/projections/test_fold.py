@@ -224,6 +224,8 @@ def test_a_halt_is_as_if_the_machine_had_been_switched_off() -> None:
     story.tell(MachineHalted(at=1))
     assert (run_of(story).phase, run_of(story).reason) == (RunPhase.LOST, "halted")
     assert story.next_goal("web") == "CleanRun"
+    story.reboot("boot-2")
+    assert run_of(story).reason == "halted", "it did not lose its power"
 
 
 def test_a_replay_that_goes_on_from_the_middle_of_a_boot_counts_its_time_once() -> None:

@@ -5,7 +5,7 @@ from typing import Unpack
 
 import pytest
 
-from journal.events import EffectFailed, EffectStarted, WorkloadLost
+from journal.events import EffectFailed, EffectStarted, MachineHalted, WorkloadLost
 from projections.conditions import conditions_of
 from projections.details import Detail
 from projections.intents import Delete, Restart, Stop
@@ -48,6 +48,10 @@ def vanishes(story: Story) -> None:
     story.tell(WorkloadLost("web", 1, 1, "vanished"))
 
 
+def halts(story: Story) -> None:
+    story.tell(MachineHalted())
+
+
 STOP, RESTART, DELETE = called(Stop("web")), called(Restart("web")), called(Delete("web"))
 
 
@@ -70,6 +74,8 @@ STOP, RESTART, DELETE = called(Stop("web")), called(Restart("web")), called(Dele
         ([applied(restart="never"), starts, ends(3)], Phase.FAILED, "failed", "code 3"),
         ([applied(), starts, vanishes], Phase.PENDING, "restarting", "lost: vanished"),
         ([applied(restart="never"), starts, vanishes], Phase.FAILED, "failed", "lost: vanished"),
+        ([applied(restart="never"), starts, halts], Phase.FAILED, "failed", "which was halted"),
+        ([applied(), starts, halts], Phase.PENDING, "restarting", "run 1 ended with the machine, which was halted"),
         ([applied(), begins, fails(False)], Phase.PENDING, "retrying", "no such file"),
         ([applied(), begins, fails(True)], Phase.FAILED, "failed", "no such file"),
         ([applied(), DELETE], Phase.PENDING, "deleting", ""),

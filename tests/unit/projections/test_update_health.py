@@ -1,5 +1,7 @@
 """The health gate: what was well before must be well again, and nothing else is the new system's fault."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from journal.events import (
@@ -22,9 +24,12 @@ GOOD = Facts(answers=True, state="", uplink=True)
 CHECK = HealthCheck("exec", ("true",))
 
 
-def tried(**more: object) -> Story:
-    """Two workloads run, one does not; then the new system boots."""
+def tried(once: Sequence[str] = (), **more: object) -> Story:
+    """Two workloads run, and those that are to run `once`; one does not. Then the new system boots."""
     story = standing()
+    for name in once:
+        story.apply(declared(name, "serve", restart="never"))
+        story.run_starts(name)
     for name in ("web", "db"):
         wanted = declared(name, "serve")
         story.apply(replace(wanted, spec=replace(wanted.spec, health=CHECK)) if name == "db" else wanted)
@@ -62,6 +67,12 @@ def test_what_ran_and_was_well_has_to_be_so_again_and_what_did_not_has_not() -> 
     assert "connection refused" in check.message
     story.tell(WorkloadStopRequested("db", story["db"].uid))
     assert names(story) == []
+
+
+def test_what_is_to_run_once_need_not_run_again_behind_a_boot() -> None:
+    story = tried(("job",))
+    assert "job" in the(story).running and story["job"].run is not None
+    assert "workload/job" not in names(story)
 
 
 def test_the_machine_itself_has_to_be_well_too() -> None:
