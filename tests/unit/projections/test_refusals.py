@@ -79,11 +79,6 @@ def test_what_a_machines_drivers_lack_is_refused_by_name_and_says_what_there_is(
     assert isinstance(admit(Machine(), Apply((given(network="bridge"),)), frozenset({"network.bridge"})), Admitted)
 
 
-def test_a_call_that_names_nothing_or_one_thing_twice_is_refused() -> None:
-    assert refused(Story()).reason == "EMPTY_APPLY"
-    assert refused(Story(), given("a"), given("b"), given("a", network="host")).reason == "DUPLICATE_NAME"
-
-
 def test_of_two_calls_in_one_batch_that_want_the_same_port_exactly_one_wins() -> None:
     """Whichever comes first, and also while neither is durable: admission decides on the head state."""
     wanting = [given("a", network="bridge", ports=port()), given("b", network="bridge", ports=port())]
@@ -253,6 +248,33 @@ def stopped() -> Story:
 @pytest.mark.parametrize(
     ("story", "call", "refusal"),
     [
+        (
+            Story,
+            Apply(()),
+            Refusal(
+                "INVALID_ARGUMENT",
+                "EMPTY_APPLY",
+                "nothing to apply: the call names no workload and no volume",
+                ("workloads",),
+            ),
+        ),
+        (
+            Story,
+            Apply((given("a"), given("b"), given("a", network="host"))),
+            Refusal(
+                "INVALID_ARGUMENT", "DUPLICATE_NAME", "a is declared more than once in this call", ("workloads.name",)
+            ),
+        ),
+        (
+            cached,
+            Apply((given(user="x"), given("api", user="x")), expect_seq=1),
+            Refusal(
+                "ABORTED",
+                "SEQUENCE_MISMATCH",
+                "the machine was last changed at 2, not at 1: read it again, then repeat the call",
+                ("expect_seq",),
+            ),
+        ),
         (
             cached,
             Rollback(Apply((given(),)), 1, gone=("web",)),
