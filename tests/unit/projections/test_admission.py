@@ -3,13 +3,20 @@
 import pytest
 from msgspec.structs import replace
 
-from journal.events import WorkloadApplied, WorkloadDeleteRequested
+from journal.events import (
+    AppliedWorkload,
+    DiskGrowthRequested,
+    Event,
+    MachineEndRequested,
+    WorkloadApplied,
+    WorkloadDeleteRequested,
+)
 from journal.specs import PortMapping, SealedEnv
 from projections.admission import Admitted
-from projections.intents import Declared, Delete, Restart, Start, Stop
+from projections.intents import Declared, Delete, EndMachine, GrowDisk, MachineIntent, Restart, Start, Stop
 from projections.refusals import Refusal
 from projections.rules import ENV_CALL_MOST, ENV_MOST
-from tests.support.story import OTHER_PIN, Story, declared
+from tests.support.story import OTHER_PIN, Story, declared, spec
 
 WEB = (PortMapping(80, 8080),)
 
@@ -21,10 +28,8 @@ def reason(verdict: Admitted | Refusal) -> str:
 
 def test_an_apply_creates_with_the_entry_as_uid() -> None:
     story = Story()
-    verdict = story.apply(declared("web", "sleep", "9"))
-    assert isinstance(verdict, Admitted)
-    (event,) = verdict.events
-    assert isinstance(event, WorkloadApplied) and event.items[0].created
+    created = AppliedWorkload("web", "container", spec("sleep", "9"), created=True)
+    assert story.apply(declared("web", "sleep", "9")) == Admitted((WorkloadApplied((created,)),))
     assert story["web"].uid == story["web"].revision == 1
 
 
@@ -147,9 +152,10 @@ def test_a_call_declares_so_many_variables_and_no_more() -> None:
 
     most = [having(f"web-{number}", ENV_MOST) for number in range(ENV_CALL_MOST // ENV_MOST)]
     assert isinstance(Story().apply(*most), Admitted)
-    refused = Story().apply(*most, having("more", 1))
-    assert isinstance(refused, Refusal) and (refused.reason, refused.fields) == (
+    assert Story().apply(*most, having("more", 1)) == Refusal(
+        "INVALID_ARGUMENT",
         "TOO_MANY_VARIABLES",
+        f"a call declares at most {ENV_CALL_MOST} environment variables: apply the manifests in several calls",
         ("workloads.container.env",),
     )
 
@@ -171,3 +177,15 @@ def test_what_is_declared_stopped_and_is_stopped_is_no_event() -> None:
     story.call(Stop("web"))
     story.converge()
     assert story["web"].run is not None and story.apply(declared("web", desired="stopped")) == Admitted(())
+
+
+@pytest.mark.parametrize(
+    ("intent", "event"),
+    [
+        (EndMachine("reboot"), MachineEndRequested("reboot")),
+        (EndMachine("poweroff"), MachineEndRequested("poweroff")),
+        (GrowDisk(), DiskGrowthRequested()),
+    ],
+)
+def test_what_is_asked_of_the_machine_itself_is_one_event(intent: MachineIntent, event: Event) -> None:
+    assert Story().call(intent) == Admitted((event,))

@@ -111,6 +111,12 @@ def test_a_clean_up_takes_names_only_when_it_is_to_take_everything() -> None:
     assert leaving(story, CollectImages(everything=True)) == ((FREE.ref,), (FREE.index_digest,))
 
 
+def test_a_clean_up_also_takes_what_interrupted_pushes_and_pulls_left_a_removal_does_not() -> None:
+    story = told(FREE)
+    assert story.call(CollectImages()) == Admitted((ImageRemovalRequested(partial=True),))
+    assert story.call(RemoveImage(FREE.ref)) == Admitted((ImageRemovalRequested((FREE.ref,), (FREE.index_digest,)),))
+
+
 def test_what_is_on_its_way_out_is_not_given_to_a_workload() -> None:
     story = told(PIN)
     story.call(RemoveImage(PIN.ref))
