@@ -259,7 +259,6 @@ def _item(machine: Machine, declared: Declared, call: Apply, capabilities: froze
         labels=declared.labels,
         desired=declared.desired,
         created=before is None,
-        changed=before is not None and before.spec != spec,
         relabelled=before is not None and before.labels != declared.labels,
         depends_on=declared.depends_on,
         reordered=before is not None and before.depends_on != declared.depends_on,
