@@ -133,6 +133,7 @@ class Soaked:
                 options = ("--auto-confirm", "3s", "--allow-downgrade", "--yes", "--timeout", "600")
                 await asyncio.to_thread(lambda: machine.good("update", "push", bundle, *options, timeout=UPDATE_S))
         await asyncio.to_thread(until_answers, machine, "", before["bootId"])
+        await asyncio.gather(*(plot.begin_again() for plot in self._plots))
         self.outcome.ends[how] = self.outcome.ends.get(how, 0) + 1
 
     # --- what has to be so ---------------------------------------------------------------------------------------

@@ -79,6 +79,13 @@ class Plot:
             first = Program(f"{self._mark}-first", True, (), self._disk, "http", secret=self._secret, machine=True)
             await self._apply(self._machine, first)
 
+    async def begin_again(self) -> None:
+        """Behind a boot, which begins nothing again that is to run once: its operator does."""
+        for name, wish in self.wishes.workloads.items():
+            if wish.running and wish.program.told:
+                why = self.wishes.against_running(name, wish.program)
+                await self._asked(f"start {name}", "Start", pb.WorkloadStartRequest(name=name), why)
+
     async def tidy(self) -> None:
         """Nothing is wanted any more."""
         for name in tuple(self.wishes.workloads):
