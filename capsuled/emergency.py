@@ -128,4 +128,6 @@ def of_runs(side_log: SideLog | None) -> tuple[Emergency, ...]:
 
 def recovered(one: Emergency) -> EmergencyRecovered | MachineHalted:
     """The event of it, for the journal that can write again."""
-    return MachineHalted(one.at) if one.action == HALT else EmergencyRecovered(one.action, one.name, one.uid, one.at)
+    if one.action == HALT:
+        return MachineHalted(one.at, dated=True)
+    return EmergencyRecovered(one.action, one.name, one.uid, one.at)

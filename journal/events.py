@@ -1067,7 +1067,7 @@ class DaemonCrashed(Event, frozen=True, omit_defaults=True, tag="daemon.crashed"
 
 
 class DaemonStopped(Event, frozen=True, omit_defaults=True, tag="daemon.stopped"):
-    """A clean end; workloads run on."""
+    """A clean end, of the daemon alone: what runs is not ended by it."""
 
     reason: str
 
@@ -1084,10 +1084,12 @@ class EmergencyRecovered(Event, frozen=True, omit_defaults=True, tag="emergency.
 class MachineHalted(Event, frozen=True, omit_defaults=True, tag="machine.halted"):
     """Everything that ran was ended on an operator's word (`--halt`), as if the machine had been switched off.
 
-    `at`: when, in wall nanoseconds.
+    `at`: when, in wall nanoseconds. `dated`: what ran ended then; before this field, it did at this entry, which the
+    next start has told.
     """
 
     at: int = 0
+    dated: bool = False
 
 
 class JournalExcised(Event, frozen=True, omit_defaults=True, tag="journal.excised"):

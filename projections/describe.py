@@ -290,7 +290,7 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case UplinkChanged():
             return f"on the LAN by {event.interface} with {event.address} ({event.how})"
         case DaemonStopped():
-            return f"capsuled stopped ({event.reason}); workloads run on"
+            return f"capsuled stopped ({event.reason})"
         case EmergencyRecovered():
             return f"emergency {event.action} of {event.name}, taken while the journal could not write"
         case MachineHalted():

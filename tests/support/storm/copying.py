@@ -24,7 +24,7 @@ CLEAR = ("NOT_RUNNING", "CALLED_OFF", "RUNTIME_UNAVAILABLE", "cut")
 async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, restart: bool) -> tuple[str, list[str]]:
     """There and back again. Returns what was done in words, and what is wrong."""
     content = random.randbytes(random.randint(1, MOST_BYTES))
-    before = wish.copied
+    before, ran = wish.copied, await _run_of(calls, name)
     words = f"copy {len(content)} bytes to {name}{', which is restarted' if restart else ''}"
     sent = asyncio.ensure_future(_send(calls, name, content))
     if restart:
@@ -39,10 +39,18 @@ async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, rest
     words += f": {failure or 'whole'}, {('back' if came else 'nothing there') if came is not None else 'out of reach'}"
     if came is None:
         return words, []
+    if came == MISSING and not failure and await _run_of(calls, name) != ran:
+        # What was just applied had not replaced it yet: another run took the copy, and that is gone.
+        wish.copied = frozenset({MISSING})
     if came not in wish.copied:
         return words, [f"{words}: what came back is none of what was sent"]
     wish.copied = frozenset({came})
     return words, []
+
+
+async def _run_of(calls: Calls, name: str) -> int:
+    """The number of its newest run."""
+    return int((await calls.answered("Get", pb.WorkloadGetRequest(name=name))).status.run)
 
 
 async def _send(calls: Calls, name: str, content: bytes) -> str:

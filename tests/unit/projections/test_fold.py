@@ -228,6 +228,14 @@ def test_a_halt_is_as_if_the_machine_had_been_switched_off() -> None:
     assert run_of(story).reason == "halted", "it did not lose its power"
 
 
+@pytest.mark.parametrize("dated", [True, False])
+def test_what_a_halt_ended_did_so_when_it_halted_and_not_with_the_next_start(dated: bool) -> None:
+    story = running()
+    story.pass_time(3_600)
+    story.tell(MachineHalted(at=7, dated=dated))
+    assert run_of(story).finished_at == (7 if dated else story.machine.at)
+
+
 def test_a_replay_that_goes_on_from_the_middle_of_a_boot_counts_its_time_once() -> None:
     story = running()
     story.pass_time(5)
