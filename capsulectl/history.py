@@ -15,11 +15,12 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
-from capsulectl.render import moment, plain, printable, say, write, write_line
+from capsulectl.render import moment, plain, printable, say, terminal_width, write, write_line
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])(\s*ago)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _FURTHEST_NS = (1 << 63) - 1
+_NARROW = 120
 _KINDS = ("workload/", "volume/", "image/", "key/", "secret/", "registry/")
 
 app = App(
@@ -232,11 +233,13 @@ def as_data(entry: Any) -> dict[str, Any]:
 
 
 def line(entry: Any, wide: bool) -> str:
-    """An event in one line."""
-    by = who(entry)
+    """An event in one line. In a narrow window what happened is left room for: no type, and no milliseconds."""
+    by, at, kind = who(entry), moment(entry.at_unix_ns), f"{entry.type:<26}  "
     cause = f"{entry.cause:>7}  " if wide else ""
+    if not wide and 0 < terminal_width() < _NARROW:
+        at, kind = at.rpartition(".")[0], ""
     seq = f"{entry.seq:>7}" if entry.stream == "facts" else f"r{entry.seq:>6}"
-    return f"{seq}  {moment(entry.at_unix_ns)}  {cause}{by:<14}  {entry.type:<26}  {printable(entry.summary)}"
+    return f"{seq}  {at}  {cause}{by:<14}  {kind}{printable(entry.summary)}"
 
 
 def _print_entry(entry: Any) -> None:

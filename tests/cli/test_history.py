@@ -32,6 +32,15 @@ def test_only_what_went_wrong(told: Daemon) -> None:
     assert told.ctl("history", "nobody", "-q").stderr == "" == told.ctl("history", "told").stderr
 
 
+def test_a_narrow_window_has_room_for_what_happened(told: Daemon) -> None:
+    with window(cols=80) as made:
+        made.run([CTL, "history", "fails", "--failed"], told.environment | {"PAGER": "cat"})
+        assert made.ends() == 0
+    shown = made.screen.decode()
+    assert "  fails run 1 exited with code 3" in shown and "workload.exited" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_each_call_with_what_it_led_to(told: Daemon) -> None:
     first, applied, *_ = lines(told, "fails", "--calls")
     assert "MachineService.ApplyAll(fails)" in first and not first.startswith("   " * 4)
