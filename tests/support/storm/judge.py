@@ -191,14 +191,17 @@ class Judge:
 
 def _content_inside(name: str, wish: WorkloadWish, values: list[str], status: dict[str, Any]) -> list[str]:
     """What was copied to it is there, whole; its secret's file has the present value, its environment one since it was
-    declared, and when that is a former one, it is told so."""
+    declared, and when that is a former one, it is told so. Raises Unquiet."""
     pid = illness.program(wish.program.token)
-    there = inside.copied(pid)
+    try:
+        there, given = inside.copied(pid), inside.secret_variable(pid)
+        file = inside.secret_file(pid, wish.program.secret) if wish.program.secret else None
+    except OSError as gone:
+        raise Unquiet(f"the program of {name} has just ended: {gone}") from gone
+    if not pid or illness.program(wish.program.token) != pid:
+        raise Unquiet(f"the program of {name} has just ended")
     wrong = [] if there in wish.copied else [f"{name} was copied one of {wish.copied}, and has {there}"]
-    if wish.program.secret:
-        file, given = inside.secret_file(pid, wish.program.secret), inside.secret_variable(pid)
-        wrong += _secrets(name, wish, values, status, file, given)
-    return wrong
+    return wrong + (_secrets(name, wish, values, status, file, given) if wish.program.secret else [])
 
 
 def _secrets(
