@@ -38,12 +38,12 @@ def read(tokens: Sequence[str]) -> ApplyLine | None:
     filenames = tuple(str(value) for name, value in found if name == "filename")
     single = {name: value for name, value in found if name not in ("filename", "quiet")}
     repeated = len(single) < sum(name not in ("filename", "quiet") for name, _ in found)
-    numbers = [str(single[name]) for name in ("timeout", "expect_seq") if name in single]
+    numbers = [(str(single[name]), figures) for name, figures in _FIGURES.items() if name in single]
     plain = (
         filenames
         and not any(value.startswith("-") and value != "-" for value in filenames)
         and not repeated
-        and all(text.isascii() and text.isdecimal() and len(text) < 19 for text in numbers)
+        and all(text.isascii() and text.isdecimal() and len(text) <= figures for text, figures in numbers)
         and single.get("output", "table") in FORMATS
         and not str(single.get("capsule", "")).startswith("-")
     )
@@ -57,3 +57,5 @@ def _as_is(value: Any) -> Any:
 
 
 _NUMBERS: dict[str, Callable[[Any], Any]] = {"timeout": float, "expect_seq": int}
+_FIGURES = {"timeout": 7, "expect_seq": 18}
+"""So many are certainly within bounds; what has more is the parser's to judge."""

@@ -14,6 +14,7 @@ from capsulectl.contexts import load_shared
 from capsulectl.errors import FAILED, Failure
 from capsulectl.handshake import fingerprint_of, joined, presented
 from capsulectl.options import COMMON, Common, Output, in_seconds
+from capsulectl.quantities import seconds_text
 from capsulectl.render import printable, say, show_table, write
 
 SERVICE = "_capsule._tcp.local."
@@ -94,7 +95,7 @@ def discover(
     if not found:
         kind = "capsule that is not adopted" if unadopted else "capsule"
         say(
-            f"no {kind} answered within {timeout:g} s: one that listens on 127.0.0.1 only is not announced",
+            f"no {kind} answered within {seconds_text(timeout)}: one that listens on 127.0.0.1 only is not announced",
             common.quiet,
         )
         return

@@ -15,6 +15,7 @@ from capsulectl.options import COMMON, Common, Format, Output, Timeout, UntilUp,
 from capsulectl.pinning import confirm_fingerprint, free_name, login, met, remember
 from capsulectl.progress import bar, filled
 from capsulectl.prompt import confirm
+from capsulectl.quantities import seconds_text
 from capsulectl.render import plain, printable, say, show_table, write
 from projections.words import bytes_text
 
@@ -238,7 +239,7 @@ def _wait(name: str, disk: str, timeout_s: float, quiet: bool) -> None:
     except Failure as error:
         raise Failure(
             f"{disk} is installed, and the context {name} made, but the machine did not come up from it within "
-            f"{timeout_s:g} s: does it boot from the removable disk again, or has it another address?",
+            f"{seconds_text(timeout_s)}: does it boot from the removable disk again, or has it another address?",
             error.code,
         ) from error
     say(f"{after.short_id} is up from {after.boot_disk or disk}", quiet)

@@ -10,6 +10,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import TIMED_OUT, Failure
 from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm
+from capsulectl.quantities import seconds_text
 from capsulectl.render import say
 
 POLL_S = 1.0
@@ -71,7 +72,7 @@ def until_back(target: str, boot_id: str, timeout_s: float) -> Any:
 
     after = until_answered(target, timeout_s, booted)
     if after is None:
-        raise Failure(f"the machine is not up again after {timeout_s:g} s: look at its console", TIMED_OUT)
+        raise Failure(f"the machine is not up again after {seconds_text(timeout_s)}: look at its console", TIMED_OUT)
     return after
 
 

@@ -1,12 +1,14 @@
 """Sizes and durations as people write them: 64MiB, 10m. A number without its unit is refused."""
 
 import re
-from math import isfinite
+from math import inf, isfinite
 
 _SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _MS = (3_600_000, 60_000, 1_000, 1)
+_LONGEST_S = 365 * 86_400
+"""Nobody waits for longer, and what counts down in nanoseconds somewhere overflows at no more than some centuries."""
 
 SIZE_PATTERN = r"^\d+\s*[KMGTkmgt]([Ii]?[Bb])?$"
 DURATION_PATTERN = r"^(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
@@ -29,7 +31,10 @@ def seconds(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        return duration_ms(text) / 1_000
+        ms = duration_ms(text)
+        number = ms / 1_000 if ms <= _LONGEST_S * 1_000 else inf
+    if number > _LONGEST_S:
+        raise ValueError(f"{text!r} is more than a year, and nothing takes that long: write it like 90, 90s or 2m")
     if not isfinite(number):
         raise ValueError(f"{text!r} is no time to wait: write it like 90, 90s or 2m")
     return number
@@ -43,3 +48,8 @@ def duration_ms(text: str) -> int:
         hint = f"say {text}s or {text}ms" if text.isdecimal() else "write it like 500ms, 10s or 1h30m"
         raise ValueError(f"{text!r} is no duration with its unit: {hint}")
     return sum(int(part) * unit for part, unit in zip(found.groups(), _MS, strict=True) if part)
+
+
+def seconds_text(number: float) -> str:
+    """A time to wait as it is told: 1 s, 0.5 s, 2592000 s."""
+    return f"{f'{number:.3f}'.rstrip('0').rstrip('.')} s"

@@ -18,6 +18,7 @@ from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes, in_seconds
 from capsulectl.power import until_answered
 from capsulectl.progress import Show, bar
 from capsulectl.prompt import confirm
+from capsulectl.quantities import seconds_text
 from capsulectl.render import say
 from capsulectl.update import duration, health, why
 from projections.update_words import system_text
@@ -153,7 +154,9 @@ def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
 
     status = until_answered(common.capsule, timeout_s, booted)
     if status is None:
-        raise Failure(f"nobody answers after {timeout_s:g} s. The machine goes back by itself in time", TIMED_OUT)
+        raise Failure(
+            f"nobody answers after {seconds_text(timeout_s)}. The machine goes back by itself in time", TIMED_OUT
+        )
     if status.active_slot != answer.next_slot:
         raise Failure(_went_back(answer.uid, status), FAILED)
     return status

@@ -10,6 +10,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import UNARY_S, Connection, failures, metadata
 from capsulectl.endings import WAITED, told
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
+from capsulectl.quantities import seconds_text
 
 
 class Goal(StrEnum):
@@ -46,7 +47,7 @@ def wait_for(connection: Connection, goals: dict[str, Goal], timeout: float) -> 
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
-            raise Failure(f"waited {timeout:g} s in vain: {_states(left, seen)}", TIMED_OUT) from error
+            raise Failure(f"waited {seconds_text(timeout)} in vain: {_states(left, seen)}", TIMED_OUT) from error
         finally:
             stream.cancel()
 

@@ -125,6 +125,7 @@ def test_what_an_event_contains_moves_no_cursor(several: Daemon) -> None:
 def test_waiting_is_for_all_of_them(several: Daemon) -> None:
     several.good("wait", "sel-front", "sel-back", "sel-done")
     several.good("wait", "sel-done", "--for", "completed", "--timeout", "0")
+    several.good("wait", "sel-done", "--for", "completed", "--timeout", "8760h")
     several.good("wait", "sel-bad", "--for", "failed", "--timeout", "0")
     several.good("wait", "nobody-here", "--for", "gone", "--timeout", "0")
     for arguments, code, words in (

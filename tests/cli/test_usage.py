@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from capsulectl.errors import Failure
-from capsulectl.quantities import seconds
+from capsulectl.quantities import seconds, seconds_text
 from capsulectl.selecting import Selection
 from capsulectl.usage import HABITS
 from projections.details import Detail
@@ -32,6 +32,12 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     [
         ("stop web --wait --timeout soon", "'soon' is no duration with its unit: write it like 500ms, 10s or 1h30m"),
         ("stop web --wait --timeout nan", "'nan' is no time to wait: write it like 90, 90s or 2m"),
+        ("wait web --timeout 1e10", "'1e10' is more than a year, and nothing takes that long"),
+        ("apply -f - --timeout 99999999999", "'99999999999' is more than a year"),
+        ("apply -f - --timeout=1e999", "'1e999' is more than a year"),
+        ("update push x.tar --soak 9999h", "'9999h' is more than a year"),
+        (f"update push x.tar --window {'9' * 400}h", "is more than a year"),
+        ("stop web --wait --timeout=-inf", "'-inf' is no time to wait"),
         ("run nginx", "no verb run\ndeclare it in a file and say `capsulectl apply -f FILE`"),
         ("lsit", "no verb lsit: do you mean list?\n`capsulectl --help` lists the verbs"),
         ("workload lst", "no verb lst: do you mean list?\n`capsulectl workload --help`"),
@@ -199,3 +205,8 @@ def test_every_word_that_a_list_shows_can_be_asked_for() -> None:
 )
 def test_a_time_to_wait_may_have_its_unit_or_be_in_seconds(text: str, value: float) -> None:
     assert seconds(text) == value
+
+
+@pytest.mark.parametrize(("number", "text"), [(0.5, "0.5 s"), (30, "30 s"), (1_234_567.0, "1234567 s"), (0, "0 s")])
+def test_a_time_to_wait_is_told_in_figures(number: float, text: str) -> None:
+    assert seconds_text(number) == text
