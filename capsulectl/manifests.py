@@ -238,6 +238,8 @@ class _Document:
         read, _ = SHORT[name]
         try:
             for field, value in read(self._text(node, path)).items():
+                if not isinstance(value, str | bool):
+                    self._below(message.DESCRIPTOR.fields_by_name[field], value, node, path)
                 setattr(message, field, value)
         except ValueError as error:
             raise self._wrong(node, path, str(error)) from error

@@ -5,6 +5,9 @@ from math import inf, isfinite
 
 _SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE_LIMIT = 1 << 64
+"""What no call has room for."""
+
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _MS = (3_600_000, 60_000, 1_000, 1)
 _LONGEST_S = 365 * 86_400
@@ -22,7 +25,10 @@ def size_bytes(text: str) -> int:
     if found is None:
         hint = f"say {text}MiB or {text}GiB" if text.isdecimal() else "write it like 512MiB or 2GiB"
         raise ValueError(f"{text!r} has no unit that can be trusted: {hint}")
-    return int(found[1]) * _UNITS[found[2].upper()]
+    size = int(found[1]) * _UNITS[found[2].upper()]
+    if size >= _SIZE_LIMIT:
+        raise ValueError(f"{text!r} is no size that there could be: it must be below {_SIZE_LIMIT} bytes")
+    return size
 
 
 def seconds(text: str) -> float:

@@ -38,6 +38,8 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         ("update push x.tar --soak 9999h", "'9999h' is more than a year"),
         (f"update push x.tar --window {'9' * 400}h", "is more than a year"),
         ("stop web --wait --timeout=-inf", "'-inf' is no time to wait"),
+        ("volume create x 99999999999999999999TiB", "must be below 18446744073709551616 bytes"),
+        ("volume resize x 16777216TiB", "'16777216TiB' is no size that there could be"),
         ("run nginx", "no verb run\ndeclare it in a file and say `capsulectl apply -f FILE`"),
         ("lsit", "no verb lsit: do you mean list?\n`capsulectl --help` lists the verbs"),
         ("workload lst", "no verb lst: do you mean list?\n`capsulectl workload --help`"),

@@ -81,6 +81,8 @@ def test_lists_of_things_have_a_line_or_a_mapping_each(tmp_path: Path) -> None:
         ("resources: {memory: 99999999999999T}", "must be below"),
         ("restart: {mode: always, backoffCap: 5}", "'5' is no duration with its unit: say 5s or 5ms"),
         ("tmpfs: ['/tmp:64']", "container.tmpfs[0]: '64' has no unit"),
+        ("tmpfs: ['/tmp:99999999999999999999TiB']", "container.tmpfs[0]: '99999999999999999999TiB' is no size that"),
+        ("ulimits: ['nofile=99999999999999999999']", "container.ulimits[0]: must be below 9223372036854775808"),
         ("hostBinds: ['/a:/b:ro:/c']", "is not like /source:/inside"),
         ("ulimits: [nofile]", "is not like nofile=1024"),
         ("ulimits: [{name: core, soft: -}]", "must be a whole number"),
