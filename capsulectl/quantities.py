@@ -3,8 +3,8 @@
 import re
 from math import inf, isfinite
 
-_SIZE = re.compile(r"(\d+)\s*([KMGT])(?:I?B)?", re.IGNORECASE)
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"(\d+)\s*([KMGTP])(?:I?B)?", re.IGNORECASE)
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 _SIZE_LIMIT = 1 << 64
 """What no call has room for."""
 
@@ -13,7 +13,7 @@ _MS = (3_600_000, 60_000, 1_000, 1)
 _LONGEST_S = 365 * 86_400
 """Nobody waits for longer, and what counts down in nanoseconds somewhere overflows at no more than some centuries."""
 
-SIZE_PATTERN = r"^\d+\s*[KMGTkmgt]([Ii]?[Bb])?$"
+SIZE_PATTERN = r"^\d+\s*[KMGTPkmgtp]([Ii]?[Bb])?$"
 DURATION_PATTERN = r"^(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
 """The same for the JSON Schema, whose expressions know no flags."""
 

@@ -1,12 +1,13 @@
 """Command lines that are wrong: each is told what is wrong and what to do, and exits 2; none shows our insides."""
 
 import os
+import re
 import subprocess
 
 import pytest
 
 from capsulectl.errors import Failure
-from capsulectl.quantities import seconds, seconds_text
+from capsulectl.quantities import SIZE_PATTERN, seconds, seconds_text, size_bytes
 from capsulectl.selecting import Selection
 from capsulectl.usage import HABITS
 from projections.details import Detail
@@ -39,7 +40,7 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         (f"update push x.tar --window {'9' * 400}h", "is more than a year"),
         ("stop web --wait --timeout=-inf", "'-inf' is no time to wait"),
         ("volume create x 99999999999999999999TiB", "must be below 18446744073709551616 bytes"),
-        ("volume resize x 16777216TiB", "'16777216TiB' is no size that there could be"),
+        ("volume resize x 16384PiB", "'16384PiB' is no size that there could be"),
         ("run nginx", "no verb run\ndeclare it in a file and say `capsulectl apply -f FILE`"),
         ("lsit", "no verb lsit: do you mean list?\n`capsulectl --help` lists the verbs"),
         ("workload lst", "no verb lst: do you mean list?\n`capsulectl workload --help`"),
@@ -212,3 +213,8 @@ def test_a_time_to_wait_may_have_its_unit_or_be_in_seconds(text: str, value: flo
 @pytest.mark.parametrize(("number", "text"), [(0.5, "0.5 s"), (30, "30 s"), (1_234_567.0, "1234567 s"), (0, "0 s")])
 def test_a_time_to_wait_is_told_in_figures(number: float, text: str) -> None:
     assert seconds_text(number) == text
+
+
+@pytest.mark.parametrize("text", ["1P", "1PB", "1PiB", "1 pib", "1024TiB"])
+def test_the_largest_size_that_a_volume_may_have_can_be_written_as_it_is_told(text: str) -> None:
+    assert size_bytes(text) == 1 << 50 and re.search(SIZE_PATTERN, text)
