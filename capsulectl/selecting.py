@@ -98,3 +98,12 @@ def targets(connection: Any, names: Sequence[str], labels: Sequence[str], verb: 
     if not chosen:
         raise Failure(f"no workload has {','.join(labels)}: `capsulectl list -o wide` shows their labels")
     return chosen
+
+
+def workload_named(asked: str, of_a_volume: str) -> str:
+    """The workload's name: `workload/web`, as other verbs take it, is `web` here. Raises Failure at a volume's, which
+    the command `of_a_volume` is about."""
+    kind, _, name = asked.partition("/")
+    if kind == "volume" and name:
+        raise Failure(f"{asked} is no workload: `capsulectl {of_a_volume.format(name)}` shows it", USAGE)
+    return name if kind == "workload" and name else asked

@@ -14,7 +14,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
 from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line
-from capsulectl.selecting import Labels, Phases, Selection
+from capsulectl.selecting import Labels, Phases, Selection, workload_named
 from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all, show_answer
 
 TOLD = ("workload.", "effect.failed", "call.refused")
@@ -56,8 +56,8 @@ def get(
 
     Example: capsulectl workload get web -o yaml
     """
+    chosen = list(dict.fromkeys(workload_named(name, "volume get {}") for name in names))
     connection = Connection(common.capsule)
-    chosen = list(dict.fromkeys(names))
     past = as_of(connection, _no_watch(at, watch), common.quiet) if at else None
     workloads, missing = _found(connection, chosen) if past is None else _found_in(past, chosen)
     now_ns = None if past is None else past.at_unix_ns
@@ -126,6 +126,7 @@ def events(
     from capsule.v1 import history_pb2
     from capsulectl.history import parse_since, print_entries
 
+    name = workload_named(name, "history volume/{}")
     request = history_pb2.HistoryListRequest(
         name=name,
         limit=limit,

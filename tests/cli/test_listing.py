@@ -101,6 +101,7 @@ def test_several_are_shown_and_the_missing_are_named(several: Daemon) -> None:
     assert done.stderr.count("capsulectl: ") == 1 and "no workload nobody-here" in done.stderr
     assert [one["name"] for one in several.data("get", "sel-back", "sel-bad")["workloads"]] == ["sel-back", "sel-bad"]
     assert several.ctl("get", "sel-fornt").stderr.endswith("do you mean sel-front?\n")
+    assert several.data("get", "workload/sel-back")["name"] == "sel-back"
     twice = several.good("get", "sel-back", "sel-front", "-o", "yaml")
     assert several.apply(twice) == "workload/sel-back unchanged\nworkload/sel-front unchanged\n"
 
@@ -112,6 +113,7 @@ def test_events_are_the_news_and_all_is_every_step(several: Daemon) -> None:
     everything = several.good("events", "sel-bad", "--all", "-o", "json").splitlines()
     assert {"call.accepted", "effect.started"} <= {json.loads(line)["type"] for line in everything}
     assert "exited with code 3" in several.good("events", "sel-bad", "-n", "1")
+    assert "exited with code 3" in several.good("events", "workload/sel-bad", "-n", "1")
     nothing = several.ctl("events", "never-heard-of")
     assert (nothing.returncode, nothing.stdout) == (0, "") and "nothing is remembered" in nothing.stderr
 
