@@ -135,9 +135,20 @@ def events(
         types=() if all_ else TOLD + ENTERED,
     )
     connection = Connection(common.capsule)
+    _never_was(connection, name)
     told = print_entries(connection.stream(connection.history.List, request), output, follow)
     if not told and not since:
         say(f"nothing is remembered of {name}", common.quiet)
+
+
+def _never_was(connection: Connection, name: str) -> None:
+    """Raises Failure, with what `get` says, where there neither is nor was a workload of that name. A registry or a
+    refused call may have it all the same: those are not what is asked about."""
+    from capsule.v1 import history_pb2
+
+    request = history_pb2.HistoryListRequest(name=name, limit=1, types=("workload.",))
+    if not list(connection.stream(connection.history.List, request)):
+        connection.read(connection.workloads.Get, pb.WorkloadGetRequest(name=name))
 
 
 def _last_events(connection: Connection, name: str, upto: int = 0) -> list[Any]:

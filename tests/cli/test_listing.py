@@ -114,8 +114,18 @@ def test_events_are_the_news_and_all_is_every_step(several: Daemon) -> None:
     assert {"call.accepted", "effect.started"} <= {json.loads(line)["type"] for line in everything}
     assert "exited with code 3" in several.good("events", "sel-bad", "-n", "1")
     assert "exited with code 3" in several.good("events", "workload/sel-bad", "-n", "1")
-    nothing = several.ctl("events", "never-heard-of")
-    assert (nothing.returncode, nothing.stdout) == (0, "") and "nothing is remembered" in nothing.stderr
+
+
+def test_events_of_what_never_was_a_workload_are_none_whatever_else_has_its_name(several: Daemon) -> None:
+    several.ctl("image", "logout", "never-heard-of")
+    assert "never-heard-of" in several.good("history", "never-heard-of")
+    for more in ((), ("-f",), ("--all",), ("--since", "1h")):
+        nothing = several.ctl("events", "never-heard-of", *more)
+        assert (nothing.returncode, nothing.stdout) == (1, "")
+        assert nothing.stderr == several.ctl("get", "never-heard-of").stderr
+    several.apply(manifest("sel-gone", "exit 0", restart="NEVER"))
+    several.good("delete", "sel-gone", "--yes")
+    assert "sel-gone" in several.good("events", "sel-gone")
 
 
 def test_what_an_event_contains_moves_no_cursor(several: Daemon) -> None:
