@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from capsulectl.contexts import load_shared
 from capsulectl.errors import FAILED, Failure
 from capsulectl.handshake import fingerprint_of, joined, presented
-from capsulectl.options import COMMON, Common, Output, in_seconds
+from capsulectl.options import COMMON, DURATION, Common, Output
 from capsulectl.quantities import seconds_text
 from capsulectl.render import printable, say, show_table, write
 
@@ -60,9 +60,8 @@ def discover(
     *,
     timeout: Annotated[
         float,
-        Parameter(
-            name="--timeout", converter=in_seconds, validator=positive, help="How long to listen for answers (3 or 3s)."
-        ),
+        DURATION,
+        Parameter(name="--timeout", validator=positive, help="How long to listen for answers (3 or 3s)."),
     ] = 3.0,
     unadopted: Annotated[
         bool, Parameter(name="--unadopted", negative="", help="Only those that say that nobody has adopted them.")

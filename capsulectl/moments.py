@@ -16,6 +16,7 @@ At = Annotated[
     Parameter(
         name="--at",
         converter=not_empty,
+        metavar="MOMENT",
         help="As it was: after an entry (1234), at a time (2026-11-24T10:00, `2h ago`), at a boot's end (boot:-1).",
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_origin
 from cyclopts import Parameter
 
 from capsulectl.names import workload_names
-from capsulectl.quantities import seconds
+from capsulectl.quantities import seconds, seconds_text
 
 
 def _between(least: int, most: int) -> Callable[[object, int | None], None]:
@@ -40,6 +40,13 @@ def in_seconds(type_: object, tokens: Sequence[Any]) -> float:
     return seconds(tokens[0].value)
 
 
+def _as_typed(number: float) -> str:
+    return seconds_text(number).replace(" ", "")
+
+
+DURATION = Parameter(converter=in_seconds, metavar="DURATION", show_default=_as_typed)
+"""What every option has in common that is a time to wait; its name and its help stand behind it."""
+
 Format = Literal["table", "wide", "json", "yaml", "name"]
 Output = Annotated[Format, Parameter(name=["-o", "--output"], help="How to print: table, wide, json, yaml or name.")]
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show the plan; change nothing at all.")]
@@ -52,7 +59,8 @@ ExpectSeq = Annotated[
 Watch = Annotated[bool, Parameter(name=["-w", "--watch"], negative="", help="Go on and print every change.")]
 Timeout = Annotated[
     float,
-    Parameter(name="--timeout", converter=in_seconds, help="How long to wait at most (90 or 90s, 2m); then exit 124."),
+    DURATION,
+    Parameter(name="--timeout", help="How long to wait at most (90 or 90s, 2m); then exit 124."),
 ]
 UntilUp = Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the machine is up again.")]
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]

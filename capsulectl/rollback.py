@@ -37,6 +37,7 @@ def rollback(
         Parameter(
             name="--to",
             converter=not_empty,
+            metavar="MOMENT",
             help="An entry (1234), a time (`2h ago`), boot:-1; of one workload also `previous` or `healthy`; of a "
             "volume a snapshot's name, or a moment: then the last that was taken up to it.",
         ),

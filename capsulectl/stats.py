@@ -9,7 +9,7 @@ from capsule.v1 import stats_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, Format, Output, in_seconds, not_empty
+from capsulectl.options import COMMON, DURATION, Common, Format, Output, in_seconds, not_empty
 from capsulectl.render import plain, say, show_table, write, write_documents, write_line
 from capsulectl.selecting import Labels, targets
 from capsulectl.stats_rows import Key, aligned, headings, ordered, row_of
@@ -33,6 +33,7 @@ Some = Annotated[
 ]
 Interval = Annotated[
     float,
+    DURATION,
     Parameter(
         name=["-i", "--interval"],
         converter=_within(0.5, 60, "from 500ms to 1m"),
@@ -51,6 +52,7 @@ def stats(
     sort: Sort = "name",
     window: Annotated[
         float,
+        DURATION,
         Parameter(
             name="--window",
             converter=_within(0, 5, "from 0 to 5s"),

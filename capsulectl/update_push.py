@@ -14,7 +14,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, TIMED_OUT, USAGE, Failure
 from capsulectl.files import file_to_send
 from capsulectl.names import volume_names
-from capsulectl.options import COMMON, Common, Timeout, UntilUp, Yes, in_seconds
+from capsulectl.options import COMMON, DURATION, Common, Timeout, UntilUp, Yes
 from capsulectl.power import until_answered
 from capsulectl.progress import Show, bar
 from capsulectl.prompt import confirm
@@ -37,9 +37,10 @@ def push(
     *,
     auto_confirm: Annotated[
         float | None,
+        DURATION,
         Parameter(
             name="--auto-confirm",
-            converter=in_seconds,
+            show_default=False,
             help="Watch the new system's health for so long (60 or 60s, 2m), and confirm it when all was well.",
         ),
     ] = None,
@@ -47,12 +48,11 @@ def push(
         Literal["healthy"] | None,
         Parameter(name="--confirm-when", help="Let the machine confirm it by itself, without this command."),
     ] = None,
-    soak: Annotated[
-        float, Parameter(name="--soak", converter=in_seconds, help="With --confirm-when: well for so long.")
-    ] = 60.0,
+    soak: Annotated[float, DURATION, Parameter(name="--soak", help="With --confirm-when: well for so long.")] = 60.0,
     window: Annotated[
         float,
-        Parameter(name="--window", converter=in_seconds, help="How long the new system may run unconfirmed."),
+        DURATION,
+        Parameter(name="--window", help="How long the new system may run unconfirmed."),
     ] = 900.0,
     allow_downgrade: Annotated[
         bool, Parameter(name="--allow-downgrade", negative="", help="Also what is older than what runs, or the same.")

@@ -24,12 +24,12 @@ Label = Annotated[str, Parameter(help="The snapshot's name.")]
 Size = Annotated[str, Parameter(help="With a unit: 512MiB, 2GiB.")]
 
 
-def create(name: New, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
+def create(name: New, size: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
     """Make a volume with an ext4 file system.
 
     Example: capsulectl volume create data 2GiB
     """
-    request = pb.VolumeCreateRequest(name=name, size_mib=_mib(wanted))
+    request = pb.VolumeCreateRequest(name=name, size_mib=_mib(size))
     connection = Connection(common.capsule)
     volume = connection.call(connection.volumes.Create, request)
     _print(volume, output, f"volume/{name} created, {bytes_text(volume.size_bytes)}")
@@ -106,12 +106,12 @@ def _then(past: Any, name: str) -> Any:
     return found
 
 
-def resize(name: Name, wanted: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
+def resize(name: Name, size: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
     """Let a volume grow. It never shrinks, and nothing may run on it meanwhile.
 
     Example: capsulectl volume resize data 4GiB
     """
-    request = pb.VolumeResizeRequest(name=name, new_size_mib=_mib(wanted))
+    request = pb.VolumeResizeRequest(name=name, new_size_mib=_mib(size))
     connection = Connection(common.capsule)
     volume = connection.call(connection.volumes.Resize, request)
     _print(volume, output, f"volume/{name} has {bytes_text(volume.size_bytes)}")

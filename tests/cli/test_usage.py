@@ -41,6 +41,7 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         ("stop web --wait --timeout=-inf", "'-inf' is no time to wait"),
         ("volume create x 99999999999999999999TiB", "must be below 18446744073709551616 bytes"),
         ("volume resize x 16384PiB", "'16384PiB' is no size that there could be"),
+        ("volume create data", "`volume create` needs SIZE\n"),
         ("get volume/data", "volume/data is no workload: `capsulectl volume get data` shows it"),
         ("describe web volume/data", "volume/data is no workload: `capsulectl volume get data` shows it"),
         ("events volume/data", "volume/data is no workload: `capsulectl history volume/data` shows it"),
@@ -221,3 +222,18 @@ def test_a_time_to_wait_is_told_in_figures(number: float, text: str) -> None:
 @pytest.mark.parametrize("text", ["1P", "1PB", "1PiB", "1 pib", "1024TiB"])
 def test_the_largest_size_that_a_volume_may_have_can_be_written_as_it_is_told(text: str) -> None:
     assert size_bytes(text) == 1 << 50 and re.search(SIZE_PATTERN, text)
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        ("volume create", (" NAME SIZE\n",)),
+        ("wait", ("--timeout DURATION", "(default 60s)")),
+        ("update push", ("--auto-confirm DURATION", "--soak DURATION", "--window DURATION", "(default 900s)")),
+        ("stats", ("--window DURATION", "--interval DURATION")),
+        ("rollback", ("--to MOMENT",)),
+    ],
+)
+def test_a_page_of_help_says_what_a_value_is(verb: str, says: tuple[str, ...]) -> None:
+    page = ctl(*verb.split(), "--help").stdout
+    assert all(words in page for words in says) and "FLOAT" not in page
