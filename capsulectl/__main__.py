@@ -10,8 +10,9 @@ import errno
 import os
 import sys
 
-_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a write to standard output meets that leads to a file. Files of our own have names, and their own words."""
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What a write to standard output meets that leads to a file, or was closed. Files of our own have names, and their own
+words."""
 
 _WORD_BYTES = 200
 """Of a word that is no text, so much is shown."""
@@ -31,7 +32,7 @@ def main() -> None:
     except BrokenPipeError:
         code = 0
     except OSError as error:
-        # Standard output is on a disk that is full, or the like: what was asked for did not arrive.
+        # Standard output is on a disk that is full, or closed, or the like: what was asked for did not arrive.
         with contextlib.suppress(OSError):
             os.write(2, f"capsulectl: the output could not be written: {error.strerror}\n".encode())
         code = 1
@@ -53,11 +54,13 @@ def _unraisable(told: "sys.UnraisableHookArgs") -> None:
 
 def _streams() -> None:
     """Whoever started us may have closed a stream: nothing else may come to stand at its number, a connection least of
-    all. A terminal of few letters shows the others as escapes."""
+    all. A write to standard output fails as if it were closed still. A terminal of few letters shows the others as
+    escapes."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         stream = getattr(sys, name)
         if stream is None:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            access = os.O_RDONLY if name == "stdout" else os.O_RDWR
+            os.open(os.devnull, access)  # takes the lowest number, which is this one
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
         elif number and stream.encoding != "utf-8":
             stream.reconfigure(errors="backslashreplace")

@@ -32,7 +32,19 @@ def shell(capsule: Daemon, line: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize("line", LINES)
 def test_nobody_reads_it_and_that_is_no_failure(talks: Daemon, line: str) -> None:
-    done = shell(talks, f"capsulectl -q {line} | head -c 1; capsulectl -q {line} >&-")
+    done = shell(talks, f"capsulectl -q {line} | head -c 1")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_an_output_that_is_closed_is_told_as_one_that_is_full(talks: Daemon, line: str) -> None:
+    done = shell(talks, f"capsulectl -q {line} >&-")
+    assert (done.returncode, done.stderr) == (1, "capsulectl: the output could not be written: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("line", ["wait talks", "exec talks true", "-q start talks"])
+def test_who_has_nothing_to_tell_misses_no_output(talks: Daemon, line: str) -> None:
+    done = shell(talks, f"capsulectl {line} >&-")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -118,7 +118,12 @@ def test_a_number_that_a_call_has_no_room_for_is_a_mistake_of_the_line(typed: st
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        ("schema >&-", 0, ""),
+        ("schema >&-", 1, "capsulectl: the output could not be written: Bad file descriptor\n"),
+        ("--version >&-", 1, "capsulectl: the output could not be written: Bad file descriptor\n"),
+        ("schema --help >&-", 1, "capsulectl: the output could not be written: Bad file descriptor\n"),
+        ("schema >&- 2>&-", 1, ""),
+        ("context use nowhere >&-", 1, "nowhere"),
+        ("schema | head -n 1; exit ${PIPESTATUS[0]}", 0, "{"),
         ("schema 2>&-", 0, ""),
         ("apply -f - <&-", 2, "nothing to apply in standard input"),
         ("rollback $'we\\xffb' --to 5", 2, "'we\\xffb' is no text in UTF-8"),
