@@ -11,6 +11,8 @@ from projections.words import bytes_text
 
 REDRAW_S = 0.1
 BAR_CHARS = 24
+_KEPT_CHARS = 12
+"""So much of a name stays while anything else can go."""
 
 Show = Callable[[str, int, int, str], None]
 """(what, bytes done, bytes in all or 0, words about the step)"""
@@ -32,7 +34,8 @@ def bar(quiet: bool = False, drawn: Callable[[str, int, int, str], str] | None =
         if now - drawn_s >= REDRAW_S or done == total:
             drawn_s = now
             width = shutil.get_terminal_size().columns - 1
-            stream.write(f"\r\x1b[K{(drawn or line)(what, done, total, words)[:width]}")
+            text = drawn(what, done, total, words) if drawn else line(what, done, total, words, width)
+            stream.write(f"\r\x1b[K{text[:width]}")
             stream.flush()
 
     try:
@@ -42,11 +45,20 @@ def bar(quiet: bool = False, drawn: Callable[[str, int, int, str], str] | None =
         stream.flush()
 
 
-def line(what: str, done: int, total: int, words: str) -> str:
-    """One state of the bar."""
-    if not total:
-        return f"{what}  {bytes_text(done) if done else ''}  {words}".rstrip()
-    return f"{what}  {filled(done, total)} {bytes_text(done)} of {bytes_text(total)}  {words}".rstrip()
+def line(what: str, done: int, total: int, words: str, width: int) -> str:
+    """One state of the bar. Where it is wider than the window, its name is cut first, down to its end, where a path is
+    most telling; then the bar goes, then the words: how far it is stays."""
+    amount = f"{bytes_text(done)} of {bytes_text(total)}" if total else bytes_text(done) if done else ""
+    drawn = f"{filled(done, total)} {amount}" if total else amount
+    parts = ((drawn, words), (amount, words), (amount,))
+    rests = ["".join(f"  {part}" for part in some if part) for some in parts]
+    least = min(len(what), _KEPT_CHARS)
+    rest = next((one for one in rests if least + len(one) <= width), rests[-1])
+    return (_end(what, width - len(rest)) + rest).lstrip()
+
+
+def _end(text: str, room: int) -> str:
+    return text if len(text) <= room else f"…{text[len(text) - room + 1 :]}" if room > 1 else ""
 
 
 def filled(done: int, total: int) -> str:
