@@ -102,6 +102,8 @@ class Demo:
 
 def main() -> None:
     """Run the tour; whatever happens, stop what it started."""
+    if os.geteuid() != 0:
+        raise SystemExit("this takes root")
     demo = Demo(Path(tempfile.mkdtemp(prefix="capsule-demo-")))
     try:
         demo.tour()

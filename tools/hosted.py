@@ -108,6 +108,8 @@ def stop(state: Path) -> None:
 
 def main() -> None:
     """Up or down."""
+    if os.geteuid() != 0:
+        raise SystemExit("this takes root")
     state = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "var").resolve()
     if sys.argv[1] == "down":
         if not (state / "identity").is_dir():

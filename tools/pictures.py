@@ -69,6 +69,8 @@ def shoot(capsule: Daemon, seen: Browser) -> None:
 
 def main() -> None:
     """All of them."""
+    if os.geteuid() != 0:
+        raise SystemExit("this takes root")
     PLACE.mkdir(exist_ok=True)
     with site() as place, daemon(inside=(*place.inside, *NAMED)) as capsule, browser() as seen:
         capsule.push_image()

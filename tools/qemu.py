@@ -79,6 +79,9 @@ def main() -> None:
     built, place = ROOT / "build/disk.raw", ROOT / "build/qemu"
     if not built.exists():
         raise SystemExit("there is no build/disk.raw: `make image` builds it")
+    for one in (built.parent, place, place / "disk.raw", place / "variables.fd"):
+        if one.exists() and not os.access(one, os.W_OK):
+            raise SystemExit(f"{one} is another user's, as `make image` is root's: this takes root")
     if arguments.fresh:
         shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,15 @@ def test_a_new_machine_where_another_was_is_not_one_that_lost_its_journal(state:
         assert "journal" not in made()
 
 
+@pytest.mark.parametrize("tool", ["hosted", "demo", "pictures"])
+def test_another_user_than_root_is_told_so(tool: str) -> None:
+    program = f"import os, sys; os.geteuid = lambda: 1000; sys.argv = ['', 'up']; from tools.{tool} import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "this takes root\n")
+
+
 def test_a_pid_that_went_to_another_process_is_not_the_daemon(state: Path) -> None:
     (state / "journal").mkdir(parents=True)
     (state / "journal" / "owner.lock").touch()
