@@ -6,6 +6,7 @@ python -m tools.hosted up|down [STATE]
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,11 +120,16 @@ def main() -> None:
         print(f"down; the state stays in {state}")
         return
     pid, new = daemon_pid(state), not (state / "identity").is_dir()
-    if pid:
-        print(f"up already, process {pid}")
-    else:
-        print(f"up, process {start(state)}")
+    said = f"up already, process {pid}" if pid else f"up, process {start(state)}"
     _choose(state / "capsule.sock", new)
+    print(f"{said}; its state is in {state}")
+    print(f"capsulectl has the context `hosted`, selected, for it. Next:{_next()}")
+
+
+def _next() -> str:
+    """What to type: the environment's own commands are on nobody's path until somebody puts them there."""
+    path = "" if shutil.which("capsulectl") == str(BIN / "capsulectl") else '\n  export PATH="$PWD/.venv/bin:$PATH"'
+    return f"{path}\n  capsulectl list"
 
 
 def _choose(socket: Path, new: bool) -> None:

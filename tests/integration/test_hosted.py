@@ -25,7 +25,8 @@ def state() -> Iterator[Path]:
 
 
 def hosted(verb: str, state: Path) -> "subprocess.Popen[str]":
-    environment = os.environ | {"CAPSULE_CONFIG_DIR": str(state.parent / "config")}
+    path = "/usr/sbin:/usr/bin:/sbin:/bin"
+    environment = os.environ | {"CAPSULE_CONFIG_DIR": str(state.parent / "config"), "PATH": path}
     return subprocess.Popen(
         [sys.executable, "-m", "tools.hosted", verb, state], cwd=ROOT, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -37,9 +38,14 @@ def test_two_who_start_it_at_once_meet_one_daemon_and_down_ends_it(state: Path) 
     told = [one.communicate(timeout=90)[0] for one in started]
     assert [one.returncode for one in started] == [0, 0], told
     pid = daemon_pid(state)
-    assert pid and all(text.strip().endswith(f"process {pid}") for text in told), told
+    assert pid and all(f"process {pid}; its state is in {state}\n" in text for text in told), told
     again = hosted("up", state)
-    assert again.communicate(timeout=60)[0] == f"up already, process {pid}\n"
+    assert again.communicate(timeout=60)[0] == (
+        f"up already, process {pid}; its state is in {state}\n"
+        "capsulectl has the context `hosted`, selected, for it. Next:\n"
+        '  export PATH="$PWD/.venv/bin:$PATH"\n'
+        "  capsulectl list\n"
+    )
     down = hosted("down", state)
     assert "down; the state stays" in down.communicate(timeout=60)[0] and down.returncode == 0
     assert daemon_pid(state) == 0 and not lives(pid)
