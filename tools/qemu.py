@@ -67,6 +67,17 @@ def free_port() -> int:
         return number
 
 
+def refuse_taken(port: int) -> None:
+    """Ends with a sentence where another program has the port: QEMU's own speaks of a host forwarding rule."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError as error:
+            remedy = f"make qemu PORT={port + 1}"
+            raise SystemExit(f"port {port} is taken (a hosted capsule? make down ends it): {remedy}") from error
+
+
 def main() -> None:
     """Boot, on this terminal."""
     parser = argparse.ArgumentParser(prog="python -m tools.qemu")
@@ -82,6 +93,7 @@ def main() -> None:
     for one in (built.parent, place, place / "disk.raw", place / "variables.fd"):
         if one.exists() and not os.access(one, os.W_OK):
             raise SystemExit(f"{one} is another user's, as `make image` is root's: this takes root")
+    refuse_taken(arguments.port)
     if arguments.fresh:
         shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
