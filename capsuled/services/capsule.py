@@ -17,7 +17,7 @@ from capsuled.logs.own import OwnLog
 from capsuled.microvms import NONE
 from capsuled.power import Power
 from capsuled.rpc import caller_of, refuse
-from capsuled.services.updates import chunks_of, options_of
+from capsuled.services.updates import NO_SLOTS, chunks_of, options_of
 from capsuled.streams import opened
 from capsuled.updates.updates import Updates
 from effects.slots.bundle import BundleStream
@@ -104,7 +104,7 @@ class CapsuleService(CapsuleServiceServicer):
     async def UpdateOS(self, requests: AsyncIterator[pb.UpdateOSRequest], context: Any) -> pb.UpdateOSResponse:
         """Answers once the boot loader is told; the machine starts anew right after that."""
         if self._updates is None:
-            refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
+            refuse("UNIMPLEMENTED", "HOSTED", NO_SLOTS)
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of an update must be its metadata", "metadata")

@@ -23,6 +23,10 @@ from projections.update_words import system_text
 from projections.updates import current, fallback, on_trial
 
 SOAK_S = 60
+NO_SLOTS = (
+    "this capsuled runs hosted, without slots: a later release is a later checkout of its repository, and there "
+    "`make down` and `make up`, or `make install` again"
+)
 
 
 class UpdateService(UpdateServiceServicer):
@@ -86,7 +90,7 @@ class UpdateService(UpdateServiceServicer):
 
     def _slots(self) -> Updates:
         if self._updates is None:
-            refuse("UNIMPLEMENTED", "HOSTED", "this capsuled runs hosted, without slots: update it with its package")
+            refuse("UNIMPLEMENTED", "HOSTED", NO_SLOTS)
         return self._updates
 
 
