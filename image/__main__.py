@@ -68,7 +68,7 @@ def _build(arguments: argparse.Namespace) -> None:
     cache = Cache(arguments.cache)
     guest = None if arguments.without_microvms else _guest()
     wanted = base.names(arguments.firmware, microvms=guest is not None)
-    with _step("base system"):
+    with _step("base system (some minutes the first time)"):
         key = key_of(base.key_parts(wanted))
         base_of = cache.get("base", key, lambda target: base.build(target, wanted, _BASE_EPOCH_S))
     with _step("initramfs and boot image"):
@@ -99,6 +99,7 @@ def _build(arguments: argparse.Namespace) -> None:
             (scratch / name).replace(out / name)
         size_mib = (scratch / "root.img").stat().st_size / (1 << 20)
         print(f"root image {size_mib:.1f} MiB of {arguments.slot_size_mib}; {out}/disk.raw, {out}/update.tar")
+        print("next: `make qemu` boots a copy of it here; docs/getting-started.md has how a machine gets it")
     finally:
         shutil.rmtree(scratch)
 
