@@ -9,9 +9,8 @@ from capsuled.sealing import SealBroken
 from effects.goals import EnsureSecretFiles, StartRun
 from effects.secrets.protocol import SecretContent
 from journal.specs import ContainerSpec
+from projections.linux import ENV_BYTES_MAX
 
-ENV_BYTES_MAX = 96 << 10
-"""Of an environment variable; what a process is given has 128 KiB in one piece at most, its name included."""
 _KIND = "secret"
 _SEPARATOR = "\0"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from journal.specs import ContainerSpec, HealthCheck
 from projections.abilities import Abilities
-from projections.linux import ALL, CAPABILITIES, ULIMITS, signal_number
+from projections.linux import ALL, ARGUMENT_BYTES_MAX, CAPABILITIES, ENV_BYTES_MAX, ULIMITS, signal_number
 from projections.refusals import Refusal, invalid, lacks
 from projections.words import bytes_text
 
@@ -61,6 +61,8 @@ _SYSTEM = frozenset(
 )
 """Directories of which every image has its own: no secrets alone can be there."""
 SECRETS_MOST = 256
+_NAME_CHARS = 64
+"""So much of a variable's name is told."""
 
 Check = Callable[[ContainerSpec, Abilities], Refusal | None]
 
@@ -79,6 +81,21 @@ def check_restart(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
         return invalid("BAD_RESTART", f"a back-off begins with {BACKOFF_MIN_MS} ms or more", f"{path}.backoffFirst")
     if policy.backoff_cap_ms < policy.backoff_first_ms:
         return invalid("BAD_RESTART", "a back-off cannot end below its beginning", f"{path}.backoffCap")
+    return None
+
+
+def check_strings(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
+    """The kernel gives a process each of them: a longer one ends every try with `argument list too long`."""
+    health = () if spec.health is None else spec.health.command
+    for field, strings in (("command", spec.command), ("args", spec.args), ("health.exec", health)):
+        if any(len(one.encode()) > ARGUMENT_BYTES_MAX for one in strings):
+            words = "a process can be given less than 128 KiB in one argument: put it into a file on a volume"
+            return invalid("ARGUMENT_TOO_LONG", words, f"container.{field}")
+    for variable in spec.env:
+        if len(variable.name.encode()) + len("=") + variable.size_bytes > ENV_BYTES_MAX:
+            name, most = variable.name[:_NAME_CHARS], bytes_text(ENV_BYTES_MAX)
+            words = f"{name}, with its name, has more than the {most} of a variable: put it into a file, as on a volume"
+            return invalid("VARIABLE_TOO_LONG", words, f"container.env.{name}")
     return None
 
 
@@ -305,6 +322,7 @@ def _is_plain(path: str) -> bool:
 
 _CHECKS: tuple[Check, ...] = (
     check_restart,
+    check_strings,
     check_stop_signal,
     check_processor,
     _memory,

@@ -66,6 +66,10 @@ CONTAINER_CAPABILITIES = (
 """What a container has when nothing else is said: containerd's own choice."""
 
 ALL = "ALL"
+ARGUMENT_BYTES_MAX = (128 << 10) - 1
+"""Of one string that a process is begun with: MAX_ARG_STRLEN, without the NUL behind it (execve(2))."""
+ENV_BYTES_MAX = 96 << 10
+"""Of an environment variable."""
 
 SIGNALS = {
     name: number

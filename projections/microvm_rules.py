@@ -17,6 +17,7 @@ from projections.container_rules import (
     check_processor,
     check_restart,
     check_stop_signal,
+    check_strings,
     check_ulimits,
 )
 from projections.manifest import written
@@ -72,6 +73,7 @@ def check_microvm(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
 
 _INSIDE: tuple[Callable[[ContainerSpec, Abilities], Refusal | None], ...] = (
     check_restart,
+    check_strings,
     check_stop_signal,
     check_capabilities,
     check_health,

@@ -74,6 +74,15 @@ def test_diff_says_what_would_change_by_its_exit_code(capsule: Daemon) -> None:
     capsule.good("delete", "differ", "--yes")
 
 
+@pytest.mark.parametrize("verb", [("apply",), ("apply", "--dry-run"), ("diff",)], ids=" ".join)
+def test_what_no_process_can_be_given_is_refused_by_its_field(capsule: Daemon, verb: tuple[str, ...]) -> None:
+    for field, fields in (("env.A", {"env": {"A": "x" * 300_000}}), ("args", {"args": ["x" * 300_000]})):
+        failed = capsule.ctl(*verb, "-f", "-", stdin=manifest("long", SERVE, **fields))
+        assert failed.returncode in (1, 2) and f"container.{field}" in failed.stderr, failed.stderr[:2_000]
+        assert len(failed.stderr) < 500
+    assert capsule.ctl("get", "long").returncode == 1
+
+
 def test_a_dry_run_writes_nothing_at_all(capsule: Daemon) -> None:
     def reads() -> list[str]:
         """What was read so far; looking at it is a read itself."""

@@ -11,8 +11,9 @@ import pytest
 from capsule.v1 import secret_pb2 as pb
 from capsule.v1.secret_pb2_grpc import SecretServiceStub
 from capsuled.sealing import SealBroken
-from capsuled.secrets import ENV_BYTES_MAX, is_text, sealed_text, value_of
+from capsuled.secrets import is_text, sealed_text, value_of
 from journal.events import CallAccepted, SecretCreated, SecretRevealed
+from projections.linux import ENV_BYTES_MAX
 from tests.support.house import Standing, standing
 from tests.support.refusals import reason_of
 

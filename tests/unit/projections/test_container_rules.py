@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.field_names import is_quantity, names_of, short_name
-from journal.specs import HealthCheck, HostBind, Resources, RestartPolicy, Tmpfs, Ulimit, VolumeMount
+from journal.specs import HealthCheck, HostBind, Resources, RestartPolicy, SealedEnv, Tmpfs, Ulimit, VolumeMount
 from projections.abilities import Abilities
 from projections.admission import Admitted
 from projections.intents import Apply
+from projections.linux import ARGUMENT_BYTES_MAX, ENV_BYTES_MAX
 from projections.refusals import Refusal
 from tests.support.story import Story, declared, spec
 
@@ -37,6 +38,11 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
         ({"restart": RestartPolicy(backoff_cap_ms=500)}, "restartPolicy.backoffCap", "below its beginning"),
         ({"log_max_bytes": 1 << 10}, "logs.maxSize", "64KiB"),
         ({"log_max_bytes": 1 << 41}, "logs.maxSize", "1TiB"),
+        ({"env": (SealedEnv("A", "s", ENV_BYTES_MAX - 1),)}, "env.A", "the 96 KiB of a variable"),
+        ({"env": (SealedEnv("A" * ENV_BYTES_MAX, "s"),)}, f"env.{'A' * 64}", "the 96 KiB of a variable"),
+        ({"command": ("sh", "x" * (ARGUMENT_BYTES_MAX + 1))}, "command", "less than 128 KiB in one argument"),
+        ({"args": ("ü" * (64 << 10),)}, "args", "less than 128 KiB in one argument"),
+        ({"health": HealthCheck("exec", ("x" * (128 << 10),))}, "health.exec", "less than 128 KiB in one argument"),
         ({"stop_signal": "NOPE"}, "stopSignal", "no such signal"),
         ({"resources": Resources(cpu_millis=9)}, "resources.cpus", "0.01"),
         ({"resources": Resources(cpu_millis=2_001)}, "resources.cpus", "2 processors"),
@@ -100,6 +106,7 @@ def test_what_cannot_work_is_refused_with_its_field_as_a_manifest_has_it(
         {"ulimits": (Ulimit("nofile", 20_000, 20_000), Ulimit("memlock", -1, -1))},
         {"hostname": "db.example", "extra_hosts": (("v6.local", "fd00::1"),)},
         {"host_binds": (HostBind("/", "/machine", True),), "host_bind_paths": ("/etc/ssl",), "tmpfs": (Tmpfs("/tmp"),)},
+        {"env": (SealedEnv("A", "s", ENV_BYTES_MAX - 2),), "command": ("x" * ARGUMENT_BYTES_MAX,)},
         {"restart": RestartPolicy("on-failure", 100, 100, 1, 1), "stop_signal": "SIGRTMIN+3"},
     ],
 )

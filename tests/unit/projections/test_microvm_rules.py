@@ -84,6 +84,8 @@ def test_what_makes_sense_is_admitted(one: Declared) -> None:
         (vm(KERNEL, resources=Resources(pids=5)), "OWN_KERNEL", "resources.pids"),
         (vm(KERNEL, health=HealthCheck("exec", ("true",))), "OWN_KERNEL", "health.exec"),
         (vm(tmpfs=(Tmpfs("data"),)), "BAD_PATH", "tmpfs[0].mountPath"),
+        (vm(env=(SealedEnv("A", "x", 96 << 10),)), "VARIABLE_TOO_LONG", "env.A"),
+        (vm(args=("x" * (128 << 10),)), "ARGUMENT_TOO_LONG", "args"),
         (vm(stop_signal="NONE"), "BAD_SIGNAL", "stopSignal"),
         (vm(ports=(PortMapping(80, 1), PortMapping(81, 1))), "PORT_TWICE", "ports.hostPort"),
         (vm(mounts=(VolumeMount("data", "/data"),)), "VOLUME_NOT_FOUND", "mounts"),
