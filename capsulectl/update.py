@@ -15,6 +15,7 @@ from projections.update_words import system_text
 
 ROLLBACK_S = 600.0
 """The slot is read first, where it is known what was written there."""
+HOW_TO_KEEP = "`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it"
 
 
 def status(*, output: Output = "table", common: Common = COMMON) -> None:

@@ -20,7 +20,7 @@ from capsulectl.progress import Show, bar
 from capsulectl.prompt import confirm
 from capsulectl.quantities import seconds_text
 from capsulectl.render import say
-from capsulectl.update import duration, health, why
+from capsulectl.update import HOW_TO_KEEP, duration, health, why
 from projections.update_words import system_text
 
 CHUNK_BYTES = 1 << 20
@@ -132,7 +132,7 @@ def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show
 
 def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_confirm_s: float | None) -> None:
     say("the machine starts anew", common.quiet)
-    status = _answering(common, answer, boot, timeout_s)
+    status = _answering(common, answer, boot, timeout_s, auto_confirm_s is not None)
     say(f"{answer.next_slot} answers; it goes back in {duration(status.seconds_left)} unless confirmed", common.quiet)
     if auto_confirm_s is not None:
         if _watch(common, answer, auto_confirm_s):
@@ -140,12 +140,12 @@ def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_con
             connection.call(connection.capsule.UpdateConfirm, pb.UpdateConfirmRequest())
         say(f"update {answer.uid} is confirmed: {answer.next_slot} boots from now on", common.quiet)
     elif status.current.confirm_when != "healthy":
-        say("`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it", common.quiet)
+        say(HOW_TO_KEEP, common.quiet)
 
 
-def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
+def _answering(common: Common, answer: Any, boot: str, timeout_s: float, confirms: bool = False) -> Any:
     """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
-    with the reason, and when nobody answers."""
+    with the reason, and when nobody answers. `confirms`: it was to be confirmed by this command."""
 
     def booted(connection: Connection) -> Any:
         if connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S).boot_id == boot:
@@ -154,12 +154,18 @@ def _answering(common: Common, answer: Any, boot: str, timeout_s: float) -> Any:
 
     status = until_answered(common.capsule, timeout_s, booted)
     if status is None:
-        raise Failure(
-            f"nobody answers after {seconds_text(timeout_s)}. The machine goes back by itself in time", TIMED_OUT
-        )
+        raise Failure(_silent(timeout_s, confirms), TIMED_OUT)
     if status.active_slot != answer.next_slot:
         raise Failure(_went_back(answer.uid, status), FAILED)
     return status
+
+
+def _silent(timeout_s: float, confirms: bool) -> str:
+    unwatched = ", and nobody confirms it now" if confirms else ""
+    return (
+        f"nobody answers after {seconds_text(timeout_s)}{unwatched} (--timeout waits longer). `capsulectl update status` shows "
+        "whether it came up, `capsulectl update confirm` keeps it; unconfirmed, the machine goes back by itself in time"
+    )
 
 
 def _went_back(uid: int, status: Any) -> str:

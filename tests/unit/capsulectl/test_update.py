@@ -8,7 +8,7 @@ import pytest
 
 from capsule.v1 import update_pb2 as pb
 from capsulectl import power, update_push
-from capsulectl.errors import Failure
+from capsulectl.errors import TIMED_OUT, Failure
 from capsulectl.update import _lines, _outcome, duration, health
 from capsulectl.update_push import _went_back, push
 
@@ -70,6 +70,18 @@ def test_who_has_the_machine_confirm_it_needs_not_wait_for_it() -> None:
 def test_who_watches_for_longer_than_the_trial_lasts_is_told_before_anything_is_sent() -> None:
     with pytest.raises(Failure, match="may run unconfirmed \\(15 min 0 s\\): say a longer --window"):
         push("update.tar", auto_confirm=1200.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("confirms", [False, True])
+def test_a_push_that_nobody_answers_says_what_to_do(monkeypatch: pytest.MonkeyPatch, confirms: bool) -> None:
+    monkeypatch.setattr(update_push, "until_answered", lambda *_: None)
+    answer = SimpleNamespace(uid=30, next_slot="slot_b")
+    with pytest.raises(Failure) as said:
+        update_push._answering(SimpleNamespace(capsule=""), answer, "boot", 120.0, confirms)  # type: ignore[arg-type]
+    words = str(said.value)
+    assert said.value.code == TIMED_OUT and words.startswith("nobody answers after 120 s")
+    assert all(one in words for one in ("`capsulectl update status`", "`capsulectl update confirm`", "--timeout"))
+    assert ("nobody confirms it now" in words) is confirms
 
 
 @pytest.mark.parametrize(
