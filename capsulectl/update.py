@@ -141,7 +141,16 @@ def rollback(
     request = pb.UpdateRollbackRequest(with_data=with_data, allow_freeze=allow_freeze or not yes)
     answer = connection.call(connection.updates.Rollback, request, timeout=ROLLBACK_S)
     say(answer.message, common.quiet)
+    if after := _after(answer.update):
+        say(after, common.quiet)
     print(answer.update.uid)
+
+
+def _after(update: pb.OSUpdate) -> str:
+    """What to do once a rollback has happened; empty where it is over with the answer."""
+    if update.phase == "returning":
+        return "`capsulectl update status` shows what runs, once the machine is up again"
+    return f"once the machine is up again, {HOW_TO_KEEP}" if update.phase in ("staged", "arming", "armed") else ""
 
 
 def history(*, output: Output = "table", common: Common = COMMON) -> None:

@@ -9,7 +9,7 @@ import pytest
 from capsule.v1 import update_pb2 as pb
 from capsulectl import power, update_push
 from capsulectl.errors import TIMED_OUT, Failure
-from capsulectl.update import _lines, _outcome, duration, health
+from capsulectl.update import _after, _lines, _outcome, duration, health
 from capsulectl.update_push import _went_back, push
 
 TRIED = pb.OSUpdate(
@@ -60,6 +60,17 @@ def test_a_push_that_ends_in_the_old_system_says_why() -> None:
     assert said.startswith("update 30 went back, slot_a runs: its kernel panicked.")
     assert _outcome(pb.OSUpdate(phase="failed", message="the bundle ended")) == "failed: the bundle ended"
     assert (duration(59), duration(61)) == ("59 s", "1 min 1 s")
+
+
+def test_a_rollback_says_what_then_where_something_is_still_to_happen() -> None:
+    tried = (
+        "once the machine is up again, `capsulectl update status` shows how it is, `capsulectl update confirm` keeps it"
+    )
+    for phase in ("staged", "arming", "armed"):  # the old system is tried anew
+        assert _after(pb.OSUpdate(phase=phase)) == tried
+    back = _after(pb.OSUpdate(phase="returning"))
+    assert back == "`capsulectl update status` shows what runs, once the machine is up again"
+    assert _after(pb.OSUpdate(phase="dropped")) == _after(pb.OSUpdate(phase="rolled-back")) == ""
 
 
 def test_who_has_the_machine_confirm_it_needs_not_wait_for_it() -> None:
