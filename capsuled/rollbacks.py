@@ -13,6 +13,7 @@ from capsuled.declare import word_of
 from capsuled.engine import Engine
 from capsuled.moments import Moments
 from capsuled.resolve import Resolver
+from capsuled.revisions import revisions
 from capsuled.rpc import Refused, refuse
 from capsuled.why import past_of
 from effects.goals import Effect
@@ -162,6 +163,9 @@ def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
         seq, lacks = healthy(workload, past), "has no earlier revision that is known to have done well"
     if not seq:
         shows = f"`capsulectl workload history {workload.name}` shows those there are"
+        if revisions(reader, workload.name, workload.uid - 1, 1):
+            lacks += f" since it was created anew at entry {workload.uid}"
+            shows += ", and `--to SEQ` takes one from before that"
         refuse("FAILED_PRECONDITION", "NO_SUCH_REVISION", f"{workload.name} {lacks}: {shows}", "to")
     return seq
 

@@ -185,5 +185,19 @@ def test_of_one_that_was_not_there_it_says_what_to_do(capsule: Daemon) -> None:
     failed = capsule.ctl("rollback", "late", "--to", str(before), "--yes")
     assert failed.returncode == 1 and "`capsulectl delete late` takes it away" in failed.stderr
     alone = capsule.ctl("rollback", "late", "--to", "previous", "--yes")
-    assert alone.returncode == 1 and "late has no earlier revision that is remembered" in alone.stderr
+    assert alone.returncode == 1 and "late has no earlier revision that is remembered:" in alone.stderr
     capsule.good("delete", "late", "--yes")
+
+
+def test_one_that_was_created_anew_goes_back_to_what_it_was_in_its_former_life(capsule: Daemon) -> None:
+    capsule.apply(manifest("again", SERVE), "--wait")
+    former = newest(capsule)
+    capsule.good("delete", "again", "--yes")
+    capsule.good("wait", "again", "--for", "gone")
+    capsule.apply(manifest("again", "sleep 1000"), "--wait")
+    failed = capsule.ctl("rollback", "again", "--to", "previous", "--yes")
+    assert failed.returncode == 1 and "since it was created anew at entry" in failed.stderr
+    assert "`--to SEQ` takes one from before that" in failed.stderr
+    capsule.good("rollback", "again", "--to", str(former), "--yes")
+    assert SERVE in capsule.good("get", "again", "-o", "json")
+    capsule.good("delete", "again", "--yes")

@@ -97,9 +97,13 @@ def changed_since_it_was_looked_at(stage: Stage) -> None:
 
 
 def no_revision_before(stage: Stage) -> None:
-    """There is nothing to go back to."""
-    stage.runs("web")
-    stage.types("rollback", "web", "--to", "previous", "--yes")
+    """There is nothing to go back to. Of one that was deleted and created anew there is what it was before."""
+    stage.runs("novel")
+    stage.types("rollback", "novel", "--to", "previous", "--yes")
+    stage.apart("delete", "novel", "--yes")
+    stage.apart("wait", "novel", "--for", "gone")
+    stage.runs("novel")
+    stage.types("rollback", "novel", "--to", "previous", "--yes")
 
 
 def a_moment_that_is_none(stage: Stage) -> None:

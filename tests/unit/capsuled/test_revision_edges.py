@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from capsule.v1 import history_pb2 as pb
+from capsule.v1 import rollback_pb2
 from capsuled.memory import packed, unpacked
 from capsuled.moments import Moments
 from capsuled.revisions import revisions
+from capsuled.rollbacks import _revision
+from capsuled.rpc import Refused
 from effects.containers.names import snapshot_key
 from journal.environment import Environment
 from journal.events import DaemonStopped, WorkloadDeleteRequested, WorkloadExited, WorkloadRemoved, WorkloadStarted
@@ -125,6 +128,27 @@ def test_history_tells_them_in_order(kept: tuple[int, Reader]) -> None:
     ]
     assert [(change.old, change.new) for change in found[1].changes] == [('["1"]', '["2"]')]
     assert [one.entry.seq for one in revisions(reader, "web", edge, 1)] == [edge]
+
+
+@pytest.mark.parametrize("wanted", [{"previous": True}, {"healthy": True}], ids=str)
+def test_one_that_was_created_anew_is_told_where_its_former_life_is(
+    kept: tuple[int, Reader], wanted: dict[str, bool]
+) -> None:
+    edge, reader = kept
+    request = rollback_pb2.RollbackRequest(name="web", **wanted)  # type: ignore[arg-type]
+    with pytest.raises(Refused) as refused:
+        _revision(reader, Moments(reader).machine(edge + 3), request)
+    words = refused.value.refusal.message
+    assert f" since it was created anew at entry {edge + 3}: " in words
+    assert words.endswith("shows those there are, and `--to SEQ` takes one from before that")
+
+
+def test_one_that_never_was_before_has_no_former_life(kept: tuple[int, Reader]) -> None:
+    edge, reader = kept
+    with pytest.raises(Refused) as refused:
+        first = Moments(reader).machine(edge - 1)
+        _revision(reader, first, rollback_pb2.RollbackRequest(name="web", previous=True))
+    assert refused.value.refusal.message.endswith("remembered: `capsulectl workload history web` shows those there are")
 
 
 def test_each_is_a_moment_of_its_own(kept: tuple[int, Reader]) -> None:
