@@ -19,7 +19,7 @@ from capsuled.request_stream import RequestStream
 from capsuled.roles import Rule
 from capsuled.rpc import Refused, abort, refuse
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
-from capsuled.terms import EOF, Terms
+from capsuled.terms import EOF, Terms, name_inside
 from capsuled.wire_fields import strange_field, unknown_field
 from journal.errors import JournalError
 from projections.refusals import refused
@@ -92,11 +92,13 @@ class Entered:
             message = self._read(raw)
             if first:
                 first = False
+                stream.name = name_inside(self._method, message) or ""
                 self._know(message)
                 self._terms.check_inside(self._method, self._session, message)
             return message
 
-        return RequestStream(requests, read)
+        stream = RequestStream(requests, read)
+        return stream
 
     async def _unary_unary(self, raw: bytes, context: Any) -> Any:
         self._enter(context)

@@ -25,6 +25,8 @@ class RequestStream:
         self._next: asyncio.Future[bytes | None] | None = None
         self._began = False
         self._ended = False
+        self.name = ""
+        """The object that the first message names, once it was read; as a call's one message has it."""
 
     def __aiter__(self) -> "RequestStream":
         return self

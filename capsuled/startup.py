@@ -178,7 +178,10 @@ def opening_events(
         previous = "clean"
     else:
         previous = "crash" if before.boot == clock.boot_id else "power-lost"
-    lost = (StreamClosed(opened=seq, outcome="lost", object=one.object) for seq, one in sorted(machine.streams.items()))
+    lost = (
+        StreamClosed(opened=seq, outcome="lost", object=one.object, method=one.method)
+        for seq, one in sorted(machine.streams.items())
+    )
     return (DaemonStarted(mode=mode, previous=previous, pid=pid, keeps_streaks=True), *lost)
 
 

@@ -78,6 +78,7 @@ async def opened(
             reason=stream.reason,
             took_ms=(engine.mono_ns() - began_ns) // 1_000_000,
             object=event.object,
+            method=event.method,
         )
         try:
             engine.record((closed,), cause=seq, reserved=True, actor=caller.actor)

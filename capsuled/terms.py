@@ -94,9 +94,8 @@ class Terms:
     def check_inside(self, method: str, session: Session, message: Any) -> None:
         """Raises Refused when the caller's role does not reach into the workload that the message names. What is no
         message (a piece of an archive) names none, and is no stream's beginning: its servicer says so."""
-        path = INSIDE.get(method)
-        if path is not None and isinstance(message, Message):
-            name = attrgetter(path)(message)
+        name = name_inside(method, message)
+        if name is not None:
             refusal = permit_inside(session.actor.role, self._engine.machine, name)
             if refusal is not None:
                 raise Refused(refusal)
@@ -145,6 +144,12 @@ class Terms:
             raise Denied(lost, session.actor, session=session)
         if self._unknown is not None and not rule.acts and method.partition("/")[0] in TELLS:
             raise self._unknown
+
+
+def name_inside(method: str, message: Any) -> str | None:
+    """The workload that a call reaches inside of, by its first message; None where that names none."""
+    path = INSIDE.get(method)
+    return attrgetter(path)(message) if path is not None and isinstance(message, Message) else None
 
 
 def _denied(refusal: Refusal, caller: Caller) -> CallDenied:

@@ -131,7 +131,7 @@ class StreamOpened(Event, frozen=True, omit_defaults=True, tag="stream.opened"):
 
 class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
     """The end of a streaming call: `outcome` is ok, failed, cancelled or lost (the daemon died with it open). `object`
-    is the opened one's, so that who asks for its history sees how it ended."""
+    and `method` are the opened one's, so that who asks for its history sees how it ended, and what that was."""
 
     EFFECT = "must"
 
@@ -143,6 +143,7 @@ class StreamClosed(Event, frozen=True, omit_defaults=True, tag="stream.closed"):
     reason: str = ""
     took_ms: int = 0
     object: str = ""
+    method: str = ""
 
 
 # --- desired state -----------------------------------------------------------------------------------------------

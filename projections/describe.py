@@ -115,7 +115,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case StreamClosed():
             code = "" if event.exit_code is None else f", exit code {event.exit_code}"
             why = f" ({event.reason})" if event.reason else ""
-            return f"stream {event.opened} {event.outcome}{why}{code}, {event.bytes_in} B in, {event.bytes_out} B out"
+            moved = f"{event.bytes_in} B in, {event.bytes_out} B out"
+            return f"stream {event.opened}{_stream(event)} {event.outcome}{why}{code}, {moved}"
         case WorkloadApplied():
             return ", ".join(f"{item.name} {_applied(item)}" for item in event.items)
         case WorkloadStopRequested():
@@ -313,6 +314,13 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
 
 def _call(method: str, objects: tuple[str, ...]) -> str:
     return f"{method}({', '.join(_short(one) for one in objects)})"
+
+
+def _stream(event: StreamClosed) -> str:
+    """What it was of: a release before named no method, and one before that no object."""
+    objects = (event.object,) if event.object else ()
+    what = _call(event.method, objects) if event.method else event.object
+    return f" of {what}" if what else ""
 
 
 def _object(event: DriftFound | DriftResolved) -> str:

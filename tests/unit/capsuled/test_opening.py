@@ -25,4 +25,7 @@ def test_the_streams_of_a_daemon_that_died_are_closed_as_lost_where_they_were() 
     story = Story()
     story.tell(StreamOpened(method="WorkloadService.Exec", object="web"), StreamOpened(method="ImageService.Push"))
     _, *lost = opening_events(story.machine, SystemClock(), 1)
-    assert lost == [StreamClosed(opened=1, outcome="lost", object="web"), StreamClosed(opened=2, outcome="lost")]
+    assert lost == [
+        StreamClosed(opened=1, outcome="lost", object="web", method="WorkloadService.Exec"),
+        StreamClosed(opened=2, outcome="lost", method="ImageService.Push"),
+    ]

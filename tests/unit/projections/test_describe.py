@@ -66,6 +66,9 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
         (begun(), "slot_b is written: 2 (bbb), 20 B, not signed; 1 (aaa) runs"),
         (begun(kind="rollback"), "slot_b shall run again: 2 (bbb), in the place of 1 (aaa)"),
         (WorkloadExited("web", 1, 2, 3, gave_up=True, streak=4), "web run 2 exited with code 3; given up: that was end 4 in a row"),
+        (StreamClosed(5, "failed", reason="PATH_MISSING", object="web", method="WorkloadService.CopyTo"), "stream 5 of WorkloadService.CopyTo(web) failed (PATH_MISSING), 0 B in, 0 B out"),
+        (StreamClosed(5, "lost", method="ImageService.Push"), "stream 5 of ImageService.Push() lost, 0 B in, 0 B out"),
+        (StreamClosed(5, "lost", object="web"), "stream 5 of web lost, 0 B in, 0 B out"),
         (StreamClosed(5, "ok", exit_code=0), "stream 5 ok, exit code 0, 0 B in, 0 B out"),
     ],
 )  # fmt: skip
