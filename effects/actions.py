@@ -264,11 +264,13 @@ class Actions:
         return observe_run(machine, seen, clock.boot_id, clock.mono_ns())
 
     def _gone(self, goal: StopRun) -> tuple[Event, ...]:
-        """A run that should be stopped and that nobody has seen end is lost, not for ever stopping."""
+        """A run that should be stopped and that nobody has seen end is lost, not for ever stopping. Of one whose start
+        failed, or was called off, there was nothing to find."""
         workload = self._recorder.machine.workloads.get(goal.name)
         run = None if workload is None or workload.uid != goal.uid else workload.run
         if run is None or run.number != goal.run or run.phase not in LIVE:
             return ()
         assert workload is not None
         reason = "nothing of it was found when it was stopped"
-        return (lost(workload, run, reason, self._clock.boot_id, self._clock.mono_ns()),)
+        clock, unborn = self._clock, not run.started_at
+        return (lost(workload, run, reason, clock.boot_id, clock.mono_ns(), unborn=unborn),)

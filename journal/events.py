@@ -368,7 +368,8 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
     """The run is gone and left no exit code: power was lost, or somebody else removed it.
 
     `restart` and what follows is the policy's verdict, as of an end; None in entries from before it was given, which
-    meant a restart at once unless the mode is never. `foreign`: another hand removed it.
+    meant a restart at once unless the mode is never. `foreign`: another hand removed it. `unborn`: nobody has seen it
+    run, and it was to stop: there was nothing to lose.
     """
 
     name: str
@@ -380,6 +381,7 @@ class WorkloadLost(Event, frozen=True, omit_defaults=True, tag="workload.lost"):
     streak: int = 0
     gave_up: bool = False
     foreign: bool = False
+    unborn: bool = False
 
 
 class WorkloadHealthChanged(Event, frozen=True, omit_defaults=True, tag="workload.health_changed"):

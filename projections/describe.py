@@ -160,6 +160,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run} {_exited(event)}"
         case WorkloadLost():
             who = ", by another hand" if event.foreign else ""
+            if event.unborn:
+                return f"{event.name} run {event.run} never came to life: {event.reason}"
             return f"{event.name} run {event.run} lost: {event.reason}{who}{_next(event)}"
         case WorkloadOomKilled():
             return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"

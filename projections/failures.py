@@ -19,10 +19,9 @@ from journal.events import (
 )
 
 _ALWAYS = (
-    CallRefused, CallDenied, DaemonCrashed, EffectFailed, VolumeLost, WorkloadLost, WorkloadOomKilled,
-    WorkloadLogDropped,
+    CallRefused, CallDenied, DaemonCrashed, EffectFailed, VolumeLost, WorkloadOomKilled, WorkloadLogDropped,
 )  # fmt: skip
-_SOMETIMES = (WorkloadExited, WorkloadHealthChanged, StreamClosed, DaemonStarted)
+_SOMETIMES = (WorkloadExited, WorkloadLost, WorkloadHealthChanged, StreamClosed, DaemonStarted)
 
 MAY_FAIL = frozenset(type_of(kind) for kind in (*_ALWAYS, *_SOMETIMES))
 """The types of such entries: no other has to be decoded."""
@@ -34,6 +33,8 @@ def failed(header: Header, event: Event) -> bool:
         case WorkloadExited():
             # A run that ends at once does so while its start is at work, which then is the cause.
             return (event.unasked or not header.cause) and (event.exit_code != 0 or event.oom)
+        case WorkloadLost():
+            return not event.unborn
         case WorkloadHealthChanged():
             return event.health == "unhealthy"
         case StreamClosed():

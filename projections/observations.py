@@ -128,8 +128,11 @@ def _oom_kills(run: Run, seen: ObservedRun) -> tuple[WorkloadOomKilled, ...]:
     return (WorkloadOomKilled(seen.name, seen.uid, seen.run, seen.oom_kills, seen.memory_limit_bytes),)
 
 
-def lost(workload: Workload, run: Run, reason: str, boot: str, mono_ns: int, *, foreign: bool = False) -> WorkloadLost:
-    """The end of a run of which nothing is left, with the policy's verdict on it. `foreign`: another hand's doing."""
+def lost(
+    workload: Workload, run: Run, reason: str, boot: str, mono_ns: int, *, foreign: bool = False, unborn: bool = False
+) -> WorkloadLost:
+    """The end of a run of which nothing is left, with the policy's verdict on it. `foreign`: another hand's doing;
+    `unborn`: nobody has seen it run."""
     verdict = after_end(workload, run, None, boot, mono_ns, foreign=foreign)
     return WorkloadLost(
         name=workload.name,
@@ -141,6 +144,7 @@ def lost(workload: Workload, run: Run, reason: str, boot: str, mono_ns: int, *, 
         streak=verdict.streak,
         gave_up=verdict.gave_up,
         foreign=foreign,
+        unborn=unborn,
     )
 
 

@@ -282,13 +282,14 @@ def _is_bad(event: Event) -> bool:
             return bool(event.failing)
         case WorkloadExited():
             return event.exit_code != 0 or event.oom
+        case WorkloadLost():
+            return not event.unborn
         case WorkloadHealthChanged():
             return event.health == "unhealthy"
         case DaemonStarted():
             return event.previous in ("crash", "power-lost")
         case (
             DaemonCrashed() | UpdateReturning() | UpdateRolledBack() | UpdateStagingFailed() | UpdateDisarmed()
-            | WorkloadLost()
         ):  # fmt: skip
             return True
         case _:

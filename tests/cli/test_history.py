@@ -100,3 +100,14 @@ def test_in_a_window_a_long_history_goes_through_the_pager(told: Daemon) -> None
     with window(rows=24) as made:
         made.run([CTL, "history", "-n", "1"], paged)
         assert made.ends() == 0 and b"paged:" not in made.screen and made.screen.count(b"\n") == 1
+
+
+def test_what_failed_is_named_and_the_removal_of_what_never_ran_is_no_failure(capsule: Daemon) -> None:
+    capsule.apply(manifest("unborn", "", command=["ngnix"]))
+    capsule.good("wait", "unborn", "--for", "failed")
+    assert capsule.ctl("exec", "unborn", "true").returncode
+    capsule.good("delete", "unborn", "--yes")
+    capsule.good("wait", "unborn", "--for", "gone")
+    failed = capsule.good("history", "unborn", "--failed", "-n", "0")
+    assert "StartRun" in failed and "WorkloadService.Exec(unborn) refused" in failed, failed
+    assert "never came to life" not in failed and " lost" not in failed

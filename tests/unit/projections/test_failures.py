@@ -39,6 +39,7 @@ HEADER = Ledger().forge("any.thing", {}).header
         (WorkloadExited("web", 1, 1, 0, unasked=True), 7, False),
         (WorkloadExited("web", 1, 1, 137, oom=True), 0, True),
         (WorkloadLost("web", 1, 1, "power"), 0, True),
+        (WorkloadLost("web", 1, 1, "nothing was found", unborn=True), 7, False),
         (WorkloadHealthChanged("web", 1, 1, "unhealthy"), 0, True),
         (WorkloadHealthChanged("web", 1, 1, "healthy"), 0, False),
         (StreamClosed(5, "failed"), 5, True),
