@@ -164,8 +164,8 @@ def _silent(timeout_s: float, confirms: bool) -> str:
     unwatched = ", and nobody confirms it now" if confirms else ""
     return (
         f"nobody answers after {seconds_text(timeout_s)}{unwatched} (--timeout waits longer). `capsulectl update status` "
-        "shows whether it came up, `capsulectl update confirm` keeps it; unconfirmed, the machine goes back by itself in "
-        "time"
+        "shows whether it came up, `capsulectl update confirm` keeps it; unconfirmed, the machine goes back by itself "
+        "in time"
     )
 
 
