@@ -8,8 +8,10 @@ What it came to is in build/soak-KIND.json; a bad one leaves what it was looked 
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -64,17 +66,26 @@ def _booted(seed: int, minutes: float) -> list[str]:
             machine.adopt()
             machine.push_image("demo:1")
             came = booted.soak(machine, seed, minutes, partial(print, flush=True))
+            if came.wrong:
+                _look_into(machine)
         finally:
             machine.pull_the_plug()
-        if came.wrong:
-            KEPT.mkdir(parents=True, exist_ok=True)
-            shutil.copy(Path(scratch, "serial"), KEPT / "console")
     _keep("booted", came)
     print(
         f"{came.seconds / 60:.1f} min, seed {seed}: {came.operations} operations and {came.faults} faults, "
         f"{came.quiet_moments} quiet moments, {came.entries} entries; {came.ends}"
     )
     return came.wrong
+
+
+def _look_into(machine: Booted) -> None:
+    """What a machine that is not as it should be says of itself, while it can."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / "console").write_text(machine.console)
+    for name, command in (("history", ("history", "-n", "400")), ("logs", ("capsule", "logs", "-n", "400"))):
+        with suppress(subprocess.TimeoutExpired):
+            done = machine.ctl(*command)
+            (KEPT / name).write_text(done.stdout + done.stderr)
 
 
 def _keep(kind: str, came: object) -> None:

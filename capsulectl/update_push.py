@@ -162,10 +162,10 @@ def _answering(common: Common, answer: Any, boot: str, timeout_s: float, confirm
 
 def _silent(timeout_s: float, confirms: bool) -> str:
     unwatched = ", and nobody confirms it now" if confirms else ""
+    waited = f"nobody answers after {seconds_text(timeout_s)}{unwatched} (--timeout waits longer)"
     return (
-        f"nobody answers after {seconds_text(timeout_s)}{unwatched} (--timeout waits longer). `capsulectl update status` "
-        "shows whether it came up, `capsulectl update confirm` keeps it; unconfirmed, the machine goes back by itself "
-        "in time"
+        f"{waited}. `capsulectl update status` shows whether it came up, `capsulectl update confirm` keeps it; "
+        "unconfirmed, the machine goes back by itself in time"
     )
 
 

@@ -32,6 +32,7 @@ STRETCH_S = 240.0
 BURST_MOST = 6
 QUIET_S = 420.0
 UPDATE_S = 1_800
+GLASS_S = 120.0
 GLASS = Path(__file__).parent / "glass.py"
 ENDS = ("update", "power cut", "reboot")
 FAULTS = {
@@ -230,10 +231,13 @@ class Soaked:
     def _glass(self, pages: tuple[str, ...]) -> dict[str, Any]:
         argument = json.dumps({"mark": self._mark, "pages": pages})
         argv = [CTL, "capsule", "debug", "-q", "--", "chroot", "/host", "python3", "-", argument]
-        done = subprocess.run(
-            argv, env=self._machine.environment, input=GLASS.read_text(), capture_output=True, text=True, timeout=300,
-            check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                argv, env=self._machine.environment, input=GLASS.read_text(), capture_output=True, text=True,
+                timeout=GLASS_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as silent:
+            raise Unquiet(f"what looks into the machine has not come back within {GLASS_S:.0f} s") from silent
         if done.returncode:
             raise Unquiet(done.stderr or done.stdout)
         found: dict[str, Any] = json.loads(done.stdout)
