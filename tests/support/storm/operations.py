@@ -54,6 +54,7 @@ class Plot:
         self._disk = f"d{number}"
         self._names = (f"w{number}", f"x{number}")
         self._machine = self._names[0] if machine else ""
+        self._silent = "GUEST_SILENT" if machine else ""
         self._ports = tuple(8000 + 10 * number + at for at in range(PORTS))
         self._mark = mark
         self._calls = calls
@@ -163,7 +164,8 @@ class Plot:
                 return await self._restore(label)
             case _:
                 why, what = "it is there" if label in disk.snapshots else "", f"take {name}@{label}"
-                if await self._asked(what, "Take", disks_pb.SnapshotTakeRequest(volume=name, name=label), why):
+                request = disks_pb.SnapshotTakeRequest(volume=name, name=label)
+                if await self._asked(what, "Take", request, why, may=self._silent):
                     self.wishes.snapshot_taken(name, label)
                 return what
 
@@ -171,7 +173,7 @@ class Plot:
         name, disk = self._disk, self.wishes.disks[self._disk]
         why, what = "" if label in disk.snapshots else "there is none", f"restore {name}@{label}"
         request = disks_pb.SnapshotRestoreRequest(volume=name, name=label)
-        answer = await self._asked(what, "Restore", request, why)
+        answer = await self._asked(what, "Restore", request, why, may=self._silent)
         if answer:
             if answer.safety in disk.snapshots:
                 self.wrong.append(f"{what}: its safety snapshot is called {answer.safety}, as another")

@@ -308,3 +308,21 @@ def test_who_asked_for_what_is_given_up_hears_that_nothing_was_changed(what: str
         assert (store.data.restoring, store.data.size_bytes) == (0, 16 * MIB)
 
     run(test)
+
+
+def test_a_guest_that_does_not_answer_has_to_be_seen_to_before_a_snapshot_is_asked_for_again() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        call = store.begin(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data"))
+        await settled()
+        (asked,) = store.data.snapshots
+        store.happens(
+            EffectFailed(
+                "TakeSnapshot", "data", store.data.uid, "GUEST_SILENT", "silent", permanent=True, snapshot=asked.uid
+            )
+        )
+        with pytest.raises(Refused) as caught:
+            await asyncio.wait_for(call, 5)
+        assert (caught.value.refusal.code, caught.value.refusal.reason) == ("FAILED_PRECONDITION", "GUEST_SILENT")
+
+    run(test)
