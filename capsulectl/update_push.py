@@ -155,8 +155,8 @@ def _answering(common: Common, answer: Any, boot: str, timeout_s: float, confirm
     status = until_answered(common.capsule, timeout_s, booted)
     if status is None:
         raise Failure(_silent(timeout_s, confirms), TIMED_OUT)
-    if status.active_slot != answer.next_slot:
-        raise Failure(_went_back(answer.uid, status), FAILED)
+    if _is_over(answer, status):
+        raise Failure(_went_back(answer, status), FAILED)
     return status
 
 
@@ -169,10 +169,18 @@ def _silent(timeout_s: float, confirms: bool) -> str:
     )
 
 
-def _went_back(uid: int, status: Any) -> str:
+def _is_over(answer: Any, status: Any) -> bool:
+    """Its trial, and nobody has confirmed it. Its slot may run all the same, in place of one that cannot be loaded."""
+    confirmed = status.HasField("last") and (status.last.uid, status.last.phase) == (answer.uid, "confirmed")
+    return bool(status.active_slot != answer.next_slot or not (status.tentative or confirmed))
+
+
+def _went_back(answer: Any, status: Any) -> str:
+    uid, runs = answer.uid, status.active_slot
     last = status.last if status.HasField("last") and status.last.uid == uid else None
     said = f": {why(last)}" if last is not None and last.cause else ""
-    return f"update {uid} went back, {status.active_slot} runs{said}. `capsulectl postmortem {uid}` has more"
+    became = f"is not kept, though {runs} runs" if runs == answer.next_slot else f"went back, {runs} runs"
+    return f"update {uid} {became}{said}. `capsulectl postmortem {uid}` has more"
 
 
 def _watch(common: Common, answer: Any, seconds: float) -> bool:
@@ -189,8 +197,8 @@ def _watch(common: Common, answer: Any, seconds: float) -> bool:
                 raise
             continue
         heard = time.monotonic()
-        if status.active_slot != answer.next_slot:
-            raise Failure(_went_back(answer.uid, status), FAILED)
+        if _is_over(answer, status):
+            raise Failure(_went_back(answer, status), FAILED)
         if not status.tentative:
             return False
         well_s = min(time.monotonic() - began, float(status.healthy_seconds)) if status.judged else 0.0

@@ -53,7 +53,9 @@ async def open_life(
     moved = moved_events(engine.machine, subnet) if memory.state.acts else ()
     begun = (*debug_left_over(engine.machine), *exports_left_over(engine.machine)) if memory.state.acts else ()
     crashed = () if system is None else crashes()
-    opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE)
+    before = engine.machine.boot
+    halted = before is not None and any(one.boot == before.boot for one in of_runs_noted)
+    opening = opening_events(engine.machine, clock, os.getpid(), "hosted" if system is None else MODE, halted)
     found = None
     if system is not None and fitted is not None:
         found = await update_opening(fitted, system, clock.boot_id, about)

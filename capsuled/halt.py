@@ -106,7 +106,7 @@ def _note(layout: Layout) -> None:
         side_log = SideLog(layout.side_log)
         try:
             side_log.make_room(FOR_UPDATES + 1)
-            side_log.append(Emergency(HALT, at=time.time_ns()))
+            side_log.append(Emergency(HALT, at=time.time_ns(), boot=SystemClock().boot_id))
         finally:
             side_log.close()
     except (SideLogFull, OSError) as error:

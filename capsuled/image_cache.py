@@ -191,20 +191,24 @@ class ImageCache:
             async with self._store.naming:
                 # A push of the same name may have come in between: then that name is not leaving any more.
                 records = [record for record, at in self._engine.machine.leaving.items() if at == seq]
-                freed = await self._store.remove([record for record in records if record != PARTIAL])
-                if PARTIAL in records:
-                    freed += await self._store.drop_partial()
-                removed = ImageRemoved(
-                    refs=tuple(one for one in records if one != PARTIAL and not one.startswith("sha256:")),
-                    digests=tuple(one for one in records if one.startswith("sha256:")),
-                    partial=PARTIAL in records,
-                    freed_bytes=freed,
-                )
-                self._engine.record((removed,), cause=seq, reserved=True)
+                freed = await self._take_out(records, seq) if records else 0
             await self._engine.durable()
             done = self._done.pop(seq, None)
             if done is not None and not done.done():
                 done.set_result(freed)
+
+    async def _take_out(self, records: Sequence[str], cause: int) -> int:
+        freed = await self._store.remove([record for record in records if record != PARTIAL])
+        if PARTIAL in records:
+            freed += await self._store.drop_partial()
+        removed = ImageRemoved(
+            refs=tuple(one for one in records if one != PARTIAL and not one.startswith("sha256:")),
+            digests=tuple(one for one in records if one.startswith("sha256:")),
+            partial=PARTIAL in records,
+            freed_bytes=freed,
+        )
+        self._engine.record((removed,), cause=cause, reserved=True)
+        return freed
 
 
 def _seen(image: CachedImage) -> SeenImage:

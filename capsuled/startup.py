@@ -168,16 +168,17 @@ async def _salvaged(directory: Path, problem: str) -> Memory:
 
 
 def opening_events(
-    machine: Machine, clock: Clock, pid: int, mode: Literal["hosted", "os"] = "hosted"
+    machine: Machine, clock: Clock, pid: int, mode: Literal["hosted", "os"] = "hosted", halted: bool = False
 ) -> tuple[Event, ...]:
-    """The first facts of this life: that it began, after what, and which streams its predecessor left open."""
+    """The first facts of this life: that it began, after what, and which streams its predecessor left open. `halted`:
+    what ran in its boot was ended in order, whatever became of the daemon."""
     before = machine.boot
     if before is None:
         previous = "first"
     elif before.stopped:
         previous = "clean"
     else:
-        previous = "crash" if before.boot == clock.boot_id else "power-lost"
+        previous = "crash" if before.boot == clock.boot_id or halted else "power-lost"
     lost = (
         StreamClosed(opened=seq, outcome="lost", object=one.object, method=one.method)
         for seq, one in sorted(machine.streams.items())

@@ -939,10 +939,11 @@ class UpdateArmed(Event, frozen=True, omit_defaults=True, tag="update.armed"):
 
 class UpdateDisarmed(Event, frozen=True, omit_defaults=True, tag="update.disarmed"):
     """The new system is not to be booted: an operator said so (`operator`), the boot loader's variables could not be
-    written (`write-failed`), or power was lost before they were (`never-written`)."""
+    written (`write-failed`), power was lost before they were (`never-written`), or they were `damaged` since, so that
+    nobody knows whether it was booted."""
 
     uid: int
-    reason: Literal["operator", "write-failed", "never-written"]
+    reason: Literal["operator", "write-failed", "never-written", "damaged"]
     message: str = ""
 
 
@@ -1087,11 +1088,12 @@ class EmergencyRecovered(Event, frozen=True, omit_defaults=True, tag="emergency.
 class MachineHalted(Event, frozen=True, omit_defaults=True, tag="machine.halted"):
     """Everything that ran was ended on an operator's word (`--halt`), as if the machine had been switched off.
 
-    `at`: when, in wall nanoseconds. `dated`: what ran ended then; before this field, it did at this entry, which the
-    next start has told.
+    `at`: when, in wall nanoseconds, and in which `boot`: what ran in another one has lost its power. `dated`: what ran
+    ended then; before this field, it did at this entry, which the next start has told.
     """
 
     at: int = 0
+    boot: str = ""
     dated: bool = False
 
 

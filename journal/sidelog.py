@@ -30,7 +30,7 @@ _HEAD_BYTES, _PLACE_BYTES = 10, 4
 class Emergency(msgspec.Struct, frozen=True, omit_defaults=True):
     """An action that was taken and could not be remembered as desired state. `at` is wall time in nanoseconds. What
     concerns a slot is an `event` of this `type` and `version`, encoded as in the journal, with the `actor` whose word
-    it was, and becomes the journal's entry `seq`."""
+    it was, and becomes the journal's entry `seq`. `boot`: in which a halt was."""
 
     action: str
     name: str = ""
@@ -41,6 +41,7 @@ class Emergency(msgspec.Struct, frozen=True, omit_defaults=True):
     actor: Actor | None = None
     seq: int = 0
     version: int = 1
+    boot: str = ""
 
 
 class SideLogFull(Exception):

@@ -27,7 +27,7 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
     again before may start at once, but does not begin its back-off anew.
     """
     if machine.boot is not None and machine.boot.boot != header.boot:
-        _switched_off(machine, header, "power-lost", header.at, event.keeps_streaks)
+        _switched_off(machine, header, "power-lost", event.keeps_streaks)
     if machine.claimable_since is None or machine.claimable_since.boot != header.boot:
         machine.claimable_since = Deadline(header.boot, header.mono)
     machine.boots += 1
@@ -41,12 +41,16 @@ def daemon_started(machine: Machine, header: Header, event: DaemonStarted) -> No
     )
 
 
-def _switched_off(machine: Machine, header: Header, reason: str, at: int, keeps_streaks: bool) -> None:
+def _switched_off(
+    machine: Machine, header: Header, reason: str, keeps_streaks: bool, boot: str = "", at: int | None = None
+) -> None:
+    """`boot`: only what ran in that one; `at`: when, by a clock that may not have known the time. Else now."""
     for name, workload in machine.workloads.items():
         run = workload.run
-        if run is not None and run.phase in LIVE:
+        if run is not None and run.phase in LIVE and boot in ("", run.boot or boot):
             again = workload.spec.restart.mode != "never"
-            run = replace(run, phase=RunPhase.LOST, pid=0, reason=reason, finished_at=at, again=again)
+            ended_at = header.at if at is None else min(max(at, run.started_at), header.at)
+            run = replace(run, phase=RunPhase.LOST, pid=0, reason=reason, finished_at=ended_at, again=again)
         streak = workload.streak if keeps_streaks else 0
         # What cannot start as it was declared still cannot; all other trouble was that boot's.
         trouble = workload.trouble if workload.trouble is not None and workload.trouble.permanent else None
@@ -58,12 +62,13 @@ def _switched_off(machine: Machine, header: Header, reason: str, at: int, keeps_
 
 def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> None:
     """Read in at the next start, before anything is looked at."""
-    _switched_off(machine, header, "halted", event.at if event.dated else header.at, keeps_streaks=True)
+    at = event.at if event.dated else None
+    _switched_off(machine, header, "halted", keeps_streaks=True, boot=event.boot, at=at)
 
 
 def journal_restored(machine: Machine, header: Header, event: JournalRestored) -> None:
     """What was seen of the world was another machine's: nothing of it runs or is mounted here."""
-    _switched_off(machine, header, "moved", header.at, keeps_streaks=True)
+    _switched_off(machine, header, "moved", keeps_streaks=True)
 
 
 def daemon_stopped(machine: Machine, header: Header, event: DaemonStopped) -> None:

@@ -6,7 +6,7 @@ from journal.events import AppliedWorkload, Event, SecretCreated, SecretRemoved,
 from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret, SecretIntent
 from projections.refusals import Refusal, conflict, invalid, missing, refused
 from projections.rules import NAME, bad_name
-from projections.secrets import env_users, users_of
+from projections.secrets import env_users, names_in, users_of
 from projections.state import Machine, Secret
 
 VALUE_BYTES_MAX = 512 << 10
@@ -61,6 +61,9 @@ def _remove(machine: Machine, secret: Secret) -> tuple[Event, ...] | Refusal:
     users = users_of(machine, secret.name)
     if not users:
         return (SecretRemoved(secret.name, secret.uid),)
+    if not any(secret.name in names_in(machine.workloads[user].spec) for user in users):
+        words = f"what runs of {', '.join(users)} with secret {secret.name} is just ending: try again in a moment"
+        return conflict("SECRET_IN_USE", words, "name")
     return conflict(
         "SECRET_IN_USE",
         f"secret {secret.name} is used by {', '.join(users)}: delete {'it' if len(users) == 1 else 'them'}, or apply "

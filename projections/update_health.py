@@ -9,7 +9,7 @@ import msgspec
 
 from journal.evidence import FailedCheck
 from projections.details import Detail
-from projections.state import Machine, Update
+from projections.state import Machine, Update, Workload
 from projections.status import Phase, status_of
 
 _WELL = frozenset({Detail.RUNNING, Detail.HEALTHY})
@@ -24,8 +24,14 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 def well(machine: Machine) -> tuple[str, ...]:
-    """The workloads that run and are well, by name."""
-    return tuple(sorted(name for name, one in machine.workloads.items() if status_of(one).detail in _WELL))
+    """The workloads that run and are well, and are to be so behind a boot, by name."""
+    return tuple(
+        sorted(
+            name
+            for name, one in machine.workloads.items()
+            if status_of(one).detail in _WELL and one.spec.restart.mode != "never"
+        )
+    )
 
 
 def failing(machine: Machine, update: Update, facts: Facts) -> tuple[FailedCheck, ...]:
@@ -41,13 +47,24 @@ def failing(machine: Machine, update: Update, facts: Facts) -> tuple[FailedCheck
         workload = machine.workloads.get(name)
         if workload is None or workload.desired != "running":
             continue  # an operator has said otherwise since
-        if workload.spec.restart.mode == "never":
+        if _waits_for_a_word(machine, workload):
             continue
         status = status_of(workload)
-        if status.detail not in _WELL:
+        done = status.detail is Detail.COMPLETED and workload.spec.restart.mode != "always"
+        if status.detail not in _WELL and not done:
             words = f"{status.phase.value}: {status.message}" if status.message else _word(status.phase, status.detail)
             found.append(FailedCheck(f"workload/{name}", words))
     return tuple(found)
+
+
+def _waits_for_a_word(machine: Machine, workload: Workload) -> bool:
+    """It is to run once, which it has, or needs such a one, by itself or over others: no boot begins it again."""
+    if workload.spec.restart.mode == "never":
+        return True
+    needs = (machine.workloads.get(name) for name in workload.depends_on)
+    return any(
+        status_of(one).detail not in _WELL and _waits_for_a_word(machine, one) for one in needs if one is not None
+    )
 
 
 def _word(phase: Phase, detail: Detail) -> str:

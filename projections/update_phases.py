@@ -49,7 +49,8 @@ TABLE: Mapping[tuple[UpdatePhase, UpdateMove], UpdatePhase] = MappingProxyType(
         (P.ARMING, M.DISARM): P.DROPPED,
         (P.ARMED, M.DISARM): P.DROPPED,
         (P.ARMED, M.BOOT): P.TENTATIVE,
-        # The boot loader has it as its default already, whatever is known of its trial, or was to become of it.
+        # The boot loader has it as its default already, whatever is known of its trial, or was to become of it. (No
+        # release is out that lets this go by from ARMED and RETURNING: else it would need a version of its own.)
         (P.ARMED, M.FIND): P.CONFIRMING,
         (P.TENTATIVE, M.FIND): P.CONFIRMING,
         (P.RETURNING, M.FIND): P.CONFIRMING,

@@ -31,7 +31,8 @@ class Booted(msgspec.Struct, frozen=True):
 
 
 class Variables(msgspec.Struct, frozen=True):
-    """The boot loader's variables now; `readable`: they could be read, and are whole. Else they say nothing."""
+    """The boot loader's variables now; `readable`: they could be read, and are whole. Else they say nothing; and where
+    they are `damaged`, the boot loader had nothing to go by either: it boots slot_a, whatever its default was."""
 
     readable: bool = True
     default_slot: str = ""
@@ -39,13 +40,15 @@ class Variables(msgspec.Struct, frozen=True):
     update: int = 0
     tried: int = 0
     refused: int = 0
+    damaged: bool = False
 
 
 class Reconciled(msgspec.Struct, frozen=True):
     """`events` are the missing facts, in their order. `back`: the update whose trial is over, and whose cause is to be
     found out and told behind them; `loader` is what the loader says of its one boot. `runs`: the slot that was tried,
-    where that runs all the same, in place of the loader's default. `take_back`: the loader would boot what nobody wants
-    it to. `trial`: a system is on trial; `stray`: the journal does not know it to be."""
+    where that runs all the same, in place of the loader's default, or, with `damaged`, of nobody knows which.
+    `take_back`: the loader would boot what nobody wants it to. `trial`: a system is on trial; `stray`: the journal does
+    not know it to be."""
 
     events: tuple[Event, ...] = ()
     back: Update | None = None
@@ -54,6 +57,7 @@ class Reconciled(msgspec.Struct, frozen=True):
     take_back: bool = False
     trial: bool = False
     stray: bool = False
+    damaged: bool = False
 
 
 def reconcile(
@@ -79,6 +83,7 @@ def reconcile(
         _said(update, loader),
         runs=booted.slot if back is not None and booted.slot == update.slot else "",
         take_back=bool(loader.next_slot) and not (waits or armed),
+        damaged=loader.damaged,
     )
 
 
@@ -126,9 +131,10 @@ def _by_itself(
     update: Update, booted: Booted, loader: Variables, first: bool
 ) -> tuple[tuple[Event, ...], Update | None]:
     """No system is on trial, and an update is under way. Where its slot runs as the loader's default, it is here to
-    stay. Where it runs, and is not the default, that could not be loaded: its trial is over like any other."""
+    stay. Where it runs, and is not the default, that could not be loaded: its trial is over like any other. Nor is it
+    the default where the variables are damaged, unless that was being made so."""
     runs, default = booted.slot == update.slot, _default(booted, loader)
-    stays = runs and default == update.slot
+    stays = runs and default == update.slot and (not loader.damaged or update.phase is UpdatePhase.CONFIRMING)
     match update.phase:
         case UpdatePhase.STAGING:
             message = "the machine or its daemon ended before the slot was written: push again"
@@ -143,6 +149,8 @@ def _by_itself(
             armed = (UpdateArmed(update.uid, recovered=True),) if update.phase is UpdatePhase.ARMING else ()
             by_hand = UpdateConfirming(update.uid, "by-hand")
             return (*armed, by_hand, UpdateConfirmed(update.uid, update.slot, recovered=True)), None
+        case UpdatePhase.ARMING if loader.damaged:
+            return (UpdateDisarmed(update.uid, "damaged"),), None
         case UpdatePhase.ARMING if not loader.readable:
             return (), None  # the next daemon that can read it will know
         case UpdatePhase.ARMING if loader.tried != update.uid:

@@ -72,6 +72,7 @@ def update_text(event: UpdateEvent) -> str:
             why = {
                 "operator": "an operator took it back",
                 "write-failed": "the boot loader's variables were not written",
+                "damaged": "the boot loader's variables were damaged while it was told",
             }
             said = why.get(event.reason, "the power was lost before the boot loader was told")
             return f"update {event.uid} is dropped: {said}{f' ({event.message})' if event.message else ''}"

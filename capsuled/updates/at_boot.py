@@ -47,7 +47,7 @@ async def look(loader: BootLoader) -> tuple[Variables, str]:
         return Variables(readable=False), f"the boot loader's variables cannot be read: {error.message}"
     if state.damaged:
         damaged = "the boot loader's variables were damaged: it boots slot_a until the next update is confirmed"
-        return Variables(readable=False), damaged
+        return Variables(readable=False, damaged=True), damaged
     variables = Variables(
         default_slot=state.default_slot,
         next_slot=state.next_slot or "",
@@ -66,7 +66,7 @@ async def settle(
     warnings = list(_tell(engine, found.events, restores))
     if found.back is not None:
         found_out = _found(find_out, found.back, found.loader)
-        warnings += _tell_back(engine, found.back, found_out, found.runs, restores)
+        warnings += _tell_back(engine, found.back, found_out, found, restores)
     await engine.durable()
     if found.take_back:
         try:
@@ -111,23 +111,29 @@ def _found(find_out: FindOut, update: Update, loader: Loader) -> Found:
         return Found(Verdict("unknown", "none", looked_for=(said,)), evidence)
 
 
-def _tell_back(engine: Engine, update: Update, found: Found, runs: str, restores: bool) -> tuple[str, ...]:
-    verdict, evidence = found.verdict, found.evidence
+def _tell_back(engine: Engine, update: Update, found_out: Found, found: Reconciled, restores: bool) -> tuple[str, ...]:
+    verdict, evidence = found_out.verdict, found_out.evidence
     log.warning("the trial of update %d is over: %s (%s)", update.uid, verdict.cause, verdict.confidence)
     seq = engine.record((UpdateEvidenceFound(update.uid, evidence),), reserved=True, actor=SYSTEM)
     rolled_back = UpdateRolledBack(
         update.uid,
         verdict.cause,
-        "; ".join(words for words in (update.message, _in_place(update) if runs else "") if words),
+        "; ".join(words for words in (update.message, _in_place(update, found)) if words),
         verdict.confidence,
         verdict.rests_on,
         verdict.looked_for,
         evidence.boot,
-        runs,
+        found.runs,
     )
     return _tell(engine, (rolled_back,), restores, cause=seq)
 
 
-def _in_place(update: Update) -> str:
+def _in_place(update: Update, found: Reconciled) -> str:
+    if not found.runs:
+        return ""
     data = f", and {', '.join(update.keeps)} stay as they are" if update.with_data else ""
+    if found.damaged:
+        return (
+            f"{update.slot} runs all the same: the boot loader's variables are damaged, and it boots slot_a then{data}"
+        )
     return f"{update.slot} runs all the same, in place of {update.from_slot}, the boot loader's default{data}"

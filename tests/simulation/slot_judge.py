@@ -41,3 +41,9 @@ def judge_told(box: "Box", engine: Engine, remembers: bool, booted: Booted, foun
     assert not stays or stays == [booted.slot] == [default], "it is not the default, and said to be"
     if found.back is not None:
         assert found.runs == (booted.slot if found.back.slot == booted.slot else ""), "what runs was not left"
+
+
+def judge_guessed(found: Reconciled, intended: set[int]) -> None:
+    """Where the boot loader had nothing to go by, nothing is here to stay but what was just being made so."""
+    stays = {event.uid for event in found.events if isinstance(event, UpdateConfirmed)}
+    assert stays <= intended, "what runs by chance is told to be confirmed"

@@ -66,6 +66,7 @@ async def _lived(seed: int) -> Box:
                 closed=chance.random() < 0.15,
                 mute=firmware.random() < 0.15,
                 unread=firmware.random() < 0.1,
+                damaged=firmware.random() < 0.08,
                 options=options,
             )
         )
@@ -78,6 +79,7 @@ async def _lived(seed: int) -> Box:
                 closed=chance.random() < 0.15,
                 mute=firmware.random() < 0.15,
                 unread=firmware.random() < 0.1,
+                damaged=firmware.random() < 0.08,
             )
         )
     box.cut_at = 0

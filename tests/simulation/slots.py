@@ -28,7 +28,7 @@ from capsuled.updates.trial import Trial
 from capsuled.updates.updates import Back, Updates
 from effects.slots.bundle import BundleStream
 from effects.slots.manifest import FORMATS, Levels
-from effects.slots.protocol import LoaderFailed, Room, Slot
+from effects.slots.protocol import LoaderFailed, LoaderState, Room, Slot
 from effects.slots.twin import NothingLoads, SlotDisk, TwinLoader, TwinSlots
 from journal.codec import encode, reader_level
 from journal.entry import LOCAL, SYSTEM, Header, genesis
@@ -50,11 +50,12 @@ from projections.refusals import Refusal
 from projections.state import Machine, Update, Volume
 from projections.update_health import Facts
 from projections.update_intents import Level, System
+from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, reconcile
 from projections.update_words import UpdateEvent
 from projections.updates import unconfirmed
 from projections.volumes import due_snapshot
-from tests.simulation.slot_judge import is_whole, judge_choice, judge_told
+from tests.simulation.slot_judge import is_whole, judge_choice, judge_guessed, judge_told
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 
@@ -132,7 +133,8 @@ class Life(msgspec.Struct):
     """What the operator does in each boot, by turns: push one of these systems, confirm, go back, or nothing.
     `hesitates`: so many turns of the others lie between a confirmation and the word to go back; `freezes`: that is said
     although the system before would be frozen, `with_data` that the volume is to be as it was before; `closed`: the
-    journal takes nothing in that boot. `mute`: its firmware cannot write; `unread`: its default cannot be loaded."""
+    journal takes nothing in that boot. `mute`: its firmware cannot write; `unread`: its default cannot be loaded;
+    `damaged`: the boot loader's variables are before it."""
 
     push: str = ""
     confirms: bool = True
@@ -143,6 +145,7 @@ class Life(msgspec.Struct):
     closed: bool = False
     mute: bool = False
     unread: bool = False
+    damaged: bool = False
     options: Options = Options(window_s=WINDOW_S)
 
 
@@ -191,6 +194,8 @@ class Box:
 
     async def boot(self, life: Life) -> None:
         """One boot, from the loader's choice to its end, whatever that is."""
+        if life.damaged and is_whole(self, "slot_a"):
+            self.disk.state = LoaderState(damaged=True)
         unread = self.disk.state.default_slot if life.unread else None
         self.disk.firmware_writes = not life.mute
         self.disk.loads = lambda slot: slot != unread and "cannot be loaded" not in self.system(slot)
@@ -242,6 +247,7 @@ class Box:
             noted=NOTED if beside else "",
         )  # fmt: skip
         variables, _ = await look(loader)
+        intended = {update.uid for update in engine.machine.updates.values() if update.phase is UpdatePhase.CONFIRMING}
         found = reconcile(engine.machine, clock.boot_id, booted, variables, behaviour)
         engine.record((DaemonStarted("os", "power-lost"),), reserved=True, actor=SYSTEM)
         try:
@@ -252,6 +258,8 @@ class Box:
             standing = Standing(stray=found.trial)
         await engine.durable()
         judge_told(self, engine, not beside, booted, found)
+        if variables.damaged:
+            judge_guessed(found, intended)
         self.side_log.forget(recovered.told)
         if NEWER in behaviour and not booted.update and not self.strange_at and not beside:
             self.strange_at = engine.record((MachineHalted(),), actor=SYSTEM)  # stands for what nobody knew before

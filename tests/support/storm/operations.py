@@ -200,7 +200,9 @@ class Plot:
         if verb != "Forget":
             kind = secrets_pb.SecretCreateRequest if verb == "Conceal" else secrets_pb.SecretRotateRequest
             request = kind(name=name, value=value.encode())
-        if await self._asked(what, verb, request, why):
+        # What was just applied without it may not have replaced yet what runs with it.
+        may = "SECRET_IN_USE" if verb == "Forget" and not self.wishes.calm else ""
+        if await self._asked(what, verb, request, why, may=may):
             self.done["secrets"] += 1
             if verb == "Forget":
                 self.wishes.secrets[name] = []

@@ -56,7 +56,7 @@ def test_what_waits_for_its_boot_is_dropped_and_nothing_is_started_anew() -> Non
 
 def test_a_push_that_ends_in_the_old_system_says_why() -> None:
     last = pb.OSUpdate(uid=30, cause="kernel-panic")
-    said = _went_back(30, pb.UpdateStatus(active_slot="slot_a", last=last))
+    said = _went_back(SimpleNamespace(uid=30, next_slot="slot_b"), pb.UpdateStatus(active_slot="slot_a", last=last))
     assert said.startswith("update 30 went back, slot_a runs: its kernel panicked.")
     assert _outcome(pb.OSUpdate(phase="failed", message="the bundle ended")) == "failed: the bundle ended"
     assert (duration(59), duration(61)) == ("59 s", "1 min 1 s")
@@ -98,7 +98,7 @@ def test_a_push_that_nobody_answers_says_what_to_do(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("last", "confirms"),
     [(pb.UpdateStatus(active_slot="slot_b", tentative=True, judged=True, healthy_seconds=9, seconds_left=9), True),
-     (pb.UpdateStatus(active_slot="slot_b"), False)],
+     (pb.UpdateStatus(active_slot="slot_b", last=pb.OSUpdate(uid=30, phase="confirmed")), False)],
     ids=["well for long enough", "confirmed by somebody else"],
 )  # fmt: skip
 def test_a_watch_outlives_a_question_that_is_not_answered(
@@ -138,3 +138,12 @@ def test_a_machine_on_its_way_is_asked_until_it_says_something(monkeypatch: pyte
 
     assert power.until_answered("box", 30.0, ask) == "up"
     assert power.until_answered("box", 0.0, ask) is None
+
+
+def test_a_system_that_runs_in_place_of_another_is_not_called_confirmed() -> None:
+    answer = SimpleNamespace(uid=30, next_slot="slot_b")
+    last = pb.OSUpdate(uid=30, phase="rolled-back", cause="kernel-panic", confidence="certain")
+    status = pb.UpdateStatus(active_slot="slot_b", last=last)
+    assert update_push._is_over(answer, status)
+    assert update_push._went_back(answer, status).startswith("update 30 is not kept, though slot_b runs: ")
+    assert not update_push._is_over(answer, pb.UpdateStatus(active_slot="slot_b", tentative=True))

@@ -71,7 +71,9 @@ def test_damaged_variables_say_neither_that_it_was_booted_nor_that_it_was_not(si
             fold(machine, header, event)
         update = machine.updates[uid(story)]
         found = reconcile(machine, boot, Booted("slot_a", "slot_a"), variables, "0.0.1 aaa")
-        assert found.loader == "unknown" and not any(isinstance(one, UpdateDisarmed) for one in found.events)
+        disarmed = [one for one in found.events if isinstance(one, UpdateDisarmed)]
+        assert found.loader == "unknown"
+        assert disarmed == ([UpdateDisarmed(update.uid, "damaged")] if update.phase is UpdatePhase.ARMING else [])
         assert not found.take_back and update.phase in (UpdatePhase.ARMED, UpdatePhase.ARMING)
         assert (found.back is not None) == (update.phase is UpdatePhase.ARMED and boot == "boot-9")
     assert judge(Evidence("slot_b", loader=found.loader)).cause == "unknown"

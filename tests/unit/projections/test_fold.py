@@ -1,5 +1,7 @@
 """Given this state of the machine, when this entry, then that state: one event at a time."""
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
@@ -221,19 +223,35 @@ def test_what_ran_on_the_machine_that_an_archive_is_from_does_not_run_on_the_one
 
 def test_a_halt_is_as_if_the_machine_had_been_switched_off() -> None:
     story = running()
-    story.tell(MachineHalted(at=1))
+    story.tell(DaemonStarted("os", "first"), MachineHalted(at=1))
     assert (run_of(story).phase, run_of(story).reason) == (RunPhase.LOST, "halted")
     assert story.next_goal("web") == "CleanRun"
     story.reboot("boot-2")
     assert run_of(story).reason == "halted", "it did not lose its power"
 
 
-@pytest.mark.parametrize("dated", [True, False])
-def test_what_a_halt_ended_did_so_when_it_halted_and_not_with_the_next_start(dated: bool) -> None:
+@pytest.mark.parametrize(
+    ("halted", "reason", "ended_after_s"),
+    [
+        (lambda now: MachineHalted(at=now - 7 * SECOND, boot="boot-1", dated=True), "halted", 3_593),
+        (lambda now: MachineHalted(at=7, boot="boot-1", dated=True), "halted", 0),
+        (lambda now: MachineHalted(at=now + 7 * SECOND, boot="boot-1", dated=True), "halted", 3_600),
+        (lambda now: MachineHalted(at=now - 7 * SECOND), "halted", 3_600),
+        (lambda now: MachineHalted(at=now - 7 * SECOND, boot="boot-0", dated=True), "power-lost", 0),
+    ],
+    ids=["dated", "a clock that had no time", "a clock that was ahead", "before it had a date", "of another boot"],
+)
+def test_what_a_halt_ended_did_so_when_it_halted_and_what_ran_in_another_boot_has_lost_its_power(
+    halted: Callable[[int], MachineHalted], reason: str, ended_after_s: int
+) -> None:
     story = running()
+    story.tell(DaemonStarted("os", "first"))
+    began = story.machine.at
     story.pass_time(3_600)
-    story.tell(MachineHalted(at=7, dated=dated))
-    assert run_of(story).finished_at == (7 if dated else story.machine.at)
+    story.tell(halted(began + 3_600 * SECOND))
+    story.reboot("boot-2")
+    run = run_of(story)
+    assert (run.reason, (run.finished_at - began) // SECOND) == (reason, ended_after_s)
 
 
 def test_a_replay_that_goes_on_from_the_middle_of_a_boot_counts_its_time_once() -> None:

@@ -89,6 +89,18 @@ def test_who_was_probably_meant_is_named() -> None:
     assert "`capsulectl secret create web`" in refused(story, RevealSecret("web")).message
 
 
+def test_one_that_is_just_being_replaced_is_no_reason_to_delete_anybody() -> None:
+    story = Story()
+    story.call(create())
+    story.apply(using("web", env="db"))
+    story.run_starts("web")
+    story.apply(using("web"))
+    verdict = refused(story, RemoveSecret("db"))
+    assert verdict.reason == "SECRET_IN_USE" and "what runs of web with secret db is just ending" in verdict.message
+    story.run_ends("web", 0)
+    assert isinstance(story.call(RemoveSecret("db")), Admitted)
+
+
 def test_one_that_is_used_is_not_removed_and_its_users_are_named() -> None:
     story = Story()
     story.call(create())

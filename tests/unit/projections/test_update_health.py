@@ -14,6 +14,7 @@ from journal.events import (
     WorkloadStopRequested,
 )
 from journal.specs import HealthCheck
+from projections.intents import Start
 from projections.state import Update
 from projections.update_health import Facts, failing, overdue, soaked, well
 from projections.update_intents import BeginUpdate
@@ -71,8 +72,27 @@ def test_what_ran_and_was_well_has_to_be_so_again_and_what_did_not_has_not() -> 
 
 def test_what_is_to_run_once_need_not_run_again_behind_a_boot() -> None:
     story = tried(("job",))
-    assert "job" in the(story).running and story["job"].run is not None
+    assert "job" not in the(story).running and story["job"].run is not None
     assert "workload/job" not in names(story)
+    by_an_older_release = replace(the(story), running=("job", *the(story).running))
+    assert "workload/job" not in [one.name for one in failing(story.machine, by_an_older_release, GOOD)]
+
+
+def test_who_needs_what_is_to_run_once_waits_for_a_word_behind_a_boot() -> None:
+    story = tried(("job",))
+    story.apply(replace(declared("web", "serve"), depends_on=("job",)))
+    assert names(story) == ["workload/db"]
+    story.call(Start("job"))
+    story.run_starts("job")
+    assert names(story) == ["workload/db", "workload/web"]
+
+
+def test_what_has_done_its_work_in_the_trial_is_well() -> None:
+    story = tried()
+    story.apply(declared("web", "serve", restart="on-failure"))
+    story.run_starts("web")
+    story.run_ends("web", 0)
+    assert names(story) == ["workload/db"]
 
 
 def test_the_machine_itself_has_to_be_well_too() -> None:

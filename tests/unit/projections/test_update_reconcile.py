@@ -25,7 +25,7 @@ from projections.update_phases import UpdatePhase
 from projections.update_reconcile import Booted, Reconciled, Variables, reconcile
 from projections.update_words import update_text
 from tests.support.story import Story
-from tests.unit.projections.test_update_calls import begin, confirmed, go_back, on_trial, standing, uid
+from tests.unit.projections.test_update_calls import NEW, begin, confirmed, go_back, on_trial, standing, uid
 
 A, B = Booted("slot_a", "slot_a"), Booted("slot_b", "slot_b")
 WAITING = "waiting"
@@ -247,6 +247,41 @@ def test_damaged_variables_decide_no_trial_and_say_nothing_of_the_one_shot() -> 
     once = Booted("slot_a", "slot_b", uid(story), 600)
     found = reconcile(story.machine, "boot-3", once, Variables(readable=False), "0.0.1 aaa")
     assert found.events == () and found.trial and not found.stray
+
+
+def in_slot_a(*told: Callable[[int], Event]) -> Story:
+    """What is confirmed is in slot_b, and this became of an update into slot_a."""
+    story = confirmed()
+    begin(story, running=NEW, new=System("0.0.3", "ccc", 30))
+    number = uid(story)
+    story.tell(UpdateStaged(number, "b" * 64, "r" * 64, 1, 2), UpdateArming(number), UpdateArmed(number))
+    story.reboot("boot-4")
+    story.tell(*(one(number) for one in told))
+    return story
+
+
+def booted_once(uid: int) -> Event:
+    return BootStarted("slot_a", "slot_b", "0.0.3 ccc", tentative=True, uid=uid, deadline_mono_ns=10**12)
+
+
+@pytest.mark.parametrize(
+    ("told", "stays"),
+    [
+        ((), False),
+        ((booted_once,), False),
+        ((booted_once, lambda uid: UpdateReturning(uid, "unhealthy-workload")), False),
+        ((booted_once, lambda uid: UpdateConfirming(uid, "operator")), True),
+    ],
+    ids=["armed", "on trial", "returning", "being confirmed"],
+)
+def test_what_runs_because_the_variables_are_damaged_is_here_to_stay_only_where_that_was_meant(
+    told: tuple[Callable[[int], Event], ...], stays: bool
+) -> None:
+    story = in_slot_a(*told)
+    found = reconcile(story.machine, "boot-5", A, Variables(readable=False, damaged=True), "0.0.3 ccc")
+    assert (UpdateConfirmed in facts(found)) is stays
+    assert (found.back is not None) is not stays
+    assert (found.runs, found.damaged) == ("" if stays else "slot_a", True)
 
 
 def test_a_push_that_ended_behind_a_default_that_could_not_be_loaded_says_what_boots_since() -> None:
