@@ -165,7 +165,7 @@ def test_a_full_disk_stops_no_workload_and_the_log_says_what_it_cost() -> None:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(12 * MIB))
         script = (
-            f"x={'0' * 200}; n=0; while :; do n=$((n+1)); echo $n $x;"
+            f"x={'0' * 200}; n=0; while :; do n=$((n+1)); echo $n $x; [ ! -e /slowly ] || sleep 0.01;"
             " [ $((n % 500)) != 0 ] || { echo $n > /new; mv /new /n; }; done"
         )
         capsule.apply(manifest("talks", script, logs={"maxSizeBytes": 4 * MIB}), "--wait")
@@ -183,6 +183,8 @@ def test_a_full_disk_stops_no_workload_and_the_log_says_what_it_cost() -> None:
                 capsule.kill()
                 capsule.start()
             goes_on()
+        # What the log says of it stands in it only until the next 4 MiB have come.
+        capsule.good("exec", "talks", "touch", "/slowly")
         ballast.unlink()
         capsule.until(lambda: "the disk was full" in log_text(capsule, "talks"), "it is written again")
         before = count()
