@@ -17,6 +17,7 @@ from effects.runs.twin import TwinContainers, World
 from projections.observations import ObservedRun
 from tests.contract.run_subjects import SERVE, ended
 from tests.support.runtime import Runtime, chunks, runtime
+from tests.support.until import until
 from tools.demo_image import archive
 
 DIGEST = "sha256:" + "1" * 64
@@ -127,11 +128,11 @@ def test_a_program_whose_start_was_cut_is_adopted_and_ends_with_its_own_code() -
         (seen,) = await made.containers.observe()
         assert seen.status == "running"
         assert await made.containers.ensure_running(run) == seen
+        await until(lambda: read_log(made) == "born\n")  # it has said by then how it ends
         ending = asyncio.ensure_future(ended(made.containers))
         stopped = await made.containers.stop("web", 7, 1, 10_000)
         assert stopped is not None and stopped.exit_code == 9
-        assert (await ending).exit_code == 9
-        assert read_log(made) == "born\n"
+        assert (await ending).exit_code == 9 and read_log(made) == "born\n"
 
     run_suite(suite)
 
