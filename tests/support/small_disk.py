@@ -14,7 +14,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsule.v1 import workload_pb2_grpc
 from tests.support.daemon import Daemon
 
-BULK = "x" * 200_000
+BULK = "x" * 100_000
 FAULTS = Path("/sys/fs/ext4")
 
 
@@ -67,7 +67,7 @@ def use_up(capsule: Daemon) -> str:
     with grpc.insecure_channel(f"unix:{capsule.state}/capsule.sock") as channel:
         stub = workload_pb2_grpc.WorkloadServiceStub(channel)
         for number in range(500):
-            spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}"])
+            spec = pb.ContainerSpec(image="demo:1", args=[f"{number}{BULK}", BULK])
             bulky = pb.Workload(name="bulky", container=spec, desired_state=pb.DESIRED_STATE_STOPPED)
             try:
                 stub.Apply(pb.WorkloadApplyRequest(workload=bulky))

@@ -110,7 +110,7 @@ def disk_full(stage: Stage) -> None:
     with _on_a_small_disk(stage) as (house, disk):
         disk.fill()
         use_up(house.capsule)
-        house.file("big.yaml", manifest("big", "x" * 300_000), shown=False)
+        house.file("big.yaml", manifest("big", SERVE, args=["x" * 100_000] * 3), shown=False)
         house.types("apply", "-f", "big.yaml")
         house.shell(WARNINGS)
         house.types("stop", "web")
