@@ -203,4 +203,11 @@ PLANTED = (
         'if not is_bridged(workload) or workload.desired != "running":',
         "if not is_bridged(workload):",
     ),
+    Mutant(
+        "damage-confirms",
+        "a system that runs because the boot loader's variables are damaged is told to be confirmed",
+        "projections/update_reconcile.py",
+        " and (not loader.damaged or update.phase is UpdatePhase.CONFIRMING)",
+        "",
+    ),
 )
