@@ -96,7 +96,10 @@ def _line() -> bytes:
 
 
 def _tell(answer: dict[str, Any]) -> None:
-    os.write(_STDOUT, json.dumps(answer).encode() + b"\n")
+    try:
+        os.write(_STDOUT, json.dumps(answer).encode() + b"\n")
+    except BrokenPipeError:
+        pass  # the daemon has died, and what it ordered ends by itself
 
 
 def _write(path: str, text: str) -> None:
