@@ -48,8 +48,9 @@ class OtherHand:
     def __init__(self, site: Site, capsule: Daemon, run: Path, calls: Calls) -> None:
         self._site, self._capsule, self._run, self._calls = site, capsule, run, calls
 
-    async def choose(self, wishes: list[Wishes], random: Random) -> tuple[list[str], Act | None]:
-        """Somebody who runs, and whom nothing but this hand will end; declared from now on to be only reported."""
+    async def choose(self, wishes: list[Wishes], random: Random, may_go: bool = True) -> tuple[list[str], Act | None]:
+        """Somebody who runs, and whom nothing but this hand will end; declared from now on to be only reported.
+        `may_go`: the daemon may be ended for it."""
         steady = [
             (name, wish)
             for one in wishes
@@ -63,7 +64,8 @@ class OtherHand:
         words = ("start", "apply")
         sizes = {disk: its.size_mib for one in wishes for disk, its in one.disks.items()}
         size = sizes.get(wish.program.disk, 0)
-        act = Act(name, wish, random.choice(aspects), random.random() < 0.3, random.choice(words), size)
+        away = random.random() < 0.3 and may_go
+        act = Act(name, wish, random.choice(aspects), away, random.choice(words), size)
         await self._declare(act, workload_pb2.DRIFT_POLICY_REPORT)
         return await self._told(set()), act
 

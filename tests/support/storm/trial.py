@@ -162,7 +162,9 @@ class Storm:
     async def _another_hand(self, random: Random) -> None:
         """It changes something, with nobody else at work; that is told and left, until a word mends it."""
         other = OtherHand(self._site, self.capsule, self._run, self._calls)
-        wrong, what = await other.choose([plot.wishes for plot in self._plots], random)
+        wrong, what = await other.choose(
+            [plot.wishes for plot in self._plots], random, may_go="kill capsuled" in self.faults
+        )
         if what is None:
             return
         self._note(f"another hand: {what}")
