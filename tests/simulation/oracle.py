@@ -277,8 +277,7 @@ class Oracle:
             wanted = wish.wanted == "running" and wish.disk == disk.incarnation
             # Who waits for another may have been stopped before, or have never begun: it need not hold its volume.
             idle = self.may_wait(name) or name in self.left.mounts | self.left.runs
-            # A microVM has its volume with its run: what was restored behind the end of one is attached to nobody.
-            idle = idle or name in self.over or ((self.outage or wish.vm) and ends_by_itself(wish.program))
+            idle = idle or name in self.over or (self.outage and ends_by_itself(wish.program))
             had = one.attached if wish.vm else one.mounted
             if had != wanted and not (wanted and idle):
                 wrong.append(f"volume {name} is {'' if had else 'not '}mounted or attached; the workload is {wish}")
