@@ -19,7 +19,7 @@ from journal.events import (
 from projections.state import Machine
 from tests.simulation.left import Left, what_is_left
 from tests.simulation.rows import Told, by_name, ends_by_itself, is_over, judge_row
-from tests.simulation.sizes import given_up, judge_sizes
+from tests.simulation.sizes import given_up, is_left_behind_its_end, judge_sizes
 
 _KILLED = 137
 """What a process is answered with whose container ended."""
@@ -278,6 +278,7 @@ class Oracle:
             # Who waits for another may have been stopped before, or have never begun: it need not hold its volume.
             idle = self.may_wait(name) or name in self.left.mounts | self.left.runs
             idle = idle or name in self.over or (self.outage and ends_by_itself(wish.program))
+            idle = idle or is_left_behind_its_end(key, entries)
             had = one.attached if wish.vm else one.mounted
             if had != wanted and not (wanted and idle):
                 wrong.append(f"volume {name} is {'' if had else 'not '}mounted or attached; the workload is {wish}")

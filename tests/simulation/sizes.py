@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 
 from journal.entry import Header
-from journal.events import EffectFailed, Event, VolumeApplied, VolumeMade
+from journal.events import (
+    EffectFailed,
+    Event,
+    VolumeApplied,
+    VolumeMade,
+    VolumeRestored,
+    WorkloadExited,
+    WorkloadStarted,
+)
 
 Volume = tuple[str, int]
 """(name, uid)"""
@@ -14,6 +22,21 @@ def given_up(volume: Volume, entries: Entries) -> int:
     """How many snapshots there was no room for."""
     failures = (event for _, event in entries if isinstance(event, EffectFailed) and event.effect == "TakeSnapshot")
     return sum(event.permanent and (event.name, event.uid) == volume for event in failures)
+
+
+def is_left_behind_its_end(volume: Volume, entries: Entries) -> bool:
+    """Whether it went back to a snapshot after the newest run on it had ended, so that nobody has it until the next one
+    begins. It is called like the workload that mounts it."""
+    begun = ended = restored = 0
+    for header, event in entries:
+        match event:
+            case WorkloadStarted() if event.name == volume[0]:
+                begun = header.seq
+            case WorkloadExited() if event.name == volume[0]:
+                ended = header.seq
+            case VolumeRestored() if (event.name, event.uid) == volume:
+                restored = header.seq
+    return begun < ended < restored
 
 
 def judge_sizes(entries: Entries) -> list[str]:
