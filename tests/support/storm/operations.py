@@ -41,6 +41,8 @@ httpd -f -p 81 -h /tmp/www &
 while :; do sleep 3600 & wait $!; done"""
 
 
+PASSES_S = 60.0
+"""Within this nothing is in the way any more that was only just ending, or starting."""
 APPEARS_S = 5.0
 """So long an illness waits for the program that it is for: it may just be starting."""
 
@@ -165,7 +167,7 @@ class Plot:
             case _:
                 why, what = "it is there" if label in disk.snapshots else "", f"take {name}@{label}"
                 request = disks_pb.SnapshotTakeRequest(volume=name, name=label)
-                if await self._asked(what, "Take", request, why, may=self._silent):
+                if await self._asked(what, "Take", request, why, passing=self._silent):
                     self.wishes.snapshot_taken(name, label)
                 return what
 
@@ -173,7 +175,7 @@ class Plot:
         name, disk = self._disk, self.wishes.disks[self._disk]
         why, what = "" if label in disk.snapshots else "there is none", f"restore {name}@{label}"
         request = disks_pb.SnapshotRestoreRequest(volume=name, name=label)
-        answer = await self._asked(what, "Restore", request, why, may=self._silent)
+        answer = await self._asked(what, "Restore", request, why, passing=self._silent)
         if answer:
             if answer.safety in disk.snapshots:
                 self.wrong.append(f"{what}: its safety snapshot is called {answer.safety}, as another")
@@ -201,8 +203,7 @@ class Plot:
             kind = secrets_pb.SecretCreateRequest if verb == "Conceal" else secrets_pb.SecretRotateRequest
             request = kind(name=name, value=value.encode())
         # What was just applied without it may not have replaced yet what runs with it.
-        may = "SECRET_IN_USE" if verb == "Forget" and not self.wishes.calm else ""
-        if await self._asked(what, verb, request, why, may=may):
+        if await self._asked(what, verb, request, why, passing="" if why else "SECRET_IN_USE"):
             self.done["secrets"] += 1
             if verb == "Forget":
                 self.wishes.secrets[name] = []
@@ -279,11 +280,21 @@ class Plot:
             self.wrong.append(f"{what}: its address was {before.address}, and is {address}")
         self.wishes.applied(name, replace(program, ports=ports), address)
 
-    async def _asked(self, what: str, method: str, request: Any, why_not: str = "", may: str = "") -> Any | None:
-        """The answer, or None when it was rightly refused; `may`: a reason that nobody here can know of. What was
-        answered wrongly is noted."""
+    async def _asked(
+        self, what: str, method: str, request: Any, why_not: str = "", may: str = "", passing: str = ""
+    ) -> Any | None:
+        """The answer, or None when it was rightly refused; `may`: a reason that nobody here can know of; `passing`: one
+        that has to pass by itself. What was answered wrongly is noted."""
+        deadline = time.monotonic() + PASSES_S
         try:
-            answer = await self._calls.answered(method, request)
+            while True:
+                try:
+                    answer = await self._calls.answered(method, request)
+                    break
+                except grpc.aio.AioRpcError as error:
+                    if not passing or reason_of(error) != passing or time.monotonic() > deadline:
+                        raise
+                    await asyncio.sleep(0.2)
         except grpc.aio.AioRpcError as error:
             if may and reason_of(error) == may:
                 return None
