@@ -129,5 +129,5 @@ def of_runs(side_log: SideLog | None) -> tuple[Emergency, ...]:
 def recovered(one: Emergency) -> EmergencyRecovered | MachineHalted:
     """The event of it, for the journal that can write again."""
     if one.action == HALT:
-        return MachineHalted(one.at, one.boot, dated=bool(one.boot))
+        return MachineHalted(one.at, one.boot)
     return EmergencyRecovered(one.action, one.name, one.uid, one.at)

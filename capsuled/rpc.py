@@ -43,6 +43,10 @@ _DRIVER_STATUS = {
     "NO_SPACE": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "NOT_RUNNING": grpc.StatusCode.FAILED_PRECONDITION,
     "GUEST_SILENT": grpc.StatusCode.FAILED_PRECONDITION,
+    "VOLUME_DAMAGED": grpc.StatusCode.DATA_LOSS,
+    "VOLUME_BUSY": grpc.StatusCode.FAILED_PRECONDITION,
+    "VOLUME_TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SNAPSHOT_MISSING": grpc.StatusCode.DATA_LOSS,
     "DRIVER_LACKS": grpc.StatusCode.UNIMPLEMENTED,
     "BAD_ARCHIVE": grpc.StatusCode.INVALID_ARGUMENT,
     "ARCHIVE_CUT": grpc.StatusCode.INVALID_ARGUMENT,
@@ -69,6 +73,11 @@ class Refused(Exception):
         super().__init__(refusal.message)
         self.refusal = refusal
         self.reason = refusal.reason
+
+
+def driver_status(reason: str) -> grpc.StatusCode:
+    """What a driver's error means to a client, by its reason."""
+    return _DRIVER_STATUS.get(reason, grpc.StatusCode.INTERNAL)
 
 
 def own_kernel(name: str, why: str) -> str:
@@ -109,8 +118,7 @@ def status_of_error(error: BaseException) -> tuple[grpc.StatusCode, str, str, tu
             code = _JOURNAL_STATUS.get(error.reason, grpc.StatusCode.FAILED_PRECONDITION)
             return code, error.reason, str(error), ()
         case DriverError():
-            code = _DRIVER_STATUS.get(error.reason, grpc.StatusCode.INTERNAL)
-            return code, error.reason, error.message, ()
+            return driver_status(error.reason), error.reason, error.message, ()
         case NotImplementedError():  # what a generated servicer does where ours has nothing
             return grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED", "this release does not have this method", ()
         case _:

@@ -8,7 +8,7 @@ from typing import NoReturn
 from capsule.v1 import volume_pb2 as pb
 from capsuled.answers import Answer, Answers
 from capsuled.engine import Engine
-from capsuled.rpc import Refused, refuse
+from capsuled.rpc import Refused, driver_status, refuse
 from capsuled.wire_volume import volume_message
 from effects.volumes.protocol import VolumeDriver
 from projections.refusals import no_volume
@@ -24,15 +24,6 @@ UNCHANGED = "Nothing was changed"
 GOES_ON = "It is tried again by itself"
 
 Seen = dict[tuple[str, int], SeenVolume]
-
-_TROUBLE_CODES = {
-    "NO_SPACE": "RESOURCE_EXHAUSTED",
-    "VOLUME_DAMAGED": "DATA_LOSS",
-    "VOLUME_BUSY": "FAILED_PRECONDITION",
-    "VOLUME_TOO_LARGE": "RESOURCE_EXHAUSTED",
-    "SNAPSHOT_MISSING": "DATA_LOSS",
-    "GUEST_SILENT": "FAILED_PRECONDITION",
-}
 
 
 class VolumeWaits:
@@ -116,8 +107,7 @@ def refuse_gone(name: str) -> NoReturn:
 
 
 def refuse_for(trouble: Trouble, what_next: str) -> NoReturn:
-    code = _TROUBLE_CODES.get(trouble.reason, "INTERNAL")
-    refuse(code, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
+    refuse(driver_status(trouble.reason).name, trouble.reason, f"{trouble.message.rstrip('.')}. {what_next}")
 
 
 def snapshot_of(volume: Volume | None, uid: int) -> Snapshot | None:

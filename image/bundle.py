@@ -56,14 +56,15 @@ def write(
 
 def signing_key(file: Path) -> Ed25519PrivateKey:
     """The key in a PEM file, as `openssl genpkey -algorithm ed25519` writes it. Raises BuildFailed."""
+    made = "`openssl genpkey -algorithm ed25519 -out FILE` makes one"
     try:
         key = load_pem_private_key(file.read_bytes(), password=None)
     except OSError as error:
         raise BuildFailed(f"{file} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError) as error:
-        raise BuildFailed(f"{file} holds no key that can be used without a password: {error}") from error
+        raise BuildFailed(f"{file} holds no key that can be used without a password: {made}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise BuildFailed(f"{file} holds no Ed25519 key: `openssl genpkey -algorithm ed25519 -out {file}` makes one")
+        raise BuildFailed(f"{file} holds no Ed25519 key: {made}")
     return key
 
 

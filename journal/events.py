@@ -1088,13 +1088,12 @@ class EmergencyRecovered(Event, frozen=True, omit_defaults=True, tag="emergency.
 class MachineHalted(Event, frozen=True, omit_defaults=True, tag="machine.halted"):
     """Everything that ran was ended on an operator's word (`--halt`), as if the machine had been switched off.
 
-    `at`: when, in wall nanoseconds, and in which `boot`: what ran in another one has lost its power. `dated`: what ran
-    ended then; before this field, it did at this entry, which the next start has told.
+    `at`: when, in wall nanoseconds, and in which `boot`: what ran in that one ended then, and what ran in another has
+    lost its power. Where no boot is named, all that ran ended at this entry, which the next start has told.
     """
 
     at: int = 0
     boot: str = ""
-    dated: bool = False
 
 
 class JournalExcised(Event, frozen=True, omit_defaults=True, tag="journal.excised"):

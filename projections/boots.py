@@ -62,7 +62,7 @@ def _switched_off(
 
 def machine_halted(machine: Machine, header: Header, event: MachineHalted) -> None:
     """Read in at the next start, before anything is looked at."""
-    at = event.at if event.dated else None
+    at = event.at if event.boot else None
     _switched_off(machine, header, "halted", keeps_streaks=True, boot=event.boot, at=at)
 
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools import hosted
+from tools import hosted, root
 from tools.demo_image import archive
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,8 +102,7 @@ class Demo:
 
 def main() -> None:
     """Run the tour; whatever happens, stop what it started."""
-    if os.geteuid() != 0:
-        raise SystemExit("this takes root")
+    root.require()
     demo = Demo(Path(tempfile.mkdtemp(prefix="capsule-demo-")))
     try:
         demo.tour()

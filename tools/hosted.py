@@ -18,6 +18,7 @@ import grpc
 
 from capsule.v1 import capsule_pb2 as pb
 from capsule.v1 import capsule_pb2_grpc
+from tools import root
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -109,8 +110,7 @@ def stop(state: Path) -> None:
 
 def main() -> None:
     """Up or down."""
-    if os.geteuid() != 0:
-        raise SystemExit("this takes root")
+    root.require()
     state = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "var").resolve()
     if sys.argv[1] == "down":
         if not (state / "identity").is_dir():

@@ -14,6 +14,7 @@ from tests.support.browser import Browser, browser
 from tests.support.daemon import Daemon, daemon
 from tests.support.household import tell
 from tests.support.site import site
+from tools import root
 from tools.png import small
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,8 +70,7 @@ def shoot(capsule: Daemon, seen: Browser) -> None:
 
 def main() -> None:
     """All of them."""
-    if os.geteuid() != 0:
-        raise SystemExit("this takes root")
+    root.require()
     PLACE.mkdir(exist_ok=True)
     with site() as place, daemon(inside=(*place.inside, *NAMED)) as capsule, browser() as seen:
         capsule.push_image()

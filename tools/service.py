@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from image import house, python
-from tools import place
+from tools import place, root
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = Path("/opt/capsule")
@@ -118,8 +118,7 @@ def main() -> None:
     verbs.add_parser("install")
     verbs.add_parser("uninstall").add_argument("--purge", action="store_true")
     arguments = parser.parse_args()
-    if os.geteuid() != 0:
-        raise SystemExit("this takes root")
+    root.require()
     try:
         if arguments.verb == "install":
             install()

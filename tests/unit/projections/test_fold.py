@@ -233,13 +233,13 @@ def test_a_halt_is_as_if_the_machine_had_been_switched_off() -> None:
 @pytest.mark.parametrize(
     ("halted", "reason", "ended_after_s"),
     [
-        (lambda now: MachineHalted(at=now - 7 * SECOND, boot="boot-1", dated=True), "halted", 3_593),
-        (lambda now: MachineHalted(at=7, boot="boot-1", dated=True), "halted", 0),
-        (lambda now: MachineHalted(at=now + 7 * SECOND, boot="boot-1", dated=True), "halted", 3_600),
+        (lambda now: MachineHalted(at=now - 7 * SECOND, boot="boot-1"), "halted", 3_593),
+        (lambda now: MachineHalted(at=7, boot="boot-1"), "halted", 0),
+        (lambda now: MachineHalted(at=now + 7 * SECOND, boot="boot-1"), "halted", 3_600),
         (lambda now: MachineHalted(at=now - 7 * SECOND), "halted", 3_600),
-        (lambda now: MachineHalted(at=now - 7 * SECOND, boot="boot-0", dated=True), "power-lost", 0),
+        (lambda now: MachineHalted(at=now - 7 * SECOND, boot="boot-0"), "power-lost", 0),
     ],
-    ids=["dated", "a clock that had no time", "a clock that was ahead", "before it had a date", "of another boot"],
+    ids=["dated", "a clock that had no time", "a clock that was ahead", "before it named a boot", "of another boot"],
 )
 def test_what_a_halt_ended_did_so_when_it_halted_and_what_ran_in_another_boot_has_lost_its_power(
     halted: Callable[[int], MachineHalted], reason: str, ended_after_s: int
