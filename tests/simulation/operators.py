@@ -246,6 +246,8 @@ class Operators:
             return "nothing to go back to"
         seq, wish = former[-min(back, len(former))]
         request = rollback_pb2.RollbackRequest(name=name, moment=history_pb2.Moment(seq=seq))
+        reaches = self._simulation.archivist.reaches
+        when_asked = reaches(seq)
         try:
             await life.rollbacks.roll_back(request, caller)
         except Refused as refused:
@@ -257,7 +259,7 @@ class Operators:
             may |= {"NOTHING_GOES_BACK"} if lacks or leaving or other_kind else set()
             may |= {"SECRET_NOT_FOUND"} if wish.secret else set()
             may |= {"NO_SUCH_DEPENDENCY"} if wish.needs else set()
-            may |= self._simulation.archivist.reaches(seq)
+            may |= when_asked | reaches(seq)  # somebody may have let it go while it was read
             assert reason in may, f"{name} could not go back to {wish} of entry {seq}: {reason}"
             return f"{reason}, not back to {seq}"
         except HistoryCut:
