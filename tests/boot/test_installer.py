@@ -4,73 +4,43 @@ One machine, in this order: a stick, a disk inside that is blank, one that is to
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.booted import ROOT, Booted, built
-from tests.support.daemon import CTL
+from tests.support.booted import built
+from tests.support.stick import GIB, Stick, blank, drive
 from tools.qemu import copy_sparse
 
 pytestmark = pytest.mark.boot
 
-GIB = 1 << 30
 DISK_GIB = 20
 
 
-def blank(file: Path, size_gib: int) -> Path:
-    with file.open("wb") as made:
-        made.truncate(size_gib * GIB)
-    return file
-
-
-def drive(name: str, file: Path) -> tuple[str, str]:
-    return "-drive", f"if=none,id={name},format=raw,discard=unmap,file={file}"
-
-
-class Bench(Booted):
-    """The firmware tries the disk inside first; `other` is a second disk with the image, to be plugged in."""
+class Bench(Stick):
+    """`other` is a second disk with the image, to be plugged in."""
 
     def __init__(self, place: Path) -> None:
         image = built()
-        self.stick, self.other = place / "stick.raw", place / "other.raw"
-        for one in (self.stick, self.other):
-            copy_sparse(image, one)
-        usb = ("-device", "qemu-xhci,id=usb", "-device", "usb-storage,bus=usb.0,drive=stick,removable=on,bootindex=2")
+        self.other = place / "other.raw"
+        copy_sparse(image, self.other)
         port = ("-device", "pcie-root-port,id=going-port,chassis=1")
         disks = (
             *("-device", "virtio-blk-pci,drive=small"),
             *("-device", "virtio-blk-pci,drive=going,bus=going-port,id=going-disk"),
         )
         drives = (
-            *drive("stick", self.stick),
             *drive("other", self.other),
             *drive("small", blank(place / "small.raw", 1)),
             *drive("going", blank(place / "going.raw", 6)),
         )
-        super().__init__(place, blank(place / "blank.raw", 0), DISK_GIB, more=(*drives, *usb, *port, *disks))
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def fingerprint(self) -> str:
-        """On the console, once there is an address, too."""
-        self.until_shown(r"INSTALLER \(capsule-[0-9a-f]{4}\)[^=]*address +10\.0\.2\.15:50000")
-        return super().fingerprint()
+        super().__init__(place, image, DISK_GIB, more=(*drives, *port, *disks))
 
     def disks(self) -> dict[str, str]:
         """What is on each, or why it is no target."""
         listed = self.data("install", self.address, "--list")["disks"]
         return {one["name"]: one.get("problem") or one["holds"] for one in listed}
-
-    def begin(self, disk: str) -> "subprocess.Popen[str]":
-        """Install, and go on at once."""
-        sure = ("--fingerprint", self.fingerprint(), "--yes")
-        argv = [CTL, "install", self.address, "--target", disk, *sure, "--name", "home"]
-        return subprocess.Popen(argv, env=self.environment, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +53,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         made.pull_the_plug()
 
 
-def named(bench: Bench, size_gib: int) -> str:
-    """The disk of this size: the kernel names them as it finds them."""
-    listed = bench.data("install", bench.address, "--list")["disks"]
-    return next(str(one["name"]) for one in listed if one["sizeBytes"] == size_gib * GIB)
-
-
 def test_a_stick_comes_up_as_an_installer_and_says_what_it_finds(bench: Bench) -> None:
     bench.fingerprint()
-    small = named(bench, 1)
+    small = bench.named(1)
     found = bench.disks()
     assert len(found) == 3 and re.fullmatch(r"it is too small: [0-9.]+ GiB is the least", found.pop(small))
     assert set(found.values()) == {"nothing that is known"}
@@ -101,7 +65,7 @@ def test_a_stick_comes_up_as_an_installer_and_says_what_it_finds(bench: Bench) -
 def test_what_cannot_be_installed_on_is_refused_by_name(bench: Bench) -> None:
     sure = ("--fingerprint", bench.fingerprint(), "--yes")
     for disk, why in (
-        (named(bench, 1), "too small"),
+        (bench.named(1), "too small"),
         ("/dev/sda", "the installer runs from"),
         ("sdz", "no disk /dev/sdz"),
     ):
@@ -109,7 +73,7 @@ def test_what_cannot_be_installed_on_is_refused_by_name(bench: Bench) -> None:
         assert done.returncode == 1 and why in done.stderr, done.stderr
     unnamed = bench.ctl("install", bench.address, *sure)
     assert unnamed.returncode == 2 and "--target" in unnamed.stderr
-    other = bench.ctl("install", bench.address, "--target", named(bench, DISK_GIB), "--fingerprint", "0" * 64, "--yes")
+    other = bench.ctl("install", bench.address, "--target", bench.named(DISK_GIB), "--fingerprint", "0" * 64, "--yes")
     assert other.returncode == 1 and "REFUSED" in other.stderr
     assert set(bench.disks().values()) >= {"nothing that is known"} and not list(
         (bench.place / "config").glob("*.yaml")
@@ -117,7 +81,7 @@ def test_what_cannot_be_installed_on_is_refused_by_name(bench: Bench) -> None:
 
 
 def test_a_disk_that_goes_in_the_middle_is_told_of_and_another_can_be_taken(bench: Bench) -> None:
-    going = named(bench, 6)
+    going = bench.named(6)
     installing = bench.begin(going)
     bench.until_shown(rf"{going} is being installed on: system")
     bench.monitor("device_del", id="going-disk")
@@ -128,7 +92,7 @@ def test_a_disk_that_goes_in_the_middle_is_told_of_and_another_can_be_taken(benc
 
 
 def test_a_power_cut_in_the_middle_leaves_nothing_that_boots_but_the_stick(bench: Bench) -> None:
-    disk = named(bench, DISK_GIB)
+    disk = bench.named(DISK_GIB)
     installing = bench.begin(disk)
     bench.until_shown(rf"{disk} is being installed on: check")
     bench.pull_the_plug()
@@ -136,12 +100,12 @@ def test_a_power_cut_in_the_middle_leaves_nothing_that_boots_but_the_stick(bench
     assert installing.returncode == 1 and "install again" in said, said
     bench.switch_on()
     bench.fingerprint()
-    assert bench.disks()[named(bench, DISK_GIB)] == "an installation that did not end"
+    assert bench.disks()[bench.named(DISK_GIB)] == "an installation that did not end"
 
 
 def test_the_disk_that_was_installed_boots_as_its_operators(bench: Bench) -> None:
     fingerprint, written = bench.fingerprint(), os.stat(bench.other).st_mtime_ns
-    installing = bench.begin(named(bench, DISK_GIB))
+    installing = bench.begin(bench.named(DISK_GIB))
     bench.until_shown(r"is being installed on: (check|state)")
     # From now on there is a second disk with the same image in the machine.
     bench.monitor("device_add", driver="usb-storage", bus="usb.0", drive="other", removable=True)

@@ -1,22 +1,15 @@
 """The time from the network: what is asked, what is believed."""
 
 import asyncio
-import struct
 from pathlib import Path
 
 import pytest
 
 from capsuled.boot.ntp import DEFAULT_SERVERS, LATER_S, Bounds, asked, judged, parsed, request, servers_of
+from tests.support.ntp import answer_to
 
-_UNIX = 2_208_988_800
 NOW_S = 1_800_000_000.0
 BOUNDS = Bounds(NOW_S - 1000, NOW_S + 1_000_000)
-
-
-def answer_to(data: bytes, at_s: float, stratum: int = 2, first: int = 0x24) -> bytes:
-    """As a server whose clock says `at_s` would answer."""
-    stamp = struct.pack("!II", int(at_s) + _UNIX & 0xFFFFFFFF, int(at_s % 1 * (1 << 32)))
-    return struct.pack("!BBBb", first, stratum, 0, 0) + bytes(20) + data[40:48] + stamp + stamp
 
 
 def test_the_offset_is_what_the_server_says_less_half_the_way() -> None:
