@@ -83,6 +83,8 @@ def main() -> None:
         # Before anything else is touched: another daemon's runtime, log and socket are its own.
         with hold(layout.journal):
             take_over(layout)
+            with contextlib.suppress(OSError):  # on a disk that takes nothing nobody can put anything there, either
+                layout.by_hand.mkdir(exist_ok=True, mode=0o700)
             log_file = _log_to(layout, arguments.verbose, aloud=not arguments.os)
             if arguments.halt:
                 again = False

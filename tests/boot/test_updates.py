@@ -14,7 +14,7 @@ import pytest
 from effects.slots.manifest import Levels
 from image import bundle
 from tests.support.booted import BOOT_S, ROOT, Booted, built
-from tests.support.newer import LEVELS, MUST, TELLS, newer_root
+from tests.support.newer import AFTER_NEXT, LEVELS, MUST, NEXT, TELLS, newer_root
 from tests.support.switching.machine import status
 
 pytestmark = pytest.mark.boot
@@ -72,7 +72,7 @@ def panicking(machine: Booted) -> Path:
     (tree / "sbin/init").chmod(0o755)
     target = machine.place / "images/panics.img"
     subprocess.run(["mksquashfs", tree, target, "-quiet", "-no-progress", "-all-root"], check=True)
-    return made(machine, "0.0.2", "bad", root="panics.img")
+    return made(machine, NEXT, "bad", root="panics.img")
 
 
 def until_in(machine: Booted, slot: str, boot: str) -> None:
@@ -103,7 +103,7 @@ def test_a_machine_with_a_workload_stands_in_its_first_slot(machine: Booted) -> 
 
 
 def test_what_is_no_good_is_refused_with_the_reason_and_changes_no_boot(machine: Booted) -> None:
-    good = small(machine, "0.0.2", "ccc").read_bytes()
+    good = small(machine, NEXT, "ccc").read_bytes()
     older = io.BytesIO()
     with tarfile.open(fileobj=older, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in ("VERSION", "vmlinuz", "initramfs", "rootfs.sqsh"):
@@ -133,7 +133,7 @@ def test_a_firmware_that_cannot_write_boots_the_system_that_ran_and_says_that_th
 ) -> None:
     """The first write of a boot is the loader's: it takes its one-shot back. That one fails, and no other."""
     boot = boot_of(machine)
-    machine.good("update", "push", str(small(machine, "0.0.2", "eee")), "--yes", "--stay", timeout=600)
+    machine.good("update", "push", str(small(machine, NEXT, "eee")), "--yes", "--stay", timeout=600)
     machine.pull_the_plug()
     machine.drive = (
         f"driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename={machine.place}/disk.raw,"
@@ -207,7 +207,7 @@ def test_what_a_newer_system_wrote_on_trial_is_read_by_the_one_before_and_a_volu
     machine: Booted,
 ) -> None:
     before, boot = ups(machine), boot_of(machine)
-    file = newer(machine, "0.0.2", "fff")
+    file = newer(machine, NEXT, "fff")
     machine.good("update", "push", str(file), "--snapshot", "kept", "--yes", "--no-wait", timeout=1800)
     until_in(machine, "slot_b", boot)
     machine.until(machine.is_up, "the boot is complete")
@@ -228,7 +228,7 @@ def test_what_a_newer_system_wrote_on_trial_is_read_by_the_one_before_and_a_volu
 
 def test_a_good_system_is_watched_and_confirmed_and_its_workloads_and_volumes_are_as_before(machine: Booted) -> None:
     before = ups(machine)
-    file = newer(machine, "0.0.2", "fff")
+    file = newer(machine, NEXT, "fff")
     machine.good("update", "push", str(file), "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
     found = status(machine)
     assert (found["activeSlot"], found["defaultSlot"]) == ("slot_b", "slot_b") and "tentative" not in found
@@ -279,7 +279,7 @@ def test_a_frozen_system_keeps_what_is_declared_and_thaws_with_the_next_update(m
     assert machine.good("list", "-o", "name").split() == ["counter"] and MUST in types_of(machine)
     refused = machine.ctl("restart", "counter")
     assert refused.returncode == 1 and "nothing can be changed" in refused.stderr
-    file = newer(machine, "0.0.3", "abc")
+    file = newer(machine, AFTER_NEXT, "abc")
     machine.good("update", "push", str(file), "--yes", "--auto-confirm", "5s", "--timeout", "900", timeout=1800)
     found = status(machine)
     assert (found["activeSlot"], found["defaultSlot"]) == ("slot_b", "slot_b") and "tentative" not in found

@@ -33,11 +33,11 @@ def live(capsule: Daemon) -> None:
 
 def forget(capsule: Daemon) -> None:
     """The same machine goes on, and some of what it remembered goes."""
-    _excised(capsule)
     capsule.apply(manifest("later", SERVE), "--wait")
     newest = capsule.history("--type", "workload.started")[-1]
     gone = capsule.scratch / "gone.capsule"
     capsule.good("journal", "truncate", "--before", str(newest["seq"]), "--export", str(gone), "--yes")
+    _excised(capsule)
     capsule.good("volume", "delete", "data", "--yes")
     capsule.good("delete", "slip", "later", "web", "--yes")
     capsule.apply(manifest("web", SERVE, **SECRETS), "--wait")
@@ -71,6 +71,9 @@ def _volumes(capsule: Daemon) -> None:
     capsule.apply(json.dumps(declared))
     capsule.apply(manifest("keeper", SERVE, mounts=[DATA]), "--wait")
     capsule.good("exec", "keeper", "--", "sh", "-c", "echo kept > /data/file")
+    capsule.good("exec", "keeper", "--", "dd", "if=/dev/zero", "of=/data/much", "bs=1M", "count=24")
+    capsule.until(lambda: _told(capsule, "", "volume.filling", 1), "it is nearly full", 90)
+    capsule.good("exec", "keeper", "--", "rm", "/data/much")
     capsule.good("volume", "snapshot", "data", "first")
     file = capsule.scratch / "data.volume"
     capsule.good("volume", "export", "data", str(file), timeout=120)
@@ -105,9 +108,10 @@ def _health(capsule: Daemon) -> None:
     capsule.until(lambda: _told(capsule, "sick", "workload.health_changed", 1), "it is well", 60)
     capsule.good("exec", "sick", "--", "rm", "/tmp/well")
     capsule.until(lambda: _told(capsule, "sick", "workload.health_changed", 2), "it is not", 60)
-    greedy = manifest("greedy", "tail /dev/zero", resources={"memory": "16MiB"}, restart="NEVER")
+    greedy = manifest("greedy", "tail /dev/zero; sleep 2; exit 3", resources={"memory": "16MiB"}, restart="NEVER")
     capsule.apply(greedy)
-    capsule.until(lambda: _told(capsule, "greedy", "workload.exited", 1), "it is killed for want of memory", 60)
+    capsule.until(lambda: _told(capsule, "greedy", "workload.oom_killed", 1), "a process of it is killed", 60)
+    capsule.until(lambda: _told(capsule, "greedy", "workload.exited", 1), "it has ended", 60)
     capsule.good("delete", "sick", "greedy", "--yes")
 
 
@@ -116,6 +120,10 @@ def _network(capsule: Daemon) -> None:
     capsule.apply(manifest("bridged", SERVE, networkMode="BRIDGE", ports=ports), "--wait")
     subprocess.run([*capsule.inside, "nft", "flush", "ruleset"], check=True)
     capsule.until(lambda: _told(capsule, "", "drift.resolved", 1), "the rules are back", 60)
+    for more in (("--subnet", "10.77.0.0/24"), ()):
+        assert capsule.stop() == 0
+        capsule.start(*more)
+        capsule.good("wait", "bridged")
     capsule.good("delete", "bridged", "--yes")
 
 

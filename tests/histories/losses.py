@@ -20,6 +20,7 @@ def live(old: Daemon, new: Daemon) -> None:
     old.push_image()
     with registry(tls=True, auth="basic", inside=old.inside) as running:
         _pulled(old, running)
+        _found(old)
         _taken(old)
         old.good("image", "pull", f"{running.host}/demo:1")
         old.until(lambda: _told(old, "drift.resolved"), "it is here again", 60)
@@ -38,14 +39,20 @@ def _pulled(capsule: Daemon, running: RunningRegistry) -> None:
     capsule.apply(manifest("web", SERVE, image=f"{running.host}/demo:1"), "--wait")
 
 
+def _found(capsule: Daemon) -> None:
+    """What another hand named, while nobody looked."""
+    subprocess.run([*_ctr(capsule), "tag", "docker.io/library/demo:1", "docker.io/library/other:1"], check=True)
+    assert capsule.stop() == 0
+    capsule.start()
+    capsule.until(lambda: _told(capsule, "image.found"), "it is told that it is there", 60)
+
+
 def _taken(capsule: Daemon) -> None:
-    """By another hand: every image that there is."""
+    """By another hand: every image that there is, with its layers. What is only unnamed can be had again from them."""
     before = len(capsule.history("--type", "image.lost"))
-    layout = hosted(capsule.state)
-    address = paths_under(layout.containerd, layout.run).address
-    ctr = [*capsule.inside, "ctr", "--address", str(address), "--namespace", "capsule", "images"]
+    ctr = _ctr(capsule)
     names = subprocess.run([*ctr, "ls", "--quiet"], check=True, capture_output=True, text=True).stdout.split()
-    subprocess.run([*ctr, "rm", *names], check=True, capture_output=True)
+    subprocess.run([*ctr, "rm", "--sync", *names], check=True, capture_output=True)
     capsule.until(lambda: len(capsule.history("--type", "image.lost")) > before, "it is told that it is gone", 60)
 
 
@@ -81,6 +88,12 @@ def _restored(old: Daemon, new: Daemon) -> None:
     new.good("delete", "keeper", "--yes")
     new.good("volume", "delete", "data", "--yes")
     assert "Verified" in new.good("replay", "--verify")
+
+
+def _ctr(capsule: Daemon) -> list[str]:
+    layout = hosted(capsule.state)
+    address = paths_under(layout.containerd, layout.run).address
+    return [*capsule.inside, "ctr", "--address", str(address), "--namespace", "capsule", "images"]
 
 
 def _told(capsule: Daemon, tag: str) -> bool:

@@ -1,6 +1,6 @@
 """Records the history of a release, from a real daemon that does everything it can do. Needs root and containerd.
 
-    python -m tests.histories.record RELEASE[-features|-updates] [--view N] [--trial]
+    python -m tests.histories.record RELEASE[-features|-losses|-booted|-updates] [--view N] [--trial]
 
 `--trial` lives through it all and keeps nothing: for whoever teaches the machine something new, and this script with it.
 Once a release is out its history is never recorded again: an old memory that a new recording would fit better is
@@ -24,12 +24,14 @@ from journal.release import RELEASE
 from journal.sidelog import Emergency, SideLog
 from projections.fold import replay
 from projections.views import VIEW, state_hash
-from tests.histories import features, losses, updates
+from tests.histories import booted, features, losses, updates
 from tests.histories.recorded import Record, facts_of, folded_of, paths_of
 from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.site import site
 
 STUBBORN = "trap '' TERM; while :; do sleep 1; done"
+ARCHIVED = {"booted": booted.live, "updates": updates.live}
+"""What writes its archive itself."""
 OTHER_BOOT = "00000000-0000-4000-8000-000000000002"
 
 
@@ -39,7 +41,7 @@ def main() -> None:
     parser.add_argument(
         "name",
         help="the release, RELEASE-features, which RELEASE-cut is recorded with, RELEASE-losses, of a machine that has "
-        "taken over another's memory, or RELEASE-updates, simulated",
+        "taken over another's memory, RELEASE-booted, of the built disk, or RELEASE-updates, simulated",
     )
     parser.add_argument("--view", type=int, default=VIEW, help="the view to hash the state in (default: the newest)")
     parser.add_argument("--trial", action="store_true", help="keep nothing")
@@ -49,11 +51,11 @@ def main() -> None:
     there = [path.name for name in names for path in paths_of(name) if path.exists()]
     if there and not arguments.trial:
         raise SystemExit(f"{there[0]} is there already: a recorded history is never recorded again")
-    if release != RELEASE or more not in ("", "features", "losses", "updates"):
+    if release != RELEASE or more not in ("", "features", "losses", *ARCHIVED):
         raise SystemExit(f"this is release {RELEASE}: only {release} itself can record its history")
-    if more == "updates":
+    if more in ARCHIVED:
         with tempfile.TemporaryDirectory() as scratch:
-            updates.live(Path(scratch) / "archive" if arguments.trial else paths_of(arguments.name)[0])
+            ARCHIVED[more](Path(scratch) / "archive" if arguments.trial else paths_of(arguments.name)[0])
         if not arguments.trial:
             _note(arguments.name, arguments.view)
         return
@@ -255,6 +257,7 @@ def _halt_and_emergency(capsule: Daemon) -> None:
 def _power_loss(capsule: Daemon) -> None:
     capsule.kill()
     _halt(capsule)
+    (capsule.state / "side.log").unlink()  # who ends all processes notes that, and a power cut does not
     boot = capsule.scratch / "boot_id"
     boot.write_text(OTHER_BOOT + "\n")
     script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$1" --state "$2"'

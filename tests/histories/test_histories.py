@@ -8,6 +8,7 @@ import pytest
 
 from journal.entry import genesis
 from journal.events import EVENT_TYPES, BootStarted, UpdateBegun, WorkloadApplied, type_of
+from journal.release import RELEASE
 from journal.verify import check_entries
 from projections.describe import describe
 from projections.encoding import decode_state, encode_state
@@ -109,6 +110,18 @@ def test_the_history_of_updates_tells_of_all_that_an_update_can_come_to() -> Non
     machine = replay(*folded_of("0.0.1-updates"))
     phases = {one.phase.value for one in machine.updates.values()}
     assert phases == {"rolled-back", "confirmed", "failed", "dropped"}
+
+
+def test_the_histories_of_0_1_0_tell_of_everything_that_a_capsule_can_remember() -> None:
+    own = [name for name in releases() if name.partition("-")[0] == "0.1.0"]
+    assert [name.partition("-")[2] for name in own] == ["booted", "cut", "features", "losses", "updates", ""]
+    told = {header.type for name in own for header, _ in events_of(name)}
+    # Reads stand in the audit stream; and a disk whose growth fails is a broken one.
+    assert set(lock_of("0.1.0")["events"]) - told == {"call.read", "disk.growth_failed"}
+
+
+def test_this_release_has_histories_of_its_own() -> None:
+    assert RELEASE in releases() and RELEASE in locks()
 
 
 def test_a_history_is_never_recorded_again() -> None:

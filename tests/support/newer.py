@@ -7,8 +7,12 @@ from pathlib import Path
 
 from effects.slots.manifest import FORMATS, Levels
 from journal.codec import reader_level
+from journal.release import RELEASE
 from projections.views import VIEWS
 
+_MAJOR, _MINOR, _PATCH = RELEASE.split(".")
+NEXT, AFTER_NEXT = (f"{_MAJOR}.{_MINOR}.{int(_PATCH) + further}" for further in (1, 2))
+"""The versions that come behind this release."""
 TELLS, MUST = "weather.noticed", "weather.decreed"
 LEVELS = Levels(
     {**reader_level(), TELLS: 1, MUST: 1}, tuple(sorted(VIEWS)), {**FORMATS, "containerd": FORMATS["containerd"] + 1}

@@ -14,8 +14,8 @@ import msgspec
 
 from image import base, boot, bundle, house, initramfs
 from journal.evidence import Cause
+from tests.support.newer import NEXT
 
-VERSION = "0.0.2"
 WINDOW_S = 120
 """For a system that is to be judged by its gate: its API has to answer, and what it runs to be started, before that."""
 
@@ -126,7 +126,7 @@ def made(release: Release, images: Path, cache: Path, target: Path) -> None:
         members["root.img"].write_bytes(bytes(1 << 20))
     elif release.name != "good":
         members["root.img"] = _root_image(release, base_of, scratch, epoch_s)
-    bundle.write(target, VERSION, release.commit, members, epoch_s)
+    bundle.write(target, NEXT, release.commit, members, epoch_s)
     shutil.rmtree(scratch)
 
 
@@ -140,7 +140,7 @@ def _boot_image(release: Release, base_of: Path, scratch: Path, epoch_s: int) ->
 
 def _root_image(release: Release, base_of: Path, scratch: Path, epoch_s: int) -> Path:
     place = scratch / base.HOUSE
-    house.place(place, None, VERSION, release.commit, epoch_s)
+    house.place(place, None, NEXT, release.commit, epoch_s)
     code = place / "house"
     if release.daemon:
         file = code / "capsuled/__main__.py"

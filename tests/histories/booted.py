@@ -1,0 +1,154 @@
+"""A fourth life to record: the operating system's. A stick installs it on a disk, which grows; its clock is set, its daemon
+crashes, its state's disk is full, an operator may not do everything, a system is updated, taken back and lost, and in
+the end all keys are taken off. Takes a quarter of an hour."""
+
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from effects.slots.manifest import MEMBERS
+from tests.support.booted import ROOT, Booted, built
+from tests.support.daemon import manifest
+from tests.support.ntp import time_server
+from tests.support.operators import Operator
+from tests.support.stick import GIB, Stick
+from tests.support.switching.machine import status, until_answers
+from tests.support.switching.releases import BAD, GOOD, Release, made
+
+DISK_GIB, GROWN_GIB = 12, 16
+INSTALL_S, PUSH_S = 1_200, 1_800
+AHEAD_S = 20.0
+TALKS_S = 10
+TALKS = "while :; do echo a line that nobody can keep; sleep 0.01; done"
+FILL = "dd if=/dev/zero of=/perm/filler bs=1M 2>/dev/null; dd if=/dev/zero of=/perm/rest bs=512 2>/dev/null; true"
+(NO_GOOD,) = (one for one in BAD if one.name == "daemon-crashes")
+
+
+def live(archive: Path) -> None:
+    """All of that, and its journal into `archive`."""
+    with tempfile.TemporaryDirectory(prefix="capsule-booted-") as scratch, time_server(AHEAD_S):
+        machine = Stick(Path(scratch), built(), DISK_GIB)
+        machine.switch_on()
+        try:
+            _installed(machine)
+            _grown(machine)
+            _crashed(machine)
+            _denied(machine)
+            _full(machine)
+            _updated(machine)
+            _cut(machine)
+            _reset(machine)
+            assert "Verified" in machine.good("replay", "--verify")
+            machine.good("journal", "export", str(archive))
+        finally:
+            machine.pull_the_plug()
+
+
+def _installed(machine: Stick) -> None:
+    """From the stick; its clock asks us from the next boot on."""
+    machine.fingerprint()
+    installing = machine.begin(machine.named(DISK_GIB))
+    _, said = installing.communicate(timeout=INSTALL_S)
+    assert installing.returncode == 0, said
+    machine.until(machine.is_up, "the boot is complete", INSTALL_S)
+    machine.run_counter()
+    machine.inside("echo 10.0.2.2 >/perm/capsule/ntp")
+
+
+def _grown(machine: Booted) -> None:
+    machine.monitor("block_resize", device="disk", size=GROWN_GIB * GIB)
+    machine.until(lambda: machine.data("capsule", "grow-disk", "--dry-run").get("unusedBytes"), "the kernel sees it")
+    machine.good("capsule", "grow-disk")
+
+
+def _crashed(machine: Booted) -> None:
+    machine.ctl("capsule", "debug", "-q", "--", "chroot", "/host", "sh", "-c", "kill -SEGV $(cat /perm/capsuled.pid)")
+    _until_told(machine, "daemon.crashed")
+    machine.good("wait", "counter")
+
+
+def _denied(machine: Stick) -> None:
+    """One who may only look."""
+    reader = Operator(machine.place / "reader")
+    machine.good("key", "add", reader.public_key(), "--name", "reader", "--role", "reader")
+    reader.good("adopt", machine.address, "--yes")
+    reader.good("list")
+    assert reader.ctl("stop", "counter").returncode == 1
+    _until_told(machine, "call.denied")
+
+
+def _full(machine: Booted) -> None:
+    """The disk of the state, while somebody talks; and a volume."""
+    _apply(machine, manifest("talks", TALKS))
+    machine.inside(FILL)
+    time.sleep(TALKS_S)
+    machine.inside("rm -f /perm/rest /perm/filler")
+    machine.good("stop", "talks", "--wait")
+    _until_told(machine, "workload.log_dropped")
+    machine.good("delete", "talks", "--yes")
+    machine.good("exec", "counter", "--", "sh", "-c", "dd if=/dev/zero of=/data/much bs=1M count=52 2>/dev/null; sync")
+    _until_told(machine, "volume.filling")
+    machine.good("exec", "counter", "--", "rm", "/data/much")
+
+
+def _updated(machine: Booted) -> None:
+    """To the good one, with the clock set in its boot; back with its data; and to one that is none."""
+    images = machine.place / "images"
+    images.mkdir()
+    with tarfile.open(ROOT / "build/update.tar") as tar:
+        tar.extractall(images, [tar.getmember(name) for name in MEMBERS])  # our own
+    before = machine.data("capsule", "info")
+    good = _bundle(machine, images, GOOD)
+    words = ("--auto-confirm", "3s", "--snapshot", "kept", "--yes", "--timeout", "900")
+    machine.good("update", "push", good, *words, timeout=PUSH_S)
+    found = until_answers(machine, "slot_b", before["bootId"])
+    _until_told(machine, "clock.stepped")
+    machine.good("update", "rollback", "--with-data", "--yes", "--no-wait")
+    until_answers(machine, "slot_a", found["bootId"])
+    confirmed = machine.ctl("update", "confirm")
+    assert confirmed.returncode == 0 or "nothing" in confirmed.stderr, confirmed.stderr
+    back = machine.data("capsule", "info")
+    machine.good("update", "push", _bundle(machine, images, NO_GOOD), "--yes", "--no-wait", timeout=PUSH_S)
+    until_answers(machine, "slot_a", back["bootId"], PUSH_S)
+    machine.until(lambda: status(machine)["last"]["phase"] == "rolled-back", "it has gone back")
+    machine.good("postmortem")
+
+
+def _bundle(machine: Booted, images: Path, release: Release) -> str:
+    target = machine.place / f"{release.commit}.tar"
+    made(release, images, ROOT / "build/cache", target)
+    return str(target)
+
+
+def _cut(machine: Booted) -> None:
+    """The power, and then a reboot in order."""
+    before = machine.data("capsule", "info")
+    machine.pull_the_plug()
+    machine.switch_on()
+    found = until_answers(machine, not_boot=before["bootId"])
+    machine.good("wait", "counter", "--timeout", "300", timeout=400)
+    machine.good("capsule", "reboot", "--yes", "--no-wait")
+    until_answers(machine, not_boot=found["bootId"])
+
+
+def _reset(machine: Stick) -> None:
+    """Whoever has the machine in hand takes the keys off, and its operator adopts it anew."""
+    before = machine.data("capsule", "info")
+    machine.inside("touch /perm/capsule/RESET_AUTH")
+    machine.good("capsule", "reboot", "--yes", "--no-wait")
+    machine.until_shown(r"Welcome to GRUB[\s\S]*claim +not adopted")
+    machine.good("context", "rm", "home")
+    machine.good("adopt", machine.address, "--yes")
+    assert machine.data("capsule", "info")["bootId"] != before["bootId"]
+    machine.good("wait", "counter", "--timeout", "300", timeout=400)
+
+
+def _apply(machine: Booted, text: str) -> None:
+    file = machine.place / "manifest"
+    file.write_text(text)
+    machine.good("apply", "-f", str(file), "--wait")
+
+
+def _until_told(machine: Booted, tag: str) -> None:
+    machine.until(lambda: tag in machine.ctl("history", "--type", tag, "-o", "json").stdout, f"{tag} is told", 300)
