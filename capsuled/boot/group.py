@@ -42,8 +42,9 @@ def sizes(group_bytes: int) -> Sizes:
 
 
 def pool_bytes(group_bytes: int, file_systems_bytes: int) -> int:
-    """What the pool takes of a group in which the file systems have so much. Pure."""
-    return max(0, group_bytes - file_systems_bytes) * _POOL_PERCENT // 100
+    """What the pool takes of a group in which the file systems have so much, in whole MiB: LVM refuses what is no
+    multiple of a sector. Pure."""
+    return max(0, group_bytes - file_systems_bytes) * _POOL_PERCENT // 100 // _MIB * _MIB
 
 
 def lvm_configuration(partition: str) -> str:

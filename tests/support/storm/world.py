@@ -56,6 +56,15 @@ class World:
     elements: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
 
 
+def _is_program(pid: str) -> bool:
+    """Whether a process lives and is not runc's own any more, which waits to become the program."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return bool(words) and not words.startswith(b"runc\0init")
+
+
 class Observer:
     """Looks at one capsule on a site."""
 
@@ -99,8 +108,9 @@ class Observer:
 
     def _containers(self, world: World) -> None:
         world.containers = {words[0]: "no task" for words in self._ctr("containers", "list")}
-        for words in self._ctr("tasks", "list"):
-            world.containers[words[0]] = words[2]
+        for cid, pid, status in self._ctr("tasks", "list"):
+            # A `start` that is cut once it has let the process go leaves a task that its shim calls created for ever.
+            world.containers[cid] = "RUNNING" if status == "CREATED" and _is_program(pid) else status
         world.layers = [words[0] for words in self._ctr("snapshots", "list") if words[-1] == "Active"]
         for place in (
             self._run / "state" / "io.containerd.runtime.v2.task" / "capsule",

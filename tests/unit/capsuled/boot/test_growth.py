@@ -35,6 +35,12 @@ def test_in_a_larger_group_all_is_as_if_it_had_been_made_so() -> None:
     assert new == {name: volume.size_bytes for name, volume in as_made(64 * GIB).items()}
 
 
+def test_whatever_size_a_disk_grows_to_lvm_takes_the_sizes_that_it_is_told() -> None:
+    for extents in range(4 * 256, 64 * 256):  # of 4 MiB: groups of 4 to 64 GiB
+        new = wanted(extents * 4 * MIB, as_made(3 * GIB))
+        assert new and all(size % MIB == 0 for size in new.values()), f"{extents} extents: {new}"
+
+
 def test_nothing_shrinks_and_what_somebody_made_larger_stays_so() -> None:
     there = as_made(8 * GIB) | {"perm": Volume(7 * GIB)}
     new = wanted(16 * GIB, there)
