@@ -30,6 +30,8 @@ from projections.volumes import read_only
 log = logging.getLogger(__name__)
 
 MEASURE_S = 30.0
+_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
+"""Between two tries to let go of what a life before has left mounted."""
 
 
 class VolumeWatch:
@@ -76,10 +78,17 @@ class VolumeWatch:
         for name, uid in strangers(machine, seen):
             log.warning("the storage has %s.%d, which no volume here is: it is left alone", name, uid)
         for name, uid in unheld(machine, seen, mounted):
+            await self._let_go(name, uid)
+
+    async def _let_go(self, name: str, uid: int) -> None:
+        """Now, while nobody acts, or with the next start: later on, whoever is just about to mount it might lose it."""
+        for pause_s in (*_PAUSES_S, 0.0):
             try:
                 await free(self._volumes, name, uid)
+                return
             except (DriverError, OSError) as error:
-                log.warning("%s", error)
+                log.warning("volume %s is left mounted by a life before, and nobody has it: %s", name, error)
+            await self._clock.sleep(pause_s)
 
     async def run(self) -> None:
         """Measure until cancelled, and look for what was lost."""

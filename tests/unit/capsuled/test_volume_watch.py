@@ -3,6 +3,7 @@
 import asyncio
 
 from capsuled.volume_watch import VolumeWatch
+from effects.errors import VolumeBusy
 from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
 from journal.events import (
     Event,
@@ -29,8 +30,13 @@ class Watched:
         self.engine.record((VolumeMade("data", self.uid, 64 * MIB), VolumeMounted("data", self.uid, "web", 1)))
         self.storage.volumes["data", self.uid] = TwinVolume(64 * MIB, mounted=True)
 
+        self.refusals = 0
+
     async def _step(self, point: str) -> None:
         self.points.append(point)
+        if point == "unmount" and self.refusals:
+            self.refusals -= 1
+            raise VolumeBusy("somebody just looks at it")
 
     def told(self) -> list[Event]:
         return [event for _, event in self.house.log.entries[3:]]
@@ -78,6 +84,21 @@ def test_a_look_unmounts_what_nobody_holds() -> None:
         await on.watch.look()
         assert on.storage.volumes["data", on.uid].mounted
         on.engine.record((VolumeUnmounted("data", on.uid),))
+        await on.watch.look()
+        assert not on.storage.volumes["data", on.uid].mounted
+
+    asyncio.run(test())
+
+
+def test_what_nobody_holds_is_let_go_of_again_when_that_fails_and_left_when_it_goes_on_failing() -> None:
+    async def test() -> None:
+        on = Watched()
+        on.engine.record((VolumeUnmounted("data", on.uid),))
+        on.refusals = 9
+        await on.watch.look()
+        assert on.storage.volumes["data", on.uid].mounted, "and the start goes on"
+        assert on.refusals > 0 and on.points.count("unmount") > 1
+        on.refusals = 2
         await on.watch.look()
         assert not on.storage.volumes["data", on.uid].mounted
 
