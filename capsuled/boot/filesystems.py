@@ -6,6 +6,9 @@ from capsuled.boot.errors import StorageFailed
 from capsuled.boot.group import GROUP
 from capsuled.processes import outcome, run
 
+_OPTIONS = "noatime,errors=remount-ro,resuid=65534"
+"""The blocks that the file system keeps back are nobody's, so that of all that is root only what may pass over limits
+(CAP_SYS_RESOURCE: the daemon, containerd, a debug session) has them, and no container whose program runs as root."""
 _LEFT = 4
 """e2fsck's exit code is a sum; from 4 on something is wrong that it left."""
 
@@ -22,7 +25,7 @@ async def mount(name: str, place: Path) -> tuple[str, ...]:
     if code >= _LEFT:
         raise StorageFailed(f"the file system on {device} is damaged beyond e2fsck's repair: {_last_line(said)}")
     place.mkdir(mode=0o700, exist_ok=True)
-    await run("mount", "-t", "ext4", "-o", "noatime,errors=remount-ro", device, str(place))
+    await run("mount", "-t", "ext4", "-o", _OPTIONS, device, str(place))
     place.chmod(0o700)
     if name == "journal":
         lost_and_found = place / "lost+found"
