@@ -4,7 +4,6 @@ the end all keys are taken off. Takes a quarter of an hour."""
 
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 
 from effects.slots.manifest import MEMBERS
@@ -19,9 +18,13 @@ from tests.support.switching.releases import BAD, GOOD, Release, made
 DISK_GIB, GROWN_GIB = 12, 16
 INSTALL_S, PUSH_S = 1_200, 1_800
 AHEAD_S = 20.0
-TALKS_S = 10
 TALKS = "while :; do echo a line that nobody can keep; sleep 0.01; done"
-FILL = "dd if=/dev/zero of=/perm/filler bs=1M 2>/dev/null; dd if=/dev/zero of=/perm/rest bs=512 2>/dev/null; true"
+FILL = """
+dd if=/dev/zero of=/perm/filler bs=1M 2>/dev/null
+dd if=/dev/zero of=/perm/rest bs=512 2>/dev/null
+sleep 10
+rm /perm/filler /perm/rest
+"""
 (NO_GOOD,) = (one for one in BAD if one.name == "daemon-crashes")
 
 
@@ -82,8 +85,6 @@ def _full(machine: Booted) -> None:
     """The disk of the state, while somebody talks; and a volume."""
     _apply(machine, manifest("talks", TALKS))
     machine.inside(FILL)
-    time.sleep(TALKS_S)
-    machine.inside("rm -f /perm/rest /perm/filler")
     machine.good("stop", "talks", "--wait")
     _until_told(machine, "workload.log_dropped")
     machine.good("delete", "talks", "--yes")
