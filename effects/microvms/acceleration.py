@@ -137,6 +137,7 @@ class Acceleration:
                     LIMITS,
                     log_end,
                     kvm=True,
+                    dies_with_us=True,  # nobody writes down that it is there
                 )
                 keep = (log_end, *descriptors(machine))
                 await launch(self._start, order, keep, lambda pid: found.append(os.pidfd_open(pid)))

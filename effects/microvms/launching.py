@@ -42,7 +42,8 @@ Start = Callable[..., Awaitable[Peer]]
 class Order(msgspec.Struct, frozen=True):
     """What the launcher is to become: `argv`, as `user`, in an empty directory `root` that gets `files` (source, place)
     and, with `kvm`, the device of that name. `groups` are files of cgroups to write itself into, `limits` numbers of
-    RLIMIT_ with what each is set to, `log` the descriptor that takes what it prints."""
+    RLIMIT_ with what each is set to, `log` the descriptor that takes what it prints. It outlives us, unless it
+    `dies_with_us`."""
 
     argv: tuple[str, ...]
     user: int
@@ -52,6 +53,7 @@ class Order(msgspec.Struct, frozen=True):
     limits: tuple[tuple[int, int], ...]
     log: int
     kvm: bool = False
+    dies_with_us: bool = False
 
 
 class _Answer(msgspec.Struct):

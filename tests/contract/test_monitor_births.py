@@ -1,7 +1,12 @@
 """A monitor's birth, cut: whoever dies before it was written down leaves none, and two who begin one run begin it once."""
 
 import asyncio
+import contextlib
 import os
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,11 +20,26 @@ from effects.microvms.places import MonitorRecord, RunFiles
 from effects.runs.protocol import RunSpec
 from journal.specs import MicroVM
 from tests.contract.run_subjects import SERVE
+from tests.support.booted import ROOT
 from tests.support.microvms import MicroVMs, build_guest_image, microvms
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
 
 pytestmark = pytest.mark.real
+
+LAUNCHES = """
+import asyncio, os
+from capsuled.processes import beside
+from effects.microvms.launching import Order, launch
+
+async def main(root, dies):
+    files = (("/bin/busybox", "/busybox"),)
+    order = Order(("/busybox", "sleep", "1000"), 65533, root, files, (), (), os.dup(2), dies_with_us=dies)
+    found = []
+    await launch(beside, order, (order.log,), found.append)
+    print(*found, flush=True)
+    await asyncio.sleep(1000)
+"""
 
 
 @asynccontextmanager
@@ -82,3 +102,25 @@ def test_two_lives_of_a_daemon_that_begin_a_run_at_once_begin_it_once() -> None:
             await other.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_what_is_only_tried_dies_with_whoever_tries_it_and_what_runs_does_not(dies: bool, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", f"{LAUNCHES}\nasyncio.run(main({str(tmp_path)!r}, {dies}))"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as daemon:
+        assert daemon.stdout is not None
+        monitor = os.pidfd_open(int(daemon.stdout.readline()))
+        try:
+            assert not ends(monitor, 0)
+            daemon.kill()
+            daemon.wait()
+            assert ends(monitor, 10 if dies else 1) == dies
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(monitor, signal.SIGKILL)
+            os.close(monitor)
+
+
+def ends(process: int, seconds: float) -> bool:
+    """Whether it does within that time."""
+    return bool(select.select([process], [], [], seconds)[0])

@@ -6,7 +6,8 @@ to a confined monitor, in this order:
 3. the sibling makes itself a root that has nothing but the monitor's own files, and limits;
 4. it waits for the second line on standard input: whoever ordered it has written down who it is. Without that it ends,
    as it does when the daemon dies before;
-5. it becomes a user of its own without capabilities, and then the monitor.
+5. it becomes a user of its own without capabilities, and then the monitor: one that outlives the daemon, or, where it
+   is only tried whether it would run, one that dies with it.
 
 Standard output ends when the monitor runs; what could not be done is told on it, as one more line.
 """
@@ -14,6 +15,7 @@ Standard output ends when the monitor runs; what could not be done is told on it
 import json
 import os
 import resource
+import select
 import stat
 from typing import Any, NoReturn
 
@@ -64,6 +66,10 @@ def _become(order: dict[str, Any]) -> None:
     for number in (_STDOUT, _STDERR):
         os.dup2(order["log"], number)
     kernel.become(order["user"])
+    if order["dies_with_us"]:
+        kernel.die_with_parent()
+        if _nobody_reads(report):
+            os._exit(0)  # it died before the kernel knew that we die with it
     try:
         os.execve(order["argv"][0], order["argv"], {})
     except OSError as error:
@@ -93,6 +99,12 @@ def _line() -> bytes:
     while (one := os.read(_STDIN, 1)) not in (b"", b"\n"):
         found += one
     return bytes(found)
+
+
+def _nobody_reads(pipe: int) -> bool:
+    watch = select.poll()
+    watch.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in watch.poll(0))
 
 
 def _tell(answer: dict[str, Any]) -> None:
