@@ -1,5 +1,9 @@
 """What a soak counts: more of anything at its end is found, and what comes and goes with the moment is not."""
 
+import os
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,3 +44,14 @@ def test_what_is_left_on_the_host_is_named() -> None:
     before = Host.now()
     later = before._replace(mounts=before.mounts | {"/run/capsule/x/memory"}, links=before.links | {"br9"})
     assert before.left(later) == ["mounts /run/capsule/x/memory is left", "links br9 is left"]
+
+
+def test_a_program_that_nobody_waits_for_any_more_is_left(tmp_path: Path) -> None:
+    before, program = Host.now(), tmp_path / "runc-like"
+    program.symlink_to("/bin/sleep")
+    said = subprocess.run(["sh", "-c", f"{program} 60 >/dev/null 2>&1 & echo $!"], check=True, capture_output=True)
+    pid = int(said.stdout)
+    try:
+        assert f"orphans {pid} (runc-like) is left" in before.left(Host.now())
+    finally:
+        os.kill(pid, signal.SIGKILL)

@@ -2,11 +2,12 @@
 lost by somebody: handles, threads, memory, processes, disk.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from tests.support.daemon import Daemon
 from tests.support.site import Site
 
 MIB = 1 << 20
+STARTED = ("capsuled", "containerd", "qemu-system", "runc")
+"""How the programs are called that may outlive who started them."""
 HANDLES = THREADS = 3
 """So many more at the end are the moment's."""
 GROWS_MIB = 24
@@ -108,6 +111,8 @@ class Host(NamedTuple):
     links: frozenset[str]
     cgroups: frozenset[str]
     places: frozenset[str]
+    orphans: frozenset[str]
+    """Programs that a capsule starts, and that nobody waits for who is not the machine's own first process."""
 
     @classmethod
     def now(cls) -> "Host":
@@ -119,6 +124,7 @@ class Host(NamedTuple):
             frozenset(os.listdir("/sys/class/net")),
             frozenset(str(one) for one in Path("/sys/fs/cgroup").glob("*/*") if one.is_dir()),
             frozenset(str(one) for top in ("/run", "/tmp") for one in Path(top).glob("capsule*")),
+            frozenset(_orphans()),
         )
 
     def left(self, later: "Host") -> list[str]:
@@ -128,6 +134,15 @@ class Host(NamedTuple):
             for what, before, after in zip(self._fields, self, later, strict=True)
             for one in sorted(after - before)
         ]
+
+
+def _orphans() -> Iterator[str]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            name, _, rest = (entry / "stat").read_text().partition(" (")[2].rpartition(") ")
+            state, parent, *_ = rest.split()
+            if parent == "1" and state != "Z" and name.startswith(STARTED):
+                yield f"{entry.name} ({name})"
 
 
 def _held(pid: int) -> Held:
