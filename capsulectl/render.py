@@ -94,9 +94,9 @@ def write(data: Any, output: "Format") -> None:
     if output == "json":
         print(json.dumps(data, indent=2, ensure_ascii=False))
         return
-    import yaml
+    from capsulectl.as_yaml import document
 
-    print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+    print(document(data), end="")
 
 
 def write_items(
@@ -118,12 +118,10 @@ def write_items(
 
 def write_documents(documents: Sequence[Any]) -> None:
     """YAML, with a line of dashes between documents, at once."""
-    import yaml
+    from capsulectl.as_yaml import document
 
     for number, one in enumerate(documents):
-        print(
-            ("---\n" if number else "") + yaml.safe_dump(one, sort_keys=False, allow_unicode=True), end="", flush=True
-        )
+        print(("---\n" if number else "") + document(one), end="", flush=True)
 
 
 def write_line(data: Any) -> None:
