@@ -44,8 +44,9 @@ def test_a_recorded_history_is_whole_down_to_its_first_link(release: str) -> Non
     with (HERE / f"{release}.capsule").open("rb") as source:
         journal_id = Archive(source).journal_id
     base, first = base_of(release), facts[0].header.seq
-    begins = base is not None and base.seq == first - 1  # what was excised behind a cut has moved it on
-    link = genesis(journal_id) if first == 1 else base.head if base is not None and begins else None
+    # What was excised behind a cut has moved the base on: then what the first entry follows is not known.
+    behind = base.head if base is not None and base.seq == first - 1 else None
+    link = genesis(journal_id) if first == 1 else behind
     report = check_entries(facts, first, link, base=base)
     assert report.whole and not report.unreadable
     assert (report.checked, report.head_hash) == (record.entries, record.head)
