@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from effects.planner import awaited_by, plan_object
 from effects.wakes import folded
 from journal.entry import Header
-from journal.events import DaemonStarted, Event, ImageLost, JournalRestored
+from journal.events import DaemonStarted, Event, ImageLost, JournalRestored, MachineHalted
 from projections.state import Machine
 from projections.volumes import users_of
 from tests.histories.recorded import folded_of, releases
@@ -37,8 +37,8 @@ def judge(entries: Iterable[tuple[Header, Event | None]], machine: Machine) -> N
         before = machine.fork()
         woken = folded(machine, header, event)
         told = reached_by(before, machine, set(woken))
-        if isinstance(event, DaemonStarted | JournalRestored):
-            continue  # a life of the runner begins with a look at everything
+        if isinstance(event, MachineHalted | DaemonStarted | JournalRestored):
+            continue  # these are a life's first words, and its runner begins with a look at everything
         for key in keys_of(machine) - told:
             former, goal = plan_object(before, key), plan_object(machine, key)
             idle = former is None or former.not_before is not None
