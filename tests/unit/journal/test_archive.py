@@ -18,6 +18,7 @@ from journal.environment import Environment
 from journal.errors import ForeignDirectory
 from journal.events import CallRead, WorkloadStopRequested
 from journal.reader import LAST, Reader
+from journal.release import RELEASE
 from journal.sequencer import Draft
 from journal.verify import verify
 from journal.writer import Journal
@@ -93,7 +94,7 @@ def test_an_archive_names_whose_memory_it_is(journal: Path) -> None:
     last = reader.last()
     assert last is not None
     assert (title.journal_id, title.last_seq, title.head_hash) == (reader.journal_id.hex(), 30, last.hash.hex())
-    assert (title.first_seq, title.release) == (1, "0.0.1")
+    assert (title.first_seq, title.release) == (1, RELEASE)
     reader.close()
 
 
