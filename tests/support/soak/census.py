@@ -25,6 +25,9 @@ POOLS_FULL = 18 + min(32, (os.cpu_count() or 1) + 4)
 """The daemon's threads when all its pools have been full at once, which each of them is sooner or later: asyncio's own of
 that size, two for pages of the memory, two for copies of volumes; and those that there is a fixed number of, gRPC's six
 among them. What has more is losing some."""
+_PLACES = ("run/capsule/*", "run/capsule?*", "tmp/capsule*")
+_KEPT = "acceleration.json"
+"""Of whether KVM works here, which a capsule remembers as long as the machine is up."""
 GROWS_MIB = 24
 """So much the memory of a process, or the disk without the journal, may be more at the end than at the first look."""
 
@@ -127,7 +130,7 @@ class Host(NamedTuple):
             frozenset(f"{one['name']} {one['back-file']}" for one in json.loads(listed or "{}").get("loopdevices", ())),
             frozenset(os.listdir("/sys/class/net")),
             frozenset(str(one) for one in Path("/sys/fs/cgroup").glob("*/*") if one.is_dir()),
-            frozenset(str(one) for top in ("/run", "/tmp") for one in Path(top).glob("capsule*")),
+            frozenset(str(one) for top in _PLACES for one in Path("/").glob(top) if one.name != _KEPT),
             frozenset(_orphans()),
         )
 
