@@ -19,8 +19,12 @@ from effects.images.platform import architecture
 SHELL = "/bin/sh"
 _BUSYBOXES = ("bin/busybox", "usr/bin/busybox", "usr/lib/initramfs-tools/bin/busybox", "sbin/busybox")
 _PROGRAMS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr")
-_DIRECTORIES = ("dev", "etc", "host", "proc", "root", "run", "sys", "tmp", "var")
+_DIRECTORIES = ("dev", "etc", "host", "perm", "proc", "root", "run", "run/capsule", "sys", "tmp", "var")
 _FILES = {
+    # What is mounted over is there: on a full disk nobody could make it.
+    "etc/hosts": b"",
+    "etc/hostname": b"",
+    "etc/resolv.conf": b"",
     "etc/passwd": b"root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
     "etc/group": b"root:x:0:\nnogroup:x:65534:\n",
 }
