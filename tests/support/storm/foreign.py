@@ -47,6 +47,7 @@ class OtherHand:
 
     def __init__(self, site: Site, capsule: Daemon, run: Path, calls: Calls) -> None:
         self._site, self._capsule, self._run, self._calls = site, capsule, run, calls
+        self._waiting: set[tuple[str, str]] = set()
 
     async def choose(self, wishes: list[Wishes], random: Random, may_go: bool = True) -> tuple[list[str], Act | None]:
         """Somebody who runs, and whom nothing but this hand will end; declared from now on to be only reported.
@@ -57,6 +58,13 @@ class OtherHand:
             for name, wish in one.workloads.items()
             if one.lives(wish) and not wish.program.check and illness.program(wish.program.token)
         ]
+        # Who was killed before, and waits for another that is stopped or ill, is still not as he is wanted.
+        self._waiting = {
+            (f"workload/{name}", "run")
+            for one in wishes
+            for name, wish in one.workloads.items()
+            if one.lives(wish) and one.may_wait(wish, _ill(one))
+        }
         if not steady:
             return [], None
         name, wish = random.choice(steady)
@@ -112,14 +120,23 @@ class OtherHand:
         """Until `capsulectl drift` lists just these objects and aspects as another hand's; what is wrong if it never
         does."""
         deadline = time.monotonic() + TOLD_S
-        while (told := await asyncio.to_thread(self._listed)) != wanted:
+        while (told := await asyncio.to_thread(self._listed, self._waiting - wanted)) != wanted:
             if time.monotonic() > deadline:
                 return [f"another hand's are {wanted}, and told are {told}"]
             await asyncio.sleep(0.05)
         return []
 
-    def _listed(self) -> set[tuple[str, str]] | str:
+    def _listed(self, beside: set[tuple[str, str]]) -> set[tuple[str, str]] | str:
         done = self._capsule.ctl("drift", "--label", "foreign", "-o", "json")
         if done.returncode > 1 or not done.stdout:
             return done.stderr
-        return {(one["object"], one["aspect"]) for one in json.loads(done.stdout)["differences"]}
+        return {(one["object"], one["aspect"]) for one in json.loads(done.stdout)["differences"]} - beside
+
+
+def _ill(wishes: Wishes) -> set[str]:
+    checked = {name: wish.program for name, wish in wishes.workloads.items() if wish.program.check}
+    return {
+        name
+        for name, program in checked.items()
+        if not program.machine and illness.is_ill(program.token, program.check)
+    }
