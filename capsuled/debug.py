@@ -15,7 +15,7 @@ import msgspec
 from capsule.v1 import debug_pb2 as pb
 from capsule.v1 import workload_pb2
 from capsuled.caller import Caller
-from capsuled.debug_image import SHELL, BuiltImage, debug_image
+from capsuled.debug_image import BINDS, SHELL, BuiltImage, debug_image
 from capsuled.declare import Declarations
 from capsuled.engine import Engine
 from capsuled.image_cache import ImageCache
@@ -38,8 +38,6 @@ RESOLVE_S = 5.0
 """For the registry: who debugs a machine whose network is broken waits for a shell meanwhile."""
 GONE_S = 25.0
 CHUNK_BYTES = 1 << 20
-BINDS = ("/perm", "/sys", "/dev", "/run/capsule")
-"""At their own places, where the machine has them; all of it is below /host besides."""
 
 Answers = AsyncGenerator[pb.DebugOpened, None]
 Requests = AsyncIterator[pb.DebugRequest]

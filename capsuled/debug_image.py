@@ -19,7 +19,9 @@ from effects.images.platform import architecture
 SHELL = "/bin/sh"
 _BUSYBOXES = ("bin/busybox", "usr/bin/busybox", "usr/lib/initramfs-tools/bin/busybox", "sbin/busybox")
 _PROGRAMS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr")
-_DIRECTORIES = ("dev", "etc", "host", "perm", "proc", "root", "run", "run/capsule", "sys", "tmp", "var")
+BINDS = ("/perm", "/sys", "/dev", "/run/capsule")
+"""Of the machine, at their own places, where it has them; all of it is below /host besides."""
+_DIRECTORIES = ("etc", "host", "proc", "root", "run", "tmp", "var", *(place.lstrip("/") for place in BINDS))
 _FILES = {
     # What is mounted over is there: on a full disk nobody could make it.
     "etc/hosts": b"",

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 MEASURE_S = 30.0
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
-"""Between two tries to let go of what a life before has left mounted."""
+"""Behind each try to let go of what a life before has left mounted, and that fails."""
 
 
 class VolumeWatch:
@@ -82,13 +82,15 @@ class VolumeWatch:
 
     async def _let_go(self, name: str, uid: int) -> None:
         """Now, while nobody acts, or with the next start: later on, whoever is just about to mount it might lose it."""
-        for pause_s in (*_PAUSES_S, 0.0):
+        why = ""
+        for pause_s in _PAUSES_S:
             try:
                 await free(self._volumes, name, uid)
                 return
             except (DriverError, OSError) as error:
-                log.warning("volume %s is left mounted by a life before, and nobody has it: %s", name, error)
-            await self._clock.sleep(pause_s)
+                why = str(error)
+                await self._clock.sleep(pause_s)
+        log.warning("volume %s was left mounted by a life before, and stays so: %s", name, why)
 
     async def run(self) -> None:
         """Measure until cancelled, and look for what was lost."""

@@ -99,8 +99,7 @@ def test_a_container_with_a_volume_runs(machine: Booted) -> None:
 
 def test_a_microvm_with_a_volume_runs_with_kvm_and_is_reached_by_vsock(machine: Booted) -> None:
     machine.good("volume", "create", "its", "64MiB")
-    (machine.place / "isolated.yaml").write_text(ISOLATED)
-    machine.good("apply", "-f", str(machine.place / "isolated.yaml"), "--wait", "--timeout", MICROVM_S, timeout=400)
+    machine.apply(ISOLATED, "--wait", "--timeout", MICROVM_S, timeout=400)
     assert machine.data("get", "isolated")["status"]["accelerator"] == "kvm"
     assert "-cloud-amd64" in machine.good("exec", "isolated", "--", "uname", "-r")
     assert machine.good("exec", "isolated", "--", "cat", "/data/ups") == "up\n"
@@ -178,8 +177,7 @@ def comes_back_whole(machine: Booted) -> None:
 
 def test_what_was_answered_before_a_power_cut_is_there_after_it(machine: Booted) -> None:
     machine.good("volume", "create", "written", "64MiB")
-    (machine.place / "writer.yaml").write_text(WRITER)
-    machine.good("apply", "-f", str(machine.place / "writer.yaml"), "--wait")
+    machine.apply(WRITER, "--wait")
     answered: list[str] = []
 
     def call() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.booted import BOOT_S, Booted, built
+from tests.support.daemon import SERVE, manifest
 
 pytestmark = pytest.mark.boot
 
@@ -18,14 +19,7 @@ fallocate -l $(stat -f -c '%a * %S' /perm | xargs expr) /perm/filler 2>/dev/null
 dd if=/dev/zero of=/perm/filler bs=1M conv=notrunc oflag=append 2>/dev/null
 kill -KILL $(cat /perm/capsuled.pid)
 """
-GLUTTON = """
-name: glutton
-kind: Container
-container:
-  image: demo:1
-  command: [/bin/sh, -c]
-  args: ["dd if=/dev/zero of=/much bs=1M; dd if=/dev/zero of=/rest bs=512; echo full; trap 'exit 0' TERM; while true; do sleep 1; done"]
-"""
+GLUTTON = f"dd if=/dev/zero of=/much bs=1M; dd if=/dev/zero of=/rest bs=512; echo full; {SERVE}"
 """Root, in its container."""
 FILL_THE_POOL = """
 lvm lvcreate --quiet --yes --virtualsize 6g --name filler --thinpool capsule/pool >/dev/null 2>&1
@@ -119,8 +113,7 @@ def test_with_a_full_state_the_daemon_starts_journals_and_is_helped_through_the_
 
 
 def test_a_program_that_fills_the_disk_leaves_room_for_a_debug_session(machine: Booted) -> None:
-    (machine.place / "glutton.yaml").write_text(GLUTTON)
-    machine.good("apply", "-f", str(machine.place / "glutton.yaml"), "--wait")
+    machine.apply(manifest("glutton", GLUTTON), "--wait")
     machine.until(lambda: "full" in machine.ctl("logs", "glutton").stdout, "it has written all that it can")
     assert "the state's disk has 0 B" in warned(machine)
     assert int(machine.inside("stat -f -c %f /perm")) > 0

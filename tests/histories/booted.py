@@ -86,7 +86,7 @@ def _denied(machine: Stick) -> None:
 
 def _full(machine: Booted) -> None:
     """The disk of the state, while somebody talks; and a volume."""
-    _apply(machine, manifest("talks", TALKS))
+    machine.apply(manifest("talks", TALKS), "--wait")
     machine.inside(FILL)
     machine.good("stop", "talks", "--wait")
     _until_told(machine, "workload.log_dropped")
@@ -151,12 +151,6 @@ def _reset(machine: Stick) -> None:
     machine.until(lambda: machine.ctl("adopt", machine.address, "--yes").returncode == 0, "it is adopted", 300)
     _until_told(machine, "operators.reset")
     machine.good("wait", "counter", "--timeout", "300", timeout=400)
-
-
-def _apply(machine: Booted, text: str) -> None:
-    file = machine.place / "manifest"
-    file.write_text(text)
-    machine.good("apply", "-f", str(file), "--wait")
 
 
 def _until_told(machine: Booted, tag: str) -> None:

@@ -51,8 +51,11 @@ def main() -> None:
     there = [path.name for name in names for path in paths_of(name) if path.exists()]
     if there and not arguments.trial:
         raise SystemExit(f"{there[0]} is there already: a recorded history is never recorded again")
-    if release != RELEASE or more not in ("", "features", "losses", *ARCHIVED):
+    if release != RELEASE:
         raise SystemExit(f"this is release {RELEASE}: only {release} itself can record its history")
+    known = ("features", "losses", *ARCHIVED)
+    if more and more not in known:
+        raise SystemExit(f"there is no story {more}: {', '.join(f'{release}-{one}' for one in known)}")
     if more in ARCHIVED:
         with tempfile.TemporaryDirectory() as scratch:
             ARCHIVED[more](Path(scratch) / "archive" if arguments.trial else paths_of(arguments.name)[0])

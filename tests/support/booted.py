@@ -161,12 +161,17 @@ class Booted:
         self.until(self.is_up, "the boot is complete")
         return fingerprint
 
+    def apply(self, manifest: str, *options: str, timeout: float = 300) -> None:
+        """Declare this, which must succeed."""
+        file = self.place / "manifest"
+        file.write_text(manifest)
+        self.good("apply", "-f", str(file), *options, timeout=timeout)
+
     def run_counter(self) -> None:
         """A container runs, with a volume."""
         self.push_image("demo:1")
         self.good("volume", "create", "kept", "64MiB")
-        (self.place / "counter.yaml").write_text(COUNTER)
-        self.good("apply", "-f", str(self.place / "counter.yaml"), "--wait")
+        self.apply(COUNTER, "--wait")
 
     def good(self, *arguments: str, timeout: float = 300) -> str:
         """Run capsulectl, which must succeed; its output."""

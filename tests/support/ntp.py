@@ -23,7 +23,12 @@ def time_server(ahead_s: float) -> Iterator[None]:
     """On loopback, where a virtual machine's gateway leads to."""
     over = threading.Event()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", _PORT))
+        try:
+            server.bind(("127.0.0.1", _PORT))
+        except OSError as error:
+            raise SystemExit(
+                f"port {_PORT} of 127.0.0.1 cannot be had for a server of the time: {error.strerror}"
+            ) from error
         server.settimeout(_LOOK_S)
         telling = threading.Thread(target=_tell, args=(server, ahead_s, over))
         telling.start()

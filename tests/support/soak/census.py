@@ -21,13 +21,6 @@ STARTED = ("capsuled", "containerd", "qemu-system", "runc")
 """How the programs are called that may outlive who started them."""
 HANDLES = THREADS = 3
 """So many more at the end are the moment's."""
-POOLS_FULL = 18 + min(32, (os.cpu_count() or 1) + 4)
-"""The daemon's threads when all its pools have been full at once, which each of them is sooner or later: asyncio's own of
-that size, two for pages of the memory, two for copies of volumes; and those that there is a fixed number of, gRPC's six
-among them. What has more is losing some."""
-_PLACES = ("run/capsule/*", "run/capsule?*", "tmp/capsule*")
-_KEPT = "acceleration.json"
-"""Of whether KVM works here, which a capsule remembers as long as the machine is up."""
 GROWS_MIB = 24
 """So much the memory of a process, or the disk without the journal, may be more at the end than at the first look."""
 
@@ -83,15 +76,15 @@ def count(place: Site, capsule: Daemon, begun: float, now: float, operations: in
 def lost(first: Census, last: Census) -> list[str]:
     """What there is more of in the last look than in the first one; the same processes lived through both."""
     wrong = []
-    for name, before, after, pools in (
-        ("capsuled", first.daemon, last.daemon, POOLS_FULL),
-        ("containerd", first.runtime, last.runtime, 0),
+    for name, before, after in (
+        ("capsuled", first.daemon, last.daemon),
+        ("containerd", first.runtime, last.runtime),
     ):
         if before.pid != after.pid:
             wrong.append(f"{name} was {before.pid}, and is {after.pid}, although nobody killed it")
         if after.handles > before.handles + HANDLES:
             wrong.append(f"{name} had {before.handles} handles, and has {after.handles}")
-        if after.threads > max(before.threads + THREADS, pools):
+        if after.threads > before.threads + THREADS:
             wrong.append(f"{name} had {before.threads} threads, and has {after.threads}")
         if after.memory_mib > before.memory_mib + GROWS_MIB:
             wrong.append(f"{name} had {before.memory_mib} MiB of memory, and has {after.memory_mib}")
@@ -130,7 +123,7 @@ class Host(NamedTuple):
             frozenset(f"{one['name']} {one['back-file']}" for one in json.loads(listed or "{}").get("loopdevices", ())),
             frozenset(os.listdir("/sys/class/net")),
             frozenset(str(one) for one in Path("/sys/fs/cgroup").glob("*/*") if one.is_dir()),
-            frozenset(str(one) for top in _PLACES for one in Path("/").glob(top) if one.name != _KEPT),
+            frozenset(str(one) for top in ("/run", "/tmp") for one in Path(top).glob("capsule*")),
             frozenset(_orphans()),
         )
 

@@ -63,7 +63,7 @@ class OtherHand:
             (f"workload/{name}", "run")
             for one in wishes
             for name, wish in one.workloads.items()
-            if one.lives(wish) and one.may_wait(wish, _ill(one))
+            if one.lives(wish) and one.may_wait(wish, _ill(one)) and not illness.program(wish.program.token)
         }
         if not steady:
             return [], None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from effects.planner import awaited_by, plan_object
 from effects.wakes import folded
 from journal.entry import Header
-from journal.events import DaemonStarted, Event, ImageLost, JournalRestored, MachineHalted
+from journal.events import DaemonStarted, EmergencyRecovered, Event, ImageLost, JournalRestored, MachineHalted
 from projections.state import Machine
 from projections.volumes import users_of
 from tests.histories.recorded import folded_of, releases
@@ -32,17 +32,25 @@ def reached_by(before: Machine, after: Machine, woken: set[str]) -> set[str]:
 def judge(entries: Iterable[tuple[Header, Event | None]], machine: Machine) -> None:
     """Of each entry: whoever has something to do by it, and had nothing or waited, is woken. Who is at work looks again
     behind it anyway."""
-    for header, event in entries:
+    entries = list(entries)
+    for place, (header, event) in enumerate(entries, 1):
         assert event is not None
         before = machine.fork()
         woken = folded(machine, header, event)
         told = reached_by(before, machine, set(woken))
-        if isinstance(event, MachineHalted | DaemonStarted | JournalRestored):
-            continue  # these are a life's first words, and its runner begins with a look at everything
+        if isinstance(event, DaemonStarted | JournalRestored) or _is_told_at_a_start(event, entries[place:]):
+            continue  # a life of the runner begins with a look at everything
         for key in keys_of(machine) - told:
             former, goal = plan_object(before, key), plan_object(machine, key)
             idle = former is None or former.not_before is not None
             assert not idle or goal in (None, former), f"{key} is not woken by {event}: {goal}"
+
+
+def _is_told_at_a_start(event: Event, later: list[tuple[Header, Event | None]]) -> bool:
+    """Whether it is what a life tells of the halt before, which it does before it says that it began."""
+    noted = MachineHalted | EmergencyRecovered
+    begun = next((one for _, one in later if not isinstance(one, noted)), None)
+    return isinstance(event, noted) and isinstance(begun, DaemonStarted)
 
 
 @settings(max_examples=60)
