@@ -10,13 +10,11 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
 import msgspec
 
-from tests.support.daemon import Daemon
 from tests.support.site import Site
 from tests.support.soak.census import Census, Host, count, lost, slope
 from tests.support.soak.visitor import Visitor
@@ -28,8 +26,6 @@ LIVE_ON = {what: often for what, often in FAULTS.items() if what not in ("kill c
 VISITS_S = 2.0
 """Between two looks of the visitor's."""
 SETTLES_S = 2.0
-ASKED = (("history", "-n", "50"), ("replay", "--verify"), ("journal", "verify"), ("capsule", "logs"))
-AT_ONCE = 24
 
 
 class Soak(msgspec.Struct):
@@ -85,7 +81,6 @@ async def _rage(storm: Storm, place: Site, one: Soak, minutes: float, tell: Call
             await storm.rest()
             if outcome.wrong:
                 return
-            await asyncio.to_thread(_fill_pools, storm.capsule)
             await asyncio.sleep(SETTLES_S)  # what ends by and by has ended
             look = await asyncio.to_thread(count, place, storm.capsule, begun, time.monotonic(), outcome.operations)
             one.looks.append(look)
@@ -97,14 +92,6 @@ async def _rage(storm: Storm, place: Site, one: Soak, minutes: float, tell: Call
         outcome.seconds = time.monotonic() - begun
         one.visits, one.refused = dict(visitor.done), dict(visitor.refused)
         await storm.close()
-
-
-def _fill_pools(capsule: Daemon) -> None:
-    """Ask for so much at once that the daemon's pools have the threads that they ever have: they grow by and by, and each
-    new one would be counted as lost."""
-    with ThreadPoolExecutor(AT_ONCE) as crowd:
-        for _ in crowd.map(lambda words: capsule.ctl(*words), ASKED * (AT_ONCE // len(ASKED))):
-            pass
 
 
 async def _visited(storm: Storm, ends: float, visitor: Visitor, random: Random) -> None:
