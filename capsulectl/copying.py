@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from capsule.v1 import workload_pb2 as pb
+from capsulectl.apart import apart
 from capsulectl.connection import Connection, failures, metadata
 from capsulectl.endings import in_order
 from capsulectl.errors import USAGE, Ended, Failure
@@ -137,8 +138,7 @@ def _send(
             asks = _metadata(connection, question)
             call = connection.copy_into.future(outgoing.messages(), metadata=asks)
             try:
-                outgoing.offer.set_result(_offered(connection, call))
-                answer = call.result()
+                answer = apart(lambda: _answered(connection, call, outgoing))
                 connection.heads.hear(told_in(call.trailing_metadata()), question)
             finally:
                 outgoing.offer.cancel()
@@ -152,6 +152,12 @@ def _send(
         say(f"interrupted: {left}")
         raise
     say(f"{bytes_text(answer.bytes_received)} copied to {there.told}", quiet)
+
+
+def _answered(connection: Connection, call: Any, outgoing: _Outgoing) -> Any:
+    """The end of it, once the capsule has said which way the content goes."""
+    outgoing.offer.set_result(_offered(connection, call))
+    return call.result()
 
 
 def _beneath(there: Inside) -> Inside:

@@ -5,12 +5,14 @@ for it; if we are killed or the network goes, the capsule sees the call end, and
 """
 
 import queue
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from capsule.v1 import debug_pb2 as pb
 from capsulectl import terminal
+from capsulectl.apart import apart
 from capsulectl.connection import Connection, failures, metadata
 from capsulectl.endings import in_order
 from capsulectl.errors import EXEC_FAILED, TIMED_OUT, Failure
@@ -68,7 +70,7 @@ class Debugging:
 
     def _opened(self, call: Any) -> pb.DebugOpened:
         with _not_tried(), failures(self._connection.address):
-            answer: pb.DebugOpened = next(call)
+            answer: pb.DebugOpened = apart(lambda: next(call))
         return answer
 
     def _tell(self, opened: pb.DebugOpened) -> None:
@@ -82,7 +84,7 @@ class Debugging:
 
     def _until_it_runs(self, name: str) -> None:
         try:
-            wait_for(self._connection, {name: Goal.RUNNING}, self._wish.timeout)
+            apart(lambda: wait_for(self._connection, {name: Goal.RUNNING}, self._wish.timeout))
         except Failure as failure:
             code = failure.code if failure.code == TIMED_OUT else EXEC_FAILED
             raise Failure(failure.message, code) from failure
@@ -111,8 +113,7 @@ class Debugging:
         self._outgoing.put(None)
         try:
             with failures(self._connection.address):
-                for _ in call:
-                    pass
+                apart(lambda: deque(call, maxlen=0))
         except Failure as failure:
             by_itself = "The capsule removes it by itself, within a minute and a half"
             say(f"{name} is not seen to be removed: {failure.message or 'the call was cut off'}. {by_itself}")

@@ -16,6 +16,7 @@ import grpc
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl import terminal
+from capsulectl.apart import apart
 from capsulectl.connection import Connection, failure_of, metadata, never_sent, reason_of
 from capsulectl.errors import EXEC_FAILED, NOT_EXECUTABLE, NOT_FOUND, USAGE, Failure, fault
 from capsulectl.exec_line import ExecLine
@@ -24,6 +25,9 @@ from capsulectl.render import say
 
 CHUNK_BYTES = 64 << 10
 CHUNKS_AHEAD = 16
+SCREEN_S = 1.0
+"""So long a screen may take a last piece of output, which is not to come behind our tidying up."""
+
 _CODES = {"ENTRYPOINT_MISSING": NOT_FOUND, "NOT_EXECUTABLE": NOT_EXECUTABLE}
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -91,6 +95,7 @@ class Session:
         self._raw = config.tty and line.interactive
         self._seen = config.tty and terminal.is_terminal(1)
         self._terminal = terminal.Terminal()
+        self._screen = threading.Lock()
         self._capsule = line.capsule
         if self._tty and (size := terminal.size()):
             config.size.cols, config.size.rows = size
@@ -109,7 +114,7 @@ class Session:
         try:
             with self._signals(), self._terminal.raw() if self._raw else nullcontext():
                 self._begin_input()
-                exit_code = self._receive(call)
+                exit_code = apart(lambda: self._receive(call))
             connection.heads.hear(told_in(call.trailing_metadata()), question)
         except grpc.RpcError as error:
             raise self._failure(error, connection.address) from error
@@ -125,7 +130,7 @@ class Session:
             raise Failure(fault(error), EXEC_FAILED) from error
         finally:
             call.cancel()
-            if exit_code is None and self._seen:
+            if exit_code is None and self._seen and self._screen.acquire(timeout=SCREEN_S):
                 self._terminal.undo()
         return exit_code
 
@@ -137,15 +142,16 @@ class Session:
 
     def _receive(self, call: Any) -> int:
         for message in call:
-            match message.WhichOneof("payload"):
-                case "stdout":
-                    if self._seen:
-                        self._terminal.saw(message.stdout)
-                    _write(1, message.stdout)
-                case "stderr":
-                    _write(2, message.stderr)
-                case "exit":
-                    return int(message.exit.exit_code)
+            with self._screen:
+                match message.WhichOneof("payload"):
+                    case "stdout":
+                        if self._seen:
+                            self._terminal.saw(message.stdout)
+                        _write(1, message.stdout)
+                    case "stderr":
+                        _write(2, message.stderr)
+                    case "exit":
+                        return int(message.exit.exit_code)
         return 0
 
     # --- signals -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,16 @@ def test_a_signal_to_the_client_restores_the_window_and_removes_it(capsule: Daem
         assert made.process is not None
         made.process.send_signal(number)
         assert made.ends() == 128 + number and made.restored
+    assert not is_there(capsule)
+
+
+def test_a_signal_that_comes_at_the_worst_moment_ends_it_as_any_other(capsule: Daemon) -> None:
+    with window() as made:
+        worst = [sys.executable, "-m", "tests.support.worst_moment", str(int(signal.SIGTERM))]
+        made.run([*worst, "capsule", "debug"], capsule.environment)
+        made.sees("# ")
+        made.type("a")
+        assert made.ends() == 128 + signal.SIGTERM and made.restored
     assert not is_there(capsule)
 
 
