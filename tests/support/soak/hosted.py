@@ -17,6 +17,7 @@ import msgspec
 
 from tests.support.site import Site
 from tests.support.soak.census import Census, Host, count, lost, slope
+from tests.support.soak.crowd import crowd
 from tests.support.soak.visitor import Visitor
 from tests.support.storm.trial import FAULTS, PLOTS, Outcome, Storm, on_a_site
 
@@ -81,6 +82,7 @@ async def _rage(storm: Storm, place: Site, one: Soak, minutes: float, tell: Call
             await storm.rest()
             if outcome.wrong:
                 return
+            await crowd(storm.capsule.state / "capsule.sock")
             await asyncio.sleep(SETTLES_S)  # what ends by and by has ended
             look = await asyncio.to_thread(count, place, storm.capsule, begun, time.monotonic(), outcome.operations)
             one.looks.append(look)
