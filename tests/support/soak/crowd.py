@@ -27,4 +27,4 @@ async def crowd(socket: Path) -> None:
         await asyncio.gather(*(read() for _ in range(READERS)))
         await asyncio.gather(*(volumes.List(volume_pb2.VolumeListRequest()) for _ in range(READERS)))
     finally:
-        await channel.close()
+        await channel.close(None)
