@@ -1,11 +1,12 @@
 """What only a guest can do for the machine around it: take new secrets, hold a volume still while it is copied, and say
 how full it is."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from capsule.guest.v1 import guest_pb2 as pb
-from effects.errors import DriverError, GuestFailed
+from effects.errors import DriverError, GuestFailed, NotRunning
 from effects.microvms.agents import Agents
 from effects.secrets.protocol import SecretContent, SecretDirectory
 from effects.secrets.reading import contents
@@ -33,10 +34,11 @@ class MicroVMGuests:
     async def frozen(self, name: str, uid: int, run: int, target: str) -> AsyncIterator[None]:
         """Inside, what the run wrote to its volume at `target` is on the volume, whole, and nothing is written to it.
         It goes on afterwards, also after a crash in between. Raises NotRunning, RuntimeUnavailable, GuestFailed: at the
-        end, too, where the guest has let go before."""
+        end, too, where the guest has let go before, since its time was up or since it ends."""
         agent = self._agents.of(name, uid, run)
         freeze = pb.FreezeRequest(path=target, timeout_ms=int(FREEZE_S * 1_000))
         thaw = pb.ThawRequest(path=target)
+        begun = time.monotonic()
         try:
             await agent.call("Freeze", freeze, WRITE_OUT_S)
             yield
@@ -44,11 +46,14 @@ class MicroVMGuests:
             with suppress(DriverError):
                 await agent.call("Thaw", thaw)
             raise
-        if (await agent.call("Thaw", thaw)).late:
-            raise GuestFailed(
-                f"the guest of {name} held {target} still for {FREEZE_S:.0f} s and not longer, so what was copied of "
-                "it may not be whole: stop the workload, and try again"
-            )
+        if not (await agent.call("Thaw", thaw)).late:
+            return
+        if time.monotonic() - begun < FREEZE_S:
+            raise NotRunning(f"{name} was ended while {target} was copied")
+        raise GuestFailed(
+            f"the guest of {name} held {target} still for {FREEZE_S:g} s and not longer, so what was copied of it may "
+            "not be whole: stop the workload, and try again"
+        )
 
     async def usage(self, name: str, uid: int, run: int, target: str) -> Fill | None:
         """How full the file system of the run's volume at `target` is; None when the guest does not say. Raises
