@@ -5,7 +5,6 @@ Exit codes: 0, 1 failure, 2 usage, 124 a wait timed out, 125 to 127 and the comm
 A reader that has had enough of our output (`| head`) is no failure.
 """
 
-import contextlib
 import errno
 import os
 import sys
@@ -25,16 +24,20 @@ def main() -> None:
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
-        with contextlib.suppress(OSError):
+        try:
             sys.stderr.flush()
+        except OSError:
+            pass
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
         code = 0
     except OSError as error:
         # Standard output is on a disk that is full, or closed, or the like: what was asked for did not arrive.
-        with contextlib.suppress(OSError):
+        try:
             os.write(2, f"capsulectl: the output could not be written: {error.strerror}\n".encode())
+        except OSError:
+            pass
         code = 1
     # Tearing down the interpreter and gRPC's threads takes longer than most commands.
     os._exit(code)
@@ -67,10 +70,11 @@ def _streams() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from capsulectl import lean
+    from capsulectl import lean, shielded
     from capsulectl.errors import USAGE, Ended, Failure, fault
 
     lean.install()
+    shielded.install()
     try:
         return _command(arguments)
     except Failure as failure:

@@ -32,8 +32,8 @@ def apart(work: Callable[[], T]) -> T:
             theirs.send(b"\0")
 
     # The kernel may give a signal to any thread: only so does the main one hear of it at once.
-    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     try:
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=run, daemon=True).start()
         while not (returned or raised):
             ours.recv(1)
