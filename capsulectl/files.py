@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
+from capsulectl.endings import in_order
 from capsulectl.errors import USAGE, Failure
 from journal.durable import sync_directory
 
@@ -91,10 +92,10 @@ def check_new(name: str, force: bool) -> Path:
 @contextlib.contextmanager
 def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file that has its name once the block has ended well and all of it is on the disk, for good; otherwise there is
-    none. Raises Failure where it cannot be written."""
+    none. Raises Failure where it cannot be written, and Ended by a signal."""
     scratch = target.with_name(f".{target.name}.part")
     try:
-        with open(scratch, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
+        with in_order(), open(scratch, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
             yield out
             out.flush()
             os.fsync(out.fileno())

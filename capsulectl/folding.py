@@ -46,21 +46,27 @@ class Folding:
         self._to = to
 
     def entries(self) -> Iterator[tuple[Stored, Event | None]]:
-        """The entries that are to be folded on top of `machine`, in order. Raises Failure."""
-        begun = False
+        """The entries that are to be folded on top of `machine`, in order. Raises Failure, also where the archive does
+        not reach the entry that it was to go to."""
+        first = last = 0
         try:
             for stream, stored in self._archive.entries():
-                if stream != "facts" or (self._to and stored.header.seq > self._to):
+                if stream != "facts":
                     continue
-                if not begun:
-                    begun = True
+                last = stored.header.seq
+                if not first:
+                    first = last
                     self._begin()
-                if stored.header.seq > self.machine.seq:
+                if self.machine.seq < last <= (self._to or last):
                     yield stored, _event_of(stored)
         except OSError as error:
             raise Failure(f"the archive cannot be read: {error.strerror}", USAGE) from error
         except (JournalError, UnknownMust, UnknownBase, BadBody) as error:
             raise Failure(str(error)) from error
+        if self.machine.seq < self._to < first:
+            raise Failure(f"history begins at entry {first} there")
+        if last < self._to:
+            raise Failure(f"history ends at entry {last} there")
 
     def _begin(self) -> None:
         base = self._archive.base

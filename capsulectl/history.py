@@ -202,7 +202,8 @@ def show(
 
 def parse_since(text: str, now: float | None = None, option: str = "--since") -> int:
     """A span back from now (`2h`, `2h ago`), or a moment in local time (with an offset: there), in wall nanoseconds; 0
-    for none. Raises Failure for what is neither, or too far away to be told in nanoseconds."""
+    for none, as on the wire: the very first moment of 1970 is told by the one behind it. Raises Failure for what is
+    neither, or too far away to be told in nanoseconds."""
     if not text:
         return 0
     span = _SPAN.fullmatch(text.strip())
@@ -212,7 +213,7 @@ def parse_since(text: str, now: float | None = None, option: str = "--since") ->
         else:
             at = datetime.datetime.fromisoformat(text).timestamp()
         if abs(at_ns := int(at * 1e9)) <= _FURTHEST_NS:
-            return at_ns
+            return at_ns or 1
     except (ValueError, OverflowError):
         pass
     raise Failure(f"{option} {text!r}: give a span like 10m, 2h, 7d or a moment like 2026-11-24T10:00", USAGE)

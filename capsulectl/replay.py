@@ -48,6 +48,8 @@ def replay(
             raise Failure("--verify compares the end of a fold, --step shows its way: say one of them", USAGE)
         _step(file, since, to, output, common)
         return
+    if since > 1:
+        raise Failure("--from says where --step begins to show: say both", USAGE)
     if file:
         if verify:
             raise Failure(

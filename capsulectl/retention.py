@@ -44,6 +44,8 @@ def truncate(
     target = check_new(export, force)
     connection = Connection(common.capsule)
     upto = _upto(connection, before)
+    if not upto:
+        raise Failure("nothing is older than that: `capsulectl journal stats` says where history begins")
     request = retention_pb2.TruncateRequest(
         upto=history_pb2.Moment(seq=upto), exported_to=str(target.resolve()), dry_run=True
     )

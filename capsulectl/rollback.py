@@ -61,6 +61,8 @@ def rollback(
         raise Failure(f"{name!r} names nothing: leave it out to have everything as it was", USAGE)
     if kind not in ("", "workload", "volume"):
         raise Failure(f"{kind!r} cannot be rolled back: say workload/NAME or volume/NAME", USAGE)
+    if not name and to in ("previous", "healthy"):
+        raise Failure(f"{to!r} is a revision of one workload: name it", USAGE)
     request = (_volume_request if kind == "volume" else _request)(which, to, reason, expect_seq)
     connection = Connection(common.capsule)
     request.dry_run = True
@@ -101,7 +103,11 @@ def _request(name: str, to: str, reason: str, expect_seq: int | None) -> Any:
         case "healthy":
             request.healthy = True
         case _:
-            request.moment.CopyFrom(moment(to, "--to"))
+            try:
+                request.moment.CopyFrom(moment(to, "--to"))
+            except Failure as failure:
+                hint = f". A volume goes back to a snapshot of that name: volume/{name}" if name else ""
+                raise Failure(f"{failure.message}{hint}", failure.code) from failure
     return request
 
 

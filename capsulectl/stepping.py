@@ -39,6 +39,8 @@ def step(folding: Folding, since: int, output: Format) -> None:
             if answer == 0:
                 break
             shown_from, asks = max(seq + 1, answer), answer >= 0
+    if steps.machine.seq < folding.machine.seq:
+        steps = Steps(folding.machine)
     if steps.machine.seq < since:
         raise Failure(f"there is no entry {since} to begin with: the last one here is {steps.machine.seq}")
     _end(steps, output)

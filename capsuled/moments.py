@@ -68,8 +68,9 @@ class Moments:
 
     def _begins(self, back: int, now: int) -> dict[str, int]:
         """The first entry of each boot, the newest boot first, to the one so many before the present one; of that one
-        it may be a later daemon's."""
-        begins: dict[str, int] = {}
+        it may be a later daemon's. The present one is known also where its beginning was cut off."""
+        newest = self._reader.get(now)
+        begins = {} if newest is None else {newest.header.boot: self._reader.first_seq()}
         for stored in self._reader.newest_of_type("daemon.started", now):
             begins[stored.header.boot] = stored.header.seq
             if len(begins) > back:
@@ -79,7 +80,9 @@ class Moments:
     def _no_such_boot(self, begins: dict[str, int], field: str) -> NoReturn:
         many = ("no boot before this one is", "one boot before this one is")
         told = many[len(begins) - 1] if len(begins) <= len(many) else f"{len(begins) - 1} boots before this one are"
-        refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"{told} remembered", field)
+        first = self._reader.first_seq()
+        cut = f": history begins at entry {first}" if first > 1 else ""
+        refuse("OUT_OF_RANGE", "NO_SUCH_BOOT", f"{told} remembered{cut}", field)
 
     def _end_of_boot(self, back: int, now: int, field: str) -> int:
         """The entry before the first one of the boot after it."""

@@ -206,7 +206,7 @@ class Resolver:
 
 
 def _unknown(workload: str, variable: str) -> Refusal:
-    words = f"{workload} has no such sealed value to keep: give the value itself"
+    words = f"{workload} has no such sealed value to keep: apply it with the value itself"
     return invalid("UNKNOWN_SEALED_VALUE", words, f"container.env.{variable}")
 
 

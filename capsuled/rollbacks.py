@@ -28,6 +28,10 @@ from projections.rollback import Target, healthy, missing_images, previous, targ
 from projections.state import Machine, Workload
 
 REASON_CHARS = 500
+_BEFORE = (
+    "nothing is remembered of that time, it was before the first entry (`capsulectl history show 1`): there is nothing "
+    "to go back to, and `capsulectl delete` takes away what there is now"
+)
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -104,6 +108,8 @@ class Rollbacks:
                 seq = moments.remembered(_revision(reader, now, request), "to")
             else:
                 seq = moments.seq_of(request.moment, now.seq, "to")
+            if not seq:
+                refuse("OUT_OF_RANGE", "BEFORE_THE_FIRST_ENTRY", _BEFORE, "to")
             then = moments.machine(seq)
             if request.name and request.name not in then.workloads:
                 if request.name not in now.workloads:
@@ -154,7 +160,9 @@ def _revision(reader: Reader, now: Machine, request: pb.RollbackRequest) -> int:
             "INVALID_ARGUMENT", "WHICH_WORKLOAD", "previous and healthy are revisions of one workload: name it", "name"
         )
     if workload is None:
-        raise Refused(no_workload(request.name, now.workloads))
+        gone = no_workload(request.name, now.workloads)
+        earlier = f"{gone.message}. One that was deleted comes back by `--to SEQ`, an entry while it was there"
+        raise Refused(msgspec.structs.replace(gone, message=earlier))
     if request.WhichOneof("to") == "previous":
         seq, lacks = previous(workload), "has no earlier revision that is remembered"
     else:

@@ -28,7 +28,7 @@ BY_REASON: dict[str, str] = {
     "NO_SPACE": "free space: `capsulectl image gc`, `capsulectl volume list`; it is tried again by itself",
     "DRIVER_LACKS": "leave out the field that the message names: this machine cannot honour it; then " + _AGAIN,
     "NETWORK_FOREIGN": "give capsuled another bridge or subnet (`--bridge`, `--subnet`): that one is somebody else's",
-    "VOLUME_MISSING": "`capsulectl volume get` says since when; bring its file back, or restore a copy",
+    "VOLUME_MISSING": "`capsulectl volume get` says since when; bring it back, or `capsulectl volume import` an export",
     "SNAPSHOT_MISSING": "`capsulectl volume snapshots {name}` lists those there are",
     "VOLUME_DAMAGED": "its file system needs a person: copy the file first, then `fsck` it",
     "VOLUME_BUSY": "something still uses it (`fuser -vm` on the machine); it is tried again by itself",

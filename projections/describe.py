@@ -222,7 +222,7 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} has no link to the bridge any more"
         case NetworkMoved():
             addresses = ", ".join(f"{one.name} has {one.address}" for one in event.items)
-            return f"the bridge has another subnet, {event.subnet}{f': {addresses} from now' if addresses else ''}"
+            return f"the bridge has the subnet {event.subnet}{f': {addresses} from now' if addresses else ''}"
         case NetworkDrifted():
             return f"another hand was there: {event.name + ': ' if event.name else ''}{event.what}"
         case ImagePushed():

@@ -84,7 +84,10 @@ def why_not(machine: Machine, workload: Workload, mount: VolumeMount) -> str:
         what = "it is another one of the same name; " if volume else "create it again, then "
         return f"volume {mount.volume_name} does not exist any more: {what}apply the workload again to use that"
     if volume.lost:
-        return f"volume {volume.name} is not in the storage any more: restore it there, or delete and create it"
+        return (
+            f"volume {volume.name} is not in the storage any more: bring it back there, or have an export of it in its "
+            f"place (`capsulectl volume import {volume.name} FILE`)"
+        )
     if volume.deleting:
         return f"volume {volume.name} is being deleted"
     if volume.restoring:

@@ -129,7 +129,9 @@ def _as_of(reader: Reader, moments: Moments, request: pb.TruncateRequest, now: i
     upto = moments.seq_of(request.upto, now, "upto")
     stored = reader.get(upto) if upto else None
     if stored is None or upto >= now:
-        refuse("INVALID_ARGUMENT", "NOTHING_TO_CUT", f"name an entry from {reader.first_seq()} to {now - 1}", "upto")
+        begins = f"nothing is older than that: history begins at entry {reader.first_seq()}"
+        words = begins if stored is None else f"the newest entry, {now}, stays: name an entry before it"
+        refuse("INVALID_ARGUMENT", "NOTHING_TO_CUT", words, "upto")
     return upto, moments.machine(upto), stored.hash.hex()
 
 

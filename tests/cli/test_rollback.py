@@ -166,7 +166,12 @@ def test_the_newest_revision_that_did_well(capsule: Daemon) -> None:
     ("line", "code", "says"),
     [
         (("rollback", "nobody", "--to", "1", "--yes"), 1, "there is no workload nobody"),
-        (("rollback", "--to", "previous", "--yes"), 1, "previous and healthy are revisions of one workload"),
+        (("rollback", "nobody", "--to", "healthy", "--yes"), 1, "One that was deleted comes back by `--to SEQ`"),
+        (("rollback", "--to", "previous", "--yes"), 2, "'previous' is a revision of one workload: name it"),
+        (("rollback", "data", "--to", "soon", "--yes"), 2, "to a snapshot of that name: volume/data"),
+        (("rollback", "--to", "2000d", "--yes"), 1, "it was before the first entry"),
+        (("rollback", "nobody", "--to", "1970-01-01T00:00Z", "--yes"), 1, "it was before the first entry"),
+        (("rollback", "volume/shot", "--to", "1970-01-01T00:00Z", "--yes"), 1, "volume shot"),
         (("rollback", "--to", "soon", "--yes"), 2, "--to 'soon' is no moment"),
         (("rollback", "--to", "999999999", "--yes"), 1, "there is no entry 999999999 yet"),
         (("rollback", "shelf/x", "--to", "1"), 2, "'shelf' cannot be rolled back"),

@@ -32,6 +32,17 @@ def test_nothing_begins_behind_the_last_entry() -> None:
     assert (done.returncode, done.stdout) == (1, "") and "there is no entry 20 to begin with" in done.stderr
 
 
+def test_what_it_is_to_go_to_is_there() -> None:
+    for step in ((), ("--step",)):
+        beyond = subprocess.run(
+            [CTL, "replay", "--file", ARCHIVE, "--to", "99999", *step],
+            env=NOWHERE, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert beyond.returncode == 1 and "history ends at entry" in beyond.stderr
+    alone = subprocess.run([CTL, "replay", "--from", "3"], env=NOWHERE, capture_output=True, text=True, check=False)
+    assert alone.returncode == 2 and "--from says where --step begins to show: say both" in alone.stderr
+
+
 def test_as_data_it_is_one_object_an_entry() -> None:
     told = [json.loads(line) for line in ctl("--from", "5", "--to", "9", "-o", "json").stdout.splitlines()]
     assert [one["seq"] for one in told] == [5, 6, 7, 8, 9] and all("changes" in one and "body" in one for one in told)

@@ -75,7 +75,9 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
     known = capsule.status("web")["pid"]
     for words, says in (
         (("--before", "999999"), "there is no entry 999998 yet"),
-        (("--before", "1"), "name an entry from 1 to"),
+        (("--before", "1"), "nothing is older than that"),
+        (("--before", "1970-01-01"), "nothing is older than that"),
+        (("--before", "now"), "stays"),
     ):
         for how in ("--dry-run", "--yes"):
             refused = capsule.ctl("journal", "truncate", *words, "--export", str(archive), how)
@@ -107,6 +109,9 @@ def test_history_begins_later_and_says_so_and_lives_on(capsule: Daemon, tmp_path
     for verb in cut_off:
         cut = capsule.ctl(*verb)
         assert cut.returncode == 1 and f"history begins at entry {then + 1}" in cut.stderr, cut.stderr
+    assert capsule.good("history", "--boot", "0", "-n", "1"), "whose beginning was cut off"
+    earlier = capsule.ctl("list", "--at", "boot:-1")
+    assert f"no boot before this one is remembered: history begins at entry {then + 1}" in earlier.stderr
     hashed = replayed(capsule)
     offline = json.loads(capsule.good("replay", "--file", str(archive), "-o", "json"))
     assert offline["seq"] == then

@@ -1,13 +1,15 @@
 """Files of the command line: whole or not there, and there for good once a command goes on behind them."""
 
 import errno
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from capsulectl import files
-from capsulectl.errors import USAGE, Failure
+from capsulectl.errors import USAGE, Ended, Failure
 
 
 def _new(path: Path) -> None:
@@ -30,6 +32,17 @@ def test_the_name_is_on_the_disk_before_what_stands_on_it_is_done(
     write(tmp_path / "memory.capsule")
     assert found == [(tmp_path, ["memory.capsule"])]
     assert (tmp_path / "memory.capsule").read_bytes() == b"all of it"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda one: one.name)
+def test_whoever_is_ended_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "memory.capsule").write_bytes(b"as it was")
+    with pytest.raises(Ended) as ended, files.new_file(tmp_path / "memory.capsule") as out:
+        out.write(b"some of it")
+        os.kill(os.getpid(), number)
+    assert ended.value.code == 128 + number
+    assert [one.name for one in tmp_path.iterdir()] == ["memory.capsule"]
+    assert (tmp_path / "memory.capsule").read_bytes() == b"as it was"
 
 
 def test_what_cannot_be_replaced_is_as_it_was_and_nothing_lies_beside_it(

@@ -14,6 +14,11 @@ def test_a_span_back(text: str) -> None:
     assert parse_since(text, NOW) == int((NOW - 7_200) * 1e9)
 
 
+def test_the_first_moment_of_1970_is_not_none() -> None:
+    assert parse_since("1970-01-01T00:00Z") == 1 and parse_since("") == 0
+    assert moment("1970-01-01T00:00Z").at_unix_ns == 1
+
+
 @pytest.mark.parametrize("text", ["soon", "2h from now", "99999999999d", "9999-12-31T23:59", "2026-11-24T10:00 ago"])
 def test_what_is_no_moment_is_refused_before_it_is_sent(text: str) -> None:
     with pytest.raises(Failure, match=r"--until .*: give a span like 10m") as refused:

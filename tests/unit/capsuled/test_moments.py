@@ -48,6 +48,21 @@ def moments(tmp_path: Path) -> Iterator[Moments]:
 NOW = 12
 
 
+def test_the_present_boot_is_known_where_its_beginning_was_cut_off(tmp_path: Path) -> None:
+    ledger = Ledger()
+    ledger.boot = "present"
+    ledger.add(VolumeApplied("data", 1 << 30, created=True))
+    keep(tmp_path / "journal", ledger.entries)
+    environment = Environment(tmp_path / "journal", readonly=True)
+    there = Moments(Reader(environment))
+    assert there.boot_id(0, 1, "boot") == "present"
+    for asked in (lambda: there.boot_id(1, 1, "boot"), lambda: there.seq_of(pb.Moment(boot=-1), 1, "at")):
+        with pytest.raises(Refused) as refused:
+            asked()
+        assert refused.value.refusal.message == "no boot before this one is remembered"
+    environment.close()
+
+
 @pytest.mark.parametrize(
     ("moment", "seq"),
     [
