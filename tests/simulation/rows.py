@@ -140,6 +140,7 @@ def _row(name: str, entries: Sequence[Told], calm: int) -> tuple[Row, list[str]]
                 row = Row()  # a microVM is started anew to have its new link
             case DaemonStarted():
                 row.boots += header.boot != boot
+                mounted = mounted and header.boot == boot  # no mount outlives its boot
                 boot = header.boot
             case EffectStarted(effect="StartRun") if event.name == name and event.run not in row.begun:
                 wrong += _wrong_pause(name, event.run, header, row, calm)
