@@ -119,10 +119,11 @@ def excise(
     request = retention_pb2.ExciseRequest(seqs=seqs, reason=reason, dry_run=True)
     connection.call(connection.retention.Excise, request, timeout=RETAIN_S)
     what = f"entry {seqs[0]}" if len(seqs) == 1 else f"{len(seqs)} entries"
+    unseen = f"how the machine was between entry {min(seqs)} and now can then not be shown any more, nor gone back to"
     if dry_run:
-        say(f"the content of {what} would be removed", common.quiet)
+        say(f"the content of {what} would be removed; {unseen}", common.quiet)
         return
-    confirm(f"Remove the content of {what}? Nothing brings it back.", yes)
+    confirm(f"Remove the content of {what}? Nothing brings it back, and {unseen}.", yes)
     request.dry_run = False
     answer: Any = connection.call(connection.retention.Excise, request, timeout=RETAIN_S)
     print(f"the content of {what} is removed; entry {answer.seq + 1} says so")

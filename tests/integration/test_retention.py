@@ -42,6 +42,8 @@ def test_a_mistyped_value_goes_and_a_mark_stays(capsule: Daemon) -> None:
     assert SLIP in capsule.good("history", "show", seq, "-o", "json")
     asked = capsule.ctl("journal", "excise", seq)
     assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr
+    tried = capsule.ctl("journal", "excise", seq, "--dry-run")
+    assert f"how the machine was between entry {seq} and now can then not be shown any more" in tried.stderr
     before = stats(capsule)["lastSeq"]
     done = capsule.good("journal", "excise", seq, "--reason", "a password in an argument", "--yes")
     assert f"the content of entry {seq} is removed" in done
