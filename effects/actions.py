@@ -247,7 +247,8 @@ class Actions:
         await self._network.attach(Link(goal.name, goal.uid, goal.address, kind))
         workload = self._recorder.machine.workloads.get(goal.name)
         run = None if workload is None or workload.uid != goal.uid else workload.run
-        runs = kind == "tap" and run is not None and run.phase is RunPhase.RUNNING
+        # Also one whose start has not been told of: it may live, and have the link that was there before.
+        runs = kind == "tap" and run is not None and run.phase in (RunPhase.STARTING, RunPhase.RUNNING)
         anew = runs and not await self._network.is_open(goal.name, goal.uid)
         return NetworkAttached(goal.name, goal.uid, goal.address, anew)
 

@@ -52,6 +52,11 @@ class Cables:
         self.opened.discard(link)
         self.changed()
 
+    def open(self, link: tuple[str, int]) -> None:
+        """A monitor begins, and has the TAP that there is."""
+        if link in self.links:
+            self.opened.add(link)
+
     def lose_power(self) -> None:
         """Nothing of it outlives a boot."""
         self.rules, self.bare = None, False

@@ -217,8 +217,9 @@ class Oracle:
         wrong += [f"the call {call} was accepted twice" for call, count in calls.items() if count > 1]
         return wrong
 
-    def judge_network(self, cables: Cables) -> list[str]:
-        """Links, addresses and host ports are those of the workloads that want them, each once."""
+    def judge_network(self, world: World, cables: Cables) -> list[str]:
+        """Links, addresses and host ports are those of the workloads that want them, each once; and a microVM that lives
+        has the link open that there is."""
         bridged = {name: wish for name, wish in self.wishes.items() if wish.bridged}
         links = {link.name: link for link in cables.links.values()}
         wrong = [f"{name} has a link to the bridge and wants none" for name in sorted(links.keys() - bridged.keys())]
@@ -238,6 +239,10 @@ class Oracle:
                 wrong.append(f"host port {wish.port} does not lead to {name}: {served}")
         for port in served.keys() - {wish.port for wish in running.values()}:
             wrong.append(f"host port {port} is mapped although nobody wants it")
+        for key, one in world.containers.items():
+            lives = one.status == "running" and one.run.kind == "microvm" and key[0] in links
+            if lives and key[:2] not in cables.opened and key[0] not in self.left.links | self.left.runs:
+                wrong.append(f"the microVM {key} has a link open that is gone")
         if running and cables.bare and not self.left.rules:
             wrong.append("the bridge has no address")
         if not bridged and cables.rules is not None:

@@ -25,6 +25,8 @@ class Programs:
         simulation = self._simulation
         key = (container.run.name, container.run.uid, container.run.run)
         simulation.trace.note(f"world: {key} starts {container.run.args}")
+        if container.run.kind == "microvm":
+            simulation.cables.open(key[:2])
         if key in simulation.hands.taken and not self._told_of(key):
             # Another hand took it before anybody knew that it lived. It begins a second time, with an end of its own.
             simulation.hands.ended.discard(key)
@@ -72,6 +74,7 @@ class Programs:
         """A process ended: none that ends when it is asked to may have been killed by the daemon."""
         simulation = self._simulation
         simulation.trace.note(f"world: {key} ends with {code}")
+        simulation.cables.opened.discard(key[:2])
         container = simulation.world.containers.get(key)
         ours = container is not None and container.fault is None and key[0] in (*NAMES, QUIET)
         serves = container is not None and container.run.args[0] == "serve"

@@ -25,6 +25,7 @@ KINDS = (
     "release",
     "release",
     "snapshots",
+    "unseen",
     *HANDS,
 )
 
@@ -42,6 +43,10 @@ async def trouble(simulation: "Simulation") -> None:
                 simulation.oracle.unwatched |= simulation.hands.taken
                 simulation.trace.note(f"fault: another hand {done or 'finds nothing to change'}")
             case "kill":
+                simulation.kill("killed")
+            case "unseen":
+                done = simulation.hands.act("other link")
+                simulation.trace.note(f"fault: another hand {done or 'finds nothing to change'}, and nobody sees it")
                 simulation.kill("killed")
             case "runtime":
                 simulation.trace.note("fault: the runtime dies")

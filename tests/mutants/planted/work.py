@@ -134,4 +134,11 @@ PLANTED = (
         'driver.attach(name, uid) if kind == "microvm" else driver.mount(name, uid)',
         "driver.mount(name, uid)",
     ),
+    Mutant(
+        "unheard-start-keeps-its-link",
+        "a microVM whose start was not told of has a link open that is gone (it was so until a soak told)",
+        ACTIONS,
+        "run.phase in (RunPhase.STARTING, RunPhase.RUNNING)",
+        "run.phase is RunPhase.RUNNING",
+    ),
 )

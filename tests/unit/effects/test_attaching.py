@@ -9,6 +9,7 @@ from effects.actions import Actions
 from effects.goals import AttachNetwork
 from effects.network.protocol import LinkKind
 from effects.network.twin import Cables, TwinNetwork
+from effects.planner import plan
 from journal.events import Event, NetworkAttached, NetworkDrifted
 from journal.specs import MicroVM
 from tests.support.kept import Kept
@@ -59,3 +60,22 @@ def test_a_microvm_whose_tap_another_hand_took_is_started_anew_and_one_that_stil
     assert event.anew
     story.tell(event)
     assert story["vm"].superseded == 1 and story.next_goal("vm") == "StopRun"
+
+
+def test_so_is_one_whose_start_nobody_was_told_of() -> None:
+    story, cables = Story(), Cables()
+    story.apply(declared("vm", vm=MicroVM()))
+    story.tell(_reached(story, cables, "vm"))
+    while story.next_goal("vm") != "StartRun":
+        story.reach(next(goal for goal in plan(story.machine) if goal.name == "vm"))
+    story.begin(next(goal for goal in plan(story.machine) if goal.name == "vm"))
+    key = "vm", story["vm"].uid
+    cables.cut(key)
+    story.tell(NetworkDrifted("its link is gone", *key))
+    event = _reached(story, cables, "vm")
+    assert event.anew, "it may live, and have the old one open"
+    story.tell(event)
+    assert story["vm"].superseded == 1
+    for goal in ("StopRun", "StartRun"):
+        assert story.next_goal("vm") == goal
+        story.reach(next(one for one in plan(story.machine) if one.name == "vm"))
