@@ -36,7 +36,7 @@ class TwinExecutor:
         try:
             await self._step("exec started")
         except BaseException:
-            await session.close()
+            await asyncio.shield(session.close())  # nobody else knows of it, also where whoever asked goes now
             raise
         return session
 
