@@ -2,7 +2,9 @@
 
 gRPC bounds connections, but not by whom, and tells nobody of a new one. So the listening sockets are watched beside it:
 when somebody has knocked, the connections are counted, and those that an address opened last beyond its share are shut
-down, which gRPC sees as their end. A silent connection costs the machine nothing else, so there is no hurry.
+down, which gRPC sees as their end. A knock is not always heard: whom gRPC lets in before the event loop looks has not
+knocked for that. So as long as anybody is connected, they are counted now and then. A silent connection costs the
+machine nothing else, so there is no hurry.
 """
 
 import asyncio
@@ -19,8 +21,8 @@ from capsuled.strangers import host_of
 PAUSE_S = 0.05
 """From a knock to the count: gRPC takes the connection meanwhile, and of a flood many are counted at once."""
 
-
 QUIET_S = 2.0
+"""Between two counts, while nothing is new."""
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -78,8 +80,8 @@ class Shares:
         self._due = asyncio.get_running_loop().call_later(pause_s, self._count, pause_s)
 
     def _count(self, pause_s: float) -> None:
-        """Again and again, more and more seldom, until nothing was new for a while: who knocked before a count may be
-        let in after it, and nobody tells of that."""
+        """Again and again, more and more seldom, until nothing was new for a while and nobody is connected: who knocked
+        before a count may be let in after it, and nobody tells of that."""
         self._due = None
         before, connected = set(self._order), tuple(connections(self._ports))
         for one in self.surplus(connected):
@@ -87,8 +89,8 @@ class Shares:
         self._watch()
         if self._order.keys() - before:
             self._count_in(PAUSE_S)
-        elif pause_s < QUIET_S:
-            self._count_in(2 * pause_s)
+        elif connected or pause_s < QUIET_S:
+            self._count_in(min(2 * pause_s, QUIET_S))
 
     def surplus(self, connected: Collection[Connected]) -> list[Connected]:
         """Those to end: of each address the ones beyond its share, the newest of them. What was seen before is older

@@ -1,7 +1,10 @@
 """Who has to go when an address has more connections than its share."""
 
+import asyncio
 import os
 import socket
+
+import pytest
 
 from capsuled.shares import Connected, Shares, connections, shut
 
@@ -46,3 +49,24 @@ def test_connections_are_those_to_the_port_and_a_shut_one_sees_its_end() -> None
             mine.settimeout(5)
             assert mine.recv(1) == b""
             shut(found)
+
+
+def test_who_is_let_in_before_the_loop_has_looked_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capsuled.shares.QUIET_S", 0.1)
+
+    async def story(server: socket.socket) -> None:
+        shares = Shares((server.getsockname()[1],), each=1)
+        shares.start()
+        first = socket.create_connection(server.getsockname(), 5)
+        await asyncio.sleep(0.02)  # its knock is heard
+        with first, server.accept()[0]:
+            await asyncio.sleep(0.6)  # nothing is new for long
+            with socket.create_connection(server.getsockname(), 5) as second, server.accept()[0]:
+                assert await asyncio.to_thread(second.recv, 1) == b"", "beyond its share"
+            first.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                first.recv(1)
+        shares.stop()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asyncio.run(story(server))
