@@ -24,6 +24,7 @@ from containerdapi import (
     tasks_pb2,
 )
 from effects.containerd.connection import Connection, tolerated, translated
+from effects.containerd.letting_go import let_go
 from effects.containerd.news import news
 from effects.containers import cgroups, names
 from effects.containers.birth import Births
@@ -262,8 +263,7 @@ class ContainerdDriver:
             with tolerated(_NO_SUCH):
                 ended.result()
         finally:
-            if not ended.done():
-                ended.cancel()
+            let_go(ended)
 
     async def _signal(self, cid: str, signal: int, everybody: bool = False) -> None:
         request = tasks_pb2.KillRequest(container_id=cid, signal=signal, all=everybody)

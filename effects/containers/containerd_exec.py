@@ -20,6 +20,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from containerdapi import tasks_pb2
 from effects.containerd.connection import Connection, tolerated, translated
+from effects.containerd.letting_go import let_go
 from effects.containers.pipes import Pipe, reading, writing
 from effects.containers.sessions import end_session
 from effects.errors import (
@@ -252,7 +253,7 @@ class ContainerdExec:
                 raise StartFailed(f"a process of exec ({pid}) does not end although it was killed")
         finally:
             if self._ended is not None:
-                self._ended.cancel()
+                let_go(self._ended)
                 await asyncio.wait((self._ended,))
         self.pid = 0
         shutil.rmtree(self._directory, ignore_errors=True)

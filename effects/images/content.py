@@ -11,6 +11,7 @@ import grpc
 
 from containerdapi import content_pb2
 from effects.containerd.connection import Connection, translated
+from effects.containerd.letting_go import let_go
 from effects.errors import DriverError, ImageCorrupt, ImageMissing, ImageUnreadable, NoSpace, RuntimeUnavailable
 from effects.images.leases import Lease
 
@@ -208,7 +209,7 @@ class _Write:
     def close(self) -> None:
         """Let go; what was not committed stays as a part."""
         if self._answer is not None:
-            self._answer.cancel()
+            let_go(self._answer)
         if self._call is not None:
             self._call.cancel()
 
