@@ -64,9 +64,9 @@ class Folding:
         except (JournalError, UnknownMust, UnknownBase, BadBody) as error:
             raise Failure(str(error)) from error
         if self.machine.seq < self._to < first:
-            raise Failure(f"history begins at entry {first} there")
+            raise Failure(f"the archive begins at entry {first}")
         if last < self._to:
-            raise Failure(f"history ends at entry {last} there")
+            raise Failure(f"the archive ends at entry {last}")
 
     def _begin(self) -> None:
         base = self._archive.base

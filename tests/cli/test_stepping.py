@@ -38,7 +38,7 @@ def test_what_it_is_to_go_to_is_there() -> None:
             [CTL, "replay", "--file", ARCHIVE, "--to", "99999", *step],
             env=NOWHERE, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert beyond.returncode == 1 and "history ends at entry" in beyond.stderr
+        assert beyond.returncode == 1 and "the archive ends at entry" in beyond.stderr
     alone = subprocess.run([CTL, "replay", "--from", "3"], env=NOWHERE, capture_output=True, text=True, check=False)
     assert alone.returncode == 2 and "--from says where --step begins to show: say both" in alone.stderr
 
