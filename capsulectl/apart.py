@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def apart(work: Callable[[], T]) -> T:
     """What `work` returns or raises. Where a signal raises first, `work` is left to itself: whoever catches that
-    cancels the call that it waits for. For the main thread only."""
+    cancels the call that it waits for, or ends the program. For the main thread only."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     returned: list[T] = []

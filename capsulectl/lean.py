@@ -5,12 +5,14 @@ half imports the one in Python that it stands in for. While these packages are i
 places; afterwards the places are free again, so that whoever does need asyncio imports the real one.
 """
 
-import importlib.machinery
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
+
+from capsulectl.importing import surround
 
 _IN_PYTHON = ("google.protobuf.internal.python_message",)
 LEFT_OUT = {
@@ -24,43 +26,24 @@ LEFT_OUT = {
 def install() -> None:
     """From here on. `CAPSULE_WHOLE_IMPORTS=1` switches it off."""
     if not os.environ.get("CAPSULE_WHOLE_IMPORTS"):
-        sys.meta_path.insert(0, _Finder())
+        surround(_around)
 
 
-class _Finder:
-    """Answers only for the packages above, each once, and leaves the finding to the usual finder."""
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:
-        """See importlib.abc.MetaPathFinder."""
-        if name not in LEFT_OUT or name in sys.modules or not _may(name):
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, LEFT_OUT[name])  # type: ignore[assignment]
-        return spec
+def _around(name: str) -> AbstractContextManager[None] | None:
+    """For the packages above only, each once."""
+    return _among_empty(LEFT_OUT[name]) if name in LEFT_OUT and name not in sys.modules and _may(name) else None
 
 
-class _Loader:
-    """Loads as the usual loader does, among empty modules."""
-
-    def __init__(self, loader: Any, left_out: Iterable[str]) -> None:
-        self._loader = loader
-        self._left_out = left_out
-
-    def create_module(self, spec: Any) -> Any:
-        """See importlib.abc.Loader."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """See importlib.abc.Loader."""
-        absent = [name for name in self._left_out if name not in sys.modules]
+@contextmanager
+def _among_empty(left_out: Iterable[str]) -> Iterator[None]:
+    absent = [name for name in left_out if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = _Empty(name)
+    try:
+        yield
+    finally:
         for name in absent:
-            sys.modules[name] = _Empty(name)
-        try:
-            self._loader.exec_module(module)
-        finally:
-            for name in absent:
-                sys.modules.pop(name, None)
+            sys.modules.pop(name, None)
 
 
 class _Anything:

@@ -130,6 +130,7 @@ class Session:
             raise Failure(fault(error), EXEC_FAILED) from error
         finally:
             call.cancel()
+            # Never let go of: what comes yet is not shown any more.
             if exit_code is None and self._seen and self._screen.acquire(timeout=SCREEN_S):
                 self._terminal.undo()
         return exit_code

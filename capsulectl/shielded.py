@@ -2,64 +2,42 @@
 class (SIGSEGV). One that comes meanwhile is raised behind it.
 """
 
-import importlib.machinery
 import signal
-import sys
 import threading
-from collections.abc import Sequence
-from types import FrameType, ModuleType
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
+
+from capsulectl.importing import surround
 
 _GENERATED = "_pb2"
 
 
 def install() -> None:
     """From here on."""
-    sys.meta_path.insert(0, _Finder())
+    surround(_around)
 
 
-class _Finder:
-    """Answers for generated modules only, and leaves the finding to the usual finder."""
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:
-        """See importlib.abc.MetaPathFinder."""
-        if not name.endswith(_GENERATED):
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
-        return spec
+def _around(name: str) -> AbstractContextManager[None] | None:
+    return _unbroken() if name.endswith(_GENERATED) else None
 
 
-class _Loader:
-    """Loads as the usual loader does, unbroken."""
+@contextmanager
+def _unbroken() -> Iterator[None]:
+    """Raises KeyboardInterrupt in the end, if it was to be raised within."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # nothing is raised here, or whoever imports this is shielded
+        return
+    interrupted: list[int] = []
 
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
 
-    def create_module(self, spec: Any) -> Any:
-        """See importlib.abc.Loader."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """See importlib.abc.Loader."""
-        interrupted = []
-
-        def note(number: int, frame: FrameType | None) -> None:
-            interrupted.append(number)
-
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler and _is_main():
-            signal.signal(signal.SIGINT, note)
-            try:
-                self._loader.exec_module(module)
-            finally:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-        else:  # nothing is raised in it, or whoever imports it is shielded
-            self._loader.exec_module(module)
-        if interrupted:
-            raise KeyboardInterrupt
-
-
-def _is_main() -> bool:
-    """Of threads, it alone may say what signals do, and meets what they raise."""
-    return threading.current_thread() is threading.main_thread()
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if interrupted:
+        raise KeyboardInterrupt

@@ -3,8 +3,8 @@
 gRPC bounds connections, but not by whom, and tells nobody of a new one. So the listening sockets are watched beside it:
 when somebody has knocked, the connections are counted, and those that an address opened last beyond its share are shut
 down, which gRPC sees as their end. A knock is not always heard: whom gRPC lets in before the event loop looks has not
-knocked for that. So as long as anybody is connected, they are counted now and then. A silent connection costs the
-machine nothing else, so there is no hurry.
+knocked for that. So as long as anybody is known to be connected, they are counted now and then; where the very first
+was not heard, until one is. A silent connection costs the machine nothing else, so there is no hurry.
 """
 
 import asyncio
