@@ -151,6 +151,16 @@ def test_one_that_never_was_before_has_no_former_life(kept: tuple[int, Reader]) 
     assert refused.value.refusal.message.endswith("remembered: `capsulectl workload history web` shows those there are")
 
 
+@pytest.mark.parametrize("wanted", [{"previous": True}, {"healthy": True}], ids=str)
+@pytest.mark.parametrize(("name", "reason"), [("", "WHICH_WORKLOAD"), ("nobody", "WORKLOAD_NOT_FOUND")])
+def test_a_revision_is_one_workloads(kept: tuple[int, Reader], wanted: dict[str, bool], name: str, reason: str) -> None:
+    edge, reader = kept
+    request = rollback_pb2.RollbackRequest(name=name, **wanted)  # type: ignore[arg-type]
+    with pytest.raises(Refused) as refused:
+        _revision(reader, Moments(reader).machine(edge + 3), request)
+    assert refused.value.refusal.reason == reason
+
+
 def test_each_is_a_moment_of_its_own(kept: tuple[int, Reader]) -> None:
     edge, reader = kept
     moments = Moments(reader)
