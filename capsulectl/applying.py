@@ -133,5 +133,14 @@ def _print_changes(changes: Any) -> None:
 
 def change_line(change: Any) -> str:
     """A field, and what became of it."""
-    values = {"add": change.new, "remove": change.old}.get(change.op, f"{change.old} -> {change.new}")
+    old, new = (_value(change.path, one) for one in (change.old, change.new))
+    values = {"add": new, "remove": old}.get(change.op, f"{old} -> {new}")
     return f"{_SIGNS[change.op]} {change.path}: {values}"
+
+
+def _value(path: str, value: str) -> str:
+    """A size as people read it; with its bytes, where a decimal would hide some."""
+    if not path.endswith(("_bytes", "size")) or not value.isdecimal():
+        return value
+    text = bytes_text(int(value))
+    return f"{text} ({value})" if "." in text else text

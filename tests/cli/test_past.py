@@ -62,6 +62,19 @@ def test_what_changed_between_two_moments(capsule: Daemon, moments: dict[str, in
     assert capsule.ctl("diff", "now", "now").returncode == 0
 
 
+def test_sizes_are_told_as_people_read_them(capsule: Daemon) -> None:
+    capsule.good("volume", "create", "wide", "64MiB")
+    before = newest(capsule)
+    try:
+        capsule.good("volume", "resize", "wide", "1537MiB")
+        grown = capsule.ctl("diff", str(before), "now", "volume/wide")
+        assert "  ~ size: 64 MiB -> 1.5 GiB (1611661312)\n" in grown.stdout
+        plainly = json.loads(capsule.ctl("diff", str(before), "now", "volume/wide", "-o", "json").stdout)
+        assert {"67108864", "1611661312"} <= {one.get(side) for one in plainly for side in ("old", "new")}
+    finally:
+        capsule.good("volume", "delete", "wide", "--yes")
+
+
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
