@@ -51,7 +51,7 @@ Past = dict[int, Told]
 LINKS = 12
 """A chain is cut to so many links: its beginning and what came last."""
 
-_ASKED = (
+_WISHES = (
     WorkloadApplied,
     WorkloadStopRequested,
     WorkloadStartRequested,
@@ -60,8 +60,12 @@ _ASKED = (
     VolumeApplied,
     VolumeDeleteRequested,
     VolumeRestoreRequested,
-    SnapshotRequested,
 )
+"""What changes how an object shall be."""
+
+_ASKED = (*_WISHES, SnapshotRequested)
+"""A snapshot leaves the object as it is: it explains what came of itself, and nothing else."""
+
 _HAPPENED = (
     WorkloadStarted,
     WorkloadExited,
@@ -150,10 +154,10 @@ def _earlier(past: Past, seq: int, *kinds: type[Event]) -> Iterator[int]:
 
 
 def _asks(event: Event, name: str) -> bool:
-    """Whether it is an operator's wish about the object."""
+    """Whether it is an operator's wish about how the object shall be."""
     if isinstance(event, WorkloadApplied):
         return any(item.name == name for item in event.items)
-    return isinstance(event, _ASKED) and getattr(event, "name", "") == name
+    return isinstance(event, _WISHES) and getattr(event, "name", "") == name
 
 
 def _same_run(started: WorkloadStarted, event: Event) -> bool:

@@ -245,6 +245,19 @@ def test_a_volume_has_its_reasons_too() -> None:
     ]
 
 
+def test_a_snapshot_explains_no_loss() -> None:
+    story = Story()
+    story.tell(VolumeApplied("data", 1 << 30, created=True))
+    story.tell(EffectStarted("EnsureVolume", "data", 1), VolumeMade("data", 1, 1 << 30))
+    story.call(TakeSnapshot("data", "one"))
+    story.tell(VolumeLost("data", 1))
+    lost = why_volume(story.machine.volumes["data"], past_of(story))
+    assert [link.text.split(",")[0] for link in lost.chain] == [
+        "volume data created",
+        "volume data is not in the storage any more",
+    ]
+
+
 def test_a_chain_ends_although_a_cause_points_nowhere() -> None:
     story = Story()
     story.apply(declared("web"))
