@@ -39,7 +39,7 @@ def receive(
         if not meant():
             raise CopyError("CALLED_OFF", "the copy was called off: nothing was changed")
         with _inside(aside, only, told) if inner else nullcontext(aside) as ready_made:
-            _settle(where, ready_made, path, told, Settler(powers.owners, opening))
+            _settle(where, ready_made, path, told, Settler(powers.owners, opening, unpacker.closed))
     return unpacker.entries
 
 

@@ -12,18 +12,20 @@ from copies.errors import CopyError, copy_error, shown
 from copies.holes import segments
 from copies.opening import Opening
 from copies.sources import PIECE
-from copies.staging import STEM, remove, set_facts
+from copies.staging import STEM, Closed, identity, remove, set_facts
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Settler:
-    """Moves a tree of names from one directory into another. `moved` counts what has its place."""
+    """Moves a tree of names from one directory into another. `closed` as the Unpacker has it; `moved` counts what has
+    its place."""
 
-    def __init__(self, owners: bool, opening: Opening) -> None:
+    def __init__(self, owners: bool, opening: Opening, closed: Closed) -> None:
         self.moved = 0
         self._owners = owners
         self._opening = opening
+        self._closed = closed
 
     def settle(self, staged: int, target: int, path: str, renamed: str = "") -> None:
         """Everything in `staged` goes into `target`; with `renamed` it is one entry, which takes that name. `path` is
@@ -70,6 +72,8 @@ class Settler:
             else:
                 self._place(staged, name, target, new)
                 self.moved += 1
+                if self._closed and self._is_directory(target, new):
+                    self._close(target, new)
         except OSError as error:
             raise copy_error(shown(path), error) from error
 
@@ -97,6 +101,19 @@ class Settler:
                 raise
             self._carry_over(staged, name, target, new)
 
+    def _close(self, parent: int, name: str) -> None:
+        """What is in its place now may shut out its owner, the innermost first."""
+        fd = os.open(name, _DIRECTORY, dir_fd=parent)
+        try:
+            for one in os.listdir(fd):
+                if self._is_directory(fd, one):
+                    self._close(fd, one)
+            mode = self._closed.get(identity(os.fstat(fd)))
+            if mode is not None:
+                os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+
     def _carry_over(self, staged: int, name: str, target: int, new: str) -> None:
         """To a file system that is mounted below the target: copied under a name of its own first."""
         found = os.stat(name, dir_fd=staged, follow_symlinks=False)
@@ -120,6 +137,8 @@ class Settler:
         try:
             for one in os.listdir(below):
                 self._carry_over(below, one, beside, one)
+            if (mode := self._closed.get(identity(found))) is not None:
+                self._closed[identity(os.fstat(beside))] = mode
         finally:
             os.close(below)
             os.close(beside)

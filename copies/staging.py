@@ -30,6 +30,15 @@ class Powers(NamedTuple):
     set_id: bool
 
 
+Closed = dict[tuple[int, int], int]
+"""Modes by what `identity` says."""
+
+
+def identity(found: os.stat_result) -> tuple[int, int]:
+    """What stays the same of a file while it is moved."""
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def staged(parent: int) -> Iterator[int]:
     """A new directory in `parent`, open, which is gone afterwards with all that is in it."""
@@ -91,10 +100,12 @@ class _Open(NamedTuple):
 
 class Unpacker:
     """Unpacks one archive into the directory `root`. `single`: it may have one top-level member only; `only`: and that
-    must be called so. Counts `entries`."""
+    must be called so. Counts `entries`. `closed` are the directories that shut out their owner, each with its mode:
+    they are given that once they have their place, for nobody but root moves or removes what is in such a one."""
 
     def __init__(self, root: int, powers: Powers, single: bool = False, only: str = "") -> None:
         self.entries = 0
+        self.closed: Closed = {}
         self._root = root
         self._powers = powers
         self._single = single
@@ -184,10 +195,18 @@ class Unpacker:
         try:
             if one.entry is not None:
                 self._set(one.fd, one.entry)
+                self._keep_open(one.fd)
         except OSError as error:
             raise copy_error(one.name, error) from error
         finally:
             os.close(one.fd)
+
+    def _keep_open(self, directory: int) -> None:
+        found = os.fstat(directory)
+        mode = stat.S_IMODE(found.st_mode)
+        if not self._powers.owners and mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.fchmod(directory, mode | stat.S_IRWXU)
+            self.closed[identity(found)] = mode
 
     # --- files ---------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 def settle(staged: Path, target: Path) -> None:
     here, there = directory(str(staged)), directory(str(target))
     try:
-        Settler(False, Plain()).settle(here, there, str(target))
+        Settler(False, Plain(), {}).settle(here, there, str(target))
     finally:
         os.close(here)
         os.close(there)
