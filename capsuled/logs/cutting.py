@@ -70,7 +70,10 @@ def cut_index(directory: Path, uid: int, run: int, keep_bytes: int) -> bool:
     False where that cannot be done although it is needed.
     """
     fronts = [_front(path_of(directory, uid, run, suffix)) for suffix in SUFFIXES.values()]
-    fd = os.open(path_of(directory, uid, run, INDEX_SUFFIX), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fd = os.open(path_of(directory, uid, run, INDEX_SUFFIX), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True  # the disk was full when it was to be made: the run's bytes are cut all the same
     try:
         size = os.fstat(fd).st_size
         first = front_of(fd) // BLOCK_BYTES

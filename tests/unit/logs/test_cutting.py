@@ -149,3 +149,13 @@ def test_where_no_hole_can_be_punched_a_stream_is_emptied_and_says_so(
     )
     assert not over(BOUND, [size_of(tmp_path, 7, 3)])
     assert path_of(tmp_path, 7, 3, INDEX_SUFFIX).stat().st_size < 4096
+
+
+def test_a_run_without_an_index_stops_no_cutting(tmp_path: Path) -> None:
+    made(tmp_path)
+    earlier = max(run for run in runs_of(tmp_path, 7) if run < 3)
+    path_of(tmp_path, 7, earlier, INDEX_SUFFIX).unlink()
+    planned = [Cut(run, keep_out=1 << 14, keep_err=1 << 14) for run in (earlier, 3)]
+    assert cut_runs(tmp_path, 7, planned, 3, BOUND // 8) is None
+    for run in (earlier, 3):
+        assert path_of(tmp_path, 7, run, SUFFIXES[OUT]).stat().st_blocks * 512 <= 1 << 15
