@@ -25,6 +25,8 @@ from capsulectl.render import say
 
 CHUNK_BYTES = 64 << 10
 CHUNKS_AHEAD = 16
+TAKEN_S = 1.0
+"""So long a signal for the process may wait behind input that it does not read. Then it is ours."""
 SCREEN_S = 1.0
 """So long a screen may take a last piece of output, which is not to come behind our tidying up."""
 
@@ -42,12 +44,13 @@ class Signalled(BaseException):
 
 
 class Outgoing:
-    """Messages to the capsule: put from signal handlers and threads, taken by gRPC."""
+    """Messages to the capsule: put from signal handlers and threads, taken by gRPC. `signalled`: so was a signal."""
 
     def __init__(self, config: pb.WorkloadExecConfig) -> None:
         self._queue: queue.SimpleQueue[pb.WorkloadExecClientMessage] = queue.SimpleQueue()
         self._room = threading.Semaphore(CHUNKS_AHEAD)
         self.over = False
+        self.signalled = False
         self.put(config=config)
 
     def put(self, **payload: Any) -> None:
@@ -58,8 +61,11 @@ class Outgoing:
         while True:
             message = self._queue.get()
             yield message
-            if message.WhichOneof("payload") == "stdin":
-                self._room.release()
+            match message.WhichOneof("payload"):
+                case "stdin":
+                    self._room.release()
+                case "signal":
+                    self.signalled = True
 
     def read_input(self, hung_up: bool) -> None:
         """Standard input as it comes, and its end. `hung_up`: a raw terminal, which ends only by going."""
@@ -160,8 +166,9 @@ class Session:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """With raw keys, a signal to us means us. Without, the first one is the process's, which may have its own way
-        of ending; the next one is ours. What our parent had us ignore stays ignored."""
-        handlers: dict[int, Any] = {signal.SIGHUP: self._end}
+        of ending; the next one is ours, and so is one that does not get through to it. What our parent had us ignore
+        stays ignored."""
+        handlers: dict[int, Any] = {signal.SIGHUP: self._end, signal.SIGALRM: self._not_taken}
         for passed in _PASSED_ON:
             handlers[passed] = self._end if self._raw else self._pass_on
         if self._tty:
@@ -175,6 +182,7 @@ class Session:
             yield
         finally:
             self._outgoing.over = True
+            signal.setitimer(signal.ITIMER_REAL, 0)
             for number in before:
                 signal.signal(number, before[number])
 
@@ -189,6 +197,11 @@ class Session:
             self._end(number, frame)
         self._signalled = number
         self._outgoing.put(signal=number)
+        signal.setitimer(signal.ITIMER_REAL, TAKEN_S)
+
+    def _not_taken(self, number: int, frame: object) -> None:
+        if self._signalled and not self._outgoing.signalled:
+            self._end(self._signalled, frame)
 
     def _resized(self, number: int, frame: object) -> None:
         if size := terminal.size():

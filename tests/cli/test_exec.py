@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -250,6 +252,21 @@ def test_ctrl_c_without_a_terminal_is_passed_on_once_and_then_ours(inside: Daemo
     client.send_signal(signal.SIGINT)
     assert client.wait(timeout=20) == 130
     inside.until(lambda: count(inside, "echo deaf") == "0", "it is gone")
+
+
+def test_a_signal_that_waits_behind_input_which_nobody_reads_is_ours(inside: Daemon) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 0.1; done # never reads"
+    with open("/dev/zero", "rb") as endless:
+        command = [CTL, "exec", "-i", "inside", "sh", "-c", script]
+        client = subprocess.Popen(command, env=inside.environment, stdin=endless, stdout=subprocess.PIPE, text=True)
+    assert client.stdout is not None and client.stdout.readline() == "ready\n"
+    stands = [0, 1]  # how much was read of the input, by number: as long as it grows there is room for a signal
+    while stands[-1] != stands[-2]:
+        time.sleep(0.5)
+        stands.append(int(Path(f"/proc/{client.pid}/io").read_text().split()[1]))
+    client.send_signal(signal.SIGTERM)
+    assert client.wait(timeout=20) == 143
+    inside.until(lambda: count(inside, "never reads") == "0", "it is gone")
 
 
 def test_a_reader_that_has_had_enough_ends_the_process(inside: Daemon) -> None:
