@@ -40,17 +40,21 @@ class ReplayGuard:
 
     def take(self, kid: str, jti: str, expiry: int, now_s: float) -> bool:
         """Note a token that is otherwise good; False if it was taken before, or may have been."""
-        used = self._keys.get(kid)
-        if used is None:
-            self._let_go(now_s)
-            used = self._keys[kid] = _Used()
-            used.floor = self._floor
+        used = self._of(kid, now_s)
         self._tidy(used, now_s)
         if jti in used.names or expiry <= used.floor:
             return False
         used.names.add(jti)
         used.by_expiry.setdefault(expiry, []).append(jti)
         return True
+
+    def _of(self, kid: str, now_s: float) -> _Used:
+        used = self._keys.get(kid)
+        if used is None:
+            self._let_go(now_s)
+            used = self._keys[kid] = _Used()
+            used.floor = self._floor
+        return used
 
     def _tidy(self, used: _Used, now_s: float) -> None:
         """Forget what is too old, then what is too much. Tokens expire about in the order they come, so few are met."""
@@ -63,20 +67,27 @@ class ReplayGuard:
             used.forget(min(used.by_expiry))
 
     def _let_go(self, now_s: float) -> None:
-        """Keys come and go; what was used with one that went must stay known for as long as its tokens are good."""
+        """Keys come and go; what was used with one that went must stay known for as long as its tokens are good. One
+        whose floor is not past yet stays: it is no other key's."""
         if len(self._keys) < _KEYS:
             return
         for kid, used in list(self._keys.items()):
             self._tidy(used, now_s)
-            if not used.names:
+            if not used.names and used.floor + SKEW_S < now_s:
                 self._floor = max(self._floor, used.floor)
                 del self._keys[kid]
 
     def remember(self, found: Iterable[tuple[str, str, int]], now_s: float) -> None:
-        """Take over what an earlier life of the daemon took: (kid, jti, expiry)."""
+        """Take over what an earlier life of the daemon took: (kid, jti, expiry). Without a name it may be any of the
+        key's that expires until then, and none of them is taken any more."""
         for kid, jti, expiry in found:
-            if expiry + SKEW_S >= now_s:
+            if expiry + SKEW_S < now_s:
+                continue
+            if jti:
                 self.take(kid, jti, expiry, now_s)
+            else:
+                used = self._of(kid, now_s)
+                used.floor = max(used.floor, expiry)
 
     def __len__(self) -> int:
         return sum(len(used.names) for used in self._keys.values())

@@ -15,8 +15,8 @@ from capsuled.memory import recall
 from capsuled.processes import CommandFailed
 from capsuled.tokens import LIFE_S, SKEW_S
 from journal.clock import Clock
-from journal.codec import BadBody, BrokenChain, decode
-from journal.entry import Header, MalformedEntry
+from journal.codec import BadBody, BrokenChain
+from journal.entry import UNREADABLE, Header, MalformedEntry, Stored
 from journal.environment import Environment
 from journal.errors import ContentGone, JournalDamaged, JournalError, JournalReadOnly
 from journal.events import (
@@ -28,6 +28,7 @@ from journal.events import (
     OperatorsReset,
     StreamClosed,
     StreamOpened,
+    type_of,
 )
 from journal.proven import ProvenReader
 from journal.reader import Reader
@@ -217,17 +218,47 @@ def reset_asked(file: Path) -> tuple[Event, ...]:
     return ()
 
 
+class _Token(msgspec.Struct):
+    """What an entry has of the token that was used, whatever else any release puts into its body."""
+
+    jti: str = ""
+    token_exp: int = 0
+
+
+_WITH_TOKENS = frozenset(type_of(kind) for kind in (CallAccepted, CallRefused, CallDenied, StreamOpened))
+_token = msgspec.msgpack.Decoder(_Token)
+
+
 def used_tokens(reader: Reader, now_ns: int) -> Iterator[tuple[str, str, int]]:
-    """(key id, name, expiry) of the tokens of acting calls that may still be good, newest first."""
+    """(key id, name, expiry) of the tokens of acting calls that may still be good, newest first. The name is empty
+    where it cannot be read: it may be any that expires until then."""
     since_ns = now_ns - (LIFE_S + 2 * SKEW_S) * 1_000_000_000
     before = 0
     while page := reader.newest(_PAGE_ENTRIES, before=before - 1) if before else reader.newest(_PAGE_ENTRIES):
         for stored in reversed(page):
-            if stored.header.actor.kind == "operator" and stored.header.at >= since_ns:
-                event = decode(stored)
-                if isinstance(event, CallAccepted | CallRefused | CallDenied | StreamOpened) and event.jti:
-                    yield stored.header.actor.id, event.jti, event.token_exp
+            header = stored.header
+            if header.type in _WITH_TOKENS and header.actor.kind == "operator" and header.at >= since_ns:
+                jti, expiry = _token_of(stored)
+                if expiry:
+                    yield header.actor.id, jti, expiry
         before = page[0].header.seq
         # The clock may have jumped within a page, hardly over a whole one.
         if before <= 1 or all(stored.header.at < since_ns for stored in page):
             return
+
+
+def _token_of(stored: Stored) -> tuple[str, int]:
+    """Name and expiry, 0 where there is none. Not by `decode`: it raises on what a newer release wrote, and a daemon
+    that freezes at that must start, and still take no token twice."""
+    header = stored.header
+    try:
+        found = _token.decode(stored.body) if stored.body else _Token()
+    except UNREADABLE as error:
+        latest = header.at // 1_000_000_000 + SKEW_S + LIFE_S
+        log.warning(
+            "entry %d (%s) cannot be read, nor which token was used: of the key %s none is taken that expires within "
+            "%d minutes of it: %s",
+            *(header.seq, header.type, header.actor.id, (SKEW_S + LIFE_S) // 60, error),
+        )
+        return "", latest
+    return (found.jti, found.token_exp) if found.jti else ("", 0)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import time
 from functools import partial
 from pathlib import Path
 
 import grpc
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,6 +23,7 @@ from capsule.v1 import (
 )
 from capsuled.condition import Condition
 from capsuled.startup import reset_asked
+from journal.entry import Actor
 from journal.events import OperatorsReset
 from tests.conformance.client import Client, Key, outcome, presented_certificate
 from tests.support.adopted import Adopted, endpoint
@@ -141,6 +144,42 @@ def test_a_frozen_capsule_lets_in_whom_the_newer_release_left_in_its_copy(tmp_pa
         assert code is grpc.StatusCode.PERMISSION_DENIED
         client.close()
     assert json.loads(file.read_bytes()) == copy, "it is the newer release's"
+
+
+def test_what_an_operator_did_in_a_newer_release_freezes_the_capsule_and_lets_no_token_in_again(tmp_path: Path) -> None:
+    with standing(tmp_path) as house:
+        adopted = Adopted(house)
+        other, unread = adopted.add(1), adopted.add(1)
+        capsule_id = adopted.client.capsule_id
+        adopted.client.close()
+    future, now = newer_release(tmp_path / "journal"), time.time_ns()
+
+    def told(key: Key, tag: str, body: dict[str, object], version: int = 1) -> None:
+        future.forge(tag, body, version=version, actor=Actor("operator", key.kid, "joe", "admin"), at=now)
+
+    used = adopted.key.token(capsule_id)
+    claims = jwt.decode(used, options={"verify_signature": False})
+    told(adopted.key, "workload.teleported", {"name": "web"})
+    told(
+        adopted.key,
+        "call.accepted",
+        {"type": "call.accepted", "method": {"new": "form"}, "jti": claims["jti"], "token_exp": claims["exp"]},
+        version=9,
+    )
+    told(unread, "stream.opened", {"type": "stream.opened", "jti": [claims["jti"]]}, version=9)
+    keep(tmp_path / "journal", future.entries)
+    with standing(tmp_path) as house:
+        assert house.house.about.condition.condition is Condition.FROZEN
+        client = Client(house.address)
+        client.capsule_id = capsule_id
+        asked = client.message("WhoAmIRequest")
+        code, message = outcome(lambda: client.call("IdentityService/WhoAmI", asked, f"Bearer {used}"), False)
+        assert code is UNAUTHENTICATED and "used before" in message
+        code, message = outcome(lambda: client.signed(unread, "IdentityService/WhoAmI", asked), False)
+        assert code is UNAUTHENTICATED and "used before" in message, "whichever it was, it may be this one"
+        for key in (adopted.key, other):
+            assert client.signed(key, "IdentityService/WhoAmI", asked).kid == key.kid
+        client.close()
 
 
 def test_errors_carry_an_error_info(adopted: Adopted) -> None:

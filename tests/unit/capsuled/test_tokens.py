@@ -151,3 +151,13 @@ def test_a_later_life_takes_over_what_may_still_be_good() -> None:
     guard.remember([("k", "old", NOW - SKEW_S - 1), ("k", "new", NOW + 1)], NOW)
     assert len(guard) == 1
     assert not guard.take("k", "new", NOW + 1, NOW)
+
+
+def test_of_a_token_whose_name_is_not_known_every_one_that_may_be_it_is_refused() -> None:
+    guard = ReplayGuard()
+    guard.remember([("k", "", NOW + 600), ("k", "older", NOW + 60), ("gone", "", NOW - SKEW_S - 1)], NOW)
+    assert not guard.take("k", "any", NOW + 600, NOW)
+    assert guard.take("k", "later", NOW + 601, NOW) and guard.take("gone", "any", NOW + 60, NOW)
+    for number in range(2_000):
+        assert guard.take(f"k{number}", "t", NOW + number + 60, NOW + number)
+    assert not guard.take("k", "any", NOW + 600, NOW + 550), "it is forgotten once it would be too old, not before"
