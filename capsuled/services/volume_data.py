@@ -5,13 +5,14 @@ What comes is staged, and there is no volume of it before all has come, its chec
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from capsule.v1 import volume_pb2 as pb
 from capsule.v1.volume_pb2_grpc import VolumeDataServiceServicer
-from capsuled.answers import Answers
+from capsuled.answers import Answer, Answers
 from capsuled.aside import Aside
 from capsuled.caller import Caller
 from capsuled.engine import Engine
@@ -19,6 +20,8 @@ from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.streams import OpenStream, opened
 from capsuled.volume_waits import LONG_WAIT_S, WAIT_S, VolumeWaits, refuse_gone, snapshot_of
 from copies.volume_file import BadVolumeFile, Title, Unpacking, packed
+from effects.errors import DriverError
+from effects.unbroken import to_its_end
 from effects.volumes.conditions import translated
 from effects.volumes.protocol import Staging, VolumeDriver, VolumePorter
 from journal.entry import SYSTEM
@@ -32,6 +35,7 @@ from projections.state import Machine, Snapshot, Volume
 EXPORT_METHOD = "VolumeDataService.Export"
 CHUNK_BYTES = 256 << 10
 CANCELLED_S = 0.1
+log = logging.getLogger(__name__)
 
 
 class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
@@ -121,24 +125,49 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
         async with opened(self._engine, caller, metadata.name) as stream:
             coming = _Coming(f"import-{stream.seq}", metadata.name)
             try:
-                async for request in requests:
-                    stream.bytes_in += len(request.chunk)
-                    await self._take(coming, request.chunk, caller)
-                # A client that died ends its messages, too; that it is gone is told a moment later.
-                await asyncio.sleep(CANCELLED_S)
-                if metadata.total_bytes and stream.bytes_in != metadata.total_bytes:
-                    refuse(
-                        "DATA_LOSS",
-                        "CUT",
-                        f"the file was announced with {metadata.total_bytes} bytes and {stream.bytes_in} came: there "
-                        "is no volume of it. Import it again",
-                    )
-                staging = self._proven(coming)
-                await staging.settle()
+                try:
+                    await self._comes(requests, coming, metadata.total_bytes, caller, stream)
+                finally:
+                    if coming.staging is not None:
+                        await self._aside.to_its_end(coming.staging.close)
+                # From the entry on it is the machine's to make, also if the client has gone by then.
+                intent = intents.ImportVolume(coming.name, coming.size_bytes, coming.staged)
+                answer = await self._answers.call(intent, caller)
             finally:
-                if coming.staging is not None:
-                    await asyncio.shield(self._aside.run(coming.staging.close))
-            return await self._appears(coming, caller)
+                await to_its_end(self._put_away(coming))
+            return await self._appears(coming, answer)
+
+    async def _comes(
+        self,
+        requests: AsyncIterator[pb.VolumeImportRequest],
+        coming: "_Coming",
+        total_bytes: int,
+        caller: Caller,
+        stream: OpenStream,
+    ) -> None:
+        """All of it has come, and is staged."""
+        async for request in requests:
+            stream.bytes_in += len(request.chunk)
+            await self._take(coming, request.chunk, caller)
+        # A client that died ends its messages, too; that it is gone is told a moment later.
+        await asyncio.sleep(CANCELLED_S)
+        if total_bytes and stream.bytes_in != total_bytes:
+            refuse(
+                "DATA_LOSS",
+                "CUT",
+                f"the file was announced with {total_bytes} bytes and {stream.bytes_in} came: there "
+                "is no volume of it. Import it again",
+            )
+        await self._proven(coming).settle()
+
+    async def _put_away(self, coming: "_Coming") -> None:
+        """What was staged and no entry names is nobody's: it would take its room until the next start."""
+        if not coming.begun or any(one.staged == coming.staged for one in self._engine.machine.volumes.values()):
+            return
+        try:
+            await self._porter.unstage(coming.staged)
+        except DriverError as error:
+            log.warning("what came for volume %s stays until the next start: %s", coming.name, error.message)
 
     async def _take(self, coming: "_Coming", block: bytes, caller: Caller) -> None:
         """The next bytes. Once they say what it is, whether it can be is judged before the rest has come."""
@@ -168,6 +197,7 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
                 f"volume {name} has {title.data_bytes >> 20} MiB of data, and the storage has "
                 f"{(pool.total_bytes - pool.used_bytes) >> 20} MiB left: free space there first",
             )
+        coming.begun = True
         return await self._porter.stage(coming.staged, title.size_bytes)
 
     def _proven(self, coming: "_Coming") -> Staging:
@@ -178,19 +208,12 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
         assert coming.staging is not None
         return coming.staging
 
-    async def _appears(self, coming: "_Coming", caller: Caller) -> pb.Volume:
-        """From the entry on it is the machine's to make, also if the client has gone by then."""
-        name, intent = coming.name, intents.ImportVolume(coming.name, coming.size_bytes, coming.staged)
-        try:
-            answer = await self._answers.call(intent, caller)
-        except BaseException:
-            if not any(one.staged == coming.staged for one in self._engine.machine.volumes.values()):
-                await asyncio.shield(self._porter.unstage(coming.staged))
-            raise
+    async def _appears(self, coming: "_Coming", answer: Answer) -> pb.Volume:
+        name = coming.name
         uid = answer.machine.volumes[name].uid
         made = await self._until(name, uid, lambda one: bool(one.made_bytes) or one.lost, WAIT_S)
         if made is None:
-            await self._porter.unstage(coming.staged)
+            await to_its_end(self._put_away(coming))
             refuse_gone(name)
         if made.lost:
             refuse("DATA_LOSS", "VOLUME_MISSING", f"what came for volume {name} was removed by another hand", "name")
@@ -198,12 +221,13 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
 
 
 class _Coming:
-    """A file on its way in. `name`: of the volume, as far as it is known."""
+    """A file on its way in. `name`: of the volume, as far as it is known; `begun`: something may be staged."""
 
     def __init__(self, staged: str, name: str) -> None:
         self.staged = staged
         self.name = name
         self.size_bytes = 0
+        self.begun = False
         self.staging: Staging | None = None
         self.unpacking = Unpacking()
 

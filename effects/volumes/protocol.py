@@ -145,7 +145,7 @@ class Staging(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing more is written; what was not settled is gone."""
+        """Nothing more is written. What was not settled is for `unstage` to put away."""
         ...
 
 
@@ -157,9 +157,10 @@ class VolumePorter(Protocol):
         ...
 
     async def stage(self, staged: str, size_bytes: int) -> Staging:
-        """Begin the content of a volume of this size. Raises NoSpace, VolumeTooLarge."""
+        """Begin the content of a volume of this size. Raises NoSpace, VolumeTooLarge. Whoever began puts away what no
+        volume will be made of, also what was begun when this raised or was cancelled."""
         ...
 
     async def unstage(self, staged: str) -> None:
-        """What was staged under this name is not there."""
+        """What was staged under this name is not there, whole or half of it. It is closed."""
         ...

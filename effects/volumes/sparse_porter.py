@@ -12,9 +12,10 @@ from pathlib import Path
 
 from effects.command import Command
 from effects.errors import SnapshotMissing
+from effects.unbroken import taken, to_its_end
 from effects.volumes import files
 from effects.volumes.clone import scratch_of
-from effects.volumes.conditions import translated
+from effects.volumes.conditions import on_thread, translated
 from effects.volumes.ext4 import check_staged
 from journal.durable import settle
 
@@ -37,7 +38,7 @@ class SparsePorter:
         """See the protocol."""
         path = self._directory / f"{name}.{uid}@{snapshot}.img"
         try:
-            return await asyncio.to_thread(SparseReading, path)
+            return await taken(asyncio.to_thread(SparseReading, path), SparseReading.close)
         except FileNotFoundError as error:
             raise SnapshotMissing(f"the file of snapshot {snapshot} of volume {name} is gone ({path})") from error
         except OSError as error:
@@ -47,13 +48,19 @@ class SparsePorter:
         """See the protocol."""
         try:
             path = staged_file(self._directory, staged)
-            return await asyncio.to_thread(SparseStaging, self._command, path, size_bytes)
+            return await taken(asyncio.to_thread(SparseStaging, self._command, path, size_bytes), SparseStaging.close)
         except OSError as error:
             raise translated(error) from error
 
     async def unstage(self, staged: str) -> None:
         """See the protocol."""
-        await asyncio.to_thread(staged_file(self._directory, staged).unlink, missing_ok=True)
+        path = staged_file(self._directory, staged)
+        await on_thread(lambda: _unlink(scratch_of(path), path))
+
+
+def _unlink(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 class SparseReading:
@@ -107,7 +114,7 @@ class SparseStaging:
         """See the protocol. What cannot be mended by itself is refused before there is a volume of it."""
         await check_staged(self._command, str(self._scratch))
         try:
-            await asyncio.to_thread(settle, self._scratch, self._path)
+            await to_its_end(asyncio.to_thread(settle, self._scratch, self._path))
         except OSError as error:
             raise translated(error) from error
 

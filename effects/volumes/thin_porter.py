@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from effects.command import Command
 from effects.errors import SnapshotMissing
+from effects.unbroken import taken, to_its_end
 from effects.volumes import files
 from effects.volumes.conditions import translated
 from effects.volumes.ext4 import check_staged
@@ -32,14 +33,19 @@ class ThinPorter:
             await self._group.activate(wanted)
         try:
             device, data_bytes = self._group.device(wanted), max(1, min(one.used_bytes, one.size_bytes))
-            return await asyncio.to_thread(ThinReading, device, one.size_bytes, data_bytes)
+            # Left open by a call that was cancelled, it would keep the snapshot from being removed.
+            return await taken(
+                asyncio.to_thread(ThinReading, device, one.size_bytes, data_bytes), ThinReading.close
+            )
         except OSError as error:
             raise translated(error) from error
 
     async def stage(self, staged: str, size_bytes: int) -> "ThinStaging":
         """See the protocol."""
-        name = f"{STAGED}{staged}"
         await self.unstage(staged)
+        return await taken(self._begun(f"{STAGED}{staged}", size_bytes), ThinStaging.close)
+
+    async def _begun(self, name: str, size_bytes: int) -> "ThinStaging":
         await self._group.create(name, size_bytes)
         try:
             return await asyncio.to_thread(ThinStaging, self._command, self._group, name)
@@ -72,8 +78,8 @@ class ThinReading:
 
 
 class ThinStaging:
-    """A thin volume that is being written. What is not settled has its tag, and is removed when the next life begins or
-    its name is used again."""
+    """A thin volume that is being written. What is not settled has its tag: where nobody unstages it, the next life
+    removes it."""
 
     def __init__(self, command: Command, group: ThinGroup, name: str) -> None:
         self._command = command
@@ -88,7 +94,7 @@ class ThinStaging:
     async def settle(self) -> None:
         """See the protocol. What cannot be mended by itself is refused before there is a volume of it."""
         try:
-            await asyncio.to_thread(os.fsync, self._fd)
+            await to_its_end(asyncio.to_thread(os.fsync, self._fd))
         except OSError as error:
             raise translated(error) from error
         await check_staged(self._command, self._group.device(self._name))

@@ -1,7 +1,9 @@
 """The contract of a driver of volumes, on the twin and on the sparse driver: whatever the simulation relies on."""
 
 import asyncio
-from collections.abc import Awaitable
+import os
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from effects.errors import (
     VolumeFailed,
     VolumeMissing,
 )
+from effects.volumes.protocol import Reading, Staging
 from tests.contract.volume_subjects import ALL, MIB, Subject, run
 
 
@@ -298,6 +301,52 @@ def test_what_was_staged_stays_for_whom_it_is_for_and_for_nobody_else(subject: A
         for uid, staged in enumerate(("import-1", "import-3", "import-4"), 20):
             with pytest.raises(VolumeMissing):
                 await on.driver.adopt("gone", uid, staged)
+
+    run(subject, suite)
+
+
+@ALL
+def test_what_no_volume_is_made_of_is_put_away_without_another_life(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        await on.driver.snapshot("data", 7, 9)
+        before = await on.stored()
+        half = await on.porter.stage("import-1", 64 * MIB)
+        half.write(0, b"half of it")
+        half.close()
+        await carried(on, "import-2", 64 * MIB)
+        for staged in ("import-1", "import-2", "import-3"):
+            await on.porter.unstage(staged)
+        assert await on.stored() == before
+        with pytest.raises(VolumeMissing):
+            await on.driver.adopt("gone", 8, "import-2")
+
+    run(subject, suite)
+
+
+@ALL
+def test_a_call_that_is_cancelled_leaves_nothing_open_and_nothing_behind(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        await on.driver.snapshot("data", 7, 9)
+        before, opened = await on.stored(), len(os.listdir("/proc/self/fd"))
+
+        async def cut(begun: Coroutine[Any, Any, Reading | Staging], steps: int) -> None:
+            call = asyncio.ensure_future(begun)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            call.cancel()
+            with suppress(asyncio.CancelledError):
+                (await call).close()
+
+        for steps in range(6):
+            await cut(on.porter.stage("import-1", 64 * MIB), steps)
+            await on.porter.unstage("import-1")
+            await cut(on.porter.read("data", 7, 9), steps)
+        assert await on.stored() == before
+        assert len(os.listdir("/proc/self/fd")) <= opened
 
     run(subject, suite)
 

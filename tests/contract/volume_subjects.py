@@ -34,7 +34,7 @@ class Subject(NamedTuple):
     """A driver, and what a workload does with a mounted volume: write a number, read it, hold the volume open; and a
     virtual machine with one that is attached, by the path it has then. `spoil` is an error of its file system, after
     which nothing can be written; `unmount` is another hand's, also while somebody has it open; `silence` is that guests
-    do not answer, or do again."""
+    do not answer, or do again; `stored` names everything that takes room in the storage."""
 
     driver: VolumeDriver
     porter: VolumePorter
@@ -44,6 +44,7 @@ class Subject(NamedTuple):
     spoil: Callable[[str], None]
     unmount: Callable[[str], object]
     silence: Callable[[bool], None]
+    stored: Callable[[], Awaitable[set[str]]]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -80,8 +81,11 @@ async def twin() -> AsyncIterator[Subject]:
     def silence(yes: bool) -> None:
         storage.silent = yes
 
+    async def stored() -> set[str]:
+        return {*storage.staged, *map(str, storage.volumes), *map(str, storage.scratch)}
+
     porter = TwinPorter(storage, _no_step)
-    yield Subject(driver, porter, write, lambda path: int(volume(path).content), hold, spoil, unmount, silence)
+    yield Subject(driver, porter, write, lambda path: int(volume(path).content), hold, spoil, unmount, silence, stored)
 
 
 class Answering:
@@ -138,11 +142,14 @@ def subject_in(directory: Path) -> Subject:
     def silence(yes: bool) -> None:
         guests.silent = yes
 
+    async def stored() -> set[str]:
+        return {path.name for path in (directory / "volumes").glob("*")}
+
     driver = SparseVolumes(outcome, directory / "volumes", directory / "mounts")
     driver.uses.guests = guests
     unmount = lambda path: subprocess.run(["umount", "--lazy", path], check=True)  # noqa: E731
     porter = SparsePorter(outcome, directory / "volumes")
-    return Subject(driver, porter, write, read, hold, spoil, unmount, silence)
+    return Subject(driver, porter, write, read, hold, spoil, unmount, silence, stored)
 
 
 def debugfs(image: str, *commands: str) -> str:
@@ -190,7 +197,11 @@ async def thin() -> AsyncIterator[Subject]:
         driver, porter = ThinVolumes(outcome, group, directory / "mounts"), ThinPorter(outcome, group)
         assert isinstance(files.driver, SparseVolumes)
         driver.uses.guests = files.driver.uses.guests
-        yield files._replace(driver=driver, porter=porter)
+
+        async def stored() -> set[str]:
+            return set(await group.look())
+
+        yield files._replace(driver=driver, porter=porter, stored=stored)
     finally:
         tidy(directory)
         directory.rmdir()
