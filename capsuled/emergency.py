@@ -6,6 +6,7 @@ It is read in as soon as the journal writes again: at the next start, or before,
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
 
 from capsuled.engine import Engine
 from capsuled.rpc import refuse
@@ -18,7 +19,6 @@ from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import EmergencyRecovered, MachineHalted
-from journal.sequencer import Draft
 from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from projections.observations import ObservedRun, RunKey
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 STOP = "stop"
 HALT = "halt"
-"""What the side log has of a machine whose runs were all ended without a daemon."""
+"""What the side log has of a machine whose runs were all ended without a daemon; with a name, but for that one's."""
 SLOTS = "slots"
 """What it has of an update while the journal took nothing: see updates/noted.py."""
 
@@ -101,8 +101,8 @@ class Emergencies:
             await self._noted.wait()
             told = of_runs(self._side_log)
             try:
-                seq = self._engine.commit([Draft(recovered(one), SYSTEM) for one in told])[-1][0].seq
-                await self._engine.durable(seq)
+                self._engine.record(tuple(recovered(told, self._clock.boot_id)), actor=SYSTEM)
+                await self._engine.durable()
             except JournalError:
                 await self._clock.sleep(FULL_RETRY_S)
                 continue
@@ -126,8 +126,11 @@ def of_runs(side_log: SideLog | None) -> tuple[Emergency, ...]:
     return () if side_log is None else tuple(one for one in side_log.records() if one.action in (STOP, HALT))
 
 
-def recovered(one: Emergency) -> EmergencyRecovered | MachineHalted:
-    """The event of it, for the journal that can write again."""
-    if one.action == HALT:
-        return MachineHalted(one.at, one.boot)
-    return EmergencyRecovered(one.action, one.name, one.uid, one.at)
+def recovered(noted: Iterable[Emergency], boot: str) -> Iterator[EmergencyRecovered | MachineHalted]:
+    """The events of them, for the journal that can write again. A halt that something withstood says in the same `boot`
+    nothing: that may live still, and in another it has ended, too."""
+    for one in noted:
+        if one.action != HALT:
+            yield EmergencyRecovered(one.action, one.name, one.uid, one.at)
+        elif not one.name or one.boot != boot:
+            yield MachineHalted(one.at, one.boot)

@@ -64,7 +64,7 @@ async def open_life(
     if (restored := restoring.laid_down(layout)) is not None:
         engine.record(restored.events(engine.machine.seq), reserved=True, actor=restored.actor)
     # What was done meanwhile was done before this life: what a halt ended did not lose its power.
-    engine.record([recovered(one) for one in of_runs_noted], reserved=True, actor=SYSTEM)
+    engine.record(tuple(recovered(of_runs_noted, clock.boot_id)), reserved=True, actor=SYSTEM)
     engine.record((*crashed, *opening, *moved, *reset), reserved=True, actor=SYSTEM)
     for opened, event in begun:
         engine.record((event,), cause=opened, reserved=True, actor=SYSTEM)

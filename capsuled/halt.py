@@ -1,15 +1,18 @@
 """Ending everything a hosted capsule runs, without a daemon: what switching the machine off is for the OS.
 
 Desired state stays as it is: the next daemon finds its runs gone and starts them again. Each run has the grace that its
-workload was declared with, and all of it together a time of its own: whoever switches off does not wait for ever.
+workload was declared with, and all of it together a time of its own: whoever switches off does not wait for ever. What
+cannot be ended, for it hangs in the kernel, holds up nobody else's end.
 """
 
 import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from capsuled.abilities import container_host
 from capsuled.drivers import microvm_drivers
@@ -21,7 +24,7 @@ from capsuled.identity import Identity, load_or_make
 from capsuled.layout import Layout
 from capsuled.machines import places_of
 from capsuled.memory import recall
-from capsuled.processes import run
+from capsuled.processes import CommandFailed, run
 from capsuled.runtime import keep_containerd
 from capsuled.settings import Settings
 from effects.containerd.config import paths_under
@@ -39,6 +42,7 @@ from effects.images.rootfs import Unpacker
 from effects.memory import unmount_memory
 from effects.microvms.qemu_driver import UNMOUNT_S
 from effects.runs.by_kind import RunDrivers
+from effects.runs.exec_protocol import Executor
 from effects.runs.protocol import RunDriver
 from effects.volumes.actions import free
 from journal.clock import SystemClock
@@ -51,7 +55,9 @@ from journal.sidelog import FOR_UPDATES, Emergency, SideLog, SideLogFull
 from journal.specs import Kind
 from projections.ending import ending_turns
 from projections.fold import FOLD_VERSION
+from projections.observations import ObservedRun, RunKey
 from projections.state import Workload
+from projections.words import KINDS
 
 log = logging.getLogger(__name__)
 
@@ -72,18 +78,28 @@ class Graces:
         return min(self._by_stem.get(stem_of(name), UNKNOWN_MS), left_ms)
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """How many runs were ended, and what may live on: the workload of one; empty where none does."""
+
+    count: int = 0
+    left: str = ""
+
+
 async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: float) -> int:
-    """End every run; returns how many were alive. The daemon must not be running. No run is waited for when `within_s`
-    are over: what has not ended by then is killed."""
+    """End every run; returns how many were. The daemon must not be running. No run is waited for when `within_s` are
+    over: what has not ended by then is killed."""
     identity = load_or_make(layout.identity)
     network = linux_network(layout, settings, identity)
     try:
         lives = _has_tasks(layout) or _has_machines(layout)
-        ended = await _end(layout, settings, identity, log_file, within_s) if lives else 0
+        ended = await _end(layout, settings, identity, log_file, within_s) if lives else Ended()
         end_idle_shims(paths_under(layout.containerd, layout.run))  # of what had ended before, and nobody removed
-        _note(layout)
-        if await network.stands():
-            await network.clear()
+        note(layout.side_log, ended.left)
+        try:
+            if await network.stands():
+                await network.clear()
+        except DriverError as error:
+            log.error("the network of what ran stays: %s", error.message)
         await _unmount(layout, settings)
         try:
             unmount_memory(layout.memory)
@@ -92,21 +108,24 @@ async def halt(layout: Layout, settings: Settings, log_file: Path, within_s: flo
     finally:
         await network.close()
     remove_cgroups(cgroup_parent(identity))
-    if is_mounted_below(layout.run):
+    if ended.left:
+        log.error("%s may live on: %s stays, by which the next daemon finds it", ended.left, layout.run)
+    elif is_mounted_below(layout.run):
         # Removing what is volatile would remove what somebody keeps in a volume.
         log.error("something below %s cannot be unmounted, for it is used. It stays mounted", layout.run)
     else:
         shutil.rmtree(layout.run, ignore_errors=True)
-    return ended
+    return ended.count
 
 
-def _note(layout: Layout) -> None:
-    """For the next daemon: nothing that is gone then has ended by itself, and no restart policy counts it."""
+def note(place: Path, left: str) -> None:
+    """For the next daemon: nothing that is gone then has ended by itself, and no restart policy counts it. `left` may
+    live on: in this boot it is not to be told that all has ended."""
     try:
-        side_log = SideLog(layout.side_log)
+        side_log = SideLog(place)
         try:
             side_log.make_room(FOR_UPDATES + 1)
-            side_log.append(Emergency(HALT, at=time.time_ns(), boot=SystemClock().boot_id))
+            side_log.append(Emergency(HALT, left, at=time.time_ns(), boot=SystemClock().boot_id))
         finally:
             side_log.close()
     except (SideLogFull, OSError) as error:
@@ -124,8 +143,8 @@ def _has_machines(layout: Layout) -> bool:
     return any(places.of(key).monitor() is not None for key in places.runs())
 
 
-async def _end(layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float) -> int:
-    """How many lived. A containerd that does not start is done without."""
+async def _end(layout: Layout, settings: Settings, identity: Identity, log_file: Path, within_s: float) -> Ended:
+    """A containerd that does not start is done without."""
     workloads = await _remembered(layout)
     graces = Graces(workloads, within_s)
     paths = paths_under(layout.containerd, layout.run)
@@ -135,7 +154,7 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
     parent, boot, unmount_s = cgroup_parent(identity), SystemClock().boot_id, min(UNMOUNT_S, within_s)
     _, machines = microvm_drivers(layout, connection, unpacker, leases, parent, settings.subnet, boot, unmount_s)
     drivers: dict[Kind, RunDriver] = {"microvm": machines.driver}
-    runtime, ended = None, 0
+    runtime, directly = None, 0
     try:
         if _has_tasks(layout):
             runtime = asyncio.ensure_future(keep_containerd(paths, log_file.with_name("containerd.log")))
@@ -143,15 +162,16 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
                 async with asyncio.timeout(READY_S):
                     await connection.ready()
                 bundles = Bundles(paths)
-                await ContainerdExecutor(connection, layout.execs, bundles).sweep()
+                await _swept(ContainerdExecutor(connection, layout.execs, bundles))
                 host = container_host(parent)
                 drivers["container"] = ContainerdDriver(
                     connection, unpacker, host, layout.logs, layout.containers, layout.runc, bundles
                 )
             except TimeoutError:
                 log.error("containerd does not start: what runs is ended without it")
-                ended += await _end_directly(layout, graces)
-        return ended + await _end_all(drivers, workloads, graces)
+                directly = await _end_directly(layout, graces)
+        ended = await end_all(drivers, workloads, graces)
+        return Ended(ended.count + directly, ended.left)
     finally:
         await machines.close()
         await connection.close()
@@ -160,17 +180,51 @@ async def _end(layout: Layout, settings: Settings, identity: Identity, log_file:
             await asyncio.gather(runtime, return_exceptions=True)
 
 
-async def _end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> int:
-    runs = [(driver, one) for driver in drivers.values() for one in await driver.observe()]
+async def _swept(execs: Executor) -> None:
+    try:
+        await execs.sweep()
+    except DriverError as error:
+        log.error("what an earlier exec left cannot be ended: %s", error.message)
+
+
+async def end_all(drivers: RunDrivers, workloads: Mapping[str, Workload], graces: Graces) -> Ended:
+    """One after the other where one uses another. What cannot be ended is told, and the next has its turn."""
+    runs: list[tuple[RunDriver, ObservedRun]] = []
+    unseen = ""
+    for kind, driver in drivers.items():
+        try:
+            runs += [(driver, one) for one in await driver.observe()]
+        except DriverError as error:
+            unseen = f"a {KINDS[kind]}"
+            log.error("which %ss run cannot be seen, and none of them is ended: %s", KINDS[kind], error.message)
     # Who uses another ends before it, while it can still answer.
     needs = {name: workload.depends_on for name, workload in workloads.items()}
+    withstood: set[RunKey] = set()
     for turn in ending_turns(needs, dict.fromkeys(one.name for _, one in runs)):
-        ends = (
-            driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for driver, one in runs if one.name in turn
-        )
-        await asyncio.gather(*ends)
-    await asyncio.gather(*(driver.remove_run(run.name, run.uid, run.run) for driver, run in runs))
-    return sum(run.status == "running" for _, run in runs)
+        ours = [(driver, one) for driver, one in runs if one.name in turn]
+        ends = (driver.stop(one.name, one.uid, one.run, graces.of(one.name)) for driver, one in ours)
+        withstood |= await _failed("ended", [one for _, one in ours], ends)
+    removals = (driver.remove_run(one.name, one.uid, one.run) for driver, one in runs)
+    withstood &= await _failed("removed", [one for _, one in runs], removals)
+    lived = [one for _, one in runs if one.alive]
+    left = [one for one in lived if _key(one) in withstood]
+    return Ended(len(lived) - len(left), left[0].name if left else unseen)
+
+
+async def _failed(what: str, runs: Sequence[ObservedRun], work: Iterable[Awaitable[object]]) -> set[RunKey]:
+    """Those of which it could not be done, when all is. Why is told here."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    failed: set[RunKey] = set()
+    for one, outcome in zip(runs, done, strict=True):
+        if isinstance(outcome, BaseException):
+            why = str(outcome) or type(outcome).__name__
+            log.error("run %d of %s cannot be %s: %s", one.run, one.name, what, why)
+            failed.add(_key(one))
+    return failed
+
+
+def _key(one: ObservedRun) -> RunKey:
+    return one.name, one.uid, one.run
 
 
 async def _remembered(layout: Layout) -> Mapping[str, Workload]:
@@ -196,13 +250,19 @@ async def _end_directly(layout: Layout, graces: Graces) -> int:
     ended = await LastResort(layout.runc).stop_all(graces.of)
     for place in (layout.run / "state").glob(f"{TASKS}/*/*/rootfs"):
         if place.is_mount():
-            await run("umount", str(place))
+            try:
+                await run("umount", str(place))
+            except CommandFailed as error:
+                log.error("%s", error)
     return ended
 
 
 async def _unmount(layout: Layout, settings: Settings) -> None:
     volumes, _ = volume_storage(layout, settings)
-    await volumes.thaw()  # a frozen file system would live on in the kernel, with its loop device
+    try:
+        await volumes.thaw()  # a frozen file system would live on in the kernel, with its loop device
+    except DriverError as error:
+        log.error("a volume may be frozen still: %s", error.message)
     for name, uid in sorted(await volumes.mounted()):
         try:
             await free(volumes, name, uid)

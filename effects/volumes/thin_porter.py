@@ -34,9 +34,7 @@ class ThinPorter:
         try:
             device, data_bytes = self._group.device(wanted), max(1, min(one.used_bytes, one.size_bytes))
             # Left open by a call that was cancelled, it would keep the snapshot from being removed.
-            return await taken(
-                asyncio.to_thread(ThinReading, device, one.size_bytes, data_bytes), ThinReading.close
-            )
+            return await taken(asyncio.to_thread(ThinReading, device, one.size_bytes, data_bytes), ThinReading.close)
         except OSError as error:
             raise translated(error) from error
 

@@ -1,0 +1,109 @@
+"""Ending all that runs: what cannot be ended keeps nothing else from its turn, and is not told to have ended."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capsuled.emergency import HALT, recovered
+from capsuled.halt import Ended, Graces, end_all, note
+from effects.errors import RuntimeUnavailable, StartFailed
+from journal.clock import SystemClock
+from journal.events import EmergencyRecovered, MachineHalted
+from journal.sidelog import Emergency, SideLog
+from projections.observations import ObservedRun
+from projections.state import Workload
+from tests.support.story import Story, declared
+
+HANGS = StartFailed("the process does not end although it was killed: it may hang in the kernel")
+HERE = SystemClock().boot_id
+
+
+class Runtime:
+    """Runs, of which some hang in the kernel. `done` is what was done, in order; whoever is asked nicely takes a
+    moment."""
+
+    def __init__(self, *names: str, hang: tuple[str, ...] = (), late: bool = False, silent: bool = False) -> None:
+        self.runs = [ObservedRun(name, 7, 7, 1, "running", 100) for name in names]
+        self.hang, self.late, self.silent = hang, late, silent
+        self.done: list[str] = []
+
+    async def observe(self) -> tuple[ObservedRun, ...]:
+        if self.silent:
+            raise RuntimeUnavailable("containerd does not answer")
+        return tuple(self.runs)
+
+    async def stop(self, name: str, uid: int, run: int, grace_ms: int) -> None:
+        if name in self.hang:
+            raise HANGS
+        await asyncio.sleep(0.01)
+        self.done.append(f"{name} ended")
+
+    async def remove_run(self, name: str, uid: int, run: int) -> None:
+        if name in self.hang and not self.late:
+            raise HANGS
+        await asyncio.sleep(0.01)
+        self.done.append(f"{name} removed")
+
+
+def using() -> Mapping[str, Workload]:
+    """web uses api, and api uses db."""
+    story = Story()
+    story.apply(declared("db"), declared("api", depends_on=("db",)), declared("web", depends_on=("api",)))
+    return story.machine.workloads
+
+
+def ended(known: Mapping[str, Workload], **drivers: Any) -> Ended:
+    having: Any = drivers
+    return asyncio.run(end_all(having, known, Graces(known, 60.0)))
+
+
+def test_who_uses_another_ends_before_it() -> None:
+    runtime = Runtime("db", "api", "web")
+    assert ended(using(), container=runtime) == Ended(3)
+    assert runtime.done[:3] == ["web ended", "api ended", "db ended"]
+    assert sorted(runtime.done[3:]) == ["api removed", "db removed", "web removed"]
+
+
+def test_one_that_hangs_keeps_nobody_of_its_turn_or_a_later_one_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = Runtime("db", "api", "web", "beside", hang=("web",))
+    with caplog.at_level(logging.ERROR):
+        assert ended(using(), container=runtime) == Ended(3, "web")
+    assert sorted(runtime.done[:3]) == ["api ended", "beside ended", "db ended"]
+    assert sorted(runtime.done[3:]) == ["api removed", "beside removed", "db removed"]
+    assert "run 1 of web cannot be ended: the process does not end" in caplog.text
+
+
+def test_one_that_has_ended_by_the_time_it_is_removed_is_not_left() -> None:
+    assert ended(using(), container=Runtime("db", "web", hang=("web",), late=True)) == Ended(2)
+
+
+def test_a_runtime_that_does_not_answer_keeps_no_other_from_ending_its_runs(caplog: pytest.LogCaptureFixture) -> None:
+    machines = Runtime("db", "api")
+    with caplog.at_level(logging.ERROR):
+        assert ended(using(), container=Runtime(silent=True), microvm=machines) == Ended(2, "a container")
+    assert machines.done[:2] == ["api ended", "db ended"] and "containerd does not answer" in caplog.text
+
+
+def noted(tmp_path: Path, left: str) -> Emergency:
+    note(tmp_path / "side.log", left)
+    side_log = SideLog(tmp_path / "side.log")
+    (one,) = side_log.records()
+    side_log.close()
+    return one
+
+
+def test_the_next_daemon_is_told_of_a_halt_in_this_boot_and_in_the_next(tmp_path: Path) -> None:
+    one = noted(tmp_path, "")
+    for boot in (HERE, "another"):
+        assert list(recovered([one], boot)) == [MachineHalted(one.at, HERE)]
+
+
+def test_what_lives_on_is_not_told_to_have_ended_before_the_machine_has(tmp_path: Path) -> None:
+    one, stop = noted(tmp_path, "web"), Emergency("stop", "web", 7, 5)
+    assert one.action == HALT
+    assert list(recovered([one, stop], HERE)) == [EmergencyRecovered("stop", "web", 7, 5)]
+    assert list(recovered([one], "another")) == [MachineHalted(one.at, HERE)]
