@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from capsuled.undumped import CoreLimit, let_dump
+from effects.command import how_it_ended
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,7 @@ async def run(*argv: str, stdin: bytes = b"") -> bytes:
         await child.wait()
         raise
     if child.returncode:
-        how = (
-            f"killed by {signal.Signals(-child.returncode).name}"
-            if child.returncode < 0
-            else f"exit {child.returncode}"
-        )
+        how = how_it_ended(child.returncode)
         raise CommandFailed(f"`{' '.join(argv)}`: {how}: {err.decode(errors='replace').strip()[-500:]}", out)
     return out
 

@@ -5,23 +5,30 @@ from pathlib import Path
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.group import GROUP
 from capsuled.processes import outcome, run
+from effects.command import how_it_ended
 
 _OPTIONS = "noatime,errors=remount-ro,resuid=65534"
 """The blocks that the file system keeps back are nobody's, so that of all that is root only what may pass over limits
 (CAP_SYS_RESOURCE: the daemon, containerd, a debug session) has them, and no container whose program runs as root."""
 _LEFT = 4
-"""e2fsck's exit code is a sum; from 4 on something is wrong that it left."""
+"""e2fsck's exit code is a sum; from 4 on something is wrong that it left. A negative one is a signal's, and says
+nothing of it."""
 
 
 async def mount(name: str, place: Path) -> tuple[str, ...]:
     """Checked, then mounted; returns what an operator should know. Raises StorageFailed for a file system that the
-    check could not mend, and CommandFailed."""
+    check could not mend, or that could not be checked, and CommandFailed."""
     device = f"/dev/{GROUP}/{name}"
     notes: tuple[str, ...] = ()
     code, said = await outcome("e2fsck", "-p", device)
-    if code >= _LEFT:
-        code, said = await outcome("e2fsck", "-f", "-y", device)
+    if code < 0:
+        notes = (f"the check of the file system of {place} was {how_it_ended(code)}, and made again with all repairs",)
+    elif code >= _LEFT:
         notes = (f"the file system of {place} was damaged and had to be repaired: what was written last may be lost",)
+    if notes:
+        code, said = await outcome("e2fsck", "-f", "-y", device)
+    if code < 0:
+        raise StorageFailed(f"the check of the file system on {device} was {how_it_ended(code)}: it is not mounted")
     if code >= _LEFT:
         raise StorageFailed(f"the file system on {device} is damaged beyond e2fsck's repair: {_last_line(said)}")
     place.mkdir(mode=0o700, exist_ok=True)

@@ -11,6 +11,7 @@ import msgspec
 
 from capsuled.boot.errors import StorageFailed
 from capsuled.processes import outcome, run
+from effects.command import how_it_ended
 
 GROUP = "capsule"
 POOL = "pool"
@@ -73,7 +74,7 @@ async def content_of(partition: str) -> str:
     """What blkid takes it for; empty for nothing that anybody knows. Raises StorageFailed."""
     code, said = await outcome("blkid", "--probe", "--match-tag", "TYPE", "--output", "value", partition)
     if code not in (0, 2):
-        raise StorageFailed(f"{partition} cannot be read: {said.strip()}")
+        raise StorageFailed(f"{partition} cannot be read: {said.strip() or how_it_ended(code)}")
     return said.strip()
 
 
@@ -132,7 +133,8 @@ async def _volumes(partition: str) -> dict[str, bool] | None:
         rows = (line.strip().split("|") for line in said.splitlines() if line.count("|") == 2)
         # What is to become a pool is a plain volume of its name for a moment.
         return {name: tags != NEW and (name != POOL or kind == THIN_POOL) for name, tags, kind in rows}
-    code, owner = await outcome("lvm", "pvs", "--noheadings", "--options", "vg_name", partition)
-    if code or owner.strip():
-        raise StorageFailed(f"the volume group on {partition} cannot be read: {(owner if code else said).strip()}")
+    asked, owner = await outcome("lvm", "pvs", "--noheadings", "--options", "vg_name", partition)
+    if asked or owner.strip():
+        code, said = (asked, owner) if asked else (code, said)
+        raise StorageFailed(f"the volume group on {partition} cannot be read: {said.strip() or how_it_ended(code)}")
     return None

@@ -28,6 +28,7 @@ from capsuled.installer.targets import ESP_START, MARK
 from capsuled.installer.writing import BadCopy, Copy, put, read, squashfs_bytes
 from capsuled.processes import CommandFailed, outcome, run
 from capsuled.tls import Certificate
+from effects.command import how_it_ended
 from effects.unbroken import to_its_end
 
 log = logging.getLogger(__name__)
@@ -149,5 +150,5 @@ async def _let_go() -> None:
         await run("umount", str(STATE))
     code, said = await outcome("lvm", "vgchange", "--quiet", "--activate", "n", GROUP)
     if code:
-        log.warning("the group on the new disk is still active: %s", said.strip())
+        log.warning("the group on the new disk is still active: %s", said.strip() or how_it_ended(code))
         await outcome("dmsetup", "remove_all", "--force")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from effects import held
-from effects.command import Command
+from effects.command import Command, how_it_ended
 from effects.containerd.connection import Connection
 from effects.containerd.passing import Passing
 from effects.errors import DriverError, NoSpace, PayloadFailed
@@ -170,7 +170,7 @@ def _taken(path: Path) -> int:
 def _failure(code: int, said: str) -> DriverError:
     if "No space left" in said or "Disk quota exceeded" in said:
         return _full()
-    return PayloadFailed(f"no disk can be made of the image's files: exit {code}: {said.strip()[-300:]}")
+    return PayloadFailed(f"no disk can be made of the image's files: {how_it_ended(code)}: {said.strip()[-300:]}")
 
 
 def _full() -> NoSpace:

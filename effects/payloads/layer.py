@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from effects import held
-from effects.command import Command
+from effects.command import Command, how_it_ended
 from effects.errors import LayerDamaged, StartFailed, unwritten
 from effects.volumes.clone import scratch_of
 from effects.volumes.ext4 import damage
@@ -49,7 +49,7 @@ async def _make(command: Command, path: Path) -> None:
         if code and "No space left" in said:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if code:
-            raise StartFailed(f"the private layer {path} cannot be made: exit {code}: {said.strip()[-300:]}")
+            raise StartFailed(f"the private layer {path} cannot be made: {how_it_ended(code)}: {said.strip()[-300:]}")
         await asyncio.to_thread(settle, scratch, path)
     except BaseException:
         scratch.unlink(missing_ok=True)

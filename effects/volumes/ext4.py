@@ -4,26 +4,30 @@ import errno
 import os
 from pathlib import Path
 
-from effects.command import Command
-from effects.errors import VolumeDamaged
+from effects.command import Command, how_it_ended
+from effects.errors import VolumeDamaged, VolumeFailed
 from effects.volumes.conditions import full
 
 MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
 MOUNT_OPTIONS = "noatime,nosuid,nodev,errors=remount-ro"
 BLOCK_BYTES = 4096
 _FSCK_USABLE = 2
-"""e2fsck's exit codes below this: clean, or made so."""
+"""e2fsck's exit codes below this: clean, or made so. A negative one is a signal's, and says neither."""
 
 
 async def damage(command: Command, disk: str, *options: str) -> str:
     """What e2fsck says of a file system that it cannot mend by itself; of a sound one nothing, once its journal is
-    replayed after a crash, and mended what is safe to mend."""
-    code, said = await command("e2fsck", *options, "-p", disk)
-    return "" if code < _FSCK_USABLE else said.strip()[-300:] or f"exit {code}"
+    replayed after a crash, and mended what is safe to mend. Raises VolumeFailed where e2fsck did not come to its end:
+    that is no damage, for which somebody would throw data away."""
+    argv = ("e2fsck", *options, "-p", disk)
+    code, said = await command(*argv)
+    if code < 0:
+        raise VolumeFailed(f"`{' '.join(argv)}`: {how_it_ended(code)} before it had checked the file system")
+    return "" if code < _FSCK_USABLE else said.strip()[-300:] or how_it_ended(code)
 
 
 async def check(command: Command, name: str, disk: str) -> None:
-    """The file system of this volume can be used. Raises VolumeDamaged."""
+    """The file system of this volume can be used. Raises VolumeDamaged, VolumeFailed."""
     if said := await damage(command, disk):
         raise VolumeDamaged(
             f"the file system of volume {name} is damaged and cannot be mended by itself: {said}. "
@@ -33,7 +37,7 @@ async def check(command: Command, name: str, disk: str) -> None:
 
 async def check_staged(command: Command, disk: str) -> None:
     """What came holds a sound file system, wherever it was last: all of it is looked at. Raises NoSpace,
-    VolumeDamaged."""
+    VolumeDamaged, VolumeFailed."""
     if said := await damage(command, disk, "-f"):
         if "No space left" in said:
             raise full()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from effects.command import Command
+from effects.command import Command, how_it_ended
 from effects.errors import (
     NotDetached,
     SnapshotMissing,
@@ -260,7 +260,7 @@ class SparseVolumes:
         if code:
             if "No space left" in said:
                 raise full()
-            raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
+            raise VolumeFailed(f"`{' '.join(argv)}`: {how_it_ended(code)}: {said.strip()[-300:]}")
 
 
 def _thawed(points: list[tuple[str, str]]) -> None:

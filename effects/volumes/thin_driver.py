@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from effects.command import Command
+from effects.command import Command, how_it_ended
 from effects.errors import (
     DriverError,
     NotDetached,
@@ -303,7 +303,7 @@ class ThinVolumes:
         if code:
             if "No space left" in said or is_full(await self._group.fill()):
                 raise full()
-            raise VolumeFailed(f"`{' '.join(argv)}`: exit {code}: {said.strip()[-300:]}")
+            raise VolumeFailed(f"`{' '.join(argv)}`: {how_it_ended(code)}: {said.strip()[-300:]}")
 
 
 def _somewhere(device: Path) -> str:

@@ -8,7 +8,7 @@ import asyncio
 
 import msgspec
 
-from effects.command import Command
+from effects.command import Command, how_it_ended
 from effects.errors import DriverError, NoSpace, VolumeBusy, VolumeFailed
 from projections.storage import Fill
 
@@ -154,7 +154,7 @@ class ThinGroup:
             "dmsetup", "info", "--columns", "--noheadings", "--separator", "|", "--options", "name,suspended"
         )
         if code:
-            raise VolumeFailed(f"`dmsetup info`: exit {code}: {said.strip()[-300:]}")
+            raise VolumeFailed(f"`dmsetup info`: {how_it_ended(code)}: {said.strip()[-300:]}")
         for line in said.splitlines():
             name, _, state = line.strip().partition("|")
             if state == "Suspended" and name.startswith(f"{self._group}-"):
@@ -183,7 +183,7 @@ def _failure(what: str, code: int, said: str) -> DriverError:
         return VolumeBusy(f"something still uses it: {said}")
     if "insufficient free space" in said or "out of data space" in said or "over the threshold" in said:
         return full(said)
-    return VolumeFailed(f"`lvm {what}`: exit {code}: {said}")
+    return VolumeFailed(f"`lvm {what}`: {how_it_ended(code)}: {said}")
 
 
 def full(said: str = "") -> NoSpace:

@@ -145,6 +145,18 @@ def test_what_is_whole_is_found_and_nothing_is_made_anew(monkeypatch: pytest.Mon
     assert disk.there is not None and {one.formats for one in disk.there.values()} == {0, 1}
 
 
+def test_a_tool_that_was_killed_tells_nothing_of_the_disk_and_the_disk_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def killed(*argv: str) -> tuple[int, str]:
+        return -9, ""
+
+    monkeypatch.setattr(group, "outcome", killed)
+    for asked in (group.content_of(PARTITION), group.ensure(PARTITION, group.KIND)):
+        with pytest.raises(StorageFailed, match="cannot be read: killed by SIGKILL"):
+            asyncio.run(asked)
+
+
 def test_what_is_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Lvm(None)
     disk.kind = "ext4"
