@@ -16,10 +16,11 @@ from capsuled.boot.ground import RELEASE_FILE, Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.mode import is_installer
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
-from capsuled.boot.storage import Storage, booted_from
+from capsuled.boot.storage import Mounted, Storage, booted_from
 from capsuled.evidence.keeping import Keeper
 from capsuled.evidence.last_words import take
 from capsuled.layout import Layout, hosted
+from init.life import START_S
 from init.trial import DEFAULT_WINDOW_S
 from journal.release import RELEASE
 
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 LEAST_RESERVE_KIB = 16 << 10
 
 LONGEST_S = 3600
-"""A file system check of a large, slow disk takes its time, and PID 1 is told so."""
+"""A file system check of a large, slow disk takes its time, and PID 1 is told so for as long as one may be under way:
+a daemon that hangs elsewhere in its start is not left alone for so long."""
 
 COMMAND_LINE = Path("/proc/cmdline")
 PROC_SYS = Path("/proc/sys")
@@ -44,7 +46,6 @@ class InstallerBooted(Exception):
 
 async def bring_up(state: Path, link: InitLink) -> Ground:
     """Raises StorageFailed where there is no state, and InstallerBooted."""
-    link.say("wait", LONGEST_S)
     stages = Stages()
     if not stages.complete:
         before_us(stages, BEGAN, since_boot_ns())
@@ -56,10 +57,22 @@ async def bring_up(state: Path, link: InitLink) -> Ground:
     root, words = booted_from(), COMMAND_LINE.read_text()
     if not state.is_mount() and await is_installer(root, words):
         raise InstallerBooted
-    mounted, _ = await asyncio.gather(Storage(state, stages).bring_up(), _witnesses(stages))
+    mounted, _ = await asyncio.gather(storage_up(state, stages, link), _witnesses(stages))
     booted = booted_of(words)
     keeper = _keeping(hosted(state), booted, stages)
     return Ground(link, stages, booted, root, mounted, release_text(), keeper)
+
+
+async def storage_up(state: Path, stages: Stages, link: InitLink) -> Mounted:
+    """Checked, and in the first boot grown: what is mounted already needs neither."""
+    storage = Storage(state, stages)
+    if state.is_mount():
+        return await storage.bring_up()
+    link.say("wait", LONGEST_S)
+    try:
+        return await storage.bring_up()
+    finally:
+        link.say("wait", int(START_S))
 
 
 async def _witnesses(stages: Stages) -> None:

@@ -21,6 +21,14 @@ def test_every_word_moves_the_moment_and_a_long_wait_is_waited_for() -> None:
     assert life.hung_at() == 20.0 + SILENCE_S
 
 
+def test_a_long_wait_is_taken_back_by_a_shorter_one() -> None:
+    life = Life()
+    life.starts(0.0)
+    life.hears(1.0, "wait", 3600)
+    life.hears(20.0, "wait", 180)
+    assert life.hung_at() == 200.0
+
+
 def test_the_watchdog_is_petted_while_it_answers_and_not_once_it_is_silent() -> None:
     life = Life()
     life.starts(0.0)
