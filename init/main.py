@@ -121,7 +121,7 @@ class Init:
 
     def _timeout_ms(self) -> int | None:
         now = time.monotonic()
-        moments = [self._start_at, self._kill_at, self._life.hung_at() if not self._hung else None]
+        moments = [self._start_at, self._kill_at, self._life.hung_at() if not self._hung and not self._order else None]
         if self._watchdog.runs:
             moments.append(now + PET_S)
         if self._trial.runs and not self._order:

@@ -177,6 +177,30 @@ def test_a_daemon_that_does_not_end_is_killed_and_the_machine_ends_all_the_same(
     assert "it is killed" in said and said.splitlines()[-1] == "poweroff"
 
 
+COUNTS_TURNS = """
+import atexit
+init.life.SILENCE_S = 0.1
+turns, tick = [], init.main.Init._tick
+init.main.Init._tick = lambda self, now: (turns.append(now), tick(self, now))
+atexit.register(lambda: print(len(turns), flush=True))
+"""
+
+
+def test_it_sleeps_through_a_slow_end(tmp_path: Path) -> None:
+    slow = """
+def ends_slowly(*_):
+    os.write(3, b"alive\\n")
+    time.sleep(0.5)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, ends_slowly); note("slow")
+"""
+    with standing(tmp_path, slow, COUNTS_TURNS) as pid_1:
+        pid_1.until(1, "slow")
+        said = pid_1.told(signal.SIGTERM)
+    order, turns = said.splitlines()[-2:]
+    assert order == "poweroff" and int(turns) < 20
+
+
 def test_a_daemon_that_fails_is_started_again_and_leaves_a_record(tmp_path: Path) -> None:
     body = 'if len((place / "log").read_text().split()) < 2: raise RuntimeError("a secret")'
     with standing(tmp_path, body) as pid_1:
