@@ -17,7 +17,7 @@ from capsulectl.files import file_bytes, file_text
 MAGIC = b"capsule-secrets 1\n"
 LOG_N, R, P = 17, 8, 1
 LOG_N_MOST = 20
-"""A file that asks for more than a gigabyte is not ours."""
+"""A file that asks for more than a gigabyte is not ours; for that, r and p must be what we write, too."""
 SALT_BYTES, NONCE_BYTES, KEY_BYTES = 16, 12, 32
 FILE_BYTES_MOST = 256 << 20
 
@@ -40,7 +40,7 @@ def sealed(content: Sealed, passphrase: str) -> bytes:
     }  # fmt: skip
     head = MAGIC + json.dumps(title).encode() + b"\n"
     body = json.dumps({"naming_key": content.naming_key.hex(), "values": content.values}).encode()
-    return head + AESGCM(_key(passphrase, salt, LOG_N, R, P)).encrypt(nonce, body, head)
+    return head + AESGCM(_key(passphrase, salt, LOG_N)).encrypt(nonce, body, head)
 
 
 def unsealed(file: str, passphrase: str) -> Sealed:
@@ -55,11 +55,13 @@ def unsealed(file: str, passphrase: str) -> Sealed:
     try:
         title = json.loads(content[len(MAGIC) : end])
         salt, nonce = bytes.fromhex(title["salt"]), bytes.fromhex(title["nonce"])
-        log_n, r, p = (_small(title[name]) for name in ("log_n", "r", "p"))
+        log_n = _small(title["log_n"])
+        if (title["r"], title["p"]) != (R, P):
+            raise ValueError("no figures of scrypt's that are ours")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Failure(f"the title of {file} cannot be read: it is cut or altered", USAGE) from error
     try:
-        body = json.loads(AESGCM(_key(passphrase, salt, log_n, r, p)).decrypt(nonce, content[end:], content[:end]))
+        body = json.loads(AESGCM(_key(passphrase, salt, log_n)).decrypt(nonce, content[end:], content[:end]))
     except (InvalidTag, ValueError) as error:
         raise Failure(f"{file} cannot be opened: the passphrase is another, or the file is cut or altered") from error
     return Sealed(str(title.get("journal", "")), bytes.fromhex(body["naming_key"]), tuple(body["values"]))
@@ -71,10 +73,10 @@ def _small(number: Any) -> int:
     return number
 
 
-def _key(passphrase: str, salt: bytes, log_n: int, r: int, p: int) -> bytes:
+def _key(passphrase: str, salt: bytes, log_n: int) -> bytes:
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-    return Scrypt(salt=salt, length=KEY_BYTES, n=1 << log_n, r=r, p=p).derive(passphrase.encode())
+    return Scrypt(salt=salt, length=KEY_BYTES, n=1 << log_n, r=R, p=P).derive(passphrase.encode())
 
 
 def passphrase_of(file: str, *, twice: bool) -> str:

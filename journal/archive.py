@@ -37,11 +37,17 @@ _SOME = 512
 """Entries that are compressed at a time: what a reader takes from the store in one go."""
 _FRAME_BYTES = 5
 _INSIDE = "the archive is cut or altered inside a record"
-RECORD_BYTES_MOST = 1 << 28
-"""Of a state; entries are much smaller."""
+STATE_BYTES_MOST = 1 << 28
+ENTRY_BYTES_MOST = 64 << 20
+"""A call is 4 MiB at most, and what it leads to is one entry: even a rollback of everything at once has room here. A
+file that asks for more is to cost no memory."""
 _BLOCK = 1 << 16
+_INFLATED = 1 << 20
+"""So much is unpacked at a time, however small it was packed."""
 _BATCH = 20_000
-"""So many in a transaction; each is two barriers of the disk."""
+BATCH_BYTES = 16 << 20
+"""So many entries in a transaction, which is two barriers of the disk, or about so many bytes of them: all of a batch
+is in memory at once."""
 
 
 class BadArchive(JournalError):
@@ -184,23 +190,26 @@ def _line(source: BinaryIO) -> bytes:
 
 def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """The records of the zlib stream, which must come to its own end, its checksum included."""
-    inflate, ready = zlib.decompressobj(), b""
+    inflate, ready = zlib.decompressobj(), bytearray()
     while block := source.read(_BLOCK):
-        try:
-            ready += inflate.decompress(block)
-        except zlib.error as error:
-            raise BadArchive(f"the archive is altered: {error}") from error
-        at, end = 0, len(ready)
-        while end - at >= _FRAME_BYTES:
-            number, length = ready[at], int.from_bytes(ready[at + 1 : at + _FRAME_BYTES], "big")
-            if number not in _NUMBERS or length > RECORD_BYTES_MOST:
-                raise BadArchive(_INSIDE)
-            stop = at + _FRAME_BYTES + length
-            if stop > end:
-                break
-            yield number, ready[at + _FRAME_BYTES : stop]
-            at = stop
-        ready = ready[at:]
+        while block:
+            try:
+                ready += inflate.decompress(block, _INFLATED)
+            except zlib.error as error:
+                raise BadArchive(f"the archive is altered: {error}") from error
+            block = inflate.unconsumed_tail
+            at, end = 0, len(ready)
+            with memoryview(ready) as view:
+                while end - at >= _FRAME_BYTES:
+                    number, length = view[at], int.from_bytes(view[at + 1 : at + _FRAME_BYTES], "big")
+                    if number not in _NUMBERS or length > (STATE_BYTES_MOST if number == _BASE else ENTRY_BYTES_MOST):
+                        raise BadArchive(_INSIDE)
+                    stop = at + _FRAME_BYTES + length
+                    if stop > end:
+                        break
+                    yield number, bytes(view[at + _FRAME_BYTES : stop])
+                    at = stop
+            del ready[:at]
     if ready or not inflate.eof:
         raise BadArchive(_INSIDE)
 
@@ -240,5 +249,13 @@ _Proven = tuple[str, Stored, bytes]
 
 
 def _batches(entries: Iterator[_Proven]) -> Iterator[list[_Proven]]:
-    while batch := list(islice(entries, _BATCH)):
+    batch: list[_Proven] = []
+    size = 0
+    for one in entries:
+        batch.append(one)
+        size += len(one[2])
+        if len(batch) == _BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch

@@ -48,6 +48,9 @@ def test_a_file_that_asks_for_all_memory_is_refused(tmp_path: Path) -> None:
     content = sealed(CONTENT, "p").replace(b'"log_n": 4', b'"log_n": 40')
     with pytest.raises(Failure, match="title"):
         unsealed(written(tmp_path / "greedy", content), "p")
+    for figure, greedy in ((b'"r": 8', b'"r": 20'), (b'"p": 1', b'"p": 20')):
+        with pytest.raises(Failure, match="title"):
+            unsealed(written(tmp_path / "greedy", sealed(CONTENT, "p").replace(figure, greedy)), "p")
 
 
 def test_an_empty_passphrase_is_none(tmp_path: Path) -> None:

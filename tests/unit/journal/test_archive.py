@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import tracemalloc
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from journal import archive
 from journal.archive import MAGIC, Archive, BadArchive, Title, export, import_archive
 from journal.entry import LOCAL, Stored
 from journal.environment import Environment
@@ -154,6 +156,47 @@ def test_history_may_begin_behind_a_checkpoint() -> None:
 def test_what_is_wrong_with_an_archive_is_said(content: bytes, words: str) -> None:
     with pytest.raises(BadArchive, match=words):
         read(content)
+
+
+def packed(records: bytes) -> bytes:
+    """An archive of these records, which need not be any."""
+    return MAGIC + forged([]).split(b"\n")[1] + b"\n" + zlib.compress(records)
+
+
+def test_a_record_that_is_larger_than_any_entry_is_refused_by_its_length() -> None:
+    with pytest.raises(BadArchive, match="inside a record"):
+        read(packed(framed(0, bytes(archive.ENTRY_BYTES_MOST + 1))))
+
+
+def test_what_is_packed_very_small_takes_no_memory_before_it_is_looked_at() -> None:
+    content = packed(framed(7, bytes(60 << 20)))
+    assert len(content) < 64 << 10
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadArchive, match="inside a record"):
+            read(content)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_entries_are_written_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, asked = Ledger(), []
+    for _ in range(20):
+        made.forge("weather.noticed", {"sky": "grey" * 10_000}, "may")
+    real = Environment.make_room
+
+    def room(self: Environment, ahead_bytes: int) -> None:
+        asked.append(ahead_bytes)
+        real(self, ahead_bytes)
+
+    monkeypatch.setattr(archive, "BATCH_BYTES", 100_000)
+    monkeypatch.setattr(Environment, "make_room", room)
+    import_archive(io.BytesIO(forged(made.entries)), tmp_path / "copy")
+    assert len(asked) == 7, "three at a time"
+    reader = Reader.open(tmp_path / "copy")
+    assert list(reader.entries()) == made.entries
+    reader.close()
 
 
 WHOLE = forged(ENTRIES)
