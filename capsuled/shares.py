@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ PAUSE_S = 0.05
 
 QUIET_S = 2.0
 """Between two counts, while nothing is new."""
+
+S = TypeVar("S", bound=socket.socket)
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -138,9 +141,9 @@ def _sockets() -> Iterator[_Copy]:
         try:
             if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
                 continue
-            copy = _Copy(fileno=os.dup(int(name)))
+            copy = _of(_Copy, os.dup(int(name)))
         except OSError:
-            continue  # closed while it was looked at
+            continue  # closed while it was looked at, and its number perhaps another file's by then
         copy.fd = int(name)
         if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.type == socket.SOCK_STREAM:
             yield copy
@@ -148,9 +151,18 @@ def _sockets() -> Iterator[_Copy]:
             copy.close()
 
 
+def _of(kind: type[S], fd: int) -> S:
+    """The socket of a descriptor, which is closed where it is none's. Raises OSError."""
+    try:
+        return kind(fileno=fd)
+    except OSError:
+        os.close(fd)
+        raise
+
+
 @contextmanager
 def _copied(fd: int) -> Iterator[socket.socket]:
-    copy = socket.socket(fileno=os.dup(fd))
+    copy = _of(socket.socket, os.dup(fd))
     try:
         yield copy
     finally:

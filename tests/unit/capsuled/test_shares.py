@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,18 @@ def test_connections_are_those_to_the_port_and_a_shut_one_sees_its_end() -> None
             mine.settimeout(5)
             assert mine.recv(1) == b""
             shut(found)
+
+
+def test_a_number_that_became_another_files_while_it_was_looked_at_leaves_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        before = os.listdir("/proc/self/fd")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "readlink", lambda _: "socket:[1]")  # as it was a moment ago
+            assert list(connections({1})) == []
+        shut(Connected(1, file.fileno(), "192.0.2.1"))
+        assert os.listdir("/proc/self/fd") == before
 
 
 def test_who_is_let_in_before_the_loop_has_looked_is_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
