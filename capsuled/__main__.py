@@ -82,7 +82,10 @@ def main() -> None:
         layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Before anything else is touched: another daemon's runtime, log and socket are its own.
         with hold(layout.journal):
-            take_over(layout)
+            # Without the journal's own disk, what was laid down would end up below the place where that is mounted
+            # again later, out of everybody's sight: it waits.
+            if not arguments.os or layout.journal.is_mount():
+                take_over(layout)
             with contextlib.suppress(OSError):  # on a disk that takes nothing nobody can put anything there, either
                 layout.by_hand.mkdir(exist_ok=True, mode=0o700)
             log_file = _log_to(layout, arguments.verbose, aloud=not arguments.os)
