@@ -15,7 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
 from capsulectl.contexts import target
-from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure
+from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure, NotLetIn
 from capsulectl.heads import Heads, Question, Seen, Told, told_in
 from journal.release import RELEASE
 
@@ -30,6 +30,7 @@ _WORDS = {
     grpc.StatusCode.UNAVAILABLE: "the capsule does not answer",
     grpc.StatusCode.DEADLINE_EXCEEDED: "the capsule did not answer in time",
 }
+_NOT_LET_IN = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _NEVER_CONNECTED = ("failed to connect", "errors resolving", "empty address list")
 """What gRPC says when nothing was sent."""
 
@@ -68,6 +69,10 @@ class Connection:
     def local(self) -> bool:
         """Whether the capsule is reached by its unix socket."""
         return self.address.startswith("unix:")
+
+    def close(self) -> None:
+        """For whoever asks again and again; a command's own ends with it."""
+        self._channel.close()
 
     def stub(self, module: str, service: str) -> Any:
         """`stub("workload", "WorkloadService")`."""
@@ -300,7 +305,8 @@ def failure_of(error: Any, address: str, changes: bool = True) -> Failure:
             f"is {RELEASE}. `capsulectl capsule info` shows its own; start it anew from the newer one",
             FAILED,
         )
-    return Failure(_field_of(error) + (details or code.name), USAGE if reason_of(error) in _MISSAID else FAILED)
+    kind = NotLetIn if reason_of(error) and code in _NOT_LET_IN else Failure
+    return kind(_field_of(error) + (details or code.name), USAGE if reason_of(error) in _MISSAID else FAILED)
 
 
 def _why_deaf(socket: str) -> str:

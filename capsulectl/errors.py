@@ -21,6 +21,10 @@ class Failure(Exception):
         self.code = code
 
 
+class NotLetIn(Failure):
+    """Raised when the capsule refuses who asks, by the key or by its role: to ask again later changes nothing."""
+
+
 class Ended(BaseException):
     """Raised by a signal that ends us, where something has to be tidied up first (endings.py). `code` stands for it."""
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from capsulectl.connection import Connection
-from capsulectl.errors import TIMED_OUT, USAGE, Failure
+from capsulectl.errors import TIMED_OUT, USAGE, Failure, NotLetIn
 from capsulectl.heads import Seen, keep
 from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembered
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
@@ -63,7 +64,7 @@ def restore(
         _show(past, missing, "table")
     confirm(f"Let {_machine(connection)} take it over?", yes)
     answer = _send(connection, Path(file), sealed, common)
-    _wait(common, answer, timeout)
+    _wait(common, connection.target.machine, answer, timeout)
     _tell(past, answer, missing, output, common)
 
 
@@ -130,20 +131,10 @@ def _values(sealed: Sealed | None) -> Iterator[Any]:
     yield pb.RestoreRequest(sealed=message)
 
 
-def _wait(common: Common, answer: Any, timeout: float) -> None:
+def _wait(common: Common, machine: str, answer: Any, timeout: float) -> None:
     """Until the daemon's next life has taken it over."""
-    from capsule.v1 import history_pb2
-
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            connection = Connection(common.capsule)
-            connection.heads.rest()
-            stats = connection.read(connection.history.Stats, history_pb2.StatsRequest())
-            if stats.journal_id == answer.journal_id:
-                break
-        except Failure:
-            pass  # it is just beginning anew
+    while (stats := _taken_over(common, answer)) is None:
         if time.monotonic() > deadline:
             raise Failure(
                 "the archive has arrived, and the machine has not begun anew with it yet: look at "
@@ -151,12 +142,30 @@ def _wait(common: Common, answer: Any, timeout: float) -> None:
                 TIMED_OUT,
             )
         time.sleep(LOOK_S)
-    keep(connection.target.machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
+    keep(machine, Seen(answer.journal_id, answer.head_seq, answer.head_hash))
     if stats.desired_hash != answer.desired_hash:
         raise Failure(
             f"what is wanted here has the hash {stats.desired_hash} and in the archive {answer.desired_hash}: somebody "
             "has declared something since, `capsulectl history` tells"
         )
+
+
+def _taken_over(common: Common, answer: Any) -> Any:
+    """What the machine says of its journal once that is the archive's; None while it is just beginning anew."""
+    from capsule.v1 import history_pb2
+
+    try:
+        with closing(Connection(common.capsule)) as connection:
+            connection.heads.rest()
+            stats = connection.read(connection.history.Stats, history_pb2.StatsRequest())
+    except NotLetIn as refusal:
+        raise Failure(
+            "the machine has taken over the archive, and with it the operators in there in place of its own: "
+            f"{refusal.message}. On the machine itself, `capsulectl key add` needs no key"
+        ) from refusal
+    except Failure:
+        return None
+    return stats if stats.journal_id == answer.journal_id else None
 
 
 def _show(past: Remembered, missing: list[Lack], output: str) -> None:

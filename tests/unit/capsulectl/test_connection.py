@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from capsulectl.connection import failure_of
+from capsulectl.errors import NotLetIn
 from capsulectl.handshake import sentence
 
 
@@ -84,3 +85,18 @@ def test_a_capsule_of_an_older_release_is_told_as_such() -> None:
 def test_a_refusal_names_the_field_of_a_manifest_and_no_other(field: str, told: str) -> None:
     notes = (("capsule-reason", "BAD"), ("capsule-fields", field))
     assert failure_of(Broken("no", grpc.StatusCode.INVALID_ARGUMENT, notes), "unix:/nonexistent").message == told
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "waits"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "KEY_UNKNOWN", False),
+        (grpc.StatusCode.PERMISSION_DENIED, "ROLE_LACKS", False),
+        (grpc.StatusCode.UNAVAILABLE, "RESTORING", True),
+        (grpc.StatusCode.UNAUTHENTICATED, "", True),
+    ],
+)
+def test_who_is_not_let_in_need_not_ask_again(code: grpc.StatusCode, reason: str, waits: bool) -> None:
+    notes = (("capsule-reason", reason),) if reason else ()
+    told = failure_of(Broken("no", code, notes), "unix:/nonexistent")
+    assert told.message == "no" and isinstance(told, NotLetIn) is not waits
