@@ -172,6 +172,7 @@ def make_doorway(house: House, rate: Rate | None = None) -> Doorway:
     memory, engine, clock = house.memory, house.engine, house.clock
     live = LiveStreams()
     roster = Roster(house.layout.operators_cache, engine, live, trusted=memory.journal is not None)
+    house.about.ask(roster.warnings)
     guard = ReplayGuard()
     if memory.reader is not None:
         now_ns = clock.wall_ns()

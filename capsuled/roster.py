@@ -5,6 +5,7 @@ written. Without it, rescue would have to let nobody in, or a state that ends ea
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from projections.operators import HANDLERS
 from projections.state import Operator
 
 log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, CAP_PAUSE_S = 1.0, 60.0
+"""Before a copy that could not be written is tried again."""
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -36,7 +40,10 @@ class Roster:
         self._live = live
         self._trusted = trusted
         self._rescued = {} if trusted else self._rescue()
-        self._copied: dict[str, Operator] = {}
+        self._due = asyncio.Event()
+        self._wanted = Copy(0, ())
+        self._tried: dict[str, Operator] = {}
+        self._lacks = ""
         self._copying = asyncio.Condition()
 
     def operators(self) -> Mapping[str, Operator]:
@@ -58,24 +65,52 @@ class Roster:
         """Follow the state until cancelled: keep the copy, and cut the streams of keys that lost their right."""
         if not self._trusted:
             return
-        written = False
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._copy())
+            await self._follow()
+
+    async def _follow(self) -> None:
+        known: dict[str, Operator] | None = None
         async for machine in self._engine.changes(*HANDLERS):
             now = dict(machine.operators)
-            if written and now == self._copied:
+            if now == known:
                 continue
             seq = machine.seq
             await self._engine.durable(seq)
-            self._cut(self._copied, now)
-            await asyncio.to_thread(self._write, Copy(seq, tuple(now.values())))
-            written = True
-            async with self._copying:
-                self._copied = now
-                self._copying.notify_all()
+            self._cut(known or {}, now)
+            known, self._wanted = now, Copy(seq, tuple(now.values()))
+            self._due.set()
 
-    async def copied(self) -> None:
-        """Return once the copy is as the state is: a removal that was answered holds in rescue, too."""
+    async def _copy(self) -> None:
+        """Write what is wanted; what cannot be written, again after a while, or with the next change."""
+        await self._due.wait()
+        pause_s = FIRST_PAUSE_S
+        while True:
+            self._due.clear()
+            wanted = self._wanted
+            lacks = await asyncio.to_thread(self._write, wanted)
+            async with self._copying:
+                self._tried, self._lacks = {one.kid: one for one in wanted.operators}, lacks
+                self._copying.notify_all()
+            if not lacks:
+                pause_s = FIRST_PAUSE_S
+                await self._due.wait()
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._due.wait()
+            pause_s = min(2 * pause_s, CAP_PAUSE_S)
+
+    async def copied(self) -> str:
+        """Return once the copy is as the state is: a removal that was answered holds in rescue, too. Where it cannot be
+        written, why that removal does not hold there yet."""
         async with self._copying:
-            await self._copying.wait_for(lambda: self._copied == self._engine.machine.operators)
+            await self._copying.wait_for(lambda: self._tried == self._engine.machine.operators)
+            return self._lacks
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of now."""
+        return (self._lacks,) if self._lacks else ()
 
     def _cut(self, known: Mapping[str, Operator], now: Mapping[str, Operator]) -> None:
         for kid in {*known, *self._live.keys()} - {"anonymous"}:
@@ -83,8 +118,15 @@ class Roster:
             same = operator is not None and (before is None or operator.seq == before.seq)
             self._live.cut(kid, operator.role if operator is not None and same else "")
 
-    def _write(self, copy: Copy) -> None:
+    def _write(self, copy: Copy) -> str:
+        """Why it cannot be; empty when it is."""
         try:
             write_durably(self._path, msgspec.json.encode(copy))
         except OSError as error:
             log.warning("the copy of the operators for rescue cannot be written: %s", error)
+            return (
+                "in rescue the operators of before are let in, a key that was removed since too: their copy cannot be "
+                f"written ({error.strerror}). Free space on the disk with the state, or mend it; it is tried again by "
+                "itself"
+            )
+        return ""

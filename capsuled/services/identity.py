@@ -107,14 +107,16 @@ class IdentityService(IdentityServiceServicer):
 
     async def KeyRemove(self, request: pb.KeyRemoveRequest, context: Any) -> pb.KeyRemoveResponse:
         """Its open streams are cut, too: see Roster."""
-        await self._call(RemoveKey(request.kid), caller_of(context, "IdentityService.KeyRemove", request))
+        caller = caller_of(context, "IdentityService.KeyRemove", request)
+        _refuse_unless_in_rescue(await self._call(RemoveKey(request.kid), caller))
         return pb.KeyRemoveResponse()
 
-    async def _call(self, intent: Intent, caller: Any) -> None:
+    async def _call(self, intent: Intent, caller: Any) -> str:
+        """Why it does not hold in rescue yet; empty when it does."""
         outcome = await self._engine.call(intent, caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
-        await self._roster.copied()
+        return await self._roster.copied()
 
 
 class OperatorService(OperatorServiceServicer):
@@ -132,5 +134,11 @@ class OperatorService(OperatorServiceServicer):
         answer = await self._answers.call(
             ChangeRole(request.kid, role), caller_of(context, "OperatorService.SetRole", request)
         )
-        await self._roster.copied()
+        _refuse_unless_in_rescue(await self._roster.copied())
         return pb.SetRoleResponse(key=key_message(answer.machine.operators[request.kid]))
+
+
+def _refuse_unless_in_rescue(lacks: str) -> None:
+    """What was taken from a key is not answered as done while rescue gives it back. A key that was added can wait."""
+    if lacks:
+        refuse("FAILED_PRECONDITION", "NOT_IN_RESCUE", f"that is done, but {lacks}")
