@@ -105,6 +105,13 @@ def _move(source: Path, target: Path) -> None:
         source.unlink()
 
 
+def lacks_place(layout: Layout, archive_bytes: int) -> int:
+    """How many bytes the state's file system lacks for an archive of this size, once there is a place for it, and for
+    the journal made of it, which is no smaller; 0 when it has them."""
+    disk = os.statvfs(layout.restore)
+    return max(0, 2 * archive_bytes - disk.f_bavail * disk.f_frsize)
+
+
 def lacks_room(layout: Layout) -> int:
     """How many bytes the journal's file system lacks for what was laid down; 0 when it has them."""
     data, disk = layout.restore / "journal" / "data.mdb", os.statvfs(layout.journal)

@@ -9,6 +9,8 @@ refuse, and the first record is that: (2, length, u64 seq and the snapshot as it
 What is exported are the stored bytes, so the chain and every hash in it can be proven without any release of Capsule.
 """
 
+import errno
+import os
 import zlib
 from collections.abc import Iterator
 from itertools import groupby, islice
@@ -16,11 +18,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
+import lmdb
 import msgspec
 
 from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, unpack
 from journal.environment import Environment
-from journal.errors import ForeignDirectory, HistoryCut, JournalError
+from journal.errors import ForeignDirectory, HistoryCut, JournalError, JournalFull
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
 from journal.retention import set_base
@@ -48,6 +51,9 @@ _BATCH = 20_000
 BATCH_BYTES = 16 << 20
 """So many entries in a transaction, which is two barriers of the disk, or about so many bytes of them: all of a batch
 is in memory at once."""
+
+_LEFT_BYTES = 1 << 20
+"""Of a disk that has less, a write that failed may have been cut short."""
 
 
 class BadArchive(JournalError):
@@ -215,15 +221,22 @@ def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def import_archive(source: BinaryIO, directory: Path) -> Title:
-    """Make the journal of an archive in `directory`, which must hold none. On a bad archive nothing is left of it.
+    """Make the journal of an archive in `directory`, which must hold none. On a bad archive nothing is left of it, nor
+    where the disk has no room for it.
 
-    Raises BadArchive and ForeignDirectory.
+    Raises BadArchive, ForeignDirectory and JournalFull.
     """
     if (directory / "data.mdb").exists():
         raise ForeignDirectory(f"{directory} holds a journal already: import into an empty directory")
     archive = Archive(source)
     made = not directory.exists()
-    environment = Environment(directory, journal_id=archive.journal_id)
+    try:
+        environment = Environment(directory, journal_id=archive.journal_id)
+    except BaseException as error:
+        if _is_full(error, directory):
+            _undo(directory, made)  # else it may be another's
+            raise _no_room(directory) from error
+        raise
     try:
         for batch in _batches(archive.proven()):
             environment.make_room(sum(len(value) + 1024 for _, _, value in batch) * 2 + (2 << 20))
@@ -234,15 +247,46 @@ def import_archive(source: BinaryIO, directory: Path) -> Title:
                         cursor.putmulti(pairs, append=True)
         if archive.base is not None:
             set_base(environment, archive.base, cut=False, excised=())
-    except BaseException:
+    except BaseException as error:
         environment.close()
-        for name in ("data.mdb", "lock.mdb", "owner.lock"):
-            (directory / name).unlink(missing_ok=True)
-        if made:
-            directory.rmdir()
+        full = _is_full(error, directory)
+        _undo(directory, made)
+        if full:
+            raise _no_room(directory) from error
         raise
     environment.close()
     return archive.title
+
+
+def _is_full(error: BaseException | None, directory: Path) -> bool:
+    """Whether it, or what it came of, is a disk that takes no more. LMDB takes a write that was cut short for a fault of
+    the disk, and has no word for a quota."""
+    match error:
+        case None:
+            return False
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT) | lmdb.DiskError() | lmdb.MapFullError():
+            return True
+        case lmdb.Error() if os.strerror(errno.EDQUOT) in str(error):
+            return True
+        case lmdb.Error() if os.strerror(errno.EIO) in str(error):
+            disk = os.statvfs(directory)
+            return disk.f_bavail * disk.f_frsize < _LEFT_BYTES
+        case _:
+            return _is_full(error.__cause__, directory)
+
+
+def _no_room(directory: Path) -> JournalFull:
+    return JournalFull(
+        f"the disk under {directory} has no room for the journal of this archive: nothing was imported. Free space "
+        "there, and import it again"
+    )
+
+
+def _undo(directory: Path, made: bool) -> None:
+    for name in ("data.mdb", "lock.mdb", "owner.lock"):
+        (directory / name).unlink(missing_ok=True)
+    if made and directory.exists():
+        directory.rmdir()
 
 
 _Proven = tuple[str, Stored, bytes]

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import errno
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -15,14 +16,14 @@ from capsuled.examine import replay_apart
 from capsuled.identity import Identity
 from capsuled.layout import Layout
 from capsuled.processes import CommandFailed
-from capsuled.restoring import Restored, clear, lacks_room, laid_down, lay_down, make_room
+from capsuled.restoring import Restored, clear, lacks_place, lacks_room, laid_down, lay_down, make_room
 from capsuled.rpc import caller_of, refuse
 from capsuled.sealing import SealBroken, Vault
 from capsuled.seals import named
 from capsuled.streams import OpenStream, opened
 from journal.archive import Title, import_archive
 from journal.durable import write_durably
-from journal.errors import JournalError
+from journal.errors import JournalError, JournalFull
 from projections.blank import holds
 from projections.desired import desired_hash
 from projections.refusals import refused
@@ -88,7 +89,8 @@ class MoveService(MoveServiceServicer):
         self._restoring = True
         try:
             async with opened(self._engine, caller, "") as stream:
-                answer = await self._restored(requests, first.metadata.total_bytes, stream, caller)
+                with _full_is_told(self._layout):
+                    answer = await self._restored(requests, first.metadata.total_bytes, stream, caller)
         finally:
             await self._over()
         return answer
@@ -120,6 +122,8 @@ class MoveService(MoveServiceServicer):
         self, requests: AsyncIterator[pb.RestoreRequest], total_bytes: int, stream: OpenStream, caller: Caller
     ) -> pb.RestoreResponse:
         place = await self._aside.to_its_end(lambda: make_room(self._layout))
+        if lacking := lacks_place(self._layout, total_bytes):
+            _refuse_room(f"{self._layout.state} has {_mib(lacking)} MiB too little for this archive")
         values = await self._received(requests, total_bytes, stream, place)
         title = await self._imported(place)
         try:
@@ -132,8 +136,7 @@ class MoveService(MoveServiceServicer):
         # What is done here from now on is not in the archive, and would be lost with this life.
         self._engine.closed = refused("UNAVAILABLE", "RESTORING", ENDS)
         if lacking := lacks_room(self._layout):
-            message = f"the journal's file system has {lacking >> 20} MiB too little for it: nothing was restored"
-            refuse("RESOURCE_EXHAUSTED", "NO_SPACE", message)
+            _refuse_room(f"the journal's file system has {_mib(lacking)} MiB too little for this archive")
         restored = Restored(title.last_seq, title.head_hash, title.release, values, caller.actor, caller.login)
         await self._aside.to_its_end(lambda: lay_down(self._layout, restored))
         return pb.RestoreResponse(
@@ -184,6 +187,8 @@ class MoveService(MoveServiceServicer):
 
         try:
             return await self._aside.to_its_end(imported)
+        except JournalFull:
+            _refuse_room(f"{self._layout.state} has no room for the journal of this archive")
         except JournalError as error:
             _refuse_archive(str(error))
 
@@ -194,3 +199,22 @@ def _write(archive: BinaryIO, chunk: bytes) -> None:
 
 def _refuse_archive(why: str) -> NoReturn:
     refuse("DATA_LOSS", "BAD_ARCHIVE", f"{why}. Nothing was changed here", "chunk")
+
+
+@contextlib.contextmanager
+def _full_is_told(layout: Layout) -> Iterator[None]:
+    """Whichever file of a restore it was that the disk had no room for."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _refuse_room(f"{layout.state} has no room for this archive ({error.strerror})")
+
+
+def _refuse_room(why: str) -> NoReturn:
+    refuse("RESOURCE_EXHAUSTED", "NO_SPACE", f"{why}: nothing was restored. Free space there, and restore it again")
+
+
+def _mib(size: int) -> int:
+    return -(-size >> 20)

@@ -1,6 +1,8 @@
 """A restore counts from one moment on: before it nothing stays of it, after it this life ends, whoever has heard of it."""
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from capsuled.session import CURRENT, Session
 from journal.archive import export
 from journal.entry import LOCAL
 from journal.environment import Environment
+from journal.errors import JournalFull
 from journal.events import DaemonStopped
 from journal.reader import Reader
 from journal.sequencer import Draft
@@ -45,9 +48,9 @@ class Blank:
         vault: Any = OpenVault()
         self.service = MoveService(self.house.engine, vault, self.layout, identity, self.ends.set)
 
-    async def restore(self, archive: bytes) -> pb.RestoreResponse:
+    async def restore(self, archive: bytes, announced: int | None = None) -> pb.RestoreResponse:
         CURRENT.set(Session(LOCAL))
-        return await self.service.Restore(_messages(archive), None)
+        return await self.service.Restore(_messages(archive, announced), None)
 
     async def asked(self) -> str:
         """What becomes of a call that is admitted otherwise, and does not make the machine less blank."""
@@ -55,8 +58,9 @@ class Blank:
         return outcome.reason if isinstance(outcome, Refusal) else "admitted"
 
 
-async def _messages(archive: bytes) -> AsyncIterator[pb.RestoreRequest]:
-    yield pb.RestoreRequest(metadata=pb.RestoreMetadata(total_bytes=len(archive)))
+async def _messages(archive: bytes, announced: int | None) -> AsyncIterator[pb.RestoreRequest]:
+    total = len(archive) if announced is None else announced
+    yield pb.RestoreRequest(metadata=pb.RestoreMetadata(total_bytes=total))
     yield pb.RestoreRequest(chunk=archive)
 
 
@@ -122,5 +126,50 @@ def test_what_is_refused_leaves_nothing_and_changes_nothing(
         assert await blank.asked() == "admitted"
         assert (await blank.restore(archive)).head_seq == 1
         await asyncio.wait_for(blank.ends.wait(), 5)
+
+    asyncio.run(story())
+
+
+def full(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("make_room", full(errno.EDQUOT)),
+        ("_write", full(errno.ENOSPC)),
+        ("import_archive", JournalFull("the disk has no room for it")),
+        ("lay_down", full(errno.ENOSPC)),
+    ],
+)
+def test_a_disk_that_is_full_is_told_as_that_and_nothing_stays(
+    tmp_path: Path, archive: bytes, step: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    async def story() -> None:
+        blank = Blank(tmp_path / "new")
+        with monkeypatch.context() as patched:
+            patched.setattr(move, step, fails)
+            with pytest.raises(Refused, match="nothing was restored. Free space there") as told:
+                await blank.restore(archive)
+        assert (told.value.refusal.code, told.value.reason) == ("RESOURCE_EXHAUSTED", "NO_SPACE")
+        assert not blank.layout.restore.exists() and await blank.asked() == "admitted"
+        assert (await blank.restore(archive)).head_seq == 1
+
+    asyncio.run(story())
+
+
+def test_of_an_archive_that_cannot_fit_nothing_is_taken(
+    tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        blank, taken = Blank(tmp_path / "new"), list[bytes]()
+        monkeypatch.setattr(move, "_write", lambda archive, chunk: taken.append(chunk))
+        with pytest.raises(Refused, match="MiB too little for this archive: nothing was restored") as told:
+            await blank.restore(archive, announced=1 << 60)
+        assert told.value.reason == "NO_SPACE" and taken == []
 
     asyncio.run(story())

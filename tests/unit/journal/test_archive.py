@@ -1,13 +1,16 @@
 """Export and import: a journal goes through one file unchanged, and a file that was touched is never believed."""
 
 import asyncio
+import errno
 import io
+import os
 import tracemalloc
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
+import lmdb
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -17,7 +20,7 @@ from journal import archive
 from journal.archive import MAGIC, Archive, BadArchive, Title, export, import_archive
 from journal.entry import LOCAL, Stored
 from journal.environment import Environment
-from journal.errors import ForeignDirectory
+from journal.errors import ForeignDirectory, JournalDamaged, JournalFull
 from journal.events import CallRead, WorkloadStopRequested
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
@@ -230,6 +233,49 @@ def test_a_bad_archive_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(BadArchive):
         import_archive(io.BytesIO(bytes(content)), tmp_path / "there")
     assert list((tmp_path / "there").iterdir()) == []
+
+
+CUT_SHORT = "mdb_txn_commit: Input/output error"
+"""What LMDB says of a write that a full disk took a part of, and of a fault."""
+
+
+@pytest.mark.parametrize("step", ["__init__", "make_room"])
+@pytest.mark.parametrize(
+    ("error", "left_bytes", "expected"),
+    [
+        (lmdb.DiskError("mdb_txn_commit: No space left on device"), 1 << 30, JournalFull),
+        (lmdb.Error("mdb_txn_commit: Disk quota exceeded"), 1 << 30, JournalFull),
+        (lmdb.Error(CUT_SHORT), 0, JournalFull),
+        (lmdb.Error(CUT_SHORT), 1 << 30, lmdb.Error),
+        (OSError(errno.ENOSPC, "No space left on device"), 1 << 30, JournalFull),
+    ],
+)
+def test_a_disk_without_room_is_said_and_nothing_is_left_there(
+    tmp_path: Path,
+    step: str,
+    error: Exception,
+    left_bytes: int,
+    expected: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(self: Environment, *arguments: object, **named: object) -> None:
+        if step == "__init__":
+            data = tmp_path / "new" / "data.mdb"
+            data.parent.mkdir()
+            data.touch()
+            raise JournalDamaged("it cannot be opened") from error
+        raise error
+
+    disk = SimpleNamespace(f_bavail=left_bytes, f_frsize=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Environment, step, fails)
+        patched.setattr(os, "statvfs", lambda _: disk)
+        with pytest.raises((expected, JournalDamaged)) as told:
+            import_archive(io.BytesIO(forged(ENTRIES)), tmp_path / "new")
+    if expected is JournalFull:
+        assert "no room" in str(told.value) and not (tmp_path / "new").exists()
+    else:
+        assert not isinstance(told.value, JournalFull)
 
 
 def test_a_journal_is_never_imported_over(journal: Path, tmp_path: Path) -> None:
