@@ -6,6 +6,7 @@ interface, the uplink goes with it.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import msgspec
 
 from capsuled.boot.lease import Lease, Static, resolver_text, told, written
 from capsuled.boot.links import chosen, links
+from capsuled.logs.growth import Growth
+from capsuled.logs.plain import PlainLog
 from capsuled.processes import CommandFailed, run, supervise
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.durable import write_durably
@@ -25,6 +28,12 @@ RUN = Path("/run/capsule/uplink")
 """Where the script notes leases; it names the place, too."""
 
 RESOLVER = Path("/etc/resolv.conf")
+
+LOG_BYTES = 1 << 20
+"""Without a server on the LAN the client says so several times a minute, for ever."""
+
+FIRST_PAUSE_S, CAP_PAUSE_S = 1.0, 60.0
+"""Before a client that could not be started is tried again."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -47,6 +56,7 @@ class Uplink:
         self._keeping: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self.problem = ""
+        self._unasked = ""
 
     async def ready(self) -> None:
         """Return once there is an address."""
@@ -58,7 +68,7 @@ class Uplink:
 
     async def warnings(self) -> tuple[str, ...]:
         """What an operator should know of now."""
-        return (self.problem,) if self.problem else ()
+        return tuple(filter(None, (self.problem, self._unasked)))
 
     async def run(self, hostname: str) -> None:
         """Until cancelled; `hostname` is told to the DHCP server. Raises OSError where the kernel tells no news of
@@ -107,7 +117,7 @@ class Uplink:
             if not wanted:
                 log.warning("no interface has a link: the machine is on no LAN")
             elif static is None:
-                self._keeping = asyncio.create_task(self._ask(wanted), name=f"uplink {wanted}")
+                self._keeping = asyncio.create_task(self._keep_asking(wanted), name=f"uplink {wanted}")
             else:
                 await self._set(wanted, static.lease)
         lease = static.lease if static is not None and wanted else told(RUN / f"{wanted}.lease") if wanted else None
@@ -133,7 +143,27 @@ class Uplink:
             except OSError as error:
                 log.warning("the address is not remembered for the next boot: %s", error)
 
-    async def _ask(self, interface: str) -> None:
+    async def _keep_asking(self, interface: str) -> None:
+        """Nobody else renews the lease: what keeps the client from starting, as memory that is full, may go."""
+        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
+        async with asyncio.TaskGroup() as group:
+            while True:
+                began, self._unasked = loop.time(), ""
+                try:
+                    await self._ask(interface, group)
+                except (OSError, RuntimeError) as error:  # no process for it, or no thread that waits for its end
+                    self._unasked = (
+                        f"nobody asks for the address of {interface}, nor renews it: the DHCP client cannot be started "
+                        f"({error}). It is tried again by itself; if it stays so, free memory, or start the machine "
+                        "anew"
+                    )
+                    log.warning("%s", self._unasked)
+                if loop.time() - began > CAP_PAUSE_S:
+                    pause_s = FIRST_PAUSE_S
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, CAP_PAUSE_S)
+
+    async def _ask(self, interface: str, group: asyncio.TaskGroup) -> None:
         (RUN / f"{interface}.starting").touch()
         command = ["busybox", "udhcpc", "-f", "-i", interface, "-s", SCRIPT, "-x", f"hostname:{self._hostname}"]
         command += ["-O", "ntpsrv", "-t", "4", "-T", "2", "-A", "8", "-S"]
@@ -141,7 +171,15 @@ class Uplink:
             command += ["-r", (self._place.remembered / interface).read_text().strip()]
         except OSError:
             pass  # it never had one
-        await supervise(command, self._place.log)
+        with contextlib.closing(Growth()) as growth, contextlib.closing(self._log(growth, group)) as said:
+            await supervise(command, said.path)
+
+    def _log(self, growth: Growth, group: asyncio.TaskGroup) -> PlainLog:
+        """What the client says, held to a bound; below /run where the disk takes no file."""
+        try:
+            return PlainLog(growth, group, self._place.log, LOG_BYTES)
+        except OSError:
+            return PlainLog(growth, group, RUN / "uplink.log", LOG_BYTES)
 
     async def _set(self, interface: str, lease: Lease) -> None:
         try:
@@ -159,6 +197,7 @@ class Uplink:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
+        self._unasked = ""
 
 
 async def leave(interface: str, noted: Path = RUN) -> None:

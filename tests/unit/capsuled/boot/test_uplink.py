@@ -1,0 +1,107 @@
+"""The DHCP client is kept running, whatever becomes of its log and of a start of it."""
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capsuled.boot import uplink
+from capsuled.boot.links import Link
+from capsuled.boot.uplink import Place, Uplink
+
+CARD = Link("eth0", "52:54:00:12:34:56", True)
+
+
+async def _no_news(*_: object) -> AsyncIterator[None]:
+    await asyncio.Event().wait()
+    yield
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with one card, on which only what a test says runs as busybox."""
+    monkeypatch.setattr(uplink, "RUN", tmp_path / "run")
+    monkeypatch.setattr(uplink, "links", lambda: (CARD,))
+    monkeypatch.setattr(uplink, "kernel_news", _no_news)
+    monkeypatch.setattr(uplink, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+
+def client(directory: Path, script: str) -> None:
+    """What runs as the DHCP client."""
+    (directory / "bin").mkdir()
+    (directory / "bin/busybox").write_text(f"#!/bin/sh\n{script}\n")
+    (directory / "bin/busybox").chmod(0o755)
+
+
+def running(directory: Path, log_file: Path, story: Callable[[Uplink], Awaitable[None]]) -> None:
+    """While the uplink is kept."""
+
+    async def main() -> None:
+        made = Uplink(Place(directory / "network", directory / "remembered", log_file), lambda *_: None)
+        keeping = asyncio.create_task(made.run("attic"))
+        async with asyncio.timeout(20):
+            await story(made)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def has(file: Path, text: str) -> Callable[[], bool]:
+    return lambda: file.exists() and text in file.read_text()
+
+
+def test_where_the_disk_takes_no_log_it_is_kept_below_run(tmp_path: Path) -> None:
+    client(tmp_path, "echo asks for $3; exec sleep 60")
+
+    async def story(made: Uplink) -> None:
+        await until(has(tmp_path / "run/uplink.log", "asks for"))
+        assert await made.warnings() == ()
+
+    running(tmp_path, tmp_path / "no such directory/uplink.log", story)
+
+
+def test_a_client_that_cannot_be_started_is_told_of_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, may = asyncio.Event(), [False]
+
+    async def supervise(command: Any, log_file: Path) -> None:
+        if not may[0]:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        started.set()
+        await asyncio.Event().wait()
+
+    async def story(made: Uplink) -> None:
+        while not await made.warnings():
+            await asyncio.sleep(0)
+        (said,) = await made.warnings()
+        assert "eth0" in said and "Cannot allocate memory" in said and "tried again by itself" in said
+        may[0] = True
+        await started.wait()
+        assert await made.warnings() == ()
+
+    monkeypatch.setattr(uplink, "supervise", supervise)
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_a_client_that_talks_for_ever_keeps_a_log_of_some_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uplink, "LOG_BYTES", 256 << 10)
+    client(tmp_path, "head -c 1500000 /dev/zero; echo; echo nobody answers; exec sleep 60")
+    log_file = tmp_path / "uplink.log"
+
+    async def story(made: Uplink) -> None:
+        await until(has(log_file, "nobody answers"))
+        await until(lambda: log_file.stat().st_blocks * 512 < 512 << 10)
+
+    running(tmp_path, log_file, story)
