@@ -32,7 +32,8 @@ class Copy(msgspec.Struct, frozen=True):
 
 
 class Roster:
-    """`trusted`: the journal is open for writing, so the head state is the truth."""
+    """`trusted`: the journal is open for writing, so the head state is the truth. `lacks` says why the copy is not as
+    that; empty while it is."""
 
     def __init__(self, path: Path, engine: Engine, live: LiveStreams, *, trusted: bool) -> None:
         self._path = path
@@ -43,7 +44,7 @@ class Roster:
         self._due = asyncio.Event()
         self._wanted = Copy(0, ())
         self._tried: dict[str, Operator] = {}
-        self._lacks = ""
+        self.lacks = ""
         self._copying = asyncio.Condition()
 
     def operators(self) -> Mapping[str, Operator]:
@@ -90,7 +91,7 @@ class Roster:
             wanted = self._wanted
             lacks = await asyncio.to_thread(self._write, wanted)
             async with self._copying:
-                self._tried, self._lacks = {one.kid: one for one in wanted.operators}, lacks
+                self._tried, self.lacks = {one.kid: one for one in wanted.operators}, lacks
                 self._copying.notify_all()
             if not lacks:
                 pause_s = FIRST_PAUSE_S
@@ -106,11 +107,11 @@ class Roster:
         written, why that removal does not hold there yet."""
         async with self._copying:
             await self._copying.wait_for(lambda: self._tried == self._engine.machine.operators)
-            return self._lacks
+            return self.lacks
 
     async def warnings(self) -> tuple[str, ...]:
         """What an operator should know of now."""
-        return (self._lacks,) if self._lacks else ()
+        return (self.lacks,) if self.lacks else ()
 
     def _cut(self, known: Mapping[str, Operator], now: Mapping[str, Operator]) -> None:
         for kid in {*known, *self._live.keys()} - {"anonymous"}:

@@ -259,8 +259,8 @@ def import_archive(source: BinaryIO, directory: Path) -> Title:
 
 
 def _is_full(error: BaseException | None, directory: Path) -> bool:
-    """Whether it, or what it came of, is a disk that takes no more. LMDB takes a write that was cut short for a fault of
-    the disk, and has no word for a quota."""
+    """Whether it, or what it came of, is a disk that takes no more. LMDB takes a write that was cut short for a fault
+    of the disk, and has no word for a quota."""
     match error:
         case None:
             return False

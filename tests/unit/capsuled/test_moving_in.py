@@ -153,7 +153,7 @@ def test_a_disk_that_is_full_is_told_as_that_and_nothing_stays(
         blank = Blank(tmp_path / "new")
         with monkeypatch.context() as patched:
             patched.setattr(move, step, fails)
-            with pytest.raises(Refused, match="nothing was restored. Free space there") as told:
+            with pytest.raises(Refused, match=r"nothing was restored\. Free space there") as told:
                 await blank.restore(archive)
         assert (told.value.refusal.code, told.value.reason) == ("RESOURCE_EXHAUSTED", "NO_SPACE")
         assert not blank.layout.restore.exists() and await blank.asked() == "admitted"

@@ -18,6 +18,7 @@ from capsuled.services.identity import IdentityService
 from capsuled.session import CURRENT, Session
 from journal.entry import LOCAL
 from projections.intents import AddKey
+from tests.support.until import until
 from tests.unit.capsuled.test_call_ids import House
 
 ANN, BOB = "ann", "bob"
@@ -86,15 +87,14 @@ def test_where_the_copy_cannot_be_written_it_is_said_and_tried_again(
 
     async def story(made: Kept) -> None:
         in_the_way(made)
-        with pytest.raises(Refused, match="that is done, but in rescue .* a key that was removed") as told:
+        with pytest.raises(Refused, match=r"that is done, but in rescue .* a key that was removed") as told:
             await made.remove(BOB)
         assert told.value.reason == "NOT_IN_RESCUE" and "tried again by itself" in str(told.value)
         assert list(made.roster.operators()) == [ANN] and len(await made.roster.warnings()) == 1
         mended(made)
         assert made.copied == [ANN, BOB]
-        while await made.roster.warnings():
-            await asyncio.sleep(0.01)
-        assert made.copied == [ANN] and await made.roster.copied() == ""
+        await until(lambda: not made.roster.lacks)
+        assert made.copied == [ANN] and await made.roster.copied() == "" and await made.roster.warnings() == ()
 
     kept(tmp_path, story)
 

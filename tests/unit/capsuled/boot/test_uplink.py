@@ -12,6 +12,7 @@ import pytest
 from capsuled.boot import uplink
 from capsuled.boot.links import Link
 from capsuled.boot.uplink import Place, Uplink
+from tests.support.until import until
 
 CARD = Link("eth0", "52:54:00:12:34:56", True)
 
@@ -52,11 +53,6 @@ def running(directory: Path, log_file: Path, story: Callable[[Uplink], Awaitable
     asyncio.run(main())
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
-
-
 def has(file: Path, text: str) -> Callable[[], bool]:
     return lambda: file.exists() and text in file.read_text()
 
@@ -74,20 +70,20 @@ def test_where_the_disk_takes_no_log_it_is_kept_below_run(tmp_path: Path) -> Non
 def test_a_client_that_cannot_be_started_is_told_of_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, may = asyncio.Event(), [False]
+    attempts, room, started = list[Path](), asyncio.Event(), asyncio.Event()
 
     async def supervise(command: Any, log_file: Path) -> None:
-        if not may[0]:
+        attempts.append(log_file)
+        if not room.is_set():
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         started.set()
         await asyncio.Event().wait()
 
     async def story(made: Uplink) -> None:
-        while not await made.warnings():
-            await asyncio.sleep(0)
+        await until(lambda: attempts)
         (said,) = await made.warnings()
         assert "eth0" in said and "Cannot allocate memory" in said and "tried again by itself" in said
-        may[0] = True
+        room.set()
         await started.wait()
         assert await made.warnings() == ()
 
