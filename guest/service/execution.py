@@ -143,9 +143,9 @@ class Execution:
     # --- what it says ------------------------------------------------------------------------------------------------
 
     def messages(self) -> Iterator[pb.ExecServerMessage]:
-        """As it says them, to its exit code; ends once nothing of it is left."""
+        """As it says them, to its exit code; ends once nothing of it is left, or it is deserted."""
         yield pb.ExecServerMessage(started=pb.ExecStarted(pid=self._process.pid))
-        while (message := self._said.get()) is not None:
+        while not self._deserted.is_set() and (message := self._said.get()) is not None:
             yield message
 
     def _read(self) -> None:
@@ -195,8 +195,10 @@ class Execution:
                     continue
 
     def desert(self) -> None:
-        """The call has ended: nobody takes what it says any more."""
+        """The call has ended: nobody takes what it says any more. Its thread, which may wait for a word, goes."""
         self._deserted.set()
+        with contextlib.suppress(queue.Full):  # then there is a word, and who takes it finds that this is over
+            self._said.put_nowait(None)
 
     def end(self) -> None:
         """Hang up on it, if it is still there. Nothing of it is left when this returns."""
