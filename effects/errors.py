@@ -152,6 +152,12 @@ class GuestFailed(DriverError):
     reason = "GUEST_FAILED"
 
 
+class GuestBusy(DriverError):
+    """Raised when the agent in a microVM has as many execs and copies as it carries at once."""
+
+    reason = "GUEST_BUSY"
+
+
 class GuestImageFailed(DriverError):
     """Raised when what every microVM boots is not there: making it failed, or is not done yet."""
 
@@ -191,6 +197,8 @@ def refused_copy(reason: str, message: str) -> DriverError:
             return NoSpace(message)
         case NotRunning.reason:
             return NotRunning(message)
+        case GuestBusy.reason:
+            return GuestBusy(message)
     return CopyFailed(reason, message)
 
 

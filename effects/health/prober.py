@@ -8,7 +8,7 @@ import contextlib
 import logging
 from typing import assert_never
 
-from effects.errors import DriverError, NotRunning, RuntimeUnavailable
+from effects.errors import DriverError, GuestBusy, NotRunning, RuntimeUnavailable
 from effects.health.protocol import Target
 from effects.runs.exec_protocol import ExecRequest, ExecSession, Executor
 from projections.health import Failure, Finding
@@ -38,7 +38,7 @@ class MachineProber:
                     return await self._connect(target)
                 case _:
                     assert_never(target.check.probe)
-        except (NotRunning, RuntimeUnavailable):
+        except (NotRunning, RuntimeUnavailable, GuestBusy):
             return None
         except DriverError as error:
             return Finding(Failure.NOT_STARTED, reason=error.reason)

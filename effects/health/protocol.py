@@ -23,5 +23,6 @@ class Prober(Protocol):
     """Looks once. Whoever calls says how long a look may take, by cancelling it: then nothing of it is left."""
 
     async def look(self, target: Target) -> Finding | None:
-        """What it found. None where nothing can be said: the run is over, or the runtime does not answer."""
+        """What it found. None where nothing can be said: the run is over, the runtime does not answer, or its guest
+        carries no further process just now."""
         ...

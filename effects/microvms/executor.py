@@ -15,6 +15,7 @@ from effects.errors import (
     BadWorkingDir,
     DriverError,
     EntrypointMissing,
+    GuestBusy,
     GuestFailed,
     NotExecutable,
     NotRunning,
@@ -42,6 +43,7 @@ _REFUSALS: dict[str, type[DriverError]] = {
     "BAD_USER": BadUser,
     "BAD_WORKING_DIR": BadWorkingDir,
     "NOT_RUNNING": NotRunning,
+    "GUEST_BUSY": GuestBusy,
 }
 
 

@@ -14,14 +14,14 @@ from capsule.guest.v1.guest_pb2_grpc import add_GuestServiceServicer_to_server
 from guest import relay
 from guest.mounts import SMALL_BYTES
 from guest.service.link import Link
-from guest.service.servicer import Servicer
+from guest.service.servicer import LONG_CALLS, Servicer
 
 _SOCKET = "/run/agent.sock"
 _RELEASE = Path("/run/service/release")
 _MESSAGE_BYTES = SMALL_BYTES + (1 << 20)
 """The largest is a rotation of all secrets that a run can have, with their paths. The daemon is trusted with it."""
-_CALLS = 48
-"""At once: an exec or a copy takes one as long as it lasts."""
+_SHORT_CALLS = 16
+"""Threads for what is answered soon, beside those that execs and copies may hold."""
 
 
 def main(fd: int) -> None:
@@ -29,7 +29,7 @@ def main(fd: int) -> None:
     os.set_inheritable(fd, False)
     link = Link(fd)
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MESSAGE_BYTES)]
-    server = grpc.server(ThreadPoolExecutor(_CALLS), options=options)
+    server = grpc.server(ThreadPoolExecutor(LONG_CALLS + _SHORT_CALLS), options=options)
     add_GuestServiceServicer_to_server(Servicer(link, _RELEASE.read_text().strip()), server)
     server.add_insecure_port(f"unix:{_SOCKET}")
     server.start()

@@ -1,5 +1,6 @@
 """The calls, each decoded and handed on. See proto/capsule/guest/v1/guest.proto for what they promise."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,16 +21,21 @@ from guest.service.usage import usage
 
 VERSION_MIN, VERSION_MAX = 1, 1
 """Of the contract: what this release speaks."""
+LONG_CALLS = 48
+"""Execs and copies at once. Each holds a thread as long as it lasts, and there are more threads than these: so whatever
+is open, the guest answers the daemon, which takes it for hung otherwise, and can be asked to end."""
 
 
 class Servicer(GuestServiceServicer):
-    """All of them. `release` is ours."""
+    """All of them. `release` is ours; `long_calls` is for the server's threads, which must be more."""
 
-    def __init__(self, link: Link, release: str) -> None:
+    def __init__(self, link: Link, release: str, long_calls: int = LONG_CALLS) -> None:
         self._link = link
         self._release = release
         self._freezing = Freezing()
         self._agreed = False
+        self._long_calls = long_calls
+        self._places = threading.Semaphore(long_calls)
 
     def Hello(self, request: pb.HelloRequest, context: grpc.ServicerContext) -> pb.HelloResponse:
         """See the contract."""
@@ -66,14 +72,14 @@ class Servicer(GuestServiceServicer):
         if not first.HasField("start"):
             _invalid(context, "the first message of an exec is `start`")
         try:
-            execution = Execution(self._link, first.start)
+            with self._place():
+                execution = Execution(self._link, first.start)
+                _at_end(context, execution.desert)
+                # Who cancels ends the iterator with an error, who says no more ends it without one: both hang up.
+                threading.Thread(target=_hear, args=(execution, request_iterator), daemon=True).start()
+                yield from execution.messages()
         except Refusal as refusal:
             yield pb.ExecServerMessage(refused=_refused(refusal))
-            return
-        _at_end(context, execution.desert)
-        # Who cancels ends the iterator with an error, who says no more ends it without one: both hang up.
-        threading.Thread(target=_hear, args=(execution, request_iterator), daemon=True).start()
-        yield from execution.messages()
 
     def CopyIn(
         self, request_iterator: Iterator[pb.CopyInClientMessage], context: grpc.ServicerContext
@@ -84,13 +90,14 @@ class Servicer(GuestServiceServicer):
         if not first.HasField("start"):
             _invalid(context, "the first message of a copy is `start`")
         try:
-            copying = Copying(self._link, "to", first.start.path)
-            _at_end(context, copying.call_off)
-            try:
-                yield copying.ready()
-                yield copying.take(request_iterator)
-            finally:
-                copying.close()
+            with self._place():
+                copying = Copying(self._link, "to", first.start.path)
+                _at_end(context, copying.call_off)
+                try:
+                    yield copying.ready()
+                    yield copying.take(request_iterator)
+                finally:
+                    copying.close()
         except Refusal as refusal:
             yield pb.CopyServerMessage(refused=_refused(refusal))
 
@@ -98,13 +105,14 @@ class Servicer(GuestServiceServicer):
         """See the contract."""
         self._check(context)
         try:
-            copying = Copying(self._link, "from", request.path)
-            _at_end(context, copying.call_off)
-            try:
-                yield copying.ready()
-                yield from copying.pieces()
-            finally:
-                copying.close()
+            with self._place():
+                copying = Copying(self._link, "from", request.path)
+                _at_end(context, copying.call_off)
+                try:
+                    yield copying.ready()
+                    yield from copying.pieces()
+                finally:
+                    copying.close()
         except Refusal as refusal:
             yield pb.CopyServerMessage(refused=_refused(refusal))
 
@@ -147,6 +155,20 @@ class Servicer(GuestServiceServicer):
         """See the contract."""
         serial = self._volume(request.path, context)
         return pb.ThawResponse(late=not self._freezing.thaw(serial))
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """For a call that lasts, as long as its thread is at it. Raises Refusal where all are taken."""
+        if not self._places.acquire(blocking=False):
+            raise Refusal(
+                "GUEST_BUSY",
+                f"{self._link.introduction.name} has {self._long_calls} execs and copies open, and its guest carries "
+                "no more at once: end some of them first",
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _volume(self, path: str, context: grpc.ServicerContext) -> str:
         """Its serial."""

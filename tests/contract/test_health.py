@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from effects.errors import GuestBusy
 from effects.health.prober import MachineProber
 from effects.health.protocol import Prober, Target
 from effects.health.twin import TwinProber
+from effects.runs.exec_protocol import ExecRequest, ExecSession
 from effects.runs.protocol import RunSpec
 from effects.runs.twin import TwinContainers, World
 from journal.specs import HealthCheck
@@ -185,6 +187,20 @@ class NoExecutor:
 
 
 PROBER = MachineProber(NoExecutor())  # type: ignore[arg-type]
+
+
+class BusyExecutor:
+    """Of a guest that has as many sessions as it carries."""
+
+    async def open(self, request: ExecRequest) -> ExecSession:
+        raise GuestBusy("48 execs are open")
+
+    async def sweep(self) -> None:
+        raise NotImplementedError
+
+
+def test_of_a_guest_that_carries_no_further_command_nothing_is_said() -> None:
+    assert asyncio.run(MachineProber(BusyExecutor()).look(inside("true"))) is None
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,15 @@ import grpc
 import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
-from effects.errors import DriverError, DriverLacks, GuestFailed, NotRunning, RuntimeUnavailable
+from capsuled.rpc import driver_status
+from effects.errors import DriverError, DriverLacks, GuestBusy, GuestFailed, NotRunning, RuntimeUnavailable
 from effects.microvms import agent as agents
+from effects.microvms.copier import MicroVMCopier
 from effects.microvms.executor import MicroVMExecutor
 from effects.microvms.guests import MicroVMGuests
 from effects.microvms.meter import MicroVMMeter
 from effects.microvms.places import Key
+from effects.runs.copy_protocol import CopyIn, CopyOut, CopyPlace
 from effects.runs.exec_protocol import ExecRequest
 from effects.runs.exec_twin import TwinExecutor
 from effects.runs.twin import World
@@ -170,6 +173,32 @@ def test_words_without_end_and_numbers_without_bound_are_not_taken(tmp_path: Pat
         (usage,) = await meter.measure((Measured(*KEY),))
         assert usage.memory == Memory(5) and usage.pids == Pids((1 << 62) - 1) and usage.cpu == Cpu(9)
         assert await meter.layer_bytes("web", 7, 7) == (1 << 62) - 1
+
+    run(tmp_path, service, suite)
+
+
+class BusyCopier:
+    """Of a guest that has as many copies and sessions as it carries."""
+
+    async def into(self, place: CopyPlace) -> CopyIn:
+        raise GuestBusy("end some of them first")
+
+    async def out_of(self, place: CopyPlace) -> CopyOut:
+        raise GuestBusy("end some of them first")
+
+
+def test_what_a_guest_carries_no_more_of_is_refused_alike_for_sessions_and_copies(tmp_path: Path) -> None:
+    service = TwinGuest(TwinExecutor(World(set()), _no_step), BusyCopier())
+    refused = pb.Refused(reason="GUEST_BUSY", message="end some of them first")
+    service.script = (pb.ExecServerMessage(refused=refused),)
+
+    async def suite(made: Reached) -> None:
+        copier, place = MicroVMCopier(made.agents), CopyPlace("web", 7, 7, 1, "/")
+        executor = MicroVMExecutor(made.agents)
+        for asking in (executor.open(ExecRequest(*KEY, ("true",))), copier.into(place), copier.out_of(place)):
+            with pytest.raises(GuestBusy, match="end some") as raised:
+                await asking
+            assert driver_status(raised.value.reason) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
     run(tmp_path, service, suite)
 

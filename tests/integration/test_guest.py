@@ -14,6 +14,7 @@ import pytest
 
 from capsule.guest.v1 import guest_pb2 as pb
 from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
+from guest.service.servicer import LONG_CALLS
 from tests.support.guest_machine import GuestMachine, ext4, guest_machine, payload_disk, squashed
 
 pytestmark = pytest.mark.real
@@ -221,6 +222,19 @@ def test_a_process_is_signalled_and_hung_up_on(agent: GuestServiceStub) -> None:
     made.call.cancel()
     while agent.Status(pb.StatusRequest()).executions:
         pass
+
+
+def test_as_many_execs_as_a_guest_carries_leave_it_a_hand_for_the_daemon(agent: GuestServiceStub) -> None:
+    made = [Exec(agent, "sleep", "1000") for _ in range(LONG_CALLS)]
+    for one in made:
+        assert next(one.call).HasField("started")
+    assert sh(agent, "true")[1] == "GUEST_BUSY"
+    assert agent.Status(pb.StatusRequest(), timeout=60).executions == LONG_CALLS
+    for one in made:
+        one.call.cancel()  # each is quiet just now
+    while agent.Status(pb.StatusRequest()).executions:
+        pass
+    assert sh(agent, "echo again") == (0, "again\n", "")
 
 
 def test_files_go_in_and_come_out(agent: GuestServiceStub) -> None:
