@@ -12,6 +12,7 @@ from guest.run import Run, User
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _SURROUNDINGS = kernel.NEWNS | kernel.NEWUTS | kernel.NEWIPC | kernel.NEWCGROUP
@@ -28,16 +29,44 @@ def execute(run: Run, first: int, asked: "dict[str, Any]", fds: list[int]) -> in
     error, or a socket that is to be given the terminal; the last is where to report. Its number, None if there is none.
     """
     *streams, report = fds
+    try:
+        return _fork_inside(first, lambda: _execute(run, first, asked, streams), report)
+    except ProcessLookupError:
+        _tell(report, _ENDED)
+    except OSError as error:
+        _tell(report, _not_begun("START_FAILED", error))
+    return None
+
+
+def _fork_inside(first: int, become: "Callable[[], None]", report: int) -> int:
+    """A child in the payload's namespace of processes. Raises ProcessLookupError once its first one has ended, and
+    OSError for what the kernel refuses else."""
     ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         kernel.enter(first, kernel.NEWPID)
-        return payload.fork(lambda: _execute(run, first, asked, streams), report)
-    except OSError:
-        os.write(report, _ENDED)  # a namespace without its first process takes no other
-        return None
+        try:
+            return payload.fork(become, report)
+        except OSError:
+            # A namespace without its first process takes no other, which the kernel calls a want of memory. But such a
+            # namespace cannot be entered any more, either.
+            kernel.enter(first, kernel.NEWPID)
+            raise
     finally:
         kernel.enter(ours, kernel.NEWPID)
         os.close(ours)
+
+
+def _not_begun(reason: str, error: OSError) -> bytes:
+    """Why there is no process, for who asked for one."""
+    words = payload.failure(error)
+    return f"{reason}\0the microVM's kernel starts no further process: {words}. End some there first".encode()
+
+
+def _tell(report: int, said: bytes) -> None:
+    try:
+        os.write(report, said)
+    except BrokenPipeError:
+        pass  # who asked has gone
 
 
 def _execute(run: Run, first: int, asked: "dict[str, Any]", streams: list[int]) -> None:
@@ -82,7 +111,7 @@ def _terminal(give: int, user: User, cols: int, rows: int) -> int:
 
 def copy(first: int, fds: list[int]) -> int | None:
     """A process of a copy: with its socket, and what it reads or writes the archive from or to as both of its standard
-    streams. It hears of the payload's end by itself. Its number."""
+    streams. It hears of the payload's end by itself. Its number, None if there is none."""
     control, archive, report = fds
 
     def become() -> None:
@@ -94,4 +123,8 @@ def copy(first: int, fds: list[int]) -> int | None:
         argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _COPY, str(control), str(first)]
         os.execve(sys.executable, argv, {})
 
-    return payload.fork(become, report)
+    try:
+        return payload.fork(become, report)
+    except OSError as error:
+        _tell(report, _not_begun("COPY_FAILED", error))
+        return None

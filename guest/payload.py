@@ -44,7 +44,7 @@ def first_of_new(become: "Callable[[], None]", report: int) -> int:
 
 
 def fork(become: "Callable[[], None]", report: int) -> int:
-    """A child that becomes something, or says in `report` why not and ends."""
+    """A child that becomes something, or says in `report` why not and ends. Raises OSError when there is none."""
     pid = os.fork()
     if pid:
         return pid
@@ -57,8 +57,10 @@ def fork(become: "Callable[[], None]", report: int) -> int:
         said = f"START_FAILED\0{failure(error)}"
     except BaseException as error:
         said = f"START_FAILED\0the agent failed: {type(error).__name__}: {error}"
-    os.write(report, said.encode(errors="replace")[:_REPORT_BYTES])
-    os._exit(_FAILED)
+    try:
+        os.write(report, said.encode(errors="replace")[:_REPORT_BYTES])
+    finally:
+        os._exit(_FAILED)  # also when nobody hears it: what comes after this is the parent's
 
 
 def failure(error: OSError) -> str:

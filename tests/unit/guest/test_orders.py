@@ -1,5 +1,6 @@
 """What PID 1 does for the service, as far as it needs no machine of its own: signals, ends, and a service that has gone."""
 
+import errno
 import json
 import os
 import socket
@@ -101,6 +102,27 @@ def test_a_process_that_never_was_is_gone_when_it_is_to_end(service: Service) ->
     service.say(do="end", id=5)
     service.loop.turn()
     assert json.loads(service.socket.recv(1_024)) == {"gone": 5}
+    service.say(do="shutdown")
+    service.loop.run()
+
+
+def test_a_copy_that_no_process_can_be_had_for_ends_and_nothing_else(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    reading, report = os.pipe()
+    with monkeypatch.context() as full:
+        full.setattr(os, "fork", fork)
+        socket.send_fds(service.socket, [b'{"do": "copy", "id": 1}'], [0, 1, report])
+        service.loop.turn()
+    os.close(report)
+    assert os.read(reading, 1_024).startswith(b"COPY_FAILED\0") and not os.read(reading, 1_024)
+    os.close(reading)
+    service.say(do="end", id=1)
+    service.loop.turn()
+    assert json.loads(service.socket.recv(1_024)) == {"gone": 1}
     service.say(do="shutdown")
     service.loop.run()
 
