@@ -1,5 +1,5 @@
 """Starts the service, a process of its own with an interpreter of its own: what it imports, and what it holds, is not
-in PID 1. Its end is a fault: nobody could speak with the machine any more."""
+in PID 1. Its end, before the payload's, is a fault: nobody could speak with the machine any more."""
 
 import _json
 import _socket
@@ -9,7 +9,7 @@ import sys
 from guest import boot, devices, kernel, payload
 from guest.beside import FOUND
 from guest.mounts import secret_directories
-from guest.orders import MESSAGE_BYTES, Lost, Orders
+from guest.orders import MESSAGE_BYTES, Orders
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +37,10 @@ def start(loop: "Loop", run: "Run", disks: dict[str, str], first: int) -> Orders
         argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _MAIN, str(theirs.fileno())]
         os.execve(sys.executable, argv, _ENVIRONMENT)
 
-    def ended(code: int) -> None:
-        raise Lost(f"the service has ended with {code}")
-
-    loop.process(payload.fork(become, _CONSOLE), ended)
+    service = payload.fork(become, _CONSOLE)
     theirs.close()
     orders = Orders(loop, run, first, ours)
+    loop.process(service, orders.service_ended)
     orders.tell(introduction(run, devices.ports(()).get(boot.AGENT, "")))
     return orders
 

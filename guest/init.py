@@ -11,10 +11,12 @@ import time
 from guest import agent, boot, cgroups, console, ending, kernel, payload
 from guest.becoming import Unexecutable
 from guest.loop import Loop
+from guest.orders import Lost
 from guest.pump import Pump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guest.orders import Orders
     from guest.run import Run
 
 _DRAIN_S = 5.0
@@ -53,11 +55,18 @@ class Guest:
         self._tell_started()
         for pump in pumps:
             pump.begin()
-        self.loop.process(pid, self._ended)
+        self.loop.process(pid, self.ended)
         events = cgroups.memory_events()
         self.loop.watch(events, select.POLLPRI, lambda: self._news(cgroups.oom_kills(events)))
-        orders = agent.start(self.loop, self.run, self.disks, pid)
-        self.loop.run()
+        self.attend(agent.start(self.loop, self.run, self.disks, pid), pumps)
+
+    def attend(self, orders: "Orders", pumps: list[Pump]) -> None:
+        """To the payload's end, and until what it said last has gone out. Raises Lost before that end only."""
+        try:
+            self.loop.run()
+        except Lost:
+            if not self.outcome:
+                raise  # else both have ended in the same round
         orders.close()
         self._drain(pumps)
 
@@ -75,7 +84,8 @@ class Guest:
         except BlockingIOError:
             pass  # the last word has the number, too
 
-    def _ended(self, code: int) -> None:
+    def ended(self, code: int) -> None:
+        """The payload has; a signal is negative."""
         self.outcome = {"exit": code} if code >= 0 else {"signal": -code}
         kills = cgroups.oom_kills()
         if kills:
@@ -98,6 +108,6 @@ def main() -> None:
     except BaseException as error:
         what = console.described(error)
         console.fault(what)
-        guest.outcome = {"fault": what}
+        guest.outcome = guest.outcome or {"fault": what}  # what the payload ended with is known for good
     ending.finish(guest.run, guest.disks, guest.end, guest.outcome)
     kernel.power_off()

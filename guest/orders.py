@@ -51,15 +51,23 @@ class Orders:
         self._pids: dict[int, int] = {}
         self._reaped: set[int] = set()
         self._ending: set[int] = set()
+        self._over = False
         socket.setblocking(False)
         loop.watch(socket.fileno(), select.POLLIN, self._hear)
 
     def tell(self, said: str) -> None:
-        """A message, as JSON. Raises Lost."""
+        """A message, as JSON. Raises Lost, unless nothing need be told any more."""
+        if self._over:
+            return
         try:
             self._socket.send(said.encode())
         except OSError as error:
             raise Lost(f"the service does not listen: {os.strerror(error.errno or 0)}") from None
+
+    def service_ended(self, code: int) -> None:
+        """The service's process has. Raises Lost, unless nothing is asked of it any more."""
+        if not self._over:
+            raise Lost(f"the service has ended with {code}")
 
     def _hear(self) -> None:
         try:
@@ -136,7 +144,7 @@ class Orders:
 
     def close(self) -> None:
         """The payload has ended. What is beside it leaves nothing half done in its file system, unless the service is
-        lost: that matters no more."""
+        lost: that matters no more. Nor does anything that the service does once this has returned."""
         os.close(self._first)
         late: list[bool] = []
         self._loop.after("leave", _LEAVE_S, lambda: late.append(True))
@@ -146,6 +154,8 @@ class Orders:
                 self._loop.turn()
         except Lost:
             pass
+        self._over = True
+        self._loop.unwatch(self._socket.fileno())
 
 
 def _signal(pid: int | None, number: int) -> None:
