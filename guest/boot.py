@@ -14,6 +14,8 @@ _BASE = "/base"
 PAYLOAD, LAYER, ROOT = "/run/payload", "/run/layer", "/run/root"
 _UPPER, _WORK = f"{LAYER}/upper", f"{LAYER}/work"
 STDOUT, STDERR, END, AGENT = "capsule.stdout", "capsule.stderr", "capsule.end", "capsule.agent"
+_ASIDE = ".new"
+"""Where a file is until it is whole: beside what has numbers for names, for among secrets it may be the name of one."""
 _SMALL = f"mode=700,size={SMALL_BYTES}"
 FIRST, LATER = "first", "later"
 """Modules that a payload waits for, and those that it does not."""
@@ -113,19 +115,20 @@ def _write_files(run: Run) -> None:
         os.mkdir(place)
         kernel.mount("tmpfs", "run", place, kernel.NOSUID | kernel.NODEV, _SMALL)
     for number, content in enumerate(run.files.values()):
-        put(f"{FILES}/{number}", content.encode(), 0o644, 0, 0)
+        put(FILES, str(number), content.encode(), 0o644, 0, 0)
     directories = secret_directories(run)
     for number in range(len(directories)):
         os.mkdir(f"{SECRETS}/{number}", 0o755)
     for one in run.secrets:
         number = directories.index(directory_of(one["path"]))
         name = one["path"].rpartition("/")[2]
-        put(f"{SECRETS}/{number}/{name}", binascii.a2b_base64(one["base64"]), one["mode"], one["uid"], one["gid"])
+        secret = binascii.a2b_base64(one["base64"])
+        put(SECRETS, f"{number}/{name}", secret, one["mode"], one["uid"], one["gid"])
 
 
-def put(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-    """A file, whole: whoever reads it sees what was there before, or this."""
-    aside = f"{path}.new"
+def put(root: str, place: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+    """A file in FILES or SECRETS, whole: whoever reads it sees what was there before, or this. One at a time."""
+    aside = f"{root}/{_ASIDE}"
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         left = memoryview(content)
@@ -135,4 +138,4 @@ def put(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
         os.fchmod(fd, mode)
     finally:
         os.close(fd)
-    os.rename(aside, path)
+    os.rename(aside, f"{root}/{place}")

@@ -69,9 +69,7 @@ def test_a_kernel_that_starts_no_further_process_is_told_as_that(
     payload: Payload, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(os, "fork", refusing(number))
-    words = (
-        f"the microVM's kernel starts no further process: {os.strerror(number).lower()}. End some there first"
-    )
+    words = f"the microVM's kernel starts no further process: {os.strerror(number).lower()}. End some there first"
     assert executed(payload) == ("START_FAILED", words)
     assert told(lambda report: beside.copy(payload.first, [0, 1, report])) == ("COPY_FAILED", words)
 
