@@ -18,7 +18,7 @@ import grpc
 import msgspec
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from containerdapi import tasks_pb2
+from containerdapi import task_pb2, tasks_pb2
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
 from effects.containers.pipes import Pipe, reading, writing
@@ -61,6 +61,7 @@ class ContainerdExec:
         self._pipes: dict[int, Pipe] = {}
         self._ended: asyncio.Future[int] | None = None
         self._tty = False
+        self._first: int | None = None
         self.pid = 0
 
     async def start(self, request: ExecRequest, process: dict[str, Any]) -> None:
@@ -112,6 +113,8 @@ class ContainerdExec:
             await asyncio.wait((starting,))
             if not starting.exception():
                 self.pid = starting.result().pid
+                with contextlib.suppress(OSError):
+                    self._first = os.pidfd_open(self.pid)
 
     async def _exit(self) -> int:
         """The exit code, asked for until there is one: what this containerd never answered the next one may."""
@@ -225,16 +228,35 @@ class ContainerdExec:
         """See the protocol. Its whole session goes: children that it left behind too."""
         ended = self._ended
         if self.pid and ended is not None and not ended.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGHUP)
+            self._hang_up()
             await asyncio.wait((ended,), timeout=HANGUP_S)
-        await self._end(self.pid or await self._found_pid())
+        if self.pid:
+            await self._end(self.pid, self._reaped())
+        else:
+            await self._end(*await self._found())
 
     async def sweep(self) -> None:
         """End what an earlier life of the daemon opened."""
-        await self._end(await self._found_pid())
+        await self._end(*await self._found())
 
-    async def _end(self, pid: int) -> None:
+    def _hang_up(self) -> None:
+        if self._first is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._first, signal.SIGHUP)
+
+    def _reaped(self) -> bool:
+        """Whether its first process has been: from then on its number may be a stranger's. What containerd says is late
+        where that was away, so the kernel is asked, unless it was over before it could be held."""
+        if self._first is None:
+            ended = self._ended
+            return ended is not None and ended.done() and not ended.cancelled() and ended.exception() is None
+        try:
+            signal.pidfd_send_signal(self._first, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    async def _end(self, pid: int, reaped: bool) -> None:
         """Kill and forget. With containerd away the processes end all the same; its record is left to the sweep."""
         self._close_stdin()
         for pipe in self._pipes.values():
@@ -243,23 +265,26 @@ class ContainerdExec:
         try:
             for _ in range(END_TRIES):
                 if pid:
-                    await self._killed(pid)
+                    await self._killed(pid, reaped)
                 if await self._forgotten():
                     break
                 # It came to life while it was being ended: its start was under way, and nobody waited for it any more.
                 await asyncio.sleep(AGAIN_S)
-                pid = await self._found_pid()
+                pid, reaped = await self._found()
             else:
                 raise StartFailed(f"a process of exec ({pid}) does not end although it was killed")
         finally:
             if self._ended is not None:
                 let_go(self._ended)
                 await asyncio.wait((self._ended,))
+            if self._first is not None:
+                os.close(self._first)
+                self._first = None
         self.pid = 0
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    async def _killed(self, pid: int) -> None:
-        await asyncio.to_thread(end_session, pid)
+    async def _killed(self, pid: int, reaped: bool) -> None:
+        await asyncio.to_thread(end_session, pid, reaped)
         if self._ended is None or not self._ended.done():
             with contextlib.suppress(TimeoutError), tolerated(*_GONE, grpc.StatusCode.UNKNOWN):
                 async with asyncio.timeout(KILL_WAIT_S):
@@ -277,12 +302,15 @@ class ContainerdExec:
             raise translated(error) from error
         return True
 
-    async def _found_pid(self) -> int:
+    async def _found(self) -> tuple[int, bool]:
+        """The number of its process, 0 where there is none, and whether that has ended, as containerd has it."""
         try:
             answer = await self._tasks.Get(tasks_pb2.GetRequest(**self._ids), metadata=self._metadata)
         except grpc.aio.AioRpcError:
-            return 0
-        return int(answer.process.pid)
+            return 0, False
+        # It is called stopped, too, where its shim has gone without having seen an end.
+        ended = answer.process.status == task_pb2.STOPPED and answer.process.exited_at.seconds > 0
+        return int(answer.process.pid), ended
 
 
 def _exec_error(error: grpc.aio.AioRpcError, process: dict[str, Any]) -> DriverError:

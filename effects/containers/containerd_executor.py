@@ -164,7 +164,7 @@ class ContainerdExecutor:
                 known = frozenset(session.pid for session in self._sessions if session.pid)
                 found = await asyncio.to_thread(strays, first, known)
                 for pid in found:
-                    await asyncio.to_thread(end_session, pid)
+                    await asyncio.to_thread(end_session, pid, reaped=False)
                 looks = LOOKS if found else looks - 1
                 await asyncio.sleep(LOOK_S)
         finally:

@@ -9,9 +9,12 @@ from pathlib import Path
 _ROUNDS = 100
 
 
-def end_session(leader: int) -> None:
-    """Kill every process of the session that `leader` began. Looks until none is left, for one may fork meanwhile."""
+def end_session(leader: int, reaped: bool) -> None:
+    """Kill every process of the session that `leader` began. Looks until none is left, for one may fork meanwhile.
+    `reaped`: the leader has been; its number is held while there are others, or is already somebody else's."""
     for _ in range(_ROUNDS):
+        if reaped and os.path.exists(f"/proc/{leader}"):
+            return
         members = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal() and _is_of(int(entry), leader)]
         if not members:
             return
