@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import config_dir, new_name
+from capsulectl.contexts import config_dir, load_local, load_shared, new_name
 from capsulectl.errors import USAGE, Failure
 from capsulectl.handshake import fingerprint_of
 from capsulectl.options import COMMON, Common, Format, Output, Timeout, UntilUp, Yes
@@ -69,6 +69,8 @@ def install(
     if list_:
         _show(status, output)
         return
+    if wanted and seal:
+        _refuse_taken(wanted, status.capsule_id)
     disk = _chosen(target, status)
     confirm_fingerprint(address, shown, fingerprint, yes)
     confirm(_question(disk, status, reinstall), yes)
@@ -83,7 +85,13 @@ def install(
     if not seal:
         say(f"{disk} is installed. Whoever asks first adopts it: `capsulectl adopt {address}`", common.quiet)
         return
-    remember(name, address, result.capsule_id, shown, str(path))
+    from capsulectl.secure import keep
+
+    try:
+        keep(der)
+        remember(name, address, result.capsule_id, shown, str(path))
+    except Failure as failure:
+        raise Failure(_unremembered(failure, disk, address, result.capsule_id, shown, path), failure.code) from failure
     say(f"{disk} is installed as {name}, which is yours", common.quiet)
     if reboot and wait:
         _wait(name, disk, timeout, common.quiet)
@@ -94,6 +102,30 @@ def _fit(name: str) -> str:
     if "/" in name:
         raise Failure(f"{name!r} cannot be a context's name here: the key's file is named after it", USAGE)
     return name
+
+
+def _refuse_taken(name: str, capsule_id: str) -> None:
+    """Before anything is destroyed: a disk that is installed has a key that only a context of ours uses. The installer
+    says beforehand which id the capsule gets; that of one which it replaces is another. Raises Failure."""
+    other = load_shared()["contexts"].get(name)
+    if name in load_local()["contexts"] or (other is not None and other.get("capsule_id") != capsule_id):
+        raise Failure(
+            f"the context {name} is another capsule's, and nothing was installed: say another --name, or, if you do "
+            f"not need that one any more (as the one that you replace), `capsulectl context rm {name}` first",
+            USAGE,
+        )
+
+
+def _unremembered(failure: Failure, disk: str, address: str, capsule_id: str, fingerprint: str, path: Path) -> str:
+    """Only this key opens what was installed, and `adopt` would come with another: the context is made by hand."""
+    import json
+
+    context = {"addr": address, "capsule_id": capsule_id, "tls_fingerprint_sha256": fingerprint, "key_path": str(path)}
+    return (
+        f"{disk} is installed, but has no context here: {failure.message}.\nThe only key that it takes is {path}: keep "
+        f"it. Write below `contexts` in {config_dir() / 'config.yaml'}, under a name that is free:\n"
+        f"  NAME: {json.dumps(context)}"
+    )
 
 
 class _Installer:
@@ -133,7 +165,6 @@ class _Installer:
         from capsule.v1 import install_pb2 as pb
         from capsulectl.connection import failure_of, reason_of
         from capsulectl.operator_key import load_or_make
-        from capsulectl.secure import keep
 
         path = config_dir() / "keys" / f"{name}.ed25519"
         key = load_or_make(path) if seal else None
@@ -160,7 +191,6 @@ class _Installer:
             ) from error
         if result is None or (key and result.kid != key.kid):
             raise Failure(f"{self._address} did not say that it is installed with your key: look at its console")
-        keep(self._der)
         return result, path
 
 

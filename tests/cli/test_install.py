@@ -1,7 +1,7 @@
 """`capsulectl install` against an installer whose disks are numbers: what an operator sees, and what is his afterwards."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,8 @@ import yaml
 from capsulectl.discover import Found
 from capsulectl.operator_key import load
 from capsuled.boot.disks import Disk
+from capsuled.installed import Installed
+from capsuled.installer.installation import Step
 from capsuled.installer.targets import Target
 from capsuled.tls import Certificate
 from tests.support.house import standing
@@ -111,6 +113,59 @@ def test_what_is_refused_leaves_nothing_there_and_nothing_here(
 def test_another_certificate_than_the_consoles_is_refused_before_anything_is_sent(scene: Scene) -> None:
     done = scene.anna.ctl("install", scene.address, "--fingerprint", "0" * 64, "--yes", "--target", "vda")
     assert done.returncode == 1 and "REFUSED: the certificate" in done.stderr and scene.machine.installed == []
+
+
+def contexts(anna: Operator, names: dict[str, str]) -> None:
+    """The operator has these contexts already, of capsules with these ids."""
+    known = {name: {"addr": "192.0.2.1:50000", "capsule_id": capsule_id} for name, capsule_id in names.items()}
+    (anna.config / "config.yaml").write_text(yaml.safe_dump({"contexts": known}))
+
+
+def test_a_name_that_is_another_capsules_is_refused_before_its_disk_is_destroyed(scene: Scene) -> None:
+    scene.anna.good("context", "add", "here", "--socket", "/run/capsule.sock")
+    contexts(scene.anna, {"home": "84cd3cc9-0e8f-41cd-8c2c-4f0f6f0c9a58"})
+    for name in ("here", "home"):
+        done = scene.anna.ctl("install", *scene.sure, "--target", "vdc", "--reinstall", "--name", name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"the context {name} is another capsule's, and nothing was installed" in done.stderr
+        assert f"`capsulectl context rm {name}` first" in done.stderr
+    assert scene.machine.installed == [] and not (scene.anna.config / "keys").exists()
+    scene.anna.good("context", "rm", "home")
+    scene.anna.good("install", *scene.sure, "--target", "vdc", "--reinstall", "--name", "home")
+    assert len(scene.machine.installed) == 1
+
+
+def test_a_name_that_this_very_capsule_has_is_no_others(scene: Scene) -> None:
+    scene.anna.config.mkdir()
+    contexts(scene.anna, {"home": ME.capsule_id})
+    scene.anna.good("install", *scene.sure, "--target", "vda", "--name", "home")
+    kept = yaml.safe_load((scene.anna.config / "config.yaml").read_text())["contexts"]["home"]
+    assert kept["addr"] == scene.address
+
+
+class LateRival(TwinMachine):
+    """While it is installed, its operator gives the name to another capsule."""
+
+    def __init__(self, anna: Operator) -> None:
+        super().__init__()
+        self._anna = anna
+
+    async def install(self, disk: str, installed: Installed, tell: Callable[[Step], None]) -> None:
+        contexts(self._anna, {"home": "84cd3cc9-0e8f-41cd-8c2c-4f0f6f0c9a58"})
+        await super().install(disk, installed, tell)
+
+
+def test_without_a_context_in_the_end_it_is_said_which_key_opens_what_was_installed(tmp_path: Path) -> None:
+    anna = Operator(tmp_path / "config")
+    with installer(tmp_path, LateRival(anna)) as (address, certificate):
+        sure = ("--fingerprint", certificate.fingerprint, "--yes", "--no-wait")
+        done = anna.ctl("install", address, *sure, "--target", "vda", "--name", "home")
+    key = anna.config / "keys/home.ed25519"
+    assert done.returncode == 1 and "/dev/vda is installed, but has no context here" in done.stderr
+    assert f"The only key that it takes is {key}: keep it" in done.stderr and key.exists()
+    file = anna.config / "config.yaml"
+    file.write_text(f"{file.read_text()}{done.stderr.splitlines()[-1].replace('NAME', 'attic')}\n")
+    assert anna.data("context", "show", "attic")["capsule_id"] == ME.capsule_id
 
 
 def test_an_installer_is_not_adopted_but_installed(scene: Scene) -> None:
