@@ -6,6 +6,7 @@
     initramfs  finds the root partition and makes it the root
     boot       kernel and initramfs as one raw image, and the boot loader's partition
     disk       the GPT disk
+    modes      who may read and run what is in it
     sbom       what is inside, in SPDX
     bundle     the update
 

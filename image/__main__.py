@@ -16,12 +16,16 @@ from pathlib import Path
 
 from image import base, boot, bundle, disk, house, initramfs, python, sbom
 from image.cache import Cache, key_of
-from image.commands import BuildFailed
+from image.commands import BuildFailed, command
 from image.packages import MissingPackages
 from journal.release import RELEASE
 
 ROOT = Path(__file__).resolve().parent.parent
 GUEST = ROOT / "build/guest"
+_COMMIT_CHARS = 12
+"""What git itself would take depends on how much else there is in a clone."""
+_MADE_BY = ("image", "pyproject.toml", "requirements.lock")
+"""Beside the house itself, what an image depends on in here."""
 _EXPIRES = "the last day (UTC) on which the signature is good; for ever when left out"
 
 
@@ -133,13 +137,18 @@ def _disk(
 
 def _commit() -> tuple[str, int]:
     """What is built, and its time: the only one that anything in the image has."""
-    git = ("git", "-C", str(ROOT))
-    done = subprocess.run([*git, "log", "-1", "--format=%h %ct"], capture_output=True, text=True, check=False)
+    # As root, in another's checkout: nothing there is to become root's.
+    git = ("git", "-C", str(ROOT), "--no-optional-locks")
+    done = subprocess.run([*git, "log", "-1", "--format=%H %ct"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildFailed(f"{ROOT} is no git repository: an image says which commit it was made of")
     name, epoch = done.stdout.split()
-    altered = subprocess.run([*git, "diff", "--quiet", "HEAD"], check=False).returncode
-    return f"{name}{'+' if altered else ''}", int(epoch)
+    left_out = (f":(exclude,glob)**/{one}{below}" for one in house.LEFT_OUT for below in ("", "/**"))
+    altered = command(
+        *git, "status", "--porcelain", "--ignored", "--untracked-files=all", "--",
+        *house.packages(), *_MADE_BY, *left_out,
+    )  # fmt: skip
+    return f"{name[:_COMMIT_CHARS]}{'+' if altered else ''}", int(epoch)
 
 
 @contextmanager

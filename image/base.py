@@ -12,6 +12,7 @@ from pathlib import Path
 
 from image import packages, python
 from image.commands import BuildFailed, command
+from image.modes import settle
 
 HOUSE = "capsule"
 """The directory at the root that our own code is appended as; nothing else is in it."""
@@ -38,6 +39,14 @@ _UNUSED = (
     "usr/bin/containerd-shim-runc-v1", "etc/.pwd.lock", "var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend",
 )  # fmt: skip
 """Nobody runs, reads or needs these there; the last ones differ from build to build."""
+
+_EMPTIED = ("dev", "run", "var/cache", "var/log", "proc", "sys")
+_WRITTEN = (
+    SITE, *_EMPTIED, "usr/lib/python3", "usr/lib/python3.11", "usr/lib/modules", "usr/share/doc", "etc/machine-id",
+    "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/fstab",
+)  # fmt: skip
+"""Where we write, or have something written: everybody may read it, whatever the umask. All else is as Debian has
+it."""
 
 _UNUSED_OF_QEMU = (
     "usr/lib/ipxe", "usr/libexec", "usr/share/seabios", "usr/bin/qemu-system-i386",
@@ -77,7 +86,7 @@ def key_parts(wanted: Sequence[str]) -> list[bytes | str | Path]:
         *packages.indexes(),
         *wanted,
         *(f"{one.name}=={one.version}" for one in python.needed()),
-        *(here / name for name in ("base.py", "commands.py", "packages.py", "python.py")),
+        *(here / name for name in ("base.py", "commands.py", "modes.py", "packages.py", "python.py")),
     ]
 
 
@@ -92,6 +101,8 @@ def build(target: Path, wanted: Sequence[str], epoch_s: int) -> None:
     python.place(root / SITE)
     compiled(root / "usr/lib/python3.11", "/usr/lib/python3.11", epoch_s)
     compiled(root / SITE, f"/{SITE}", epoch_s)
+    for written in _WRITTEN:
+        settle(root / written)
     shutil.copy2(root / "var/lib/dpkg/status", target / "status")
     shutil.copytree(root / "usr/share/doc", target / "doc", symlinks=True)
     (target / "release").write_text(release)
@@ -153,7 +164,7 @@ def _thin(root: Path) -> None:
             place.unlink(missing_ok=True)
     for old in (*root.glob("var/lib/dpkg/*-old"), *root.glob("etc/*-"), *root.rglob("__pycache__")):
         shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
-    for name in ("dev", "tmp", "run", "var/cache", "var/log", "var/tmp", "proc", "sys"):
+    for name in (*_EMPTIED, "tmp", "var/tmp"):
         place = root / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from effects.slots.environment_block import encode
 from effects.slots.protocol import LoaderState
 from image.commands import command
+from image.modes import settle
 
 FILES = Path(__file__).parent / "files"
 
@@ -33,6 +34,7 @@ def boot_image(kernel: Path, initramfs: Path, target: Path, epoch_s: int) -> Non
     scratch.mkdir()
     shutil.copy2(kernel, scratch / "vmlinuz")
     shutil.copy2(initramfs, scratch / "initramfs")
+    settle(scratch)
     target.unlink(missing_ok=True)
     command(
         "mksquashfs", scratch, target, "-noI", "-noD", "-noF", "-noX", "-comp", "gzip", "-all-root", "-no-xattrs",

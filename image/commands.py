@@ -5,6 +5,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from image.modes import UMASK
+
 
 class BuildFailed(Exception):
     """Raised when an image cannot be built, with what to do about it."""
@@ -21,7 +23,9 @@ def command(
     if epoch_s is not None:
         environment["SOURCE_DATE_EPOCH"] = str(epoch_s)
     try:
-        done = subprocess.run(words, cwd=cwd, input=stdin, capture_output=True, check=False, env=environment)
+        done = subprocess.run(
+            words, cwd=cwd, input=stdin, capture_output=True, check=False, env=environment, umask=UMASK
+        )
     except FileNotFoundError as error:
         raise BuildFailed(f"{words[0]} is not installed: `make image` installs what it needs, as root") from error
     if done.returncode:

@@ -8,6 +8,7 @@ from pathlib import Path
 from image.base import HOUSE, SQUASH, compiled
 from image.boot import FILES
 from image.commands import command
+from image.modes import settle
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,15 +20,16 @@ def packages() -> tuple[str, ...]:
     return (*sorted(name for name in roots if (ROOT / name).is_dir()), "gen", "init")
 
 
+LEFT_OUT = ("__pycache__", "*.pyi")
+"""Of these directories; all else in them is in it, also what git does not know."""
+
 GUEST = ("vmlinux", "initrd", "root.squashfs", "manifest")
 
 
 def place(target: Path, guest: Path | None, release: str, commit: str, epoch_s: int) -> None:
     """Fill `target`, which becomes /capsule; `guest` is where what microVMs boot was built."""
     for package in packages():
-        shutil.copytree(
-            ROOT / package, target / "house" / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyi")
-        )
+        shutil.copytree(ROOT / package, target / "house" / package, ignore=shutil.ignore_patterns(*LEFT_OUT))
     for name in ("init", "uplink"):
         shutil.copy2(FILES / name, target / name)
         (target / name).chmod(0o755)
@@ -37,6 +39,7 @@ def place(target: Path, guest: Path | None, release: str, commit: str, epoch_s: 
             shutil.copyfile(guest / name, target / "guest" / name)
     (target / "release").write_text(f"{release} {commit}\n")
     compiled(target / "house", f"/{HOUSE}/house", epoch_s)
+    settle(target)
 
 
 def append(base: Path, house: Path, target: Path, epoch_s: int) -> None:

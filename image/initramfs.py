@@ -11,6 +11,7 @@ from pathlib import Path
 from guest.image.archive import END, member
 from guest.image.tree import Entry
 from image.commands import BuildFailed, command
+from image.modes import settle
 
 DRIVERS = (
     "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "usb_storage", "uas", "xhci_pci",
@@ -33,9 +34,8 @@ else the kernel's; each with the option that says after how many seconds."""
 
 
 _ROOT = Path(__file__).resolve().parent.parent
-MADE_BY = tuple(
-    _ROOT / name for name in ("image/boot.py", "image/initramfs.py", "guest/image/archive.py", "guest/image/tree.py")
-)
+_MAKERS = ("image/boot.py", "image/initramfs.py", "image/modes.py", "guest/image/archive.py", "guest/image/tree.py")
+MADE_BY = tuple(_ROOT / name for name in _MAKERS)
 """Files of ours that a boot image depends on, beside what its base does."""
 
 
@@ -58,6 +58,7 @@ def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
     (scratch / "modules/watchdogs").write_text("".join(f"{line}\n" for line in options.values()))
     shutil.copy2(script, scratch / "init")
     (scratch / "init").chmod(0o755)
+    settle(scratch)
     archive = target.with_name(".initramfs.cpio")
     with archive.open("wb") as out:
         for piece in cpio(scratch):

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from image.commands import BuildFailed
+from image.modes import settle
 
 ROOT = Path(__file__).resolve().parent.parent
 _NOT_NEEDED = (".pyc", ".pyi", ".c", ".h", ".pyx", ".pxd")
@@ -58,6 +59,7 @@ def place(target: Path) -> tuple[Distribution, ...]:
             left_out = file.suffix in _NOT_NEEDED or file.name in _OF_THE_ENVIRONMENT
             if not str(file).startswith("../") and not left_out:
                 _copy(one, file, target)
+    settle(target)
     return chosen
 
 

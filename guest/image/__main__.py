@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from guest.image import archive, contents, kernel, packages
-from guest.image.tree import Tree
+from guest.image.tree import DIRECTORY, Tree
 
 HOUSE = Path(__file__).resolve().parent.parent.parent
 KERNEL, INITRD, ROOT, MANIFEST = "vmlinux", "initrd", "root.squashfs", "manifest"
@@ -83,6 +83,7 @@ def _fetched(cache: Path) -> dict[packages.Package, Path]:
 
 def _squash(tree: Tree, directory: Path, image: Path) -> None:
     directory.mkdir()
+    directory.chmod(DIRECTORY)
     tree.write(directory)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}  # of the image, and of every file in it
     subprocess.run(

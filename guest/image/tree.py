@@ -56,6 +56,7 @@ class Tree:
             place = target / path
             if stat.S_ISDIR(entry.mode):
                 place.mkdir(parents=True, exist_ok=True)
+                place.chmod(stat.S_IMODE(entry.mode))  # whatever the umask
             elif stat.S_ISLNK(entry.mode):
                 place.symlink_to(entry.data.decode())
             elif stat.S_ISREG(entry.mode):

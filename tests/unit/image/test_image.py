@@ -4,9 +4,12 @@ import ast
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from capsuled.boot import partitions
 from effects.slots.manifest import BadBundle
 from effects.slots.signing import kid_of, verify
+from guest.image.tree import PROGRAM, Tree
+from image import __main__ as entry
 from image import boot, bundle, disk, house, initramfs, packages, python, sbom
 from image.__main__ import day
 from image.cache import KEPT, Cache, key_of
 from image.commands import BuildFailed, command
+from image.modes import settle
 from tests.support.booted import ROOT
 
 
@@ -158,6 +164,106 @@ def test_what_is_copied_of_them_is_the_same_from_every_checkout(tmp_path: Path) 
     python.place(tmp_path)
     about = {file.name for file in tmp_path.glob("*.dist-info/*")}
     assert "METADATA" in about and not about & {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+
+
+@pytest.fixture(params=[0o002, 0o022, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of whoever cloned, and of whoever builds."""
+    before = os.umask(request.param)  # noqa: TID251 - nothing else runs meanwhile
+    yield request.param
+    os.umask(before)  # noqa: TID251
+
+
+def modes(directory: Path) -> dict[str, str]:
+    """Of everything in it that has one, by its path."""
+    there = (directory, *directory.rglob("*"))
+    return {str(one.relative_to(directory)): oct(one.stat().st_mode & 0o7777) for one in there if not one.is_symlink()}
+
+
+def test_the_house_has_the_same_modes_whoever_cloned_and_builds_it(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone, guest, target = tmp_path / "clone", tmp_path / "guest", tmp_path / "capsule"
+    (clone / "journal/parts").mkdir(parents=True)
+    for name in ("__init__.py", "tool.py", "parts/__init__.py", "parts/stub.pyi"):
+        (clone / "journal" / name).touch(0o777 if name == "tool.py" else 0o666)
+    guest.mkdir()
+    for name in house.GUEST:
+        (guest / name).touch()
+    monkeypatch.setattr(house, "ROOT", clone)
+    monkeypatch.setattr(house, "packages", lambda: ("journal",))
+    house.place(target, guest, "0.1.0", "abc", 0)
+    compiled = {f"house/journal/{name}" for name in ("__pycache__", "parts/__pycache__")}
+    found = modes(target)
+    assert compiled < set(found) and "house/journal/parts/stub.pyi" not in found
+    directories = {".", "house", "house/journal", "house/journal/parts", "guest", *compiled}
+    programs = {"init", "uplink", "house/journal/tool.py"}
+    assert found == {name: "0o755" if name in directories | programs else "0o644" for name in found}
+
+
+def test_so_have_the_python_packages_and_what_microvms_boot(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python, "needed", lambda: (distribution("msgspec"),))
+    python.place(tmp_path / "site")
+    found = modes(tmp_path / "site")
+    assert found["."] == found["msgspec"] == "0o755" and found["msgspec/__init__.py"] == "0o644"
+    assert set(found.values()) == {"0o755", "0o644"}
+    tree = Tree()
+    tree.file("sbin/agent", b"", PROGRAM)
+    tree.file("etc/hosts", b"")
+    (tmp_path / "tree").mkdir()
+    tree.write(tmp_path / "tree")
+    guest = modes(tmp_path / "tree")
+    assert (guest["sbin"], guest["sbin/agent"], guest["etc"], guest["etc/hosts"]) == (
+        "0o755",
+        "0o755",
+        "0o755",
+        "0o644",
+    )
+
+
+def test_a_link_is_left_alone_when_modes_are_settled(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").touch(0o600)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/link").symlink_to(tmp_path / "elsewhere")
+    settle(tmp_path / "tree")
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_builder_runs_has_one_umask(umask: int) -> None:
+    assert command("sh", "-c", "umask") == b"0022\n"
+
+
+def test_a_commit_has_a_plus_where_something_else_is_shipped_and_one_length_in_every_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ("git", "-C", tmp_path, "-c", "user.name=anna", "-c", "user.email=anna@example.org")
+    for module in (entry, house):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    for name in ("journal", "gen/capsule", "docs"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "kept.py").touch()
+    (tmp_path / "pyproject.toml").write_text('[tool.setuptools]\npackages = ["journal"]\n')
+    (tmp_path / ".gitignore").write_text("__pycache__/\n*.swp\n")
+    command("git", "init", "-q", tmp_path)
+    command(*git, "add", ".")
+    command(*git, "commit", "-q", "-m", "All of it")
+    whole = command(*git, "rev-parse", "HEAD").decode().strip()
+    named, epoch_s = entry._commit()
+    assert named == whole[:12] and epoch_s > 0
+    for name in ("docs/new.md", "gen/capsule/new.pyi", "journal/__pycache__/kept.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "docs/kept.py").write_text("altered")
+    assert entry._commit()[0] == named, "nothing of that is in an image"
+    for name in ("journal/new.py", "journal/kept.py.swp", "gen/capsule/new.py", "image/files/new.cfg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        assert entry._commit()[0] == f"{named}+", name
+        (tmp_path / name).unlink()
+    (tmp_path / "journal/kept.py").write_text("altered")
+    assert entry._commit()[0] == f"{named}+"
 
 
 def test_everything_that_is_installed_elsewhere_is_in_the_image() -> None:
