@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from image import house, python
+from image.modes import settle
 from tools import place, root
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,7 @@ def install() -> None:
     beside.rename(PREFIX)
     shutil.rmtree(former, ignore_errors=True)
     shutil.copyfile(ROOT / "tools" / "capsuled.service", UNIT)
+    settle(UNIT)
     for name in COMMANDS:
         _link(LINKS / name, PREFIX / "bin" / name)
     _systemctl("daemon-reload")
@@ -50,13 +52,14 @@ def install() -> None:
 
 
 def _lay_down(prefix: Path) -> None:
-    """A virtual environment with the packages of the lock, whose hashes are checked, and a copy of the house."""
+    """A virtual environment with the packages of the lock, whose hashes are checked, and a copy of the house.
+    Whoever is on the machine runs the commands, whatever root's umask."""
     venv.EnvBuilder(symlinks=True).create(prefix)
     (site,) = prefix.glob("lib/python3*/site-packages")
     python.place(site)
     lies = prefix / "house"
     for package in house.packages():
-        shutil.copytree(ROOT / package, lies / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyi"))
+        shutil.copytree(ROOT / package, lies / package, ignore=shutil.ignore_patterns(*house.LEFT_OUT))
     shutil.copyfile(ROOT / "requirements.lock", lies / "requirements.lock")
     if (ROOT / GUEST / "manifest").exists():
         shutil.copytree(ROOT / GUEST, lies / GUEST)
@@ -64,6 +67,7 @@ def _lay_down(prefix: Path) -> None:
         activation.unlink()
     place.place(PREFIX / "house", site, prefix / "bin", str(PREFIX / "bin" / "python"))
     compileall.compile_dir(prefix, quiet=1, stripdir=str(prefix), prependdir=str(PREFIX))
+    settle(prefix)
 
 
 def _link(link: Path, target: Path) -> None:
