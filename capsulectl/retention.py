@@ -75,7 +75,18 @@ def _upto(connection: Connection, before: str) -> int:
     wanted = moment(before, "--before")
     if wanted.seq:
         return int(wanted.seq) - 1
+    if wanted.boot:
+        return _first_of(connection, wanted.boot) - 1
     return int(connection.read(connection.history.AsOf, history_pb2.AsOfRequest(at=wanted)).seq)
+
+
+def _first_of(connection: Connection, boot: int) -> int:
+    """The entry that a boot begins with, as far as it is remembered. Not the end of the boot before: of that the
+    beginning may have been cut, and nobody counts it then."""
+    from capsule.v1 import history_pb2
+
+    entries = connection.stream(connection.history.List, history_pb2.HistoryListRequest(boot=boot))
+    return next((int(entry.seq) for entry in entries), 1)
 
 
 def _proven(archive: Path) -> str:
