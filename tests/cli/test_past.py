@@ -1,4 +1,4 @@
-"""The machine as it was, by the command line: --at on every read, and what changed between two moments."""
+"""The machine as it was, by the command line: --at, and what changed between two moments."""
 
 import json
 
