@@ -85,6 +85,5 @@ def test_one_that_exists_stays_what_it_is(place: Path) -> None:
 
 
 def _umask() -> int:
-    before = os.umask(0)
-    os.umask(before)
-    return before
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask:"))
