@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from image import house, python
 from tools import service
 
 
@@ -20,8 +21,8 @@ def roots_own() -> Iterator[None]:
 def test_everybody_may_run_the_commands_whatever_roots_umask_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.house, "packages", lambda: ("init",))
-    monkeypatch.setattr(service.python, "place", lambda site: (site / "msgspec.py").touch())
+    monkeypatch.setattr(house, "packages", lambda: ("init",))
+    monkeypatch.setattr(python, "place", lambda site: (site / "msgspec.py").touch())
     monkeypatch.setattr(service, "GUEST", Path("no such directory"))
     prefix = tmp_path / "capsule.new"
     service._lay_down(prefix)
