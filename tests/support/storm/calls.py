@@ -75,6 +75,17 @@ class Calls:
         chunks = self._workloads.CopyFrom(request, metadata=self._signed(), timeout=CALL_S)
         return b"".join([chunk.data async for chunk in chunks])
 
+    async def ran(self, name: str, *command: str) -> int:
+        """The exit code of a command in a workload. Raises AioRpcError."""
+        config = pb.WorkloadExecConfig(name=name, command=command)
+        said = (pb.WorkloadExecClientMessage(config=config), pb.WorkloadExecClientMessage(end_of_input=True))
+        codes = [
+            message.exit.exit_code
+            async for message in self._workloads.Exec(iter(said), metadata=self._signed(), timeout=CALL_S)
+            if message.WhichOneof("payload") == "exit"
+        ]
+        return int(codes[0])
+
     async def close(self) -> None:
         """Hang up."""
         await self._channel.close(None)

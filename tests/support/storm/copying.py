@@ -35,6 +35,10 @@ async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, rest
         return words, [f"{words}: {failure}"]
     # One that was cut may have come whole.
     wish.copied = frozenset({digest_of(content)}) if not failure else before | {digest_of(content)}
+    # A guest keeps it in its memory for a while, which goes with a monitor that is killed.
+    kept = not wish.program.machine or await _synced(calls, name)
+    if not kept:
+        wish.copied |= before
     came = await _fetched(calls, name)
     words += f": {failure or 'whole'}, {('back' if came else 'nothing there') if came is not None else 'out of reach'}"
     if came is None:
@@ -44,8 +48,19 @@ async def copy(calls: Calls, name: str, wish: WorkloadWish, random: Random, rest
         wish.copied = frozenset({MISSING})
     if came not in wish.copied:
         return words, [f"{words}: what came back is none of what was sent"]
-    wish.copied = frozenset({came})
+    if kept:
+        wish.copied = frozenset({came})
     return words, []
+
+
+async def _synced(calls: Calls, name: str) -> bool:
+    """Whether what was written there before is on its disk for certain."""
+    try:
+        return await calls.ran(name, "sync") == 0
+    except grpc.aio.AioRpcError as error:
+        if reason_of(error) in CLEAR or error.code() is grpc.StatusCode.UNAVAILABLE:
+            return False
+        raise
 
 
 async def _run_of(calls: Calls, name: str) -> int:
