@@ -118,14 +118,16 @@ class Safekeeper:
         return wrong
 
     def judge_guests(self, world: World, shelf: Shelf, machine: Machine) -> list[str]:
-        """At any moment: a microVM for which nothing is due has the values that the machine has for it."""
+        """At any moment: a microVM for which nothing is due has the values that the machine has for it. One that is to
+        end, as soon as those that use it have ended, is given nothing any more."""
         wrong: list[str] = []
         for (name, uid, number), container in world.containers.items():
             workload = machine.workloads.get(name)
             run = None if workload is None or workload.uid != uid else workload.run
-            if run is None or container.status != "running" or container.run.kind != "microvm":
+            if workload is None or run is None or container.status != "running" or container.run.kind != "microvm":
                 continue
-            if run.number == number and run.phase is RunPhase.RUNNING and plan_object(machine, name) is None:
+            stays = workload.desired == "running" and run.number == number and run.phase is RunPhase.RUNNING
+            if stays and plan_object(machine, name) is None:
                 wrong += self._judge_copies(name, container, shelf)
         return wrong
 
