@@ -16,14 +16,30 @@ DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def test_what_is_installed_is_every_package_of_the_house() -> None:
     setup = DECLARED["tool"]["setuptools"]
-    houses = {one.partition(".")[0] for one in setup["packages"]}
     generated = setup["package-dir"]
+    # Those that the contracts are about, and the stubs: what only makes or tests the house (image, tools, tests, bench)
+    # is run from the tree, and is none of them.
+    houses = {*DECLARED["tool"]["importlinter"]["root_packages"], *filter(None, generated)}
     found = {
         ".".join((house, *path.parent.relative_to(ROOT / generated.get(house, house)).parts))
         for house in houses
         for path in (ROOT / generated.get(house, house)).rglob("*.py")
     }
     assert set(setup["packages"]) == found
+
+
+def test_what_is_installed_imports_nothing_of_the_tree_that_is_not() -> None:
+    packages = set(DECLARED["tool"]["setuptools"]["packages"])
+    ours = set(DECLARED["tool"]["ruff"]["lint"]["isort"]["known-first-party"])
+    imports = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
+    lacking = {
+        f"{path.relative_to(ROOT)}: {root}"
+        for house in packages & {path.name for path in ROOT.iterdir()}
+        for path in (ROOT / house).rglob("*.py")
+        for root in imports.findall(path.read_text())
+        if root in ours - packages
+    }
+    assert not lacking
 
 
 def test_commands_run_from_the_tree_that_they_were_placed_for(tmp_path: Path) -> None:
