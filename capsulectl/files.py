@@ -92,19 +92,21 @@ def check_new(name: str, force: bool) -> Path:
 @contextlib.contextmanager
 def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file that has its name once the block has ended well and all of it is on the disk, for good; otherwise there is
-    none. Raises Failure where it cannot be written, and Ended by a signal."""
-    scratch = target.with_name(f".{target.name}.part")
-    try:
-        with in_order(), open(scratch, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        scratch.replace(target)
-        sync_directory(target.parent)
-    except OSError as error:
-        raise Failure(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    none. Two that are written to one name at once do not meet: whole is either. Raises Failure where it cannot be
+    written, and Ended by a signal."""
+    scratch = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
+    with in_order():
+        try:
+            with open(scratch, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            scratch.replace(target)
+            sync_directory(target.parent)
+        except OSError as error:
+            raise Failure(f"{target} cannot be written: {error.strerror}") from error
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -45,6 +45,30 @@ def test_whoever_is_ended_leaves_nothing_half_written(tmp_path: Path, number: si
     assert (tmp_path / "memory.capsule").read_bytes() == b"as it was"
 
 
+def test_two_that_are_written_to_one_name_at_once_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "memory.capsule"
+    with files.new_file(path) as out:
+        out.write(b"the first, ")
+        out.flush()
+        _new(path)
+        assert path.read_bytes() == b"all of it"
+        out.write(b"and all of it")
+    assert path.read_bytes() == b"the first, and all of it"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whoever_is_ended_before_the_file_has_its_name_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(scratch: Path, target: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Path, "replace", ended)
+    with pytest.raises(Ended):
+        _new(tmp_path / "memory.capsule")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_replaced_is_as_it_was_and_nothing_lies_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
