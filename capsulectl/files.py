@@ -1,6 +1,7 @@
 """Files of this side: ours are private, and replaced whole or not at all; what an operator names is read to a bound."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -14,6 +15,8 @@ from capsulectl.errors import USAGE, Failure
 from journal.durable import sync_directory
 
 _UNSET = "an empty word is no file: is a variable unset?"
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP)
+"""What a link meets on a file system that has none, as FAT."""
 TEXT_BYTES_MOST = 8 << 20
 """Of a text that is read: twice what a call takes."""
 
@@ -111,18 +114,46 @@ def new_file(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file atomically: mode 0600, in a directory of mode 0700. Raises Failure."""
+    _write(path, content, os.replace)
+
+
+def first_file(path: Path, content: bytes) -> None:
+    """A file of ours that is new; one that somebody else made meanwhile stays as it is. Raises Failure."""
+    _write(path, content, _linked)
+
+
+def _linked(scratch: str, path: Path) -> None:
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.replace(scratch, path)  # nothing better can be had there
+        return
+    os.unlink(scratch)
+
+
+def private_directory(path: Path) -> None:
+    """Have a directory that is for us alone. Raises OSError."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(PermissionError):
+        os.chmod(path, 0o700)
+
+
+def _write(path: Path, content: bytes, name: Callable[[str, Path], None]) -> None:
+    """`name` gives what is written its name, in one step, and leaves none of its own."""
     import tempfile
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(PermissionError):
-            os.chmod(path.parent, 0o700)
+        private_directory(path.parent)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as scratch:
             try:
                 scratch.write(content)
                 scratch.flush()
                 os.fsync(scratch.fileno())
-                os.replace(scratch.name, path)
+                name(scratch.name, path)
             except BaseException:
                 os.unlink(scratch.name)
                 raise

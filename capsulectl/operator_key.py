@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from capsulectl.errors import Failure
-from capsulectl.files import replace_file
+from capsulectl.files import first_file
 from capsulectl.render import say
 
 LIFE_S = 60
@@ -70,7 +70,7 @@ def load_or_make(path: Path) -> OperatorKey:
     if not path.exists():
         der = _PREFIX + os.urandom(32)
         pem = f"-----BEGIN PRIVATE KEY-----\n{base64.b64encode(der).decode()}\n-----END PRIVATE KEY-----\n"
-        replace_file(path, pem.encode())
+        first_file(path, pem.encode())  # not over one of another command, which may be let in by now
     return load(path)
 
 
