@@ -6,7 +6,19 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from capsulectl.contexts import choose, current, load_local, load_shared, new_name, no_context, save_local, save_shared
+from capsulectl.contexts import (
+    changing,
+    check_known,
+    choose,
+    chosen_within,
+    current,
+    load_local,
+    load_shared,
+    new_name,
+    no_context,
+    save_local,
+    save_shared,
+)
 from capsulectl.errors import Failure
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.render import say, show_table, write
@@ -83,17 +95,19 @@ def add(
 
     Example: capsulectl context add home --socket /var/lib/capsule/capsule.sock --use
     """
-    local, name = load_local(), new_name(name)
-    if name in load_shared()["contexts"]:
-        raise Failure(f"the context {name} is a capsule on the network already: `capsulectl context rm {name}` first")
-    path = str(Path(socket).resolve())
-    before = local["contexts"].get(name, {}).get("socket", path)
-    if before != path and not force:
-        raise Failure(f"the context {name} is {before} already: say another name, or --force to replace it")
-    local["contexts"][name] = {"socket": path}
-    save_local(local)
-    if use:
-        choose(name)
+    name, path = new_name(name), str(Path(socket).resolve())
+    with changing():
+        local = load_local()
+        if name in load_shared()["contexts"]:
+            instead = f"`capsulectl context rm {name}` first"
+            raise Failure(f"the context {name} is a capsule on the network already: {instead}")
+        before = local["contexts"].get(name, {}).get("socket", path)
+        if before != path and not force:
+            raise Failure(f"the context {name} is {before} already: say another name, or --force to replace it")
+        local["contexts"][name] = {"socket": path}
+        save_local(local)
+        if use:
+            chosen_within(name)
     say(f"context {name} is {path}{'' if os.path.exists(path) else ', where no capsule is now'}", common.quiet)
 
 
@@ -111,17 +125,19 @@ def remove(name: Context, /, *, common: Common = COMMON) -> None:
 
     Example: capsulectl context rm home
     """
-    local, shared = load_local(), load_shared()
-    if name in local["contexts"]:
-        del local["contexts"][name]
-        if local["current"] == name:
-            local |= {"current": "", "beside": ""}
-        save_local(local)
-    elif name in shared["contexts"]:
-        del shared["contexts"][name]
-        if shared["current"] == name:
-            shared["current"] = ""
-        save_shared(shared)
-    else:
-        raise no_context(name, local, shared)
+    check_known(name)
+    with changing():
+        local, shared = load_local(), load_shared()
+        if name in local["contexts"]:
+            del local["contexts"][name]
+            if local["current"] == name:
+                local |= {"current": "", "beside": ""}
+            save_local(local)
+        elif name in shared["contexts"]:
+            del shared["contexts"][name]
+            if shared["current"] == name:
+                shared["current"] = ""
+            save_shared(shared)
+        else:
+            raise no_context(name, local, shared)
     say(f"{name} is forgotten", common.quiet)

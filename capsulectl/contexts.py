@@ -6,11 +6,12 @@ sockets) lies in `local.yaml` beside it, because older clients drop what they do
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from capsulectl.errors import USAGE, Failure
-from capsulectl.files import replace_file
+from capsulectl.files import private_directory, replace_file
 
 DEFAULT_SOCKET = Path("/var/lib/capsule/capsule.sock")
 _SOCKET, _PATHS = "unix:", ("/", "./", "../")
@@ -124,8 +125,43 @@ def new_name(name: str) -> str:
     return name
 
 
+@contextlib.contextmanager
+def changing() -> Iterator[None]:
+    """Within, no other command of ours changes contexts: what is loaded there is what is there until it is saved. Who
+    only reads needs none of this, for files are replaced whole. The lock's file stays: whoever removed it would leave
+    those who wait for it with another than those who come. Raises Failure."""
+    import fcntl
+
+    path = config_dir() / ".lock"
+    try:
+        private_directory(path.parent)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: as good as it can be there
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def check_known(name: str) -> None:
+    """Raises Failure when there is no context of this name."""
+    local, shared = load_local(), load_shared()
+    if name not in local["contexts"] and name not in shared["contexts"]:
+        raise no_context(name, local, shared)
+
+
 def choose(name: str) -> None:
     """Make a context the current one. Raises Failure when there is none of this name."""
+    check_known(name)  # before a directory is made for it
+    with changing():
+        chosen_within(name)
+
+
+def chosen_within(name: str) -> None:
+    """The same, within `changing`."""
     local, shared = load_local(), load_shared()
     if name in local["contexts"]:
         save_local(local | {"current": name, "beside": shared["current"]})

@@ -4,7 +4,7 @@ pins it from then on."""
 import getpass
 import socket
 
-from capsulectl.contexts import choose, config_dir, load_local, load_shared, save_shared
+from capsulectl.contexts import changing, chosen_within, config_dir, load_local, load_shared, save_shared
 from capsulectl.errors import TIMED_OUT, USAGE, Failure
 from capsulectl.handshake import endpoint, joined, presented, sentence
 from capsulectl.prompt import confirm
@@ -75,15 +75,17 @@ def pinned(fingerprint: str) -> tuple[str, str]:
 
 def remember(name: str, address: str, capsule_id: str, fingerprint: str, key_path: str) -> None:
     """Make it a context, and the current one. Raises Failure where another capsule has that name here."""
-    shared = load_shared()
-    before = shared["contexts"].get(name, {})
-    if name in load_local()["contexts"] or (before and before.get("capsule_id") != capsule_id):
-        raise Failure(f"the context {name} is another capsule's: say another --name, or `capsulectl context rm {name}`")
-    shared["contexts"][name] = before | {
-        "addr": address,
-        "capsule_id": capsule_id,
-        "tls_fingerprint_sha256": fingerprint,
-        "key_path": key_path,
-    }
-    save_shared(shared)
-    choose(name)
+    with changing():
+        shared = load_shared()
+        before = shared["contexts"].get(name, {})
+        if name in load_local()["contexts"] or (before and before.get("capsule_id") != capsule_id):
+            instead = f"say another --name, or `capsulectl context rm {name}`"
+            raise Failure(f"the context {name} is another capsule's: {instead}")
+        shared["contexts"][name] = before | {
+            "addr": address,
+            "capsule_id": capsule_id,
+            "tls_fingerprint_sha256": fingerprint,
+            "key_path": key_path,
+        }
+        save_shared(shared)
+        chosen_within(name)

@@ -1,0 +1,70 @@
+"""Contexts when several commands change them at once: nothing that one of them wrote is lost."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capsulectl import context, contexts, pinning
+from capsulectl.errors import Failure
+
+
+@pytest.fixture(autouse=True)
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between what is loaded and what is saved there is time for another."""
+
+    def slowly(load: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+        def loaded() -> dict[str, Any]:
+            found = load()
+            time.sleep(0.02)
+            return found
+
+        return loaded
+
+    monkeypatch.setenv("CAPSULE_CONFIG_DIR", str(tmp_path / "config"))
+    for module in (context, contexts, pinning):
+        monkeypatch.setattr(module, "load_local", slowly(contexts.load_local))
+        monkeypatch.setattr(module, "load_shared", slowly(contexts.load_shared))
+
+
+def at_once(*commands: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=command) for command in commands]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def adopted(name: str) -> None:
+    pinning.remember(name, f"{name}:50000", name, "ab" * 32, "/key")
+
+
+def test_machines_that_are_adopted_at_once_are_all_remembered() -> None:
+    names = ["one", "two", "three", "four"]
+    at_once(*(lambda name=name: adopted(name) for name in names))  # type: ignore[misc]
+    assert sorted(contexts.load_shared()["contexts"]) == sorted(names)
+
+
+def test_one_that_is_forgotten_and_one_that_is_chosen_take_none_along() -> None:
+    for name in ("old", "chosen"):
+        adopted(name)
+    at_once(lambda: context.remove("old"), lambda: contexts.choose("chosen"), lambda: adopted("new"))
+    assert sorted(contexts.load_shared()["contexts"]) == ["chosen", "new"]
+
+
+def test_sockets_that_are_added_at_once_are_all_remembered() -> None:
+    names = ["one", "two", "three", "four"]
+    at_once(*(lambda name=name: context.add(name, socket=f"/{name}", use=True) for name in names))  # type: ignore[misc]
+    assert sorted(contexts.load_local()["contexts"]) == sorted(names)
+    assert contexts.load_local()["current"] in names
+
+
+@pytest.mark.parametrize("forgotten", [context.use, context.remove])
+def test_where_nothing_is_known_nothing_is_made_for_a_name(tmp_path: Path, forgotten: Callable[[str], None]) -> None:
+    with pytest.raises(Failure, match="there is no context nobody"):
+        forgotten("nobody")
+    assert list(tmp_path.iterdir()) == []
