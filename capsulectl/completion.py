@@ -24,8 +24,10 @@ _capsulectl_whole() {
   fi
   local -a COMP_WORDS
   read -ra COMP_WORDS <<< "$line"
+  [[ -n "$word" ]] || COMP_WORDS+=("")  # a word that is not begun yet, which `read` leaves out
   local COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
   _capsulectl "$@"
+  [[ "$word" == *:* ]] || return 0
   for number in "${!COMPREPLY[@]}"; do
     COMPREPLY[number]="${COMPREPLY[number]#"${word%:*}:"}"
   done

@@ -20,12 +20,11 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 LINE = """
 source <(capsulectl completion bash)
-COMP_LINE=$1; COMP_POINT=${#COMP_LINE}
-read -ra COMP_WORDS <<< "${COMP_LINE//:/ : }"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-_capsulectl_whole
-printf '%s\\n' "${COMPREPLY[@]}"
+told() { _capsulectl_whole "$@"; printf '%s\\n' "${COMPREPLY[@]}" > "$OFFERED"; printf 'ans''wered\\n'; COMPREPLY=(); }
+complete -F told capsulectl
+PS1='rea''dy '
 """
-"""As bash breaks a line into words."""
+"""A bash that breaks the line into words itself, and writes down what it was offered."""
 
 
 def environment(capsule: Daemon, **more: str) -> dict[str, str]:
@@ -37,7 +36,14 @@ def offered(capsule: Daemon, *words: str, **more: str) -> list[str]:
 
 
 def typed(capsule: Daemon, line: str) -> list[str]:
-    return _said(capsule, LINE, line)
+    rc, offers = capsule.scratch / "bashrc", capsule.scratch / "offered"
+    rc.write_text(LINE)
+    with window() as made:
+        made.run(["bash", "--noprofile", "--rcfile", rc, "-i"], environment(capsule, OFFERED=str(offers)))
+        made.sees("ready ")
+        made.type(f"{line}\t")
+        made.sees("answered")
+    return offers.read_text().split()
 
 
 def _said(capsule: Daemon, script: str, *arguments: str, **more: str) -> list[str]:
@@ -72,7 +78,19 @@ def test_bash_offers_the_names_of_images_also_behind_their_colons(capsule: Daemo
     assert offered(capsule, "image", "rm", "tab/first:1", "tab") == ["tab/first:2"]
     assert typed(capsule, "capsulectl image rm tab/first:") == ["1", "2"]
     assert typed(capsule, "capsulectl image rm tab/first:1 tab/fi") == ["tab/first:2"]
+    assert typed(capsule, "capsulectl image rm tab/first:1 tab/first") == ["tab/first:2"]
+    assert typed(capsule, "capsulectl image rm tab/first:1 ") == ["demo:1", "tab/first:2"]
     capsule.good("image", "rm", "tab/first:1", "tab/first:2")
+
+
+def test_bash_offers_what_begins_a_word_also_behind_the_colon_of_an_earlier_one(capsule: Daemon) -> None:
+    formats = ["table", "wide", "json", "yaml", "name"]
+    assert typed(capsule, "capsulectl volume create -o ") == formats
+    assert typed(capsule, "capsulectl --capsule unix:/x volume create -o ") == formats
+    verbs = typed(capsule, "capsulectl image ")
+    assert {"list", "push", "rm"} <= set(verbs)
+    assert typed(capsule, "capsulectl --capsule 10.0.0.1:50000 image ") == verbs
+    assert typed(capsule, "capsulectl --capsule 10.0.0.1:50000 image pu") == ["pull", "push"]
 
 
 def test_bash_offers_the_names_of_volumes(capsule: Daemon) -> None:
