@@ -199,14 +199,15 @@ def _moment(text: str, option: str) -> int:
 
 
 def _together(copy: Callable[[str], None], names: Sequence[str]) -> None:
-    """All at once. A failure is told at once and does not end the others; a reader that is gone ends them all."""
+    """All at once. A failure is told at once and does not end the others; a reader that is gone ends them all, and
+    whatever nobody expected: who waits for an end that never comes would wait for ever."""
     ends: Queue[Exception | None] = Queue()
 
     def guarded(name: str) -> None:
         try:
             copy(name)
             ends.put(None)
-        except (Failure, BrokenPipeError) as error:
+        except Exception as error:
             ends.put(error)
 
     for name in names:
