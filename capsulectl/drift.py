@@ -11,7 +11,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.names import object_names
 from capsulectl.options import COMMON, Common, Format, Output, Watch
-from capsulectl.render import age, plain, say, show_row, show_table, widths_of, write, write_documents, write_line
+from capsulectl.render import age, plain, say, show_row, show_table, widths_of, write, write_line, write_next
 
 INTENDED = "intended"
 """What was asked for, or is on its way: nobody has to be woken for it."""
@@ -104,7 +104,7 @@ def _print(item: Any, output: Format, widths: Sequence[int]) -> None:
         case "json":
             write_line({"resolved": item.resolved, "difference": plain(item.difference)})
         case "yaml":
-            write_documents([{"resolved": item.resolved, "difference": plain(item.difference)}])
+            write_next({"resolved": item.resolved, "difference": plain(item.difference)})
         case "name":
             print(item.difference.object, flush=True)
         case _:

@@ -124,6 +124,14 @@ def write_documents(documents: Sequence[Any]) -> None:
         print(("---\n" if number else "") + document(one), end="", flush=True)
 
 
+def write_next(data: Any) -> None:
+    """One document of YAML more of what goes on, at once: nobody knows whether it is the last, and each begins with a
+    line of dashes."""
+    from capsulectl.as_yaml import document
+
+    print("---\n" + document(data), end="", flush=True)
+
+
 def write_line(data: Any) -> None:
     """One JSON object a line, at once."""
     print(json.dumps(data, ensure_ascii=False), flush=True)

@@ -10,7 +10,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, DURATION, Common, Format, Output, in_seconds, not_empty
-from capsulectl.render import plain, say, show_table, write, write_documents, write_line
+from capsulectl.render import plain, say, show_table, write, write_line, write_next
 from capsulectl.selecting import Labels, targets
 from capsulectl.stats_rows import Key, aligned, headings, ordered, row_of
 
@@ -127,7 +127,7 @@ def _go_on(connection: Connection, names: Sequence[str], interval_s: float, outp
         if output == "json":
             write_line(_plain(sample, sort))
         elif output == "yaml":
-            write_documents([_plain(sample, sort)])
+            write_next(_plain(sample, sort))
         else:
             if number:
                 print()

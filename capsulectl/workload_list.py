@@ -13,7 +13,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
-from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line
+from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line, write_next
 from capsulectl.selecting import Labels, Phases, Selection, workload_named
 from capsulectl.workload_rows import SINCE, headings, row_of, show, show_all, show_answer
 
@@ -216,7 +216,7 @@ def _print_change(workload: Any, removed: bool, output: Format, widths: list[int
         case "json":
             write_line({"removed": removed, "workload": plain(workload)})
         case "yaml":
-            write_documents([{"removed": removed, "workload": plain(workload)}])
+            write_next({"removed": removed, "workload": plain(workload)})
         case "name":
             print(workload.name, flush=True)
         case _:
