@@ -15,7 +15,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
-from capsulectl.render import moment, plain, printable, say, terminal_width, write, write_line
+from capsulectl.render import as_json, moment, plain, printable, say, terminal_width, write, write_line
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])(\s*ago)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -255,7 +255,7 @@ def _print_entry(entry: Any) -> None:
         ("What", entry.summary),
     )
     print("\n".join(f"{name + ':':<12}{printable(value)}" for name, value in lines if value))
-    print(json.dumps(json.loads(entry.body_json or "{}"), indent=2, ensure_ascii=False))
+    print(as_json(json.loads(entry.body_json or "{}"), indent=2))
 
 
 def who(entry: Any) -> str:

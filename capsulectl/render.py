@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from capsulectl.options import Format
+
+
+_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 def widths_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -89,10 +93,17 @@ def _numbers(descriptor: Any, value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def as_json(data: Any, indent: int | None = None) -> str:
+    """JSON that a terminal shows and does not obey: a control character in a text is written by its number, also those
+    that JSON would let stand (U+009B begins a terminal's command as ESC [ does). It is the same JSON."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def write(data: Any, output: "Format") -> None:
     """Print plain data as JSON or YAML."""
     if output == "json":
-        print(json.dumps(data, indent=2, ensure_ascii=False))
+        print(as_json(data, indent=2))
         return
     from capsulectl.as_yaml import document
 
@@ -134,7 +145,7 @@ def write_next(data: Any) -> None:
 
 def write_line(data: Any) -> None:
     """One JSON object a line, at once."""
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    print(as_json(data), flush=True)
 
 
 def say(text: str, quiet: bool = False) -> None:
