@@ -41,7 +41,7 @@ def seconds(text: str) -> float:
         number = ms / 1_000 if ms <= _LONGEST_S * 1_000 else inf
     if number > _LONGEST_S:
         raise ValueError(f"{text!r} is more than a year, and nothing takes that long: write it like 90, 90s or 2m")
-    if not isfinite(number):
+    if not isfinite(number) or number < 0:
         raise ValueError(f"{text!r} is no time to wait: write it like 90, 90s or 2m")
     return number
 
