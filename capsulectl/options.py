@@ -79,6 +79,7 @@ class Common:
         str,
         Parameter(
             name="--capsule",
+            converter=not_empty,
             help="A context, its HOST:PORT, or unix:PATH (default: CAPSULE_HOST, then the current context).",
         ),
     ] = ""

@@ -14,7 +14,7 @@ def options(
 ) -> list[tuple[str, str | bool]] | None:
     """(field, value) of each option, in order. `flags` and `values` lead from what is written to the field.
 
-    None when a token is none of them.
+    None when a token is none of them, or an empty word names the capsule.
     """
     found: list[tuple[str, str | bool]] = []
     left = list(tokens)[::-1]
@@ -34,4 +34,4 @@ def options(
             found.append((values[token[:2]], token[2:]))
         else:
             return None
-    return found
+    return None if any(name == "capsule" and not str(value).strip() for name, value in found) else found

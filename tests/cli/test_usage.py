@@ -87,6 +87,12 @@ def test_each_mistake_is_named_with_the_way_out(typed: str, says: str) -> None:
         (("rollback", "web", "--to", "", "--yes"), "an empty word is no"),
         (("delete", "web", "", "--yes"), "an empty word is no"),
         (("list", "--at", " "), "an empty word is no"),
+        (("list", "--capsule", ""), "an empty word is no"),
+        (("--capsule", "", "list", "-o", "json"), "an empty word is no"),
+        (("--capsule=", "delete", "web", "--yes"), "an empty word is no"),
+        (("--capsule", " ", "apply", "-f", "-"), "an empty word is no"),
+        (("--capsule", "", "exec", "web", "--", "ls"), "an empty word is no"),
+        (("key", "show", "--capsule", ""), "an empty word is no"),
         (("history", ""), "an empty word is no"),
         (("history", "--since", ""), "an empty word is no"),
         (("logs", "web", "--until", ""), "an empty word is no"),
@@ -97,6 +103,11 @@ def test_each_mistake_is_named_with_the_way_out(typed: str, says: str) -> None:
 def test_an_unset_variable_of_a_script_means_neither_everything_nor_now(typed: tuple[str, ...], says: str) -> None:
     done = ctl(*typed)
     assert (done.returncode, done.stdout) == (2, "") and says in done.stderr
+
+
+def test_an_empty_variable_of_the_environment_is_none() -> None:
+    done = ctl("list", CAPSULE_HOST="")
+    assert done.returncode == 1 and done.stderr.startswith("capsulectl: no capsule to talk to")
 
 
 @pytest.mark.parametrize(
