@@ -21,6 +21,7 @@ def main() -> None:
     """Run `capsulectl`."""
     _streams()
     sys.unraisablehook = _unraisable
+    code = 0
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -31,7 +32,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        code = 0
+        pass  # what is known to have failed has failed, whether or not somebody reads the rest
     except OSError as error:
         # Standard output is on a disk that is full, or closed, or the like: what was asked for did not arrive.
         try:

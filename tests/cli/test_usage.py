@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -152,6 +153,19 @@ def test_streams_that_are_closed_and_letters_that_are_none_are_no_fault(line: st
     )
     assert done.returncode == code and says.encode() in done.stdout + done.stderr
     assert b"a fault in capsulectl" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_reader_that_is_gone_makes_no_failure_and_hides_none(code: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = f"import capsulectl.__main__ as m; m._run = lambda arguments: print('some') or {code}; m.main()"
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=buffered, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, b"")
 
 
 def test_the_habits_of_other_tools_lead_somewhere_that_exists() -> None:
