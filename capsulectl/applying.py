@@ -59,7 +59,7 @@ def declare(line: ApplyLine) -> None:
 def _print(answer: Any, line: ApplyLine) -> None:
     if line.output in ("json", "yaml"):
         write(plain(answer), line.output)
-    elif line.dry_run:
+    elif line.dry_run and line.output != "name":
         _print_dry_run(answer)
     else:
         for volume in answer.volumes:
