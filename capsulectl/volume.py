@@ -173,11 +173,12 @@ def snapshots(
     Example: capsulectl volume snapshots data
     """
     connection = Connection(common.capsule)
-    if at:
-        past = as_of(connection, at, common.quiet)
-        found = [one for one in past.snapshots if name in ("", one.volume)]
-    else:
+    past = as_of(connection, at, common.quiet) if at else None
+    now_ns = None if past is None else past.at_unix_ns
+    if past is None:
         found = connection.read(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots
+    else:
+        found = [one for one in past.snapshots if name in ("", one.volume)]
     if not write_items(found, output, lambda one: one.name):
         rows = [
             (
@@ -187,7 +188,7 @@ def snapshots(
                 bytes_text(one.allocated_bytes),
                 one.method or "-",
                 "before a restore" if one.safety else "",
-                age(one.requested_at_unix * 1_000_000_000),
+                age(one.requested_at_unix * 1_000_000_000, now_ns),
             )
             for one in found
         ]
