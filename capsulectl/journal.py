@@ -1,5 +1,6 @@
 """`capsulectl journal …`: verify, stats, export, import."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -139,12 +140,17 @@ def export(
     Example: capsulectl journal export memory.capsule
     Example: capsulectl journal export memory.capsule --secrets secrets.sealed
     """
+    from capsulectl.sealed_file import check_wanted
+
+    check_wanted(passphrase_file, secrets)
     target = check_new(file, force)
     if secrets and dir:
         raise Failure(
             "sealed values are the machine's, not the journal's: --secrets asks a machine, without --dir", USAGE
         )
     values = check_new(secrets, force) if secrets else None
+    if values is not None and os.path.realpath(values) == os.path.realpath(target):
+        raise Failure(f"{secrets} is where the journal is written: name another file for the sealed values", USAGE)
     passphrase = "" if values is None else _passphrase(passphrase_file)
     taken = _proven_here(Path(dir)) if dir else None
     with new_file(target) as out:

@@ -16,7 +16,7 @@ from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
 from capsulectl.render import moment, say, show_table, write
-from capsulectl.sealed_file import Sealed, passphrase_of, unsealed
+from capsulectl.sealed_file import Sealed, check_wanted, passphrase_of, unsealed
 
 CHUNK_BYTES = 256 << 10
 VALUES_BYTES = 1 << 20
@@ -48,6 +48,7 @@ def restore(
     Example: capsulectl --capsule new restore memory.capsule --secrets secrets.sealed
     Example: capsulectl restore memory.capsule --dry-run
     """
+    check_wanted(passphrase_file, secrets)
     past = remembered(file)
     sealed = None
     if secrets and not dry_run:

@@ -79,6 +79,12 @@ def _key(passphrase: str, salt: bytes, log_n: int) -> bytes:
     return Scrypt(salt=salt, length=KEY_BYTES, n=1 << log_n, r=R, p=P).derive(passphrase.encode())
 
 
+def check_wanted(passphrase_file: str, secrets: str) -> None:
+    """Raises Failure for a passphrase that seals and opens nothing: who gives it believes that something is sealed."""
+    if passphrase_file and not secrets:
+        raise Failure("--passphrase-file is for the sealed values: name their file, too, --secrets", USAGE)
+
+
 def passphrase_of(file: str, *, twice: bool) -> str:
     """What seals or opens, from a file's first line or asked for; `twice`, where a slip would lock it for ever."""
     if file:

@@ -58,10 +58,10 @@ size: 2GiB
 """
 
 
-def ctl(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def ctl(*arguments: str, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
     merged = {**os.environ, "CAPSULE_CONFIG_DIR": "/nonexistent", **environment}
     merged.pop("CAPSULE_HOST", None)
-    return subprocess.run([CTL, *arguments], env=merged, capture_output=True, text=True, check=False)
+    return subprocess.run([CTL, *arguments], env=merged, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def parse(tmp_path: Path, text: str) -> pb.Workload:
@@ -174,6 +174,28 @@ def test_usage_errors_exit_2_and_failures_1(arguments: tuple[str, ...], code: in
     done = ctl(*arguments)
     assert (done.returncode, done.stdout if code == 2 else "") == (code, "") and words in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("other", ["memory", "./memory", "link", "inside/memory"])
+def test_a_journal_and_its_sealed_values_are_two_files(tmp_path: Path, other: str) -> None:
+    (tmp_path / "memory").write_text("as it was")
+    (tmp_path / "link").symlink_to("memory")
+    (tmp_path / "inside").symlink_to(".")
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    words = ("journal", "export", "memory", "--force", "--secrets", other, "--passphrase-file", "passphrase")
+    done = ctl(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and f"{other} is where the journal is written" in done.stderr
+    assert (tmp_path / "memory").read_text() == "as it was"
+    for nowhere in (("-", "--secrets=-"), ("./-", "--secrets=./-"), ("new", "--secrets", "-")):
+        refused = ctl("journal", "export", *nowhere, cwd=tmp_path)
+        assert (refused.returncode, refused.stdout) == (2, "") and "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("verb", ["journal export", "restore"])
+def test_a_passphrase_that_seals_nothing_is_a_mistake(verb: str) -> None:
+    done = ctl(*verb.split(), "memory.capsule", "--passphrase-file", "/nonexistent")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("capsulectl: --passphrase-file is for the sealed values")
 
 
 def test_help_needs_no_machine_and_has_an_example_for_every_verb() -> None:
