@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _fitted(line: str, keep: int, cut: bool) -> str:
 def terminal_width() -> int:
     """Of the terminal that standard output leads to; 0 when it leads elsewhere, and is read by who wants it whole."""
     try:
-        return os.get_terminal_size(1).columns if sys.stdout.isatty() else 0
+        return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
     except OSError:
         return 0
 
@@ -153,6 +153,16 @@ def say(text: str, quiet: bool = False) -> None:
     if not quiet:
         with contextlib.suppress(OSError):
             print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def shown_beside(output: "Format") -> Iterator[None]:
+    """What is printed within, a table for who is asked: where the output is data, it goes to standard error."""
+    if output in ("table", "wide"):
+        yield
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def age(at_ns: int, now_ns: int | None = None) -> str:

@@ -15,7 +15,7 @@ from capsulectl.inventory import Lack, Remembered, lacks, needed_images, remembe
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
-from capsulectl.render import moment, say, show_table, write
+from capsulectl.render import moment, say, show_table, shown_beside, write
 from capsulectl.sealed_file import Sealed, check_wanted, passphrase_of, unsealed
 
 CHUNK_BYTES = 256 << 10
@@ -62,7 +62,8 @@ def restore(
         _show(past, missing, output)
         return
     if not yes:
-        _show(past, missing, "table")
+        with shown_beside(output):
+            _show(past, missing, "table")
     confirm(f"Let {_machine(connection)} take it over?", yes)
     answer = _send(connection, Path(file), sealed, common)
     _wait(common, connection.target.machine, answer, timeout)

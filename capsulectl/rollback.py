@@ -13,7 +13,7 @@ from capsulectl.moments import moment
 from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Output, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
-from capsulectl.render import plain, say, show_table, write
+from capsulectl.render import plain, say, show_table, shown_beside, write
 from capsulectl.waiting import Goal, wait_for
 
 LONG_S = 920.0
@@ -72,7 +72,8 @@ def rollback(
         _all_of(planned)
         return
     if not yes:
-        _show(planned, "table")
+        with shown_beside(output):
+            _show(planned, "table")
     back = f"snapshot {planned.snapshot}" if planned.snapshot else f"entry {planned.to_seq}"
     confirm(f"Go back to {back}?", yes)
     if planned.snapshot:

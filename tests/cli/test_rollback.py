@@ -30,6 +30,8 @@ def test_to_the_revision_before_and_back_again(capsule: Daemon) -> None:
     assert version(capsule, "backed") == "two"
     asked = capsule.ctl("rollback", "backed", "--to", "previous")
     assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr and "configured" in asked.stdout
+    as_data = capsule.ctl("rollback", "backed", "--to", "previous", "-o", "json")
+    assert (as_data.returncode, as_data.stdout) == (2, "") and "configured" in as_data.stderr
     done = capsule.good("rollback", "backed", "--to", "previous", "--yes", "--wait", "--reason", "two was slow")
     assert "workload/backed configured, as after entry " in done
     assert version(capsule, "backed") == "one"
