@@ -58,10 +58,10 @@ size: 2GiB
 """
 
 
-def ctl(*arguments: str, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+def ctl(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     merged = {**os.environ, "CAPSULE_CONFIG_DIR": "/nonexistent", **environment}
     merged.pop("CAPSULE_HOST", None)
-    return subprocess.run([CTL, *arguments], env=merged, cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run([CTL, *arguments], env=merged, capture_output=True, text=True, check=False)
 
 
 def parse(tmp_path: Path, text: str) -> pb.Workload:
@@ -182,12 +182,12 @@ def test_a_journal_and_its_sealed_values_are_two_files(tmp_path: Path, other: st
     (tmp_path / "link").symlink_to("memory")
     (tmp_path / "inside").symlink_to(".")
     (tmp_path / "passphrase").write_text("correct horse\n")
-    words = ("journal", "export", "memory", "--force", "--secrets", other, "--passphrase-file", "passphrase")
-    done = ctl(*words, cwd=tmp_path)
+    secrets = ("--secrets", f"{tmp_path}/{other}", "--passphrase-file", f"{tmp_path}/passphrase")
+    done = ctl("journal", "export", f"{tmp_path}/memory", "--force", *secrets)
     assert (done.returncode, done.stdout) == (2, "") and f"{other} is where the journal is written" in done.stderr
     assert (tmp_path / "memory").read_text() == "as it was"
-    for nowhere in (("-", "--secrets=-"), ("./-", "--secrets=./-"), ("new", "--secrets", "-")):
-        refused = ctl("journal", "export", *nowhere, cwd=tmp_path)
+    for nowhere in (("-", "--secrets=-"), (f"{tmp_path}/-", f"--secrets={tmp_path}/-"), ("new", "--secrets", "-")):
+        refused = ctl("journal", "export", *nowhere)
         assert (refused.returncode, refused.stdout) == (2, "") and "Traceback" not in refused.stderr
 
 

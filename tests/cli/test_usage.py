@@ -93,7 +93,7 @@ def test_each_mistake_is_named_with_the_way_out(typed: str, says: str) -> None:
         (("--capsule=", "delete", "web", "--yes"), "an empty word is no"),
         (("--capsule", " ", "apply", "-f", "-"), "an empty word is no"),
         (("--capsule", "", "exec", "web", "--", "ls"), "an empty word is no"),
-        (("key", "show", "--capsule", ""), "an empty word is no"),
+        (("key", "list", "--capsule", ""), "an empty word is no"),
         (("history", ""), "an empty word is no"),
         (("history", "--since", ""), "an empty word is no"),
         (("logs", "web", "--until", ""), "an empty word is no"),

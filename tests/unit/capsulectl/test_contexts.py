@@ -45,7 +45,7 @@ def adopted(name: str) -> None:
 
 def test_machines_that_are_adopted_at_once_are_all_remembered() -> None:
     names = ["one", "two", "three", "four"]
-    at_once(*(lambda name=name: adopted(name) for name in names))  # type: ignore[misc]
+    at_once(*(lambda name=name: adopted(name) for name in names))
     assert sorted(contexts.load_shared()["contexts"]) == sorted(names)
 
 
@@ -58,7 +58,7 @@ def test_one_that_is_forgotten_and_one_that_is_chosen_take_none_along() -> None:
 
 def test_sockets_that_are_added_at_once_are_all_remembered() -> None:
     names = ["one", "two", "three", "four"]
-    at_once(*(lambda name=name: context.add(name, socket=f"/{name}", use=True) for name in names))  # type: ignore[misc]
+    at_once(*(lambda name=name: context.add(name, socket=f"/{name}", use=True) for name in names))
     assert sorted(contexts.load_local()["contexts"]) == sorted(names)
     assert contexts.load_local()["current"] in names
 
