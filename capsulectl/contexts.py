@@ -132,7 +132,7 @@ def changing() -> Iterator[None]:
     those who wait for it with another than those who come. Raises Failure."""
     import fcntl
 
-    path = config_dir() / ".lock"
+    path = config_dir() / "contexts.lock"
     try:
         private_directory(path.parent)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
