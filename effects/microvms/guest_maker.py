@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from effects.errors import DriverLacks, GuestImageFailed
+from guest.image.house import stubs
 from journal.release import RELEASE
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ PATIENCE_S = 30.0
 MAKE_S = 900.0
 """For all of it. Most is the network's: 33 MiB."""
 MANIFEST = "manifest"
-_SOURCES = ("guest", "copies", "gen/capsule/guest")
 _PROGRAMS = {
     "apt-get": "apt",
     "apt-cache": "apt",
@@ -71,7 +71,7 @@ class GuestMaker:
 
     def lacks(self) -> str:
         """Why it can not be made here; empty where it can."""
-        if not all((self._house / source).is_dir() for source in _SOURCES):
+        if not all(source.is_dir() for source in _sources(self._house)):
             return f"its sources are not in {self._house}"
         missing = [program for program in _PROGRAMS if self._which(program) is None]
         if not missing:
@@ -149,10 +149,14 @@ def _why(said: list[str], code: int) -> str:
     return (errors or said or [f"it ended with {code}, and said nothing"])[-1]
 
 
+def _sources(house: Path) -> tuple[Path, ...]:
+    return house / "guest", house / "copies", stubs(house) / "capsule/guest"
+
+
 def _hashed(house: Path) -> str:
     digest = hashlib.sha256(f"{RELEASE} {sys.version_info[:2]}\n".encode())
-    for source in _SOURCES:
-        for file in sorted((house / source).rglob("*.py")):
+    for source in _sources(house):
+        for file in sorted(source.rglob("*.py")):
             digest.update(f"{file.relative_to(house)}\n".encode() + file.read_bytes())
     lock = house / "requirements.lock"
     digest.update(lock.read_bytes() if lock.exists() else b"")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from guest.boot import FIRST, LATER
 from guest.image import kernel, python
+from guest.image.house import stubs
 from guest.image.python import HOME, VERSION, Sources
 from guest.image.tree import PROGRAM, Tree
 from journal.release import RELEASE
@@ -104,8 +105,8 @@ def service(debian: Debian, house: Path, scratch: Path) -> tuple[Tree, dict[str,
         tree.file(f"{SERVICE_NATIVE}/{name}", debian.library(name))
     sources.package(f"{SERVICE_LIBRARY}/guest", house / "guest", ("image",))
     sources.package(f"{SERVICE_LIBRARY}/copies", house / "copies")
-    sources.package(f"{SERVICE_LIBRARY}/capsule/guest", house / "gen/capsule/guest")
-    sources.add(f"{SERVICE_LIBRARY}/capsule/__init__", house / "gen/capsule/__init__.py")
+    sources.package(f"{SERVICE_LIBRARY}/capsule/guest", stubs(house) / "capsule/guest")
+    sources.add(f"{SERVICE_LIBRARY}/capsule/__init__", stubs(house) / "capsule/__init__.py")
     tree.file("release", f"{RELEASE}\n".encode())
     sources.compile(tree, scratch)
     return tree, versions

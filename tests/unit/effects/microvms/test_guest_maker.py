@@ -37,8 +37,8 @@ class Builder:
         return self.code
 
 
-def sources(directory: Path) -> Path:
-    for part in ("guest", "copies", "gen/capsule/guest"):
+def sources(directory: Path, stubs: str = "gen/capsule/guest") -> Path:
+    for part in ("guest", "copies", stubs):
         (directory / part).mkdir(parents=True)
         (directory / part / "one.py").write_text("")
     return directory
@@ -50,6 +50,14 @@ def live(story: Callable[[], Awaitable[None]]) -> None:
             await story()
 
     asyncio.run(main())
+
+
+def test_a_house_that_pip_installed_has_its_sources_too(tmp_path: Path) -> None:
+    lacks = [
+        GuestMaker(tmp_path / "state", Builder(), house, str).lacks()
+        for house in (sources(tmp_path / "one", "capsule/guest"), sources(tmp_path / "other", "elsewhere"))
+    ]
+    assert lacks == ["", f"its sources are not in {tmp_path / 'other'}"]
 
 
 def test_all_who_need_it_wait_for_one_making_and_the_next_find_it(tmp_path: Path) -> None:
