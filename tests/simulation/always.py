@@ -6,8 +6,11 @@ disk and its writer look after: store.py, disk.py.)
 """
 
 from effects.network.twin import Cables
+from effects.planner import plan_object
 from effects.runs.twin import World
 from effects.volumes.twin import Storage
+from projections.phases import RunPhase
+from projections.state import Machine
 
 
 def judge_now(world: World, cables: Cables, storage: Storage) -> list[str]:
@@ -24,3 +27,19 @@ def judge_now(world: World, cables: Cables, storage: Storage) -> list[str]:
     wrong = [f"{what} is there twice: {names}" for what, names in each if len(set(names)) < len(names)]
     both = [key for key, one in storage.volumes.items() if one.mounted and one.attached]
     return wrong + [f"volume {key} is mounted and attached" for key in both]
+
+
+def judge_plugs(machine: Machine, world: World, cables: Cables) -> list[str]:
+    """A microVM that stays, and for which nothing is due, has the link open that there is: looked at whenever a daemon
+    dies, for soon something else may have ended it."""
+    wrong: list[str] = []
+    for (name, uid, number), container in world.containers.items():
+        workload = machine.workloads.get(name)
+        run = None if workload is None or workload.uid != uid else workload.run
+        if workload is None or run is None or container.status != "running" or container.run.kind != "microvm":
+            continue
+        stays = workload.desired == "running" and run.number == number and run.phase is RunPhase.RUNNING
+        plugged = (name, uid) not in cables.links or (name, uid) in cables.opened
+        if stays and not plugged and plan_object(machine, name) is None:
+            wrong.append(f"the microVM {name}.{uid}.{number} has a link open that is gone, and nothing is due")
+    return wrong

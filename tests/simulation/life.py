@@ -43,6 +43,7 @@ from journal.events import EffectStarted
 from journal.reader import Reader
 from journal.specs import Kind
 from journal.writer import Journal
+from tests.simulation.always import judge_plugs
 from tests.simulation.disk import SimulatedReader
 from tests.simulation.due import wrongly_begun
 from tests.simulation.releases import MeaningChanged, NewsTold, Release, become
@@ -163,7 +164,8 @@ class Life:
             written, _ = simulation.disk.replay(self.log.behind())
             if written != self.engine.machine:
                 simulation.fail("the state is not the fold of the journal")
-            if wrong := simulation.safekeeper.judge_guests(simulation.world, simulation.shelf, written):
+            wrong = simulation.safekeeper.judge_guests(simulation.world, simulation.shelf, written)
+            if wrong := wrong + judge_plugs(written, simulation.world, simulation.cables):
                 simulation.fail("\n".join(wrong))
 
     def _judge_beginning(self, header: Header, event: EffectStarted) -> None:
