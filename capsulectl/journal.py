@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -15,6 +15,9 @@ from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
 from capsulectl.render import moment, plain, say, write
 from projections.words import bytes_text
+
+if TYPE_CHECKING:
+    from journal.verify import Report
 
 VERIFY_S = 600.0
 EXPORT_S = 3_600.0
@@ -72,11 +75,9 @@ def accept(*, yes: Yes = False, common: Common = COMMON) -> None:
 
 
 def _verified_here(directory: Path) -> dict[str, Any]:
-    from journal.apart import verify_apart
-
     if not (directory / "data.mdb").exists():
         raise Failure(f"{directory} holds no journal: name the directory `journal` of a capsule's state")
-    report = verify_apart(directory)
+    report = _report(directory)
     return {
         "checked": report.checked,
         "firstSeq": report.first_seq,
@@ -84,6 +85,16 @@ def _verified_here(directory: Path) -> dict[str, Any]:
         "headHash": report.head_hash,
         "findings": [finding.problem for finding in report.findings],
     }
+
+
+def _report(directory: Path) -> "Report":
+    from journal.apart import verify_apart
+    from journal.errors import JournalBusy
+
+    try:
+        return verify_apart(directory)
+    except JournalBusy as busy:
+        raise Failure(str(busy)) from busy
 
 
 def stats(*, output: Output = "table", common: Common = COMMON) -> None:
@@ -210,9 +221,7 @@ def exported_there(common: Common) -> Iterator[bytes]:
 
 def _proven_here(directory: Path) -> _Taken:
     """What a process apart has read: the rest may kill who reads it."""
-    from journal.apart import verify_apart
-
-    report = verify_apart(directory)
+    report = _report(directory)
     lost = "; ".join(finding.problem for finding in report.findings)
     if lost and not report.head_seq:
         raise Failure(f"nothing can be exported: {lost}")

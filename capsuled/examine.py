@@ -7,6 +7,7 @@ import msgspec
 from capsuled.memory import Replayed
 from capsuled.processes import CommandFailed, run
 from journal.apart import module, report_of, verification
+from journal.errors import JournalBusy
 from journal.head import Head
 from journal.reader import LAST
 from journal.verify import Report
@@ -16,7 +17,8 @@ from projections.state import Machine
 
 
 async def verify_apart(directory: Path, fold_version: int | None = None, head: Head | None = None) -> Report:
-    """The chain's proof: of all entries, or of all that a start whose fold has this version goes by."""
+    """The chain's proof: of all entries, or of all that a start whose fold has this version goes by. Raises
+    JournalBusy."""
     try:
         return report_of(await run(*verification(directory, fold_version, head)))
     except CommandFailed as failure:
@@ -29,7 +31,11 @@ async def tail_proof(directory: Path) -> Report | None:
 
 
 async def replay_apart(directory: Path, upto: int = LAST) -> tuple[Replayed, Machine]:
-    """The fold from the first entry, as far as it goes. Raises CommandFailed when the pages cannot be read."""
+    """The fold from the first entry, as far as it goes. Raises CommandFailed when the pages cannot be read, and
+    JournalBusy."""
     out = await run(*module("capsuled.memory", str(directory), "--to", str(upto), "--state"))
     line, _, state = out.partition(b"\n")
-    return msgspec.json.decode(line, type=Replayed), decode_state(state)
+    replayed = msgspec.json.decode(line, type=Replayed)
+    if replayed.busy:
+        raise JournalBusy(replayed.busy)
+    return replayed, decode_state(state)

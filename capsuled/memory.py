@@ -19,7 +19,7 @@ import msgspec
 from capsuled.beginning import beginning, check_base
 from journal.codec import BadBody, BrokenChain, UnknownMust, decode, read, read_proven
 from journal.entry import UNREADABLE, Header, MalformedEntry
-from journal.errors import ContentGone, HistoryCut, JournalDamaged
+from journal.errors import ContentGone, HistoryCut, JournalBusy, JournalDamaged
 from journal.events import Event
 from journal.follower import STRIDE_ENTRIES
 from journal.reader import LAST, Reader
@@ -160,7 +160,7 @@ class Snapshots:
 
 
 class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A fold from the first entry. `problem` says why it ended early."""
+    """A fold from the first entry. `problem` says why it ended early, `busy` why nothing was read."""
 
     seq: int
     view: int
@@ -168,6 +168,7 @@ class Replayed(msgspec.Struct, frozen=True, omit_defaults=True):
     entries: int
     elapsed_us: int
     problem: str = ""
+    busy: str = ""
 
 
 def replay_journal(reader: Reader, upto: int = LAST) -> tuple[Replayed, Machine]:
@@ -193,8 +194,10 @@ def _replayed(began: float, machine: Machine, first: int, problem: str) -> tuple
 
 def _main(arguments: list[str]) -> None:
     upto = int(arguments[arguments.index("--to") + 1]) if "--to" in arguments else LAST
-    reader = Reader.open(Path(arguments[0]))
-    replayed, machine = replay_journal(reader, upto)
+    try:
+        replayed, machine = replay_journal(Reader.open(Path(arguments[0])), upto)
+    except JournalBusy as busy:
+        replayed, machine = Replayed(0, VIEW, "", 0, 0, busy=str(busy)), Machine()
     sys.stdout.buffer.write(msgspec.json.encode(replayed) + b"\n")
     if "--state" in arguments:
         sys.stdout.buffer.write(encode_state(machine))

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _JOURNAL_STATUS = {
     "JOURNAL_FULL": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "JOURNAL_BUSY": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "JOURNAL_FAILED": grpc.StatusCode.UNAVAILABLE,
 }
 _DRIVER_STATUS = {

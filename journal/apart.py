@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from journal.errors import JournalBusy
 from journal.head import Head
 from journal.verify import Finding, Report
 
@@ -31,17 +32,21 @@ def verification(directory: Path, fold_version: int | None = None, head: Head | 
 
 
 def report_of(out: bytes, died: str = "") -> Report:
-    """The report that such a process printed; of one that `died` first, what it had proven until then."""
+    """The report that such a process printed; of one that `died` first, what it had proven until then. Raises
+    JournalBusy where it found no place among the readers."""
     *proven, last = out.splitlines() or [b""]
     if not died:
-        return msgspec.json.decode(last, type=Report)
+        report = msgspec.json.decode(last, type=Report)
+        if report.busy:
+            raise JournalBusy(report.busy)
+        return report
     first, seq = map(int, proven[-1].split()) if proven else (0, 0)
     problem = f"the journal's pages are damaged; reading them failed behind entry {seq}: {died}"
     return Report(seq - first + 1 if seq else 0, first, seq, "", (Finding(problem),))
 
 
 def verify_apart(directory: Path) -> Report:
-    """The proof of all entries in `directory`."""
+    """The proof of all entries in `directory`. Raises JournalBusy."""
     done = subprocess.run(verification(directory), capture_output=True, check=False)
     if not done.returncode:
         return report_of(done.stdout)

@@ -23,7 +23,8 @@ from typing import Any
 import lmdb
 
 from journal.entry import genesis
-from journal.errors import ForeignDirectory, JournalDamaged, JournalLocked, JournalReadOnly, UnknownFormat
+from journal.errors import ForeignDirectory, JournalBusy, JournalDamaged, JournalLocked, JournalReadOnly, UnknownFormat
+from journal.space import COMMIT_BYTES
 from journal.tail import Tail, read_tail
 
 FORMAT = 3
@@ -37,6 +38,10 @@ FRONT_MARK = b"front"
 CURSOR_KEY = b"cursor"
 FIRST_MAP_BYTES = 256 << 20
 PAGE_BYTES = 4096
+READERS_MOST = 64
+"""Transactions that read at a time, of all processes together."""
+LISTED_SHARE = 64
+"""One free page in so many is counted as taken by LMDB's list of them, which is several times what it takes."""
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
 _REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
 _OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact"}
@@ -63,10 +68,12 @@ class Environment:
             self.db: dict[str, Any] = {name: self._database(name) for name in DATABASES}
             self._read_meta(journal_id)
             self.tail = self._read_tail()
-        except BaseException:
+        except BaseException as error:
             if opened is not None:
                 opened.close()
             self._release()
+            if isinstance(error, lmdb.ReadersFullError):
+                raise self.busy() from error
             raise
 
     # --- opening -------------------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ class Environment:
                 str(self.directory),
                 map_size=max(FIRST_MAP_BYTES, _round_up(size * 2, FIRST_MAP_BYTES)),
                 max_dbs=len(DATABASES),
-                max_readers=64,
+                max_readers=READERS_MOST,
                 readonly=self.readonly,
                 create=not self.readonly,
                 lock=not self.readonly or can_write(self.directory),
@@ -106,6 +113,8 @@ class Environment:
                 writemap=False,
                 readahead=True,
             )
+        except lmdb.ReadersFullError:
+            raise
         except lmdb.ReadonlyError as error:
             raise JournalReadOnly(f"the journal at {self.directory} cannot be written: {error}") from error
         except lmdb.Error as error:
@@ -118,6 +127,8 @@ class Environment:
             raise ForeignDirectory(
                 f"{self.directory} is an LMDB environment, but not a journal of Capsule's: it has no `{name}`"
             ) from None
+        except lmdb.ReadersFullError:
+            raise
         except lmdb.Error as error:
             raise JournalDamaged(f"the journal's `{name}` cannot be opened: {error}") from error
 
@@ -170,6 +181,24 @@ class Environment:
         return (int(self.lmdb.info()["last_pgno"]) + 1) * PAGE_BYTES
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of the data file that are not there for a value of one page: its pages that hold something, the free
+        ones that the next transaction cannot have yet, and all of it while somebody reads what is older. Costs a short
+        transaction."""
+        info, used = self.lmdb.info(), self.used_bytes
+        begun = [line.split()[-1] for line in self.lmdb.readers().splitlines()[1:]]
+        if any(txn != "-" and int(txn) < int(info["last_txnid"]) - 1 for txn in begun):
+            return used
+        try:
+            with self.map_guard, self.lmdb.begin() as txn:
+                stats = [self.lmdb.stat(), *(txn.stat(database) for database in self.db.values())]
+        except lmdb.ReadersFullError:
+            return used
+        pages = 2 + sum(one["branch_pages"] + one["leaf_pages"] + one["overflow_pages"] for one in stats)
+        held = pages * PAGE_BYTES
+        return min(used, held + (used - held) // LISTED_SHARE + 2 * COMMIT_BYTES)
+
+    @property
     def commits(self) -> int:
         """How many transactions were ever committed."""
         return int(self.lmdb.info()["last_txnid"])
@@ -180,12 +209,27 @@ class Environment:
         return int(self.lmdb.info()["map_size"])
 
     def make_room(self, ahead_bytes: int) -> None:
-        """Grow the map, so that `ahead_bytes` more fit. Mover's thread only, between transactions."""
+        """Take back what dead readers keep, and grow the map, so that `ahead_bytes` more fit. Mover's thread only,
+        between transactions."""
+        self.forget_dead_readers()
         info = self.lmdb.info()
         size, need = int(info["map_size"]), (int(info["last_pgno"]) + 1) * PAGE_BYTES + ahead_bytes
         if need > size:
             with self.map_guard:
                 self.lmdb.set_mapsize(max(size * 2, _round_up(need, FIRST_MAP_BYTES)))
+
+    def forget_dead_readers(self) -> None:
+        """Give free the places of readers that were killed. LMDB does not by itself, and no page that was in use when
+        such a one began would be used again."""
+        with self.map_guard, contextlib.suppress(lmdb.Error):  # it may be closed by now
+            self.lmdb.reader_check()
+
+    def busy(self) -> JournalBusy:
+        """What to tell who finds no place among the readers."""
+        return JournalBusy(
+            f"{READERS_MOST} read the journal at {self.directory} already, which is as many as can at a time. Nothing "
+            "is wrong with it: ask again in a moment"
+        )
 
     def close(self) -> None:
         """Close the environment and give the directory free. A reader on another thread ends its transaction first;

@@ -80,6 +80,12 @@ class JournalFull(JournalError):
     reason = "JOURNAL_FULL"
 
 
+class JournalBusy(JournalError):
+    """Raised when as many read the journal as can at a time. It is as it was: who asks again finds room."""
+
+    reason = "JOURNAL_BUSY"
+
+
 class JournalFailed(JournalError):
     """Raised when a commit failed: what was waiting is not acknowledged, and the process must end. `why`: the fault."""
 

@@ -357,3 +357,9 @@ class Reader:
         except lmdb.MapResizedError:
             self._env.lmdb.set_mapsize(0)  # the daemon's map has grown: take over its size
             return self._env.lmdb.begin()
+        except lmdb.ReadersFullError:
+            self._env.lmdb.reader_check()  # some of them may be dead
+        try:
+            return self._env.lmdb.begin()
+        except lmdb.ReadersFullError as error:
+            raise self._env.busy() from error

@@ -17,7 +17,7 @@ import msgspec
 
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import MalformedEntry, Stored, check
-from journal.errors import JournalError
+from journal.errors import JournalBusy, JournalError
 from journal.events import JournalCheckpointed, JournalExcised
 from journal.head import Head, read_head
 from journal.reader import LAST, Reader
@@ -43,7 +43,8 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The outcome. `head_seq` and `head_hash` are the newest entry's; compare them with a head kept elsewhere."""
+    """The outcome. `head_seq` and `head_hash` are the newest entry's; compare them with a head kept elsewhere. `busy`
+    says why nothing was looked at."""
 
     checked: int
     first_seq: int
@@ -52,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     findings: tuple[Finding, ...] = ()
     excised: int = 0
     unreadable: int = 0
+    busy: str = ""
 
     @property
     def whole(self) -> bool:
@@ -67,11 +69,14 @@ def verify(
     directory: Path, fold_version: int | None = None, head: Head | None = None, proven: Progress = _quiet
 ) -> Report:
     """Check the journal in `directory` in this process: all of it, or all that a start whose fold has this version
-    goes by, which are the entries from its newest whole snapshot on. `proven` hears of facts on the way."""
+    goes by, which are the entries from its newest whole snapshot on. `proven` hears of facts on the way. Raises
+    JournalBusy, which says nothing of the journal."""
     # Before anything else: what a daemon that writes remembers meanwhile is behind what is looked at here.
     witnesses = [witness for witness in (read_head(directory / "head"), head) if witness is not None]
     try:
         reader = Reader.open(directory)
+    except JournalBusy:
+        raise
     except JournalError as error:
         return Report(0, 0, 0, "", (Finding(str(error)),))
     try:
@@ -154,6 +159,8 @@ def check_entries(
             seq, link = seq + 1, stored.hash
     except MalformedEntry as error:
         findings.append(Finding(str(error), seq, stream))
+    except JournalBusy:
+        raise
     except Exception as error:  # LMDB reports damaged pages in many ways, all of them findings
         findings.append(Finding(f"the journal cannot be read behind entry {seq - 1}: {error}", seq, stream))
     if stream == "facts" and not findings:  # what announces a removal stands behind it, or it was not come to
@@ -194,7 +201,11 @@ def _main(arguments: list[str]) -> None:
     def proven(first: int, seq: int) -> None:
         print(first, seq, flush=True)
 
-    print(msgspec.json.encode(verify(directory, fold_version, head, proven)).decode())
+    try:
+        report = verify(directory, fold_version, head, proven)
+    except JournalBusy as busy:
+        report = Report(0, 0, 0, "", busy=str(busy))
+    print(msgspec.json.encode(report).decode())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from journal import retention
 from journal.appender import Appender
 from journal.clock import Clock
 from journal.entry import Header
-from journal.environment import Environment
+from journal.environment import PAGE_BYTES, Environment
 from journal.errors import JournalFailed, JournalFull
 from journal.events import Event
 from journal.frame import Frame
@@ -32,7 +32,7 @@ from journal.reader import Reader
 from journal.release import RELEASE
 from journal.sequencer import Chain, Draft, Stamp, bodies_of
 from journal.snapshot import Snapshot as Kept
-from journal.space import COMMIT_BYTES, Space, room_for
+from journal.space import COMMIT_BYTES, FRAME_BYTES, Space, room_for
 
 AUDIT_FLUSH_S = 1.0
 
@@ -130,7 +130,7 @@ class Journal:
         self._raise_if_failed()
         bodies = bodies_of(drafts)
         size = room_for(bodies)
-        self._claim(size, reserved)
+        self._claim(size, reserved, max(map(len, bodies), default=0))
         batch = self._facts.link(drafts, bodies, self._stamp())
         first, self.seq = self.seq + 1, self._facts.seq
         self._claimed_bytes += size
@@ -141,17 +141,28 @@ class Journal:
         clock = self._clock
         return Stamp(clock.wall_ns(), clock.boot_id, clock.mono_ns(), RELEASE, self._slot)
 
-    def _claim(self, size: int, reserved: bool) -> None:
-        """Blocks for `size` more bytes are the journal's own already, or JournalFull."""
+    def _claim(self, size: int, reserved: bool, largest: int = 0) -> None:
+        """Blocks for `size` more bytes are the journal's own already, or JournalFull. `largest`: of the bodies."""
         need = self._used_bytes + self._claimed_bytes + size
         if self._space.extend(need):
             return
         if reserved and self._space.has_reserve(need):
             return
+        if largest + FRAME_BYTES <= PAGE_BYTES and self._fits_between(size, reserved):
+            return
         raise JournalFull(
             f"the disk under {self._env.directory} gives the journal no more space ({self._space.reason}): nothing was "
             "changed. Free space there; stop and delete still work"
         )
+
+    def _fits_between(self, size: int, reserved: bool) -> bool:
+        """Whether free pages among those in use take what fits on one. LMDB's file never gets smaller: after a dead
+        reader kept pages from being used again, it would be full for ever. What wants several pages in a row may not
+        find them, and goes by the end of the file alone."""
+        self._env.forget_dead_readers()
+        held = self._env.held_bytes
+        kept = 0 if reserved else self._space.reserve_bytes
+        return held < self._used_bytes and self._space.has_reserve(held + self._claimed_bytes + size + kept)
 
     def shortage(self) -> str:
         """Why ordinary entries are refused just now; empty when they are not."""
@@ -184,7 +195,7 @@ class Journal:
         drafts, self._audit_drafts = self._audit_drafts, []
         bodies = bodies_of(drafts)
         try:
-            self._claim(room_for(bodies), reserved=False)
+            self._claim(room_for(bodies), reserved=False, largest=max(map(len, bodies)))
         except JournalFull:
             return  # with a full disk reads go on, unremembered: the audit stream is the one that may thin
         self._mover.ask(Reads(self._audit.link(drafts, bodies, self._stamp())))

@@ -1,8 +1,8 @@
 """HistoryService: the memory, asked."""
 
 import re
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1.history_pb2_grpc import HistoryServiceServicer
@@ -34,6 +34,8 @@ EXPORT_BYTES = 256 << 10
 APART_AT_ONCE = 2
 """Replays and proofs, for all readers together: each is a process that reads the whole journal."""
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
+
+T = TypeVar("T")
 
 
 class HistoryService(HistoryServiceServicer):
@@ -159,7 +161,7 @@ class HistoryService(HistoryServiceServicer):
         if upto > live.seq:
             refuse("INVALID_ARGUMENT", "NO_SUCH_ENTRY", f"the journal ends at {live.seq}", "to")
         try:
-            replayed, machine = await replay_apart(self._environment.directory, upto)
+            replayed, machine = await self._apart(replay_apart(self._environment.directory, upto))
         except CommandFailed as failure:
             refuse("DATA_LOSS", "JOURNAL_DAMAGED", f"the journal cannot be replayed: {failure}")
         if replayed.problem:
@@ -190,7 +192,7 @@ class HistoryService(HistoryServiceServicer):
             refuse("INVALID_ARGUMENT", "BAD_HEAD", "the hash of a head has 64 hexadecimal digits", "head_hash")
         head = Head(request.head_seq, bytes.fromhex(request.head_hash)) if request.head_seq else None
         report = await self._turns.ask(
-            ("verify", head), lambda: verify_apart(self._environment.directory, head=head), _asker()
+            ("verify", head), lambda: self._apart(verify_apart(self._environment.directory, head=head)), _asker()
         )
         # A head that the caller brought may be any: only what the journal itself shows is told to others.
         own = [one.problem for one in report.findings if head is None or one.seq != head.seq]
@@ -204,6 +206,14 @@ class HistoryService(HistoryServiceServicer):
             findings=[finding.problem for finding in report.findings],
             excised=report.excised,
         )
+
+    async def _apart(self, answer: Awaitable[T]) -> T:
+        """What a process apart answers. One that was killed, as its asker had gone, leaves its place among the readers
+        taken: the next ones would find none, and the journal could use no page again that it had seen."""
+        try:
+            return await answer
+        finally:
+            self._environment.forget_dead_readers()
 
     async def Stats(self, request: pb.StatsRequest, context: Any) -> pb.StatsResponse:
         """The journal's size and extent."""

@@ -26,6 +26,7 @@ from journal.space import Space
 from journal.verify import TOLD_ENTRIES, verify
 from journal.writer import Journal
 from tests.support.entries import left_by_a_crash, seqs
+from tests.support.reading import reading
 
 
 def draft(size: int = 100) -> Draft:
@@ -93,6 +94,36 @@ def test_a_full_disk_is_refused_before_anything_is_promised_and_the_reserve_stil
         side_log.make_room(SECTORS)
         assert side_log.records() == (Emergency("stop", "web", 7, 1),)
         side_log.close()
+
+    asyncio.run(main())
+
+
+def test_a_disk_full_of_what_a_dead_reader_kept_takes_entries_while_there_are_pages(small_disk: Path) -> None:
+    async def full(journal: Journal, state_bytes: int) -> int:
+        """Entries up to this one were written before it was full."""
+        for _ in range(100_000):
+            try:
+                journal.append([draft()] * 20)
+            except JournalFull:
+                return journal.seq
+            journal.save_snapshot(1, journal.seq, lambda: b"s" * state_bytes)
+            await journal.durable(journal.seq)
+        raise AssertionError("it is never full")
+
+    async def main() -> None:
+        directory = small_disk / "journal"
+        environment = Environment(directory)
+        space = Space(directory / "data.mdb", 1 << 20, 1 << 20)
+        journal = Journal(environment, SystemClock(), space=space)
+        with reading(directory):
+            before = await full(journal, 200_000)
+        written = await full(journal, 100)
+        assert written - before > 5_000
+        journal.append([draft()], reserved=True)
+        await journal.durable(journal.seq)
+        assert not journal.failed.done()
+        await journal.close()
+        assert verify(directory).checked == written + 1
 
     asyncio.run(main())
 

@@ -1,6 +1,7 @@
 """Reading the memory: whatever is asked of it, the event loop reads no more than the journal's end."""
 
 import asyncio
+import os
 import shutil
 import threading
 import tracemalloc
@@ -15,6 +16,7 @@ import pytest
 
 from capsule.v1 import history_pb2 as pb
 from capsuled.examine import verify_apart
+from capsuled.processes import run
 from capsuled.services.history import HistoryService
 from journal.entry import LOCAL
 from journal.environment import Environment
@@ -27,6 +29,8 @@ from projections.fold import FOLD_VERSION, fold
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.entries import keep, ledger, live_once, with_body
+from tests.support.reading import command
+from tests.support.until import until
 
 COUNT = 5_000
 
@@ -239,6 +243,37 @@ def test_readers_share_few_processes(served: tuple[HistoryService, Watched], mon
     assert all(answer.checked == COUNT for answer in answers)
     assert [bool(answer.findings) for answer in answers] == [False] * 12 + [True] * 2
     assert most == 2 and begun < 6, "twelve ask for the same"
+
+
+@pytest.mark.parametrize("asked", ["Verify", "Replay"])
+def test_who_asks_no_longer_leaves_no_reader_behind(
+    served: tuple[HistoryService, Watched], long: Path, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, _ = served
+    environment = service._environment
+
+    def others() -> list[str]:
+        lines = environment.lmdb.readers().splitlines()[1:]
+        return [line for line in lines if line.strip() and int(line.split()[0]) != os.getpid()]
+
+    async def looks(*_: Any, **__: Any) -> Any:
+        await run(*command(long))
+
+    monkeypatch.setattr("capsuled.services.history.verify_apart", looks)
+    monkeypatch.setattr("capsuled.services.history.replay_apart", looks)
+
+    async def main() -> None:
+        call = (
+            service.Verify(pb.VerifyRequest(), None) if asked == "Verify" else service.Replay(pb.ReplayRequest(), None)
+        )
+        asking = asyncio.ensure_future(call)
+        await until(others, 30)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: not others())
+
+    asyncio.run(main())
 
 
 def test_what_one_proof_found_others_are_warned_of_and_a_head_that_was_brought_along_is_nobodys_word(
