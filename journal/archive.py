@@ -9,8 +9,10 @@ refuse, and the first record is that: (2, length, u64 seq and the snapshot as it
 What is exported are the stored bytes, so the chain and every hash in it can be proven without any release of Capsule.
 """
 
+import contextlib
 import errno
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from itertools import groupby, islice
@@ -21,8 +23,9 @@ from typing import BinaryIO
 import lmdb
 import msgspec
 
+from journal.durable import settle
 from journal.entry import UNREADABLE, MalformedEntry, Stored, check, genesis, unpack
-from journal.environment import Environment
+from journal.environment import IMPORTED, Environment, hold
 from journal.errors import ForeignDirectory, HistoryCut, JournalError, JournalFull
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
@@ -221,22 +224,40 @@ def _records(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def import_archive(source: BinaryIO, directory: Path) -> Title:
-    """Make the journal of an archive in `directory`, which must hold none. On a bad archive nothing is left of it, nor
-    where the disk has no room for it.
+    """Make the journal of an archive in `directory`, which must hold none. It is made apart, and gets its name when it
+    is whole: whatever cuts it off leaves no journal that lacks entries, and the next try clears what is left. On a bad
+    archive nothing is left of it, nor where the disk has no room for it.
 
-    Raises BadArchive, ForeignDirectory and JournalFull.
+    Raises BadArchive, ForeignDirectory, JournalLocked and JournalFull.
     """
     if (directory / "data.mdb").exists():
         raise ForeignDirectory(f"{directory} holds a journal already: import into an empty directory")
     archive = Archive(source)
     made = not directory.exists()
     try:
-        environment = Environment(directory, journal_id=archive.journal_id)
+        with hold(directory):
+            try:
+                _make(archive, directory / IMPORTED)
+                settle(directory / IMPORTED / "data.mdb", directory / "data.mdb")
+            except BaseException:
+                _undo(directory)
+                raise
+            finally:
+                shutil.rmtree(directory / IMPORTED, ignore_errors=True)
     except BaseException as error:
-        if _is_full(error, directory):
-            _undo(directory, made)  # else it may be another's
+        full = _is_full(error, directory)
+        if made:
+            with contextlib.suppress(OSError):  # it may not have come to be, or be another's meanwhile
+                directory.rmdir()
+        if full:
             raise _no_room(directory) from error
         raise
+    return archive.title
+
+
+def _make(archive: Archive, scratch: Path) -> None:
+    shutil.rmtree(scratch, ignore_errors=True)
+    environment = Environment(scratch, journal_id=archive.journal_id)
     try:
         for batch in _batches(archive.proven()):
             environment.make_room(sum(len(value) + 1024 for _, _, value in batch) * 2 + (2 << 20))
@@ -247,15 +268,8 @@ def import_archive(source: BinaryIO, directory: Path) -> Title:
                         cursor.putmulti(pairs, append=True)
         if archive.base is not None:
             set_base(environment, archive.base, cut=False, excised=())
-    except BaseException as error:
+    finally:
         environment.close()
-        full = _is_full(error, directory)
-        _undo(directory, made)
-        if full:
-            raise _no_room(directory) from error
-        raise
-    environment.close()
-    return archive.title
 
 
 def _is_full(error: BaseException | None, directory: Path) -> bool:
@@ -282,11 +296,9 @@ def _no_room(directory: Path) -> JournalFull:
     )
 
 
-def _undo(directory: Path, made: bool) -> None:
-    for name in ("data.mdb", "lock.mdb", "owner.lock"):
+def _undo(directory: Path) -> None:
+    for name in ("data.mdb", "owner.lock"):
         (directory / name).unlink(missing_ok=True)
-    if made and directory.exists():
-        directory.rmdir()
 
 
 _Proven = tuple[str, Stored, bytes]

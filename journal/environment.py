@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,9 @@ LISTED_SHARE = 64
 """One free page in so many is counted as taken by LMDB's list of them, which is several times what it takes."""
 DATABASES = ("facts", "audit", "meta", "by_object", "by_type", "by_call", "snapshots", "follower")
 _REMEDY = "Look at it with `capsulectl journal verify --dir`, or bring an export back with `capsulectl journal import`"
-_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact"}
+IMPORTED = "data.mdb.import"
+"""The directory in which an import makes what becomes `data.mdb` once it is whole."""
+_OWN_FILES = {"data.mdb", "lock.mdb", "owner.lock", "head", "side.log", FRONT_LOG, "data.mdb.compact", IMPORTED}
 """Anything else in the directory makes it a foreign one: nothing of somebody else's is ever written over. `side.log`
 lay here before it lay beside."""
 
@@ -87,6 +90,7 @@ class Environment:
                 self._owner = _own(self.directory)
             if not can_write(self.directory):
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            shutil.rmtree(self.directory / IMPORTED, ignore_errors=True)  # of an import that was cut off
         except OSError as error:
             self._release()
             raise JournalReadOnly(

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from journal import archive
 from journal.archive import MAGIC, Archive, BadArchive, Title, export, import_archive
 from journal.entry import LOCAL, Stored
-from journal.environment import Environment
-from journal.errors import ForeignDirectory, JournalDamaged, JournalFull
+from journal.environment import IMPORTED, Environment, hold
+from journal.errors import ForeignDirectory, JournalDamaged, JournalFull, JournalLocked
 from journal.events import CallRead, WorkloadStopRequested
 from journal.reader import LAST, Reader
 from journal.release import RELEASE
@@ -28,7 +28,7 @@ from journal.sequencer import Draft
 from journal.verify import verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
-from tests.support.entries import Ledger, edited, ledger, value_of
+from tests.support.entries import Ledger, edited, ledger, live_once, value_of
 
 ENTRIES = ledger(6).entries
 
@@ -260,8 +260,8 @@ def test_a_disk_without_room_is_said_and_nothing_is_left_there(
 ) -> None:
     def fails(self: Environment, *arguments: object, **named: object) -> None:
         if step == "__init__":
-            data = tmp_path / "new" / "data.mdb"
-            data.parent.mkdir()
+            data = Path(str(arguments[0])) / "data.mdb"
+            data.parent.mkdir(parents=True)
             data.touch()
             raise JournalDamaged("it cannot be opened") from error
         raise error
@@ -290,6 +290,48 @@ def test_a_journal_is_never_imported_over(journal: Path, tmp_path: Path) -> None
     with pytest.raises(ForeignDirectory):
         import_archive(io.BytesIO(content), tmp_path / "photos")
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_import_that_is_killed_is_no_journal_and_the_next_one_clears_it(tmp_path: Path, there: bool) -> None:
+    content, new = forged(ledger(50).entries), tmp_path / "new"
+    if there:
+        new.mkdir()
+    child = os.fork()
+    if not child:
+        steps = 0
+
+        def killed(self: Environment, ahead_bytes: int) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == 3:
+                os._exit(9)
+            make_room(self, ahead_bytes)
+
+        make_room, archive._BATCH, Environment.make_room = Environment.make_room, 20, killed  # type: ignore[method-assign]
+        try:
+            import_archive(io.BytesIO(content), new)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    with pytest.raises(ForeignDirectory, match="holds no journal"):
+        Reader.open(new)
+    import_archive(io.BytesIO(content), new)
+    assert verify(new).checked == 50
+    assert sorted(path.name for path in new.iterdir()) == ["data.mdb", "lock.mdb", "owner.lock"]
+
+
+def test_what_a_killed_import_left_goes_when_a_journal_is_begun_there(tmp_path: Path) -> None:
+    (tmp_path / IMPORTED).mkdir()
+    (tmp_path / IMPORTED / "data.mdb").write_bytes(b"a part")
+    live_once(tmp_path)
+    assert not (tmp_path / IMPORTED).exists() and verify(tmp_path).whole
+
+
+def test_nothing_is_imported_where_a_daemon_begins(tmp_path: Path) -> None:
+    with hold(tmp_path), pytest.raises(JournalLocked):
+        import_archive(io.BytesIO(forged(ENTRIES)), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["owner.lock"]
 
 
 def test_entries_of_a_newer_release_are_taken_along(tmp_path: Path) -> None:
