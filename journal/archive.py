@@ -101,14 +101,29 @@ def export(reader: Reader, journal_id: bytes, upto: int = LAST) -> Iterator[byte
     for number, stream in enumerate(STREAMS):
         places = (first, head_seq) if stream == "facts" else (1, LAST)
         values = reader.values(*places, stream=stream)
-        while some := [_record(number, value) for value in islice(values, _SOME)]:
+        begin = end = b""
+        while some := list(islice(values, _SOME)):
+            begin, end = begin or some[0], some[-1]
             counts[stream] += len(some)
-            if block := squeeze.compress(b"".join(some)):
+            if block := squeeze.compress(b"".join(_record(number, value) for value in some)):
                 yield block
+        if stream == "audit" and _passed(reader, begin, end, counts[stream]):
+            raise HistoryCut("reads were forgotten while they were exported, as newer ones came: export it again")
     if (reader.base(), reader.first_seq()) != began:
         raise HistoryCut("history was cut, or something removed from it, while it was exported: export it again")
     yield squeeze.compress(_record(_CLOSING, msgspec.json.encode(Closing(**counts, head_hash=head_hash))))
     yield squeeze.flush()
+
+
+def _passed(reader: Reader, begin: bytes, end: bytes, count: int) -> bool:
+    """Whether the ring's front went by while it was read from `begin` to `end`: an archive with a gap is none."""
+    if not count:
+        return False
+    try:
+        first, last = (unpack(value).header.seq for value in (begin, end))
+    except MalformedEntry:
+        return False  # what is damaged is taken along as it is
+    return count < last - first + 1 and first < reader.first_seq("audit")
 
 
 def _record(number: int, value: bytes) -> bytes:

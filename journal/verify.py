@@ -105,7 +105,13 @@ def _chain(reader: Reader, stream: str, since: int, proven: Progress = _quiet) -
     prev = reader.genesis if first == 1 else None
     if base is not None and first == base.seq + 1:
         prev = base.head
-    report = check_entries(_told(reader.entries(first, stream=stream), first, proven), first, prev, stream, base)
+    entries = _told(reader.entries(first, stream=stream), first, proven)
+
+    def went(seq: int) -> bool:
+        """Whether the ring has let go of it since."""
+        return stream == "audit" and seq < reader.first_seq(stream)
+
+    report = check_entries(entries, first, prev, stream, base, went)
     if stream == "facts" and begin > 1 and (base is None or begin > base.seq + 1):
         lost = Finding(
             f"history begins at entry {begin}, and no checkpoint says that what was before may be gone", begin
@@ -122,12 +128,23 @@ def _told(entries: Iterable[Stored], first: int, proven: Progress) -> Iterator[S
         yield stored
 
 
+def _kept(seq: int) -> bool:
+    """Nothing went."""
+    return False
+
+
 def check_entries(
-    entries: Iterable[Stored], first: int, prev: bytes | None, stream: str = "facts", base: Snapshot | None = None
+    entries: Iterable[Stored],
+    first: int,
+    prev: bytes | None,
+    stream: str = "facts",
+    base: Snapshot | None = None,
+    went: Callable[[int], bool] = _kept,
 ) -> Report:
     """Walk `entries`, which begin at `first` behind the link `prev` (None: not known, the first entry's is taken).
 
-    A `base` that the fold begins with stands on the entry that it names, and a checkpoint behind it says so.
+    A `base` that the fold begins with stands on the entry that it names, and a checkpoint behind it says so. Where one
+    is missing that `went` at the front of a ring meanwhile, the walk goes on with the one that came.
     """
     findings: list[Finding] = []
     vouched = base is None or first > base.seq + 1  # else it is said behind what is looked at
@@ -137,6 +154,8 @@ def check_entries(
     seq, link = first, prev or b""
     try:
         for stored in entries:
+            if stored.header.seq > seq and went(seq):
+                seq, link = stored.header.seq, stored.header.prev
             wrong = check(stored, seq, stored.header.prev if prev is None and not checked else link)
             if wrong is not None:
                 findings.append(Finding(wrong, seq, stream))
