@@ -47,7 +47,7 @@ class VolumeWaits:
     ) -> Volume | None:
         """The incarnation once it is `done`; None when it has gone. What stands in its way ends the call, which says
         `what_next`. So does what was asked for and is `given_up`, which says what is so now; what another call did not
-        get stands in nobody's way."""
+        get stands in nobody's way. Nothing is done to a volume that is lost: who waits for that hears it at once."""
         mine: Volume | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -61,6 +61,8 @@ class VolumeWaits:
                         refuse_for(trouble, so_now)
                     if done(mine):
                         break
+                    if mine.lost and not mine.deleting:
+                        refuse_lost(name)
                     if trouble is not None and not trouble.permanent:
                         refuse_for(trouble, what_next)
         except TimeoutError:
@@ -104,6 +106,14 @@ class VolumeWaits:
 
 def refuse_gone(name: str) -> NoReturn:
     refuse("ABORTED", "DELETED", f"volume {name} was deleted while this call waited for it", "name")
+
+
+def refuse_lost(name: str) -> NoReturn:
+    message = (
+        f"volume {name} was lost while this call waited for it, and is not in the storage any more: bring it back "
+        f"there, or have an export of it in its place (`capsulectl volume import {name} FILE`)"
+    )
+    refuse("DATA_LOSS", "VOLUME_MISSING", message, "name")
 
 
 def refuse_for(trouble: Trouble, what_next: str) -> NoReturn:

@@ -80,7 +80,14 @@ from projections.secret_admission import admit_secret, check_secrets
 from projections.state import Machine, Workload
 from projections.update_admission import admit_update
 from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RemoveUpdateKey, RollBackUpdate
-from projections.volume_admission import admit_volume, check_holders, check_start, declare_volumes, pin_mounts
+from projections.volume_admission import (
+    admit_volume,
+    check_held,
+    check_holders,
+    check_start,
+    declare_volumes,
+    pin_mounts,
+)
 from projections.words import KINDS
 
 
@@ -167,7 +174,8 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
             item = in_section(declared.kind, item)
             return about(declared.name, item) if len(names) > 1 else item
         items.append(item)
-    taken = check_takes(machine, items) or check_holders(machine, items) or check_dependencies(machine, items)
+    taken = check_takes(machine, items) or check_holders(machine, items) or check_held(machine, items)
+    taken = taken or check_dependencies(machine, items)
     if taken is not None:
         return taken
     acting = tuple(item for item in items if _acts(machine.workloads.get(item.name), item))

@@ -73,6 +73,18 @@ def _leaving(volume: Volume) -> Refusal:
     return refused("ABORTED", "DELETING", f"volume {volume.name} is being deleted: wait until it is gone", "name")
 
 
+def _lost(volume: Volume) -> Refusal:
+    """Nothing is done to what is not there. While a workload has it open, that is the last way to its data."""
+    user = volume.holder
+    first = f"what {user} still has open ends with its run: copy out what you need, stop {user}, then " if user else ""
+    return wrong_phase(
+        "VOLUME_MISSING",
+        f"volume {volume.name} is not in the storage any more: {first}bring it back there, have an export of it in "
+        f"its place (`capsulectl volume import {volume.name} FILE`), or delete it and create it again",
+        "name",
+    )
+
+
 def _sized(name: str, size_bytes: int) -> Refusal | None:
     if not NAME.fullmatch(name):
         return bad_name("a volume", name)
@@ -139,6 +151,8 @@ def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:
         )
     if size_bytes == volume.size_bytes:
         return ()
+    if volume.lost and size_bytes > volume.made_bytes:
+        return _lost(volume)
     users = running_users_of(machine, volume.name)
     if users and volume.made_bytes and size_bytes > volume.size_bytes:
         return wrong_phase(
@@ -181,6 +195,8 @@ def _take(volume: Volume, label: str) -> Verdict:
             f"volume {volume.name} has {SNAPSHOTS_MOST} snapshots: delete some first",
             "snapshot",
         )
+    if volume.lost:
+        return _lost(volume)
     if volume.restoring:
         return wrong_phase("RESTORING", f"volume {volume.name} is being restored: wait until it is done", "name")
     return (SnapshotRequested(volume.name, volume.uid, label),)
@@ -190,6 +206,8 @@ def _drop(volume: Volume, label: str) -> Verdict:
     found = _find(volume, label)
     if found is None:
         return ()
+    if volume.lost:
+        return _lost(volume)
     if found.uid == volume.restoring:
         return wrong_phase("RESTORING", f"volume {volume.name} is being restored from {label}", "snapshot")
     if volume.restoring and found is _safety(volume):
@@ -209,6 +227,8 @@ def _restore(volume: Volume, call: RestoreVolume) -> Verdict:
         return missing(
             "SNAPSHOT_NOT_FOUND", f"volume {volume.name} has no snapshot {call.label}; it has {known}", "snapshot"
         )
+    if volume.lost:
+        return _lost(volume)
     if not found.taken:
         return wrong_phase("NOT_TAKEN", f"snapshot {call.label} is not taken yet", "snapshot")
     if volume.restoring:
@@ -308,6 +328,16 @@ def check_holders(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal
             holder = holders.setdefault(mount.volume_name, item.name)
             if holder != item.name:
                 return in_section(item.kind, _held(item.name, mount.volume_name, holder))
+    return None
+
+
+def check_held(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:
+    """A run that has a lost volume open is not replaced by one that could not begin. Stopping it is another word."""
+    for item in items:
+        for mount in item.container.mounts if item.changed and item.desired == "running" else ():
+            volume = machine.volumes.get(mount.volume_name)
+            if volume is not None and volume.lost and volume.holder == item.name:
+                return in_section(item.kind, replace(_lost(volume), fields=("container.mounts",)))
     return None
 
 

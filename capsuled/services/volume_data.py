@@ -94,9 +94,15 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
         """The snapshot that was taken for this; where that cannot be written, the next start asks for it."""
         own = Caller(SYSTEM, "SnapshotService.Delete", cause=stream.seq)
         now = self._engine.machine.volumes.get(volume.name)
-        if now is not None and any(one.label == label_of(stream.seq) for one in now.snapshots):
+        found = () if now is None else (one for one in now.snapshots if one.label == label_of(stream.seq))
+        for one in found:
             with suppress(JournalError):
-                await self._engine.call(intents.DeleteSnapshot(volume.name, label_of(stream.seq)), own)
+                if now is not None and now.lost:
+                    # No call on a lost volume is admitted; should it come back, this must not have been forgotten.
+                    leaving = SnapshotDeleteRequested(now.name, now.uid, one.uid)
+                    self._engine.record((leaving,), cause=stream.seq, reserved=True, actor=SYSTEM)
+                else:
+                    await self._engine.call(intents.DeleteSnapshot(volume.name, label_of(stream.seq)), own)
 
     async def _chunks(
         self, volume: Volume, snapshot: Snapshot, stream: OpenStream

@@ -7,7 +7,7 @@ import asyncio
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused
-from capsuled.volume_waits import LONG_WAIT_S, UNCHANGED, is_of, refuse_for, snapshot_of
+from capsuled.volume_waits import LONG_WAIT_S, UNCHANGED, is_of, refuse_for, refuse_lost, snapshot_of
 from journal.entry import SYSTEM
 from projections.intents import DeleteSnapshot, TakeSnapshot
 from projections.refusals import Refusal, refused
@@ -41,6 +41,8 @@ async def _taken(engine: Engine, name: str, uid: int) -> None:
             raise Refused(refused("ABORTED", "NOT_KEPT", words))
         if snapshot.taken:
             return
+        if volume is not None and volume.lost and not volume.deleting:
+            refuse_lost(name)
 
 
 async def forget(engine: Engine) -> None:

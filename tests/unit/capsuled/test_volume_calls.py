@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
+from capsule.v1 import rollback_pb2
 from capsule.v1 import volume_pb2 as pb
 from capsuled.answers import Answers
+from capsuled.caller import Caller
 from capsuled.rpc import Refused
 from capsuled.services.volumes import SnapshotService, VolumeService
 from capsuled.session import CURRENT, Session
+from capsuled.volume_rollbacks import VolumeRollbacks
 from effects.volumes.twin import Storage, TwinVolumes
 from journal.entry import LOCAL, SYSTEM
+from journal.errors import JournalError
 from journal.events import (
     CallAccepted,
     EffectFailed,
@@ -20,6 +24,7 @@ from journal.events import (
     SnapshotRemoved,
     SnapshotTaken,
     VolumeDeleteRequested,
+    VolumeLost,
     VolumeMade,
     VolumeMounted,
     VolumeRemoved,
@@ -51,6 +56,7 @@ class Storehouse:
         answers, driver = Answers(self.engine, self.house.log), Slow(Storage(), self._step)
         self.volumes = VolumeService(self.engine, answers, driver)
         self.snapshots = SnapshotService(self.engine, answers, driver)
+        self.rollbacks = VolumeRollbacks(self.engine, answers, driver, None, JournalError("no past here"))
 
     async def _step(self, point: str) -> None:
         if point == self.held_up:
@@ -66,6 +72,9 @@ class Storehouse:
 
     async def done(self, call: Callable[[Any, Any], Awaitable[Any]], request: Any, call_id: str = "") -> Any:
         return await asyncio.wait_for(self.begin(call, request, call_id), 5)
+
+    async def roll_back(self, request: rollback_pb2.RollbackRequest, call_id: str) -> rollback_pb2.RollbackResponse:
+        return await self.rollbacks.roll_back(request, Caller(LOCAL, "RollbackService.Rollback", call_id, "args"))
 
     @property
     def data(self) -> Volume:
@@ -140,6 +149,41 @@ def test_what_is_deleted_while_a_call_waits_for_it_ends_the_call(method: str) ->
     run(test)
 
 
+@pytest.mark.parametrize("method", ["Resize", "Take", "Restore", "Drop"])
+def test_what_is_lost_while_a_call_waits_for_it_ends_the_call(method: str) -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        name = (await store.taken()).name
+        calls: dict[str, tuple[Any, Any]] = {
+            "Resize": (store.volumes.Resize, pb.VolumeResizeRequest(name="data", new_size_mib=32)),
+            "Take": (store.snapshots.Take, pb.SnapshotTakeRequest(volume="data", name="second")),
+            "Restore": (store.snapshots.Restore, pb.SnapshotRestoreRequest(volume="data", name=name)),
+            "Drop": (store.snapshots.Delete, pb.SnapshotDeleteRequest(volume="data", name=name)),
+        }
+        waiting = store.begin(*calls[method])
+        await settled()
+        assert not waiting.done()
+        store.happens(VolumeLost("data", store.data.uid))
+        with pytest.raises(Refused) as caught:
+            await asyncio.wait_for(waiting, 5)
+        assert (caught.value.refusal.code, caught.value.refusal.reason) == ("DATA_LOSS", "VOLUME_MISSING")
+        await store.deleted()
+
+    run(test)
+
+
+def test_what_was_done_before_the_volume_was_lost_is_answered_again() -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made("create-1")
+        first = await store.taken("take-1")
+        store.happens(VolumeLost("data", store.data.uid))
+        assert await store.done(store.snapshots.Take, pb.SnapshotTakeRequest(volume="data"), "take-1") == first
+        create = pb.VolumeCreateRequest(name="data", size_mib=16)
+        assert (await store.done(store.volumes.Create, create, "create-1")).uid == store.data.uid
+
+    run(test)
+
+
 @pytest.mark.parametrize(("point", "listed"), [("observe volumes", False), ("volume usage", True)])
 def test_what_is_deleted_while_it_is_looked_at_is_shown_as_it_was(point: str, listed: bool) -> None:
     """Whoever looks waits at this point of the storage's answer while the volume goes."""
@@ -206,6 +250,36 @@ def test_a_repeated_restore_names_the_safety_snapshot_that_it_took() -> None:
         assert first.safety == safety.label
         await store.dropped(safety.label)
         assert await store.done(store.snapshots.Restore, request, "restore-1") == first
+
+    run(test)
+
+
+@pytest.mark.parametrize("ends", ["restored", "given up"])
+def test_a_repeated_rollback_waits_like_the_first_and_hears_what_came_of_it(ends: str) -> None:
+    async def test(store: Storehouse) -> None:
+        await store.made()
+        request = rollback_pb2.RollbackRequest(name="volume/data", snapshot=(await store.taken()).name)
+        first = asyncio.create_task(store.roll_back(request, "back-1"))
+        await settled()
+        again = asyncio.create_task(store.roll_back(request, "back-1"))
+        await settled()
+        assert not first.done() and not again.done(), "it is admitted, and not done"
+        source, safety = store.data.snapshots
+        if ends == "given up":
+            no_room(store, "TakeSnapshot", snapshot=safety.uid)
+            for call in (first, again, asyncio.create_task(store.roll_back(request, "back-1"))):
+                with pytest.raises(Refused) as caught:
+                    await asyncio.wait_for(call, 5)
+                assert caught.value.refusal.reason == "NO_SPACE"
+            return
+        store.happens(
+            SnapshotTaken("data", store.data.uid, safety.uid, 16 * MIB, "copy"),
+            VolumeRestored("data", store.data.uid, source.uid),
+        )
+        answer = await asyncio.wait_for(first, 5)
+        assert await asyncio.wait_for(again, 5) == answer
+        assert safety.label in answer.items[0].reason
+        assert await asyncio.wait_for(store.roll_back(request, "back-1"), 5) == answer
 
     run(test)
 

@@ -82,6 +82,21 @@ def leaving() -> Story:
     return story
 
 
+def lost() -> Story:
+    story = kept()
+    story.call(Stop("web"))
+    story.converge()
+    story.tell(VolumeLost("data", story.machine.volumes["data"].uid))
+    return story
+
+
+def unlinked() -> Story:
+    """Its workload still has it open, and that is all there is of it."""
+    story = kept()
+    story.tell(VolumeLost("data", story.machine.volumes["data"].uid, mounted=True))
+    return story
+
+
 def restoring() -> Story:
     story = kept()
     story.call(RestoreVolume("data", "one"))
@@ -116,6 +131,14 @@ def keeping() -> Story:
         (keeping, DeleteSnapshot("data", "safe"), "FAILED_PRECONDITION", "RESTORING"),
         (restoring, RestoreVolume("data", "one"), "FAILED_PRECONDITION", "RESTORING"),
         (leaving, TakeSnapshot("data", "one"), "ABORTED", "DELETING"),
+        (lost, TakeSnapshot("data", "two"), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (lost, DeleteSnapshot("data", "one"), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (lost, RestoreVolume("data", "one", "safe"), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (lost, ResizeVolume("data", 128 * MIB), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (unlinked, TakeSnapshot("data", "two"), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (unlinked, RestoreVolume("data", "one", "safe"), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (unlinked, RestoreVolume("data", "one", "safe", rollback=True), "FAILED_PRECONDITION", "VOLUME_MISSING"),
+        (unlinked, ResizeVolume("data", 128 * MIB), "FAILED_PRECONDITION", "VOLUME_MISSING"),
     ],
 )
 def test_what_cannot_be_done_to_a_volume_says_why(state: Any, call: Intent, code: str, reason: str) -> None:
@@ -133,6 +156,8 @@ def test_what_cannot_be_done_to_a_volume_says_why(state: Any, call: Intent, code
         (made, DeleteVolume("nobody")),
         (leaving, DeleteVolume("data")),
         (made, DeleteSnapshot("data", "none")),
+        (lost, DeleteSnapshot("data", "none")),
+        (lost, ResizeVolume("data", 64 * MIB)),
     ],
 )
 def test_what_is_so_already_is_admitted_and_says_nothing(state: Any, call: Intent) -> None:
@@ -327,6 +352,42 @@ def test_a_lost_volume_gets_its_content_back_and_who_waited_for_it_runs() -> Non
     volume, run = story.machine.volumes["data"], story["web"].run
     assert (volume.made_bytes, volume.holder, volume.staged) == (64 * MIB, "web", "")
     assert run is not None and run.phase is RunPhase.RUNNING
+
+
+def test_an_apply_that_grows_a_lost_volume_is_refused_and_one_of_its_size_is_not() -> None:
+    story = lost()
+    grown = story.call(Apply((mounting("web"),), volumes=(DeclaredVolume("data", 128 * MIB),)))
+    assert isinstance(grown, Refusal) and grown.reason == "VOLUME_MISSING" and "volume import data" in grown.message
+    assert isinstance(story.call(Apply((mounting("web"),), volumes=(DeclaredVolume("data", 64 * MIB),))), Admitted)
+
+
+def test_a_growth_can_be_taken_back_also_while_the_volume_is_lost() -> None:
+    story = made()
+    story.call(ResizeVolume("data", 128 * MIB))
+    story.tell(VolumeLost("data", story.machine.volumes["data"].uid))
+    assert isinstance(story.call(ResizeVolume("data", 64 * MIB)), Admitted)
+    assert story.machine.volumes["data"].size_bytes == 64 * MIB
+
+
+def test_the_run_that_has_a_lost_volume_open_is_not_replaced_until_it_is_stopped() -> None:
+    story = unlinked()
+    before = story["web"]
+    changed = replace(mounting("web"), spec=replace(mounting("web").spec, args=("other",)))
+    verdict = story.apply(changed)
+    assert isinstance(verdict, Refusal) and (verdict.code, verdict.reason) == ("FAILED_PRECONDITION", "VOLUME_MISSING")
+    assert "web still has open" in verdict.message and verdict.fields == ("container.mounts",)
+    assert story["web"] == before
+    assert isinstance(story.apply(mounting("web")), Admitted), "nothing of it changes"
+    elsewhere = replace(changed, spec=replace(changed.spec, mounts=()))
+    assert isinstance(admit(story.machine, Apply((elsewhere,)), frozenset({"volume"})), Admitted)
+    story.call(Stop("web"))
+    story.converge()
+    assert isinstance(story.apply(changed), Admitted), "it waits for the volume, as whoever mounts it does"
+
+
+def test_a_lost_volume_can_be_deleted() -> None:
+    for state in (lost, unlinked):
+        assert isinstance(state().call(DeleteVolume("data", force=True)), Admitted)
 
 
 def test_a_restore_is_guarded_by_what_was_read() -> None:
