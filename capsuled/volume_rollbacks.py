@@ -3,7 +3,7 @@
 import asyncio
 
 from capsule.v1 import rollback_pb2 as pb
-from capsuled.answers import Answers
+from capsuled.answers import Answer, Answers
 from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.moments import Moments
@@ -41,9 +41,7 @@ class VolumeRollbacks(VolumeWaits):
         name = request.name.removeprefix(PREFIX)
         if not request.dry_run and (given := await self._answers.given(caller)) is not None:
             told = next(event for event in given.events if isinstance(event, RollbackRequested))
-            return pb.RollbackResponse(
-                to_seq=told.to_seq, seq=given.seq, snapshot=told.snapshot, items=_items(given.machine, name, "")
-            )
+            return await self._done(given, name, told.to_seq, told.snapshot)
         volume = self._existing(name)
         snapshot = await self._chosen(volume, request)
         intent = intents.RestoreVolume(
@@ -56,12 +54,15 @@ class VolumeRollbacks(VolumeWaits):
         )
         if request.dry_run:
             return self._plan(intent, volume, snapshot, caller)
-        answer = await self._answers.call(intent, caller)
+        return await self._done(await self._answers.call(intent, caller), name, snapshot.uid, snapshot.label)
+
+    async def _done(self, answer: Answer, name: str, to_seq: int, label: str) -> pb.RollbackResponse:
+        """A repeated call waits like the first: that it was admitted does not say that it is done. Raises Refused."""
         kept = await self._until_restored(answer, name)
         return pb.RollbackResponse(
-            to_seq=snapshot.uid,
+            to_seq=to_seq,
             seq=answer.seq,
-            snapshot=snapshot.label,
+            snapshot=label,
             items=_items(answer.machine, name, "" if kept is None else kept.label),
         )
 
