@@ -23,11 +23,13 @@ from projections.intents import (
     AddKey,
     Apply,
     ChangeRole,
+    Checkpoint,
     CollectImages,
     CreateSecret,
     Delete,
     DeleteSnapshot,
     DeleteVolume,
+    GrowDisk,
     Intent,
     RemoveImage,
     RemoveSecret,
@@ -298,8 +300,10 @@ _RELEASES = (
     | RemoveImage
     | CollectImages
     | RemoveSecret
+    | Checkpoint
+    | GrowDisk
     | ConfirmUpdate
     | RollBackUpdate
 )
-"""Calls that free something may use the journal's reserve: with a full disk they are what helps. So may those by which
-a new system stays or goes."""
+"""Calls that free something, or make the disk larger, may use the journal's reserve: with a full disk they are what
+helps. So may those by which a new system stays or goes."""

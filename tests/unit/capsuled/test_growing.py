@@ -1,19 +1,33 @@
 """The disk grows on an operator's word: what is remembered of it, and of one that could not."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import pytest
 
 from capsule.v1 import disk_pb2 as pb
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.growth import Grown
+from capsuled.caller import Caller, Outcome
 from capsuled.engine import Engine
 from capsuled.growing import Growing
 from capsuled.rpc import Refused
 from capsuled.services.disk import DiskService
 from capsuled.session import CURRENT, Session
-from journal.entry import LOCAL
-from journal.events import CallAccepted, DiskGrown, DiskGrowthFailed, DiskGrowthRequested, GrownPart
+from journal.entry import LOCAL, Header
+from journal.errors import JournalFull
+from journal.events import (
+    CallAccepted,
+    DiskGrown,
+    DiskGrowthFailed,
+    DiskGrowthRequested,
+    Event,
+    GrownPart,
+    JournalCheckpointed,
+)
+from journal.sequencer import Draft
+from projections.intents import Checkpoint, CreateSecret
 from projections.state import Machine
 from tests.support.clock import HandClock
 from tests.support.story import ALL
@@ -41,10 +55,19 @@ class TwinDisk:
         return (Grown("pool", before, self.used),) if self.used > before else ()
 
 
+class Full(Ledger):
+    """A log at its bound: only the reserve is left."""
+
+    def append(self, drafts: Sequence[Draft], *, reserved: bool = False) -> Sequence[tuple[Header, Event]]:
+        if not reserved:
+            raise JournalFull("the disk gives the journal no more space")
+        return super().append(drafts)
+
+
 class House:
-    def __init__(self, disk: TwinDisk) -> None:
+    def __init__(self, disk: TwinDisk, log: Callable[[HandClock], Ledger] = Ledger) -> None:
         clock = HandClock()
-        self.log = Ledger(clock)
+        self.log = log(clock)
         self.engine = Engine(self.log, Machine(), clock, ALL, KEY)
         self.service = DiskService(Growing(self.engine, disk))
 
@@ -91,6 +114,27 @@ def test_what_could_not_grow_says_why_and_is_remembered() -> None:
     with pytest.raises(Refused, match="the disk went"):
         house.grow()
     assert house.told == [CallAccepted, DiskGrowthRequested, DiskGrowthFailed]
+
+
+@pytest.mark.parametrize("fails", ["", "the disk went"])
+def test_with_a_full_journal_a_disk_grows_and_what_came_of_it_is_remembered(fails: str) -> None:
+    house = House(TwinDisk(4 * GIB, fails), Full)
+    with pytest.raises(Refused, match="the disk went") if fails else nullcontext():
+        house.grow()
+    assert house.told == [CallAccepted, DiskGrowthRequested, DiskGrowthFailed if fails else DiskGrown]
+
+
+def test_with_a_full_journal_history_can_begin_later() -> None:
+    house = House(TwinDisk(0), Full)
+
+    async def story() -> None:
+        forget, create = Checkpoint(1, 2, "aa", "bb", "usb"), CreateSecret("key", "sealed", 3)
+        with pytest.raises(JournalFull):
+            await house.engine.call(create, Caller(LOCAL, "SecretService.Create"))
+        assert isinstance(await house.engine.call(forget, Caller(LOCAL, "RetentionService.Truncate")), Outcome)
+
+    asyncio.run(story())
+    assert house.told == [CallAccepted, JournalCheckpointed]
 
 
 def test_that_it_could_not_grow_is_on_the_disk_before_anybody_is_told() -> None:
