@@ -9,6 +9,7 @@ import msgspec
 
 from capsuled.engine import Engine
 from capsuled.host import memory
+from capsuled.turns import Turns
 from effects.runs.by_kind import driver_of
 from effects.stats.protocol import Measured, Meter, Usage
 from journal.clock import Clock
@@ -16,6 +17,8 @@ from journal.specs import Kind
 from projections.phases import RunPhase
 from projections.state import Machine, Workload
 
+LAYERS_AT_ONCE = 1
+"""How many layers' sizes are found out at a time. What of it is read file by file keeps the disk busy alone."""
 _JIFFY_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -48,6 +51,7 @@ class Sampler:
         self._meters = meters
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._layers = Turns(LAYERS_AT_ONCE)
         self._last: Reading | None = None
 
     async def reading(self, young_ns: int = 0) -> Reading:
@@ -68,9 +72,13 @@ class Sampler:
         return Reading(at_unix_ns, mono_ns, machine_use(mono_ns), usages)
 
     async def layer_bytes(self, workload: Workload) -> int | None:
-        """The size of what it has written beside its volumes; None where it has nothing yet. Raises DriverError."""
+        """The size of what it has written beside its volumes; None where it has nothing yet. Whoever asks while others
+        wait for the same shares their answer: it may take a look at every file. Raises DriverError."""
         revision = workload.revision if workload.run is None else workload.run.revision
-        return await driver_of(self._meters, workload.kind).layer_bytes(workload.name, workload.uid, revision)
+        meter, name, uid = driver_of(self._meters, workload.kind), workload.name, workload.uid
+        # There are as many questions as workloads, whoever asks: that bounds them.
+        asked = f"{name}/{uid}/{revision}"
+        return await self._layers.ask(asked, lambda: meter.layer_bytes(name, uid, revision), asker=asked)
 
 
 def running(machine: Machine) -> tuple[tuple[Kind, Measured], ...]:

@@ -38,6 +38,8 @@ class Counting:
     def __init__(self, clock: HandClock) -> None:
         self.looks = 0
         self.seen: list[str] = []
+        self.walks: list[str] = []
+        self.at_once = self.at_once_most = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self._clock = clock
@@ -50,6 +52,11 @@ class Counting:
         return tuple(Usage(run.name, run.uid, run.run, now, cpu=Cpu(now)) for run in runs)
 
     async def layer_bytes(self, name: str, uid: int, revision: int) -> int | None:
+        self.walks.append(name)
+        self.at_once += 1
+        self.at_once_most = max(self.at_once_most, self.at_once)
+        await self.gate.wait()
+        self.at_once -= 1
         return 4096 if name == "web" else None
 
 
@@ -145,6 +152,24 @@ def test_who_is_named_is_told_of_also_when_it_rests_and_layers_only_when_asked_f
         assert [(one.name, one.measured) for one in found] == [("rests", False), ("web", True)]
         assert not found[0].HasField("layer_bytes") and found[1].layer_bytes == 4096
         assert not (await service.Sample(pb.StatsSampleRequest(), None)).workloads[0].HasField("layer_bytes")
+
+    asyncio.run(main())
+
+
+def test_many_who_ask_for_layers_at_once_cost_one_walk_of_each_one_at_a_time() -> None:
+    async def main() -> None:
+        names = [f"w{number}" for number in range(20)]
+        _, meter, sampler, _ = built(*map(workload, names))
+        meter.gate.clear()
+        found = [asyncio.ensure_future(sampler.layer_bytes(workload(name))) for name in names for _ in range(10)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        late = [asyncio.ensure_future(sampler.layer_bytes(workload("w0"))) for _ in range(10)]
+        await asyncio.sleep(0)
+        meter.gate.set()
+        await asyncio.gather(*found, *late)
+        assert sorted(meter.walks) == sorted([*names, "w0"]), "those who asked during a walk share the next"
+        assert meter.at_once_most == 1
 
     asyncio.run(main())
 
