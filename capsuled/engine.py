@@ -43,7 +43,7 @@ from projections.operators import claim_left_ns
 from projections.refusals import Refusal, refused
 from projections.rights import permit
 from projections.state import Machine, Workload
-from projections.update_intents import ConfirmUpdate, RollBackUpdate
+from projections.update_intents import AddUpdateKey, ConfirmUpdate, RollBackUpdate
 from projections.updates import above_level
 
 
@@ -289,7 +289,9 @@ class Engine:
         return self.machine.workloads.get(name)
 
 
-_TOLD = Apply | Rollback | VolumeIntent | AddKey | ChangeRole | CreateSecret | RotateSecret | RevealSecret
+_TOLD = (
+    Apply | Rollback | VolumeIntent | AddKey | ChangeRole | AddUpdateKey | CreateSecret | RotateSecret | RevealSecret
+)
 """Calls whose answers tell of the state that they led to: see Answers."""
 
 _RELEASES = (

@@ -213,7 +213,8 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     resolver = Resolver(
         house.images, house.registry, house.vault, house.subnet, house.abilities, look=house.host_ports.look
     )
-    answers = Answers(engine, Recollection(memory.reader))
+    past = Recollection(memory.reader)
+    answers = Answers(engine, past)
     declarations = Declarations(engine, resolver, answers)
     me = Me(about.identity.capsule_id, house.certificate.fingerprint)
     services: dict[str, tuple[Adds, Any]] = {
@@ -260,7 +261,7 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
         ),
         "UpdateService": (
             update_pb2_grpc.add_UpdateServiceServicer_to_server,
-            UpdateService(engine, clock, house.updates),
+            UpdateService(engine, past, clock, house.updates),
         ),
         "PowerService": (
             power_pb2_grpc.add_PowerServiceServicer_to_server,

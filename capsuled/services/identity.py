@@ -69,7 +69,11 @@ class IdentityService(IdentityServiceServicer):
             except JournalError as error:
                 refuse("FAILED_PRECONDITION", "ADOPTION_CLOSED", f"adoption window closed: {error}")
         await self._engine.durable()
-        operator = self._roster.operators()[kid]
+        operator = self._roster.operators().get(kid)
+        if operator is None:
+            refuse(
+                "ABORTED", "KEY_REMOVED", "this key was removed while the machine was adopted with it: adopt it again"
+            )
         return pb.AdoptResponse(
             capsule_id=self._me.capsule_id,
             kid=kid,

@@ -6,6 +6,7 @@ from typing import Any
 from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
 from capsule.v1.update_pb2_grpc import UpdateServiceServicer
+from capsuled.answers import Answers, Past
 from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.streams import OpenStream
@@ -33,8 +34,9 @@ class UpdateService(UpdateServiceServicer):
     """See proto/capsule/v1/update.proto. `updates` is None where there are no slots; else its engine is the one that
     knows of them."""
 
-    def __init__(self, engine: Engine, clock: Clock, updates: Updates | None) -> None:
+    def __init__(self, engine: Engine, past: Past, clock: Clock, updates: Updates | None) -> None:
         self._engine = engine if updates is None else updates.engine
+        self._answers = Answers(self._engine, past)
         self._clock = clock
         self._updates = updates
 
@@ -69,8 +71,9 @@ class UpdateService(UpdateServiceServicer):
         """From now on bundles are signed."""
         self._slots()
         kid = kid_of(request.public_key)
-        await self._said(AddUpdateKey(kid, request.public_key.hex(), request.name), request, context, "KeyAdd")
-        return _key(self._engine.machine.update_keys[kid])
+        intent = AddUpdateKey(kid, request.public_key.hex(), request.name)
+        answer = await self._answers.call(intent, caller_of(context, "UpdateService.KeyAdd", request))
+        return _key(answer.machine.update_keys[kid])
 
     async def KeyList(self, request: pb.UpdateKeyListRequest, context: Any) -> pb.UpdateKeyListResponse:
         """All of them."""
@@ -80,13 +83,11 @@ class UpdateService(UpdateServiceServicer):
     async def KeyRemove(self, request: pb.UpdateKeyRemoveRequest, context: Any) -> pb.UpdateKeyRemoveResponse:
         """Its signatures are worth nothing any more."""
         self._slots()
-        await self._said(RemoveUpdateKey(request.kid), request, context, "KeyRemove")
-        return pb.UpdateKeyRemoveResponse()
-
-    async def _said(self, intent: AddUpdateKey | RemoveUpdateKey, request: Any, context: Any, method: str) -> None:
-        outcome = await self._engine.call(intent, caller_of(context, f"UpdateService.{method}", request))
+        caller = caller_of(context, "UpdateService.KeyRemove", request)
+        outcome = await self._engine.call(RemoveUpdateKey(request.kid), caller)
         if isinstance(outcome, Refusal):
             raise Refused(outcome)
+        return pb.UpdateKeyRemoveResponse()
 
     def _slots(self) -> Updates:
         if self._updates is None:
