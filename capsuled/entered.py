@@ -13,6 +13,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 from msgspec.structs import replace
 
+from capsuled.begun import Begun
 from capsuled.copy_messages import copy_chunk, copy_message
 from capsuled.doors import Metadata
 from capsuled.request_stream import RequestStream
@@ -21,12 +22,15 @@ from capsuled.rpc import Refused, abort, refuse
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
 from capsuled.terms import EOF, Terms, name_inside
 from capsuled.wire_fields import strange_field, unknown_field
+from journal.entry import LOCAL
 from journal.errors import JournalError
 from projections.refusals import refused
 
 READERS: dict[str, Callable[[bytes], Any]] = {"WorkloadService/CopyTo": copy_message}
 WRITERS: dict[str, Callable[[Any], bytes]] = {"WorkloadService/CopyFrom": copy_chunk}
 """Methods whose messages are read and written by hand, as they carry all of somebody's data."""
+
+_NO_MESSAGE = refused("INVALID_ARGUMENT", "NO_MESSAGE", "the call sent no message")
 
 
 class Visit(msgspec.Struct, frozen=True):
@@ -60,7 +64,9 @@ class Entered:
             return grpc.stream_unary_rpc_method_handler(self._stream_unary, None, inner.response_serializer)
         if inner.unary_stream:
             serialize = WRITERS.get(self._method) or inner.response_serializer
-            return grpc.unary_stream_rpc_method_handler(self._unary_stream, None, serialize)
+            if self._session.actor == LOCAL:
+                return grpc.unary_stream_rpc_method_handler(self._unary_stream, None, serialize)
+            return grpc.stream_stream_rpc_method_handler(self._said_stream, None, serialize)
         return grpc.stream_stream_rpc_method_handler(self._stream_stream, None, inner.response_serializer)
 
     def _enter(self, context: Any) -> None:
@@ -119,16 +125,33 @@ class Entered:
     async def _stranger(self, requests: AsyncIterator[bytes], context: Any) -> Any:
         return await self.one_message(await self._terms.heard(context), context)
 
+    async def said(self, message: Begun[Any], context: Any) -> Any:
+        """The one message of a caller with a key. gRPC would wait for it for ever, and count nobody's."""
+        try:
+            with self._terms.silent(self._session.actor):
+                return await message
+        except Refused as error:
+            message.close()
+            await abort(context, error)
+
+    async def _said_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
+        raw = await self.said(Begun(context.read()), context)
+        if raw is EOF:
+            await abort(context, Refused(_NO_MESSAGE))
+        async with aclosing(self._unary_stream(raw, context)) as items:
+            async for item in items:
+                yield item
+
     async def one_message(self, raw: Any, context: Any) -> Any:
         """The answer to a call whose one message was read here; EOF if there was none."""
         if raw is EOF:
-            await abort(context, Refused(refused("INVALID_ARGUMENT", "NO_MESSAGE", "the call sent no message")))
+            await abort(context, Refused(_NO_MESSAGE))
         return await self._unary_unary(raw, context)
 
     async def _stream_unary(self, requests: AsyncIterator[bytes], context: Any) -> Any:
         self._enter(context)
         messages = self._messages(requests)
-        with self._terms.counted(self._session, self._rule) as stream:
+        with await self._counted(context) as stream:
             try:
                 answer = await self._answered(messages, context)
             except asyncio.CancelledError:
@@ -139,6 +162,13 @@ class Entered:
         self._terms.noted(self._method, self._rule, None, context)
         self._terms.tell_head(self._metadata, self._rule, context)
         return answer
+
+    async def _counted(self, context: Any) -> Any:
+        """One stream too many is not heard to its end: that would take the very place that it is not to have."""
+        try:
+            return self._terms.counted(self._session, self._rule)
+        except Refused as error:
+            await self._end(None, context, error)
 
     async def _answered(self, messages: RequestStream, context: Any) -> Any:
         try:
@@ -175,7 +205,7 @@ class Entered:
     ) -> AsyncGenerator[Any, None]:
         self._enter(context)
         self._terms.noted(self._method, self._rule, request, context)
-        with self._terms.counted(self._session, self._rule) as stream:
+        with await self._counted(context) as stream:
             try:
                 async with aclosing(self._items(handle, request, context)) as items:
                     async for item in items:

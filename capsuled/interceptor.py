@@ -23,7 +23,7 @@ from capsuled.live import LiveStreams
 from capsuled.methods import Methods
 from capsuled.request_stream import RequestStream
 from capsuled.roles import rule_of
-from capsuled.rpc import abort
+from capsuled.rpc import Refused, abort
 from capsuled.session import address_of
 from capsuled.strangers import Strangers
 from capsuled.terms import Note, Terms
@@ -89,7 +89,7 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 message.close()
                 self._note_denied(denied, visit.method, context)
                 await abort(context, denied)
-            return await entered.one_message(await message, context)
+            return await entered.one_message(await entered.said(message, context), context)
 
         return meet
 
@@ -121,7 +121,8 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
     async def _hear_out(self, stream: RequestStream, chats: bool, actor: Actor, context: Any) -> None:
         if actor != SYSTEM:
-            await stream.drain(self._limits.known, chats)
+            with contextlib.suppress(Refused), self._terms.silent(actor):
+                await stream.drain(self._limits.known, chats)
             return
         with contextlib.suppress(TimeoutError):
             async with self._strangers.waiting(address_of(context), self._limits.unknown.all_s):

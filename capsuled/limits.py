@@ -24,6 +24,9 @@ class Limits(msgspec.Struct, frozen=True):
     """What the network may cost. `streams` are one connection's calls, `calls` everybody's. Of all `connections`,
     `connections_each` may be from one address.
 
+    Whose calls last shall leave room for others, from however many connections they come: one key has `streams_each`
+    streams open, and `silent_each` calls of which no message has come yet.
+
     A client that says nothing goes after `handshake_ms`, which TLS and HTTP/2's first settings share. A connection
     without a call is closed after `idle_ms`; clients open another without anybody noticing. One whose machine is gone
     holds its streams no longer than `ping_ms` and `ping_timeout_ms` together. Of callers who have proven no key,
@@ -35,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = 256
     connections_each: int = 128
     calls: int = 1_024
+    streams_each: int = 256
+    silent_each: int = 128
     handshake_ms: int = 10_000
     idle_ms: int = 15 * 60_000
     ping_ms: int = 60_000

@@ -1,14 +1,18 @@
 """Open streams by the key that opened them: removing a key ends them all, lowering its role what acts or is too much.
+No key has so many that others find no room.
 
 What acts ends at any lowering: what it was let in to, for example a shell in a privileged workload, may have taken more
 than its method does.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from capsuled.limits import Limits
 from capsuled.roles import Rule
+from capsuled.rpc import refuse
 from projections.refusals import Refusal, refused
 from projections.rights import may
 
@@ -37,6 +41,28 @@ class LiveStreams:
 
     def __init__(self) -> None:
         self._by_key: dict[str, set[_Stream]] = {}
+        self._silent = Counter[str]()
+
+    def check(self, kid: str, limits: Limits) -> None:
+        """Raises Refused when this key has as many streams as it may have."""
+        if len(self._by_key.get(kid, ())) >= limits.streams_each:
+            words = f"this key has {limits.streams_each} streams open: end some of them, or call with another key"
+            refuse("RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS", words)
+
+    @contextmanager
+    def silent(self, kid: str, limits: Limits) -> Iterator[None]:
+        """Count a call of this key that has not said yet what it wants, or is not asked any more. Raises Refused when
+        there are as many as there may be."""
+        if self._silent[kid] >= limits.silent_each:
+            words = f"{limits.silent_each} calls of this key have sent no message yet: end some of them"
+            refuse("RESOURCE_EXHAUSTED", "TOO_MANY_SILENT", words)
+        self._silent[kid] += 1
+        try:
+            yield
+        finally:
+            self._silent[kid] -= 1
+            if not self._silent[kid]:
+                del self._silent[kid]
 
     @contextmanager
     def opened(self, kid: str, role: str, rule: Rule) -> Iterator[_Stream]:

@@ -23,7 +23,7 @@ from capsuled.roles import INSIDE, Rule
 from capsuled.rpc import Refused, abort, caller_of, status_of_error
 from capsuled.session import ANONYMOUS, CURRENT, Session, address_of
 from capsuled.strangers import Strangers
-from journal.entry import LOCAL
+from journal.entry import LOCAL, Actor
 from journal.errors import JournalError
 from journal.events import CallDenied
 from projections.refusals import Refusal
@@ -133,9 +133,16 @@ class Terms:
         await abort(context, error)
 
     def counted(self, session: Session, rule: Rule) -> Any:
-        """The stream of a key can be cut; the machine's own socket has no key."""
+        """The stream of a key can be cut; the machine's own socket has no key. Raises Refused for one too many."""
         actor = session.actor
-        return contextlib.nullcontext() if actor == LOCAL else self._live.opened(actor.id, actor.role, rule)
+        if actor == LOCAL:
+            return contextlib.nullcontext()
+        self._live.check(actor.id, self._limits)
+        return self._live.opened(actor.id, actor.role, rule)
+
+    def silent(self, actor: Actor) -> Any:
+        """While a call of a key says nothing. Raises Refused where too many do not."""
+        return self._live.silent(actor.id, self._limits)
 
     def confirm(self, method: str, session: Session, rule: Rule) -> None:
         """Raises Denied when the caller has lost his right since he was let in (he may send his message late), and

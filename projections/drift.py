@@ -73,7 +73,11 @@ class Difference(msgspec.Struct, frozen=True):
 def drift(machine: Machine, names: frozenset[str] = frozenset()) -> tuple[Difference, ...]:
     """Every difference, workloads first; of the named objects only, if there are names. An object's name is as in
     `object`, or what stands behind its slash."""
-    found = tuple(_all(machine))
+    return named(tuple(_all(machine)), names)
+
+
+def named(found: tuple[Difference, ...], names: frozenset[str]) -> tuple[Difference, ...]:
+    """Those of these objects; all of them, if there are no names."""
     if not names:
         return found
     return tuple(one for one in found if one.object in names or one.object.partition("/")[2] in names)

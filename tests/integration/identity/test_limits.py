@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from capsuled.limits import Limits, Patience
 from tests.conformance.client import Client, outcome
 from tests.support.adopted import Adopted, endpoint
 from tests.support.house import Standing, standing
+from tests.support.refusals import reason_of
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 
@@ -151,3 +153,40 @@ def test_a_connection_without_a_call_is_closed_and_the_next_call_opens_another(t
         watch.cancel()
         for client in (busy, adopted.client):
             client.close()
+
+
+def test_a_keys_streams_are_bounded_over_all_its_connections_and_the_admin_is_heard(tmp_path: Path) -> None:
+    """With more of them than there is room for calls, no matter whether they say what they want."""
+    few = Limits(calls=40, streams=16, streams_each=8, silent_each=8)
+    with standing(tmp_path / "state", limits=few) as house:
+        adopted = Adopted(house)
+        reader, hold = adopted.add(3), threading.Event()
+        clients = [Client(house.address) for _ in range(4)]
+
+        def nothing() -> Iterator[bytes]:
+            hold.wait(60)
+            yield from ()
+
+        watching: list[Any] = []
+        told: list[tuple[grpc.StatusCode, str]] = []
+        for number in range(16):
+            watch = clients[number % 4].channel.unary_stream("/capsule.v1.DriftService/Watch", bytes, bytes)
+            watching.append(watch(b"", metadata=adopted.metadata(reader)))
+            try:
+                next(watching[-1])
+            except grpc.RpcError as error:
+                told.append((watching[-1].code(), reason_of(error)))
+        assert told == [(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")] * 8
+        for path in ("WorkloadService/Get", "DriftService/Watch", "ImageService/Push"):
+            for number in range(16):
+                silent = clients[number % 4].channel.stream_stream(f"/capsule.v1.{path}", bytes, bytes)
+                watching.append(silent(nothing(), metadata=adopted.metadata(reader)))
+        for _ in range(5):
+            adopted.client.signed(adopted.key, "IdentityService/WhoAmI", adopted.client.message("WhoAmIRequest"))
+            time.sleep(0.2)
+        removal = adopted.client.message("KeyRemoveRequest", kid=reader.kid)
+        adopted.client.signed(adopted.key, "IdentityService/KeyRemove", removal)
+        hold.set()
+        for client in clients:
+            client.close()
+        adopted.client.close()
