@@ -189,7 +189,7 @@ class Engine:
         if isinstance(verdict, Refusal):
             await self.refuse(verdict, caller, names)
             return verdict
-        frees = bool(verdict.events) and isinstance(intent, _RELEASES)
+        frees = bool(verdict.events) and _releases(intent)
         entries = self.commit(self._drafts(verdict, caller, names), reserved=frees)
         caller.told.yes = True
         seq = entries[0][0].seq
@@ -287,6 +287,11 @@ class Engine:
     def workload(self, name: str) -> Workload | None:
         """The workload as of the head state."""
         return self.machine.workloads.get(name)
+
+
+def _releases(intent: Intent) -> bool:
+    """Whether it may use the journal's reserve. What is removed from single entries frees nothing to speak of."""
+    return isinstance(intent, _RELEASES) and not (isinstance(intent, Checkpoint) and intent.excised)
 
 
 _TOLD = (

@@ -123,7 +123,7 @@ class Mover:
         try:
             while frames := self._tail.oldest(AT_ONCE_BYTES):
                 self._put(frames)
-            retention.go_on(self._env)
+            self._cut()
         except lmdb.Error as error:
             raise JournalReadOnly(
                 f"the journal at {self._env.directory} cannot be written: {error}. Mend the disk, and start capsuled "
@@ -214,13 +214,35 @@ class Mover:
                 self._retain(job)
 
     def _retain(self, job: Retain) -> None:
-        """Room for it is asked for beforehand: what is cut frees pages only once that is durable."""
-        if not self._space.extend(self._env.used_bytes + 2 * len(job.base.content) + 2 * COMMIT_BYTES):
+        """Room for it is asked for beforehand: what is cut frees pages only once that is durable. A cut is what helps a
+        full journal, so it may be made in the reserve, as long as that is left for what else may use it."""
+        room = self._room_to_cut(2 * len(job.base.content))
+        done = room is None or (job.cut and room())
+        if done:
+            retention.set_base(self._env, job.base, job.cut, job.excised)
+            done = self._cut()
+            self._tell(Moved(self._env.used_bytes, 0))
+        if done:
+            job.done.set_result(None)
+        else:
             job.done.set_exception(OSError(f"the disk gives the journal no more space ({self._space.reason})"))
-            return
-        retention.set_base(self._env, job.base, job.cut, job.excised)
+
+    def _cut(self) -> bool:
+        """What is named to be cut goes. False where there was not room for all of it: the next start does the rest."""
+        if not retention.is_cutting(self._env):
+            return True
+        room = self._room_to_cut()
+        if room is not None:
+            return retention.go_on_in(self._env, room)
         retention.go_on(self._env)
-        job.done.set_result(None)
+        return True
+
+    def _room_to_cut(self, more_bytes: int = 0) -> Callable[[], bool] | None:
+        """None where the disk has enough. Else what tells, as often as it is asked, whether the reserve has room for
+        `more_bytes` and a step."""
+        if self._space.extend(self._env.used_bytes + more_bytes + 2 * COMMIT_BYTES):
+            return None
+        return lambda: self._space.has_reserve(self._env.used_bytes + more_bytes + retention.STEP_BYTES)
 
     def retain(self, base: Kept, cut: bool, excised: tuple[int, ...]) -> Future[None]:
         """Have the fold begin with `base`. The future has OSError where there is no room for it."""

@@ -10,7 +10,7 @@ beginning of what is left for the machine's own. On the mover's thread, in trans
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lmdb
@@ -24,6 +24,10 @@ from journal.space import COMMIT_BYTES
 
 COMPACT_KEY = b"compact"
 BATCH_ENTRIES = 2_000
+FEW_ENTRIES = 32
+"""A batch where the disk is full. Each may copy the pages that it touches before what it frees can be used again."""
+STEP_BYTES = 1 << 20
+"""What such a batch takes at most."""
 COMPACTED = "data.mdb.compact"
 
 
@@ -64,17 +68,37 @@ def _excise(environment: Environment, txn: lmdb.Transaction, seq: int) -> None:
 def go_on(environment: Environment) -> None:
     """Cut what is to be cut, with its places in the indexes; a crash on the way leaves a part, which the next start
     finds named."""
-    with environment.lmdb.begin() as txn:
-        upto = int.from_bytes(txn.get(CUT_KEY, db=environment.db["meta"]) or b"", "big")
+    upto = _to_cut(environment)
     while upto and _cut(environment, upto):
         pass
 
 
-def _cut(environment: Environment, upto: int) -> bool:
+def go_on_in(environment: Environment, room: Callable[[], bool]) -> bool:
+    """The same in steps of a few entries, as long as there is `room` for one. False if there was not."""
+    upto = _to_cut(environment)
+    while upto:
+        if not room():
+            return False
+        if not _cut(environment, upto, FEW_ENTRIES):
+            break
+    return True
+
+
+def is_cutting(environment: Environment) -> bool:
+    """Whether there is something to be cut still."""
+    return _to_cut(environment) > 0
+
+
+def _to_cut(environment: Environment) -> int:
+    with environment.lmdb.begin() as txn:
+        return int.from_bytes(txn.get(CUT_KEY, db=environment.db["meta"]) or b"", "big")
+
+
+def _cut(environment: Environment, upto: int, entries: int = 0) -> bool:
     """A batch of entries; False when none was left."""
     environment.make_room(2 * COMMIT_BYTES)
     with environment.lmdb.begin(write=True) as txn, txn.cursor(environment.db["facts"]) as cursor:
-        for _ in range(BATCH_ENTRIES):
+        for _ in range(entries or BATCH_ENTRIES):
             if not cursor.first() or int.from_bytes(cursor.key(), "big") > upto:
                 txn.delete(CUT_KEY, db=environment.db["meta"])
                 return False

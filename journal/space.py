@@ -65,6 +65,11 @@ class Space:
         """Whether one more commit, and what the follower adds to it, fits into what is already owned."""
         return self.granted >= used_bytes + COMMIT_BYTES * 2
 
+    def give_back(self) -> None:
+        """Let the disk have what was taken ahead, while nothing is written to the file."""
+        os.ftruncate(self._fd, os.fstat(self._fd).st_size)
+        self.granted = max(0, os.fstat(self._fd).st_blocks * 512 - EXTENT_TREE_BYTES)
+
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._fd)

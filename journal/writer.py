@@ -236,8 +236,14 @@ class Journal:
     def _compact(self) -> None:
         """What was cut or removed lies in unused pages until now. Where there is no room, the next end tries again."""
         try:
-            retention.compact(self._env)
+            try:
+                retention.compact(self._env)
+            except (OSError, lmdb.Error):
+                # Nobody writes now. What was taken ahead may be all that a full disk has for the smaller store.
+                self._space.give_back()
+                retention.compact(self._env)
         except (OSError, lmdb.Error) as error:
+            self._space.extend(self._env.used_bytes)
             log.warning("what was removed of the journal may lie in its files still: %s", error)
 
     def _raise_if_failed(self) -> None:

@@ -16,12 +16,13 @@ from journal.clock import SystemClock
 from journal.entry import LOCAL
 from journal.environment import FRONT_LOG, Environment, hold
 from journal.errors import ForeignDirectory, JournalDamaged, JournalFull, JournalLocked, JournalReadOnly
-from journal.events import CallAccepted, CallRead
+from journal.events import CallAccepted, CallRead, JournalCheckpointed
 from journal.frontlog import open_front_log
 from journal.head import Head, HeadFile, read_head
 from journal.reader import Reader
 from journal.sequencer import Draft
 from journal.sidelog import SECTORS, Emergency, SideLog, SideLogFull
+from journal.snapshot import Snapshot
 from journal.space import Space
 from journal.verify import TOLD_ENTRIES, verify
 from journal.writer import Journal
@@ -380,3 +381,38 @@ def test_space_is_owned_ahead_of_need(tmp_path: Path) -> None:
     space = Space(file, ahead_bytes=1 << 20, reserve_bytes=1 << 20)
     assert space.extend(0) and file.stat().st_blocks * 512 >= 2 << 20 and file.stat().st_size == 0
     space.close()
+
+
+def test_with_a_full_disk_history_can_begin_later_and_that_gives_the_journal_room(small_disk: Path) -> None:
+    directory = small_disk / "journal"
+
+    async def main() -> None:
+        journal = Journal(Environment(directory), SystemClock())
+        with (small_disk / "ballast").open("wb") as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(b"\0" * (1 << 20))
+                file.flush()
+        with pytest.raises(JournalFull):
+            while True:
+                journal.append([draft(4_000)] * 10)
+                await journal.durable(journal.seq)
+        upto = journal.seq - 20
+        stored = journal.reader.get(upto)
+        assert stored is not None
+        journal.append([Draft(JournalCheckpointed(upto, 2, "ab", stored.hash.hex(), "usb"), LOCAL)], reserved=True)
+        await journal.durable(journal.seq)
+        await journal.retain(Snapshot(upto, stored.hash, b"x" * 100_000), cut=True)
+        assert journal.reader.first_seq() == upto + 1
+        for _ in range(100):
+            journal.append([draft()], reserved=True)
+        await journal.durable(journal.seq)
+        assert not journal.failed.done()
+        await journal.close()
+        again = Journal(Environment(directory), SystemClock())
+        for _ in range(20):
+            again.append([draft(4_000)] * 10)
+        await again.durable(again.seq)
+        await again.close()
+        assert verify(directory).whole
+
+    asyncio.run(main())

@@ -131,6 +131,9 @@ def test_with_a_full_journal_history_can_begin_later() -> None:
         forget, create = Checkpoint(1, 2, "aa", "bb", "usb"), CreateSecret("key", "sealed", 3)
         with pytest.raises(JournalFull):
             await house.engine.call(create, Caller(LOCAL, "SecretService.Create"))
+        excise = Checkpoint(1, 2, "aa", "bb", excised=((1, None),), reason="a slip")
+        with pytest.raises(JournalFull):
+            await house.engine.call(excise, Caller(LOCAL, "RetentionService.Excise"))
         assert isinstance(await house.engine.call(forget, Caller(LOCAL, "RetentionService.Truncate")), Outcome)
 
     asyncio.run(story())

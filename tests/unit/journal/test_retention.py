@@ -19,6 +19,7 @@ from journal.events import JournalCheckpointed, JournalExcised, WorkloadStopRequ
 from journal.reader import CUT_KEY, Reader
 from journal.sequencer import THIS_BATCH, Draft
 from journal.snapshot import Snapshot
+from journal.space import Space
 from journal.verify import verify
 from journal.writer import Journal
 from tests.support.clock import HandClock
@@ -156,6 +157,51 @@ def test_an_archive_of_it_makes_the_same_journal_elsewhere(tmp_path: Path, how: 
     opened = Reader.open(new)
     assert opened.base() == archive.base
     opened.close()
+
+
+class Reserve(Space):
+    """Of a disk that gives no more: room for `steps` steps of a cut."""
+
+    steps = -1
+
+    def extend(self, used_bytes: int) -> bool:
+        return self.steps < 0 and super().extend(used_bytes)
+
+    def has_reserve(self, used_bytes: int) -> bool:
+        self.steps -= 1
+        return self.steps >= 0
+
+
+def test_a_cut_goes_on_in_the_reserve_as_long_as_that_has_room_and_ends_with_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "FEW_ENTRIES", 3)
+    telling(tmp_path, lambda journal: truncated(journal, 5))
+
+    async def full() -> None:
+        environment = Environment(tmp_path)
+        space = Reserve(tmp_path / "data.mdb")
+        journal = Journal(environment, HandClock(), space=space)
+        base = base_at(journal, 30)
+        journal.append([Draft(JournalCheckpointed(30, 2, "ab", base.head.hex(), "usb"), LOCAL)])
+        await journal.durable(journal.seq)
+        space.steps = 4
+        with pytest.raises(OSError, match="no more space"):
+            await journal.retain(base, cut=False, excised=(31,))
+        space.steps = 4
+        with pytest.raises(OSError, match="no more space"):
+            await journal.retain(base, cut=True)
+        space.steps = -1
+        await journal.close()
+
+    asyncio.run(full())
+    assert seqs(tmp_path)[0] == 15 and verify(tmp_path).whole, "three steps of three"
+
+    async def again() -> None:
+        await Journal(Environment(tmp_path), HandClock()).close()
+
+    asyncio.run(again())
+    assert seqs(tmp_path)[0] == 31 and verify(tmp_path).whole
 
 
 def test_a_cut_that_a_crash_fell_into_is_finished_by_the_next_start(

@@ -111,3 +111,14 @@ def test_where_nothing_can_be_taken_ahead_what_is_free_must_do(
     assert not huge.extend(0) and "No space left" in huge.reason
     space.close()
     huge.close()
+
+
+def test_what_was_taken_ahead_can_be_given_back_and_nothing_that_is_written_with_it(file: Path) -> None:
+    file.write_bytes(b"a page" * 1_000)
+    space = Space(file)
+    assert space.extend(0)
+    taken = file.stat().st_blocks
+    space.give_back()
+    assert file.read_bytes() == b"a page" * 1_000
+    assert file.stat().st_blocks < taken - 1_000 and not space.has_reserve(0)
+    space.close()
