@@ -178,7 +178,7 @@ class Entered:
         except Exception as error:
             await self._end(messages, context, error)
 
-    async def _unary_stream(self, raw: bytes, context: Any) -> AsyncIterator[Any]:
+    async def _unary_stream(self, raw: bytes, context: Any) -> AsyncGenerator[Any, None]:
         self._enter(context)
         request = None
         try:
