@@ -4,6 +4,6 @@ from pathlib import Path
 
 
 def stubs(house: Path) -> Path:
-    """The directory that has the generated `capsule`: a checkout has one for it, pip puts it beside our own packages."""
+    """What has the generated `capsule` in it: a directory of its own in a checkout, ours where pip installed us."""
     checkout = house / "gen"
     return checkout if (checkout / "capsule").is_dir() else house
