@@ -200,11 +200,12 @@ def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits 
     local = local_server(interceptor(LocalDoor()))
     network = network_server(interceptor(network_door), limits) if listen.addresses else None
     about.fingerprint = house.certificate.fingerprint
+    shares = Shares(limits.connections_each)
     if network is not None:
-        about.addresses = bind_tls(network, listen, house.certificate, about.warn)
+        about.addresses = bind_tls(network, listen, house.certificate, about.warn, shares.came)
     bind_socket(local, house.layout.served, house.layout.socket)
-    ports = {int(address.rpartition(":")[2]) for address in about.addresses}
-    return Servers(local, network, health, Shares(ports, limits.connections_each))
+    shares.ports = frozenset(int(address.rpartition(":")[2]) for address in about.addresses)
+    return Servers(local, network, health, shares)
 
 
 def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]:

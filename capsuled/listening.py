@@ -71,11 +71,15 @@ def bind_socket(server: grpc.aio.Server, path: Path, link: Path) -> None:
 
 
 def bind_tls(
-    server: grpc.aio.Server, listen: Listen, certificate: Certificate, warn: Callable[[str], None]
+    server: grpc.aio.Server,
+    listen: Listen,
+    certificate: Certificate,
+    warn: Callable[[str], None],
+    came: Callable[[], None] = lambda: None,
 ) -> tuple[str, ...]:
     """Listen; returns the addresses with the ports that were got. Raises CannotListen for one that was asked for; of
-    the default one `warn` is told."""
-    credentials = server_credentials(certificate)
+    the default one `warn` is told. `came` as in tls.py."""
+    credentials = server_credentials(certificate, came)
     bound: list[str] = []
     for address in listen.addresses:
         host, _, _ = address.rpartition(":")

@@ -1,10 +1,9 @@
 """Each address's share of the network's connections: one that wants more keeps no room from the others.
 
-gRPC bounds connections, but not by whom, and tells nobody of a new one. So the listening sockets are watched beside it:
-when somebody has knocked, the connections are counted, and those that an address opened last beyond its share are shut
-down, which gRPC sees as their end. A knock is not always heard: whom gRPC lets in before the event loop looks has not
-knocked for that. So as long as anybody is known to be connected, they are counted now and then; where the very first
-was not heard, until one is. A silent connection costs the machine nothing else, so there is no hurry.
+gRPC bounds connections, but not by whom. It asks for the certificate at each new one, before anything was read from it
+(tls.py), so that none comes unheard: then the connections are counted, and those that an address opened last beyond its
+share are shut down, which gRPC sees as their end. A silent connection costs the machine nothing else, so there is no
+hurry.
 """
 
 import asyncio
@@ -20,10 +19,7 @@ import msgspec
 from capsuled.strangers import host_of
 
 PAUSE_S = 0.05
-"""From a knock to the count: gRPC takes the connection meanwhile, and of a flood many are counted at once."""
-
-QUIET_S = 2.0
-"""Between two counts, while nothing is new."""
+"""From a new connection to the count: of a flood many are counted at once."""
 
 S = TypeVar("S", bound=socket.socket)
 
@@ -37,63 +33,41 @@ class Connected(msgspec.Struct, frozen=True):
 
 
 class Shares:
-    """Of the connections to `ports` of this process, at most `each` from one address."""
+    """Of the connections to the `ports` of this process, at most `each` from one address."""
 
-    def __init__(self, ports: Collection[int], each: int) -> None:
-        self._ports = frozenset(ports)
+    def __init__(self, each: int) -> None:
+        self.ports: Collection[int] = ()
         self._each = each
-        self._listening: list[socket.socket] = []
         self._order: dict[int, int] = {}
         self._seen = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._due: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Watch, until `stop`. The server listens by now."""
-        for copy in _sockets():
-            if _is_listening(copy) and copy.getsockname()[1] in self._ports:
-                self._listening.append(copy)
-            else:
-                copy.close()
-        self._watch()
+        """Count from now on, until `stop`, what came before as well."""
+        self._loop = asyncio.get_running_loop()
+        self._came()
 
     def stop(self) -> None:
         """Count no more."""
+        self._loop = None
         if self._due is not None:
             self._due.cancel()
-        self._unwatch()
-        for one in self._listening:
-            one.close()
-        self._listening = []
 
-    def _watch(self) -> None:
-        for one in self._listening:
-            asyncio.get_running_loop().add_reader(one, self._knocked)
+    def came(self) -> None:
+        """There is a new connection. To be called from any thread."""
+        if (loop := self._loop) is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(self._came)
 
-    def _unwatch(self) -> None:
-        for one in self._listening:
-            asyncio.get_running_loop().remove_reader(one)
+    def _came(self) -> None:
+        if self._loop is not None and self._due is None:
+            self._due = self._loop.call_later(PAUSE_S, self._count)
 
-    def _knocked(self) -> None:
-        self._unwatch()
-        self._count_in(PAUSE_S)
-
-    def _count_in(self, pause_s: float) -> None:
-        if self._due is not None:
-            self._due.cancel()
-        self._due = asyncio.get_running_loop().call_later(pause_s, self._count, pause_s)
-
-    def _count(self, pause_s: float) -> None:
-        """Again and again, more and more seldom, until nothing was new for a while and nobody is connected: who knocked
-        before a count may be let in after it, and nobody tells of that."""
+    def _count(self) -> None:
         self._due = None
-        before, connected = set(self._order), tuple(connections(self._ports))
-        for one in self.surplus(connected):
+        for one in self.surplus(tuple(connections(self.ports))):
             shut(one)
-        self._watch()
-        if self._order.keys() - before:
-            self._count_in(PAUSE_S)
-        elif connected or pause_s < QUIET_S:
-            self._count_in(min(2 * pause_s, QUIET_S))
 
     def surplus(self, connected: Collection[Connected]) -> list[Connected]:
         """Those to end: of each address the ones beyond its share, the newest of them. What was seen before is older
@@ -167,7 +141,3 @@ def _copied(fd: int) -> Iterator[socket.socket]:
         yield copy
     finally:
         copy.close()
-
-
-def _is_listening(one: socket.socket) -> bool:
-    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

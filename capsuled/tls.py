@@ -7,6 +7,7 @@ battery may think it is 1970, and a pin does not age.
 
 import datetime
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -80,6 +81,9 @@ def _made(capsule_id: str) -> bytes:
     return key_pem + certificate.public_bytes(Encoding.PEM)
 
 
-def server_credentials(certificate: Certificate) -> grpc.ServerCredentials:
-    """For a gRPC server that asks for no client certificate; see grpc_core.py for the version of TLS."""
-    return grpc.ssl_server_credentials([(certificate.key_pem, certificate.certificate_pem)])
+def server_credentials(certificate: Certificate, came: Callable[[], None]) -> grpc.ServerCredentials:
+    """For a gRPC server that asks for no client certificate; see grpc_core.py for the version of TLS. `came` is called
+    at each new connection, on a thread of gRPC's: it asks then whether the certificate is another by now, and None says
+    that it is not."""
+    configuration = grpc.ssl_server_certificate_configuration([(certificate.key_pem, certificate.certificate_pem)])
+    return grpc.dynamic_ssl_server_credentials(configuration, came, False)  # type: ignore[arg-type]
