@@ -154,7 +154,7 @@ def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:
     if volume.lost and size_bytes > volume.made_bytes:
         return _lost(volume)
     users = running_users_of(machine, volume.name)
-    if users and volume.made_bytes and size_bytes > volume.size_bytes:
+    if users and volume.made_bytes and size_bytes > volume.made_bytes:
         return wrong_phase(
             "VOLUME_IN_USE",
             f"volume {volume.name} is used by {', '.join(users)}: stop it, resize, then start it again",

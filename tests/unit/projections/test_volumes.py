@@ -76,6 +76,14 @@ def kept() -> Story:
     return story
 
 
+def outgrown() -> Story:
+    """Asked to grow, which has not come about, and used since."""
+    story = made()
+    story.call(ResizeVolume("data", 128 * MIB))
+    story.apply(mounting("web"))
+    return story
+
+
 def leaving() -> Story:
     story = made()
     story.call(DeleteVolume("data"))
@@ -121,6 +129,7 @@ def keeping() -> Story:
         (made, ResizeVolume("data", 32 * MIB), "FAILED_PRECONDITION", "VOLUME_SHRINK"),
         (made, ResizeVolume("data", MAX_BYTES + 1), "INVALID_ARGUMENT", "BAD_SIZE"),
         (used, ResizeVolume("data", 128 * MIB), "FAILED_PRECONDITION", "VOLUME_IN_USE"),
+        (outgrown, ResizeVolume("data", 96 * MIB), "FAILED_PRECONDITION", "VOLUME_IN_USE"),
         (leaving, ResizeVolume("data", 128 * MIB), "ABORTED", "DELETING"),
         (used, DeleteVolume("data"), "FAILED_PRECONDITION", "VOLUME_REFERENCED"),
         (made, TakeSnapshot("data", "Not Good"), "INVALID_ARGUMENT", "BAD_NAME"),
