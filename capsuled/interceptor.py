@@ -7,7 +7,7 @@ a table of them: what gRPC itself calls an interceptor takes three coroutines a 
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from msgspec.structs import replace
@@ -52,6 +52,7 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         """`unknown`: why nothing can be told of the state, where it could not be read."""
         self._methods = methods
         self._door = door
+        self._engine = engine
         self._denials = denials
         self._clock = clock
         self._limits = limits
@@ -87,8 +88,9 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 entered = self._entered(visit, handler)
             except Denied as denied:
                 message.close()
+                seq = self._engine.machine.seq
                 self._note_denied(denied, visit.method, context)
-                await abort(context, denied)
+                await self._send_away(denied, seq, context)
             return await entered.one_message(await entered.said(message, context), context)
 
         return meet
@@ -106,6 +108,8 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._denials.note(event, denied.actor)
 
     def _deny(self, denied: Denied, method: str, handler: Any) -> Callable[..., AsyncIterator[Any]]:
+        seq = self._engine.machine.seq
+
         async def deny(requests: Any, context: Any) -> AsyncIterator[Any]:
             self._note_denied(denied, method, context)
             if handler.request_streaming:
@@ -114,10 +118,20 @@ class Interceptor(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                     await self._hear_out(stream, handler.response_streaming, denied.actor, context)
                 finally:
                     await stream.close()
-            await abort(context, denied)
+            await self._send_away(denied, seq, context)
             yield b""
 
         return deny
+
+    async def _send_away(self, denied: Denied, seq: int, context: Any) -> NoReturn:
+        """Who may come in is of the state as well: it is durable as it was at entry `seq`, by which the caller was
+        judged. The denial's own entry is not waited for."""
+        error: Exception = denied
+        try:
+            await self._engine.durable(seq)
+        except JournalError as failure:
+            error = failure
+        await abort(context, error)
 
     async def _hear_out(self, stream: RequestStream, chats: bool, actor: Actor, context: Any) -> None:
         if actor != SYSTEM:

@@ -67,6 +67,7 @@ class StatsService(StatsServiceServicer):
         young_ns = min(young_ns, FIRST_MS * 1_000_000 // 2)
         while True:
             reading = await self._sampler.reading(young_ns)
+            await self._engine.durable()  # of what runs, which it looked at
             yield sample_message(reading, before, names)
             before = reading
             await self._clock.sleep(interval_ms / 1_000)
