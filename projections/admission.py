@@ -75,7 +75,7 @@ from projections.refusals import (
 )
 from projections.registries import admit_registry
 from projections.retention import admit_checkpoint
-from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_spec, check_takes
+from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_room, check_spec, check_takes
 from projections.secret_admission import admit_secret, check_secrets
 from projections.state import Machine, Workload
 from projections.update_admission import admit_update
@@ -175,7 +175,7 @@ def _apply(machine: Machine, call: Apply, capabilities: frozenset[str]) -> Admit
             return about(declared.name, item) if len(names) > 1 else item
         items.append(item)
     taken = check_takes(machine, items) or check_holders(machine, items) or check_held(machine, items)
-    taken = taken or check_dependencies(machine, items)
+    taken = taken or check_dependencies(machine, items) or check_room(machine, items)
     if taken is not None:
         return taken
     acting = tuple(item for item in items if _acts(machine.workloads.get(item.name), item))

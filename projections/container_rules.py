@@ -6,11 +6,20 @@ All of it is asked of a container; microvm_rules.py says what of it is asked of 
 import ipaddress
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from journal.specs import ContainerSpec, HealthCheck
 from projections.abilities import Abilities
-from projections.linux import ALL, ARGUMENT_BYTES_MAX, CAPABILITIES, ENV_BYTES_MAX, ULIMITS, signal_number
+from projections.linux import (
+    ALL,
+    ARGUMENT_BYTES_MAX,
+    CAPABILITIES,
+    ENV_BYTES_MAX,
+    PROCESS_BYTES_MAX,
+    STRING_COSTS_BYTES,
+    ULIMITS,
+    signal_number,
+)
 from projections.refusals import Refusal, invalid, lacks
 from projections.words import bytes_text
 
@@ -96,7 +105,26 @@ def check_strings(spec: ContainerSpec, machine: Abilities) -> Refusal | None:
             name, most = variable.name[:_NAME_CHARS], bytes_text(ENV_BYTES_MAX)
             words = f"{name}, with its name, has more than the {most} of a variable: put it into a file, as on a volume"
             return invalid("VARIABLE_TOO_LONG", words, f"container.env.{name}")
-    return None
+    env = sum(_given((f"{variable.name}=",)) + variable.size_bytes for variable in spec.env)
+    return _too_long({"command": _given(spec.command), "args": _given(spec.args), "env": env}) or _too_long(
+        {"health.exec": _given(health), "env": env}
+    )
+
+
+def _given(strings: Iterable[str]) -> int:
+    """The bytes that they take of what a process can be given."""
+    return sum(len(one.encode()) + STRING_COSTS_BYTES for one in strings)
+
+
+def _too_long(sizes: Mapping[str, int]) -> Refusal | None:
+    """All that one process is begun with, by field."""
+    if sum(sizes.values()) <= PROCESS_BYTES_MAX:
+        return None
+    words = (
+        f"command, arguments and environment together have more than the {bytes_text(PROCESS_BYTES_MAX)} that a "
+        "process is given: put what is long into a file on a volume"
+    )
+    return invalid("ARGUMENTS_TOO_LONG", words, f"container.{max(sizes, key=lambda field: sizes[field])}")
 
 
 def check_stop_signal(spec: ContainerSpec, machine: Abilities) -> Refusal | None:

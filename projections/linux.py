@@ -70,6 +70,11 @@ ARGUMENT_BYTES_MAX = (128 << 10) - 1
 """Of one string that a process is begun with: MAX_ARG_STRLEN, without the NUL behind it (execve(2))."""
 ENV_BYTES_MAX = 96 << 10
 """Of an environment variable."""
+PROCESS_BYTES_MAX = 1 << 20
+"""Of all strings that a process is begun with. The kernel takes a quarter of the stack's limit, 2 MiB of the usual 8
+(execve(2)): half of that leaves room for what the image adds, and for other things in a message that tells of it."""
+STRING_COSTS_BYTES = 9
+"""What a string takes of that beside its text: the NUL behind it, and a pointer."""
 
 SIGNALS = {
     name: number

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
+import msgspec
+
 from journal.events import AppliedWorkload
 from journal.specs import PortMapping, SealedEnv, SecretEnv
 from projections.abilities import UNKNOWN, Abilities
@@ -12,8 +14,9 @@ from projections.host_network import HostNetwork, Listener
 from projections.intents import Declared
 from projections.microvm_rules import check_microvm
 from projections.network import clash
-from projections.refusals import Refusal, conflict, in_section, invalid, lacks, missing
-from projections.state import Machine
+from projections.refusals import Refusal, conflict, in_section, invalid, lacks, missing, refused
+from projections.state import Machine, Workload
+from projections.words import bytes_text
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -21,6 +24,13 @@ PROTOCOLS = ("tcp", "udp")
 ENV_MOST = 1_024
 ENV_CALL_MOST = 8_192
 """Variables of a workload, and of all workloads in one call: each value is a file that is made durable."""
+DECLARED_BYTES_MAX = 3 << 20
+"""Of all workloads' declarations together: one answer lists them whole, with what became of each, and a message has
+4 MiB."""
+STATUS_BYTES = 512
+"""Reckoned for what a list says of a workload beside its declaration; what some have more of comes from the rest."""
+TEXT_BYTES = 4
+"""A message has more than the journal's form around a text, or a pair of them."""
 LOG_BYTES_MIN, LOG_BYTES_MAX = 64 << 10, 1 << 40
 
 
@@ -210,3 +220,39 @@ def _taken(name: str, port: PortMapping, holder: str) -> Refusal:
         f"{name} wants {what}, which {holder} has: choose another hostPort, or delete {holder}",
         "container.ports.hostPort",
     )
+
+
+def check_room(machine: Machine, items: Iterable[AppliedWorkload]) -> Refusal | None:
+    """A list of all workloads has room for what is declared anew. Where an earlier release admitted more, nothing is
+    refused that makes it no longer."""
+    items = tuple(items)
+    before = [machine.workloads[item.name] for item in items if item.name in machine.workloads]
+    grown_bytes = sum(map(_told_bytes, items)) - sum(map(_told_bytes, before))
+    if grown_bytes <= 0:
+        return None
+    together_bytes = grown_bytes + sum(map(_told_bytes, machine.workloads.values()))
+    if together_bytes <= DECLARED_BYTES_MAX:
+        return None
+    return refused(
+        "RESOURCE_EXHAUSTED",
+        "TOO_MUCH_DECLARED",
+        f"all workloads would have {bytes_text(together_bytes)} of declarations, and a list of them has room for "
+        f"{bytes_text(DECLARED_BYTES_MAX)}: put long arguments into files on a volume, or delete workloads first",
+        "workloads",
+    )
+
+
+def _told_bytes(one: AppliedWorkload | Workload) -> int:
+    """No less than a list takes for it. Field names, which only this form has, stand for what only a message has; but
+    for texts without one."""
+    spec = one.container if isinstance(one, AppliedWorkload) else one.spec
+    check = () if spec.health is None else spec.health.command
+    bare = (
+        one.labels, one.depends_on, spec.command, spec.args, spec.host_bind_paths, spec.extra_hosts, spec.cap_add,
+        spec.cap_drop, check,
+    )  # fmt: skip
+    encoded = _encoder.encode((one.name, spec, one.labels, one.depends_on))
+    return len(encoded) + TEXT_BYTES * sum(map(len, bare)) + STATUS_BYTES
+
+
+_encoder = msgspec.msgpack.Encoder()

@@ -1,8 +1,12 @@
 """Given this state, when this call, then these events or this refusal."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
+from capsule.v1 import workload_pb2 as pb
+from capsuled.wire import workload_message
 from journal.events import (
     AppliedWorkload,
     DiskGrowthRequested,
@@ -11,11 +15,11 @@ from journal.events import (
     WorkloadApplied,
     WorkloadDeleteRequested,
 )
-from journal.specs import PortMapping, SealedEnv
+from journal.specs import HealthCheck, PortMapping, SealedEnv
 from projections.admission import Admitted
 from projections.intents import Declared, Delete, EndMachine, GrowDisk, MachineIntent, Restart, Start, Stop
 from projections.refusals import Refusal
-from projections.rules import ENV_CALL_MOST, ENV_MOST
+from projections.rules import DECLARED_BYTES_MAX, ENV_CALL_MOST, ENV_MOST, _told_bytes
 from tests.support.story import OTHER_PIN, Story, declared, spec
 
 WEB = (PortMapping(80, 8080),)
@@ -158,6 +162,59 @@ def test_a_call_declares_so_many_variables_and_no_more() -> None:
         f"a call declares at most {ENV_CALL_MOST} environment variables: apply the manifests in several calls",
         ("workloads.container.env",),
     )
+
+
+def test_all_that_is_declared_has_room_in_one_list() -> None:
+    def long(name: str, count: int) -> Declared:
+        return declared(name, *("x" * (120 << 10) for _ in range(count)))
+
+    story = Story()
+    for name in ("a", "b", "c"):
+        assert isinstance(story.apply(long(name, 8)), Admitted)
+    refusal = story.apply(long("d", 2))
+    assert isinstance(refusal, Refusal) and (refusal.code, refusal.reason, refusal.fields) == (
+        "RESOURCE_EXHAUSTED",
+        "TOO_MUCH_DECLARED",
+        ("workloads",),
+    )
+    assert isinstance(story.apply(long("a", 5), long("d", 2)), Admitted), "as much is declared less"
+    assert reason(story.apply(long("a", 8))) == "TOO_MUCH_DECLARED"
+    message = pb.WorkloadListResponse(
+        workloads=[workload_message(story.machine, one) for one in story.machine.workloads.values()]
+    )
+    assert DECLARED_BYTES_MAX * 0.8 < message.ByteSize() < DECLARED_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"args": ("",) * 20_000},
+        {"health": HealthCheck("exec", ("x",) * 20_000), "host_bind_paths": tuple(f"/{n}" for n in range(10_000))},
+        {"extra_hosts": tuple((f"h{number}", "::1") for number in range(10_000)), "cap_add": ("ALL",) * 10_000},
+        {"env": tuple(SealedEnv(f"A{number}", "0" * 64) for number in range(1_024))},
+        {"network": "bridge", "ports": tuple(PortMapping(port, port, "udp") for port in range(1, 10_001))},
+    ],
+)
+def test_what_is_reckoned_for_a_workload_is_no_less_than_a_list_takes(fields: dict[str, Any]) -> None:
+    story = Story()
+    one = declared("web")
+    labels = tuple((f"a{number}", "x") for number in range(10_000))
+    story.apply(replace(one, spec=replace(one.spec, **fields), labels=labels))
+    story.run_starts("web")
+    story.run_ends("web", 1)
+    assert workload_message(story.machine, story["web"]).ByteSize() < _told_bytes(story["web"])
+
+
+def test_what_an_earlier_release_admitted_may_shrink_and_go_on() -> None:
+    story = Story()
+    long = spec(*("x" * (120 << 10) for _ in range(40)))
+    story.tell(WorkloadApplied((AppliedWorkload("old", "container", long, created=True),)))
+    assert reason(story.apply(declared("new"))) == "TOO_MUCH_DECLARED"
+    assert isinstance(story.apply(replace(declared("old"), spec=long)), Admitted)
+    assert isinstance(story.call(Restart("old")), Admitted)
+    assert isinstance(story.apply(declared("old")), Admitted)
+    assert isinstance(story.apply(declared("new")), Admitted)
 
 
 def test_why_nobody_knew_an_image_is_the_answer() -> None:

@@ -11,7 +11,7 @@ from journal.specs import HealthCheck, HostBind, Resources, RestartPolicy, Seale
 from projections.abilities import Abilities
 from projections.admission import Admitted
 from projections.intents import Apply
-from projections.linux import ARGUMENT_BYTES_MAX, ENV_BYTES_MAX
+from projections.linux import ARGUMENT_BYTES_MAX, ENV_BYTES_MAX, PROCESS_BYTES_MAX, STRING_COSTS_BYTES
 from projections.refusals import Refusal
 from tests.support.story import Story, declared, spec
 
@@ -23,6 +23,8 @@ MACHINE = Abilities(
     capabilities=frozenset({"NET_ADMIN", "CHOWN"}),
     ulimits=(("nofile", 20_000),),
 )
+
+LONG = "x" * ARGUMENT_BYTES_MAX
 
 
 def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
@@ -43,6 +45,11 @@ def applied(machine: Abilities = MACHINE, **fields: Any) -> Admitted | Refusal:
         ({"command": ("sh", "x" * (ARGUMENT_BYTES_MAX + 1))}, "command", "less than 128 KiB in one argument"),
         ({"args": ("ü" * (64 << 10),)}, "args", "less than 128 KiB in one argument"),
         ({"health": HealthCheck("exec", ("x" * (128 << 10),))}, "health.exec", "less than 128 KiB in one argument"),
+        ({"args": (LONG,) * 8}, "args", "the 1 MiB that a process is given"),
+        ({"command": (LONG,) * 6, "args": (LONG,) * 2}, "command", "the 1 MiB that a process is given"),
+        ({"args": ("",) * (PROCESS_BYTES_MAX // STRING_COSTS_BYTES + 1)}, "args", "the 1 MiB that a process is given"),
+        ({"env": tuple(SealedEnv(f"A{number}", "s", 90 << 10) for number in range(12))}, "env", "the 1 MiB that a"),
+        ({"health": HealthCheck("exec", (LONG,) * 8)}, "health.exec", "the 1 MiB that a process is given"),
         ({"stop_signal": "NOPE"}, "stopSignal", "no such signal"),
         ({"resources": Resources(cpu_millis=9)}, "resources.cpus", "0.01"),
         ({"resources": Resources(cpu_millis=2_001)}, "resources.cpus", "2 processors"),
@@ -107,6 +114,7 @@ def test_what_cannot_work_is_refused_with_its_field_as_a_manifest_has_it(
         {"hostname": "db.example", "extra_hosts": (("v6.local", "fd00::1"),)},
         {"host_binds": (HostBind("/", "/machine", True),), "host_bind_paths": ("/etc/ssl",), "tmpfs": (Tmpfs("/tmp"),)},
         {"env": (SealedEnv("A", "s", ENV_BYTES_MAX - 2),), "command": ("x" * ARGUMENT_BYTES_MAX,)},
+        {"args": (LONG,) * 7, "health": HealthCheck("exec", (LONG,) * 7)},
         {"restart": RestartPolicy("on-failure", 100, 100, 1, 1), "stop_signal": "SIGRTMIN+3"},
     ],
 )
