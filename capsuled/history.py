@@ -11,6 +11,7 @@ from capsule.v1 import history_pb2 as pb
 from capsuled.aside import Aside
 from capsuled.engine import Engine
 from capsuled.event_types import is_of, unknown_type
+from capsuled.shortening import cut, cut_json
 from journal.codec import BadBody, UnknownMust, decode, plain
 from journal.entry import Actor, Stored
 from journal.reader import Reader, objects_of
@@ -22,6 +23,12 @@ KEY_SHOWN = 12
 """So much of a key stands for it in a line."""
 TREE_ENTRIES = 500
 """A tree stops here: a workload that crashes for years has a cause with a million consequences."""
+BODY_BYTES = 1 << 20
+"""Of an entry's content as it is told, in JSON, where a byte may take six: a message has 4 MiB, and others a share."""
+SUMMARY_CHARS = 4_096
+"""Of its one line."""
+TREE_BYTES = 5 << 19
+"""Of a tree, beside the entry that it is shown with. Its entries share half of that for their content."""
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -213,14 +220,14 @@ class History:
         children: dict[int, list[Stored]] = {}
         for one in self._related(root):
             children.setdefault(one.header.cause, []).append(one)
-        nodes: list[pb.HistoryNode] = []
+        placed: list[tuple[int, Stored]] = []
         stack = [(0, root)]
-        while stack and len(nodes) < TREE_ENTRIES:
+        while stack and len(placed) < TREE_ENTRIES:
             depth, one = stack.pop()
-            nodes.append(pb.HistoryNode(depth=depth, entry=message_of(one)))
+            placed.append((depth, one))
             below = children.get(one.header.seq, ())
             stack.extend((depth + 1, child) for child in reversed(below))
-        return nodes
+        return _nodes(placed)
 
     def _related(self, root: Stored) -> list[Stored]:
         """Entries behind `root` that speak of its objects: what it led to is among them."""
@@ -239,8 +246,21 @@ class History:
         return [found[seq] for seq in sorted(found)]
 
 
-def message_of(stored: Stored, stream: str = "facts") -> pb.HistoryEntry:
-    """An entry for clients. What this release cannot read is shown as plain data."""
+def _nodes(placed: Sequence[tuple[int, Stored]]) -> list[pb.HistoryNode]:
+    """A tree's entries by (depth, entry), as many as one answer has room for."""
+    share_bytes, left_bytes = min(BODY_BYTES, TREE_BYTES // 2 // len(placed)), TREE_BYTES
+    nodes: list[pb.HistoryNode] = []
+    for depth, one in placed:
+        node = pb.HistoryNode(depth=depth, entry=message_of(one, body_bytes=share_bytes))
+        left_bytes -= node.ByteSize()
+        if left_bytes < 0:
+            break
+        nodes.append(node)
+    return nodes
+
+
+def message_of(stored: Stored, stream: str = "facts", body_bytes: int = BODY_BYTES) -> pb.HistoryEntry:
+    """An entry for clients, with so much of its content. What this release cannot read is shown as plain data."""
     header = stored.header
     body = plain(stored)
     try:
@@ -262,8 +282,8 @@ def message_of(stored: Stored, stream: str = "facts") -> pb.HistoryEntry:
         type=header.type,
         version=header.version,
         effect_on_state=header.effect_on_state,
-        summary=" ".join(summary.split()),
-        body_json=_as_json(body),
+        summary=cut(" ".join(summary.split()), SUMMARY_CHARS),
+        body_json=cut_json(_as_json(body), body_bytes),
         stream=stream,
         hash=stored.hash.hex(),
         objects=objects_of(body),

@@ -5,6 +5,7 @@ from itertools import islice
 from capsule.v1 import history_pb2 as pb
 from capsule.v1 import machine_pb2
 from capsuled.history import message_of
+from capsuled.shortening import cut_changes
 from capsuled.wire import field_changes
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import Stored
@@ -52,9 +53,9 @@ def _message(
         entry=message_of(stored),
         created=item is not None and item.created,
         removed=item is None,
-        changes=[
+        changes=cut_changes(
             machine_pb2.FieldChange(name=name, op=op, path=path, old=old, new=new) for op, path, old, new in changes
-        ],
+        ),
     )
 
 

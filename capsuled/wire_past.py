@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1 import image_pb2, machine_pb2
+from capsuled.shortening import cut_changes
 from capsuled.wire import field_changes, workload_message
 from capsuled.wire_identity import key_message
 from capsuled.wire_volume import snapshot_message, volume_changes, volume_message
@@ -46,13 +47,14 @@ def machine_message(machine: Machine) -> pb.AsOfResponse:
 
 
 def changes(before: Machine, after: Machine, name: str = "") -> list[machine_pb2.FieldChange]:
-    """What is different, object by object in a stable order. `name`: only of this one."""
-    return [
+    """What is different, object by object in a stable order, cut to what one answer has room for. `name`: only of this
+    one."""
+    return cut_changes(
         machine_pb2.FieldChange(name=which, op=op, path=path, old=old, new=new)
         for which, some in _objects(before, after)
         for op, path, old, new in some
         if not name or _is_called(which, name)
-    ]
+    )
 
 
 def has(machine: Machine, name: str) -> bool:

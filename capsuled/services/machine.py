@@ -10,6 +10,7 @@ from capsuled.declare import Declarations
 from capsuled.engine import Engine
 from capsuled.rpc import caller_of, refuse
 from capsuled.services.volumes import DEFAULT_BYTES
+from capsuled.shortening import cut_changes
 from capsuled.wire import POLICIES, field_changes, plan_messages, workload_message
 from capsuled.wire_volume import volume_changes
 from journal.events import VolumeApplied
@@ -58,16 +59,18 @@ class MachineService(MachineServiceServicer):
             list(request.workloads), _declared(request.volumes), role=role, pull=request.pull
         )
         return pb.DiffResponse(
-            changes=[
-                pb.FieldChange(name=message.name, op=op, path=path, old=old, new=new)
-                for message in request.workloads
-                for op, path, old, new in field_changes(before.get(message.name), after.workloads.get(message.name))
-            ]
-            + [
-                pb.FieldChange(name=f"volume/{one.name}", op=op, path=path, old=old, new=new)
-                for one in request.volumes
-                for op, path, old, new in volume_changes(volumes.get(one.name), after.volumes.get(one.name))
-            ],
+            changes=cut_changes(
+                [
+                    pb.FieldChange(name=message.name, op=op, path=path, old=old, new=new)
+                    for message in request.workloads
+                    for op, path, old, new in field_changes(before.get(message.name), after.workloads.get(message.name))
+                ]
+                + [
+                    pb.FieldChange(name=f"volume/{one.name}", op=op, path=path, old=old, new=new)
+                    for one in request.volumes
+                    for op, path, old, new in volume_changes(volumes.get(one.name), after.volumes.get(one.name))
+                ]
+            ),
             notes=[pb.DiffNote(name=name, message=text) for name, text in notes if text],
         )
 
