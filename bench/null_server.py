@@ -25,7 +25,7 @@ async def main() -> None:
     server = grpc.aio.server()
     add_WorkloadServiceServicer_to_server(Null(), server)
     certificate = load_or_make_certificate(Path(sys.argv[1]), "null")
-    print(server.add_secure_port("127.0.0.1:0", server_credentials(certificate)), flush=True)
+    print(server.add_secure_port("127.0.0.1:0", server_credentials(certificate, lambda: None)), flush=True)
     await server.start()
     await server.wait_for_termination()
 
