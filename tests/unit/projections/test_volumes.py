@@ -173,6 +173,10 @@ def test_what_is_so_already_is_admitted_and_says_nothing(state: Any, call: Inten
     assert state().call(call) == Admitted(())
 
 
+def test_a_growth_that_did_not_come_about_is_taken_back_also_while_it_is_used() -> None:
+    assert outgrown().call(ResizeVolume("data", 64 * MIB)) == Admitted((VolumeApplied("data", 64 * MIB),))
+
+
 def test_a_snapshot_that_is_not_taken_yet_cannot_be_restored() -> None:
     story = made()
     story.call(TakeSnapshot("data", "one"))
