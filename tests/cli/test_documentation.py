@@ -3,9 +3,13 @@
 A page's commands run on a machine with a network of its own, in a directory with the examples beside them. A comment behind a command may say
 `exits N`. What only shows something else (`# ` prompts, other blocks) is not run. Where a page speaks of `$REGISTRY`,
 there is one: with the demo image, a password in the file `password`, and the certificate `lan-ca.pem`.
+
+What is not run (it wants a booted machine, or asks, or never ends) is at least a command line that there is: read by the
+command line's own parser, in every block and wherever a line of prose names one.
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +18,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from cyclopts import CoercionError, CycloptsError, MissingArgumentError
 
+from capsulectl.app import app
+from capsulectl.arguments import arranged, leading_globals
 from tests.support.daemon import BIN, Daemon, daemon
 from tests.support.registry import PASSWORD, registry
 from tests.support.site import site
@@ -24,12 +31,75 @@ GENERATED = {"cli.md", "events.md", "phases.md", "remedies.md"}
 PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in GENERATED)]
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXITS = re.compile(r"#.*\bexits (\d+)")
+EVERY_PAGE = [*PAGES, *(ROOT / "docs" / name for name in sorted(GENERATED - {"cli.md"}))]
+"""But the one that the parser itself has written."""
+_ANY_BLOCK = re.compile(r"^```.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`([^`]+)`")
+_PROMPT = re.compile(r"^\w*[$#] ")
+_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 
 def commands(page: Path) -> list[str]:
     """The commands of a page."""
     lines = (line for block in _BLOCK.findall(page.read_text()) for line in block.splitlines())
     return [line[2:] for line in lines if line.startswith("$ ")]
+
+
+def lines_of_blocks(page: Path) -> list[str]:
+    """What is typed, or printed, in the blocks of a page."""
+    return [_PROMPT.sub("", line) for block in _ANY_BLOCK.findall(page.read_text()) for line in block.splitlines()]
+
+
+def named_in_prose(page: Path) -> list[str]:
+    """What stands in backticks outside of them, a line that was broken as one."""
+    return [" ".join(span.split()) for span in _SPAN.findall(_ANY_BLOCK.sub("", page.read_text()))]
+
+
+def simple_commands(line: str) -> list[list[str]]:
+    """The words of each command in a line for a shell."""
+    reading = shlex.shlex(line, posix=True, punctuation_chars=True)
+    reading.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in reading:
+        if set(word) <= set("|&;()<>"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
+def fault(words: list[str]) -> CycloptsError | None:
+    """What the command line's parser has against it; nothing is run."""
+    if not leading_globals(words)[1]:
+        return None  # no verb is named
+    try:
+        path, behind = arranged(app, words)
+        app.parse_args([*path, *behind], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_every_command_line_on_a_page_is_one_that_there_is(page: Path) -> None:
+    shown = [line for line in lines_of_blocks(page) if re.search(r"(?:^|[|;&] )capsulectl ", line)]
+    told = [span for span in named_in_prose(page) if span.startswith("capsulectl ")]
+    wrong = [
+        f"{line}: {error}"
+        for line in (*shown, *told)
+        for words in simple_commands(line)
+        # A verb that is only named has no arguments, or NAME for one.
+        if words[:1] == ["capsulectl"] and (error := fault(words[1:]))
+        if not (line in told and isinstance(error, MissingArgumentError | CoercionError))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_every_target_of_make_on_a_page_is_one_that_there_is(page: Path) -> None:
+    there = set(_TARGET.findall((ROOT / "Makefile").read_text()))
+    lines = [line for line in (*lines_of_blocks(page), *named_in_prose(page)) if line.startswith("make ")]
+    assert {line.split()[1] for line in lines} <= there
 
 
 @pytest.mark.real
