@@ -1,4 +1,4 @@
-"""Generates the pages of docs/ that the code knows better: the event catalogue, phases, the CLI reference.
+"""Generates the pages of docs/ that the code knows better: event catalogue, phases, CLI reference; and draws a boot.
 
 `--check` says whether they are fresh, and whether the links in the documentation lead anywhere.
 """
@@ -11,15 +11,22 @@ from pathlib import Path
 import msgspec
 from cyclopts import App
 
+from capsule.v1 import capsule_pb2 as pb
 from capsulectl.app import app
+from capsulectl.boot_chart import chart
 from capsulectl.helping import tell_in_full
-from journal.events import EVENT_TYPES, type_of
+from journal.events import EVENT_TYPES, BootCompleted, type_of
 from projections.advice import BY_DETAIL, BY_FAULT, BY_REASON, GUEST_OUT_OF_MEMORY, OUT_OF_MEMORY
 from projections.phases import TABLE
 from projections.update_phases import ENDS as UPDATE_ENDS
 from projections.update_phases import TABLE as UPDATES
+from tests.histories.recorded import events_of
 
 ROOT = Path(__file__).resolve().parent.parent
+BOOTED = "0.1.0-booted"
+"""The recorded history whose first boot is drawn."""
+_COLUMNS = 100
+_CHART = re.compile(r"(?<=^```text\n)STAGE .*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -132,12 +139,27 @@ def _tell_in_full(node: App, path: tuple[str, ...]) -> None:
             _tell_in_full(node[name], (*path, name))
 
 
+def os_page() -> str:
+    """The page as it is, with the chart of a recorded boot as `capsule info --boot` draws it."""
+    boot = next(event for _, event in events_of(BOOTED) if isinstance(event, BootCompleted))
+    stages = [
+        pb.BootStage(name=one.name, began_ms=one.began_ms, took_ms=one.took_ms, problem=one.problem)
+        for one in boot.stages
+    ]
+    drawn = "\n".join(chart(stages, boot.ready_ms, _COLUMNS)) + "\n"
+    text, charts = _CHART.subn(drawn, (ROOT / "docs/os.md").read_text())
+    if charts != 1:
+        raise SystemExit(f"docs/os.md has {charts} charts of a boot: leave it one block, which begins with STAGE")
+    return text
+
+
 PAGES = {
     "docs/events.md": events_page,
     "docs/phases.md": phases_page,
     "docs/update-phases.md": update_phases_page,
     "docs/remedies.md": remedies_page,
     "docs/cli.md": cli_page,
+    "docs/os.md": os_page,
 }
 
 
