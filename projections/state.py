@@ -2,6 +2,9 @@
 
 `Machine` itself is the fold's own scratch pad: it is changed in place by `fold` (a copy per event would make replay
 slower than the disk) and handed to nobody who writes. The records in it are frozen: a reader may keep one.
+
+It is one long file because it has one job, to say what the state is made of: its records name each other up to
+`Machine`, are hashed, compared and kept in snapshots as one tree, and hold hardly any code.
 """
 
 from typing import Literal
