@@ -110,7 +110,17 @@ def contexts_damaged(stage: Stage) -> None:
     stage.types("list")
 
 
+def clock_off(stage: Stage) -> None:
+    """The clock where he types is an hour fast."""
+    with _adopted(stage) as house:
+        # Read by every Python before anything else: it is the clock of what he types, and nobody else's.
+        fast = "import time\nright = time.time\ntime.time = lambda: right() + 3600\n"
+        house.file("fast/sitecustomize.py", fast, shown=False)
+        house.environment["PYTHONPATH"] = str(house.place / "fast")
+        house.types("list")
+
+
 MISHAPS = (
     nobody_was_adopted, another_fingerprint, adopted_already, certificate_changed, key_lost, key_unknown, only_a_reader,
-    unknown_context, contexts_damaged,
+    unknown_context, contexts_damaged, clock_off,
 )  # fmt: skip

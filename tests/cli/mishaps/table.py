@@ -4,10 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.cli.mishaps import images, machine, manifests, network, people, terminal, volumes, workloads
+from tests.cli.mishaps import (
+    images,
+    interrupted,
+    machine,
+    manifests,
+    microvms,
+    network,
+    people,
+    terminal,
+    volumes,
+    workloads,
+)
 from tests.cli.mishaps.stage import Stage
 
-ROOMS = (manifests, images, workloads, volumes, network, people, machine, terminal)
+ROOMS = (manifests, images, workloads, microvms, volumes, network, people, machine, terminal, interrupted)
 
 
 class Mishap(NamedTuple):

@@ -1,6 +1,7 @@
 """What is typed is wrong, or where it is to be written is no good place."""
 
 from tests.cli.mishaps.stage import Stage
+from tests.histories.recorded import paths_of, record_of
 from tests.support.daemon import SERVE
 
 
@@ -51,11 +52,22 @@ def twenty_columns(stage: Stage) -> None:
     stage.shell("script -qec 'stty cols 20; capsulectl volume list; capsulectl image rm demo:1' /dev/null")
 
 
+def no_colour(stage: Stage) -> None:
+    """The terminal has no colours, or nobody wants any: what they say stands there without them."""
+    stage.environment.pop("NO_COLOR", None)
+    stage.file("memory.capsule", paths_of("0.1.0")[0].read_bytes())
+    last = record_of("0.1.0").entries
+    for word in "NO_COLOR=1 TERM=xterm", "TERM=dumb":
+        line = f"capsulectl replay --file memory.capsule --step --from {last} </dev/null"
+        stage.shell(f"{word} script -qec '{line}' /dev/null")
+
+
 def unknown_shell(stage: Stage) -> None:
     """There is no completion for it."""
     stage.types("completion", "csh")
 
 
 MISHAPS = (
-    no_such_verb, no_such_option, wait_in_vain, ctrl_c, closed_pipe, output_full, twenty_columns, unknown_shell,
+    no_such_verb, no_such_option, wait_in_vain, ctrl_c, closed_pipe, output_full, twenty_columns, no_colour,
+    unknown_shell,
 )  # fmt: skip
