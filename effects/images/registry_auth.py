@@ -9,9 +9,11 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import httpx
 import msgspec
 
 from effects.errors import RegistryDenied, RegistryUnreachable, RegistryUntrusted
+from effects.images.reference import is_loopback
 from effects.images.registry import Access
 from journal.entry import UNREADABLE
 
@@ -113,8 +115,14 @@ class Authenticator:
         return f"Bearer {token}"
 
     def _may_be_plain(self, realm: str) -> bool:
-        """A token server without TLS is as good as a registry without."""
-        return self._access.plain_http or re.match(r"http://(localhost|127\.|\[::1\])", realm) is not None
+        """A token server without TLS is as good as a registry without. Where it is, is read as by who asks it."""
+        if self._access.plain_http:
+            return True
+        try:
+            url = httpx.URL(realm)
+        except httpx.InvalidURL:
+            return False
+        return url.scheme == "http" and is_loopback(url.netloc.decode())
 
 
 def denied(access: Access, why: str = "") -> RegistryDenied:

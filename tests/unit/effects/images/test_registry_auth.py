@@ -106,6 +106,36 @@ def test_credentials_are_not_sent_to_a_token_server_without_tls() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "http://localhost.evil.example/token",
+        "http://127.0.0.1.evil.example/token",
+        "http://127.evil.example:5000/token",
+        "http://localhost:80@evil.example/token",
+        "http://[::1/token",
+        "ftp://localhost/token",
+    ],
+)
+def test_a_name_that_begins_like_this_machines_is_another_machine(realm: str) -> None:
+    async def main() -> None:
+        tokens = Tokens()
+        with pytest.raises(RegistryUntrusted, match="not encrypted"):
+            await Authenticator(WITH_USER, tokens.ask).answer((Challenge("bearer", {"realm": realm}),), SCOPE, "")
+        assert tokens.asked == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.9.9.9:5000", "[::1]", "[::1]:5000"])
+def test_a_token_server_on_this_machine_needs_no_tls(host: str) -> None:
+    async def main() -> None:
+        challenge = (Challenge("bearer", {"realm": f"http://{host}/token"}),)
+        assert await Authenticator(WITH_USER, Tokens().ask).answer(challenge, SCOPE, "") == "Bearer token-1"
+
+    asyncio.run(main())
+
+
 def test_a_token_server_that_gives_none_is_tried_again_later() -> None:
     async def ask(url: str, query: dict[str, str], authorization: str) -> bytes:
         return b"<html>"
