@@ -47,6 +47,7 @@ class RegistryHost:
         )
         self._authenticator = Authenticator(access, self._ask)
         self._base = f"http://{access.host}" if access.plain_http else ""
+        self._probing = asyncio.Lock()
 
     async def close(self) -> None:
         """End its connections."""
@@ -55,7 +56,7 @@ class RegistryHost:
     @asynccontextmanager
     async def get(self, path: str, scope: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """A good answer to GET, its body still to be read."""
-        base = self._base or await self._probe()
+        base = self._base or await self._probed()
         sent = self._authenticator.header(scope)
         for _ in range(3):
             credentials = {"Authorization": sent} if sent else {}
@@ -120,19 +121,23 @@ class RegistryHost:
                 raise RegistryUntrusted(f"{self.access.host} sends us on to {request.url.host}, which is not encrypted")
         raise RegistryUnreachable(f"{self.access.host} sends us round in circles")
 
+    async def _probed(self) -> str:
+        """Of several who ask at once, one finds it out; nobody takes for known what is still being tried."""
+        async with self._probing:
+            if not self._base:
+                self._base = await self._probe()
+            return self._base
+
     async def _probe(self) -> str:
         """TLS, always; only a registry on this machine itself may be spoken to without it."""
         host = api_host(self.access.host)
-        self._base = f"https://{host}"
+        base = f"https://{host}"
         if is_loopback(self.access.host):
             try:
-                await (await self._send(self._client.build_request("GET", f"https://{host}/v2/"))).aclose()
+                await (await self._send(self._client.build_request("GET", f"{base}/v2/"))).aclose()
             except _NoTls:
-                self._base = f"http://{host}"
-            except DriverError:
-                self._base = ""
-                raise
-        return self._base
+                return f"http://{host}"
+        return base
 
     async def _ask(self, url: str, query: dict[str, str], authorization: str) -> bytes:
         """See Ask."""

@@ -29,13 +29,15 @@ class Fault:
 
 @dataclass
 class FaultyRegistry:
-    """`host` is what stands in image names. `asked` has (path, Range) of each request, `sent` the bytes of bodies."""
+    """`host` is what stands in image names. `asked` has (path, Range) of each request, `sent` the bytes of bodies,
+    `knocks` how often somebody tried TLS."""
 
     host: str = ""
     documents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
+    knocks: int = 0
     _faults: list[tuple[str, Fault]] = field(default_factory=list)
 
     def hold(self, sample: Sample, name: str) -> str:
@@ -58,6 +60,7 @@ class FaultyRegistry:
         try:
             first = await reader.readexactly(1)
             if first == b"\x16":  # a client that tries TLS first
+                self.knocks += 1
                 writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
                 return
             while (head := first + await reader.readuntil(b"\r\n\r\n")).startswith(b"GET "):

@@ -101,6 +101,18 @@ def test_a_bad_answer_is_named_by_its_condition(fault: Fault, error: type[Driver
     against(suite)
 
 
+def test_several_may_ask_a_registry_that_was_never_spoken_to_before() -> None:
+    """Whether it speaks TLS is known to none of them, and found out once."""
+
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        server.hold(Sample(seed=2), "other:1")
+        pins = await asyncio.gather(*(registry.resolve(f"{server.host}/{name}:1") for name in ("web", "other", "web")))
+        assert [pin.index_digest == TARGET for pin in pins] == [True, False, True]
+        assert server.knocks == 1
+
+    against(suite)
+
+
 def test_a_redirect_that_never_ends_does() -> None:
     async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
         server.fail("/", Fault(302, (("Location", "/v2/web/manifests/1"),)), times=20)
