@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -22,10 +23,13 @@ log = logging.getLogger(__name__)
 PORT = 53
 UPSTREAM_S = 3.0
 FORWARDS = 256
-"""Questions under way upstream at a time; what comes beyond is told to try again."""
+FORWARDS_EACH = FORWARDS // 4
+"""Questions under way upstream at a time, and of one peer's: what comes beyond is told to try again. So no workload
+leaves the others without names."""
 
 STREAMS = 64
-"""Connections at a time; what comes beyond is closed."""
+STREAMS_EACH = STREAMS // 4
+"""Connections at a time, and of one peer's: what comes beyond is closed."""
 
 STREAM_S = 60.0
 _IP_FREEBIND = 15
@@ -46,7 +50,8 @@ class NameServer:
         self._address = nameserver
         self._answers = Answers()
         self._under_way: set[asyncio.Task[Any]] = set()
-        self._streaming = 0
+        self._forwarding: Counter[str] = Counter()
+        self._streaming: Counter[str] = Counter()
         self._datagrams: asyncio.DatagramTransport | None = None
         self._streams: asyncio.Server | None = None
         self._problem = ""
@@ -104,14 +109,19 @@ class NameServer:
         if len(question) < _HEADER_BYTES or not self._serves(peer):
             return
         answer = self._answers.to(question)
-        if answer is None and len(self._under_way) >= FORWARDS:
+        if answer is None and _is_full(self._forwarding, peer, FORWARDS, FORWARDS_EACH):
             answer = unavailable(question)
         if answer is not None:
             self._send(answer, peer)
             return
         task = asyncio.get_running_loop().create_task(self._forward(question, peer), name="name server")
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._forwarding[peer[0]] += 1
+        task.add_done_callback(lambda task: self._forwarded(task, peer))
+
+    def _forwarded(self, task: asyncio.Task[Any], peer: Peer) -> None:
+        self._under_way.discard(task)
+        _less(self._forwarding, peer)
 
     def _serves(self, peer: Peer) -> bool:
         return IPv4Address(peer[0]) in self._subnet
@@ -126,12 +136,14 @@ class NameServer:
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Questions by TCP, one after another."""
         task = asyncio.current_task()
+        peer: Peer | None = writer.get_extra_info("peername")
+        if peer is None or not self._serves(peer) or _is_full(self._streaming, peer, STREAMS, STREAMS_EACH):
+            writer.close()  # it may be gone already, and then nobody says who it was
+            return
         assert task is not None
-        self._streaming += 1
+        self._streaming[peer[0]] += 1
         self._under_way.add(task)
         try:
-            if self._streaming > STREAMS or not self._serves(writer.get_extra_info("peername")):
-                return
             async with asyncio.timeout(STREAM_S):
                 while len(question := await _message(reader)) >= _HEADER_BYTES:
                     answer = self._answers.to(question) or await self._asked(question, _by_stream)
@@ -140,7 +152,7 @@ class NameServer:
         except (TimeoutError, OSError, EOFError):
             return
         finally:
-            self._streaming -= 1
+            _less(self._streaming, peer)
             self._under_way.discard(task)
             writer.close()
 
@@ -163,6 +175,18 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._server.datagram(data, addr)
+
+
+def _is_full(under_way: Counter[str], peer: Peer, all_together: int, each: int) -> bool:
+    """Whether there is no room for one more of this peer's."""
+    return under_way[peer[0]] >= each or under_way.total() >= all_together
+
+
+def _less(under_way: Counter[str], peer: Peer) -> None:
+    """One of the peer's has ended; who has none is not counted any more."""
+    under_way[peer[0]] -= 1
+    if not under_way[peer[0]]:
+        del under_way[peer[0]]
 
 
 def _bound(kind: int, address: str) -> socket.socket:

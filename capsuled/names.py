@@ -15,6 +15,8 @@ TTL_S = 5
 """Short: an address that is given to another workload must not be remembered for long."""
 
 _ANSWERS_KEPT = 4_096
+_KEPT_BYTES = 512
+"""A question that is longer is padded, and answered anew each time: what is kept has a bound in bytes, too."""
 
 
 NAMING = (WorkloadApplied, WorkloadDeleteRequested, WorkloadRemoved, NetworkDetached, NetworkMoved)
@@ -58,6 +60,8 @@ class Answers:
             answer = self._render(question)
             if answer is None:
                 return None
+            if len(question) > _KEPT_BYTES:
+                return answer
             if len(self._rendered) >= _ANSWERS_KEPT:
                 self._rendered.clear()
             kept = self._rendered[question[2:]] = answer[2:]

@@ -1,8 +1,10 @@
 """What the bridge's name server answers: workloads by name and address, its own zone, and nothing of anybody else's."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.opcode
@@ -91,6 +93,21 @@ def test_an_answer_that_is_kept_carries_each_questions_own_id(answers: Answers) 
     first, second = answers.to(b"\x00\x01" + question[2:]), answers.to(b"\x00\x02" + question[2:])
     assert first is not None and second is not None
     assert (first[:2], second[:2], first[2:]) == (b"\x00\x01", b"\x00\x02", second[2:])
+
+
+def test_of_long_questions_nothing_is_kept(answers: Answers) -> None:
+    assert told(answers, "web"), "what it needs for an answer is loaded"
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            padding = dns.edns.GenericOption(dns.edns.OptionType.PADDING, number.to_bytes(2, "big") * 20_000)
+            question = dns.message.make_query("web", "A", use_edns=0, options=[padding])
+            answer = answers.to(question.to_wire(max_size=65_535))
+            assert answer is not None and dns.message.from_wire(answer).answer
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 2 << 20
 
 
 def test_a_changed_address_is_answered_at_once(answers: Answers) -> None:
