@@ -1,15 +1,19 @@
 """Leases on containerd's content: what is being made is kept from garbage collection, and half-made things for a while.
 
 Whoever makes something takes a lease. When it is done, the lease goes, and names keep what they need. When it was
-interrupted, the lease stays, so that another try finds the blobs and parts of blobs that have come; it goes with that
-try's success, with `drop_idle`, or after a day. When it failed for good, everything goes at once.
+interrupted, the lease stays, so that another try finds the blobs and parts of blobs that have come; it goes with the
+next try that has as much, with `drop_idle`, or after a day. When it failed for good, or nothing had come, everything
+goes at once.
+
+containerd is told of no end: it would go by the wall clock, and one that is set would end what is under way. The day is
+counted here, from when another try of this daemon's first found the lease idle.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import grpc
 import msgspec
@@ -31,11 +35,13 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Leases:
-    """The leases of one capsule."""
+    """The leases of one capsule. `clock` counts seconds, and nobody sets it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, clock: Callable[[], float] = time.monotonic) -> None:
         self._connection = connection
+        self._clock = clock
         self._active: set[str] = set()
+        self._idle_since: dict[str, float] = {}
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[Lease]:
@@ -43,8 +49,11 @@ class Leases:
         lease = await self._take()
         try:
             yield lease
-        except (asyncio.CancelledError, RuntimeUnavailable, RegistryUnreachable):
+        except (asyncio.CancelledError, RuntimeUnavailable):
             raise  # to be continued
+        except RegistryUnreachable:
+            await self._interrupted(lease)
+            raise
         except BaseException:
             await self._drop(lease.id, sync=True)
             raise
@@ -55,15 +64,14 @@ class Leases:
 
     async def drop_idle(self) -> int:
         """Give up what interrupted tries have left; how many there were."""
-        idle = [lease for lease in await self._ids() if lease not in self._active]
+        idle = await self._idle()
         for number, lease in enumerate(idle, 1):
             await self._drop(lease, sync=number == len(idle))
         return len(idle)
 
     async def _take(self) -> Lease:
         name = f"{_PREFIX}{uuid.uuid4().hex}"
-        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + KEPT_S))
-        request = leases_pb2.CreateRequest(id=name, labels={"containerd.io/gc.expire": expires})
+        request = leases_pb2.CreateRequest(id=name)
         self._active.add(name)
         try:
             with tolerated():
@@ -74,17 +82,29 @@ class Leases:
         return Lease(name, (*self._connection.metadata, ("containerd-lease", name)))
 
     async def _finish(self, lease: Lease) -> None:
-        """Done. Earlier tries at it are superseded: all that they keep is here as well."""
-        try:
-            others = [name for name in await self._ids() if name not in self._active]
-            if others:
-                mine = await self._content(lease.id)
-                for name in others:
-                    if await self._content(name) <= mine:
-                        await self._drop(name)
-        except DriverError:
-            pass  # what was made is made; they go when their day is over
+        """Done."""
+        with suppress(DriverError):  # what was made is made; they go when their day is over
+            await self._supersede(lease)
         await self._drop(lease.id)
+
+    async def _interrupted(self, lease: Lease) -> None:
+        """To be continued, if there is anything to continue with."""
+        with suppress(DriverError):
+            if not await self._supersede(lease):
+                await self._drop(lease.id)
+
+    async def _supersede(self, lease: Lease) -> set[str]:
+        """What the lease keeps. Earlier tries go of which all that they keep is here as well, and those whose day is
+        over."""
+        now_s, mine = self._clock(), await self._content(lease.id)
+        self._idle_since = {name: self._idle_since.get(name, now_s) for name in await self._idle()}
+        for name, since_s in self._idle_since.items():
+            if now_s - since_s >= KEPT_S or await self._content(name) <= mine:
+                await self._drop(name)
+        return mine
+
+    async def _idle(self) -> list[str]:
+        return [name for name in await self._ids() if name not in self._active]
 
     async def _ids(self) -> list[str]:
         with tolerated():

@@ -104,7 +104,12 @@ class TwinImages:
         self._active.append(held)
         try:
             yield held
-        except (asyncio.CancelledError, RuntimeUnavailable, RegistryUnreachable):
+        except (asyncio.CancelledError, RuntimeUnavailable):
+            raise
+        except RegistryUnreachable:
+            self._supersede(held)
+            if not any(digest in self._world.blobs or digest in self._world.parts for digest in held):
+                self._drop(held)
             raise
         except BaseException:
             self._drop(held)
@@ -112,11 +117,14 @@ class TwinImages:
         else:
             with suppress(RuntimeUnavailable):
                 await self._step("finish")
-            for other in [one for one in self._world.kept if not self._is_active(one) and one <= held]:
-                self._drop(other)
+            self._supersede(held)
             self._drop(held)
         finally:
             self._active = [one for one in self._active if one is not held]
+
+    def _supersede(self, held: set[str]) -> None:
+        for other in [one for one in self._world.kept if not self._is_active(one) and one <= held]:
+            self._drop(other)
 
     def _is_active(self, held: set[str]) -> bool:
         return any(one is held for one in self._active)

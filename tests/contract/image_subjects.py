@@ -44,7 +44,8 @@ class Subject:
     """A cache, archives in its form, and the means to break it. `pack` makes an archive; `fail` lets the runtime die
     (once) at the step of that name. `offer` puts a sample into a registry as `name:tag` and says by which reference it
     is pulled; `pin` resolves that; `cut` breaks a layer off after so many bytes, and then the registry is gone for the
-    rest of the pull; `sent` is what it has sent. `take` is another hand's, which takes a record out."""
+    rest of the pull; `sent` is what it has sent, and `gone` lets it be away or back. `take` is another hand's, which takes
+    a record out."""
 
     store: ImageStore
     pack: Callable[..., bytes]
@@ -57,6 +58,7 @@ class Subject:
     cut: Callable[[str, int], None]
     sent: Callable[[], int]
     take: Callable[[str], Awaitable[None]]
+    gone: Callable[[bool], None]
 
 
 Suite = Callable[[Subject], Awaitable[None]]
@@ -92,9 +94,12 @@ async def twin(small: bool = False) -> AsyncIterator[Subject]:
     async def take(record: str) -> None:
         world.take(record)
 
+    def gone(is_gone: bool) -> None:
+        registries.door = "down" if is_gone else "open"
+
     yield Subject(
         TwinImages(world, step, registry), twin_archive, usable, left, failing.append, TWIN_STEPS,
-        offer, registry.resolve, registries.cuts.__setitem__, lambda: registries.sent, take,
+        offer, registry.resolve, registries.cuts.__setitem__, lambda: registries.sent, take, gone,
     )  # fmt: skip
 
 
@@ -121,9 +126,12 @@ def real_subject(made: Runtime, registry: FaultyRegistry) -> Subject:
         request = images_pb2.DeleteImageRequest(name=record)
         await made.connection.images.Delete(request, metadata=made.connection.metadata)
 
+    def gone(is_gone: bool) -> None:
+        registry.gone = is_gone
+
     return Subject(
         made.images, oci_archive, usable, lambda: traces(made), lambda step: kill_at(made, step), REAL_STEPS,
-        registry.hold, made.registry.resolve, cut, lambda: registry.sent, take,
+        registry.hold, made.registry.resolve, cut, lambda: registry.sent, take, gone,
     )  # fmt: skip
 
 

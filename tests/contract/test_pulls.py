@@ -115,6 +115,26 @@ def test_an_interrupted_pull_is_continued_with_what_is_missing(subject: Any) -> 
 
 
 @BOTH
+def test_tries_in_vain_leave_nothing_and_those_that_come_no_further_one_lease(subject: Any) -> None:
+    async def suite(made: Subject) -> None:
+        pin = await made.pin(made.offer(ONE, "web:1"))
+        made.gone(True)
+        for _ in range(2):
+            with pytest.raises(RegistryUnreachable):
+                await made.store.pull(pin, moves=True)
+        assert await made.traces() == Traces()
+        made.gone(False)
+        last = twin_image(ONE).layers[-1].digest
+        for _ in range(2):
+            made.cut(last, 0)
+            with pytest.raises(RegistryUnreachable):
+                await made.store.pull(pin, moves=True)
+        assert (await made.traces()).leases == 1
+
+    run_suite(subject, suite)
+
+
+@BOTH
 def test_several_who_want_an_image_have_it_fetched_once(subject: Any) -> None:
     async def suite(made: Subject) -> None:
         ref = made.offer(ONE, "web:1")

@@ -30,7 +30,7 @@ class Fault:
 @dataclass
 class FaultyRegistry:
     """`host` is what stands in image names. `asked` has (path, Range) of each request, `sent` the bytes of bodies,
-    `knocks` how often somebody tried TLS."""
+    `knocks` how often somebody tried TLS. While it is `gone`, nobody is answered."""
 
     host: str = ""
     documents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -38,6 +38,7 @@ class FaultyRegistry:
     headers: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
     knocks: int = 0
+    gone: bool = False
     _faults: list[tuple[str, Fault]] = field(default_factory=list)
 
     def hold(self, sample: Sample, name: str) -> str:
@@ -79,6 +80,8 @@ class FaultyRegistry:
         path = path.partition("?")[0]
         self.asked.append((path, headers.get("range", "")))
         self.headers.append(headers)
+        if self.gone:
+            return False
         fault = self._fault(path)
         if fault.refuse:
             return False
