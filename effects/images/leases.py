@@ -19,12 +19,13 @@ import grpc
 import msgspec
 
 from containerdapi import leases_pb2
-from effects.containerd.connection import Connection, Metadata, tolerated, translated
+from effects.containerd.connection import SNAPSHOTTER, Connection, Metadata, tolerated, translated
 from effects.errors import DriverError, RegistryUnreachable, RuntimeUnavailable
 
 KEPT_S = 24 * 3_600
 _PREFIX = "capsule-"
 _CONTENT = ("content", "ingests")
+_LAYERS = f"snapshots/{SNAPSHOTTER}"
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -68,6 +69,13 @@ class Leases:
         for number, lease in enumerate(idle, 1):
             await self._drop(lease, sync=number == len(idle))
         return len(idle)
+
+    async def hold_layer(self, chain_id: str, lease: Lease) -> None:
+        """An unpacked layer stays as long as the lease, if it is there: looking at it does not keep it."""
+        resource = leases_pb2.Resource(id=chain_id, type=_LAYERS)
+        request = leases_pb2.AddResourceRequest(id=lease.id, resource=resource)
+        with tolerated():
+            await self._connection.leases.AddResource(request, metadata=self._connection.metadata)
 
     async def _take(self) -> Lease:
         name = f"{_PREFIX}{uuid.uuid4().hex}"

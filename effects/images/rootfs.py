@@ -99,6 +99,7 @@ class Unpacker:
         parent = ""
         for layer, diff_id, chain_id in zip(manifest.layers, diff_ids, chain_ids(diff_ids), strict=True):
             await arrived(layer.digest)
+            await self._leases.hold_layer(chain_id, lease)
             if not await self._exists(chain_id, lease):
                 await self._apply(layer, diff_id, chain_id, parent, lease)
             parent = chain_id

@@ -26,7 +26,9 @@ from tests.contract.image_subjects import (
     target,
 )
 from tests.support.cache import Traces
+from tests.support.faulty import Fault, faulty
 from tests.support.images import Sample, twin_image
+from tests.support.runtime import runtime
 
 
 async def pull(made: Subject, ref: str, moves: bool = True) -> tuple[str, ...]:
@@ -132,6 +134,30 @@ def test_tries_in_vain_leave_nothing_and_those_that_come_no_further_one_lease(su
         assert (await made.traces()).leases == 1
 
     run_suite(subject, suite)
+
+
+@pytest.mark.real
+def test_layers_that_are_here_stay_for_a_pull_that_stands_on_them() -> None:
+    other = Sample(layers=(ONE.layers[0], ONE.layers[1] + 1))
+    base, last = twin_image(other).layers
+    assert base.digest in [layer.digest for layer in twin_image(ONE).layers]
+
+    async def main() -> None:
+        async with asyncio.timeout(60), runtime() as made, faulty() as registry:
+            await made.images.pull(await made.registry.resolve(registry.hold(ONE, "web:1")), moves=True)
+            ref, progress, gate = registry.hold(other, "other:1"), Progress(), asyncio.Event()
+            registry.fail(last.digest, Fault(gate=gate))
+            pulling = asyncio.ensure_future(
+                made.images.pull(await made.registry.resolve(ref), moves=True, progress=progress)
+            )
+            while not progress.unpacked:
+                await asyncio.sleep(0.01)
+            await made.images.remove([image.ref for image in await made.images.observe()])
+            gate.set()
+            await pulling
+            assert (await made.images.unpacker.rootfs(target(other))).chain_id
+
+    asyncio.run(main())
 
 
 @BOTH

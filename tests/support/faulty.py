@@ -14,7 +14,7 @@ from tests.support.images import Sample, blobs
 class Fault:
     """What happens to one request. `status`: this answer instead (with `headers` and `said`); `cut`: the body breaks off
     after so many bytes; `wrong`: its last byte is another; `whole`: a range is not heeded; `refuse`: no answer at all; `hang`: the body stops
-    coming after its first half, for ever; `more`: so many spaces come behind the body."""
+    coming after its first half, for ever; `more`: so many spaces come behind the body; `gate`: the answer waits for it."""
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
@@ -25,6 +25,7 @@ class Fault:
     refuse: bool = False
     hang: bool = False
     more: int = 0
+    gate: asyncio.Event | None = None
 
 
 @dataclass
@@ -85,6 +86,8 @@ class FaultyRegistry:
         fault = self._fault(path)
         if fault.refuse:
             return False
+        if fault.gate is not None:
+            await fault.gate.wait()
         kind, content = self.documents.get(path, ("", b""))
         status = fault.status or (200 if kind or path == "/v2/" else 404)
         extra = dict(fault.headers)
