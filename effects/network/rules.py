@@ -4,6 +4,9 @@ A host port works from outside, from the machine's own addresses and 127.0.0.1, 
 looked up in prerouting and in output for whatever is addressed to the machine itself. What a loopback source or another
 workload sends to a mapped port is masqueraded, so that the answer comes back the same way.
 
+From outside, a workload is reached by its mapped ports alone: the machine forwards, so whoever routes the subnet by it
+would reach every port of every workload.
+
 Source of the syntax: nft(8) 1.0. A chain cannot be called `dnat`; JSON that creates maps and uses them crashes 1.0.6.
 """
 
@@ -15,8 +18,8 @@ from projections.network import Mapping
 _PROTOCOLS = ("tcp", "udp")
 _MAP = re.compile(r"map (\w+) \{(.*?)\n\t\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\s*elements = \{(.*?)\}", re.DOTALL)
-_CHAINS = 5
-_RULES = 9
+_CHAINS = 6
+_RULES = 13
 
 
 def table_of(bridge: str) -> str:
@@ -50,6 +53,13 @@ def render(bridge: str, subnet: str, mappings: Iterable[Mapping], former: str = 
   chain guard {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+  }}
+  chain between {{
+    type filter hook forward priority filter; policy accept;
+    iifname {{ "lo", "{bridge}" }} accept
+    ct state established,related accept
+    ct status dnat accept
+    ip daddr {subnet} drop
   }}
   chain arriving {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -117,6 +127,6 @@ def is_complete(listing: str) -> bool:
     lines = [line.strip() for line in listing.splitlines()]
     chains = sum(line.startswith("chain ") for line in lines)
     verdicts = sum(
-        line.endswith((" drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}" for line in lines
+        line.endswith((" accept", " drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}" for line in lines
     )
     return (chains, verdicts) == (_CHAINS, _RULES)

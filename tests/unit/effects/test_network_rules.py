@@ -84,4 +84,5 @@ def test_what_nft_lists_of_it_is_complete_and_holds_what_was_rendered() -> None:
         input=rules.render("br0", SUBNET, mappings), text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert rules.is_complete(done.stdout)
+    assert not rules.is_complete(done.stdout.replace(f"ip daddr {SUBNET} drop", ""))
     assert rules.listed_elements(done.stdout) == rules.elements(mappings)
