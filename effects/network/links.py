@@ -48,6 +48,10 @@ class Links:
         """Let go of the socket."""
         self._ip.close()
 
+    def own_addresses(self) -> frozenset[str]:
+        """The machine's, on any link."""
+        return frozenset(one.get("local") or one.get("address") for one in self._ip.get_addr(family=socket.AF_INET))
+
     # --- the bridge ----------------------------------------------------------------------------------------------
 
     def bridge_is_ours(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from effects.errors import DriverError, NetworkFailed
 from effects.network import namespaces, obstacles, rules, taps
+from effects.network.flows import Flows
 from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
 from effects.network.links import Links, port_of
 from effects.network.own_work import OwnWork
@@ -59,6 +60,7 @@ class LinuxNetwork:
         self._owner = owner
         self._tap_owner = tap_owner
         self._thread = ThreadPoolExecutor(1, "network")
+        self._flows = Flows(subnet)
         self._skeleton = ""
         self._own_work = OwnWork()
         self._forsaken_gone = False
@@ -119,6 +121,7 @@ class LinuxNetwork:
             await self._on_thread(lambda: self._links.ensure_bridge())
             former = await self._former_table(self._bridge)
             await self._nft("-f", "-", stdin=rules.render(self._bridge, self.subnet, mappings, former).encode())
+            await self._on_thread(lambda: self._flows.renew(mappings, self._links.own_addresses()))
             if not self._skeleton:  # as nft shows what we always load: it is asked once
                 self._skeleton = rules.skeleton(await self._list())
 

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 
 from capsuled.processes import run
 from effects.errors import NetworkForeign, NetworkMissing
-from effects.network import rules, taps
+from effects.network import namespaces, rules, taps
 from effects.network.linux_driver import LinuxNetwork
 from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.network.twin import Cables, TwinNetwork
@@ -313,6 +314,66 @@ def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
 
     with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
         machine.on_thread(lambda: asyncio.run(look(Path(directory))))
+
+
+def _udp(address: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(1)
+    made.bind((address, port))
+    return made
+
+
+def _heard(listening: socket.socket) -> str:
+    try:
+        return listening.recv(512).decode()
+    except TimeoutError:
+        return ""
+
+
+@pytest.mark.real
+def test_who_sends_udp_without_a_pause_goes_where_the_rules_lead_by_now() -> None:
+    async def send(directory: Path, sender: socket.socket) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        await driver.ensure(())
+        there = {}
+        for link in (WEB, DB):
+            await driver.attach(link)
+            with namespaces.Inside(Path(driver.namespace(link.name, link.uid))):
+                there[link] = _udp(link.address, 53)
+
+        def reached() -> list[str]:
+            """Who hears what is sent from the one port to the other, always the same two."""
+            sender.sendto(b"again", ("192.0.2.1", 5353))
+            return [link.name for link, socket in there.items() if _heard(socket)]
+
+        assert reached() == []
+        await driver.ensure((Mapping("udp", 5353, "", WEB.address, 53),))
+        assert reached() == [WEB.name], "it is mapped"
+        assert reached() == [WEB.name], "and remembered"
+        await driver.ensure((Mapping("udp", 5353, "192.0.2.1", DB.address, 53),))
+        assert reached() == [DB.name], "mapped to another"
+        await driver.ensure(())
+        assert reached() == [], "to nobody any more"
+        await driver.ensure((Mapping("udp", 5353, "", WEB.address, 53),))
+        assert reached() == [WEB.name], "and again"
+        await driver.clear()
+        await driver.ensure(())
+        await driver.attach(WEB)
+        with namespaces.Inside(Path(driver.namespace(WEB.name, WEB.uid))):
+            there = {WEB: _udp(WEB.address, 53)}
+        assert reached() == [], "the address has another owner"
+        await driver.clear()
+        await driver.close()
+
+    with (
+        site() as machine,
+        site() as neighbour,
+        tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
+    ):
+        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        sender = neighbour.on_thread(lambda: _udp("192.0.2.2", 4_000))
+        machine.on_thread(lambda: asyncio.run(send(Path(directory), sender)))
 
 
 @pytest.mark.real
