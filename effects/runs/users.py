@@ -1,13 +1,14 @@
 """From `user[:group]` to numbers, with the image's own passwd and group files.
 
 The files are read from the layers' directories without mounting them. A path that leads through a symbolic link is
-not followed: a layer could point it at the host's files.
+not followed: a layer could point it at the host's files. Nor is a device opened, which a container may put there.
 """
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from effects import plain_files
 from effects.errors import BadUser
 from effects.runs.process import Identity
 from guest import accounts
@@ -45,10 +46,10 @@ def _read(directory: Path, name: str) -> str | None:
     opened: list[int] = []
     try:
         opened.append(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        flags = os.O_NOFOLLOW | os.O_CLOEXEC
-        opened.append(os.open("etc", os.O_PATH | os.O_DIRECTORY | flags, dir_fd=opened[-1]))
-        opened.append(os.open(name, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=opened[-1]))
-        return os.read(opened[-1], accounts.FILE_BYTES).decode(errors="replace")
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened.append(os.open("etc", flags, dir_fd=opened[-1]))
+        opened.append(plain_files.opened(name, opened[-1]))
+        return plain_files.beginning(opened[-1], accounts.FILE_BYTES).decode(errors="replace")
     except OSError:
         return None
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from effects import plain_files
 from effects.memory import mount_memory, unkept
 from effects.secrets.protocol import SecretContent, SecretDirectory, SeenFiles, place_of, targets_of
 
@@ -22,7 +23,6 @@ T = TypeVar("T")
 
 _APART = ".new"
 _OURS = re.compile(r"[0-9a-f]{24}")
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class MemorySecretFiles:
@@ -124,12 +124,12 @@ def _put(place: Path, key: str, base: str, file: SecretContent) -> None:
 
 def _is_so(directory: int, base: str, file: SecretContent) -> bool:
     try:
-        found = os.open(base, _READ, dir_fd=directory)
+        found = plain_files.opened(base, directory)
     except OSError:
         return False
     try:
         is_ = os.fstat(found)
-        if (stat.S_IFMT(is_.st_mode), stat.S_IMODE(is_.st_mode)) != (stat.S_IFREG, file.mode):
+        if stat.S_IMODE(is_.st_mode) != file.mode:
             return False
         owned = (is_.st_uid, is_.st_gid, is_.st_size) == (file.uid, file.gid, len(file.content))
         return owned and os.pread(found, len(file.content), 0) == file.content

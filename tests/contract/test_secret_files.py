@@ -17,6 +17,7 @@ from effects.memory import mount_memory, unmount_memory
 from effects.secrets.memory_driver import MemorySecretFiles
 from effects.secrets.protocol import SecretContent, SecretFilesDriver, SeenFiles, place_of
 from effects.secrets.twin import Shelf, TwinSecretFiles
+from tests.support.watched import watched_pipe
 
 
 class Subject(NamedTuple):
@@ -213,6 +214,20 @@ def test_what_a_workload_put_there_leads_nowhere(tmp_path: Path, trap: str) -> N
 
     on_memory(suite)
     assert target.read_bytes() == b"of the machine" and [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+@pytest.mark.real
+def test_what_a_workload_put_there_is_not_even_opened() -> None:
+    """It could be a device, of which that alone asks for something."""
+
+    async def suite(driver: MemorySecretFiles, directory: Path) -> None:
+        (directory / "db").unlink()
+        with watched_pipe(directory / "db") as was_opened:
+            await driver.ensure("web", 7, (file(),))
+            assert not was_opened()
+        assert (directory / "db").read_bytes() == b"one"
+
+    on_memory(suite)
 
 
 @pytest.mark.real

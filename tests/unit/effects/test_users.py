@@ -1,5 +1,7 @@
 """From `user[:group]` to numbers, by the image's own files, and never by the host's."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from effects.errors import BadUser
 from effects.runs.process import Identity
 from effects.runs.users import layer_directories, resolve
+from tests.support.watched import watched_pipe
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 # a comment
@@ -101,6 +104,26 @@ def test_no_symbolic_link_leads_out_of_the_image(image: tuple[Path, ...], tmp_pa
     with pytest.raises(BadUser):
         resolve("hosts", image)
     assert resolve("web", image).uid == 101
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes a device")
+def test_a_device_in_a_files_place_is_none_and_the_layer_below_has_the_word(image: tuple[Path, ...]) -> None:
+    null = os.stat(os.devnull).st_rdev
+    os.mknod(image[0] / "etc" / "passwd", stat.S_IFCHR | 0o644, null)
+    assert resolve("web", image).uid == 101
+
+
+def test_what_is_no_file_is_not_even_opened(image: tuple[Path, ...]) -> None:
+    with watched_pipe(image[0] / "etc" / "passwd") as was_opened:
+        assert resolve("web", image).uid == 101
+        assert not was_opened()
+
+
+def test_a_sparse_file_without_end_is_read_to_a_bound(image: tuple[Path, ...]) -> None:
+    with (image[0] / "etc" / "passwd").open("wb") as file:
+        file.write(b"web:x:1:2::/:/bin/sh\n")
+        file.truncate(1 << 40)
+    assert resolve("web", image).uid == 1
 
 
 def test_the_directories_are_those_of_the_mount_the_topmost_first() -> None:
