@@ -121,7 +121,7 @@ class Settler:
         try:
             if stat.S_ISLNK(found.st_mode):
                 os.symlink(os.readlink(name, dir_fd=staged), aside, dir_fd=target)
-                set_facts(target, aside, found, self._owners)
+                set_facts(target, aside, found, self._owners, self._opening)
             elif stat.S_ISDIR(found.st_mode):
                 self._carry_directory(staged, name, target, aside, found)
             else:
@@ -142,7 +142,7 @@ class Settler:
         finally:
             os.close(below)
             os.close(beside)
-        set_facts(target, aside, found, self._owners)
+        set_facts(target, aside, found, self._owners, self._opening)
 
     def _carry_file(self, staged: int, name: str, target: int, aside: str) -> None:
         seen = self._opening.look(staged, name)
@@ -154,7 +154,7 @@ class Settler:
                 os.close(source)
         finally:
             self._opening.forget(seen)
-        set_facts(target, aside, seen.facts, self._owners)
+        set_facts(target, aside, seen.facts, self._owners, self._opening)
 
 
 def _copy(source: int, target: int, name: str) -> None:

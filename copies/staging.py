@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from copies.errors import CopyError, copy_error, shown
 from copies.headers import DIRECTORY, FILE, HARDLINK, SYMLINK
+from copies.opening import Opening
 from copies.reading import Archive, Entry, linked
 
 Made = TypeVar("Made")
@@ -77,16 +78,22 @@ def remove(parent: int, name: str) -> None:
         return
 
 
-def set_facts(parent: int, name: str, found: os.stat_result, owners: bool) -> None:
-    """Owner, mode and time of `found` for what was just made."""
+def set_facts(parent: int, name: str, found: os.stat_result, owners: bool, opening: Opening) -> None:
+    """Owner, mode and time of `found` for what was just made. Raises OSError, also where it is another kind by now."""
     if owners:
         os.chown(name, found.st_uid, found.st_gid, dir_fd=parent, follow_symlinks=False)
     if not stat.S_ISLNK(found.st_mode):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=parent)
+        seen = opening.look(parent, name)
         try:
-            os.fchmod(fd, found.st_mode & 0o7777)
+            if stat.S_IFMT(seen.facts.st_mode) != stat.S_IFMT(found.st_mode):
+                raise OSError(errno.ESTALE, "somebody put something else in its place", name)
+            fd = opening.open(seen)
+            try:
+                os.fchmod(fd, found.st_mode & 0o7777)
+            finally:
+                os.close(fd)
         finally:
-            os.close(fd)
+            opening.forget(seen)
     os.utime(name, ns=(found.st_mtime_ns, found.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from copies.opening import Plain
+from copies.opening import Guarded, Plain
 from copies.settling import Settler
+from copies.staging import set_facts
 from tests.support.trees import directory, facts, left_aside
+from tests.support.watched import watched_pipe
 
 HOLE_BYTES = 1 << 30
 
@@ -58,3 +60,18 @@ def test_holes_stay_holes_on_another_file_system(tmp_path: Path, elsewhere: Path
         assert made.read(6) == b"begin\0"
         made.seek(HOLE_BYTES)
         assert made.read(7) == b"middle\0"
+
+
+def test_what_was_swapped_for_something_else_is_not_opened(tmp_path: Path) -> None:
+    """A workload sees what is carried over while it is, and could put a device in its place."""
+    (tmp_path / "file").touch()
+    parent, descriptors = directory(str(tmp_path)), os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY)
+    try:
+        with watched_pipe(tmp_path / "swapped") as was_opened:
+            for opening in (Plain(), Guarded(descriptors)):
+                with pytest.raises(OSError, match="something else in its place"):
+                    set_facts(parent, "swapped", (tmp_path / "file").stat(), False, opening)
+            assert not was_opened()
+    finally:
+        os.close(parent)
+        os.close(descriptors)
