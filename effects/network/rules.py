@@ -127,6 +127,7 @@ def is_complete(listing: str) -> bool:
     lines = [line.strip() for line in listing.splitlines()]
     chains = sum(line.startswith("chain ") for line in lines)
     verdicts = sum(
-        line.endswith((" accept", " drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}" for line in lines
+        line.endswith((" accept", " drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}"
+        for line in lines
     )
     return (chains, verdicts) == (_CHAINS, _RULES)

@@ -150,7 +150,7 @@ def test_layers_that_are_here_stay_for_a_pull_that_stands_on_them() -> None:
             pulling = asyncio.ensure_future(
                 made.images.pull(await made.registry.resolve(ref), moves=True, progress=progress)
             )
-            while not progress.unpacked:
+            while not progress.unpacked:  # noqa: ASYNC110 -- as a caller sees it
                 await asyncio.sleep(0.01)
             await made.images.remove([image.ref for image in await made.images.observe()])
             gate.set()
