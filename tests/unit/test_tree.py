@@ -61,6 +61,10 @@ def test_what_the_contracts_call_pure_is_what_coverage_is_measured_of() -> None:
     assert measured == {module.replace(".", "/") for module in pure}
 
 
+def test_commands_stand_in_their_page_as_they_are_typed_and_not_as_the_page_was_made() -> None:
+    assert "tools.docs" not in (ROOT / "docs/cli.md").read_text()
+
+
 def prose(page: Path) -> Iterator[tuple[int, str]]:
     """Lines that can be broken, with their numbers: not those of tables, of what is quoted, or of one long word."""
     quoted = False
