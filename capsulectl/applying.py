@@ -11,7 +11,7 @@ from capsulectl.connection import Connection
 from capsulectl.endings import ASKED, WAITED, told
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
-from capsulectl.render import plain, say, write
+from capsulectl.render import plain, say, signed, write
 from projections.words import bytes_text
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES = 4 << 20
 """What a capsule takes in one message."""
-
-
-_SIGNS = {"add": "+", "remove": "-", "change": "~"}
 
 
 def declare(line: ApplyLine) -> None:
@@ -135,7 +132,7 @@ def change_line(change: Any) -> str:
     """A field, and what became of it."""
     old, new = (_value(change.path, one) for one in (change.old, change.new))
     values = {"add": new, "remove": old}.get(change.op, f"{old} -> {new}")
-    return f"{_SIGNS[change.op]} {change.path}: {values}"
+    return signed(change.op, f"{change.path}: {values}")
 
 
 def _value(path: str, value: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _CONTROLS = re.compile("[\x7f-\x9f]")
+_SIGNS = {"add": ("+", "32"), "remove": ("-", "31"), "change": ("~", "33")}
 
 
 def widths_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -63,6 +64,17 @@ def terminal_width() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
     except OSError:
         return 0
+
+
+def is_coloured() -> bool:
+    """Whether standard output leads to somebody who sees colours and wants them (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def signed(op: str, text: str) -> str:
+    """What was added, removed or changed, behind its sign; on a terminal in the sign's colour."""
+    sign, colour = _SIGNS[op]
+    return f"\x1b[{colour}m{sign} {text}\x1b[0m" if is_coloured() else f"{sign} {text}"
 
 
 def plain(message: Any, zeros: bool = False) -> dict[str, Any]:

@@ -4,14 +4,13 @@ On a terminal it waits after each: Enter goes on, a number goes on to that entry
 """
 
 import json
-import os
 import sys
 from typing import Any
 
 from capsulectl.errors import Failure
 from capsulectl.folding import Folding
 from capsulectl.options import Format
-from capsulectl.render import moment, printable, say, write
+from capsulectl.render import moment, printable, say, signed, write
 from journal.codec import plain
 from journal.entry import Stored
 from projections.describe import describe
@@ -19,12 +18,10 @@ from projections.steps import Change, Steps
 from projections.views import VIEW, state_hash
 
 VALUE_CHARS = 160
-_SIGNS = {"add": ("+", "32"), "remove": ("-", "31"), "change": ("~", "33")}
 
 
 def step(folding: Folding, since: int, output: Format) -> None:
     """Walk the entries, shown from `since` on. Raises Failure where one cannot be folded."""
-    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     steps, asks, shown_from = Steps(folding.machine), output in ("table", "wide") and _is_watched(), since
     for stored, event in folding.entries():
         seq = stored.header.seq
@@ -33,7 +30,7 @@ def step(folding: Folding, since: int, output: Format) -> None:
         if seq < shown_from:
             steps.skip(stored.header, event)
             continue
-        _show(stored, describe(stored.header, event, stored.excised), steps.take(stored.header, event), output, colours)
+        _show(stored, describe(stored.header, event, stored.excised), steps.take(stored.header, event), output)
         if asks:
             answer = _next()
             if answer == 0:
@@ -66,7 +63,7 @@ def _next() -> int:
             return max(1, int(word))
 
 
-def _show(stored: Stored, summary: str, changes: tuple[Change, ...], output: Format, colours: bool) -> None:
+def _show(stored: Stored, summary: str, changes: tuple[Change, ...], output: Format) -> None:
     header = stored.header
     if output == "name":
         print(header.seq)
@@ -87,9 +84,7 @@ def _show(stored: Stored, summary: str, changes: tuple[Change, ...], output: For
     print(f"{header.seq}  {moment(header.at)[:23]}  {who}  {header.type}")
     print(f"    {printable(' '.join(summary.split()))}")
     for one in changes:
-        sign, colour = _SIGNS[one.op]
-        line = printable(f"{sign} {one.path}: {_values(one)}")
-        print(f"    \x1b[{colour}m{line}\x1b[0m" if colours else f"    {line}")
+        print(f"    {signed(one.op, printable(f'{one.path}: {_values(one)}'))}")
 
 
 def _told(change: Change) -> dict[str, Any]:
