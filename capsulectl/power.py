@@ -28,7 +28,7 @@ def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, 
     before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
     confirm(f"{before.short_id} is started anew; {_running(before)}{_trial(before)}. Go on?", yes)
     answer = connection.call(connection.capsule.RebootNode, pb.RebootNodeRequest())
-    say(answer.message or "the machine is started anew")
+    say(answer.message or "the machine is started anew", common.quiet)
     if wait:
         after = until_back(common.capsule, before.boot_id, timeout)
         ready = (
@@ -36,7 +36,7 @@ def reboot(*, yes: Yes = False, wait: UntilUp = True, timeout: Timeout = 300.0, 
             if after.boot_ready_ms
             else ""
         )
-        say(f"{after.short_id} is up again{ready}")
+        say(f"{after.short_id} is up again{ready}", common.quiet)
 
 
 def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
@@ -48,7 +48,7 @@ def poweroff(*, yes: Yes = False, common: Common = COMMON) -> None:
     before = connection.read(connection.capsule.GetInfo, pb.GetInfoRequest())
     confirm(f"{before.short_id} is switched off; {_running(before)}. Go on?", yes)
     answer = connection.call(connection.power.PowerOff, power_pb2.PowerOffRequest())
-    say(answer.message or "the machine is switched off")
+    say(answer.message or "the machine is switched off", common.quiet)
 
 
 def _trial(info: pb.GetInfoResponse) -> str:
