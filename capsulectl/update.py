@@ -7,14 +7,18 @@ from cyclopts import Parameter
 from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
-from capsulectl.options import COMMON, Common, DryRun, Output, Yes
+from capsulectl.errors import FAILED, TIMED_OUT, Failure
+from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm as ask
+from capsulectl.quantities import seconds_text
 from capsulectl.render import moment, plain, say, show_table, write, write_items
 from projections.causes import WORDS
 from projections.update_words import system_text
 
 ROLLBACK_S = 600.0
 """The slot is read first, where it is known what was written there."""
+TRIED = ("staged", "arming", "armed")
+"""What a rollback leaves an update in that is a trial of the system before."""
 HOW_TO_KEEP = "`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it"
 
 
@@ -122,6 +126,8 @@ def rollback(
         ),
     ] = False,
     dry_run: DryRun = False,
+    wait: UntilUp = True,
+    timeout: Timeout = 300.0,
     yes: Yes = False,
     common: Common = COMMON,
 ) -> None:
@@ -139,18 +145,43 @@ def rollback(
     ask(f"{would.message[:1].upper()}{would.message[1:]} Go on?", yes)
     # Whoever was asked was told; whoever said yes beforehand has to say that, too.
     request = pb.UpdateRollbackRequest(with_data=with_data, allow_freeze=allow_freeze or not yes)
+    boot = connection.read(connection.capsule.GetInfo, capsule_pb2.GetInfoRequest()).boot_id if wait else ""
     answer = connection.call(connection.updates.Rollback, request, timeout=ROLLBACK_S)
     say(answer.message, common.quiet)
-    if after := _after(answer.update):
+    after = _after(answer.update)
+    if after and not wait:
         say(after, common.quiet)
-    print(answer.update.uid)
+    print(answer.update.uid, flush=True)  # before the waiting, also where it is no terminal
+    if after and wait:
+        _followed(common, answer.update, boot, timeout)
 
 
 def _after(update: pb.OSUpdate) -> str:
     """What to do once a rollback has happened; empty where it is over with the answer."""
     if update.phase == "returning":
         return "`capsulectl update status` shows what runs, once the machine is up again"
-    return f"once the machine is up again, {HOW_TO_KEEP}" if update.phase in ("staged", "arming", "armed") else ""
+    return f"once the machine is up again, {HOW_TO_KEEP}" if update.phase in TRIED else ""
+
+
+def _followed(common: Common, update: pb.OSUpdate, boot: str, timeout_s: float) -> None:
+    """Say which system runs once the machine is up again. Raises Failure when it is not the one before."""
+    from capsulectl.update_push import answering, until_booted
+
+    if update.phase in TRIED:
+        tried = capsule_pb2.UpdateOSResponse(uid=update.uid, next_slot=update.slot)
+        status = answering(common, tried, boot, timeout_s)
+    else:
+        status = until_booted(common.capsule, boot, timeout_s)
+        if status is None:
+            waited = f"nobody answers after {seconds_text(timeout_s)} (--timeout waits longer)"
+            raise Failure(f"{waited}. {_after(update)}", TIMED_OUT)
+    runs = f"{system_text(status.version, status.commit)} runs in {status.active_slot}"
+    if update.phase not in TRIED and status.active_slot == update.slot:
+        raise Failure(f"update {update.uid} did not go back: {runs} still", FAILED)
+    left = f"; it goes back in {duration(status.seconds_left)} unless confirmed" if status.tentative else ""
+    say(f"{runs}{left}", common.quiet)
+    if status.tentative:
+        say(HOW_TO_KEEP, common.quiet)
 
 
 def history(*, output: Output = "table", common: Common = COMMON) -> None:

@@ -132,7 +132,7 @@ def _messages(bundle: Path, metadata: pb.UpdateOSMetadata, size: int, show: Show
 
 def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_confirm_s: float | None) -> None:
     say("the machine starts anew", common.quiet)
-    status = _answering(common, answer, boot, timeout_s, auto_confirm_s is not None)
+    status = answering(common, answer, boot, timeout_s, auto_confirm_s is not None)
     say(f"{answer.next_slot} answers; it goes back in {duration(status.seconds_left)} unless confirmed", common.quiet)
     if auto_confirm_s is not None:
         if _watch(common, answer, auto_confirm_s):
@@ -143,16 +143,21 @@ def _followed(common: Common, answer: Any, boot: str, timeout_s: float, auto_con
         say(HOW_TO_KEEP, common.quiet)
 
 
-def _answering(common: Common, answer: Any, boot: str, timeout_s: float, confirms: bool = False) -> Any:
-    """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
-    with the reason, and when nobody answers. `confirms`: it was to be confirmed by this command."""
+def until_booted(target: str, boot: str, timeout_s: float) -> Any:
+    """Where things stand once the machine answers from another boot; None when nobody answers."""
 
     def booted(connection: Connection) -> Any:
         if connection.read(connection.capsule.GetInfo, pb.GetInfoRequest(), timeout=CALL_S).boot_id == boot:
             return None
         return connection.read(connection.updates.Status, update_pb2.UpdateStatusRequest(), timeout=CALL_S)
 
-    status = until_answered(common.capsule, timeout_s, booted)
+    return until_answered(target, timeout_s, booted)
+
+
+def answering(common: Common, answer: Any, boot: str, timeout_s: float, confirms: bool = False) -> Any:
+    """Where things stand once the machine answers from another boot. Raises Failure when it is back in the old system,
+    with the reason, and when nobody answers. `confirms`: it was to be confirmed by this command."""
+    status = until_booted(common.capsule, boot, timeout_s)
     if status is None:
         raise Failure(_silent(timeout_s, confirms), TIMED_OUT)
     if _is_over(answer, status):

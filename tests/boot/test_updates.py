@@ -215,7 +215,7 @@ def test_what_a_newer_system_wrote_on_trial_is_read_by_the_one_before_and_a_volu
     assert ups(machine) == before + 1 and containerd_records(machine) == "form 2"
     boot = boot_of(machine)
     assert "kept" in machine.good("update", "rollback", "--with-data", "--dry-run")
-    machine.good("update", "rollback", "--with-data", "--yes")
+    machine.good("update", "rollback", "--with-data", "--yes", "--no-wait")
     until_in(machine, "slot_a", boot)
     machine.until(machine.is_up, "the boot is complete")
     until_running(machine)
@@ -245,7 +245,7 @@ def test_a_good_system_is_watched_and_confirmed_and_its_workloads_and_volumes_ar
 def to_the_frozen_one(machine: Booted) -> None:
     """A trial of the first system, which cannot read what stands in the journal now."""
     boot = boot_of(machine)
-    machine.good("update", "rollback", "--yes", "--allow-freeze")
+    machine.good("update", "rollback", "--yes", "--no-wait", "--allow-freeze")
     until_in(machine, "slot_a", boot)
     assert status(machine)["tentative"] is True
 

@@ -108,7 +108,7 @@ def _updated(machine: Booted) -> None:
 def _taken_back(machine: Booted) -> None:
     """With its data."""
     before = machine.data("capsule", "info")
-    machine.good("update", "rollback", "--with-data", "--yes", timeout=PUSH_S)
+    machine.good("update", "rollback", "--with-data", "--yes", "--no-wait", timeout=PUSH_S)
     until_answers(machine, "slot_a", before["bootId"])
     machine.good("update", "confirm")
 

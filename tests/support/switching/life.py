@@ -69,10 +69,10 @@ def live(prepared: Path, bundle: Path, place: Path) -> None:
         tried = until_answers(machine, "slot_b", first)["bootId"]
         machine.until(machine.is_up, "the boot is complete")
         machine.good("update", "confirm")
-        machine.good("update", "rollback", "--yes", timeout=600)
+        machine.good("update", "rollback", "--yes", "--no-wait", timeout=600)
         back = until_answers(machine, "slot_a", tried)["bootId"]
         machine.until(machine.is_up, "the boot is complete")
-        machine.good("update", "rollback", "--yes")
+        machine.good("update", "rollback", "--yes", "--no-wait")
         until_answers(machine, "slot_b", back)
         machine.until(lambda: status(machine)["last"]["phase"] == "rolled-back", "it says why it is back")
     finally:

@@ -1,14 +1,16 @@
 """What an operator is shown of updates, in each state that they can be in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from types import SimpleNamespace
 
 import pytest
 
+from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
-from capsulectl import power, update_push
+from capsulectl import power, update, update_push
 from capsulectl.errors import TIMED_OUT, Failure
+from capsulectl.options import Common
 from capsulectl.update import _after, _lines, _outcome, duration, health
 from capsulectl.update_push import _went_back, push
 
@@ -88,7 +90,7 @@ def test_a_push_that_nobody_answers_says_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(update_push, "until_answered", lambda *_: None)
     answer = SimpleNamespace(uid=30, next_slot="slot_b")
     with pytest.raises(Failure) as said:
-        update_push._answering(SimpleNamespace(capsule=""), answer, "boot", 120.0, confirms)  # type: ignore[arg-type]
+        update_push.answering(SimpleNamespace(capsule=""), answer, "boot", 120.0, confirms)  # type: ignore[arg-type]
     words = str(said.value)
     assert said.value.code == TIMED_OUT and words.startswith("nobody answers after 120 s")
     assert all(one in words for one in ("`capsulectl update status`", "`capsulectl update confirm`", "--timeout"))
@@ -147,3 +149,95 @@ def test_a_system_that_runs_in_place_of_another_is_not_called_confirmed() -> Non
     assert update_push._is_over(answer, status)
     assert update_push._went_back(answer, status).startswith("update 30 is not kept, though slot_b runs: ")
     assert not update_push._is_over(answer, pb.UpdateStatus(active_slot="slot_b", tentative=True))
+
+
+class GoesBack:
+    """A connection to a machine that starts anew with a rollback, if that is what the answer says, and runs `then`."""
+
+    capsule = SimpleNamespace(GetInfo="info")
+    updates = SimpleNamespace(Rollback="rollback", Status="status")
+
+    def __init__(self, answer: pb.OSUpdate, then: pb.UpdateStatus) -> None:
+        self._answer, self._then, self._boots, self.silent = answer, then, 1, 0
+
+    def call(self, call: object, request: pb.UpdateRollbackRequest, timeout: float) -> pb.UpdateRollbackResponse:
+        self._boots += not request.dry_run
+        return pb.UpdateRollbackResponse(message="it goes back", update=self._answer)
+
+    def read(self, call: object, request: object, timeout: float = 0) -> object:
+        if self._boots > 1 and self.silent:
+            self.silent -= 1
+            raise Failure("nobody is there")
+        return self._then if call == "status" else capsule_pb2.GetInfoResponse(boot_id=str(self._boots))
+
+
+RETURNS = pb.OSUpdate(uid=30, phase="returning", slot="slot_b")
+TRIES = pb.OSUpdate(uid=31, phase="armed", slot="slot_a")
+BEFORE = pb.UpdateStatus(active_slot="slot_a", version="0.0.1", commit="abc")
+ON_TRIAL = pb.UpdateStatus(active_slot="slot_a", version="0.0.1", commit="abc", tentative=True, seconds_left=890)
+KEPT = pb.UpdateStatus(active_slot="slot_b", version="0.0.2", commit="eee")
+KEEP = "`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it\n"
+
+
+@pytest.fixture
+def goes_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[pb.OSUpdate, pb.UpdateStatus], GoesBack]:
+    def there_is(answer: pb.OSUpdate, then: pb.UpdateStatus) -> GoesBack:
+        machine = GoesBack(answer, then)
+        for module in (power, update):
+            monkeypatch.setattr(module, "Connection", lambda capsule: machine)
+        monkeypatch.setattr(power, "POLL_S", 0.0)
+        return machine
+
+    return there_is
+
+
+@pytest.mark.parametrize(
+    ("answer", "then", "says"),
+    [(RETURNS, BEFORE, "0.0.1 (abc) runs in slot_a\n"),
+     (TRIES, ON_TRIAL, f"0.0.1 (abc) runs in slot_a; it goes back in 14 min 50 s unless confirmed\n{KEEP}"),
+     (pb.OSUpdate(uid=32, phase="dropped"), KEPT, "")],
+    ids=["a trial ends", "the system before is tried", "what waited is dropped"],
+)  # fmt: skip
+def test_a_rollback_waits_and_says_which_system_runs_then(
+    goes_back: Callable[[pb.OSUpdate, pb.UpdateStatus], GoesBack],
+    capsys: pytest.CaptureFixture[str],
+    answer: pb.OSUpdate,
+    then: pb.UpdateStatus,
+    says: str,
+) -> None:
+    goes_back(answer, then).silent = 2
+    update.rollback(yes=True, timeout=5.0)
+    assert capsys.readouterr() == (f"{answer.uid}\n", f"it goes back\n{says}")
+    goes_back(answer, then)
+    update.rollback(yes=True, timeout=5.0, common=Common(quiet=True))
+    assert capsys.readouterr() == (f"{answer.uid}\n", "")
+
+
+def test_who_does_not_wait_for_a_rollback_is_told_what_to_look_at(
+    goes_back: Callable[[pb.OSUpdate, pb.UpdateStatus], GoesBack], capsys: pytest.CaptureFixture[str]
+) -> None:
+    goes_back(RETURNS, BEFORE).silent = 1_000_000
+    update.rollback(yes=True, wait=False)
+    assert capsys.readouterr().err == f"it goes back\n{_after(RETURNS)}\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "then", "silent", "code", "says"),
+    [(RETURNS, KEPT, 0, 1, "update 30 did not go back: 0.0.2 (eee) runs in slot_b still"),
+     (TRIES, KEPT, 0, 1, "update 31 went back, slot_b runs"),
+     (RETURNS, BEFORE, 1_000_000, TIMED_OUT, "nobody answers after 0.05 s (--timeout waits longer). `capsulectl update"),
+     (TRIES, BEFORE, 1_000_000, TIMED_OUT, "nobody answers after 0.05 s (--timeout waits longer). `capsulectl update")],
+    ids=["the trial runs still", "the system before did not come up", "silence", "silence of what is tried"],
+)  # fmt: skip
+def test_a_rollback_that_leads_elsewhere_says_so(
+    goes_back: Callable[[pb.OSUpdate, pb.UpdateStatus], GoesBack],
+    answer: pb.OSUpdate,
+    then: pb.UpdateStatus,
+    silent: int,
+    code: int,
+    says: str,
+) -> None:
+    goes_back(answer, then).silent = silent
+    with pytest.raises(Failure) as failure:
+        update.rollback(yes=True, timeout=0.05 if silent else 5.0)
+    assert failure.value.code == code and failure.value.message.startswith(says), failure.value.message
