@@ -24,7 +24,9 @@ class Screen:
     """Standard input's and output's terminal. Keys come one by one and unseen; Ctrl-C and Ctrl-Z mean what they do."""
 
     def __init__(self) -> None:
-        self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken, self._waker = os.pipe()  # pipe2 would do the rest, too, but is Linux's
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
         self._saved: list[Any] = []
 
     def wake(self) -> None:

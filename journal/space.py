@@ -23,7 +23,10 @@ SMALL_BYTES = 512
 PAGE_BYTES = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_HAS_FALLOCATE = hasattr(_libc, "fallocate")
+"""Linux has; the command line reads archives with this package on other systems, too."""
+if _HAS_FALLOCATE:
+    _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
 class Space:
@@ -43,6 +46,8 @@ class Space:
         if self.granted >= want - self.ahead_bytes // 2:
             self.reason = ""
             return True
+        if not _HAS_FALLOCATE:
+            return self._believe_statvfs(used_bytes, want)
         if _libc.fallocate(self._fd, KEEP_SIZE, 0, want) == 0:
             self.granted, self.reason = want, ""
             return True
