@@ -20,6 +20,7 @@ _capsulectl_whole() {
   local word="${line##*[[:space:]]}"
   if [[ "$line" != *:* || "$COMP_WORDBREAKS" != *:* ]]; then
     _capsulectl "$@"
+    [[ "${COMPREPLY[*]}" != *: ]] || compopt -o nospace  # a path follows, in the workload
     return
   fi
   local -a COMP_WORDS

@@ -60,8 +60,12 @@ def list_(*, output: Output = "table") -> None:
         show_table(("", "NAME", "ADDRESS", "CAPSULE", "FINGERPRINT"), rows, cut=not wide, kept=2)
 
 
-def show(name: Annotated[str, Parameter(help="The context's name (default: the one in use).")] = "", /, *,
-         output: Output = "table") -> None:  # fmt: skip
+def show(
+    name: Annotated[str, Parameter(help="The context's name (default: the one in use).", completer=context_names)] = "",
+    /,
+    *,
+    output: Output = "table",
+) -> None:
     """Show one context: its address, the certificate it pins, the key it uses.
 
     Example: capsulectl context show home

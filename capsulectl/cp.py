@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from capsulectl.connection import Connection
 from capsulectl.copying import STREAM, Inside, copy_into, copy_out, refuse_terminal
 from capsulectl.errors import USAGE, Failure
+from capsulectl.names import copy_ends
 from capsulectl.options import COMMON, Common
 from copies.packing import Owner
 
@@ -15,9 +16,15 @@ _OWNER = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
 
 
 def cp(
-    source: Annotated[str, Parameter(help="PATH, NAME:PATH in a workload, or - for a tar.", allow_leading_hyphen=True)],
+    source: Annotated[
+        str,
+        Parameter(
+            help="PATH, NAME:PATH in a workload, or - for a tar.", allow_leading_hyphen=True, completer=copy_ends
+        ),
+    ],
     destination: Annotated[
-        str, Parameter(help="The same; one of the two is in a workload.", allow_leading_hyphen=True)
+        str,
+        Parameter(help="The same; one of the two is in a workload.", allow_leading_hyphen=True, completer=copy_ends),
     ],
     /,
     *,

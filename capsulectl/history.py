@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from capsule.v1 import history_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
-from capsulectl.names import workload_names
+from capsulectl.names import object_names
 from capsulectl.options import COMMON, Common, Format, Output, boot_number, count, not_empty, sequence_number
 from capsulectl.paging import show_page
 from capsulectl.render import as_json, moment, plain, printable, say, terminal_width, write, write_line
@@ -34,7 +34,7 @@ app = App(
 @app.default
 def history(
     name: Annotated[
-        str, Parameter(help="Only what concerns this object.", converter=not_empty, completer=workload_names)
+        str, Parameter(help="Only what concerns this object.", converter=not_empty, completer=object_names)
     ] = "",
     /,
     *,

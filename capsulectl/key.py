@@ -12,6 +12,7 @@ from capsulectl.connection import Connection
 from capsulectl.errors import Failure
 from capsulectl.files import file_text, input_text
 from capsulectl.moments import At, as_of
+from capsulectl.names import key_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm
 from capsulectl.render import age, plain, say, show_table, write, write_items
@@ -19,7 +20,12 @@ from capsulectl.render import age, plain, say, show_table, write, write_items
 RoleName = Literal["admin", "operator", "reader"]
 _NUMBERS: dict[str, Any] = {name: number for number, name in ROLES.items() if name}
 
-Which = Annotated[str, Parameter(help="A key's id, its beginning, or the operator's name.", allow_leading_hyphen=True)]
+Which = Annotated[
+    str,
+    Parameter(
+        help="A key's id, its beginning, or the operator's name.", allow_leading_hyphen=True, completer=key_names
+    ),
+]
 
 
 def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:

@@ -18,26 +18,42 @@ Names = list[tuple[str, str]]
 
 def workload_names(context: Any) -> Names:
     """With their phases."""
+    return _asked(context, _workloads)
+
+
+def _workloads(connection: "Connection") -> Names:
     from capsule.v1 import workload_pb2
     from capsulectl.words import phase
 
-    def ask(connection: "Connection") -> Names:
-        request = workload_pb2.WorkloadListRequest()
-        found = connection.read(connection.workloads.List, request, timeout=COMPLETE_S).workloads
-        return [(one.name, phase(one)) for one in found]
-
-    return _asked(context, ask)
+    request = workload_pb2.WorkloadListRequest()
+    found = connection.read(connection.workloads.List, request, timeout=COMPLETE_S).workloads
+    return [(one.name, phase(one)) for one in found]
 
 
 def volume_names(context: Any) -> Names:
     """With their phases."""
+    return _asked(context, _volumes)
+
+
+def _volumes(connection: "Connection") -> Names:
     from capsule.v1 import volume_pb2
 
-    def ask(connection: "Connection") -> Names:
-        found = connection.read(connection.volumes.List, volume_pb2.VolumeListRequest(), timeout=COMPLETE_S).volumes
-        return [(one.name, one.phase) for one in found]
+    found = connection.read(connection.volumes.List, volume_pb2.VolumeListRequest(), timeout=COMPLETE_S).volumes
+    return [(one.name, one.phase) for one in found]
 
-    return _asked(context, ask)
+
+def snapshot_names(context: Any) -> Names:
+    """Of the volume that stands before, with how each was taken."""
+    from capsule.v1 import volume_pb2
+
+    volume = context["name"].raw
+
+    def ask(connection: "Connection") -> Names:
+        request = volume_pb2.SnapshotListRequest(volume=volume)
+        found = connection.read(connection.snapshots.List, request, timeout=COMPLETE_S).snapshots
+        return [(one.name, one.method) for one in found]
+
+    return _asked(context, ask) if volume else []
 
 
 def secret_names(context: Any) -> Names:
@@ -53,7 +69,62 @@ def secret_names(context: Any) -> Names:
 
 def object_names(context: Any) -> Names:
     """Workloads and volumes."""
-    return [*workload_names(context), *volume_names(context)]
+    return _asked(context, lambda connection: [*_workloads(connection), *_volumes(connection)])
+
+
+def full_names(context: Any) -> Names:
+    """Workloads, and volumes as volume/NAME, where a name alone is a workload's."""
+
+    def ask(connection: "Connection") -> Names:
+        volumes = [(f"volume/{name}", phase) for name, phase in _volumes(connection)]
+        return [*_workloads(connection), *volumes]
+
+    return _asked(context, ask)
+
+
+def copy_ends(context: Any) -> Names:
+    """Workloads as NAME:, where a path in one is meant. What stands behind the colon is not known here."""
+    if ":" in context.incomplete:
+        return []
+    return [(f"{name}:", phase) for name, phase in workload_names(context)]
+
+
+def key_names(context: Any) -> Names:
+    """By their ids' beginnings, and by whose they are where that is said of one alone."""
+    from capsule.v1 import identity_pb2
+    from capsulectl.adopt import ROLES
+
+    def ask(connection: "Connection") -> Names:
+        found = connection.read(connection.identity.KeyList, identity_pb2.KeyListRequest(), timeout=COMPLETE_S).keys
+        owners = [one.name for one in found]
+        named = [(one.name, ROLES.get(one.role, "")) for one in found if owners.count(one.name) == 1]
+        return [*named, *((one.kid[:12], one.name) for one in found)]
+
+    return _asked(context, ask)
+
+
+def update_key_ids(context: Any) -> Names:
+    """With whose they are."""
+    from capsule.v1 import update_pb2
+
+    def ask(connection: "Connection") -> Names:
+        request = update_pb2.UpdateKeyListRequest()
+        found = connection.read(connection.updates.KeyList, request, timeout=COMPLETE_S).keys
+        return [(one.kid, one.name) for one in found]
+
+    return _asked(context, ask)
+
+
+def registry_hosts(context: Any) -> Names:
+    """With who one is there."""
+    from capsule.v1 import registry_pb2
+
+    def ask(connection: "Connection") -> Names:
+        request = registry_pb2.RegistryListRequest()
+        found = connection.read(connection.registries.List, request, timeout=COMPLETE_S).registries
+        return [(one.host, one.username) for one in found]
+
+    return _asked(context, ask)
 
 
 def image_names(context: Any) -> Names:

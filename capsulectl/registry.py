@@ -9,12 +9,17 @@ from capsule.v1 import registry_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_text, input_text
+from capsulectl.names import registry_hosts
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.prompt import unseen
 from capsulectl.render import age, say, show_table, write_items
 
 Host = Annotated[
-    str, Parameter(help="The registry, as it stands in an image's name: a host, and a port if it has one.")
+    str,
+    Parameter(
+        help="The registry, as it stands in an image's name: a host, and a port if it has one.",
+        completer=registry_hosts,
+    ),
 ]
 
 

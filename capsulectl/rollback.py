@@ -10,7 +10,7 @@ from capsulectl.applying import print_differences
 from capsulectl.connection import UNARY_S, Connection
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.moments import moment
-from capsulectl.names import workload_names
+from capsulectl.names import full_names
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Output, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, shown_beside, write
@@ -27,7 +27,7 @@ def rollback(
     name: Annotated[
         str,
         Parameter(
-            help="A workload, or volume/NAME; everything when left out.", converter=not_empty, completer=workload_names
+            help="A workload, or volume/NAME; everything when left out.", converter=not_empty, completer=full_names
         ),
     ] = "",
     /,

@@ -9,6 +9,7 @@ from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_bytes
+from capsulectl.names import update_key_ids
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import moment, say, show_table, write_items
@@ -49,7 +50,7 @@ def add(
 
 
 def remove(
-    kid: Annotated[str, Parameter(help="The key's id.", converter=not_empty)],
+    kid: Annotated[str, Parameter(help="The key's id.", converter=not_empty, completer=update_key_ids)],
     /,
     *,
     yes: Yes = False,

@@ -8,7 +8,7 @@ from capsule.v1 import volume_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of
-from capsulectl.names import volume_names
+from capsulectl.names import snapshot_names, volume_names
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
@@ -20,7 +20,7 @@ LONG_S = 920.0
 
 Name = Annotated[str, Parameter(help="The volume's name.", converter=not_empty, completer=volume_names)]
 New = Annotated[str, Parameter(help="The volume's name.")]
-Label = Annotated[str, Parameter(help="The snapshot's name.")]
+Label = Annotated[str, Parameter(help="The snapshot's name.", completer=snapshot_names)]
 Size = Annotated[str, Parameter(help="With a unit: 512MiB, 2GiB.")]
 
 

@@ -11,7 +11,7 @@ from capsulectl.connection import Connection
 from capsulectl.history import begins_text
 from capsulectl.moments import At
 from capsulectl.moments import moment as moment_of
-from capsulectl.names import workload_names
+from capsulectl.names import object_names
 from capsulectl.options import COMMON, Common, Output, not_empty
 from capsulectl.render import age, moment, plain, printable, write
 
@@ -20,7 +20,7 @@ def why(
     name: Annotated[
         str,
         Parameter(
-            help="A workload or a volume; volume/NAME is no workload.", converter=not_empty, completer=workload_names
+            help="A workload or a volume; volume/NAME is no workload.", converter=not_empty, completer=object_names
         ),
     ],
     /,

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.support.daemon import BIN, SERVE, Daemon, manifest
+from tests.support.daemon import BIN, SERVE, Daemon, daemon, manifest
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
@@ -99,6 +99,63 @@ def test_bash_offers_the_names_of_volumes(capsule: Daemon) -> None:
     assert offered(capsule, "volume", "snapshot", "tab") == ["tab-volume"]
     assert offered(capsule, "volume", "create", "tab") == []
     capsule.good("volume", "delete", "tab-volume", "--yes")
+
+
+def test_bash_offers_volumes_where_they_are_taken_beside_workloads(capsule: Daemon) -> None:
+    capsule.apply(manifest("both-workload", SERVE))
+    capsule.good("volume", "create", "both-volume", "16MiB")
+    for verb in ("why", "history", "drift"):
+        assert offered(capsule, verb, "both") == ["both-workload", "both-volume"], verb
+    assert offered(capsule, "rollback", "both") == ["both-workload"]
+    assert offered(capsule, "rollback", "volume/both") == ["volume/both-volume"]
+    capsule.good("delete", "both-workload", "--yes")
+    capsule.good("volume", "delete", "both-volume", "--yes")
+
+
+def test_bash_offers_the_snapshots_of_the_volume_that_stands_before(capsule: Daemon) -> None:
+    for name in ("tab-first", "tab-second"):
+        capsule.good("volume", "create", name, "16MiB")
+        capsule.good("volume", "snapshot", name, f"{name}-kept")
+    for verb in ("restore", "snapshot-delete"):
+        assert offered(capsule, "volume", verb, "tab-second", "") == ["tab-second-kept"]
+    assert offered(capsule, "volume", "snapshot", "tab-second", "") == []
+    capsule.good("volume", "delete", "tab-first", "tab-second", "--yes")
+
+
+def test_bash_offers_keys_by_their_ids_and_their_operators() -> None:
+    with daemon() as machine:  # whose first key would be everybody's business
+        key = machine.good("key", "show", "-o", "name").strip()
+        kid = machine.good("key", "add", key, "--name", "tabitha", "--role", "admin").strip()
+        for verb in ("rm", "role"):
+            assert offered(machine, "key", verb, "tab") == ["tabitha"]
+            assert offered(machine, "key", verb, kid[:4]) == [kid[:12]]
+
+
+def test_bash_offers_contexts_and_registries(capsule: Daemon) -> None:
+    capsule.good("context", "add", "tab-home", "--socket", "/nonexistent")
+    for verb in ("show", "use", "rm"):
+        assert offered(capsule, "context", verb, "tab") == ["tab-home"]
+    capsule.good("context", "rm", "tab-home")
+    capsule.good("image", "login", "tab.lan:5000", "--plain-http", "--no-check")
+    assert offered(capsule, "image", "logout", "tab") == ["tab.lan:5000"]
+    assert typed(capsule, "capsulectl image logout tab.lan:") == ["5000"]
+    capsule.good("image", "logout", "tab.lan:5000")
+
+
+def test_bash_offers_workloads_as_ends_of_a_copy_and_leaves_the_path_to_be_typed(capsule: Daemon) -> None:
+    capsule.apply(manifest("tab-end", SERVE))
+    assert offered(capsule, "cp", "tab") == ["tab-end:"]
+    assert offered(capsule, "cp", "./file", "tab") == ["tab-end:"]
+    assert typed(capsule, "capsulectl cp tab-end:") == []
+    with window() as made:
+        made.run(["bash", "--norc", "-i"], environment(capsule))
+        made.type("PS1='rea''dy '; source <(capsulectl completion bash)\r")
+        made.sees("ready ")
+        made.type("capsulectl cp tab-\t")
+        made.sees("tab-end:")
+        made.type("/etc")
+        assert made.sees("/etc") == b"/etc"  # no blank between
+    capsule.good("delete", "tab-end", "--yes")
 
 
 def test_a_machine_that_does_not_answer_offers_nothing_and_says_nothing(capsule: Daemon) -> None:
