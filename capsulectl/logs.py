@@ -48,6 +48,10 @@ Boot = Annotated[
     int,
     Parameter(name="--boot", validator=boot_number, help="Of one boot: 0 the present one, -1 the one before it."),
 ]
+LineOutput = Annotated[
+    Literal["text", "json"],
+    Parameter(name=["-o", "--output"], help="As it was written, or as one JSON object a line."),
+]
 LogOutput = Annotated[
     Literal["text", "json"],
     Parameter(name=["-o", "--output"], help="As it was written, or as one JSON object a record."),
@@ -56,11 +60,11 @@ LogOutput = Annotated[
 
 def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Since = "", until: Until = "",
     timestamps: Stamps = False, stream: Stream = "both", run: RunNumber = 0, previous: Previous = False,
-    serial: Serial = False, common: Common = COMMON) -> None:  # fmt: skip
+    serial: Serial = False, output: LineOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
     """Print what a workload's newest run wrote: its output on ours, its errors on ours.
 
     With several names each line begins with its workload's. A followed log goes on over restarts, and ends when the
-    workload does.
+    workload does. As JSON, both streams are on our output.
 
     Example: capsulectl logs web --since 10m -n 20 -f
     """
@@ -83,14 +87,19 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Sinc
             stream=only,
             since_unix_ns=since_ns,
             until_unix_ns=until_ns,
-            timestamps=timestamps,
+            timestamps=timestamps or output == "json",
             run=run,
             previous=previous,
             source=pb.LOG_SOURCE_SERIAL if serial else pb.LOG_SOURCE_UNSPECIFIED,
         )
-        printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
+        printer: Printer | Records
+        if output == "json":
+            printer = Records(name, serial)
+        else:
+            printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
         for chunk in connection.stream(connection.workloads.Logs, request):
             printer.print(chunk)
+        printer.end()
 
     if follow and len(names) > 1:
         _together(copy, names)
@@ -169,12 +178,58 @@ class Printer:
                 self._lines(target, lead, chunk)
             target.flush()
 
+    def end(self) -> None:
+        """There is no more of it."""
+
     def _lines(self, target: Any, lead: bytes, chunk: Any) -> None:
         for line in _lines(chunk.data):
             if self._fresh[chunk.stderr]:
                 target.write(lead)
             target.write(line)
             self._fresh[chunk.stderr] = line.endswith(b"\n")
+
+
+class Records:
+    """Chunks of one log to JSON, an object a line of the workload's; a line that comes in pieces is put together."""
+
+    _turn = Lock()
+
+    def __init__(self, name: str, serial: bool) -> None:
+        self._name = name
+        self._serial = serial
+        self._begun: dict[bool, tuple[bytes, Any]] = {}
+
+    def print(self, chunk: Any) -> None:
+        """Print one chunk, at once. What the capsule says of missing lines is no output of the workload's."""
+        if chunk.dropped_bytes:
+            with self._turn:
+                sys.stderr.buffer.write(chunk.data)
+                sys.stderr.buffer.flush()
+            return
+        begun, before = self._begun.pop(chunk.stderr, (b"", chunk))
+        if before.run != chunk.run:  # nobody ends that line any more
+            self._write(begun, before)
+            begun = b""
+        for line in _lines(begun + chunk.data):
+            if line.endswith(b"\n"):
+                self._write(line[:-1], chunk)
+            else:
+                self._begun[chunk.stderr] = line, chunk
+
+    def end(self) -> None:
+        """What was not ended is a line, too."""
+        for text, chunk in self._begun.values():
+            self._write(text, chunk)
+
+    def _write(self, text: bytes, chunk: Any) -> None:
+        record = {
+            "workload": self._name,
+            "stream": "serial" if self._serial else "stderr" if chunk.stderr else "stdout",
+            "time": stamp(chunk.at_unix_ns, late=False).decode().strip(),
+            "text": text.decode(errors="replace"),
+        }
+        with self._turn:
+            write_line(record | ({"late": True} if chunk.late else {}))
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import datetime
 
 import pytest
 
@@ -103,6 +104,20 @@ def test_a_dry_run_writes_nothing_at_all(capsule: Daemon) -> None:
     assert marked() == before
     assert reads()[-2:] == ["IdentityService.KeyList"] * 2, "nothing of the dry runs stands between"
     assert capsule.ctl("get", "dry").returncode == 1
+
+
+def test_a_log_is_lines_of_json_for_who_asks(capsule: Daemon) -> None:
+    for name in ("first", "second"):
+        capsule.apply(manifest(name, f"echo {name}; sleep 0.3; echo bad >&2; sleep 0.3; {SERVE}"), "--wait")
+        capsule.until(lambda name=name: "ready" in capsule.good("logs", name), "it talked")
+    done = capsule.ctl("logs", "first", "second", "-o", "json")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = [("stdout", ""), ("stderr", "bad"), ("stdout", "ready")]
+    assert done.stderr == "" and [(one["workload"], one["stream"], one["text"]) for one in told] == [
+        (name, stream, text or name) for name in ("first", "second") for stream, text in expected
+    ]
+    assert all(datetime.fromisoformat(one["time"]).tzinfo for one in told)
+    capsule.good("delete", "first", "second", "--yes")
 
 
 def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -> None:
