@@ -10,9 +10,9 @@ from capsulectl.connection import Connection
 from capsulectl.endings import ASKED, told
 from capsulectl.errors import FAILED, USAGE, Failure
 from capsulectl.names import workload_names
-from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Timeout, Yes, not_empty
+from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
-from capsulectl.render import say, show_table
+from capsulectl.render import plain, say, show_table, write
 from capsulectl.selecting import Labels, targets
 from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
@@ -21,11 +21,16 @@ from projections.ending import ending_turns
 Some = Annotated[
     tuple[str, ...], Parameter(help="Workloads' names.", converter=not_empty, completer=workload_names, negative="")
 ]
+PlanOutput = Annotated[
+    Format,
+    Parameter(name=["-o", "--output"], help="How to print the plan of --dry-run: table, wide, json, yaml or name."),
+]
 Wait = Annotated[bool, Parameter(name="--wait", negative="", help="Wait until it is so.")]
 
 
 def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,
-    wait: Wait = False, timeout: Timeout = 60, common: Common = COMMON) -> None:  # fmt: skip
+    wait: Wait = False, timeout: Timeout = 60, output: PlanOutput = "table",
+    common: Common = COMMON) -> None:  # fmt: skip
     """Let workloads run.
 
     Example: capsulectl workload start web --wait
@@ -33,17 +38,18 @@ def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False
     verb = Verb(
         "start", pb.WorkloadStartRequest, "has started" if wait else "shall run", Goal.HEALTHY if wait else None
     )
-    verb.act(common, names, selector, dry_run, expect_seq, timeout)
+    verb.act(common, names, selector, dry_run, expect_seq, timeout, output)
 
 
 def stop(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,
-    wait: Wait = False, timeout: Timeout = 60, common: Common = COMMON) -> None:  # fmt: skip
+    wait: Wait = False, timeout: Timeout = 60, output: PlanOutput = "table",
+    common: Common = COMMON) -> None:  # fmt: skip
     """Stop workloads; they stay stopped over reboots until they are started or applied again.
 
     Example: capsulectl workload stop web --wait
     """
     verb = Verb("stop", pb.WorkloadStopRequest, "has stopped" if wait else "shall stop", Goal.STOPPED if wait else None)
-    for name, answer in verb.act(common, names, selector, dry_run, expect_seq, timeout):
+    for name, answer in verb.act(common, names, selector, dry_run, expect_seq, timeout, output):
         if answer.not_remembered:
             say(
                 f"{name} was stopped, but the journal cannot write: the stop is not remembered as desired state, and "
@@ -52,7 +58,8 @@ def stop(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False,
 
 
 def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,
-    wait: Wait = False, timeout: Timeout = 60, common: Common = COMMON) -> None:  # fmt: skip
+    wait: Wait = False, timeout: Timeout = 60, output: PlanOutput = "table",
+    common: Common = COMMON) -> None:  # fmt: skip
     """End the present runs and begin others; what is desired stays as it is.
 
     Example: capsulectl workload restart -l app=web --wait
@@ -63,17 +70,17 @@ def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = Fal
         "has begun a new run" if wait else "shall begin a new run",
         Goal.HEALTHY if wait else None,
     )
-    verb.act(common, names, selector, dry_run, expect_seq, timeout)
+    verb.act(common, names, selector, dry_run, expect_seq, timeout, output)
 
 
 def delete(names: Some = (), /, *, selector: Labels = (), yes: Yes = False, dry_run: DryRun = False,
-    expect_seq: ExpectSeq = None, common: Common = COMMON) -> None:  # fmt: skip
+    expect_seq: ExpectSeq = None, output: PlanOutput = "table", common: Common = COMMON) -> None:  # fmt: skip
     """Leave nothing of workloads: their processes, file systems and logs go. Volumes stay.
 
     Example: capsulectl workload delete web --yes
     """
     verb = Verb("delete", pb.WorkloadDeleteRequest, "is gone", None, danger=True)
-    verb.act(common, names, selector, dry_run, expect_seq, 0, yes)
+    verb.act(common, names, selector, dry_run, expect_seq, 0, output, yes)
 
 
 def wait(
@@ -119,9 +126,12 @@ class Verb:
         dry_run: bool,
         expect_seq: int | None,
         timeout: float,
+        output: Format,
         yes: bool = False,
     ) -> list[tuple[str, Any]]:
         """The answers by name. Raises Failure when any was refused, once all were asked."""
+        if output != "table" and not dry_run:
+            raise Failure("-o is about the plan that --dry-run shows: say that, too", USAGE)
         connection = Connection(common.capsule)
         chosen = targets(connection, names, labels, self._word)
         if expect_seq is not None and len(chosen) > 1:
@@ -130,7 +140,7 @@ class Verb:
             confirm(f"Delete {', '.join(chosen)} with everything in {'it' if len(chosen) == 1 else 'them'}?", yes)
         answers, refused = self._ask(connection, chosen, dry_run, expect_seq)
         if dry_run:
-            print_plan([goal for _, answer in answers for goal in answer.plan])
+            _show(answers, output)
         elif self._goal is not None and answers:
             wait_for(connection, {name: self._goal for name, _ in answers}, timeout)
         if not dry_run:
@@ -164,6 +174,18 @@ class Verb:
 def _turns(connection: Connection, names: Sequence[str]) -> list[list[str]]:
     found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
     return ending_turns({one.name: one.depends_on for one in found}, names)
+
+
+def _show(answers: Sequence[tuple[str, Any]], output: Format) -> None:
+    """What would be done, as `apply --dry-run` has it; by name, of which workloads."""
+    plan = [goal for _, answer in answers for goal in answer.plan]
+    if output in ("json", "yaml"):
+        write({"plan": [plain(goal) for goal in plan]}, output)
+    elif output == "name":
+        for name, _ in answers:
+            print(name)
+    else:
+        print_plan(plan)
 
 
 def print_plan(plan: Any) -> None:

@@ -5,6 +5,7 @@ import subprocess
 from datetime import datetime
 
 import pytest
+import yaml
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 
@@ -104,6 +105,21 @@ def test_a_dry_run_writes_nothing_at_all(capsule: Daemon) -> None:
     assert marked() == before
     assert reads()[-2:] == ["IdentityService.KeyList"] * 2, "nothing of the dry runs stands between"
     assert capsule.ctl("get", "dry").returncode == 1
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart", "delete", "start"])
+def test_the_plan_of_a_dry_run_is_data_for_who_asks(capsule: Daemon, verb: str) -> None:
+    capsule.apply(manifest("planned", SERVE), "--wait")
+    if verb == "start":
+        capsule.good("stop", "planned", "--wait")
+    told = [line.split(maxsplit=2) for line in capsule.good(verb, "planned", "--dry-run").splitlines()[1:]]
+    plan = json.loads(capsule.good(verb, "planned", "--dry-run", "-o", "json"))["plan"]
+    assert told and [[one["effect"], one["object"]] for one in plan] == [line[:2] for line in told]
+    assert yaml.safe_load(capsule.good(verb, "planned", "--dry-run", "-o", "yaml")) == {"plan": plan}
+    assert capsule.good(verb, "planned", "--dry-run", "-o", "name") == "planned\n"
+    done = capsule.ctl(verb, "planned", "-o", "json")
+    assert done.returncode == 2 and "the plan that --dry-run shows" in done.stderr
+    capsule.good("delete", "planned", "--yes")
 
 
 def test_a_log_is_lines_of_json_for_who_asks(capsule: Daemon) -> None:
