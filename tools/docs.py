@@ -127,7 +127,7 @@ def _remedies(title: str, lines: Mapping[str, str]) -> list[str]:
 def cli_page() -> str:
     """Every command with its options and its example."""
     _tell_in_full(app, ())
-    # A usage line is cut at the program's name, which is taken from how this process was started: `python -m` is longer.
+    # A usage line loses its first word, the program's name: as this process was started, that is several words.
     started, sys.argv = sys.argv, ["capsulectl"]
     try:
         text = app.generate_docs(output_format="markdown")

@@ -125,7 +125,8 @@ def test_the_plan_of_a_dry_run_is_data_for_who_asks(capsule: Daemon, verb: str) 
 def test_a_log_is_lines_of_json_for_who_asks(capsule: Daemon) -> None:
     for name in ("first", "second"):
         capsule.apply(manifest(name, f"echo {name}; sleep 0.3; echo bad >&2; sleep 0.3; {SERVE}"), "--wait")
-        capsule.until(lambda name=name: "ready" in capsule.good("logs", name), "it talked")
+    capsule.until(lambda: "ready" in capsule.good("logs", "first"), "it talked")
+    capsule.until(lambda: "ready" in capsule.good("logs", "second"), "it talked")
     done = capsule.ctl("logs", "first", "second", "-o", "json")
     told = [json.loads(line) for line in done.stdout.splitlines()]
     expected = [("stdout", ""), ("stderr", "bad"), ("stdout", "ready")]
