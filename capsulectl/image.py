@@ -42,7 +42,7 @@ def list_(
     Example: capsulectl image list -o wide
     """
     connection = Connection(common.capsule)
-    past = as_of(connection, at, common.quiet) if at else None
+    past = as_of(connection, at, common.quiet, "images") if at else None
     request = pb.ImageListRequest(all=all_, details=output != "table" and output != "name")
     images = (past or connection.read(connection.images.List, request)).images
     now_ns = None if past is None else past.at_unix_ns

@@ -34,7 +34,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     Example: capsulectl key list
     """
     connection = Connection(common.capsule)
-    past = as_of(connection, at, common.quiet) if at else None
+    past = as_of(connection, at, common.quiet, "keys") if at else None
     keys = (past or connection.read(connection.identity.KeyList, pb.KeyListRequest())).keys
     if not write_items(keys, output, lambda key: key.kid, _plain):
         names = {key.kid: key.name for key in keys}

@@ -47,13 +47,21 @@ def moment(text: str, option: str = "--at") -> Any:
         ) from error
 
 
-def as_of(connection: "Connection", text: str, quiet: bool = False) -> Any:
-    """The whole machine at that moment; which moment that is is said beside it."""
+def no_watch(at: str, watch: bool) -> str:
+    """`at`, unless what it shows is to go on. Raises Failure."""
+    if watch:
+        raise Failure("-w goes on from now; --at looks at the past: use one of them", USAGE)
+    return at
+
+
+def as_of(connection: "Connection", text: str, quiet: bool = False, *only: str) -> Any:
+    """The machine at that moment, `only` these fields of the answer, if any are named; which moment that is is said
+    beside it."""
     from capsule.v1 import history_pb2 as pb
     from capsulectl.render import moment as shown
     from capsulectl.render import say
 
-    answer = connection.read(connection.history.AsOf, pb.AsOfRequest(at=moment(text)))
+    answer = connection.read(connection.history.AsOf, pb.AsOfRequest(at=moment(text), only=only))
     when = f"entry {answer.seq}, {shown(answer.at_unix_ns)[:19]}" if answer.seq else "before the first entry"
     say(f"as of {when}", quiet)
     return answer

@@ -9,6 +9,7 @@ from capsule.v1 import registry_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_text, input_text
+from capsulectl.moments import At, as_of
 from capsulectl.names import registry_hosts
 from capsulectl.options import COMMON, Common, Output
 from capsulectl.prompt import unseen
@@ -79,20 +80,21 @@ def logout(host: Host, /, *, common: Common = COMMON) -> None:
     say(f"{host} is forgotten", common.quiet)
 
 
-def logins(*, output: Output = "table", common: Common = COMMON) -> None:
+def logins(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """List the registries that something is known of. Passwords are never shown.
 
     Example: capsulectl image logins
     """
     connection = Connection(common.capsule)
-    found = connection.read(connection.registries.List, pb.RegistryListRequest()).registries
+    past = as_of(connection, at, common.quiet, "registries") if at else None
+    found = (past or connection.read(connection.registries.List, pb.RegistryListRequest())).registries
     if not write_items(found, output, lambda one: one.host):
         rows = [
             (
                 one.host,
                 one.username,
                 "none" if one.plain_http else "own CA" if one.own_ca else "system",
-                age(one.since_unix * 1_000_000_000),
+                age(one.since_unix * 1_000_000_000, None if past is None else past.at_unix_ns),
             )
             for one in found
         ]

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from capsule.v1 import secret_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
+from capsulectl.moments import At, as_of
 from capsulectl.names import secret_names
 from capsulectl.options import COMMON, Common, Output, Yes
 from capsulectl.prompt import confirm, unseen
@@ -63,21 +64,23 @@ def _tell(secret: Any, word: str) -> None:
     print(f"secret/{secret.name} {word} (version {secret.version}, {bytes_text(secret.size_bytes)})")
 
 
-def list_(*, output: Output = "table", common: Common = COMMON) -> None:
+def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """List secrets, and who uses them. Values are never shown.
 
     Example: capsulectl secret list
     """
     connection = Connection(common.capsule)
-    found = connection.read(connection.secrets.List, pb.SecretListRequest()).secrets
+    past = as_of(connection, at, common.quiet, "secrets") if at else None
+    found = (past or connection.read(connection.secrets.List, pb.SecretListRequest())).secrets
+    now_ns = None if past is None else past.at_unix_ns
     if not write_items(found, output, lambda one: one.name):
         rows = [
             (
                 one.name,
                 str(one.version),
                 bytes_text(one.size_bytes),
-                age(one.created_unix * 1_000_000_000),
-                age(one.rotated_unix * 1_000_000_000),
+                age(one.created_unix * 1_000_000_000, now_ns),
+                age(one.rotated_unix * 1_000_000_000, now_ns),
                 ", ".join(one.used_by),
             )
             for one in found

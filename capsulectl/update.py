@@ -8,6 +8,7 @@ from capsule.v1 import capsule_pb2
 from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import FAILED, TIMED_OUT, Failure
+from capsulectl.moments import At, as_of
 from capsulectl.options import COMMON, Common, DryRun, Output, Timeout, UntilUp, Yes
 from capsulectl.prompt import confirm as ask
 from capsulectl.quantities import seconds_text
@@ -22,13 +23,16 @@ TRIED = ("staged", "arming", "armed")
 HOW_TO_KEEP = "`capsulectl update status` shows how it is, `capsulectl update confirm` keeps it"
 
 
-def status(*, output: Output = "table", common: Common = COMMON) -> None:
+def status(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """Show what runs, what is to be confirmed and until when, and what the health gate says.
 
     Example: capsulectl update status
     """
     connection = Connection(common.capsule)
-    answer = connection.read(connection.updates.Status, pb.UpdateStatusRequest())
+    if at:
+        answer = updates_then(connection, at, common.quiet).update_status
+    else:
+        answer = connection.read(connection.updates.Status, pb.UpdateStatusRequest())
     if output in ("json", "yaml"):
         write(plain(answer), output)
         return
@@ -38,6 +42,14 @@ def status(*, output: Output = "table", common: Common = COMMON) -> None:
     lines = [(name, value) for name, value in _lines(answer) if value]
     width = max(len(name) for name, _ in lines) + 2
     print("\n".join(f"{name + ':':<{width}}{value}" for name, value in lines))
+
+
+def updates_then(connection: Connection, at: str, quiet: bool, *only: str) -> Any:
+    """The machine at that moment, `only` these fields and where updates stood. Raises Failure where it had no slots."""
+    past = as_of(connection, at, quiet, "update_status", *only)
+    if not past.HasField("update_status"):
+        raise Failure("no slots are known of then: the machine ran hosted, or had not booted one yet")
+    return past
 
 
 def _lines(answer: pb.UpdateStatus) -> tuple[tuple[str, str], ...]:
@@ -184,13 +196,16 @@ def _followed(common: Common, update: pb.OSUpdate, boot: str, timeout_s: float) 
         say(HOW_TO_KEEP, common.quiet)
 
 
-def history(*, output: Output = "table", common: Common = COMMON) -> None:
+def history(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """List updates, the newest last, with what became of each and why.
 
     Example: capsulectl update history -o wide
     """
     connection = Connection(common.capsule)
-    updates = connection.read(connection.updates.List, pb.UpdateListRequest()).updates
+    if at:
+        updates = updates_then(connection, at, common.quiet, "updates").updates
+    else:
+        updates = connection.read(connection.updates.List, pb.UpdateListRequest()).updates
     if write_items(updates, output, lambda one: str(one.uid)):
         return
     wide = output == "wide"

@@ -9,26 +9,32 @@ from capsule.v1 import update_pb2 as pb
 from capsulectl.connection import Connection
 from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_bytes
+from capsulectl.moments import At
 from capsulectl.names import update_key_ids
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import moment, say, show_table, write_items
+from capsulectl.update import updates_then
 
 KEY_BYTES = 64 << 10
 
 
-def list_(*, output: Output = "table", common: Common = COMMON) -> None:
+def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
     """List the keys that sign updates. While there is none, a bundle needs no signature.
 
     Example: capsulectl update key list
     """
     connection = Connection(common.capsule)
-    keys = connection.read(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
+    if at:
+        keys = updates_then(connection, at, common.quiet, "update_keys").update_keys
+    else:
+        keys = connection.read(connection.updates.KeyList, pb.UpdateKeyListRequest()).keys
     if write_items(keys, output, lambda one: one.kid):
         return
     show_table(("KEY", "NAME", "ADDED"), [(one.kid, one.name, moment(one.added_at_unix_ns)) for one in keys])
     if not keys:
-        say("no key is enrolled: the machine takes bundles that nobody signed", common.quiet)
+        said = "was enrolled: the machine took" if at else "is enrolled: the machine takes"
+        say(f"no key {said} bundles that nobody signed", common.quiet)
 
 
 def add(

@@ -41,7 +41,7 @@ def list_(*, output: Output = "table", at: At = "", common: Common = COMMON) -> 
     Example: capsulectl volume list
     """
     connection = Connection(common.capsule)
-    past = as_of(connection, at, common.quiet) if at else None
+    past = as_of(connection, at, common.quiet, "volumes", "snapshots") if at else None
     now_ns = None if past is None else past.at_unix_ns
     answer = past or connection.read(connection.volumes.List, pb.VolumeListRequest())
     if not write_items(answer.volumes, output, lambda volume: volume.name):
@@ -74,7 +74,7 @@ def get(name: Name, /, *, output: Output = "table", at: At = "", common: Common 
     Example: capsulectl volume get data
     """
     connection = Connection(common.capsule)
-    past = as_of(connection, at, common.quiet) if at else None
+    past = as_of(connection, at, common.quiet, "volumes", "snapshots") if at else None
     if past is None:
         volume = connection.read(connection.volumes.Get, pb.VolumeGetRequest(name=name))
     else:
@@ -173,7 +173,7 @@ def snapshots(
     Example: capsulectl volume snapshots data
     """
     connection = Connection(common.capsule)
-    past = as_of(connection, at, common.quiet) if at else None
+    past = as_of(connection, at, common.quiet, "volumes", "snapshots") if at else None
     now_ns = None if past is None else past.at_unix_ns
     if past is None:
         found = connection.read(connection.snapshots.List, pb.SnapshotListRequest(volume=name)).snapshots

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
-from capsulectl.errors import USAGE, Failure
-from capsulectl.moments import At, as_of
+from capsulectl.errors import Failure
+from capsulectl.moments import At, as_of, no_watch
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
 from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line, write_next
 from capsulectl.selecting import Labels, Phases, Selection, workload_named
@@ -40,7 +40,7 @@ def list_(
     selection = Selection(selector, phase)
     connection = Connection(common.capsule)
     if at:
-        answer = as_of(connection, _no_watch(at, watch), common.quiet)
+        answer = as_of(connection, no_watch(at, watch), common.quiet, "workloads")
         show_answer(answer, output, selection.has, answer.at_unix_ns)
         return
     if watch:
@@ -58,7 +58,7 @@ def get(
     """
     chosen = list(dict.fromkeys(workload_named(name, "volume get {}") for name in names))
     connection = Connection(common.capsule)
-    past = as_of(connection, _no_watch(at, watch), common.quiet) if at else None
+    past = as_of(connection, no_watch(at, watch), common.quiet, "workloads") if at else None
     workloads, missing = _found(connection, chosen) if past is None else _found_in(past, chosen)
     now_ns = None if past is None else past.at_unix_ns
     if watch and workloads:
@@ -96,12 +96,6 @@ def _found_in(past: Any, names: Sequence[str]) -> tuple[list[Any], list[str]]:
     there = {workload.name: workload for workload in past.workloads}
     missing = [f"there was no workload {name} then" for name in names if name not in there]
     return [there[name] for name in names if name in there], missing
-
-
-def _no_watch(at: str, watch: bool) -> str:
-    if watch:
-        raise Failure("-w goes on from now; --at looks at the past: use one of them", USAGE)
-    return at
 
 
 def events(

@@ -1,17 +1,21 @@
 """A whole state as clients see it, and what is different between two of them. Pure: nothing is asked of the world."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from capsule.v1 import history_pb2 as pb
 from capsule.v1 import image_pb2, machine_pb2
 from capsuled.shortening import cut_changes
 from capsuled.wire import field_changes, workload_message
+from capsuled.wire_drift import difference_message
 from capsuled.wire_identity import key_message
+from capsuled.wire_sealed import registry_message, secret_message
+from capsuled.wire_update import update_key_message, update_message, update_status_then
 from capsuled.wire_volume import snapshot_message, volume_changes, volume_message
 from projections.dependencies import waits
-from projections.state import Machine, Operator, Volume, Workload
+from projections.drift import drift
+from projections.state import Image, Machine, Operator, Volume, Workload
 from projections.status import status_of
 from projections.storage import standing
 
@@ -19,30 +23,43 @@ Change = tuple[str, str, str, str]
 """(op, path, old, new), values as JSON."""
 T = TypeVar("T")
 
+_PARTS: dict[str, Callable[[Machine], Any]] = {
+    "workloads": lambda machine: [workload_message(machine, one) for _, one in sorted(machine.workloads.items())],
+    "volumes": lambda machine: [
+        volume_message(machine, one, "", None, None) for _, one in sorted(machine.volumes.items())
+    ],
+    "snapshots": lambda machine: [
+        snapshot_message(volume, one, None) for _, volume in sorted(machine.volumes.items()) for one in volume.snapshots
+    ],
+    "keys": lambda machine: [key_message(one) for one in sorted(machine.operators.values(), key=lambda one: one.seq)],
+    "images": lambda machine: [_image_message(name, one) for name, one in sorted(machine.images.items())],
+    "secrets": lambda machine: [secret_message(machine, one) for _, one in sorted(machine.secrets.items())],
+    "registries": lambda machine: [registry_message(one) for _, one in sorted(machine.registries.items())],
+    "update_keys": lambda machine: [update_key_message(one) for one in machine.update_keys.values()],
+    "update_status": update_status_then,
+    "updates": lambda machine: [update_message(one) for one in machine.updates.values()],
+    "differences": lambda machine: [difference_message(one) for one in drift(machine)],
+}
+"""What an answer has of the machine, by its fields."""
 
-def machine_message(machine: Machine) -> pb.AsOfResponse:
-    """Everything that is declared and what had become of it."""
-    return pb.AsOfResponse(
-        seq=machine.seq,
-        at_unix_ns=machine.at,
-        workloads=[workload_message(machine, one) for _, one in sorted(machine.workloads.items())],
-        volumes=[volume_message(machine, one, "", None, None) for _, one in sorted(machine.volumes.items())],
-        snapshots=[
-            snapshot_message(volume, one, None)
-            for _, volume in sorted(machine.volumes.items())
-            for one in volume.snapshots
-        ],
-        keys=[key_message(one) for one in sorted(machine.operators.values(), key=lambda one: one.seq)],
-        images=[
-            image_pb2.Image(
-                name=name,
-                digest=one.pin.platform_digest,
-                size_bytes=one.size_bytes,
-                created_unix=one.pushed_at // 1_000_000_000,
-            )
-            for name, one in sorted(machine.images.items())
-        ],
-        desired_seq=machine.desired_seq,
+
+def machine_message(machine: Machine, only: Collection[str] = ()) -> pb.AsOfResponse:
+    """Everything that is declared and what had become of it; of all that `only` these fields, if there are any."""
+    found = {name: part(machine) for name, part in _PARTS.items() if not only or name in only}
+    return pb.AsOfResponse(seq=machine.seq, at_unix_ns=machine.at, desired_seq=machine.desired_seq, **found)
+
+
+def no_part(only: Iterable[str]) -> str:
+    """The first of these that is nothing an answer has; empty when each is."""
+    return next((name for name in only if name not in _PARTS), "")
+
+
+def _image_message(name: str, image: Image) -> image_pb2.Image:
+    return image_pb2.Image(
+        name=name,
+        digest=image.pin.platform_digest,
+        size_bytes=image.size_bytes,
+        created_unix=image.pushed_at // 1_000_000_000,
     )
 
 

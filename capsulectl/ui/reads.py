@@ -32,6 +32,8 @@ WINDOW = 1_000
 """So many entries are shown at once."""
 FIRST = 150
 """So many of them are told first, so that there is something to look at: a list of events is no longer."""
+SHOWN = ("workloads", "volumes", "snapshots")
+"""What the page shows of the machine then."""
 BEFORE_ALL = history_pb2.Moment(at_unix_ns=1)
 
 
@@ -104,7 +106,7 @@ class Reads:
 
     def machine(self, at: str) -> Data:
         """As it was at a moment, as an operator writes moments."""
-        answer = self._ask("as_of", history_pb2.AsOfRequest(at=moment(at, "the moment")))
+        answer = self._ask("as_of", history_pb2.AsOfRequest(at=moment(at, "the moment"), only=SHOWN))
         return {
             "seq": answer.seq,
             "at": shapes.ms(answer.at_unix_ns),

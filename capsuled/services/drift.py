@@ -7,6 +7,7 @@ from capsule.v1 import drift_pb2 as pb
 from capsule.v1.drift_pb2_grpc import DriftServiceServicer
 from capsuled.engine import Engine
 from capsuled.rpc import refuse
+from capsuled.wire_drift import difference_message
 from projections.drift import Difference, Label, drift, named, unknown
 from projections.state import Machine
 
@@ -32,7 +33,7 @@ class DriftService(DriftServiceServicer):
         machine = self._engine.machine
         _check(machine, request)
         return pb.DriftListResponse(
-            differences=[_message(one) for one in self._selected(machine, request)], seq=machine.seq
+            differences=[difference_message(one) for one in self._selected(machine, request)], seq=machine.seq
         )
 
     async def Watch(self, request: pb.DriftRequest, context: Any) -> AsyncIterator[pb.DriftWatchItem]:
@@ -44,12 +45,12 @@ class DriftService(DriftServiceServicer):
             now = {one.key: one for one in self._selected(machine, request)}
             seq = machine.seq
             items = [
-                pb.DriftWatchItem(difference=_message(one), seq=seq)
+                pb.DriftWatchItem(difference=difference_message(one), seq=seq)
                 for key, one in now.items()
                 if shown.get(key) != one
             ]
             items += [
-                pb.DriftWatchItem(difference=_message(one), resolved=True, seq=seq)
+                pb.DriftWatchItem(difference=difference_message(one), resolved=True, seq=seq)
                 for key, one in shown.items()
                 if key not in now
             ]
@@ -70,18 +71,3 @@ def _check(machine: Machine, request: pb.DriftRequest) -> None:
     nobody = unknown(machine, frozenset(request.names))
     if nobody:
         refuse("NOT_FOUND", "OBJECT_NOT_FOUND", f"nothing here is called {nobody[0][:64]}", "names")
-
-
-def _message(one: Difference) -> pb.Difference:
-    return pb.Difference(
-        object=one.object,
-        aspect=one.aspect,
-        label=one.label,
-        what=one.what,
-        since_unix_ns=one.since,
-        seq=one.seq,
-        message=one.message,
-        then=one.then,
-        next_at_unix_ns=one.next_at,
-        repair=one.repair,
-    )

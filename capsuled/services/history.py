@@ -19,7 +19,7 @@ from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
 from capsuled.turns import Turns
 from capsuled.why import explained, nothing_known
-from capsuled.wire_past import changes, has, machine_message
+from capsuled.wire_past import changes, has, machine_message, no_part
 from journal import archive
 from journal.environment import Environment
 from journal.errors import JournalError
@@ -122,9 +122,15 @@ class HistoryService(HistoryServiceServicer):
 
     async def AsOf(self, request: pb.AsOfRequest, context: Any) -> pb.AsOfResponse:
         """The machine as it was."""
+        if nothing := no_part(request.only):
+            refuse("INVALID_ARGUMENT", "NO_SUCH_PART", f"an answer has no {nothing[:OBJECT_CHARS]}", "only")
         now = await self._now()
         moments = self._moments
-        return await self._aside.run(lambda: machine_message(moments.machine(moments.seq_of(request.at, now, "at"))))
+
+        def read() -> pb.AsOfResponse:
+            return machine_message(moments.machine(moments.seq_of(request.at, now, "at")), request.only)
+
+        return await self._aside.run(read)
 
     async def Compare(self, request: pb.CompareRequest, context: Any) -> pb.CompareResponse:
         """What changed."""

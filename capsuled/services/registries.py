@@ -11,6 +11,7 @@ from capsuled.engine import Engine
 from capsuled.registries import sealed_text
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
+from capsuled.wire_sealed import registry_message
 from effects.images.reference import is_host
 from effects.images.registry import Access, Registry
 from projections.intents import ConfigureRegistry, ForgetRegistry
@@ -74,18 +75,7 @@ class RegistryService(RegistryServiceServicer):
     async def List(self, request: pb.RegistryListRequest, context: Any) -> pb.RegistryListResponse:
         """By host."""
         known = self._engine.machine.registries
-        return pb.RegistryListResponse(
-            registries=[
-                pb.Registry(
-                    host=one.host,
-                    username=one.username,
-                    own_ca=bool(one.ca),
-                    plain_http=one.plain_http,
-                    since_unix=one.at // 1_000_000_000,
-                )
-                for _, one in sorted(known.items())
-            ]
-        )
+        return pb.RegistryListResponse(registries=[registry_message(one) for _, one in sorted(known.items())])
 
     async def _call(
         self,

@@ -15,10 +15,9 @@ from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
 from capsuled.secrets import is_text, sealed_text, value_of
+from capsuled.wire_sealed import secret_message
 from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret
 from projections.refusals import Refusal
-from projections.secrets import users_of
-from projections.state import Machine, Secret
 
 
 class Keeper(Protocol):
@@ -112,16 +111,3 @@ def _caller(context: Any, method: str, request: Any, bare: Any) -> Caller:
     """The hash of a call's arguments stands in the journal: here of the sealed value's name, not of the value."""
     caller = caller_of(context, f"SecretService.{method}", bare)
     return replace(caller, arguments=arguments_of(request))
-
-
-def secret_message(machine: Machine, secret: Secret) -> pb.Secret:
-    """A secret as clients see it."""
-    return pb.Secret(
-        name=secret.name,
-        uid=secret.uid,
-        version=secret.version,
-        size_bytes=secret.size_bytes,
-        created_unix=secret.created_at // 1_000_000_000,
-        rotated_unix=secret.rotated_at // 1_000_000_000,
-        used_by=users_of(machine, secret.name),
-    )

@@ -40,6 +40,41 @@ def test_what_there_was_is_listed_and_shown(capsule: Daemon, moments: dict[str, 
     assert capsule.good("key", "list", "--at", ran, "-o", "json").strip() == "[]"
 
 
+def test_secrets_and_logins_are_shown_as_they_were(capsule: Daemon) -> None:
+    capsule.good("secret", "create", "of-then", stdin="one")
+    then = str(newest(capsule))
+    capsule.good("secret", "rotate", "of-then", stdin="another")
+    capsule.good("image", "login", "then.lan:5000", "-u", "ada", "--password-stdin", "--no-check", stdin="hush-hush")
+    logged_in = str(newest(capsule))
+    capsule.good("image", "logout", "then.lan:5000")
+    capsule.good("secret", "rm", "of-then", "--yes")
+    shown = capsule.ctl("secret", "list", "--at", then)
+    assert shown.stderr.startswith(f"as of entry {then}, 20") and shown.stdout.splitlines()[-1].split()[:2] == [
+        "of-then",
+        "1",
+    ]
+    (secret,) = json.loads(capsule.good("secret", "list", "--at", logged_in, "-o", "json"))
+    assert (secret["name"], int(secret["version"])) == ("of-then", 2)
+    assert "of-then" not in capsule.good("secret", "list", "--at", "now")
+    assert capsule.good("image", "logins", "--at", logged_in, "-o", "name").split() == ["then.lan:5000"]
+    assert capsule.good("image", "logins", "--at", then, "-o", "name").split() == []
+
+
+def test_drift_is_told_as_it_was(capsule: Daemon) -> None:
+    capsule.apply(manifest("drifted", "exit 3", restart={"mode": "always", "backoffFirst": "1h"}))
+    capsule.until(lambda: "another run follows" in capsule.good("drift", "drifted", "-o", "wide"), "it waits")
+    then, now = str(newest(capsule)), capsule.good("drift", "drifted", "-o", "name")
+    capsule.good("delete", "drifted", "--yes")
+    shown = capsule.ctl("drift", "workload/drifted", "--at", then, "-o", "name")
+    assert shown.returncode == 0 and shown.stdout == now == "workload/drifted\n"
+    assert shown.stderr.startswith(f"as of entry {then}, 20")
+    labelled = capsule.ctl("drift", "--at", then, "--label", "intended", "-o", "json")
+    assert labelled.returncode == 1  # as without --at: a label was asked for
+    found = json.loads(labelled.stdout)
+    assert str(found["seq"]) == then and "workload/drifted" in [one["object"] for one in found["differences"]]
+    assert capsule.ctl("drift", "--at", then, "--label", "foreign").stderr.endswith("everything was as it is wanted\n")
+
+
 def test_the_moment_that_is_meant_is_said_beside_it(capsule: Daemon, moments: dict[str, int]) -> None:
     shown = capsule.ctl("list", "--at", str(moments["ran"]))
     assert shown.stderr.startswith(f"as of entry {moments['ran']}, 20")
@@ -82,6 +117,13 @@ def test_sizes_are_told_as_people_read_them(capsule: Daemon) -> None:
         (("list", "--at", "999999999"), 1, "there is no entry 999999999 yet"),
         (("list", "--at", "boot:-99"), 1, "before this one"),
         (("list", "--at", "7", "-w"), 2, "use one of them"),
+        (("drift", "--at", "7", "-w"), 2, "use one of them"),
+        (("drift", "nobody", "--at", "1"), 2, "nothing was called nobody then"),
+        (("drift", "--at", "soon"), 2, "--at 'soon' is no moment"),
+        (("secret", "list", "--at", "soon"), 2, "--at 'soon' is no moment"),
+        (("update", "status", "--at", "1"), 1, "no slots are known of then"),
+        (("update", "history", "--at", "1"), 1, "no slots are known of then"),
+        (("update", "key", "list", "--at", "1"), 1, "no slots are known of then"),
         (("get", "nobody", "--at", "1"), 1, "there was no workload nobody then"),
         (("volume", "get", "nobody", "--at", "1"), 1, "there was no volume nobody then"),
         (("diff",), 2, "give manifests (-f FILE), or two moments"),

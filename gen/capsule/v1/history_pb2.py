@@ -22,14 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from capsule.v1 import drift_pb2 as capsule_dot_v1_dot_drift__pb2
 from capsule.v1 import identity_pb2 as capsule_dot_v1_dot_identity__pb2
 from capsule.v1 import image_pb2 as capsule_dot_v1_dot_image__pb2
 from capsule.v1 import machine_pb2 as capsule_dot_v1_dot_machine__pb2
+from capsule.v1 import registry_pb2 as capsule_dot_v1_dot_registry__pb2
+from capsule.v1 import secret_pb2 as capsule_dot_v1_dot_secret__pb2
+from capsule.v1 import update_pb2 as capsule_dot_v1_dot_update__pb2
 from capsule.v1 import volume_pb2 as capsule_dot_v1_dot_volume__pb2
 from capsule.v1 import workload_pb2 as capsule_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/history.proto\x12\ncapsule.v1\x1a\x19\x63\x61psule/v1/identity.proto\x1a\x16\x63\x61psule/v1/image.proto\x1a\x18\x63\x61psule/v1/machine.proto\x1a\x17\x63\x61psule/v1/volume.proto\x1a\x19\x63\x61psule/v1/workload.proto\"\xdd\x02\n\x0cHistoryEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0c\n\x04\x62oot\x18\x03 \x01(\t\x12\x0f\n\x07mono_ns\x18\x04 \x01(\x04\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x0c\n\x04slot\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x12\n\nactor_name\x18\x08 \x01(\t\x12\x12\n\nactor_role\x18\t \x01(\t\x12\r\n\x05\x63\x61use\x18\n \x01(\x04\x12\x0c\n\x04\x63\x61ll\x18\x0b \x01(\x04\x12\x0c\n\x04type\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\r\x12\x17\n\x0f\x65\x66\x66\x65\x63t_on_state\x18\x0e \x01(\t\x12\x0f\n\x07summary\x18\x0f \x01(\t\x12\x11\n\tbody_json\x18\x10 \x01(\t\x12\x0e\n\x06stream\x18\x11 \x01(\t\x12\x0c\n\x04hash\x18\x12 \x01(\t\x12\x0f\n\x07objects\x18\x13 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x14 \x01(\x08\"\xe4\x01\n\x12HistoryListRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x15\n\rsince_unix_ns\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x06 \x01(\x08\x12\r\n\x05\x61udit\x18\x07 \x01(\x08\x12\x0c\n\x04upto\x18\t \x01(\x04\x12\x15\n\runtil_unix_ns\x18\n \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x0b \x01(\x08\x12\x11\n\x04\x62oot\x18\x0c \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05types\x18\x08 \x03(\tB\x07\n\x05_boot\"/\n\x10RevisionsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x87\x01\n\x10WorkloadRevision\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x0f\n\x07removed\x18\x03 \x01(\x08\x12(\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x17.capsule.v1.FieldChange\"!\n\x12HistoryShowRequest\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"e\n\x13HistoryShowResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\x12%\n\x04tree\x18\x02 \x03(\x0b\x32\x17.capsule.v1.HistoryNode\"E\n\x0bHistoryNode\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\r\x12\'\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\"7\n\x06Moment\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0c\n\x04\x62oot\x18\x03 \x01(\x05\"-\n\x0b\x41sOfRequest\x12\x1e\n\x02\x61t\x18\x01 \x01(\x0b\x32\x12.capsule.v1.Moment\"\x87\x02\n\x0c\x41sOfResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\'\n\tworkloads\x18\x03 \x03(\x0b\x32\x14.capsule.v1.Workload\x12#\n\x07volumes\x18\x04 \x03(\x0b\x32\x12.capsule.v1.Volume\x12\'\n\tsnapshots\x18\x05 \x03(\x0b\x32\x14.capsule.v1.Snapshot\x12\'\n\x04keys\x18\x06 \x03(\x0b\x32\x19.capsule.v1.AuthorizedKey\x12!\n\x06images\x18\x07 \x03(\x0b\x32\x11.capsule.v1.Image\x12\x13\n\x0b\x64\x65sired_seq\x18\x08 \x01(\x04\"e\n\x0e\x43ompareRequest\x12\"\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x12.capsule.v1.Moment\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.capsule.v1.Moment\x12\x0c\n\x04name\x18\x03 \x01(\t\"b\n\x0f\x43ompareResponse\x12\x12\n\nbefore_seq\x18\x01 \x01(\x04\x12\x11\n\tafter_seq\x18\x02 \x01(\x04\x12(\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x17.capsule.v1.FieldChange\":\n\nWhyRequest\x12\x1e\n\x02\x61t\x18\x02 \x01(\x0b\x32\x12.capsule.v1.Moment\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xd5\x01\n\x0bWhyResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x12\n\nconclusion\x18\x04 \x01(\t\x12\"\n\x05\x63hain\x18\x05 \x03(\x0b\x32\x13.capsule.v1.WhyLink\x12\x0e\n\x06\x61\x64vice\x18\x06 \x01(\t\x12\x15\n\rretry_unix_ns\x18\x07 \x01(\x03\x12\'\n\x06others\x18\x08 \x03(\x0b\x32\x17.capsule.v1.WhyResponse\x12\x12\n\nbegins_seq\x18\x64 \x01(\x04\"T\n\x07WhyLink\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05\x61like\x18\x05 \x01(\r\"\x1b\n\rReplayRequest\x12\n\n\x02to\x18\x01 \x01(\x04\"\x9f\x01\n\x0eReplayResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x12\n\nstate_hash\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x11\n\tlive_hash\x18\x05 \x01(\t\x12\x12\n\nelapsed_us\x18\x06 \x01(\x04\x12\x14\n\x0c\x64\x65sired_hash\x18\x64 \x01(\t\x12\x10\n\x08kept_seq\x18\x07 \x01(\x04\"4\n\rVerifyRequest\x12\x11\n\thead_hash\x18\x01 \x01(\t\x12\x10\n\x08head_seq\x18\x02 \x01(\x04\"|\n\x0eVerifyResponse\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x04\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08head_seq\x18\x03 \x01(\x04\x12\x11\n\thead_hash\x18\x04 \x01(\t\x12\x10\n\x08\x66indings\x18\x05 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x06 \x01(\x04\"\x0e\n\x0cStatsRequest\"\xa0\x03\n\rStatsResponse\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x15\n\raudit_entries\x18\x04 \x01(\x04\x12\x12\n\nused_bytes\x18\x05 \x01(\x04\x12\x12\n\nfile_bytes\x18\x06 \x01(\x04\x12\x11\n\tmap_bytes\x18\x07 \x01(\x04\x12\x11\n\tindex_seq\x18\x08 \x01(\x04\x12\x11\n\tsnapshots\x18\t \x01(\x04\x12\x1b\n\x13newest_snapshot_seq\x18\n \x01(\x04\x12\x18\n\x10\x66irst_at_unix_ns\x18\x0b \x01(\x03\x12\x17\n\x0flast_at_unix_ns\x18\x0c \x01(\x03\x12\x11\n\thead_hash\x18\r \x01(\t\x12\x36\n\x07\x62y_type\x18\x0e \x03(\x0b\x32%.capsule.v1.StatsResponse.ByTypeEntry\x12\x14\n\x0c\x64\x65sired_hash\x18\x64 \x01(\t\x1a-\n\x0b\x42yTypeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x1d\n\rExportRequest\x12\x0c\n\x04upto\x18\x64 \x01(\x04\"\x1b\n\x0b\x45xportChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x9f\x05\n\x0eHistoryService\x12\x42\n\x04List\x12\x1e.capsule.v1.HistoryListRequest\x1a\x18.capsule.v1.HistoryEntry0\x01\x12I\n\tRevisions\x12\x1c.capsule.v1.RevisionsRequest\x1a\x1c.capsule.v1.WorkloadRevision0\x01\x12G\n\x04Show\x12\x1e.capsule.v1.HistoryShowRequest\x1a\x1f.capsule.v1.HistoryShowResponse\x12\x36\n\x03Why\x12\x16.capsule.v1.WhyRequest\x1a\x17.capsule.v1.WhyResponse\x12\x39\n\x04\x41sOf\x12\x17.capsule.v1.AsOfRequest\x1a\x18.capsule.v1.AsOfResponse\x12\x42\n\x07\x43ompare\x12\x1a.capsule.v1.CompareRequest\x1a\x1b.capsule.v1.CompareResponse\x12?\n\x06Replay\x12\x19.capsule.v1.ReplayRequest\x1a\x1a.capsule.v1.ReplayResponse\x12?\n\x06Verify\x12\x19.capsule.v1.VerifyRequest\x1a\x1a.capsule.v1.VerifyResponse\x12<\n\x05Stats\x12\x18.capsule.v1.StatsRequest\x1a\x19.capsule.v1.StatsResponse\x12>\n\x06\x45xport\x12\x19.capsule.v1.ExportRequest\x1a\x17.capsule.v1.ExportChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61psule/v1/history.proto\x12\ncapsule.v1\x1a\x16\x63\x61psule/v1/drift.proto\x1a\x19\x63\x61psule/v1/identity.proto\x1a\x16\x63\x61psule/v1/image.proto\x1a\x18\x63\x61psule/v1/machine.proto\x1a\x19\x63\x61psule/v1/registry.proto\x1a\x17\x63\x61psule/v1/secret.proto\x1a\x17\x63\x61psule/v1/update.proto\x1a\x17\x63\x61psule/v1/volume.proto\x1a\x19\x63\x61psule/v1/workload.proto\"\xdd\x02\n\x0cHistoryEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0c\n\x04\x62oot\x18\x03 \x01(\t\x12\x0f\n\x07mono_ns\x18\x04 \x01(\x04\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x0c\n\x04slot\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x12\n\nactor_name\x18\x08 \x01(\t\x12\x12\n\nactor_role\x18\t \x01(\t\x12\r\n\x05\x63\x61use\x18\n \x01(\x04\x12\x0c\n\x04\x63\x61ll\x18\x0b \x01(\x04\x12\x0c\n\x04type\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\r\x12\x17\n\x0f\x65\x66\x66\x65\x63t_on_state\x18\x0e \x01(\t\x12\x0f\n\x07summary\x18\x0f \x01(\t\x12\x11\n\tbody_json\x18\x10 \x01(\t\x12\x0e\n\x06stream\x18\x11 \x01(\t\x12\x0c\n\x04hash\x18\x12 \x01(\t\x12\x0f\n\x07objects\x18\x13 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x14 \x01(\x08\"\xe4\x01\n\x12HistoryListRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x15\n\rsince_unix_ns\x18\x04 \x01(\x03\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x0e\n\x06\x66ollow\x18\x06 \x01(\x08\x12\r\n\x05\x61udit\x18\x07 \x01(\x08\x12\x0c\n\x04upto\x18\t \x01(\x04\x12\x15\n\runtil_unix_ns\x18\n \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x0b \x01(\x08\x12\x11\n\x04\x62oot\x18\x0c \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05types\x18\x08 \x03(\tB\x07\n\x05_boot\"/\n\x10RevisionsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"\x87\x01\n\x10WorkloadRevision\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x0f\n\x07removed\x18\x03 \x01(\x08\x12(\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x17.capsule.v1.FieldChange\"!\n\x12HistoryShowRequest\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"e\n\x13HistoryShowResponse\x12\'\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\x12%\n\x04tree\x18\x02 \x03(\x0b\x32\x17.capsule.v1.HistoryNode\"E\n\x0bHistoryNode\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\r\x12\'\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x18.capsule.v1.HistoryEntry\"7\n\x06Moment\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0c\n\x04\x62oot\x18\x03 \x01(\x05\";\n\x0b\x41sOfRequest\x12\x1e\n\x02\x61t\x18\x01 \x01(\x0b\x32\x12.capsule.v1.Moment\x12\x0c\n\x04only\x18\x64 \x03(\t\"\x87\x04\n\x0c\x41sOfResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\'\n\tworkloads\x18\x03 \x03(\x0b\x32\x14.capsule.v1.Workload\x12#\n\x07volumes\x18\x04 \x03(\x0b\x32\x12.capsule.v1.Volume\x12\'\n\tsnapshots\x18\x05 \x03(\x0b\x32\x14.capsule.v1.Snapshot\x12\'\n\x04keys\x18\x06 \x03(\x0b\x32\x19.capsule.v1.AuthorizedKey\x12!\n\x06images\x18\x07 \x03(\x0b\x32\x11.capsule.v1.Image\x12\x13\n\x0b\x64\x65sired_seq\x18\x08 \x01(\x04\x12#\n\x07secrets\x18\x64 \x03(\x0b\x32\x12.capsule.v1.Secret\x12(\n\nregistries\x18\x65 \x03(\x0b\x32\x14.capsule.v1.Registry\x12*\n\x0bupdate_keys\x18\x66 \x03(\x0b\x32\x15.capsule.v1.UpdateKey\x12/\n\rupdate_status\x18g \x01(\x0b\x32\x18.capsule.v1.UpdateStatus\x12%\n\x07updates\x18h \x03(\x0b\x32\x14.capsule.v1.OSUpdate\x12+\n\x0b\x64ifferences\x18i \x03(\x0b\x32\x16.capsule.v1.Difference\"e\n\x0e\x43ompareRequest\x12\"\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x12.capsule.v1.Moment\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.capsule.v1.Moment\x12\x0c\n\x04name\x18\x03 \x01(\t\"b\n\x0f\x43ompareResponse\x12\x12\n\nbefore_seq\x18\x01 \x01(\x04\x12\x11\n\tafter_seq\x18\x02 \x01(\x04\x12(\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x17.capsule.v1.FieldChange\":\n\nWhyRequest\x12\x1e\n\x02\x61t\x18\x02 \x01(\x0b\x32\x12.capsule.v1.Moment\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xd5\x01\n\x0bWhyResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x12\n\nconclusion\x18\x04 \x01(\t\x12\"\n\x05\x63hain\x18\x05 \x03(\x0b\x32\x13.capsule.v1.WhyLink\x12\x0e\n\x06\x61\x64vice\x18\x06 \x01(\t\x12\x15\n\rretry_unix_ns\x18\x07 \x01(\x03\x12\'\n\x06others\x18\x08 \x03(\x0b\x32\x17.capsule.v1.WhyResponse\x12\x12\n\nbegins_seq\x18\x64 \x01(\x04\"T\n\x07WhyLink\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nat_unix_ns\x18\x02 \x01(\x03\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05\x61like\x18\x05 \x01(\r\"\x1b\n\rReplayRequest\x12\n\n\x02to\x18\x01 \x01(\x04\"\x9f\x01\n\x0eReplayResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04view\x18\x02 \x01(\r\x12\x12\n\nstate_hash\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\x11\n\tlive_hash\x18\x05 \x01(\t\x12\x12\n\nelapsed_us\x18\x06 \x01(\x04\x12\x14\n\x0c\x64\x65sired_hash\x18\x64 \x01(\t\x12\x10\n\x08kept_seq\x18\x07 \x01(\x04\"4\n\rVerifyRequest\x12\x11\n\thead_hash\x18\x01 \x01(\t\x12\x10\n\x08head_seq\x18\x02 \x01(\x04\"|\n\x0eVerifyResponse\x12\x0f\n\x07\x63hecked\x18\x01 \x01(\x04\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08head_seq\x18\x03 \x01(\x04\x12\x11\n\thead_hash\x18\x04 \x01(\t\x12\x10\n\x08\x66indings\x18\x05 \x03(\t\x12\x0f\n\x07\x65xcised\x18\x06 \x01(\x04\"\x0e\n\x0cStatsRequest\"\xa0\x03\n\rStatsResponse\x12\x12\n\njournal_id\x18\x01 \x01(\t\x12\x11\n\tfirst_seq\x18\x02 \x01(\x04\x12\x10\n\x08last_seq\x18\x03 \x01(\x04\x12\x15\n\raudit_entries\x18\x04 \x01(\x04\x12\x12\n\nused_bytes\x18\x05 \x01(\x04\x12\x12\n\nfile_bytes\x18\x06 \x01(\x04\x12\x11\n\tmap_bytes\x18\x07 \x01(\x04\x12\x11\n\tindex_seq\x18\x08 \x01(\x04\x12\x11\n\tsnapshots\x18\t \x01(\x04\x12\x1b\n\x13newest_snapshot_seq\x18\n \x01(\x04\x12\x18\n\x10\x66irst_at_unix_ns\x18\x0b \x01(\x03\x12\x17\n\x0flast_at_unix_ns\x18\x0c \x01(\x03\x12\x11\n\thead_hash\x18\r \x01(\t\x12\x36\n\x07\x62y_type\x18\x0e \x03(\x0b\x32%.capsule.v1.StatsResponse.ByTypeEntry\x12\x14\n\x0c\x64\x65sired_hash\x18\x64 \x01(\t\x1a-\n\x0b\x42yTypeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x1d\n\rExportRequest\x12\x0c\n\x04upto\x18\x64 \x01(\x04\"\x1b\n\x0b\x45xportChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x32\x9f\x05\n\x0eHistoryService\x12\x42\n\x04List\x12\x1e.capsule.v1.HistoryListRequest\x1a\x18.capsule.v1.HistoryEntry0\x01\x12I\n\tRevisions\x12\x1c.capsule.v1.RevisionsRequest\x1a\x1c.capsule.v1.WorkloadRevision0\x01\x12G\n\x04Show\x12\x1e.capsule.v1.HistoryShowRequest\x1a\x1f.capsule.v1.HistoryShowResponse\x12\x36\n\x03Why\x12\x16.capsule.v1.WhyRequest\x1a\x17.capsule.v1.WhyResponse\x12\x39\n\x04\x41sOf\x12\x17.capsule.v1.AsOfRequest\x1a\x18.capsule.v1.AsOfResponse\x12\x42\n\x07\x43ompare\x12\x1a.capsule.v1.CompareRequest\x1a\x1b.capsule.v1.CompareResponse\x12?\n\x06Replay\x12\x19.capsule.v1.ReplayRequest\x1a\x1a.capsule.v1.ReplayResponse\x12?\n\x06Verify\x12\x19.capsule.v1.VerifyRequest\x1a\x1a.capsule.v1.VerifyResponse\x12<\n\x05Stats\x12\x18.capsule.v1.StatsRequest\x1a\x19.capsule.v1.StatsResponse\x12>\n\x06\x45xport\x12\x19.capsule.v1.ExportRequest\x1a\x17.capsule.v1.ExportChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,54 +42,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STATSRESPONSE_BYTYPEENTRY']._loaded_options = None
   _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_options = b'8\001'
-  _globals['_HISTORYENTRY']._serialized_start=170
-  _globals['_HISTORYENTRY']._serialized_end=519
-  _globals['_HISTORYLISTREQUEST']._serialized_start=522
-  _globals['_HISTORYLISTREQUEST']._serialized_end=750
-  _globals['_REVISIONSREQUEST']._serialized_start=752
-  _globals['_REVISIONSREQUEST']._serialized_end=799
-  _globals['_WORKLOADREVISION']._serialized_start=802
-  _globals['_WORKLOADREVISION']._serialized_end=937
-  _globals['_HISTORYSHOWREQUEST']._serialized_start=939
-  _globals['_HISTORYSHOWREQUEST']._serialized_end=972
-  _globals['_HISTORYSHOWRESPONSE']._serialized_start=974
-  _globals['_HISTORYSHOWRESPONSE']._serialized_end=1075
-  _globals['_HISTORYNODE']._serialized_start=1077
-  _globals['_HISTORYNODE']._serialized_end=1146
-  _globals['_MOMENT']._serialized_start=1148
-  _globals['_MOMENT']._serialized_end=1203
-  _globals['_ASOFREQUEST']._serialized_start=1205
-  _globals['_ASOFREQUEST']._serialized_end=1250
-  _globals['_ASOFRESPONSE']._serialized_start=1253
-  _globals['_ASOFRESPONSE']._serialized_end=1516
-  _globals['_COMPAREREQUEST']._serialized_start=1518
-  _globals['_COMPAREREQUEST']._serialized_end=1619
-  _globals['_COMPARERESPONSE']._serialized_start=1621
-  _globals['_COMPARERESPONSE']._serialized_end=1719
-  _globals['_WHYREQUEST']._serialized_start=1721
-  _globals['_WHYREQUEST']._serialized_end=1779
-  _globals['_WHYRESPONSE']._serialized_start=1782
-  _globals['_WHYRESPONSE']._serialized_end=1995
-  _globals['_WHYLINK']._serialized_start=1997
-  _globals['_WHYLINK']._serialized_end=2081
-  _globals['_REPLAYREQUEST']._serialized_start=2083
-  _globals['_REPLAYREQUEST']._serialized_end=2110
-  _globals['_REPLAYRESPONSE']._serialized_start=2113
-  _globals['_REPLAYRESPONSE']._serialized_end=2272
-  _globals['_VERIFYREQUEST']._serialized_start=2274
-  _globals['_VERIFYREQUEST']._serialized_end=2326
-  _globals['_VERIFYRESPONSE']._serialized_start=2328
-  _globals['_VERIFYRESPONSE']._serialized_end=2452
-  _globals['_STATSREQUEST']._serialized_start=2454
-  _globals['_STATSREQUEST']._serialized_end=2468
-  _globals['_STATSRESPONSE']._serialized_start=2471
-  _globals['_STATSRESPONSE']._serialized_end=2887
-  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_start=2842
-  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_end=2887
-  _globals['_EXPORTREQUEST']._serialized_start=2889
-  _globals['_EXPORTREQUEST']._serialized_end=2918
-  _globals['_EXPORTCHUNK']._serialized_start=2920
-  _globals['_EXPORTCHUNK']._serialized_end=2947
-  _globals['_HISTORYSERVICE']._serialized_start=2950
-  _globals['_HISTORYSERVICE']._serialized_end=3621
+  _globals['_HISTORYENTRY']._serialized_start=271
+  _globals['_HISTORYENTRY']._serialized_end=620
+  _globals['_HISTORYLISTREQUEST']._serialized_start=623
+  _globals['_HISTORYLISTREQUEST']._serialized_end=851
+  _globals['_REVISIONSREQUEST']._serialized_start=853
+  _globals['_REVISIONSREQUEST']._serialized_end=900
+  _globals['_WORKLOADREVISION']._serialized_start=903
+  _globals['_WORKLOADREVISION']._serialized_end=1038
+  _globals['_HISTORYSHOWREQUEST']._serialized_start=1040
+  _globals['_HISTORYSHOWREQUEST']._serialized_end=1073
+  _globals['_HISTORYSHOWRESPONSE']._serialized_start=1075
+  _globals['_HISTORYSHOWRESPONSE']._serialized_end=1176
+  _globals['_HISTORYNODE']._serialized_start=1178
+  _globals['_HISTORYNODE']._serialized_end=1247
+  _globals['_MOMENT']._serialized_start=1249
+  _globals['_MOMENT']._serialized_end=1304
+  _globals['_ASOFREQUEST']._serialized_start=1306
+  _globals['_ASOFREQUEST']._serialized_end=1365
+  _globals['_ASOFRESPONSE']._serialized_start=1368
+  _globals['_ASOFRESPONSE']._serialized_end=1887
+  _globals['_COMPAREREQUEST']._serialized_start=1889
+  _globals['_COMPAREREQUEST']._serialized_end=1990
+  _globals['_COMPARERESPONSE']._serialized_start=1992
+  _globals['_COMPARERESPONSE']._serialized_end=2090
+  _globals['_WHYREQUEST']._serialized_start=2092
+  _globals['_WHYREQUEST']._serialized_end=2150
+  _globals['_WHYRESPONSE']._serialized_start=2153
+  _globals['_WHYRESPONSE']._serialized_end=2366
+  _globals['_WHYLINK']._serialized_start=2368
+  _globals['_WHYLINK']._serialized_end=2452
+  _globals['_REPLAYREQUEST']._serialized_start=2454
+  _globals['_REPLAYREQUEST']._serialized_end=2481
+  _globals['_REPLAYRESPONSE']._serialized_start=2484
+  _globals['_REPLAYRESPONSE']._serialized_end=2643
+  _globals['_VERIFYREQUEST']._serialized_start=2645
+  _globals['_VERIFYREQUEST']._serialized_end=2697
+  _globals['_VERIFYRESPONSE']._serialized_start=2699
+  _globals['_VERIFYRESPONSE']._serialized_end=2823
+  _globals['_STATSREQUEST']._serialized_start=2825
+  _globals['_STATSREQUEST']._serialized_end=2839
+  _globals['_STATSRESPONSE']._serialized_start=2842
+  _globals['_STATSRESPONSE']._serialized_end=3258
+  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_start=3213
+  _globals['_STATSRESPONSE_BYTYPEENTRY']._serialized_end=3258
+  _globals['_EXPORTREQUEST']._serialized_start=3260
+  _globals['_EXPORTREQUEST']._serialized_end=3289
+  _globals['_EXPORTCHUNK']._serialized_start=3291
+  _globals['_EXPORTCHUNK']._serialized_end=3318
+  _globals['_HISTORYSERVICE']._serialized_start=3321
+  _globals['_HISTORYSERVICE']._serialized_end=3992
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,10 @@
+from capsule.v1 import drift_pb2 as _drift_pb2
 from capsule.v1 import identity_pb2 as _identity_pb2
 from capsule.v1 import image_pb2 as _image_pb2
 from capsule.v1 import machine_pb2 as _machine_pb2
+from capsule.v1 import registry_pb2 as _registry_pb2
+from capsule.v1 import secret_pb2 as _secret_pb2
+from capsule.v1 import update_pb2 as _update_pb2
 from capsule.v1 import volume_pb2 as _volume_pb2
 from capsule.v1 import workload_pb2 as _workload_pb2
 from google.protobuf.internal import containers as _containers
@@ -136,13 +140,15 @@ class Moment(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., boot: _Optional[int] = ...) -> None: ...
 
 class AsOfRequest(_message.Message):
-    __slots__ = ("at",)
+    __slots__ = ("at", "only")
     AT_FIELD_NUMBER: _ClassVar[int]
+    ONLY_FIELD_NUMBER: _ClassVar[int]
     at: Moment
-    def __init__(self, at: _Optional[_Union[Moment, _Mapping]] = ...) -> None: ...
+    only: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, at: _Optional[_Union[Moment, _Mapping]] = ..., only: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class AsOfResponse(_message.Message):
-    __slots__ = ("seq", "at_unix_ns", "workloads", "volumes", "snapshots", "keys", "images", "desired_seq")
+    __slots__ = ("seq", "at_unix_ns", "workloads", "volumes", "snapshots", "keys", "images", "desired_seq", "secrets", "registries", "update_keys", "update_status", "updates", "differences")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     AT_UNIX_NS_FIELD_NUMBER: _ClassVar[int]
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +157,12 @@ class AsOfResponse(_message.Message):
     KEYS_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     DESIRED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    REGISTRIES_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_STATUS_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     seq: int
     at_unix_ns: int
     workloads: _containers.RepeatedCompositeFieldContainer[_workload_pb2.Workload]
@@ -159,7 +171,13 @@ class AsOfResponse(_message.Message):
     keys: _containers.RepeatedCompositeFieldContainer[_identity_pb2.AuthorizedKey]
     images: _containers.RepeatedCompositeFieldContainer[_image_pb2.Image]
     desired_seq: int
-    def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., volumes: _Optional[_Iterable[_Union[_volume_pb2.Volume, _Mapping]]] = ..., snapshots: _Optional[_Iterable[_Union[_volume_pb2.Snapshot, _Mapping]]] = ..., keys: _Optional[_Iterable[_Union[_identity_pb2.AuthorizedKey, _Mapping]]] = ..., images: _Optional[_Iterable[_Union[_image_pb2.Image, _Mapping]]] = ..., desired_seq: _Optional[int] = ...) -> None: ...
+    secrets: _containers.RepeatedCompositeFieldContainer[_secret_pb2.Secret]
+    registries: _containers.RepeatedCompositeFieldContainer[_registry_pb2.Registry]
+    update_keys: _containers.RepeatedCompositeFieldContainer[_update_pb2.UpdateKey]
+    update_status: _update_pb2.UpdateStatus
+    updates: _containers.RepeatedCompositeFieldContainer[_update_pb2.OSUpdate]
+    differences: _containers.RepeatedCompositeFieldContainer[_drift_pb2.Difference]
+    def __init__(self, seq: _Optional[int] = ..., at_unix_ns: _Optional[int] = ..., workloads: _Optional[_Iterable[_Union[_workload_pb2.Workload, _Mapping]]] = ..., volumes: _Optional[_Iterable[_Union[_volume_pb2.Volume, _Mapping]]] = ..., snapshots: _Optional[_Iterable[_Union[_volume_pb2.Snapshot, _Mapping]]] = ..., keys: _Optional[_Iterable[_Union[_identity_pb2.AuthorizedKey, _Mapping]]] = ..., images: _Optional[_Iterable[_Union[_image_pb2.Image, _Mapping]]] = ..., desired_seq: _Optional[int] = ..., secrets: _Optional[_Iterable[_Union[_secret_pb2.Secret, _Mapping]]] = ..., registries: _Optional[_Iterable[_Union[_registry_pb2.Registry, _Mapping]]] = ..., update_keys: _Optional[_Iterable[_Union[_update_pb2.UpdateKey, _Mapping]]] = ..., update_status: _Optional[_Union[_update_pb2.UpdateStatus, _Mapping]] = ..., updates: _Optional[_Iterable[_Union[_update_pb2.OSUpdate, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[_drift_pb2.Difference, _Mapping]]] = ...) -> None: ...
 
 class CompareRequest(_message.Message):
     __slots__ = ("before", "after", "name")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from capsule.v1 import capsule_pb2
+from capsule.v1 import capsule_pb2, history_pb2
 from capsule.v1 import update_pb2 as pb
-from capsulectl import power, update, update_push
+from capsulectl import power, update, update_key, update_push
 from capsulectl.errors import TIMED_OUT, Failure
 from capsulectl.options import Common
 from capsulectl.update import _after, _lines, _outcome, duration, health
@@ -241,3 +241,35 @@ def test_a_rollback_that_leads_elsewhere_says_so(
     with pytest.raises(Failure) as failure:
         update.rollback(yes=True, timeout=0.05 if silent else 5.0)
     assert failure.value.code == code and failure.value.message.startswith(says), failure.value.message
+
+
+def test_where_updates_stood_is_told_by_the_state_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    status = pb.UpdateStatus(active_slot="slot_a", default_slot="slot_a", version="0.0.1", commit="abc")
+    past = history_pb2.AsOfResponse(
+        seq=5, update_status=status, updates=[FAILED], update_keys=[pb.UpdateKey(kid="kid-9", name="builder")]
+    )
+
+    def as_of(connection: object, at: str, quiet: bool, *only: str) -> history_pb2.AsOfResponse:
+        asked.append((at, *only))
+        return past
+
+    monkeypatch.setattr(update, "as_of", as_of)
+    for module in (update, update_key):
+        monkeypatch.setattr(module, "Connection", lambda capsule: None)
+    update.status(at="5")
+    update.history(at="5")
+    update_key.list_(at="5")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Runs: 0.0.1 (abc) in slot_a"
+    assert "rolled back: its kernel panicked (likely)" in lines[2] and lines[4].startswith("kid-9")
+    assert asked == [("5", "update_status"), ("5", "update_status", "updates"), ("5", "update_status", "update_keys")]
+    past.ClearField("update_keys")
+    update_key.list_(at="5")
+    assert "no key was enrolled: the machine took bundles that nobody signed" in capsys.readouterr().err
+    past.ClearField("update_status")
+    for read in (update.status, update.history, update_key.list_):
+        with pytest.raises(Failure, match="no slots are known of then"):
+            read(at="5")

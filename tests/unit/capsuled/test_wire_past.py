@@ -2,20 +2,29 @@
 
 import json
 
-from capsuled.wire_past import changes, has, machine_message
+from capsuled.wire_past import changes, has, machine_message, no_part
 from journal.events import (
+    BootStarted,
     ImagePushed,
     OperatorEnrolled,
     OperatorRemoved,
     OperatorRoleChanged,
     PushedImage,
+    RegistryConfigured,
     SnapshotRequested,
+    UpdateArmed,
+    UpdateArming,
+    UpdateBegun,
+    UpdateHealthChanged,
+    UpdateKeyEnrolled,
+    UpdateStaged,
     VolumeApplied,
     VolumeMade,
 )
 from projections.intents import Delete
 from projections.state import Machine
 from tests.support.story import OTHER_PIN, PIN, Story, declared
+from tests.unit.projections.secret_story import create, using
 
 
 def told(before: Machine, after: Machine, name: str = "") -> list[tuple[str, str, str, str, str]]:
@@ -108,3 +117,50 @@ def test_a_whole_state_is_told_in_order() -> None:
     assert [one.name for one in message.workloads] == ["db", "web"]
     assert [one.name for one in message.volumes] == ["data"] and [one.name for one in message.snapshots] == ["before"]
     assert message.seq == story.machine.seq and message.desired_seq == story.machine.desired_seq
+
+
+def test_what_else_was_kept_stands_in_the_answer() -> None:
+    story = Story()
+    story.call(create("db", "sealed-1"))
+    story.apply(using("web", env="db"))
+    story.tell(
+        RegistryConfigured("known.lan", "ada", "sealed-2"),
+        UpdateKeyEnrolled("kid-9", "0a0b", "builder"),
+        BootStarted("slot_a", "slot_a", "0.1.0 abc"),
+        UpdateBegun("slot_b", "0.2.0", "def", 1, "slot_a", "0.1.0", "abc"),
+    )
+    message = machine_message(story.machine)
+    (secret,), (registry,), (key,) = message.secrets, message.registries, message.update_keys
+    assert (secret.name, secret.version, list(secret.used_by)) == ("db", 1, ["web"])
+    assert (registry.host, registry.username, key.name) == ("known.lan", "ada", "builder")
+    status = message.update_status
+    assert (status.active_slot, status.version, status.commit) == ("slot_a", "0.1.0", "abc")
+    assert status.current.uid == message.updates[0].uid == story.machine.seq
+    assert [(one.object, one.label) for one in message.differences] == [("workload/web", "intended")]
+    assert b"sealed-" not in message.SerializeToString()
+    assert not machine_message(Machine()).HasField("update_status")
+
+
+def test_an_answer_has_only_what_was_asked_for() -> None:
+    story = Story()
+    story.call(create("db", "sealed-1"))
+    story.apply(declared("web"))
+    message = machine_message(story.machine, ("secrets",))
+    assert [one.name for one in message.secrets] == ["db"] and not message.workloads and not message.differences
+    assert message.seq == story.machine.seq
+    assert (no_part(["secrets", "update_status"]), no_part(["secrets", "shelves"])) == ("", "shelves")
+
+
+def test_a_trial_of_the_past_has_the_time_left_that_it_had_then() -> None:
+    story = Story()
+    story.tell(BootStarted("slot_a", "slot_a", "0.1.0 abc"))
+    story.tell(UpdateBegun("slot_b", "0.2.0", "def", 1, "slot_a", "0.1.0", "abc"))
+    uid = story.machine.seq
+    story.tell(UpdateStaged(uid, "", "", 1, 1), UpdateArming(uid), UpdateArmed(uid))
+    story.reboot("boot-2")
+    ends = story.machine.mono_ns + 900_000_000_000
+    story.tell(BootStarted("slot_b", "slot_a", "0.2.0 def", tentative=True, uid=uid, deadline_mono_ns=ends))
+    story.pass_time(100)
+    story.tell(UpdateHealthChanged(uid))
+    status = machine_message(story.machine).update_status
+    assert status.tentative and status.version == "0.2.0" and 790 <= status.seconds_left <= 800
