@@ -15,13 +15,18 @@ from capsuled.wire_update import update_key_message, update_message, update_stat
 from capsuled.wire_volume import snapshot_message, volume_changes, volume_message
 from projections.dependencies import waits
 from projections.drift import drift
-from projections.state import Image, Machine, Operator, Volume, Workload
+from projections.state import Image, Machine, Operator, Registry, Secret, Slots, UpdateKey, Volume, Workload
 from projections.status import status_of
 from projections.storage import standing
 
 Change = tuple[str, str, str, str]
 """(op, path, old, new), values as JSON."""
+K = TypeVar("K", str, int)
 T = TypeVar("T")
+SLOTS = "system/slots"
+"""The object that the slots are, of which each machine has one set or none."""
+CALLED = "NAME, volume/, image/, key/, secret/, registry/, update-key/ or update/NAME, or system/slots"
+"""What an object of a difference is called."""
 
 _PARTS: dict[str, Callable[[Machine], Any]] = {
     "workloads": lambda machine: [workload_message(machine, one) for _, one in sorted(machine.workloads.items())],
@@ -81,6 +86,11 @@ def has(machine: Machine, name: str) -> bool:
         *(f"volume/{one}" for one in machine.volumes),
         *(f"image/{one}" for one in machine.images),
         *(_key_name(one) for one in machine.operators.values()),
+        *(f"secret/{one}" for one in machine.secrets),
+        *(f"registry/{one}" for one in machine.registries),
+        *(_update_key_name(one) for one in machine.update_keys.values()),
+        *((SLOTS,) if machine.slots != Slots() else ()),
+        *(f"update/{one}" for one in machine.updates),
     )
     return any(_is_called(which, name) for which in called)
 
@@ -91,6 +101,10 @@ def _is_called(which: str, name: str) -> bool:
 
 def _key_name(operator: Operator) -> str:
     return f"key/{operator.name or operator.kid}"
+
+
+def _update_key_name(key: UpdateKey) -> str:
+    return f"update-key/{key.name or key.kid}"
 
 
 def _objects(before: Machine, after: Machine) -> Iterator[tuple[str, list[Change]]]:
@@ -104,9 +118,21 @@ def _objects(before: Machine, after: Machine) -> Iterator[tuple[str, list[Change
     for _, was_key, is_key in _pairs(before.operators, after.operators):
         if known := is_key or was_key:
             yield _key_name(known), _changed("role", _role(was_key), _role(is_key))
+    for name, was_secret, is_secret in _pairs(before.secrets, after.secrets):
+        yield f"secret/{name}", _secret(was_secret, is_secret)
+    for name, was_registry, is_registry in _pairs(before.registries, after.registries):
+        yield f"registry/{name}", _registry(was_registry, is_registry)
+    for _, was_signer, is_signer in _pairs(before.update_keys, after.update_keys):
+        if signer := is_signer or was_signer:
+            kids = [None if one is None else one.kid for one in (was_signer, is_signer)]
+            yield _update_key_name(signer), _changed("kid", *kids) or _anew(was_signer, is_signer)
+    yield SLOTS, _slots(before.slots, after.slots)
+    for uid, *_ in _pairs(before.updates, after.updates):
+        if not _has_forgotten(before, uid) and not _has_forgotten(after, uid):
+            yield f"update/{uid}", _update(before, after, uid)
 
 
-def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
+def _pairs(before: Mapping[K, T], after: Mapping[K, T]) -> Iterator[tuple[K, T | None, T | None]]:
     """Records are frozen: one that is the same object, or equal, has not changed."""
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)
@@ -122,6 +148,51 @@ def _volume(was: Volume | None, now: Volume | None) -> list[Change]:
     phases = [None if one is None else standing(one)[0] for one in (was, now)]
     labels = [None if one is None else [shot.label for shot in one.snapshots] or None for one in (was, now)]
     return [*_changed("snapshots", *labels), *_changed("status.phase", *phases)]
+
+
+def _secret(was: Secret | None, now: Secret | None) -> list[Change]:
+    """Never its value, and never what stands for that."""
+    versions = [None if one is None else one.version for one in (was, now)]
+    if was is not None and now is not None and was.uid != now.uid:
+        return [*_changed("uid", was.uid, now.uid), *_changed("version", *versions)]
+    return _changed("version", *versions)
+
+
+def _registry(was: Registry | None, now: Registry | None) -> list[Change]:
+    """That it has another password can be told by nothing but the entry that says so."""
+    users = [None if one is None else one.username for one in (was, now)]
+    ways = [
+        None if one is None else "none" if one.plain_http else "own CA" if one.ca else "system" for one in (was, now)
+    ]
+    return [*_changed("user", *users), *_changed("tls", *ways)] or _anew(was, now)
+
+
+def _anew(was: Registry | UpdateKey | None, now: Registry | UpdateKey | None) -> list[Change]:
+    """By the entries: what was said again, or taken away and said again, and looks the same."""
+    return [] if was is None or now is None else _changed("entry", was.seq, now.seq)
+
+
+def _slots(was: Slots, now: Slots) -> list[Change]:
+    """What is not known yet is not there."""
+    fields = ("active", "default", "tentative", "release")
+    return [
+        change for name in fields for change in _changed(name, getattr(was, name) or None, getattr(now, name) or None)
+    ]
+
+
+def _has_forgotten(machine: Machine, uid: int) -> bool:
+    """The state keeps the last updates only: one that it has no more has not changed by that."""
+    return uid <= machine.seq and uid not in machine.updates
+
+
+def _update(before: Machine, after: Machine, uid: int) -> list[Change]:
+    was, now = before.updates.get(uid), after.updates.get(uid)
+    fields = ("kind", "slot", "version", "commit", "phase", "cause", "message")
+    return [
+        change
+        for name in fields
+        for change in _changed(name, getattr(was, name, None) or None, getattr(now, name, None) or None)
+    ]
 
 
 def _role(operator: Operator | None) -> str | None:

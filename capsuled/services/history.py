@@ -19,7 +19,7 @@ from capsuled.rpc import Refused, refuse
 from capsuled.session import CURRENT
 from capsuled.turns import Turns
 from capsuled.why import explained, nothing_known
-from capsuled.wire_past import changes, has, machine_message, no_part
+from capsuled.wire_past import CALLED, changes, has, machine_message, no_part
 from journal import archive
 from journal.environment import Environment
 from journal.errors import JournalError
@@ -143,7 +143,7 @@ class HistoryService(HistoryServiceServicer):
             ]
             before, after = (self._moments.machine(seq) for seq in seqs)
             if request.name and not any(has(machine, request.name) for machine in (before, after)):
-                told = f"nothing was called {request.name[:OBJECT_CHARS]} then: it is NAME, volume/, image/ or key/NAME"
+                told = f"nothing was called {request.name[:OBJECT_CHARS]} then: it is {CALLED}"
                 refuse("NOT_FOUND", "NO_SUCH_OBJECT", told, "name")
             found = changes(before, after, request.name)
             return pb.CompareResponse(before_seq=seqs[0], after_seq=seqs[1], changes=found)

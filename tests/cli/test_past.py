@@ -40,7 +40,7 @@ def test_what_there_was_is_listed_and_shown(capsule: Daemon, moments: dict[str, 
     assert capsule.good("key", "list", "--at", ran, "-o", "json").strip() == "[]"
 
 
-def test_secrets_and_logins_are_shown_as_they_were(capsule: Daemon) -> None:
+def test_secrets_and_logins_are_shown_as_they_were_and_compared(capsule: Daemon) -> None:
     capsule.good("secret", "create", "of-then", stdin="one")
     then = str(newest(capsule))
     capsule.good("secret", "rotate", "of-then", stdin="another")
@@ -58,6 +58,11 @@ def test_secrets_and_logins_are_shown_as_they_were(capsule: Daemon) -> None:
     assert "of-then" not in capsule.good("secret", "list", "--at", "now")
     assert capsule.good("image", "logins", "--at", logged_in, "-o", "name").split() == ["then.lan:5000"]
     assert capsule.good("image", "logins", "--at", then, "-o", "name").split() == []
+    changed = capsule.ctl("diff", then, logged_in).stdout
+    assert "secret/of-then\n  ~ version: 1 -> 2\n" in changed and '  + user: "ada"\n' in changed
+    assert "hush" not in changed
+    only = capsule.ctl("diff", then, logged_in, "registry/then.lan:5000", "-o", "name")
+    assert only.stdout.split() == ["registry/then.lan:5000"]
 
 
 def test_drift_is_told_as_it_was(capsule: Daemon) -> None:

@@ -1,5 +1,7 @@
 """Drift of the past is as old as it was then, and only of what was asked for."""
 
+from typing import Literal
+
 import pytest
 
 from capsule.v1 import drift_pb2, history_pb2, image_pb2, volume_pb2, workload_pb2
@@ -33,17 +35,18 @@ def then(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_times_count_from_that_moment(capsys: pytest.CaptureFixture[str]) -> None:
     assert drift.drift(("web",), at="5") == 1
     (line,) = capsys.readouterr().out.splitlines()[1:]
-    assert line.split() == "workload/web effect-failed 2h 4 StartRun failed it is tried again in 30 s".split()
+    assert " ".join(line.split()) == "workload/web effect-failed 2h 4 StartRun failed it is tried again in 30 s"
 
 
 def test_names_and_labels_choose_as_they_do_now(capsys: pytest.CaptureFixture[str]) -> None:
-    for names, labels, found in (
+    asked: tuple[tuple[tuple[str, ...], tuple[Literal["foreign"], ...], list[str]], ...] = (
         ((), (), ["workload/web", "network"]),
         (("network",), (), ["network"]),
         ((), ("foreign",), ["network"]),
         (("web",), ("foreign",), []),
         (("volume/data", "docker.io/library/demo:1"), (), []),
-    ):
+    )
+    for names, labels, found in asked:
         assert drift.drift(names, label=labels, output="name", at="5") == bool(found)
         assert capsys.readouterr().out.split() == found
     for name in ("nobody", "shelf/web", ""):

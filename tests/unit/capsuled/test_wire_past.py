@@ -21,10 +21,10 @@ from journal.events import (
     VolumeApplied,
     VolumeMade,
 )
-from projections.intents import Delete
+from projections.intents import Apply, Delete, RemoveSecret, Rollback
 from projections.state import Machine
 from tests.support.story import OTHER_PIN, PIN, Story, declared
-from tests.unit.projections.secret_story import create, using
+from tests.unit.projections.secret_story import create, rotate, using
 
 
 def told(before: Machine, after: Machine, name: str = "") -> list[tuple[str, str, str, str, str]]:
@@ -117,6 +117,76 @@ def test_a_whole_state_is_told_in_order() -> None:
     assert [one.name for one in message.workloads] == ["db", "web"]
     assert [one.name for one in message.volumes] == ["data"] and [one.name for one in message.snapshots] == ["before"]
     assert message.seq == story.machine.seq and message.desired_seq == story.machine.desired_seq
+
+
+def test_secrets_logins_and_signing_keys_are_compared_and_no_value_of_theirs() -> None:
+    story = Story()
+    story.call(create("db", "sealed-1"))
+    story.tell(RegistryConfigured("known.lan", "ada", "sealed-2"))
+    before = story.machine.fork()
+    story.call(rotate("sealed-3", "db"))
+    story.tell(
+        RegistryConfigured("known.lan", "ada", "sealed-4"),
+        RegistryConfigured("registry.lan", "bob", "sealed-5", ca="sealed-6"),
+        UpdateKeyEnrolled("kid-9", "0a0b", "builder"),
+    )
+    found = told(before, story.machine)
+    entries = [str(machine.registries["known.lan"].seq) for machine in (before, story.machine)]
+    assert found == [
+        ("secret/db", "change", "version", "1", "2"),
+        ("registry/known.lan", "change", "entry", *entries),
+        ("registry/registry.lan", "add", "user", "", '"bob"'),
+        ("registry/registry.lan", "add", "tls", "", '"own CA"'),
+        ("update-key/builder", "add", "kid", "", '"kid-9"'),
+    ]
+    assert "sealed" not in str(found) and "0a0b" not in str(found)
+    for name in ("secret/db", "registry/registry.lan", "registry.lan", "update-key/builder"):
+        assert has(story.machine, name) and not has(Machine(), name), name
+    assert {name for name, *_ in told(before, story.machine, "registry.lan")} == {"registry/registry.lan"}
+
+
+def test_a_secret_that_is_another_by_the_same_name_is_told_of() -> None:
+    story = Story()
+    story.call(create("db", "sealed-1"))
+    before, uid = story.machine.fork(), story.machine.secrets["db"].uid
+    story.call(RemoveSecret("db"))
+    story.call(create("db", "sealed-2"))
+    again = story.machine.secrets["db"].uid
+    assert told(before, story.machine) == [("secret/db", "change", "uid", str(uid), str(again))]
+
+
+def test_slots_and_updates_are_compared_and_what_was_only_forgotten_is_not() -> None:
+    story = Story()
+    blank = story.machine.fork()
+    story.tell(BootStarted("slot_a", "slot_a", "0.1.0 abc"))
+    first = story.machine.fork()
+    assert told(blank, first) == [
+        ("system/slots", "add", "active", "", '"slot_a"'),
+        ("system/slots", "add", "default", "", '"slot_a"'),
+        ("system/slots", "add", "release", "", '"0.1.0 abc"'),
+    ]
+    story.tell(UpdateBegun("slot_b", "0.2.0", "def", 1, "slot_a", "0.1.0", "abc"))
+    uid = story.machine.seq
+    assert has(story.machine, f"update/{uid}") and has(story.machine, "system/slots") and not has(blank, "slots")
+    begun = {(path, new) for name, op, path, _, new in told(first, story.machine) if name == f"update/{uid}"}
+    assert {("version", '"0.2.0"'), ("phase", '"staging"')} <= begun
+    assert {op for _, op, *_ in told(story.machine, first)} == {"remove"}
+    later = story.machine.fork()
+    later.updates.clear()
+    assert told(story.machine, later) == [] == told(later, story.machine)
+
+
+def test_a_rollback_changes_workloads_alone() -> None:
+    story = Story()
+    story.call(create("db", "sealed-1"))
+    story.tell(BootStarted("slot_a", "slot_a", "0.1.0 abc"), RegistryConfigured("known.lan", "ada", "sealed-2"))
+    story.apply(declared("web", "one"))
+    to_seq = story.machine.seq
+    story.call(rotate("sealed-3", "db"))
+    story.apply(declared("web", "two"))
+    before = story.machine.fork()
+    story.call(Rollback(Apply((declared("web", "one"),)), to_seq))
+    assert {name for name, *_ in told(before, story.machine)} == {"web"}
 
 
 def test_what_else_was_kept_stands_in_the_answer() -> None:
