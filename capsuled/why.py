@@ -1,5 +1,6 @@
 """Why an object is as it is: what the journal tells of it, read for the pure core to explain (projections/why.py)."""
 
+import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -8,20 +9,24 @@ from msgspec.structs import replace
 from capsule.v1 import history_pb2 as pb
 from journal.codec import BadBody, UnknownMust, decode
 from journal.entry import Stored
+from journal.events import CallRefused, Event, type_of
 from journal.reader import Reader
-from projections.chain import Past, wished
+from projections.chain import Past, is_wish, wished
 from projections.refusals import Refusal, invalid, missing, no_workload
 from projections.state import Machine
-from projections.why import Why, why_gone, why_volume, why_workload
+from projections.why import Why, why_gone, why_never, why_volume, why_workload
 
 LOOKED_AT = 20_000
 """Entries of one object that are looked at, the newest first: a workload may be entered a million times."""
 KEPT = 2_000
 """Of those, so many that may belong to a chain."""
+KEPT_REFUSED = 10
+"""Of calls that were not admitted, so many: who asks for the same again and again must not push out what came of it."""
 DEEP = 4
 """So far down is explained what an object waits for, and what that waits for."""
 
 _TOLD = ("workload.", "volume.", "snapshot.", "effect.", "call.accepted", "daemon.", "machine.", "network.")
+_REFUSED = type_of(CallRefused)
 
 
 def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | None:
@@ -37,9 +42,22 @@ def explained(reader: Reader, machine: Machine, asked: str) -> pb.WhyResponse | 
 
 
 def nothing_known(reader: Reader, machine: Machine, asked: str) -> Refusal:
-    """Nobody of that name is there, and nobody was since history begins."""
+    """Nobody of that name is there, and nobody was since history begins. Somebody may have asked for it in vain."""
     refusal, first = _nothing_known(machine, asked), reader.first_seq()
-    return refusal if first <= 1 else replace(refusal, message=f"{refusal.message}. History begins at entry {first}")
+    message = refusal.message + _asked_in_vain(reader, machine, asked)
+    return replace(refusal, message=message if first <= 1 else f"{message}. History begins at entry {first}")
+
+
+def _asked_in_vain(reader: Reader, machine: Machine, asked: str) -> str:
+    kind, _, name = asked.rpartition("/")
+    if not name or kind not in ("", "workload", "volume"):
+        return ""
+    never = why_never(name, past_of(reader, machine.seq, name), kind)
+    if never is None:
+        return ""
+    link, advice = never
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(link.at // 1_000_000_000))
+    return f". Entry {link.seq}, {when}, by {link.who}: {link.text}. Try: {advice}"
 
 
 def _nothing_known(machine: Machine, asked: str) -> Refusal:
@@ -82,22 +100,30 @@ def past_of(reader: Reader, upto: int, name: str, uid: int = 0, wanted: Iterable
         _add(reader, found, one.header.call)
     past: Past = {}
     for seq in sorted(found):
-        try:
-            event = decode(found[seq])
-        except (UnknownMust, BadBody):  # a newer release's: it is not explained, and all else is
-            continue
+        event = _decoded(found[seq])
         if event is not None:
             past[seq] = (found[seq].header, event)
     return past
 
 
+def _decoded(entry: Stored) -> Event | None:
+    """None for a newer release's: it is not explained, and all else is."""
+    try:
+        return decode(entry)
+    except (UnknownMust, BadBody):
+        return None
+
+
 def _newest(reader: Reader, upto: int, name: str, uid: int) -> Iterator[Stored]:
-    kept = 0
+    kept = turned_down = 0
     for one in islice(reader.newest_of_object(name, upto), LOOKED_AT):
         if one.header.seq < uid or kept == KEPT:
             return
         if one.header.type.startswith(_TOLD):
             kept += 1
+            yield one
+        elif one.header.type == _REFUSED and turned_down < KEPT_REFUSED and is_wish(_decoded(one)):
+            turned_down += 1
             yield one
 
 

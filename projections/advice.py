@@ -36,6 +36,61 @@ BY_REASON: dict[str, str] = {
 }
 """By the reason of an effect's failure."""
 
+BY_REFUSAL: dict[str, str] = {
+    "PORT_TAKEN": "choose another `hostPort`, or delete the workload that has it, which keeps it while it is stopped; "
+    "then " + _AGAIN,
+    "PORT_IN_USE": "choose another `hostPort`, or stop the program that has it (`ss -ltnup` on the machine); then "
+    + _AGAIN,
+    "PORT_TWICE": "leave out one of the two mappings; then " + _AGAIN,
+    "NO_PORT": "name a `hostPort` outside of those that are chosen by themselves; then " + _AGAIN,
+    "NO_ADDRESS": "delete a workload on the bridge, or say another `networkMode`; then " + _AGAIN,
+    "NO_SUCH_ADDRESS": "leave out `hostAddress`, or name an address that the machine has; then " + _AGAIN,
+    "HOST_PATH_MISSING": "make the path, or take it out of `hostBindPaths`; then " + _AGAIN,
+    "IMAGE_NOT_FOUND": "`capsulectl image pull` or `capsulectl image push` brings the image; then " + _AGAIN,
+    "VOLUME_NOT_FOUND": "`capsulectl volume create`, or declare the volume beside it; then " + _AGAIN,
+    "VOLUME_HELD": "stop the workload that mounts the volume (`capsulectl volume list`); then try it again",
+    "VOLUME_EXISTS": "choose another name, or `capsulectl volume resize {name}`",
+    "VOLUME_IN_USE": "stop the workload that has it mounted (`capsulectl volume list`); then try it again",
+    "VOLUME_REFERENCED": "delete the workloads that mount it, or `capsulectl volume delete {name} --force`",
+    "VOLUME_SHRINK": "make a smaller volume, and copy what is in this one",
+    "SECRET_NOT_FOUND": "`capsulectl secret create` keeps a value under that name; then " + _AGAIN,
+    "NO_SUCH_DEPENDENCY": "apply what it depends on first, or both in one call",
+    "DEPENDENCY_CYCLE": "take one of them out of `dependsOn`; then " + _AGAIN,
+    "KIND_FIXED": "delete it first, or choose another name; then " + _AGAIN,
+    "DELETING": "wait until it is gone; then " + _AGAIN,
+    "SEQUENCE_MISMATCH": "it was changed in between: read it again, then repeat the call",
+    "STOPPED": "`capsulectl start {name}` lets it run again",
+}
+"""By the reason of a call's refusal, where the reason says what to do."""
+
+REFUSED: dict[str, str] = {
+    "PORT_TAKEN": "another workload has the host port",
+    "PORT_IN_USE": "a program of the machine itself has the host port",
+    "PORT_TWICE": "it declares a host port more than once",
+    "NO_PORT": "no host port was left to choose",
+    "NO_ADDRESS": "no address on the bridge was left",
+    "NO_SUCH_ADDRESS": "the machine does not have the address",
+    "HOST_PATH_MISSING": "the path does not exist on the machine",
+    "IMAGE_NOT_FOUND": "the image was not to be had",
+    "VOLUME_NOT_FOUND": "there is no such volume",
+    "VOLUME_HELD": "another workload mounts the volume",
+    "VOLUME_EXISTS": "the volume exists already",
+    "VOLUME_IN_USE": "the volume is in use",
+    "VOLUME_REFERENCED": "workloads mount the volume",
+    "VOLUME_SHRINK": "a volume cannot shrink",
+    "SECRET_NOT_FOUND": "there is no such secret",
+    "NO_SUCH_DEPENDENCY": "there is no such workload to depend on",
+    "DEPENDENCY_CYCLE": "it would wait for itself",
+    "KIND_FIXED": "a workload cannot become one of another kind",
+    "DELETING": "it is being deleted",
+    "SEQUENCE_MISMATCH": "it had been changed since it was read",
+    "STOPPED": "it is stopped",
+}
+"""The same reasons in words, as the end of a sentence."""
+
+OTHER_REFUSAL = "`capsulectl history show {seq}` names the fields at fault, if any are: mend them; then " + _AGAIN
+"""For all other refusals."""
+
 BY_DETAIL: dict[Detail, str] = {
     Detail.PENDING: "",
     Detail.PULLING: "`capsulectl get {name}` shows how far it is",

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from journal.entry import Header
 from journal.events import (
     CallAccepted,
+    CallRefused,
     DaemonStarted,
     EffectFailed,
     EffectStarted,
@@ -41,6 +42,7 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
+from projections.advice import REFUSED
 from projections.describe import describe
 from projections.words import end_text
 
@@ -65,6 +67,22 @@ _WISHES = (
 
 _ASKED = (*_WISHES, SnapshotRequested)
 """A snapshot leaves the object as it is: it explains what came of itself, and nothing else."""
+
+_CALLS = {
+    "MachineService.ApplyAll": ("an apply", ("workload", "volume")),
+    "RollbackService.Rollback": ("a rollback", ("workload", "volume")),
+    "WorkloadService.Apply": ("an apply", ("workload",)),
+    "WorkloadService.Start": ("a start", ("workload",)),
+    "WorkloadService.Stop": ("a stop", ("workload",)),
+    "WorkloadService.Restart": ("a restart", ("workload",)),
+    "WorkloadService.Delete": ("a deletion", ("workload",)),
+    "VolumeService.Create": ("its creation", ("volume",)),
+    "VolumeService.Resize": ("another size", ("volume",)),
+    "VolumeService.Delete": ("a deletion", ("volume",)),
+    "SnapshotService.Restore": ("a restore", ("volume",)),
+    "VolumeDataService.Import": ("an import", ("volume",)),
+}
+"""Calls that are such wishes, in words, and the kinds of object that they are about."""
 
 _HAPPENED = (
     WorkloadStarted,
@@ -123,6 +141,36 @@ def newest(past: Past, *kinds: type[Event], run: int = 0) -> int:
 def wished(name: str, past: Past, before: int = 0) -> int:
     """The newest wish about the object (of those before an entry, if given); 0 when there is none."""
     return next((seq for seq in reversed(past) if not 0 < before <= seq and _asks(past[seq][1], name)), 0)
+
+
+def is_wish(event: Event | None) -> bool:
+    """Whether it is a call that was to change how an object shall be, whether it was admitted or not. One that was
+    refused because nothing has its name, as of a letter that was wrong, was about no object."""
+    if isinstance(event, CallRefused) and event.code == "NOT_FOUND" and event.fields == ("name",):
+        return False
+    return isinstance(event, CallAccepted | CallRefused) and event.method in _CALLS
+
+
+def refused(name: str, past: Past, kind: str = "", after: int = 0) -> tuple[CallRefused, Link] | None:
+    """The newest wish about the object, if it came after that entry and was not admitted. `kind`: only of this one."""
+    for seq in reversed(past):
+        header, event = past[seq]
+        if seq <= after or _asks(event, name):
+            return None
+        if not isinstance(event, CallAccepted | CallRefused) or not is_wish(event) or name not in event.objects:
+            continue
+        word, kinds = _CALLS[event.method]
+        if not kind or kind in kinds:
+            if isinstance(event, CallAccepted):
+                return None
+            return event, Link(seq, header.at, _who(past, header), f"{word} was refused: {_reason(event)}")
+    return None
+
+
+def _reason(event: CallRefused) -> str:
+    words = REFUSED.get(event.reason, "")
+    more = ", ".join((event.reason, *event.fields) if words else event.fields)
+    return f"{words or event.reason} ({more})" if more else words or event.reason
 
 
 def _upwards(past: Past, last: int) -> Iterator[Told]:
@@ -202,7 +250,7 @@ def _who(past: Past, header: Header) -> str:
     """An operator by name; a local one by the login that the call gave, unverified."""
     actor = header.actor
     call = past.get(header.call)
-    login = call[1].login if call is not None and isinstance(call[1], CallAccepted) else ""
+    login = call[1].login if call is not None and isinstance(call[1], CallAccepted | CallRefused) else ""
     if actor.kind == "local" and login:
         return f"local({login})"
     return actor.name or actor.id or actor.kind

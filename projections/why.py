@@ -1,8 +1,10 @@
 """Why a workload or a volume is as it is: its phase in words, the chain that led there, and what to try next. Pure."""
 
 import msgspec
+from msgspec.structs import replace
 
 from journal.events import (
+    CallRefused,
     EffectFailed,
     EffectStarted,
     VolumeApplied,
@@ -17,8 +19,16 @@ from journal.events import (
     WorkloadRemoved,
     WorkloadStarted,
 )
-from projections.advice import BY_DETAIL, BY_FAULT, BY_REASON, GUEST_OUT_OF_MEMORY, OUT_OF_MEMORY
-from projections.chain import Link, Past, chain, newest, wished
+from projections.advice import (
+    BY_DETAIL,
+    BY_FAULT,
+    BY_REASON,
+    BY_REFUSAL,
+    GUEST_OUT_OF_MEMORY,
+    OTHER_REFUSAL,
+    OUT_OF_MEMORY,
+)
+from projections.chain import Link, Past, chain, newest, refused, wished
 from projections.dependencies import unready, waits
 from projections.details import Detail
 from projections.phases import LIVE
@@ -69,7 +79,7 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
     status = status_of(workload, waits(machine, workload))
     name = workload.name
     message = f": {status.message}" if status.message else ""
-    return Why(
+    why = Why(
         name=name,
         kind="workload",
         detail=status.detail,
@@ -79,6 +89,28 @@ def why_workload(machine: Machine, workload: Workload, past: Past) -> Why:
         retry_at=max(workload.hold_until_wall, workload.pause_until_wall),
         others=_others(machine, workload) if status.detail is Detail.WAITING else (),
     )
+    return _with_refused(why, past)
+
+
+def _with_refused(why: Why, past: Past, after: int = 0) -> Why:
+    """With what was wanted since and not admitted: it changed nothing, and may be what was asked for."""
+    found = refused(why.name, past, why.kind, after)
+    if found is None:
+        return why
+    event, link = found
+    line = _after_refusal(why.name, event, link)
+    advice = f"{why.advice}; and for what was refused: {line}" if why.advice else line
+    return replace(why, chain=(*why.chain, link), advice=advice)
+
+
+def _after_refusal(name: str, event: CallRefused, link: Link) -> str:
+    return BY_REFUSAL.get(event.reason, OTHER_REFUSAL).format(name=name, seq=link.seq)
+
+
+def why_never(name: str, past: Past, kind: str = "") -> tuple[Link, str] | None:
+    """What was refused, so that there is no such object, and what to try next; None when nothing is remembered."""
+    found = refused(name, past, kind)
+    return None if found is None else (found[1], _after_refusal(name, *found))
 
 
 def _decided(workload: Workload, status: Status, past: Past) -> int:
@@ -142,7 +174,7 @@ def why_volume(volume: Volume, past: Past) -> Why:
     advice = "" if volume.trouble is None else BY_REASON.get(volume.trouble.reason, "it is tried again by itself")
     if volume.lost:
         advice = BY_REASON["VOLUME_MISSING"]
-    return Why(
+    why = Why(
         name=volume.name,
         kind="volume",
         detail=detail,
@@ -150,6 +182,7 @@ def why_volume(volume: Volume, past: Past) -> Why:
         chain=chain(volume.name, past, decided or volume.desired_seq),
         advice=advice.format(name=volume.name, image=""),
     )
+    return _with_refused(why, past)
 
 
 def _message(trouble: Trouble | None) -> str:
@@ -178,4 +211,5 @@ def why_gone(name: str, past: Past) -> Why | None:
     if not removed:
         return None
     kind = "volume" if isinstance(past[removed][1], VolumeRemoved) else "workload"
-    return Why(name, kind, "", f"there is no {kind} {name} any more", chain(name, past, removed))
+    why = Why(name, kind, "", f"there is no {kind} {name} any more", chain(name, past, removed))
+    return _with_refused(why, past, after=removed)

@@ -16,7 +16,15 @@ from capsulectl.app import app
 from capsulectl.boot_chart import chart
 from capsulectl.helping import tell_in_full
 from journal.events import EVENT_TYPES, BootCompleted, type_of
-from projections.advice import BY_DETAIL, BY_FAULT, BY_REASON, GUEST_OUT_OF_MEMORY, OUT_OF_MEMORY
+from projections.advice import (
+    BY_DETAIL,
+    BY_FAULT,
+    BY_REASON,
+    BY_REFUSAL,
+    GUEST_OUT_OF_MEMORY,
+    OTHER_REFUSAL,
+    OUT_OF_MEMORY,
+)
 from projections.phases import TABLE
 from projections.update_phases import ENDS as UPDATE_ENDS
 from projections.update_phases import TABLE as UPDATES
@@ -109,6 +117,9 @@ def remedies_page() -> str:
             "object's name, `{image}` its image as the manifest has it. [Troubleshooting](troubleshooting.md) begins",
             "at what you see.",
             *_remedies("What stood in the way, by its reason in the history", BY_REASON),
+            *_remedies(
+                "What a call was refused for, by its reason in the history", BY_REFUSAL | {"other": OTHER_REFUSAL}
+            ),
             *_remedies("A phase, where nothing stood in the way", {str(one): line for one, line in BY_DETAIL.items()}),
             *_remedies("What ended the machine around a microVM", {str(one): line for one, line in BY_FAULT.items()}),
             *_remedies(

@@ -38,6 +38,25 @@ def test_what_it_waits_for_is_explained_below_it(capsule: Daemon) -> None:
     capsule.good("delete", "waiting", "wanted", "--yes")
 
 
+def test_an_apply_that_was_refused_is_told_with_what_to_try(capsule: Daemon) -> None:
+    ports = [{"containerPort": 18_481, "hostPort": 18_481}]
+    host = {"ports": ports, "networkMode": "HOST"}
+    capsule.apply(manifest("holder", SERVE, **host))
+    refused = capsule.ctl("apply", "-f", "-", stdin=manifest("wants", SERVE, **host))
+    assert refused.returncode == 1 and "which holder has" in refused.stderr
+    never = capsule.ctl("why", "wants")
+    assert never.returncode == 1 and "there is no workload wants" in never.stderr
+    said = "an apply was refused: another workload has the host port (PORT_TAKEN, container.ports.hostPort)"
+    assert f"by local(root): {said}. Try: choose another `hostPort`" in never.stderr
+    capsule.apply(manifest("wants", SERVE), "--wait")
+    assert "refused" not in capsule.good("why", "wants")
+    assert capsule.ctl("apply", "-f", "-", stdin=manifest("wants", SERVE, **host)).returncode == 1
+    told = capsule.good("why", "workload/wants").splitlines()
+    assert told[0] == "wants runs" and "wants run 1 started" in told[-3] and told[-2].endswith(said)
+    assert told[-1].startswith("Try:  choose another `hostPort`, or delete the workload that has it")
+    capsule.good("delete", "holder", "wants", "--yes")
+
+
 def test_a_machine_that_was_never_updated_has_no_postmortem(capsule: Daemon) -> None:
     failed = capsule.ctl("postmortem")
     assert failed.returncode == 1 and "nothing is remembered of an update" in failed.stderr

@@ -8,6 +8,7 @@ from effects.planner import plan_workload
 from journal.entry import EFFECT, Actor
 from journal.events import (
     CallAccepted,
+    CallRefused,
     EffectDone,
     EffectFailed,
     EffectStarted,
@@ -23,11 +24,11 @@ from journal.events import (
     WorkloadStopRequested,
 )
 from journal.specs import HealthCheck, VolumeMount
-from projections.advice import BY_DETAIL, BY_REASON
+from projections.advice import BY_DETAIL, BY_REASON, BY_REFUSAL, REFUSED
 from projections.chain import LINKS, Past, chain
 from projections.details import Detail
 from projections.intents import DeclaredVolume, Delete, DeleteVolume, Restart, RestoreVolume, Start, Stop, TakeSnapshot
-from projections.why import WORDS, Why, why_gone, why_volume, why_workload
+from projections.why import WORDS, Why, why_gone, why_never, why_volume, why_workload
 from tests.support.story import Story, declared
 
 _OF_AN_EFFECT = (WorkloadStarted, EffectDone, EffectFailed, WorkloadRemoved, VolumeMade)
@@ -342,3 +343,100 @@ def test_what_is_to_end_because_it_is_ill_is_told_by_its_check() -> None:
     story.tell(WorkloadHealthChanged("web", story["web"].uid, 1, "unhealthy", 3, "refused", restart=True))
     answer = why(story)
     assert answer.detail == "stopping" and answer.chain[-1].seq == story.machine.seq
+
+
+def turned_down(name: str = "web", method: str = "MachineService.ApplyAll", reason: str = "PORT_TAKEN") -> CallRefused:
+    field = "container.ports.hostPort" if reason.startswith("PORT_") else ""
+    return CallRefused(method, reason, "FAILED_PRECONDITION", (name,), (field,) if field else ())
+
+
+def test_a_wish_that_was_refused_is_told_after_what_explains_the_phase() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.run_starts("web")
+    before = why(story)
+    story.tell(turned_down())
+    answer = why(story)
+    assert (answer.conclusion, answer.detail) == (before.conclusion, before.detail)
+    assert answer.chain[:-1] == before.chain
+    assert answer.chain[-1].text == (
+        "an apply was refused: another workload has the host port (PORT_TAKEN, container.ports.hostPort)"
+    )
+    assert answer.chain[-1].seq == story.machine.seq and answer.advice == BY_REFUSAL["PORT_TAKEN"]
+    story.tell(
+        turned_down(method="WorkloadService.Exec"), turned_down("db"), turned_down(method="VolumeService.Create")
+    )
+    assert why(story) == answer  # none of these is a wish about the workload
+    story.tell(CallAccepted("MachineService.ApplyAll", ("web",)))
+    assert why(story) == before  # what was asked for after it was admitted, and was so already
+
+
+def test_what_was_refused_before_the_last_wish_is_over() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.tell(turned_down())
+    story.apply(declared("web", "two"))
+    assert "refused" not in str(texts(why(story)))
+
+
+def test_advice_for_the_phase_stays_beside_that_for_the_refusal() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Stop("web"))
+    advice = why(story).advice
+    story.tell(turned_down(reason="BAD_PATH"))
+    answer = why(story)
+    assert answer.advice.startswith(
+        f"{advice}; and for what was refused: `capsulectl history show {story.machine.seq}`"
+    )
+    assert answer.chain[-1].text == "an apply was refused: BAD_PATH"
+
+
+def test_of_what_never_was_the_refusal_is_told() -> None:
+    story = Story()
+    assert why_never("web", past_of(story)) is None
+    story.tell(turned_down(reason="PORT_IN_USE"), turned_down(method="WorkloadService.Exec", reason="NO_WORKLOAD"))
+    found = why_never("web", past_of(story), "workload")
+    assert found is not None
+    link, advice = found
+    assert link.text.startswith("an apply was refused: a program of the machine itself has the host port")
+    assert advice == BY_REFUSAL["PORT_IN_USE"]
+    story.tell(turned_down("data", "VolumeService.Create", "BAD_SIZE"))
+    assert why_never("data", past_of(story), "workload") is None
+    told = why_never("data", past_of(story), "volume")
+    assert told is not None and told[0].text == "its creation was refused: BAD_SIZE"
+
+
+def test_a_call_about_a_name_that_nothing_has_explains_nothing() -> None:
+    story = Story()
+    stop = turned_down(method="WorkloadService.Stop", reason="WORKLOAD_NOT_FOUND")
+    story.tell(replace(stop, code="NOT_FOUND", fields=("name",)))
+    assert why_never("web", past_of(story)) is None
+
+
+def test_what_is_gone_and_was_refused_to_come_again_says_both() -> None:
+    story = Story()
+    story.apply(declared("web"))
+    story.call(Delete("web"))
+    story.tell(turned_down(method="WorkloadService.Restart", reason="DELETING"))
+    story.converge()
+    gone = why_gone("web", past_of(story))
+    assert gone is not None and "refused" not in str(gone.chain)
+    story.tell(turned_down())
+    again = why_gone("web", past_of(story))
+    assert again is not None and again.conclusion == gone.conclusion and again.chain[:-1] == gone.chain
+    assert again.chain[-1].text.startswith("an apply was refused") and again.advice == BY_REFUSAL["PORT_TAKEN"]
+
+
+def test_who_was_refused_is_named_by_the_login() -> None:
+    story = Story()
+    story.tell(replace(turned_down(), login="ada"))
+    past = past_of(story)
+    seq = story.machine.seq
+    past[seq] = (replace(past[seq][0], call=seq), past[seq][1])
+    found = why_never("web", past)
+    assert found is not None and found[0].who == "local(ada)"
+
+
+def test_every_refusal_with_advice_has_its_words() -> None:
+    assert set(REFUSED) == set(BY_REFUSAL)
