@@ -14,6 +14,7 @@ from journal.events import (
     ImagePushed,
     ImageRemoved,
     NetworkDrifted,
+    NetworkEnsured,
     RegistryConfigured,
     SecretRotated,
 )
@@ -23,7 +24,7 @@ from projections.network import is_bridged
 from projections.secrets import users_of as users_of_secret
 from projections.state import Machine
 
-_FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured
+_FAR = ImagePushed | ImagePulled | ImageFound | RegistryConfigured | NetworkEnsured
 """Events that may change workloads that they do not name: by these, what was waited for is here."""
 
 

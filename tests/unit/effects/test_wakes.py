@@ -5,10 +5,20 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings
 
+from effects.goals import EnsureNetwork
 from effects.planner import awaited_by, plan_object
 from effects.wakes import folded
 from journal.entry import Header
-from journal.events import DaemonStarted, EmergencyRecovered, Event, ImageLost, JournalRestored, MachineHalted
+from journal.events import (
+    DaemonStarted,
+    EffectFailed,
+    EmergencyRecovered,
+    Event,
+    ImageLost,
+    JournalRestored,
+    MachineHalted,
+    NetworkEnsured,
+)
 from projections.state import Machine
 from projections.volumes import users_of
 from tests.histories.recorded import folded_of, releases
@@ -72,4 +82,18 @@ def test_an_image_that_is_lost_while_its_workload_waits_for_another_is_fetched_a
     assert plan_object(story.machine, "web") is None
     story.tell(ImageLost((PIN.ref,), (PIN.index_digest,)))
     assert story.next_goal("web") == "EnsureImage"
+    judge(story.entries, story.beginning.fork())
+
+
+def test_all_whom_the_network_held_up_hear_at_once_that_it_works_again() -> None:
+    story = Story()
+    story.reboot("boot-1")
+    story.apply(declared("db", network="bridge"), declared("web", network="bridge"))
+    for name in ("db", "web"):
+        why = EffectFailed("EnsureNetwork", name, story[name].uid, "NETWORK_FAILED", "no bridge", retry_delay_ms=60_000)
+        story.tell(why)
+    goal = plan_object(story.machine, "web")
+    assert isinstance(goal, EnsureNetwork) and goal.not_before is not None
+    story.tell(NetworkEnsured(goal.upto, 0))
+    assert {story.next_goal(name) for name in ("db", "web")} == {"AttachNetwork"}
     judge(story.entries, story.beginning.fork())
