@@ -1,6 +1,7 @@
 """Payload disks as files, each made from a view of its image's layers in containerd.
 
     payloads/DIGEST.img             a disk          payloads/.….making     half made: removed when the next life begins
+                                                    payloads/.….leaving    removed at this moment, or then
 
 A disk gets its name once all of it is on the disk below. What is made is made once, however many wait for it.
 """
@@ -27,6 +28,8 @@ from journal.durable import settle, sync_directory
 
 _FILE = re.compile(r"([0-9a-f]{64})\.img")
 _VIEW = "payload-"
+_LEAVING = ".leaving"
+"""Not the name under which one is made: while a large file goes, the same disk may be wanted again."""
 BUILDS_AT_ONCE = 2
 """Each reads a whole image and writes it: more of them are not sooner done."""
 
@@ -60,7 +63,7 @@ class FileDisks:
         await self._views.sweep()
 
     def _sweep(self) -> None:
-        for path in self._directory.glob(f".*{SCRATCH}"):
+        for path in (*self._directory.glob(f".*{SCRATCH}"), *self._directory.glob(f".*{_LEAVING}")):
             path.unlink(missing_ok=True)
 
     async def close(self) -> None:
@@ -135,14 +138,14 @@ class FileDisks:
         gone = [(digest, path) for digest, path in idle if digest not in kept]
         for _, path in gone:
             # At once, and without the time that a large file takes.
-            path.rename(scratch_of(path))
+            path.rename(_leaving(path))
         return await self._on_thread(lambda: self._remove(gone)) if gone else 0
 
     def _remove(self, gone: list[tuple[str, Path]]) -> int:
         freed = 0
         for digest, path in gone:
-            freed += _taken(scratch_of(path))
-            scratch_of(path).unlink(missing_ok=True)
+            freed += _taken(_leaving(path))
+            _leaving(path).unlink(missing_ok=True)
             log.info("the payload disk of %s is removed: no microVM is declared that uses it", digest)
         sync_directory(self._directory)
         return freed
@@ -158,6 +161,10 @@ def _fresh(directory: Path, place: Path, scratch: Path) -> None:
     for one in (directory, place):
         one.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch.unlink(missing_ok=True)
+
+
+def _leaving(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_LEAVING}")
 
 
 def _taken(path: Path) -> int:

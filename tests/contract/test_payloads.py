@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -286,6 +287,47 @@ def test_an_image_of_more_layers_than_a_page_has_room_for_their_paths_is_read(tm
         code, said = asyncio.run(outcome(*tree.command(mounts, str(place), "sh", "-c", script)))
         assert (code, said.split()) == (0, [str(expected), "0"]), said
     assert str(place) not in Path("/proc/self/mountinfo").read_text(), "nothing is mounted on the machine"
+
+
+@pytest.mark.real
+def test_a_disk_that_is_wanted_again_while_it_goes_is_made_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def inside() -> None:
+        async with runtime() as on:
+            await on.images.import_archive(chunks(oci_archive(ONE)))
+            made = made_on(on, on.directory / "payloads")
+            path = await made.disks.ensure(DIGEST)
+            goes_on, really = threading.Event(), FileDisks._remove
+
+            def slow(disks: FileDisks, gone: list[tuple[str, Path]]) -> int:
+                assert goes_on.wait(30)
+                return really(disks, gone)
+
+            monkeypatch.setattr(FileDisks, "_remove", slow)
+            going = asyncio.ensure_future(made.disks.collect(tuple))
+            while os.path.exists(path):
+                await asyncio.sleep(0.01)
+            begun, may_end = asyncio.Event(), asyncio.Event()
+
+            async def held_up(*argv: str) -> tuple[int, str]:
+                said = await outcome(*argv)
+                begun.set()
+                await may_end.wait()
+                return said
+
+            made.disks._command = held_up
+            asking = asyncio.ensure_future(made.disks.ensure(DIGEST))
+            await begun.wait()
+            goes_on.set()
+            assert await going > 0
+            may_end.set()
+            assert await asking == path and os.listdir(made.directory) == [f"{DIGEST[7:]}.img"]
+            # As a life leaves it that was killed while it went.
+            (made.directory / f".{DIGEST[7:]}.img.leaving").write_bytes(b"gone")
+            assert await made.disks.observe() != {}
+            await made.disks.sweep()
+            assert os.listdir(made.directory) == [f"{DIGEST[7:]}.img"]
+
+    asyncio.run(inside())
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------
