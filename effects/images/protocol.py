@@ -121,5 +121,6 @@ class ImageStore(Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Remove what a daemon that died left half-unpacked. Once, before anything else is asked of the cache."""
+        """Remove what a daemon that died left half-unpacked. What this one unpacks stays: a push or pull does not wait
+        for it, and one that failed is tried again."""
         ...

@@ -129,7 +129,7 @@ class Unpacker:
         return 0
 
     async def sweep(self) -> None:
-        """Remove what an unpacking left that ended with its daemon. Only before anything is unpacked."""
+        """Remove what an unpacking left that ended with its daemon. What this one unpacks meanwhile stays."""
         await self._passing.sweep()
 
     async def _exists(self, chain_id: str, lease: Lease) -> bool:
@@ -160,7 +160,9 @@ class Unpacker:
         except grpc.aio.AioRpcError as error:
             raise _apply_error(error, layer) from error
         finally:
-            if not committed:
+            if committed:
+                self._passing.done(key)
+            else:
                 await self._passing.drop(key)
 
 

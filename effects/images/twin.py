@@ -89,6 +89,7 @@ class TwinImages:
 
     def __init__(self, world: CacheWorld, step: Step = _no_step, registry: TwinRegistry | None = None) -> None:
         self._world = world
+        self._unpacking: set[str] = set()
         self._step = step
         self._registry = registry or TwinRegistry(Registries(), step)
         self._active: list[set[str]] = []
@@ -233,6 +234,7 @@ class TwinImages:
                 raise ImageUnreadable(f"the archive lacks a blob that it names ({layer.digest})")
             await self._step("prepare")
             self._world.scratch.add(layer.digest)
+            self._unpacking.add(layer.digest)
             try:
                 await self._step("apply")
                 if layer.damage == "unreadable":
@@ -240,6 +242,7 @@ class TwinImages:
                 await self._step("layer")
             finally:
                 self._world.scratch.discard(layer.digest)
+                self._unpacking.discard(layer.digest)
 
     async def _name(self, image: TwinImage, name: str) -> list[CachedImage]:
         names = (name,) if name else image.names
@@ -305,7 +308,7 @@ class TwinImages:
     async def sweep(self) -> None:
         """See the protocol."""
         await self._step("sweep")
-        self._world.scratch.clear()
+        self._world.scratch.intersection_update(self._unpacking)
 
 
 class _Lines:

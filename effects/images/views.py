@@ -23,7 +23,7 @@ class Views:
         self._passing = passing
 
     async def sweep(self) -> None:
-        """No view is there. Only before one is made. Raises DriverError."""
+        """No view is there but those in use here. Raises DriverError."""
         await self._passing.sweep()
 
     @asynccontextmanager

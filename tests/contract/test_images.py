@@ -262,6 +262,29 @@ def test_what_a_daemon_left_half_unpacked_is_swept_by_the_next() -> None:
     asyncio.run(main())
 
 
+@BOTH
+def test_a_sweep_leaves_what_is_being_unpacked(subject: Any) -> None:
+    """A push or pull does not wait for the first look at the cache."""
+
+    async def suite(made: Subject) -> None:
+        over = asyncio.Event()
+
+        async def sweeping() -> None:
+            while not over.is_set():
+                await made.store.sweep()
+                await asyncio.sleep(0)
+
+        beside = asyncio.ensure_future(sweeping())
+        try:
+            await bring(made, ONE)
+        finally:
+            over.set()
+            await beside
+        assert await made.usable(target(ONE)) and (await made.traces()).scratch == 0
+
+    run_suite(subject, suite)
+
+
 def runtime_images(made: Runtime) -> ImageStore:
     """The cache as the next daemon has it."""
     from effects.images.containerd_store import ContainerdImages
