@@ -4,6 +4,9 @@ Links are found again by their alias (`capsule NAME.UID ADDRESS/PREFIX`), read f
 way up: a link without one is half made and is made again, and so is one of another subnet: its gateway was another. A
 hardware address follows from the IP address, so that no cache of a neighbour's is ever wrong when an address gets
 another owner; the bridge has its own, not that of whichever port is there.
+
+The bridge gets its name last: the kernel takes no alias together with a new link, and a bridge without one would be
+taken for another hand's by every life after a crash between the two.
 """
 
 import errno
@@ -41,6 +44,7 @@ class Links:
         self._alias = f"capsule bridge of {owner}"
         self._owner = owner
         self._prefix = _port_prefix(owner)
+        self._scratch = f"{self._prefix}-bridge"
         self._ip: Any = IPRoute()
         self._open: Any = IPRoute
 
@@ -81,8 +85,7 @@ class Links:
         """The bridge is there, up, with its address. Raises NetworkForeign."""
         if not self.bridge_is_ours():
             self._refuse_overlap()
-            self._ip.link("add", ifname=self._bridge, kind="bridge")
-            self._ip.link("set", index=self._index(self._bridge), ifalias=self._alias)
+            self._make_bridge()
         index = self._index(self._bridge)
         if (_SYS / self._bridge / "address").read_text().strip() != hardware(str(self.gateway)):
             # Else it is a port's, and another one's when that goes: whoever asked for it before, asks in vain a while.
@@ -97,6 +100,14 @@ class Links:
         # What comes from the bridge is forwarded; whether the machine's other links forward is its owner's choice.
         for setting in ("route_localnet", "forwarding"):
             (_SYSCTL / "conf" / self._bridge / setting).write_text("1")
+
+    def _make_bridge(self) -> None:
+        """Under a name that is only ever this capsule's, and renamed once it says whose it is."""
+        self._delete(self._scratch)
+        self._ip.link("add", ifname=self._scratch, kind="bridge")
+        index = self._index(self._scratch)
+        self._ip.link("set", index=index, ifalias=self._alias)
+        self._ip.link("set", index=index, ifname=self._bridge)
 
     def _refuse_overlap(self) -> None:
         for address in self._ip.get_addr(family=socket.AF_INET):
@@ -118,7 +129,8 @@ class Links:
         self._delete(name)
 
     def remove_bridge(self) -> None:
-        """The bridge is not there. Somebody else's stays."""
+        """The bridge is not there, nor one that is half made. Somebody else's stays."""
+        self._delete(self._scratch)
         with suppress(NetworkForeign):
             if self.bridge_is_ours():
                 self._delete(self._bridge)
@@ -200,7 +212,8 @@ class Links:
 
     def stands(self) -> bool:
         """Whether there is a bridge of this capsule's, under whatever name, or a port."""
-        return any(_alias(name) == self._alias or name.startswith(f"{self._prefix}.") for name in os.listdir(_SYS))
+        own = (f"{self._prefix}.", self._scratch)
+        return any(_alias(name) == self._alias or name.startswith(own) for name in os.listdir(_SYS))
 
     def remove_pulled_out(self) -> None:
         """Ports of this capsule's that another hand pulled out of the bridge are not there."""

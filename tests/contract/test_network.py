@@ -406,6 +406,55 @@ def test_bridges_whose_names_differ_in_a_sign_only_have_their_own_rules_and_take
         machine.on_thread(lambda: asyncio.run(look(Path(directory))))
 
 
+class _Cut(Exception):
+    """The daemon is killed here."""
+
+
+def _cut_after(driver: LinuxNetwork, calls: int) -> Callable[..., object]:
+    """The driver's own way to change links, of which so many are left before it dies."""
+    really = driver._links._ip.link
+    left = iter(range(calls))
+
+    def link(*words: object, **attributes: object) -> object:
+        if next(left, None) is None:
+            raise _Cut
+        return really(*words, **attributes)
+
+    return link
+
+
+@pytest.mark.real
+def test_a_bridge_whose_making_was_cut_anywhere_is_made_by_the_next_life_and_goes_with_it() -> None:
+    def driver_in(directory: str) -> LinuxNetwork:
+        return LinuxNetwork(run, Path(directory), "br0", "172.20.254.0/24", "ffee-test")
+
+    async def bridges() -> list[str]:
+        return [one["ifname"] for one in json.loads(await run("ip", "-j", "link", "show", "type", "bridge"))]
+
+    async def lives(directory: str) -> None:
+        cuts = 0
+        for calls in range(20):
+            first = driver_in(directory)
+            ip = await first._on_thread(lambda first=first: first._links._ip)  # type: ignore[misc]
+            ip.link = _cut_after(first, calls)
+            try:
+                await first.ensure(())
+            except _Cut:
+                cuts += 1
+            await first.close()
+            then = driver_in(directory)
+            if calls % 2:
+                await then.ensure(())
+                assert await then.holds(()) and await bridges() == ["br0"]
+            await then.clear()
+            assert await bridges() == [] and not await then.stands()
+            await then.close()
+        assert 2 < cuts < 20
+
+    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
+        machine.on_thread(lambda: asyncio.run(lives(directory)))
+
+
 @pytest.mark.real
 def test_a_full_subnet_of_links_comes_and_goes() -> None:
     async def all_of_them(directory: Path) -> None:
