@@ -160,12 +160,16 @@ class Links:
         except OSError:
             return False
 
+    def _need_bridge(self) -> None:
+        if not self.bridge_is_ours():
+            raise NetworkMissing(f"{self._bridge} is not there; it is made again, then the link")
+
     def attach(self, link: Link, namespace: Path) -> None:
-        """Link the namespace to the bridge. Raises NetworkMissing when there is no bridge."""
+        """Link the namespace to the bridge. Raises NetworkMissing when there is no bridge, NetworkForeign when it is
+        somebody else's: nobody is led there."""
         port = self._port(link.name, link.uid)
         self._delete(port)
-        if not (_SYS / self._bridge).exists():
-            raise NetworkMissing(f"{self._bridge} is not there; it is made again, then the link")
+        self._need_bridge()
         with namespace.open() as there:
             self._ip.link(
                 "add",
@@ -183,10 +187,9 @@ class Links:
 
     def attach_tap(self, link: Link) -> None:
         """The link's TAP is on the bridge. One that is there stays, for a monitor may have it open: another one would
-        not be the same to it. Raises NetworkMissing when there is no bridge."""
+        not be the same to it. Raises NetworkMissing, NetworkForeign."""
         port = self._port(link.name, link.uid)
-        if not (_SYS / self._bridge).exists():
-            raise NetworkMissing(f"{self._bridge} is not there; it is made again, then the link")
+        self._need_bridge()
         if self._is_of_its_kind(port, link):
             self._plug(port, link)
             return

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from effects.errors import DriverError, NetworkFailed
+from effects.errors import DriverError, NetworkFailed, NetworkForeign
 from effects.network import namespaces, obstacles, rules, taps
 from effects.network.flows import Flows
 from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
@@ -103,8 +103,11 @@ class LinuxNetwork:
         )
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
-        """See the protocol."""
-        if not await self._on_thread(lambda: self._links.bridge_is_whole()):
+        """See the protocol. Somebody else's bridge is as good as none."""
+        try:
+            if not await self._on_thread(lambda: self._links.bridge_is_whole()):
+                return False
+        except NetworkForeign:
             return False
         try:
             listing = await self._list()

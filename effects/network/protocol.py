@@ -45,7 +45,7 @@ class NetworkDriver(Protocol):
         ...
 
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
-        """Whether the bridge is there with its address, and the rules are just these."""
+        """Whether the bridge is there with its address, and the rules are just these. Somebody else's is not it."""
         ...
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
@@ -59,7 +59,8 @@ class NetworkDriver(Protocol):
 
     async def attach(self, link: Link) -> None:
         """The workload's link to the bridge is there: for a `veth` its namespace, with this address and a way out; for
-        a `tap` a port that its owner may open, and whoever has it open keeps it while it is mended."""
+        a `tap` a port that its owner may open, and whoever has it open keeps it while it is mended. Raises NetworkMissing when
+        there is no bridge, NetworkForeign when it is somebody else's."""
         ...
 
     async def detach(self, name: str, uid: int) -> None:

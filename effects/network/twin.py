@@ -41,6 +41,13 @@ class Cables:
         self.rules = None
         self.changed()
 
+    def occupy(self) -> None:
+        """Another hand's `ip link delete br0`, and a bridge of its own in that place: ours, if there was one, has left
+        its ports. Who has a TAP open still has it."""
+        self.foreign = True
+        self.links.clear()
+        self.changed()
+
     def strip(self) -> None:
         """Another hand's `ip address flush dev br0`."""
         self.bare = True
@@ -83,7 +90,7 @@ class TwinNetwork:
     async def holds(self, mappings: tuple[Mapping, ...]) -> bool:
         """See the protocol."""
         await self._step("compare rules")
-        return self._cables.rules == mappings and not self._cables.bare
+        return self._cables.rules == mappings and not self._cables.bare and not self._cables.foreign
 
     async def ensure(self, mappings: tuple[Mapping, ...]) -> None:
         """See the protocol."""
@@ -105,6 +112,8 @@ class TwinNetwork:
     async def attach(self, link: Link) -> None:
         """See the protocol."""
         await self._step("attach")
+        if self._cables.foreign:
+            raise NetworkForeign("br0 belongs to somebody else")
         if self._cables.rules is None:
             raise NetworkMissing("there is no bridge")
         self._cables.links[link.name, link.uid] = link

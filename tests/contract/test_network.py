@@ -67,7 +67,7 @@ async def _on_twin(suite: Suite, kind: LinkKind) -> None:
         cables.strip()
 
     async def occupy() -> None:
-        cables.foreign = True
+        cables.occupy()
 
     async def is_occupied() -> bool:
         return cables.foreign
@@ -97,6 +97,8 @@ async def _on_linux(suite: Suite, directory: Path, kind: LinkKind) -> None:
         return await run("ip", "address", "flush", "dev", "br0")
 
     async def occupy() -> object:
+        if await is_occupied():
+            await run("ip", "link", "delete", "br0")
         return await run("ip", "link", "add", "br0", "type", "bridge")
 
     async def is_occupied() -> bool:
@@ -210,11 +212,34 @@ async def _half_made(subject: Subject) -> None:
 
 async def _foreign(subject: Subject) -> None:
     await subject.occupy()
+    assert not await subject.driver.holds(())
     with pytest.raises(NetworkForeign) as told:
         await subject.driver.ensure((HTTP,))
     assert "br0" in told.value.message
     await subject.driver.clear()
     assert await subject.is_occupied(), "it is not ours to remove"
+
+
+async def _taken_over(subject: Subject) -> None:
+    """Another hand makes a bridge of its own where ours was: nobody is led there, and what is ours can still go."""
+    driver = subject.driver
+    await driver.ensure((HTTP,))
+    await driver.attach(subject.web)
+    drifts = driver.drift()
+    heard = asyncio.ensure_future(anext(drifts))
+    await asyncio.sleep(0)
+    await subject.occupy()
+    async with asyncio.timeout(10):
+        await heard
+    assert not await driver.holds((HTTP,)) and await driver.observe() == ()
+    for link in (subject.web, subject.db):
+        with pytest.raises(NetworkForeign):
+            await driver.attach(link)
+    assert await driver.observe() == ()
+    with pytest.raises(NetworkForeign):
+        await driver.ensure((HTTP,))
+    await driver.clear()
+    assert await subject.is_occupied() and await driver.observe() == ()
 
 
 async def _drift(subject: Subject) -> None:
@@ -280,7 +305,7 @@ async def _opened_by_a_monitor(subject: Subject) -> None:
     await driver.clear()
 
 
-_WITH_LINKS = (_links, _incarnations, _applied_together, _half_made, _drift, _own_work)
+_WITH_LINKS = (_links, _incarnations, _applied_together, _half_made, _taken_over, _drift, _own_work)
 
 
 @pytest.mark.parametrize(
@@ -453,6 +478,36 @@ def test_a_bridge_whose_making_was_cut_anywhere_is_made_by_the_next_life_and_goe
 
     with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
         machine.on_thread(lambda: asyncio.run(lives(directory)))
+
+
+@pytest.mark.real
+def test_bridges_whose_names_differ_in_a_sign_only_have_their_own_rules_and_take_over_what_they_had() -> None:
+    former = "capsule_br_a"
+
+    async def tables() -> set[str]:
+        listing = json.loads(await run("nft", "-j", "list", "tables"))["nftables"]
+        return {one["table"]["name"] for one in listing if "table" in one}
+
+    async def look(directory: Path) -> None:
+        dashed = LinuxNetwork(run, directory / "1", "br-a", "172.20.254.0/24", "ffee-test")
+        dotted = LinuxNetwork(run, directory / "2", "br.a", "172.20.253.0/24", "eeff-test")
+        # As an earlier release left it: of the two, the last to load its rules has the table.
+        old = rules.render("br-a", dashed.subnet, (HTTP,)).replace(rules.table_of("br-a"), former)
+        await run("nft", "-f", "-", stdin=old.encode())
+        await dotted.ensure(())
+        assert await tables() == {former, "capsule_br.a"}, "the old table is the other's"
+        await dashed.ensure((HTTP,))
+        assert await tables() == {"capsule_br-a", "capsule_br.a"}
+        assert await dashed.holds((HTTP,)) and await dotted.holds(())
+        await run("nft", "-f", "-", stdin=old.encode())
+        await dashed.clear()
+        assert await tables() == {"capsule_br.a"} and await dotted.holds(())
+        await dotted.clear()
+        await dashed.close()
+        await dotted.close()
+
+    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
+        machine.on_thread(lambda: asyncio.run(look(Path(directory))))
 
 
 @pytest.mark.real
