@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from journal.durable import settle
@@ -82,7 +82,7 @@ def frozen_clone(image: Path, target: Path, mounted_at: str, stop: threading.Eve
     when another hand thawed the file system first. After a crash the next life thaws."""
     scratch = scratch_of(target)
     try:
-        with _frozen(mounted_at) if mounted_at else nullcontext():
+        with _frozen(mounted_at):
             method = drafted(image, target, stop)
         settle(scratch, target)
     except BaseException:

@@ -208,13 +208,13 @@ class SparseVolumes:
         if target.exists():
             return (await on_thread(lambda: files.seen_snapshot(target, snapshot))).method
         image = self._existing(name, uid)
-        use = await self.uses.use(name, uid)
-        if use == "attached":
-            return await self._snapshot_of_attached(name, uid, image, target)
-        point = self.path(name, uid) if use == "mounted" else ""
+        if await self.uses.use(name, uid) != "mounted":
+            return await self._snapshot_of_still(name, uid, image, target)
+        point = self.path(name, uid)
         return await on_thread(lambda: frozen_clone(image, target, point, self._stop), self._long)
 
-    async def _snapshot_of_attached(self, name: str, uid: int, image: Path, target: Path) -> SnapshotMethod:
+    async def _snapshot_of_still(self, name: str, uid: int, image: Path, target: Path) -> SnapshotMethod:
+        """Of one that a guest holds still, or that nobody has: then nobody gets it meanwhile, nor checks it."""
         try:
             async with self.uses.still(name, uid):
                 method = await on_thread(lambda: drafted(image, target, self._stop), self._long)

@@ -4,6 +4,7 @@ microVM as a disk; and who has it open.
     run/volumes/NAME.UID            where it is mounted     run/volumes/NAME.UID.disk       that it is attached
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,9 +15,10 @@ from typing import Literal, NamedTuple, Protocol
 from effects import held
 from effects.command import Command
 from effects.errors import VolumeBusy, VolumeFailed
+from effects.unbroken import taken
 from effects.volumes import files
 from effects.volumes.attached import Attached
-from effects.volumes.conditions import on_thread
+from effects.volumes.conditions import on_thread, translated
 from effects.volumes.ext4 import MOUNT_OPTIONS, check
 from effects.volumes.guests import Guests, NoGuests
 from effects.volumes.mounts import mounted_volumes
@@ -146,9 +148,25 @@ class Uses:
         if (name, uid) in (await self.seen()).mounted or await on_thread(lambda: bool(self._backing.somewhere(disk))):
             raise VolumeBusy(f"volume {name} is mounted on the machine: it has one user at a time")
         if not in_a_guest:
-            await check(self._command, name, str(disk))
-            await on_thread(lambda: self._attached.add(name, uid, disk))
+            async with self._alone(name, disk):
+                await check(self._command, name, str(disk))
+                await on_thread(lambda: self._attached.add(name, uid, disk))
         return str(disk)
+
+    @asynccontextmanager
+    async def _alone(self, name: str, disk: Path) -> AsyncIterator[None]:
+        """Inside, nobody else has the disk. A check writes into it, and whoever copied it meanwhile would have half of
+        what the check mended."""
+        try:
+            alone = await taken(asyncio.to_thread(held.opened, disk, shared=False), os.close)
+        except BlockingIOError as error:
+            raise VolumeBusy(f"volume {name} was opened at this very moment: it has one user at a time") from error
+        except OSError as error:
+            raise translated(error) from error
+        try:
+            yield
+        finally:
+            os.close(alone)
 
     async def detach(self, name: str, uid: int) -> None:
         """See the protocol. A virtual machine's last writes may be in the machine's memory: they are waited for."""

@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 
+from capsuled.processes import outcome
 from effects.errors import (
     GuestSilent,
     NoSpace,
+    VolumeBusy,
     VolumeDamaged,
     VolumeFailed,
     VolumeMissing,
     VolumeTooLarge,
 )
+from effects.volumes import clone
 from effects.volumes.guests import NoGuests
 from effects.volumes.sparse_driver import SparseVolumes
 from tests.contract.volume_subjects import MIB, Answering, Subject, run, small_disk, sparse, subject_in, tidy
@@ -395,5 +398,63 @@ def test_a_snapshot_that_a_guest_did_not_hold_still_for_is_none() -> None:
             release()
         (seen,) = await driver.observe()
         assert seen.snapshots == () and len(list(Path(driver.path("x", 1)).parent.parent.glob("volumes/*"))) == 1
+
+    run(sparse, suite)
+
+
+class Fsck:
+    """The machine's commands; a check, once it is `asked`, waits until it may end."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, *argv: str) -> tuple[int, str]:
+        if argv[0] == "e2fsck":
+            self.asked.set()
+            await self.may_end.wait()
+        return await outcome(*argv)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("attached_before", [True, False])
+def test_a_file_system_that_is_being_checked_for_a_machine_is_not_copied(attached_before: bool) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 16 * MIB)
+        if attached_before:
+            await on.driver.attach("data", 7)
+        place, fsck = Path(on.driver.path("data", 7)).parent.parent, Fsck()
+        driver = SparseVolumes(fsck, place / "volumes", place / "mounts")
+        attaching = asyncio.ensure_future(driver.attach("data", 7))
+        await fsck.asked.wait()
+        with pytest.raises((GuestSilent, VolumeFailed)):
+            await driver.snapshot("data", 7, 9)
+        fsck.may_end.set()
+        await attaching
+        (seen,) = await driver.observe()
+        assert seen.snapshots == () and not list((place / "volumes").glob(".*"))
+        await driver.snapshot("data", 7, 9)
+
+    run(sparse, suite)
+
+
+@pytest.mark.real
+def test_one_that_is_being_copied_is_not_checked_for_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 16 * MIB)
+        copies, may_end, really = threading.Event(), threading.Event(), clone.clone
+
+        def slow(source: Path, target: Path, stop: threading.Event) -> bool:
+            copies.set()
+            assert may_end.wait(30)
+            return really(source, target, stop)
+
+        monkeypatch.setattr(clone, "clone", slow)
+        taking = asyncio.ensure_future(on.driver.snapshot("data", 7, 9))
+        assert await asyncio.to_thread(copies.wait, 30)
+        with pytest.raises(VolumeBusy):
+            await on.driver.attach("data", 7)
+        may_end.set()
+        await taking
+        await on.driver.attach("data", 7)
 
     run(sparse, suite)

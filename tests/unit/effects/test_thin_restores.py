@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from effects import held
 from effects.errors import VolumeFailed
 from effects.volumes.thin_driver import ThinVolumes
 from effects.volumes.thin_group import MAKING, ThinGroup
@@ -99,3 +100,16 @@ def test_a_restore_whose_content_cannot_take_its_name_leaves_the_volume_as_it_wa
     pool.fails = ()
     asyncio.run(driver.restore("data", 7, 9, 64 << 20))
     assert pool.there == {VOLUME: AFTER, "snap-data.7.9": AFTER, "pool": ""}
+
+
+def test_a_check_before_a_machine_gets_it_has_it_alone(tmp_path: Path) -> None:
+    pool, alone = Pool({VOLUME: BEFORE, "pool": ""}), list[bool]()
+
+    async def command(*argv: str) -> tuple[int, str]:
+        assert argv[0] == "e2fsck"
+        alone.append(held.is_held(Path(argv[-1])))
+        return 0, ""
+
+    driver = ThinVolumes(command, Group(pool, tmp_path), tmp_path)
+    disk = Path(asyncio.run(driver.attach("data", 7)))
+    assert alone == [True] and not held.is_held(disk)
