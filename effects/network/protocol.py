@@ -59,8 +59,8 @@ class NetworkDriver(Protocol):
 
     async def attach(self, link: Link) -> None:
         """The workload's link to the bridge is there: for a `veth` its namespace, with this address and a way out; for
-        a `tap` a port that its owner may open, and whoever has it open keeps it while it is mended. Raises NetworkMissing when
-        there is no bridge, NetworkForeign when it is somebody else's."""
+        a `tap` a port that its owner may open, and whoever has it open keeps it while it is mended. Raises
+        NetworkMissing when there is no bridge, NetworkForeign when it is somebody else's."""
         ...
 
     async def detach(self, name: str, uid: int) -> None:

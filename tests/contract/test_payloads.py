@@ -29,6 +29,7 @@ from tests.contract.volume_subjects import small_disk
 from tests.support.images import Sample, archive_of, chunks, oci_archive, twin_image
 from tests.support.mounted import mounted
 from tests.support.runtime import Runtime, runtime
+from tests.support.until import until
 
 ONE, OTHER = Sample(), Sample(name="docker.io/library/other:1", seed=2)
 DIGEST, SECOND = (twin_image(sample).platform_digest for sample in (ONE, OTHER))
@@ -304,8 +305,7 @@ def test_a_disk_that_is_wanted_again_while_it_goes_is_made_beside_it(monkeypatch
 
             monkeypatch.setattr(FileDisks, "_remove", slow)
             going = asyncio.ensure_future(made.disks.collect(tuple))
-            while os.path.exists(path):
-                await asyncio.sleep(0.01)
+            await until(lambda: not os.path.exists(path))
             begun, may_end = asyncio.Event(), asyncio.Event()
 
             async def held_up(*argv: str) -> tuple[int, str]:

@@ -61,4 +61,3 @@ def test_a_foreign_bridge_in_place_of_ours_is_told_once_and_holds_up_no_look() -
         assert not web.attached and isinstance(goal, EnsureNetwork), "whoever is on it says what is wrong"
 
     asyncio.run(test())
-
