@@ -23,11 +23,8 @@ def observe_images(machine: Machine, seen: tuple[SeenImage, ...]) -> tuple[Image
     """The differences between the state and everything the cache shows."""
     names = {one.ref: one for one in seen if one.ref}
     digests = {one.index_digest: one for one in seen if not one.ref}
-    lost_names = tuple(
-        ref
-        for ref, image in sorted(machine.images.items())
-        if ref not in names and image.pin.index_digest in machine.cached
-    )
+    # Also one whose image is known to be gone: a start that missed it told of the image alone.
+    lost_names = tuple(ref for ref in sorted(machine.images) if ref not in names)
     lost_digests = tuple(digest for digest in sorted(machine.cached) if digest not in digests)
     found = [one for _, one in sorted(names.items()) if _is_news(machine, one)]
     found += [one for digest, one in sorted(digests.items()) if digest not in machine.cached]

@@ -151,6 +151,12 @@ def test_what_the_journal_does_not_know_is_found_and_what_is_gone_is_lost() -> N
     assert observe_images(story.machine, seen(FREE)) == ()
 
 
+def test_a_name_whose_image_a_start_has_missed_already_is_lost_too() -> None:
+    story = told(PIN, FREE)
+    story.tell(ImageLost(digests=(PIN.index_digest,)))
+    assert observe_images(story.machine, seen(FREE)) == (ImageLost((PIN.ref,), ()),)
+
+
 def test_a_name_that_moved_behind_the_journals_back_is_found() -> None:
     story = told(PIN)
     old = SeenImage("", PIN.index_digest, PIN.platform_digest, 100)
