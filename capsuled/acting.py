@@ -38,10 +38,10 @@ async def act(
     state: State,
     cache: ImageCache,
     emergencies: Emergencies,
+    storage: VolumeWatch,
     system: System | None,
 ) -> None:
     """See above; until cancelled."""
-    storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not state.acts)
     await storage.thaw()
     about.ask(drivers.connection.warnings)
     with stage_of(system, RUNTIME):

@@ -53,6 +53,7 @@ from capsuled.updates.beside import engine_beside, entries_behind, numbered_apar
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
 from capsuled.updates.noted import stands_in
 from capsuled.updates.runtime_files import before_the_runtime
+from capsuled.volume_watch import VolumeWatch
 from effects.containerd.config import paths_under
 from effects.containers.last_resort import LastResort
 from effects.images.registry_http import HttpRegistry
@@ -70,6 +71,9 @@ from projections.operators import HANDLERS
 
 if TYPE_CHECKING:
     from capsuled.metrics.server import MetricsServer
+
+_STORAGE_S = 5.0
+"""For how long what an earlier life left in the storage may hold up the servers."""
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +226,9 @@ async def _serve(
                 updates=None if fitted is None else fitted.updates,
                 begin_anew=begin_anew,
             )
+            storage = VolumeWatch(engine, drivers.volumes, clock, frozen=not memory.state.acts)
+            with stage_of(system, "storage"):
+                await storage.begin(_STORAGE_S)
             with stage_of(system, API):
                 doorway = make_doorway(house)
                 servers = make_servers(house, doorway, settings.listen)
@@ -232,7 +239,20 @@ async def _serve(
             tasks = [
                 group.create_task(doorway.roster.keep()),
                 group.create_task(
-                    act(engine, drivers, execs, vault, clock, about, group, memory.state, cache, emergencies, system)
+                    act(
+                        engine,
+                        drivers,
+                        execs,
+                        vault,
+                        clock,
+                        about,
+                        group,
+                        memory.state,
+                        cache,
+                        emergencies,
+                        storage,
+                        system,
+                    )
                 ),
                 group.create_task(names.run()),
             ]

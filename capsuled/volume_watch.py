@@ -4,11 +4,13 @@ The kernel gives no event when a file system fills: while volumes exist they are
 knows is never removed: it may be somebody's data.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
+from capsuled.services.volume_data import on_the_way
 from effects.errors import DriverError
 from effects.volumes.actions import free
 from effects.volumes.protocol import VolumeDriver
@@ -42,10 +44,26 @@ class VolumeWatch:
         self._volumes = volumes
         self._clock = clock
         self._frozen = frozen
+        self._thawed = self._swept = False
         self.acting_on: Callable[[str], int] = _nobody
+
+    async def begin(self, limit_s: float) -> None:
+        """Put away what the life before left, before anybody stages something in this one. It takes no longer than
+        that: a storage that does not answer holds up no start, and is swept as soon as it does."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._volumes.thaw()
+                self._thawed = True
+                if not self._frozen:
+                    await self._sweep()
+        except (DriverError, OSError) as error:  # a timeout is an OSError
+            why = str(error) or f"it did not answer within {limit_s:g} s"
+            log.warning("what a life before left in the storage is put away later: %s", why)
 
     async def thaw(self) -> None:
         """What a life that was killed left frozen goes on, also in one that changes nothing: workloads write there."""
+        if self._thawed:
+            return
         try:
             await self._volumes.thaw()
         except (DriverError, OSError) as error:
@@ -63,13 +81,23 @@ class VolumeWatch:
     async def look(self) -> None:
         """Compare the storage with the state, until one look succeeds: before it nothing may be planned."""
         if not self._frozen:
-            await until_seen(self._sweep, self._clock, "the storage")
+            if not self._swept:
+                await until_seen(self._sweep, self._clock, "the storage")
             await until_seen(self._look, self._clock, "the storage")
 
     async def _sweep(self) -> None:
-        """What came for a volume that is still to be made of it stays."""
-        awaited = (volume.staged for volume in self._engine.machine.volumes.values())
-        await self._volumes.sweep(frozenset(filter(None, awaited)))
+        """What came for a volume that is still to be made of it stays, and what comes now: an import waits neither for
+        the runtime nor for a look."""
+        awaited = self._awaited()
+
+        def begun() -> frozenset[str]:
+            return self._awaited() - awaited | on_the_way(self._engine.machine)
+
+        await self._volumes.sweep(awaited, begun)
+        self._swept = True
+
+    def _awaited(self) -> frozenset[str]:
+        return frozenset(volume.staged for volume in self._engine.machine.volumes.values() if volume.staged)
 
     async def _look(self) -> None:
         seen, mounted = await self._volumes.observe(), await self._volumes.mounted()

@@ -33,6 +33,7 @@ from projections.refusals import Refusal
 from projections.state import Machine, Snapshot, Volume
 
 EXPORT_METHOD = "VolumeDataService.Export"
+IMPORT_METHOD = "VolumeDataService.Import"
 CHUNK_BYTES = 256 << 10
 CANCELLED_S = 0.1
 log = logging.getLogger(__name__)
@@ -127,9 +128,9 @@ class VolumeDataService(VolumeWaits, VolumeDataServiceServicer):
         first = await anext(aiter(requests), None)
         if first is None or first.WhichOneof("msg") != "metadata":
             refuse("INVALID_ARGUMENT", "NO_METADATA", "the first message of an import must be its metadata", "metadata")
-        caller, metadata = caller_of(context, "VolumeDataService.Import"), first.metadata
+        caller, metadata = caller_of(context, IMPORT_METHOD), first.metadata
         async with opened(self._engine, caller, metadata.name) as stream:
-            coming = _Coming(f"import-{stream.seq}", metadata.name)
+            coming = _Coming(staged_of(stream.seq), metadata.name)
             try:
                 try:
                     await self._comes(requests, coming, metadata.total_bytes, caller, stream)
@@ -281,6 +282,16 @@ def _refuse_file(error: BadVolumeFile) -> NoReturn:
 def label_of(opened_seq: int) -> str:
     """What the snapshot is called that an export takes for itself."""
     return f"export-{opened_seq}"
+
+
+def staged_of(opened_seq: int) -> str:
+    """Under which name an import stages what comes."""
+    return f"import-{opened_seq}"
+
+
+def on_the_way(machine: Machine) -> frozenset[str]:
+    """What this life stages at this moment: the streams of the one before are closed by then."""
+    return frozenset(staged_of(seq) for seq, one in machine.streams.items() if one.method == IMPORT_METHOD)
 
 
 def left_over(machine: Machine) -> tuple[tuple[int, Event], ...]:

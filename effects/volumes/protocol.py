@@ -5,7 +5,7 @@ called again after any crash: it looks, compares, acts. A half-made thing is nev
 `DriverError`s.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from typing import Protocol
 
 from projections.storage import Fill, SeenVolume, SnapshotMethod
@@ -18,9 +18,10 @@ class VolumeDriver(Protocol):
         """What a crash left frozen goes on. Before anything else is asked of the driver, only then; in every life."""
         ...
 
-    async def sweep(self, staged: frozenset[str]) -> None:
-        """Put away what a crash left half made, and what was staged but for these. Before anything else is asked of the
-        driver but `thaw`, only then."""
+    async def sweep(self, staged: frozenset[str], begun: Callable[[], Collection[str]] = tuple) -> None:
+        """Put away what a crash left half made, and what was staged but for these. Before a volume is made or a
+        snapshot is taken, only then; what this life has `begun` to stage stays, whole or half of it. That is asked once
+        it is known what there is. What cannot be put away is told, and holds up nothing."""
         ...
 
     async def observe(self) -> tuple[SeenVolume, ...]:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,6 +42,8 @@ _FILE = re.compile(r"(?P<name>[^.@]+)\.(?P<uid>\d+)(?:@(?P<snapshot>\d+))?\.img"
 LONG_WORK_AT_ONCE = 2
 """Copies may take minutes each: they have threads of their own, so that nobody else waits for one."""
 
+_TAKES_ROOM = "It takes room until the next start of the daemon tries again, or somebody removes it by hand"
+
 log = logging.getLogger(__name__)
 
 
@@ -67,15 +69,20 @@ class SparseVolumes:
         points = [(name, self.path(name, uid)) for name, uid in (await self.uses.seen()).mounted]
         await on_thread(lambda: _thawed(points))
 
-    async def sweep(self, staged: frozenset[str]) -> None:
+    async def sweep(self, staged: frozenset[str], begun: Callable[[], Collection[str]] = tuple) -> None:
         """See the protocol."""
-        await on_thread(lambda: self._sweep(staged))
+        left = await on_thread(self._left)
+        coming = [staged_file(self._directory, one) for one in begun()]
+        stays = {*(staged_file(self._directory, one) for one in staged), *coming, *map(scratch_of, coming)}
+        over = threading.Event()
+        try:
+            await on_thread(lambda: _put_away([path for path in left if path not in stays], over))
+        finally:
+            over.set()
 
-    def _sweep(self, staged: frozenset[str]) -> None:
+    def _left(self) -> list[Path]:
         directory = self._made_directory()
-        stays = {staged_file(directory, one) for one in staged}
-        for path in (*directory.glob(f".*{SCRATCH}"), *(set(directory.glob(f"*{STAGED}")) - stays)):
-            path.unlink(missing_ok=True)
+        return [*directory.glob(f".*{SCRATCH}"), *directory.glob(f"*{STAGED}")]
 
     async def mounted(self) -> frozenset[tuple[str, int]]:
         """See the protocol."""
@@ -261,6 +268,17 @@ class SparseVolumes:
             if "No space left" in said:
                 raise full()
             raise VolumeFailed(f"`{' '.join(argv)}`: {how_it_ended(code)}: {said.strip()[-300:]}")
+
+
+def _put_away(left: list[Path], over: threading.Event) -> None:
+    """A thread hears of no cancellation: once it is `over` these names may be another's."""
+    for path in left:
+        if over.is_set():
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s, which a life before left half made, cannot be removed: %s. %s", path, error, _TAKES_ROOM)
 
 
 def _thawed(points: list[tuple[str, str]]) -> None:

@@ -8,8 +8,9 @@ What is not whole has a tag, and is removed when the next life begins. A restore
 renames: at every moment between them the next life knows which one counts.
 """
 
+import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -33,6 +34,9 @@ from projections.storage import Fill, SeenSnapshot, SeenVolume, SnapshotMethod
 
 _NAME = re.compile(r"(?P<kind>vol|snap|new|old)-(?P<name>[^.]+)\.(?P<uid>\d+)(?:\.(?P<snapshot>\d+))?")
 STAGED = "staged-"
+_STAYS = "It stays until the next start of the daemon tries again: mend what LVM says, or remove it by hand"
+
+log = logging.getLogger(__name__)
 
 
 def volume_of(name: str, uid: int) -> str:
@@ -67,19 +71,24 @@ class ThinVolumes:
         """See the protocol."""
         await self._group.resume()
 
-    async def sweep(self, staged: frozenset[str]) -> None:
+    async def sweep(self, staged: frozenset[str], begun: Callable[[], Collection[str]] = tuple) -> None:
         """See the protocol."""
         there = await self._group.look()
         whole = {name for name, one in there.items() if one.whole}
-        stays = {f"{STAGED}{one}" for one in staged}
+        stays = whole & {f"{STAGED}{one}" for one in staged} | {f"{STAGED}{one}" for one in begun()}
         for name in there:
-            if name.startswith(STAGED):
-                if name not in whole & stays:
-                    await self._group.remove(name)
+            if name in stays:
                 continue
-            match = _NAME.fullmatch(name)
-            if match is None:
-                continue
+            try:
+                await self._put_away(name, whole)
+            except DriverError as error:
+                log.warning("%s, which a life before left half made, cannot be put away: %s. %s", name, error, _STAYS)
+
+    async def _put_away(self, name: str, whole: set[str]) -> None:
+        match = _NAME.fullmatch(name)
+        if name.startswith(STAGED):
+            await self._group.remove(name)
+        elif match is not None:
             volume, new, _ = _of_restore(match["name"], int(match["uid"]))
             better = {"new": {volume}, "old": {volume, new}}.get(match["kind"])
             if name not in whole or (better is not None and better & whole):

@@ -1,7 +1,7 @@
 """The simulated twin of volumes: a storage in memory whose contents are numbers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 
 import msgspec
@@ -104,11 +104,11 @@ class TwinVolumes:
         await self._step("observe volumes")
         return frozenset(key for key, one in self._storage.volumes.items() if one.mounted or one.attached)
 
-    async def sweep(self, staged: frozenset[str]) -> None:
+    async def sweep(self, staged: frozenset[str], begun: Callable[[], Collection[str]] = tuple) -> None:
         """See the protocol."""
         await self._step("sweep volumes")
         self._storage.scratch.clear()
-        for one in set(self._storage.staged) - staged:
+        for one in set(self._storage.staged) - staged - set(begun()):
             del self._storage.staged[one]
 
     async def observe(self) -> tuple[SeenVolume, ...]:

@@ -51,6 +51,20 @@ def test_what_was_cut_short_is_never_used_and_is_made_again() -> None:
     run(sparse, suite)
 
 
+def test_what_cannot_be_removed_is_told_and_holds_up_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def inside() -> None:
+        on = subject_in(tmp_path)
+        directory = tmp_path / "volumes"
+        (directory / ".a.7.img.making").mkdir(parents=True)
+        for name in (".b.7.img.making", ".c.7.img.making", "import-1.staged"):
+            (directory / name).write_bytes(b"half")
+        await on.driver.sweep(frozenset())
+        assert [path.name for path in directory.iterdir()] == [".a.7.img.making"]
+        assert ".a.7.img.making, which a life before left half made, cannot be removed" in caplog.text
+
+    asyncio.run(inside())
+
+
 @pytest.mark.real
 def test_a_file_system_left_frozen_is_thawed_also_when_its_file_is_gone() -> None:
     async def suite(on: Subject) -> None:

@@ -306,6 +306,26 @@ def test_what_was_staged_stays_for_whom_it_is_for_and_for_nobody_else(subject: A
 
 
 @ALL
+def test_what_is_staged_while_the_storage_is_swept_comes_whole(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        await on.driver.make("data", 7, 64 * MIB)
+        on.write(await on.driver.mount("data", 7), 42)
+        await on.driver.snapshot("data", 7, 9)
+        reading, staging = await on.porter.read("data", 7, 9), await on.porter.stage("import-1", 64 * MIB)
+        await on.driver.sweep(frozenset(), lambda: {"import-1"})
+        for offset, content in reading.pieces():
+            staging.write(offset, content)
+        reading.close()
+        await staging.settle()
+        staging.close()
+        await on.driver.sweep(frozenset(), lambda: {"import-1"})
+        await on.driver.adopt("kept", 8, "import-1")
+        assert on.read(await on.driver.mount("kept", 8)) == 42
+
+    run(subject, suite)
+
+
+@ALL
 def test_what_no_volume_is_made_of_is_put_away_without_another_life(subject: Any) -> None:
     async def suite(on: Subject) -> None:
         await on.driver.make("data", 7, 64 * MIB)

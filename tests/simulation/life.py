@@ -214,6 +214,8 @@ class Life:
             await self.engine.durable()
             if not self.frozen:
                 await self._retention.resume()
+            storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=self.frozen)
+            await storage.begin(5.0)
             simulation.alive.set()
             simulation.trace.note(f"daemon: alive{', frozen' if self.frozen else ''}, release {simulation.release}")
             group.create_task(self.execs.sweep(simulation.clock))
@@ -221,7 +223,6 @@ class Life:
             group.create_task(observer.run())
             watch = NetworkWatch(self.engine, self._network, simulation.clock, frozen=self.frozen)
             group.create_task(watch.run())
-            storage = VolumeWatch(self.engine, self._volumes, simulation.clock, frozen=self.frozen)
             await storage.thaw()
             group.create_task(storage.run())
             await observer.synced.wait()

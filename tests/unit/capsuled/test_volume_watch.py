@@ -2,11 +2,16 @@
 
 import asyncio
 
+import pytest
+
+from capsuled.services.volume_data import IMPORT_METHOD, staged_of
 from capsuled.volume_watch import VolumeWatch
 from effects.errors import VolumeBusy
 from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
 from journal.events import (
     Event,
+    StreamClosed,
+    StreamOpened,
     VolumeApplied,
     VolumeLost,
     VolumeMade,
@@ -31,9 +36,12 @@ class Watched:
         self.storage.volumes["data", self.uid] = TwinVolume(64 * MIB, mounted=True)
 
         self.refusals = 0
+        self.hangs = ""
 
     async def _step(self, point: str) -> None:
         self.points.append(point)
+        if point == self.hangs:
+            await asyncio.Event().wait()
         if point == "unmount" and self.refusals:
             self.refusals -= 1
             raise VolumeBusy("somebody just looks at it")
@@ -63,6 +71,60 @@ def test_a_life_that_changes_nothing_thaws_and_does_nothing_else() -> None:
         await on.watch.thaw()
         await on.watch.look()
         assert on.points == ["thaw volumes"] and on.told() == []
+
+    asyncio.run(test())
+
+
+def test_what_was_staged_before_goes_before_this_life_serves_and_is_not_looked_for_again() -> None:
+    async def test() -> None:
+        on = Watched()
+        on.storage.staged["import-1"] = (64 * MIB, 1)
+        await on.watch.begin(10)
+        assert not on.storage.staged
+        on.storage.staged["import-2"] = (64 * MIB, 2)
+        await on.watch.thaw()
+        await on.watch.look()
+        assert on.storage.staged.keys() == {"import-2"}
+        assert [on.points.count(point) for point in ("thaw volumes", "sweep volumes")] == [1, 1]
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("point", ["thaw volumes", "sweep volumes"])
+def test_a_storage_that_does_not_answer_holds_up_no_start_and_is_swept_later(point: str) -> None:
+    async def test() -> None:
+        on = Watched()
+        on.hangs = point
+        async with asyncio.timeout(10):
+            await on.watch.begin(0.01)
+        on.hangs = ""
+        on.storage.staged["import-1"] = (64 * MIB, 1)
+        await on.watch.thaw()
+        await on.watch.look()
+        assert not on.storage.staged and on.points.count("thaw volumes") == (2 if point == "thaw volumes" else 1)
+
+    asyncio.run(test())
+
+
+def test_a_late_sweep_leaves_what_imports_of_this_life_have_staged() -> None:
+    async def test() -> None:
+        on = Watched()
+        coming = on.engine.record((StreamOpened(IMPORT_METHOD, "more"),))
+        names = {staged_of(coming), staged_of(coming + 100)}
+        on.storage.staged.update(dict.fromkeys(names, (64 * MIB, 1)))
+        await on.watch.look()
+        assert on.storage.staged.keys() == {staged_of(coming)}
+
+        async def ended(point: str) -> None:
+            if point == "sweep volumes":
+                applied = VolumeApplied("more", 64 * MIB, created=True, staged=staged_of(coming))
+                on.engine.record((applied, StreamClosed(coming, "ok")))
+
+        # All has come while the storage was looked at: from its entry on it is awaited.
+        on.watch = VolumeWatch(on.engine, TwinVolumes(on.storage, ended), on.house.clock, frozen=False)
+        await on.watch.look()
+        assert on.storage.staged.keys() == {staged_of(coming)}
+        assert on.engine.machine.volumes["more"].staged and not on.engine.machine.streams
 
     asyncio.run(test())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from effects.errors import VolumeDamaged
+from effects.volumes.thin_driver import ThinVolumes
 from effects.volumes.thin_group import MAKING, ThinGroup
 from effects.volumes.thin_porter import ThinPorter
 
@@ -95,6 +96,21 @@ def test_half_of_an_import_is_put_away_and_so_is_one_without_a_file_system(tmp_p
         nothing.close()
         await porter.unstage("import-1")
         assert pool.there.keys() == {SNAPSHOT}
+
+    on_a_pool(tmp_path, suite)
+
+
+def test_a_sweep_leaves_what_this_life_stages(tmp_path: Path) -> None:
+    async def suite(pool: Pool, porter: ThinPorter) -> None:
+        volumes = ThinVolumes(pool.command, Group(pool), tmp_path)
+        pool.there |= {"staged-import-7": {MAKING}, "staged-import-8": set()}
+        coming = await porter.stage("import-1", SIZE_BYTES)
+        await volumes.sweep(frozenset({"import-8"}), lambda: {"import-1"})
+        assert pool.there.keys() == {SNAPSHOT, STAGED, "staged-import-8"}
+        await coming.settle()
+        coming.close()
+        await volumes.sweep(frozenset(), lambda: {"import-1"})
+        assert pool.there.keys() == {SNAPSHOT, STAGED}
 
     on_a_pool(tmp_path, suite)
 

@@ -90,6 +90,25 @@ def test_what_is_half_made_or_awaited_by_nobody_goes_and_what_is_no_volumes_stay
     assert pool.there == kept
 
 
+@pytest.mark.parametrize(
+    ("fails", "stays"),
+    [
+        (("lvremove", "--yes", "capsule/vol-more.8"), {"vol-more.8": HALF, "vol-x.9": AFTER}),
+        (("lvrename", "capsule", "new-x.9", "vol-x.9"), {"new-x.9": AFTER}),
+    ],
+)
+def test_what_cannot_be_put_away_is_told_and_holds_up_nothing(
+    fails: tuple[str, ...], stays: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = {"vol-more.8": HALF, "new-x.9": AFTER, "staged-import-2": AFTER, VOLUME: BEFORE, NEW: HALF}
+    for turned in (there, dict(reversed(there.items()))):
+        pool = Pool(turned)
+        pool.fails = fails
+        asyncio.run(_driver(pool, tmp_path).sweep(frozenset()))
+        assert pool.there == {VOLUME: BEFORE} | stays
+        assert f"{next(iter(stays))}, which a life before left" in caplog.text and "a fault" in caplog.text
+
+
 def test_a_restore_whose_content_cannot_take_its_name_leaves_the_volume_as_it_was(tmp_path: Path) -> None:
     pool = Pool({VOLUME: BEFORE, "snap-data.7.9": AFTER, "pool": ""})
     driver = ThinVolumes(pool.command, Group(pool, tmp_path), tmp_path)
