@@ -481,36 +481,6 @@ def test_a_bridge_whose_making_was_cut_anywhere_is_made_by_the_next_life_and_goe
 
 
 @pytest.mark.real
-def test_bridges_whose_names_differ_in_a_sign_only_have_their_own_rules_and_take_over_what_they_had() -> None:
-    former = "capsule_br_a"
-
-    async def tables() -> set[str]:
-        listing = json.loads(await run("nft", "-j", "list", "tables"))["nftables"]
-        return {one["table"]["name"] for one in listing if "table" in one}
-
-    async def look(directory: Path) -> None:
-        dashed = LinuxNetwork(run, directory / "1", "br-a", "172.20.254.0/24", "ffee-test")
-        dotted = LinuxNetwork(run, directory / "2", "br.a", "172.20.253.0/24", "eeff-test")
-        # As an earlier release left it: of the two, the last to load its rules has the table.
-        old = rules.render("br-a", dashed.subnet, (HTTP,)).replace(rules.table_of("br-a"), former)
-        await run("nft", "-f", "-", stdin=old.encode())
-        await dotted.ensure(())
-        assert await tables() == {former, "capsule_br.a"}, "the old table is the other's"
-        await dashed.ensure((HTTP,))
-        assert await tables() == {"capsule_br-a", "capsule_br.a"}
-        assert await dashed.holds((HTTP,)) and await dotted.holds(())
-        await run("nft", "-f", "-", stdin=old.encode())
-        await dashed.clear()
-        assert await tables() == {"capsule_br.a"} and await dotted.holds(())
-        await dotted.clear()
-        await dashed.close()
-        await dotted.close()
-
-    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
-        machine.on_thread(lambda: asyncio.run(look(Path(directory))))
-
-
-@pytest.mark.real
 def test_a_full_subnet_of_links_comes_and_goes() -> None:
     async def all_of_them(directory: Path) -> None:
         driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
