@@ -117,13 +117,14 @@ BY_DETAIL: dict[Detail, str] = {
 
 BY_FAULT: dict[Fault, str] = {
     "panic": "`capsulectl logs {name} --serial -n 50` shows what the kernel wrote; did it have too little `memoryMib`?",
-    "killed": "",
+    "killed": "nothing in it is to blame: see who on the machine ends its monitor; `capsulectl start {name}` lets it "
+    "run again, where it does not by itself",
     "starved": "the machine has less memory than its workloads use: lower `memoryMib` of some, or stop one",
     "crashed": "`capsulectl logs {name} --serial -n 50`, and `capsulectl capsule logs` has what the monitor said",
     "silent": "`capsulectl logs {name} --serial -n 50` shows what it wrote last; has it enough `vcpus` for its work?",
     "agent": "`capsulectl logs {name} --serial -n 50` shows what failed in the guest",
 }
-"""By what ended the machine around it. What another hand killed needs no advice but that of the phase."""
+"""By what ended the machine around it."""
 
 OUT_OF_MEMORY = "raise `resources.memory` in the manifest, or find what needs so much: `capsulectl logs {name} -n 50`"
 """After a kill for want of memory, whatever the phase."""

@@ -152,7 +152,7 @@ def _advice(workload: Workload, status: Status) -> str:
     elif run is not None and run.oom and run.phase not in LIVE:
         line = OUT_OF_MEMORY if workload.kind == "container" else GUEST_OUT_OF_MEMORY
     elif run is not None and run.fault is not None and run.phase not in LIVE:
-        line = BY_FAULT[run.fault] or BY_DETAIL[status.detail]
+        line = BY_FAULT[run.fault]
     else:
         line = BY_DETAIL[status.detail]
     return line.format(name=workload.name, image=workload.spec.image.ref)
