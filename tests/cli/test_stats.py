@@ -91,7 +91,7 @@ def test_the_order_is_by_name_or_by_what_is_used(two: Daemon) -> None:
         (("stats", "use-nobody"), 1, "there is no workload use-nobody"),
         (("stats", "--window", "9s"), 2, "'9s' is not from 0 to 5s"),
         (("stats", "--window", "soon"), 2, "no duration with its unit"),
-        (("stats", "--window", "-1"), 2, "'-1' is not from 0 to 5s"),
+        (("stats", "--window", "-1"), 2, "'-1' is no time to wait"),
         (("stats", "-w", "-i", "0"), 2, "'0' is not from 500ms to 1m"),
         (("stats", ""), 2, "is a variable unset?"),
         (("stats", "-w", "--layers"), 2, "leave out --watch"),
