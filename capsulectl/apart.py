@@ -20,6 +20,7 @@ def apart(work: Callable[[], T]) -> T:
     cancels the call that it waits for, or ends the program. For the main thread only."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
+    its = theirs.dup()  # it may outlive us, and has nothing that we close
     returned: list[T] = []
     raised: list[BaseException] = []
 
@@ -28,8 +29,8 @@ def apart(work: Callable[[], T]) -> T:
             returned.append(work())
         except BaseException as error:
             raised.append(error)
-        with contextlib.suppress(OSError):  # nobody waits any more, or has not read yet what he was woken by
-            theirs.send(b"\0")
+        with its, contextlib.suppress(OSError):  # nobody waits any more, or has not read yet what he was woken by
+            its.send(b"\0")
 
     # The kernel may give a signal to any thread: only so does the main one hear of it at once.
     try:
@@ -39,6 +40,8 @@ def apart(work: Callable[[], T]) -> T:
             ours.recv(1)
     finally:
         signal.set_wakeup_fd(-1)
+        ours.close()
+        theirs.close()
     if raised:
         raise raised[0]
     return returned[0]

@@ -14,10 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def packages() -> tuple[str, ...]:
-    """Directories of the repository that are in it: what is installed elsewhere, the stubs as they lie here, PID 1."""
+    """Directories of the repository that are in it: what is installed elsewhere, and the stubs as they lie here."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     roots = {name.partition(".")[0] for name in declared}
-    return (*sorted(name for name in roots if (ROOT / name).is_dir()), "gen", "init")
+    return (*sorted(name for name in roots if (ROOT / name).is_dir()), "gen")
 
 
 LEFT_OUT = ("__pycache__", "*.pyi")
