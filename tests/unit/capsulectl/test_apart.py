@@ -91,11 +91,11 @@ def test_nothing_of_it_stays_behind() -> None:
         for _ in range(count):
             apart(lambda: None)
         deadline = time.monotonic() + WAIT_S
-        while threading.active_count() > threads:
+        while set(threading.enumerate()) - others:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
-    threads = threading.active_count()
+    others = set(threading.enumerate())
     some(1)
     before = open_ones()
     some(20)
