@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,18 @@ def start(state: Path) -> int:
             stderr=out,
             start_new_session=True,
         )
+    _until_it_answers(state, lambda: child.poll() is None)
+    return daemon_pid(state) or child.pid
+
+
+def _until_it_answers(state: Path, starts: Callable[[], bool]) -> None:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
-        if child.poll() is not None and not _is_held(state):
+        if not starts() and not _is_held(state):
             last = (state / "capsuled.out").read_text().strip().splitlines()[-1:]
             raise SystemExit(f"capsuled did not start: {''.join(last)}")
         if (state / "capsule.sock").exists() and _answers(state):
-            return daemon_pid(state) or child.pid
+            return
         time.sleep(0.05)
     raise SystemExit(f"capsuled does not answer after {READY_S} s: see {state}/capsuled.out")
 
@@ -121,6 +127,8 @@ def main() -> None:
         return
     pid, new = daemon_pid(state), not (state / "identity").is_dir()
     said = f"up already, process {pid}" if pid else f"up, process {start(state)}"
+    if pid:  # somebody else may just be starting it
+        _until_it_answers(state, lambda: lives(pid))
     _choose(state / "capsule.sock", new)
     print(f"{said}; its state is in {state}")
     print(f"capsulectl has the context `hosted`, selected, for it. Next:{_next()}")
