@@ -54,7 +54,7 @@ class Roster:
     def _rescue(self) -> dict[str, Operator]:
         machine = self._engine.machine
         try:
-            copy = msgspec.json.decode(self._path.read_bytes(), type=Copy)
+            copy = self._kept()
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("there is no copy of the operators to go by (%s): the journal's part that can be read", error)
             return dict(machine.operators)
@@ -119,8 +119,15 @@ class Roster:
             same = operator is not None and (before is None or operator.seq == before.seq)
             self._live.cut(kid, operator.role if operator is not None and same else "")
 
+    def _kept(self) -> Copy:
+        """Raises OSError and MsgspecError."""
+        return msgspec.json.decode(self._path.read_bytes(), type=Copy)
+
     def _write(self, copy: Copy) -> str:
-        """Why it cannot be; empty when it is."""
+        """Why it cannot be; empty when it is, or the same operators stand there already: a start changes none."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            if self._kept().operators == copy.operators:
+                return ""
         try:
             write_durably(self._path, msgspec.json.encode(copy))
         except OSError as error:
