@@ -5,10 +5,13 @@ nothing is acknowledged before it is durable, that entries are never rewritten, 
 disk and its writer look after: store.py, disk.py.)
 """
 
+from collections.abc import Iterator
+
 from effects.network.twin import Cables
 from effects.planner import plan_object
-from effects.runs.twin import World
+from effects.runs.twin import TwinContainer, World
 from effects.volumes.twin import Storage
+from projections.observations import RunKey
 from projections.phases import RunPhase
 from projections.state import Machine
 
@@ -29,17 +32,24 @@ def judge_now(world: World, cables: Cables, storage: Storage) -> list[str]:
     return wrong + [f"volume {key} is mounted and attached" for key in both]
 
 
-def judge_plugs(machine: Machine, world: World, cables: Cables) -> list[str]:
-    """A microVM that stays, and for which nothing is due, has the link open that there is: looked at whenever a daemon
-    dies, for soon something else may have ended it."""
-    wrong: list[str] = []
-    for (name, uid, number), container in world.containers.items():
+def staying(machine: Machine, world: World) -> Iterator[tuple[RunKey, TwinContainer]]:
+    """The microVMs that live, are to live on, and for which nothing is due: they are as they shall be."""
+    for key, container in world.containers.items():
+        name, uid, number = key
         workload = machine.workloads.get(name)
         run = None if workload is None or workload.uid != uid else workload.run
         if workload is None or run is None or container.status != "running" or container.run.kind != "microvm":
             continue
         stays = workload.desired == "running" and run.number == number and run.phase is RunPhase.RUNNING
-        plugged = (name, uid) not in cables.links or (name, uid) in cables.opened
-        if stays and not plugged and plan_object(machine, name) is None:
-            wrong.append(f"the microVM {name}.{uid}.{number} has a link open that is gone, and nothing is due")
-    return wrong
+        if stays and plan_object(machine, name) is None:
+            yield key, container
+
+
+def judge_plugs(machine: Machine, world: World, cables: Cables) -> list[str]:
+    """Each of them has the link open that there is: looked at whenever a daemon dies, for soon something else may have
+    ended it."""
+    return [
+        f"the microVM {name}.{uid}.{number} has a link open that is gone, and nothing is due"
+        for (name, uid, number), _ in staying(machine, world)
+        if (name, uid) in cables.links and (name, uid) not in cables.opened
+    ]

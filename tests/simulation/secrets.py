@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from capsuled.caller import Caller
 from capsuled.secrets import sealed_text
-from effects.planner import plan_object
 from effects.runs.twin import TwinContainer, World
 from effects.secrets.protocol import place_of
 from effects.secrets.twin import Shelf
 from journal.entry import LOCAL
 from projections.intents import CreateSecret, RemoveSecret, RotateSecret, SecretIntent
-from projections.phases import RunPhase
 from projections.refusals import Refusal
 from projections.state import Machine
+from tests.simulation.always import staying
 from tests.simulation.asking import answered
 from tests.simulation.life import Life
 from tests.support.vault import OpenVault
@@ -121,14 +120,8 @@ class Safekeeper:
         """At any moment: a microVM for which nothing is due has the values that the machine has for it. One that is to
         end, as soon as those that use it have ended, is given nothing any more."""
         wrong: list[str] = []
-        for (name, uid, number), container in world.containers.items():
-            workload = machine.workloads.get(name)
-            run = None if workload is None or workload.uid != uid else workload.run
-            if workload is None or run is None or container.status != "running" or container.run.kind != "microvm":
-                continue
-            stays = workload.desired == "running" and run.number == number and run.phase is RunPhase.RUNNING
-            if stays and plan_object(machine, name) is None:
-                wrong += self._judge_copies(name, container, shelf)
+        for (name, _, _), container in staying(machine, world):
+            wrong += self._judge_copies(name, container, shelf)
         return wrong
 
     def _judge_copies(self, name: str, container: TwinContainer, shelf: Shelf) -> list[str]:
