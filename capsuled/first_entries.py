@@ -15,12 +15,12 @@ from capsuled.engine import Engine
 from capsuled.layout import Layout
 from capsuled.retention import NoRoom, Retention
 from capsuled.services.capsule import About
-from capsuled.services.volume_data import left_over as exports_left_over
 from capsuled.startup import Memory, moved_events, opening_events, reset_asked
 from capsuled.updates.fitting import Fitted, settled
 from capsuled.updates.fitting import opening as update_opening
 from capsuled.updates.noted import stands_in
 from capsuled.updates.reading_in import read_in
+from capsuled.volume_streams import left_over as exports_left_over
 from journal.clock import Clock
 from journal.entry import SYSTEM
 from journal.sidelog import Emergency, SideLog

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from capsuled.engine import Engine
 from capsuled.insist import until_seen
-from capsuled.services.volume_data import on_the_way
+from capsuled.volume_streams import on_the_way
 from effects.errors import DriverError
 from effects.volumes.actions import free
 from effects.volumes.protocol import VolumeDriver

@@ -18,6 +18,7 @@ from capsuled.caller import Caller
 from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.streams import OpenStream, opened
+from capsuled.volume_streams import EXPORT_METHOD, IMPORT_METHOD, label_of, staged_of
 from capsuled.volume_waits import LONG_WAIT_S, WAIT_S, VolumeWaits, refuse_gone, snapshot_of
 from copies.volume_file import BadVolumeFile, Title, Unpacking, packed
 from effects.errors import DriverError
@@ -26,14 +27,12 @@ from effects.volumes.conditions import translated
 from effects.volumes.protocol import Staging, VolumeDriver, VolumePorter
 from journal.entry import SYSTEM
 from journal.errors import JournalError
-from journal.events import Event, SnapshotDeleteRequested
+from journal.events import SnapshotDeleteRequested
 from journal.release import RELEASE
 from projections import intents
 from projections.refusals import Refusal
-from projections.state import Machine, Snapshot, Volume
+from projections.state import Snapshot, Volume
 
-EXPORT_METHOD = "VolumeDataService.Export"
-IMPORT_METHOD = "VolumeDataService.Import"
 CHUNK_BYTES = 256 << 10
 CANCELLED_S = 0.1
 log = logging.getLogger(__name__)
@@ -277,32 +276,3 @@ def _taken(volume: Volume, label: str) -> Snapshot:
 
 def _refuse_file(error: BadVolumeFile) -> NoReturn:
     refuse("DATA_LOSS", "BAD_VOLUME_FILE", f"{error}. There is no volume of it: export it again", "chunk")
-
-
-def label_of(opened_seq: int) -> str:
-    """What the snapshot is called that an export takes for itself."""
-    return f"export-{opened_seq}"
-
-
-def staged_of(opened_seq: int) -> str:
-    """Under which name an import stages what comes."""
-    return f"import-{opened_seq}"
-
-
-def on_the_way(machine: Machine) -> frozenset[str]:
-    """What this life stages at this moment: the streams of the one before are closed by then."""
-    return frozenset(staged_of(seq) for seq, one in machine.streams.items() if one.method == IMPORT_METHOD)
-
-
-def left_over(machine: Machine) -> tuple[tuple[int, Event], ...]:
-    """What removes the snapshots of exports that an earlier life had begun, each with the stream that it was for."""
-    left = (
-        (seq, machine.volumes.get(one.object)) for seq, one in machine.streams.items() if one.method == EXPORT_METHOD
-    )
-    return tuple(
-        (seq, SnapshotDeleteRequested(volume.name, volume.uid, one.uid))
-        for seq, volume in sorted(left, key=lambda pair: pair[0])
-        if volume is not None
-        for one in volume.snapshots
-        if one.label == label_of(seq) and not one.leaving
-    )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from capsuled.services.volume_data import IMPORT_METHOD, staged_of
+from capsuled.volume_streams import IMPORT_METHOD, staged_of
 from capsuled.volume_watch import VolumeWatch
 from effects.errors import VolumeBusy
 from effects.volumes.twin import Storage, TwinVolume, TwinVolumes
