@@ -1,4 +1,5 @@
-"""Manifests: strict YAML to messages. What is unknown, doubled or mistyped is an error with file, line and path.
+"""Manifests: strict YAML to messages. What is unknown, doubled or mistyped is an error with file, line and path; but
+what a volume does not have is told and ignored, for older manifests have it.
 
 The fields are the protobuf messages' own, in lowerCamelCase or snake_case; enum values in full, short (`HOST`) or by
 number; `env` as a mapping or as a list of name/value pairs. What `get` prints and only a capsule can say (status, uid)
@@ -18,6 +19,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.field_names import OUTPUT_ONLY, enum_prefix, instead, is_quantity, names_of, nearest
 from capsulectl.files import file_text, input_text
 from capsulectl.quantities import duration_ms, size_bytes
+from capsulectl.render import say
 from capsulectl.short_forms import MEANT, SHORT
 from projections.manifest import camel
 
@@ -157,7 +159,9 @@ class _Document:
     def _volume(self, node: yaml.Node, fields: dict[str, tuple[yaml.Node, yaml.Node]]) -> VolumeManifest:
         for name, (key, _) in fields.items():
             if name not in ("name", "kind", "size", "drift"):
-                raise self._wrong(key, name, "unknown field of a Volume: it has name, size and drift")
+                # What the field's CLI applies, this one applies: it ignores what a volume does not have, in silence.
+                problem = "a Volume has name, size and drift: this is ignored"
+                say(f"warning: {self._wrong(key, name, problem).message}")
         for name in ("name", "size"):
             if name not in fields:
                 raise self._wrong(node, name, "missing")

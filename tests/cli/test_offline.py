@@ -98,7 +98,6 @@ def test_manifests_in_the_field_parse_unchanged(tmp_path: Path) -> None:
         ("name: a\nkind: Container\ncontainer: {image: x, args: ls}\n", "container.args: must be a list"),
         ("name: a\nkind: Container\ncontainer: {image: x}\nmicroVm: {}\n", "microVm: does not go with"),
         ("name: a\nkind: Volume\nsize: 512\n", "size: '512' has no unit that can be trusted: say 512MiB"),
-        ("name: a\nkind: Volume\nsize: 1G\nlabels: {}\n", "labels: unknown field of a Volume"),
         ("a: [", "no valid YAML"),
         ("", "nothing to apply"),
     ],
@@ -107,6 +106,14 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, compla
     with pytest.raises(Failure) as caught:
         parse(tmp_path, text)
     assert complaint in caught.value.message and caught.value.code == 2
+
+
+def test_what_a_volume_does_not_have_is_told_and_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """wire-contract.md: the field's CLI ignores it, and its manifests are applied here, too."""
+    (tmp_path / "v.yaml").write_text("name: v\nkind: Volume\nsize: 1G\nlabels: {}\n")
+    assert load([str(tmp_path / "v.yaml")]) == ([], [VolumeManifest("v", 1 << 30)])
+    said = capsys.readouterr().err
+    assert said.endswith("v.yaml:4: labels: a Volume has name, size and drift: this is ignored\n")
 
 
 def test_sizes_are_powers_of_two_with_or_without_i_and_b(tmp_path: Path) -> None:
