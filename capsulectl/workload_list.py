@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.connection import Connection
-from capsulectl.errors import Failure
+from capsulectl.errors import USAGE, Failure
 from capsulectl.moments import At, as_of, no_watch
 from capsulectl.options import COMMON, Common, Format, Name, Names, Output, Watch, count, not_empty
 from capsulectl.render import plain, say, show_row, widths_of, write, write_documents, write_line, write_next
@@ -49,17 +49,39 @@ def list_(
     show_all(connection, output, selection.has)
 
 
+Reveal = Annotated[
+    bool,
+    Parameter(
+        name="--reveal",
+        negative="",
+        help="Show the values of the environment, too. Who asked, and when, stands in the history.",
+    ),
+]
+
+
 def get(
-    names: Names, /, *, output: Output = "table", watch: Watch = False, at: At = "", common: Common = COMMON
+    names: Names,
+    /,
+    *,
+    output: Output = "table",
+    watch: Watch = False,
+    reveal: Reveal = False,
+    at: At = "",
+    common: Common = COMMON,
 ) -> None:
     """Show workloads in full; `-o yaml` can be edited and applied again. With -w, go on with every change.
 
     Example: capsulectl workload get web -o yaml
     """
+    if reveal and (watch or at):
+        raise Failure(f"--reveal tells of now, once: leave out {'--watch' if watch else '--at'}", USAGE)
     chosen = list(dict.fromkeys(workload_named(name, "volume get {}") for name in names))
     connection = Connection(common.capsule)
     past = as_of(connection, no_watch(at, watch), common.quiet, "workloads") if at else None
-    workloads, missing = _found(connection, chosen) if past is None else _found_in(past, chosen)
+    if past is not None:
+        workloads, missing = _found_in(past, chosen)
+    else:
+        workloads, missing = (_revealed if reveal else _found)(connection, chosen)
     now_ns = None if past is None else past.at_unix_ns
     if watch and workloads:
         _watch(connection, tuple(workload.name for workload in workloads), Selection(), output)
@@ -82,11 +104,22 @@ def get(
 
 def _found(connection: Connection, names: Sequence[str]) -> tuple[list[Any], list[str]]:
     """The workloads there are, and what the capsule says of those there are not."""
-    answers = connection.calls(
-        connection.workloads.Get, [pb.WorkloadGetRequest(name=name) for name in names], changes=False
-    )
+    requests = [pb.WorkloadGetRequest(name=name) for name in names]
+    return _told(connection.calls(connection.workloads.Get, requests, changes=False))
+
+
+def _revealed(connection: Connection, names: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """The same, with the values of their environments in clear."""
+    from capsule.v1 import secret_pb2
+
+    requests = [secret_pb2.SecretRevealEnvRequest(name=name) for name in names]
+    workloads, missing = _told(connection.calls(connection.secrets.RevealEnv, requests))
+    return [one.workload for one in workloads], missing
+
+
+def _told(answers: Sequence[Any]) -> tuple[list[Any], list[str]]:
     missing = [one for one in answers if isinstance(one, Failure)]
-    if len(names) == 1 and missing:
+    if len(answers) == 1 and missing:
         raise missing[0]
     return [one for one in answers if not isinstance(one, Failure)], [one.message for one in missing]
 

@@ -33,6 +33,7 @@ from projections.intents import (
     Intent,
     RemoveImage,
     RemoveSecret,
+    RevealEnv,
     RevealSecret,
     Rollback,
     RotateSecret,
@@ -295,7 +296,16 @@ def _releases(intent: Intent) -> bool:
 
 
 _TOLD = (
-    Apply | Rollback | VolumeIntent | AddKey | ChangeRole | AddUpdateKey | CreateSecret | RotateSecret | RevealSecret
+    Apply
+    | Rollback
+    | VolumeIntent
+    | AddKey
+    | ChangeRole
+    | AddUpdateKey
+    | CreateSecret
+    | RotateSecret
+    | RevealSecret
+    | RevealEnv
 )
 """Calls whose answers tell of the state that they led to: see Answers."""
 

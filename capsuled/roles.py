@@ -72,6 +72,7 @@ METHODS: dict[str, Rule] = {
     "SecretService/List": _reads("reader"),
     # Whoever may enter workloads can read there what they are given. That it was shown is a fact, not a read.
     "SecretService/Reveal": _acts("operator"),
+    "SecretService/RevealEnv": _acts("operator"),
     "SecretService/Remove": _acts("operator"),
     "InstallService/Status": _reads("open"),  # registered in installer mode only
     "InstallService/Install": _acts("open"),

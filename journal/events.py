@@ -715,6 +715,17 @@ class SecretRevealed(Event, frozen=True, omit_defaults=True, tag="secret.reveale
     version: int
 
 
+class WorkloadEnvRevealed(Event, frozen=True, omit_defaults=True, tag="workload.env_revealed"):
+    """Somebody was told the values of these variables, as this revision has them."""
+
+    EFFECT = "may"
+
+    name: str
+    uid: int
+    revision: int
+    variables: tuple[str, ...]
+
+
 class SecretRemoved(Event, frozen=True, omit_defaults=True, tag="secret.removed"):
     """The secret is gone, and its value destroyed."""
 

@@ -54,6 +54,7 @@ from projections.intents import (
     ResizeVolume,
     Restart,
     RestoreVolume,
+    RevealEnv,
     RevealSecret,
     Rollback,
     RotateSecret,
@@ -76,7 +77,7 @@ from projections.refusals import (
 from projections.registries import admit_registry
 from projections.retention import admit_checkpoint
 from projections.rules import ENV_CALL_MOST, check_change, check_host_ports, check_room, check_spec, check_takes
-from projections.secret_admission import admit_secret, check_secrets
+from projections.secret_admission import admit_secret, check_secrets, reveal_env
 from projections.state import Machine, Workload
 from projections.update_admission import admit_update
 from projections.update_intents import AddUpdateKey, BeginUpdate, ConfirmUpdate, RemoveUpdateKey, RollBackUpdate
@@ -108,6 +109,9 @@ def admit(machine: Machine, intent: Intent, capabilities: frozenset[str]) -> Adm
             return _delete(machine, intent)
         case Stop() | Start() | Restart():
             return _switch(machine, intent)
+        case RevealEnv():
+            asked = reveal_env(machine, intent)
+            return asked if isinstance(asked, Refusal) else Admitted(asked)
         case CreateVolume() | ImportVolume() | ResizeVolume() | DeleteVolume():
             events = admit_volume(machine, intent, capabilities)
             return events if isinstance(events, Refusal) else Admitted(events)

@@ -74,6 +74,7 @@ from journal.events import (
     VolumeUnmounted,
     WorkloadApplied,
     WorkloadDeleteRequested,
+    WorkloadEnvRevealed,
     WorkloadExited,
     WorkloadHealthChanged,
     WorkloadLogDropped,
@@ -242,6 +243,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"secret {event.name} has another value, version {event.version}, {bytes_text(event.size_bytes)}"
         case SecretRevealed():
             return f"version {event.version} of secret {event.name} was shown"
+        case WorkloadEnvRevealed():
+            return f"{event.name}'s environment was shown: {', '.join(event.variables)}"
         case SecretFilesPlaced():
             files = ", ".join(f"{one.path} (version {one.version})" for one in event.files)
             return f"{event.name} has in memory {files}"

@@ -252,6 +252,12 @@ class RevealSecret(msgspec.Struct, frozen=True):
     name: str
 
 
+class RevealEnv(msgspec.Struct, frozen=True):
+    """Be told the values of a workload's environment."""
+
+    name: str
+
+
 class RemoveSecret(msgspec.Struct, frozen=True):
     """Destroy a secret."""
 
@@ -283,6 +289,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 SecretIntent = CreateSecret | RotateSecret | RevealSecret | RemoveSecret
 ImageIntent = RemoveImage | CollectImages | ConfigureRegistry | ForgetRegistry
-WorkloadIntent = Apply | Rollback | Delete | Stop | Start | Restart
+WorkloadIntent = Apply | Rollback | Delete | Stop | Start | Restart | RevealEnv
 MachineIntent = Checkpoint | EndMachine | GrowDisk | UpdateIntent
 Intent = WorkloadIntent | VolumeIntent | KeyIntent | ImageIntent | SecretIntent | MachineIntent

@@ -2,9 +2,17 @@
 
 import difflib
 
-from journal.events import AppliedWorkload, Event, SecretCreated, SecretRemoved, SecretRevealed, SecretRotated
-from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret, SecretIntent
-from projections.refusals import Refusal, conflict, invalid, missing, refused
+from journal.events import (
+    AppliedWorkload,
+    Event,
+    SecretCreated,
+    SecretRemoved,
+    SecretRevealed,
+    SecretRotated,
+    WorkloadEnvRevealed,
+)
+from projections.intents import CreateSecret, RemoveSecret, RevealEnv, RevealSecret, RotateSecret, SecretIntent
+from projections.refusals import Refusal, conflict, invalid, missing, no_workload, refused
 from projections.rules import NAME, bad_name
 from projections.secrets import env_users, names_in, users_of
 from projections.state import Machine, Secret
@@ -35,6 +43,17 @@ def admit_secret(machine: Machine, call: SecretIntent) -> tuple[Event, ...] | Re
             return (SecretRevealed(secret.name, secret.uid, secret.version),)
         case RemoveSecret():
             return _remove(machine, secret)
+
+
+def reveal_env(machine: Machine, call: RevealEnv) -> tuple[Event, ...] | Refusal:
+    """The fact that a workload's own variables are shown; nothing, where it has none."""
+    workload = machine.workloads.get(call.name)
+    if workload is None:
+        return no_workload(call.name, machine.workloads)
+    variables = tuple(one.name for one in workload.spec.env)
+    if not variables:
+        return ()
+    return (WorkloadEnvRevealed(workload.name, workload.uid, workload.revision, variables),)
 
 
 def check_secrets(machine: Machine, item: AppliedWorkload) -> Refusal | None:

@@ -15,9 +15,11 @@ from capsuled.engine import Engine
 from capsuled.rpc import Refused, caller_of, refuse
 from capsuled.seals import Seals
 from capsuled.secrets import is_text, sealed_text, value_of
+from capsuled.wire import workload_message
 from capsuled.wire_sealed import secret_message
-from projections.intents import CreateSecret, RemoveSecret, RevealSecret, RotateSecret
+from projections.intents import CreateSecret, RemoveSecret, RevealEnv, RevealSecret, RotateSecret
 from projections.refusals import Refusal
+from projections.state import Machine
 
 
 class Keeper(Protocol):
@@ -96,6 +98,25 @@ class SecretService(SecretServiceServicer):
             value = value_of(self._vault.open(secret.sealed), secret.name)
         return pb.SecretRevealResponse(value=value, version=secret.version, seq=answer.seq)
 
+    async def RevealEnv(self, request: pb.SecretRevealEnvRequest, context: Any) -> pb.SecretRevealEnvResponse:
+        """Journaled, then told; repeated, as with Reveal."""
+        names = _variables(self._engine.machine, request.name)
+        async with self._vault.kept((), names):
+            answer = await self._answers.call(
+                RevealEnv(request.name), caller_of(context, "SecretService.RevealEnv", request)
+            )
+            workload = answer.machine.workloads[request.name]
+            if not _variables(answer.machine, request.name) <= names:
+                words = (
+                    f"the environment of {workload.name}'s revision {workload.revision}, which this call asked for, is "
+                    "another by now: ask anew"
+                )
+                refuse("FAILED_PRECONDITION", "VERSION_GONE", words, "name")
+            told = workload_message(answer.machine, workload)
+            section = told.container if workload.spec.vm is None else told.micro_vm
+            section.env.update({variable.name: self._vault.open(variable.sealed) for variable in workload.spec.env})
+        return pb.SecretRevealEnvResponse(workload=told, seq=answer.seq)
+
     async def Remove(self, request: pb.SecretRemoveRequest, context: Any) -> pb.SecretRemoveResponse:
         """The value is destroyed before this is answered."""
         outcome = await self._engine.call(
@@ -105,6 +126,12 @@ class SecretService(SecretServiceServicer):
             raise Refused(outcome)
         await self._seals.sweep()
         return pb.SecretRemoveResponse(seq=outcome.seq)
+
+
+def _variables(machine: Machine, name: str) -> frozenset[str]:
+    """Under which names the values of a workload's environment are sealed."""
+    workload = machine.workloads.get(name)
+    return frozenset() if workload is None else frozenset(variable.sealed for variable in workload.spec.env)
 
 
 def _caller(context: Any, method: str, request: Any, bare: Any) -> Caller:

@@ -1,11 +1,12 @@
 """Secrets as an operator sees them."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import CTL, Daemon
+from tests.support.daemon import CTL, Daemon, manifest
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
@@ -34,6 +35,25 @@ def test_a_secret_from_standard_input_lives_its_life(capsule: Daemon) -> None:
     assert gone.returncode == 1 and "there is no secret life" in gone.stderr
     types = [event["type"] for event in capsule.history("life") if event["type"].startswith("secret.")]
     assert types == ["secret.created", "secret.revealed", "secret.rotated", "secret.removed"]
+
+
+def test_an_environment_is_shown_to_who_asks_for_it(capsule: Daemon) -> None:
+    capsule.apply(manifest("told", "sleep 600", env={"MODE": "live", "USER": "root"}))
+    assert "live" not in capsule.good("get", "told") and "live" not in capsule.good("get", "told", "-o", "yaml")
+    page = capsule.good("get", "told", "--reveal")
+    assert "MODE: live" in page and "sealed:" not in page
+    shown = capsule.good("get", "told", "--reveal", "-o", "yaml")
+    assert capsule.apply(shown) == "workload/told unchanged\n"
+    both = capsule.ctl("get", "told", "nobody", "--reveal", "-o", "json")
+    assert both.returncode == 1 and "there is no workload nobody" in both.stderr
+    (one,) = json.loads(both.stdout)["workloads"]
+    assert one["container"]["env"] == {"MODE": "live", "USER": "root"}
+    for other in (["--watch"], ["--at", "1"]):
+        past = capsule.ctl("get", "told", "--reveal", *other)
+        assert past.returncode == 2 and f"--reveal tells of now, once: leave out {other[0]}" in past.stderr
+    lines = capsule.good("history", "told", "--type", "workload.env_revealed").splitlines()
+    assert len(lines) == 3 and all("told's environment was shown: MODE, USER" in line for line in lines)
+    capsule.good("delete", "told", "--yes")
 
 
 def test_a_file_is_taken_byte_for_byte(capsule: Daemon, tmp_path: Path) -> None:

@@ -22,33 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from capsule.v1 import workload_pb2 as capsule_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61psule/v1/secret.proto\x12\ncapsule.v1\"\x85\x01\n\x06Secret\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x14\n\x0c\x63reated_unix\x18\x05 \x01(\x03\x12\x14\n\x0crotated_unix\x18\x06 \x01(\x03\x12\x0f\n\x07used_by\x18\x07 \x03(\t\"2\n\x13SecretCreateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"2\n\x13SecretRotateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\x13\n\x11SecretListRequest\"9\n\x12SecretListResponse\x12#\n\x07secrets\x18\x01 \x03(\x0b\x32\x12.capsule.v1.Secret\"#\n\x13SecretRevealRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x14SecretRevealResponse\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"#\n\x13SecretRemoveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"#\n\x14SecretRemoveResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x32\xee\x02\n\rSecretService\x12=\n\x06\x43reate\x12\x1f.capsule.v1.SecretCreateRequest\x1a\x12.capsule.v1.Secret\x12=\n\x06Rotate\x12\x1f.capsule.v1.SecretRotateRequest\x1a\x12.capsule.v1.Secret\x12\x45\n\x04List\x12\x1d.capsule.v1.SecretListRequest\x1a\x1e.capsule.v1.SecretListResponse\x12K\n\x06Reveal\x12\x1f.capsule.v1.SecretRevealRequest\x1a .capsule.v1.SecretRevealResponse\x12K\n\x06Remove\x12\x1f.capsule.v1.SecretRemoveRequest\x1a .capsule.v1.SecretRemoveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61psule/v1/secret.proto\x12\ncapsule.v1\x1a\x19\x63\x61psule/v1/workload.proto\"\x85\x01\n\x06Secret\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x14\n\x0c\x63reated_unix\x18\x05 \x01(\x03\x12\x14\n\x0crotated_unix\x18\x06 \x01(\x03\x12\x0f\n\x07used_by\x18\x07 \x03(\t\"2\n\x13SecretCreateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"2\n\x13SecretRotateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\x13\n\x11SecretListRequest\"9\n\x12SecretListResponse\x12#\n\x07secrets\x18\x01 \x03(\x0b\x32\x12.capsule.v1.Secret\"#\n\x13SecretRevealRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x14SecretRevealResponse\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\"&\n\x16SecretRevealEnvRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x17SecretRevealEnvResponse\x12&\n\x08workload\x18\x01 \x01(\x0b\x32\x14.capsule.v1.Workload\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"#\n\x13SecretRemoveRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"#\n\x14SecretRemoveResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x32\xc4\x03\n\rSecretService\x12=\n\x06\x43reate\x12\x1f.capsule.v1.SecretCreateRequest\x1a\x12.capsule.v1.Secret\x12=\n\x06Rotate\x12\x1f.capsule.v1.SecretRotateRequest\x1a\x12.capsule.v1.Secret\x12\x45\n\x04List\x12\x1d.capsule.v1.SecretListRequest\x1a\x1e.capsule.v1.SecretListResponse\x12K\n\x06Reveal\x12\x1f.capsule.v1.SecretRevealRequest\x1a .capsule.v1.SecretRevealResponse\x12T\n\tRevealEnv\x12\".capsule.v1.SecretRevealEnvRequest\x1a#.capsule.v1.SecretRevealEnvResponse\x12K\n\x06Remove\x12\x1f.capsule.v1.SecretRemoveRequest\x1a .capsule.v1.SecretRemoveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capsule.v1.secret_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SECRET']._serialized_start=40
-  _globals['_SECRET']._serialized_end=173
-  _globals['_SECRETCREATEREQUEST']._serialized_start=175
-  _globals['_SECRETCREATEREQUEST']._serialized_end=225
-  _globals['_SECRETROTATEREQUEST']._serialized_start=227
-  _globals['_SECRETROTATEREQUEST']._serialized_end=277
-  _globals['_SECRETLISTREQUEST']._serialized_start=279
-  _globals['_SECRETLISTREQUEST']._serialized_end=298
-  _globals['_SECRETLISTRESPONSE']._serialized_start=300
-  _globals['_SECRETLISTRESPONSE']._serialized_end=357
-  _globals['_SECRETREVEALREQUEST']._serialized_start=359
-  _globals['_SECRETREVEALREQUEST']._serialized_end=394
-  _globals['_SECRETREVEALRESPONSE']._serialized_start=396
-  _globals['_SECRETREVEALRESPONSE']._serialized_end=463
-  _globals['_SECRETREMOVEREQUEST']._serialized_start=465
-  _globals['_SECRETREMOVEREQUEST']._serialized_end=500
-  _globals['_SECRETREMOVERESPONSE']._serialized_start=502
-  _globals['_SECRETREMOVERESPONSE']._serialized_end=537
-  _globals['_SECRETSERVICE']._serialized_start=540
-  _globals['_SECRETSERVICE']._serialized_end=906
+  _globals['_SECRET']._serialized_start=67
+  _globals['_SECRET']._serialized_end=200
+  _globals['_SECRETCREATEREQUEST']._serialized_start=202
+  _globals['_SECRETCREATEREQUEST']._serialized_end=252
+  _globals['_SECRETROTATEREQUEST']._serialized_start=254
+  _globals['_SECRETROTATEREQUEST']._serialized_end=304
+  _globals['_SECRETLISTREQUEST']._serialized_start=306
+  _globals['_SECRETLISTREQUEST']._serialized_end=325
+  _globals['_SECRETLISTRESPONSE']._serialized_start=327
+  _globals['_SECRETLISTRESPONSE']._serialized_end=384
+  _globals['_SECRETREVEALREQUEST']._serialized_start=386
+  _globals['_SECRETREVEALREQUEST']._serialized_end=421
+  _globals['_SECRETREVEALRESPONSE']._serialized_start=423
+  _globals['_SECRETREVEALRESPONSE']._serialized_end=490
+  _globals['_SECRETREVEALENVREQUEST']._serialized_start=492
+  _globals['_SECRETREVEALENVREQUEST']._serialized_end=530
+  _globals['_SECRETREVEALENVRESPONSE']._serialized_start=532
+  _globals['_SECRETREVEALENVRESPONSE']._serialized_end=610
+  _globals['_SECRETREMOVEREQUEST']._serialized_start=612
+  _globals['_SECRETREMOVEREQUEST']._serialized_end=647
+  _globals['_SECRETREMOVERESPONSE']._serialized_start=649
+  _globals['_SECRETREMOVERESPONSE']._serialized_end=684
+  _globals['_SECRETSERVICE']._serialized_start=687
+  _globals['_SECRETSERVICE']._serialized_end=1139
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from capsule.v1 import workload_pb2 as _workload_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -65,6 +66,20 @@ class SecretRevealResponse(_message.Message):
     version: int
     seq: int
     def __init__(self, value: _Optional[bytes] = ..., version: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class SecretRevealEnvRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class SecretRevealEnvResponse(_message.Message):
+    __slots__ = ("workload", "seq")
+    WORKLOAD_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    workload: _workload_pb2.Workload
+    seq: int
+    def __init__(self, workload: _Optional[_Union[_workload_pb2.Workload, _Mapping]] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class SecretRemoveRequest(_message.Message):
     __slots__ = ("name",)

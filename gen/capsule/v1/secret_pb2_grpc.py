@@ -54,6 +54,11 @@ class SecretServiceStub:
                 request_serializer=capsule_dot_v1_dot_secret__pb2.SecretRevealRequest.SerializeToString,
                 response_deserializer=capsule_dot_v1_dot_secret__pb2.SecretRevealResponse.FromString,
                 _registered_method=True)
+        self.RevealEnv = channel.unary_unary(
+                '/capsule.v1.SecretService/RevealEnv',
+                request_serializer=capsule_dot_v1_dot_secret__pb2.SecretRevealEnvRequest.SerializeToString,
+                response_deserializer=capsule_dot_v1_dot_secret__pb2.SecretRevealEnvResponse.FromString,
+                _registered_method=True)
         self.Remove = channel.unary_unary(
                 '/capsule.v1.SecretService/Remove',
                 request_serializer=capsule_dot_v1_dot_secret__pb2.SecretRemoveRequest.SerializeToString,
@@ -92,6 +97,14 @@ class SecretServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevealEnv(self, request, context):
+        """A workload with the values of its environment in clear. That they were asked for stands in the journal before they
+        are told. Variables with a secret's value name the secret, as ever.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Remove(self, request, context):
         """Destroy the value. Refused while a workload names the secret.
         """
@@ -121,6 +134,11 @@ def add_SecretServiceServicer_to_server(servicer, server):
                     servicer.Reveal,
                     request_deserializer=capsule_dot_v1_dot_secret__pb2.SecretRevealRequest.FromString,
                     response_serializer=capsule_dot_v1_dot_secret__pb2.SecretRevealResponse.SerializeToString,
+            ),
+            'RevealEnv': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevealEnv,
+                    request_deserializer=capsule_dot_v1_dot_secret__pb2.SecretRevealEnvRequest.FromString,
+                    response_serializer=capsule_dot_v1_dot_secret__pb2.SecretRevealEnvResponse.SerializeToString,
             ),
             'Remove': grpc.unary_unary_rpc_method_handler(
                     servicer.Remove,
@@ -236,6 +254,33 @@ class SecretService:
             '/capsule.v1.SecretService/Reveal',
             capsule_dot_v1_dot_secret__pb2.SecretRevealRequest.SerializeToString,
             capsule_dot_v1_dot_secret__pb2.SecretRevealResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevealEnv(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capsule.v1.SecretService/RevealEnv',
+            capsule_dot_v1_dot_secret__pb2.SecretRevealEnvRequest.SerializeToString,
+            capsule_dot_v1_dot_secret__pb2.SecretRevealEnvResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,12 +9,14 @@ import grpc
 import pytest
 
 from capsule.v1 import secret_pb2 as pb
+from capsule.v1 import workload_pb2
 from capsule.v1.secret_pb2_grpc import SecretServiceStub
+from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
 from capsuled.sealing import SealBroken
 from capsuled.secrets import is_text, sealed_text, value_of
-from journal.events import CallAccepted, SecretCreated, SecretRevealed
+from journal.events import CallAccepted, SecretCreated, SecretRevealed, WorkloadEnvRevealed
 from projections.linux import ENV_BYTES_MAX
-from tests.support.house import Standing, standing
+from tests.support.house import IMAGE, Standing, standing
 from tests.support.refusals import reason_of
 
 VALUE = b"correct horse \xff\x00 battery"
@@ -27,6 +29,7 @@ class Asker:
         self.house = house
         self.channel = grpc.insecure_channel(f"unix:{house.layout.socket}", [("grpc.default_authority", "localhost")])
         self.secrets: Any = SecretServiceStub(self.channel)
+        self.workloads: Any = WorkloadServiceStub(self.channel)
 
     def create(self, name: str, value: bytes, call_id: str = "") -> pb.Secret:
         metadata = (("capsule-call-id", call_id),) if call_id else ()
@@ -40,6 +43,12 @@ class Asker:
     def reveal(self, name: str, call_id: str = "") -> bytes:
         metadata = (("capsule-call-id", call_id),) if call_id else ()
         return bytes(self.secrets.Reveal(pb.SecretRevealRequest(name=name), metadata=metadata).value)
+
+    def declare(self, name: str, **env: str) -> workload_pb2.Workload:
+        machine = workload_pb2.ContainerSpec(image=IMAGE, env=env)
+        wanted = workload_pb2.Workload(name=name, kind=workload_pb2.WORKLOAD_KIND_CONTAINER, container=machine)
+        found: workload_pb2.Workload = self.workloads.Apply(workload_pb2.WorkloadApplyRequest(workload=wanted)).workload
+        return found
 
     def sealed(self) -> set[str]:
         return {path.name for path in self.house.layout.sealed.iterdir()}
@@ -114,6 +123,43 @@ def test_a_repeated_call_is_answered_again_and_adds_nothing(asker: Asker) -> Non
     with pytest.raises(grpc.RpcError) as gone:
         asker.reveal("db", second)
     assert refusal(gone) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_GONE")
+
+
+def test_an_environment_is_shown_to_who_asks_and_that_is_a_fact(asker: Asker) -> None:
+    declared = asker.declare("web", USER="root", MODE="live")
+    assert all(value.startswith("sealed:") for value in declared.container.env.values())
+    told = asker.secrets.RevealEnv(pb.SecretRevealEnvRequest(name="web"))
+    assert dict(told.workload.container.env) == {"USER": "root", "MODE": "live"}
+    told.workload.container.env.clear()
+    declared.container.env.clear()
+    assert told.workload == declared
+    shown = [(header.seq, event) for header, event in asker.house.entries() if isinstance(event, WorkloadEnvRevealed)]
+    fact = WorkloadEnvRevealed("web", declared.uid, declared.revision, ("MODE", "USER"))
+    assert shown == [(told.seq + 1, fact)]
+
+
+def test_an_environment_without_values_leaves_no_word(asker: Asker) -> None:
+    asker.declare("bare")
+    told = asker.secrets.RevealEnv(pb.SecretRevealEnvRequest(name="bare"))
+    assert told.workload.name == "bare" and not told.workload.container.env
+    assert not [event for _, event in asker.house.entries() if isinstance(event, WorkloadEnvRevealed)]
+    with pytest.raises(grpc.RpcError) as unknown:
+        asker.secrets.RevealEnv(pb.SecretRevealEnvRequest(name="baer"))
+    assert refusal(unknown) == (grpc.StatusCode.NOT_FOUND, "WORKLOAD_NOT_FOUND")
+
+
+def test_a_repeated_call_is_shown_the_environment_that_it_asked_for_or_none(asker: Asker) -> None:
+    metadata = (("capsule-call-id", str(uuid.uuid4())),)
+    asker.declare("web", MODE="one")
+    request = pb.SecretRevealEnvRequest(name="web")
+    told = asker.secrets.RevealEnv(request, metadata=metadata)
+    assert asker.secrets.RevealEnv(request, metadata=metadata) == told
+    assert sum(isinstance(event, WorkloadEnvRevealed) for _, event in asker.house.entries()) == 1
+    asker.declare("web", MODE="two")
+    with pytest.raises(grpc.RpcError) as gone:
+        asker.secrets.RevealEnv(request, metadata=metadata)
+    assert refusal(gone) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_GONE")
+    assert asker.secrets.RevealEnv(request).workload.container.env["MODE"] == "two"
 
 
 def test_a_value_in_another_secrets_place_is_found_out() -> None:

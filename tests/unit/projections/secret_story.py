@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from journal.specs import SecretEnv, SecretFile
+from journal.specs import SealedEnv, SecretEnv, SecretFile
 from projections.intents import CreateSecret, Declared, Intent, RotateSecret
 from projections.refusals import Refusal
 from tests.support.story import Story, declared
@@ -26,6 +26,12 @@ def using(name: str, env: str = "", file: str = "") -> Declared:
             secrets=(SecretFile(file, f"/run/secrets/{file}"),) if file else (),
         ),
     )
+
+
+def with_env(name: str, **sealed: str) -> Declared:
+    """A workload with variables, by the names under which their values are sealed."""
+    one = declared(name)
+    return replace(one, spec=replace(one.spec, env=tuple(SealedEnv(key, of, 1) for key, of in sealed.items())))
 
 
 def refused(story: Story, call: Intent) -> Refusal:

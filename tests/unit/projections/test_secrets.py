@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from effects.goals import StartRun, StopRun
 from effects.planner import plan, plan_workload
-from journal.events import EffectFailed, SecretRemoved, SecretRevealed, SecretRotated
+from journal.events import EffectFailed, SecretRemoved, SecretRevealed, SecretRotated, WorkloadEnvRevealed
 from journal.specs import SealedEnv, SecretEnv
 from projections.admission import Admitted
 from projections.conditions import conditions_of
@@ -14,6 +14,7 @@ from projections.intents import (
     Intent,
     RemoveSecret,
     Restart,
+    RevealEnv,
     RevealSecret,
     Stop,
 )
@@ -22,7 +23,7 @@ from projections.secrets import files_for, users_of
 from projections.status import status_of
 from tests.support.story import Story, declared
 from tests.unit.projections.moments import run_of
-from tests.unit.projections.secret_story import create, refused, rotate, using
+from tests.unit.projections.secret_story import create, refused, rotate, using, with_env
 
 
 def test_a_secret_has_a_version_more_with_each_other_value_and_none_with_the_same() -> None:
@@ -49,6 +50,18 @@ def test_to_be_shown_changes_nothing_and_is_told() -> None:
     before = story.machine.secrets["db"]
     assert story.call(RevealSecret("db")) == Admitted((SecretRevealed("db", 1, 1),))
     assert story.machine.secrets == {"db": before}
+
+
+def test_that_an_environment_is_shown_changes_nothing_and_is_told() -> None:
+    story = Story()
+    story.apply(with_env("web", USER="hash one", MODE="hash two"), declared("bare"))
+    before = story.machine.workloads["web"]
+    shown = WorkloadEnvRevealed("web", before.uid, before.revision, ("USER", "MODE"))
+    assert story.call(RevealEnv("web")) == Admitted((shown,))
+    assert story.machine.workloads["web"] == before
+    assert story.call(RevealEnv("bare")) == Admitted(())
+    verdict = refused(story, RevealEnv("wbe"))
+    assert (verdict.code, verdict.reason) == ("NOT_FOUND", "WORKLOAD_NOT_FOUND") and "web" in verdict.message
 
 
 def test_another_of_the_same_name_is_another() -> None:
