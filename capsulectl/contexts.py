@@ -21,12 +21,13 @@ _SOCKET_BYTES = 107
 
 
 def config_dir() -> Path:
-    """Where the configuration is: CAPSULE_CONFIG_DIR, else capsule/ below XDG_CONFIG_HOME or ~/.config."""
+    """Where the configuration is: CAPSULE_CONFIG_DIR, else ~/.config/capsule. XDG_CONFIG_HOME does not count: other
+    clients of the same capsules do not look there, and would have keys and contexts of their own."""
     chosen = os.environ.get("CAPSULE_CONFIG_DIR")
     if chosen:
         return Path(chosen)
     try:
-        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "capsule"
+        return Path.home() / ".config" / "capsule"
     except RuntimeError as error:
         told = "you have no home directory to keep the configuration in: set CAPSULE_CONFIG_DIR, or HOME"
         raise Failure(told) from error

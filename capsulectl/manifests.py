@@ -36,6 +36,9 @@ _FLOAT = "tag:yaml.org,2002:float"
 _STR = "tag:yaml.org,2002:str"
 _BOOL = "tag:yaml.org,2002:bool"
 _NULL = "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
+_MERGES_MAX = 4
+"""Bounds what merges itself."""
 
 
 class VolumeManifest(NamedTuple):
@@ -174,15 +177,24 @@ class _Document:
 
     # --- YAML to messages ----------------------------------------------------------------------------------------
 
-    def _mapping(self, node: yaml.Node, path: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    def _mapping(self, node: yaml.Node, path: str, merged: int = 0) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """Its pairs by their keys; what it has itself comes before what it merges (`<<: *other`)."""
         if not isinstance(node, yaml.MappingNode):
             raise self._wrong(node, path, "must be a mapping")
+        if merged > _MERGES_MAX:
+            raise self._wrong(node, path, f"merges what merges again, and so on: {_MERGES_MAX} times at most")
         fields: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
+            if key.tag == _MERGE:
+                continue
             name = self._scalar(key, path)
             if name in fields:
                 raise self._wrong(key, _join(path, name), "given twice")
             fields[name] = (key, value)
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                for other in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                    fields = self._mapping(other, path, merged + 1) | fields
         return fields
 
     def _fill(self, message: Any, fields: dict[str, tuple[yaml.Node, yaml.Node]], path: str) -> None:
@@ -332,7 +344,8 @@ class _Document:
         text = self._scalar(node, path)
         signed = field.cpp_type in (Field.CPPTYPE_INT32, Field.CPPTYPE_INT64)
         digits = text.removeprefix("-") if signed else text
-        if node.tag != _INT or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
+        # As text, in quotes, JSON writes large numbers, and so do older manifests.
+        if node.tag not in (_INT, _STR) or not digits.isdecimal() or (len(digits) > 1 and digits.startswith("0")):
             raise self._wrong(node, path, "must be a whole number")
         return self._below(field, int(text), node, path)
 

@@ -43,6 +43,15 @@ def adopted(name: str) -> None:
     pinning.remember(name, f"{name}:50000", name, "ab" * 32, "/key")
 
 
+def test_the_configuration_is_where_every_other_client_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """wire-contract.md: CAPSULE_CONFIG_DIR or ~/.config/capsule, and nowhere else."""
+    assert contexts.config_dir() == tmp_path / "config"
+    monkeypatch.setenv("CAPSULE_CONFIG_DIR", "")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert contexts.config_dir() == tmp_path / "home" / ".config" / "capsule"
+
+
 def test_machines_that_are_adopted_at_once_are_all_remembered() -> None:
     names = ["one", "two", "three", "four"]
     at_once(*(lambda name=name: adopted(name) for name in names))

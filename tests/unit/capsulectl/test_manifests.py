@@ -145,10 +145,18 @@ def container(tmp_path: Path, fields: str) -> Any:
         ("env: {PORT: 8080}", "env: {PORT: '8080'}"),
         ("env: [{name: A, value: one}, {name: B, secret: s}]", "env: {A: one}, secretEnv: {B: s}"),
         ("env: [{name: B, secret: s}]", "secret_env: {B: s}"),
+        ("ports: [{containerPort: '80', hostPort: \"8080\"}]", "ports: [{containerPort: 80, hostPort: 8080}]"),
+        ("env: {<<: {A: one, B: two}, B: three}", "env: {A: one, B: three}"),
+        ("env: {B: three, <<: [{A: one}, {A: two, B: two}]}", "env: {A: one, B: three}"),
     ],
 )
 def test_two_forms_mean_the_same(tmp_path: Path, one: str, other: str) -> None:
     assert container(tmp_path, one) == container(tmp_path, other)
+
+
+def test_what_merges_itself_is_told_and_not_followed_for_ever(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"m\.yaml:3: container\.env: merges what merges again, and so on: 4 times at most"):
+        container(tmp_path, "env: &e {<<: *e}")
 
 
 def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_none(tmp_path: Path) -> None:

@@ -122,6 +122,12 @@ def test_zero_values_mean_what_the_contract_says() -> None:
     assert parsed.declared.spec.ports[0].protocol == "tcp" and parsed.declared.spec.stop_grace_ms == 0
 
 
+def test_a_protocol_may_be_written_in_capitals() -> None:
+    parsed = parse_workload(container(ports=[pb.PortMapping(container_port=53, host_port=53, protocol="UDP")]))
+    assert not isinstance(parsed, Refusal)
+    assert parsed.declared.spec.ports[0].protocol == "udp"
+
+
 _TEXT = st.text(alphabet="ab/-_ =", max_size=6)
 _SPECS = st.builds(
     pb.ContainerSpec,
