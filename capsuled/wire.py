@@ -146,7 +146,9 @@ def _parse_spec(section: Section) -> ContainerSpec | Refusal:
         mounts=tuple(VolumeMount(one.volume_name, one.mount_path, one.read_only) for one in section.mounts),
         network=_NETWORKS[section.network_mode] if isinstance(section, pb.ContainerSpec) else "bridge",
         ports=tuple(
-            PortMapping(one.container_port, one.host_port, one.protocol.lower() or "tcp", _host_address(one.host_address))
+            PortMapping(
+                one.container_port, one.host_port, one.protocol.lower() or "tcp", _host_address(one.host_address)
+            )
             for one in section.ports
         ),
         stop_grace_ms=grace_s * 1000,

@@ -62,6 +62,7 @@ def _secrets(capsule: Daemon) -> None:
     capsule.apply(manifest("web", SERVE, env={"MODE": "live"}, **SECRETS), "--wait")
     capsule.good("secret", "rotate", "key", stdin="second value")
     capsule.good("secret", "reveal", "key")
+    capsule.good("get", "web", "--reveal")
     assert capsule.ctl("secret", "rm", "key", "--yes").returncode == 1
     capsule.good("secret", "rm", "spare", "--yes")
 
