@@ -155,7 +155,9 @@ def test_two_forms_mean_the_same(tmp_path: Path, one: str, other: str) -> None:
 
 
 def test_what_merges_itself_is_told_and_not_followed_for_ever(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match=r"m\.yaml:3: container\.env: merges what merges again, and so on: 4 times at most"):
+    with pytest.raises(
+        Failure, match=r"m\.yaml:3: container\.env: merges what merges again, and so on: 4 times at most"
+    ):
         container(tmp_path, "env: &e {<<: *e}")
 
 
