@@ -1,4 +1,4 @@
-"""The headers of a tar archive: ustar, with a pax header before it where a value does not fit.
+"""The headers of a tar archive: ustar, with one pax header before it where a value does not fit.
 
 Read are GNU's long names and its numbers in base 256 as well, as its tar writes them by default. Sparse files are in
 GNU's pax format 1.0, which every tar of today reads. Source: pax(1), and the GNU tar manual for the rest.
@@ -34,16 +34,27 @@ class Header(NamedTuple):
 
 
 def header(
-    name: bytes, kind: bytes, mode: int, uid: int, gid: int, mtime: int, size: int = 0, link: bytes = b""
+    name: bytes,
+    kind: bytes,
+    mode: int,
+    uid: int,
+    gid: int,
+    mtime: int,
+    size: int = 0,
+    link: bytes = b"",
+    more: dict[bytes, bytes] | None = None,
 ) -> bytes:
-    """The blocks that announce a member; `size` is of what follows them."""
-    notes = {}
+    """The blocks that announce a member; `size` is of what follows them, `more` are notes that make it sparse. All
+    notes stand in one pax header: of two before a member, GNU's tar and Go's heed the second alone."""
+    notes: dict[bytes, bytes] = {}
     prefix, short = _split(name)
     if short is None:
         notes[b"path"], prefix, short = name, b"", name[:_NAME]
     if len(link) > _NAME:
         notes[b"linkpath"], link = link, link[:_NAME]
-    if size > _OCTAL_11:
+    # Of a sparse member it stands in the block: where a note says how much follows, and another how much that is with
+    # its holes, Python's tarfile looks for the next member in the wrong place.
+    if size > _OCTAL_11 and not more:
         notes[b"size"], size = b"%d" % size, 0
     if uid > _OCTAL_7:
         notes[b"uid"], uid = b"%d" % uid, 0
@@ -51,6 +62,7 @@ def header(
         notes[b"gid"], gid = b"%d" % gid, 0
     if not 0 <= mtime <= _OCTAL_11:
         notes[b"mtime"], mtime = b"%d" % mtime, 0
+    notes |= more or {}  # behind ours: of two names, Python's tarfile takes the later one
     own = _block(short, mode, uid, gid, size, mtime, kind, link, prefix)
     return pax(notes) + own if notes else own
 
@@ -79,11 +91,15 @@ def _split(name: bytes) -> tuple[bytes, bytes | None]:
 def _block(
     name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int, kind: bytes, link: bytes, prefix: bytes
 ) -> bytes:
-    block = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0        %s%s%s%s%s" % (
-        name.ljust(100, b"\0"), mode, uid, gid, size, mtime, kind, link.ljust(100, b"\0"),
+    block = b"%s%07o\0%07o\0%07o\0%s%011o\0        %s%s%s%s%s" % (
+        name.ljust(100, b"\0"), mode, uid, gid, _size(size), mtime, kind, link.ljust(100, b"\0"),
         _MAGIC, bytes(80), prefix.ljust(167, b"\0"),
     )  # fmt: skip
     return b"%s%06o\0%s" % (block[:148], sum(block), block[155:])
+
+
+def _size(size: int) -> bytes:
+    return b"%011o\0" % size if size <= _OCTAL_11 else b"\x80" + size.to_bytes(11, "big")  # GNU's base 256
 
 
 def _record(key: bytes, value: bytes) -> bytes:

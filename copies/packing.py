@@ -86,11 +86,19 @@ class Packer:
         else:
             self.left_out += 1
 
-    def _announce(self, path: str, found: os.stat_result, kind: bytes, size: int = 0, link: bytes = b"") -> None:
+    def _announce(
+        self,
+        path: str,
+        found: os.stat_result,
+        kind: bytes,
+        size: int = 0,
+        link: bytes = b"",
+        more: dict[bytes, bytes] | None = None,
+    ) -> None:
         self.entries += 1
         uid, gid = self._owner or (found.st_uid, found.st_gid)
         moment = found.st_mtime_ns // 1_000_000_000
-        self._made += header(os.fsencode(path), kind, found.st_mode & 0o7777, uid, gid, moment, size, link)
+        self._made += header(os.fsencode(path), kind, found.st_mode & 0o7777, uid, gid, moment, size, link, more)
 
     def _directory(self, seen: Seen, path: str, device: int, depth: int) -> Iterator[bytes | Region]:
         if depth >= DEPTH_MAX:
@@ -181,18 +189,15 @@ class Packer:
         text = b"%d\n" % len(parts) + b"".join(b"%d\n%d\n" % one for one in parts)
         text += padding(len(text))
         size = len(text) + sum(length for _, length in parts)
-        name = os.fsencode(path)
-        self._made += headers.pax(
-            {
-                b"GNU.sparse.major": b"1",
-                b"GNU.sparse.minor": b"0",
-                b"GNU.sparse.name": name,
-                b"GNU.sparse.realsize": b"%d" % facts.st_size,
-            }
-        )
+        notes = {
+            b"GNU.sparse.major": b"1",
+            b"GNU.sparse.minor": b"0",
+            b"GNU.sparse.name": os.fsencode(path),
+            b"GNU.sparse.realsize": b"%d" % facts.st_size,
+        }
         # A tar that knows nothing of it unpacks the map under another name.
         directory, _, base = path.rpartition("/")
-        self._announce(f"{directory}/GNUSparseFile.0/{base}"[not directory :], facts, FILE, size)
+        self._announce(f"{directory}/GNUSparseFile.0/{base}"[not directory :], facts, FILE, size, more=notes)
         self._made += text
         for offset, length in parts:
             if length:

@@ -10,7 +10,7 @@ from typing import Any
 
 from copies.inbound import receive
 from copies.opening import Opening, Plain
-from copies.packing import Packer, contents
+from copies.packing import Owner, Packer, contents
 from copies.sources import Pieces
 from copies.staging import STEM, Powers
 
@@ -42,11 +42,11 @@ def _names(root: Path) -> Iterator[str]:
         yield from (os.path.join(directory, name) for name in (*below, *files))
 
 
-def packed(path: Path, called: str = "", opening: Opening | None = None) -> bytes:
+def packed(path: Path, called: str = "", opening: Opening | None = None, owner: Owner | None = None) -> bytes:
     """The archive of a path."""
     parent = os.open(path.parent, os.O_RDONLY)
     try:
-        packer = Packer(opening or Plain(), lambda directory: False)
+        packer = Packer(opening or Plain(), lambda directory: False, owner)
         return b"".join(contents(packer.pack(parent, path.name, called or path.name, str(path)), 1 << 20))
     finally:
         os.close(parent)

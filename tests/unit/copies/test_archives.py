@@ -80,6 +80,70 @@ def test_other_tars_read_it(tree: Path, tmp_path: Path) -> None:
     assert facts(tmp_path / "called") == facts(tree)
 
 
+MORE_TO_SAY: dict[str, tuple[str, int, int]] = {
+    "a long name": (LONG, 0, 1),
+    "a name that is too long once it is marked as sparse": ("s" * 95, 0, 1),
+    "an owner of a large number": ("sparse", 3_000_000, 1),
+    "before 1970": ("sparse", 0, -5),
+    "after 2242": ("sparse", 0, 1 << 33),
+    "all of that": (LONG, 3_000_000, -5),
+}
+"""Of a file, by what does not fit its header: name, owner, time."""
+
+
+@pytest.mark.parametrize(("name", "uid", "moment"), MORE_TO_SAY.values(), ids=MORE_TO_SAY)
+def test_other_tars_read_a_sparse_file_of_which_more_is_to_be_said(
+    tmp_path: Path, name: str, uid: int, moment: int
+) -> None:
+    root = tmp_path / "tree" / ("d" * 140)
+    root.mkdir(parents=True)
+    with (root / name).open("wb") as file:
+        file.seek(1 << 19)
+        file.write(b"there")
+        file.truncate(1 << 20)
+    os.utime(root / name, (moment, moment))
+    archive = packed(tmp_path / "tree", owner=Owner(uid, uid))
+    assert len(archive) < 1 << 17, "holes are not sent"
+    listed = subprocess.run(["tar", "tv", "--numeric-owner"], input=archive, check=True, capture_output=True).stdout
+    assert [line.split()[1:3] for line in listed.splitlines()][-1] == [b"%d/%d" % (uid, uid), b"%d" % (1 << 20)]
+    (tmp_path / "there").mkdir()
+    subprocess.run(["tar", "x", "--no-same-owner", "-C", tmp_path / "there"], input=archive, check=True)
+    assert facts(tmp_path / "there" / "tree") == facts(tmp_path / "tree")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as found:
+        last = found.getmembers()[-1]
+        content = found.extractfile(last)
+        assert content is not None and content.read() == (root / name).read_bytes()
+        assert (os.path.basename(last.name), last.uid, last.mtime) == (name, uid, moment)
+    if moment < 1 << 33:  # no copy of ours takes a time that is so far off
+        unpack(archive, str(tmp_path / "ours"))
+        assert facts(tmp_path / "ours", times=True) == facts(tmp_path / "tree", times=True)
+
+
+def test_other_tars_read_a_sparse_file_of_which_more_is_there_than_a_header_can_say(tmp_path: Path) -> None:
+    """More than 8 GiB, of which nobody writes or reads any: the last of too many parts is a hole for its most part."""
+    (tmp_path / "tree").mkdir()
+    with (tmp_path / "tree" / "large").open("wb") as file:
+        for part in range(5_000):
+            file.seek(part << 14)
+            file.write(b"x")
+        file.truncate(9 << 30)
+    parent = os.open(tmp_path, os.O_RDONLY)
+    with (tmp_path / "archive").open("wb") as out:
+        for piece in Packer(Plain(), lambda directory: False).pack(parent, "tree", "tree", "tree"):
+            if isinstance(piece, Region):
+                out.seek(piece.count, os.SEEK_CUR)
+                piece.got = piece.count
+            else:
+                out.write(piece)
+        assert out.tell() > 8 << 30
+    os.close(parent)
+    found = subprocess.run(["tar", "tvf", tmp_path / "archive"], check=True, capture_output=True, text=True)
+    assert [line.split()[2::3] for line in found.stdout.splitlines()] == [["0", "tree"], [str(9 << 30), "tree/large"]]
+    assert found.stderr == ""
+    with tarfile.open(tmp_path / "archive") as read:
+        assert [(one.name, one.size) for one in read] == [("tree", 0), ("tree/large", 9 << 30)]
+
+
 @pytest.mark.parametrize("options", [["--format=ustar"], ["--format=gnu"], ["--format=pax"], ["--format=pax", "-S"]])
 def test_what_other_tars_write_is_read(tree: Path, tmp_path: Path, options: list[str]) -> None:
     if "--format=ustar" in options:  # which has no room for these
@@ -195,6 +259,29 @@ def test_any_header_says_what_it_was_made_of(name: str, uid: int, size: int, mti
         name, 0o640, uid, uid, mtime, link,
     )  # fmt: skip
     assert headers.parse(made[-512:]).kind == headers.FILE
+
+
+@given(
+    NAMES,
+    st.integers(0, (1 << 32) - 2),
+    st.integers(0, 1 << 40),
+    st.integers(-(1 << 32), 1 << 34),
+    st.dictionaries(st.sampled_from([b"GNU.sparse.name", b"GNU.sparse.realsize"]), st.binary(max_size=600)),
+)
+def test_all_that_is_said_of_a_member_stands_in_one_header(
+    name: str, uid: int, size: int, mtime: int, more: dict[bytes, bytes]
+) -> None:
+    """Go's reader and GNU's tar forget what another one said before it."""
+    made = headers.header(name.encode(), headers.FILE, 0o640, uid, uid, mtime, size, more=more)
+    first, told = headers.parse(made[:512]), len(made) - 512
+    if not told:
+        assert first.kind == headers.FILE and not more
+        return
+    assert (first.kind, first.size + len(headers.padding(first.size))) == (headers.PAX, told - 512)
+    notes = headers.notes_of(made[512 : 512 + first.size])
+    assert {key: notes[key] for key in more} == more
+    assert int(notes.get(b"size", headers.parse(made[-512:]).size)) == size
+    assert int(notes.get(b"uid", headers.parse(made[-512:]).uid)) == uid
 
 
 @given(st.binary(max_size=300), st.sampled_from([CHUNK_INTO, CHUNK_OUT]))
