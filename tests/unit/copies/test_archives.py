@@ -1,7 +1,9 @@
 """Archives as they are made and read: every other tar reads ours, and ours reads theirs."""
 
+import errno
 import io
 import os
+import stat
 import subprocess
 import tarfile
 from pathlib import Path
@@ -204,6 +206,35 @@ def test_a_file_that_shrinks_keeps_the_archive_whole(tmp_path: Path, size: int) 
         assert content is not None and content.read() == b"x" * 100 + bytes(size - 100)
     assert packer.changed == 1
     os.close(parent)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_what_cannot_be_read_in_the_middle_leaves_an_archive_without_its_end(tmp_path: Path, number: int) -> None:
+    """That is how who never looks at the end of the call knows that it was cut."""
+    (tmp_path / "a").mkdir()
+    for name in ("one", "other"):
+        (tmp_path / "a" / name).write_bytes(bytes(1 << 17))
+
+    class Shut(Plain):
+        opened = 0
+
+        def open(self, seen):  # type: ignore[no-untyped-def]
+            self.opened += stat.S_ISREG(seen.facts.st_mode)
+            if self.opened == 2:
+                raise OSError(number, "shut")
+            return super().open(seen)
+
+    sent = []
+    parent = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(CopyError, match=r"^a/o"):
+        for piece in contents(Packer(Shut(), lambda directory: False).pack(parent, "a", "a", "a"), 1 << 16):
+            sent.append(piece)
+    os.close(parent)
+    archive = b"".join(sent)
+    assert len(archive) > 1 << 17, "it was under way"
+    with pytest.raises(CopyError) as cut_off:
+        unpack(archive, f"{tmp_path}/there/")
+    assert cut_off.value.reason == "ARCHIVE_CUT" and not (tmp_path / "there").exists()
 
 
 def test_a_large_file_is_handed_on_as_a_part_of_itself(tmp_path: Path) -> None:
