@@ -13,6 +13,8 @@ from tests.support.booted import Booted, built
 
 pytestmark = pytest.mark.boot
 
+FIELD = Path(__file__).resolve().parents[1] / "unit/capsulectl/field"
+"""Manifests that other clients apply."""
 
 ISOLATED = """
 name: isolated
@@ -95,6 +97,22 @@ def test_the_contract_of_volumes_holds_on_the_thin_pool(machine: Booted) -> None
 def test_a_container_with_a_volume_runs(machine: Booted) -> None:
     machine.run_counter()
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
+
+
+def test_the_debug_container_of_clients_in_the_field_sees_the_machine(machine: Booted) -> None:
+    """wire-contract.md: it binds what must exist here, and looks through the machine's own programs."""
+    manifest = (FIELD / "privileged.yaml").read_text().replace("docker.io/library/alpine:3.20", "demo:1")
+    machine.apply(manifest, "--wait", timeout=400)
+    script = (
+        "test -S /run/capsule/*/containerd.sock; test -x /usr/sbin/lvm; test -d /sys/block/vda; "
+        "ls /perm/journal/data.mdb /dev/mapper/capsule-perm; cat /proc/1/comm"
+    )
+    assert machine.good("exec", "-q", "capsule-debug", "--", "sh", "-ec", script).splitlines() == [
+        "/dev/mapper/capsule-perm",
+        "/perm/journal/data.mdb",
+        "init",
+    ]
+    machine.good("delete", "capsule-debug", "--yes")
 
 
 def test_a_microvm_with_a_volume_runs_with_kvm_and_is_reached_by_vsock(machine: Booted) -> None:
