@@ -31,7 +31,7 @@ def revisions(reader: Reader, name: str, upto: int, limit: int) -> list[pb.Workl
             found.append((stored, None))
         elif isinstance(event, WorkloadApplied):
             item = next((one for one in event.items if one.name == name), None)
-            if item is not None and (item.created or item.changed or item.relabelled or item.reordered):
+            if item is not None and _declares(item):
                 found.append((stored, item))
         # One more than is shown: what it changed is told against it.
         if limit and len(found) > limit:
@@ -43,6 +43,11 @@ def revisions(reader: Reader, name: str, upto: int, limit: int) -> list[pb.Workl
         messages.append(_message(name, stored, before, item))
         before = item
     return messages[-limit:] if limit else messages
+
+
+def _declares(item: AppliedWorkload) -> bool:
+    """Whether it was declared otherwise than before."""
+    return item.created or item.changed or item.relabelled or item.reordered or item.policed
 
 
 def _message(
@@ -74,4 +79,5 @@ def _as_state(item: AppliedWorkload | None) -> Workload | None:
         desired=item.desired,
         labels=item.labels,
         depends_on=item.depends_on,
+        drift=item.drift,
     )
