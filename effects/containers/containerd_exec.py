@@ -21,7 +21,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from containerdapi import task_pb2, tasks_pb2
 from effects.containerd.connection import Connection, tolerated, translated
 from effects.containerd.letting_go import let_go
-from effects.containers.pipes import Pipe, reading, writing
+from effects.containers.pipes import READ_BYTES, Pipe, reading, writing
 from effects.containers.sessions import end_session
 from effects.errors import (
     BadWorkingDir,
@@ -37,7 +37,14 @@ log = logging.getLogger(__name__)
 
 PROCESS_URL = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 FLUSH_S = 0.5
-"""How long after the process's end its outputs may stay open: a child that inherited them would hold them for ever."""
+"""How long after the process's end its outputs may be open and quiet: a child that inherited them would hold them for
+ever."""
+
+LINGER_S = 3.0
+"""How long after its end they are read in all: such a child may write for ever, too."""
+
+ON_THE_WAY_BYTES = 2 << 20
+"""More than is on its way of one output at that moment: what a pipe holds, the shim and we."""
 
 HANGUP_S = 1.0
 """How long a process that was hung up on has to put its things in order."""
@@ -45,6 +52,9 @@ HANGUP_S = 1.0
 AGAIN_S = 0.1
 KILL_WAIT_S = 5.0
 END_TRIES = 20
+
+_Reads = dict[asyncio.Future[bytes], int]
+"""What is being read, by the output's number."""
 
 _GONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
 
@@ -183,34 +193,43 @@ class ContainerdExec:
 
     async def output(self) -> AsyncGenerator[tuple[int, bytes], None]:
         """See the protocol."""
-        pending: dict[asyncio.Future[bytes], int] = {
-            asyncio.ensure_future(pipe.read()): number for number, pipe in self._pipes.items()
-        }
+        assert self._ended is not None
+        pending: _Reads = {asyncio.ensure_future(pipe.read()): number for number, pipe in self._pipes.items()}
         try:
-            while pending:
-                done = await self._some(pending)
-                if not done:
-                    return
-                for read in done:
-                    number = pending.pop(read)
-                    data = read.result()
-                    if data:
-                        yield number, data
-                        pending[asyncio.ensure_future(self._pipes[number].read())] = number
+            while pending and not self._ended.done():
+                news: set[asyncio.Future[Any]] = {*pending, self._ended}
+                await asyncio.wait(news, return_when=asyncio.FIRST_COMPLETED)
+                for number, data in self._done(pending):
+                    yield number, data
+            for number, rest in (await self._rest(pending)).items():
+                for start in range(0, len(rest), READ_BYTES):
+                    yield number, rest[start : start + READ_BYTES]
         finally:
             for read in pending:
                 read.cancel()
 
-    async def _some(self, pending: Any) -> set[asyncio.Future[bytes]]:
-        """Reads that are done; after the process's end none, once the outputs were quiet for a moment."""
-        assert self._ended is not None
-        if not self._ended.done():
-            done, _ = await asyncio.wait({*pending, self._ended}, return_when=asyncio.FIRST_COMPLETED)
-            done -= {self._ended}
-            if done:
-                return done
-        done, _ = await asyncio.wait(set(pending), timeout=FLUSH_S, return_when=asyncio.FIRST_COMPLETED)
-        return done
+    def _done(self, pending: _Reads) -> list[tuple[int, bytes]]:
+        """What was read, and is read on from; an output that is at its end is not pending any more."""
+        found = [(pending.pop(read), read.result()) for read in tuple(pending) if read.done()]
+        found = [(number, data) for number, data in found if data]
+        pending.update((asyncio.ensure_future(self._pipes[number].read()), number) for number, _ in found)
+        return found
+
+    async def _rest(self, pending: _Reads) -> dict[int, bytes]:
+        """What is on its way at the process's end, and what its children write for a moment. It is taken before
+        anybody gets any of it: a client that takes its time would have them go on for as long."""
+        rest: dict[int, list[bytes]] = {number: [] for number in self._pipes}
+        room = dict.fromkeys(self._pipes, ON_THE_WAY_BYTES)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while awaited := [read for read, number in pending.items() if room[number] > 0]:
+                    done, _ = await asyncio.wait(awaited, timeout=FLUSH_S, return_when=asyncio.FIRST_COMPLETED)
+                    if not done:
+                        break
+                    for number, data in self._done(pending):
+                        rest[number].append(data)
+                        room[number] -= len(data)
+        return {number: b"".join(pieces) for number, pieces in rest.items()}
 
     async def wait(self) -> int:
         """See the protocol. A container that ends takes the process along, and containerd its exit code."""

@@ -14,7 +14,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from capsule.guest.v1 import guest_pb2 as pb
@@ -23,7 +23,10 @@ from guest.service.refusals import Refusal
 
 PIECE = 64 << 10
 FLUSH_S = 0.5
-"""How long after the process's end its outputs may stay open: a child that inherited them would hold them for ever."""
+"""How long after the process's end its outputs may be open and quiet: a child that inherited them would hold them for
+ever."""
+LINGER_S = 3.0
+"""How long after its end they are read in all: such a child may write for ever, too."""
 _QUEUED = 4
 _LOOK_S = 0.1
 
@@ -149,20 +152,16 @@ class Execution:
             yield message
 
     def _read(self) -> None:
-        poll = select.poll()
-        for fd in self._outputs:
-            poll.register(fd, select.POLLIN)
-        left, ended_at = dict(self._outputs), 0.0
-        while left:
-            ready = poll.poll(_LOOK_S * 1_000)
-            for fd, _ in ready:
-                if not self._pass_on(fd, left[fd]):
-                    poll.unregister(fd)
-                    del left[fd]
-            if self._process.ended.is_set():
-                ended_at = ended_at or time.monotonic()
-                if not ready and time.monotonic() - ended_at > FLUSH_S:
-                    break
+        left = set(self._outputs)
+        while left and not self._process.ended.is_set():
+            for fd, data in _ready(left, _LOOK_S).items():
+                if data:
+                    self._say_output(self._outputs[fd], data)
+                else:
+                    left.remove(fd)
+        for fd, rest in _rest(left).items():
+            for start in range(0, len(rest), PIECE):
+                self._say_output(self._outputs[fd], rest[start : start + PIECE])
         self._process.ended.wait()
         code = self._process.code
         self._say(pb.ExecServerMessage(exit=code if code >= 0 else 128 - code))
@@ -172,14 +171,8 @@ class Execution:
             os.close(fd)
         self._say(None)
 
-    def _pass_on(self, fd: int, name: str) -> bool:
-        try:
-            data = os.read(fd, PIECE)
-        except OSError:
-            return False  # a terminal that nobody has open any more
-        if data:
-            self._say(pb.ExecServerMessage(**{name: data}))  # type: ignore[arg-type]
-        return bool(data)
+    def _say_output(self, name: str, data: bytes) -> None:
+        self._say(pb.ExecServerMessage(**{name: data}))  # type: ignore[arg-type]
 
     def _say(self, message: pb.ExecServerMessage | None) -> None:
         """Waits while nobody takes it, unless nobody will."""
@@ -205,3 +198,38 @@ class Execution:
         self._link.end(self._process)
         self._over.set()
         self._given.put(None)
+
+
+def _rest(fds: Iterable[int]) -> dict[int, bytes]:
+    """What is in the outputs at the process's end, and what its children write for a moment. It is taken before any of
+    it is said: a client that takes its time would have them go on for as long."""
+    rest: dict[int, list[bytes]] = {fd: [] for fd in fds}
+    room, over = {fd: _pending(fd) + PIECE for fd in rest}, time.monotonic() + LINGER_S
+    while room and time.monotonic() < over and (ready := _ready(room, FLUSH_S)):
+        for fd, data in ready.items():
+            rest[fd].append(data)
+            room[fd] -= len(data)
+            if not data or room[fd] <= 0:
+                del room[fd]
+    return {fd: b"".join(pieces) for fd, pieces in rest.items()}
+
+
+def _ready(fds: Iterable[int], wait_s: float) -> dict[int, bytes]:
+    """What can be read within that time, by descriptor; nothing of one that is at its end."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd: _piece(fd) for fd, _ in poll.poll(wait_s * 1_000)}
+
+
+def _piece(fd: int) -> bytes:
+    try:
+        return os.read(fd, PIECE)
+    except OSError:
+        return b""  # a terminal that nobody has open any more
+
+
+def _pending(fd: int) -> int:
+    """How many bytes are in a pipe; of a terminal, which keeps some behind that, at least so many."""
+    (size,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+    return int(size)

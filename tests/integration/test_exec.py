@@ -106,6 +106,15 @@ def test_a_child_that_keeps_the_output_open_does_not_hold_up_the_exit(wire: Wire
     assert wire.rest() == (b"started\n", b"", [2])
 
 
+@pytest.mark.parametrize(
+    "child", ["while :; do echo x; sleep 0.2; done", "yes x"], ids=["now and then", "all the time"]
+)
+def test_a_child_that_writes_on_does_not_hold_up_the_exit_either(wire: Wire, child: str) -> None:
+    wire.config(f"head -c 3000000 /dev/zero; {child} & exit 2")
+    out, err, codes = wire.rest()
+    assert (out[:3_000_000], err, codes) == (bytes(3_000_000), b"", [2]) and not out[3_000_000:].strip(b"x\n")
+
+
 def test_what_comes_first_must_be_the_config_and_is_told_to_clients_that_send_on(wire: Wire) -> None:
     wire.send(stdin=b"early")
     wire.send(stdin=b"and more")

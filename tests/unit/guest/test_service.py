@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, cast
@@ -32,16 +33,24 @@ class QuietLink:
 
     def __init__(self) -> None:
         self.alive = 0
+        self.processes: dict[int, Process] = {}
         self._theirs: dict[int, list[int]] = {}
 
     def start(self, what: dict[str, Any], fds: Iterable[int]) -> Process:
-        process = Process(len(self._theirs) + 1)
+        process = self.processes[len(self._theirs) + 1] = Process(len(self._theirs) + 1)
         self._theirs[process.number] = [os.dup(fd) for fd in fds]
         process.started.set()
         return process
 
     def write(self, process: int, data: bytes) -> None:
         os.write(self._theirs[process][1], data)
+
+    def exit(self, process: int, code: int) -> int:
+        """It ends, and a child of it has its output."""
+        child = os.dup(self._theirs[process][1])
+        self.processes[process].code = code
+        self.processes[process].ended.set()
+        return child
 
     def end(self, process: Process) -> None:
         for fd in self._theirs[process.number]:
@@ -167,3 +176,35 @@ def test_whoever_takes_the_words_of_an_exec_is_let_go_when_it_is_deserted(said: 
     assert not taking.is_alive()
     execution.end()
     assert list(execution.messages())[1:] == []
+
+
+@pytest.mark.parametrize("every_s", [0.05, 0], ids=["now and then", "all the time"])
+@pytest.mark.parametrize("pause_s", [0, 0.02], ids=["taken at once", "taken slowly"])
+def test_a_child_that_writes_on_holds_up_no_exit_and_costs_nothing_of_the_process(
+    every_s: float, pause_s: float
+) -> None:
+    link, own, deadline = QuietLink(), b"own" * 20_000, time.monotonic() + WAIT_S
+    execution = Execution(cast(Link, link), pb.ExecStart(argv=["sleep"]))
+    link.write(1, own)
+    output = link.exit(1, 3)
+
+    def write_on() -> None:
+        """Until nobody reads, or has waited long enough."""
+        with suppress(BrokenPipeError):
+            while time.monotonic() < deadline:
+                os.write(output, b"x")
+                time.sleep(every_s)
+        os.close(output)
+
+    child = threading.Thread(target=write_on)
+    child.start()
+    out = b""
+    for message in execution.messages():
+        out += message.stdout
+        time.sleep(pause_s)
+        if message.HasField("exit"):
+            break
+    assert message.exit == 3 and time.monotonic() < deadline - WAIT_S / 2
+    assert out.startswith(own) and not out.removeprefix(own).strip(b"x")
+    execution.end()
+    child.join()
