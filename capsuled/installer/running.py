@@ -23,7 +23,7 @@ from capsuled.installer.installation import Installation, Source, Step
 from capsuled.installer.screen import screen
 from capsuled.installer.server import serving
 from capsuled.installer.service import InstallService
-from capsuled.installer.targets import Target, targets
+from capsuled.installer.targets import Target, targets, viable
 from capsuled.lan import reached
 from capsuled.layout import Layout
 from capsuled.tls import Certificate, load_or_make_certificate
@@ -75,10 +75,10 @@ async def _run(link: InitLink, layout: Layout) -> None:
                 changed.tell()
 
     def subject() -> Subject:
-        viable = [one.disk for one in there if not one.problem]
-        more = {"targets": ",".join(one.device for one in viable)}
-        if viable:
-            more |= {"target_disk": viable[0].device, "target_size_bytes": str(viable[0].size_bytes)}
+        offered = viable(there)
+        more = {"targets": ",".join(one.device for one in offered)}
+        if offered:
+            more |= {"target_disk": offered[0].device, "target_size_bytes": str(offered[0].size_bytes)}
         return Subject(identity, own_hostname(), adopted=False, mode="installer", more=tuple(more.items()))
 
     async with serving(service, layout, certificate, log.warning) as served, answering(layout.served) as answers:

@@ -14,7 +14,7 @@ from capsule.v1.install_pb2_grpc import InstallServiceServicer
 from capsuled.identity import Identity
 from capsuled.installed import Installed
 from capsuled.installer.installation import InstallFailed, Step
-from capsuled.installer.targets import Target, chosen
+from capsuled.installer.targets import Target, chosen, viable
 from capsuled.rpc import Refused, abort, refuse
 from capsuled.tls import Certificate
 from capsuled.tokens import kid_of
@@ -76,13 +76,13 @@ class InstallService(InstallServiceServicer):
     async def Status(self, request: pb.InstallStatusRequest, context: Any) -> pb.InstallStatusResponse:
         """Who this is, and what it could be installed on."""
         there = await self._machine.targets()
-        viable = [one for one in there if not one.problem]
+        offered = viable(there)
         return pb.InstallStatusResponse(
             short_id=self._identity.short_id,
             capsule_id=self._identity.capsule_id,
-            target_disk=viable[0].disk.device if viable else "",
-            target_size_bytes=viable[0].disk.size_bytes if viable else 0,
-            targets=[one.disk.device for one in viable],
+            target_disk=offered[0].device if offered else "",
+            target_size_bytes=offered[0].size_bytes if offered else 0,
+            targets=[disk.device for disk in offered],
             version=RELEASE,
             disks=map(_disk, there),
             least_bytes=self._machine.least_bytes,

@@ -65,6 +65,12 @@ async def _kind_of(device: str) -> str:
     return word if word.isprintable() and len(word.split()) == 1 else ""
 
 
+def viable(there: tuple[Target, ...]) -> list[Disk]:
+    """The disks that could be installed on, in the order in which they are offered: what a client takes when nobody
+    names one is not a capsule's, which is installed on only where that is asked for. Pure."""
+    return [one.disk for one in sorted(there, key=lambda one: one.is_capsule) if not one.problem]
+
+
 def chosen(name: str, there: tuple[Target, ...], booted: str, reinstall: bool) -> Target | Refusal:
     """The target that is asked for by its name, or why nothing is installed there. Pure."""
     if not name:

@@ -12,8 +12,9 @@ from capsuled.installed import Installed
 from capsuled.installer.installation import Step
 from capsuled.installer.screen import screen
 from capsuled.installer.service import InstallService
+from capsuled.installer.targets import Target
 from capsuled.tokens import kid_of
-from tests.support.installers import CERTIFICATE, KEY, LEAST, ME, TwinMachine
+from tests.support.installers import CERTIFICATE, KEY, LEAST, ME, TwinMachine, target
 from tests.support.until import until
 
 GIB = 1 << 30
@@ -65,6 +66,19 @@ def test_status_names_the_targets_and_why_others_are_none() -> None:
         ("/dev/vdb", False, "it is too small: 4 GiB is the least"),
         ("/dev/vdc", True, ""),
     ]
+
+
+def test_what_is_offered_first_is_taken_although_a_disk_before_it_is_a_capsules() -> None:
+    class Former(TwinMachine):
+        async def targets(self) -> tuple[Target, ...]:
+            return (target("/dev/nvme0n1", 40, holds="a capsule", is_capsule=True), *await super().targets())
+
+    house = House(Former())
+    said = asyncio.run(house.service.Status(pb.InstallStatusRequest(), None))
+    assert list(said.targets) == ["/dev/vda", "/dev/nvme0n1", "/dev/vdc"]
+    assert (said.target_disk, said.target_size_bytes) == ("/dev/vda", 20 * GIB)
+    assert [one.name for one in said.disks] == ["/dev/nvme0n1", "/dev/vda", "/dev/vdb", "/dev/vdc"]
+    assert house.install(target_disk=said.target_disk)[-1].HasField("result")
 
 
 def test_the_last_message_has_the_result_and_the_disk_knows_its_operator() -> None:
