@@ -224,6 +224,14 @@ def test_a_process_is_signalled_and_hung_up_on(agent: GuestServiceStub) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "child", ["while :; do echo x; sleep 0.05; done", "yes x"], ids=["now and then", "all the time"]
+)
+def test_a_child_that_writes_on_does_not_hold_up_the_exit(agent: GuestServiceStub, child: str) -> None:
+    code, out, _ = sh(agent, f"head -c 300000 /dev/zero; {child} & exit 4")
+    assert code == 4 and out[:300_000] == "\0" * 300_000 and not out[300_000:].strip("x\n")
+
+
 def test_as_many_execs_as_a_guest_carries_leave_it_a_hand_for_the_daemon(agent: GuestServiceStub) -> None:
     made = [Exec(agent, "sleep", "1000") for _ in range(LONG_CALLS)]
     for one in made:
