@@ -3,6 +3,7 @@
 What hosted mode does not have is left out and named; nothing is made up in its place.
 """
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from capsuled.boot.disks import size_bytes
 from capsuled.engine import Engine
 from capsuled.host import facts
 from capsuled.lan import dialled, interfaces
+from capsuled.latest import Latest
 from capsuled.services.capsule import About
 from effects.containers.cgroups import is_unified
 from effects.errors import DriverError
@@ -26,6 +28,10 @@ from projections.storage import Fill
 from projections.updates import fallback, on_trial
 
 log = logging.getLogger(__name__)
+
+ANSWER_S = 2.0
+"""For the storage, and whoever else is looked at. A client that polls gives up after 5 s, and calls the machine lost:
+it must hear all the rest although LVM is busy for longer."""
 
 
 class Info:
@@ -45,6 +51,7 @@ class Info:
         self._about = about
         self._engine = engine
         self._volumes = volumes
+        self._pool = Latest(self._measured)
         self._subnet = subnet
         self._boot_id = boot_id
         self._head = head
@@ -55,7 +62,10 @@ class Info:
         """Now."""
         about, host, machine = self._about, facts(self._about.state), self._engine.machine
         seq, digest = self._head()
-        pool = await self._pool()
+        (pool, late_s), warnings = await asyncio.gather(self._pool.ask(ANSWER_S), about.warnings(ANSWER_S))
+        if late_s:
+            what = "how full it is is not known" if pool is None else "what is told of it was so before that"
+            warnings.append(f"the storage has not answered for {late_s:.0f} s: {what}")
         return pb.GetInfoResponse(
             hostname=host.hostname,
             short_id=about.identity.short_id,
@@ -83,7 +93,7 @@ class Info:
             tls_fingerprint_sha256=about.fingerprint,
             addresses=_dialled(about),
             claimable_seconds=self._engine.claimable_s() if about.condition.acts else 0,
-            warnings=await about.warnings(),
+            warnings=warnings,
             metrics=about.metrics,
             objects=counts(machine) if self._readable else None,
             storage_driver="thin" if about.pool else "sparse",
@@ -120,7 +130,7 @@ class Info:
             "last_version": trial.from_version,
         }
 
-    async def _pool(self) -> Fill | None:
+    async def _measured(self) -> Fill | None:
         try:
             return await self._volumes.pool()
         except (DriverError, OSError) as error:

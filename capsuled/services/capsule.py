@@ -1,8 +1,9 @@
 """CapsuleService: the machine itself. Reboots belong to the OS; hosted, they are refused by name."""
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from capsuled.boot.stages import Stages
 from capsuled.condition import State
 from capsuled.engine import Engine
 from capsuled.identity import Identity
+from capsuled.latest import Latest
 from capsuled.logs.own import OwnLog
 from capsuled.microvms import NONE
 from capsuled.power import Power
@@ -24,7 +26,7 @@ from effects.slots.bundle import BundleStream
 
 log = logging.getLogger(__name__)
 
-Check = Callable[[], Awaitable[Iterable[str]]]
+Check = Callable[[], Awaitable[Sequence[str]]]
 """What is to be warned of now; nothing when all is well."""
 
 
@@ -54,7 +56,7 @@ class About:
         self.microvms = NONE
         self.started_at_s = int(time.time())
         self._warnings: list[str] = []
-        self._checks: list[Check] = []
+        self._checks: list[Latest[Sequence[str]]] = []
 
     def warn(self, text: str) -> None:
         """Something this machine lacks, which an operator should know of whenever he looks at it."""
@@ -63,13 +65,15 @@ class About:
 
     def ask(self, check: Check) -> None:
         """Whoever looks at the machine is told what `check` says then."""
-        self._checks.append(check)
+        self._checks.append(Latest(check))
 
-    async def warnings(self) -> list[str]:
-        """All that an operator should know of now."""
-        found = list(self._warnings)
-        for check in self._checks:
-            found.extend(await check())
+    async def warnings(self, limit_s: float) -> list[str]:
+        """All that an operator should know of now, as far as it is found out in that time."""
+        answers = await asyncio.gather(*(check.ask(limit_s) for check in self._checks))
+        found = [*self._warnings, *(warning for said, _ in answers for warning in said or ())]
+        late_s = max((late_s for _, late_s in answers), default=0.0)
+        if late_s:
+            found.append(f"warnings may be missing here, or be over: one look has been going on for {late_s:.0f} s")
         return found
 
 

@@ -1,17 +1,27 @@
 """What `capsule info` tells: the disk under the root, how much of what there is, and what is not here."""
 
+import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
 from capsule.v1 import capsule_pb2 as pb
+from capsuled.condition import State
 from capsuled.front import info_of
 from capsuled.host import allocated_bytes, root_disk
+from capsuled.identity import Identity
 from capsuled.info import counts
+from capsuled.services.capsule import About
+from capsuled.volume_watch import VolumeWatch
+from effects.volumes.twin import Storage, TwinVolumes
 from projections.intents import Stop
+from projections.storage import Fill, SeenVolume
 from tests.support.house import standing
 from tests.support.story import Story, declared
 
+CLIENT_S = 5.0
+"""So long a client of the field that polls waits for an answer."""
 ROOT = "25 1 {number} / / rw,relatime - ext4 /dev/root rw\n30 25 0:5 / /proc rw - proc proc rw\n"
 
 
@@ -108,3 +118,75 @@ def test_hosted_mode_leaves_out_what_it_does_not_have_and_says_so(tmp_path: Path
     assert [name for name in contract if not getattr(told, name)] in ([], ["boot_disk", "disk_total_bytes"])
     assert told.storage_total_bytes and told.journal_size_bytes and told.started_at_unix and told.boot_id
     assert told.HasField("objects") and told.objects.workloads == 0
+
+
+class Busy(TwinVolumes):
+    """A storage that one command keeps busy while it is not `free`: whoever else asks stands behind it."""
+
+    def __init__(self) -> None:
+        super().__init__(Storage(), self._one_step)
+        self.free = asyncio.Event()
+        self.waiting = 0
+
+    async def _one_step(self, point: str) -> None:
+        pass
+
+    async def pool(self) -> Fill:
+        self.waiting += 1
+        await self.free.wait()
+        self.waiting -= 1
+        return await super().pool()
+
+    async def observe(self) -> tuple[SeenVolume, ...]:
+        await self.free.wait()
+        return await super().observe()
+
+
+def test_a_storage_that_is_busy_keeps_nobody_waiting_and_what_is_told_of_it_is_true(tmp_path: Path) -> None:
+    with standing(tmp_path / "state") as house:
+        volumes = house.house.volumes = Busy()
+        watch = VolumeWatch(house.house.engine, volumes, house.clock, frozen=False)
+        house.house.about.ask(watch.warnings)
+        house.house.about.warn("something else")
+        info = info_of(house.house)
+
+        async def story() -> tuple[pb.GetInfoResponse, ...]:
+            told = []
+            for free in (False, True, False, False, True):
+                (volumes.free.set if free else volumes.free.clear)()
+                async with asyncio.timeout(CLIENT_S):
+                    told.append(await info.message())
+                assert volumes.waiting == (0 if free else 1), "those who ask meanwhile wait for the same look"
+            return tuple(told)
+
+        at_first, known, late, later, again = house.do(story)
+    assert (at_first.storage_total_bytes, at_first.capsule_id) == (0, known.capsule_id)
+    assert known.storage_total_bytes and list(known.warnings) == list(again.warnings) == ["something else"]
+    assert late.storage_total_bytes == later.storage_total_bytes == known.storage_total_bytes
+    was = "what is told of it was so before that"
+    for one, words in ((at_first, "how full it is is not known"), (late, was), (later, was)):
+        beside, warned, storage = one.warnings
+        assert beside == "something else" and warned.startswith("warnings may be missing here, or be over: ")
+        assert re.fullmatch(rf"the storage has not answered for \d+ s: {words}", storage)
+
+
+def test_what_was_warned_of_is_while_nobody_can_look() -> None:
+    async def test() -> None:
+        answers, calm = ["the disk is full"], asyncio.Event()
+        calm.set()
+
+        async def check() -> tuple[str, ...]:
+            await calm.wait()
+            return tuple(answers)
+
+        about = About(Identity("2ad99090-a60b-4666-a937-e5842bde9915", b"k" * 32), Path("/"), State())
+        about.ask(check)
+        assert await about.warnings(9) == answers
+        calm.clear()
+        said, *more = await about.warnings(0.01)
+        assert said == answers[0] and len(more) == 1
+        answers.clear()
+        calm.set()
+        assert await about.warnings(9) == []
+
+    asyncio.run(test())
