@@ -19,10 +19,13 @@ from effects.runs.exec_protocol import ExecRequest
 REQUEST = ExecRequest("web", 7, 1, ("sh",), stdin=False)
 
 
-def leading(script: str) -> "subprocess.Popen[bytes]":
-    """A process that leads a session, once it is what it should be."""
+def leading(script: str, before: str = "") -> "subprocess.Popen[bytes]":
+    """A process that leads a session, once it is what it should be, with `before` behind it."""
     made = subprocess.Popen(
-        ["sh", "-c", f"echo ready; {script}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        ["sh", "-c", f"{before}\necho ready; {script}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert made.stdout is not None and made.stdout.readline() == b"ready\n"
     return made
@@ -120,7 +123,7 @@ def test_what_an_earlier_life_left_is_ended_unless_its_number_is_anothers(
 
 def test_a_session_that_is_closed_takes_along_what_it_started(tmp_path: Path) -> None:
     async def suite() -> None:
-        with leading("trap '' HUP; sleep 1000 & wait") as process:
+        with leading("sleep 1000 & wait", before="trap '' HUP") as process:
             made = session(Tasks(process), tmp_path)
             await made.start(REQUEST, {"args": ["sh"]})
             await made.close()
