@@ -13,7 +13,7 @@ from effects.runs.twin import TwinContainer, World
 from effects.volumes.twin import Storage
 from projections.observations import RunKey
 from projections.phases import RunPhase
-from projections.state import Machine
+from projections.state import Machine, Workload
 
 
 def judge_now(world: World, cables: Cables, storage: Storage) -> list[str]:
@@ -47,9 +47,16 @@ def staying(machine: Machine, world: World) -> Iterator[tuple[RunKey, TwinContai
 
 def judge_plugs(machine: Machine, world: World, cables: Cables) -> list[str]:
     """Each of them has the link open that there is: looked at whenever a daemon dies, for soon something else may have
-    ended it."""
+    ended it. One that shall be replaced, for it has a former link, goes on without any where its image was given up."""
     return [
         f"the microVM {name}.{uid}.{number} has a link open that is gone, and nothing is due"
         for (name, uid, number), _ in staying(machine, world)
-        if (name, uid) in cables.links and (name, uid) not in cables.opened
+        if (name, uid) in cables.links and (name, uid) not in cables.opened and not _stranded(machine.workloads[name])
     ]
+
+
+def _stranded(workload: Workload) -> bool:
+    """Whether its run is to be replaced and never can be: there is no image to begin the next from."""
+    run, trouble = workload.run, workload.trouble
+    given_up = trouble is not None and trouble.permanent and trouble.effect == "EnsureImage"
+    return run is not None and run.number <= workload.superseded and given_up
