@@ -16,6 +16,7 @@ import yaml
 from capsulectl.handshake import fingerprint_of, pem_of
 from tests.support.certificates import authority, server
 from tests.support.daemon import CTL
+from tests.support.nobody import as_user
 from tests.support.operators import Operator
 
 RIGHT_PORT = "is it the right port (50000 if nobody chose another)?"
@@ -242,8 +243,7 @@ def test_a_configuration_that_is_damaged_is_named_and_left_as_it_is(tmp_path: Pa
 
 @pytest.mark.real
 def test_who_has_no_home_is_told_what_to_set() -> None:
-    nobody = ["setpriv", "--reuid", "4242", "--clear-groups", "--inh-caps", "-all", "env", "-i"]
-    done = subprocess.run([*nobody, CTL, "list"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*as_user(4242), "env", "-i", CTL, "list"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     says = "you have no home directory to keep the configuration in: set CAPSULE_CONFIG_DIR, or HOME"
     assert done.stderr == f"capsulectl: {says}\n"

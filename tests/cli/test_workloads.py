@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.nobody import as_user
 
 pytestmark = pytest.mark.real
 
@@ -40,9 +41,8 @@ def test_a_wait_for_volumes_alone_is_not_about_other_workloads(capsule: Daemon) 
 
 
 def test_who_may_not_open_the_socket_is_not_told_that_nothing_runs(capsule: Daemon) -> None:
-    nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", "-all"]
     done = subprocess.run(
-        [*nobody, CTL, "list"], env=capsule.environment | {"CAPSULE_CONFIG_DIR": "/nonexistent"},
+        [*as_user(65534), CTL, "list"], env=capsule.environment | {"CAPSULE_CONFIG_DIR": "/nonexistent"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "you may not open it" in done.stderr and "make up" not in done.stderr

@@ -1,6 +1,7 @@
 """The machine itself is in trouble: its daemon, its runtime, its disk, its memory. Each on a machine of its own."""
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from tests.cli.mishaps.stage import Stage
 from tests.support.daemon import SERVE, daemon, manifest
+from tests.support.nobody import as_user
 from tests.support.site import site
 from tests.support.small_disk import SmallDisk, small_disk, use_up
 
@@ -67,7 +69,9 @@ def daemon_twice(stage: Stage) -> None:
 
 def daemon_without_rights(stage: Stage) -> None:
     """The daemon is started by somebody who may not."""
-    stage.shell("setpriv --reuid 65534 --clear-groups capsuled --state /tmp/nobody-s --listen none")
+    options = "--state {} --listen none"
+    line = f"{shlex.join(as_user(65534))} capsuled {options.format(stage.place / 'nobody-s')}"
+    stage.shell(line, f"setpriv --reuid 65534 --clear-groups capsuled {options.format('/tmp/nobody-s')}")
 
 
 def daemon_gone_in_the_midst(stage: Stage) -> None:

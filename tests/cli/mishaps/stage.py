@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from tests.support.daemon import BIN, Daemon, daemon, manifest
 from tests.support.site import Site, site
 
+_TEMPORARY = re.escape(tempfile.gettempdir())
 _PASSING: tuple[tuple[str, str], ...] = (
     (r"sha256:[0-9a-f]{64}", "sha256:…"),
     (r"\b[0-9a-f]{64}\b", "…"),
@@ -31,8 +33,8 @@ _PASSING: tuple[tuple[str, str], ...] = (
     (r"\bfor \d+ s:", "for <n> s:"),
     (r"Next try in \w+", "Next try in <span>"),
     (r"\bcapsule-[0-9a-f]{4}\b", "<capsule>"),
-    (r"/tmp/capsule-[a-z]+-\w+/state", "<state>"),
-    (r"/tmp/capsule-[a-z]+-\w+", "<scratch>"),
+    (rf"{_TEMPORARY}/capsule-[a-z]+-\w+/state", "<state>"),
+    (rf"{_TEMPORARY}/capsule-[a-z]+-\w+", "<scratch>"),
 )
 """What is another one each time, and what stands for it."""
 
@@ -82,9 +84,9 @@ class Stage:
         shown = " ".join(f"'{one}'" if re.search(r"[\s;&|]", one) or not one else one for one in arguments)
         return self._noted(f"capsulectl {shown}", [str(BIN / "capsulectl"), *arguments], **options)
 
-    def shell(self, line: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-        """The same of a line for bash."""
-        return self._noted(line, ["bash", "-c", line], **options)
+    def shell(self, line: str, shown: str = "", **options: Any) -> "subprocess.CompletedProcess[str]":
+        """The same of a line for bash; `shown` is how an operator would type it."""
+        return self._noted(shown or line, ["bash", "-c", line], **options)
 
     def _noted(self, shown: str, argv: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
         environment = self.environment | {"PATH": f"{BIN}:{os.environ['PATH']}"}
