@@ -28,7 +28,12 @@ PS1='rea''dy '
 
 
 def environment(capsule: Daemon, **more: str) -> dict[str, str]:
-    return capsule.environment | {"PATH": f"{BIN}:{capsule.environment['PATH']}", "TERM": "xterm", **more}
+    """Of a shell that nobody has set up: what is at home, and in its XDG directories, is the test's. Its locale is one
+    that every machine has."""
+    home = capsule.scratch / "home"
+    home.mkdir(exist_ok=True)
+    own = {"HOME": str(home), "LC_ALL": "C.UTF-8", "PATH": f"{BIN}:{capsule.environment['PATH']}", "TERM": "xterm"}
+    return {name: value for name, value in capsule.environment.items() if not name.startswith("XDG_")} | own | more
 
 
 def offered(capsule: Daemon, *words: str, **more: str) -> list[str]:

@@ -23,10 +23,11 @@ def talks(capsule: Daemon) -> Daemon:
 
 def shell(capsule: Daemon, line: str) -> "subprocess.CompletedProcess[str]":
     """Run a line as an operator types it."""
-    path = {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    # bash has a word of its own about a locale that is not installed.
+    own = {"PATH": f"{BIN}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
     return subprocess.run(
         ["/bin/bash", "-o", "pipefail", "-c", line],
-        env=capsule.environment | path, capture_output=True, text=True, timeout=60, check=False,
+        env=capsule.environment | own, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
