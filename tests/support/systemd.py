@@ -108,6 +108,7 @@ def systemd() -> Iterator[Systemd]:
         subprocess.run(["mount", "-t", "tmpfs", "capsule-systemd", memory], check=True)
         for name in ("upper", "work", "state", "opt"):
             (memory / name).mkdir()
+            (memory / name).chmod(0o755)  # one is its root directory, which everybody on it enters
         layers = f"lowerdir=/,upperdir={memory / 'upper'},workdir={memory / 'work'}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, root], check=True)
         machine.on()
