@@ -23,6 +23,8 @@ def test_it_is_shown_waited_for_and_can_be_applied_again(capsule: Daemon) -> Non
 
 def test_waiting_for_what_is_ill_is_in_vain_and_says_why(capsule: Daemon) -> None:
     ill = manifest("ill", SERVE, health={"exec": ["sh", "-c", 'echo s3c""ret; exit 9'], **QUICK}, restart="never")
+    capsule.apply(ill)
+    capsule.until(lambda: capsule.status("ill").get("health") == "unhealthy", "it is known to be ill")
     vain = capsule.ctl("apply", "-f", "-", "--wait", "--timeout", "3", stdin=ill)
     assert vain.returncode == 124 and "ill is unhealthy (exited with code 9, having written 7 bytes)" in vain.stderr
     capsule.good("wait", "ill", "--for", "running", "--timeout", "0")
