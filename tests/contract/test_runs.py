@@ -21,6 +21,7 @@ from journal.specs import HostBind, Resources
 from projections.observations import ObservedRun
 from tests.contract.run_subjects import BOTH, EVERY, LIMIT, SERVE, Subject, ended, run_suite
 from tests.support.runtime import chunks, runtime
+from tests.support.until import until
 from tools.demo_image import archive
 
 
@@ -243,13 +244,17 @@ def test_containers_outlive_containerd_and_no_exit_is_lost() -> None:
         async with asyncio.timeout(60), runtime() as made:
             (image,) = await made.images.import_archive(chunks(archive("demo:1")))
             serve = RunSpec("web", 7, 7, 1, image.platform_digest, command=SERVE)
-            job = RunSpec("job", 8, 8, 1, image.platform_digest, command=("sh", "-c", "sleep 0.5; exit 9"))
+            script = "trap 'exit 9' TERM; echo ready; while :; do sleep 1 & wait $!; done"
+            job = RunSpec("job", 8, 8, 1, image.platform_digest, command=("sh", "-c", script))
             alive = await made.containers.ensure_running(serve)
-            await made.containers.ensure_running(job)
+            ending = (await made.containers.ensure_running(job)).pid
+            log = made.containers.log_files("job", 8, 1)[0]
+            await until(lambda: log.exists() and log.read_text() == "ready\n")
             resyncs = 0
             stream = aiter(made.containers.exits())
             assert isinstance(await anext(stream), Resync)
             os.kill(made.pid(), signal.SIGKILL)
+            os.kill(ending, signal.SIGTERM)
             async for report in stream:
                 resyncs += isinstance(report, Resync)
                 seen = {one.name: one for one in await made.containers.observe()}

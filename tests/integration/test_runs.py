@@ -1,6 +1,8 @@
 """Runs that fail, on a real daemon and a real containerd: what is said, what is remembered, what is tried again."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,10 +51,12 @@ def test_a_crash_loop_is_remembered_over_a_killed_daemon_and_given_up_in_the_end
 
 
 def test_a_death_for_want_of_memory_is_known_also_when_nobody_was_there(capsule: Daemon) -> None:
-    hog = manifest("hog", "sleep 1.5; exec tail /dev/zero", restart="never", resources={"memory": "32MiB"})
-    capsule.apply(hog, "--wait")
+    script = SERVE.replace("exit 0", "exec tail /dev/zero")
+    capsule.apply(manifest("hog", script, restart="never", resources={"memory": "32MiB"}), "--wait")
+    capsule.until(lambda: capsule.good("logs", "hog") == "ready\n", "it can be told to begin")
     pid = capsule.status("hog")["pid"]
     capsule.kill()  # and containerd with it
+    os.kill(pid, signal.SIGTERM)
     capsule.until_gone(pid)
     capsule.start()
     capsule.until(lambda: "exitCode" in capsule.status("hog"), "the end is known")
