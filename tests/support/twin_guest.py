@@ -28,7 +28,8 @@ KEY = Key("web", 7, 1)
 
 class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
     """The agent in the run KEY. What a test wants to have otherwise it sets: with a `script` that is all that it says
-    to an exec. `asked` has the names of what was asked."""
+    to an exec. `asked` has the names of what was asked; `swallows` is how many of the next questions for its status get
+    no answer."""
 
     def __init__(self, executor: Executor, copier: Copier | None = None) -> None:
         self.versions = (1, 1)
@@ -37,6 +38,7 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
         self.secrets: dict[str, pb.SecretFile] = {}
         self.stats = pb.StatsResponse()
         self.mute = False
+        self.swallows = 0
         self.script: tuple[pb.ExecServerMessage, ...] = ()
         self._executor = executor
         self._copier = copier
@@ -58,6 +60,9 @@ class TwinGuest(guest_pb2_grpc.GuestServiceServicer):
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusResponse:
         await self._noted("Status")
+        if self.swallows:
+            self.swallows -= 1
+            await asyncio.Event().wait()
         await self._checked(context)
         return pb.StatusResponse(phase=pb.PHASE_RUNNING)
 
