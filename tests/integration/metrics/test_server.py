@@ -35,7 +35,12 @@ class Page:
 
 @asynccontextmanager
 async def serving(page: Page, bounds: Bounds = BOUNDS) -> AsyncIterator[int]:
-    server = MetricsServer(page, bounds)
+    async with served(MetricsServer(page, bounds)) as port:
+        yield port
+
+
+@asynccontextmanager
+async def served(server: MetricsServer) -> AsyncIterator[int]:
     address = await server.start("127.0.0.1:0")
     try:
         yield int(address.rpartition(":")[2])
@@ -153,10 +158,11 @@ def test_more_than_there_are_places_for_are_sent_away_and_places_come_back() -> 
 def test_a_page_is_made_once_for_all_who_ask_at_a_time_and_anew_when_it_is_old() -> None:
     async def main() -> None:
         page = Page()
-        async with serving(page, Bounds(connections=16, fresh_s=0.3)) as port:
+        server = MetricsServer(page, Bounds(connections=16, fresh_s=60))
+        async with served(server) as port:
             answers = await asyncio.gather(*(said(port, GET) for _ in range(10)))
             assert all(one.endswith(BODY) for one in answers) and page.made == 1
-            await asyncio.sleep(0.35)
+            server._made_at -= 60  # a minute passes
             await said(port, GET)
             assert page.made == 2
 

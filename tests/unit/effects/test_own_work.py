@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from effects.network.own_work import OwnWork
+from tests.simulation.time import VirtualLoop
 
 REST_S, LATE_S = 0.05, 0.4
 
@@ -14,7 +17,8 @@ def seconds(story: Callable[[OwnWork, asyncio.AbstractEventLoop], Awaitable[floa
     async def main() -> float:
         return await story(OwnWork(REST_S, LATE_S), asyncio.get_running_loop())
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())
 
 
 async def waited(work: OwnWork, loop: asyncio.AbstractEventLoop) -> float:
@@ -31,7 +35,7 @@ def test_where_nothing_was_done_or_all_has_rested_nobody_waits() -> None:
         await asyncio.sleep(REST_S)
         return fresh + await waited(work, loop)
 
-    assert seconds(story) < REST_S
+    assert seconds(story) == 0
 
 
 def test_what_has_just_ended_rests_first() -> None:
@@ -40,7 +44,7 @@ def test_what_has_just_ended_rests_first() -> None:
             pass
         return await waited(work, loop)
 
-    assert REST_S <= seconds(story) < LATE_S
+    assert seconds(story) == pytest.approx(REST_S)
 
 
 def test_work_that_goes_on_is_waited_for_and_then_for_its_rest_however_it_ended() -> None:
@@ -56,7 +60,7 @@ def test_work_that_goes_on_is_waited_for_and_then_for_its_rest_however_it_ended(
         assert isinstance(task.exception(), ValueError)
         return taken
 
-    assert 3 * REST_S <= seconds(story) < LATE_S
+    assert seconds(story) == pytest.approx(3 * REST_S)
 
 
 def test_work_that_never_ends_puts_a_look_off_only_for_so_long() -> None:
@@ -64,4 +68,4 @@ def test_work_that_never_ends_puts_a_look_off_only_for_so_long() -> None:
         with work:
             return await waited(work, loop)
 
-    assert LATE_S <= seconds(story) < 3 * LATE_S
+    assert seconds(story) == pytest.approx(LATE_S)
