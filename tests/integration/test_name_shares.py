@@ -20,6 +20,7 @@ from capsuled.name_server import FORWARDS_EACH, PORT, STREAMS_EACH, NameServer
 from projections.state import Machine
 from tests.support.site import Site, site
 from tests.support.story import Story, declared
+from tests.support.until import until
 
 pytestmark = pytest.mark.real
 
@@ -48,8 +49,8 @@ def machine(tmp_path: Path) -> Iterator[Site]:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[socket.socket]:
-    """The server, and the socket of the one that it asks, which never answers by itself."""
+async def serving() -> AsyncIterator[tuple[socket.socket, NameServer]]:
+    """The socket of the one that the server asks, which never answers by itself, and the server."""
     story = Story()
     wanted = declared("web")
     story.apply(replace(wanted, spec=replace(wanted.spec, network="bridge")))
@@ -57,8 +58,8 @@ async def serving() -> AsyncIterator[socket.socket]:
     with bound(UPSTREAM, PORT) as upstream:
         running = asyncio.ensure_future(server.run())
         try:
-            await asyncio.sleep(0.1)
-            yield upstream
+            await until(lambda: server._streams)
+            yield upstream, server
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -85,7 +86,7 @@ async def stream(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 
 
 async def datagrams() -> None:
-    async with serving() as upstream:
+    async with serving() as (upstream, _):
         with bound(GREEDY) as greedy, bound(MODEST) as modest:
             for number in range(FORWARDS_EACH):
                 greedy.sendto(question(f"{number}.example"), (SERVER, PORT))
@@ -111,7 +112,7 @@ async def datagrams() -> None:
 
 
 async def streams() -> None:
-    async with serving():
+    async with serving() as (_, server):
         held = [await stream(GREEDY) for _ in range(STREAMS_EACH)]
         reader, writer = await stream(GREEDY)
         async with asyncio.timeout(2):
@@ -124,7 +125,7 @@ async def streams() -> None:
                 assert len(await reader.readexactly(2)) == 2, who
             writer.close()
             await writer.wait_closed()
-        await asyncio.sleep(0.1)
+        await until(lambda: server._streaming[GREEDY] < STREAMS_EACH)
         reader, writer = await stream(GREEDY)
         writer.write(len(question("web")).to_bytes(2, "big") + question("web"))
         async with asyncio.timeout(2):
