@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ from tests.contract.volume_subjects import small_disk
 from tests.support.images import Sample, archive_of, chunks, oci_archive, twin_image
 from tests.support.mounted import mounted
 from tests.support.runtime import Runtime, runtime
-from tests.support.until import until
+from tests.support.until import until, wait_until
 
 ONE, OTHER = Sample(), Sample(name="docker.io/library/other:1", seed=2)
 DIGEST, SECOND = (twin_image(sample).platform_digest for sample in (ONE, OTHER))
@@ -426,9 +425,7 @@ def test_a_tool_whose_daemon_is_killed_ends_with_it_and_leaves_nothing_mounted(t
     daemon = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     pid = tmp_path / "pid"
     try:
-        while not pid.exists():
-            assert daemon.poll() is None
-            time.sleep(0.01)
+        wait_until(lambda: pid.exists() or daemon.poll() is not None, "the tool runs")
         tool = os.pidfd_open(int(pid.read_text()))
     finally:
         daemon.kill()

@@ -21,6 +21,7 @@ from tests.conformance.client import Client, outcome
 from tests.support.adopted import Adopted, endpoint
 from tests.support.house import Standing, standing
 from tests.support.refusals import reason_of
+from tests.support.until import wait_until
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 
@@ -130,8 +131,7 @@ def test_a_handshake_that_takes_too_long_makes_room(tmp_path: Path) -> None:
         with socket.create_connection(endpoint(house), 30) as silent:
             assert not let_in(house)
             assert silent.recv(1) == b""
-        while not let_in(house):  # the place is free a moment after the connection is closed
-            pass
+        wait_until(lambda: let_in(house), "the place is free, a moment after the connection is closed")
 
 
 def test_a_connection_without_a_call_is_closed_and_the_next_call_opens_another(tmp_path: Path) -> None:

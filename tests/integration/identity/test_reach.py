@@ -1,7 +1,6 @@
 """How far a role reaches over the network: into what runs as root, into what it opened before, into what it asks."""
 
 import queue
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from effects.runs.twin import TwinContainer
 from journal.events import EffectStarted, WorkloadStarted
 from tests.conformance.client import Client, Key
 from tests.support.house import Standing, standing
+from tests.support.until import wait_until
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 ELSEWHERE = "evil.example/slow:1"
@@ -83,8 +83,7 @@ class Machine:
         said: queue.Queue[bytes | None] = queue.Queue()
         call = self.client.channel.stream_stream(f"/capsule.v1.{method}", bytes, bytes)
         answers = call(iter(said.get, None), metadata=self.proof(key), timeout=30)
-        while key.kid not in self.house.doorway.guard._keys:  # its token is noted at the door
-            time.sleep(0.01)
+        wait_until(lambda: key.kid in self.house.doorway.guard._keys, "its token is noted at the door")
 
         def say(message: bytes) -> tuple[grpc.StatusCode, str]:
             said.put(message)

@@ -20,6 +20,7 @@ from capsuled.resolve import Resolver
 from tests.conformance.client import outcome
 from tests.support.adopted import Adopted
 from tests.support.house import IMAGE
+from tests.support.until import wait_until
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 LOWERED = "this key was lowered from operator to reader while the call was under way: call again"
@@ -62,8 +63,7 @@ def test_lowering_a_role_cuts_what_it_does_not_suffice_for_any_more(adopted: Ado
         )
     )
     push.start()
-    while not adopted.house.house.engine.machine.streams:
-        adopted.house.entries()
+    wait_until(lambda: adopted.house.entries() and adopted.house.house.engine.machine.streams, "the push has begun")
     identity_pb2_grpc.OperatorServiceStub(adopted.channel()).SetRole(
         identity_pb2.SetRoleRequest(kid=operator.kid, role=identity_pb2.OPERATOR_ROLE_READER),
         metadata=adopted.metadata(),

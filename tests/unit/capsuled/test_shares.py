@@ -10,7 +10,7 @@ import pytest
 
 from capsuled.shares import PAUSE_S, Connected, Shares, connections, shut
 from capsuled.tls import load_or_make_certificate, server_credentials
-from tests.support.until import until
+from tests.support.until import until, wait_until
 
 
 def here(*inodes: int, host: str = "192.0.2.1") -> list[Connected]:
@@ -82,8 +82,8 @@ def test_whoever_comes_while_the_loop_is_busy_is_counted_all_the_same(tmp_path: 
             await until(lambda: len(list(connections({port}))) == 1)
             await asyncio.sleep(2 * PAUSE_S)  # it is counted
             with socket.create_connection(("127.0.0.1", port), 5) as second:
-                while len(list(connections({port}))) < 2:  # the loop stands still until it is let in, too
-                    pass
+                # The loop stands still until it is let in, too.
+                wait_until(lambda: len(list(connections({port}))) == 2, "both are let in")
                 assert await asyncio.to_thread(second.recv, 1) == b"", "beyond its share"
             first.settimeout(0.05)
             with pytest.raises(TimeoutError):
