@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -97,10 +97,10 @@ def registry(
 ) -> Iterator[RunningRegistry]:
     """A registry of its own; `auth` is empty, `basic` or `token`, `inside` the prefix that runs it on a machine of its
     own (site.py)."""
-    with tempfile.TemporaryDirectory(prefix="capsule-registry-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="capsule-registry-") as scratch, ExitStack() as stack:
         directory = Path(scratch)
         ca = authority(directory) if tls else None
-        tokens = TokenServer(directory) if auth == "token" else None
+        tokens = stack.enter_context(closing(TokenServer(directory))) if auth == "token" else None
         config = {
             "version": 0.1,
             "log": {"level": "info", "accesslog": {"disabled": True}},
@@ -110,17 +110,12 @@ def registry(
         }
         file = directory / "config.yml"
         file.write_text(json.dumps({name: value for name, value in config.items() if value}))
-        out = (directory / "log").open("wb")
+        out = stack.enter_context((directory / "log").open("wb"))
         command = [*inside, "docker-registry", "serve", str(file)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        try:
-            yield RunningRegistry(_host(directory / "log", process), ca, tokens, process)
-        finally:
-            process.kill()
-            process.wait()
-            out.close()
-            if tokens is not None:
-                tokens.close()
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        yield RunningRegistry(_host(directory / "log", process), ca, tokens, process)
 
 
 def _tls(directory: Path, ca: Signed) -> dict[str, object]:

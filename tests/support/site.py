@@ -45,12 +45,19 @@ class Site:
             stdout=subprocess.PIPE,
             text=True,
         )
+        try:
+            self.pid = self._prepared()
+        except BaseException:
+            self.close()
+            raise
+        self.inside = ("nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.pid}/ns/net", "--")
+
+    def _prepared(self) -> int:
+        """Wait until it is; the holder's process id."""
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "ready\n", "the place could not be prepared"
-        children = f"/proc/{self._holder.pid}/task/{self._holder.pid}/children"
-        with open(children) as file:
-            self.pid = int(file.read().split()[0])
-        self.inside = ("nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--net=/proc/{self.pid}/ns/net", "--")
+        with open(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children") as file:
+            return int(file.read().split()[0])
 
     def run(self, *command: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         """Run a command on it."""
