@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon, manifest
+from tests.support.site import site
 
 pytestmark = pytest.mark.real
 
@@ -17,7 +18,7 @@ TOGGLED = "trap 'exit 0' TERM; touch /tmp/well; echo ready; while :; do sleep 1 
 
 @pytest.fixture(scope="module")
 def capsule() -> Iterator[Daemon]:
-    with daemon() as made:
+    with site() as place, daemon(inside=place.inside) as made:
         made.push_image()
         yield made
 
@@ -93,7 +94,7 @@ def test_a_halt_ends_users_first(capsule: Daemon) -> None:
     capsule.apply(f"{top}\n---\n{manifest('ground', note)}", "--wait")
     capsule.until(lambda: all("ready" in capsule.good("logs", name) for name in ("top", "ground")), "they can be asked")
     capsule.stop()
-    halt = [CAPSULED, "--state", str(capsule.state), "--halt"]
+    halt = [*capsule.inside, CAPSULED, "--state", str(capsule.state), "--halt"]
     halted = subprocess.run(halt, capture_output=True, text=True, check=True, env=capsule.environment, timeout=60)
     assert halted.stdout == "2 runs ended\n"
     capsule.start()
