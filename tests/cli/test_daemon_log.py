@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.support.daemon import CTL, Daemon, manifest
+from tests.support.programs import running
 
 pytestmark = pytest.mark.real
 
@@ -36,7 +37,7 @@ def test_json_is_an_object_a_record(capsule: Daemon) -> None:
 
 def test_following_shows_what_comes(capsule: Daemon) -> None:
     command = [CTL, "capsule", "logs", "-f", "-n", "1", "--level", "info"]
-    with subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as following:
+    with running(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
         following.stdout.readline()
         # A runtime that dies is something that the daemon writes of.

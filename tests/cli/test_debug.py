@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import CTL, Daemon
+from tests.support.programs import running
 from tests.support.terminal import Window, window
 
 pytestmark = pytest.mark.real
@@ -135,12 +136,11 @@ def test_ctrl_c_is_the_shells_on_a_terminal_and_the_commands_without_one(capsule
         assert made.ends() == 0
     script = "trap 'echo tidied; exit 9' INT; echo ready; while :; do sleep 0.1; done"
     command = [CTL, "capsule", "debug", "-q", "--", "sh", "-c", script]
-    client = subprocess.Popen(
-        command, env=capsule.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert client.stdout is not None and client.stdout.readline() == "ready\n"
-    client.send_signal(signal.SIGINT)
-    assert client.communicate(timeout=20)[0] == "tidied\n" and client.returncode == 9
+    pipe = subprocess.PIPE
+    with running(command, env=capsule.environment, stdin=pipe, stdout=pipe, text=True) as client:
+        assert client.stdout is not None and client.stdout.readline() == "ready\n"
+        client.send_signal(signal.SIGINT)
+        assert client.communicate(timeout=20)[0] == "tidied\n" and client.returncode == 9
     assert not is_there(capsule)
 
 
@@ -150,12 +150,9 @@ def test_a_window_that_is_closed_and_a_client_that_is_killed_remove_it(capsule: 
         made.hang_up()
         assert made.process is not None and made.process.wait(timeout=20) == 129
     capsule.until(lambda: not is_there(capsule), "it is gone")
-    client = subprocess.Popen(
-        [CTL, "capsule", "debug", "--", "sleep", "4711"], env=capsule.environment, stderr=subprocess.DEVNULL
-    )
-    capsule.until(lambda: "4711" in capsule.good("history", DEBUG, "--type", "stream.opened"), "it sleeps")
-    client.kill()
-    client.wait()
+    command = [CTL, "capsule", "debug", "--", "sleep", "4711"]
+    with running(command, env=capsule.environment, stderr=subprocess.DEVNULL):
+        capsule.until(lambda: "4711" in capsule.good("history", DEBUG, "--type", "stream.opened"), "it sleeps")
     capsule.until(lambda: not is_there(capsule), "it is gone")
     (asked,) = capsule.history(DEBUG, "--type", "workload.delete_requested", "-n", "1")
     opening = capsule.good("history", "show", str(asked["cause"]))

@@ -4,6 +4,7 @@ import json
 import subprocess
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.programs import running
 
 
 def reported(name: str) -> str:
@@ -80,18 +81,15 @@ def test_what_is_not_there_or_no_label_is_an_error_and_no_drift(capsule: Daemon)
 def test_a_watch_shows_what_there_is_and_each_change(capsule: Daemon) -> None:
     capsule.apply(manifest("watched", SERVE), "--wait")
     command = [CTL, "drift", "watched", "-w", "-o", "json"]
-    with subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as watch:
-        try:
-            assert watch.stdout is not None
-            capsule.good("stop", "watched", "--wait")
-            capsule.good("start", "watched", "--wait")
-            shown: list[tuple[bool, str]] = []
-            while True:
-                item = json.loads(watch.stdout.readline())
-                shown.append((item["resolved"], item["difference"]["what"]))
-                if item["resolved"]:
-                    break
-            assert not shown[0][0] and all(label is False for label, _ in shown[:-1])
-        finally:
-            watch.terminate()
+    with running(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        capsule.good("stop", "watched", "--wait")
+        capsule.good("start", "watched", "--wait")
+        shown: list[tuple[bool, str]] = []
+        while not shown or not shown[-1][0]:
+            line = watch.stdout.readline()
+            assert line, f"it never says that it is resolved: {shown}"
+            item = json.loads(line)
+            shown.append((item["resolved"], item["difference"]["what"]))
+        assert not shown[0][0] and all(label is False for label, _ in shown[:-1])
     capsule.good("delete", "watched", "--yes")

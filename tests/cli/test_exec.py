@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from capsulectl.app import app
 from capsulectl.arguments import arranged
 from capsulectl.exec_line import FLAGS, VALUES, ExecLine, read
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.programs import running
 from tests.support.terminal import Window, window
 
 pytestmark = pytest.mark.real
@@ -240,43 +240,44 @@ def test_what_is_typed_into_a_pipe_needs_no_terminal(inside: Daemon) -> None:
 def test_ctrl_c_without_a_terminal_is_passed_on_once_and_then_ours(inside: Daemon) -> None:
     script = "trap 'echo tidied; exit 9' INT; echo ready; while :; do sleep 0.1; done"
     command = [CTL, "exec", "inside", "sh", "-c", script]
-    client = subprocess.Popen(command, env=inside.environment, stdout=subprocess.PIPE, text=True)
-    assert client.stdout is not None and client.stdout.readline() == "ready\n"
-    client.send_signal(signal.SIGINT)
-    assert client.communicate(timeout=20)[0] == "tidied\n" and client.returncode == 9
+    with running(command, env=inside.environment, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None and client.stdout.readline() == "ready\n"
+        client.send_signal(signal.SIGINT)
+        assert client.communicate(timeout=20)[0] == "tidied\n" and client.returncode == 9
     deaf = [CTL, "exec", "inside", "sh", "-c", "trap 'echo deaf' INT; echo ready; while :; do sleep 0.1; done"]
-    client = subprocess.Popen(deaf, env=inside.environment, stdout=subprocess.PIPE, text=True)
-    assert client.stdout is not None and client.stdout.readline() == "ready\n"
-    client.send_signal(signal.SIGINT)
-    assert client.stdout.readline() == "deaf\n"
-    client.send_signal(signal.SIGINT)
-    assert client.wait(timeout=20) == 130
+    with running(deaf, env=inside.environment, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None and client.stdout.readline() == "ready\n"
+        client.send_signal(signal.SIGINT)
+        assert client.stdout.readline() == "deaf\n"
+        client.send_signal(signal.SIGINT)
+        assert client.wait(timeout=20) == 130
     inside.until(lambda: count(inside, "echo deaf") == "0", "it is gone")
 
 
 def test_a_signal_that_waits_behind_input_which_nobody_reads_is_ours(inside: Daemon) -> None:
     script = "trap '' TERM; echo ready; while :; do sleep 0.1; done # never reads"
-    with open("/dev/zero", "rb") as endless:
-        command = [CTL, "exec", "-i", "inside", "sh", "-c", script]
-        client = subprocess.Popen(command, env=inside.environment, stdin=endless, stdout=subprocess.PIPE, text=True)
-    assert client.stdout is not None and client.stdout.readline() == "ready\n"
-    stands = [0, 1]  # how much was read of the input, by number: as long as it grows there is room for a signal
-    while stands[-1] != stands[-2]:
-        time.sleep(0.5)
-        stands.append(int(Path(f"/proc/{client.pid}/io").read_text().split()[1]))
-    client.send_signal(signal.SIGTERM)
-    assert client.wait(timeout=20) == 143
+    command = [CTL, "exec", "-i", "inside", "sh", "-c", script]
+    with (
+        open("/dev/zero", "rb") as endless,
+        running(command, env=inside.environment, stdin=endless, stdout=subprocess.PIPE, text=True) as client,
+    ):
+        assert client.stdout is not None and client.stdout.readline() == "ready\n"
+        stands = [0, 1]  # how much was read of the input, by number: as long as it grows there is room for a signal
+        while stands[-1] != stands[-2]:
+            time.sleep(0.5)
+            stands.append(int(Path(f"/proc/{client.pid}/io").read_text().split()[1]))
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(timeout=20) == 143
     inside.until(lambda: count(inside, "never reads") == "0", "it is gone")
 
 
 def test_a_reader_that_has_had_enough_ends_the_process(inside: Daemon) -> None:
-    client = subprocess.Popen(
-        [CTL, "exec", "inside", "yes", "enough"], env=inside.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert client.stdout is not None and client.stdout.read(7) == b"enough\n"
-    client.stdout.close()
-    assert client.wait(timeout=20) == 141
-    assert client.stderr is not None and client.stderr.read() == b""
+    command = [CTL, "exec", "inside", "yes", "enough"]
+    with running(command, env=inside.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+        assert client.stdout is not None and client.stdout.read(7) == b"enough\n"
+        client.stdout.close()
+        assert client.wait(timeout=20) == 141
+        assert client.stderr is not None and client.stderr.read() == b""
     inside.until(lambda: count(inside, "yes enough") == "0", "it is gone")
 
 
@@ -297,10 +298,10 @@ def test_an_output_that_cannot_be_written_is_told_and_ends_the_process(inside: D
 @pytest.mark.parametrize("argv", [("yes", "vanish"), ("sleep", "9911")], ids=["talking", "silent"])
 def test_a_client_that_vanishes_leaves_no_process(inside: Daemon, argv: tuple[str, ...]) -> None:
     command = [CTL, "exec", "inside", "sh", "-c", f"{' '.join(argv)} & exec {' '.join(argv)}"]
-    client = subprocess.Popen(command, env=inside.environment, stdout=subprocess.DEVNULL)
-    inside.until(lambda: count(inside, " ".join(argv)) == "2", "both run")
-    client.kill()
-    client.wait()
+    with running(command, env=inside.environment, stdout=subprocess.DEVNULL) as client:
+        inside.until(lambda: count(inside, " ".join(argv)) == "2", "both run")
+        client.kill()
+        client.wait()
     inside.until(lambda: count(inside, " ".join(argv)) == "0", "nothing of it is left")
 
 
@@ -309,11 +310,6 @@ def test_the_memory_has_commands_but_no_values_and_no_bytes(inside: Daemon) -> N
     inside.ctl("exec", "-i", "-e", f"SECRET={secret}", "-u", "web", "inside", "cat", stdin=secret)
     (event,) = inside.history("inside", "--type", "stream.opened", "-n", "1")
     assert event["body"]["argv"] == ["cat"] and event["body"]["user"] == "web"
-
-    def ends() -> list[dict[str, Any]]:
-        return [one["body"] for one in inside.history("inside", "--type", "stream.closed")]
-
-    inside.until(lambda: any(end["opened"] == event["seq"] for end in ends()), "its end is known")
-    (closed,) = [end for end in ends() if end["opened"] == event["seq"]]
+    closed = inside.closed(event["seq"])
     assert closed["outcome"] == "ok" and closed["bytes_in"] == closed["bytes_out"] == len(secret)
     assert secret not in inside.good("history", "-o", "json")

@@ -28,6 +28,7 @@ from capsulectl.handshake import endpoint, joined
 from capsulectl.operator_key import load, load_or_make, public_key, text_of
 from tests.support.daemon import CTL, Daemon, daemon
 from tests.support.operators import Operator
+from tests.support.programs import running
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: 
 def test_a_readers_key_is_enough_for_the_page(anna: Operator, bert: Operator, address: str) -> None:
     anna.good("key", "add", bert.public_key(), "--name", "bert", "--role", "reader")
     bert.good("adopt", address, "--yes")
-    with subprocess.Popen([CTL, "ui"], env=bert.environment, stdout=subprocess.PIPE, text=True) as page:
+    with running([CTL, "ui"], env=bert.environment, stdout=subprocess.PIPE, text=True) as page:
         try:
             assert page.stdout is not None
             where = page.stdout.readline().strip()

@@ -11,6 +11,7 @@ import pytest
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.faulty import Fault, faulty_beside
 from tests.support.images import Sample, blobs, oci_archive
+from tests.support.programs import running
 from tests.support.registry import PASSWORD, USER, registry
 from tools.demo_image import archive
 
@@ -86,7 +87,7 @@ def test_a_push_that_broke_off_sends_only_what_is_missing(capsule: Daemon, tmp_p
     path = tmp_path / "archive.tar"
     path.write_bytes(oci_archive(sample))
     environment = capsule.environment
-    with subprocess.Popen([CTL, "image", "push", "-"], stdin=subprocess.PIPE, env=environment) as push:
+    with running([CTL, "image", "push", "-"], stdin=subprocess.PIPE, env=environment) as push:
         assert push.stdin is not None
         push.stdin.write(path.read_bytes()[:5_000_000])
         push.stdin.flush()

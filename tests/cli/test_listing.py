@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.programs import running
 from tests.support.terminal import window
 
 pytestmark = pytest.mark.real
@@ -165,51 +166,52 @@ def test_verbs_act_on_all_they_are_given_and_say_what_was_refused(several: Daemo
 
 def test_a_watch_tells_what_there_is_and_then_every_change(several: Daemon) -> None:
     command = [CTL, "list", "-w", "-l", "watched", "-o", "json"]
-    watch = subprocess.Popen(command, env=several.environment, stdout=subprocess.PIPE, text=True)
-    assert watch.stdout is not None
-    several.apply(with_labels("seen", SERVE, {"watched": "yes"}), "--wait")
-    phases = []
-    while "WORKLOAD_PHASE_RUNNING" not in phases:
-        phases.append(json.loads(watch.stdout.readline())["workload"]["status"]["phase"])
-    assert set(phases) <= {"WORKLOAD_PHASE_PENDING", "WORKLOAD_PHASE_RUNNING"}
-    several.apply(with_labels("seen", SERVE, {}), "--wait")  # it leaves the selection, and is shown once more
-    last = json.loads(watch.stdout.readline())
-    assert last["workload"]["name"] == "seen" and "labels" not in last["workload"] and not last["removed"]
-    watch.send_signal(signal.SIGINT)
-    assert watch.wait(timeout=20) == 130 and watch.stdout.read() == ""
-    one = subprocess.Popen([CTL, "get", "seen", "-w"], env=several.environment, stdout=subprocess.PIPE, text=True)
-    assert one.stdout is not None and one.stdout.readline().startswith("NAME ")
-    assert "Running" in one.stdout.readline()
-    several.good("delete", "seen", "--yes")
-    rest, _ = one.communicate(timeout=20)
+    with running(command, env=several.environment, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        several.apply(with_labels("seen", SERVE, {"watched": "yes"}), "--wait")
+        phases = []
+        while "WORKLOAD_PHASE_RUNNING" not in phases:
+            phases.append(json.loads(watch.stdout.readline())["workload"]["status"]["phase"])
+        assert set(phases) <= {"WORKLOAD_PHASE_PENDING", "WORKLOAD_PHASE_RUNNING"}
+        several.apply(with_labels("seen", SERVE, {}), "--wait")  # it leaves the selection, and is shown once more
+        last = json.loads(watch.stdout.readline())
+        assert last["workload"]["name"] == "seen" and "labels" not in last["workload"] and not last["removed"]
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(timeout=20) == 130 and watch.stdout.read() == ""
+    command = [CTL, "get", "seen", "-w"]
+    with running(command, env=several.environment, stdout=subprocess.PIPE, text=True) as one:
+        assert one.stdout is not None and one.stdout.readline().startswith("NAME ")
+        assert "Running" in one.stdout.readline()
+        several.good("delete", "seen", "--yes")
+        rest, _ = one.communicate(timeout=20)
     assert one.returncode == 0 and rest.splitlines()[-1].split() == ["seen", "Gone"]
 
 
 def test_a_watched_line_is_another_than_the_one_before(several: Daemon) -> None:
     several.apply(with_labels("blinks", SERVE, {"watched": "twice"}), "--wait")
     command = [CTL, "list", "-w", "-l", "watched=twice"]
-    watch = subprocess.Popen(command, env=several.environment, stdout=subprocess.PIPE, text=True)
-    assert watch.stdout is not None and watch.stdout.readline().startswith("NAME ")
-    states = [watch.stdout.readline().split()[1]]
-    several.good("stop", "blinks", "--wait")
-    several.good("start", "blinks", "--wait")
-    several.good("delete", "blinks", "--yes")
-    while states[-1] != "Gone":
-        states.append(watch.stdout.readline().split()[1])
-    watch.send_signal(signal.SIGINT)
-    assert watch.wait(timeout=20) == 130
+    with running(command, env=several.environment, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None and watch.stdout.readline().startswith("NAME ")
+        states = [watch.stdout.readline().split()[1]]
+        several.good("stop", "blinks", "--wait")
+        several.good("start", "blinks", "--wait")
+        several.good("delete", "blinks", "--yes")
+        while states[-1] != "Gone":
+            states.append(watch.stdout.readline().split()[1])
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(timeout=20) == 130
     assert states[0] == "Running" and "Stopped" in states and states.count("Running") == 2
     assert states.count("Stopped") == 1, states
 
 
 def test_a_followed_history_of_one_goes_on(several: Daemon) -> None:
     command = [CTL, "events", "sel-front", "-f", "-n", "1", "-o", "json"]
-    follower = subprocess.Popen(command, env=several.environment, stdout=subprocess.PIPE, text=True)
-    assert follower.stdout is not None and json.loads(follower.stdout.readline())["seq"]
-    several.good("exec", "sel-front", "true")
-    assert json.loads(follower.stdout.readline())["type"] == "stream.opened"
-    follower.send_signal(signal.SIGINT)
-    assert follower.wait(timeout=20) == 130
+    with running(command, env=several.environment, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None and json.loads(follower.stdout.readline())["seq"]
+        several.good("exec", "sel-front", "true")
+        assert json.loads(follower.stdout.readline())["type"] == "stream.opened"
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(timeout=20) == 130
 
 
 @pytest.mark.parametrize("columns", [20, 40])
@@ -230,13 +232,12 @@ def test_a_narrow_window_cuts_lines_but_no_names(several: Daemon, columns: int) 
 
 def test_a_reader_that_has_had_enough_is_no_failure(several: Daemon) -> None:
     for command in (["history"], ["list"], ["get", "sel-front"], ["--help"], ["events", "sel-front", "-f"]):
-        client = subprocess.Popen(
-            [CTL, *command], env=several.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert client.stdout is not None and client.stderr is not None
-        if command[-1] == "-f":
-            client.stdout.readline()
-        client.stdout.close()
-        if command[-1] == "-f":
-            several.good("exec", "sel-front", "true")
-        assert (client.wait(timeout=20), client.stderr.read()) == (0, b""), command
+        pipe = subprocess.PIPE
+        with running([CTL, *command], env=several.environment, stdout=pipe, stderr=pipe) as client:
+            assert client.stdout is not None and client.stderr is not None
+            if command[-1] == "-f":
+                client.stdout.readline()
+            client.stdout.close()
+            if command[-1] == "-f":
+                several.good("exec", "sel-front", "true")
+            assert (client.wait(timeout=20), client.stderr.read()) == (0, b""), command

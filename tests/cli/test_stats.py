@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
+from tests.support.programs import running
 from tests.support.terminal import Window, window
 
 pytestmark = pytest.mark.real
@@ -110,7 +111,7 @@ def test_what_cannot_be_had_is_refused_with_what_helps(
 
 def test_watching_prints_a_sample_each_interval_until_it_is_interrupted(two: Daemon) -> None:
     command = [CTL, "stats", "use-busy", "-w", "-i", "500ms", "-o", "json"]
-    with subprocess.Popen(command, env=two.environment, stdout=subprocess.PIPE, text=True) as watching:
+    with running(command, env=two.environment, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         samples = [json.loads(watching.stdout.readline()) for _ in range(3)]
         watching.send_signal(signal.SIGINT)

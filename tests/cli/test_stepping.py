@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.daemon import CTL
+from tests.support.programs import running
 from tests.support.terminal import window
 
 ARCHIVE = str(Path(__file__).resolve().parents[1] / "histories" / "0.0.1.capsule")
@@ -71,7 +72,7 @@ def test_a_file_that_is_no_archive_says_so(tmp_path: Path) -> None:
 
 
 def test_what_nobody_reads_or_takes_is_no_fault_of_the_archive() -> None:
-    with subprocess.Popen(
+    with running(
         [CTL, "replay", "--file", ARCHIVE, "--step", "-o", "json"],  # more than a pipe holds
         env=NOWHERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as reader:  # fmt: skip

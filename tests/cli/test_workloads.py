@@ -9,6 +9,7 @@ import yaml
 
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.nobody import as_user
+from tests.support.programs import running
 
 pytestmark = pytest.mark.real
 
@@ -146,13 +147,13 @@ def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -
     assert (tail.stdout, tail.stderr) == ("ready\n", "bad\n")
     assert capsule.ctl("logs", "talks", "--stream", "stderr").stdout == ""
     command = [CTL, "logs", "talks", "-f", "--stream", "stdout"]
-    follower = subprocess.Popen(command, env=capsule.environment, stdout=subprocess.PIPE, text=True)
-    assert follower.stdout is not None
-    first = "".join(iter(follower.stdout.readline, "ready\n")) + "ready\n"  # it follows before the run ends
-    capsule.good("restart", "talks", "--wait")
-    capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked again")
-    capsule.good("stop", "talks", "--wait")
-    out = first + follower.communicate(timeout=20)[0]
+    with running(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        first = "".join(iter(follower.stdout.readline, "ready\n")) + "ready\n"  # it follows before the run ends
+        capsule.good("restart", "talks", "--wait")
+        capsule.until(lambda: "ready" in capsule.good("logs", "talks"), "it talked again")
+        capsule.good("stop", "talks", "--wait")
+        out = first + follower.communicate(timeout=20)[0]
     assert follower.returncode == 0 and out.count("line 1\n") == 2 and out.count("ready\n") == 2
     capsule.good("delete", "talks", "--yes")
 

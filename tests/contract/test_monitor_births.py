@@ -22,6 +22,7 @@ from journal.specs import MicroVM
 from tests.contract.run_subjects import SERVE
 from tests.support.booted import ROOT
 from tests.support.microvms import MicroVMs, build_guest_image, microvms
+from tests.support.programs import running
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
 
@@ -107,7 +108,7 @@ def test_two_lives_of_a_daemon_that_begin_a_run_at_once_begin_it_once() -> None:
 @pytest.mark.parametrize("dies", [True, False])
 def test_what_is_only_tried_dies_with_whoever_tries_it_and_what_runs_does_not(dies: bool, tmp_path: Path) -> None:
     argv = [sys.executable, "-c", f"{LAUNCHES}\nasyncio.run(main({str(tmp_path)!r}, {dies}))"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as daemon:
+    with running(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as daemon:
         assert daemon.stdout is not None
         monitor = os.pidfd_open(int(daemon.stdout.readline()))
         try:

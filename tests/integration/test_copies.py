@@ -18,6 +18,7 @@ from capsule.v1 import workload_pb2 as pb
 from capsule.v1.workload_pb2_grpc import WorkloadServiceStub
 from copies.inside import Request
 from tests.support.daemon import CTL, SERVE, Daemon, daemon, manifest
+from tests.support.programs import running
 from tests.support.trees import member, tar
 
 pytestmark = pytest.mark.real
@@ -59,6 +60,12 @@ def out_of(stub: WorkloadServiceStub, path: str, name: str = "web") -> bytes:
 
 def listed(capsule: Daemon, path: str) -> list[str]:
     return capsule.good("exec", "web", "--", "ls", "-a", path).split()
+
+
+def copies_into(capsule: Daemon) -> list[int]:
+    """Where the history tells of the beginning of each."""
+    opened = capsule.history("--type", "stream.opened")
+    return [event["seq"] for event in opened if event["body"]["method"] == "WorkloadService.CopyTo"]
 
 
 def test_the_fields_copies_arrive_and_come_back(capsule: Daemon, stub: WorkloadServiceStub) -> None:
@@ -166,7 +173,7 @@ def test_a_client_that_is_interrupted_leaves_nothing_and_says_so(capsule: Daemon
     before = listed(capsule, "/")
     reading, writing = os.pipe()
     command = [CTL, "cp", "-", "web:/"]
-    with subprocess.Popen(command, stdin=reading, stderr=subprocess.PIPE, text=True, env=capsule.environment) as client:
+    with running(command, stdin=reading, stderr=subprocess.PIPE, text=True, env=capsule.environment) as client:
         os.close(reading)
         os.write(writing, FILE[:50_000])
         capsule.until(lambda: len(listed(capsule, "/")) > len(before), "it has begun")
@@ -182,18 +189,19 @@ def test_a_daemon_that_is_killed_leaves_nothing(capsule: Daemon, stub: WorkloadS
     before = listed(capsule, "/")
     reading, writing = os.pipe()
     command = [CTL, "cp", "-", "web:/"]
-    with subprocess.Popen(command, stdin=reading, stderr=subprocess.DEVNULL, env=capsule.environment) as client:
+    with running(command, stdin=reading, stderr=subprocess.DEVNULL, env=capsule.environment) as client:
         os.close(reading)
         os.write(writing, FILE[:50_000])
         capsule.until(lambda: len(listed(capsule, "/")) > len(before), "it has begun")
+        *_, copied = copies_into(capsule)
         capsule.kill()
         assert client.wait() == 1
     os.close(writing)
     capsule.start()
     capsule.until(lambda: capsule.status("web")["phase"] == "WORKLOAD_PHASE_RUNNING", "it is adopted")
     capsule.until(lambda: listed(capsule, "/") == before, "nothing is left")
-    assert capsule.history("--type", "stream.closed")[-1]["body"]["outcome"] == "ok"
-    assert "lost" in {event["body"]["outcome"] for event in capsule.history("--type", "stream.closed")}
+    *_, listing = [event["seq"] for event in capsule.history("--type", "stream.opened")]
+    assert capsule.closed(copied)["outcome"] == "lost" and capsule.closed(listing)["outcome"] == "ok"
 
 
 def test_that_it_was_made_is_remembered_and_nothing_of_what_was_in_it(capsule: Daemon, tmp_path: Path) -> None:

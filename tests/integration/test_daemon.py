@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import CAPSULED, CTL, SERVE, Daemon, daemon, manifest
+from tests.support.programs import running
 
 pytestmark = pytest.mark.real
 
@@ -30,9 +31,11 @@ def ends_of(capsule: Daemon, name: str) -> list[tuple[int, int]]:
 
 def test_a_killed_daemon_adopts_what_runs_and_loses_no_exit(capsule: Daemon) -> None:
     capsule.apply(manifest("stays", SERVE), "--wait")
-    capsule.apply(manifest("ends", "sleep 3; exit 9", restart="NEVER"), "--wait")
+    capsule.apply(manifest("ends", SERVE.replace("exit 0", "exit 9"), restart="NEVER"), "--wait")
+    capsule.until(lambda: capsule.good("logs", "ends") == "ready\n", "it knows how to end")
     before, ending = capsule.status("stays"), capsule.status("ends")["pid"]
     capsule.kill()
+    os.kill(ending, signal.SIGTERM)
     capsule.until_gone(ending)
     capsule.start()
     capsule.until(lambda: ends_of(capsule, "ends") == [(1, 9)], "the exit is known")
@@ -70,11 +73,11 @@ def test_exit_codes_and_restarts_are_exact_over_kills_of_daemon_containerd_and_b
 def test_an_exec_that_was_open_is_closed_as_lost_and_its_process_is_gone(capsule: Daemon) -> None:
     capsule.apply(manifest("opened", SERVE), "--wait")
     command = [CTL, "exec", "opened", "sleep", "4343"]
-    client = subprocess.Popen(command, env=capsule.environment, stderr=subprocess.DEVNULL)
     count = ["exec", "opened", "--", "sh", "-c", "ps | grep -c '[s]leep 4343'"]
-    capsule.until(lambda: capsule.ctl(*count).stdout == "1\n", "it sleeps")
-    capsule.kill()
-    client.wait()
+    with running(command, env=capsule.environment, stderr=subprocess.DEVNULL) as client:
+        capsule.until(lambda: capsule.ctl(*count).stdout == "1\n", "it sleeps")
+        capsule.kill()
+        client.wait()
     capsule.start()
     capsule.until(lambda: capsule.ctl(*count).stdout == "0\n", "its process is gone")
     (opened,) = [

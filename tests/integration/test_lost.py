@@ -4,10 +4,12 @@ left."""
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.daemon import CTL, SERVE, Daemon, daemon, manifest
+from tests.support.programs import running
 
 pytestmark = pytest.mark.real
 
@@ -37,14 +39,20 @@ def capsule() -> Iterator[Daemon]:
         yield made
 
 
-class Begun:
-    """A command that is on its way."""
+@pytest.fixture
+def programs() -> Iterator[ExitStack]:
+    with ExitStack() as made:
+        yield made
 
-    def __init__(self, capsule: Daemon, line: str, stdin: str = "") -> None:
+
+class Begun:
+    """A command that is on its way; `programs` end it, if nothing else does."""
+
+    def __init__(self, programs: ExitStack, capsule: Daemon, line: str, stdin: str = "") -> None:
         pipe = subprocess.PIPE
         self.line = line
-        self.process = subprocess.Popen(
-            [CTL, *line.split()], env=capsule.environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        self.process = programs.enter_context(
+            running([CTL, *line.split()], env=capsule.environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         )
         if stdin:
             assert self.process.stdin is not None
@@ -55,7 +63,7 @@ class Begun:
     def says(self) -> str:
         """Wait for a line of its output."""
         assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        return str(self.process.stdout.readline())
 
     def ended(self) -> tuple[int, str]:
         """Wait for its end: its exit code, and what it says. Its standard input stays open until then."""
@@ -69,13 +77,13 @@ class Begun:
         return self.ended()
 
 
-def begun(capsule: Daemon, following: tuple[str, ...]) -> list[Begun]:
+def begun(programs: ExitStack, capsule: Daemon, following: tuple[str, ...]) -> list[Begun]:
     """Everything at once, each once the capsule has it. (Of an older one the word is in the history as well, which is
     counted.)"""
     told = capsule.good("history")
     before = {line: told.count(word) for line, word in LASTING.items()}
-    reads = [Begun(capsule, line) for line in following]
-    others = [Begun(capsule, line) for line in LASTING]
+    reads = [Begun(programs, capsule, line) for line in following]
+    others = [Begun(programs, capsule, line) for line in LASTING]
     for one in reads:
         assert one.says(), one.line
     for line, word in LASTING.items():
@@ -83,8 +91,8 @@ def begun(capsule: Daemon, following: tuple[str, ...]) -> list[Begun]:
     return [*reads, *others]
 
 
-def test_ctrl_c_ends_it_at_once_and_says_what_it_did_not_call_off(capsule: Daemon) -> None:
-    told = {one.line: one.interrupted() for one in begun(capsule, FOLLOWING)}
+def test_ctrl_c_ends_it_at_once_and_says_what_it_did_not_call_off(capsule: Daemon, programs: ExitStack) -> None:
+    told = {one.line: one.interrupted() for one in begun(programs, capsule, FOLLOWING)}
     assert told == dict.fromkeys(FOLLOWING, (130, "")) | {
         "exec talks sleep 100": (130, ""),
         "cp - talks:/in": (130, "interrupted: nothing is changed in talks\n"),
@@ -94,7 +102,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_it_did_not_call_off(capsule: Daemo
     capsule.until(lambda: "sleep 100" not in capsule.good("exec", "talks", "ps"), "the command has gone")
 
     never = manifest("never", SERVE, health={"exec": ["false"], "retries": 1000})
-    waits = Begun(capsule, "apply -f - --wait", never)
+    waits = Begun(programs, capsule, "apply -f - --wait", never)
     assert waits.says() == "workload/never created\n"
     assert waits.interrupted() == (
         130, "interrupted: only the waiting has ended: `capsulectl list` shows how far it is\n",
@@ -104,7 +112,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_it_did_not_call_off(capsule: Daemo
 
     capsule.apply(manifest("slow", "trap '' TERM; echo ready; sleep 1000", stopGraceSeconds=8), "--wait")
     capsule.until(lambda: capsule.good("logs", "slow"), "its trap is set")
-    deletes = Begun(capsule, "delete slow --yes")
+    deletes = Begun(programs, capsule, "delete slow --yes")
     capsule.until(lambda: "slow shall be gone" in capsule.good("history"), "it is asked for")
     assert deletes.interrupted() == (
         130, "interrupted: what was asked for may be done all the same: `capsulectl history` tells\n",
@@ -112,8 +120,8 @@ def test_ctrl_c_ends_it_at_once_and_says_what_it_did_not_call_off(capsule: Daemo
     capsule.until(lambda: capsule.ctl("get", "slow").returncode == 1, "it is done all the same", seconds=40)
 
 
-def test_a_capsule_that_goes_is_told_once_and_a_read_has_changed_nothing(capsule: Daemon) -> None:
-    everything = begun(capsule, FOLLOWING[-3:])
+def test_a_capsule_that_goes_is_told_once_and_a_read_has_changed_nothing(capsule: Daemon, programs: ExitStack) -> None:
+    everything = begun(programs, capsule, FOLLOWING[-3:])
     capsule.kill()
     gone = f"capsulectl: the capsule does not answer at unix:{capsule.state}/capsule.sock: the connection broke off"
     running = "is capsuled running? `make up` starts one\n"

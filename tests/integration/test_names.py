@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.test_network import address_of, fetch, web
 from tests.support.daemon import Daemon, daemon
+from tests.support.programs import running
 from tests.support.site import Site, site
 
 pytestmark = pytest.mark.real
@@ -54,14 +55,10 @@ print(*(str(one) for each in answer.answer for one in each))
 @contextmanager
 def serving(place: Site) -> Iterator[None]:
     """A name server that knows one name, on the other side of the cable."""
-    server = subprocess.Popen([*place.inside, sys.executable, "-c", UPSTREAM], stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None and server.stdout.readline() == "ready\n"
-    try:
+    command = [*place.inside, sys.executable, "-c", UPSTREAM]
+    with running(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
         yield
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +137,7 @@ def test_names_are_there_again_with_the_daemon(machine: Site, capsule: Daemon) -
 def test_a_taken_port_is_told_until_it_is_free(machine: Site, capsule: Daemon) -> None:
     capsule.good("delete", "web", "db", "--yes")
     taken = "import socket; one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); one.bind(('', 53)); print('ready', flush=True); input()"
-    with subprocess.Popen(
+    with running(
         [*machine.inside, "/usr/bin/python3", "-c", taken], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None and other.stdout.readline() == "ready\n"

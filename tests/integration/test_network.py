@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from tests.support.daemon import Daemon, daemon
+from tests.support.programs import running
 from tests.support.site import Site, site
 
 pytestmark = pytest.mark.real
@@ -83,7 +84,7 @@ def test_the_lan_reaches_what_is_published_to_it_and_nothing_else(machine: Site,
             assert fetch(neighbour, address_of(capsule, name)) == "", f"{name}, by its own address"
         assert fetch(neighbour, "192.0.2.1", 8084) == "" and fetch(machine, "127.0.0.1", 8084) == "own"
         server = [*neighbour.inside, "busybox", "httpd", "-f", "-p", "192.0.2.2:9001", "-h", "/sys/class/net/lo"]
-        with subprocess.Popen(server) as listening:
+        with running(server) as listening:
             try:
                 script = "printf 'GET /mtu HTTP/1.0\\r\\n\\r\\n' | nc -w 3 192.0.2.2 9001"
                 capsule.until(
@@ -121,7 +122,7 @@ def test_a_udp_port_answers_from_everywhere(machine: Site, capsule: Daemon) -> N
     capsule.apply(web("echo", {"containerPort": 5353, "hostPort": 8053, "protocol": "udp"}), "--wait")
     # Its image has nothing that speaks UDP: a program of the machine's does, in the workload's own network namespace.
     command = ["nsenter", f"--net=/proc/{capsule.status('echo')['pid']}/ns/net", "/usr/bin/python3", "-c", ECHO]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with running(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None and server.stdout.readline() == "up\n"
             with site() as neighbour:
@@ -160,7 +161,7 @@ def test_a_workload_reaches_the_lan_with_the_machines_address(machine: Site, cap
         machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
         machine.good("sysctl", "-qw", "net.ipv4.ip_forward=1")
         command = [*neighbour.inside, "/usr/bin/python3", "-c", program]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        with running(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None and server.stdout.readline() == "up\n"
                 # The neighbour has no way back to the bridge: only the machine's own address is answered.

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.test_volumes import count, user, volume
 from tests.support.daemon import BIN, CTL, Daemon, daemon
+from tests.support.programs import running
 
 pytestmark = pytest.mark.real
 
@@ -94,22 +95,22 @@ def test_a_file_that_is_not_whole_is_no_volume(capsule: Daemon, exported: Path, 
 
 @pytest.mark.parametrize("whose", ["client", "daemon"])
 def test_an_import_that_is_interrupted_leaves_nothing(capsule: Daemon, exported: Path, whose: str) -> None:
-    sender = subprocess.Popen(
+    with running(
         [CTL, "volume", "import", "half", "-"],
         env=capsule.environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert sender.stdin is not None
-    sender.stdin.write(exported.read_bytes()[:3_000_000])
-    sender.stdin.flush()
-    capsule.until(lambda: staged(capsule), "some of it has come")
-    if whose == "client":
-        sender.kill()
-    else:
-        capsule.kill()
-        sender.kill()
-        assert staged(capsule), "what was cut lies there still"
-        capsule.start()
-    sender.wait()
+    ) as sender:  # fmt: skip
+        assert sender.stdin is not None
+        sender.stdin.write(exported.read_bytes()[:3_000_000])
+        sender.stdin.flush()
+        capsule.until(lambda: staged(capsule), "some of it has come")
+        if whose == "client":
+            sender.kill()
+        else:
+            capsule.kill()
+            sender.kill()
+            assert staged(capsule), "what was cut lies there still"
+            capsule.start()
+        sender.wait()
     capsule.until(lambda: not staged(capsule), "nothing of it lies there any more")
     assert "half" not in volumes(capsule)
     outcome = {"client": "cancelled", "daemon": "lost"}[whose]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.daemon import CAPSULED, CTL, SERVE, Daemon, daemon, manifest
 from tests.support.operators import Operator
+from tests.support.programs import running
 from tests.support.site import site
 
 pytestmark = pytest.mark.real
@@ -40,12 +41,11 @@ def test_removing_a_key_ends_its_exec_and_the_process_in_the_container(machine: 
     admin.good("key", "add", other.public_key(), "--name", "other")
     other.good("adopt", address(machine), "--yes")
     count = ["exec", "web", "--", "sh", "-c", "ps | grep -c '[s]leep 4711'"]
-    session = subprocess.Popen(
-        [CTL, "exec", "web", "sleep", "4711"], env=other.environment, stderr=subprocess.PIPE, text=True
-    )
-    machine.until(lambda: machine.ctl(*count).stdout == "1\n", "it sleeps")
-    admin.good("key", "rm", "other", "--yes")
-    _, said = session.communicate(timeout=30)
+    command = [CTL, "exec", "web", "sleep", "4711"]
+    with running(command, env=other.environment, stderr=subprocess.PIPE, text=True) as session:
+        machine.until(lambda: machine.ctl(*count).stdout == "1\n", "it sleeps")
+        admin.good("key", "rm", "other", "--yes")
+        _, said = session.communicate(timeout=30)
     assert session.returncode == 125 and "this key was removed" in said
     machine.until(lambda: machine.ctl(*count).stdout == "0\n", "its process is gone")
     (closed,) = [one for one in machine.history("--type", "stream.closed") if one["body"]["outcome"] == "cancelled"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from effects.containers.last_resort import LastResort
+from tests.support.programs import running
 
 TICKS = 19
 
@@ -51,7 +52,7 @@ def test_another_process_with_the_number_is_not_hit(tmp_path: Path, process: "su
 
 def test_one_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path) -> None:
     script = "trap '' TERM; echo ready; while :; do sleep 1; done"
-    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as stubborn:
+    with running(["sh", "-c", script], stdout=subprocess.PIPE) as stubborn:
         assert stubborn.stdout is not None and stubborn.stdout.readline() == b"ready\n"
         container(tmp_path, "web.7.3", stubborn.pid, began(stubborn.pid))
         assert stop(tmp_path, "web", grace_ms=50) == 1
