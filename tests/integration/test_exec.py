@@ -158,13 +158,14 @@ def test_a_daemon_that_is_stopped_ends_sessions_in_order(capsule: Daemon) -> Non
         script = "trap 'echo hung up > /tmp/told; exit' HUP; echo ready; while :; do sleep 0.1; done"
         made.run([CTL, "exec", "-it", "web", "sh", "-c", script], capsule.environment)
         made.sees("ready")
+        opened = capsule.history("--type", "stream.opened")[-1]["seq"]
         assert capsule.stop() == 0
         assert made.ends() == 125
         assert made.restored
         assert b"capsuled is being stopped" in made.screen
     capsule.start()
     assert capsule.good("exec", "web", "cat", "/tmp/told") == "hung up\n"
-    closed = capsule.history("--type", "stream.closed")[-2]["body"]
+    closed = capsule.closed(opened)
     assert (closed["outcome"], closed["reason"]) == ("failed", "STOPPING")
 
 
@@ -183,9 +184,10 @@ def test_a_daemon_that_dies_under_a_session_costs_no_window(capsule: Daemon) -> 
         made.run([CTL, "exec", "-it", "web", "sh"], capsule.environment)
         made.sees("# ")
         assert made.raw
+        opened = capsule.history("--type", "stream.opened")[-1]["seq"]
         capsule.kill()
         assert made.ends() == 125
         assert made.restored
         assert b"connection to the capsule" in made.screen and b"was lost" in made.screen
     capsule.start()
-    assert capsule.history("--type", "stream.closed")[-1]["body"]["outcome"] == "lost"
+    assert capsule.closed(opened)["outcome"] == "lost"

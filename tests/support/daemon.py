@@ -127,6 +127,16 @@ class Daemon:
         """Events."""
         return [json.loads(line) for line in self.good("history", *arguments, "-o", "json").splitlines()]
 
+    def closed(self, opened: int) -> dict[str, Any]:
+        """How the stream that this entry opened ended: a client may know of it before it is written down."""
+
+        def ends() -> list[dict[str, Any]]:
+            return [one["body"] for one in self.history("--type", "stream.closed") if one["body"]["opened"] == opened]
+
+        self.until(ends, f"the end of stream {opened} is known")
+        (end,) = ends()
+        return end
+
     def copy_out(self, part: str, target: Path) -> None:
         """Keep a part of the state, for whoever looks into what went wrong."""
         shutil.copytree(self.state / part, target / part, dirs_exist_ok=True)
