@@ -9,7 +9,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # No test asserts a time, and no machine is always idle.
-settings.register_profile("capsule", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "capsule",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # The same examples each time, whatever was found before on this machine; `--hypothesis-profile explore` has others.
+    derandomize=True,
+    database=None,
+    print_blob=True,
+)
+settings.register_profile("explore", settings.get_profile("capsule"), derandomize=False)
 settings.load_profile("capsule")
 
 # In the background of a shell this process has SIGINT ignored, and so would have all that a test starts and interrupts.
