@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,22 +23,21 @@ pytestmark = pytest.mark.real
 
 @asynccontextmanager
 async def on_a_small_disk() -> AsyncIterator[Runtime]:
-    directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
-    run = Path(tempfile.mkdtemp(prefix="capsule-run-", dir="/run"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(directory)], check=True)
-    made = Runtime(directory, run)
-    try:
-        await made.start()
+    with ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
+        stack.callback(shutil.rmtree, directory)
+        run = Path(tempfile.mkdtemp(prefix="capsule-run-", dir="/run"))
+        stack.callback(shutil.rmtree, run)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(directory)], check=True)
+        stack.callback(subprocess.run, ["umount", str(directory)], check=True)
+        made = Runtime(directory, run)
+        stack.callback(unmount_memory, made.paths.memory)
         try:
+            await made.start()
             yield made
         finally:
             (directory / "filler").unlink(missing_ok=True)
             await made.stop()
-            unmount_memory(made.paths.memory)
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
-        shutil.rmtree(directory)
-        shutil.rmtree(run)
 
 
 def fill(directory: Path, leave_bytes: int) -> None:

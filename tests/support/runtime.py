@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 from capsuled.abilities import container_host
@@ -15,15 +15,18 @@ from capsuled.processes import beside
 from capsuled.runtime import keep_containerd
 from effects.containerd.config import paths_under
 from effects.containerd.connection import Connection
+from effects.containerd.leftovers import end_idle_shims
 from effects.containers.bundles import Bundles
 from effects.containers.containerd_copier import ContainerdCopier
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
+from effects.containers.last_resort import LastResort
 from effects.images.containerd_store import ContainerdImages
 from effects.images.registry import Access
 from effects.images.registry_http import HttpRegistry
 from effects.memory import unmount_memory
 from effects.runs.copy_holds import CopyHolds
+from tests.support.leftovers import unmount_below
 
 
 async def _at_once(seconds: float) -> None:
@@ -71,15 +74,21 @@ class Runtime:
         return containerd_pid(self.paths.config)
 
     async def stop(self) -> None:
-        """Nothing is left."""
+        """Nothing is left, also of a containerd that cannot say any more what runs."""
+        async with AsyncExitStack() as stack:
+            stack.callback(remove_cgroups, self.cgroup)
+            stack.callback(end_idle_shims, self.paths)
+            stack.push_async_callback(LastResort(self.run / "runc").stop_all, lambda _: 0)
+            stack.push_async_callback(self._let_containerd_end)
+            stack.push_async_callback(self.connection.close)
+            stack.push_async_callback(self.registry.close)
+            for run in await self.containers.observe():
+                await self.containers.remove_workload(run.name, run.uid)
+
+    async def _let_containerd_end(self) -> None:
         assert self._supervised is not None
-        for run in await self.containers.observe():
-            await self.containers.remove_workload(run.name, run.uid)
-        await self.registry.close()
-        await self.connection.close()
         self._supervised.cancel()
         await asyncio.gather(self._supervised, return_exceptions=True)
-        remove_cgroups(self.cgroup)
 
 
 def containerd_pid(config: Path) -> int:
@@ -103,23 +112,22 @@ def containerd_pid(config: Path) -> int:
 @asynccontextmanager
 async def runtime(disk_bytes: int = 0) -> AsyncIterator[Runtime]:
     """A runtime for one test; with `disk_bytes` on a file system of its own of that size."""
-    directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
-    run = Path(tempfile.mkdtemp(prefix="capsule-run-", dir="/run"))
-    made = Runtime(directory, run)
-    try:
+    with ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="capsule-test-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        run = Path(tempfile.mkdtemp(prefix="capsule-run-", dir="/run"))
+        stack.callback(shutil.rmtree, run, ignore_errors=True)
+        for place in (directory, run):
+            stack.callback(unmount_below, place)
+        made = Runtime(directory, run)
+        stack.callback(unmount_memory, made.paths.memory)
         if disk_bytes:
             _mount(directory, disk_bytes)
-        await made.start()
         try:
+            await made.start()
             yield made
         finally:
             await made.stop()
-    finally:
-        if disk_bytes:
-            subprocess.run(["umount", "--lazy", directory / "containerd"], check=False)
-        unmount_memory(made.paths.memory)
-        shutil.rmtree(run, ignore_errors=True)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _mount(directory: Path, disk_bytes: int) -> None:
