@@ -1,6 +1,5 @@
 """A hosted daemon for tests, driven as an operator drives it: by its command line."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -14,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from capsuled.layout import hosted
+from tests.support.leftovers import mounts_below, processes_naming
 from tests.support.runtime import containerd_pid
 from tools.demo_image import archive
 
 BIN = Path(sys.executable).parent
+HALT_S = 180
+"""Longer than a halt may take: 90 s for what runs, and some for the machine."""
 CTL, CAPSULED = str(BIN / "capsulectl"), str(BIN / "capsuled")
 
 
@@ -142,17 +144,19 @@ class Daemon:
         shutil.copytree(self.state / part, target / part, dirs_exist_ok=True)
 
     def close(self) -> None:
-        """Nothing is left, whatever happened."""
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-        with contextlib.suppress(OSError):
-            subprocess.run(
+        """Nothing is left, whatever happened. Where a halt leaves something, that is a finding."""
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.kill()
+            halted = subprocess.run(
                 [*self.inside, CAPSULED, "--state", str(self.state), "--halt"],
-                env=self.environment,
-                capture_output=True,
-                check=False,
-            )
-        shutil.rmtree(self.scratch, ignore_errors=True)
+                env=self.environment, capture_output=True, text=True, timeout=HALT_S, check=False,
+            )  # fmt: skip
+            places = self.state, hosted(self.state).run
+            left = [*mounts_below((self.scratch, *places), self.inside), *processes_naming(places)]
+            assert not left, f"a halt leaves {left}: {halted.stdout}{halted.stderr}{self.output()[-2000:]}"
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 @contextmanager
