@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ORDER = ("unit", "histories", "simulation", "contract", "cli", "integration", "boot")
 NEEDED = {
-    "real": ("containerd", "runc", "busybox"),
-    "boot": ("qemu-system-x86_64", "mmdebstrap", "mksquashfs", "grub-mkimage", "mcopy", "sfdisk", "busybox"),
+    "real": ("root", "containerd", "runc", "busybox"),
+    "boot": ("root", "qemu-system-x86_64", "mmdebstrap", "mksquashfs", "grub-mkimage", "mcopy", "sfdisk", "busybox"),
 }
+"""By the marks of whole kinds; what a test needs besides stands in its own mark, `needs`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Kinds in their order; what needs a runtime that is not here is skipped by name."""
+    """Kinds in their order; what needs something that is not here is skipped by name."""
     root = Path(__file__).parent
 
     def rank(item: pytest.Item) -> int:
@@ -40,12 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(kind) if kind in ORDER else len(ORDER)
 
     items.sort(key=rank)
-    for marker, needed in NEEDED.items():
-        lacks = [program for program in needed if shutil.which(program) is None]
-        if os.geteuid() != 0:
-            lacks.append("root")
+    for item in items:
+        needed = [name for marker, names in NEEDED.items() if marker in item.keywords for name in names]
+        needed += [name for mark in item.iter_markers("needs") for name in mark.args]
+        lacks = [name for name in dict.fromkeys(needed) if not is_here(name)]
         if lacks:
-            skip = pytest.mark.skip(reason=f"this machine lacks {', '.join(lacks)}")
-            for item in items:
-                if marker in item.keywords:
-                    item.add_marker(skip)
+            item.add_marker(pytest.mark.skip(reason=f"this machine lacks {', '.join(lacks)}"))
+
+
+@cache
+def is_here(name: str) -> bool:
+    """A program, or the rights of root."""
+    return os.geteuid() == 0 if name == "root" else shutil.which(name) is not None

@@ -1,6 +1,5 @@
 """What the shell offers behind a Tab: verbs, options, and names from the machine when it answers."""
 
-import shutil
 import subprocess
 
 import pytest
@@ -168,7 +167,7 @@ def test_a_machine_that_does_not_answer_offers_nothing_and_says_nothing(capsule:
     assert offered(capsule, "get", "--capsule", "unix:/nonexistent", "") == []
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="this machine lacks fish")
+@pytest.mark.needs("fish")
 def test_fish_offers_names_with_their_phases(capsule: Daemon) -> None:
     capsule.apply(manifest("fishy", SERVE), "--wait")
     script = "capsulectl completion fish | source; complete -C 'capsulectl get fis'"
@@ -177,7 +176,7 @@ def test_fish_offers_names_with_their_phases(capsule: Daemon) -> None:
     capsule.good("delete", "fishy", "--yes")
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="this machine lacks zsh")
+@pytest.mark.needs("zsh")
 def test_zsh_completes_a_name(capsule: Daemon) -> None:
     capsule.apply(manifest("zipped", SERVE), "--wait")
     with window() as made:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cyclopts import CoercionError, CycloptsError, MissingArgumentError
@@ -102,8 +103,13 @@ def test_every_target_of_make_on_a_page_is_one_that_there_is(page: Path) -> None
     assert {line.split()[1] for line in lines} <= there
 
 
+def _needing(page: Path) -> Any:
+    lends = "$REGISTRY" in page.read_text()
+    return pytest.param(page, marks=[pytest.mark.needs("docker-registry", "skopeo")] if lends else [])
+
+
 @pytest.mark.real
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [_needing(page) for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_the_commands_of_a_page_do_what_it_says(page: Path) -> None:
     with site() as machine, daemon(inside=machine.inside) as capsule:
         capsule.push_image()

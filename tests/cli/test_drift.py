@@ -3,8 +3,12 @@
 import json
 import subprocess
 
+import pytest
+
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.programs import running
+
+pytestmark = pytest.mark.real
 
 
 def reported(name: str) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.daemon import SERVE, Daemon, manifest
 
+pytestmark = pytest.mark.real
+
 QUICK = {"interval": "200ms", "retries": 2, "startPeriod": "0s"}
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import window
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture(scope="module")
 def told(capsule: Daemon) -> Daemon:

@@ -68,6 +68,7 @@ def bert(anna: Operator, address: str, tmp_path: Path) -> Iterator[Operator]:
     anna.ctl("key", "rm", "bert", "--yes")
 
 
+@pytest.mark.real
 def test_nothing_older_than_tls_1_3_is_spoken(address: str) -> None:
     host, port = endpoint(address)
     for version, spoken in ((ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)):
@@ -83,6 +84,7 @@ def test_nothing_older_than_tls_1_3_is_spoken(address: str) -> None:
                 assert spoken
 
 
+@pytest.mark.real
 def test_the_adopter_is_an_admin_and_known_by_name(anna: Operator) -> None:
     me = anna.data("whoami")
     assert (me["name"], me["role"]) == ("anna", "admin")
@@ -91,17 +93,20 @@ def test_the_adopter_is_an_admin_and_known_by_name(anna: Operator) -> None:
     assert key["kid"] == me["kid"] == anna.data("key", "show")["kid"]
 
 
+@pytest.mark.real
 def test_the_machine_itself_is_an_admin_without_a_key(machine: Daemon, anna: Operator) -> None:
     me = machine.data("whoami")
     assert (me["name"], me["role"], me.get("kid", "")) == ("local", "admin", "")
 
 
+@pytest.mark.real
 def test_a_stranger_finds_the_window_closed(bert: Operator, address: str) -> None:
     done = bert.ctl("adopt", address, "--yes")
     assert done.returncode == 1 and "adoption window closed" in done.stderr and "key add" in done.stderr
     assert not (bert.config / "config.yaml").exists()
 
 
+@pytest.mark.real
 def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: Operator, address: str) -> None:
     anna.good("key", "add", bert.public_key(), "--name", "bert", "--role", "reader")
     assert bert.good("adopt", address, "--yes").startswith("capsule-")
@@ -113,6 +118,7 @@ def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: 
     assert again.returncode == 1 and "enrolled already" in again.stderr
 
 
+@pytest.mark.real
 def test_a_readers_key_is_enough_for_the_page(anna: Operator, bert: Operator, address: str) -> None:
     anna.good("key", "add", bert.public_key(), "--name", "bert", "--role", "reader")
     bert.good("adopt", address, "--yes")
@@ -130,6 +136,7 @@ def test_a_readers_key_is_enough_for_the_page(anna: Operator, bert: Operator, ad
             page.terminate()
 
 
+@pytest.mark.real
 def test_a_role_can_be_raised_and_a_key_removed(anna: Operator, bert: Operator, address: str) -> None:
     anna.good("key", "add", "-", "--name", "bert", "--role", "reader", stdin=bert.public_key())
     bert.good("adopt", address, "--yes")
@@ -156,6 +163,7 @@ main()
 """
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(("years", "says"), [(-3, "the token has expired"), (3, "the token is from the future")])
 def test_a_clock_that_is_off_by_years_is_told_with_both_times(anna: Operator, years: int, says: str) -> None:
     line = [sys.executable, "-c", SKEWED, str(years * 31_536_000), "list", "--capsule", "home"]
@@ -164,12 +172,14 @@ def test_a_clock_that_is_off_by_years_is_told_with_both_times(anna: Operator, ye
     assert done.stderr.endswith("More than 5 minutes apart is too far: set the wrong clock right\n")
 
 
+@pytest.mark.real
 def test_the_last_admin_stays(anna: Operator) -> None:
     last = anna.ctl("key", "rm", "anna", "--yes")
     assert last.returncode == 1 and "last admin" in last.stderr
     assert anna.ctl("key", "role", "anna", "reader").returncode == 1
 
 
+@pytest.mark.real
 def test_every_call_of_an_operator_is_remembered_with_who_and_where(anna: Operator) -> None:
     anna.ctl("stop", "nobody")
     event = json.loads(anna.good("history", "--type", "call.refused", "-n", "1", "-o", "json"))
@@ -179,6 +189,7 @@ def test_every_call_of_an_operator_is_remembered_with_who_and_where(anna: Operat
     assert event["body"]["peer"].startswith("127.0.0.1:") and event["body"]["took_us"] > 0 and event["body"]["jti"]
 
 
+@pytest.mark.real
 def test_a_changed_certificate_is_refused_loudly_and_nothing_is_sent(anna: Operator, tmp_path: Path) -> None:
     with daemon(start=False) as other:
         other.start("--listen", "127.0.0.1:0")
@@ -197,6 +208,7 @@ def test_a_changed_certificate_is_refused_loudly_and_nothing_is_sent(anna: Opera
         assert not other.history("--type", "call.")
 
 
+@pytest.mark.real
 def test_the_configuration_is_private_and_keeps_what_other_clients_wrote(anna: Operator, tmp_path: Path) -> None:
     other = Operator(tmp_path / "c")
     config = yaml.safe_load((anna.config / "config.yaml").read_text())
@@ -217,6 +229,7 @@ def test_the_configuration_is_private_and_keeps_what_other_clients_wrote(anna: O
     assert {file.name for file in anna.config.glob(".*")} <= {".config.yaml.json", ".local.yaml.json"}
 
 
+@pytest.mark.real
 def test_a_capsule_is_named_by_context_address_variable_or_current(
     anna: Operator, address: str, tmp_path: Path
 ) -> None:
@@ -238,6 +251,7 @@ def test_a_capsule_is_named_by_context_address_variable_or_current(
     assert unknown.returncode == 1 and "capsulectl adopt 192.0.2.7:50000" in unknown.stderr
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("name", ["", " ", "unix:here", "/here", "./here", "--here", "two\nlines"])
 def test_a_context_has_a_name_by_which_it_can_be_meant(anna: Operator, address: str, name: str) -> None:
     before = anna.good("context", "list")
@@ -250,6 +264,7 @@ def test_a_context_has_a_name_by_which_it_can_be_meant(anna: Operator, address: 
     assert anna.good("context", "list") == before
 
 
+@pytest.mark.real
 def test_a_capsule_that_moved_is_met_with_the_key_of_its_context(anna: Operator, address: str, tmp_path: Path) -> None:
     moved = Operator(tmp_path / "config")
     shutil.copytree(anna.config, moved.config)
@@ -266,6 +281,7 @@ def test_a_capsule_that_moved_is_met_with_the_key_of_its_context(anna: Operator,
     assert not (moved.config / "operator.ed25519").exists()
 
 
+@pytest.mark.real
 def test_a_choice_of_another_client_counts_when_it_is_the_newer(anna: Operator, tmp_path: Path) -> None:
     both = Operator(tmp_path / "c")
     both.good("context", "add", "here", "--socket", "/here", "--use")

@@ -120,6 +120,7 @@ def test_a_bad_image_says_what_is_wrong_and_is_an_event(capsule: Daemon, tmp_pat
         assert (closed["outcome"], closed["reason"]) == ("failed", reason)
 
 
+@pytest.mark.needs("docker-registry")
 def test_a_login_is_tried_kept_sealed_and_forgotten(capsule: Daemon, tmp_path: Path) -> None:
     with registry(tls=True, auth="token") as running:
         assert running.ca is not None
@@ -150,6 +151,7 @@ def test_a_login_is_tried_kept_sealed_and_forgotten(capsule: Daemon, tmp_path: P
     assert PASSWORD not in capsule.output()
 
 
+@pytest.mark.needs("docker-registry")
 def test_a_pull_that_cannot_be_says_why(capsule: Daemon) -> None:
     with registry() as running:
         running.push(Sample(), "web:1")
@@ -175,6 +177,7 @@ def demo_at(directory: Path, host: str, name: str) -> str:
     return f"{host}/{name}:1"
 
 
+@pytest.mark.needs("docker-registry")
 def test_an_image_that_is_not_here_is_pulled_when_it_is_applied(capsule: Daemon, tmp_path: Path) -> None:
     with registry() as running:
         ref = demo_at(tmp_path, running.host, "first-use")
@@ -196,6 +199,7 @@ def test_an_image_that_is_not_here_is_pulled_when_it_is_applied(capsule: Daemon,
     capsule.good("image", "rm", ref)
 
 
+@pytest.mark.needs("docker-registry")
 def test_an_image_that_nobody_has_is_refused_and_says_what_to_do(capsule: Daemon) -> None:
     with registry() as running:
         ref = f"{running.host}/nothing:1"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,13 +14,27 @@ from tests.support.site import Site
 pytestmark = pytest.mark.real
 
 
+NEEDED = {
+    "image-unknown": "docker-registry",
+    "wrong-password": "docker-registry",
+    "certificate-of-a-stranger": "docker-registry",
+    "monitor-killed": "qemu-system-x86_64",
+    "guest-hung": "qemu-system-x86_64",
+}
+
+
+def needing(mishap: Mishap) -> Any:
+    program = NEEDED.get(mishap.name)
+    return pytest.param(mishap, id=mishap.name, marks=[pytest.mark.needs(program)] if program else [])
+
+
 @pytest.fixture(scope="module")
 def played_on() -> Iterator[tuple[Site, Daemon]]:
     with scene() as made:
         yield made
 
 
-@pytest.mark.parametrize("mishap", MISHAPS, ids=[one.name for one in MISHAPS])
+@pytest.mark.parametrize("mishap", [needing(one) for one in MISHAPS])
 def test_who_has_a_mishap_is_told_what_is_wrong_and_what_to_do(
     mishap: Mishap, played_on: tuple[Site, Daemon], tmp_path: Path
 ) -> None:

@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.daemon import SERVE, Daemon, manifest
+
+pytestmark = pytest.mark.real
 
 
 def depending(name: str, *needs: str, script: str = SERVE) -> str:

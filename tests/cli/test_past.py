@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.daemon import SERVE, Daemon, manifest
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture(scope="module")
 def moments(capsule: Daemon) -> dict[str, int]:

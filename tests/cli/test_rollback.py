@@ -7,6 +7,8 @@ import pytest
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.support.terminal import window
 
+pytestmark = pytest.mark.real
+
 
 def newest(capsule: Daemon) -> int:
     return int(json.loads(capsule.good("journal", "stats", "-o", "json"))["lastSeq"])

@@ -18,6 +18,7 @@ from tests.support.browser import Browser, browser
 from tests.support.daemon import CTL, SERVE, Daemon, manifest
 from tests.unit.capsulectl.ui.told import HOSTILE, SYNCED, Machine, Streamed, entry, watched
 
+SHOWN = pytest.mark.needs("chromium")
 LINE = "<b onclick=alert(1)>bold</b>"
 
 
@@ -54,6 +55,8 @@ def go(page: Browser, to: object) -> None:
     page.until(f"document.getElementById('moment').dataset.shown === 'entry {to}'")
 
 
+@pytest.mark.real
+@SHOWN
 def test_the_machine_now_and_then_and_nothing_changed(page: Browser, capsule: Daemon) -> None:
     before = newest(capsule)
     capsule.apply(manifest("seen", f"echo '{LINE}'; {SERVE}"), "--wait")
@@ -142,6 +145,7 @@ def told(page: Browser, machine: Machine) -> Iterator[Browser]:
         yield page
 
 
+@SHOWN
 def test_a_machine_that_goes_away_is_missed_and_found_again(
     page: Browser, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +166,7 @@ def test_a_machine_that_goes_away_is_missed_and_found_again(
         assert page.text("#trouble") == "" and page.text("#say") == "The machine is back"
 
 
+@SHOWN
 def test_what_the_machine_says_stays_text(told: Browser) -> None:
     told.run("document.querySelectorAll('.name').forEach(one => one.click())")
     told.until("document.querySelector('.why .conclusion')")
@@ -173,12 +178,14 @@ def test_what_the_machine_says_stays_text(told: Browser) -> None:
     assert told.complaints() == []
 
 
+@SHOWN
 def test_slots_are_shown_as_the_machine_tells_of_them(told: Browser) -> None:
     shown = told.text("#slots")
     assert "slot_a runs release 0.2" in " ".join(shown.split())
     assert "slot_b tentative: confirmed within 4 min, or back to slot_a" in " ".join(shown.split())
 
 
+@SHOWN
 def test_what_is_looked_at_stays_while_the_machine_goes_on(
     page: Browser, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +210,7 @@ def test_what_is_looked_at_stays_while_the_machine_goes_on(
         page.until("document.querySelectorAll('#moment .tree li').length === 2")  # what came of it meanwhile
 
 
+@SHOWN
 def test_no_script_can_be_brought_in_and_nothing_sent_away(told: Browser) -> None:
     for script in ("document.body.innerHTML = '<b>x</b>'", "document.body.insertAdjacentHTML('beforeend', '<b>x</b>')"):
         refused = f"(() => {{ try {{ {script} }} catch (error) {{ return error.name }} }})()"
@@ -235,6 +243,7 @@ def elsewhere() -> Iterator[str]:
             thread.join()
 
 
+@SHOWN
 def test_another_page_reads_nothing_even_if_it_knows_the_address(told: Browser, machine: Machine) -> None:
     address = told.run("location.href").partition("#")[0]
     asked = len(machine.asked)
@@ -255,6 +264,7 @@ def test_another_page_reads_nothing_even_if_it_knows_the_address(told: Browser, 
     assert len(machine.asked) == asked, "nothing was asked of the machine for them"
 
 
+@SHOWN
 def test_a_screen_reader_is_told_what_each_thing_is(told: Browser) -> None:
     found = told.names()
     for part in (
@@ -271,6 +281,7 @@ def test_a_screen_reader_is_told_what_each_thing_is(told: Browser) -> None:
     assert reached == 0, "everything that can be pressed is reached by the keyboard"
 
 
+@SHOWN
 def test_it_fits_a_narrow_window_and_what_a_person_prefers(told: Browser) -> None:
     told.window(360, 640)
     assert told.run("document.documentElement.scrollWidth") <= 360

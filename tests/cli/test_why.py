@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.support.daemon import SERVE, Daemon, manifest
+
+pytestmark = pytest.mark.real
 
 
 def test_a_workload_that_ends_again_and_again(capsule: Daemon) -> None:

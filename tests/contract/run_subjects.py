@@ -170,7 +170,11 @@ BOTH = pytest.mark.parametrize(
 )
 EVERY = pytest.mark.parametrize(
     "subject",
-    [twin, pytest.param(real, marks=pytest.mark.real), pytest.param(qemu, marks=pytest.mark.real)],
+    [
+        twin,
+        pytest.param(real, marks=pytest.mark.real),
+        pytest.param(qemu, marks=[pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]),
+    ],
     ids=["twin", "containerd", "qemu"],
 )
 """What both kinds of workload do in the same way. Each test with a guest boots it, once where it can."""

@@ -25,7 +25,7 @@ from tests.contract import copy_subjects, test_copies, test_exec
 from tests.contract.exec_subjects import Programs, Subject, everything
 from tests.support.guest_machine import BOOT_S, guest_machine
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 KEY = Key("web", 7, 1)
 APPLETS = (

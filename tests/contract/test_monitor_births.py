@@ -26,7 +26,7 @@ from tests.support.programs import running
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 LAUNCHES = """
 import asyncio, os

@@ -82,7 +82,9 @@ async def real(door: Door) -> AsyncIterator[Subject]:
 
 
 BOTH = pytest.mark.parametrize(
-    "subject", [twin, pytest.param(real, marks=pytest.mark.real)], ids=["twin", "docker-registry"]
+    "subject",
+    [twin, pytest.param(real, marks=[pytest.mark.real, pytest.mark.needs("docker-registry")])],
+    ids=["twin", "docker-registry"],
 )
 
 

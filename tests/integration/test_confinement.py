@@ -21,7 +21,7 @@ from tests.support.microvms import MicroVMs, build_guest_image, microvms
 from tests.support.runtime import Runtime, chunks, runtime
 from tools.demo_image import archive
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 SERVE = ("sh", "-c", "trap 'exit 143' TERM; echo ready; while :; do sleep 1 & wait $!; done")
 SECRET = "xyzzy-4711"

@@ -17,7 +17,7 @@ from capsule.guest.v1.guest_pb2_grpc import GuestServiceStub
 from guest.service.servicer import LONG_CALLS
 from tests.support.guest_machine import GuestMachine, ext4, guest_machine, payload_disk, squashed
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 SERVE = """
 trap 'echo bye; echo last > /data/last; exit 3' TERM

@@ -31,7 +31,7 @@ df -k /dev/shm /tmp /cache 2>/dev/null | grep -e shm -e /tmp -e /cache | sed 's/
 touch /written 2>/dev/null && echo 'the root takes files'
 true
 """
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 
 def manifests() -> Iterator[list[dict[str, Any]]]:

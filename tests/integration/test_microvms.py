@@ -19,7 +19,7 @@ from tests.support.daemon import CAPSULED, SERVE, Daemon, daemon
 from tests.support.microvms import build_guest_image
 from tests.support.site import site
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 BOOT_S = 180
 """For a boot without hardware virtualisation, on a machine that runs other tests, too."""

@@ -1,8 +1,6 @@
 """`make install` and `make uninstall`, on a machine of systemd's: what runs outlives the daemon, ends in its own time when
 the machine goes down, and of an installation nothing is left but the state."""
 
-import shutil
-
 import pytest
 
 from tests.support.systemd import Systemd, systemd
@@ -11,7 +9,7 @@ from tools.place import ROOT
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(shutil.which("systemd-nspawn") is None, reason="this machine lacks systemd-nspawn"),
+    pytest.mark.needs("systemd-nspawn"),
 ]
 
 SOCKET = "unix:/var/lib/capsule/capsule.sock"

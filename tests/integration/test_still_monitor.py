@@ -17,7 +17,7 @@ from tests.support.microvms import build_guest_image, microvms
 from tests.support.runtime import chunks, runtime
 from tools.demo_image import archive
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("qemu-system-x86_64")]
 
 
 def test_a_monitor_that_stands_still_is_looked_at_at_once_and_ended_as_silent(monkeypatch: pytest.MonkeyPatch) -> None:

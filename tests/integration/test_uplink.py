@@ -3,8 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from capsuled.boot.uplink import leave
 from tests.support.site import Site, site
+
+pytestmark = pytest.mark.real
 
 TWO_CABLES = """
 set -e

@@ -88,6 +88,7 @@ def test_an_image_for_another_machine_is_refused_at_once(capsule: Daemon, faulty
     assert capsule.good("list", "-o", "name") == "" and traces(capsule) == []
 
 
+@pytest.mark.needs("docker-registry")
 def test_an_unknown_certificate_is_named_with_the_way_out(capsule: Daemon) -> None:
     with registry(tls=True) as running:
         ref = running.push(Sample(), "web:1")

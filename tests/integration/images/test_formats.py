@@ -29,7 +29,7 @@ from tests.support.images import add, chunks
 from tests.support.registry import registry
 from tests.support.runtime import Runtime, runtime
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("buildah", "podman", "skopeo")]
 
 LONG = "n" * 240
 CAPABILITY = "security.capability"
@@ -304,6 +304,7 @@ def buildah_index(builder: Builder, ref: str) -> None:
 PUSHES = (buildah_schema_2, podman_push, skopeo_push_zstd, buildah_index)
 
 
+@pytest.mark.needs("docker-registry")
 @pytest.mark.parametrize("push", PUSHES, ids=lambda push: push.__name__)
 def test_an_image_that_whoever_put_into_a_registry_has_the_files_that_its_builder_saw(
     builder: Builder, push: Callable[[Builder, str], None]

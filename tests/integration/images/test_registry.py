@@ -16,7 +16,7 @@ from tests.support.images import INDEX, Sample, blobs
 from tests.support.registry import PASSWORD, USER, RunningRegistry, registry
 from tests.support.runtime import runtime
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.needs("docker-registry")]
 
 ONE = Sample()
 
