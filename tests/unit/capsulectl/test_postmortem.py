@@ -1,7 +1,8 @@
 """The report of an update in its forms: text, Markdown, data, and one page that needs nothing else."""
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,6 +23,16 @@ HOSTILE = "x\"'<script>alert(1)</script>|`]]>\x1b[31m&amp;"
 VOID = {"meta", "br", "link", "img"}
 
 every_story = pytest.mark.parametrize("tale", [init_exit, ill_workload, confirmed], ids=lambda one: str(one.__name__))
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are told in the operator's own zone: his is this one."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 class Seen(HTMLParser):
