@@ -50,7 +50,8 @@ def test_what_is_left_on_the_host_is_named() -> None:
 def test_a_program_that_nobody_waits_for_any_more_is_left(tmp_path: Path) -> None:
     before, program = Host.now(), tmp_path / "runc-like"
     program.symlink_to("/bin/sleep")
-    said = subprocess.run(["sh", "-c", f"{program} 60 >/dev/null 2>&1 & echo $!"], check=True, capture_output=True)
+    begin = ["sh", "-c", '"$0" 60 >/dev/null 2>&1 & echo $!', program]
+    said = subprocess.run(begin, check=True, capture_output=True)
     pid = int(said.stdout)
     try:
         assert f"orphans {pid} (runc-like) is left" in before.left(Host.now())

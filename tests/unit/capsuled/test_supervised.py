@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -52,7 +53,7 @@ def heard(listener: Listener, command: str, log_file: Path) -> list[str]:
 
 
 def test_its_last_words_are_told_once(tmp_path: Path, listener: Listener) -> None:
-    assert heard(listener, WRITES_ONCE.format(done=tmp_path / "done"), tmp_path / "child.log") == [
+    assert heard(listener, WRITES_ONCE.format(done=quote(str(tmp_path / "done"))), tmp_path / "child.log") == [
         "sh ended with 3 (cannot listen: in use); started again in 0.05 s",
         "sh ended with 3; started again in 0.10 s",
     ]
@@ -60,8 +61,7 @@ def test_its_last_words_are_told_once(tmp_path: Path, listener: Listener) -> Non
 
 def test_it_is_started_again_though_its_file_is_gone_or_was_cut(tmp_path: Path, listener: Listener) -> None:
     log_file = tmp_path / "child.log"
-    assert (
-        heard(listener, LOSES_ITS_FILE.format(log=log_file), log_file)[0] == "sh ended with 4; started again in 0.05 s"
-    )
+    loses, cuts = (script.format(log=quote(str(log_file))) for script in (LOSES_ITS_FILE, CUTS_ITS_FILE))
+    assert heard(listener, loses, log_file)[0] == "sh ended with 4; started again in 0.05 s"
     again = Listener()
-    assert "sh ended with 5 (cut); started again" in heard(again, CUTS_ITS_FILE.format(log=log_file), log_file)[0]
+    assert "sh ended with 5 (cut); started again" in heard(again, cuts, log_file)[0]

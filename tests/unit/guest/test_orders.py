@@ -72,9 +72,8 @@ def test_a_shutdown_asks_nobody(service: Service) -> None:
 def test_after_the_payloads_end_what_is_beside_it_has_time_to_leave_nothing_half_done(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = subprocess.Popen(
-        ["sh", "-c", f"while [ ! -e {tmp_path}/told ]; do sleep 0.01; done; echo > {tmp_path}/left"]
-    )
+    script = "while [ ! -e told ]; do sleep 0.01; done; echo > left"
+    copy = subprocess.Popen(["sh", "-c", script], cwd=tmp_path)
     monkeypatch.setattr(beside, "copy", lambda first, fds: copy.pid)
     service.say(do="copy", id=1)
     service.loop.turn()

@@ -116,8 +116,9 @@ def standing(place: Path, body: str, settings: str = "", command_line: str = "")
         )
     )
     (place / "run").mkdir()
-    prepare = f"mount --bind {place}/run /run && mkdir -p /run/capsule/init && exec {sys.executable} -IS {program}"
-    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "sh", "-c", prepare]
+    prepare = 'mount --bind "$1" /run && mkdir -p /run/capsule/init && shift && exec "$@"'
+    pid_1 = ["sh", "-c", prepare, "sh", str(place / "run"), sys.executable, "-IS", str(program)]
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", *pid_1]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
         yield Standing(place, process)
