@@ -50,7 +50,7 @@ def test_what_is_left_on_the_host_is_named() -> None:
 def test_a_program_that_nobody_waits_for_any_more_is_left(tmp_path: Path) -> None:
     before, program = Host.now(), tmp_path / "runc-like"
     program.symlink_to("/bin/sleep")
-    begin = ["sh", "-c", '"$0" 60 >/dev/null 2>&1 & echo $!', program]
+    begin = ["sh", "-c", '"$0" 60 >/dev/null 2>&1 & echo $!', str(program)]
     said = subprocess.run(begin, check=True, capture_output=True)
     pid = int(said.stdout)
     try:
