@@ -7,8 +7,8 @@ may not signal or trace them.
 import resource
 import zlib
 
-from effects.microvms.cgroup import Share
 from effects.microvms.command_line import TRANSLATION_MIB, Accelerator
+from effects.microvms.share import Share
 from effects.runs.protocol import RunSpec
 
 _USERS_FROM, _USERS = 0x7000_0000, 1 << 24

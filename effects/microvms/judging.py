@@ -7,7 +7,6 @@ begun again, and nothing else.
 import msgspec
 
 from effects.microvms.end_record import Record
-from effects.microvms.places import Verdict
 from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import panic_in
 from journal.specs import Fault
@@ -34,6 +33,17 @@ class Traces(msgspec.Struct, frozen=True):
     agent: bool = True
     serial: bytes = b""
     words: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """How a run ended; see ObservedRun."""
+
+    exit_code: int
+    exited_at_ns: int
+    oom_kills: int = 0
+    unexecutable: str = ""
+    fault: Fault | None = None
+    fault_text: str = ""
 
 
 def judged(traces: Traces) -> Verdict:

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from journal.specs import Fault
+from effects.microvms.judging import Verdict
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 _RUN, _MONITOR, _VERDICT = "run.json", "monitor.json", "verdict.json"
@@ -57,17 +57,6 @@ class MonitorRecord(msgspec.Struct, frozen=True):
     pid: int
     start_time: int
     boot: str
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """How a run ended; see ObservedRun."""
-
-    exit_code: int
-    exited_at_ns: int
-    oom_kills: int = 0
-    unexecutable: str = ""
-    fault: Fault | None = None
-    fault_text: str = ""
 
 
 class RunFiles:

@@ -13,9 +13,9 @@ import msgspec
 from effects.containers import cgroups
 from effects.errors import BadUser, BadWorkingDir, DriverError, EntrypointMissing, StartFailed
 from effects.microvms.end_record import Record
-from effects.microvms.judging import Traces, judged
+from effects.microvms.judging import Traces, Verdict, judged
 from effects.microvms.monitor import Monitor, read_record
-from effects.microvms.places import Key, RunFiles, RunRecord, Verdict
+from effects.microvms.places import Key, RunFiles, RunRecord
 from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import TAIL_BYTES
 from projections.observations import ObservedRun

@@ -14,11 +14,6 @@ CONTRACTS: dict[str, dict[str, Any]] = {
     one["name"]: one for one in LINTER["contracts"] if {"time", "random", "os"} <= set(one.get("forbidden_modules", ()))
 }
 """Those of purity: what they forbid is every way to a clock, to chance and to the machine."""
-REACHES = {
-    "effects.microvms.confinement": "effects.containers.cgroups",
-    "effects.microvms.judging": "effects.microvms.places",
-}
-"""What is impure today, and where it gets it from: each for a type and its constants beside code that does I/O."""
 
 
 @cache
@@ -30,13 +25,7 @@ def pure() -> list[Any]:
     """Each module of each contract; a package stands for all that is in it."""
     wholes = {(name, module) for name, one in CONTRACTS.items() for module in one["source_modules"]}
     every = {(name, part) for name, module in wholes for part in (module, *graph().find_descendants(module))}
-    fails = {
-        module: pytest.mark.xfail(strict=True, reason=f"{module} reaches {why}") for module, why in REACHES.items()
-    }
-    return [
-        pytest.param(name, module, id=module, marks=[fails[module]] if module in fails else [])
-        for name, module in sorted(every)
-    ]
+    return [pytest.param(name, module, id=module) for name, module in sorted(every)]
 
 
 def reached(module: str) -> set[str]:

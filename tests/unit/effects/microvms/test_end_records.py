@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effects.microvms.end_record import MOST_BYTES, Ending, Record, parse
-from effects.microvms.judging import Traces, judged
-from effects.microvms.places import Verdict
+from effects.microvms.judging import Traces, Verdict, judged
 from effects.microvms.seemly import seemly
 from effects.microvms.serial_tail import panic_in
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from msgspec import structs
 
 from effects.microvms.acceleration import clock_arguments
-from effects.microvms.cgroup import Share, limits_v1, limits_v2, make
+from effects.microvms.cgroup import make
 from effects.microvms.command_line import Disk, Machine, command_line, descriptors, mac_of
 from effects.microvms.confinement import share_of, user_of
 from effects.microvms.guest_run import Surroundings, run_disk
+from effects.microvms.share import Share, limits_v1, limits_v2
 from effects.runs.process import Identity, ImageConfig
 from effects.runs.protocol import MountedVolume, RunSpec
 from effects.secrets.protocol import SecretContent

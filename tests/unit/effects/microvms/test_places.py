@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from effects.microvms.places import Key, MonitorRecord, Places, RunFiles, RunRecord, Verdict
+from effects.microvms.judging import Verdict
+from effects.microvms.places import Key, MonitorRecord, Places, RunFiles, RunRecord
 from effects.microvms.remains import Remains
 
 KEY = Key("web", 7, 1)
