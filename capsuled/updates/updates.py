@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_S = 0.5
 """For the answer to leave before the machine ends."""
-CONFIRM_S = 30.0
+CONFIRM_WAIT_S = 25.0
+"""For the boot loader to have it. Clients in the field give up after 30 s: they must hear why it takes longer."""
 WINDOW_S = 900
 _HEAD_BYTES = 1 << 20
 
@@ -102,7 +103,7 @@ class Updates:
         if update is None:
             return self._last()
         try:
-            async with asyncio.timeout(CONFIRM_S):
+            async with asyncio.timeout(CONFIRM_WAIT_S):
                 found = await self._decided(update.uid)
         except TimeoutError:
             words = (

@@ -19,6 +19,7 @@ from effects.slots.protocol import Room
 from effects.slots.twin import SlotDisk, TwinLoader, TwinSlots
 from journal.entry import Actor
 from journal.events import (
+    BootStarted,
     UpdateArmed,
     UpdateArming,
     UpdateDisarmed,
@@ -28,6 +29,7 @@ from journal.events import (
 )
 from projections.update_intents import System
 from projections.update_phases import UpdatePhase
+from tests.simulation.time import VirtualLoop
 from tests.support.bundles import Bundle, arriving
 from tests.support.clock import HandClock
 from tests.support.slow_log import SlowLog
@@ -35,6 +37,8 @@ from tests.support.story import Story
 from tests.support.until import until
 from tests.unit.projections.test_update_calls import LEVEL, begin, confirmed, standing, uid
 
+FIELD_PATIENCE_S = 30.0
+"""How long the field's client waits for the answer of an ordinary call."""
 ADMIN = Caller(Actor("operator", "k", "joe", "admin"), "UpdateOS")
 
 
@@ -79,6 +83,13 @@ def waits() -> Story:
     story = standing()
     begin(story, level=own())
     story.tell(UpdateStaged(uid(story), "b" * 64, "r" * 64, 1, 2), UpdateArming(uid(story)), UpdateArmed(uid(story)))
+    return story
+
+
+def tried() -> Story:
+    story = waits()
+    story.reboot("boot-2")
+    story.tell(BootStarted("slot_b", "slot_a", "0.0.2 bbb", tentative=True, uid=uid(story), deadline_mono_ns=10**12))
     return story
 
 
@@ -208,3 +219,20 @@ def test_a_key_that_is_removed_while_its_bundle_comes_arms_nothing() -> None:
 
 def uid_of(box: Box) -> int:
     return max(box.engine.machine.updates)
+
+
+def test_who_confirms_hears_why_it_takes_long_before_a_client_of_the_field_gives_up() -> None:
+    async def act() -> float:
+        box, loop = Box(tried()), asyncio.get_running_loop()
+        box.switch.problem = "the firmware takes no variable"
+        with pytest.raises(Refused) as told:
+            await box.updates.confirm(replace(ADMIN, method="CapsuleService.UpdateConfirm"))
+        refusal = told.value.refusal
+        assert (refusal.code, refusal.reason) == ("DEADLINE_EXCEEDED", "NOT_CONFIRMED")
+        assert "tried again until the time is over: the firmware takes no variable" in refusal.message
+        assert box.phase is UpdatePhase.CONFIRMING
+        return loop.time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        begun = runner.get_loop().time()
+        assert runner.run(act()) - begun < FIELD_PATIENCE_S
