@@ -16,8 +16,8 @@ _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 class Face(msgspec.Struct, frozen=True):
-    """What is shown. `claimable`: whoever asks first may adopt it; `trial`: what is to be confirmed, and until when;
-    `problems`: what is wrong; both in words."""
+    """What is shown. `unreached`: why there is no address; `claimable`: whoever asks first may adopt it; `trial`: what
+    is to be confirmed, and until when; `problems`: what is wrong; all three in words."""
 
     hostname: str
     short_id: str
@@ -31,11 +31,11 @@ class Face(msgspec.Struct, frozen=True):
     workloads: str
     problems: tuple[str, ...] = ()
     trial: str = ""
+    unreached: str = ""
 
 
 def banner(face: Face) -> str:
     """The text, in lines. Pure."""
-    where = ", ".join(face.addresses) or "no address yet"
     if face.adopted:
         claim = "adopted"
     elif face.claimable:
@@ -45,7 +45,7 @@ def banner(face: Face) -> str:
     lines = [
         f"{face.hostname} ({face.short_id})",
         "",
-        f"  address      {where}",
+        *address_lines(face.addresses, face.unreached),
         *fingerprint_lines(face.fingerprint),
         f"  claim        {claim}",
         f"  system       {face.version}, {face.slot}, {face.condition}",
@@ -54,6 +54,12 @@ def banner(face: Face) -> str:
         *(f"  ! {line}" for problem in face.problems for line in wrapped(problem)),
     ]
     return "\n".join(["=" * WIDTH, *lines, "=" * WIDTH])
+
+
+def address_lines(addresses: tuple[str, ...], unreached: str) -> list[str]:
+    """Where the machine is, or why it is nowhere."""
+    where = ", ".join(addresses) or ": ".join(filter(None, ("no address yet", unreached)))
+    return [f"  {'' if index else 'address':<12} {line}" for index, line in enumerate(wrapped(where, WIDTH - 15))]
 
 
 def fingerprint_lines(digits: str) -> tuple[str, ...]:

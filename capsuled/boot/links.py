@@ -37,3 +37,12 @@ def chosen(having: tuple[Link, ...], now: str, wanted: str = "") -> str:
     if now in linked or (now in names and not linked):
         return now
     return linked[0] if linked else ""
+
+
+def lacking(having: tuple[Link, ...], now: str) -> str:
+    """Why there is no address, for whoever stands before the machine. Pure."""
+    if not having:
+        return "no network card is known, or its driver lacks firmware"
+    if not any(link.carrier for link in having):
+        return f"no cable is in {' or '.join(link.name for link in having)}"
+    return f"nobody has answered DHCP on {now}" if now else ""

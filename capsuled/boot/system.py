@@ -97,7 +97,7 @@ class System:
             self.link.say("poweroff")
 
         def face() -> str:
-            return banner(self._face(engine, slots.machine, about, adopted()))
+            return banner(self._face(engine, slots.machine, about, adopted(), uplink.unreached()))
 
         of_updates = () if slots is engine else (slots.changes(),)
         news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), *of_updates, _moments(slots))
@@ -134,7 +134,7 @@ class System:
             self.link.say("watchdog")
             self._has_hardware.set()
 
-    def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool) -> Face:
+    def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str) -> Face:
         machine = engine.machine
         number = counts(machine)
         return Face(
@@ -149,6 +149,7 @@ class System:
             condition=about.condition.condition.value,
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
             trial=trial_text(updates, engine.mono_ns()),
+            unreached=unreached,
             problems=(about.condition.message,) if about.condition.message else (),
         )
 

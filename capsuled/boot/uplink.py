@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from capsuled.boot.lease import Lease, Static, resolver_text, told, written
-from capsuled.boot.links import chosen, links
+from capsuled.boot.links import chosen, lacking, links
 from capsuled.logs.growth import Growth
 from capsuled.logs.plain import PlainLog
 from capsuled.processes import CommandFailed, run, supervise
@@ -31,6 +31,9 @@ RESOLVER = Path("/etc/resolv.conf")
 
 LOG_BYTES = 1 << 20
 """Without a server on the LAN the client says so several times a minute, for ever."""
+
+ABSENT_S = 10.0
+"""So long the drivers may take to find the interface that an operator named."""
 
 FIRST_PAUSE_S, CAP_PAUSE_S = 1.0, 60.0
 """Before a client that could not be started is tried again."""
@@ -56,6 +59,7 @@ class Uplink:
         self._keeping: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self.problem = ""
+        self._absent = ""
         self._unasked = ""
 
     async def ready(self) -> None:
@@ -68,7 +72,11 @@ class Uplink:
 
     async def warnings(self) -> tuple[str, ...]:
         """What an operator should know of now."""
-        return tuple(filter(None, (self.problem, self._unasked)))
+        return tuple(filter(None, (self.problem, self._absent, self._unasked)))
+
+    def unreached(self) -> str:
+        """Why there is no address."""
+        return lacking(links(), self._interface)
 
     async def run(self, hostname: str) -> None:
         """Until cancelled; `hostname` is told to the DHCP server. Raises OSError where the kernel tells no news of
@@ -78,6 +86,7 @@ class Uplink:
         static = self._static()
         news = kernel_news(LINKS, ADDRESSES)
         try:
+            await self._until_there("" if static is None else static.interface)
             await self._bring_up()
             await self._follow(static)
             async for _ in news:
@@ -97,6 +106,26 @@ class Uplink:
             log.warning("%s", self.problem)
             return None
 
+    async def _until_there(self, interface: str) -> None:
+        """The interface is there, or it takes too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ABSENT_S), contextlib.aclosing(kernel_news(LINKS)) as news:  # type: ignore[type-var]
+                while interface and all(link.name != interface for link in links()):
+                    await anext(news)
+
+    def _present(self, static: Static | None) -> Static | None:
+        """What was written, as long as its interface is there. Cards may be counted otherwise once another one is in,
+        or by another kernel: a machine that nobody reaches is worse than one with another address."""
+        names = [link.name for link in links()]
+        if static is None or not static.interface or static.interface in names:
+            self._absent = ""
+            return static
+        self._absent = (
+            f"{self._place.written} is not used, the uplink asks by DHCP: it names {static.interface}, and this "
+            f"machine has {', '.join(names) or 'no network card'}"
+        )
+        return None
+
     async def _bring_up(self) -> None:
         """Only an interface that is up knows whether it has a link."""
         for link in links():
@@ -107,7 +136,8 @@ class Uplink:
             except (CommandFailed, OSError) as error:
                 log.warning("%s cannot be brought up: %s", link.name, error)
 
-    async def _follow(self, static: Static | None) -> None:
+    async def _follow(self, asked: Static | None) -> None:
+        static = self._present(asked)
         wanted = chosen(links(), self._interface, static.interface if static is not None else "")
         if wanted != self._interface:
             await self._let_go()

@@ -12,6 +12,7 @@ from capsuled.boot.console import Console, keep_showing, merged
 from capsuled.boot.disks import disk_of
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.link import InitLink
+from capsuled.boot.links import lacking, links
 from capsuled.boot.modules import load_hardware
 from capsuled.boot.partitions import table_of
 from capsuled.boot.power import watch_button
@@ -85,7 +86,8 @@ async def _run(link: InitLink, layout: Layout) -> None:
 
         def shown() -> str:
             addresses, fingerprint = reached(served), certificate.fingerprint
-            return screen(identity.short_id, version, addresses, fingerprint, there, service.progress)
+            unreached = lacking(links(), "")
+            return screen(identity.short_id, version, addresses, unreached, fingerprint, there, service.progress)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(link.keep_alive(answers))

@@ -1,6 +1,6 @@
 """What an installer shows on the console: how it is reached, what it could be installed on, and how far it is. Pure."""
 
-from capsuled.boot.console import WIDTH, fingerprint_lines, wrapped
+from capsuled.boot.console import WIDTH, address_lines, fingerprint_lines, wrapped
 from capsuled.installer.service import Progress
 from capsuled.installer.targets import Target
 from projections.words import bytes_text
@@ -13,16 +13,16 @@ def screen(
     short_id: str,
     version: str,
     addresses: tuple[str, ...],
+    unreached: str,
     fingerprint: str,
     there: tuple[Target, ...],
     progress: Progress,
 ) -> str:
-    """The text, in lines."""
-    where = ", ".join(addresses) or "no address yet"
+    """The text, in lines; `unreached` is why there is no address."""
     lines = [
         f"INSTALLER ({short_id}){'' if progress.disk else ': nothing is written until somebody installs'}",
         "",
-        f"  address      {where}",
+        *address_lines(addresses, unreached),
         *fingerprint_lines(fingerprint),
         f"  system       {version}",
         *_disks(there),

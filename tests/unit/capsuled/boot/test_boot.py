@@ -14,7 +14,7 @@ from capsuled.boot.ground import Booted
 from capsuled.boot.group import lvm_configuration, sizes
 from capsuled.boot.hostname import wanted
 from capsuled.boot.lease import Lease, resolver_text, told, written
-from capsuled.boot.links import Link, chosen
+from capsuled.boot.links import Link, chosen, lacking
 from capsuled.boot.power import KEY_POWER, buttons, is_pressed
 from capsuled.boot.stages import API, KERNEL, Stages, before_us
 from init.trial import DEFAULT_WINDOW_S
@@ -84,6 +84,19 @@ def test_the_uplink_is_the_first_that_has_a_link_and_stays_while_it_has(
     assert chosen(having, now, asked_for) == uplink
 
 
+@pytest.mark.parametrize(
+    ("having", "now", "why"),
+    [
+        ((), "", "no network card is known, or its driver lacks firmware"),
+        ((link("eth0", False), link("eth1", False)), "eth0", "no cable is in eth0 or eth1"),
+        ((link("eth0", True), link("eth1", False)), "eth0", "nobody has answered DHCP on eth0"),
+        ((link("eth0", True),), "", ""),
+    ],
+)
+def test_why_there_is_no_address_is_said(having: tuple[Link, ...], now: str, why: str) -> None:
+    assert lacking(having, now) == why
+
+
 def test_a_lease_is_what_the_script_noted(tmp_path: Path) -> None:
     file = tmp_path / "eth0.lease"
     assert told(file) is None
@@ -138,7 +151,11 @@ def test_the_banner_says_who_where_and_whose_it_is() -> None:
         assert word in text
     assert "not adopted" not in banner(face(adopted=True))
     assert "start the machine anew" in banner(face(claimable=False))
-    assert "no address yet" in banner(face(addresses=()))
+    assert "  address      no address yet\n" in banner(face(addresses=()))
+    assert "  address      no address yet: no cable is in eth0\n" in banner(
+        face(addresses=(), unreached="no cable is in eth0")
+    )
+    assert all(len(line) <= WIDTH for line in banner(face(addresses=(), unreached="a reason " * 30)).splitlines())
     assert all(len(line) <= WIDTH for line in banner(face(problems=("a reason " * 30,))).splitlines())
 
 

@@ -201,7 +201,7 @@ def test_the_console_says_how_it_is_reached_what_there_is_and_how_far_it_is() ->
     there = asyncio.run(house.machine.targets())
 
     def shown() -> str:
-        return screen("capsule-2ad9", "0.0.1 abc", ("10.0.2.15:50000",), "ab" * 32, there, house.service.progress)
+        return screen("capsule-2ad9", "0.0.1 abc", ("10.0.2.15:50000",), "", "ab" * 32, there, house.service.progress)
 
     assert "on another machine: capsulectl install 10.0.2.15:50000" in shown()
     assert "/dev/vdb, 1 GiB: nothing that is known (it is too small: 4 GiB is the least)" in " ".join(shown().split())
