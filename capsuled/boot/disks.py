@@ -53,6 +53,12 @@ def disks(sys: Path = Path("/sys")) -> tuple[Disk, ...]:
     return tuple(sorted((one for one in found if one.size_bytes), key=lambda one: (len(one.device), one.device)))
 
 
+def hidden_disks(sys: Path = Path("/sys")) -> int:
+    """How many NVMe disks the firmware keeps behind an AHCI controller, where no driver finds them. Source: the
+    kernel's drivers/ata/ahci.c, `remapped_nvme`."""
+    return sum(int(text_of(file) or 0) for file in (sys / "bus/pci/devices").glob("*/remapped_nvme"))
+
+
 def problem_of(disk: Disk, least_bytes: int) -> str:
     """Why nobody can install there, whatever is on it. Pure."""
     if disk.removable:

@@ -1,12 +1,12 @@
 """Whether a machine that booted is an installer: it came up from a removable disk that nothing lives on yet, and has a
-disk inside that it could be installed on. `capsule.mode=installer` or `=runtime` on the kernel's command line decides
-it otherwise.
+disk inside that it could be installed on, or could if the firmware did not hide it. `capsule.mode=installer` or
+`=runtime` on the kernel's command line decides it otherwise.
 """
 
 import asyncio
 from pathlib import Path
 
-from capsuled.boot.disks import Disk, disk_of, disks, partition_of, problem_of
+from capsuled.boot.disks import Disk, disk_of, disks, hidden_disks, partition_of, problem_of
 from capsuled.boot.errors import StorageFailed
 from capsuled.boot.group import KIND, content_of
 from capsuled.boot.partitions import COUNT, table_of
@@ -38,7 +38,7 @@ async def is_installer(root: str, command_line: str, sys: Path = Path("/sys")) -
     deadline = asyncio.get_running_loop().time() + SETTLE_S
     while not any(one.device != booted and not problem_of(one, least_bytes) for one in disks(sys)):
         if asyncio.get_running_loop().time() > deadline:
-            return False
+            return hidden_disks(sys) > 0
         await asyncio.sleep(LOOK_S)
     return True
 

@@ -9,7 +9,7 @@ from capsuled.announcement import Announcement, Subject, own_hostname
 from capsuled.boot.answering import answering
 from capsuled.boot.bring_up import COMMAND_LINE, booted_of, release_text
 from capsuled.boot.console import Console, keep_showing, merged
-from capsuled.boot.disks import disk_of
+from capsuled.boot.disks import disk_of, hidden_disks
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.link import InitLink
 from capsuled.boot.links import lacking, links
@@ -86,8 +86,10 @@ async def _run(link: InitLink, layout: Layout) -> None:
 
         def shown() -> str:
             addresses, fingerprint = reached(served), certificate.fingerprint
-            unreached = lacking(links(), "")
-            return screen(identity.short_id, version, addresses, unreached, fingerprint, there, service.progress)
+            return screen(
+                identity.short_id, version, addresses, lacking(links(), ""), fingerprint, there, service.progress,
+                hidden_disks(),
+            )  # fmt: skip
 
         async with asyncio.TaskGroup() as group:
             group.create_task(link.keep_alive(answers))

@@ -17,8 +17,9 @@ def screen(
     fingerprint: str,
     there: tuple[Target, ...],
     progress: Progress,
+    hidden: int = 0,
 ) -> str:
-    """The text, in lines; `unreached` is why there is no address."""
+    """The text, in lines; `unreached` is why there is no address, `hidden` how many disks the firmware hides."""
     lines = [
         f"INSTALLER ({short_id}){'' if progress.disk else ': nothing is written until somebody installs'}",
         "",
@@ -26,7 +27,7 @@ def screen(
         *fingerprint_lines(fingerprint),
         f"  system       {version}",
         *_disks(there),
-        *(f"  ! {line}" for said in _state(progress, addresses, there) for line in wrapped(said)),
+        *(f"  ! {line}" for said in (*_state(progress, addresses, there), *_hidden(hidden)) for line in wrapped(said)),
     ]
     return "\n".join(["=" * WIDTH, *lines, "=" * WIDTH])
 
@@ -40,6 +41,15 @@ def _disks(there: tuple[Target, ...]) -> list[str]:
 def _disk(one: Target) -> str:
     about = f"{one.disk.device}, {bytes_text(one.disk.size_bytes)}: {one.holds}"
     return f"{about} ({one.problem})" if one.problem else about
+
+
+def _hidden(number: int) -> tuple[str, ...]:
+    if not number:
+        return ()
+    what = "a disk is" if number == 1 else f"{number} disks are"
+    return (
+        f"{what} hidden by the firmware: set its SATA mode from RAID (Intel RST) to AHCI, and start the machine anew",
+    )
 
 
 def _state(progress: Progress, addresses: tuple[str, ...], there: tuple[Target, ...]) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.boot.disks import Disk, disks, problem_of, size_bytes
+from capsuled.boot import mode
+from capsuled.boot.disks import Disk, disks, hidden_disks, problem_of, size_bytes
 from capsuled.boot.mode import asked_for, is_installer
+from capsuled.boot.partitions import Partition, Table
 
 GIB = 1 << 30
 
@@ -56,6 +58,29 @@ def test_a_plug_outside_of_the_case_and_a_card_are_removable(tmp_path: Path) -> 
 def test_what_speaks_against_a_target(disk: Disk, problem: str) -> None:
     said = problem_of(disk, 4 * GIB)
     assert problem in said and bool(said) == bool(problem)
+
+
+def test_disks_that_the_firmware_hides_are_counted_and_keep_a_stick_an_installer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the stick itself would become the capsule, and be one from then on."""
+
+    async def content_of(device: str) -> str:
+        return ""
+
+    async def table_of(disk: str) -> Table:
+        return Table((Partition(2048, 2048, "lvm"),))
+
+    monkeypatch.setattr(mode, "content_of", content_of)
+    monkeypatch.setattr(mode, "table_of", table_of)
+    monkeypatch.setattr(mode, "SETTLE_S", 0.01)
+    monkeypatch.setattr(mode, "LOOK_S", 0.01)
+    make(tmp_path, "sda", removable="1")
+    assert hidden_disks(tmp_path) == 0 and not asyncio.run(is_installer("/dev/sda3", "quiet", tmp_path))
+    for place, number in (("0000:00:17.0", "2"), ("0000:00:1f.2", "0")):
+        (tmp_path / "bus/pci/devices" / place).mkdir(parents=True)
+        (tmp_path / "bus/pci/devices" / place / "remapped_nvme").write_text(f"{number}\n")
+    assert hidden_disks(tmp_path) == 2 and asyncio.run(is_installer("/dev/sda3", "quiet", tmp_path))
 
 
 def test_the_command_line_decides_the_mode_and_a_disk_inside_is_no_installer(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from capsule.v1 import install_pb2 as pb
 from capsuled.installed import Installed
 from capsuled.installer.installation import Step
 from capsuled.installer.screen import screen
-from capsuled.installer.service import InstallService
+from capsuled.installer.service import InstallService, Progress
 from capsuled.installer.targets import Target
 from capsuled.tokens import kid_of
 from tests.support.installers import CERTIFICATE, KEY, LEAST, ME, TwinMachine, target
@@ -203,7 +203,11 @@ def test_the_console_says_how_it_is_reached_what_there_is_and_how_far_it_is() ->
     def shown() -> str:
         return screen("capsule-2ad9", "0.0.1 abc", ("10.0.2.15:50000",), "", "ab" * 32, there, house.service.progress)
 
-    assert "on another machine: capsulectl install 10.0.2.15:50000" in shown()
+    assert "on another machine: capsulectl install 10.0.2.15:50000" in shown() and "hidden" not in shown()
+    told = " ".join(screen("capsule-2ad9", "0.0.1", (), "no cable is in eth0", "", (), Progress(), hidden=1).split())
+    assert (
+        "address no address yet: no cable is in eth0" in told and "! a disk is hidden by the firmware: set its" in told
+    )
     assert "/dev/vdb, 1 GiB: nothing that is known (it is too small: 4 GiB is the least)" in " ".join(shown().split())
     assert "nothing is written" in shown()
     assert "to boot /dev/vdc, take out the disk that this installer runs from" in shown()
