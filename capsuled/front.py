@@ -97,6 +97,7 @@ from effects.images.registry import Registry
 from effects.volumes.protocol import VolumeDriver, VolumePorter
 from journal.clock import Clock
 from journal.events import CallRead
+from journal.reader import Reader
 from journal.sequencer import Draft
 from projections.abilities import Abilities
 from projections.fold import FOLD_VERSION
@@ -175,9 +176,15 @@ def make_doorway(house: House, rate: Rate | None = None) -> Doorway:
     house.about.ask(roster.warnings)
     guard = ReplayGuard()
     if memory.reader is not None:
-        now_ns = clock.wall_ns()
-        guard.remember(used_tokens(memory.reader, now_ns), now_ns / 1e9)
+        take_over(guard, memory.reader, clock.wall_ns(), memory.believed_ns)
     return Doorway(roster, guard, live, Denials(engine, clock, rate))
+
+
+def take_over(guard: ReplayGuard, reader: Reader, now_ns: int, believed_ns: int) -> None:
+    """Tokens that are too old now may be good again once the clock, which is fast, is set: it goes back to
+    `believed_ns` at most."""
+    since_ns = min(now_ns, believed_ns or now_ns)
+    guard.remember(used_tokens(reader, since_ns), since_ns / 1e9)
 
 
 def make_servers(house: House, doorway: Doorway, listen: Listen, limits: Limits = Limits()) -> Servers:

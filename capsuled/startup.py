@@ -63,7 +63,8 @@ class ClosedLog:
 
 class Memory(msgspec.Struct):
     """The opened journal. `journal` is None where it must not be written, `reader` where it cannot even be read;
-    `side_log` where even that cannot be written."""
+    `side_log` where even that cannot be written. `believed_ns`: a moment that has passed, and that the clock is not set
+    behind; 0 where none is known."""
 
     machine: Machine
     state: State
@@ -72,6 +73,7 @@ class Memory(msgspec.Struct):
     journal: Journal | None = None
     side_log: SideLog | None = None
     snapshot_seq: int = 0
+    believed_ns: int = 0
 
     @property
     def why(self) -> JournalError:
@@ -238,7 +240,7 @@ def used_tokens(reader: Reader, now_ns: int) -> Iterator[tuple[str, str, int]]:
         for stored in reversed(page):
             header = stored.header
             if header.type in _WITH_TOKENS and header.actor.kind == "operator" and header.at >= since_ns:
-                jti, expiry = _token_of(stored)
+                jti, expiry = token_of(stored)
                 if expiry:
                     yield header.actor.id, jti, expiry
         before = page[0].header.seq
@@ -247,7 +249,7 @@ def used_tokens(reader: Reader, now_ns: int) -> Iterator[tuple[str, str, int]]:
             return
 
 
-def _token_of(stored: Stored) -> tuple[str, int]:
+def token_of(stored: Stored) -> tuple[str, int]:
     """Name and expiry, 0 where there is none. Not by `decode`: it raises on what a newer release wrote, and a daemon
     that freezes at that must start, and still take no token twice."""
     header = stored.header

@@ -32,10 +32,12 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks. Wall time never runs behind `floor_ns`, the journal's last entry."""
+    """The machine's own clocks. Wall time never runs behind `least_ns`, a moment that is known to have passed: where it
+    would, it stands at `floor_ns`, the journal's last entry. Without `least_ns` that is taken to have passed."""
 
-    def __init__(self, floor_ns: int = 0) -> None:
-        self._floor_ns = floor_ns
+    def __init__(self, floor_ns: int = 0, least_ns: int | None = None) -> None:
+        self._least_ns = floor_ns if least_ns is None else least_ns
+        self._floor_ns = max(floor_ns, self._least_ns)
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
     @property
@@ -44,8 +46,9 @@ class SystemClock:
 
     def wall_ns(self) -> int:
         # At boot a board without a battery may wake up decades ago; people then read a history that runs
-        # backwards. The journal's last entry is the latest moment known to have passed.
-        return max(time.time_ns(), self._floor_ns)
+        # backwards. But the last entry may be of a boot whose clock was fast, and is believed no more than that one.
+        now_ns = time.time_ns()
+        return now_ns if now_ns >= self._least_ns else self._floor_ns
 
     def mono_ns(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

@@ -13,6 +13,14 @@ RELEASE_FILE = Path("/capsule/release")
 """Release and commit; its time is when that was built (image/house.py)."""
 
 
+def built_s() -> float:
+    """When this release was built, in seconds since the epoch; infinity where nobody knows."""
+    try:
+        return RELEASE_FILE.stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
 class Booted(msgspec.Struct, frozen=True):
     """What the boot loader said on the kernel's command line. `update`: the one whose system is tried, 0 for none; it
     may run for `window_s` since the kernel began before it is confirmed."""

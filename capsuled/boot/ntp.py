@@ -1,8 +1,10 @@
-"""The right time, by SNTP (RFC 4330): asked of the servers that the operator wrote down, that DHCP named, or Debian's.
+"""The right time, by SNTP (RFC 4330): asked of the servers that the operator wrote down, else of those that DHCP named
+and, where these do not tell it, of Debian's.
 
-The first answer after a boot sets the clock, for a board without a battery wakes up anywhere; but never before the
-journal's last entry, nor beyond ten years after this release was built. Later ones move it slowly; a server that is
-further off than that is not believed. Order and deadlines never depend on this clock (journal/clock.py).
+The first answer after the daemon's start sets the clock, for a board without a battery wakes up anywhere, and one that
+had Windows is hours ahead; but never before a moment that is known to have passed (capsuled/believed.py), nor beyond
+ten years after this release was built. Later ones move it slowly; a server that is further off than that is not
+believed. Order and deadlines never depend on this clock (journal/clock.py).
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import logging
 import os
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,10 +49,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Seconds since the epoch: what the time may not be before, and not after."""
+    """Seconds since the epoch: what the time may not be before, by the journal and by the release, and not after."""
 
     least_s: float
     most_s: float
+    built_s: float = 0.0
+
+
+def bounds_of(built_s: float, believed_s: float = 0.0) -> Bounds:
+    """Those of a machine whose release was built then (infinity: nobody knows when), and whose journal knows of a
+    moment that has passed. Pure."""
+    return Bounds(believed_s, built_s + HORIZON_S, built_s if built_s < float("inf") else 0.0)
 
 
 def request(sent_s: float) -> bytes:
@@ -88,8 +97,10 @@ def _seconds(whole: int, fraction: int) -> float:
 def judged(offset_s: float, now_s: float, first: bool, bounds: Bounds) -> str:
     """Why the clock is not set to this; empty when it is. Pure."""
     then_s = now_s + offset_s
+    if then_s < bounds.built_s:
+        return "it is before this release was built"
     if then_s < bounds.least_s:
-        return "it is before the journal's last entry"
+        return "it is before the journal's last entry from when the clock was known to be right"
     if then_s > bounds.most_s:
         return "it is more than ten years after this release was built"
     if not first and abs(offset_s) > LATER_S:
@@ -98,7 +109,8 @@ def judged(offset_s: float, now_s: float, first: bool, bounds: Bounds) -> str:
 
 
 class NetworkTime:
-    """`servers` says whom to ask, each time; `stepped` is told by how many seconds the clock was set, and by whom."""
+    """`servers` says whom to ask, each time; `stepped` is told by how many seconds the clock was set, and by whom: also
+    of the first time, when it was right already: from there on it is known to be."""
 
     def __init__(
         self, servers: Callable[[], tuple[str, ...]], bounds: Bounds, stepped: Callable[[float, str], None]
@@ -107,6 +119,11 @@ class NetworkTime:
         self._bounds = bounds
         self._stepped = stepped
         self._is_set = False
+        self.problem = ""
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of now."""
+        return (self.problem,) if self.problem else ()
 
     async def run(self, ready: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled. `ready` returns when there is a way out."""
@@ -121,32 +138,59 @@ class NetworkTime:
                 delay_s = min(delay_s * 2, CAP_RETRY_S)
 
     async def _ask(self) -> bool:
+        whys = dict[str, list[str]]()
         for server in self._servers():
             try:
                 answer = await asked(server)
             except (OSError, ValueError, TimeoutError) as error:
-                log.debug("%s does not tell the time: %s", server, str(error) or "no answer")
+                why = str(error) or "no answer"
+                log.debug("%s does not tell the time: %s", server, why)
+                whys.setdefault(why, []).append(server)
                 continue
             refused = judged(answer.offset_s, time.time(), not self._is_set, self._bounds)
             if refused:
                 log.warning("the time that %s tells is not taken: %s", server, refused)
+                whys.setdefault(f"what it tells is not taken, {refused}", []).append(server)
                 continue
+            self.problem = ""
             await self._correct(answer.offset_s, server)
             return True
+        if not self._is_set:
+            self.problem = unknown_text(whys)
         return False
 
     async def _correct(self, offset_s: float, server: str) -> None:
-        self._is_set = True
-        if abs(offset_s) < SLOWLY_S:
+        first, self._is_set = not self._is_set, True
+        if not first and abs(offset_s) < SLOWLY_S:
             _slew(offset_s)
             return
-        time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + int(offset_s * 1e9))
+        set_by(offset_s)
         log.info("the clock was set by %+.3f s, as %s says", offset_s, server)
         self._stepped(offset_s, server)
-        try:
-            await run("busybox", "hwclock", "-w", "-u")
-        except (CommandFailed, OSError) as error:
-            log.info("the machine's own clock keeps its time: %s", error)
+        await keep_time()
+
+
+def unknown_text(whys: Mapping[str, Sequence[str]]) -> str:
+    """What an operator is told while no server has told the time: `whys` has who did not, by why. Pure."""
+    said = "; ".join(f"{', '.join(servers)}: {why}" for why, servers in whys.items())
+    return (
+        f"the time is not known: no server has told it since the start ({said}). Tokens of operators are refused as "
+        "expired or from the future where this machine's clock is wrong. Let it reach a server of the time (UDP, port "
+        "123), or name one by DHCP or in /perm/capsule/ntp; without any, set the clock in the machine's setup, in UTC"
+    )
+
+
+def set_by(offset_s: float) -> None:
+    """Set the kernel's clock."""
+    time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + int(offset_s * 1e9))
+
+
+async def keep_time() -> None:
+    """Set the machine's own clock, from which the next boot has it: in UTC, for so the kernel reads it."""
+    try:
+        await run("busybox", "hwclock", "-w", "-u")
+    except (CommandFailed, OSError) as error:
+        log.info("the machine's own clock keeps its time: %s", error)
 
 
 async def asked(server: str, port: int = PORT) -> Answer:
@@ -189,10 +233,11 @@ def _slew(offset_s: float) -> None:
         log.warning("the clock cannot be moved slowly: %s", os.strerror(ctypes.get_errno()))
 
 
-def servers_of(file: Path, told: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the operator's file, else those that were told, else Debian's."""
+def servers_of(file: Path, told: tuple[str, ...], own: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Those of the operator's file, else his `own` of another one, and nobody else: he said whom to believe. Without
+    any, those that were told, and behind them Debian's: many a router names itself and answers nothing."""
     try:
         written = tuple(file.read_text().split())
     except (OSError, UnicodeDecodeError):
         written = ()
-    return written or told or DEFAULT_SERVERS
+    return written or own or tuple(dict.fromkeys((*told, *DEFAULT_SERVERS)))

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal
 
+from capsuled.believed import believed_ns
 from capsuled.boot.answering import answering
 from capsuled.boot.console import Console, Face, banner, keep_showing, merged
 from capsuled.boot.disks import disk_of
-from capsuled.boot.ground import RELEASE_FILE, Ground
+from capsuled.boot.ground import Ground, built_s
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.modules import load_hardware
-from capsuled.boot.ntp import HORIZON_S, Bounds, NetworkTime, servers_of
+from capsuled.boot.ntp import NetworkTime, bounds_of, servers_of
 from capsuled.boot.power import watch_button
 from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
@@ -27,6 +28,7 @@ from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequested, UplinkChanged
+from journal.reader import Reader
 from projections.state import Machine
 from projections.update_phases import UpdatePhase
 from projections.updates import on_trial
@@ -49,12 +51,23 @@ class System:
         self.booted = ground.booted
         self.slot = ground.booted.slot
         self.release = ground.release
-        self.built_s = _built_s()
+        self.built_s = built_s()
+        self.believed_ns = 0
         self.answered_s = float("-inf")
         self.keeper = ground.keeper
         self.root = ground.root
         self._hostname = ""
         self._has_hardware = asyncio.Event()
+
+    def knows_time(self, reader: Reader | None) -> None:
+        """From the journal as it was before this life's entries: those of a boot with a wrong clock are no proof that
+        their time has passed."""
+        self.believed_ns = 0 if reader is None else believed_ns(reader)
+
+    @property
+    def least_ns(self) -> int:
+        """What the clock is surely behind when it says less."""
+        return max(self.believed_ns, int(self.built_s * 1e9) if self.built_s < float("inf") else 0)
 
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""
@@ -89,15 +102,19 @@ class System:
 
         uplink = Uplink(place, changed)
         about.ask(uplink.warnings)
-        bounds = Bounds(engine.machine.at / 1e9, self.built_s + HORIZON_S)
-        clock = NetworkTime(lambda: servers_of(layout.by_hand / "ntp", uplink.time_servers()), bounds, stepped)
+
+        def servers() -> tuple[str, ...]:
+            return servers_of(layout.by_hand / "ntp", uplink.time_servers(), uplink.own_time_servers())
+
+        clock = NetworkTime(servers, bounds_of(self.built_s, self.believed_ns / 1e9), stepped)
+        about.ask(clock.warnings)
 
         def pressed() -> None:
             _record(engine, MachineEndRequested("poweroff", by="power button"))
             self.link.say("poweroff")
 
         def face() -> str:
-            return banner(self._face(engine, slots.machine, about, adopted(), uplink.unreached()))
+            return banner(self._face(engine, slots.machine, about, adopted(), uplink.unreached(), clock.problem))
 
         of_updates = () if slots is engine else (slots.changes(),)
         news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), *of_updates, _moments(slots))
@@ -134,7 +151,9 @@ class System:
             self.link.say("watchdog")
             self._has_hardware.set()
 
-    def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str) -> Face:
+    def _face(
+        self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str, unset: str
+    ) -> Face:
         machine = engine.machine
         number = counts(machine)
         return Face(
@@ -150,7 +169,7 @@ class System:
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
             trial=trial_text(updates, engine.mono_ns()),
             unreached=unreached,
-            problems=(about.condition.message,) if about.condition.message else (),
+            problems=tuple(filter(None, (about.condition.message, unset))),
         )
 
 
@@ -163,13 +182,6 @@ def _on_trial(engine: Engine, uid: int) -> bool:
     """Whether the system of this update is not here to stay yet. Where the journal does not know of it, it is not."""
     update = engine.machine.updates.get(uid)
     return update is None or update.phase is not UpdatePhase.CONFIRMED
-
-
-def _built_s() -> float:
-    try:
-        return RELEASE_FILE.stat().st_mtime
-    except OSError:
-        return float("inf")
 
 
 def _record(engine: Engine, event: Event) -> None:

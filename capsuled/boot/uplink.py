@@ -56,6 +56,7 @@ class Uplink:
         self._changed = changed
         self._interface = ""
         self._lease: Lease | None = None
+        self._is_static = False
         self._keeping: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self.problem = ""
@@ -68,7 +69,11 @@ class Uplink:
 
     def time_servers(self) -> tuple[str, ...]:
         """Those that came with the lease."""
-        return () if self._lease is None else self._lease.ntp
+        return () if self._lease is None or self._is_static else self._lease.ntp
+
+    def own_time_servers(self) -> tuple[str, ...]:
+        """Those that the operator wrote beside the address."""
+        return self._lease.ntp if self._lease is not None and self._is_static else ()
 
     async def warnings(self) -> tuple[str, ...]:
         """What an operator should know of now."""
@@ -155,7 +160,7 @@ class Uplink:
             self._take(wanted, lease, "static" if static is not None else "dhcp")
 
     def _take(self, interface: str, lease: Lease | None, how: str) -> None:
-        self._lease = lease
+        self._lease, self._is_static = lease, how == "static"
         if lease is None:
             self._up.clear()
             return

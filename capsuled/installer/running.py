@@ -10,10 +10,12 @@ from capsuled.boot.answering import answering
 from capsuled.boot.bring_up import COMMAND_LINE, booted_of, release_text
 from capsuled.boot.console import Console, keep_showing, merged
 from capsuled.boot.disks import disk_of, hidden_disks
+from capsuled.boot.ground import built_s
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.link import InitLink
 from capsuled.boot.links import lacking, links
 from capsuled.boot.modules import load_hardware
+from capsuled.boot.ntp import NetworkTime, bounds_of, servers_of
 from capsuled.boot.partitions import table_of
 from capsuled.boot.power import watch_button
 from capsuled.boot.storage import booted_from
@@ -108,12 +110,20 @@ async def _reach(link: InitLink, layout: Layout) -> None:
     finally:
         link.say("watchdog")
     place = Place(layout.by_hand / "network", layout.state / "uplink", layout.state / "uplink.log")
+    uplink = Uplink(place, lambda interface, address, how: None)
+    # What is installed begins with the clock that is set here, on the first boot of a machine that had Windows.
+    clock = NetworkTime(lambda: servers_of(layout.by_hand / "ntp", uplink.time_servers()), bounds_of(built_s()), _set)
     async with asyncio.TaskGroup() as group:
         group.create_task(watch_button(lambda: link.say("poweroff")))
+        group.create_task(clock.run(uplink.ready))
         try:
-            await Uplink(place, lambda interface, address, how: None).run(hostname)
+            await uplink.run(hostname)
         except OSError as error:
             log.error("the machine has no uplink: %s", error)
+
+
+def _set(by_s: float, server: str) -> None:
+    """An installer remembers nothing."""
 
 
 class ThisMachine:
