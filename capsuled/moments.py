@@ -11,6 +11,7 @@ from capsuled.rpc import refuse
 from journal.codec import BadBody, BrokenChain
 from journal.entry import MalformedEntry
 from journal.errors import ContentGone, JournalDamaged
+from journal.events import ClockStepped, type_of
 from journal.reader import Reader
 from projections.state import Machine
 
@@ -47,9 +48,14 @@ class Moments:
         return seq
 
     def last_up_to(self, at_ns: int, now: int) -> int:
-        """The newest entry of that time, 0 for none. By halves: the clock never begins before the newest entry, so
-        times hardly ever go back."""
+        """The newest entry of that time, 0 for none. By halves, of the newest stretch that had begun by then: where a
+        server set the clock times may go back, and hardly ever in between."""
         low, high = max(self._reader.first_seq(), 1) - 1, now
+        for stepped in self._reader.newest_of_type(type_of(ClockStepped), now):
+            if stepped.header.at <= at_ns:
+                low = stepped.header.seq
+                break
+            high = stepped.header.seq - 1
         while low < high:
             middle = (low + high + 1) // 2
             stored = self._reader.get(middle)

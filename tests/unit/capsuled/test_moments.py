@@ -11,7 +11,7 @@ from capsuled.moments import Moments
 from capsuled.rpc import Refused
 from journal.codec import decode
 from journal.environment import Environment
-from journal.events import DaemonStarted, VolumeApplied
+from journal.events import ClockStepped, DaemonStarted, VolumeApplied
 from journal.follower import Follower
 from journal.reader import Reader
 from projections.encoding import encode_state
@@ -94,6 +94,22 @@ def test_moments_that_never_were(moments: Moments, moment: pb.Moment, reason: st
         moments.seq_of(moment, NOW, "at")
     assert caught.value.reason == reason and says in str(caught.value)
     assert caught.value.refusal.fields == ("at",)
+
+
+def test_a_moment_after_the_clock_was_set_back_is_not_looked_for_before(tmp_path: Path) -> None:
+    ledger = story()
+    ledger.boot = "fast"
+    for late_s in range(8):
+        ledger.add(VolumeApplied("fast", 1 << 30, created=True), at=9 * HOUR + late_s * SECOND)
+    ledger.add(ClockStepped(-18_000_000, "a server"), at=4 * HOUR)
+    ledger.add(VolumeApplied("right", 1 << 30, created=True), at=4 * HOUR + SECOND)
+    keep(tmp_path / "journal", ledger.entries)
+    environment = Environment(tmp_path / "journal", readonly=True)
+    moments = Moments(Reader(environment))
+    for at_ns, seq in ((4 * HOUR + 1, 21), (8 * HOUR, 22), (4 * HOUR - 1, 12), (2 * HOUR + 1, 6), (1, 0)):
+        assert moments.seq_of(pb.Moment(at_unix_ns=at_ns), 22, "at") == seq
+    assert moments.seq_of(pb.Moment(at_unix_ns=9 * HOUR), 20, "at") == 13
+    environment.close()
 
 
 def test_history_that_was_cut_begins_later(tmp_path: Path) -> None:

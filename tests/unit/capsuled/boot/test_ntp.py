@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from capsuled.boot.ntp import DEFAULT_SERVERS, LATER_S, Bounds, asked, judged, parsed, request, servers_of
+from capsuled.boot import ntp
+from capsuled.boot.ntp import (
+    DEFAULT_SERVERS,
+    LATER_S,
+    Answer,
+    Bounds,
+    NetworkTime,
+    asked,
+    bounds_of,
+    judged,
+    parsed,
+    request,
+    servers_of,
+)
 from tests.support.ntp import answer_to
 
 NOW_S = 1_800_000_000.0
@@ -75,6 +88,81 @@ def test_a_server_is_asked_over_the_network() -> None:
 
 def test_the_operators_servers_come_first_then_those_of_the_lease(tmp_path: Path) -> None:
     assert servers_of(tmp_path / "ntp", ()) == DEFAULT_SERVERS
-    assert servers_of(tmp_path / "ntp", ("10.0.0.1",)) == ("10.0.0.1",)
+    assert servers_of(tmp_path / "ntp", ("10.0.0.1",)) == ("10.0.0.1", *DEFAULT_SERVERS)
+    assert servers_of(tmp_path / "ntp", DEFAULT_SERVERS[2:]) == (*DEFAULT_SERVERS[2:], *DEFAULT_SERVERS[:2])
     (tmp_path / "ntp").write_text("10.0.0.2\n10.0.0.3\n")
     assert servers_of(tmp_path / "ntp", ("10.0.0.1",)) == ("10.0.0.2", "10.0.0.3")
+
+
+def test_whom_the_operator_named_stands_alone(tmp_path: Path) -> None:
+    assert servers_of(tmp_path / "ntp", (), ("10.0.0.4",)) == ("10.0.0.4",)
+    (tmp_path / "ntp").write_text("10.0.0.2\n")
+    assert servers_of(tmp_path / "ntp", ("10.0.0.1",), ("10.0.0.4",)) == ("10.0.0.2",)
+
+
+def test_what_bounds_the_time_is_the_release_too() -> None:
+    bounds = bounds_of(NOW_S - 5000)
+    assert judged(-5001, NOW_S, True, bounds) == "it is before this release was built"
+    assert judged(-4999, NOW_S, True, bounds) == ""
+    assert "ten years" in judged(12 * 365 * 86_400, NOW_S, True, bounds)
+    unknown = bounds_of(float("inf"), NOW_S)
+    assert judged(0, NOW_S, True, unknown) == judged(1e9, NOW_S, True, unknown) == ""
+    assert "before the journal's last entry" in judged(-1, NOW_S, True, unknown)
+
+
+class Lan:
+    """A machine on a network of servers, each with an answer; None is silent. Its clock is set in here alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: dict[str, float | None]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.set_by: list[float] = []
+        self.slewed_by: list[float] = []
+        self.kept = 0
+        self.stepped: list[tuple[float, str]] = []
+        monkeypatch.setattr(ntp, "asked", self._asked)
+        monkeypatch.setattr(ntp, "set_by", self.set_by.append)
+        monkeypatch.setattr(ntp, "keep_time", self._kept)
+        monkeypatch.setattr(ntp, "_slew", self.slewed_by.append)
+        self.clock = NetworkTime(lambda: tuple(self.answers), Bounds(0, float("inf")), self._stepped)
+
+    async def _asked(self, server: str) -> Answer:
+        self.asked.append(server)
+        offset_s = self.answers[server]
+        if offset_s is None:
+            raise TimeoutError
+        return Answer(offset_s, 0.01)
+
+    async def _kept(self) -> None:
+        self.kept += 1
+
+    def _stepped(self, by_s: float, server: str) -> None:
+        self.stepped.append((by_s, server))
+
+    async def ask(self) -> tuple[str, ...]:
+        await self.clock._ask()
+        return await self.clock.warnings()
+
+
+def test_the_first_answer_is_told_also_when_the_clock_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = Lan(monkeypatch, {"router": 0.003})
+    assert asyncio.run(lan.ask()) == () and lan.stepped == [(0.003, "router")] and lan.kept == 1
+    assert asyncio.run(lan.ask()) == () and lan.slewed_by == [0.003] and len(lan.stepped) == 1
+
+
+def test_behind_a_router_that_is_silent_others_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = Lan(monkeypatch, {"router": None, "pool": -36_000.0})
+    assert asyncio.run(lan.ask()) == ()
+    assert lan.asked == ["router", "pool"] and lan.set_by == [-36_000.0] and lan.stepped == [(-36_000.0, "pool")]
+
+
+def test_that_nobody_tells_the_time_is_told_until_somebody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    lan = Lan(monkeypatch, {"router": None, "pool": None, "liar": -1e12})
+    assert asyncio.run(lan.clock.warnings()) == (), "nobody was asked yet"
+    (said,) = asyncio.run(lan.ask())
+    assert "the time is not known" in said and "router, pool: no answer" in said
+    assert "liar: what it tells is not taken, it is before" in said and "/perm/capsule/ntp" in said
+    lan.answers = {"pool": 1.0}
+    assert asyncio.run(lan.ask()) == ()
+    lan.answers = {"pool": None}
+    assert asyncio.run(lan.ask()) == (), "it was set since the start"

@@ -39,6 +39,13 @@ def client(directory: Path, script: str) -> None:
     (directory / "bin/busybox").chmod(0o755)
 
 
+def tool(directory: Path, name: str) -> None:
+    """What does as it is told, and nothing."""
+    (directory / "bin").mkdir(exist_ok=True)
+    (directory / "bin" / name).write_text("#!/bin/sh\n")
+    (directory / "bin" / name).chmod(0o755)
+
+
 def running(directory: Path, log_file: Path, story: Callable[[Uplink], Awaitable[None]]) -> None:
     """While the uplink is kept."""
 
@@ -163,3 +170,23 @@ def test_a_client_that_talks_for_ever_keeps_a_log_of_some_size(tmp_path: Path, m
         await until(lambda: log_file.stat().st_blocks * 512 < 512 << 10)
 
     running(tmp_path, log_file, story)
+
+
+@pytest.mark.parametrize(
+    ("written", "own", "told"), [("address 10.0.0.2/24\nntp 10.0.0.9\n", ("10.0.0.9",), ()), ("", (), ("10.0.0.1",))]
+)
+def test_time_servers_are_the_operators_own_or_were_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, own: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(uplink, "RESOLVER", tmp_path / "resolv.conf")
+    client(tmp_path, "exec sleep 60")
+    tool(tmp_path, "ip")
+    (tmp_path / "network").write_text(written)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/eth0.lease").write_text("ip=10.0.0.7\nmask=24\nntpsrv=10.0.0.1\n")
+
+    async def story(made: Uplink) -> None:
+        await made.ready()
+        assert (made.own_time_servers(), made.time_servers()) == (own, told)
+
+    running(tmp_path, tmp_path / "uplink.log", story)

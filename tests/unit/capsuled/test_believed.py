@@ -1,0 +1,163 @@
+"""A clock that was fast: what of the journal is proof that a time has passed, and what a step back lets in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from capsuled.believed import believed_ns
+from capsuled.boot.console import banner
+from capsuled.boot.ground import Booted, Ground
+from capsuled.boot.ntp import bounds_of, judged
+from capsuled.boot.system import System
+from capsuled.condition import State
+from capsuled.engine import Engine
+from capsuled.front import take_over
+from capsuled.identity import load_or_make
+from capsuled.replays import ReplayGuard
+from capsuled.services.capsule import About
+from capsuled.session import ANONYMOUS
+from capsuled.startup import ClosedLog
+from capsuled.tokens import SKEW_S
+from journal.entry import LOCAL, Actor
+from journal.environment import Environment
+from journal.errors import JournalReadOnly
+from journal.events import CallAccepted, ClockStepped, DaemonStarted, OperatorEnrolled, UplinkChanged
+from journal.reader import Reader
+from projections.state import Machine
+from tests.support.clock import HandClock
+from tests.support.entries import Ledger, keep, live_once
+
+S = 1_000_000_000
+HOUR = 3_600 * S
+NOW = 1_800_000_000 * S
+BUILT_S = NOW / S - 90 * 86_400
+FAST = 10 * HOUR
+ANNA = Actor("operator", "kid", "anna", "admin")
+T = TypeVar("T")
+
+
+class Past(Ledger):
+    """What the journal holds, at times of its machine's clock."""
+
+    def begins(self, boot: str, at: int) -> None:
+        self.boot = boot
+        self.add(UplinkChanged("eth0", "10.0.0.2/24", "dhcp"), at=at)
+        self.add(DaemonStarted(mode="os", previous="clean"), at=at)
+
+    def is_set(self, at: int, by_ms: int = 3) -> None:
+        self.add(ClockStepped(by_ms, "pool"), at=at)
+
+    def goes_on(self, at: int) -> None:
+        self.add(UplinkChanged("eth0", "10.0.0.3/24", "dhcp"), at=at)
+
+    def is_called(self, at: int, jti: str, actor: Actor = ANNA) -> None:
+        self.add(CallAccepted("Test.Call", jti=jti, token_exp=at // S + 60 if jti else 0), actor=actor, at=at)
+
+
+@pytest.fixture(params=["no index", "indexed"])
+def of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Past, Callable[[Reader], T]], T]:
+    """What a reader of that past says."""
+
+    def found(past: Past, ask: Callable[[Reader], T]) -> T:
+        keep(tmp_path / "journal", past.entries)
+        if request.param == "indexed":
+            live_once(tmp_path / "journal")
+        environment = Environment(tmp_path / "journal", readonly=True)
+        try:
+            return ask(Reader(environment))
+        finally:
+            environment.close()
+
+    return found
+
+
+def refused(believed: int) -> str:
+    """Why a machine that is ten hours fast is not set right."""
+    return judged(-FAST / S, (NOW + FAST) / S, True, bounds_of(BUILT_S, believed / S))
+
+
+def test_a_first_boot_with_a_fast_clock_is_no_proof(of: Any) -> None:
+    past = Past()
+    past.begins("first", NOW + FAST)
+    past.add(OperatorEnrolled("kid", "ab" * 32, "anna", role="admin", how="adopted"), actor=ANONYMOUS, at=NOW + FAST)
+    past.is_called(NOW + FAST, "", ANONYMOUS)
+    past.is_called(NOW + FAST, "", LOCAL)
+    assert (believed := of(past, believed_ns)) == 0 and refused(believed) == ""
+
+
+def test_the_end_of_a_boot_that_a_server_had_set_is_believed_and_a_fast_boot_behind_it_is_not(of: Any) -> None:
+    past = Past()
+    past.begins("right", NOW - 5 * HOUR)
+    past.is_set(NOW - 4 * HOUR)
+    past.goes_on(NOW - 2 * HOUR)
+    for boot in ("fast", "fast again", "fast again"):
+        past.begins(boot, NOW + FAST)
+        past.goes_on(NOW + FAST)
+    assert (believed := of(past, believed_ns)) == NOW - 2 * HOUR and refused(believed) == ""
+    assert "before the journal's last entry" in judged(-FAST / S, (NOW - HOUR) / S, True, bounds_of(0, believed / S))
+
+
+def test_a_daemon_that_starts_anew_in_a_boot_that_was_set_right_believes_all_of_it(of: Any) -> None:
+    past = Past()
+    past.begins("this", NOW + FAST)
+    past.is_set(NOW, by_ms=-36_000_000)
+    past.goes_on(NOW + S)
+    past.begins("this", NOW + 2 * S)
+    assert of(past, believed_ns) == NOW + 2 * S
+
+
+def test_a_call_whose_token_was_good_is_believed_within_what_clocks_may_be_apart(of: Any) -> None:
+    past = Past()
+    past.begins("never set", NOW - HOUR)
+    past.is_called(NOW - HOUR, "one")
+    past.begins("fast", NOW + FAST)
+    past.is_called(NOW + FAST, "", ANONYMOUS)
+    assert of(past, believed_ns) == NOW - HOUR - SKEW_S * S
+
+
+def test_a_token_that_was_used_before_a_fast_boot_is_good_for_nothing_once_that_is_set_right(of: Any) -> None:
+    past = Past()
+    past.begins("right", NOW - HOUR)
+    past.is_called(NOW, "used")
+    past.begins("fast", NOW + FAST)
+
+    def taken(reader: Reader) -> list[bool]:
+        guard = ReplayGuard()
+        take_over(guard, reader, NOW + FAST, believed_ns(reader))
+        expiry = NOW // S + 60
+        at_once = guard.take("kid", "used", expiry, NOW / S + 30)
+        # Between the two the fast clock looks, by which it is too old.
+        guard.take("kid", "of the fast one", (NOW + FAST) // S + 60, (NOW + FAST) / S)
+        later = guard.take("kid", "used", expiry, NOW / S + 30)
+        return [at_once, later, guard.take("kid", "fresh", expiry + 60, NOW / S + 90)]
+
+    assert of(past, taken) == [False, False, True]
+
+
+def ground() -> Ground:
+    """What a boot leaves, of which little is asked."""
+    nothing: Any = None
+    return Ground(nothing, nothing, Booted("slot_a"), "/dev/vda3", nothing, "0.1.0 abc")
+
+
+def test_the_system_takes_it_from_the_journal_as_it_was_before_this_life(of: Any) -> None:
+    past = Past()
+    past.begins("right", NOW - 5 * HOUR)
+    past.is_set(NOW - 4 * HOUR)
+    system = System(ground())
+    system.built_s = BUILT_S
+    assert system.least_ns == int(BUILT_S * S)
+    of(past, system.knows_time)
+    assert system.believed_ns == system.least_ns == NOW - 4 * HOUR
+    system.built_s = float("inf")
+    system.knows_time(None)
+    assert system.least_ns == 0
+
+
+def test_the_console_says_that_the_time_is_not_known(tmp_path: Path) -> None:
+    about = About(load_or_make(tmp_path / "identity"), tmp_path, State())
+    engine = Engine(ClosedLog(JournalReadOnly("")), Machine(), HandClock(), frozenset())
+    face = System(ground())._face(engine, engine.machine, about, False, "the time is not known: so")
+    assert "  ! the time is not known: so" in banner(face)
