@@ -98,6 +98,7 @@ class System:
             _record(engine, UplinkChanged(interface, address, how))
 
         def stepped(by_s: float, server: str) -> None:
+            about.started_at_s += round(by_s)
             _record(engine, ClockStepped(round(by_s * 1000), server))
 
         uplink = Uplink(place, changed)
