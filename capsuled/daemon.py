@@ -116,12 +116,11 @@ async def run(
         with stage_of(system, "memory"):
             memory = await open_memory(layout.journal, clock, proof, read_only, "" if system is None else system.slot)
             memory.side_log = open_side_log(layout.side_log)
-        memory.believed_ns = last_ns = memory.machine.at
-        least_ns = last_ns
+        memory.believed_ns = memory.machine.at
         if system is not None:
             system.knows_time(memory.reader)
-            memory.believed_ns, least_ns = system.believed_ns, system.least_ns
-        clock = SystemClock(last_ns, least_ns)
+            memory.believed_ns = system.believed_ns
+        clock = SystemClock(memory.machine.at, memory.believed_ns)
         await _serve(
             layout, settings, log_file, stopping, clock, identity, memory, certificate, system, filters, begin_anew
         )

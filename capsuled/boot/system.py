@@ -64,11 +64,6 @@ class System:
         their time has passed."""
         self.believed_ns = 0 if reader is None else believed_ns(reader)
 
-    @property
-    def least_ns(self) -> int:
-        """What the clock is surely behind when it says less."""
-        return max(self.believed_ns, int(self.built_s * 1e9) if self.built_s < float("inf") else 0)
-
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""
         about.mode, about.slot, about.absent, about.stages = MODE, self.slot, (), self.stages
