@@ -14,7 +14,7 @@ from journal.reader import Reader
 
 
 def believed_ns(reader: Reader) -> int:
-    """In nanoseconds since the epoch; 0 where nobody ever agreed."""
+    """In nanoseconds since the epoch; 0 where nobody ever agreed. Raises MalformedEntry."""
     return max(_set_ns(reader), _called_ns(reader))
 
 

@@ -118,7 +118,7 @@ async def run(
             memory.side_log = open_side_log(layout.side_log)
         memory.believed_ns = memory.machine.at
         if system is not None:
-            system.knows_time(memory.reader)
+            system.knows_time(memory.reader, memory.machine.at)
             memory.believed_ns = system.believed_ns
         clock = SystemClock(memory.machine.at, memory.believed_ns)
         await _serve(

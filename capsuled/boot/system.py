@@ -25,7 +25,7 @@ from capsuled.lan import reached
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
-from journal.entry import SYSTEM
+from journal.entry import SYSTEM, MalformedEntry
 from journal.errors import JournalError
 from journal.events import BootCompleted, ClockStepped, Event, MachineEndRequested, UplinkChanged
 from journal.reader import Reader
@@ -59,10 +59,14 @@ class System:
         self._hostname = ""
         self._has_hardware = asyncio.Event()
 
-    def knows_time(self, reader: Reader | None) -> None:
-        """From the journal as it was before this life's entries: those of a boot with a wrong clock are no proof that
-        their time has passed."""
-        self.believed_ns = 0 if reader is None else believed_ns(reader)
+    def knows_time(self, reader: Reader | None, last_ns: int) -> None:
+        """From the journal: entries of a boot with a wrong clock are no proof that their time has passed. Where it
+        cannot be read so far back, its last entry is, which is from `last_ns`."""
+        try:
+            self.believed_ns = 0 if reader is None else believed_ns(reader)
+        except MalformedEntry as error:
+            log.warning("the last entry bounds what time is taken, though its clock may have been fast: %s", error)
+            self.believed_ns = last_ns
 
     def introduce(self, about: About) -> None:
         """What `info` tells of it."""

@@ -147,10 +147,24 @@ def test_the_system_takes_it_from_the_journal_as_it_was_before_this_life(of: Any
     past.begins("right", NOW - 5 * HOUR)
     past.is_set(NOW - 4 * HOUR)
     system = System(ground())
-    of(past, system.knows_time)
+    of(past, lambda reader: system.knows_time(reader, NOW))
     assert system.believed_ns == NOW - 4 * HOUR
-    system.knows_time(None)
+    system.knows_time(None, NOW)
     assert system.believed_ns == 0
+
+
+def test_a_journal_that_cannot_be_read_so_far_back_stops_no_start(tmp_path: Path) -> None:
+    past = Past()
+    past.begins("right", NOW)
+    past.is_set(NOW)
+    keep(tmp_path / "journal", past.entries)
+    environment = Environment(tmp_path / "journal")
+    with environment.lmdb.begin(write=True) as txn:
+        txn.put((2).to_bytes(8, "big"), b"no entry", db=environment.db["facts"])
+    system = System(ground())
+    system.knows_time(Reader(environment), NOW + S)
+    assert system.believed_ns == NOW + S
+    environment.close()
 
 
 def test_the_console_says_that_the_time_is_not_known(tmp_path: Path) -> None:
