@@ -151,9 +151,7 @@ class System:
             self.link.say("watchdog")
             self._has_hardware.set()
 
-    def _face(
-        self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str, unset: str
-    ) -> Face:
+    def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str, unset: str) -> Face:
         machine = engine.machine
         number = counts(machine)
         return Face(

@@ -170,5 +170,5 @@ def test_a_journal_that_cannot_be_read_so_far_back_stops_no_start(tmp_path: Path
 def test_the_console_says_that_the_time_is_not_known(tmp_path: Path) -> None:
     about = About(load_or_make(tmp_path / "identity"), tmp_path, State())
     engine = Engine(ClosedLog(JournalReadOnly("")), Machine(), HandClock(), frozenset())
-    face = System(ground())._face(engine, engine.machine, about, False, "the time is not known: so")
+    face = System(ground())._face(engine, engine.machine, about, False, "", "the time is not known: so")
     assert "  ! the time is not known: so" in banner(face)
