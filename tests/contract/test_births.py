@@ -111,7 +111,8 @@ def test_a_process_that_died_before_it_was_let_go_is_made_anew() -> None:
         # Whoever looks now is told of no end: containerd says 137 of a program that never was.
         assert [(one.status, one.exit_code) for one in await made.containers.observe()] == [("created", None)]
         alive = await made.containers.ensure_running(run)
-        assert alive.status == "running" and alive.pid != held
+        assert alive.status == "running" and alive.pid != held.pid
+        await until(lambda: read_log(made) == "ready\n")  # before that there is nobody to be given time to end
         stopped = await made.containers.stop("web", 7, 1, 10_000)
         assert stopped is not None and stopped.exit_code == 143
 
