@@ -3,6 +3,7 @@
 import getpass
 import importlib
 import os
+import shlex
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
-from capsulectl.contexts import target
+from capsulectl.contexts import DEFAULT_SOCKET, target
 from capsulectl.errors import FAILED, INTERRUPTED, TIMED_OUT, USAGE, Failure, NotLetIn
 from capsulectl.heads import Heads, Question, Seen, Told, told_in
 from journal.release import RELEASE
@@ -314,14 +315,25 @@ def _why_deaf(socket: str) -> str:
     try:
         is_socket = stat.S_ISSOCK(os.stat(socket).st_mode)
     except PermissionError:
-        return "you may not open it: only root may, and whoever may enter its directory"
+        return f"you may not open it: only root may, and whoever may enter its directory. {_as_root(socket)}"
     except OSError:
+        if socket == str(DEFAULT_SOCKET):
+            return f"there is no such socket: {_SERVICE}"
         return "there is no such socket. Is it the right path, and does capsuled run? `make up` starts one"
     if not is_socket:
         return "that is no socket. Is it the right path?"
     if not os.access(socket, os.W_OK):
-        return "you may not open it: who may is an administrator of the capsule"
-    return "is capsuled running? `make up` starts one"
+        return f"you may not open it: who may is an administrator of the capsule. {_as_root(socket)}"
+    return _SERVICE if socket == str(DEFAULT_SOCKET) else "is capsuled running? `make up` starts one"
+
+
+_SERVICE = "does capsuled run? `systemctl status capsuled` tells, `systemctl start capsuled` starts it"
+"""Of the one that `make install` made a service of."""
+
+
+def _as_root(socket: str) -> str:
+    named = "" if socket == str(DEFAULT_SOCKET) else f" --capsule {shlex.quote(f'unix:{socket}')}"
+    return f"`sudo capsulectl …{named}` asks as root"
 
 
 def _field_of(error: Any) -> str:

@@ -118,9 +118,9 @@ def _warn(seen: Seen, told: Told) -> None:
         what = f"entry {seen.seq} of its journal is not the one that was seen here: history was rewritten"
     print(
         f"capsulectl: WARNING: {what}.\n"
-        "capsulectl: Somebody put an older or another state in its place, or altered it; nothing in the journal says\n"
-        "capsulectl: why. Compare with an export (`capsulectl journal verify`). If you know the reason, `capsulectl\n"
-        "capsulectl: journal accept` takes it as it is now.",
+        "Somebody put an older or another state in its place, or altered it; nothing in the journal says why.\n"
+        "  capsulectl journal verify    proves it against what was seen here\n"
+        "  capsulectl journal accept    takes it as it is now, if you know the reason",
         file=sys.stderr,
     )
 

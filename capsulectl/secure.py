@@ -5,6 +5,7 @@ as the only certificate to trust. A file counts only if it has the fingerprint t
 """
 
 import base64
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,11 +138,12 @@ def why_unreachable(address: str) -> str:
 
 
 def _changed(target: Target, shown: str) -> str:
+    name = shlex.quote(target.name)
     return (
         f"REFUSED: THE CERTIFICATE AT {target.address} IS NOT THE ONE THAT WAS PINNED\n"
         f"  pinned for {target.name}: {target.fingerprint}\n"
         f"  shown now:  {shown}\n"
         "Either this is another machine (or the same one installed anew), or somebody stands in between. Nothing was\n"
         "sent. Compare with the fingerprint on the machine's console or in its start-up log; only if they agree:\n"
-        f"  capsulectl context rm {target.name} && capsulectl adopt {target.address}"
+        f"  capsulectl context rm {name} && capsulectl adopt {target.address} --name {name}"
     )

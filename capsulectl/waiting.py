@@ -47,13 +47,20 @@ def wait_for(connection: Connection, goals: dict[str, Goal], timeout: float) -> 
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
-            raise Failure(f"waited {seconds_text(timeout)} in vain: {_states(left, seen)}", TIMED_OUT) from error
+            told_of = f"{_states(left, seen)}{_next(left, seen)}"
+            raise Failure(f"waited {seconds_text(timeout)} in vain: {told_of}", TIMED_OUT) from error
         finally:
             stream.cancel()
 
 
 def _states(left: dict[str, Goal], seen: dict[str, str]) -> str:
     return ", ".join(f"{name} is {seen.get(name, 'not there')}" for name in left)
+
+
+def _next(left: dict[str, Goal], seen: dict[str, str]) -> str:
+    """Who tells more: of several one after the other."""
+    there = [name for name in left if name in seen]
+    return f"; `capsulectl why {there[0] if len(there) == 1 else 'NAME'}` tells why" if there else ""
 
 
 def _note(item: Any, goals: dict[str, Goal], left: dict[str, Goal], seen: dict[str, str]) -> None:
@@ -74,7 +81,7 @@ def _note(item: Any, goals: dict[str, Goal], left: dict[str, Goal], seen: dict[s
     if _reached(item.workload, goals[name]):
         left.pop(name, None)
     elif why := _hopeless(item.workload, goals[name]):
-        raise Failure(f"{name} {why}: `capsulectl events {name}` tells how it came to that")
+        raise Failure(f"{name} {why}: `capsulectl why {name}` tells why, and what to try")
 
 
 def _reached(workload: Any, goal: Goal) -> bool:

@@ -98,9 +98,9 @@ class NetworkDoor:
         )
         if not may(operator.role, rule.role):
             message = (
-                f"the role {operator.role} does not suffice for {method}: it takes the role {rule.role}"
-                f"{f', for {rule.why}' if rule.why else ''}. "
-                "`capsulectl key list` shows who is an admin here"
+                f"your key has the role {operator.role}, and this takes {rule.role} ({method})"
+                f"{f', for {rule.why}' if rule.why else ''}: an admin gives it with "
+                f"`capsulectl key role NAME {rule.role}`; `capsulectl key list` shows who is one"
             )
             raise Denied(refused("PERMISSION_DENIED", "ROLE_LACKS", message), session.actor, session=session)
         return session

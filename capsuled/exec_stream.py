@@ -171,7 +171,7 @@ def _not_running(workload: Workload) -> str:
     why = f" ({status.message})" if status.message else ""
     if workload.desired == "stopped":
         return f"{name} is {status.detail}{why}: `capsulectl start {name}` lets it run again"
-    return f"{name} is not running but {status.detail}{why}: `capsulectl get {name}` tells more"
+    return f"{name} is not running but {status.detail}{why}: `capsulectl why {name}` tells why"
 
 
 def _refuse_stopping() -> NoReturn:

@@ -31,7 +31,7 @@ from projections.phases import LIVE, RunPhase
 from projections.refusals import SECTIONS, Refusal, in_section, invalid
 from projections.state import Machine, Workload
 from projections.status import Phase, how_it_ended, status_of
-from projections.words import WRITTEN
+from projections.words import WRITTEN, check_text
 
 _NETWORKS: dict[int, Network] = {
     pb.NETWORK_MODE_UNSPECIFIED: "none",
@@ -263,7 +263,7 @@ def status_message(workload: Workload, waits: str) -> pb.WorkloadStatus:
             message.exit_code = run.exit_code
         if run.phase is RunPhase.RUNNING and workload.spec.health is not None:
             message.health = run.health or "checking"
-            message.health_message = run.health_message
+            message.health_message = check_text(run.health_message)
             message.health_since_unix_ns = run.health_at or run.started_at
     last = workload.last_run
     if last is not None and last.phase not in LIVE:

@@ -360,10 +360,11 @@ def _remove_image(machine: Machine, call: RemoveImage) -> Admitted | Refusal:
         # One name of several: only those who were applied with this one would miss it.
         using = tuple(name for name in using if machine.workloads[name].spec.image.ref == call.ref)
     if using:
+        them = "it" if len(using) == 1 else "them"
         return conflict(
             "IMAGE_IN_USE",
-            f"image {call.ref} is used by {', '.join(using)}: delete {'it' if len(using) == 1 else 'them'}, "
-            "or apply with another image, first",
+            f"image {call.ref} is used by {', '.join(using)}: delete {' and '.join(using)}, or apply {them} with another "
+            "image, first",
             "ref",
         )
     if image is None:

@@ -12,7 +12,8 @@ BY_REASON: dict[str, str] = {
     "RUNTIME_UNAVAILABLE": "containerd is started again by itself; if it stays away, `capsulectl capsule logs` tells",
     "IMAGE_MISSING": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings the image",
     "IMAGE_UNREADABLE": "build or pull the image anew: what is in it cannot be used; then " + _AGAIN,
-    "IMAGE_CORRUPT": "`capsulectl image rm {image}` and pull or push it again: what came is not what its digest says",
+    "IMAGE_CORRUPT": "`capsulectl image pull {image}`, or `capsulectl image push` a sound archive: what came damaged was not "
+    "kept. Is it the copy here, `capsulectl delete {name}` and `capsulectl image rm {image}` first; then " + _AGAIN,
     "WRONG_ARCHITECTURE": "name an image that is built for this machine's processor (`capsulectl capsule info`)",
     "IMAGE_NOT_FOUND": "check name and tag of {image}, or bring it along with `capsulectl image push ARCHIVE`; then "
     + _AGAIN,
@@ -23,7 +24,7 @@ BY_REASON: dict[str, str] = {
     "NOT_EXECUTABLE": "the file is there and cannot be executed: check its mode and its first line; then " + _AGAIN,
     "BAD_USER": "name a `user` that the image knows, or a number; then " + _AGAIN,
     "BAD_WORKING_DIR": "name a `workingDir` that the image has and its user may enter; then " + _AGAIN,
-    "HOST_PATH_MISSING": "put back the path, or take it out of `hostBindPaths`; it is tried again by itself",
+    "HOST_PATH_MISSING": "put back the path, or take it out of the manifest; it is tried again by itself",
     "MEMORY_TOO_LOW": "raise `resources.memory`: not even the start of its process fits; then " + _AGAIN,
     "NO_SPACE": "free space: `capsulectl image gc`, `capsulectl volume list`; it is tried again by itself",
     "DRIVER_LACKS": "leave out the field that the message names: this machine cannot honour it; then " + _AGAIN,
@@ -45,7 +46,7 @@ BY_REFUSAL: dict[str, str] = {
     "NO_PORT": "name a `hostPort` outside of those that are chosen by themselves; then " + _AGAIN,
     "NO_ADDRESS": "delete a workload on the bridge, or say another `networkMode`; then " + _AGAIN,
     "NO_SUCH_ADDRESS": "leave out `hostAddress`, or name an address that the machine has; then " + _AGAIN,
-    "HOST_PATH_MISSING": "make the path, or take it out of `hostBindPaths`; then " + _AGAIN,
+    "HOST_PATH_MISSING": "make the path, or take it out of the manifest; then " + _AGAIN,
     "IMAGE_NOT_FOUND": "`capsulectl image pull` or `capsulectl image push` brings the image; then " + _AGAIN,
     "VOLUME_NOT_FOUND": "`capsulectl volume create`, or declare the volume beside it; then " + _AGAIN,
     "VOLUME_HELD": "stop the workload that mounts the volume (`capsulectl volume list`); then try it again",

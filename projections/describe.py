@@ -86,8 +86,9 @@ from journal.events import (
     WorkloadStartRequested,
     WorkloadStopRequested,
 )
+from projections.effect_words import failed_text
 from projections.update_words import UpdateEvent, update_text
-from projections.words import bytes_text, end_text, memory_text
+from projections.words import bytes_text, check_text, end_text, memory_text, span_text
 
 _KEY_CHARS = 43
 
@@ -151,8 +152,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
         case EffectAbandoned():
             return f"{event.name}: {event.effect}{_run(event.run)} given up: something else is wanted by now"
         case EffectFailed():
-            then = "given up" if event.permanent else f"next try in {event.retry_delay_ms / 1000:g} s"
-            return f"{event.name}: {event.effect}{_run(event.run)} failed: {event.message} ({then})"
+            then = "not tried again" if event.permanent else f"next try in {span_text(event.retry_delay_ms)}"
+            return f"{failed_text(event)}: {event.message}; {then}"
         case WorkloadStarted():
             how = "found running" if event.adopted else "started"
             with_ = f", with {event.accelerator.upper()}" if event.accelerator else ""
@@ -168,7 +169,7 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"
         case WorkloadHealthChanged():
             then = "; it is to end for it" if event.restart else ""
-            why = f": {event.failures} failures in a row, the last: {event.message}" if event.failures else ""
+            why = f": {event.failures} failures in a row, the last: {check_text(event.message)}" if event.failures else ""
             return f"{event.name} run {event.run} is {event.health}{why}{then}"
         case WorkloadLogDropped():
             return (
@@ -370,4 +371,4 @@ def _exited(event: WorkloadExited) -> str:
 def _next(event: WorkloadExited | WorkloadLost) -> str:
     if event.gave_up:
         return f"; given up: that was end {event.streak} in a row"
-    return f"; next run in {event.restart_delay_ms / 1000:g} s" if event.restart else ""
+    return f"; next run in {span_text(event.restart_delay_ms)}" if event.restart else ""

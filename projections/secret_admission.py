@@ -83,10 +83,11 @@ def _remove(machine: Machine, secret: Secret) -> tuple[Event, ...] | Refusal:
     if not any(secret.name in names_in(machine.workloads[user].spec) for user in users):
         words = f"what runs of {', '.join(users)} with secret {secret.name} is just ending: try again in a moment"
         return conflict("SECRET_IN_USE", words, "name")
+    them = "it" if len(users) == 1 else "them"
     return conflict(
         "SECRET_IN_USE",
-        f"secret {secret.name} is used by {', '.join(users)}: delete {'it' if len(users) == 1 else 'them'}, or apply "
-        "without the secret, first",
+        f"secret {secret.name} is used by {', '.join(users)}: delete {' and '.join(users)}, or apply {them} without the "
+        "secret, first",
         "name",
     )
 

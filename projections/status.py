@@ -9,7 +9,7 @@ from projections.details import Detail
 from projections.phases import LIVE, RunPhase
 from projections.secrets import outdated_text
 from projections.state import Run, Workload
-from projections.words import end_text, memory_text
+from projections.words import check_text, end_text, memory_text
 
 CRASH_LOOP = 3
 """So many ends in a row are called by their name."""
@@ -74,7 +74,7 @@ def _status(workload: Workload, waits: str) -> Status:
             if run.ailing:
                 return Status(Phase.PENDING, Detail.STOPPING, _ailment(run))
             if run.health == "unhealthy":
-                return Status(Phase.RUNNING, Detail.UNHEALTHY, run.health_message)
+                return Status(Phase.RUNNING, Detail.UNHEALTHY, check_text(run.health_message))
             checked = Detail.HEALTHY if run.health else Detail.CHECKING
             return Status(
                 Phase.RUNNING, Detail.RUNNING if workload.spec.health is None else checked, _so_far(workload, run)
@@ -114,7 +114,7 @@ def _ended(workload: Workload) -> Status:
 def how_it_ended(run: Run) -> str:
     """A run's end in one line."""
     text = f"run {run.number} {_loss(run.reason)}" if run.phase is RunPhase.LOST else end_text(run)
-    return one_line(f"ended as unhealthy: {run.health_message}; it {text}" if run.ailing else text)
+    return one_line(f"ended as unhealthy: {check_text(run.health_message)}; it {text}" if run.ailing else text)
 
 
 def _loss(reason: str) -> str:
@@ -123,7 +123,7 @@ def _loss(reason: str) -> str:
 
 def _ailment(run: Run) -> str:
     """Why it is ended although nobody asked for that; empty where somebody did."""
-    return f"unhealthy: {run.health_message}" if run.ailing else ""
+    return f"unhealthy: {check_text(run.health_message)}" if run.ailing else ""
 
 
 def _so_far(workload: Workload, run: Run) -> str:

@@ -166,9 +166,11 @@ def _resize(machine: Machine, volume: Volume, size_bytes: int) -> Verdict:
 def _delete(machine: Machine, volume: Volume, force: bool) -> Verdict:
     users = users_of(machine, volume.name)
     if users and not force:
+        them = "it" if len(users) == 1 else "them"
         return wrong_phase(
             "VOLUME_REFERENCED",
-            f"volume {volume.name} is mounted by {', '.join(users)}: delete them first, or force it, which stops them",
+            f"volume {volume.name} is mounted by {', '.join(users)}: delete {' and '.join(users)} first, or "
+            f"`capsulectl volume delete {volume.name} --force`, which stops {them}",
             "name",
         )
     return (VolumeDeleteRequested(volume.name, volume.uid, users),)

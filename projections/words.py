@@ -97,6 +97,22 @@ def end_text(end: Ended) -> str:
     return text
 
 
+def check_text(message: str) -> str:
+    """A health check's failure as it is told beside its workload: the entry has of a command and of an answer only what
+    they did, which could be the workload's doing."""
+    return f"its check {message}" if message.startswith(("exited ", "answered ")) else message
+
+
+def span_text(ms: int) -> str:
+    """A pause: 1.5 s, and from a minute on 4m16s, 1h or 1h5m."""
+    if ms < 60_000:
+        return f"{ms / 1000:g} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
 def memory_text(limit_bytes: int) -> str:
     """Whose memory ran out."""
     return f"out of memory (limit {bytes_text(limit_bytes)})" if limit_bytes else "the machine was out of memory"

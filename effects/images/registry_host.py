@@ -69,7 +69,7 @@ class RegistryHost:
                 if response.is_success:
                     yield response
                     return
-                raise await self._refusal(response)
+                raise await self._refusal(response, path)
             finally:
                 await response.aclose()
         raise denied(self.access)
@@ -148,7 +148,7 @@ class RegistryHost:
             raise RegistryUnreachable(f"{self.access.host} names a token server that cannot be: {error}") from error
         try:
             if not response.is_success:
-                raise await self._refusal(response)
+                raise await self._refusal(response, response.request.url.path)
             content = await self.upto(response, WORDS_BYTES)
         finally:
             await response.aclose()
@@ -156,15 +156,15 @@ class RegistryHost:
             raise RegistryUnreachable(f"the token server of {self.access.host} gives no token: it answers without end")
         return content
 
-    async def _refusal(self, response: httpx.Response) -> DriverError:
-        """What a bad status means."""
+    async def _refusal(self, response: httpx.Response, path: str) -> DriverError:
+        """What a bad status means, of what was asked for: a redirect may have led elsewhere."""
         code, said, host = response.status_code, await self._said(response), self.access.host
         words = f": {said}" if said else ""
         if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return denied(self.access, said)
         if code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            what = response.request.url.path.removeprefix("/v2/")
-            return ImageUnknown(f"{host} does not have {what}{words}: look at its name and tag")
+            words = f" ({said})" if said else ""
+            return ImageUnknown(f"{host} does not have {_named(path)}{words}: look at its name and tag")
         if code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             wait = response.headers.get("retry-after", "")
             return RegistryUnreachable(f"{host} answers {code}{words}", float(wait) if wait.isdecimal() else 0.0)
@@ -208,6 +208,14 @@ _NOT_SAID: tuple[type[Exception], ...] = (DriverError, *UNREADABLE)
 
 class _NoTls(RegistryUntrusted):
     """The other side does not speak TLS at all."""
+
+
+def _named(path: str) -> str:
+    """What a path of the specification names, as an operator writes it: an image, or a blob and whose it is."""
+    name, kind, which = (*path.removeprefix("/v2/").rsplit("/", 2), "", "")[:3]
+    if kind == "manifests":
+        return f"{name}@{which}" if ":" in which else f"{name}:{which}"
+    return f"{which} of {name}" if kind == "blobs" else path.removeprefix("/v2/")
 
 
 def _tls(access: Access) -> ssl.SSLContext:

@@ -28,9 +28,11 @@ def test_waiting_for_what_is_ill_is_in_vain_and_says_why(capsule: Daemon) -> Non
     capsule.apply(ill)
     capsule.until(lambda: capsule.status("ill").get("health") == "unhealthy", "it is known to be ill")
     vain = capsule.ctl("apply", "-f", "-", "--wait", "--timeout", "3", stdin=ill)
-    assert vain.returncode == 124 and "ill is unhealthy (exited with code 9, having written 7 bytes)" in vain.stderr
+    words = "ill is unhealthy (its check exited with code 9, having written 7 bytes); `capsulectl why ill` tells why"
+    assert vain.returncode == 124 and words in vain.stderr
     capsule.good("wait", "ill", "--for", "running", "--timeout", "0")
-    assert "is unhealthy: 2 failures in a row, the last: exited with code 9, having" in capsule.good("events", "ill")
+    told = "is unhealthy: 2 failures in a row, the last: its check exited with code 9, having"
+    assert told in capsule.good("events", "ill")
     assert "s3cret" not in capsule.good("history", "-o", "json"), "what a check writes stands in no entry"
     capsule.good("delete", "ill", "--yes")
 

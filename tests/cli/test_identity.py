@@ -113,7 +113,7 @@ def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: 
     assert bert.data("whoami")["role"] == "reader"
     bert.good("list")
     denied = bert.ctl("stop", "web")
-    assert denied.returncode == 1 and "the role reader does not suffice" in denied.stderr
+    assert denied.returncode == 1 and "your key has the role reader, and this takes operator (WorkloadService/Stop)" in denied.stderr
     again = anna.ctl("key", "add", bert.public_key(), "--name", "bert")
     assert again.returncode == 1 and "enrolled already" in again.stderr
 

@@ -60,7 +60,7 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         ("workload ls one two", "do with one two: `capsulectl get one two` shows them alone"),
         ("image list extra", "`image list` does not know what to do with extra\n`capsulectl image list --help`"),
         ("list -x", "`list`: unknown option: -x"),
-        ("journal verify --file x", "unknown option: --file.\n`capsulectl journal verify --help` tells"),
+        ("journal verify --archive x", "unknown option: --archive.\n`capsulectl journal verify --help` tells"),
         ("secret create s -", "unknown option: -.\n"),
         ("debug", "no verb debug\n`capsulectl capsule debug`, on the machine itself; "),
         ("list -o", "`list`: there is no value behind -o"),

@@ -138,7 +138,7 @@ def test_a_session_is_an_admins_and_others_hear_why(tmp_path: Path) -> None:
                 next(stub.Open(iter([pb.DebugRequest()]), metadata=adopted.metadata(key)))
             error: Any = caught.value
             assert error.code() is grpc.StatusCode.PERMISSION_DENIED and role in RANK
-            assert f"the role {role} does not suffice for DebugService/Open: it takes the role admin" in error.details()
+            assert f"your key has the role {role}, and this takes admin (DebugService/Open)" in error.details()
             assert "what it opens is root on the machine" in error.details()
 
 

@@ -39,7 +39,7 @@ def test_a_command_says_how_it_is_and_only_changes_are_told(capsule: Daemon) -> 
     capsule.until(lambda: capsule.status("toggled")["health"] == "unhealthy", "it is known to be ill")
     status = capsule.status("toggled")
     assert (status["phase"], status["phaseDetail"]) == ("WORKLOAD_PHASE_RUNNING", "unhealthy")
-    assert status["message"] == status["healthMessage"] == "exited with code 4, having written 5 bytes"
+    assert status["message"] == status["healthMessage"] == "its check exited with code 4, having written 5 bytes"
     capsule.good("exec", "toggled", "touch", "/tmp/well")
     capsule.until(lambda: capsule.status("toggled")["health"] == "healthy", "it is well again")
     assert healths(capsule, "toggled") == ["healthy", "unhealthy", "healthy"]
@@ -57,7 +57,7 @@ def test_an_unhealthy_run_is_followed_by_another_until_the_policy_gives_up(capsu
     assert [(end["exit_code"], end["streak"]) for end in ends] == [(0, 1), (0, 2), (0, 3)]
     assert healths(capsule, "sick") == ["unhealthy"] * 3
     message = capsule.status("sick")["message"]
-    assert message.startswith("given up after 2 restarts in a row: ended as unhealthy: exited with code 1")
+    assert message.startswith("given up after 2 restarts in a row: ended as unhealthy: its check exited with code 1")
     capsule.good("delete", "sick", "--yes")
 
 

@@ -270,7 +270,7 @@ def test_a_secret_in_the_environment_changes_with_the_next_start_which_is_said_m
     lived.good("restart", "keyed", "--wait")
     assert lived.good(*ask) == "yet another\n" and "message" not in lived.status("keyed")
     refused = lived.ctl("secret", "rm", "key", "--yes")
-    assert refused.returncode == 1 and "used by keyed, web: delete them" in refused.stderr
+    assert refused.returncode == 1 and "used by keyed, web: delete keyed and web" in refused.stderr
     absent = lived.ctl("apply", "-f", "-", stdin=manifest("other", "true", secretEnv={"KEY": "kye"}))
     assert absent.returncode == 1 and "there is no secret kye: do you mean key?" in absent.stderr
     lived.good("delete", "keyed", "--yes")

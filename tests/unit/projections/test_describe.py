@@ -1,11 +1,12 @@
 """Every event can be told in one line, also one that nobody here can read."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effects.goals import Effect
 from journal.events import (
     EVENT_TYPES,
     AppliedWorkload,
@@ -16,12 +17,14 @@ from journal.events import (
     UpdateBegun,
     WorkloadApplied,
     WorkloadExited,
+    WorkloadHealthChanged,
     WorkloadLost,
     WorkloadStarted,
     type_of,
 )
 from journal.specs import ContainerSpec, ImagePin
 from projections.describe import describe
+from projections.effect_words import FAILED
 from tests.support.chance import struct
 from tests.support.entries import Ledger
 
@@ -51,11 +54,15 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
         (EffectStarted("StartRun", "web", 1, run=2), "web: StartRun run 2"),
         (EffectStarted("StartRun", "web", 1, run=2, attempt=3), "web: StartRun run 2, attempt 3"),
         (EffectStarted("RemoveWorkload", "web", 1), "web: RemoveWorkload"),
-        (EffectFailed("StartRun", "web", 1, "X", "disk full", run=2, retry_delay_ms=1500), "web: StartRun run 2 failed: disk full (next try in 1.5 s)"),
-        (EffectFailed("StartRun", "web", 1, "X", "no file", run=2, permanent=True), "web: StartRun run 2 failed: no file (given up)"),
+        (EffectFailed("StartRun", "web", 1, "X", "disk full", run=2, retry_delay_ms=1500), "web run 2 could not be started: disk full; next try in 1.5 s"),
+        (EffectFailed("StartRun", "web", 1, "X", "no file", run=2, permanent=True), "web run 2 could not be started: no file; not tried again"),
+        (EffectFailed("TakeSnapshot", "data", 1, "X", "busy", snapshot=7, retry_delay_ms=60_000), "snapshot 7 of volume data could not be taken: busy; next try in 1m"),
+        (EffectFailed("EnsureMoon", "web", 1, "X", "no sky", permanent=True), "web: EnsureMoon failed: no sky; not tried again"),
         (WorkloadStarted("web", 1, 2, 1, 9), "web run 2 started, pid 9"),
         (WorkloadStarted("web", 1, 2, 1, 9, adopted=True), "web run 2 found running, pid 9"),
         (WorkloadExited("web", 1, 2, 3, restart=True, restart_delay_ms=2000), "web run 2 exited with code 3; next run in 2 s"),
+        (WorkloadExited("web", 1, 2, 3, restart=True, restart_delay_ms=256_000), "web run 2 exited with code 3; next run in 4m16s"),
+        (WorkloadHealthChanged("web", 1, 2, "unhealthy", failures=3, message="exited with code 1"), "web run 2 is unhealthy: 3 failures in a row, the last: its check exited with code 1"),
         (StreamClosed(5, "failed", 1, 2, reason="NOT_RUNNING"), "stream 5 failed (NOT_RUNNING), 1 B in, 2 B out"),
         (applied(created=True), "web created (demo:1)"),
         (applied(changed=True, relabelled=True), "web changed (demo:1)"),
@@ -76,6 +83,10 @@ def test_no_event_is_told_by_its_tag_alone(kind: type[Event], data: st.DataObjec
 )  # fmt: skip
 def test_an_event_in_one_line(event: Event, text: str) -> None:
     assert describe(HEADER, event) == text
+
+
+def test_every_effect_has_words_for_its_failure() -> None:
+    assert FAILED.keys() == {kind.__name__ for kind in get_args(Effect)}
 
 
 def test_what_is_gone_or_unknown_says_so() -> None:

@@ -74,7 +74,7 @@ def test_an_unhealthy_run_ends_and_is_followed_by_the_policys_pause_whatever_its
     assert (status.phase, status.detail, status.message) == (
         Phase.PENDING,
         Detail.STOPPING,
-        "unhealthy: exited with code 7",
+        "unhealthy: its check exited with code 7",
     )
     assert story.next_goal("web") == "StopRun" and looked_at(story["web"]) is None
     story.run_ends("web", 0)
@@ -84,7 +84,7 @@ def test_an_unhealthy_run_ends_and_is_followed_by_the_policys_pause_whatever_its
         2_000,
         1,
     )
-    assert status_of(story["web"]).message == "ended as unhealthy: exited with code 7; it exited with code 0"
+    assert status_of(story["web"]).message == "ended as unhealthy: its check exited with code 7; it exited with code 0"
     story.cleaned("web")
     assert story.next_goal("web") == "StartRun"
     assert story.run_starts("web") == 2 and looked.detail() is Detail.CHECKING
@@ -111,7 +111,7 @@ def test_with_never_it_is_only_told_and_may_recover() -> None:
     told = [event for _ in range(4) for event in looked.look(ILL)]
     assert [event.restart for event in told] == [False]
     status = status_of(looked.story["web"])
-    assert (status.phase, status.detail, status.message) == (Phase.RUNNING, Detail.UNHEALTHY, "exited with code 7")
+    assert (status.phase, status.detail, status.message) == (Phase.RUNNING, Detail.UNHEALTHY, "its check exited with code 7")
     assert looked.story.next_goal("web") is None
     (back,) = looked.look(WELL)
     assert back.health == "healthy" and looked.detail() is Detail.HEALTHY

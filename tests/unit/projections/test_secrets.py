@@ -121,10 +121,10 @@ def test_one_that_is_used_is_not_removed_and_its_users_are_named() -> None:
     assert users_of(story.machine, "db") == ("app", "web")
     verdict = refused(story, RemoveSecret("db"))
     assert (verdict.code, verdict.reason) == ("FAILED_PRECONDITION", "SECRET_IN_USE")
-    assert "used by app, web: delete them" in verdict.message
+    assert "used by app, web: delete app and web, or apply them without" in verdict.message
     story.apply(using("app"))
     story.call(Stop("web"))
-    assert "used by web: delete it" in refused(story, RemoveSecret("db")).message
+    assert "used by web: delete web" in refused(story, RemoveSecret("db")).message
     story.apply(using("web"))
     assert isinstance(story.call(RemoveSecret("db")), Admitted)
 
