@@ -216,8 +216,8 @@ def target(capsule: str) -> Target:
     if DEFAULT_SOCKET.exists():
         return Target(f"unix:{DEFAULT_SOCKET}")
     raise Failure(
-        "no capsule to talk to: start one with `make up` (where it is a service: `systemctl start capsuled`), adopt one "
-        "with `capsulectl adopt HOST:PORT`, or name one with `--capsule`"
+        "no capsule to talk to: start one with `make up` (where it is a service: `systemctl start capsuled`), "
+        "adopt one with `capsulectl adopt HOST:PORT`, or name one with `--capsule`"
     )
 
 

@@ -37,10 +37,7 @@ def verify(
     """
     if dir and file:
         raise Failure("--dir names a journal and --file an archive: say which of the two is to be proven", USAGE)
-    if file:
-        data = _verified_archive(file)
-    else:
-        data = _verified_here(Path(dir)) if dir else _verified_there(common)
+    data = _verified_archive(file) if file else _verified_here(Path(dir)) if dir else _verified_there(common)
     findings = data.get("findings", [])
     if output in ("json", "yaml"):
         write(data, output)

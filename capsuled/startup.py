@@ -97,7 +97,7 @@ async def open_memory(
     """
     report = await proof
     if report is not None and not report.whole and not _is_foreign(report.findings[0].problem):
-        return await _salvaged(directory, report.findings[0].problem)
+        return await _salvaged(directory, report.findings[0].problem, slot)
     if read_only:
         return _read_only(directory, JournalReadOnly(read_only))
     try:
@@ -105,13 +105,13 @@ async def open_memory(
     except JournalReadOnly as error:
         return _read_only(directory, error)
     except JournalDamaged as error:
-        return await _salvaged(directory, str(error))
+        return await _salvaged(directory, str(error), slot)
     reader = Reader(environment)
     try:
         recalled = recall(reader, proven=True)
     except (BadBody, BrokenChain, MalformedEntry, ContentGone) as error:  # altered since it was looked at, a moment ago
         environment.close()
-        return await _salvaged(directory, str(error))
+        return await _salvaged(directory, str(error), slot)
     memory = Memory(recalled.machine, State(), environment, reader, snapshot_seq=recalled.snapshot_seq)
     if recalled.frozen_by:
         memory.state = State(Condition.FROZEN, recalled.frozen_by)
@@ -121,7 +121,7 @@ async def open_memory(
     except JournalReadOnly as error:
         return _read_only(directory, error)
     except JournalDamaged as error:
-        return await _salvaged(directory, str(error))
+        return await _salvaged(directory, str(error), slot)
     return memory
 
 
@@ -150,8 +150,8 @@ def open_side_log(path: Path) -> SideLog | None:
         return None
 
 
-async def _salvaged(directory: Path, problem: str) -> Memory:
-    """As much of the state as the chain still proves. The pages are not touched by this process."""
+async def _salvaged(directory: Path, problem: str, slot: str) -> Memory:
+    """As much of the state as the chain still proves. The pages are not touched by this process. `slot`: as above."""
     memory = Memory(Machine(), State())
     try:
         replayed, memory.machine = await replay_apart(directory)
@@ -163,11 +163,21 @@ async def _salvaged(directory: Path, problem: str) -> Memory:
         known = "Nothing of it could be read: no workload is known here by more than its name"
     memory.state = State(
         Condition.DAMAGED,
-        f"the journal at {directory} is damaged: {problem}. What runs goes on. {known}. Look with "
-        f"`capsulectl journal verify --dir {directory}`, or bring an export back with `capsulectl journal import`",
+        f"the journal at {directory} is damaged: {problem}. What runs goes on. {known}. "
+        + (_MENDED_ELSEWHERE if slot else _MENDED_HERE.format(directory=directory)),
     )
     log.error("%s", memory.state.message)
     return memory
+
+
+_MENDED_HERE = (
+    "Look with `capsulectl journal verify --dir {directory}`, or bring an export back with `capsulectl journal import`"
+)
+_MENDED_ELSEWHERE = (
+    "`capsulectl journal export FILE` saves what is proven; an export is then put in its place from another system, "
+    "one on a USB stick (docs/os.md, From another system)"
+)
+"""Where the operating system is Capsule's own nobody has a shell to look with."""
 
 
 def opening_events(

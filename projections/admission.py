@@ -363,8 +363,8 @@ def _remove_image(machine: Machine, call: RemoveImage) -> Admitted | Refusal:
         them = "it" if len(using) == 1 else "them"
         return conflict(
             "IMAGE_IN_USE",
-            f"image {call.ref} is used by {', '.join(using)}: delete {' and '.join(using)}, or apply {them} with another "
-            "image, first",
+            f"image {call.ref} is used by {', '.join(using)}: delete {' and '.join(using)}, or apply {them} with "
+            "another image, first",
             "ref",
         )
     if image is None:

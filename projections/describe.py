@@ -169,7 +169,8 @@ def describe(header: Header, event: Event | None, excised: bool = False) -> str:
             return f"{event.name} run {event.run}: a process was killed, {memory_text(event.memory_limit_bytes)}"
         case WorkloadHealthChanged():
             then = "; it is to end for it" if event.restart else ""
-            why = f": {event.failures} failures in a row, the last: {check_text(event.message)}" if event.failures else ""
+            last = check_text(event.message)
+            why = f": {event.failures} failures in a row, the last: {last}" if event.failures else ""
             return f"{event.name} run {event.run} is {event.health}{why}{then}"
         case WorkloadLogDropped():
             return (

@@ -86,8 +86,8 @@ def _remove(machine: Machine, secret: Secret) -> tuple[Event, ...] | Refusal:
     them = "it" if len(users) == 1 else "them"
     return conflict(
         "SECRET_IN_USE",
-        f"secret {secret.name} is used by {', '.join(users)}: delete {' and '.join(users)}, or apply {them} without the "
-        "secret, first",
+        f"secret {secret.name} is used by {', '.join(users)}: delete {' and '.join(users)}, or apply {them} without "
+        "the secret, first",
         "name",
     )
 

@@ -113,7 +113,10 @@ def test_a_second_operator_is_added_adopts_and_has_a_role(anna: Operator, bert: 
     assert bert.data("whoami")["role"] == "reader"
     bert.good("list")
     denied = bert.ctl("stop", "web")
-    assert denied.returncode == 1 and "your key has the role reader, and this takes operator (WorkloadService/Stop)" in denied.stderr
+    assert (
+        denied.returncode == 1
+        and "your key has the role reader, and this takes operator (WorkloadService/Stop)" in denied.stderr
+    )
     again = anna.ctl("key", "add", bert.public_key(), "--name", "bert")
     assert again.returncode == 1 and "enrolled already" in again.stderr
 
@@ -194,7 +197,7 @@ def test_a_changed_certificate_is_refused_loudly_and_nothing_is_sent(anna: Opera
     with daemon(start=False) as other:
         other.start("--listen", "127.0.0.1:0")
         config = yaml.safe_load((anna.config / "config.yaml").read_text())
-        config["contexts"]["home"]["addr"] = other.data("capsule", "info")["addresses"][0]
+        address = config["contexts"]["home"]["addr"] = other.data("capsule", "info")["addresses"][0]
         mallory = Operator(tmp_path / "config")
         mallory.config.mkdir()
         (mallory.config / "config.yaml").write_text(yaml.safe_dump(config))
@@ -205,6 +208,7 @@ def test_a_changed_certificate_is_refused_loudly_and_nothing_is_sent(anna: Opera
         second = mallory.ctl("list")
         for done in (first, second):
             assert done.returncode == 1 and done.stderr.startswith("capsulectl: REFUSED: THE CERTIFICATE")
+            assert done.stderr.endswith(f"capsulectl context rm home && capsulectl adopt {address} --name home\n")
         assert not other.history("--type", "call.")
 
 

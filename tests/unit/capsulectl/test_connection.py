@@ -1,10 +1,14 @@
 """What an operator is told of a capsule that did not answer."""
 
 import errno
+import os
+import socket
+from pathlib import Path
 
 import grpc
 import pytest
 
+from capsulectl import connection
 from capsulectl.connection import failure_of
 from capsulectl.errors import NotLetIn
 from capsulectl.handshake import sentence
@@ -40,6 +44,41 @@ def test_a_call_that_broke_off_may_have_been_done(details: str, may_be_done: boo
 def test_a_read_that_broke_off_changed_nothing() -> None:
     told = failure_of(Broken("Socket closed"), "unix:/nonexistent", changes=False).message
     assert "the connection broke off; " in told and "history" not in told
+
+
+def _closed(path: Path) -> str:
+    """What is said of a socket to which nobody listens."""
+    return failure_of(Broken("failed to connect to all"), f"unix:{path}").message.partition(f"{path}: ")[2]
+
+
+def test_who_is_to_start_it_is_told_by_whose_socket_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, none = tmp_path / "left.sock", tmp_path / "none.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(left))
+    assert "systemctl" not in _closed(left) + _closed(none)
+    assert _closed(left).endswith("`make up` starts one") and _closed(none).endswith("`make up` starts one")
+    service = "does capsuled run? `systemctl status capsuled` tells, `systemctl start capsuled` starts it"
+    monkeypatch.setattr(connection, "DEFAULT_SOCKET", left)
+    assert _closed(left) == service
+    monkeypatch.setattr(connection, "DEFAULT_SOCKET", none)
+    assert _closed(none) == f"there is no such socket: {service}"
+
+
+@pytest.mark.parametrize("shut", ["directory", "socket"])
+def test_who_may_not_open_it_is_told_how_root_does(shut: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bool:
+        if shut == "directory":
+            raise PermissionError
+        return False
+
+    path = tmp_path / "a b.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    monkeypatch.setattr(os, "stat" if shut == "directory" else "access", refuse)
+    assert _closed(path).startswith("you may not open it")
+    assert _closed(path).endswith(f". `sudo capsulectl … --capsule 'unix:{path}'` asks as root")
+    monkeypatch.setattr(connection, "DEFAULT_SOCKET", path)
+    assert _closed(path).endswith(". `sudo capsulectl …` asks as root")
 
 
 @pytest.mark.parametrize("details", ["errors resolving nosuch.invalid:50000: [field:hostname]", "empty address list"])

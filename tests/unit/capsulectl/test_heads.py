@@ -54,6 +54,15 @@ def test_what_is_newer_is_kept_and_what_does_not_fit_is_said_each_time_until_it_
     assert capsys.readouterr().err == "" and load("home").seq == 401
 
 
+def test_what_can_be_done_about_it_stands_in_lines_that_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    keep("home", SEEN)
+    hear(Heads("home", lambda seen, told: ""), Told(HOME, 1, 400, "bb" * 32, ""))
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith("capsulectl: WARNING: ") and not any(line.startswith("capsulectl: ") for line in rest)
+    commands = [line.strip().partition("   ")[0] for line in rest if line.startswith("  ")]
+    assert commands == ["capsulectl journal verify", "capsulectl journal accept"]
+
+
 def test_of_calls_that_are_on_their_way_at_once_each_answer_is_about_what_its_own_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -111,7 +111,11 @@ def test_with_never_it_is_only_told_and_may_recover() -> None:
     told = [event for _ in range(4) for event in looked.look(ILL)]
     assert [event.restart for event in told] == [False]
     status = status_of(looked.story["web"])
-    assert (status.phase, status.detail, status.message) == (Phase.RUNNING, Detail.UNHEALTHY, "its check exited with code 7")
+    assert (status.phase, status.detail, status.message) == (
+        Phase.RUNNING,
+        Detail.UNHEALTHY,
+        "its check exited with code 7",
+    )
     assert looked.story.next_goal("web") is None
     (back,) = looked.look(WELL)
     assert back.health == "healthy" and looked.detail() is Detail.HEALTHY

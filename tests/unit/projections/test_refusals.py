@@ -354,7 +354,9 @@ def test_an_image_that_one_workload_uses_is_told_with_that_one() -> None:
     story.tell(ImagePushed((PushedImage(PIN),)))
     story.apply(given())
     verdict = story.call(RemoveImage(PIN.ref))
-    assert isinstance(verdict, Refusal) and "is used by web: delete web, or apply it with another image" in verdict.message
+    assert (
+        isinstance(verdict, Refusal) and "is used by web: delete web, or apply it with another image" in verdict.message
+    )
 
 
 def test_what_is_in_the_cache_as_it_was_when_it_was_looked_for_is_admitted() -> None:

@@ -74,7 +74,7 @@ def test_a_blob_comes_whole_or_from_where_it_broke_off() -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        (Fault(404, said="no such thing"), ImageUnknown, "no such thing"),
+        (Fault(404, said="no such thing"), ImageUnknown, f"does not have web@{TARGET} \\(no such thing\\): look at"),
         (Fault(403, said="not you"), RegistryDenied, "not you"),
         (Fault(401), RegistryDenied, "without credentials"),
         (Fault(500, said="oh no"), RegistryUnreachable, "answers 500: oh no"),
@@ -97,6 +97,20 @@ def test_a_bad_answer_is_named_by_its_condition(fault: Fault, error: type[Driver
         with pytest.raises(error, match=words) as raised:
             await registry.manifest(ref, TARGET)
         assert getattr(raised.value, "retry_after_s", 7.0) in (0.0, 7.0)
+
+    against(suite)
+
+
+def test_what_a_registry_lacks_is_named_as_it_was_asked_for() -> None:
+    async def suite(server: FaultyRegistry, registry: HttpRegistry, ref: str) -> None:
+        await registry.resolve(ref)
+        server.fail("/manifests/", Fault(302, (("Location", "/elsewhere/x"),)))
+        server.fail("/elsewhere/", Fault(404, said="gone"))
+        with pytest.raises(ImageUnknown, match=rf"{server.host} does not have web:1 \(gone\): look at its name"):
+            await registry.resolve(ref)
+        server.fail(BLOB, Fault(404))
+        with pytest.raises(ImageUnknown, match=f"does not have {BLOB} of web .*: look at its name"):
+            await blob(registry, ref)
 
     against(suite)
 
