@@ -12,9 +12,9 @@ BY_REASON: dict[str, str] = {
     "RUNTIME_UNAVAILABLE": "containerd is started again by itself; if it stays away, `capsulectl capsule logs` tells",
     "IMAGE_MISSING": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings the image",
     "IMAGE_UNREADABLE": "build or pull the image anew: what is in it cannot be used; then " + _AGAIN,
-    "IMAGE_CORRUPT": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings it anew: nothing was kept "
-    "of what came damaged. They leave a copy that is here as it is: where that is damaged, `capsulectl delete {name}` and "
-    "`capsulectl image rm {image}` come first, and then " + _AGAIN,
+    "IMAGE_CORRUPT": "`capsulectl image pull {image}` or `capsulectl image push ARCHIVE` brings it anew: nothing was "
+    "kept of what came damaged. They leave a copy that is here as it is: where that is damaged, "
+    "`capsulectl delete {name}` and `capsulectl image rm {image}` come first, and then " + _AGAIN,
     "WRONG_ARCHITECTURE": "name an image that is built for this machine's processor (`capsulectl capsule info`)",
     "IMAGE_NOT_FOUND": "check name and tag of {image}, or bring it along with `capsulectl image push ARCHIVE`; then "
     + _AGAIN,
