@@ -60,12 +60,12 @@ def _overwrite(directory: Path, database: str) -> None:
     assert changed == 1
 
 
-def _started(directory: Path) -> tuple[Condition, str, str, int]:
+def _started(directory: Path, slot: str = "") -> tuple[Condition, str, str, int]:
     """(condition, its message, the operator's key, the snapshot gone by) of a start."""
 
     async def main() -> tuple[Condition, str, str, int]:
         with hold(directory):
-            memory = await open_memory(directory, SystemClock(), tail_proof(directory))
+            memory = await open_memory(directory, SystemClock(), tail_proof(directory), slot=slot)
             key = memory.machine.operators[KID].public_key if memory.machine.operators else ""
             if memory.journal is not None:
                 await memory.journal.close()
@@ -89,6 +89,15 @@ def test_an_entry_altered_far_back_is_damage(tmp_path: Path) -> None:
     condition, message, key, _ = _started(directory)
     assert condition is Condition.DAMAGED and key == "", "nothing behind the altered entry is proven"
     assert "the body of entry 1 (operator.enrolled) is not the one its header was written for" in message
+
+
+def test_where_nobody_has_a_shell_damage_is_mended_from_another_system(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    asyncio.run(_live(directory, 0))
+    _overwrite(directory, "facts")
+    hosted_says, os_says = _started(directory)[1], _started(directory, "slot_a")[1]
+    assert f"`capsulectl journal verify --dir {directory}`" in hosted_says and "another system" not in hosted_says
+    assert "journal export FILE" in os_says and "from another system" in os_says and "--dir" not in os_says
 
 
 def test_an_altered_snapshot_is_left_and_the_entries_are_folded(tmp_path: Path) -> None:
