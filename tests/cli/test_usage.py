@@ -254,7 +254,7 @@ def test_a_time_to_wait_is_told_in_figures(number: float, text: str) -> None:
     assert seconds_text(number) == text
 
 
-@pytest.mark.parametrize("text", ["1P", "1PB", "1PiB", "1 pib", "1024TiB"])
+@pytest.mark.parametrize("text", ["1P", "1PB", "1PiB", "1Pi", "1pi", "1 pib", "1024TiB", "1024Ti"])
 def test_the_largest_size_that_a_volume_may_have_can_be_written_as_it_is_told(text: str) -> None:
     assert size_bytes(text) == 1 << 50 and re.search(SIZE_PATTERN, text)
 

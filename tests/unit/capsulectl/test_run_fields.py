@@ -40,6 +40,7 @@ def test_quantities_have_their_unit_in_their_value_or_in_their_name(tmp_path: Pa
     other = container(tmp_path, "resources: {cpus: 2, memoryBytes: 64M}").resources
     assert (one.cpus, one.memory_bytes, one.swap_bytes, one.HasField("pids")) == (0.5, 64 << 20, 1 << 20, True)
     assert (other.cpus, other.memory_bytes, other.HasField("pids")) == (2.0, 64 << 20, False)
+    assert container(tmp_path, "resources: {memory: 512Mi, swap: 2Gi}").resources.swap_bytes == 2 << 30
 
 
 def test_lists_of_things_have_a_line_or_a_mapping_each(tmp_path: Path) -> None:
@@ -76,6 +77,9 @@ def test_lists_of_things_have_a_line_or_a_mapping_each(tmp_path: Path) -> None:
         ("restart: {maxAttempts: 3}", "container.restart.mode: missing"),
         ("restart: {mode: always, attempts: 3}", "container.restart.attempts: unknown field: do you mean maxAttempts?"),
         ("resources: {memory: 64}", "'64' has no unit that can be trusted: say 64MiB or 64GiB"),
+        ("resources: {memory: 1.5GiB}", "container.resources.memory: '1.5GiB' is no whole number: write 1536MiB"),
+        ("resources: {memory: 2.0g}", "'2.0g' is no whole number: write 2GiB"),
+        ("resources: {memory: 0.0001K}", "'0.0001K' is no whole number: write 1KiB"),
         ("resources: {memory: 64MiB, memoryBytes: 1}", "given twice, under two names"),
         ("resources: {cpus: half}", "must be a number, like 0.5 or 2"),
         ("resources: {memory: 99999999999999T}", "must be below"),
