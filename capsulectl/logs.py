@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import Queue
 from threading import Lock, Thread
 from typing import Annotated, Any, Literal
@@ -15,9 +15,34 @@ from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, boot_number, count, not_empty, sequence_number
 from capsulectl.render import say, write_line
 
+ALL = -1
+
+
+def _lines(type_: object, tokens: Sequence[Any]) -> int:
+    """A converter for a number of lines, or `all`."""
+    text = str(tokens[0].value)
+    if text == "all":
+        return ALL
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number of lines: say one, or all") from None
+    count(int, number)
+    return number
+
+
 Names = Annotated[list[str], Parameter(help="The workloads' names.", converter=not_empty, completer=workload_names)]
 Follow = Annotated[bool, Parameter(name=["-f", "--follow"], negative="", help="Go on as it grows.")]
-Tail = Annotated[int, Parameter(name=["-n", "--tail"], validator=count, help="Only the last so many lines; 0: all.")]
+Tail = Annotated[
+    int,
+    Parameter(
+        name=["-n", "--tail"],
+        converter=_lines,
+        metavar="LINES",
+        show_default=lambda _: "all",
+        help="Only the last so many lines, or all; 0: only what comes.",
+    ),
+]
 Stream = Annotated[Literal["both", "stdout", "stderr"], Parameter(name="--stream", help="Only one of the two streams.")]
 Since = Annotated[
     str,
@@ -58,7 +83,7 @@ LogOutput = Annotated[
 ]
 
 
-def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Since = "", until: Until = "",
+def logs(names: Names, /, *, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "",
     timestamps: Stamps = False, stream: Stream = "both", run: RunNumber = 0, previous: Previous = False,
     serial: Serial = False, output: LineOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
     """Print what a workload's newest run wrote: its output on ours, its errors on ours.
@@ -83,7 +108,6 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Sinc
         request = pb.WorkloadLogsRequest(
             name=name,
             follow=follow,
-            tail_lines=tail,
             stream=only,
             since_unix_ns=since_ns,
             until_unix_ns=until_ns,
@@ -97,7 +121,7 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Sinc
             printer = Records(name, serial)
         else:
             printer = Printer(f"{name:<{width}} | " if len(names) > 1 else "", timestamps)
-        for chunk in connection.stream(connection.workloads.Logs, request):
+        for chunk in _chunks(connection, connection.workloads.Logs, request, tail):
             printer.print(chunk)
         printer.end()
 
@@ -108,7 +132,7 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = 0, since: Sinc
             copy(name)
 
 
-def daemon_logs(*, follow: Follow = False, tail: Tail = 0, since: Since = "", until: Until = "", level: Level = "debug",
+def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "", level: Level = "debug",
     boot: Boot = 0, output: LogOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
     """Print the daemon's own log, of this boot of the machine or of one before.
 
@@ -124,7 +148,6 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = 0, since: Since = "", un
         raise Failure(f"--follow has no end: leave out {'--until' if until else '--boot'}", USAGE)
     request = pb.CapsuleLogsRequest(
         follow=follow,
-        tail_lines=tail,
         level=None if level == "debug" else f"LOG_LEVEL_{level.upper()}",
         since_unix_ns=_moment(since, "--since"),
         until_unix_ns=_moment(until, "--until"),
@@ -132,12 +155,37 @@ def daemon_logs(*, follow: Follow = False, tail: Tail = 0, since: Since = "", un
         boots_back=-boot,
     )
     connection = Connection(common.capsule)
-    for chunk in connection.stream(connection.capsule.StreamLogs, request):
+    for chunk in _chunks(connection, connection.capsule.StreamLogs, request, tail):
         if output == "json":
             write_line(_record(chunk))
         else:
             sys.stdout.buffer.write(chunk.data)
             sys.stdout.buffer.flush()
+
+
+def _chunks(connection: Connection, method: Any, request: Any, tail: int) -> Iterator[Any]:
+    """What was asked for. Of nothing but what comes the wire knows nothing, for there 0 is all: the last line is asked
+    for, and again with those that follow it."""
+    if tail:
+        request.tail_lines = max(tail, 0)
+        return connection.stream(method, request)
+    request.tail_lines = 1
+    follow, request.follow = request.follow, False
+    past = list(connection.stream(method, request))
+    request.follow = follow
+    return without(past, connection.stream(method, request)) if follow else iter(())
+
+
+def without(past: Sequence[Any], chunks: Iterator[Any]) -> Iterator[Any]:
+    """The chunks but for their beginning, as far as that is what was there already. An end of a line that was begun
+    then is new."""
+    left = b"".join(chunk.data for chunk in past)
+    for chunk in chunks:
+        if left and not chunk.data.startswith(left[: len(chunk.data)]):
+            left = b""
+        chunk.data, left = chunk.data[len(left) :], left[len(chunk.data) :]
+        if chunk.data:
+            yield chunk
 
 
 def _record(chunk: Any) -> dict[str, str]:
@@ -182,7 +230,7 @@ class Printer:
         """There is no more of it."""
 
     def _lines(self, target: Any, lead: bytes, chunk: Any) -> None:
-        for line in _lines(chunk.data):
+        for line in _split(chunk.data):
             if self._fresh[chunk.stderr]:
                 target.write(lead)
             target.write(line)
@@ -210,7 +258,7 @@ class Records:
         if before.run != chunk.run:  # nobody ends that line any more
             self._write(begun, before)
             begun = b""
-        for line in _lines(begun + chunk.data):
+        for line in _split(begun + chunk.data):
             if line.endswith(b"\n"):
                 self._write(line[:-1], chunk)
             else:
@@ -232,7 +280,7 @@ class Records:
             write_line(record | ({"late": True} if chunk.late else {}))
 
 
-def _lines(data: bytes) -> list[bytes]:
+def _split(data: bytes) -> list[bytes]:
     """Lines by newline alone: a carriage return is a progress bar's business."""
     return [line + b"\n" for line in data.split(b"\n")[:-1]] + [rest for rest in data.split(b"\n")[-1:] if rest]
 

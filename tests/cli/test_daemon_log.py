@@ -19,6 +19,8 @@ def test_all_of_it_is_what_the_file_has(capsule: Daemon) -> None:
 
 def test_a_number_counts_lines_and_with_a_level_records(capsule: Daemon) -> None:
     assert len(capsule.good("capsule", "logs", "-n", "1").splitlines()) == 1
+    assert capsule.good("capsule", "logs", "-n", "0") == ""
+    assert "serving on" in capsule.good("capsule", "logs", "-n", "all")
     whole = capsule.good("capsule", "logs", "--level", "info")
     assert capsule.good("capsule", "logs", "--level", "info", "-n", "1") == whole.splitlines(keepends=True)[-1]
 

@@ -158,6 +158,21 @@ def test_logs_follow_over_a_restart_and_end_with_the_workload(capsule: Daemon) -
     capsule.good("delete", "talks", "--yes")
 
 
+def test_a_followed_log_may_begin_with_what_comes(capsule: Daemon) -> None:
+    capsule.apply(manifest("ticks", "i=0; while :; do i=$((i + 1)); echo $i; sleep 0.1; done"), "--wait")
+    capsule.until(lambda: "5\n" in capsule.good("logs", "ticks"), "it ticked")
+    assert capsule.good("logs", "ticks", "-n", "0") == ""
+    assert capsule.good("logs", "ticks", "--tail", "all").startswith("1\n2\n")
+    seen = int(capsule.good("logs", "ticks", "-n", "1"))
+    command = [CTL, "logs", "ticks", "-n", "0", "-f"]
+    with running(command, env=capsule.environment, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        first = int(follower.stdout.readline())
+        assert seen < first and int(follower.stdout.readline()) == first + 1
+        follower.terminate()
+    capsule.good("delete", "ticks", "--yes")
+
+
 def test_waiting_in_vain_exits_124_and_a_failure_1(capsule: Daemon) -> None:
     capsule.apply(manifest("vain", SERVE), "--wait")
     slow = capsule.ctl("wait", "vain", "--for", "gone", "--timeout", "0.5")
