@@ -13,17 +13,24 @@ from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Output, Timeou
 
 _FILES = Parameter(
     name=["-f", "--filename"],
-    help="A manifest: file, directory, or - for standard input. Can be repeated.",
+    help="Manifests: a file, a directory (its .yaml, .yml, .json), or - for standard input. Can be repeated.",
     allow_leading_hyphen=True,
     negative="",
 )
 Files = Annotated[list[str], _FILES]
+Recursive = Annotated[
+    bool,
+    Parameter(
+        name=["-R", "--recursive"], negative="", help="Read subdirectories, too, but those whose names begin with a dot."
+    ),
+]
 Pull = Annotated[bool, Parameter(name="--pull", negative="", help="Resolve image names again, off their pins.")]
 
 
 def apply(
     *,
     filename: Files,
+    recursive: Recursive = False,
     dry_run: DryRun = False,
     pull: Pull = False,
     expect_seq: ExpectSeq = None,
@@ -39,7 +46,7 @@ def apply(
     from capsulectl.applying import declare
 
     line = ApplyLine(
-        tuple(filename), dry_run, pull, expect_seq, wait, timeout, output, common.capsule
+        tuple(filename), recursive, dry_run, pull, expect_seq, wait, timeout, output, common.capsule
     )  # fmt: skip
     declare(line)
 
@@ -52,6 +59,7 @@ def diff(
     /,
     *,
     filename: Annotated[tuple[str, ...], _FILES] = (),
+    recursive: Recursive = False,
     pull: Pull = False,
     output: Output = "table",
     common: Common = COMMON,
@@ -70,4 +78,4 @@ def diff(
         raise Failure("compare manifests (-f) or moments of the past, not both", USAGE)
     from capsulectl.applying import differences
 
-    return differences(filename, pull, output, common.capsule)
+    return differences(filename, recursive, pull, output, common.capsule)

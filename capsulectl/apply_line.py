@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 
 VALUES = {"-f": "filename", "--filename": "filename", "-o": "output", "--output": "output", "--timeout": "timeout",
           "--expect-seq": "expect_seq", "--capsule": "capsule"}  # fmt: skip
-FLAGS = {"--wait": "wait", "--dry-run": "dry_run", "--pull": "pull", "-q": "quiet", "--quiet": "quiet"}
+FLAGS = {"--wait": "wait", "--dry-run": "dry_run", "--pull": "pull", "-R": "recursive", "--recursive": "recursive",
+         "-q": "quiet", "--quiet": "quiet"}  # fmt: skip
 
 
 class ApplyLine(NamedTuple):
     """What was asked for. `timeout` in seconds."""
 
     filenames: tuple[str, ...]
+    recursive: bool = False
     dry_run: bool = False
     pull: bool = False
     expect_seq: int | None = None

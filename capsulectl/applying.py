@@ -11,6 +11,7 @@ from capsulectl.connection import Connection
 from capsulectl.endings import ASKED, WAITED, told
 from capsulectl.errors import DIFFERS, USAGE, Failure
 from capsulectl.manifests import VolumeManifest, load
+from capsulectl.places import Places
 from capsulectl.render import plain, say, signed, write
 from projections.words import bytes_text
 
@@ -23,7 +24,8 @@ MESSAGE_BYTES = 4 << 20
 
 def declare(line: ApplyLine) -> None:
     """Apply what the manifests describe, and wait if that was asked for. Raises Failure."""
-    workloads, volumes = load(_checked(line.filenames))
+    places = Places()
+    workloads, volumes = load(_checked(line.filenames), line.recursive, places)
     connection = Connection(line.capsule)
     request = machine_pb2.ApplyAllRequest(
         workloads=workloads,
@@ -38,7 +40,7 @@ def declare(line: ApplyLine) -> None:
             f"{bytes_text(MESSAGE_BYTES)}: keep large values in a volume, or apply fewer at once",
             USAGE,
         )
-    with told(ASKED):
+    with told(ASKED), places.told():
         answer = connection.call(connection.machine.ApplyAll, request)
     if not line.wait or line.dry_run:
         _print(answer, line)
@@ -66,14 +68,15 @@ def _print(answer: Any, line: ApplyLine) -> None:
             print(name if line.output == "name" else f"workload/{name} {item.outcome}")
 
 
-def differences(filenames: Sequence[str], pull: bool, output: "Format", capsule: str) -> int:
+def differences(filenames: Sequence[str], recursive: bool, pull: bool, output: "Format", capsule: str) -> int:
     """Show what applying would change; the exit code."""
+    places = Places()
     try:
-        workloads, volumes = load(_checked(filenames))
+        workloads, volumes = load(_checked(filenames), recursive, places)
         connection = Connection(capsule)
-        answer = connection.call(
-            connection.machine.Diff, machine_pb2.DiffRequest(workloads=workloads, volumes=_declared(volumes), pull=pull)
-        )
+        request = machine_pb2.DiffRequest(workloads=workloads, volumes=_declared(volumes), pull=pull)
+        with places.told():
+            answer = connection.call(connection.machine.Diff, request)
     except Failure as failure:
         raise Failure(failure.message, USAGE) from failure
     differs = print_differences(answer.changes, output)

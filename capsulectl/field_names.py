@@ -1,5 +1,6 @@
 """What the fields of a manifest are called: by every name they go by, and what was meant by one that is none."""
 
+from collections.abc import Container
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor as Field
@@ -27,6 +28,15 @@ _OTHERS = {
     "shm_size": "shm",
 }
 """What other programs call it, and we otherwise."""
+
+
+_CONTAINERS = "is `kind: Container` with name and container; `capsulectl explain Container`"
+_KUBERNETES = {
+    "PersistentVolumeClaim": "it is `kind: Volume` with name and size; `capsulectl explain Volume`",
+    "PersistentVolume": "it is `kind: Volume` with name and size; `capsulectl explain Volume`",
+    "Secret": "it is made by `capsulectl secret create NAME`",
+}
+"""What is neither a workload nor unknown here."""
 
 
 def is_quantity(field: Any) -> bool:
@@ -84,6 +94,17 @@ def _elsewhere(name: str, message: Any) -> str:
 def _meant_by_a_person(message: Any) -> list[str]:
     fields = [one for one in message.fields if one.name not in OUTPUT_ONLY]
     return [short_name(one) if is_quantity(one) else one.json_name for one in fields]
+
+
+def elsewhere(fields: Container[str], kind: str = "") -> str:
+    """Whose file it is, if another program's, by the fields that it begins with; and what it is here."""
+    if "apiVersion" in fields:
+        return f"this is a manifest of Kubernetes: here {_KUBERNETES.get(kind, f'it {_CONTAINERS}')}"
+    if "services" in fields and not kind:
+        return f"this is a file of Compose: here each service {_CONTAINERS}"
+    if "$schema" in fields and not kind:
+        return "this is a JSON Schema and no manifest: keep it somewhere else"
+    return ""
 
 
 def nearest(name: str, known: list[str]) -> str:

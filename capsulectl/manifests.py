@@ -6,9 +6,7 @@ number; `env` as a mapping or as a list of name/value pairs. What `get` prints a
 is read over, so that its output can be applied again.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -16,8 +14,9 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 from capsule.v1 import workload_pb2 as pb
 from capsulectl.errors import USAGE, Failure
-from capsulectl.field_names import OUTPUT_ONLY, enum_prefix, instead, is_quantity, names_of, nearest
-from capsulectl.files import file_text, input_text
+from capsulectl.field_names import OUTPUT_ONLY, elsewhere, enum_prefix, instead, is_quantity, names_of, nearest
+from capsulectl.manifest_files import NULL, documents, emptiness
+from capsulectl.places import MERGE, Places, place
 from capsulectl.quantities import duration_ms, size_bytes
 from capsulectl.render import say
 from capsulectl.short_forms import MEANT, SHORT
@@ -29,14 +28,10 @@ KINDS = {
     "WORKLOAD_KIND_CONTAINER": pb.WORKLOAD_KIND_CONTAINER,
     "WORKLOAD_KIND_MICRO_VM": pb.WORKLOAD_KIND_MICRO_VM,
 }
-SUFFIXES = (".yaml", ".yml")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
 _STR = "tag:yaml.org,2002:str"
 _BOOL = "tag:yaml.org,2002:bool"
-_NULL = "tag:yaml.org,2002:null"
-_MERGE = "tag:yaml.org,2002:merge"
 _MERGES_MAX = 4
 """Bounds what merges itself."""
 
@@ -52,77 +47,31 @@ class VolumeManifest(NamedTuple):
 class ManifestError(Failure):
     """Says where: file, line, and the path of the field."""
 
-    def __init__(self, source: str, node: yaml.Node | None, path: str, problem: str) -> None:
-        line = f":{node.start_mark.line + 1}" if node is not None else ""
+    def __init__(self, source: str, node: yaml.Node, path: str, problem: str) -> None:
         where = f"{path}: " if path else ""
-        super().__init__(f"{source}{line}: {where}{problem}", USAGE)
+        super().__init__(f"{place(source, node)}: {where}{problem}", USAGE)
 
 
-def load(sources: list[str]) -> tuple[list[pb.Workload], list[VolumeManifest]]:
-    """Every document of every source: files, directories (their .yaml and .yml), `-` for standard input. What is named
-    twice is read once."""
+def load(
+    sources: list[str], recursive: bool = False, places: Places | None = None
+) -> tuple[list[pb.Workload], list[VolumeManifest]]:
+    """What every document of every source declares; `places` learns where. Raises Failure."""
     workloads: list[pb.Workload] = []
     volumes: list[VolumeManifest] = []
-    names: dict[tuple[str, str], str] = {}
-    for source, text in _texts(sources):
-        for node in _documents(source, text):
-            parsed = _Document(source).parse(node)
-            kind = "volume" if isinstance(parsed, VolumeManifest) else "workload"
-            where = names.setdefault((kind, parsed.name), f"{source}:{node.start_mark.line + 1}")
-            if where != f"{source}:{node.start_mark.line + 1}":
-                raise ManifestError(source, node, "name", f"{parsed.name} is declared already at {where}")
-            if isinstance(parsed, VolumeManifest):
-                volumes.append(parsed)
-            else:
-                workloads.append(parsed)
+    places = Places() if places is None else places
+    for source, node in documents(sources, recursive):
+        parsed = _Document(source).parse(node)
+        kind = "volume" if isinstance(parsed, VolumeManifest) else "workload"
+        before = places.note(kind, parsed.name, source, node)
+        if before:
+            raise ManifestError(source, node, "name", f"{parsed.name} is declared already at {before}")
+        if isinstance(parsed, VolumeManifest):
+            volumes.append(parsed)
+        else:
+            workloads.append(parsed)
     if not workloads and not volumes:
-        raise Failure(f"nothing to apply in {', '.join(map(_emptiness, sources))}", USAGE)
+        raise Failure(f"nothing to apply in {', '.join(emptiness(one, recursive) for one in sources)}", USAGE)
     return workloads, volumes
-
-
-def _texts(sources: list[str]) -> Iterator[tuple[str, str]]:
-    read: set[str] = set()
-    for source in sources:
-        for file in _manifests_in(source) if os.path.isdir(source) else [source]:
-            real = file if file == "-" else os.path.realpath(file)
-            if real not in read:
-                read.add(real)
-                yield ("standard input", input_text()) if file == "-" else (file, file_text(file))
-
-
-def _emptiness(source: str) -> str:
-    if source == "-":
-        return "standard input"
-    return f"{source}: of a directory its .yaml and .yml are read" if os.path.isdir(source) else source
-
-
-def _manifests_in(directory: str) -> list[str]:
-    try:
-        return sorted(str(one) for one in Path(directory).iterdir() if one.suffix in SUFFIXES and one.is_file())
-    except OSError as error:
-        raise Failure(f"{directory} cannot be read: {error.strerror}", USAGE) from error
-
-
-def _documents(source: str, text: str) -> Iterator[yaml.Node]:
-    try:
-        for node in yaml.compose_all(text, Loader=_Loader):
-            if node is not None and not (isinstance(node, yaml.ScalarNode) and node.tag == _NULL):
-                yield node
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        hint = ": indent with spaces, YAML takes no tabs" if _is_tabbed(text, error.problem_mark) else ""
-        raise Failure(f"{source}{line}: no valid YAML: {error.problem}{hint}", USAGE) from error
-    except yaml.YAMLError as error:
-        raise Failure(f"{source}: no valid YAML: {error}", USAGE) from error
-
-
-def _is_tabbed(text: str, mark: yaml.Mark | None) -> bool:
-    """Whether the line at the mark is indented with a tab."""
-    lines = text.splitlines()
-    if mark is None or mark.line >= len(lines):
-        return False
-    line = lines[mark.line]
-    return "\t" in line[: len(line) - len(line.lstrip())]
 
 
 class _Document:
@@ -138,12 +87,13 @@ class _Document:
         """The message. Raises ManifestError."""
         fields = self._mapping(node, "")
         if "kind" not in fields:
-            raise self._wrong(node, "kind", "missing: Container, MicroVM or Volume")
+            raise self._wrong(node, "kind", f"missing: {elsewhere(fields) or 'Container, MicroVM or Volume'}")
         kind = self._scalar(fields["kind"][1], "kind")
         if kind == "Volume":
             return self._volume(node, fields)
         if kind not in KINDS:
-            raise self._wrong(fields["kind"][1], "kind", f"{kind!r} is no kind{_kind_instead(kind)}")
+            meant = f": {elsewhere(fields, kind)}" if elsewhere(fields, kind) else _kind_instead(kind)
+            raise self._wrong(fields["kind"][1], "kind", f"{kind!r} is no kind{meant}")
         rest = {name: pair for name, pair in fields.items() if name != "kind"}
         workload = pb.Workload(kind=KINDS[kind])
         self._fill(workload, rest, "")
@@ -155,9 +105,18 @@ class _Document:
             raise self._wrong(node, camel(other), f"does not go with `kind: {kind}`")
         if not workload.HasField(section):
             raise self._wrong(node, camel(section), f"missing: `kind: {kind}` needs it")
+        self._check_image(getattr(workload, section), fields.get(camel(section)) or fields[section], camel(section))
         if section == "container" and workload.container.network_mode == pb.NETWORK_MODE_UNSPECIFIED:
             workload.container.network_mode = pb.NETWORK_MODE_BRIDGE
         return workload
+
+    def _check_image(self, spec: Any, pair: tuple[yaml.Node, yaml.Node], section: str) -> None:
+        """An image is needed, but by a microVM that boots what is its own."""
+        if spec.image or getattr(spec, "kernel_path", "") or getattr(spec, "rootfs_path", ""):
+            return
+        key, body = pair
+        at = self._mapping(body, section).get("image", (key, body))[0]
+        raise self._wrong(at, f"{section}.image", "missing: say what to run, like busybox:1.36")
 
     def _volume(self, node: yaml.Node, fields: dict[str, tuple[yaml.Node, yaml.Node]]) -> VolumeManifest:
         for name, (key, _) in fields.items():
@@ -185,14 +144,14 @@ class _Document:
             raise self._wrong(node, path, f"merges what merges again, and so on: {_MERGES_MAX} times at most")
         fields: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
-            if key.tag == _MERGE:
+            if key.tag == MERGE:
                 continue
             name = self._scalar(key, path)
             if name in fields:
                 raise self._wrong(key, _join(path, name), "given twice")
             fields[name] = (key, value)
         for key, value in node.value:
-            if key.tag == _MERGE:
+            if key.tag == MERGE:
                 for other in value.value if isinstance(value, yaml.SequenceNode) else (value,):
                     fields = self._mapping(other, path, merged + 1) | fields
         return fields
@@ -210,7 +169,7 @@ class _Document:
             given.add(field.name)
             if not path and field.name in OUTPUT_ONLY:
                 continue
-            if isinstance(value, yaml.ScalarNode) and value.tag == _NULL:
+            if isinstance(value, yaml.ScalarNode) and value.tag == NULL:
                 continue  # `args:` with nothing behind it is as if it were not there
             if name in (field.json_name, field.name):
                 self._set(message, field, value, where)
@@ -228,7 +187,9 @@ class _Document:
                 (message.secret_env if of == "secret" else target)[key] = value
         elif field.is_repeated:
             if not isinstance(node, yaml.SequenceNode):
-                raise self._wrong(node, path, "must be a list")
+                from capsulectl.bracketed import as_list
+
+                raise self._wrong(node, path, f"must be a list: write {as_list(field, node)}")
             target = getattr(message, field.name)
             for number, item in enumerate(node.value):
                 where = f"{path}[{number}]"
@@ -373,7 +334,7 @@ class _Document:
 
     def _text(self, node: yaml.Node, path: str) -> str:
         text = self._scalar(node, path)
-        if node.tag in (_BOOL, _NULL):
+        if node.tag in (_BOOL, NULL):
             # YAML reads `yes`, `on` and nothing at all as something else than text: only quotes say what is meant.
             raise self._wrong(node, path, f'must be text: write it in quotes, "{text}"')
         return text

@@ -33,6 +33,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Any:
         "apply --wait --timeout 5 -f a.yaml -o json",
         "apply -ojson -q -f a.yaml --pull --dry-run",
         "apply -qf a.yaml",
+        "apply -R -f a",
+        "apply --recursive -f a -f b",
         "apply --expect-seq=7 -f a.yaml --output=name --timeout=0",
         "--capsule home -q apply -f a.yaml",
         "apply -f a.yaml --capsule=unix:/run/capsule.sock --quiet",

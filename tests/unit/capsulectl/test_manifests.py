@@ -202,6 +202,27 @@ def test_a_manifest_that_says_no_network_is_bridged_and_one_that_says_none_has_n
         ("name: a\nkind: container\n", "m.yaml:2: kind: 'container' is no kind: do you mean Container?"),
         ("name: a\nkind: microvm\n", "m.yaml:2: kind: 'microvm' is no kind: do you mean MicroVM?"),
         ("name: a\nkind: Pod\n", "m.yaml:2: kind: 'Pod' is no kind: Container, MicroVM or Volume"),
+        (
+            "apiVersion: v1\nkind: Pod\n",
+            "m.yaml:2: kind: 'Pod' is no kind: this is a manifest of Kubernetes: here it is `kind: Container` with name "
+            "and container; `capsulectl explain Container`",
+        ),
+        ("apiVersion: v1\n", "m.yaml:1: kind: missing: this is a manifest of Kubernetes: here it is `kind: Container`"),
+        ("apiVersion: v1\nkind: PersistentVolumeClaim\n", "here it is `kind: Volume` with name and size"),
+        ("apiVersion: v1\nkind: Secret\n", "here it is made by `capsulectl secret create NAME`"),
+        (
+            "services:\n  web: {image: x}\n",
+            "m.yaml:1: kind: missing: this is a file of Compose: here each service is `kind: Container` with name and "
+            "container; `capsulectl explain Container`",
+        ),
+        ('{"$schema": "x"}', "m.yaml:1: kind: missing: this is a JSON Schema and no manifest"),
+        (
+            "name: a\nkind: Container\ncontainer:\n  args: [x]\n",
+            "m.yaml:3: container.image: missing: say what to run, like busybox:1.36",
+        ),
+        ("name: a\nkind: Container\ncontainer:\n  args: [x]\n  image:\n", "m.yaml:5: container.image: missing"),
+        ("name: a\nkind: Container\ncontainer: {image: ''}\n", "m.yaml:3: container.image: missing"),
+        ("name: a\nkind: MicroVM\nmicro_vm: {vcpus: 1}\n", "m.yaml:3: microVm.image: missing"),
         ("- name: a\n", "m.yaml:1: must be a mapping"),
         (
             "name: a\nkind: Container\ncontainer:\n  image: x\n  ports: ['8080:80']\n",
@@ -257,6 +278,65 @@ def test_documents_files_and_directories_come_together_in_order(tmp_path: Path) 
     assert [one.name for one in workloads] == ["a", "b", "c"] and [one.name for one in volumes] == ["v"]
 
 
+def test_json_of_a_directory_is_read_and_where_it_is_meant_its_subdirectories(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.json", "one/b.yaml", "one/two/c.yml", ".git/d.yaml", "one/e.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        manifest = {"name": Path(name).stem, "kind": "Container", "container": {"image": "x"}}
+        (tmp_path / name).write_text(json.dumps(manifest, indent="\t" if name == "a.json" else 1))
+    (tmp_path / "one" / "round").symlink_to(tmp_path)
+    assert [one.name for one in load([str(tmp_path)])[0]] == ["a"]
+    assert capsys.readouterr().err == f"warning: not read: {tmp_path}/one: -R reads subdirectories, too\n"
+    assert [one.name for one in load([str(tmp_path)], recursive=True)[0]] == ["a", "b", "c"]
+    said = capsys.readouterr().err
+    assert said == f"warning: not read: {tmp_path}/one/round: a link to a directory is not followed\n"
+
+
+def test_of_many_subdirectories_that_are_not_read_some_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text("name: a\nkind: Container\ncontainer: {image: x}\n")
+    for name in "bcdef":
+        (tmp_path / name).mkdir()
+    load([str(tmp_path)])
+    assert f"{tmp_path}/b, {tmp_path}/c, {tmp_path}/d and 2 more: -R" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [
+        ("command: sleep 1000", '[sleep, "1000"]'),
+        ("command: sh -c 'sleep 1; echo hi'", '[sh, -c, "sleep 1; echo hi"]'),
+        ('args: "it\'s"', '["it\'s"]'),
+        ("args: true", '["true"]'),
+        ("health: {exec: pg_isready -U x}", "[pg_isready, -U, x]"),
+        ("ports: 80", "[{containerPort: 80}]"),
+        ("ports: '8080:80'", "[{containerPort: 80, hostPort: 8080}]"),
+        ("ports: {containerPort: 80, protocol: 'tcp'}", '[{containerPort: 80, protocol: "tcp"}]'),
+        ("mounts: 'data:/data'", "[{volumeName: data, mountPath: /data}]"),
+        ("mounts: '/srv:/data'", "under hostBinds, as /srv:/data"),
+        ("tmpfs: '/tmp:64MiB'", "[/tmp:64MiB]"),
+        ("capAdd: NET_ADMIN", "[NET_ADMIN]"),
+        ("capAdd: {NET_ADMIN: true}", "each item behind a `- `, or all of them between [ and ]"),
+        (f"args: {'x ' * 100}", "each item behind a `- `, or all of them between [ and ]"),
+    ],
+)
+def test_what_must_be_a_list_is_shown_as_one(tmp_path: Path, field: str, meant: str) -> None:
+    with pytest.raises(Failure) as caught:
+        container(tmp_path, field)
+    assert caught.value.message.endswith(f": must be a list: write {meant}")
+    name, _, shape = field.partition(":")
+    if meant.startswith("[") and not shape.strip().startswith("{exec"):
+        container(tmp_path, f"{name}: {meant}")
+
+
+@pytest.mark.parametrize("depends_on", ["db", "{db: {condition: service_healthy}}"])
+def test_whom_it_depends_on_is_a_list(tmp_path: Path, depends_on: str) -> None:
+    with pytest.raises(Failure, match=r"m\.yaml:3: dependsOn: must be a list: write \[db\]$"):
+        parse(tmp_path, f"name: a\nkind: Container\ndependsOn: {depends_on}\ncontainer: {{image: x}}\n")
+
+
 def test_what_is_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: a\nkind: Container\ncontainer: {image: x}\n")
     (tmp_path / "link").symlink_to("a.yaml")
@@ -271,11 +351,15 @@ def test_what_is_named_twice_is_read_once(tmp_path: Path) -> None:
     [
         ("", "an empty word is no file: is a variable unset?"),
         ("https://example.org/web.yaml", "No such file or directory. Only files are read: fetch it first"),
-        ("{empty}", "nothing to apply in {empty}: of a directory its .yaml and .yml are read"),
+        (
+            "{empty}",
+            "nothing to apply in {empty}: of a directory its .yaml, .yml and .json are read, with -R those of its "
+            "subdirectories, too",
+        ),
     ],
 )
 def test_what_is_no_source_is_told_with_what_would_be_one(tmp_path: Path, source: str, says: str) -> None:
-    (tmp_path / "web.json").write_text("{}")
+    (tmp_path / "web.txt").write_text("{}")
     with pytest.raises(Failure) as caught:
         load([source.format(empty=tmp_path)])
     assert caught.value.message.endswith(says.format(empty=tmp_path)) and caught.value.code == USAGE
