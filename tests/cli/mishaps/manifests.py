@@ -141,7 +141,7 @@ def secret_not_there(stage: Stage) -> None:
 
 def one_of_two_is_wrong(stage: Stage) -> None:
     """One manifest of two is wrong: neither is applied."""
-    _applied(stage, f"{WEB}---\n{WEB.replace('name: web', 'name: db').replace('demo:1', '')}")
+    _applied(stage, f"{WEB}---\n{WEB.replace('name: web', 'name: db').replace('demo:1', 'demo:1:2')}")
     stage.types("list")
 
 
