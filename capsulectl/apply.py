@@ -20,9 +20,7 @@ _FILES = Parameter(
 Files = Annotated[list[str], _FILES]
 Recursive = Annotated[
     bool,
-    Parameter(
-        name=["-R", "--recursive"], negative="", help="Read subdirectories, too, but those whose names begin with a dot."
-    ),
+    Parameter(name=["-R", "--recursive"], negative="", help="Read subdirectories, too, but not hidden ones."),
 ]
 Pull = Annotated[bool, Parameter(name="--pull", negative="", help="Resolve image names again, off their pins.")]
 

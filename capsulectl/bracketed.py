@@ -11,8 +11,9 @@ from capsulectl.short_forms import MEANT
 
 _COMMANDS = frozenset({"command", "args", "exec"})
 """What other tools take as one line, and divide as a shell does."""
+_TEXT = "tag:yaml.org,2002:str"
 _SHOWN_CHARS = 120
-_PLAIN = re.compile(r"[\w/.=@%+-]([\w/.:=@%+-]*[\w/.=@%+-])?")
+_PLAIN = re.compile(r"(?!-$|---|\.\.\.)[\w/.+-]([\w/.:=@%+-]*[\w/.=@%+-])?")
 _AS_ITEMS = "each item behind a `- `, or all of them between [ and ]"
 
 
@@ -52,13 +53,13 @@ def _words(text: str) -> list[str]:
 
 def _quoted(text: str) -> str:
     """A text between brackets, in quotes where it would be read as something else."""
-    read = yaml.resolver.Resolver().resolve(yaml.ScalarNode, text, (True, False))
-    return text if _is_plain(text) and read == "tag:yaml.org,2002:str" else json.dumps(text, ensure_ascii=False)
+    read = yaml.compose(text, Loader=yaml.SafeLoader) if _is_plain(text) else None
+    return text if read is not None and read.tag == _TEXT else json.dumps(text, ensure_ascii=False)
 
 
-def _as_written(node: yaml.Node) -> str:
+def _as_written(node: Any) -> str:
     return str(node.value) if not node.style and _is_plain(node.value) else json.dumps(node.value, ensure_ascii=False)
 
 
 def _is_plain(text: str) -> bool:
-    return _PLAIN.fullmatch(text) is not None and text != "-"
+    return _PLAIN.fullmatch(text) is not None

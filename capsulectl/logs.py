@@ -132,8 +132,8 @@ def logs(names: Names, /, *, follow: Follow = False, tail: Tail = ALL, since: Si
             copy(name)
 
 
-def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "", level: Level = "debug",
-    boot: Boot = 0, output: LogOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
+def daemon_logs(*, follow: Follow = False, tail: Tail = ALL, since: Since = "", until: Until = "",
+    level: Level = "debug", boot: Boot = 0, output: LogOutput = "text", common: Common = COMMON) -> None:  # fmt: skip
     """Print the daemon's own log, of this boot of the machine or of one before.
 
     With a level or a time, -n counts records of those that are asked for, whole ones with their further lines.

@@ -117,7 +117,14 @@ def test_what_a_volume_does_not_have_is_told_and_ignored(tmp_path: Path, capsys:
 
 
 def test_sizes_are_powers_of_two_with_or_without_i_and_b(tmp_path: Path) -> None:
-    for text, size in (("1K", 1 << 10), ("2MB", 2 << 20), ("3gib", 3 << 30), ("4Mi", 4 << 20), ("1 TiB", 1 << 40), ("1P", 1 << 50)):
+    for text, size in (
+        ("1K", 1 << 10),
+        ("2MB", 2 << 20),
+        ("3gib", 3 << 30),
+        ("4Mi", 4 << 20),
+        ("1 TiB", 1 << 40),
+        ("1P", 1 << 50),
+    ):
         (tmp_path / "v.yaml").write_text(f"name: v\nkind: Volume\nsize: {text}\n")
         assert load([str(tmp_path / "v.yaml")])[1][0].size_bytes == size
 

@@ -310,6 +310,10 @@ def test_of_many_subdirectories_that_are_not_read_some_are_named(
         ("command: sh -c 'sleep 1; echo hi'", '[sh, -c, "sleep 1; echo hi"]'),
         ('args: "it\'s"', '["it\'s"]'),
         ("args: true", '["true"]'),
+        (
+            "args: '-- --- ... - -x =a @b %c 2026-99-99 a:1 a:'",
+            '[--, "---", "...", "-", -x, "=a", "@b", "%c", "2026-99-99", a:1, "a:"]',
+        ),
         ("health: {exec: pg_isready -U x}", "[pg_isready, -U, x]"),
         ("ports: 80", "[{containerPort: 80}]"),
         ("ports: '8080:80'", "[{containerPort: 80, hostPort: 8080}]"),
