@@ -117,8 +117,7 @@ class Resolver:
         for one, pin in zip(parsed, pins, strict=True):
             env = self._environment(machine, one)
             if isinstance(env, Refusal):
-                wrong = in_section(one.declared.kind, env)
-                return about(one.declared.name, wrong) if len(messages) > 1 else wrong
+                return in_section(one.declared.kind, env)
             absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
             spec = replace(one.declared.spec, env=env)
             declared.append(
