@@ -63,7 +63,7 @@ WORKLOADS = (
     ("stop", "workload:stop", "Stop workloads, over reboots, until they are started again."),
     ("restart", "workload:restart", "End the present runs and begin others."),
     ("wait", "workload:wait", "Wait until workloads run, have stopped, or are gone."),
-    ("delete rm", "workload:delete", "Leave nothing of workloads."),
+    ("delete rm remove", "workload:delete", "Leave nothing of workloads."),
 )
 """Verbs of `workload`, and of the top level: there is hardly anything else that they could mean."""
 
@@ -81,20 +81,20 @@ _add(image, "image:pull", "pull", "Bring images from their registries.")
 _add(image, "registry:login", "login", "Say how a registry is reached: as whom, by whose certificate.")
 _add(image, "registry:logout", "logout", "Forget a registry.")
 _add(image, "registry:logins", "logins", "List the registries that something is known of.")
-_add(image, "image:rm", "rm remove", "Take images out of the cache. One that a workload uses is refused.")
+_add(image, "image:rm", "rm remove delete", "Take images out of the cache. One that a workload uses is refused.")
 _add(image, "image:gc", "gc", "Take out what no workload's last five revisions need.")
 _add(image, "image:push", "push", "Load an OCI or docker-save archive into the cache.")
 
 volume = _group("volume", "Volumes: block devices with a file system, for one workload at a time.", MACHINE)
 _add(volume, "volume:create", "create", "Make a volume.")
 _add(volume, "volume:list_", "list ls", "List volumes.")
-_add(volume, "volume:get", "get", "Show one volume.")
+_add(volume, "volume:get", "get describe", "Show volumes in full.")
 _add(volume, "volume:resize", "resize", "Let a volume grow.")
-_add(volume, "volume:delete", "delete rm", "Leave nothing of a volume.")
+_add(volume, "volume:delete", "delete rm remove", "Leave nothing of volumes.")
 _add(volume, "volume:snapshot", "snapshot", "Keep a volume as it is now.")
 _add(volume, "volume:snapshots", "snapshots", "List snapshots.")
 _add(volume, "volume:restore", "restore", "Bring a volume back to a snapshot.")
-_add(volume, "volume:delete_snapshot", "snapshot-delete", "Forget a snapshot.")
+_add(volume, "volume:delete_snapshot", "snapshot-delete", "Forget snapshots.")
 
 _add(volume, "volume_files:export", "export", "Write what a volume holds into a file.")
 _add(volume, "volume_files:import_", "import", "Make a volume of such a file.")
@@ -119,7 +119,7 @@ UPDATES = (
     ("status", "update:status", "Where updates stand: what runs, what is to be confirmed, what is wrong."),
     ("confirm", "update:confirm", "Keep the system that runs on trial."),
     ("rollback", "update:rollback", "Go back to the system before, or drop what waits for its boot."),
-    ("history list", "update:history", "Updates, and what became of each."),
+    ("history list ls", "update:history", "Updates, and what became of each."),
 )
 update = _group("update", "Updates of the operating system.", MACHINE)
 capsule_update = App(name="update", help="Updates; the same verbs as above.", help_format="plaintext", version_flags=[])
@@ -133,7 +133,7 @@ update_key.group_commands = VERBS
 update.command(update_key)
 _add(update_key, "update_key:list_", "list ls", "List the keys that sign updates.")
 _add(update_key, "update_key:add", "add", "Take only updates that this key, or another that is enrolled, signed.")
-_add(update_key, "update_key:remove", "remove rm", "Take no update any more for a key's signature.")
+_add(update_key, "update_key:remove", "remove rm delete", "Take no update any more for a key's signature.")
 
 _add(app, "history:app", "history", "What happened: one line an event, newest last.", MEMORY)
 _add(app, "ui.command:ui", "ui", "Look at the machine in your browser, now and as it was at any moment.", MEMORY)
@@ -174,7 +174,7 @@ _add(app, "adopt:whoami", "whoami", "Show who you are to the capsule, and with w
 key = _group("key", "The keys that may drive a capsule.", MACHINE)
 _add(key, "key:list_", "list ls", "List keys and their roles.")
 _add(key, "key:add", "add", "Let a further key drive the capsule.")
-_add(key, "key:remove", "remove rm", "Let a key open nothing any more.")
+_add(key, "key:remove", "remove rm delete", "Let a key open nothing any more.")
 _add(key, "key:role", "role", "Give a key another role.")
 _add(key, "key:show", "show", "Show your own public key.")
 
@@ -183,7 +183,8 @@ _add(context, "context:list_", "list ls", "List contexts.")
 _add(context, "context:add", "add", "Remember a capsule by its socket.")
 _add(context, "context:show", "show", "Show one context.")
 _add(context, "context:use", "use", "Choose the context that commands talk to.")
-_add(context, "context:remove", "rm", "Forget a context.")
+_add(context, "context:rename", "rename", "Give a context another name.")
+_add(context, "context:remove", "rm remove delete", "Forget a context.")
 
 _add(app, "schema:schema", "schema", "Print the JSON Schema of manifests.", HERE)
 _add(app, "schema:explain", "explain", "Explain a kind of manifest, or one of its fields.", HERE)

@@ -1,7 +1,8 @@
 """What an operator typed, in the order that the parser knows.
 
-Two habits of this field need it: options of the whole program before the verb (`capsulectl --capsule home list`), and
-in `exec` everything behind the workload's name belonging to the command (`exec web ls -l`, `exec web env -i`).
+Three habits of this field need it: options of the whole program before the verb (`capsulectl --capsule home list`); in
+`exec` everything behind the workload's name belonging to the command (`exec web ls -l`, `exec web env -i`); and `help`
+before a verb, or instead of one.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ def arranged(app: "App", tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     ahead, rest = leading_globals(list(tokens))
     path = _path(app, rest)
     behind = rest[len(path) :]
+    if behind[:1] == ["help"] and _is_noun(app, path):
+        more = _path(app, [*path, *behind[1:]])
+        return more, [*ahead, *[*path, *behind[1:]][len(more) :], "--help"]
     if path and path[-1] == "exec":
         behind = behind_exec(behind)
     return path, [*ahead, *behind]
@@ -54,6 +58,13 @@ def _path(app: "App", tokens: list[str]) -> list[str]:
         path.append(token)
         app = app[token]
     return path
+
+
+def _is_noun(app: "App", path: list[str]) -> bool:
+    """Whether only verbs can stand behind, so that `help` is none of its arguments."""
+    for name in path:
+        app = app[name]
+    return app.default_command is None
 
 
 def behind_exec(tokens: list[str]) -> list[str]:

@@ -20,17 +20,9 @@ from capsulectl.contexts import (
     save_shared,
 )
 from capsulectl.errors import Failure
-from capsulectl.options import COMMON, Common, Output
+from capsulectl.names import context_names
+from capsulectl.options import COMMON, Common, Output, Unasked
 from capsulectl.render import say, show_table, write
-
-
-def context_names(context: object) -> list[str]:
-    """For the shell's completion."""
-    try:
-        return sorted({*load_local()["contexts"], *load_shared()["contexts"]})
-    except Failure:
-        return []
-
 
 Context = Annotated[str, Parameter(help="The context's name.", completer=context_names)]
 
@@ -124,7 +116,38 @@ def use(name: Context, /, *, common: Common = COMMON) -> None:
     say(f"using {name}", common.quiet)
 
 
-def remove(name: Context, /, *, common: Common = COMMON) -> None:
+def rename(
+    name: Context, new: Annotated[str, Parameter(help="What it shall be called.")], /, *, common: Common = COMMON
+) -> None:
+    """Give a context another name; the one in use stays in use. The machine itself is not touched.
+
+    Example: capsulectl context rename home attic
+    """
+    new = new_name(new)
+    check_known(name)
+    with changing():
+        local, shared = load_local(), load_shared()
+        if new in local["contexts"] or new in shared["contexts"]:
+            raise Failure(f"there is a context {new} already: say another name, or `capsulectl context rm {new}` first")
+        in_use = current(local, shared) == name
+        if name in local["contexts"]:
+            local["contexts"][new] = local["contexts"].pop(name)
+            if in_use:
+                local |= {"current": new, "beside": shared["current"]}
+            save_local(local)
+        elif name in shared["contexts"]:
+            shared["contexts"][new] = shared["contexts"].pop(name)
+            if shared["current"] == name:
+                shared["current"] = new
+                if local.get("beside") == name:  # the choice that was made beside it holds still
+                    save_local(local | {"beside": new})
+            save_shared(shared)
+        else:
+            raise no_context(name, local, shared)
+    say(f"{name} is {new} from now", common.quiet)
+
+
+def remove(name: Context, /, *, yes: Unasked = False, common: Common = COMMON) -> None:
     """Forget a context; the machine itself is not touched, and your key stays enrolled on it.
 
     Example: capsulectl context rm home

@@ -31,6 +31,9 @@ def cp(
     owner: Annotated[
         str, Parameter(name="--chown", help="UID[:GID] of everything in the workload, instead of the files' own.")
     ] = "",
+    whole: Annotated[
+        bool, Parameter(name=["-r", "-R", "-a", "--recursive", "--archive"], negative="", show=False)
+    ] = False,  # as it is anyway
     common: Common = COMMON,
 ) -> None:
     """Copy files, directories and links into a workload, or out of it.

@@ -37,11 +37,13 @@ class Formatter:
             )
 
     def render_description(self, console: Any, options: Any, description: Any) -> None:
-        """What the verb does. Paragraphs are filled to the window; an example stays on one line."""
+        """What the verb does. Paragraphs are filled to the window; each example stays on one line."""
         for paragraph in _plain(description).split("\n\n"):
             text = " ".join(paragraph.split())
             example = text.startswith("Example:")
-            filled = text if example else textwrap.fill(text, max(console.width - 1, 20))
+            filled = (
+                text.replace(" Example:", "\nExample:") if example else textwrap.fill(text, max(console.width - 1, 20))
+            )
             console.print(filled, markup=False, highlight=False, overflow="ignore", no_wrap=True, crop=False)
             console.print()
 

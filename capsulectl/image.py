@@ -14,7 +14,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.files import to_send
 from capsulectl.moments import At, as_of
 from capsulectl.names import image_names
-from capsulectl.options import COMMON, Common, DryRun, Output, Yes
+from capsulectl.options import COMMON, Common, DryRun, Output, Unasked, Yes
 from capsulectl.progress import bar
 from capsulectl.prompt import confirm
 from capsulectl.render import age, moment, say, show_table, table, write_items
@@ -107,7 +107,7 @@ def pull(
         print(f"{short_image(item.image.name)}  {item.image.digest}")
 
 
-def rm(refs: Refs, /, *, dry_run: DryRun = False, common: Common = COMMON) -> None:
+def rm(refs: Refs, /, *, dry_run: DryRun = False, yes: Unasked = False, common: Common = COMMON) -> None:
     """Take images out of the cache. One that a workload uses is refused.
 
     Example: capsulectl image rm web:1

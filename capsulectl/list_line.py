@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 VERBS = frozenset({"list", "ls", "ps"})
 VALUES = {"-o": "output", "--output": "output", "--capsule": "capsule"}
-FLAGS = {"-q": "quiet", "--quiet": "quiet"}
+FLAGS = {"-q": "quiet", "--quiet": "quiet", "-a": "all", "--all": "all"}
 
 
 class ListLine(NamedTuple):
@@ -30,7 +30,7 @@ def read(tokens: Sequence[str]) -> ListLine | None:
     found = options([*ahead, *rest[verb:]], FLAGS, VALUES)
     if found is None:
         return None
-    given = [(name, str(value)) for name, value in found if name != "quiet"]
+    given = [(name, str(value)) for name, value in found if name not in ("quiet", "all")]
     output, capsule = dict(given).get("output", "table"), dict(given).get("capsule", "")
     if len(dict(given)) < len(given) or output not in FORMATS or capsule.startswith("-"):
         return None

@@ -1,4 +1,4 @@
-"""Names that the shell may complete: what the machine has, and the command line has not yet.
+"""Names that the shell may complete: what the machine has, and the command line has not yet; contexts are known here.
 
 A machine that does not answer at once completes nothing, and says nothing.
 """
@@ -137,6 +137,31 @@ def image_names(context: Any) -> Names:
         return [(short_image(one.name), one.digest[:19]) for one in found]
 
     return _asked(context, ask)
+
+
+def update_numbers(context: Any) -> Names:
+    """With the version that each was to bring."""
+    from capsule.v1 import update_pb2
+
+    def ask(connection: "Connection") -> Names:
+        request = update_pb2.UpdateListRequest()
+        found = connection.read(connection.updates.List, request, timeout=COMPLETE_S).updates
+        return [(str(one.uid), one.version) for one in found]
+
+    return _asked(context, ask)
+
+
+def context_names(context: object) -> Names:
+    """With their addresses. No machine is asked."""
+    from capsulectl.contexts import load_local, load_shared
+    from capsulectl.errors import Failure
+
+    try:
+        local, shared = load_local()["contexts"], load_shared()["contexts"]
+    except Failure:
+        return []
+    found = {name: str(one.get("addr", "")) for name, one in shared.items()}
+    return sorted({**found, **{name: f"unix:{one.get('socket', '')}" for name, one in local.items()}}.items())
 
 
 def _asked(context: Any, ask: "Callable[[Connection], Names]") -> Names:

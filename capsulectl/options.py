@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_origin
 
 from cyclopts import Parameter
 
-from capsulectl.names import workload_names
+from capsulectl.names import context_names, workload_names
 from capsulectl.quantities import seconds, seconds_text
 
 
@@ -64,6 +64,8 @@ Timeout = Annotated[
 ]
 UntilUp = Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until the machine is up again.")]
 Yes = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", help="Do not ask.")]
+Unasked = Annotated[bool, Parameter(name=["-y", "--yes"], negative="", show=False)]
+"""Where nothing is asked: a script says it everywhere."""
 
 
 Name = Annotated[str, Parameter(help="The workload's name.", converter=not_empty, completer=workload_names)]
@@ -80,6 +82,7 @@ class Common:
         Parameter(
             name="--capsule",
             converter=not_empty,
+            completer=context_names,
             help="A context, its HOST:PORT, or unix:PATH (default: CAPSULE_HOST, then the current context).",
         ),
     ] = ""

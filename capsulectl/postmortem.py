@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from capsulectl.errors import USAGE, Failure
 from capsulectl.folding import Folding
+from capsulectl.names import update_numbers
 from capsulectl.options import COMMON, Common, not_empty
 from capsulectl.render import write
 from journal.archive import Archive
@@ -24,6 +25,7 @@ def postmortem(
         str,
         Parameter(
             converter=not_empty,
+            completer=update_numbers,
             help="Its number, version or commit; without it the newest that failed, else the newest.",
         ),
     ] = "",

@@ -11,7 +11,7 @@ from capsulectl.errors import USAGE, Failure
 from capsulectl.files import file_text, input_text
 from capsulectl.moments import At, as_of
 from capsulectl.names import registry_hosts
-from capsulectl.options import COMMON, Common, Output
+from capsulectl.options import COMMON, Common, Output, Unasked
 from capsulectl.prompt import unseen
 from capsulectl.render import age, say, show_table, write_items
 
@@ -70,7 +70,7 @@ def _password(host: str, user: str, from_stdin: bool) -> str:
     return password
 
 
-def logout(host: Host, /, *, common: Common = COMMON) -> None:
+def logout(host: Host, /, *, yes: Unasked = False, common: Common = COMMON) -> None:
     """Forget a registry: who to be there, its certificates. What was pulled stays.
 
     Example: capsulectl image logout registry.lan:5000

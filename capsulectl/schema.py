@@ -116,7 +116,34 @@ def _scalar(field: Any) -> dict[str, Any]:
     return {"type": "integer", "minimum": 0}
 
 
-def explain(path: Annotated[str, Parameter(help="A kind, or a field of it: Container.container.restart.")], /) -> None:
+def field_paths(context: Any) -> list[str]:
+    """For the shell's completion: kinds, and behind a dot the fields of what stands before it."""
+    path, dot, _ = context.incomplete.rpartition(".")
+    kind, *names = path.split(".")
+    if not dot:
+        return list(KINDS)
+    if kind == "Volume":
+        return [] if names else [f"Volume.{name}" for name in FIELDS["Volume"]]
+    if kind not in KINDS:
+        return []
+    section = "container" if kind == "Container" else "micro_vm"
+    message: Any = pb.Workload.DESCRIPTOR
+    inner = [message.fields_by_name[section].message_type]
+    for name in names:
+        field = next((found for one in (message, *inner) if (found := _field(one, name)) is not None), None)
+        if field is None or field.message_type is None or _is_map(field):
+            return []
+        message, inner = field.message_type, []
+    hidden = OUTPUT_ONLY | ({"container", "micro_vm"} - {section}) if inner else ()
+    return [f"{path}.{one.json_name}" for own in (message, *inner) for one in own.fields if one.name not in hidden]
+
+
+def explain(
+    path: Annotated[
+        str, Parameter(help="A kind, or a field of it: Container.container.restart.", completer=field_paths)
+    ],
+    /,
+) -> None:
     """Explain a kind of manifest, or one of its fields.
 
     Example: capsulectl explain Container.restart

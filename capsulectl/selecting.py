@@ -1,5 +1,7 @@
-"""Which workloads are meant: by name, by label, by phase. What is asked for is parsed before anything is sent."""
+"""Which workloads are meant: by name, by label, by phase, by the files that declare them. What is asked for is parsed
+before anything is sent."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
@@ -84,20 +86,43 @@ def _phase(text: str) -> str:
     return word
 
 
-def targets(connection: Any, names: Sequence[str], labels: Sequence[str], verb: str) -> list[str]:
-    """The names of the workloads that a verb is for: those that were named, or those that have the labels."""
+def targets(
+    connection: Any, names: Sequence[str], labels: Sequence[str], verb: str, *, every: bool = False
+) -> list[str]:
+    """The names of the workloads that a verb is for: those that were named, those that have the labels, or all there
+    are, of which there may be none. What is stopped is not among all that begin again: it would be refused."""
     if names and labels:
         raise Failure(f"`{verb}` takes names or -l, not both", USAGE)
+    if every and (names or labels):
+        raise Failure(f"`{verb}` takes --all, or {'names' if names else '-l'}, not both", USAGE)
     if names:
         return list(dict.fromkeys(names))
-    if not labels:
+    if not labels and not every:
         raise Failure(f"which one? Say `capsulectl {verb} NAME`; `capsulectl list` shows those there are", USAGE)
     selection = Selection(labels)
     found = connection.read(connection.workloads.List, pb.WorkloadListRequest()).workloads
-    chosen = [workload.name for workload in found if selection.has(workload)]
-    if not chosen:
+    stays = pb.DESIRED_STATE_STOPPED if every and verb == "restart" else None
+    chosen = [workload.name for workload in found if selection.has(workload) and workload.desired_state != stays]
+    if not chosen and not every:
         raise Failure(f"no workload has {','.join(labels)}: `capsulectl list -o wide` shows their labels")
     return chosen
+
+
+def declared(filenames: Sequence[str], verb: str) -> tuple[list[str], list[str]]:
+    """The workloads and the volumes that manifests declare, by name. Raises Failure where they declare no workload."""
+    for name in filenames:
+        if name.startswith("-") and name != "-":
+            raise Failure(f"unknown option {name}", USAGE)
+        if name.replace("-", "").isalnum() and not os.path.exists(name):  # where -f is another tool's word for --yes
+            raise Failure(f"-f is for a file, and there is none called {name}: `capsulectl {verb} {name} --yes`", USAGE)
+    from capsulectl.manifests import load
+
+    workloads, volumes = load(list(filenames))
+    stay = [one.name for one in volumes]
+    if not workloads:
+        instead = f"`capsulectl volume {verb} {' '.join(stay)}`"
+        raise Failure(f"only volumes are declared there, which `{verb}` leaves alone: {instead}", USAGE)
+    return [one.name for one in workloads], stay
 
 
 def workload_named(asked: str, of_a_volume: str) -> str:

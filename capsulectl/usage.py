@@ -1,4 +1,5 @@
-"""What is wrong with a command line, in this house's words: the parser's errors, and the habits of other tools."""
+"""What is wrong with a command line, in this house's words: the parser's errors, and the habits of other tools
+(habits.py)."""
 
 import re
 from collections.abc import Sequence
@@ -14,41 +15,12 @@ from cyclopts.exceptions import (
 )
 
 from capsulectl.arguments import VALUED
-
-HABITS = {
-    "run": "declare it in a file and say `capsulectl apply -f FILE`; `capsulectl explain Container` lists its fields",
-    "create": "declare it in a file and say `capsulectl apply -f FILE`",
-    "up": "`capsulectl apply -f FILE` declares what shall run",
-    "down": "`capsulectl stop NAME` stops, `capsulectl delete NAME` removes",
-    "kill": "`capsulectl stop NAME` asks first and kills after the grace",
-    "inspect": "`capsulectl get NAME -o json`",
-    "attach": "`capsulectl logs -f NAME` shows what it writes, `capsulectl exec -it NAME sh` goes inside",
-    "edit": "`capsulectl get NAME -o yaml`, change it, and `capsulectl apply -f FILE`",
-    "rmi": "`capsulectl image rm NAME`",
-    "images": "`capsulectl image list`",
-    "pull": "`capsulectl image pull NAME`",
-    "push": "`capsulectl image push ARCHIVE`",
-    "load": "`capsulectl image push ARCHIVE`",
-    "info": "`capsulectl capsule info`",
-    "version": "`capsulectl --version`; the capsule's own is in `capsulectl capsule info`",
-    "cluster-info": "`capsulectl capsule info`",
-    "config": "`capsulectl context list`",
-    "use": "`capsulectl context use NAME`",
-    "tail": "`capsulectl logs -f NAME`",
-    "undo": "`capsulectl rollback NAME --to previous`; `capsulectl history` shows what was done",
-    "shell": "`capsulectl exec -it NAME sh`",
-    "ssh": "`capsulectl exec -it NAME sh`",
-    "debug": "`capsulectl capsule debug`, on the machine itself; `capsulectl exec -it NAME sh`, in a workload",
-    "login": "`capsulectl image login HOST`",
-    "build": "nothing is built here: `capsulectl image push ARCHIVE` and `capsulectl image pull NAME` bring images",
-    "reboot": "`capsulectl capsule reboot`",
-    "verify": "`capsulectl journal verify`",
-}
-"""What operators of other tools type first, and what it is called here."""
-
+from capsulectl.habits import IRREVOCABLE, meant
 
 _GUESS = re.compile(r'(?P<what>Unknown option: "?(?P<wrong>[^". ]+)"?\.) Did you mean "?(?P<guess>-[^"?]+)"?\?')
 _LISTS = ("list", "ls", "ps", "workload list", "workload ls", "workload ps")
+_NEAR = 0.7
+"""How alike a verb must be to one that there is; below, `df` is `diff`."""
 _THESE = ("it alone", "them alone")
 
 
@@ -67,18 +39,21 @@ def _unknown(app: App, path: Sequence[str], behind: Sequence[str]) -> str:
         return f"there is no value behind {word}\n`{where} --help` lists the verbs"
     if word.startswith("-"):
         return f"no option {word} stands before a verb\n`{where} --help` lists the verbs; options stand behind them"
-    if not path and word in HABITS:
-        return f"there is no verb {word}\n{HABITS[word]}"
+    habit = meant(path, word)
+    if habit:
+        return f"there is no verb {word}\n{habit}"
     return f"there is no verb {word}{_near(app, path, word)}\n`{where} --help` lists the verbs"
 
 
 def _near(app: App, path: Sequence[str], word: str) -> str:
+    """The verb that was probably meant, unless it is one that nobody shall be talked into; nor is another offered in
+    its place."""
     import difflib
 
     for name in path:
         app = app[name]
-    close = difflib.get_close_matches(word, [name for name in app if not name.startswith("-")], 1)
-    return f": do you mean {close[0]}?" if close else ""
+    close = difflib.get_close_matches(word, [name for name in app if not name.startswith("-")], 1, _NEAR)
+    return f": do you mean {close[0]}?" if close and close[0] not in IRREVOCABLE else ""
 
 
 def _what(error: CycloptsError, verb: str, behind: Sequence[str]) -> str:
@@ -107,11 +82,14 @@ def _missing(error: MissingArgumentError, verb: str, behind: Sequence[str]) -> s
 
 
 def _without_far_guess(text: str) -> str:
-    """The parser offers the nearest option, however far that is."""
+    """The parser offers the nearest option, however far that is; a letter is near to all that have it."""
     import difflib
 
     found = _GUESS.fullmatch(text)
-    if found is None or difflib.get_close_matches(found["wrong"].lstrip("-"), [found["guess"].lstrip("-")]):
+    if found is None:
+        return text
+    wrong = found["wrong"].lstrip("-")
+    if len(wrong) > 1 and difflib.get_close_matches(wrong, [found["guess"].lstrip("-")]):
         return text
     return found["what"]
 

@@ -12,15 +12,21 @@ from capsulectl.names import snapshot_names, volume_names
 from capsulectl.options import COMMON, Common, Output, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.quantities import size_bytes
-from capsulectl.render import age, plain, say, show_table, write, write_items
+from capsulectl.render import age, plain, say, show_table, write, write_documents, write_items
 from projections.words import bytes_text
 
 LONG_S = 920.0
 """Where the storage cannot share blocks, a snapshot is a copy, and so is a restore."""
 
 Name = Annotated[str, Parameter(help="The volume's name.", converter=not_empty, completer=volume_names)]
+Names = Annotated[
+    list[str], Parameter(help="Volumes' names.", converter=not_empty, completer=volume_names, negative="")
+]
 New = Annotated[str, Parameter(help="The volume's name.")]
 Label = Annotated[str, Parameter(help="The snapshot's name.", completer=snapshot_names)]
+Labels = Annotated[
+    list[str], Parameter(help="Snapshots' names.", converter=not_empty, completer=snapshot_names, negative="")
+]
 Size = Annotated[str, Parameter(help="With a unit: 512MiB, 2GiB.")]
 
 
@@ -68,20 +74,39 @@ def _row(volume: Any, wide: bool, now_ns: int | None) -> tuple[str, ...]:
     return (*row, bytes_text(volume.allocated_bytes), volume.host_path or "-") if wide else row
 
 
-def get(name: Name, /, *, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
-    """Show one volume.
+def get(names: Names, /, *, output: Output = "table", at: At = "", common: Common = COMMON) -> None:
+    """Show volumes in full.
 
     Example: capsulectl volume get data
     """
+    chosen = list(dict.fromkeys(names))
     connection = Connection(common.capsule)
     past = as_of(connection, at, common.quiet, "volumes", "snapshots") if at else None
     if past is None:
-        volume = connection.read(connection.volumes.Get, pb.VolumeGetRequest(name=name))
+        requests = [pb.VolumeGetRequest(name=name) for name in chosen]
+        answers = connection.calls(connection.volumes.Get, requests, changes=False)
     else:
-        volume = _then(past, name)
-    if output not in ("table", "wide"):
-        _print(volume, output, "")
-        return
+        answers = [_then(past, name) for name in chosen]
+    missing = [one for one in answers if isinstance(one, Failure)]
+    if missing and len(answers) == 1:
+        raise missing[0]
+    volumes = [one for one in answers if not isinstance(one, Failure)]
+    if output == "yaml":
+        write_documents([plain(one) for one in volumes])
+    elif output == "json":
+        data = [plain(one) for one in volumes]
+        write(data[0] if len(names) == 1 else {"volumes": data}, output)
+    elif output == "name":
+        for one in volumes:
+            print(one.name)
+    else:
+        print("\n\n".join(_page(one, past) for one in volumes), end="\n" if volumes else "")
+    if missing:
+        raise Failure("\ncapsulectl: ".join(one.message for one in missing))
+
+
+def _page(volume: Any, past: Any) -> str:
+    """A volume in full. `past`: the machine at the moment that was asked about, if it was."""
     used = f"{bytes_text(volume.fs_used_bytes)} of {bytes_text(volume.fs_total_bytes)}" if volume.fs_total_bytes else ""
     lines = {
         "Volume": volume.name,
@@ -94,16 +119,13 @@ def get(name: Name, /, *, output: Output = "table", at: At = "", common: Common 
         "Snapshots": str(volume.snapshots),
         "Age": age(volume.created_at_unix * 1_000_000_000, None if past is None else past.at_unix_ns),
     }
-    for heading, text in lines.items():
-        if text:
-            print(f"{heading + ':':<12}{text}")
+    return "\n".join(f"{heading + ':':<12}{text}" for heading, text in lines.items() if text)
 
 
 def _then(past: Any, name: str) -> Any:
+    """The volume there was, or a Failure in its place."""
     found = next((volume for volume in past.volumes if volume.name == name), None)
-    if found is None:
-        raise Failure(f"there was no volume {name} then")
-    return found
+    return Failure(f"there was no volume {name} then") if found is None else found
 
 
 def resize(name: Name, size: Size, /, *, output: Output = "table", common: Common = COMMON) -> None:
@@ -125,7 +147,7 @@ def delete(
     yes: Yes = False,
     common: Common = COMMON,
 ) -> None:
-    """Leave nothing of a volume, its data and its snapshots included.
+    """Leave nothing of volumes, their data and their snapshots included.
 
     Example: capsulectl volume delete data --yes
     """
@@ -211,16 +233,18 @@ def restore(name: Name, label: Label, /, *, yes: Yes = False, common: Common = C
     say(f"what it was before is kept as {answer.safety}", common.quiet)
 
 
-def delete_snapshot(name: Name, label: Label, /, *, yes: Yes = False, common: Common = COMMON) -> None:
-    """Forget a snapshot.
+def delete_snapshot(name: Name, labels: Labels, /, *, yes: Yes = False, common: Common = COMMON) -> None:
+    """Forget snapshots of a volume.
 
     Example: capsulectl volume snapshot-delete data before-upgrade --yes
     """
-    confirm(f"Delete snapshot {label} of volume {name}?", yes)
+    chosen = list(dict.fromkeys(labels))
+    confirm(f"Delete snapshot{'s' if len(chosen) > 1 else ''} {', '.join(chosen)} of volume {name}?", yes)
     connection = Connection(common.capsule)
-    answer = connection.call(connection.snapshots.Delete, pb.SnapshotDeleteRequest(volume=name, name=label))
-    what = f"snapshot {label} of volume {name}"
-    say(f"there was no {what}" if answer.absent else f"{what} is gone", common.quiet)
+    for label in chosen:
+        answer = connection.call(connection.snapshots.Delete, pb.SnapshotDeleteRequest(volume=name, name=label))
+        what = f"snapshot {label} of volume {name}"
+        say(f"there was no {what}" if answer.absent else f"{what} is gone", common.quiet)
 
 
 def _print(message: Any, output: str, text: str) -> None:

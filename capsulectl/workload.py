@@ -1,7 +1,7 @@
 """`capsulectl workload …`: start, stop, restart, delete, wait."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -13,7 +13,7 @@ from capsulectl.names import workload_names
 from capsulectl.options import COMMON, Common, DryRun, ExpectSeq, Format, Timeout, Yes, not_empty
 from capsulectl.prompt import confirm
 from capsulectl.render import plain, say, show_table, write
-from capsulectl.selecting import Labels, targets
+from capsulectl.selecting import Labels, declared, targets
 from capsulectl.waiting import Goal, wait_for
 from capsulectl.words import short_image as short_image
 from projections.ending import ending_turns
@@ -25,12 +25,22 @@ PlanOutput = Annotated[
     Format,
     Parameter(name=["-o", "--output"], help="How to print the plan of --dry-run: table, wide, json, yaml or name."),
 ]
+All = Annotated[bool, Parameter(name=["-a", "--all"], negative="", help="All workloads there are.")]
+Files = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name=["-f", "--filename"],
+        help="The workloads that a manifest declares: file, directory, or - for standard input. Can be repeated.",
+        allow_leading_hyphen=True,
+        negative="",
+    ),
+]
 Wait = Annotated[bool, Parameter(name="--wait", negative="", help="Wait until it is so.")]
 
 
-def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,
-    wait: Wait = False, timeout: Timeout = 60, output: PlanOutput = "table",
-    common: Common = COMMON) -> None:  # fmt: skip
+def start(names: Some = (), /, *, selector: Labels = (), all_: All = False, dry_run: DryRun = False,
+    expect_seq: ExpectSeq = None, wait: Wait = False, timeout: Timeout = 60,
+    output: PlanOutput = "table", common: Common = COMMON) -> None:  # fmt: skip
     """Let workloads run.
 
     Example: capsulectl workload start web --wait
@@ -38,18 +48,18 @@ def start(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False
     verb = Verb(
         "start", pb.WorkloadStartRequest, "has started" if wait else "shall run", Goal.HEALTHY if wait else None
     )
-    verb.act(common, names, selector, dry_run, expect_seq, timeout, output)
+    verb.act(common, Which(names, selector, all_), dry_run, expect_seq, timeout, output)
 
 
-def stop(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,
-    wait: Wait = False, timeout: Timeout = 60, output: PlanOutput = "table",
-    common: Common = COMMON) -> None:  # fmt: skip
+def stop(names: Some = (), /, *, selector: Labels = (), all_: All = False, dry_run: DryRun = False,
+    expect_seq: ExpectSeq = None, wait: Wait = False, timeout: Timeout = 60,
+    output: PlanOutput = "table", common: Common = COMMON) -> None:  # fmt: skip
     """Stop workloads; they stay stopped over reboots until they are started or applied again.
 
     Example: capsulectl workload stop web --wait
     """
     verb = Verb("stop", pb.WorkloadStopRequest, "has stopped" if wait else "shall stop", Goal.STOPPED if wait else None)
-    for name, answer in verb.act(common, names, selector, dry_run, expect_seq, timeout, output):
+    for name, answer in verb.act(common, Which(names, selector, all_), dry_run, expect_seq, timeout, output):
         if answer.not_remembered:
             say(
                 f"{name} was stopped, but the journal cannot write: the stop is not remembered as desired state, and "
@@ -57,9 +67,9 @@ def stop(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False,
             )
 
 
-def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = False, expect_seq: ExpectSeq = None,
-    wait: Wait = False, timeout: Timeout = 60, output: PlanOutput = "table",
-    common: Common = COMMON) -> None:  # fmt: skip
+def restart(names: Some = (), /, *, selector: Labels = (), all_: All = False, dry_run: DryRun = False,
+    expect_seq: ExpectSeq = None, wait: Wait = False, timeout: Timeout = 60,
+    output: PlanOutput = "table", common: Common = COMMON) -> None:  # fmt: skip
     """End the present runs and begin others; what is desired stays as it is.
 
     Example: capsulectl workload restart -l app=web --wait
@@ -70,17 +80,26 @@ def restart(names: Some = (), /, *, selector: Labels = (), dry_run: DryRun = Fal
         "has begun a new run" if wait else "shall begin a new run",
         Goal.HEALTHY if wait else None,
     )
-    verb.act(common, names, selector, dry_run, expect_seq, timeout, output)
+    verb.act(common, Which(names, selector, all_), dry_run, expect_seq, timeout, output)
 
 
-def delete(names: Some = (), /, *, selector: Labels = (), yes: Yes = False, dry_run: DryRun = False,
-    expect_seq: ExpectSeq = None, output: PlanOutput = "table", common: Common = COMMON) -> None:  # fmt: skip
+def delete(names: Some = (), /, *, selector: Labels = (), filename: Files = (), all_: All = False, yes: Yes = False,
+    dry_run: DryRun = False, expect_seq: ExpectSeq = None, output: PlanOutput = "table",
+    common: Common = COMMON) -> None:  # fmt: skip
     """Leave nothing of workloads: their processes, file systems and logs go. Volumes stay.
 
     Example: capsulectl workload delete web --yes
+    Example: capsulectl workload delete -f web.yaml --dry-run
     """
+    if filename:
+        if names or selector or all_:
+            raise Failure("`delete` takes -f, or names, -l or --all, not both", USAGE)
+        workloads, volumes = declared(filename, "delete")
+        names = tuple(workloads)
+        if volumes:
+            say(f"volumes stay: {', '.join(volumes)}", common.quiet)
     verb = Verb("delete", pb.WorkloadDeleteRequest, "is gone", None, danger=True)
-    verb.act(common, names, selector, dry_run, expect_seq, 0, output, yes)
+    verb.act(common, Which(names, selector, all_), dry_run, expect_seq, 0, output, yes)
 
 
 def wait(
@@ -108,6 +127,14 @@ def wait(
     wait_for(connection, dict.fromkeys(targets(connection, names, selector, "wait"), until), timeout)
 
 
+class Which(NamedTuple):
+    """The workloads that a verb is for, as they were asked for."""
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    every: bool
+
+
 class Verb:
     """One call for each of several workloads. One that is refused does not keep the others from being asked."""
 
@@ -121,8 +148,7 @@ class Verb:
     def act(
         self,
         common: Common,
-        names: Sequence[str],
-        labels: Sequence[str],
+        which: Which,
         dry_run: bool,
         expect_seq: int | None,
         timeout: float,
@@ -133,10 +159,12 @@ class Verb:
         if output != "table" and not dry_run:
             raise Failure("-o is about the plan that --dry-run shows: say that, too", USAGE)
         connection = Connection(common.capsule)
-        chosen = targets(connection, names, labels, self._word)
+        chosen = targets(connection, which.names, which.labels, self._word, every=which.every)
+        if not chosen:
+            say("there are no workloads", common.quiet)
         if expect_seq is not None and len(chosen) > 1:
             raise Failure("--expect-seq is about one workload: name one", USAGE)
-        if self._danger and not dry_run:
+        if self._danger and chosen and not dry_run:
             confirm(f"Delete {', '.join(chosen)} with everything in {'it' if len(chosen) == 1 else 'them'}?", yes)
         answers, refused = self._ask(connection, chosen, dry_run, expect_seq)
         if dry_run:

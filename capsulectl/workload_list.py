@@ -31,6 +31,7 @@ def list_(
     selector: Labels = (),
     phase: Phases = (),
     at: At = "",
+    all_: Annotated[bool, Parameter(name=["-a", "--all"], negative="", show=False)] = False,  # as it is anyway
     common: Common = COMMON,
 ) -> None:
     """List workloads. With -w, go on with every change; -o json is then one object a line.

@@ -123,6 +123,7 @@ def test_bash_offers_the_snapshots_of_the_volume_that_stands_before(capsule: Dae
     for verb in ("restore", "snapshot-delete"):
         assert offered(capsule, "volume", verb, "tab-second", "") == ["tab-second-kept"]
     assert offered(capsule, "volume", "snapshot", "tab-second", "") == []
+    assert offered(capsule, "volume", "snapshot-delete", "tab-second", "tab-second-kept", "") == []
     capsule.good("volume", "delete", "tab-first", "tab-second", "--yes")
 
 
@@ -137,8 +138,9 @@ def test_bash_offers_keys_by_their_ids_and_their_operators() -> None:
 
 def test_bash_offers_contexts_and_registries(capsule: Daemon) -> None:
     capsule.good("context", "add", "tab-home", "--socket", "/nonexistent")
-    for verb in ("show", "use", "rm"):
+    for verb in ("show", "use", "rm", "rename"):
         assert offered(capsule, "context", verb, "tab") == ["tab-home"]
+    assert offered(capsule, "list", "--capsule", "tab") == ["tab-home"]
     capsule.good("context", "rm", "tab-home")
     capsule.good("image", "login", "tab.lan:5000", "--plain-http", "--no-check")
     assert offered(capsule, "image", "logout", "tab") == ["tab.lan:5000"]
@@ -160,6 +162,12 @@ def test_bash_offers_workloads_as_ends_of_a_copy_and_leaves_the_path_to_be_typed
         made.type("/etc")
         assert made.sees("/etc") == b"/etc"  # no blank between
     capsule.good("delete", "tab-end", "--yes")
+
+
+def test_bash_offers_what_can_be_explained(capsule: Daemon) -> None:
+    assert offered(capsule, "explain", "") == ["Container", "MicroVM", "Volume"]
+    assert offered(capsule, "explain", "Container.health.ret") == ["Container.health.retries"]
+    assert offered(capsule, "postmortem", "") == []  # hosted, it had no update yet
 
 
 def test_a_machine_that_does_not_answer_offers_nothing_and_says_nothing(capsule: Daemon) -> None:

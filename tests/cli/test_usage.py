@@ -7,12 +7,14 @@ import sys
 
 import pytest
 
+from capsulectl.arguments import arranged
 from capsulectl.errors import Failure
+from capsulectl.habits import HABITS, IRREVOCABLE
 from capsulectl.quantities import SIZE_PATTERN, seconds, seconds_text, size_bytes
 from capsulectl.selecting import Selection
-from capsulectl.usage import HABITS
 from projections.details import Detail
 from projections.status import Phase
+from tests.cli.test_documentation import fault
 from tests.support.daemon import BIN, CTL
 
 
@@ -59,7 +61,28 @@ def ctl(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         ("list extra", "do with extra: `capsulectl get extra` shows it alone\n`capsulectl list --help`"),
         ("workload ls one two", "do with one two: `capsulectl get one two` shows them alone"),
         ("image list extra", "`image list` does not know what to do with extra\n`capsulectl image list --help`"),
-        ("list -x", "`list`: unknown option: -x"),
+        ("list -x", "`list`: unknown option: -x.\n"),
+        ("volume list -a", "`volume list`: unknown option: -a.\n"),
+        ("status", "no verb status\n`capsulectl list`; "),
+        ("container ls", "no verb container\n`capsulectl list`; "),
+        ("service", "no verb service\n`capsulectl list`; "),
+        ("df", "no verb df\n`capsulectl capsule info` for the machine, `capsulectl volume list`, "),
+        ("rename a b", "no verb rename\nnothing is renamed: "),
+        ("pause web", "no verb pause\nnothing is paused: `capsulectl stop NAME`"),
+        ("workload pause web", "no verb pause\nnothing is paused: `capsulectl stop NAME`"),
+        ("image load x.tar", "no verb load\n`capsulectl image push ARCHIVE`\n"),
+        ("image prune", "no verb prune\n`capsulectl image gc`\n"),
+        ("volume inspect data", "no verb inspect\n`capsulectl volume get NAME`\n"),
+        ("secret get s", "no verb get\n`capsulectl secret reveal NAME` prints the value"),
+        ("capsule shutdown", "no verb shutdown\n`capsulectl capsule poweroff`"),
+        ("capsule update apply", "no verb apply\n`capsulectl update push BUNDLE`\n"),
+        ("context current", "no verb current\n`capsulectl context show`\n"),
+        ("volume snapshot-rm data a", "no verb snapshot-rm\n`capsulectl volume snapshot-delete NAME LABEL`\n"),
+        ("volume nonsense data", "no verb nonsense\n`capsulectl volume --help` lists the verbs\n"),
+        ("delete -f examples --all", "`delete` takes -f, or names, -l or --all, not both"),
+        ("rm -f web", "-f is for a file, and there is none called web: `capsulectl delete web --yes`"),
+        ("rm -f nobody.yaml", "nobody.yaml cannot be read: No such file or directory"),
+        ("rm --filename --yes", "unknown option --yes"),
         ("journal verify --archive x", "unknown option: --archive.\n`capsulectl journal verify --help` tells"),
         ("secret create s -", "unknown option: -.\n"),
         ("debug", "no verb debug\n`capsulectl capsule debug`, on the machine itself; "),
@@ -171,8 +194,75 @@ def test_a_reader_that_is_gone_makes_no_failure_and_hides_none(code: int) -> Non
 def test_the_habits_of_other_tools_lead_somewhere_that_exists() -> None:
     from capsulectl.app import app
 
-    assert not [word for word in HABITS if word in app]
-    assert all("capsulectl" in text for text in HABITS.values())
+    for typed in HABITS:
+        path, behind = arranged(app, typed.split())
+        assert len(behind) == 1 and path == typed.split()[:-1], f"{typed} is a verb, or behind no noun"
+    lines = [line for text in HABITS.values() for line in re.findall(r"`capsulectl ([^`]+)`", text)]
+    assert all("`capsulectl " in text for text in HABITS.values())
+    assert not [line for line in lines if fault(line.split()) or line.split()[0] in HABITS]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "resto",
+        "rollbck web",
+        "delte web",
+        "remov web",
+        "volume restor",
+        "volume delet",
+        "journal trunc",
+        "capsule rebot",
+    ],
+)
+def test_nobody_is_talked_into_what_cannot_be_taken_back(typed: str) -> None:
+    assert "do you mean" not in ctl(*typed.split()).stderr
+
+
+def test_what_is_never_offered_is_a_verb_that_there_is() -> None:
+    from capsulectl.app import app
+
+    nouns = (app, *(app[name] for name in ("workload", "image", "volume", "capsule", "update", "journal", "secret")))
+    assert not {verb for verb in IRREVOCABLE if not any(verb in noun for noun in nouns)}
+
+
+@pytest.mark.parametrize("noun", ["", "workload", "image", "volume", "secret", "key", "update key", "context"])
+def test_whatever_it_is_called_elsewhere_everything_goes_by_delete_rm_and_remove(noun: str) -> None:
+    pages = [ctl(*noun.split(), verb, "--help") for verb in ("delete", "rm", "remove")]
+    assert all(page.returncode == 0 for page in pages)
+    assert len({page.stdout.partition("\n")[2] for page in pages}) == 1 and "Leave" not in pages[0].stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("help", "--help"),
+        ("help logs", "logs --help"),
+        ("help image rm", "image rm --help"),
+        ("image help", "image --help"),
+        ("image help rm", "image rm --help"),
+        ("--capsule home help exec", "exec --help"),
+    ],
+)
+def test_help_is_an_option_and_a_verb(typed: str, same: str) -> None:
+    shown = ctl(*typed.split())
+    assert (shown.returncode, shown.stderr) == (0, "") and shown.stdout == ctl(*same.split()).stdout
+
+
+def test_help_on_no_verb_says_so() -> None:
+    shown = ctl("help", "logz")
+    assert (shown.returncode, shown.stdout) == (2, "") and "no verb logz: do you mean logs?" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["ps -a", "list --all -o wide -l a", "cp -r site web:/x", "cp -a web:/x site", "cp --recursive - web:/x",
+     "image rm x --yes", "image logout x.lan -y", "update list", "update ls", "capsule update ls",
+     "volume describe a b", "volume snapshot-delete data a b -y"],
+)  # fmt: skip
+def test_what_is_so_anyway_may_be_said(typed: str) -> None:
+    done = ctl(*typed.split())
+    assert done.returncode == 1 and "no capsule to talk to" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["", "a=b=c", "a=b,,c", "!", "=x", "a b", "!a=b"])
@@ -272,3 +362,9 @@ def test_the_largest_size_that_a_volume_may_have_can_be_written_as_it_is_told(te
 def test_a_page_of_help_says_what_a_value_is(verb: str, says: tuple[str, ...]) -> None:
     page = ctl(*verb.split(), "--help").stdout
     assert all(words in page for words in says) and "FLOAT" not in page
+
+
+def test_each_example_has_a_line_of_its_own() -> None:
+    lines = ctl("delete", "--help").stdout.splitlines()
+    assert lines.count("Example: capsulectl workload delete web --yes") == 1
+    assert sum(line.startswith("Example: ") for line in lines) == 2

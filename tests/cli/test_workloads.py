@@ -30,6 +30,69 @@ def test_a_workload_lives_and_dies_by_the_command_line(capsule: Daemon) -> None:
     assert "hunter2" not in json.dumps(capsule.history())
 
 
+def test_what_a_file_declares_goes_by_the_file(capsule: Daemon) -> None:
+    both = f"{manifest('by-file', SERVE)}\n---\nname: by-file-data\nkind: Volume\nsize: 16MiB\n"
+    file = capsule.scratch / "by-file.yaml"
+    file.write_text(both)
+    capsule.apply(both)
+    assert capsule.ctl("delete", "-f", str(file)).returncode == 2
+    planned = capsule.ctl("delete", "-f", str(file), "--dry-run", "-o", "name")
+    assert (planned.stdout, planned.stderr) == ("by-file\n", "volumes stay: by-file-data\n")
+    gone = capsule.ctl("rm", "-f", "-", "--yes", stdin=both)
+    assert (gone.returncode, gone.stderr) == (0, "volumes stay: by-file-data\nby-file is gone\n")
+    assert capsule.ctl("delete", "-f", str(file), "--yes").stderr.endswith("there was no by-file\n")
+    assert "by-file-data" in capsule.good("volume", "list", "-o", "name").split()
+    capsule.good("volume", "remove", "by-file-data", "--yes")
+
+
+def test_all_is_what_a_list_has(capsule: Daemon) -> None:
+    capsule.apply(manifest("of-all", SERVE))
+    for verb in ("start", "stop", "delete"):
+        planned = capsule.good(verb, "--all", "--dry-run", "-o", "name").split()
+        assert sorted(planned) == sorted(capsule.good("ps", "-a", "-o", "name").split()) != [], verb
+    assert "of-all" in capsule.good("restart", "--all", "--dry-run", "-o", "name").split()
+    capsule.good("stop", "of-all", "--wait")
+    assert "of-all" not in capsule.good("restart", "--all", "--dry-run", "-o", "name").split()
+    asked = capsule.ctl("delete", "--all")
+    assert asked.returncode == 2 and "nobody is there to ask" in asked.stderr
+    assert capsule.status("of-all")["phase"]
+    capsule.good("delete", "of-all", "--yes")
+
+
+def test_several_volumes_are_shown_and_several_snapshots_forgotten(capsule: Daemon) -> None:
+    for name in ("sev-a", "sev-b"):
+        capsule.good("volume", "create", name, "16MiB")
+    done = capsule.ctl("volume", "get", "sev-a", "nobody", "sev-b")
+    assert done.returncode == 1 and done.stdout.count("Volume: ") == 2 and "\n\nVolume: " in done.stdout
+    assert done.stderr.count("capsulectl: ") == 1 and "nobody" in done.stderr
+    assert capsule.data("volume", "get", "sev-a")["name"] == "sev-a"
+    assert [one["name"] for one in capsule.data("volume", "get", "sev-b", "sev-a")["volumes"]] == ["sev-b", "sev-a"]
+    assert capsule.good("volume", "describe", "sev-b", "sev-a", "-o", "name") == "sev-b\nsev-a\n"
+    then = capsule.data("volume", "get", "sev-a", "sev-b", "--at", "now")["volumes"]
+    assert [one["name"] for one in then] == ["sev-a", "sev-b"]
+    nobody = capsule.ctl("volume", "get", "sev-a", "nobody", "--at", "now", "-o", "name")
+    assert (nobody.returncode, nobody.stdout) == (1, "sev-a\n") and "there was no volume nobody" in nobody.stderr
+    for label in ("one", "two"):
+        capsule.good("volume", "snapshot", "sev-a", label)
+    gone = capsule.ctl("volume", "snapshot-delete", "sev-a", "one", "two", "none", "one", "--yes")
+    assert gone.returncode == 0 and gone.stderr.splitlines() == [
+        "snapshot one of volume sev-a is gone",
+        "snapshot two of volume sev-a is gone",
+        "there was no snapshot none of volume sev-a",
+    ]
+    capsule.good("volume", "delete", "sev-a", "sev-b", "--yes")
+
+
+def test_what_is_not_asked_is_answered_all_the_same(capsule: Daemon) -> None:
+    capsule.good("context", "add", "unasked", "--socket", "/nonexistent")
+    capsule.good("context", "rename", "unasked", "unasked-new")
+    capsule.good("context", "remove", "unasked-new", "--yes")
+    capsule.good("image", "login", "unasked.lan", "--plain-http", "--no-check")
+    capsule.good("image", "logout", "unasked.lan", "--yes")
+    capsule.push_image("unasked:1")
+    capsule.good("image", "delete", "unasked:1", "-y")
+
+
 def test_a_wait_for_volumes_alone_is_not_about_other_workloads(capsule: Daemon) -> None:
     capsule.apply(manifest("beside", SERVE), "--wait")
     text = "name: alone\nkind: Volume\nsize: 16MiB\n"

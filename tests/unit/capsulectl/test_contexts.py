@@ -72,7 +72,53 @@ def test_sockets_that_are_added_at_once_are_all_remembered() -> None:
     assert contexts.load_local()["current"] in names
 
 
-@pytest.mark.parametrize("forgotten", [context.use, context.remove])
+def in_use() -> str:
+    return contexts.current(contexts.load_local(), contexts.load_shared())
+
+
+@pytest.mark.parametrize("chosen", ["machine", "socket"])
+@pytest.mark.parametrize("renamed", ["machine", "socket"])
+def test_another_name_changes_neither_the_machine_nor_which_is_in_use(chosen: str, renamed: str) -> None:
+    adopted("machine")
+    contexts.choose("machine")
+    context.add("socket", socket="/s")
+    contexts.choose(chosen)
+    before = {name: contexts.target(name)._replace(name="") for name in ("machine", "socket")}
+    context.rename(renamed, "new")
+    assert in_use() == ("new" if chosen == renamed else chosen)
+    assert contexts.target("new")._replace(name="") == before[renamed]
+    with pytest.raises(Failure, match=f"no context {renamed}"):
+        contexts.target(renamed)
+
+
+def test_a_socket_before_a_machine_of_its_name_is_the_one_that_is_renamed() -> None:
+    adopted("twice")
+    contexts.choose("twice")
+    contexts.save_local({"contexts": {"twice": {"socket": "/s"}}})
+    context.rename("twice", "new")
+    assert in_use() == "new" and contexts.target("").address == "unix:/s"
+    assert contexts.target("twice").address == "twice:50000"
+
+
+@pytest.mark.parametrize("name", ["other", "socket", "old", " ", "-x", "unix:/s"])
+def test_a_name_that_is_taken_or_none_is_not_given_again(name: str) -> None:
+    adopted("old")
+    adopted("other")
+    context.add("socket", socket="/s")
+    before = contexts.load_local(), contexts.load_shared()
+    with pytest.raises(Failure, match=r"already|no name of a context"):
+        context.rename("old", name)
+    assert (contexts.load_local(), contexts.load_shared()) == before
+
+
+def test_names_that_are_given_at_once_are_all_kept() -> None:
+    for name in ("one", "two", "three"):
+        adopted(name)
+    at_once(*(lambda name=name: context.rename(name, f"{name}-new") for name in ("one", "two", "three")))
+    assert sorted(contexts.load_shared()["contexts"]) == ["one-new", "three-new", "two-new"]
+
+
+@pytest.mark.parametrize("forgotten", [lambda name: context.rename(name, "new"), context.use, context.remove])
 def test_where_nothing_is_known_nothing_is_made_for_a_name(tmp_path: Path, forgotten: Callable[[str], None]) -> None:
     with pytest.raises(Failure, match="there is no context nobody"):
         forgotten("nobody")
