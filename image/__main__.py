@@ -43,7 +43,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m image", description="Builds the bootable disk and the update.")
     parser.add_argument("--slot-size-mib", type=int, default=768, help="of each slot's root partition (default 768)")
-    parser.add_argument("--disk-size-mib", type=int, default=8192, help="of the disk's file (default 8192)")
+    parser.add_argument("--disk-size-mib", type=int, default=4096, help="of the disk's file (default 4096)")
     parser.add_argument("--firmware", action="append", default=[], help="a package with firmware; repeatable")
     parser.add_argument("--without-microvms", action="store_true", help="no QEMU, and nothing that microVMs boot")
     parser.add_argument("--arguments", default="", help="more words for the kernel")

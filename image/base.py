@@ -48,6 +48,13 @@ _WRITTEN = (
 """Where we write, or have something written: everybody may read it, whatever the umask. All else is as Debian has
 it."""
 
+MICROCODE = "microcode"
+"""Where a base has what firmware packages bring for processors, as the kernel looks for it."""
+
+_MICROCODE = {"GenuineIntel.bin": "intel-ucode/*", "AuthenticAMD.bin": "amd-ucode/microcode_amd*.bin"}
+"""Each is all of a vendor's files, one behind the other: the kernel finds its processor's. Source: the kernel's
+Documentation/x86/microcode.rst."""
+
 _UNUSED_OF_QEMU = (
     "usr/lib/ipxe", "usr/libexec", "usr/share/seabios", "usr/bin/qemu-system-i386",
     "usr/bin/qemu-system-x86_64-microvm",
@@ -61,15 +68,25 @@ firmware is a link to the other, which is quick: on an emulated processor SeaBIO
 
 _NO_MODULES = (
     "sound", "drivers/accel", "drivers/bluetooth", "drivers/comedi", "drivers/gpu", "drivers/iio", "drivers/infiniband",
-    "drivers/isdn", "drivers/leds", "drivers/media", "drivers/mtd", "drivers/net/can", "drivers/net/wireless",
-    "drivers/net/wwan", "drivers/parport", "drivers/pcmcia", "drivers/staging", "drivers/net/ethernet/mellanox",
+    "drivers/isdn", "drivers/leds", "drivers/media", "drivers/net/can", "drivers/net/wireless",
+    "drivers/mtd/chips", "drivers/mtd/devices", "drivers/mtd/lpddr", "drivers/mtd/maps", "drivers/mtd/nand",
+    "drivers/mtd/parsers", "drivers/mtd/spi-nor", "drivers/mtd/tests", "drivers/mtd/ubi", "drivers/net/wwan",
+    "drivers/parport", "drivers/staging", "drivers/watchdog/mei_wdt.ko",
     "drivers/net/hamradio", "drivers/net/arcnet", "drivers/net/fddi", "net/bluetooth", "net/mac80211", "net/wireless",
     "net/can", "net/nfc", "net/rxrpc", "net/sctp", "net/tipc", "net/rds", "net/ax25", "net/netrom", "net/rose",
     "fs/ocfs2", "fs/gfs2", "fs/reiserfs", "fs/jfs", "fs/nilfs2", "fs/hfs", "fs/hfsplus", "fs/affs", "fs/afs", "fs/coda",
     "fs/ceph", "fs/orangefs", "fs/ufs", "fs/minix", "fs/sysv", "fs/qnx4", "fs/qnx6", "fs/omfs", "fs/befs", "fs/bfs",
     "fs/adfs", "fs/efs", "fs/f2fs", "fs/ntfs", "fs/ntfs3",
 )  # fmt: skip
-"""Drivers of what a server at home has not."""
+"""Drivers of what a server at home has not; and a watchdog that tells Intel's management engine, resets nothing and
+would be taken for the machine's."""
+
+_NEEDED_MODULES = (
+    "drivers/ata", "drivers/block", "drivers/hv", "drivers/md", "drivers/message", "drivers/mmc",
+    "drivers/net/ethernet", "drivers/net/hyperv", "drivers/net/usb", "drivers/nvme/host/nvme.ko", "drivers/scsi",
+    "drivers/ufs", "drivers/usb/host", "drivers/usb/storage", "drivers/virtio", "drivers/watchdog",
+)  # fmt: skip
+"""Of these none may be lost by the lack of another."""
 
 
 def names(firmware: Sequence[str], microvms: bool) -> tuple[str, ...]:
@@ -91,8 +108,8 @@ def key_parts(wanted: Sequence[str]) -> list[bytes | str | Path]:
 
 
 def build(target: Path, wanted: Sequence[str], epoch_s: int) -> None:
-    """Of these packages fill `target` with base.squashfs, modules (a directory), vmlinuz, and what the list of contents
-    is made from."""
+    """Of these packages fill `target` with base.squashfs, modules (a directory), vmlinuz, microcode where there is any,
+    and what the list of contents is made from."""
     root = target / "root"
     _debian(root, wanted, epoch_s)
     release = _kernel(root, target, epoch_s)
@@ -112,6 +129,7 @@ def build(target: Path, wanted: Sequence[str], epoch_s: int) -> None:
         "mksquashfs", root, target / "base.squashfs", *SQUASH, "-all-time", str(epoch_s), "-mkfs-time", str(epoch_s),
     )  # fmt: skip
     _keep_tools(root, target / "tools")
+    keep_microcode(root / "usr/lib/firmware", target / MICROCODE)
     shutil.rmtree(root)
 
 
@@ -146,7 +164,8 @@ def _kernel(root: Path, target: Path, epoch_s: int) -> str:
     modules = root / "usr/lib/modules" / release
     shutil.copytree(scratch / "files/lib/modules" / release, modules, symlinks=True)
     for unused in _NO_MODULES:
-        shutil.rmtree(modules / "kernel" / unused, ignore_errors=True)
+        _remove(modules / "kernel" / unused)
+    remove_unloadable(modules)
     shutil.copytree(scratch / "files/usr/share/doc" / name, root / "usr/share/doc" / name, dirs_exist_ok=True)
     fields = command("dpkg-deb", "-f", next(scratch.glob("*.deb"))).decode()
     with (root / "var/lib/dpkg/status").open("a") as status:
@@ -156,12 +175,36 @@ def _kernel(root: Path, target: Path, epoch_s: int) -> str:
     return release
 
 
+def remove_unloadable(modules: Path) -> None:
+    """Take out what could not be loaded, because it needs a module that is not there. Raises BuildFailed where that is
+    a driver that shall be there."""
+    there = {plain(file.stem): file for file in modules.rglob("*.ko")}
+    built_in = {plain(Path(line).stem) for line in (modules / "modules.builtin").read_text().splitlines()}
+    needs = {name: _needs(file) for name, file in there.items()}
+    while lacking := {name: lacks for name in there if (lacks := needs[name] - built_in - there.keys())}:
+        for name, others in lacking.items():
+            inside = there.pop(name).relative_to(modules / "kernel")
+            if any(inside.is_relative_to(one) for one in _NEEDED_MODULES):
+                raise BuildFailed(f"{inside} needs {', '.join(sorted(others))}, which _NO_MODULES takes out")
+            (modules / "kernel" / inside).unlink()
+
+
+def _needs(module: Path) -> set[str]:
+    """The modules whose symbols it uses. Raises BuildFailed for a file that does not say."""
+    found = re.search(rb"\0depends=([^\0]*)\0", module.read_bytes())
+    if found is None:
+        raise BuildFailed(f"{module.name} does not say which modules it needs")
+    return {plain(name) for name in found[1].decode().split(",") if name}
+
+
+def plain(name: str) -> str:
+    """A module's name as the kernel has it: its file may have dashes."""
+    return name.replace("-", "_")
+
+
 def _thin(root: Path) -> None:
     for place in (*(root / unused for unused in (*_UNUSED, *_UNUSED_OF_QEMU)), *_unused_beside(root, _USED_OF_QEMU)):
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        else:
-            place.unlink(missing_ok=True)
+        _remove(place)
     for old in (*root.glob("var/lib/dpkg/*-old"), *root.glob("etc/*-"), *root.rglob("__pycache__")):
         shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
     for name in (*_EMPTIED, "tmp", "var/tmp"):
@@ -170,6 +213,13 @@ def _thin(root: Path) -> None:
         place.mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     (root / "var/tmp").chmod(0o1777)
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _unused_beside(root: Path, used: Mapping[str, Sequence[str]]) -> list[Path]:
@@ -216,3 +266,12 @@ def _keep_tools(root: Path, target: Path) -> None:
             file = target / path.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / path.lstrip("/"), file)
+
+
+def keep_microcode(firmware: Path, target: Path) -> None:
+    """A file for each vendor that a package has brought files of."""
+    for name, pattern in _MICROCODE.items():
+        pieces = [file.read_bytes() for file in sorted(firmware.glob(pattern)) if file.is_file()]
+        if pieces:
+            target.mkdir(exist_ok=True)
+            (target / name).write_bytes(b"".join(pieces))

@@ -5,21 +5,26 @@ be the same every time.
 """
 
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from guest.image.archive import END, member
 from guest.image.tree import Entry
+from image.base import MICROCODE, plain
 from image.commands import BuildFailed, command
 from image.modes import settle
 
 DRIVERS = (
     "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "usb_storage", "uas", "xhci_pci",
-    "ehci_pci", "mmc_block", "sdhci_pci", "sdhci_acpi", "vmd", "megaraid_sas", "mpt3sas", "squashfs", "overlay",
-    "crc32c_generic", "crc32c_intel", "dm_thin_pool", "ext4", "usbhid", "hid_generic", "atkbd", "efi_pstore",
+    "ehci_pci", "mmc_block", "sdhci_pci", "sdhci_acpi", "rtsx_pci_sdmmc", "ufshcd_pci", "vmd", "megaraid_sas",
+    "mpt3sas", "mptspi", "mptsas", "hpsa", "smartpqi", "aacraid", "vmw_pvscsi", "hv_storvsc", "xen_blkfront",
+    "squashfs", "overlay", "crc32c_generic", "crc32c_intel", "dm_thin_pool", "ext4", "usbhid", "hid_generic", "atkbd",
+    "hyperv_keyboard", "efi_pstore",
 )  # fmt: skip
-"""What a disk may hang on, and what root and state are made of (dm_thin_pool needs a checksum as it loads); keyboards
-for whoever must press a key; and what keeps the kernel's last words over a reset."""
+"""What a disk may hang on, in a machine or a hypervisor's (KVM, VMware, Hyper-V, Xen), and what root and state are made
+of (dm_thin_pool needs a checksum as it loads); keyboards for whoever must press a key; and what keeps the kernel's last
+words over a reset."""
 
 WATCHDOGS = {
     "i6300esb": "heartbeat=120",
@@ -32,6 +37,11 @@ WATCHDOGS = {
 """What resets a machine on which a new system comes to nothing: the machine's own (Intel's hangs on two other drivers),
 else the kernel's; each with the option that says after how many seconds."""
 
+
+_MICROCODE_AT = "kernel/x86/microcode"
+_FILLER = "early"
+"""A file of zeros, which moves the one behind it."""
+_MICROCODE_ALIGNED, _BLOCK = 16, 512
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MAKERS = ("image/boot.py", "image/initramfs.py", "image/modes.py", "guest/image/archive.py", "guest/image/tree.py")
@@ -65,6 +75,8 @@ def build(base: Path, script: Path, target: Path, epoch_s: int) -> None:
             out.write(piece)
     command("zstd", "-q", "-f", "-12", "-T1", archive, "-o", target, epoch_s=epoch_s)
     archive.unlink()
+    if (base / MICROCODE).exists():
+        target.write_bytes(early(base / MICROCODE) + target.read_bytes())
     shutil.rmtree(scratch)
 
 
@@ -86,19 +98,15 @@ def chosen_modules(modules: Path, wanted: Sequence[str]) -> list[str]:
             order.append(module)
 
     for name in wanted:
-        if _plain(name) in by_name:
-            add(by_name[_plain(name)])
-        elif _plain(name) not in built_in:
+        if plain(name) in by_name:
+            add(by_name[plain(name)])
+        elif plain(name) not in built_in:
             raise BuildFailed(f"the kernel has no module {name}, which the initramfs loads")
     return order
 
 
 def _name_of(module: str) -> str:
-    return _plain(Path(module).name.partition(".")[0])
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "_")
+    return plain(Path(module).name.partition(".")[0])
 
 
 def cpio(directory: Path) -> Iterator[bytes]:
@@ -112,3 +120,17 @@ def cpio(directory: Path) -> Iterator[bytes]:
             data = file.read_bytes()
         yield member(number, str(file.relative_to(directory)), Entry(mode, data))
     yield member(0, *END)
+
+
+def early(microcode: Path) -> bytes:
+    """The archive that stands before the other one and is not compressed: the kernel looks into it before it can unpack
+    anything. A processor takes its data from a place that 16 divides."""
+    kind = Entry(stat.S_IFREG | 0o644)
+    out = b"".join(member(0, place, Entry(stat.S_IFDIR | 0o755)) for place in ("kernel", "kernel/x86", _MICROCODE_AT))
+    for file in sorted(microcode.iterdir()):
+        name = f"{_MICROCODE_AT}/{file.name}"
+        begins = len(out) + len(member(0, _FILLER, kind)) + len(member(0, name, kind))
+        out += member(0, _FILLER, kind._replace(data=bytes(-begins % _MICROCODE_ALIGNED)))
+        out += member(0, name, kind._replace(data=file.read_bytes()))
+    out += member(0, *END)
+    return out + bytes(-len(out) % _BLOCK)

@@ -8,6 +8,7 @@ library and nothing else: a fault in LMDB's map, in gRPC or in Python code of ou
     trial     how long a new system is given
     words     what the daemon says to PID 1, by a pipe
     mounts    the kernel's own file systems
+    console   every screen and serial line that the kernel writes to
     watchdog  the device that resets a machine on which nobody answers
     records   how a daemon ended, for the next one to remember
     ending    everything ended and unmounted, and the machine off

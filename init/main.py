@@ -16,7 +16,7 @@ import select
 import signal
 import time
 
-from init import ending, mounts, records
+from init import console, ending, mounts, records
 from init.life import Life
 from init.recorder import STDERR_BYTES, Recorder, of_this_boot
 from init.trial import Trial
@@ -38,6 +38,7 @@ ORDERS: dict[int, str] = {
     signal.SIGINT: "reboot",
     signal.SIGRTMIN + 5: "reboot",
 }
+CTRL_ALT_DEL = "/proc/sys/kernel/ctrl-alt-del"
 DAEMON_ENDS_S = 30.0
 WORKLOADS_END_S = 90.0
 HALT_SLACK_S = 60.0
@@ -54,17 +55,17 @@ GIVEN_UP = {
 
 
 class Init:
-    """The state of the loop. `console` is a descriptor that everybody may read; `recorder` keeps what a tentative boot
+    """The state of the loop. `consoles` are descriptors that everybody may read; `recorder` keeps what a tentative boot
     tells the next one; `trial` is that of a new system."""
 
     def __init__(
         self,
-        console: int,
+        consoles: tuple[int, ...],
         command: tuple[str, ...] = COMMAND,
         recorder: Recorder | None = None,
         trial: Trial = Trial(),
     ) -> None:
-        self._console = console
+        self._consoles = consoles
         self._recorder = recorder or Recorder(None)
         self._command = command
         self._trial = trial
@@ -84,12 +85,9 @@ class Init:
         self.ended = False
 
     def say(self, text: str) -> None:
-        """On the console: there is nobody else to tell, but the boot after a tentative one."""
+        """On every console: there is nobody else to tell, but the boot after a tentative one."""
         self._recorder.note("said", text)
-        try:
-            os.write(self._console, f"capsule: {text}\r\n".encode())
-        except OSError:
-            pass
+        console.show(self._consoles, f"capsule: {text}")
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -310,7 +308,7 @@ def main() -> None:
         raise SystemExit(
             "init is PID 1's program: the kernel starts it. To end the machine: kill -TERM 1 (INT: reboot)"
         )
-    console = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    consoles = console.opened()
     os.environ.update(ENVIRONMENT)
     recorder = of_this_boot()
     recorder.note("init")
@@ -318,15 +316,25 @@ def main() -> None:
     with open("/proc/cmdline") as file:
         trial = Trial(file.read())
     try:
-        _live(Init(console, recorder=recorder, trial=trial))
+        _live(Init(consoles, recorder=recorder, trial=trial))
     except BaseException as error:
         recorder.note_last(f"init {type(error).__name__}")
         raise
 
 
+def take_keys(setting: str = CTRL_ALT_DEL) -> None:
+    """Have Ctrl-Alt-Del be a signal to PID 1: left alone, the kernel resets the machine at once."""
+    try:
+        with open(setting, "w") as file:
+            file.write("0\n")
+    except OSError:
+        pass  # then it stays the reset that it was
+
+
 def _live(init: Init) -> None:
     """Until the machine is off."""
     began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    take_keys()
     for problem in mounts.mount_all():
         init.say(problem)
     mounted_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)

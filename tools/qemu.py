@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.qemu")
     parser.add_argument("--port", type=int, default=API_PORT, help="of the API on this machine (default 50000)")
     parser.add_argument("--memory-mib", type=int, default=2048)
-    parser.add_argument("--disk-gib", type=int, default=0, help="the disk's size, when it is made (default: as built)")
+    parser.add_argument("--disk-gib", type=int, default=8, help="the disk's size, when it is made (default 8)")
     parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg")
     parser.add_argument("--fresh", action="store_true", help="begin with a disk as built")
     arguments = parser.parse_args()
@@ -99,7 +99,7 @@ def main() -> None:
     place.mkdir(parents=True, exist_ok=True)
     disk, variables = place / "disk.raw", place / "variables.fd"
     if not disk.exists():
-        copy_sparse(built, disk, arguments.disk_gib << 30)
+        copy_sparse(built, disk, max(arguments.disk_gib << 30, built.stat().st_size))
         shutil.copyfile(VARIABLES, variables)
     elif built.stat().st_mtime > disk.stat().st_mtime:
         print("build/disk.raw is newer than this machine's disk, which stays: `make qemu FRESH=1` begins with it anew")

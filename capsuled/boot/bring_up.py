@@ -15,6 +15,7 @@ from capsuled.boot.console import Console
 from capsuled.boot.ground import RELEASE_FILE, Booted, Ground
 from capsuled.boot.link import ALIVE_S, InitLink
 from capsuled.boot.mode import is_installer
+from capsuled.boot.power import watch_button
 from capsuled.boot.stages import BEGAN, Stages, before_us, since_boot_ns
 from capsuled.boot.storage import Mounted, Storage, booted_from
 from capsuled.evidence.keeping import Keeper
@@ -139,6 +140,7 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
             )
         )
     )
+    button = asyncio.create_task(watch_button(lambda: link.say("poweroff")))
     while not stopping.is_set():
         link.say("alive")
         try:
@@ -146,3 +148,5 @@ async def console_only(link: InitLink, why: str, stopping: asyncio.Event) -> Non
                 await stopping.wait()
         except TimeoutError:
             continue
+    button.cancel()
+    await asyncio.gather(button, return_exceptions=True)

@@ -1,8 +1,9 @@
 """Drivers for the hardware that is there, and those that nobody asks the kernel for by name.
 
 Those of the root and the state the initramfs has loaded (image/initramfs.py). There is no udev: the kernel lists every
-device with the names of drivers that would fit (modalias), and modprobe knows which of them exist. Links, file systems
-and netfilter's parts the kernel loads by itself when they are used.
+device with the names of drivers that would fit (modalias), and modprobe knows which of them exist. A driver may bring
+further devices, and what is plugged in later the kernel tells (plugged.py). Links, file systems and netfilter's parts
+the kernel loads by itself when they are used.
 """
 
 import contextlib
@@ -19,8 +20,18 @@ ALWAYS = ("loop", "tun", "vhost_vsock", "evdev")
 VIRTUALIZATION = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 """By the processor's flag: the other one's would only complain."""
 
+CHIPSET_WATCHDOG = "iTCO_wdt"
+"""Intel's, whose device is there once the drivers of two others are: it must come before the kernel's own, which a
+kernel that is locked up does not hear either. PID 1 pets the one that came first."""
 SOFT_WATCHDOG = "softdog"
 WATCHDOG = Path("/dev/watchdog")
+
+ROUNDS = 4
+"""Of looking for devices that drivers have brought: a card behind a controller behind a bridge, and one to spare."""
+
+
+OF_ALIASES = "--use-blacklist"
+"""What an operator does not want loaded is loaded by its name, and not for a device."""
 
 
 def aliases(sys: Path) -> tuple[str, ...]:
@@ -39,10 +50,23 @@ async def load(names: Iterable[str], *options: str) -> None:
 
 async def load_hardware(sys: Path = Path("/sys")) -> None:
     """What the devices ask for, what nobody asks for, and a watchdog: the kernel's own where the machine has none."""
-    await load(aliases(sys), "--use-blacklist")
+    await load_asked_for(sys)
     flags = Path("/proc/cpuinfo").read_text().split()
     await load((*ALWAYS, *(name for flag, name in VIRTUALIZATION.items() if flag in flags)))
+    if not WATCHDOG.exists():
+        await load((CHIPSET_WATCHDOG,))
     if not WATCHDOG.exists():
         # One that panics, rather than resets, leaves the kernel's last words.
         with contextlib.suppress(CommandFailed):
             await run("modprobe", "--quiet", SOFT_WATCHDOG, "soft_panic=1")
+
+
+async def load_asked_for(sys: Path = Path("/sys")) -> None:
+    """What the devices ask for, and those that these bring."""
+    known: set[str] = set()
+    for _ in range(ROUNDS):
+        new = [alias for alias in aliases(sys) if alias not in known]
+        if not new:
+            return
+        known.update(new)
+        await load(new, OF_ALIASES)

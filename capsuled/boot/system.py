@@ -16,6 +16,7 @@ from capsuled.boot.ground import Ground, built_s
 from capsuled.boot.hostname import set_hostname
 from capsuled.boot.modules import load_hardware
 from capsuled.boot.ntp import NetworkTime, bounds_of, servers_of
+from capsuled.boot.plugged import load_plugged
 from capsuled.boot.power import watch_button
 from capsuled.boot.uplink import Place, Uplink
 from capsuled.engine import Engine
@@ -135,6 +136,7 @@ class System:
 
             group.create_task(self.link.keep_alive(asked))
             group.create_task(hardware())
+            group.create_task(load_plugged(self._has_hardware))
             group.create_task(clock.run(uplink.ready))
             if self.keeper is not None:
                 group.create_task(self.keeper.run(partial(_on_trial, slots, self.keeper.update)))

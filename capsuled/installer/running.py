@@ -17,6 +17,7 @@ from capsuled.boot.links import lacking, links
 from capsuled.boot.modules import load_hardware
 from capsuled.boot.ntp import NetworkTime, bounds_of, servers_of
 from capsuled.boot.partitions import table_of
+from capsuled.boot.plugged import load_plugged
 from capsuled.boot.power import watch_button
 from capsuled.boot.storage import booted_from
 from capsuled.boot.uplink import Place, Uplink
@@ -104,16 +105,19 @@ async def _run(link: InitLink, layout: Layout) -> None:
 
 async def _reach(link: InitLink, layout: Layout) -> None:
     """Drivers, a name, an address, the power button."""
-    try:
-        await load_hardware()
-        hostname = set_hostname(layout.by_hand / "hostname")
-    finally:
-        link.say("watchdog")
     place = Place(layout.by_hand / "network", layout.state / "uplink", layout.state / "uplink.log")
     uplink = Uplink(place, lambda interface, address, how: None)
     # What is installed begins with the clock that is set here, on the first boot of a machine that had Windows.
     clock = NetworkTime(lambda: servers_of(layout.by_hand / "ntp", uplink.time_servers()), bounds_of(built_s()), _set)
+    has_hardware = asyncio.Event()
     async with asyncio.TaskGroup() as group:
+        group.create_task(load_plugged(has_hardware))
+        try:
+            await load_hardware()
+            hostname = set_hostname(layout.by_hand / "hostname")
+        finally:
+            link.say("watchdog")
+        has_hardware.set()
         group.create_task(watch_button(lambda: link.say("poweroff")))
         group.create_task(clock.run(uplink.ready))
         try:

@@ -21,9 +21,10 @@ record() {
         $B dd of="$boot" bs=512 seek=$((area + $1)) conv=sync,notrunc,fsync 2>/dev/null
 }
 
+# Through the kernel, which tells every screen and serial line: /dev/console is the last of them alone.
 fail() {
     record 2 failed "$1"
-    $B echo "capsule: $1. The machine is reset in 10 seconds" >/dev/console
+    $B echo "<2>capsule: $1. The machine is reset in 10 seconds" >/dev/kmsg
     $B sleep 10
     $B echo b >/proc/sysrq-trigger
     $B sleep 60
@@ -58,11 +59,14 @@ fi
 
 # A disk may take a while until it is there, one on USB longest.
 tries=0
-until device=$(blkid -t "$wanted" -o device 2>/dev/null | $B head -n 1) && [ -n "$device" ]; do
+until device=$(blkid -t "$wanted" -o device 2>/dev/null) && [ -n "$device" ]; do
     tries=$((tries + 1))
     [ $tries -le 300 ] || fail "no partition is $wanted"
     $B sleep 0.1
 done
+# A disk and its copy have one id: which of them is meant, nobody can tell.
+set -- $device
+[ $# -eq 1 ] || fail "$# partitions are $wanted ($*), so one disk is a copy of another: take all but one of them out"
 
 # Its boot partition stands before its root. What the record's place holds is nothing, or records.
 if [ -n "$update" ]; then

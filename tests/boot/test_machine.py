@@ -76,7 +76,7 @@ def test_the_first_boot_took_the_whole_disk_though_the_image_is_smaller(machine:
     (event,) = [one for one in machine.history() if one["type"] == "disk.grown"]
     (grown,) = event["body"]["parts"]
     size = machine.data("capsule", "info")["diskTotalBytes"]
-    assert grown["name"] == "partition" and grown["after_bytes"] - grown["before_bytes"] == size - (8 << 30)
+    assert grown["name"] == "partition" and grown["after_bytes"] - grown["before_bytes"] == size - (4 << 30)
     assert machine.data("capsule", "grow-disk", "--dry-run") == {"disk": "/dev/vda"}
 
 

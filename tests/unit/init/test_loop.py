@@ -25,7 +25,7 @@ init.main.Watchdog = lambda: init.watchdog.Watchdog({place!r} + "/watchdog")
 {settings}
 assert os.getpid() == 1
 trial = init.trial.Trial({command_line!r})
-print(init.main.Init(1, ({python!r}, {daemon!r}, {place!r}), trial=trial).run(), flush=True)
+print(init.main.Init((1,), ({python!r}, {daemon!r}, {place!r}), trial=trial).run(), flush=True)
 """
 
 _DAEMON = """
