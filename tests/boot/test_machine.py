@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.booted import Booted, built
+from tests.support.booted import BOOT_S, Booted, built
 
 pytestmark = pytest.mark.boot
 
@@ -43,7 +43,7 @@ MICROVM_S = "300"
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     place = tmp_path_factory.mktemp("machine")
-    booted = Booted(place, built())
+    booted = Booted(place, built(), more=("-device", "pcie-root-port,id=slot,chassis=1"))
     booted.switch_on()
     try:
         yield booted
@@ -224,6 +224,24 @@ def test_what_was_answered_before_a_power_cut_is_there_after_it(machine: Booted)
     assert lines[: int(synced)] == [str(number + 1) for number in range(int(synced))]
     assert "repaired" not in machine.ctl("capsule", "info").stderr
     assert "needs_check" not in machine.inside("dmsetup status capsule-pool-tpool")
+
+
+def test_a_card_that_is_plugged_in_gets_its_driver(machine: Booted) -> None:
+    assert "e1000e" not in machine.inside("cat /proc/modules")
+    machine.monitor("device_add", driver="e1000e", bus="slot", id="card")
+    machine.until(lambda: "eth1" in machine.inside("ls /sys/class/net"), "there is a second card")
+    assert machine.inside("readlink /sys/class/net/eth1/device/driver").strip().endswith("/e1000e")
+
+
+def test_ctrl_alt_del_starts_it_anew_in_order(machine: Booted) -> None:
+    before = machine.data("capsule", "info")["bootId"]
+    machine.monitor("send-key", keys=[{"type": "qcode", "data": key} for key in ("ctrl", "alt", "delete")])
+    machine.until_shown("capsule: the machine starts anew")
+    machine.until(lambda: machine.console.count("claim   ") and machine.is_up(), "the boot is complete", BOOT_S)
+    assert machine.data("capsule", "info")["bootId"] != before
+    types = [one["type"] for one in machine.history()]
+    order = ["daemon.stopped", "machine.halted", "daemon.started"]
+    assert [one for one in types if one in order][-len(order) :] == order
 
 
 def test_sigterm_to_pid_1_switches_it_off(machine: Booted) -> None:

@@ -207,3 +207,9 @@ def test_without_a_state_the_console_says_why_and_nothing_is_served(
     machine.until_shown("/dev/capsule/perm is damaged beyond e2fsck's repair")
     assert not answers(machine)
     assert "address " not in machine.console
+
+
+def test_its_power_button_ends_it_all_the_same(machine: Booted) -> None:
+    machine.monitor("system_powerdown")
+    machine.until_off()
+    assert "capsule: the machine is off" in machine.console
