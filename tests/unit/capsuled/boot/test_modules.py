@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from capsuled.boot import bring_up, modules, plugged
+from capsuled.boot.console import Console
 from capsuled.boot.link import InitLink
 from capsuled.boot.plugged import modalias_of
 
@@ -148,8 +149,8 @@ def test_without_a_state_the_power_button_still_ends_the_machine(
         return None
 
     monkeypatch.setattr(bring_up, "watch_button", pressed)
-    monkeypatch.setattr(bring_up.modules, "load_hardware", nothing)
-    monkeypatch.setattr(bring_up.Console, "found", classmethod(lambda cls: cls(())))
+    monkeypatch.setattr(modules, "load_hardware", nothing)
+    monkeypatch.setattr(Console, "found", classmethod(lambda cls: cls(())))
 
     async def live() -> None:
         stopping = asyncio.Event()
