@@ -43,7 +43,7 @@ MICROVM_S = "300"
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     place = tmp_path_factory.mktemp("machine")
-    booted = Booted(place, built(), more=("-device", "pcie-root-port,id=slot,chassis=1"))
+    booted = Booted(place, built(), more=("-device", "pcie-root-port,id=free-port,chassis=1"))
     booted.switch_on()
     try:
         yield booted
@@ -132,6 +132,7 @@ def test_pid_1_is_small_alone_and_holds_the_watchdog(machine: Booted) -> None:
         "cat /proc/[0-9]*/stat | awk '$3 == \"Z\"' | wc -l; mount"
     )
     assert int(re.search(r"VmRSS:\s+(\d+) kB", said)[1]) < 12 * 1024  # type: ignore[index]
+    assert "/dev/tty0" in said and "/dev/ttyS0" in said
     assert "/dev/watchdog" in said and "\nactive\n" in said
     assert "/dev/mapper/capsule-perm on /perm " in said and "/dev/mapper/capsule-journal on /perm/journal " in said
 
@@ -228,7 +229,7 @@ def test_what_was_answered_before_a_power_cut_is_there_after_it(machine: Booted)
 
 def test_a_card_that_is_plugged_in_gets_its_driver(machine: Booted) -> None:
     assert "e1000e" not in machine.inside("cat /proc/modules")
-    machine.monitor("device_add", driver="e1000e", bus="slot", id="card")
+    machine.monitor("device_add", driver="e1000e", bus="free-port", id="card")
     machine.until(lambda: "eth1" in machine.inside("ls /sys/class/net"), "there is a second card")
     assert machine.inside("readlink /sys/class/net/eth1/device/driver").strip().endswith("/e1000e")
     machine.monitor("device_del", id="card")
