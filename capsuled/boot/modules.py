@@ -6,6 +6,7 @@ further devices, and what is plugged in later the kernel tells (plugged.py). Lin
 the kernel loads by itself when they are used.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,7 +66,7 @@ async def load_asked_for(sys: Path = Path("/sys")) -> None:
     """What the devices ask for, and those that these bring."""
     known: set[str] = set()
     for _ in range(ROUNDS):
-        new = [alias for alias in aliases(sys) if alias not in known]
+        new = [alias for alias in await asyncio.to_thread(aliases, sys) if alias not in known]
         if not new:
             return
         known.update(new)
