@@ -47,10 +47,11 @@ def test_the_time_is_asked_for_once_there_is_a_way_out(tmp_path: Path, monkeypat
     monkeypatch.setattr(running, "Uplink", Uplink)
     monkeypatch.setattr(running, "NetworkTime", Time)
     monkeypatch.setattr(running, "load_hardware", nothing)
+    monkeypatch.setattr(running, "load_plugged", nothing)
     monkeypatch.setattr(running, "watch_button", nothing)
     monkeypatch.setattr(running, "set_hostname", lambda file: "attic")
     monkeypatch.setattr(running, "built_s", lambda: BUILT_S)
     link: Any = Link()
     asyncio.run(running._reach(link, hosted(tmp_path)))
     bounds = Bounds(0.0, BUILT_S + HORIZON_S, BUILT_S)
-    assert made == [("watchdog",), ("10.0.0.1", *DEFAULT_SERVERS), bounds, "asks"]
+    assert made == [("10.0.0.1", *DEFAULT_SERVERS), bounds, ("watchdog",), "asks"]
