@@ -37,6 +37,8 @@ class Daemon:
             "NO_COLOR": "1",
         }
         self.environment.pop("PYTHONPATH", None)
+        # Who made a place for the state may have mounted something there, and unmounts it.
+        self._others = frozenset(self._mounts())
 
     def start(self, *options: str, wait: bool = True, default_port: bool = False) -> None:
         """Start it, and wait until it answers. On the network it serves nowhere, unless an option says where, or
@@ -143,6 +145,9 @@ class Daemon:
         """Keep a part of the state, for whoever looks into what went wrong."""
         shutil.copytree(self.state / part, target / part, dirs_exist_ok=True)
 
+    def _mounts(self) -> list[str]:
+        return mounts_below((self.scratch, self.state, hosted(self.state).run), self.inside)
+
     def close(self) -> None:
         """Nothing is left, whatever happened. Where a halt leaves something, that is a finding."""
         try:
@@ -152,8 +157,8 @@ class Daemon:
                 [*self.inside, CAPSULED, "--state", str(self.state), "--halt"],
                 env=self.environment, capture_output=True, text=True, timeout=HALT_S, check=False,
             )  # fmt: skip
-            places = self.state, hosted(self.state).run
-            left = [*mounts_below((self.scratch, *places), self.inside), *processes_naming(places)]
+            left = [one for one in self._mounts() if one not in self._others]
+            left += processes_naming((self.state, hosted(self.state).run))
             assert not left, f"a halt leaves {left}: {halted.stdout}{halted.stderr}{self.output()[-2000:]}"
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
