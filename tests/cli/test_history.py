@@ -112,5 +112,5 @@ def test_what_failed_is_named_and_the_removal_of_what_never_ran_is_no_failure(ca
     capsule.good("delete", "unborn", "--yes")
     capsule.good("wait", "unborn", "--for", "gone")
     failed = capsule.good("history", "unborn", "--failed", "-n", "0")
-    assert "StartRun" in failed and "WorkloadService.Exec(unborn) refused" in failed, failed
+    assert "unborn run 1 could not be started: " in failed and "WorkloadService.Exec(unborn) refused" in failed, failed
     assert "never came to life" not in failed and " lost" not in failed

@@ -24,7 +24,8 @@ ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 def two(capsule: Daemon) -> Iterator[Daemon]:
     """One that works, one that waits, with limits; and one that has ended."""
     capsule.apply(labelled("use-busy", "while :; do :; done"), "--wait")
-    capsule.apply(labelled("use-lean", SERVE, resources={"memory": "64MiB", "pids": 20}), "--wait")
+    writes = f"head -c 70000 /dev/zero > /of-its-own; {SERVE}"
+    capsule.apply(labelled("use-lean", writes, resources={"memory": "64MiB", "pids": 20}), "--wait")
     capsule.apply(labelled("use-over", "exit 0", restart="NEVER"))
     capsule.good("wait", "use-over", "--for", "completed")
     yield capsule
