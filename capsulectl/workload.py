@@ -63,7 +63,7 @@ def stop(names: Some = (), /, *, selector: Labels = (), all_: All = False, dry_r
         if answer.not_remembered:
             say(
                 f"{name} was stopped, but the journal cannot write: the stop is not remembered as desired state, and "
-                "lists go on to show what was known before it"
+                "lists go on to show what was known before it; once it can, stop it again"
             )
 
 

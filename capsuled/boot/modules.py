@@ -30,7 +30,6 @@ WATCHDOG = Path("/dev/watchdog")
 ROUNDS = 4
 """Of looking for devices that drivers have brought: a card behind a controller behind a bridge, and one to spare."""
 
-
 OF_ALIASES = "--use-blacklist"
 """What an operator does not want loaded is loaded by its name, and not for a device."""
 

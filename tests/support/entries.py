@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import msgspec
 from journal.entry import SYSTEM, Actor, Header, Stored, encode_header, genesis, hash_body, pack, unpack
 from journal.environment import Environment
 from journal.events import CallAccepted, Event, type_of
+from journal.follower import Follower
 from journal.reader import LAST, Reader
 from journal.writer import Journal
 from tests.support.clock import HandClock
@@ -126,6 +128,21 @@ def keep(directory: Path, entries: Sequence[Stored], stream: str = "facts") -> N
         with environment.lmdb.begin(write=True) as txn:
             for stored in entries:
                 txn.put(stored.header.seq.to_bytes(8, "big"), value_of(stored), db=environment.db[stream])
+    finally:
+        environment.close()
+
+
+@contextmanager
+def indexed(directory: Path, ledger: Ledger) -> Iterator[Reader]:
+    """A reader of a journal that has these entries, and has its index up to the last."""
+    keep(directory, ledger.entries)
+    environment = Environment(directory)
+    reader = Reader(environment)
+    follower = Follower(environment, reader)
+    while follower.advance(ledger.seq):
+        pass
+    try:
+        yield reader
     finally:
         environment.close()
 

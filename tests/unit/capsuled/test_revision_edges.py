@@ -5,7 +5,6 @@ A revision is the number of its entry: it stands in keys of the journal, in name
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,14 +16,12 @@ from capsuled.revisions import revisions
 from capsuled.rollbacks import _revision
 from capsuled.rpc import Refused
 from effects.containers.names import snapshot_key
-from journal.environment import Environment
 from journal.events import DaemonStopped, WorkloadDeleteRequested, WorkloadExited, WorkloadRemoved, WorkloadStarted
-from journal.follower import Follower
 from journal.reader import Reader
 from projections.fold import fold
 from projections.intents import Delete
 from projections.rollback import previous, target, unpinned
-from tests.support.entries import Ledger, keep
+from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, declared
 
 NOTHING = DaemonStopped(reason="asked to")
@@ -106,15 +103,8 @@ def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     story.become("3")
     for _, event in story.entries:
         ledger.add(event)
-    directory: Path = tmp_path_factory.mktemp("edge") / "journal"
-    keep(directory, ledger.entries)
-    environment = Environment(directory)
-    reader = Reader(environment)
-    follower = Follower(environment, reader)
-    while follower.advance(ledger.seq):
-        pass
-    yield edge, reader
-    environment.close()
+    with indexed(tmp_path_factory.mktemp("edge") / "journal", ledger) as reader:
+        yield edge, reader
 
 
 def test_history_tells_them_in_order(kept: tuple[int, Reader]) -> None:

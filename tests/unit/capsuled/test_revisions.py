@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from capsuled.revisions import revisions
-from journal.environment import Environment
-from journal.follower import Follower
-from journal.reader import Reader
 from projections.intents import Declared
-from tests.support.entries import Ledger, keep
+from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, declared
 
 
@@ -18,16 +15,8 @@ def told(directory: Path, *declarations: Declared) -> list[dict[str, tuple[str, 
         story.apply(one)
     for _, event in story.entries:
         ledger.add(event)
-    keep(directory, ledger.entries)
-    environment = Environment(directory)
-    reader = Reader(environment)
-    follower = Follower(environment, reader)
-    while follower.advance(ledger.seq):
-        pass
-    try:
+    with indexed(directory, ledger) as reader:
         found = revisions(reader, "web", ledger.seq, 0)
-    finally:
-        environment.close()
     return [{change.path: (change.old, change.new) for change in one.changes} for one in found]
 
 

@@ -17,10 +17,9 @@ from capsuled.wire_past import changes
 from journal.entry import LOCAL
 from journal.environment import Environment
 from journal.events import AppliedWorkload, EffectDone, StreamOpened, WorkloadApplied
-from journal.follower import Follower
 from journal.reader import Reader
 from projections.state import Machine
-from tests.support.entries import Ledger, keep
+from tests.support.entries import Ledger, indexed
 from tests.support.story import Story, spec
 from tests.unit.capsuled.test_history_reading import Engine, listed
 
@@ -42,13 +41,8 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(60):
         ledger.add(WorkloadApplied((THEN,)), cause=1, call=1)
     ledger.add(EffectDone("StartRun", "web", 1), cause=1, call=1)
-    keep(directory, ledger.entries)
-    environment = Environment(directory)
-    follower = Follower(environment, Reader(environment))
-    while follower.advance(ledger.seq):
-        pass
-    environment.close()
-    return directory
+    with indexed(directory, ledger):
+        return directory
 
 
 @pytest.fixture

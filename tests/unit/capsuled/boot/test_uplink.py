@@ -64,65 +64,70 @@ def has(file: Path, text: str) -> Callable[[], bool]:
     return lambda: file.exists() and text in file.read_text()
 
 
+class Cards:
+    """A machine into which cards come, and what is done to them."""
+
+    def __init__(self, *there: Link) -> None:
+        self.there = list(there)
+        self.commands: list[tuple[str, ...]] = []
+        self._news: asyncio.Queue[None] = asyncio.Queue()
+
+    def come(self, card: Link) -> None:
+        self.there.append(card)
+        self._news.put_nowait(None)
+
+    def has(self, interface: str, address: str) -> bool:
+        return ("ip", "address", "replace", address, "dev", interface) in self.commands
+
+    async def news(self, *_: object) -> AsyncIterator[None]:
+        while True:
+            await self._news.get()
+            yield
+
+    async def run(self, *command: str) -> str:
+        self.commands.append(command)
+        return ""
+
+
+def fixed(directory: Path, monkeypatch: pytest.MonkeyPatch, interface: str, *there: Link) -> Cards:
+    """An operator has written down an address on an interface, of a machine that has these cards."""
+    (directory / "network").write_text(f"address 192.168.1.20/24\ninterface {interface}\n")
+    cards = Cards(*there)
+    monkeypatch.setattr(uplink, "links", lambda: tuple(cards.there))
+    monkeypatch.setattr(uplink, "kernel_news", cards.news)
+    monkeypatch.setattr(uplink, "run", cards.run)
+    monkeypatch.setattr(uplink, "RESOLVER", directory / "resolv.conf")
+    return cards
+
+
 def test_a_fixed_address_on_a_card_that_is_not_there_gives_way_to_dhcp_until_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cards may be counted otherwise since it was written: a machine that nobody reaches is worse."""
-    cards, news, commands = [CARD], asyncio.Queue[None](), list[tuple[str, ...]]()
-
-    async def kernel_news(*_: object) -> AsyncIterator[None]:
-        while True:
-            await news.get()
-            yield
-
-    async def run(*command: str) -> str:
-        commands.append(command)
-        return ""
+    cards = fixed(tmp_path, monkeypatch, "eth1", CARD)
 
     async def story(made: Uplink) -> None:
         await until(has(tmp_path / "uplink.log", "asks on eth0"))
         (said,) = await made.warnings()
         assert said.endswith("is not used, the uplink asks by DHCP: it names eth1, and this machine has eth0")
-        cards.append(Link("eth1", "52:54:00:12:34:57", True))
-        news.put_nowait(None)
-        await until(lambda: ("ip", "address", "replace", "192.168.1.20/24", "dev", "eth1") in commands)
+        cards.come(Link("eth1", "52:54:00:12:34:57", True))
+        await until(lambda: cards.has("eth1", "192.168.1.20/24"))
         assert await made.warnings() == ()
 
-    monkeypatch.setattr(uplink, "links", lambda: tuple(cards))
-    monkeypatch.setattr(uplink, "kernel_news", kernel_news)
-    monkeypatch.setattr(uplink, "run", run)
-    monkeypatch.setattr(uplink, "RESOLVER", tmp_path / "resolv.conf")
     monkeypatch.setattr(uplink, "ABSENT_S", 0.05)
-    (tmp_path / "network").write_text("address 192.168.1.20/24\ninterface eth1\n")
     client(tmp_path, "echo asks on $4; exec sleep 60")
     running(tmp_path, tmp_path / "uplink.log", story)
 
 
 def test_an_interface_that_comes_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cards, news, commands = list[Link](), asyncio.Queue[None](), list[tuple[str, ...]]()
-
-    async def kernel_news(*_: object) -> AsyncIterator[None]:
-        while True:
-            await news.get()
-            yield
-
-    async def run(*command: str) -> str:
-        commands.append(command)
-        return ""
+    cards = fixed(tmp_path, monkeypatch, "eth0")
 
     async def story(made: Uplink) -> None:
         await until((tmp_path / "run").exists)
-        cards.append(CARD)
-        news.put_nowait(None)
+        cards.come(CARD)
         await made.ready()
-        assert ("ip", "address", "replace", "192.168.1.20/24", "dev", "eth0") in commands
-        assert await made.warnings() == ()
+        assert cards.has("eth0", "192.168.1.20/24") and await made.warnings() == ()
 
-    monkeypatch.setattr(uplink, "links", lambda: tuple(cards))
-    monkeypatch.setattr(uplink, "kernel_news", kernel_news)
-    monkeypatch.setattr(uplink, "run", run)
-    monkeypatch.setattr(uplink, "RESOLVER", tmp_path / "resolv.conf")
-    (tmp_path / "network").write_text("address 192.168.1.20/24\ninterface eth0\n")
     running(tmp_path, tmp_path / "uplink.log", story)
 
 
