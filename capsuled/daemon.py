@@ -191,6 +191,7 @@ async def _serve(
             if snapshots is not None:
                 engine.on_commit(snapshots.consider)
             logs = Logs(engine, layout.logs, log_file, clock, group)
+            about.ask(logs.warnings)
             cache = ImageCache(engine, drivers.images, registry, clock)
             about.ask(partial(_full, layout.state))
             if journal is not None:

@@ -2,10 +2,13 @@
 
 A watch fires once and is armed again when the file was looked at, so a flood of writes is one event. A file that has
 been quiet is looked at with each write; one that is written to all the time only every `PAUSE_S`.
+
+What the kernel watches for one user is limited, and others are root, too. A file that it does not watch is looked at by
+the clock, until it does.
 """
 
 import asyncio
-import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -19,6 +22,10 @@ log = logging.getLogger(__name__)
 PAUSE_S: Final = 0.1
 BURST: Final = 20.0
 """So many looks in a row follow the writes themselves, then one each pause; a pause without a look earns one back."""
+LOOK_S: Final = 1.0
+"""How often the clock looks."""
+LET_GO_LOOKS: Final = 10
+"""Each of so many times also at who has it open: that is dearer, and only asked for the sake of a full disk."""
 
 
 class Watched:
@@ -71,37 +78,48 @@ class Growth:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._grows, self._closes = inotify.instance(), inotify.instance()
+        self._grows = self._closes = -1
         self._armed: dict[int, Watched] = {}
         self._held: dict[int, Watched] = {}
-        self._loop.add_reader(self._grows, self._read_growth)
-        self._loop.add_reader(self._closes, self._read_closes)
+        self._unarmed: set[Watched] = set()
+        self._unheld: set[Watched] = set()
+        self._clock: asyncio.TimerHandle | None = None
+        self._looks = 0
+        self._problem = ""
 
     def close(self) -> None:
         """Watch nothing any more."""
         for fd in (self._grows, self._closes):
-            self._loop.remove_reader(fd)
-            os.close(fd)
-        for watched in {*self._armed.values(), *self._held.values()}:
+            if fd >= 0:
+                self._loop.remove_reader(fd)
+                os.close(fd)
+        if self._clock is not None:
+            self._clock.cancel()
+        for watched in {*self._armed.values(), *self._held.values(), *self._unarmed, *self._unheld}:
             watched.ended = True
+
+    async def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of now."""
+        return (self._problem,) if self._problem else ()
 
     def watch(self, path: Path, grew: Callable[[], bool], closed: Callable[[], None] | None = None) -> Watched:
         """Look at the file now and whenever it grows."""
         watched = Watched(self, path, grew, closed)
         if closed is not None:
-            with contextlib.suppress(OSError):  # `look` says why
-                self._held[inotify.add(self._closes, path, inotify.CLOSE_WRITE)] = watched
+            self._hold(watched)
         watched.look()
         return watched
 
     def arm(self, watched: Watched) -> bool:
-        """Let the next write fire; False when there is no such file."""
+        """Let the next write fire; False when there is no such file, or the clock has to look at it."""
         try:
+            self._open()
             self._armed[inotify.add(self._grows, watched.path, inotify.MODIFY | inotify.ONESHOT)] = watched
         except FileNotFoundError:
             return False
         except OSError as error:
-            log.warning("%s is not watched: %s (fs.inotify.max_user_watches?)", watched.path, error.strerror)
+            self._unarmed.add(watched)
+            self._look_by_clock(error)
             return False
         return True
 
@@ -109,6 +127,65 @@ class Growth:
         """Hear nothing of it any more."""
         _drop(self._grows, self._armed, watched)
         _drop(self._closes, self._held, watched)
+        self._unarmed.discard(watched)
+        self._unheld.discard(watched)
+
+    def _hold(self, watched: Watched) -> None:
+        try:
+            self._open()
+            self._held[inotify.add(self._closes, watched.path, inotify.CLOSE_WRITE)] = watched
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._unheld.add(watched)
+            self._look_by_clock(error)
+
+    def _open(self) -> None:
+        """Have both instances. Raises OSError."""
+        if self._grows >= 0:
+            return
+        grows = inotify.instance()
+        try:
+            self._closes = inotify.instance()
+        except OSError:
+            os.close(grows)
+            raise
+        self._grows = grows
+        self._loop.add_reader(self._grows, self._read_growth)
+        self._loop.add_reader(self._closes, self._read_closes)
+
+    # --- by the clock --------------------------------------------------------------------------------------------
+
+    def _look_by_clock(self, error: OSError) -> None:
+        if self._clock is None:
+            self._clock = self._loop.call_later(LOOK_S, self._look_at_all)
+        if not self._problem:
+            self._problem = unwatched_text(error)
+            log.warning("%s", self._problem)
+
+    def _look_at_all(self) -> None:
+        """At what is not watched; each look tries to have it watched, and puts it back where that fails."""
+        self._clock = None
+        if not self._unarmed and not self._unheld:
+            log.info("the kernel watches all logs again")
+            self._problem = ""
+            return
+        self._clock = self._loop.call_later(LOOK_S, self._look_at_all)
+        self._looks += 1
+        unarmed, self._unarmed = self._unarmed, set()
+        for watched in unarmed:
+            self._loop.call_soon(watched.fired)
+        if self._looks % LET_GO_LOOKS == 0:
+            unheld, self._unheld = self._unheld, set()
+            for watched in unheld:
+                self._loop.call_soon(self._hold_again, watched)
+
+    def _hold_again(self, watched: Watched) -> None:
+        if watched.closed is not None and not watched.ended:
+            self._hold(watched)
+            watched.closed()
+
+    # --- by notices ----------------------------------------------------------------------------------------------
 
     def _read_growth(self) -> None:
         for number, mask in inotify.events(self._grows):
@@ -124,6 +201,17 @@ class Growth:
             found = self._held.get(number)
             if found is not None and found.closed is not None and not found.ended:
                 found.closed()
+
+
+def unwatched_text(error: OSError) -> str:
+    """What an operator is told while files are looked at by the clock, because of this `error`. Pure."""
+    watches = error.errno == errno.ENOSPC
+    lacks, setting = ("watch", "max_user_watches=1048576") if watches else ("instance", "max_user_instances=8192")
+    return (
+        f"the kernel has no {lacks} of inotify left for root ({error.strerror}), so logs are followed once a second "
+        f"instead of at once. Containers take some, too: `sysctl -w fs.inotify.{setting}` gives more, and a file in "
+        "/etc/sysctl.d for good"
+    )
 
 
 def _drop(fd: int, table: dict[int, Watched], watched: Watched) -> None:

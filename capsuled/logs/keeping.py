@@ -29,6 +29,10 @@ class Logs:
         self._recorder.open()
         self.serials.open()
 
+    async def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of now."""
+        return await self._growth.warnings()
+
     def close(self) -> None:
         """Note what came last, and let go."""
         self._recorder.close()
