@@ -37,8 +37,18 @@ COMMAND_LINE = Path("/proc/cmdline")
 PROC_SYS = Path("/proc/sys")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-KERNEL_SETTINGS = {"net/ipv4/ip_forward": "1"}
-"""Workloads on the bridge reach the LAN and are reached from it. A hosted daemon leaves this to its machine's owner."""
+KERNEL_SETTINGS = {
+    # Workloads on the bridge reach the LAN and are reached from it.
+    "net/ipv4/ip_forward": "1",
+    # Of a user, and root is that of this daemon, of containerd's shims and of most containers' programs alike. The
+    # kernel's 128 are gone with half of the workloads that a bridge has room for: a shim needs one a container, to hear
+    # of kills for want of memory. So many is what hosts of containers commonly give.
+    "fs/inotify/max_user_instances": "8192",
+    # The most that the kernel gives a large machine by itself; a small one gets a few thousand, which one container
+    # that watches its sources takes. Each costs a KiB, which counts as memory of the container that watches.
+    "fs/inotify/max_user_watches": "1048576",
+}
+"""A hosted daemon leaves these to its machine's owner."""
 
 
 class InstallerBooted(Exception):
