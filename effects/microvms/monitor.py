@@ -1,11 +1,13 @@
 """A living monitor: heard when it ends, and when its guest says something in the end record. Nothing is polled.
 
 It is found by what was written down of it and held by a descriptor; a daemon that adopts it knows all but how it will
-have ended, which the kernel tells its parent alone: what the guest has said counts first in any case.
+have ended, which the kernel tells its parent alone: what the guest has said counts first in any case. Only where the
+kernel has no inotify left for us its end record is looked at by the clock, until it has.
 """
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -21,6 +23,10 @@ FLOOD_BYTES = 16 * MOST_BYTES
 POWER_OFF_S = 60.0
 """From a guest's last word to its end; its volumes are unmounted before it says that."""
 _WORDS_BYTES = 4_096
+LOOK_S = 1.0
+"""How often the clock looks."""
+
+log = logging.getLogger(__name__)
 
 Reaped = Callable[[int], int | None]
 """How a child ended that a pidfd stands for; None for what is no child of ours."""
@@ -109,6 +115,8 @@ class Monitors:
         self._living: dict[Key, Monitor] = {}
         self._notices = -1
         self._watches: dict[int, Monitor] = {}
+        self._unwatched: set[Monitor] = set()
+        self._clock: asyncio.TimerHandle | None = None
 
     def get(self, key: Key) -> Monitor | None:
         """None where none lives that is known."""
@@ -133,17 +141,35 @@ class Monitors:
 
     def take(self, monitor: Monitor) -> Monitor:
         """Follow this one from now on."""
-        loop = asyncio.get_running_loop()
-        if self._notices < 0:
-            self._notices = inotify.instance()
-            loop.add_reader(self._notices, self._read_notices)
         self._living[monitor.key] = monitor
-        loop.add_reader(monitor.process, self._over, monitor)
+        asyncio.get_running_loop().add_reader(monitor.process, self._over, monitor)
         if monitor.record.agent:
-            with contextlib.suppress(FileNotFoundError):  # another hand removed it; the monitor's end is heard anyway
-                self._watches[inotify.add(self._notices, monitor.files.end, inotify.MODIFY)] = monitor
+            self._watch(monitor)
         monitor.look()
         return monitor
+
+    def _watch(self, monitor: Monitor) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if self._notices < 0:
+                self._notices = inotify.instance()
+                loop.add_reader(self._notices, self._read_notices)
+            self._watches[inotify.add(self._notices, monitor.files.end, inotify.MODIFY)] = monitor
+        except FileNotFoundError:
+            pass  # another hand removed it; the monitor's end is heard anyway
+        except OSError as error:
+            if self._clock is None:
+                log.warning("guests are heard of once a second instead of at once: no inotify (%s)", error.strerror)
+                self._clock = loop.call_later(LOOK_S, self._look_by_clock)
+            self._unwatched.add(monitor)
+
+    def _look_by_clock(self) -> None:
+        unwatched = tuple(self._unwatched)
+        self._clock = asyncio.get_running_loop().call_later(LOOK_S, self._look_by_clock) if unwatched else None
+        for monitor in unwatched:
+            self._unwatched.discard(monitor)
+            self._watch(monitor)
+            self._look(monitor)
 
     def close(self) -> None:
         """Follow nobody any more; they live on."""
@@ -154,6 +180,9 @@ class Monitors:
             asyncio.get_running_loop().remove_reader(self._notices)
             os.close(self._notices)
             self._notices = -1
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
 
     def _read_notices(self) -> None:
         for number, mask in inotify.events(self._notices):
@@ -183,6 +212,7 @@ class Monitors:
         for number in [number for number, one in self._watches.items() if one is monitor]:
             del self._watches[number]
             inotify.drop(self._notices, number)
+        self._unwatched.discard(monitor)
         if monitor.last_word is not None:
             monitor.last_word.cancel()
 

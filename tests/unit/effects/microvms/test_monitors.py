@@ -1,11 +1,19 @@
 """A monitor that lives, followed by what was written down of it."""
 
 import asyncio
+import errno
+import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from effects import inotify
+from effects.microvms import monitor as monitoring
 from effects.microvms.monitor import Monitor, Monitors, identity_of
 from effects.microvms.places import Key, Places, RunRecord
+from guest.ending import record
+from tests.support.until import until
 
 KEY = Key("web", 7, 1)
 
@@ -25,6 +33,41 @@ def test_one_whose_end_record_another_hand_removed_is_adopted_and_its_end_heard(
         monitor.kill("silent", "a minute")
         assert await monitor.ended(60) and told == [monitor]
         assert (monitor.status, monitor.why) == (-9, ("silent", "a minute")) and monitors.known() == ()
+        monitors.close()
+
+    asyncio.run(main())
+
+
+def test_without_inotify_what_its_guest_says_is_heard_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Places(tmp_path / "state", tmp_path / "run", tmp_path / "logs").of(KEY)
+    instance, left = inotify.instance, [0]
+
+    def scarce() -> int:
+        if not left[0]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return instance()
+
+    monkeypatch.setattr(inotify, "instance", scarce)
+    monkeypatch.setattr(monitoring, "LOOK_S", 0.001)
+
+    async def main() -> None:
+        process = subprocess.Popen(["sleep", "1000"])
+        files.begin(RunRecord())
+        files.end.touch()
+        files.remember(identity_of(process.pid, "boot"))
+        monitors = Monitors(lambda _: process.wait(), lambda _: None, lambda _: None)
+        monitor = monitors.adopt(KEY, files, "boot")
+        assert monitor is not None and not monitor.started
+        files.end.write_bytes(record({"started": 1}))
+        await until(lambda: monitor.started)
+        left[0] = 1
+        await until(lambda: monitors._clock is None)
+        files.end.write_bytes(record({"started": 1}) + record({"oom": 2}))
+        await until(lambda: monitor.oom_kills == 2)
+        monitor.kill()
+        assert await monitor.ended(60)
         monitors.close()
 
     asyncio.run(main())
