@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from capsuled import loop
 from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, OS_LISTEN, parse_listen, parse_metrics
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
@@ -91,9 +92,9 @@ def main() -> None:
             log_file = _log_to(layout, arguments.verbose, aloud=not arguments.os)
             if arguments.halt:
                 again = False
-                code = asyncio.run(_halt(layout, settings, log_file, arguments.within))
+                code = loop.run(_halt(layout, settings, log_file, arguments.within))
             else:
-                again = asyncio.run(_run(layout, settings, log_file, arguments.read_only, ground))
+                again = loop.run(_run(layout, settings, log_file, arguments.read_only, ground))
                 code = 0
     except JournalFailed as error:
         _go_on_read_only(f"the journal could not be written ({error.why}): mend the disk", core_limit)
@@ -253,9 +254,9 @@ def _brought_up(arguments: argparse.Namespace) -> "tuple[Ground | None, str]":
     # Meanwhile, on the other processor: nearly all of the daemon's start is loading what it is made of.
     threading.Thread(target=importlib.import_module, args=("capsuled.daemon",), daemon=True).start()
     try:
-        ground = asyncio.run(bring_up(arguments.state, link))
+        ground = loop.run(bring_up(arguments.state, link))
     except StorageFailed as error:
-        asyncio.run(_until_told(functools.partial(console_only, link, str(error))))
+        loop.run(_until_told(functools.partial(console_only, link, str(error))))
         sys.exit(0)
     except InstallerBooted:
         _install(link, arguments.verbose)
@@ -271,7 +272,7 @@ def _install(link: "InitLink", verbose: bool) -> None:
     layout = hosted(STATE)
     layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     _log_to(layout, verbose, aloud=False)
-    asyncio.run(_until_told(functools.partial(run, link, layout)))
+    loop.run(_until_told(functools.partial(run, link, layout)))
 
 
 def _is_loaded() -> None:
