@@ -24,6 +24,7 @@ from capsuled.addresses import DEFAULT_LISTEN, DEFAULT_METRICS, OS_LISTEN, parse
 from capsuled.grpc_core import settle
 from capsuled.layout import Layout, hosted
 from capsuled.logs.records import LineFormat
+from capsuled.open_files import raise_limit
 from capsuled.settings import DEFAULT_BRIDGE, DEFAULT_SUBNET, Settings
 from capsuled.undumped import CoreLimit, keep_out_of_dumps
 from journal.errors import JournalError, JournalFailed, JournalFull
@@ -67,9 +68,7 @@ def main() -> None:
     problem = _missing(MODULES + METRICS_MODULES if settings.metrics else MODULES) or settings.problem()
     if problem:
         raise SystemExit(f"capsuled: {problem}")
-    # Each running workload's log keeps three files open; the soft limit is often 1024.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_limit(own_machine=arguments.os)
     ground, arguments.read_only = _brought_up(arguments) if arguments.os else (None, arguments.read_only)
     from capsuled.restoring import take_over
     from journal.environment import hold

@@ -99,6 +99,12 @@ def test_a_container_with_a_volume_runs(machine: Booted) -> None:
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
 
 
+def test_a_container_may_open_as_many_files_as_it_is_promised_and_there_is_inotify_for_all(machine: Booted) -> None:
+    script = "ulimit -Sn; ulimit -Hn; cat /proc/sys/fs/inotify/max_user_instances /proc/sys/fs/inotify/max_user_watches"
+    said = machine.good("exec", "counter", "--", "sh", "-c", script)
+    assert said.split() == ["1024", "65536", "8192", "1048576"]
+
+
 def test_the_debug_container_of_clients_in_the_field_sees_the_machine(machine: Booted) -> None:
     """wire-contract.md: it binds what must exist here, and looks through the machine's own programs."""
     manifest = (FIELD / "privileged.yaml").read_text().replace("docker.io/library/alpine:3.20", "demo:1")
