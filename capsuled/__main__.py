@@ -4,6 +4,7 @@ operating system, started by PID 1, its state on `/perm`."""
 import argparse
 import asyncio
 import contextlib
+import errno
 import functools
 import gc
 import importlib
@@ -14,6 +15,7 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +45,9 @@ NEEDED = {"containerd": "containerd", "runc": "runc", "setpriv": "util-linux"}
 MODULES = ("dns", "httpx", "pyroute2")
 METRICS_MODULES = ("h11", "prometheus_client")
 """Of the `daemon` extra: an installation of the command line alone lacks them."""
+_OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -102,7 +107,7 @@ def main() -> None:
     except JournalError as error:
         raise SystemExit(f"capsuled: {error}") from error
     except OSError as error:
-        raise SystemExit(f"capsuled: {error.filename or layout.state}: {error.strerror}") from error
+        raise SystemExit(f"capsuled: {_failure(error, layout.state)}") from error
     if again:
         _begin_anew(core_limit, sys.orig_argv)
     sys.exit(code)
@@ -272,6 +277,18 @@ def _install(link: "InitLink", verbose: bool) -> None:
     layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     _log_to(layout, verbose, aloud=False)
     loop.run(_until_told(functools.partial(run, link, layout)))
+
+
+def _failure(error: OSError, state: Path) -> str:
+    """What failed, and why. A write names no file, but a disk that is full or broken is the one under the `state`; of
+    anything else without a name, whoever is told has to know which part of the daemon asked for it."""
+    why = error.strerror or str(error)
+    what = error.filename or (state if error.errno in _OF_A_DISK else None)
+    if what is not None:
+        return f"{what}: {why}"
+    log.error("the daemon cannot go on: %s", why, exc_info=error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{why} (in {place.name}, {place.filename}:{place.lineno})"
 
 
 def _is_loaded() -> None:
