@@ -20,7 +20,7 @@ import yaml
 from capsulectl.operator_key import load
 from tests.support.booted import ROOT, Booted
 from tests.support.daemon import CTL
-from tests.support.soak.census import GROWS_MIB, HANDLES, THREADS
+from tests.support.soak.census import GROWS_MIB, HANDLES, POOLED, THREADS
 from tests.support.storm.bursts import drawn
 from tests.support.storm.calls import OPTIONS, Calls, Metadata
 from tests.support.storm.operations import KINDS, Plot
@@ -255,9 +255,9 @@ def _lost(first: dict[str, Any], last: dict[str, Any]) -> list[str]:
         for what in ("processes", "mounts", "groups", "links", "mapped", "shims", "programs")
         if first[what] != last[what]
     ]
-    for name in ("daemon", "runtime"):
+    for name, pooled in (("daemon", POOLED), ("runtime", 0)):
         before, after = first[name], last[name]
-        for what, more in (("handles", HANDLES), ("threads", THREADS), ("memory_mib", GROWS_MIB)):
+        for what, more in (("handles", HANDLES), ("threads", THREADS + pooled), ("memory_mib", GROWS_MIB)):
             if after[what] > before[what] + more:
                 wrong.append(f"{name}: {what} were {before[what]}, and are {after[what]}")
     if last["perm_mib"] > first["perm_mib"] + GROWS_MIB:

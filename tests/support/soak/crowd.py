@@ -1,5 +1,5 @@
-"""Many readers at once. The daemon's pools of threads fill as they are wanted and never shrink; once they are full,
-what there is more of at a later look is no pool's.
+"""Many readers at once. The daemon's pools of threads fill as they are wanted and never shrink; the fuller they are, the
+less of what there is more of at a later look is theirs.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from capsule.v1 import history_pb2, history_pb2_grpc, volume_pb2, volume_pb2_grp
 from tests.support.storm.calls import at_socket
 
 READERS = 64
-"""More than a daemon on any machine that this runs on has threads in a pool."""
+"""As many as the daemon may have threads in a pool."""
 
 
 async def crowd(socket: Path) -> None:
