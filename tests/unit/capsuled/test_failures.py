@@ -1,5 +1,6 @@
 """What a daemon that cannot go on says at its end: what failed, and of a disk that it is the state's."""
 
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_what_has_no_name_is_told_by_who_asked_and_not_as_the_states(
             return -1
 
     monkeypatch.setattr(inotify, "_libc", Libc())
-    monkeypatch.setattr(inotify.ctypes, "get_errno", lambda: errno.EMFILE)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EMFILE)
     with pytest.raises(OSError) as raised:
         inotify.instance()
     said = _failure(raised.value, STATE)
