@@ -32,8 +32,15 @@ STREAMS_EACH = STREAMS // 4
 """Connections at a time, and of one peer's: what comes beyond is closed."""
 
 STREAM_S = 60.0
+AGAIN_S = 5.0
+"""Whoever has our port tells nobody when he lets go of it."""
+
 _IP_FREEBIND = 15
 _HEADER_BYTES = 12
+_RCODE = 0x0F
+_REFUSALS = (2, 4, 5)
+"""SERVFAIL, NOTIMP and REFUSED: the server does not know, where others may. RFC 1035, 4.1.1."""
+
 _MESSAGE_BYTES = 65_535
 _RESOLV = Path("/etc/resolv.conf")
 
@@ -62,16 +69,29 @@ class NameServer:
 
     async def run(self) -> None:
         """Until cancelled: follow the state, and serve."""
+        opening: asyncio.Task[None] | None = None
         try:
-            async for machine in self._engine.changes(*NAMING):
-                self._answers.know(addresses_of(machine, self._address), self._address)
-                wanted = in_use(machine)
-                if wanted and self._datagrams is None:
-                    await self._open()
-                elif not wanted:
-                    self._close()
+            async with asyncio.TaskGroup() as group:
+                async for machine in self._engine.changes(*NAMING):
+                    self._answers.know(addresses_of(machine, self._address), self._address)
+                    wanted = in_use(machine)
+                    if wanted and opening is None:
+                        opening = group.create_task(self._until_open(), name="name server")
+                    elif not wanted and opening is not None:
+                        opening.cancel()
+                        await asyncio.wait([opening])
+                        opening = None
+                        self._close()
         finally:
             self._close()
+
+    async def _until_open(self) -> None:
+        """Return once it is served."""
+        while True:
+            await self._open()
+            if not self._problem:
+                return
+            await asyncio.sleep(AGAIN_S)
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -157,16 +177,21 @@ class NameServer:
             writer.close()
 
     async def _asked(self, question: bytes, forward: Forward) -> bytes:
-        """The first answer that one of the machine's name servers gives; unavailable when none does."""
+        """The first answer that one of the machine's name servers gives, rather one that is none of `_REFUSALS`, as the
+        machine's own resolver does; unavailable when none does."""
+        refusal = b""
         for server in upstreams():
             if server == self._address:
                 continue  # the machine asks here: asking it would be asking ourselves, for ever
             try:
                 async with asyncio.timeout(UPSTREAM_S):
-                    return await forward(question, server)
+                    answer = await forward(question, server)
             except (TimeoutError, OSError, EOFError):
                 continue
-        return unavailable(question)
+            if len(answer) >= _HEADER_BYTES and answer[3] & _RCODE not in _REFUSALS:
+                return answer
+            refusal = refusal or answer
+        return refusal or unavailable(question)
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -39,6 +39,10 @@ ORDERS: dict[int, str] = {
     signal.SIGRTMIN + 5: "reboot",
 }
 CTRL_ALT_DEL = "/proc/sys/kernel/ctrl-alt-del"
+OOM_SCORE = "/proc/self/oom_score_adj"
+SPARED = "-900"
+"""As the unit of a hosted daemon has it. What is started inherits that; workloads are given 0 again."""
+
 DAEMON_ENDS_S = 30.0
 WORKLOADS_END_S = 90.0
 HALT_SLACK_S = 60.0
@@ -331,10 +335,20 @@ def take_keys(setting: str = CTRL_ALT_DEL) -> None:
         pass  # then it stays the reset that it was
 
 
+def be_spared(setting: str = OOM_SCORE) -> None:
+    """Where memory runs out it is a workload that goes, and not who starts it again."""
+    try:
+        with open(setting, "w") as file:
+            file.write(SPARED)
+    except OSError:
+        pass  # then the kernel chooses by size alone
+
+
 def _live(init: Init) -> None:
     """Until the machine is off."""
     began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     take_keys()
+    be_spared()
     for problem in mounts.mount_all():
         init.say(problem)
     mounted_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)

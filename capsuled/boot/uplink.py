@@ -55,6 +55,7 @@ class Uplink:
         self._hostname = ""
         self._changed = changed
         self._interface = ""
+        self._linked = False
         self._lease: Lease | None = None
         self._is_static = False
         self._keeping: asyncio.Task[None] | None = None
@@ -143,7 +144,9 @@ class Uplink:
 
     async def _follow(self, asked: Static | None) -> None:
         static = self._present(asked)
-        wanted = chosen(links(), self._interface, static.interface if static is not None else "")
+        having = links()
+        wanted = chosen(having, self._interface, static.interface if static is not None else "")
+        linked = any(link.carrier for link in having if link.name == wanted)
         if wanted != self._interface:
             await self._let_go()
             for one in sorted({self._interface, *(file.stem for file in RUN.glob("*.lease"))} - {"", wanted}):
@@ -155,6 +158,12 @@ class Uplink:
                 self._keeping = asyncio.create_task(self._keep_asking(wanted), name=f"uplink {wanted}")
             else:
                 await self._set(wanted, static.lease)
+        elif linked and not self._linked and static is None:
+            # Behind the cable there may be another LAN, and a client that holds a lease asks when half of it is over.
+            log.info("%s has a link again: the address is asked for anew", wanted)
+            await self._let_go()
+            self._keeping = asyncio.create_task(self._keep_asking(wanted), name=f"uplink {wanted}")
+        self._linked = linked
         lease = static.lease if static is not None and wanted else told(RUN / f"{wanted}.lease") if wanted else None
         if lease != self._lease:
             self._take(wanted, lease, "static" if static is not None else "dhcp")

@@ -63,6 +63,7 @@ def runtime_spec(
             "capabilities": capability_sets(bounding, run.cap_add, identity.uid == 0),
             "rlimits": rlimits(run, host.nofile_hard),
             "noNewPrivileges": not (run.privileged or run.new_privileges),
+            "oomScoreAdj": 0,  # the shim's, which is spared, would be inherited
         },
         "root": {"path": "rootfs", "readonly": run.read_only_root},
         "mounts": mounts(run, surroundings.own_files),

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,20 @@ from tests.support.site import Site, site
 pytestmark = pytest.mark.real
 
 GATEWAY = "172.20.254.1"
+KNOWING, REFUSING = "192.0.2.2", "192.0.2.3"
 UPSTREAM = """
 import socket, struct, sys, threading
-import dns.message, dns.rrset
+import dns.message, dns.rcode, dns.rrset
+
+own, kind = sys.argv[1:]
 
 def answer(wire):
     asked = dns.message.from_wire(wire)
     made = dns.message.make_response(asked)
-    if asked.question[0].name.to_text() == "there.example.":
+    name = asked.question[0].name.to_text()
+    if kind == "refusing" or name == "refused.example.":
+        made.set_rcode(dns.rcode.REFUSED)
+    elif name == "there.example.":
         made.answer.append(dns.rrset.from_text("there.example.", 9, "IN", "A", "198.51.100.7"))
     return made.to_wire()
 
@@ -35,9 +41,9 @@ def streams():
             told = answer(stream.recv(size, socket.MSG_WAITALL))
             stream.sendall(struct.pack(">H", len(told)) + told)
 
-listener = socket.create_server(("192.0.2.2", 53))
+listener = socket.create_server((own, 53))
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-datagrams.bind(("192.0.2.2", 53))
+datagrams.bind((own, 53))
 threading.Thread(target=streams, daemon=True).start()
 print("ready", flush=True)
 while True:
@@ -48,26 +54,29 @@ ASK = """
 import sys, dns.message, dns.query
 how, name, server = sys.argv[1:]
 answer = getattr(dns.query, how)(dns.message.make_query(name, "A"), server, timeout=2)
-print(*(str(one) for each in answer.answer for one in each))
+print(*(str(one) for each in answer.answer for one in each) if answer.answer else [answer.rcode().name])
 """
 
 
 @contextmanager
 def serving(place: Site) -> Iterator[None]:
-    """A name server that knows one name, on the other side of the cable."""
-    command = [*place.inside, sys.executable, "-c", UPSTREAM]
-    with running(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+    """A name server that knows one name, on the other side of the cable, and before it one that knows nothing."""
+    with ExitStack() as stack:
+        for address, kind in ((KNOWING, "knowing"), (REFUSING, "refusing")):
+            command = [*place.inside, sys.executable, "-c", UPSTREAM, address, kind]
+            server = stack.enter_context(running(command, stdout=subprocess.PIPE, text=True))
+            assert server.stdout is not None and server.stdout.readline() == "ready\n"
         yield
 
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site() as made, site() as neighbour:
-        made.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        made.join(neighbour, "192.0.2.1/24", f"{KNOWING}/24")
         neighbour.good("ip", "route", "add", "172.20.254.0/24", "via", "192.0.2.1")
         resolv: Path = tmp_path_factory.mktemp("etc") / "resolv.conf"
-        resolv.write_text("search lan.example\nnameserver 192.0.2.2\n")
+        neighbour.good("ip", "address", "add", f"{REFUSING}/32", "dev", "lo")
+        resolv.write_text(f"search lan.example\nnameserver {REFUSING}\nnameserver {KNOWING}\n")
         made.good("mount", "--bind", str(resolv), "/etc/resolv.conf")
         made.neighbour = neighbour  # type: ignore[attr-defined]
         with serving(neighbour):
@@ -113,6 +122,12 @@ def test_other_names_are_the_machines_servers_to_answer(machine: Site, capsule: 
 
 
 @pytest.mark.parametrize("how", ["udp", "tcp"])
+def test_what_all_servers_refuse_is_refused(machine: Site, capsule: Daemon, how: str) -> None:
+    """Where one of them knew more, it was asked: the first one of this machine refuses everything."""
+    assert ask(machine, how, "refused.example").stdout == "REFUSED\n"
+
+
+@pytest.mark.parametrize("how", ["udp", "tcp"])
 def test_who_is_not_on_the_bridge_is_not_answered(machine: Site, capsule: Daemon, how: str) -> None:
     assert ask(machine, how, "db").returncode == 0
     refused = ask(machine.neighbour, how, "db")  # type: ignore[attr-defined]
@@ -144,7 +159,6 @@ def test_a_taken_port_is_told_until_it_is_free(machine: Site, capsule: Daemon) -
         capsule.apply(web("late"), "--wait")
         capsule.until(lambda: "172.20.254.1:53 cannot be served" in capsule.ctl("capsule", "info").stderr, "it is told")
         other.communicate("\n")
-    capsule.apply(web("later"), "--wait")
-    capsule.until(lambda: "cannot be served" not in capsule.ctl("capsule", "info").stderr, "it serves")
-    assert ask(machine, "udp", "later").returncode == 0
-    capsule.good("delete", "late", "later", "--yes")
+    capsule.until(lambda: "cannot be served" not in capsule.ctl("capsule", "info").stderr, "it serves by itself")
+    assert ask(machine, "udp", "late").stdout == f"{address_of(capsule, 'late')}\n"
+    capsule.good("delete", "late", "--yes")

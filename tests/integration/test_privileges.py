@@ -175,11 +175,13 @@ def test_a_command_run_beside_a_container_is_held_as_it_is() -> None:
                 command = ("sleep", "60")
                 sleeper = RunSpec("web", 7, 7, run, image.platform_digest, command=command, privileged=privileged)
                 await made.containers.ensure_running(sleeper)
-                session = await made.executor.open(ExecRequest("web", 7, run, ("cat", "/proc/self/status")))
+                look = ("cat", "/proc/self/status", "/proc/self/oom_score_adj", "/proc/1/oom_score_adj")
+                session = await made.executor.open(ExecRequest("web", 7, run, look))
                 told = b"".join([data async for _, data in session.output()]).decode()
                 assert await session.wait() == 0
                 await session.close()
                 assert ("Seccomp:\t0" in told, "NoNewPrivs:\t0" in told) == (privileged, privileged)
+                assert told.splitlines()[-2:] == ["0", "0"], "neither is spared where memory runs out, as their shim is"
 
     asyncio.run(main())
 

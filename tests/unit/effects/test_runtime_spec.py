@@ -82,6 +82,11 @@ def test_a_container_has_the_usual_capabilities_and_no_way_to_more() -> None:
     assert process["noNewPrivileges"] and not spec_of(new_privileges=True)["process"]["noNewPrivileges"]
 
 
+def test_where_memory_runs_out_it_is_a_container_that_goes() -> None:
+    """Its shim is spared, and what it starts would be."""
+    assert spec_of()["process"]["oomScoreAdj"] == spec_of(privileged=True)["process"]["oomScoreAdj"] == 0
+
+
 def test_capabilities_are_added_and_dropped_in_that_order() -> None:
     def bounding(**fields: Any) -> set[str]:
         return set(spec_of(**fields)["process"]["capabilities"]["bounding"])

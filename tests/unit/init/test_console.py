@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from init import console
-from init.main import Init, take_keys
+from init.main import Init, be_spared, take_keys
 
 
 def consoles(place: Path, *names: str) -> tuple[int, ...]:
@@ -51,3 +51,10 @@ def test_ctrl_alt_del_is_made_a_signal_and_where_it_cannot_be_nothing_ends(tmp_p
     take_keys(str(tmp_path / "ctrl-alt-del"))
     assert (tmp_path / "ctrl-alt-del").read_text() == "0\n"
     take_keys(str(tmp_path / "absent/ctrl-alt-del"))
+
+
+def test_pid_1_and_what_it_starts_are_spared_where_memory_runs_out(tmp_path: Path) -> None:
+    (tmp_path / "oom_score_adj").write_text("0\n")
+    be_spared(str(tmp_path / "oom_score_adj"))
+    assert int((tmp_path / "oom_score_adj").read_text()) < 0
+    be_spared(str(tmp_path / "absent/oom_score_adj"))

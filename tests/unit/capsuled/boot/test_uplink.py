@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from capsuled.boot import uplink
@@ -71,17 +72,25 @@ class Cards:
         self.there = list(there)
         self.commands: list[tuple[str, ...]] = []
         self._news: asyncio.Queue[None] = asyncio.Queue()
+        self._waiting = False
 
     def come(self, card: Link) -> None:
-        self.there.append(card)
+        """Or another state of one that is there."""
+        self.there = [one for one in self.there if one.name != card.name] + [card]
         self._news.put_nowait(None)
 
     def has(self, interface: str, address: str) -> bool:
         return ("ip", "address", "replace", address, "dev", interface) in self.commands
 
+    def heard(self) -> bool:
+        """All news were acted on."""
+        return self._news.empty() and self._waiting
+
     async def news(self, *_: object) -> AsyncIterator[None]:
         while True:
+            self._waiting = True
             await self._news.get()
+            self._waiting = False
             yield
 
     async def run(self, *command: str) -> str:
@@ -116,6 +125,35 @@ def test_a_fixed_address_on_a_card_that_is_not_there_gives_way_to_dhcp_until_it_
 
     monkeypatch.setattr(uplink, "ABSENT_S", 0.05)
     client(tmp_path, "echo asks on $4; exec sleep 60")
+    running(tmp_path, tmp_path / "uplink.log", story)
+
+
+def test_behind_a_cable_that_was_out_the_address_is_asked_for_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lead to another LAN, which the client would hear of when half of its lease is over."""
+    cards = Cards(CARD)
+    monkeypatch.setattr(uplink, "links", lambda: tuple(cards.there))
+    monkeypatch.setattr(uplink, "kernel_news", cards.news)
+    monkeypatch.setattr(uplink, "run", cards.run)
+    asked = tmp_path / "asked"
+
+    def times() -> int:
+        return asked.read_text().count("asks") if asked.exists() else 0
+
+    async def story(made: Uplink) -> None:
+        await until(lambda: times() == 1)
+        for number in range(2, 4):
+            cards.come(msgspec.structs.replace(CARD, carrier=False))
+            await until(cards.heard)
+            assert times() == number - 1, "the cable may come back"
+            cards.come(CARD)
+            await until(lambda number=number: times() == number)  # type: ignore[misc]
+        cards.come(CARD)
+        await until(cards.heard)
+        assert times() == 3, "nothing was another way"
+
+    client(tmp_path, f"echo asks >>{asked}; exec sleep 60")
     running(tmp_path, tmp_path / "uplink.log", story)
 
 
