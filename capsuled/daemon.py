@@ -269,7 +269,7 @@ async def _serve(
                 adopted = partial(_adopted, doorway)
                 tasks.append(group.create_task(system.keep(engine, fitted.engine, about, layout, adopted)))
             if system is not None and fitted is not None and (journal is not None or fitted.engine is not engine):
-                trial = try_out(fitted, system, engine, clock, layout, about, stray)
+                trial = try_out(fitted, system, engine, clock, layout, about, stray, memory.side_log)
                 tasks.append(group.create_task(trial))
             if reaches_out(about.addresses):
                 tasks.append(group.create_task(_announce(about, settings, engine, doorway)))
