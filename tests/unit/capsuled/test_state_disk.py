@@ -5,9 +5,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from capsuled.boot.system import _moments
 from capsuled.state_disk import BY_A_REBOOT, BY_HAND, StateDisk, nearly_full
 from effects.volumes.mounts import parsed, takes_no_writes
 from tests.support.small_disk import SmallDisk, small_disk
@@ -80,7 +82,17 @@ def test_one_that_goes_on_after_an_error_is_none_that_takes_no_writes(disk: Smal
 def test_a_state_that_cannot_be_looked_at_is_told_as_that(tmp_path: Path) -> None:
     disk = StateDisk(tmp_path / "away", BY_A_REBOOT)
     asyncio.run(disk.look())
-    assert disk.problem.startswith("the state's disk cannot be looked at") and "No such file" in disk.problem
+    said = disk.problem
+    assert said.startswith("the state's disk cannot be looked at") and "No such file" in said
     (tmp_path / "away").mkdir()
     asyncio.run(disk.look())
     assert disk.problem == ""
+
+
+def test_the_console_looks_at_it_at_its_own_moments(tmp_path: Path) -> None:
+    async def moment() -> str:
+        disk, nobody = StateDisk(tmp_path / "away", BY_A_REBOOT), cast(Any, None)
+        await anext(_moments(nobody, disk))
+        return disk.problem
+
+    assert asyncio.run(moment()).endswith(BY_A_REBOOT)
