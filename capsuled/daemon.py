@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from capsuled.first_entries import open_life
 from capsuled.front import Doorway, House, make_doorway, make_servers
 from capsuled.growing import Growing
 from capsuled.handover import Handover
-from capsuled.host import capabilities, cgroup_parent, linux_network, nearly_full, volume_storage
+from capsuled.host import capabilities, cgroup_parent, linux_network, volume_storage
 from capsuled.host import memory as memory_of_machine
 from capsuled.host_network import HostPorts
 from capsuled.identity import Identity, load_or_make
@@ -48,6 +47,7 @@ from capsuled.seals import Seals
 from capsuled.services.capsule import About
 from capsuled.settings import Settings
 from capsuled.startup import ClosedLog, Memory, open_memory, open_side_log
+from capsuled.state_disk import BY_A_REBOOT, BY_HAND, StateDisk
 from capsuled.tls import Certificate, load_or_make_certificate
 from capsuled.updates.beside import engine_beside, entries_behind, numbered_apart
 from capsuled.updates.fitting import Fitted, begin_beside, fit, try_out
@@ -193,7 +193,8 @@ async def _serve(
             logs = Logs(engine, layout.logs, log_file, clock, group)
             about.ask(logs.warnings)
             cache = ImageCache(engine, drivers.images, registry, clock)
-            about.ask(partial(_full, layout.state))
+            disk = StateDisk(layout.state, BY_HAND if system is None else BY_A_REBOOT)
+            about.ask(disk.warnings)
             if journal is not None:
                 about.ask(partial(_shortage, journal))
             last_resort = LastResort(layout.runc)
@@ -268,9 +269,9 @@ async def _serve(
                 tasks.append(group.create_task(seals.run()))
             if system is not None and fitted is not None:
                 adopted = partial(_adopted, doorway)
-                tasks.append(group.create_task(system.keep(engine, fitted.engine, about, layout, adopted)))
+                tasks.append(group.create_task(system.keep(engine, fitted.engine, about, layout, adopted, disk)))
             if system is not None and fitted is not None and (journal is not None or fitted.engine is not engine):
-                trial = try_out(fitted, system, engine, clock, layout, about, stray)
+                trial = try_out(fitted, system, engine, clock, layout, about, stray, memory.side_log)
                 tasks.append(group.create_task(trial))
             if reaches_out(about.addresses):
                 tasks.append(group.create_task(_announce(about, settings, engine, doorway)))
@@ -328,12 +329,6 @@ async def _metrics(house: House, settings: Settings) -> "MetricsServer | None":
 
 async def _shortage(journal: Journal) -> tuple[str, ...]:
     full = journal.shortage()
-    return (full,) if full else ()
-
-
-async def _full(state: Path) -> tuple[str, ...]:
-    disk = os.statvfs(state)
-    full = nearly_full(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
     return (full,) if full else ()
 
 

@@ -22,7 +22,6 @@ from effects.volumes.sparse_porter import SparsePorter
 from effects.volumes.thin_driver import ThinVolumes
 from effects.volumes.thin_group import ThinGroup
 from effects.volumes.thin_porter import ThinPorter
-from projections.words import bytes_text
 
 _SECTOR_BYTES = 512
 """sysfs counts in these, whatever the disk's own are."""
@@ -134,20 +133,6 @@ def is_mounted_below(directory: Path) -> bool:
     below = f"{directory}/"
     with open("/proc/self/mountinfo") as file:
         return any(line.split()[4].startswith(below) for line in file)
-
-
-LEAST_BYTES, LEAST_PERCENT = 1 << 30, 5
-"""A disk on which there is less left, by both counts, is nearly full."""
-
-
-def nearly_full(left_bytes: int, total_bytes: int) -> str:
-    """What to warn of, where the state's disk has little left; else empty."""
-    if left_bytes >= LEAST_BYTES or left_bytes * 100 >= total_bytes * LEAST_PERCENT:
-        return ""
-    return (
-        f"the state's disk has {bytes_text(left_bytes)} of {bytes_text(total_bytes)} left: starts and pulls need room, "
-        "and what is written into a volume when there is none is lost. Free space there"
-    )
 
 
 def cgroup_parent(identity: Identity) -> str:

@@ -59,9 +59,13 @@ class Layout(msgspec.Struct, frozen=True):
         """What an operator may put there by hand."""
         return self.state / "capsule"
 
+    @property
+    def evidence(self) -> Path:
+        return self.state / "evidence"
+
     def evidence_of(self, update: int) -> Path:
         """What the tentative boot of an update keeps of itself."""
-        return self.state / "evidence" / str(update)
+        return self.evidence / str(update)
 
     @property
     def updates(self) -> Path:
@@ -71,7 +75,7 @@ class Layout(msgspec.Struct, frozen=True):
     @property
     def last_words(self) -> Path:
         """What kernels kept over resets, by the boot that found it."""
-        return self.state / "evidence" / "last-words"
+        return self.evidence / "last-words"
 
     @property
     def sealed(self) -> Path:

@@ -25,6 +25,7 @@ from capsuled.info import counts
 from capsuled.lan import reached
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
+from capsuled.state_disk import StateDisk
 from effects.network.kernel_news import ADDRESSES, LINKS, kernel_news
 from journal.entry import SYSTEM, MalformedEntry
 from journal.errors import JournalError
@@ -89,7 +90,13 @@ class System:
         self.link.say("ready")
 
     async def keep(
-        self, engine: Engine, slots: Engine, about: About, layout: Layout, adopted: Callable[[], bool]
+        self,
+        engine: Engine,
+        slots: Engine,
+        about: About,
+        layout: Layout,
+        adopted: Callable[[], bool],
+        disk: StateDisk,
     ) -> None:
         """Liveness, uplink, time, console and button, until cancelled. `slots` knows of updates."""
         place = Place(layout.by_hand / "network", layout.state / "uplink", layout.daemon_logs / "uplink.log")
@@ -115,10 +122,11 @@ class System:
             self.link.say("poweroff")
 
         def face() -> str:
-            return banner(self._face(engine, slots.machine, about, adopted(), uplink.unreached(), clock.problem))
+            problems = (disk.problem, clock.problem)
+            return banner(self._face(engine, slots.machine, about, adopted(), uplink.unreached(), *problems))
 
         of_updates = () if slots is engine else (slots.changes(),)
-        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), *of_updates, _moments(slots))
+        news = merged(kernel_news(ADDRESSES, LINKS), engine.changes(), *of_updates, _moments(slots, disk))
 
         async def hardware() -> None:
             try:
@@ -153,7 +161,9 @@ class System:
             self.link.say("watchdog")
             self._has_hardware.set()
 
-    def _face(self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str, unset: str) -> Face:
+    def _face(
+        self, engine: Engine, updates: Machine, about: About, adopted: bool, unreached: str, *problems: str
+    ) -> Face:
         machine = engine.machine
         number = counts(machine)
         return Face(
@@ -169,7 +179,7 @@ class System:
             workloads=f"{number.running} of {number.workloads} run" if number.workloads else "none",
             trial=trial_text(updates, engine.mono_ns()),
             unreached=unreached,
-            problems=tuple(filter(None, (about.condition.message, unset))),
+            problems=tuple(filter(None, (about.condition.message, *problems))),
         )
 
 
@@ -192,11 +202,12 @@ def _record(engine: Engine, event: Event) -> None:
         log.warning("%s is not remembered: %s", type(event).__name__, error)
 
 
-async def _moments(engine: Engine) -> AsyncIterator[None]:
-    """The claim window closes without any news of it, and a trial's time runs."""
+async def _moments(engine: Engine, disk: StateDisk) -> AsyncIterator[None]:
+    """The claim window closes without any news of it, a trial's time runs, and a disk that fails says nothing."""
     while True:
-        await asyncio.sleep(CLAIM_LOOK_S if on_trial(engine.machine) is None else TRIAL_LOOK_S)
+        await disk.look()
         yield
+        await asyncio.sleep(CLAIM_LOOK_S if on_trial(engine.machine) is None else TRIAL_LOOK_S)
 
 
 def trial_text(machine: Machine, mono_ns: int) -> str:

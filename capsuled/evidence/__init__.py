@@ -5,4 +5,5 @@ records     the recorder's area at the end of a boot partition (init/recorder.py
 last_words  what the kernel kept over a reset, and what the watchdog remembers of one
 keeping     what the tentative daemon itself keeps on /perm as it goes: stages, kernel's log, signs of life
 gathering   all of it as one `Evidence`
+forgetting  what is kept of updates that the state has forgotten
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from capsuled.boot_order import newest_first, put_behind
 from capsuled.evidence.bounded import whole
 from capsuled.evidence.seemly import seemly
 from projections.causes import tells_the_end
@@ -53,14 +54,15 @@ def _take(kept: Path, boot: str, pstore: Path) -> None:
             copy.write(source.read(_FILE_BYTES))
             copy.flush()
             os.fsync(copy.fileno())
+    earlier = [one for one in kept.iterdir() if one != scratch]
+    put_behind(scratch, earlier)
     scratch.replace(target)
     directory = os.open(kept, os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(directory)
     os.close(directory)
     for file in found:
         file.unlink(missing_ok=True)
-    boots = sorted(kept.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-    for old in boots[BOOTS_KEPT:]:
+    for old in newest_first(earlier)[BOOTS_KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import os
+import stat
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from capsuled.boot_order import newest_first, put_behind
 from capsuled.logs.cutting import cut_front
 from capsuled.logs.growth import Growth
 from capsuled.logs.holes import front_of, line_behind
@@ -127,11 +129,26 @@ async def whole(path: Path) -> AsyncGenerator[bytes, None]:
 
 def earlier_boots(present: Path) -> list[Path]:
     """The logs of boots before the present one, which lie beside its own, newest first."""
-    others = [path for path in present.parent.glob("*.log") if path != present and len(path.stem) == 36]
-    return sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
+    others = (path for path in present.parent.glob("*.log") if path != present and len(path.stem) == 36)
+    return newest_first(others)
 
 
 def forget_boots(present: Path) -> None:
-    """Keep the logs of the newest boots."""
-    for path in earlier_boots(present)[BOOTS_KEPT - 1 :]:
-        path.unlink(missing_ok=True)
+    """Keep the logs of the newest boots. Called as a boot begins: by then the order of those before is known."""
+    try:
+        _put_in_order(earlier_boots(present))
+        for path in earlier_boots(present)[BOOTS_KEPT - 1 :]:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("the logs of earlier boots stay as they are: %s", error.strerror)
+
+
+def _put_in_order(logs: list[Path]) -> None:
+    """Whoever wrote the last of them has ended: its mtime is put behind the others'. That this was done shows by a log
+    that nobody may write to: so none is put behind what came later."""
+    ordered = [path for path in logs if not path.stat().st_mode & stat.S_IWUSR]
+    for path in reversed(logs):
+        if path not in ordered:
+            put_behind(path, ordered)
+            path.chmod(0o400)
+            ordered.append(path)

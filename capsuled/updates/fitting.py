@@ -1,6 +1,7 @@
 """Updates fitted to the machine: which partitions the slots are, what runs, and what is told and done at a start."""
 
 import asyncio
+import logging
 import os
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from capsuled.boot.partitions import ESP, NUMBERS
 from capsuled.boot.system import MODE, System
 from capsuled.engine import Engine
 from capsuled.evidence.finding import find_out
+from capsuled.evidence.forgetting import forget as forget_evidence
 from capsuled.lan import on_lan
 from capsuled.layout import Layout
 from capsuled.services.capsule import About
@@ -33,6 +35,7 @@ from journal.entry import SYSTEM
 from journal.errors import JournalError
 from journal.events import DaemonStarted
 from journal.reader import Reader
+from journal.sidelog import SideLog
 from projections.refusals import Refusal
 from projections.update_health import Facts
 from projections.update_intents import Level
@@ -44,6 +47,8 @@ from projections.updates import unconfirmed
 ANSWERED_S = 30.0
 """The API is asked every ten seconds."""
 KERNEL_VERSION = Path("/proc/sys/kernel/osrelease")
+
+log = logging.getLogger(__name__)
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -165,12 +170,19 @@ async def settled(fitted: Fitted, found: Reconciled, layout: Layout, boot: str, 
 
 
 async def try_out(
-    fitted: Fitted, system: System, engine: Engine, clock: Clock, layout: Layout, about: About, stray: bool
+    fitted: Fitted,
+    system: System,
+    engine: Engine,
+    clock: Clock,
+    layout: Layout,
+    about: About,
+    stray: bool,
+    side_log: SideLog | None,
 ) -> None:
     """Where the system that runs is on trial: until that is decided. `engine` is the machine's, which may not be able
     to do more than look at it."""
     if not system.booted.update:
-        await _forget(fitted, engine)
+        await _forget(fitted, engine, layout, side_log)
         return
     if stray:
         about.warn("this system is on trial, and the journal knows of no such update: the machine goes back")
@@ -188,12 +200,23 @@ async def try_out(
         system.link.say("confirmed")
 
     await Trial(fitted.engine, fitted.switch, clock, facts, system.keeper, go_back, stays).run()
-    await _forget(fitted, engine)
+    await _forget(fitted, engine, layout, side_log)
 
 
-async def _forget(fitted: Fitted, engine: Engine) -> None:
+async def _forget(fitted: Fitted, engine: Engine, layout: Layout, side_log: SideLog | None) -> None:
+    """What is kept of updates that have had their day."""
     if fitted.engine is engine and not unconfirmed(engine.machine):
         await forget(engine)
+        await asyncio.to_thread(_forget_evidence, layout.evidence, side_log, frozenset(engine.machine.updates))
+
+
+def _forget_evidence(evidence: Path, side_log: SideLog | None, known: frozenset[int]) -> None:
+    """What this release cannot read of the side log may be of updates that another one is to know again."""
+    try:
+        if side_log is None or not side_log.count():
+            forget_evidence(evidence, known)
+    except OSError as error:
+        log.warning("what is left of updates that nobody remembers is kept: %s", error.strerror)
 
 
 def _state(layout: Layout, engine: Engine) -> str:

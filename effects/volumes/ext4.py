@@ -9,7 +9,11 @@ from effects.errors import VolumeDamaged, VolumeFailed
 from effects.volumes.conditions import full
 
 MKFS = ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1")
-MOUNT_OPTIONS = "noatime,nosuid,nodev,errors=remount-ro"
+MOUNT_OPTIONS = "noatime,nosuid,nodev,discard,errors=remount-ro"
+"""`discard`: what is freed in a volume goes back to the pool or to the sparse file under it, as in a microVM; without,
+what lies under it only ever grows. A storage that takes no discards is mounted all the same. What was freed before it
+was mounted like this is not looked for: to trim all of it here would hold the mount open against a stop, and the check
+before a start would last as long; it goes back once it was used and freed again."""
 BLOCK_BYTES = 4096
 _FSCK_USABLE = 2
 """e2fsck's exit codes below this: clean, or made so. A negative one is a signal's, and says neither."""

@@ -4,19 +4,62 @@ import errno
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
+_TABLE = Path("/proc/self/mountinfo")
 _VOLUME = re.compile(r"(?P<name>[^./]+)\.(?P<uid>\d+)")
 _BROKEN = {"ro", "emergency_ro", "shutdown"}
 """Options of an ext4 that takes no writes any more: none is mounted like that here."""
 
 
+class Mount(NamedTuple):
+    """A row of mountinfo: the mount's number, the device's, where it is, and the options of the file system itself."""
+
+    number: str
+    device: str
+    point: str
+    options: frozenset[str]
+
+    def says_broken(self) -> bool:
+        """Whether the kernel calls it one that takes no writes."""
+        return not _BROKEN.isdisjoint(self.options)
+
+
+def parsed(table: str) -> list[Mount]:
+    """Pure. Source: proc(5), mountinfo: number, parent and device come first, the point is field 5, the file system's
+    options come last."""
+    rows = [line.split() for line in table.splitlines()]
+    return [Mount(row[0], row[2], row[4], frozenset(row[-1].split(","))) for row in rows]
+
+
 def mount_points() -> dict[str, bool]:
     """Of this process's mount namespace, and whether the file system there is broken. Names of volumes have nothing
-    that would stand escaped there. Source: proc(5), mountinfo: the point is field 5, the file system's options come
-    last."""
-    with open("/proc/self/mountinfo") as file:
-        rows = [line.split() for line in file]
-    return {row[4]: not _BROKEN.isdisjoint(row[-1].split(",")) or _has_errors(row[2]) for row in rows}
+    that would stand escaped there."""
+    return {one.point: one.says_broken() or _has_errors(one.device) for one in parsed(_TABLE.read_text())}
+
+
+def takes_no_writes(directory: Path) -> bool:
+    """Whether the file system that it lies on takes no writes, or none any more. Raises OSError. Source: proc(5),
+    fdinfo."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if os.fstatvfs(fd).f_flag & os.ST_RDONLY:
+            return True
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
+        here = [one for one in parsed(_TABLE.read_text()) if one.number == fields["mnt_id"].strip()]
+        return any(one.says_broken() or (_has_errors(one.device) and _refuses(directory)) for one in here)
+    finally:
+        os.close(fd)
+
+
+def _refuses(directory: Path) -> bool:
+    """Whether not even a file without a name can be made: an error that is remembered may be of long ago, and one that
+    the file system goes on with (`errors=continue`)."""
+    try:
+        os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        return error.errno in (errno.EROFS, errno.EIO)
+    return False
 
 
 def _has_errors(number: str) -> bool:

@@ -99,10 +99,13 @@ def test_a_container_with_a_volume_runs(machine: Booted) -> None:
     assert machine.good("exec", "counter", "--", "cat", "/data/ups") == "up\n"
 
 
-def test_a_container_may_open_as_many_files_as_it_is_promised_and_there_is_inotify_for_all(machine: Booted) -> None:
-    script = "ulimit -Sn; ulimit -Hn; cat /proc/sys/fs/inotify/max_user_instances /proc/sys/fs/inotify/max_user_watches"
+def test_a_container_has_the_limits_that_it_is_promised_and_is_not_spared_where_memory_runs_out(
+    machine: Booted,
+) -> None:
+    inotify = "/proc/sys/fs/inotify/max_user_instances /proc/sys/fs/inotify/max_user_watches"
+    script = f"ulimit -Sn; ulimit -Hn; cat {inotify} /proc/self/oom_score_adj"
     said = machine.good("exec", "counter", "--", "sh", "-c", script)
-    assert said.split() == ["1024", "65536", "8192", "1048576"]
+    assert said.split() == ["1024", "65536", "8192", "1048576", "0"]
 
 
 def test_the_debug_container_of_clients_in_the_field_sees_the_machine(machine: Booted) -> None:
@@ -111,12 +114,13 @@ def test_the_debug_container_of_clients_in_the_field_sees_the_machine(machine: B
     machine.apply(manifest, "--wait", timeout=400)
     script = (
         "test -S /run/capsule/*/containerd.sock; test -x /usr/sbin/lvm; test -d /sys/block/vda; "
-        "ls /perm/journal/data.mdb /dev/mapper/capsule-perm; cat /proc/1/comm"
+        "ls /perm/journal/data.mdb /dev/mapper/capsule-perm; cat /proc/1/comm /proc/1/oom_score_adj"
     )
     assert machine.good("exec", "-q", "capsule-debug", "--", "sh", "-ec", script).splitlines() == [
         "/dev/mapper/capsule-perm",
         "/perm/journal/data.mdb",
         "init",
+        "-900",
     ]
     machine.good("delete", "capsule-debug", "--yes")
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from effects.errors import (
     VolumeMissing,
 )
 from effects.volumes.protocol import Reading, Staging
-from tests.contract.volume_subjects import ALL, MIB, Subject, run
+from tests.contract.volume_subjects import ALL, MIB, ON_BLOCKS, Subject, run
 
 
 @ALL
@@ -232,6 +233,27 @@ def test_what_another_hand_unmounts_while_it_is_open_is_told_guarded_and_mounted
         await on.driver.unmount("data", 7)
         await on.driver.grow("data", 7, 128 * MIB)
         assert on.read(await on.driver.mount("data", 7)) == 2
+
+    run(subject, suite)
+
+
+@ON_BLOCKS
+def test_what_is_freed_in_a_mounted_volume_goes_back_to_the_storage(subject: Any) -> None:
+    async def suite(on: Subject) -> None:
+        async def taken() -> int:
+            return (await on.driver.observe())[0].used_bytes
+
+        await on.driver.make("data", 7, 128 * MIB)
+        path = await on.driver.mount("data", 7)
+        Path(path, "bulk").write_bytes(os.urandom(MIB) * 64)
+        os.sync()
+        full = await taken()
+        assert full > 64 * MIB
+        Path(path, "bulk").unlink()
+        os.sync()
+        async with asyncio.timeout(60):
+            while await taken() > full - 60 * MIB:  # noqa: ASYNC110 -- given back behind the commit, without a bell
+                await asyncio.sleep(0.05)
 
     run(subject, suite)
 

@@ -225,22 +225,21 @@ def small_disk(*mkfs: str, size_mib: int) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-ALL = pytest.mark.parametrize(
-    "subject",
-    [
-        twin,
-        pytest.param(sparse, marks=pytest.mark.real),
-        pytest.param(
-            reflink,
-            marks=[
-                pytest.mark.real,
-                pytest.mark.skipif(shutil.which("mkfs.xfs") is None, reason="this machine lacks mkfs.xfs (xfsprogs)"),
-            ],
-        ),
-        *((thin,) if POOL in os.environ else ()),
-    ],
-    ids=["twin", "sparse", "sparse on reflink", *(("thin",) if POOL in os.environ else ())],
+REAL = (
+    pytest.param(sparse, marks=pytest.mark.real, id="sparse"),
+    pytest.param(
+        reflink,
+        marks=[
+            pytest.mark.real,
+            pytest.mark.skipif(shutil.which("mkfs.xfs") is None, reason="this machine lacks mkfs.xfs (xfsprogs)"),
+        ],
+        id="sparse on reflink",
+    ),
+    *((pytest.param(thin, id="thin"),) if POOL in os.environ else ()),
 )
+ALL = pytest.mark.parametrize("subject", [pytest.param(twin, id="twin"), *REAL])
+ON_BLOCKS = pytest.mark.parametrize("subject", REAL)
+"""What the twin has none of."""
 
 
 def run(subject: Any, suite: Suite) -> None:

@@ -104,6 +104,7 @@ def test_a_disk_that_turns_read_only_leaves_a_daemon_that_can_be_asked_and_can_s
     capsule.until(lambda: "read-only: " in capsule.ctl("capsule", "info").stderr, "it goes on read-only")
     told = refused(capsule, "apply", "-f", "-", stdin=manifest("more", SERVE))
     assert "the journal could not be written" in told and "Read-only file system" in told
+    assert f"the state's disk is read-only ({capsule.state})" in capsule.ctl("capsule", "info").stderr
     check_read_only(capsule, pids, before)
 
     capsule.kill()

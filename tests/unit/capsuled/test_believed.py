@@ -167,8 +167,9 @@ def test_a_journal_that_cannot_be_read_so_far_back_stops_no_start(tmp_path: Path
     environment.close()
 
 
-def test_the_console_says_that_the_time_is_not_known(tmp_path: Path) -> None:
+def test_the_console_says_that_the_disk_is_read_only_and_the_time_is_not_known(tmp_path: Path) -> None:
     about = About(load_or_make(tmp_path / "identity"), tmp_path, State())
     engine = Engine(ClosedLog(JournalReadOnly("")), Machine(), HandClock(), frozenset())
-    face = System(ground())._face(engine, engine.machine, about, False, "", "the time is not known: so")
-    assert "  ! the time is not known: so" in banner(face)
+    problems = ("the state's disk is read-only: so", "the time is not known: so")
+    face = System(ground())._face(engine, engine.machine, about, False, "", *problems)
+    assert [line for line in banner(face).splitlines() if "!" in line] == [f"  ! {one}" for one in problems]

@@ -1,17 +1,20 @@
 """Recording and following, on real files and a state that is told by hand."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Unpack
 
+import pytest
+
 from capsule.v1 import workload_pb2 as pb
 from capsuled.logs.files import INDEX_SUFFIX, path_of
 from capsuled.logs.growth import BURST, PAUSE_S, Growth
 from capsuled.logs.index import Cursor
-from capsuled.logs.plain import PlainLog, forget_boots
+from capsuled.logs.plain import BOOTS_KEPT, PlainLog, earlier_boots, forget_boots
 from capsuled.logs.recorder import Recorder
 from capsuled.logs.stream import LogStreams
 from journal.clock import SystemClock
@@ -272,3 +275,28 @@ def test_the_logs_of_the_newest_boots_are_kept(tmp_path: Path) -> None:
         boots[0].name,
         *(path.name for path in boots[5:]),
     }
+
+
+def test_the_last_boots_log_is_kept_and_is_the_newest_where_the_clock_begins_in_the_past(tmp_path: Path) -> None:
+    boots = [tmp_path / f"{number:08d}-0000-0000-0000-000000000000.log" for number in range(3 * BOOTS_KEPT)]
+    for number, path in enumerate(boots):
+        path.write_text("boot")
+        forget_boots(path)
+        assert earlier_boots(path) == boots[max(0, number - BOOTS_KEPT + 1) : number][::-1]
+        # By turns the network tells the time, it does not, and the clock is in the future.
+        os.utime(path, ((1_800_000_000 + number, 9, 4_000_000_000)[number % 3],) * 2)
+        forget_boots(path)  # the daemon is started again in the same boot
+
+
+def test_logs_that_cannot_be_put_in_order_keep_no_daemon_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    present, earlier = (tmp_path / f"{number:08d}-0000-0000-0000-000000000000.log" for number in range(2))
+    earlier.write_text("boot")
+
+    def refuse(path: Path, mode: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    forget_boots(present)
+    assert "the logs of earlier boots stay as they are: Read-only file system" in caplog.text

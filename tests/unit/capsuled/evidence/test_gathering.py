@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,20 @@ def test_only_the_newest_boots_last_words_are_kept(machine: Machine) -> None:
         os.utime(kept / f"boot-{number}", (number, number))
     assert len(list(kept.iterdir())) <= BOOTS_KEPT + 1
     assert dumps(kept / "nothing-there") == ()
+
+
+def test_the_present_boots_last_words_stay_where_its_clock_begins_in_the_past(machine: Machine) -> None:
+    kept = machine.place / "evidence/last-words"
+    for number in range(3 * BOOTS_KEPT):
+        take(kept, f"boot-{number}", machine.pstore)
+        ahead = time.time() + (number + 1) * 86_400
+        os.utime(kept / f"boot-{number}", (ahead, ahead))
+        newest = {f"boot-{one}" for one in range(max(0, number - BOOTS_KEPT + 1), number + 1)}
+        assert {path.name for path in kept.iterdir()} == newest
+    machine.panics("<0>[    4.5] Kernel panic - not syncing: of just now")
+    assert any("of just now" in line for line in machine.found().panic)
+    take(kept, "after", machine.pstore)
+    assert {"next", "after"} < {path.name for path in kept.iterdir()}
 
 
 @pytest.mark.parametrize(
