@@ -114,7 +114,7 @@ def test_threads_that_hang_have_a_bound_and_who_finds_none_free_has_another_try(
         both = {f"/mnt/{number}": Seen(silent=True) for number in range(2)}
         assert await machine.paths.look(both) == both
         both_ask = (machine.paths.look(("/srv",)), machine.paths.look(("/srv",)))
-        assert await asyncio.gather(*both_ask) == [{"/srv": Seen(silent=True)}] * 2
+        assert list(await asyncio.gather(*both_ask)) == [{"/srv": Seen(silent=True)}] * 2
         assert machine.touched == {"/mnt/0": 1, "/mnt/1": 1}
         machine.back.set()
         await until(lambda: not machine.paths.hanging)
