@@ -210,7 +210,7 @@ class ContainerdDriver:
             await self._connection.tasks.Create(request, metadata=self._metadata, timeout=CREATE_S)
         except grpc.aio.AioRpcError as error:
             if error.code() == _LATE:
-                # What there is of it may hang with its shim, and is swept again before the next try.
+                # What there is of it may hang with its shim: a later try finds that gone, or sweeps it.
                 with contextlib.suppress(DriverError):
                     await self._delete_task(request.container_id)
             if error.code() != _EXISTS or again:
