@@ -207,6 +207,7 @@ async def _serve(
                 emergencies=emergencies,
                 execs=execs,
                 making=lambda: machines.maker.step,
+                paths=drivers.paths,
                 copies=CopyStreams(engine, drivers.copier, Handover(layout.handover)),
                 images=drivers.images,
                 cache=cache,

@@ -12,6 +12,7 @@ from effects.containers.containerd_copier import ContainerdCopier
 from effects.containers.containerd_driver import ContainerdDriver
 from effects.containers.containerd_executor import ContainerdExecutor
 from effects.containers.spec import Host
+from effects.host_paths import HostPaths
 from effects.images.containerd_store import ContainerdImages
 from effects.images.leases import Leases
 from effects.images.registry_http import HttpRegistry
@@ -40,6 +41,7 @@ class Drivers(msgspec.Struct):
     secrets: MemorySecretFiles
     payloads: FileDisks
     machines: Machines
+    paths: HostPaths
 
 
 def make_drivers(
@@ -54,15 +56,15 @@ def make_drivers(
     paths = paths_under(layout.containerd, layout.run)
     connection = Connection(paths.address)
     images = ContainerdImages(connection, registry)
-    bundles, holds = Bundles(paths), CopyHolds()
+    bundles, holds, host_paths = Bundles(paths), CopyHolds(), HostPaths()
     containers = ContainerdDriver(
-        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds
+        connection, images.unpacker, host, layout.logs, layout.containers, layout.runc, bundles, holds, host_paths
     )
     executor = ContainerdExecutor(connection, layout.execs, bundles)
     copier = ContainerdCopier(connection, beside, holds, layout.runc, layout.copies)
     secrets = MemorySecretFiles(layout.memory)
     payloads, machines = microvm_drivers(
-        layout, connection, images.unpacker, images.leases, host.cgroup_parent, network.subnet, boot
+        layout, connection, images.unpacker, images.leases, host.cgroup_parent, network.subnet, boot, paths=host_paths
     )
     return Drivers(
         connection,
@@ -75,6 +77,7 @@ def make_drivers(
         secrets,
         payloads,
         machines,
+        host_paths,
     )
 
 
@@ -87,8 +90,9 @@ def microvm_drivers(
     subnet: str,
     boot: str,
     unmount_s: float = UNMOUNT_S,
+    paths: HostPaths | None = None,
 ) -> tuple[FileDisks, Machines]:
     """Those of microVMs, and the disks of their images."""
     payloads = FileDisks(connection, unpacker, leases, outcome, layout.payloads, layout.payload)
     images = PayloadImages(connection, unpacker, leases, payloads)
-    return payloads, make_machines(layout, images, cgroup_parent, subnet, boot, unmount_s)
+    return payloads, make_machines(layout, images, cgroup_parent, subnet, boot, unmount_s, paths)

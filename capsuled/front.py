@@ -92,6 +92,7 @@ from capsuled.startup import Memory, used_tokens
 from capsuled.tls import Certificate
 from capsuled.updates.updates import Updates
 from capsuled.volume_rollbacks import VolumeRollbacks
+from effects.host_paths import HostPaths
 from effects.images.protocol import ImageStore
 from effects.images.registry import Registry
 from effects.volumes.protocol import VolumeDriver, VolumePorter
@@ -135,6 +136,7 @@ class House(msgspec.Struct):
     power: Power | None = None
     growing: Growing | None = None
     making: Callable[[], str] = str
+    paths: HostPaths = msgspec.field(default_factory=HostPaths)
     updates: Updates | None = None
 
 
@@ -219,7 +221,13 @@ def _add_services(house: House, doorway: Doorway, methods: Methods) -> list[str]
     """Every service of the contract; returns their names."""
     engine, memory, clock, about = house.engine, house.memory, house.clock, house.about
     resolver = Resolver(
-        house.images, house.registry, house.vault, house.subnet, house.abilities, look=house.host_ports.look
+        house.images,
+        house.registry,
+        house.vault,
+        house.subnet,
+        house.abilities,
+        house.paths,
+        house.host_ports.look,
     )
     past = Recollection(memory.reader)
     answers = Answers(engine, past)

@@ -10,6 +10,7 @@ from capsuled.layout import Layout
 from capsuled.microvms import MicroVMs
 from capsuled.processes import CommandFailed, beside, narrated, outcome, reaped, run
 from effects.errors import DriverError
+from effects.host_paths import HostPaths
 from effects.microvms.acceleration import Acceleration, remembered
 from effects.microvms.agents import Agents
 from effects.microvms.booting import Booting
@@ -85,7 +86,13 @@ def places_of(layout: Layout) -> Places:
 
 
 def make_machines(
-    layout: Layout, images: PayloadSource, cgroup_parent: str, subnet: str, boot: str, unmount_s: float = UNMOUNT_S
+    layout: Layout,
+    images: PayloadSource,
+    cgroup_parent: str,
+    subnet: str,
+    boot: str,
+    unmount_s: float = UNMOUNT_S,
+    paths: HostPaths | None = None,
 ) -> Machines:
     """Nothing is touched before the driver is asked for something."""
     places = places_of(layout)
@@ -99,7 +106,7 @@ def make_machines(
 
     agents = Agents(layout.agents, silent)
     prefix = ipaddress.ip_network(subnet).prefixlen
-    booting = Booting(places, images, guest, outcome, prefix)
+    booting = Booting(places, images, guest, outcome, prefix, paths)
     driver = QemuDriver(places, booting, acceleration, agents, beside, reaped, cgroup_parent, boot, unmount_s)
     return Machines(
         driver,

@@ -1,8 +1,7 @@
 """Resolve: the one step before admission that may touch the world. Tags become digests, env values are sealed."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from capsuled.rpc import status_of_error
 from capsuled.sealing import PREFIX
 from capsuled.wire import Parsed, is_sealed, parse_workload
 from effects.errors import DriverError, RegistryUnreachable
+from effects.host_paths import HostPaths, Seen
 from effects.images.protocol import ImageStore
 from effects.images.registry import Registry
 from effects.images.retries import retried
@@ -67,7 +67,7 @@ class Resolved:
 class Resolver:
     """Turns requests into intents that admission can judge without looking at anything.
 
-    `subnet` is the bridge's, `abilities` what the machine has for containers, `exists` whether it has a path, `look`
+    `subnet` is the bridge's, `abilities` what the machine has for containers, `paths` looks at its paths, `look` tells
     who has which of its ports.
     """
 
@@ -78,7 +78,7 @@ class Resolver:
         vault: Sealer,
         subnet: str,
         abilities: Abilities = UNKNOWN,
-        exists: Callable[[str], bool] = os.path.exists,
+        paths: HostPaths | None = None,
         look: Callable[[], Awaitable[HostNetwork]] | None = None,
     ) -> None:
         self._images = images
@@ -86,7 +86,7 @@ class Resolver:
         self._vault = vault
         self._subnet = subnet
         self._abilities = abilities
-        self._exists = exists
+        self._paths = paths or HostPaths()
         self._look = look
 
     async def apply(
@@ -113,12 +113,12 @@ class Resolver:
         if denied is not None:
             return denied
         pins = await self._pins(machine, [one.declared for one in parsed], pull)
+        seen = await self._seen(one.declared.spec for one in parsed)
         declared: list[Declared] = []
         for one, pin in zip(parsed, pins, strict=True):
             env = self._environment(machine, one)
             if isinstance(env, Refusal):
                 return in_section(one.declared.kind, env)
-            absent = tuple(named for named in _host_paths(one.declared.spec) if not self._exists(named[0]))
             spec = replace(one.declared.spec, env=env)
             declared.append(
                 replace(
@@ -128,7 +128,8 @@ class Resolver:
                     cached=pin.found and pin.pin is not None and pin.pin.index_digest in machine.cached,
                     asked=pin.asked,
                     spec=spec,
-                    absent_paths=absent,
+                    absent_paths=_absent(spec, seen),
+                    silent_paths=_silent(spec, seen),
                 )
             )
         host = await self._look() if self._look is not None and _maps_ports(declared) else UNSEEN
@@ -138,6 +139,7 @@ class Resolver:
 
     async def again(self, back: Sequence[Workload]) -> Apply:
         """The intent that declares workloads as they were: their values are sealed, their images pinned already."""
+        seen = await self._seen(was.spec for was in back)
         declared = tuple(
             Declared(
                 name=was.name,
@@ -147,7 +149,8 @@ class Resolver:
                 resolved=was.spec.image,
                 labels=was.labels,
                 desired="stopped" if was.desired == "stopped" else "running",
-                absent_paths=tuple(named for named in _host_paths(was.spec) if not self._exists(named[0])),
+                absent_paths=_absent(was.spec, seen),
+                silent_paths=_silent(was.spec, seen),
                 depends_on=was.depends_on,
                 drift=was.drift,
             )
@@ -160,6 +163,10 @@ class Resolver:
     def keeping(self, intent: Apply) -> "Resolved":
         """An intent whose values are all sealed already, and must still be there."""
         return Resolved(intent, (), self._vault)
+
+    async def _seen(self, specs: Iterable[ContainerSpec]) -> Mapping[str, Seen]:
+        """What there is of the machine's paths that specs name."""
+        return await self._paths.look(path for spec in specs for path, _ in _host_paths(spec))
 
     def _environment(self, machine: Machine, parsed: Parsed) -> tuple[SealedEnv, ...] | Refusal:
         before = machine.workloads.get(parsed.declared.name)
@@ -254,3 +261,13 @@ def _host_paths(spec: ContainerSpec) -> Iterator[tuple[str, str]]:
     if spec.vm is not None and not spec.has_image:
         yield spec.vm.kernel_path, "container.kernelPath"
         yield spec.vm.rootfs_path, "container.rootfsPath"
+
+
+def _absent(spec: ContainerSpec, seen: Mapping[str, Seen]) -> tuple[tuple[str, str], ...]:
+    """Of a spec's paths, those that are not there."""
+    return tuple(named for named in _host_paths(spec) if seen[named[0]] == Seen())
+
+
+def _silent(spec: ContainerSpec, seen: Mapping[str, Seen]) -> tuple[tuple[str, str], ...]:
+    """Of a spec's paths, those that give no answer."""
+    return tuple(named for named in _host_paths(spec) if seen[named[0]].silent)

@@ -2,8 +2,10 @@
 that could be a value elsewhere, and a file that was put in another's place is found out. Any bytes are a value.
 """
 
+import asyncio
 import base64
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from capsuled.sealing import SealBroken
 from effects.goals import EnsureSecretFiles, StartRun
@@ -13,6 +15,8 @@ from projections.linux import ENV_BYTES_MAX
 
 _KIND = "secret"
 _SEPARATOR = "\0"
+
+T = TypeVar("T")
 
 
 def sealed_text(name: str, value: bytes) -> str:
@@ -41,20 +45,38 @@ class Opener(Protocol):
         ...
 
 
+class Beside(Protocol):
+    """Does work that waits for a disk where nobody else waits for it."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """What `work` returns or raises."""
+        ...
+
+
 class Unsealer:
-    """What runs are given, in clear, for the drivers alone. Raises SealBroken."""
+    """What runs are given, in clear, for the drivers alone. Raises SealBroken.
 
-    def __init__(self, vault: Opener) -> None:
+    Each value is a file, and a run may have a thousand: they are read `beside` the event loop.
+    """
+
+    def __init__(self, vault: Opener, beside: Beside = asyncio.to_thread) -> None:
         self._vault = vault
+        self._beside = beside
 
-    def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
+    async def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
         """The variables of a run: the declared ones, and those with secrets' values."""
+        return await self._beside(lambda: self._environment(goal))
+
+    async def files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
+        """The files of a run."""
+        return await self._beside(lambda: self._files(goal))
+
+    def _environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
         names = {one.name: one.secret for one in goal.spec.secret_env}
         given = ((one.name, self._value(names[one.name], one.sealed)) for one in goal.secret_env)
         return (*self._vault.environment(goal.spec), *((name, value.decode()) for name, value in given))
 
-    def files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
-        """The files of a run."""
+    def _files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
         return tuple(
             SecretContent(one.path, self._value(one.secret, one.sealed), one.mode, one.uid, one.gid)
             for one in goal.files

@@ -65,11 +65,11 @@ dozen at once on two processors none was."""
 class Unsealer(Protocol):
     """What opens sealed values, for the drivers alone. Raises DriverError when one cannot be opened."""
 
-    def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
+    async def environment(self, goal: StartRun) -> tuple[tuple[str, str], ...]:
         """The environment that a run is given, in clear."""
         ...
 
-    def files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
+    async def files(self, goal: EnsureSecretFiles) -> tuple[SecretContent, ...]:
         """The files that a run is given, in clear."""
         ...
 
@@ -155,7 +155,7 @@ class Actions:
                 await self.images.ensure(goal, started)
                 return ()
             case EnsureSecretFiles():
-                await self._secrets.ensure(goal.name, goal.uid, self._unsealer.files(goal))
+                await self._secrets.ensure(goal.name, goal.uid, await self._unsealer.files(goal))
                 await self._renew(goal)
                 return (SecretFilesPlaced(goal.name, goal.uid, goal.files),)
             case RemoveSecretFiles():
@@ -203,7 +203,7 @@ class Actions:
         # would write beside its data. Mounting what is mounted costs a look.
         volumes = tuple([await self._mounted(one, spec.kind, started) for one in spec.mounts])
         secrets = self._secrets.directories(goal.name, goal.uid, tuple(one.path for one in spec.secrets))
-        run = run_spec(goal, self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
+        run = run_spec(goal, await self._unsealer.environment(goal), namespace, nameserver, volumes, secrets)
         try:
             return await driver_of(self._runs, run.kind).ensure_running(run)
         except ImageMissing:

@@ -110,7 +110,8 @@ class BadWorkingDir(DriverError):
 
 
 class HostPathMissing(DriverError):
-    """Raised when a path of the machine that a run binds is not there. It may come back, as a disk does."""
+    """Raised when a path of the machine that a run binds is not there, or gives no answer. It may come back, as a disk
+    does."""
 
     reason = "HOST_PATH_MISSING"
 

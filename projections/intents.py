@@ -20,7 +20,8 @@ class Declared(msgspec.Struct, frozen=True):
     `cached`: it was found in the image cache, so it must not have left since; `asked`: its registry was asked.
 
     `spec.image` is filled in by admission, which alone knows whether the old pin stays. `absent_paths` are those of the
-    machine's paths it names that do not exist, each with the field that names it.
+    machine's paths it names that do not exist, `silent_paths` those that give no answer, each with the field that names
+    it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Declared(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     desired: Literal["running", "stopped"] = "running"
     absent_paths: tuple[tuple[str, str], ...] = ()
+    silent_paths: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[str, ...] = ()
     drift: DriftPolicy = "repair"
 

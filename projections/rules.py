@@ -130,15 +130,18 @@ def _is_address(text: str) -> bool:
 
 def _check_host_paths(declared: Declared) -> Refusal | None:
     """A file that is not there is an operator's slip far more often than one that comes later."""
-    if not declared.absent_paths:
+    if declared.absent_paths:
+        path, field = declared.absent_paths[0]
+        words = f"{path} does not exist on this machine: make it first, or correct the path"
+    elif declared.silent_paths:
+        path, field = declared.silent_paths[0]
+        words = (
+            f"{path} does not answer: the server or the disk that it lies on is away or hangs. Bring that back first, "
+            "or correct the path"
+        )
+    else:
         return None
-    path, field = declared.absent_paths[0]
-    return missing(
-        "HOST_PATH_MISSING",
-        f"{path} does not exist on this machine: make it first, or correct the path",
-        field,
-        code="FAILED_PRECONDITION",
-    )
+    return missing("HOST_PATH_MISSING", words, field, code="FAILED_PRECONDITION")
 
 
 def check_host_ports(machine: Machine, declared: Declared, host: HostNetwork) -> Refusal | None:

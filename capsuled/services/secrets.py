@@ -1,5 +1,6 @@
 """SecretService: values come in here and are sealed. What leaves again was asked for, and that is a fact."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from capsuled.seals import Seals
 from capsuled.secrets import is_text, sealed_text, value_of
 from capsuled.wire import workload_message
 from capsuled.wire_sealed import secret_message
+from journal.specs import ContainerSpec
 from projections.intents import CreateSecret, RemoveSecret, RevealEnv, RevealSecret, RotateSecret
 from projections.refusals import Refusal
 from projections.state import Machine
@@ -95,7 +97,7 @@ class SecretService(SecretServiceServicer):
                     f"version {secret.version} of secret {secret.name}, which this call asked for, is destroyed by now"
                 )
                 refuse("FAILED_PRECONDITION", "VERSION_GONE", words, "name")
-            value = value_of(self._vault.open(secret.sealed), secret.name)
+            value = value_of(await asyncio.to_thread(self._vault.open, secret.sealed), secret.name)
         return pb.SecretRevealResponse(value=value, version=secret.version, seq=answer.seq)
 
     async def RevealEnv(self, request: pb.SecretRevealEnvRequest, context: Any) -> pb.SecretRevealEnvResponse:
@@ -114,8 +116,11 @@ class SecretService(SecretServiceServicer):
                 refuse("FAILED_PRECONDITION", "VERSION_GONE", words, "name")
             told = workload_message(answer.machine, workload)
             section = told.container if workload.spec.vm is None else told.micro_vm
-            section.env.update({variable.name: self._vault.open(variable.sealed) for variable in workload.spec.env})
+            section.env.update(await asyncio.to_thread(self._environment, workload.spec))
         return pb.SecretRevealEnvResponse(workload=told, seq=answer.seq)
+
+    def _environment(self, spec: ContainerSpec) -> dict[str, str]:
+        return {variable.name: self._vault.open(variable.sealed) for variable in spec.env}
 
     async def Remove(self, request: pb.SecretRemoveRequest, context: Any) -> pb.SecretRemoveResponse:
         """The value is destroyed before this is answered."""

@@ -191,4 +191,8 @@ def translated(error: grpc.aio.AioRpcError) -> DriverError:
         )
     if "no space left on device" in details or "disk quota exceeded" in details:
         return NoSpace(f"the disk is full: {details}. Free space under the state directory")
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return StartFailed(
+            f"the runtime gives no answer in time, and may wait for a server or a disk that is away or hangs: {details}"
+        )
     return StartFailed(details or error.code().name)

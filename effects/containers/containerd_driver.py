@@ -36,7 +36,8 @@ from effects.containers.own_files import OwnFiles
 from effects.containers.records import Records
 from effects.containers.spec import Host, Surroundings, runtime_spec
 from effects.containers.start_errors import start_error
-from effects.errors import DriverError, HostPathMissing, StartFailed, unwritten
+from effects.errors import DriverError, StartFailed, unwritten
+from effects.host_paths import HostPaths
 from effects.images.rootfs import RootFsSource
 from effects.runs.copy_holds import CopyHolds
 from effects.runs.process import stop_signal
@@ -45,6 +46,11 @@ from effects.runs.users import layer_directories, resolve
 from projections.observations import ObservedRun, RunStatus
 
 KILL_WAIT_S = 10.0
+CREATE_S = 60.0
+"""For a task to be made, beside fifteen others on a slow disk. A deadline ends one whose path went after it was looked
+at: it has one of few places, for which clean-ups and links wait."""
+SHIM_S = 30.0
+"""For a shim to answer. It answers nothing while it makes a task that hangs."""
 START_S = 10.0
 """For a gate to open. A deadline is all that ends a `runc start` that waits for a process which has long left."""
 OOM_LOOKS, OOM_LOOK_S = 25, 0.02
@@ -52,6 +58,7 @@ _TERM, _KILL = 15, 9
 _NO_SUCH = grpc.StatusCode.NOT_FOUND
 _EXISTS = grpc.StatusCode.ALREADY_EXISTS
 _FINISHED = grpc.StatusCode.FAILED_PRECONDITION
+_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 _BORN = frozenset({task_pb2.RUNNING, task_pb2.PAUSED, task_pb2.PAUSING})
 _NEVER_RAN = 1
 """What the runtime's own process exits with when it could not become the command."""
@@ -60,7 +67,7 @@ _NEVER_RAN = 1
 class ContainerdDriver:
     """Containers of one capsule. `logs` is the directory of the workloads' logs, `files` of the files that each has
     for itself, `runc_root` runc's own state, `bundles` has what their processes are given; `holds` are the copies that
-    give way to what is done here.
+    give way to what is done here, `paths` looks at what is bound.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class ContainerdDriver:
         runc_root: Path,
         bundles: Bundles,
         holds: CopyHolds | None = None,
+        paths: HostPaths | None = None,
     ) -> None:
         self._connection = connection
         self._images = images
@@ -89,6 +97,7 @@ class ContainerdDriver:
         self._layers = Layers(connection, images)
         self._births = Births(runc_root)
         self._holds = holds or CopyHolds()
+        self._paths = paths or HostPaths()
         self._kills: dict[str, int] = {}
         self._removed: set[str] = set()
 
@@ -176,9 +185,7 @@ class ContainerdDriver:
 
     async def _make(self, run: RunSpec, cid: str) -> None:
         """Everything up to a created task."""
-        absent = next((path for path in _host_paths(run) if not os.path.exists(path)), None)
-        if absent is not None:
-            raise HostPathMissing(f"{absent} does not exist on this machine: it is bound into {run.name}")
+        await self._paths.check(_host_paths(run), f"it is bound into {run.name}")
         rootfs = await self._images.rootfs(run.image)
         key = names.snapshot_key(run.name, run.uid, run.revision)
         mounts = await self._layers.ensure(run, key, rootfs)
@@ -200,8 +207,12 @@ class ContainerdDriver:
 
     async def _create_task(self, request: Any, spec: dict[str, Any], again: bool = False) -> None:
         try:
-            await self._connection.tasks.Create(request, metadata=self._metadata)
+            await self._connection.tasks.Create(request, metadata=self._metadata, timeout=CREATE_S)
         except grpc.aio.AioRpcError as error:
+            if error.code() == _LATE:
+                # What there is of it may hang with its shim: a later try finds that gone, or sweeps it.
+                with contextlib.suppress(DriverError):
+                    await self._delete_task(request.container_id)
             if error.code() != _EXISTS or again:
                 raise start_error(error, spec) from error
             # A `create` that was cut, of which no task is seen: its shim is there, and nothing in it.
@@ -268,11 +279,12 @@ class ContainerdDriver:
     async def _signal(self, cid: str, signal: int, everybody: bool = False) -> None:
         request = tasks_pb2.KillRequest(container_id=cid, signal=signal, all=everybody)
         with tolerated(_NO_SUCH, _FINISHED):
-            await self._connection.tasks.Kill(request, metadata=self._metadata)
+            await self._connection.tasks.Kill(request, metadata=self._metadata, timeout=SHIM_S)
 
     async def _delete_task(self, cid: str) -> None:
+        request = tasks_pb2.DeleteTaskRequest(container_id=cid)
         with tolerated(_NO_SUCH):
-            await self._connection.tasks.Delete(tasks_pb2.DeleteTaskRequest(container_id=cid), metadata=self._metadata)
+            await self._connection.tasks.Delete(request, metadata=self._metadata, timeout=SHIM_S)
 
     async def remove_run(self, name: str, uid: int, run: int) -> None:
         """See the protocol."""

@@ -32,7 +32,7 @@ def start_error(error: grpc.aio.AioRpcError, spec: dict[str, Any]) -> DriverErro
     if "OOM-killed" in details or "unable to set memory limit" in details:
         return MemoryTooLow("the memory limit is too low to start a process with: raise `resources.memory`")
     failure = translated(error)
-    if isinstance(failure, StartFailed):
+    if isinstance(failure, StartFailed) and error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
         return StartFailed(f"the runtime could not start it: {_words(details)}")
     return failure
 

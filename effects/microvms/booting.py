@@ -12,8 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from effects import held
 from effects.command import Command
 from effects.errors import HostPathMissing, StartFailed, VolumeBusy, unwritten
+from effects.host_paths import HostPaths
 from effects.microvms.command_line import END, INITRD, KERNEL, STDERR, STDOUT, Disk, Machine
 from effects.microvms.guest_run import Surroundings, run_disk, volume_serial
 from effects.microvms.opening import Opened
@@ -46,16 +48,23 @@ class Boot(msgspec.Struct, frozen=True):
 
 
 class Booting:
-    """Makes boots. `prefix` is the bridge's."""
+    """Makes boots. `prefix` is the bridge's, `paths` touches what an operator's machine boots from."""
 
     def __init__(
-        self, places: Places, images: PayloadSource, guest: GuestSource, command: Command, prefix: int
+        self,
+        places: Places,
+        images: PayloadSource,
+        guest: GuestSource,
+        command: Command,
+        prefix: int,
+        paths: HostPaths | None = None,
     ) -> None:
         self._places = places
         self._images = images
         self._guest = guest
         self._command = command
         self._prefix = prefix
+        self._paths = paths or HostPaths()
 
     async def prepare(self, run: RunSpec) -> Boot:
         """Everything that may take its time. Raises DriverError."""
@@ -78,10 +87,8 @@ class Booting:
         return Boot(vm, record, files, guest, payload, identity, layer)
 
     async def _of_operator(self, run: RunSpec, vm: MicroVM) -> Boot:
-        for path in (vm.kernel_path, vm.rootfs_path):
-            if not os.path.exists(path):
-                raise HostPathMissing(f"{path} does not exist on this machine: {run.name} boots from it")
-        if not os.stat(vm.kernel_path).st_mode & stat.S_IROTH:
+        modes = await self._paths.check((vm.kernel_path, vm.rootfs_path), _use(run))
+        if not modes[vm.kernel_path] & stat.S_IROTH:
             raise StartFailed(
                 f"{vm.kernel_path} can be read by its owner only, and a microVM's monitor runs as a user of its own: "
                 f"`chmod o+r {vm.kernel_path}`"
@@ -92,38 +99,49 @@ class Booting:
     async def open(self, run: RunSpec, boot: Boot, opened: Opened, arguments: tuple[str, ...]) -> Machine:
         """The machine, with everything behind it open. `arguments` are the kernel's, of this machine. Raises
         DriverError."""
-        return await asyncio.to_thread(self._open, run, boot, opened, arguments)
-
-    def _open(self, run: RunSpec, boot: Boot, opened: Opened, arguments: tuple[str, ...]) -> Machine:
-        files, vm = self._places.of(Key(run.name, run.uid, run.run)), boot.vm
         try:
-            for path in (files.out, files.err):  # also where there is no agent to write them: they say that it ran
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
-            volumes = tuple(
-                _disk(volume_serial(number), opened.disk(Path(one.source), read_only=one.read_only), one.read_only)
-                for number, one in enumerate(run.volumes)
-            )
-            machine = Machine(
-                title=f"{run.name}.{run.uid}.{run.run}",
-                vcpus=vm.vcpus,
-                memory_mib=vm.memory_mib,
-                kernel_arguments=(*_CONSOLE, *arguments, *_extra(vm)),
-                disks=volumes,
-                serial=opened.appended(files.serial),
-                tap=opened.tap(run.namespace) if run.network == "bridge" else None,
-                address=run.address,
-            )
-            if boot.guest is None:
-                root = _disk("root", opened.disk(Path(vm.rootfs_path), read_only=False), False)
-                power = opened.listening(files.power)
-                return msgspec.structs.replace(machine, disks=(root, *volumes), initrd=False, power=power)
-            return self._with_agent(run, boot, opened, machine)
+            root = None if boot.guest is not None else await self._root(run, boot.vm, opened)
+            return await asyncio.to_thread(self._open, run, boot, opened, arguments, root)
         except BlockingIOError as error:
             raise VolumeBusy(f"{error.filename} is another microVM's disk just now") from error
         except FileNotFoundError as error:
             raise HostPathMissing(f"{error.filename} is not there, and {run.name} needs it") from error
         except OSError as error:
             raise unwritten(error.filename or "a descriptor of a microVM", error) from error
+
+    async def _root(self, run: RunSpec, vm: MicroVM, opened: Opened) -> Disk:
+        """The root file system of an operator's machine: its place may be away, which the other disks' is not."""
+        root = await self._paths.opened(
+            vm.rootfs_path,
+            lambda: _root_disk(vm.rootfs_path),
+            lambda disk: os.close(disk.fd),
+            _use(run),
+        )
+        opened.keep(root.fd)
+        return root
+
+    def _open(self, run: RunSpec, boot: Boot, opened: Opened, arguments: tuple[str, ...], root: Disk | None) -> Machine:
+        files, vm = self._places.of(Key(run.name, run.uid, run.run)), boot.vm
+        for path in (files.out, files.err):  # also where there is no agent to write them: they say that it ran
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        volumes = tuple(
+            _disk(volume_serial(number), opened.disk(Path(one.source), read_only=one.read_only), one.read_only)
+            for number, one in enumerate(run.volumes)
+        )
+        machine = Machine(
+            title=f"{run.name}.{run.uid}.{run.run}",
+            vcpus=vm.vcpus,
+            memory_mib=vm.memory_mib,
+            kernel_arguments=(*_CONSOLE, *arguments, *_extra(vm)),
+            disks=volumes,
+            serial=opened.appended(files.serial),
+            tap=opened.tap(run.namespace) if run.network == "bridge" else None,
+            address=run.address,
+        )
+        if root is not None:
+            power = opened.listening(files.power)
+            return msgspec.structs.replace(machine, disks=(root, *volumes), initrd=False, power=power)
+        return self._with_agent(run, boot, opened, machine)
 
     def _with_agent(self, run: RunSpec, boot: Boot, opened: Opened, machine: Machine) -> Machine:
         files = self._places.of(Key(run.name, run.uid, run.run))
@@ -146,9 +164,22 @@ class Booting:
         )
 
 
+def _use(run: RunSpec) -> str:
+    return f"{run.name} boots from it"
+
+
 def _disk(serial: str, fd: int, read_only: bool) -> Disk:
     """Somebody's own, a volume's say: it may be a device."""
     return Disk(serial, fd, read_only, device=stat.S_ISBLK(os.fstat(fd).st_mode))
+
+
+def _root_disk(path: str) -> Disk:
+    fd = held.opened(Path(path), shared=False)
+    try:
+        return _disk("root", fd, False)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _extra(vm: MicroVM) -> tuple[str, ...]:

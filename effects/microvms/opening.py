@@ -25,6 +25,10 @@ class Opened:
         self._descriptors.append(fd)
         return fd
 
+    def keep(self, fd: int) -> None:
+        """One that was opened elsewhere."""
+        self._kept(fd)
+
     def close(self) -> None:
         """All that is left."""
         for fd in self._descriptors:

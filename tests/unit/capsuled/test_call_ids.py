@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from stat import S_IFREG
 
 import pytest
 
@@ -13,6 +14,7 @@ from capsuled.engine import Engine
 from capsuled.resolve import Resolver
 from capsuled.rpc import Refused
 from capsuled.sealing import PREFIX
+from effects.host_paths import HostPaths
 from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from journal.entry import LOCAL, Actor, Header, genesis
@@ -79,7 +81,9 @@ class House:
         self.engine = Engine(self.log, Machine(), self.clock, ALL, KEY)
         self.cache = CacheWorld()
         self.cache.bring(IMAGE, "sha256:" + "1" * 64)
-        resolver = Resolver(TwinImages(self.cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
+        resolver = Resolver(
+            TwinImages(self.cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, paths=HostPaths(lambda path: S_IFREG)
+        )
         self.declarations = Declarations(self.engine, resolver, Answers(self.engine, self.log))
 
     async def apply(self, caller: Caller, *, name: str = "web", **fields: object) -> tuple[str, int, pb.Workload]:

@@ -1,12 +1,15 @@
 """What an image's name means when it is applied: the pin, the cache, the registry, and who of them is asked."""
 
 import asyncio
+import threading
+from stat import S_IFDIR
 
 import pytest
 
 from capsule.v1 import workload_pb2 as pb
 from capsuled.resolve import RESOLVES_AT_ONCE, Resolver
 from effects.errors import DriverError, RegistryDenied, RegistryUnreachable
+from effects.host_paths import HostPaths
 from effects.images.registry_twin import Registries, TwinRegistry
 from effects.images.twin import CacheWorld, TwinImages
 from effects.images.twin_image import TwinImage
@@ -182,3 +185,51 @@ def test_a_kernel_of_its_own_has_no_image_to_ask_for_and_must_be_there() -> None
         (one,) = found.intent.workloads
         assert (one.resolved, place.asked) == (ImagePin("", "", ""), 0)
         assert one.absent_paths == (("/nowhere/vmlinuz", "container.kernelPath"),)
+
+
+def test_a_path_that_gives_no_answer_is_refused_and_others_have_their_turn_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("effects.host_paths.PATIENCE_S", 0.01)
+    back, looks = threading.Event(), list[str]()
+
+    def mode_of(path: str) -> int:
+        looks.append(path)
+        assert path == "/srv" or back.wait(60), "the event loop waits for it"
+        return S_IFDIR
+
+    async def inside() -> None:
+        cache = CacheWorld()
+        cache.bring(REF, HERE)
+        resolver = Resolver(
+            TwinImages(cache),
+            TwinRegistry(Registries(), _no_step),
+            OpenVault(),
+            DEFAULT_SUBNET,
+            paths=HostPaths(mode_of),
+        )
+        container = pb.ContainerSpec(image=REF, host_bind_paths=["/srv"], host_binds=[pb.HostBind(source="/mnt/away")])
+        message = pb.Workload(name="web", container=container)
+        story, beats = Story(holds=()), 0
+        for _ in range(2):
+            asked = asyncio.ensure_future(
+                resolver.apply(story.machine, [message], role="admin", expect_seq=None, pull=False)
+            )
+            while not asked.done():
+                beats += 1
+                await asyncio.sleep(0)
+            found = asked.result()
+            assert not isinstance(found, Refusal)
+            (one,) = found.intent.workloads
+            assert (one.absent_paths, one.silent_paths) == ((), (("/mnt/away", "container.hostBinds[0].source"),))
+            refused = story.call(found.intent)
+            assert isinstance(refused, Refusal) and refused.reason == "HOST_PATH_MISSING"
+            assert "/mnt/away does not answer" in refused.message
+        assert beats and looks.count("/mnt/away") == 1
+        back.set()
+
+    asyncio.run(inside())
+
+
+async def _no_step(point: str) -> None:
+    pass

@@ -1,6 +1,7 @@
 """Between protobuf and the house's words: defaults, refusals, and that what is shown can be applied again."""
 
 import asyncio
+from stat import S_IFREG
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from capsuled.wire import (
     status_message,
     workload_message,
 )
+from effects.host_paths import HostPaths
 from effects.images.registry_twin import NOWHERE
 from effects.images.twin import CacheWorld, TwinImages
 from effects.planner import plan
@@ -32,7 +34,7 @@ from tests.support.vault import OpenVault
 def resolved(story: Story, *messages: pb.Workload) -> Apply | Refusal:
     cache = CacheWorld()
     cache.bring("docker.io/library/app:1", "sha256:" + "1" * 64)
-    resolver = Resolver(TwinImages(cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, exists=lambda path: True)
+    resolver = Resolver(TwinImages(cache), NOWHERE, OpenVault(), DEFAULT_SUBNET, paths=HostPaths(lambda path: S_IFREG))
     found = asyncio.run(resolver.apply(story.machine, messages, role="admin", expect_seq=None, pull=False))
     return found if isinstance(found, Refusal) else found.intent
 

@@ -142,6 +142,14 @@ def test_a_path_of_the_machine_that_is_not_there_is_named_with_its_field() -> No
     assert refusal.fields == ("container.hostBinds[0].source",) and "/srv/data" in refusal.message
 
 
+def test_a_path_of_the_machine_that_does_not_answer_is_refused_as_one_that_is_not_there() -> None:
+    one = replace(declared("web"), silent_paths=(("/mnt/nas", "container.hostBindPaths[0]"),))
+    refusal = Story().call(Apply((one,)))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "HOST_PATH_MISSING")
+    assert refusal.fields == ("container.hostBindPaths[0]",) and "/mnt/nas does not answer" in refusal.message
+
+
 def test_what_was_admitted_once_is_not_judged_again_while_it_stays() -> None:
     story = Story()
     old = replace(declared("web"), spec=replace(spec(), host_bind_paths=("/srv",)))

@@ -1,0 +1,72 @@
+"""A path of the machine that gives no answer: one workload waits for it, and no other, nor the daemon."""
+
+import asyncio
+import contextlib
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effects.errors import DriverError, HostPathMissing, StartFailed
+from effects.runs.protocol import RunSpec
+from journal.specs import HostBind
+from tests.contract.run_subjects import SERVE
+from tests.support.hung import DEVICE, hung
+from tests.support.runtime import Runtime, chunks, runtime
+from tools.demo_image import archive
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(not DEVICE.exists(), reason="the kernel has no FUSE")]
+
+
+async def maker(made: Runtime) -> Any:
+    (image,) = await made.images.import_archive(chunks(archive("demo:1")))
+
+    def make(name: str, *sources: Path, run: int = 1) -> RunSpec:
+        binds = tuple(HostBind(str(source), f"/bound/{number}") for number, source in enumerate(sources))
+        return RunSpec(name, 7, 7, run, image.platform_digest, command=SERVE, host_binds=binds)
+
+    return make
+
+
+def test_a_run_is_refused_a_path_that_does_not_answer_and_others_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("effects.host_paths.PATIENCE_S", 0.2)
+
+    async def suite() -> None:
+        async with asyncio.timeout(120), runtime() as made:
+            driver, make, share = made.containers, await maker(made), made.directory / "share"
+            share.mkdir()
+            with hung(share):
+                for _ in range(3):
+                    with pytest.raises(HostPathMissing, match="does not answer"):
+                        await driver.ensure_running(make("web", share))
+                assert (await driver.ensure_running(make("db", made.directory))).status == "running"
+                assert await driver.stop("db", 7, 1, 0) is not None
+
+    asyncio.run(suite())
+
+
+def test_a_task_whose_path_goes_while_it_is_made_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answered when it was looked at."""
+    monkeypatch.setattr("effects.host_paths._mode_of", lambda path: stat.S_IFDIR)
+    monkeypatch.setattr("effects.containers.containerd_driver.CREATE_S", 2)
+    monkeypatch.setattr("effects.containers.containerd_driver.SHIM_S", 2)
+
+    async def suite() -> None:
+        async with asyncio.timeout(120), runtime() as made:
+            driver, make, share = made.containers, await maker(made), made.directory / "share"
+            share.mkdir()
+            with hung(share):
+                for _ in range(2):
+                    with pytest.raises(StartFailed):
+                        await driver.ensure_running(make("web", share))
+                assert (await driver.ensure_running(make("db"))).status == "running"
+                assert await driver.stop("db", 7, 1, 0) is not None
+                await driver.remove_run("db", 7, 1)
+                with contextlib.suppress(DriverError):
+                    await driver.remove_run("web", 7, 1)
+            await driver.remove_run("web", 7, 1)
+            assert await driver.observe() == ()
+            assert (await driver.ensure_running(make("web", run=2))).status == "running"
+
+    asyncio.run(suite())
