@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from effects.network.linux_driver import LinuxNetwork
 from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.network.twin import Cables, TwinNetwork
 from projections.network import Mapping
-from tests.support.site import site
+from tests.support.site import Site, site
 from tests.support.tap_guest import guest
 
 WEB, DB = Link("web", 7, "172.20.254.2"), Link("db", 8, "172.20.254.3")
@@ -447,6 +447,46 @@ def test_a_kernel_without_ipv6_is_no_obstacle_and_one_that_may_not_be_told_is_na
 
     with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
         machine.on_thread(lambda: asyncio.run(look(Path(directory))))
+
+
+def _segment_of(one: socket.socket) -> int:
+    return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+@pytest.mark.real
+def test_a_connection_is_opened_with_segments_that_fit_the_uplink_in_both_directions() -> None:
+    """The neighbour's own link is a wide one, as that of a server behind the narrow way."""
+
+    async def look(directory: Path, neighbour: Site) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        await run("ip", "link", "set", "lan0", "mtu", "1400")
+        await driver.ensure((HTTP,))
+        await driver.attach(WEB)
+
+        def at_both_ends() -> Iterator[int]:
+            inside = Path(driver.namespace(WEB.name, WEB.uid))
+            with namespaces.Inside(inside):
+                mapped, out = socket.create_server((WEB.address, HTTP.port)), socket.socket()
+            server = neighbour.on_thread(lambda: socket.create_server(("192.0.2.2", 9000)))
+            with mapped, out, server:
+                out.connect(("192.0.2.2", 9000))
+                come = neighbour.on_thread(lambda: socket.create_connection(("192.0.2.1", HTTP.host_port), 5))
+                with come, mapped.accept()[0] as answering, server.accept()[0] as called:
+                    yield from map(_segment_of, (out, called, come, answering))
+
+        fit = await asyncio.to_thread(lambda: list(at_both_ends()))
+        assert all(1200 < one <= 1360 for one in fit), fit
+        await driver.clear()
+        await driver.close()
+
+    with (
+        site() as machine,
+        site() as neighbour,
+        tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
+    ):
+        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        machine.on_thread(lambda: asyncio.run(look(Path(directory), neighbour)))
 
 
 def _udp(address: str, port: int) -> socket.socket:
