@@ -37,7 +37,8 @@ def no_forwarding() -> str:
     """For the operator."""
     return (
         "this machine forwards no packets (net.ipv4.ip_forward is 0): host ports do not answer from elsewhere, and "
-        "workloads on the bridge reach none. `sysctl -w net.ipv4.ip_forward=1` changes it; capsuled leaves it alone"
+        "workloads on the bridge reach none. `echo net.ipv4.ip_forward=1 >/etc/sysctl.d/60-capsule.conf && "
+        "sysctl --system` changes it, also for the boots to come; capsuled leaves it alone"
     )
 
 
