@@ -204,10 +204,10 @@ class LinuxNetwork:
     async def obstacles(self) -> tuple[str, ...]:
         """See the protocol."""
         found = [] if _IP_FORWARD.read_text().strip() == "1" else [obstacles.no_forwarding()]
-        for chain in obstacles.dropping_chains(await self._nft("-j", "list", "chains")):
-            table = (await self._nft("list", "table", chain.family, chain.table)).decode()
-            if not obstacles.knows(table, self._bridge):
-                found.append(obstacles.dropped(chain, self._bridge))
+        for chain in obstacles.filters(await self._nft("-j", "list", "chains")):
+            if chain.table != rules.table_of(self._bridge):
+                listing = await self._nft("-j", "list", "table", chain.family, chain.table)
+                found += filter(None, [obstacles.told(chain, listing, self._bridge, self.subnet)])
         return tuple(found)
 
     # --- nft -----------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class LinuxNetwork:
             listing = await self._table(name)
         except DriverError:
             return ""
-        return name if obstacles.knows(listing, bridge) else ""
+        return name if rules.is_of(listing, bridge) else ""
 
     async def _nft(self, *arguments: str, stdin: bytes = b"") -> bytes:
         try:

@@ -38,6 +38,11 @@ def former_table_of(bridge: str) -> str:
     return f"capsule_{bridge.replace('-', '_').replace('.', '_')}"
 
 
+def is_of(listing: str, bridge: str) -> bool:
+    """Whether a table's text has a rule for the bridge."""
+    return f'"{bridge}"' in listing
+
+
 def render(bridge: str, subnet: str, mappings: Iterable[Mapping], former: str = "") -> str:
     """The whole transaction: the old table goes, the new one comes; and `former` goes, where the old one is that."""
     table = table_of(bridge)

@@ -324,6 +324,33 @@ def test_it_keeps_the_contract(on_each: Callable[[Suite, LinkKind], None], suite
     on_each(suite, kind)
 
 
+_AS_UFW = b"""
+table ip filter {
+  chain ufw-user-input { }
+  chain ufw-not-local { fib daddr type local return; limit rate 3/minute log; drop; }
+  chain ufw-before-input { iifname lo accept; ct state { established, related } accept; jump ufw-not-local; \
+    jump ufw-user-input; }
+  chain INPUT { type filter hook input priority 0; policy drop; jump ufw-before-input; }
+}
+"""
+"""Its `default deny incoming`, abridged."""
+_AS_FIREWALLD = b"""
+table inet firewalld {
+  chain trusted { accept; }
+  chain public { tcp dport 22 accept; reject with icmpx admin-prohibited; }
+  chain filter_INPUT_ZONES { goto public; }
+  chain filter_FORWARD_ZONES { goto public; }
+  chain filter_INPUT { type filter hook input priority 10; policy accept; \
+    ct state { established, related } accept; ct status dnat accept; iifname lo accept; ct state invalid drop; \
+    jump filter_INPUT_ZONES; reject with icmpx admin-prohibited; }
+  chain filter_FORWARD { type filter hook forward priority 10; policy accept; \
+    ct state { established, related } accept; ct status dnat accept; iifname lo accept; ct state invalid drop; \
+    jump filter_FORWARD_ZONES; reject with icmpx admin-prohibited; }
+}
+"""
+"""Its zones, abridged: who is in none is in public."""
+
+
 @pytest.mark.real
 def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
     async def look(directory: Path) -> None:
@@ -336,9 +363,36 @@ def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
         wall = b"table inet wall { chain in { type filter hook forward priority 0; policy drop; }; }"
         await run("nft", "-f", "-", stdin=wall)
         (told,) = await driver.obstacles()
-        assert "chain in of nft table inet wall has policy drop" in told
+        assert "chain in of nft table inet wall has policy drop" in told and "what is forwarded" in told
         await run("nft", "add rule inet wall in iifname br0 accept")
         assert await driver.obstacles() == ()
+        await driver.ensure((HTTP,))
+        assert await driver.obstacles() == (), "its own rules are none"
+        await run(
+            "nft",
+            "-f",
+            "-",
+            stdin=b"table ip6 filter { chain f { type filter hook forward priority 0; policy drop; }; }",
+        )
+        assert await driver.obstacles() == (), "IPv6 is not the bridge's"
+        await run("nft", "-f", "-", stdin=_AS_UFW)
+        (told,) = await driver.obstacles()
+        assert "chain INPUT of nft table ip filter has policy drop" in told and "name server" in told
+        assert "port 53, udp and tcp" in told and "`ufw allow in on br0 to any port 53`" in told
+        await run("nft", "add rule ip filter ufw-user-input iifname br0 udp dport 53 accept")
+        assert len(await driver.obstacles()) == 1, "large answers come by tcp"
+        await run("nft", "add rule ip filter ufw-user-input iifname br0 tcp dport 53 accept")
+        assert await driver.obstacles() == ()
+        await run("nft", "-f", "-", stdin=_AS_FIREWALLD)
+        both = await driver.obstacles()
+        assert ["what is forwarded" in told for told in both] == [False, True]
+        for told in both:
+            assert "of nft table inet firewalld has a rule that drops or rejects the rest" in told
+            assert "`firewall-cmd --permanent --zone=trusted --add-interface=br0 && firewall-cmd --reload`" in told
+        for hook in ("INPUT", "FORWARD"):
+            await run("nft", f"insert rule inet firewalld filter_{hook}_ZONES iifname br0 goto trusted")
+        assert await driver.obstacles() == ()
+        await driver.clear()
         await driver.close()
 
     with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
