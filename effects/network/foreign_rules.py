@@ -20,6 +20,8 @@ Answer: TypeAlias = bool | None
 _PASSING_OVER = ("counter", "log", "mangle", "flow")
 """Statements that decide nothing."""
 _XT_DROPS = ("DROP", "REJECT")
+_NUMBERS = {"tcp": 6, "udp": 17}
+"""How nft tells of protocols on a machine without /etc/protocols."""
 _NAMING = ("iifname", "iif", "saddr", "daddr", "dport")
 
 
@@ -99,13 +101,13 @@ class _Walk:
         answers: list[Answer] = []
         names = False
         for statement in rule:
-            ((kind, said),) = statement.items()
+            kind, said = next(iter(statement.items()))
             if kind == "match":
                 answers.append(self._answer(said["op"], said["left"], said["right"]))
                 names |= _names(said["left"]) and answers[-1] is True and said["op"] != "!="
             elif kind == "vmap":
                 for key, verdict in self._elements(said["data"]):
-                    ((word, where),) = verdict.items()
+                    word, where = next(iter(verdict.items()))
                     one = self._answer("==", said["key"], key)
                     yield word, _target(where), [*answers, one], names or (_names(said["key"]) and one is True)
             elif kind == "xt" and said is not None and said.get("type") == "target":
@@ -136,7 +138,8 @@ class _Walk:
         packet = self._packet
         match left:
             case {"concat": parts}:
-                return _all([self._is(part, one) for part, one in zip(parts, right["concat"], strict=False)])
+                several = right["concat"] if isinstance(right, dict) and "concat" in right else []
+                return _all([self._is(*pair) for pair in zip(parts, several, strict=False)]) if several else None
             case {"meta": {"key": "iifname" | "iif"}}:
                 return _is_link(packet.bridge, right)
             case {"meta": {"key": "oifname" | "oif"}}:
@@ -147,7 +150,7 @@ class _Walk:
             case {"meta": {"key": "protocol"}}:
                 return bool(right == "ip")
             case {"meta": {"key": "l4proto"}} | {"payload": {"protocol": "ip", "field": "protocol"}}:
-                return bool(right == packet.protocol) if packet.protocol else None
+                return right in (packet.protocol, _NUMBERS[packet.protocol]) if packet.protocol else None
             case {"payload": {"protocol": "ip", "field": "saddr"}}:
                 return _is_within(IPv4Network(packet.subnet), right)
             case {"payload": {"protocol": "ip", "field": "daddr"}}:

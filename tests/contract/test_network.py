@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from capsuled.processes import run
+from capsuled.processes import CommandFailed, run
 from effects.errors import NetworkFailed, NetworkForeign, NetworkMissing
 from effects.network import namespaces, rules, taps
 from effects.network.linux_driver import LinuxNetwork
@@ -393,6 +393,18 @@ def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
             await run("nft", f"insert rule inet firewalld filter_{hook}_ZONES iifname br0 goto trusted")
         assert await driver.obstacles() == ()
         await driver.clear()
+        await driver.close()
+
+        async def crashing(*argv: str, stdin: bytes = b"") -> bytes:
+            if argv[1:4] == ("-j", "list", "table"):
+                raise CommandFailed("`nft -j list table`: killed by SIGSEGV")
+            return await run(*argv, stdin=stdin)
+
+        driver = LinuxNetwork(crashing, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        first, *others = await driver.obstacles()
+        assert "ip_forward" in first and len(others) == 4
+        assert all("is not known: the firewall's rules cannot be read: `nft" in told for told in others)
         await driver.close()
 
     with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:

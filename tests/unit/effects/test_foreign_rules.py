@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from effects.network import obstacles
-from effects.network.foreign_rules import Fate, Packet, fate, parsed
+from effects.network.foreign_rules import Fate, Packet, Table, fate, parsed
 
 BRIDGE, SUBNET = "br0", "172.20.254.0/24"
 
@@ -143,6 +143,17 @@ def test_only_what_filters_ipv4_on_its_way_in_or_through_is_looked_at() -> None:
     listing = [{"metainfo": {}}, *({"chain": one} for one in [*others, chain("inet", "input"), chain("ip", "forward")])]
     found = obstacles.filters(msgspec.json.encode({"nftables": [*listing, {"chain": {"family": "ip", "name": "d"}}]}))
     assert [(one.family, one.hook) for one in found] == [("inet", "input"), ("ip", "forward")]
+
+
+def test_protocols_are_known_by_number_too() -> None:
+    keys: list[Any] = [{"meta": {"key": "l4proto"}}, {"payload": {"protocol": "ip", "field": "protocol"}}]
+    for key in keys:
+        for number, dropped in ((17, "udp"), (6, "tcp")):
+            rule: list[Any] = [{"match": {"op": "==", "left": key, "right": number}}, {"drop": None}]
+            table = Table({"c": [rule]}, {})
+            for protocol in ("udp", "tcp"):
+                packet = Packet(BRIDGE, SUBNET, "172.20.254.1", protocol, 53)
+                assert (fate(table, "c", packet) is Fate.DROPPED) is (protocol == dropped)
 
 
 def test_what_only_iptables_knows_is_not_guessed_at_and_its_reject_is_one() -> None:
