@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from effects.errors import NetworkForeign, NetworkMissing
-from effects.network import taps
+from effects.network import ipv6, taps
 from effects.network.namespaces import Inside
 from effects.network.protocol import Link
 
@@ -71,7 +71,7 @@ class Links:
         return True
 
     def bridge_is_whole(self) -> bool:
-        """Whether the bridge is there, up, and has its address. Raises NetworkForeign."""
+        """Whether the bridge is there, up, and has its address and no IPv6. Raises NetworkForeign."""
         if not self.bridge_is_ours():
             return False
         index = self._index(self._bridge)
@@ -79,10 +79,10 @@ class Links:
             (one.get("address"), one["prefixlen"]) for one in self._ip.get_addr(family=socket.AF_INET, index=index)
         }
         up = int((_SYS / self._bridge / "flags").read_text(), 16) & _IFF_UP
-        return bool(up) and (str(self.gateway), self._network.prefixlen) in found
+        return bool(up) and (str(self.gateway), self._network.prefixlen) in found and ipv6.is_off(self._bridge)
 
     def ensure_bridge(self) -> None:
-        """The bridge is there, up, with its address. Raises NetworkForeign."""
+        """The bridge is there, up, with its address and without IPv6. Raises NetworkForeign."""
         if not self.bridge_is_ours():
             self._refuse_overlap()
             self._make_bridge()
@@ -95,6 +95,10 @@ class Links:
         for one in self._ip.get_addr(family=socket.AF_INET, index=index):
             if (one.get("address"), one["prefixlen"]) != (str(self.gateway), self._network.prefixlen):
                 self._ip.addr("del", index=index, address=one.get("address"), prefixlen=one["prefixlen"])
+        if not ipv6.is_off(self._bridge):
+            # It is new, or an earlier release left it so, or somebody turned all links' on: ports' then, too.
+            for name in (self._bridge, *self._ports()):
+                ipv6.turn_off(name)
         self._ip.link("set", index=index, state="up")
         # Answers to a loopback source come back over the bridge; what a workload sends there by itself a rule drops.
         # What comes from the bridge is forwarded; whether the machine's other links forward is its owner's choice.
@@ -140,6 +144,10 @@ class Links:
     def _port(self, name: str, uid: int) -> str:
         return port_of(self._owner, name, uid)
 
+    def _ports(self) -> list[str]:
+        """All that there are, half made and pulled out ones, too."""
+        return sorted(name for name in os.listdir(_SYS) if name.startswith(f"{self._prefix}."))
+
     def is_attached(self, link: Link) -> bool:
         """Whether the link is there and whole."""
         port = self._port(link.name, link.uid)
@@ -180,6 +188,7 @@ class Links:
         with Inside(namespace), self._open() as inside:
             index = inside.link_lookup(ifname=_INSIDE)[0]
             inside.addr("add", index=index, address=link.address, prefixlen=self._network.prefixlen)
+            ipv6.follow_nobody(_INSIDE)
             inside.link("set", index=index, state="up")
             inside.link("set", index=inside.link_lookup(ifname="lo")[0], state="up")
             inside.route("add", dst="default", gateway=str(self.gateway))
@@ -198,6 +207,7 @@ class Links:
 
     def _plug(self, port: str, link: Link) -> None:
         index = self._index(port)
+        ipv6.turn_off(port)
         self._ip.link("set", index=index, master=self._index(self._bridge), state="up")
         # A workload that calls its own mapped port gets its packets back over the port they came from.
         (_SYS / port / "brport" / "hairpin_mode").write_text("1")
@@ -209,8 +219,7 @@ class Links:
 
     def links(self) -> tuple[Link, ...]:
         """Every whole link of this capsule's."""
-        ports = sorted(name for name in os.listdir(_SYS) if name.startswith(f"{self._prefix}."))
-        plugged = (port for port in ports if self._is_plugged(port))
+        plugged = (port for port in self._ports() if self._is_plugged(port))
         return tuple(link for port in plugged if (link := _parsed(_alias(port), port)) is not None)
 
     def stands(self) -> bool:
@@ -220,8 +229,8 @@ class Links:
 
     def remove_pulled_out(self) -> None:
         """Ports of this capsule's that another hand pulled out of the bridge are not there."""
-        for port in os.listdir(_SYS):
-            if port.startswith(f"{self._prefix}.") and not (_SYS / port / "master").exists():
+        for port in self._ports():
+            if not (_SYS / port / "master").exists():
                 self._delete(port)
 
     def _index(self, name: str) -> int:

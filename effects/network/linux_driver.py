@@ -18,6 +18,7 @@ from effects.network import namespaces, obstacles, rules, taps
 from effects.network.flows import Flows
 from effects.network.kernel_news import ADDRESSES, LINKS, TABLES, kernel_news
 from effects.network.links import Links, port_of
+from effects.network.obstacles import Chain
 from effects.network.own_work import OwnWork
 from effects.network.protocol import Drift, Link
 from projections.network import Mapping
@@ -204,11 +205,17 @@ class LinuxNetwork:
     async def obstacles(self) -> tuple[str, ...]:
         """See the protocol."""
         found = [] if _IP_FORWARD.read_text().strip() == "1" else [obstacles.no_forwarding()]
-        for chain in obstacles.dropping_chains(await self._nft("-j", "list", "chains")):
-            table = (await self._nft("list", "table", chain.family, chain.table)).decode()
-            if not obstacles.knows(table, self._bridge):
-                found.append(obstacles.dropped(chain, self._bridge))
-        return tuple(found)
+        for chain in obstacles.filters(await self._nft("-j", "list", "chains")):
+            if chain.table != rules.table_of(self._bridge):
+                found.append(await self._told_of(chain))
+        return tuple(filter(None, found))
+
+    async def _told_of(self, chain: Chain) -> str:
+        try:
+            listing = await self._nft("-j", "list", "table", chain.family, chain.table)
+        except DriverError as error:  # nft may crash on what somebody else's table holds
+            return f"whether chain {chain.name} drops what workloads need is not known: {error.message}"
+        return obstacles.told(chain, listing, self._bridge, self.subnet)
 
     # --- nft -----------------------------------------------------------------------------------------------------
 
@@ -231,10 +238,11 @@ class LinuxNetwork:
             listing = await self._table(name)
         except DriverError:
             return ""
-        return name if obstacles.knows(listing, bridge) else ""
+        return name if rules.is_of(listing, bridge) else ""
 
     async def _nft(self, *arguments: str, stdin: bytes = b"") -> bytes:
         try:
             return await self._command("nft", *arguments, stdin=stdin)
         except Exception as error:
-            raise NetworkFailed(f"the firewall's rules cannot be changed: {error}") from error
+            what = "changed" if stdin else "read"
+            raise NetworkFailed(f"the firewall's rules cannot be {what}: {error}") from error

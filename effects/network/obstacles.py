@@ -1,50 +1,94 @@
 """What on this machine keeps packets from or to the bridge, though everything of ours is right. Pure.
 
 A hosted capsule changes neither the machine's forwarding nor anybody else's rules: it says what is in the way.
-Source of the format: libnftables-json(5), chain objects.
+Source of the format: libnftables-json(5), chain objects; chains of ufw(8) begin with `ufw-`, firewalld's stand in a
+table of its name.
 """
 
+from collections.abc import Iterator
+from ipaddress import IPv4Network
 from typing import Any
 
 import msgspec
 
+from effects.network.foreign_rules import Fate, Packet, Table, fate, parsed
+
+_FAMILIES = ("ip", "inet")
+"""Those that IPv4 packets come by: the bridge has no others."""
+_NAMES = 53
+
 
 class Chain(msgspec.Struct, frozen=True):
-    """A chain on the forward hook that drops what none of its rules lets pass."""
+    """A base chain that sees what is forwarded, or what is for the machine itself."""
 
     family: str
     table: str
     name: str
+    hook: str
+    drops: bool
+    """By policy, what none of its rules decides on."""
 
 
-def dropping_chains(listing: bytes) -> tuple[Chain, ...]:
-    """Of what `nft -j list chains` prints."""
+def filters(listing: bytes) -> tuple[Chain, ...]:
+    """Of what `nft -j list chains` prints: those that can be in the way."""
     objects: list[dict[str, Any]] = msgspec.json.decode(listing).get("nftables", [])
     chains = (one["chain"] for one in objects if "chain" in one)
     return tuple(
-        Chain(one["family"], one["table"], one["name"])
+        Chain(one["family"], one["table"], one["name"], one["hook"], one.get("policy") == "drop")
         for one in chains
-        if one.get("hook") == "forward" and one.get("policy") == "drop"
+        if one["family"] in _FAMILIES and one.get("type") == "filter" and one.get("hook") in ("forward", "input")
     )
 
 
-def knows(table: str, bridge: str) -> bool:
-    """Whether a table's text has a rule for the bridge: then its owner has thought of it."""
-    return f'"{bridge}"' in table
+def told(chain: Chain, listing: bytes, bridge: str, subnet: str) -> str:
+    """For the operator: what the chain drops of the bridge's; empty when it does not. `listing` is what
+    `nft -j list table` prints of its table."""
+    table = parsed(listing)
+    for packet in _needed(chain.hook, bridge, subnet):
+        found = fate(table, chain.name, packet)
+        if found is Fate.DROPPED or (found is None and chain.drops):
+            how = "has a rule that drops or rejects the rest" if found else "has policy drop"
+            where = f"chain {chain.name} of nft table {chain.family} {chain.table} {how}"
+            what, mend = _words(chain, table, bridge)
+            return (
+                f"another firewall drops {what}: {where}, and no rule that lets {bridge} pass. {mend}; capsuled "
+                "leaves it alone"
+            )
+    return ""
+
+
+def _needed(hook: str, bridge: str, subnet: str) -> Iterator[Packet]:
+    """What must pass."""
+    if hook == "forward":
+        yield Packet(bridge, subnet)
+        return
+    gateway = str(IPv4Network(subnet)[1])
+    for protocol in ("udp", "tcp"):
+        yield Packet(bridge, subnet, gateway, protocol, _NAMES)
+
+
+def _words(chain: Chain, table: Table, bridge: str) -> tuple[str, str]:
+    """What is dropped, and what helps."""
+    is_ufw = any(name.startswith("ufw-") for name in table.rules)
+    if chain.hook == "forward":
+        what = "what is forwarded"
+        mend = f"Let pass there what comes from {bridge} and what goes to it"
+        if is_ufw:
+            mend += f": `ufw route allow in on {bridge} && ufw route allow out on {bridge}`"
+    else:
+        what = "what workloads ask the capsule's name server, so that they find no name"
+        mend = f"Let pass there port {_NAMES}, udp and tcp, from {bridge}"
+        if is_ufw:
+            mend += f": `ufw allow in on {bridge} to any port {_NAMES}`"
+    if chain.table == "firewalld":
+        mend += f": `firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload`"
+    return what, mend
 
 
 def no_forwarding() -> str:
     """For the operator."""
     return (
         "this machine forwards no packets (net.ipv4.ip_forward is 0): host ports do not answer from elsewhere, and "
-        "workloads on the bridge reach none. `sysctl -w net.ipv4.ip_forward=1` changes it; capsuled leaves it alone"
-    )
-
-
-def dropped(chain: Chain, bridge: str) -> str:
-    """For the operator."""
-    return (
-        f"another firewall drops what is forwarded: chain {chain.name} of nft table {chain.family} {chain.table} has "
-        f"policy drop and no rule for {bridge}. Let pass there what comes from {bridge} and what goes to it; capsuled "
-        "leaves it alone"
+        "workloads on the bridge reach none. `echo net.ipv4.ip_forward=1 >/etc/sysctl.d/60-capsule.conf && "
+        "sysctl --system` changes it, also for the boots to come; capsuled leaves it alone"
     )

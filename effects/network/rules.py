@@ -7,7 +7,12 @@ workload sends to a mapped port is masqueraded, so that the answer comes back th
 From outside, a workload is reached by its mapped ports alone: the machine forwards, so whoever routes the subnet by it
 would reach every port of every workload.
 
+A connection over an uplink of less than the bridge's 1500 bytes (PPPoE, WireGuard) is opened with segments that fit
+there, in both directions: otherwise it opens, and its first full segment waits for a word of a router's that many a
+filter drops. The kernel only ever lowers what a packet says, and what does not touch the bridge stays as it is.
+
 Source of the syntax: nft(8) 1.0. A chain cannot be called `dnat`; JSON that creates maps and uses them crashes 1.0.6.
+What sets a segment's size (`exthdr` and `rt`) is no module of its own: since Linux 4.18 it is of nf_tables itself.
 """
 
 import re
@@ -18,8 +23,8 @@ from projections.network import Mapping
 _PROTOCOLS = ("tcp", "udp")
 _MAP = re.compile(r"map (\w+) \{(.*?)\n\t\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\s*elements = \{(.*?)\}", re.DOTALL)
-_CHAINS = 6
-_RULES = 13
+_CHAINS = 7
+_RULES = 15
 
 
 def table_of(bridge: str) -> str:
@@ -31,6 +36,11 @@ def table_of(bridge: str) -> str:
 def former_table_of(bridge: str) -> str:
     """What the table was called once, when bridges whose names differ only in . _ - shared one."""
     return f"capsule_{bridge.replace('-', '_').replace('.', '_')}"
+
+
+def is_of(listing: str, bridge: str) -> bool:
+    """Whether a table's text has a rule for the bridge."""
+    return f'"{bridge}"' in listing
 
 
 def render(bridge: str, subnet: str, mappings: Iterable[Mapping], former: str = "") -> str:
@@ -53,6 +63,11 @@ def render(bridge: str, subnet: str, mappings: Iterable[Mapping], former: str = 
   chain guard {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+  }}
+  chain segments {{
+    type filter hook forward priority mangle; policy accept;
+    iifname "{bridge}" tcp flags syn tcp option maxseg size set rt mtu
+    oifname "{bridge}" tcp flags syn tcp option maxseg size set rt mtu
   }}
   chain between {{
     type filter hook forward priority filter; policy accept;
@@ -127,7 +142,7 @@ def is_complete(listing: str) -> bool:
     lines = [line.strip() for line in listing.splitlines()]
     chains = sum(line.startswith("chain ") for line in lines)
     verdicts = sum(
-        line.endswith((" accept", " drop", " masquerade", "jump ports")) or " dnat ip to " in f" {line}"
+        line.endswith((" accept", " drop", " masquerade", "jump ports", " set rt mtu")) or " dnat ip to " in f" {line}"
         for line in lines
     )
     return (chains, verdicts) == (_CHAINS, _RULES)

@@ -6,22 +6,26 @@ import json
 import os
 import shutil
 import socket
+import struct
+import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from msgspec.structs import replace
 
-from capsuled.processes import run
-from effects.errors import NetworkForeign, NetworkMissing
+from capsuled.processes import CommandFailed, run
+from effects.errors import NetworkFailed, NetworkForeign, NetworkMissing
 from effects.network import namespaces, rules, taps
 from effects.network.linux_driver import LinuxNetwork
 from effects.network.protocol import Link, LinkKind, NetworkDriver
 from effects.network.twin import Cables, TwinNetwork
 from projections.network import Mapping
-from tests.support.site import site
+from tests.support.site import Site, site
+from tests.support.tap_guest import guest
 
 WEB, DB = Link("web", 7, "172.20.254.2"), Link("db", 8, "172.20.254.3")
 MONITOR = 64_007
@@ -320,6 +324,33 @@ def test_it_keeps_the_contract(on_each: Callable[[Suite, LinkKind], None], suite
     on_each(suite, kind)
 
 
+_AS_UFW = b"""
+table ip filter {
+  chain ufw-user-input { }
+  chain ufw-not-local { fib daddr type local return; limit rate 3/minute log; drop; }
+  chain ufw-before-input { iifname lo accept; ct state { established, related } accept; jump ufw-not-local; \
+    jump ufw-user-input; }
+  chain INPUT { type filter hook input priority 0; policy drop; jump ufw-before-input; }
+}
+"""
+"""Its `default deny incoming`, abridged."""
+_AS_FIREWALLD = b"""
+table inet firewalld {
+  chain trusted { accept; }
+  chain public { tcp dport 22 accept; reject with icmpx admin-prohibited; }
+  chain filter_INPUT_ZONES { goto public; }
+  chain filter_FORWARD_ZONES { goto public; }
+  chain filter_INPUT { type filter hook input priority 10; policy accept; \
+    ct state { established, related } accept; ct status dnat accept; iifname lo accept; ct state invalid drop; \
+    jump filter_INPUT_ZONES; reject with icmpx admin-prohibited; }
+  chain filter_FORWARD { type filter hook forward priority 10; policy accept; \
+    ct state { established, related } accept; ct status dnat accept; iifname lo accept; ct state invalid drop; \
+    jump filter_FORWARD_ZONES; reject with icmpx admin-prohibited; }
+}
+"""
+"""Its zones, abridged: who is in none is in public."""
+
+
 @pytest.mark.real
 def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
     async def look(directory: Path) -> None:
@@ -332,13 +363,196 @@ def test_what_stands_in_the_way_is_told_until_it_does_not() -> None:
         wall = b"table inet wall { chain in { type filter hook forward priority 0; policy drop; }; }"
         await run("nft", "-f", "-", stdin=wall)
         (told,) = await driver.obstacles()
-        assert "chain in of nft table inet wall has policy drop" in told
+        assert "chain in of nft table inet wall has policy drop" in told and "what is forwarded" in told
         await run("nft", "add rule inet wall in iifname br0 accept")
         assert await driver.obstacles() == ()
+        await driver.ensure((HTTP,))
+        assert await driver.obstacles() == (), "its own rules are none"
+        await run(
+            "nft",
+            "-f",
+            "-",
+            stdin=b"table ip6 filter { chain f { type filter hook forward priority 0; policy drop; }; }",
+        )
+        assert await driver.obstacles() == (), "IPv6 is not the bridge's"
+        await run("nft", "-f", "-", stdin=_AS_UFW)
+        (told,) = await driver.obstacles()
+        assert "chain INPUT of nft table ip filter has policy drop" in told and "name server" in told
+        assert "port 53, udp and tcp" in told and "`ufw allow in on br0 to any port 53`" in told
+        await run("nft", "add rule ip filter ufw-user-input iifname br0 udp dport 53 accept")
+        assert len(await driver.obstacles()) == 1, "large answers come by tcp"
+        await run("nft", "add rule ip filter ufw-user-input iifname br0 tcp dport 53 accept")
+        assert await driver.obstacles() == ()
+        await run("nft", "-f", "-", stdin=_AS_FIREWALLD)
+        both = await driver.obstacles()
+        assert ["what is forwarded" in told for told in both] == [False, True]
+        for told in both:
+            assert "of nft table inet firewalld has a rule that drops or rejects the rest" in told
+            assert "`firewall-cmd --permanent --zone=trusted --add-interface=br0 && firewall-cmd --reload`" in told
+        for hook in ("INPUT", "FORWARD"):
+            await run("nft", f"insert rule inet firewalld filter_{hook}_ZONES iifname br0 goto trusted")
+        assert await driver.obstacles() == ()
+        await driver.clear()
+        await driver.close()
+
+        async def crashing(*argv: str, stdin: bytes = b"") -> bytes:
+            if argv[1:4] == ("-j", "list", "table"):
+                raise CommandFailed("`nft -j list table`: killed by SIGSEGV")
+            return await run(*argv, stdin=stdin)
+
+        driver = LinuxNetwork(crashing, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        first, *others = await driver.obstacles()
+        assert "ip_forward" in first and len(others) == 4
+        assert all("is not known: the firewall's rules cannot be read: `nft" in told for told in others)
         await driver.close()
 
     with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
         machine.on_thread(lambda: asyncio.run(look(Path(directory))))
+
+
+def _advertise_a_router(namespace: Path) -> None:
+    """As whoever has NET_RAW can: its own address for the way out, and a prefix to make one's own address of."""
+    with namespaces.Inside(namespace):
+        subprocess.run(["ip", "address", "replace", "fe80::bad/64", "dev", "eth0", "nodad"], check=True)
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as rogue:
+            rogue.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+            eth0 = socket.if_nametoindex("eth0")
+            rogue.bind(("fe80::bad", 0, 0, eth0))
+            prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0xC0, 3600, 3600, 0, bytes.fromhex("20010db8" + "0" * 24))
+            rogue.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix, ("ff02::1", 0, 0, eth0))
+
+
+async def _was_led_astray(within_s: float = 1) -> bool:
+    """Whether the machine has an IPv6 way out, or becomes one."""
+    for _ in range(int(within_s * 10)):
+        if b"via fe80::bad" in await run("ip", "-6", "route", "show", "default"):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", ["veth", "tap"])
+def test_no_workload_becomes_the_machines_router_nor_its_neighbours(kind: LinkKind) -> None:
+    rogue, db = of_kind(kind)[0], DB
+
+    async def look(directory: Path) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await driver.ensure(())
+        for link in (rogue, db):
+            await driver.attach(link)
+        port, there = driver.port_of(rogue.name, rogue.uid), Path(driver.namespace(rogue.name, rogue.uid))
+        beside = Path(driver.namespace(db.name, db.uid))
+
+        async def advertise() -> None:
+            await asyncio.to_thread(_advertise_a_router, there)
+
+        async def from_everywhere() -> None:
+            await advertise()
+            assert not await _was_led_astray(), "by the bridge"
+            told = await run("nsenter", f"--net={beside}", "ip", "-6", "route", "show", "default")
+            assert told == b"", "a container is a neighbour"
+            await run("ip", "link", "set", port, "nomaster")
+            await advertise()
+            assert not await _was_led_astray(), "by a port that another hand pulled out of the bridge"
+            await driver.attach(rogue)
+            await run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
+            assert not await driver.holds(()), "IPv6 is on, on every link"
+            await advertise()
+            assert not await _was_led_astray(), "until that is mended"
+            await driver.ensure(())
+            assert await driver.holds(())
+            # As an earlier release left them, and then somebody pulls at a port.
+            await run("ip", "link", "set", port, "nomaster")
+            for name in ("br0", port):
+                await run("sysctl", "-qw", f"net/ipv6/conf/{name}/disable_ipv6=0", f"net/ipv6/conf/{name}/accept_ra=1")
+            await advertise()
+            assert await _was_led_astray(5), "what this test sends leads nobody astray: it proves nothing"
+            await driver.ensure(())
+            assert not await _was_led_astray(), "and is not any more"
+
+        if kind == "tap":
+            guest_of = functools.partial(guest, port, there, rogue.address, driver.nameserver)
+            await asyncio.to_thread(_during, guest_of, asyncio.get_running_loop(), from_everywhere)
+        else:
+            await from_everywhere()
+        await driver.clear()
+        await driver.close()
+
+    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
+        machine.on_thread(lambda: asyncio.run(look(Path(directory))))
+
+
+def _during(
+    held: Callable[[], AbstractContextManager[None]],
+    loop: asyncio.AbstractEventLoop,
+    work: Callable[[], Coroutine[object, object, None]],
+) -> None:
+    """What is held needs a thread that is no event loop's; the work is the loop's."""
+    with held():
+        asyncio.run_coroutine_threadsafe(work(), loop).result()
+
+
+@pytest.mark.real
+def test_a_kernel_without_ipv6_is_no_obstacle_and_one_that_may_not_be_told_is_named() -> None:
+    async def look(directory: Path) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6")
+        await driver.ensure(())
+        await driver.attach(WEB)
+        assert await driver.holds(()) and await driver.observe() == (WEB,)
+        await driver.clear()
+        await run("umount", "/proc/sys/net/ipv6")
+        await run("mount", "--bind", "-o", "ro", "/proc/sys", "/proc/sys")
+        with pytest.raises(NetworkFailed, match="/proc/sys/net/ipv6/conf/br0/accept_ra: Read-only file system"):
+            await driver.ensure(())
+        assert not await driver.holds(())
+        await driver.clear()
+        await driver.close()
+
+    with site() as machine, tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory:
+        machine.on_thread(lambda: asyncio.run(look(Path(directory))))
+
+
+def _segment_of(one: socket.socket) -> int:
+    return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+@pytest.mark.real
+def test_a_connection_is_opened_with_segments_that_fit_the_uplink_in_both_directions() -> None:
+    """The neighbour's own link is a wide one, as that of a server behind the narrow way."""
+
+    async def look(directory: Path, neighbour: Site) -> None:
+        driver = LinuxNetwork(run, directory, "br0", "172.20.254.0/24", "ffee-test")
+        await run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        await run("ip", "link", "set", "lan0", "mtu", "1400")
+        await driver.ensure((HTTP,))
+        await driver.attach(WEB)
+
+        def at_both_ends() -> Iterator[int]:
+            inside = Path(driver.namespace(WEB.name, WEB.uid))
+            with namespaces.Inside(inside):
+                mapped, out = socket.create_server((WEB.address, HTTP.port)), socket.socket()
+            server = neighbour.on_thread(lambda: socket.create_server(("192.0.2.2", 9000)))
+            with mapped, out, server:
+                out.connect(("192.0.2.2", 9000))
+                come = neighbour.on_thread(lambda: socket.create_connection(("192.0.2.1", HTTP.host_port), 5))
+                with come, mapped.accept()[0] as answering, server.accept()[0] as called:
+                    yield from map(_segment_of, (out, called, come, answering))
+
+        fit = await asyncio.to_thread(lambda: list(at_both_ends()))
+        assert all(1200 < one <= 1360 for one in fit), fit
+        await driver.clear()
+        await driver.close()
+
+    with (
+        site() as machine,
+        site() as neighbour,
+        tempfile.TemporaryDirectory(prefix="capsule-netns-") as directory,
+    ):
+        machine.join(neighbour, "192.0.2.1/24", "192.0.2.2/24")
+        machine.on_thread(lambda: asyncio.run(look(Path(directory), neighbour)))
 
 
 def _udp(address: str, port: int) -> socket.socket:

@@ -84,5 +84,6 @@ def test_what_nft_lists_of_it_is_complete_and_holds_what_was_rendered() -> None:
         input=rules.render("br0", SUBNET, mappings), text=True, capture_output=True, check=True,
     )  # fmt: skip
     assert rules.is_complete(done.stdout)
-    assert not rules.is_complete(done.stdout.replace(f"ip daddr {SUBNET} drop", ""))
+    for one in (f"ip daddr {SUBNET} drop", 'oifname "br0" tcp flags 0x2 tcp option maxseg size set rt mtu'):
+        assert one in done.stdout and not rules.is_complete(done.stdout.replace(one, ""))
     assert rules.listed_elements(done.stdout) == rules.elements(mappings)
