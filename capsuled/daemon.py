@@ -36,7 +36,7 @@ from capsuled.lan import interfaces, places, reaches_out
 from capsuled.layout import Layout
 from capsuled.logs.keeping import Logs
 from capsuled.machines import microvms_here, with_version
-from capsuled.memory import Snapshots
+from capsuled.memory import Snapshots, unheard
 from capsuled.name_server import NameServer
 from capsuled.power import Power
 from capsuled.readiness import tell_ready
@@ -114,7 +114,8 @@ async def run(
 
     try:
         with stage_of(system, "memory"):
-            memory = await open_memory(layout.journal, clock, proof, read_only, "" if system is None else system.slot)
+            slot, proceeds = ("", unheard) if system is None else (system.slot, system.link.proceeds)
+            memory = await open_memory(layout.journal, clock, proof, read_only, slot, proceeds)
             memory.side_log = open_side_log(layout.side_log)
         memory.believed_ns = memory.machine.at
         if system is not None:
