@@ -19,7 +19,7 @@ from journal.reader import Reader
 
 log = logging.getLogger(__name__)
 
-LOOKED_AT = 4_096
+LOOKED_AT = 512
 """Calls of its own machine, in a row, after which a hosted daemon looks no further for one that had a token."""
 
 BEHIND_NS = 60_000_000_000
