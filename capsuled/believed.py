@@ -62,7 +62,7 @@ def clock_behind(last_ns: int, wall_ns: int, stamp_ns: int) -> str:
     follows = (
         "times in the history run back once"
         if stamp_ns - wall_ns <= BEHIND_NS
-        else "entries get that time until a call over the network has acted and the daemon was started again"
+        else "entries get that time until it has come, or a call over the network has acted and the daemon starts again"
     )
     return (
         f"this machine's clock says {_utc(wall_ns)}, and the journal has an entry from {_utc(last_ns)}: one of them is "

@@ -63,8 +63,8 @@ class ClosedLog:
 
 class Memory(msgspec.Struct):
     """The opened journal. `journal` is None where it must not be written, `reader` where it cannot even be read;
-    `side_log` where even that cannot be written. `believed_ns`: a moment that has passed, and that the clock is not set
-    behind; 0 where none is known."""
+    `side_log` where even that cannot be written. `believed_ns`: a moment that has passed by what the journal knows, see
+    believed.py; 0 where none is known."""
 
     machine: Machine
     state: State
