@@ -93,17 +93,19 @@ def _last_of_its_boot(reader: Reader, entry: Stored) -> Stored:
 
 
 def _called_ns(reader: Reader, most: int | None) -> int:
-    """A token that was good told a time as well, within what two clocks may be apart."""
-    return max(_latest_token_ns(reader, type_of(kind), most) for kind in (CallAccepted, StreamOpened))
+    """A token that was good told a time as well, within what two clocks may be apart. The last one to do so counts:
+    one before may have been a fast clock's, of a client on the same machine."""
+    return max(_last_token(reader, type_of(kind), most) for kind in (CallAccepted, StreamOpened))[1]
 
 
-def _latest_token_ns(reader: Reader, tag: str, most: int | None) -> int:
+def _last_token(reader: Reader, tag: str, most: int | None) -> tuple[int, int]:
+    """The entry, and the time."""
     for count, stored in enumerate(reader.newest_of_type(tag), 1):
-        at = stored.header.at
+        seq, at = stored.header.seq, stored.header.at
         jti, expiry = token_of(stored) if stored.header.actor.kind == "operator" else ("", 0)
         if jti:
             # The entry may have been written while the wall stood at a time that had not come yet: its token was not.
-            return min(at, expiry * 1_000_000_000) - SKEW_S * 1_000_000_000
+            return seq, min(at, expiry * 1_000_000_000) - SKEW_S * 1_000_000_000
         if count == most:
-            return at
-    return 0
+            return seq, at
+    return 0, 0

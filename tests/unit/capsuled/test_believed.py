@@ -147,7 +147,9 @@ def test_what_stands_in_a_host_s_journal_at_a_time_to_come_is_believed_as_far_as
     assert of(past, host_believed_ns) == NOW - HOUR - SKEW_S * S
     past.add(CallAccepted("Test.Call", jti="one", token_exp=NOW // S + 60), actor=ANNA, at=NOW + YEAR)
     assert of(past, host_believed_ns) == NOW + 60 * S - SKEW_S * S
-    past.add(StreamOpened("Test.Exec", jti="two", token_exp=NOW // S + 90), actor=ANNA, at=NOW + YEAR)
+    past.add(StreamOpened("Test.Exec", jti="fast", token_exp=(NOW + YEAR) // S + 60), actor=ANNA, at=NOW + YEAR)
+    assert of(past, host_believed_ns) == NOW + YEAR - SKEW_S * S, "the client was on the same machine"
+    past.add(CallAccepted("Test.Call", jti="two", token_exp=NOW // S + 90), actor=ANNA, at=NOW + YEAR)
     assert of(past, host_believed_ns) == NOW + 90 * S - SKEW_S * S
 
 
