@@ -71,6 +71,13 @@ def clock_behind(last_ns: int, wall_ns: int, stamp_ns: int) -> str:
     )
 
 
+def set_back(last_ns: int, stamp_ns: int) -> tuple[ClockStepped, ...]:
+    """What a hosted life begins with whose entries are from before the last one: a moment is looked for between two of
+    these (moments.py)."""
+    behind_ns = last_ns - stamp_ns
+    return (ClockStepped(-(behind_ns // 1_000_000), "its host"),) if behind_ns > BEHIND_NS else ()
+
+
 def _utc(at_ns: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ns // 1_000_000_000))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,10 @@ def test_whoever_has_the_right_time_is_let_in_and_the_history_goes_on_in_it(tmp_
         anna.good("volume", "create", "data", "16Mi")
         (made,) = machine.history("--type", "volume.applied")
         assert abs(int(made["atUnixNs"]) / 1e9 - time.time()) < 300
+        (turned,) = machine.history("--type", "clock.stepped")
+        assert int(turned["seq"]) < int(made["seq"])
+        at = datetime.fromtimestamp(int(made["atUnixNs"]) / 1e9 + 1, UTC).isoformat()
+        assert "data" in machine.good("volume", "list", "--at", at), "moments are found on either side"
         machine.stop()
         address, warnings = _started(machine)
         assert warnings == [], "what was written since is behind it"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from capsuled import believed
-from capsuled.believed import believed_ns, clock_behind, host_believed_ns, host_time
+from capsuled.believed import BEHIND_NS, believed_ns, clock_behind, host_believed_ns, host_time, set_back
 from capsuled.boot.console import banner
 from capsuled.boot.ground import Booted, Ground
 from capsuled.boot.ntp import bounds_of, judged
@@ -247,3 +247,9 @@ def test_the_console_says_that_the_time_is_not_known(tmp_path: Path) -> None:
     engine = Engine(ClosedLog(JournalReadOnly("")), Machine(), HandClock(), frozenset())
     face = System(ground())._face(engine, engine.machine, about, False, "", "the time is not known: so")
     assert "  ! the time is not known: so" in banner(face)
+
+
+def test_a_hosted_life_says_that_its_clock_went_back_but_not_for_a_minute() -> None:
+    (turned,) = set_back(10 * BEHIND_NS, BEHIND_NS)
+    assert (turned.by_ms, turned.server) == (-9 * 60_000, "its host")
+    assert set_back(2 * BEHIND_NS, BEHIND_NS) == set_back(BEHIND_NS, 5 * BEHIND_NS) == ()
